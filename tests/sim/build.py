@@ -6,7 +6,7 @@ goes through a `World`, which has the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Protocol
 
 from pydantic import BaseModel
@@ -27,10 +27,13 @@ from graphengine import (
     tool,
     value,
 )
+from graphengine.agents.runtime import runtime_here
+from graphengine.engine.steps import path_of
 from graphengine.errors import FailReached, InvalidUpdate
 from graphengine.graph.conditions import Comparison, as_condition
 from graphengine.models import Response
 from graphengine.models.base import Request, ToolCall
+from graphengine.models.errors import BadRequest, ModelError, ModelUnreachable
 from graphengine.reducers import add, append, extend, maximum
 from tests.sim import program as p
 
@@ -74,6 +77,10 @@ class Outside(Protocol):
         """Begin a turn of an agent."""
         ...
 
+    def fails(self, run_id: str) -> None:
+        """End a turn of an agent that costs nothing."""
+        ...
+
 
 def odd(n: int) -> bool:
     """Return whether a number is odd. Raise for 3."""
@@ -93,6 +100,8 @@ def graph_of(
     spec: p.Graph, outside: Outside | None = None, name: str = "sim", changes: Sequence[p.Change] = ()
 ) -> Graph[Any]:
     """Return the graph of a deployment."""
+    if spec.talks:
+        return Graph.chat(_agent(0, spec.talks, outside, changes, prompt=""))
     spec = p.deployed(spec, changes) if name == "sim" else spec
     limits = Limits(visits=spec.visits or 1000)
     graph: Graph[Any] = Graph(name, State, collect_errors="errors" if spec.errors else None, limits=limits)
@@ -141,13 +150,17 @@ def _standing_in(node: p.Node) -> Callable[..., Any]:
 def _body(node: p.Node, outside: Outside | None, changes: Sequence[p.Change]) -> Callable[..., Any]:
     """Return the function of a node."""
     children = {op: graph_of(op.graph, outside, op.name) for op in node.does if isinstance(op, p.Start)}
+    talks = {at: op for at, op in enumerate(node.does) if isinstance(op, p.Talk)}
+    agents = {at: _agent(at, (op,), outside, changes) for at, op in talks.items()}
 
     async def does(ctx: Context, seen: Mapping[str, Any]) -> dict[str, Any]:
         said: list[Any] = []
         for number, op in enumerate(node.does):
             if isinstance(op, p.Start):
-                child = await ctx.start(children[op], {"n": 1})
-                said.append((await child.result()).status)
+                begun = [await ctx.start(children[op], {"n": 1}) for _ in range(op.wide)]
+                said.append(" ".join([(await child.result()).status for child in begun]))
+            elif number in agents:
+                said.append(await agents[number].run())
             else:
                 said.append(await _do(ctx, number, op, outside, changes))
         item = seen.get("item")
@@ -188,9 +201,10 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, chan
         case p.Sleep(seconds):
             await ctx.sleep(seconds)
             return "slept"
-        case p.Talk():
-            assert outside is not None
-            return await _agent(ctx, number, op, outside, changes).run()
+        case p.Send():
+            ctx.send("t", f"sent by {ctx.path} {ctx.visit}")
+            return "sent"
+    raise AssertionError(op)
 
 
 def key_of(ctx: Context, place: p.Place) -> str:
@@ -198,42 +212,68 @@ def key_of(ctx: Context, place: p.Place) -> str:
     return f"{ctx.run_id} {ctx.path} {ctx.visit} {place}"
 
 
-def _agent(ctx: Context, number: int, talk: p.Talk, outside: Outside, changes: Sequence[p.Change]) -> Agent[str]:
-    """Return an agent that calls each of its tools in a turn of its own; all it does is in the ledger."""
+def _agent(
+    number: int, talks: Sequence[p.Talk], outside: Outside | None, changes: Sequence[p.Change], prompt: str = "Go."
+) -> Agent[str]:
+    """Return an agent that talks so in a visit, in the n-th one as the n-th says; all it does is in the ledger."""
 
-    def tool_of(turn: int, spec: p.Tool) -> Any:
-        async def act() -> str:
-            return await outside.act(key_of(ctx, (number, "tool", turn)))
+    def tool_of(place: int, name: str, talk: p.Talk, spec: p.Tool) -> Any:
+        async def act(ctx: Context) -> str:
+            assert outside is not None
+            return await outside.act(key_of(ctx, (number, "tool", place)))
 
         act.__doc__ = "Act."
         effect = ("effects" not in changes and spec.effect) or None
-        return tool(act, name=f"t{turn}{spec.approve}", effect=effect, approve=p.is_approved(spec, changes))
+        return tool(act, name=name, effect=effect, approve=p.is_approved(talk, spec, changes))
 
-    tools = [tool_of(turn, spec) for turn, spec in enumerate(talk.tools, start=1)]
-
-    def turns(turn: int) -> Awaitable[str]:
-        outside.begins(ctx.run_id)
-        return outside.act(key_of(ctx, (number, "turn", turn)))
-
-    model = Scripted([each.name for each in tools], turns)
+    renamed = "_b" if "tools" in changes else ""
+    names = [
+        [f"t{at}x{place}{spec.approve}{renamed}" for place, spec in enumerate(talk.tools, start=1)]
+        for at, talk in enumerate(talks)
+    ]
+    tools = [
+        tool_of(place, name, talk, spec)
+        for talk, some in zip(talks, names, strict=True)
+        for place, (name, spec) in enumerate(zip(some, talk.tools, strict=True), start=1)
+    ]
+    model = Scripted(number, talks, names, outside)
     system = "Be brief." if "words" in changes else ""
-    return Agent(f"talk{number}", model=model, prompt="Go.", tools=tools, system=system)
+    return Agent(f"talk{number}", model=model, prompt=prompt, tools=tools, system=system)
 
 
 class Scripted:
-    """A model that calls one tool after another, then answers."""
+    """A model that calls its tools in turns, then answers; or fails as the program says."""
 
     name = "scripted"
 
-    def __init__(self, tools: Sequence[str], acts: Callable[[int], Awaitable[str]]) -> None:
-        self._tools, self._acts = tools, acts
+    def __init__(
+        self, number: int, talks: Sequence[p.Talk], names: Sequence[Sequence[str]], outside: Outside | None
+    ) -> None:
+        self._number, self._talks, self._names, self._outside = number, talks, names, outside
 
     async def answer(self, request: Request) -> Response:
         """Answer, once the ledger has the turn."""
-        done = sum(message.role == "assistant" for message in request.messages)
-        await self._acts(done + 1)
-        calls = tuple(ToolCall(id=f"c{done}", name=name) for name in self._tools[done : done + 1])
-        return Response("talked", calls, "tools" if calls else "end", input_tokens=1, output_tokens=1, cost_usd=0.25)
+        runtime, outside = runtime_here(), self._outside
+        assert runtime is not None
+        assert outside is not None
+        run_id, frame = runtime.around.run_id, runtime.frame
+        at = min(frame.visit, len(self._talks)) - 1
+        last = max(number for number, message in enumerate(request.messages) if message.role == "user")
+        turn = 1 + sum(message.role == "assistant" for message in request.messages[last:])
+        how = self._talks[at].how if self._talks[at].fails(turn) else ""
+        how = "" if how == "busy" and frame.attempt > 1 else how
+        outside.begins(run_id)
+        if how in ("bad", "busy"):
+            outside.fails(run_id)
+            error: ModelError = BadRequest("no such picture") if how == "bad" else ModelUnreachable("for a moment")
+            error.usage = {}  # else its cost is unknown, which ends a run with a limit of costs
+            raise error
+        place: p.Place = self._number, "turn", turn
+        await outside.act(f"{run_id} {path_of(frame.id, frame.at)} {frame.visit} {place}")
+        wanted = [] if how else self._talks[at].turns[turn - 1]
+        calls = tuple(ToolCall(id=f"c{each}", name=self._names[at][each - 1]) for each in wanted)
+        stop: Any = "refused" if how == "refused" else "tools" if calls else "end"
+        return Response("talked", calls, stop, input_tokens=1, output_tokens=1, cost_usd=0.25)
 
 
 def condition(cond: p.Cond) -> Condition:

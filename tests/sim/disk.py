@@ -31,15 +31,16 @@ from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.runner.shared import INBOX_SECONDS
 from graphengine.stores.base import Append
 from tests.sim.model import Wrong
-from tests.sim.world import ENDS, Loop, Loss, Process, World
+from tests.sim.world import ENDS, RUN, Loop, Loss, Process, World
 from tests.stateful.media import empty_file, kill
 from tests.stateful.threads import Threads
 
-_SEEN: Final = "SELECT driver, fence, (SELECT count(*) FROM steps) FROM runs"
+_STEPS: Final = "SELECT count(*) FROM steps WHERE id > runs.key << 32 AND id < (runs.key + 1) << 32"
+_SEEN: Final = f"SELECT driver, fence, ({_STEPS}) FROM runs WHERE id = '{RUN}'"  # noqa: S608 - no input
 
 
 class Seen(NamedTuple):
-    """The run as a transaction sees it: its driver and fence, and the number of its steps."""
+    """The first run as a transaction sees it: its driver and fence, and the number of its steps."""
 
     driver: str | None = None
     fence: int = 0
@@ -168,6 +169,7 @@ class Door:
         if not self._process.awake.is_set():
             return self._late(batch)
         pending = self._store.append(batch)
+        self._process.world.spends(batch.run_id, batch.steps)
         return pending if pending is None and self._process.awake.is_set() else self._answer(pending)
 
     async def _late(self, batch: Append) -> None:

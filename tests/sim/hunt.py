@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.errors import CompileError, DefinitionError
@@ -11,10 +12,8 @@ from tests.sim import program as p
 from tests.sim.media import Engine
 
 Medium: TypeAlias = Literal["engine", "runner", "sqlite", "kill"]
-WITH_CALLS: Final = p.Taste(1, 1, calls=True)
-"""What programs have that run in a Runner: their calls act, which the pure engine does not do."""
-IN_FILES: Final = replace(WITH_CALLS, children=0)
-"""What they have in a file, where one run is followed: no child runs; limits of costs and budgets are left out too."""
+SHARES: Final[Mapping[Medium, float]] = {"engine": 0.2, "runner": 0.6, "sqlite": 0.2}
+"""The shares of the time that media have in a hunt in all of them; processes that are killed take too much of it."""
 
 
 class Found(NamedTuple):
@@ -45,9 +44,7 @@ class Hunt:
 
     def draw(self) -> p.Program:
         """Return the next program, of what its medium can play."""
-        if self.medium in ("engine", "runner"):
-            return p.draw(self.seed, self.played, None if self.medium == "engine" else WITH_CALLS)
-        return replace(p.draw(self.seed, self.played, IN_FILES), quarters=0, budget=0)
+        return p.draw(self.seed, self.played, in_runner=self.medium != "engine")
 
     def next(self) -> Found:
         """Play the next program."""
@@ -62,6 +59,32 @@ class Hunt:
         if self.shrinks:
             program = p.shrunk(program, lambda smaller: kind(wrong(smaller, self.medium)) == kind(why))
         return Found(why, p.page(program, where))
+
+
+class HuntAll:
+    """A hunt from a seed in several media, of which that one is next that had least of its share of the time."""
+
+    def __init__(self, seed: object, *, shrinks: bool = True) -> None:
+        self.hunts: dict[Medium, Hunt] = {medium: Hunt(seed, medium, shrinks) for medium in SHARES}
+        self.spent: dict[Medium, float] = dict.fromkeys(SHARES, 0.0)
+
+    @property
+    def played(self) -> int:
+        """How many programs were played."""
+        return sum(hunt.played for hunt in self.hunts.values())
+
+    @property
+    def seconds(self) -> float:
+        """The CPU time that was used so far."""
+        return time.process_time()
+
+    def next(self) -> Found:
+        """Play the next program."""
+        medium = min(SHARES, key=lambda each: self.spent[each] / SHARES[each])
+        began = time.process_time()
+        found = self.hunts[medium].next()
+        self.spent[medium] += time.process_time() - began
+        return found
 
 
 def kind(why: str | None) -> list[str]:

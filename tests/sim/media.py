@@ -108,9 +108,9 @@ def place_of(key: str) -> p.Place:
     """Return the place of a record in its node, by its key: of an agent a turn, or a tool's call."""
     if key.startswith("start a run|"):
         return 0, "start", 0
-    found = re.search(r"talk(\d+)\|.*/(turn|tool)[^|]*\|(\d+)", key)
-    if found is not None:
-        return int(found[1]), "turn" if found[2] == "turn" else "tool", int(found[3])
+    found = re.search(r"talk(\d+)\|.*/(turn|tool)[^|]*\|(\d+)(?:\.(\d+))?", key)
+    if found is not None:  # of a call, it is in its turn and its place in that
+        return int(found[1]), "turn" if found[2] == "turn" else "tool", int(found[3]) + int(found[4] or 0)
     return int(key.split("|")[-2] if "|" in key else key or -1)
 
 
@@ -350,7 +350,7 @@ class Engine:
         key = str(number)
         if isinstance(op, p.Call):
             return Noted(task, self.now, self.now, steps.Recorded(key=key, name="call", value="acted"))
-        assert not isinstance(op, p.Talk | p.Start)  # they are in a Runner
+        assert not isinstance(op, p.Talk | p.Start | p.Send)  # they are in a Runner
         due = self.now + op.seconds if op.seconds else None
         name = f"{task.frame} {task.node} {key}"
         wait = steps.WaitRecord(kind="ask", key=key, question=to_show(f"{name}?"), due=due)

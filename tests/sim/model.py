@@ -9,10 +9,13 @@ not drop it for a visit in which it had begun; where all items of a map that kee
 an edge for failures raised then, the items stay settled; a tool that began without an approval needs none in that
 visit; an answer stays known by the words of its question, also if these come back in a later deployment; a message that
 tells the end of a child run only says where to look, and can come before that end; after it was stopped with its
-parent, the child is waited for again.
+parent, the child is waited for again; after a failure that passes, a graph is tried again only by a retry of its own;
+a call of a tool that is gone, which a person says is to be made again, begins, and the model is told that it was not
+made.
 
-It is more lenient than the rules in two places: where the program has a budget, any turn of an agent may wait for room
-in it; and what a stop, or a reached limit of costs, may cut is left to the ledger.
+It is more lenient than the rules in three places: where the program has a budget, any turn of an agent may wait for
+room in it; what a stop, or a reached limit of costs, may cut is left to the ledger; and of several children the end of
+a later one may be recorded without a wait.
 
 What it is for
     `Model(program)` is a run that follows a history. `take(row)` asks whether this next step is allowed, and takes it;
@@ -55,7 +58,12 @@ Mode: TypeAlias = Literal[
 SIGNS: Final[Mapping[str, Callable[[Any, Any], object]]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-FINAL: Final = ("limit", "missing_input", "invalid_input", "no_way_out", "condition_failed", "crash_loop")
+PASSING: Final = ("model_unreachable",)
+"""Failures of a model's provider that pass: without a retry of its own, a node is tried again after them (X1)."""
+FINAL: Final = (
+    "limit", "missing_input", "invalid_input", "no_way_out", "condition_failed", "crash_loop", "bad_request",
+    "answer_refused",
+)  # fmt: skip
 """Failures that no other attempt can help, as `docs/use/errors.md` lists them (G5)."""
 INPUTS: Final = ("n", "items", "best")
 """The fields that a graph inside is given."""
@@ -164,6 +172,8 @@ class Frame:
         begun: The effects that began in this visit and are not known not to have happened; of them, those are `lost`
             whose end nobody recorded. What was `promised` once holds for the visit.
         has_acted: Whether an effect began in this visit, also in a graph inside.
+        result: What an item writes.
+        sent: The messages of a result.
     """
 
     id: str
@@ -202,6 +212,7 @@ class Frame:
     promised: set[p.Place] = field(default_factory=set)
     has_acted: bool = False
     result: list[Write] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
@@ -229,6 +240,7 @@ class Model:
         self.now = 0.0
         self.changes: tuple[p.Change, ...] = ()
         self.edge: p.Edge | p.Fork | None = None
+        self.given = Row("")
         self.mail: list[str] = []
         self.flying: set[Todo] = set()
 
@@ -349,7 +361,7 @@ class Model:
             "started": self.started, "resumed": self.resumed, "stopped": self.stopped, "branched": self.branched,
             "message": self.message, "told": lambda _: None, "answered": self.answered, "deployed": self.deployed,
         }  # fmt: skip
-        self.now, self.edge = row.at, None
+        self.now, self.edge, self.given = row.at, None, row
         if row.kind in outside:
             outside[row.kind](row)
         else:
@@ -436,7 +448,9 @@ class Model:
             return self.enter(frame, node)
         if node.effect and WHOLE not in frame.begun - frame.lost:
             return self.begins(frame, WHOLE)
-        for number, op in enumerate(node.does):
+        does = frame.graph.does(frame.at, frame.visit)
+        frame.answers |= {(number, ""): "sent" for number, op in enumerate(does) if isinstance(op, p.Send)}
+        for number, op in enumerate(does):
             if self.key(number, op) not in frame.answers:
                 if node.effect:  # a wait would begin it again (K5)
                     frame.lost.add(WHOLE)
@@ -447,11 +461,13 @@ class Model:
         if kind in ("boom", "slow"):
             frame.lost |= {WHOLE} & frame.begun
             return self.wrong(frame, kind)
-        answers = [frame.answers[self.key(number, op)] for number, op in enumerate(node.does)]
+        answers = [frame.answers[self.key(number, op)] for number, op in enumerate(does)]
         result = p.result_of(node, frame.state, frame.visit, frame.attempt, answers)
+        frame.sent = [f"sent by {self.path(frame)} {frame.visit}" for op in does if isinstance(op, p.Send)]
         try:
             return self.ends_well(frame, self.writes(frame, node, p.spoilt(result) if kind == "bad" else result))
         except Misfit:
+            frame.sent = []
             return self.wrong(frame, "invalid_update")
 
     def key(self, number: int, op: p.Op) -> tuple[int, str]:
@@ -463,27 +479,30 @@ class Model:
         if isinstance(op, p.Call):
             return self.calls(frame, number, op)
         if isinstance(op, p.Start):
-            return self.starts(frame, number, row)
+            return self.starts(frame, number, op, row)
         if isinstance(op, p.Talk):
             return self.talks(frame, number, op, row)
+        assert not isinstance(op, p.Send)  # it is done at once
         frame.phase = "waiting"
         frame.waits, frame.asked = (number, row.at + op.seconds if op.seconds else None), self.key(number, op)[1]
         return self.row(frame, "waiting", more=(type(op).__name__.lower(), op.seconds))
 
-    def starts(self, frame: Frame, number: int, row: Row) -> Row:
-        """Record the start of a child run, wait for its end, record it, and fail if it did not finish."""
-        start: p.Place = number, "start", 0
-        end: p.Place = number, "end", 0
-        if (start, "") not in frame.answers:
-            frame.answers[start, ""] = True
-            return self.row(frame, "recorded", more=(0, "start", 0))
+    def starts(self, frame: Frame, number: int, op: p.Start, row: Row) -> Row:
+        """Record the starts of child runs, wait for their ends, record them, and fail if one did not finish."""
+        for child in range(op.wide):
+            place: p.Place = number, "start", child
+            if (place, "") not in frame.answers:
+                frame.answers[place, ""] = True
+                return self.row(frame, "recorded", more=(0, "start", 0))
+        waited: list[tuple[int, Literal["end"], int]] = [(number, "end", child) for child in range(op.wide)]
+        end = next(each for each in waited if frame.answers.get((each, "")) != "finished")
         told = frame.answers.pop((end, ""), None)
         if told == "told" and row.kind != "recorded":
             raise Wrong(f"the end of a child is to be recorded: {row}")
-        if told == "told":  # the message only says where to look
+        if told == "told" or (end[2] and row.kind == "recorded"):  # a message only says where to look
             frame.answers[end, ""] = row.more[1]
-            if row.more[1] == "finished":
-                frame.answers[number, ""] = "finished"
+            if row.more[1] == "finished" and end == waited[-1]:
+                frame.answers[number, ""] = " ".join(["finished"] * op.wide)
             return self.row(frame, "recorded", more=("end", row.more[1]))
         if told in ("failed", "cancelled") or (told == "stopped" and row.kind != "waiting"):
             return self.wrong(frame, "child_failed")
@@ -491,31 +510,58 @@ class Model:
         return self.row(frame, "waiting", more=("child", 0))
 
     def talks(self, frame: Frame, number: int, op: p.Talk, row: Row) -> Row:
-        """Record a turn of an agent, or a call of its tools: both once (K3, K6)."""
-        for turn, tool in enumerate((*op.tools, None), start=1):
+        """Record a turn of an agent, or a call of its tools: both once (K3, K6); or fail as its model does (X1, K2)."""
+        for turn, tools in enumerate(op.turns, start=1):
             place: p.Place = number, "turn", turn
-            asked: p.Place = number, "approval", turn
+            how = op.how if op.fails(turn) else ""
+            if (place, "") in frame.answers and how == "refused":
+                del frame.answers[place, ""]
+                return self.wrong(frame, "answer_refused")
             if (place, "") not in frame.answers and row.kind == "waiting" and self.program.budget:
                 frame.phase, frame.waits = "waiting", (place, row.more[1])
                 return self.row(frame, "waiting", more=row.more)
             if (place, "") not in frame.answers:
-                frame.answers[place, ""] = True
-                if tool is None:
+                if how == "bad":
+                    return self.wrong(frame, "bad_request")
+                if how == "busy" and frame.attempt == 1:
+                    return self.wrong(frame, "model_unreachable")
+                frame.answers[place, ""] = self.names()
+                if not tools and how != "refused":
                     frame.answers[number, ""] = "talked"
                 return self.row(frame, "recorded", more=place)
-            place = number, "tool", turn
-            if tool is None or (place, "") in frame.answers or frame.answers.get((asked, "")) is False:
-                continue
-            if place in frame.lost:
-                return self.begins(frame, place)
-            if (asked, "") not in frame.answers and p.is_approved(tool, self.changes) and place not in frame.promised:
-                frame.phase, frame.waits = "waiting", (asked, None)
-                return self.row(frame, "waiting", more=("ask", 0))
-            if self.is_promised(frame, place, tool.effect) and place not in frame.begun:
-                return self.begins(frame, place)
-            frame.answers[place, ""] = "acted"
-            return self.row(frame, "recorded", more=place)
+            left = [each for each in tools if self.is_left(frame, number, each)]
+            gone = frame.answers[place, ""] != self.names()  # K3: a call that has not begun meets the tools of now
+            left = [each for each in left if not gone or (number, "tool", each) in frame.promised]
+            if left and ((number, "turn", turn + 1), "") not in frame.answers:
+                said = [each for each in left if row.more == (number, "tool", each)]  # at once, they end in any order
+                return self.tool(frame, number, op, said[0] if said and op.at_once else left[0])
         raise Wrong(f"an agent has nothing more to do: {frame.id} {op}")
+
+    def names(self) -> str:
+        """Return how the deployment calls its tools."""
+        return "others" if "tools" in self.changes else "first"
+
+    def is_left(self, frame: Frame, number: int, tool: int) -> bool:
+        """Return whether a tool is still to be called, and was not refused."""
+        asked: p.Place = number, "approval", tool
+        place: p.Place = number, "tool", tool
+        return (place, "") not in frame.answers and frame.answers.get((asked, "")) is not False
+
+    def tool(self, frame: Frame, number: int, op: p.Talk, tool: int) -> Row:
+        """Call a tool of an agent, after an approval if it needs one."""
+        place: p.Place = number, "tool", tool
+        asked: p.Place = number, "approval", tool
+        spec = op.tools[tool - 1]
+        if place in frame.lost:
+            return self.begins(frame, place)
+        needs = p.is_approved(op, spec, self.changes) and place not in frame.promised
+        if needs and (asked, "") not in frame.answers:
+            frame.phase, frame.waits = "waiting", (asked, None)
+            return self.row(frame, "waiting", more=("ask", 0))
+        if self.is_promised(frame, place, spec.effect) and place not in frame.begun:
+            return self.begins(frame, place)
+        frame.answers[place, ""] = "acted"
+        return self.row(frame, "recorded", more=place)
 
     def is_promised(self, frame: Frame, place: p.Place, effect: str) -> bool:
         """Return whether something is an effect: one that began stays one (K5)."""
@@ -565,10 +611,11 @@ class Model:
             row = self.row(frame, "item")
             frame.result, frame.phase = list(writes), "ended"
             self.drop(frame)
-            return row
+            return row  # what it sent is there once the map ends (W7)
         state = self.updated(frame, writes)
         row = self.row(frame, "node")
         self.keep(frame, frame.at, state, writes)
+        self.mail, frame.sent = [*self.mail, *frame.sent], []
         self.drop(frame)
         self.completed(frame)
         return self.leave(frame, row)
@@ -583,6 +630,8 @@ class Model:
             if may_retry and frame.tries + 1 < node.attempts:
                 pause = min(30.0, node.pause * 2.0**frame.tries)
                 return self.again(frame, "ready", fault, pause)
+            if kind in PASSING and node.attempts == 1 and node.graph is None and frame.tries < 3:
+                return self.again(frame, "ready", fault, self.near(2.0**frame.tries))
             if node.fallback == "function":
                 frame.cause = fault
                 return self.again(frame, "fallback", fault, None)
@@ -590,6 +639,13 @@ class Model:
                 frame.cause = fault
                 return self.ends_well(frame, [*self.writes(frame, node, self.by_field(node)), *self.excuse(frame)])
         return self.failed(frame, fault, kind)
+
+    def near(self, pause: float) -> float:
+        """Return the pause of the step, of which a tenth is drawn. Raises: Wrong."""
+        given = self.given.more
+        if not isinstance(given, float) or not 0.89 * pause < given < 1.11 * pause:
+            raise Wrong(f"another attempt was to come after about {pause} s: {self.given}")
+        return given
 
     def again(self, frame: Frame, phase: Literal["ready", "fallback"], fault: Fault, pause: float | None) -> Row:
         """Make another attempt, or the fallback, after a pause."""
@@ -709,6 +765,7 @@ class Model:
             "not": lambda one: not self.holds(frame, one),
             "failed": lambda *names: any(matches(frame.error, name) for name in names),
             "ended": lambda *labels: frame.inner_label in labels,
+            "bye": lambda: frame.answers.get((0, "")) is None,
             "odd": lambda: is_odd(frame.state["n"]),
             "plateau": lambda *how: plateau(frame.past, *how),
             "changed": lambda path, since: changed(frame, path, since),
@@ -865,6 +922,7 @@ class Model:
         keys = [write.key for write in found if write.field == "table"]
         if len({*keys}) < len(keys):
             return self.failed(frame, self.fault(frame, "invalid_update"))
+        frame.sent = [message for item in items if item.failed is None for message in item.sent]
         values = [write.value for write in found if write.field == "items"]
         writes = [Write("items", values)] if "items" in node.writes else []
         writes += [write for write in found if write.field != "items"]
@@ -1012,7 +1070,7 @@ class Model:
 def op_of(frame: Frame, place: p.Place) -> p.Op:
     """Return the operation at a place of a frame's node; a node that is an effect itself is like a call."""
     number = place if isinstance(place, int) else place[0]
-    return p.Call() if number == WHOLE else frame.graph.node(frame.at).does[number]
+    return p.Call() if number == WHOLE else frame.graph.does(frame.at, frame.visit)[number]
 
 
 def joined(frame: Frame, name: str) -> str:

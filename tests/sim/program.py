@@ -39,16 +39,17 @@ Cond: TypeAlias = tuple[Any, ...]
     ("changed", path, since)
     ("odd",)                           a function: whether n is odd; it raises if n is 3
     ("failed", *errors)                the node failed so; alone, or first in an "and"
+    ("bye",)                           the message that the node of a chat received ends it
     ("ended", label)                   the graph at the node ended so
     ("and", one, other), ("or", one, other), ("not", one)
 """
 Error: TypeAlias = Literal["boom", "slow"]
 """What a node raises."""
-Change: TypeAlias = Literal["effects", "edges", "questions", "words", "approvals"]
+Change: TypeAlias = Literal["effects", "edges", "questions", "words", "approvals", "tools"]
 """What differs in another deployment: calls promise no effects; there are more edges, in another order, under other
 conditions; the words of questions; the instructions of agents; tools that needed an approval need none, and others
-one."""
-CHANGES: Final[tuple[Change, ...]] = ("effects", "edges", "questions", "words", "approvals")
+one; the names of tools."""
+CHANGES: Final[tuple[Change, ...]] = ("effects", "edges", "questions", "words", "approvals", "tools")
 Target: TypeAlias = Literal["n", "score", "total", "best", "log", "items", "table"]
 """A field that a node writes: n and score are replaced, total added, best the largest, log extended; items is a list
 without a reducer, of which a map writes one value for each item; table has a key for each node, or item."""
@@ -95,6 +96,11 @@ class Sleep:
 
 
 @dataclass(frozen=True)
+class Send:
+    """A message is sent to the run itself; it is there once the node has its result."""
+
+
+@dataclass(frozen=True)
 class Tool:
     """A tool acts outside; a person approves it first, or refuses it, if `approve` says what the person says."""
 
@@ -104,16 +110,34 @@ class Tool:
 
 @dataclass(frozen=True)
 class Talk:
-    """An agent calls its tools, one in a turn, and answers."""
+    """An agent calls its tools, one in a turn or all `at_once`, and answers.
+
+    At the turn `fails_at`, or the last one, its model fails: for good, as the request is `bad` or the answer `refused`,
+    which costs; or it is `busy` in the first attempt of a visit.
+    """
 
     tools: tuple[Tool, ...] = ()
+    at_once: bool = False
+    how: Literal["", "bad", "refused", "busy"] = ""
+    fails_at: int = 1
+
+    @property
+    def turns(self) -> Sequence[Sequence[int]]:
+        """The tools that each turn calls, by number from 1; the last one calls none."""
+        numbers = range(1, len(self.tools) + 1)
+        return [*([numbers] if self.at_once and numbers else [[number] for number in numbers]), ()]
+
+    def fails(self, turn: int) -> bool:
+        """Return whether the model fails at a turn."""
+        return bool(self.how) and turn == min(self.fails_at, len(self.turns))
 
 
 @dataclass(frozen=True)
 class Start:
-    """A child run is started, and waited for. Its code is the same in all deployments."""
+    """Child runs are started, so many, and then waited for. Their code is the same in all deployments."""
 
     graph: Graph
+    wide: int = 1
 
     @property
     def name(self) -> str:
@@ -121,7 +145,7 @@ class Start:
         return f"child_{crc32(written(self.graph).encode())}"
 
 
-Op: TypeAlias = Call | Ask | Receive | Sleep | Talk | Start
+Op: TypeAlias = Call | Ask | Receive | Sleep | Send | Talk | Start
 Place: TypeAlias = int | tuple[int, Literal["turn", "tool", "approval", "start", "end"], int]
 """What is recorded of a visit: an operation, by its number; of an agent a turn, a tool's call or its approval; of a
 child run its start and its end."""
@@ -192,19 +216,45 @@ class Fork:
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph; `visits` is its own limit, 0 for none, and `errors` whether it collects survived failures."""
+    """A graph; `visits` is its own limit, 0 for none, and `errors` whether it collects survived failures.
+
+    If it is that of a conversation (`chat`), `talks` says how the agent answers one message after another.
+    """
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge | Fork, ...]
     errors: bool = False
     visits: int = 0
+    talks: tuple[Talk, ...] = ()
 
     def node(self, name: str) -> Node:
         """Return the node of a name."""
         return next(node for node in self.nodes if node.name == name)
 
+    def does(self, name: str, visit: int) -> Sequence[Op]:
+        """Return what each attempt of a visit does."""
+        if self.talks and name == "reply":
+            return self.talks[min(visit, len(self.talks)) - 1 :][:1]
+        return self.node(name).does
+
+
+def chat(talks: tuple[Talk, ...]) -> Graph:
+    """Return the graph of a conversation, as `docs/use/chat.md` has it: a turn that fails for good ends only itself."""
+    nodes = Node("listen", does=(Receive(),)), Node("reply", does=(Talk(),)), Node("unanswered")
+    final: Cond = ("and", ("failed", "any"), ("not", ("failed", "model_unreachable")))
+    edges = (
+        Edge(START, "listen"),
+        Edge("listen", "listen", ("failed", "update"), "no message"), Edge("listen", END, ("bye",), "ended"),
+        Edge("listen", "reply"), Edge("reply", "unanswered", final, "no answer"),
+        Edge("reply", "listen"), Edge("unanswered", "listen"),
+    )  # fmt: skip
+    return Graph(nodes, edges, talks=talks)
+
 
 # --- What happens to its run ------------------------------------------------------------------------------------------
+
+
+What: TypeAlias = Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy", "prune"]
 
 
 @dataclass(frozen=True)
@@ -219,7 +269,7 @@ class Event:
     """
 
     at: int
-    what: Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy", "prune"]
+    what: What
     changes: tuple[Change, ...] = ()
 
 
@@ -328,25 +378,47 @@ def words(number: int, changes: Sequence[Change]) -> str:
     return f"{number}? Please." if "questions" in changes else f"{number}?"
 
 
+def walked(graph: Graph) -> Iterator[Graph]:
+    """Yield a graph and those that its nodes run."""
+    yield graph
+    for node in graph.nodes:
+        if node.graph is not None:
+            yield from walked(node.graph)
+
+
 def starts(graph: Graph) -> Iterator[Start]:
     """Yield the starts of child runs in a graph, in those that it runs, and in the children."""
-    for node in graph.nodes:
-        for op in node.does:
-            if isinstance(op, Start):
-                yield op
-                yield from starts(op.graph)
-        if node.graph is not None:
-            yield from starts(node.graph)
+    for op in [op for each in walked(graph) for node in each.nodes for op in node.does]:
+        if isinstance(op, Start):
+            yield op
+            yield from starts(op.graph)
 
 
-def is_approved(tool: Tool, changes: Sequence[Change]) -> bool:
-    """Return whether a person is asked before a tool is called."""
-    return bool(tool.approve) != ("approvals" in changes)
+MOST_RUNS: Final = 12
+"""How many child runs a drawn program starts at most if each node is visited once, with two items for each map."""
+
+
+def runs_of(graph: Graph) -> int:
+    """Return how many child runs a graph starts so."""
+    return sum(
+        (2 if node.each else 1) * op.wide * (1 + runs_of(op.graph))
+        for each in walked(graph) for node in each.nodes for op in node.does if isinstance(op, Start)
+    )  # fmt: skip
+
+
+def can_cut(graph: Graph) -> bool:
+    """Return whether a fork of a graph can cancel arms."""
+    return any(isinstance(edge, Fork) and edge.need for each in walked(graph) for edge in each.edges)
+
+
+def is_approved(talk: Talk, tool: Tool, changes: Sequence[Change]) -> bool:
+    """Return whether a person is asked before a tool is called: never of one that is called with others."""
+    return not talk.at_once and bool(tool.approve) != ("approvals" in changes)
 
 
 def deployed(graph: Graph, changes: Sequence[Change]) -> Graph:
     """Return a graph as another deployment has it: with the same nodes, forks and arms, so that each run fits it."""
-    if "edges" not in changes:
+    if "edges" not in changes or graph.talks:
         return graph
     edges: list[Edge | Fork] = []
     for source in dict.fromkeys(edge.source for edge in graph.edges):
@@ -413,74 +485,129 @@ def page(program: Program, why: str) -> str:
 
 @dataclass(frozen=True)
 class Taste:
-    """What a drawn program may have: how deep forks and graphs nest, and whether anything waits.
+    """What a drawn program may have; what is named twice is drawn twice as often.
 
-    With `calls` its calls act, and it has agents: this share of all operations; and child runs, nested so deep.
+    Attributes:
+        forks: How deep forks nest.
+        graphs: How deep graphs nest.
+        children: How deep child runs nest.
+        maps: The share of the nodes that are maps.
+        sizes: How many nodes it has, but for those of arms and graphs inside.
+        busy: The share of the nodes that do anything.
+        fails: The share of the nodes that fail, are tried again or have a fallback.
+        ops: The kinds of what they do.
+        outside: What happens from outside.
+        spends: Whether there are limits of costs.
+        is_chat: Whether it is a conversation.
     """
 
-    forks: int = 1
-    graphs: int = 1
-    maps: bool = True
-    waits: bool = True
-    calls: bool = False
-    talks: float = 0.0
-    children: int = 2
+    forks: int = 0
+    graphs: int = 0
+    children: int = 0
+    maps: float = 0.0
+    sizes: tuple[int, ...] = (1, 2, 3, 4)
+    busy: float = 0.5
+    fails: float = 0.45
+    ops: tuple[str, ...] = ("call", "ask", "ask", "receive", "receive", "sleep", "sleep")
+    outside: tuple[What, ...] = (
+        "crash", "crash", "crash", "stop", "branch", "read", "message", "message", "cancel", "deploy",
+    )  # fmt: skip
+    spends: bool = False
+    is_chat: bool = False
 
 
 class Draw:
     """Draws from a seed."""
 
-    def __init__(self, seed: object, taste: Taste | None = None) -> None:
+    def __init__(self, seed: object) -> None:
         self.random = Random(str(seed))  # noqa: S311 - no secret
-        self.taste = taste
 
     def one(self, *choices: Any) -> Any:
         """Return one of these."""
         return self.random.choice(choices)
 
+    def some(self, number: int, *choices: Any) -> Any:
+        """Return so many of these."""
+        return self.random.sample(choices, number)
+
     def chance(self, share: float) -> bool:
         """Return True with this chance."""
         return self.random.random() < share
 
-    def graph(self) -> Graph:
-        """Return a graph: a quarter has nodes and edges only, so that what is simple is tried most."""
-        deep = Taste(self.one(0, 1, 1, 2), self.one(0, 1, 1, 2))
-        plain = Taste(0, 0, maps=False, waits=self.chance(0.5))
-        taste = self.taste or self.one(plain, deep, deep, Taste(2, 1, waits=False))
-        if taste.calls and self.chance(0.5):
-            taste = replace(taste, forks=0, graphs=0, maps=self.chance(0.3))
-        if taste.calls:
-            taste = replace(taste, talks=self.one(0.1, 0.2, 0.7))
-        return Scopes(self, taste).graph()
+    def taste(self, *, in_runner: bool) -> Taste:
+        """Return what a program has: in the pure engine a quarter has nodes and edges only.
 
-    def program(self, graph: Graph) -> Program:
+        In a Runner it has something that needs one, and few other things, each more than once: with all of them in
+        each program, any three would seldom meet in one small enough to be played by the hundred.
+        """
+        if not in_runner:
+            deep = Taste(self.one(0, 1, 1, 2), self.one(0, 1, 1, 2), maps=0.3)
+            plain = Taste(busy=self.one(0.0, 0.5))
+            found: Taste = self.one(plain, deep, deep, Taste(2, 1, maps=0.3, busy=0.0))
+            return found
+        ops = (
+            self.one("once", "once", "talk", "talk", "start"),
+            *self.some(self.one(0, 1, 1, 2), "call", "once", "ask", "receive", "sleep", "send", "talk", "start"),
+        )
+        has = {*self.some(self.one(0, 1, 2, 2, 3), "forks", "graphs", "maps", "fails")}
+        outside = self.some(self.one(1, 1, 2), "crash", "crash", "deploy", "deploy", "stop", "cancel")
+        if "start" in ops:
+            outside = self.one(outside, ["stop"], ["prune"])
+        if "once" in ops and "graphs" in has:  # a graph is not tried again after an effect
+            has.add("fails")
+        spends = "talk" in ops and self.chance(0.5)
+        if spends:  # several at once, and little else
+            ops, has = ("talk",), {"forks", "maps"}
+        return Taste(
+            forks="forks" in has,
+            graphs="graphs" in has,
+            children=self.one(1, 1, 2, 3),
+            maps=0.8 if spends else 0.5 if "maps" in has else 0.0,
+            sizes=(1, 1, 2, 2, 3),
+            busy=1.0 if spends else 0.8,
+            fails=0.8 if "fails" in has else 0.1,
+            ops=ops,
+            outside=tuple(outside),
+            spends=spends,
+            is_chat="talk" in ops and not spends and self.chance(0.3),
+        )
+
+    def graph(self, taste: Taste) -> Graph:
+        """Return a graph."""
+        if taste.is_chat:
+            return chat(tuple(self.talk() for _ in range(self.one(1, 2, 2, 3))))
+        made = Scopes(self, taste).graph()
+        while runs_of(made) > MOST_RUNS:
+            made = Scopes(self, taste).graph()
+        return made
+
+    def program(self, graph: Graph, taste: Taste) -> Program:
         """Return a program with this graph."""
         draw = self.random
         values = {"n": draw.randint(0, 6), "items": [draw.randint(0, 5) for _ in range(self.one(1, 2, 4))]}
         values |= {"score": 2.0, "total": 2, "best": 3, "log": ["given"]}
-        begins = tuple((name, value) for name, value in values.items() if self.chance(0.4))
-        events = [each for _ in range(self.one(0, 0, 1, 1, 2, 4)) for each in self.event(draw.randint(1, 25))]
-        if self.chance(0.1):  # so that a node is in flight at three crashes in a row
+        if taste.spends:
+            values["items"] = [draw.randint(0, 5) for _ in range(self.one(3, 6))]
+        begins = tuple((name, value) for name, value in values.items() if self.chance(1.0 if taste.spends else 0.4))
+        events = [each for _ in range(self.one(0, 1, 1, 1, 2, 4)) for each in self.event(taste)]
+        if "crash" in taste.outside and self.chance(0.1):  # so that a node is in flight at three crashes in a row
             first = draw.randint(1, 12)
             events = [Event(first + after, "crash") for after in range(3)]
+        visits = 25 if taste.is_chat else self.one(2, 3, 6, 12, 12, 12 if "start" in taste.ops else 25)
+        spending = *self.one((1, 0), (2, 0), (4, 0), (1, 2), (2, 5), (0, 2), (0, 5)), self.one("wait", "wait", "ask")
         return Program(
-            graph, begins, self.one(6, 12, 12, 25), self.one(0, 1, 3),
-            tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99), *self.spending(),
+            graph, () if taste.is_chat else begins, visits, self.one(0, 1, 3) + 3 * (visits <= 3),
+            tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99), *(spending if taste.spends else ()),
         )  # fmt: skip
 
-    def spending(self) -> tuple[Any, ...]:
-        """Return the limit of costs, the budget, and what is done when it is spent."""
-        if self.taste is None or not self.taste.calls or self.chance(0.5):
-            return ()
-        return self.one(0, 1, 2, 4), self.one(0, 2, 5), self.one("wait", "wait", "ask")
-
-    def event(self, at: int) -> tuple[Event, ...]:
-        """Return what happens from outside; a deployment most often with the end of the process that had other code."""
-        at = at // 2 + 1 if self.taste is not None and self.chance(0.5) else at
-        what = self.what()
+    def event(self, taste: Taste) -> tuple[Event, ...]:
+        """Return what happens from outside; with a deployment or a prune most often the end of a process, too."""
+        at, what = self.random.randint(1, self.one(6, 12, 25)), self.one(*taste.outside)
+        if what == "prune" and self.chance(0.7):
+            return Event(at, what), Event(at + self.random.randint(0, 6), "crash")
         if what != "deploy":
             return (Event(at, what),)
-        crash = (Event(at, "crash"),) if self.taste is not None and self.chance(0.5) else ()
+        crash = (Event(at, "crash"),) if self.chance(0.5) else ()
         return (Event(at, what, self.changes()), *crash)
 
     def changes(self) -> tuple[Change, ...]:
@@ -488,11 +615,16 @@ class Draw:
         share = self.one(0.3, 0.5, 0.5, 1.0)
         return tuple(each for each in CHANGES if self.chance(share))
 
-    def what(self) -> Any:
-        """Return what kind of thing happens from outside."""
-        if self.taste is not None and self.taste.calls:
-            return self.one("crash", "crash", "crash", "stop", "cancel", "prune", "deploy", "deploy", "deploy")
-        return self.one("crash", "crash", "crash", "stop", "branch", "read", "message", "message", "cancel", "deploy")
+    def talk(self) -> Talk:
+        """Return an agent."""
+        how = self.one("", "", "", "bad", "refused", "busy")
+        if self.chance(0.2):
+            return Talk((Tool(),) * self.one(1, 2, 3), at_once=True, how=how, fails_at=self.one(1, 2))
+        return Talk(tuple(self.tool() for _ in range(self.one(0, 1, 1, 2))), how=how, fails_at=self.one(1, 2, 3))
+
+    def tool(self) -> Tool:
+        """Return a tool."""
+        return Tool(self.one("", "once"), self.one("", "", "yes", "no"))
 
 
 class Scopes:
@@ -506,7 +638,7 @@ class Scopes:
     def graph(self) -> Graph:
         """Return the graph."""
         draw = self.draw
-        size = draw.one(1, 2, 2) if self.inner else draw.one(1, 2, 3, 4)
+        size = draw.one(1, 2, 2) if self.inner else draw.one(*self.taste.sizes)
         names = self.names(size)
         if draw.chance(0.2):
             self.edges.append(Edge(START, draw.one(*names, END, FAIL), self.condition(names)))
@@ -546,37 +678,42 @@ class Scopes:
         most = min(len(allowed), draw.one(1, 2, 2, 3))
         writes = tuple(field for field in allowed if field in draw.random.sample(list(allowed), most))
         made = Node(name, writes, draw.random.randint(1, 6), error=draw.one("boom", "slow"))
-        if draw.chance(0.45):
+        if draw.chance(taste.fails):
             made = replace(made, fails=draw.one(0, 1, 1, 2, 3), bad=draw.one(0, 0, 1))
             made = replace(made, attempts=draw.one(1, 2, 3), on=draw.one("any", "any", "boom"), pause=draw.one(0, 1, 2))
             made = replace(made, fallback=draw.one("", "", "value", "function"))
-        if taste.maps and draw.chance(0.3):
+        if draw.chance(taste.maps):
             left_out = ("n", "score", "table") if in_arm else ("n", "score")  # arms may not write each other's keys
             shared = tuple(field for field in writes if field not in left_out)
             made = replace(made, writes=shared or ("log",), each=draw.one("items", "items", "n"), keep=draw.chance(0.3))
             made = replace(made, concurrency=draw.one(1, 2, 16), max_open=draw.one(1, 2, 3, 1000))
-        if taste.graphs and draw.chance(0.3):
+        if taste.graphs and draw.chance(0.5):
             inner = Scopes(draw, replace(taste, forks=min(taste.forks, 1), graphs=taste.graphs - 1), inner=True)
-            return replace(made, graph=inner.graph(), fails=0, bad=0)
-        if taste.waits and draw.chance(0.5):
+            return replace(made, graph=inner.graph(), fails=0, bad=0, on="any")
+        if taste.ops and draw.chance(taste.busy):
             made = replace(made, does=tuple(self.op() for _ in range(draw.one(1, 1, 2))))
-        calls = any(isinstance(op, Call | Talk | Start) for op in made.does)
-        if taste.calls and not calls and draw.chance(0.2):
-            return replace(made, effect="once", bad=0)
+        if "once" in taste.ops and draw.chance(0.3):  # an effect itself, of which waits are refused
+            waits = draw.one((), (), (), (Ask(),), (Receive(),), (Sleep(5),))
+            return replace(made, does=waits, effect="once", bad=0)
         return made
 
     def op(self) -> Op:
         """Return something that a node does."""
-        if self.taste.calls and self.taste.children and self.draw.chance(0.12):
-            return Start(Scopes(self.draw, replace(self.taste, children=self.taste.children - 1)).child())
-        if self.draw.chance(self.taste.talks):
-            return Talk(tuple(self.tool() for _ in range(self.draw.one(0, 1, 1, 2))))
-        found: Op = self.draw.one(
-            *[Call()] * (2 if self.taste.calls else 1), Ask(), Ask(5), Receive(), Receive(5), Sleep(5), Sleep(1)
-        )
-        if isinstance(found, Call) and self.taste.calls:
-            return replace(found, effect=self.draw.one("", "once"), asks=self.draw.chance(0.1))
-        return found
+        draw, taste = self.draw, self.taste
+        made: Mapping[str, Callable[[], Op]] = {
+            "call": Call,
+            "once": lambda: Call("once", asks=draw.chance(0.1)),
+            "ask": lambda: Ask(draw.one(0, 5)),
+            "receive": lambda: Receive(draw.one(0, 5)),
+            "sleep": lambda: Sleep(draw.one(1, 5)),
+            "send": Send,
+            "talk": draw.talk,
+            "start": lambda: Start(
+                Scopes(draw, replace(taste, children=taste.children - 1)).child(), draw.one(1, 1, 2, 3)
+            ),
+        }
+        kind = draw.one(*taste.ops)
+        return made[kind if kind != "start" or taste.children else "call"]()
 
     def child(self) -> Graph:
         """Return the graph of a child run: a row of nodes, so that it ends."""
@@ -589,10 +726,6 @@ class Scopes:
             for name in names
         )  # fmt: skip
         return Graph(nodes, tuple(Edge(one, other) for one, other in zip((START, *names), (*names, END), strict=True)))
-
-    def tool(self) -> Tool:
-        """Return a tool."""
-        return Tool(self.draw.one("", "once"), self.draw.one("", "", "yes", "no"))
 
     def out(self, node: Node, names: Sequence[str], *, in_arm: bool) -> list[Edge | Fork]:
         """Return edges with conditions out of a node."""
@@ -659,13 +792,14 @@ def is_row(nodes: Sequence[Node], edges: Sequence[Edge | Fork]) -> bool:
 
 
 SCRIPTS: Final = 6
-"""So many programs in a row share a graph, since a graph takes as long to compile as a run to play."""
+"""So many programs in a row share a graph, as a graph takes as long to compile as a run to play; in a Runner half."""
 
 
-def draw(seed: object, number: int, taste: Taste | None = None) -> Program:
-    """Return a program of a seed, by its number."""
-    graph = Draw(f"{seed} {number // SCRIPTS}", taste).graph()
-    return Draw(f"{seed} {number} events", taste).program(graph)
+def draw(seed: object, number: int, *, in_runner: bool = False) -> Program:
+    """Return a program of a seed, by its number: for the pure engine, or for a Runner."""
+    group = Draw(f"{seed} {number // (SCRIPTS // 2 if in_runner else SCRIPTS)}")
+    taste = group.taste(in_runner=in_runner)
+    return Draw(f"{seed} {number} events").program(group.graph(taste), taste)
 
 
 # --- Shrinking --------------------------------------------------------------------------------------------------------
@@ -692,6 +826,8 @@ def smaller_of(part: Any) -> Iterator[Any]:
             return  # a condition, or a value of the first state
         yield from (part[:at] + part[at + 1 :] for at in range(len(part)))
         yield from ((*part[:at], other, *part[at + 1 :]) for at, each in enumerate(part) for other in smaller_of(each))
+    elif isinstance(part, Graph) and part.talks:
+        yield from (replace(part, talks=talks) for talks in smaller_of(part.talks) if talks)
     elif isinstance(part, Graph):
         yield from (without(part, node.name) for node in part.nodes)
         yield from (replace(part, edges=part.edges[:at] + part.edges[at + 1 :]) for at in range(len(part.edges)))

@@ -14,7 +14,9 @@ Invariants
       asked, time goes on.
     - A deployment is the code of each later process. The model hears of it before the first step of such a process.
     - The log of each child run that is still there has a model of its own. What happens from outside happens to the
-      first run alone.
+      first run alone; but once a stop of it is acknowledged, no run begins below it, and none waits.
+    - If no process was lost, and no arm cancelled, every act is in the log: nothing is paid twice, or unseen.
+    - The state of a conversation is its agent's, and not compared: its steps are.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import inf
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -44,7 +47,7 @@ from tests.sim.build import graph_of
 from tests.sim.disk import Disk
 from tests.sim.media import fault_of, place_of, row_of, same, same_edge, state_of
 from tests.sim.model import Model, Row, Wrong
-from tests.sim.world import COST_USD, RUN, Clock, Loop, Loss, Memory, Place, Process, World
+from tests.sim.world import COST_USD, RUN, Clock, Loop, Loss, Memory, Outside, Place, Process, World, cost_of
 
 MANY: Final = 10_000
 """More runs than any program has."""
@@ -52,6 +55,8 @@ MOST_ROUNDS: Final = 2000
 """How often the run may rest in memory before it ends: some eight times for each of a hundred visits, and more."""
 ROUNDS: Final = 100
 """How often it may rest in a file before it is cancelled."""
+LAGS: Final = (1, 1, 4, 12)
+"""How many turns of the event loop an act takes: with more of them, more acts are in flight at once."""
 AWAKE_SECONDS: Final = 1.0
 """How long a process that stalled goes on at least."""
 
@@ -64,9 +69,11 @@ class Orders(NamedTuple):
         visits: Its limit of visits from now on; 0 to leave its limits.
         cost_usd: Its limit of costs from then on; 0 for none.
         run: The run to which a message is sent, or whose question is answered.
-        message: What to send to it; "" for nothing.
+        topic: The topic of a message to it; "" for none.
+        message: The message.
         wait: What to answer; "" for nothing.
         answer: The answer.
+        stop: How to stop the run, and do no more: "stop", or for good "cancel"; "" not to.
         changes: What the code of the process has changed.
     """
 
@@ -74,10 +81,19 @@ class Orders(NamedTuple):
     visits: int = 0
     cost_usd: float = 0.0
     run: str = RUN
-    message: str = ""
+    topic: str = ""
+    message: Any = None
     wait: str = ""
     answer: Any = None
+    stop: str = ""
     changes: Sequence[p.Change] = ()
+
+
+def runner_of(store: Any, program: p.Program) -> Runner:
+    """Return the Runner of a process."""
+    cost_usd, over = program.budget * COST_USD, program.over
+    budgets = [Budgets(Budget(name="b", window="hour", cost_usd=cost_usd, over=over))] if cost_usd else []
+    return Runner(store, clock=Clock(), extensions=budgets)
 
 
 async def obey(
@@ -86,8 +102,12 @@ async def obey(
     """Do what is ordered, until the run rests; before it is resumed, its children are, by the names of their graphs."""
     limits = Limits(visits=orders.visits, cost_usd=orders.cost_usd or None) if orders.visits else None
     ended = contextlib.suppress(RunFailed, RunCancelled, RunIsDriven)  # a stop from outside claims the run, too
-    if orders.message:
-        await runner.send(orders.run, "t", orders.message)
+    if orders.stop:
+        with contextlib.suppress(GraphEngineError):
+            await runner.stop(RUN, final=orders.stop == "cancel")
+        return
+    if orders.topic:
+        await runner.send(orders.run, orders.topic, orders.message)
     if orders.wait:
         await runner.answer(orders.run, orders.answer, wait=orders.wait)
     if orders.starts:
@@ -95,12 +115,20 @@ async def obey(
             await runner.start(graph, dict(begins), run_id=RUN, limits=limits, tags=["first"]).result()
         return
     if children and limits is None:
-        for child in [each for each in await runner.store.runs(limit=MANY) if each.id != RUN]:
+        for child in [each for each in await runner.runs(limit=MANY) if each.id != RUN]:
             if child.status in ("running", "waiting"):
                 with ended:
                     await runner.resume(child.id, children[child.graph]).result()
     with ended:
         await runner.resume(RUN, graph, limits=limits).result()
+
+
+@lru_cache(maxsize=200)
+def compiled(graph: p.Graph, name: str, changes: tuple[p.Change, ...] = ()) -> Graph[Any]:
+    """Return a graph in a deployment, whose functions act outside of the process in which they are called."""
+    made = graph_of(graph, Outside(), name, changes)
+    made.compile()
+    return made
 
 
 class Running:
@@ -114,6 +142,7 @@ class Running:
         crashes = [event.at for event in program.events if event.what == "crash"]
         drawn: Mapping[int, Loss] = {at: self.random.choice(self.place.losses) for at in crashes}
         self.world = World({**(drawn if losses is None else losses)}, self.wrote, self.place.drives)
+        self.world.lag = LAGS[program.order % len(LAGS)]
         self.stops = [event for event in program.events if event.what in ("stop", "cancel")]
         self.prunes = [event.at for event in program.events if event.what == "prune"]
         self.deploys = [event for event in program.events if event.what == "deploy"]
@@ -123,10 +152,10 @@ class Running:
         self.most = program.visits
         self.resumes, self.sent = program.resumes, 0
         self.rows: list[bytes] = []
-        self.graphs: dict[tuple[p.Change, ...], Graph[Any]] = {}
-        self.children = {op.name: graph_of(op.graph, self.world, op.name) for op in p.starts(program.graph)}
+        self.children = {op.name: compiled(op.graph, op.name) for op in p.starts(program.graph)}
         self.runners: dict[Process, Runner] = {}
         self.stalled: list[Process] = []
+        self.at_stop: frozenset[str] | None = None
 
     def play(self) -> Model:
         """Play the program to its end. Raises: Wrong, or whatever the engine raises."""
@@ -144,11 +173,7 @@ class Running:
 
     def graph(self, changes: Sequence[p.Change]) -> Graph[Any]:
         """Return the graph of a deployment."""
-        key = tuple(changes)
-        if key not in self.graphs:
-            self.graphs[key] = graph_of(self.program.graph, self.world, changes=key)
-            self.graphs[key].compile()
-        return self.graphs[key]
+        return compiled(self.program.graph, "sim", tuple(changes))
 
     async def played(self) -> Model:
         """Play the program to its end."""
@@ -167,7 +192,7 @@ class Running:
             raise Wrong("the run does not end")
         for each in self.stalled:
             await self.wake(each)
-        await self.kept()
+        await self.kept(ended=True)
         model = await self.checked()
         await self.place.check()
         return model
@@ -182,12 +207,8 @@ class Running:
             self.place.expires(each)
         process = self.place.process(self.world)
         process.changes = orders.changes
-        self.world.flying = 0
-        budget, over = self.program.budget * COST_USD, self.program.over
-        budgets = [Budget(name="b", window="hour", cost_usd=budget, over=over)] if budget else []
-        self.runners[process] = process.context.copy().run(
-            lambda: Runner(process.door, clock=Clock(), extensions=[Budgets(*budgets)])
-        )
+        self.world.flying, self.at_stop = 0, None
+        self.runners[process] = process.context.copy().run(lambda: runner_of(process.door, self.program))
         driving = self.loop.create_task(self.drives(process, orders), context=process.context.copy())
         losing = self.loop.create_task(process.lost.wait())
         await asyncio.wait([driving, losing], return_when=asyncio.FIRST_COMPLETED)
@@ -201,6 +222,9 @@ class Running:
         else:
             await driving
             self.place.forget(process)
+            if orders.stop:
+                await self.note_stop()
+            await self.check_stop()
         for each in before:
             await self.wake(each)
 
@@ -242,6 +266,20 @@ class Running:
         """Stop the run, which may have ended, or lose its process meanwhile."""
         with contextlib.suppress(GraphEngineError):
             await runner.stop(RUN, final=final)
+            await self.note_stop()
+
+    async def note_stop(self) -> None:
+        """Note which runs there are once the run is stopped."""
+        self.at_stop = frozenset([info.id for info in await self.place.view.runs(limit=MANY)])
+
+    async def check_stop(self) -> None:
+        """Check, if the run was stopped, that no run below it began after that, or waits (docs/use/children.md)."""
+        infos = {info.id: info for info in await self.place.view.runs(limit=MANY)} if self.at_stop else {}
+        if RUN not in infos or infos[RUN].status not in ("stopped", "cancelled"):
+            return
+        for info in infos.values():
+            if info.id not in (self.at_stop or ()) or info.status == "waiting":
+                raise Wrong(f"a run goes on below one that was stopped: {info.status}, {info.id}")
 
     # --- somebody outside ---------------------------------------------------------------------------------------------
 
@@ -260,6 +298,10 @@ class Running:
             if info.status == "stopped" and self.world.spent >= self.world.limit:
                 self.world.limit += 2 * COST_USD
             return self.limited(orders)
+        if info.status == "waiting" and (await self.snapshot()).steps >= self.most:
+            raise Wrong("a run at its limit is not stopped, but waits")
+        if info.status == "waiting" and self.stops and self.random.random() < 0.2:
+            return orders._replace(stop=self.stops.pop(0).what)
         return await self.answers(orders) if info.status == "waiting" else orders
 
     def limited(self, orders: Orders) -> Orders:
@@ -288,10 +330,10 @@ class Running:
         orders = orders._replace(run=run_id)
         if wait.kind == "receive":
             self.sent += 1
-            return orders._replace(message=f"message {self.sent}")
+            return orders._replace(topic=wait.topic or "", message=self.message())
         if wait.kind == "ask":
             asked = show(wait.question)
-            may = re.search(r"May .* call t\d+(no)?|this call all the same", asked)
+            may = re.search(r"May .* call t\d+x\d+(no)?|this call all the same", asked)
             return orders._replace(wait=wait.id, answer=f"said to {asked}" if may is None else not may[1])
         if wait.key.count("|") < 2:  # a whole node, which acts only in its calls
             return orders._replace(wait=wait.id, answer="rerun")
@@ -299,6 +341,13 @@ class Running:
         key = f"{run_id} {steps.path_of(frame.id, frame.at)} {frame.visit} {place}"
         acted = self.world.acts[key] >= logged(run_id, await view.steps(run_id), "begun")[key]
         return orders._replace(wait=wait.id, answer={"result": "acted"} if acted else "rerun")
+
+    def message(self) -> Any:
+        """Return the next message; that of a chat ends it once all turns had theirs."""
+        talks = self.program.graph.talks
+        if not talks:
+            return f"message {self.sent}"
+        return {"id": f"message {self.sent}", "given": {"question": "Go on."}} if self.sent <= len(talks) else None
 
     # --- what is durable ----------------------------------------------------------------------------------------------
 
@@ -314,14 +363,15 @@ class Running:
         """Return the run's snapshot."""
         return await load_snapshot(self.place.view, RUN, None)
 
-    async def kept(self) -> None:
-        """Check that nothing that was durable has changed, and that no process did what it may not."""
+    async def kept(self, *, ended: bool = False) -> None:
+        """Check that nothing that was durable is lost, or at the end has changed; and what processes may do."""
         if self.world.broken:
             raise Wrong(self.world.broken)
-        rows = [encode_step(step) for step in await self.log()]
-        if rows[: len(self.rows)] != self.rows:
+        log = await self.log()
+        self.world.spent = cost_of(log)
+        if len(log) < len(self.rows) or (ended and [encode_step(step) for step in log[: len(self.rows)]] != self.rows):
             raise Wrong("a step that was durable has changed")
-        self.rows = rows
+        self.rows += [encode_step(step) for step in log[len(self.rows) :]]
 
     async def checked(self) -> Model:
         """Hand the log to the model, and compare what is left."""
@@ -330,7 +380,7 @@ class Running:
         in_force = InForce(await load_specs(self.place.view, log))
         changes: Sequence[p.Change] = ()
         for step in log:
-            if step.kind == "resumed" and (now := self.changes_at(step.seq)) != changes:
+            if step.kind in ("started", "resumed") and (now := self.changes_at(step.seq)) != changes:
                 changes = now
                 model.take(Row("deployed", more=changes))
             model.take(row_of(step))
@@ -341,7 +391,8 @@ class Running:
             mine = model.frames.get(frame.id)
             if mine is None:
                 raise Wrong(f"the model has no frame {frame.id}")
-            same(f"the state of {frame.id!r}", state_of(frame), mine.state)
+            if not self.program.graph.talks:  # else it is the agent's
+                same(f"the state of {frame.id!r}", state_of(frame), mine.state)
         if snapshot.status == "failed":
             same("the failure", fault_of(snapshot.failure), model.root.failed)
         self.check_acts(RUN, log)
@@ -379,7 +430,12 @@ class Running:
         for key, number in begun.items():
             if self.world.acts[key] > number and not any("effects" in each for each in self.deployed.values()):
                 raise Wrong(f"an effect began {number} times and acted {self.world.acts[key]} times: {key}")
-        for key, number in logged(run_id, log, "recorded").items():
+        recorded = logged(run_id, log, "recorded")
+        if not self.world.lost and not p.can_cut(self.program.graph):
+            for key, number in self.world.acts.items():
+                if key.startswith(f"{run_id} ") and number != recorded[key]:
+                    raise Wrong(f"a call is recorded {recorded[key]} times and acted {number} times: {key}")
+        for key, number in recorded.items():
             if self.world.acts[key] < number and key not in begun and "'start'" not in key and "'end'" not in key:
                 raise Wrong(f"a call is recorded {number} times and acted {self.world.acts[key]} times: {key}")
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.sim import program as p
 from tests.sim.faults import FAULTS
-from tests.sim.hunt import WITH_CALLS, Hunt, Medium, play
+from tests.sim.hunt import Hunt, Medium, play
 from tests.sim.killed import Killed
 from tests.sim.program import Event, Program, draw, read, shrunk, written
 from tests.sim.runner import Running
@@ -20,7 +20,7 @@ from tests.sim.world import Loss
 HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1] / "graphengine"
 PAGES = sorted((HERE / "pages").glob("*.txt"))
-KNOWN: set[str] = set()
+KNOWN: set[str] = {"visits_of_cancelled_arms"}
 """Pages of faults that the engine still has."""
 
 
@@ -52,7 +52,7 @@ def test_a_drawn_seed() -> None:
 
 def test_a_runner_on_a_file_does_what_the_model_allows() -> None:
     """So it is in a SQLite file, where a process can also stall, and go on when another one has its run."""
-    hunted(1, "sqlite", 60)
+    hunted(1, "sqlite", 40)
 
 
 NODES = (
@@ -114,20 +114,22 @@ def test_the_model_knows_nothing_of_the_engine() -> None:
 def test_a_page_reads_back() -> None:
     """What is written is read as the same program."""
     for number in range(40):
-        for taste in (None, WITH_CALLS):
-            program = draw("pages", number, taste)
+        for in_runner in (False, True):
+            program = draw("pages", number, in_runner=in_runner)
             assert read(written(program)) == program
 
 
 def test_every_shape_is_drawn() -> None:
     """Programs of a Runner have every kind of operation, event and change."""
-    programs = [draw("shapes", number, WITH_CALLS) for number in range(0, 600, 3)]
+    programs = [draw("shapes", number, in_runner=True) for number in range(0, 600, 3)]
     nodes = [node for program in programs for node in program.graph.nodes]
-    assert {type(op) for node in nodes for op in node.does} == {p.Call, p.Ask, p.Receive, p.Sleep, p.Talk, p.Start}
+    assert {type(op) for node in nodes for op in node.does} == {*get_args(p.Op)}
     events = [event for program in programs for event in program.events]
     assert {event.what for event in events} == {"crash", "stop", "cancel", "deploy", "prune"}
     assert {change for event in events for change in event.changes} == {*p.CHANGES}
     assert any(program.budget and program.quarters for program in programs)
+    assert any(program.graph.talks for program in programs)
+    assert {op.how for node in nodes for op in node.does if isinstance(op, p.Talk)} == {"", "bad", "refused", "busy"}
 
 
 def test_what_fails_gets_small() -> None:

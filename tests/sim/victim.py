@@ -32,9 +32,9 @@ from graphengine.errors import GraphEngineError
 from tests.kit.crash_points import CrashPoints
 from tests.sim.build import graph_of
 from tests.sim.disk import patched
-from tests.sim.program import read
-from tests.sim.runner import Orders, obey
-from tests.sim.world import ENDS, RUN, Clock, Loop
+from tests.sim.program import read, starts
+from tests.sim.runner import Orders, obey, runner_of
+from tests.sim.world import ENDS, RUN, Loop
 
 MOST_SECONDS: Final = 60
 """A process that takes longer hangs."""
@@ -108,13 +108,17 @@ class Acts:
         return "acted"
 
     def begins(self, run_id: str) -> None:
-        """Begin a turn of an agent: nothing is counted, as programs in files have no limit of costs."""
+        """Begin a turn of an agent: which are in flight is not counted here."""
+
+    def fails(self, run_id: str) -> None:
+        """End a turn of an agent that cost nothing."""
 
 
 def live(life: Life) -> None:
     """Live a life, and say how far it came."""
-    program, orders, loop = read(life.program), Orders(*life.orders), Loop(life.now)
-    graph = graph_of(program.graph, Acts(life.folder), changes=tuple(orders.changes))
+    program, orders, loop, acts = read(life.program), Orders(*life.orders), Loop(life.now), Acts(life.folder)
+    graph = graph_of(program.graph, acts, changes=tuple(orders.changes))
+    children = {op.name: graph_of(op.graph, acts, op.name) for op in starts(program.graph)}
     patches, threads = patched(loop, life.turns)
     points = Points(life)
 
@@ -122,9 +126,9 @@ def live(life: Life) -> None:
         store = SQLiteStore(
             life.folder / "runs.db", synchronous="NORMAL", lease_seconds=10 * ENDS, clock=loop.time
         )  # fmt: skip
-        async with Runner(points.watched(store), clock=Clock()) as runner:
+        async with runner_of(points.watched(store), program) as runner:
             points.runner = runner
-            await obey(runner, graph, {}, dict(program.begins), orders)
+            await obey(runner, graph, children, dict(program.begins), orders)
 
     with patches, points.installed():
         loop.run_until_complete(lived())

@@ -328,6 +328,27 @@ class Door:
         """Do nothing: it is read on."""
 
 
+def cost_of(made: Sequence[Step]) -> float:
+    """Return what steps cost."""
+    return sum(usage_of(step).get("cost_usd") or 0.0 for step in made if step.kind != "resumed")
+
+
+class Outside:
+    """What is outside of the process in which the code runs, so that all programs with a graph can share it."""
+
+    async def act(self, key: str) -> str:
+        """Act."""
+        return await HERE.get().world.act(key)
+
+    def begins(self, run_id: str) -> None:
+        """Begin a turn of an agent."""
+        HERE.get().world.begins(run_id)
+
+    def fails(self, run_id: str) -> None:
+        """End a turn of an agent that cost nothing."""
+        HERE.get().world.fails(run_id)
+
+
 @dataclass
 class World:
     """All that is outside.
@@ -336,6 +357,7 @@ class World:
         losses: At which write a process is lost, and how.
         wrote: What is called at each write, with its process.
         drives: Whether a process that has stalled has the claim on the run.
+        lag: How many turns of the event loop an act takes.
         writes: How many writes were made.
         acts: How often each call acted, by the path of its node, the visit, and the number of the operation.
         lost: How many processes were lost.
@@ -349,6 +371,7 @@ class World:
     losses: dict[int, Loss]
     wrote: Callable[[Process], None]
     drives: Callable[[Process], bool]
+    lag: int = 1
     writes: int = 0
     acts: Counter[str] = field(default_factory=Counter)
     lost: int = 0
@@ -360,7 +383,7 @@ class World:
 
     def begins(self, run_id: str) -> None:
         """Begin a turn of an agent, which costs. One at a time may begin below the limit (L1)."""
-        if run_id != RUN:
+        if run_id != RUN or HERE.get().lost.is_set():
             return
         if self.spent + COST_USD * self.flying >= self.limit and not self.broken:
             self.broken = (
@@ -368,18 +391,26 @@ class World:
             )
         self.flying += 1
 
+    def fails(self, run_id: str) -> None:
+        """End a turn that cost nothing."""
+        self.flying -= run_id == RUN and not HERE.get().lost.is_set()
+
     def recorded(self, run_id: str, made: Sequence[Step], process: Process) -> None:
         """Note what durable steps cost, and which process recorded them."""
-        if run_id != RUN:
-            return
-        self.writers.update({step.seq: process for step in made})
-        cost = sum(usage_of(step).get("cost_usd") or 0.0 for step in made if step.kind != "resumed")
+        if run_id == RUN:
+            self.writers.update({step.seq: process for step in made})
+        self.spends(run_id, made)
+
+    def spends(self, run_id: str, made: Sequence[Step]) -> None:
+        """Note what steps cost."""
+        cost = cost_of(made) if run_id == RUN else 0.0
         self.spent += cost
         self.flying = max(0, self.flying - round(cost / COST_USD))
 
     async def act(self, key: str) -> str:
         """Act, unless the process is dead, or has stalled and lost its run: its lease would have told it to stop."""
-        await asyncio.sleep(0)
+        for _ in range(self.lag):
+            await asyncio.sleep(0)
         process = HERE.get()
         await process.awake.wait()
         if process.is_dead or (process.has_stalled and not self.drives(process)):
