@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphengine.engine.failures import text_of
+from graphengine.engine.phases import Ended
 from graphengine.engine.snapshot import Frame
 from graphengine.state.immutable import digest_of
 from graphengine.state.interrupts import reraise_interrupt
@@ -146,11 +147,14 @@ def note_changes(plan: Plan[Any], view: View) -> None:
 
 
 def sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, int]) -> None:
-    """Take an arm's samples and other marks again at the join; `counted` has the visits of the arms before it."""
+    """Take an arm's samples and other marks again at the join; `counted` has the visits of the arms before it.
+
+    Of an arm that is cancelled only visits count: what it wrote is dropped.
+    """
     trackers = {t.key: t for groups in (plan.samples, plan.epochs) for group in groups.values() for t in group}
     for key, what in arm.samples:
         tracker = trackers.get(key)
-        if tracker is None:
+        if tracker is None or (tracker.kind != "count" and not isinstance(arm.phase, Ended)):
             continue
         if tracker.kind == "plateau" and isinstance(what, (int, float, str)):
             compare(tracker, view, what)

@@ -52,7 +52,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
         fail_with(facts, failure_record(error, path_of(frame.id, fork.join), 1))
         return step
     counted: dict[str, int] = {}
-    for arm in arrived:
+    for arm in arms:
         sample_arm(plan, view, arm, counted)
         for name, visits in arm.counts.items():
             counted[name] = counted.get(name, 0) + visits
