@@ -981,7 +981,8 @@ class Model:
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
         was, self.status = self.status, "running"
-        if row.more == "retries" and any(todo.mode != "wake" or todo.due <= row.at for todo in self.enabled()):
+        # A question of a budget is due at 0: it has no end.
+        if row.more == "retries" and any(todo.mode != "wake" or 0 < todo.due <= row.at for todo in self.enabled()):
             raise Wrong("what failed is retried, although the run has something else to do")
         if was == "failed" or row.more == "retries":
             self.revive(self.root)

@@ -100,17 +100,17 @@ TURNED: Final[Mapping[type[ast.cmpop], str]] = {
 }  # fmt: skip
 _OURS: Final = """
 import sys, time
-from tests.sim.hunt import Hunt
-began, seconds, played, until = time.process_time(), float(sys.argv[2]), 0, 0.0
-for medium, share in (("engine", 0.35), ("runner", 0.25), ("sqlite", 0.4)):
-    hunt, until = Hunt(sys.argv[1], medium, shrinks=False), until + seconds * share
-    while time.process_time() - began < until:
-        found = hunt.next()
-        if found.page:
-            print(f"{played + hunt.played} programs, {time.process_time() - began:.1f} s, {medium}: {found.end[1:60]}")
-            sys.exit()
-    played += hunt.played
-print(f"not within {played} programs")
+from tests.sim.hunt import HuntAll
+began, seconds = time.process_time(), float(sys.argv[2])
+hunt = HuntAll(sys.argv[1], shrinks=False)
+while time.process_time() - began < seconds:
+    found = hunt.next()
+    if found.page:
+        where = found.page.partition(":")[0].split()[-1]
+        print(f"{hunt.played} programs, {time.process_time() - began:.1f} s, {where}: {found.end[1:60]}")
+        break
+else:
+    print(f"not within {hunt.played} programs")
 """
 _CROSSING: Final = """
 import sys, time

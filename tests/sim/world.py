@@ -35,7 +35,7 @@ from graphengine.stores.memory import InMemoryStore
 from tests.sim.model import Wrong
 from tests.sim.program import Change
 
-ENDS: Final = 100_000.0
+ENDS: Final = 10_000_000.0
 """When every program has ended, in seconds."""
 LOOK_SECONDS: Final = 0.0005
 RUN: Final = "run"
