@@ -1,17 +1,17 @@
 """The simulator on every commit: programs in the pure engine, a Runner, files and processes, and the kept pages."""
 
 import ast
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from random import randrange
 from typing import get_args
 
 import pytest
 
 from tests.sim import program as p
 from tests.sim.faults import FAULTS
-from tests.sim.hunt import Hunt, Medium, play
+from tests.sim.hunt import Hunt, HuntAll, Medium, play
 from tests.sim.killed import Killed
 from tests.sim.program import Event, Program, draw, read, shrunk, written
 from tests.sim.runner import Running
@@ -24,9 +24,8 @@ KNOWN: set[str] = set()
 """Pages of faults that the engine still has."""
 
 
-def hunted(seed: object, medium: Medium, programs: int) -> None:
-    """Play programs of a seed."""
-    hunt = Hunt(seed, medium)
+def hunted(hunt: Hunt | HuntAll, programs: int) -> None:
+    """Play so many programs."""
     while hunt.played < programs:
         found = hunt.next()
         assert not found.page, found.page
@@ -35,24 +34,24 @@ def hunted(seed: object, medium: Medium, programs: int) -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_engine_allows_what_the_model_allows(seed: int) -> None:
     """Each step of each run is one that the program allows, and what should be running is."""
-    hunted(seed, "engine", 300)
+    hunted(Hunt(seed, "engine"), 300)
 
 
 def test_a_runner_does_what_the_model_allows() -> None:
     """So it is with real node functions, in processes that die at writes, and nothing acts beyond its promise."""
-    hunted(1, "runner", 80)
+    hunted(Hunt(1, "runner"), 80)
 
 
-def test_a_drawn_seed() -> None:
-    """Each run plays other programs: a page that fails says its seed."""
-    seed = randrange(10**9)  # noqa: S311 - no secret
-    print(f"python -m tests.sim --seed {seed} --programs 100")  # noqa: T201 - shown if it fails
-    hunted(seed, "engine", 100)
+def test_a_given_seed() -> None:
+    """What is searched for longer, in all media but killed processes: `make soak` gives each turn a seed of its own."""
+    seed, programs = os.environ.get("SEED", "3"), int(os.environ.get("PROGRAMS", "100"))
+    print(f"python -m tests.sim --medium all --seed {seed}: {programs} programs played")  # noqa: T201 - it is counted
+    hunted(HuntAll(seed), programs)
 
 
 def test_a_runner_on_a_file_does_what_the_model_allows() -> None:
     """So it is in a SQLite file, where a process can also stall, and go on when another one has its run."""
-    hunted(1, "sqlite", 40)
+    hunted(Hunt(1, "sqlite"), 40)
 
 
 NODES = (
