@@ -70,6 +70,8 @@ INPUTS: Final = ("n", "items", "best")
 WHOLE: Final = -1
 """The number of a node that is an effect itself, in place of that of an operation."""
 RAISED: Final = "a condition raised"
+ROUNDED_SECONDS: Final = 0.001
+"""Pauses are given to a thousandth of a second."""
 CRASHES: Final = 3
 """After so many crashes in a row a node is given up (X6)."""
 
@@ -974,7 +976,7 @@ class Model:
         """Go on: after a crash (`more` says "crashed"), a stop or a wait; retry what failed (X5)."""
         if row.more == "crashed":
             for todo in self.enabled():
-                if todo.mode in ("run", "fallback") and todo.due <= row.at:
+                if todo.mode in ("run", "fallback") and todo.due <= row.at + ROUNDED_SECONDS:
                     self.frames[todo.frame].crashes += 1
         for frame in self.frames.values():  # K5: at a reached limit, nothing is said to have been in flight at a crash
             frame.lost |= {number for number in frame.begun if (number, "") not in frame.answers}
