@@ -211,6 +211,7 @@ class Frame:
     waits: tuple[p.Place, float | None] | None = None
     begun: set[p.Place] = field(default_factory=set)
     lost: set[p.Place] = field(default_factory=set)
+    told: set[p.Place] = field(default_factory=set)
     promised: set[p.Place] = field(default_factory=set)
     has_acted: bool = False
     result: list[Write] = field(default_factory=list)
@@ -755,7 +756,7 @@ class Model:
         """Begin a visit of a node."""
         frame.at, frame.attempt, frame.tries, frame.crashes, frame.due, frame.cause = target, 1, 0, 0, 0.0, None
         frame.visit = 1 + sum(visit.node == target for visit in frame.past)
-        frame.answers, frame.waits, frame.begun, frame.lost = {}, None, set(), set()
+        frame.answers, frame.waits, frame.begun, frame.lost, frame.told = {}, None, set(), set(), set()
         frame.promised, frame.has_acted, frame.inner_label = set(), False, ""
 
     def holds(self, frame: Frame, cond: p.Cond) -> bool:
@@ -979,7 +980,7 @@ class Model:
                 if todo.mode in ("run", "fallback") and todo.due <= row.at + ROUNDED_SECONDS:
                     self.frames[todo.frame].crashes += 1
         for frame in self.frames.values():  # K5: at a reached limit, nothing is said to have been in flight at a crash
-            frame.lost |= {number for number in frame.begun if (number, "") not in frame.answers}
+            frame.lost |= {number for number in frame.begun - frame.told if (number, "") not in frame.answers}
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
         was, self.status = self.status, "running"
@@ -1052,6 +1053,8 @@ class Model:
             frame.lost.discard(number)  # of a turn it was room in the budget that it waited for
             if value == "rerun":
                 frame.begun.discard(number)
+            else:  # a person said how it ended: it is not lost again
+                frame.told.add(number)
             self.woken(frame)
             return
         said = "slept" if isinstance(op, p.Sleep) else "late" if by in ("time", "default") else value
