@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pydantic import BaseModel, Field
 
-from graphengine import Agent, Runner, TextDelta, web_search
+from graphengine import Agent, Runner, web_search
 from graphengine.cli.main import main
 from graphengine.models import PlaceholderModel
 from graphengine.models.errors import ModelUnavailable
@@ -162,14 +162,3 @@ async def test_a_node_alone_calls_tools_with_placeholders() -> None:
     graph = alone(Page, agent, "text", name="reading", node="read")
     await run_node(graph, "read", {})
     assert len(called) == 1
-
-
-@pytest.mark.parametrize(("model", "text"), [("placeholder", "[placeholder: talker, call 1]"), ("rules", "so be it")])
-async def test_an_answer_of_no_language_model_is_shown_as_one(model: str, text: str) -> None:
-    """A program that prints pieces of text as they come prints this answer too."""
-    agent = Agent("talker", model=model, system="Talk.", by_rules=lambda: "so be it")
-    async with Runner() as runner:
-        shown = [each async for each in runner.stream(agent, "hello")]
-    pieces = [each.text for each in shown if isinstance(each, TextDelta)]
-    assert "".join(pieces) == shown[-1] == text
-    assert len(pieces) > 1
