@@ -317,7 +317,7 @@ _NEW: Final = {
     ),
 }
 _DRAWN: Final = {
-    # Drawn of the history by somebody else, after the simulator was frozen at 4573d49a9, and before any was measured.
+    # Drawn of the history by somebody else, after the simulator was frozen, and before any was measured.
     "states of children": _fault(
         "the end of a child within one process was told with a state that was not decoded",
         "runner/starters.py",
