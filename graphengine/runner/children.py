@@ -33,6 +33,7 @@ from graphengine.errors import (
     DefinitionError,
     InputError,
     RunExists,
+    RunnerClosed,
     TooDeep,
     TreeStopped,
     UnknownRun,
@@ -256,6 +257,7 @@ class _Start(Generic[S]):
             place=place_in(self.queue, priority, parent.tenant, parent.user),
             above=above,
         )
+        await self._halt_if_closed()
         life = lives.begin(lives.checked(self.plan, is_queued=self.queue is not None), run_id, begin)
         life.note_starter(self.starter)
         life.is_retrieved = True  # this call raises it
@@ -267,6 +269,8 @@ class _Start(Generic[S]):
             life.ended_with()
         except TreeStopped as error:
             lives.shared.driven[here].ask(opening.stopped_with(error.by, Stop()))
+            await journal_of(self.attempt).halt()
+        except RunnerClosed:  # before the child was recorded
             await journal_of(self.attempt).halt()
         except RunExists as error:
             snapshot = await load_snapshot(lives.shared.store, run_id, None)
@@ -320,6 +324,11 @@ class _Start(Generic[S]):
         if own is None or own > most:
             limits["depth"] = most
 
+    async def _halt_if_closed(self) -> None:
+        """End the attempt here if the Runner closes while it is in flight: it runs again when the run is resumed."""
+        if self.lives.shared.closed:
+            await journal_of(self.attempt).halt()
+
     async def continued(self, run_id: str, seq: int) -> None:
         """Let a child go on here that no process drives, unless it waits for somebody, or has ended after that step."""
         if self.lives.shared.ends.has(run_id, self.starter):
@@ -338,6 +347,7 @@ class _Start(Generic[S]):
         ended = info.status in FINAL or (info.status in OVER and info.seq != seq)
         if ended or status_of(info) in ("queued", "running") or (info.status == "waiting" and info.due_at is None):
             return
+        await self._halt_if_closed()
         resume = partial(opening.resume, by_starter=True)
         life = self.lives.begin(self.lives.checked(self.plan), run_id, resume, Claim(follows=True))
         life.note_starter(self.starter)
