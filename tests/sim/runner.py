@@ -273,12 +273,17 @@ class Running:
         self.at_stop = frozenset([info.id for info in await self.place.view.runs(limit=MANY)])
 
     async def check_stop(self) -> None:
-        """Check, if the run was stopped, that no run below it began after that, or waits (docs/use/children.md)."""
+        """Check, if the run was stopped, that no run below it began after that, or waits (docs/use/children.md).
+
+        One whose process closed before it read its stop has that in its inbox, which its next process obeys.
+        """
         infos = {info.id: info for info in await self.place.view.runs(limit=MANY)} if self.at_stop else {}
         if RUN not in infos or infos[RUN].status not in ("stopped", "cancelled"):
             return
         for info in infos.values():
-            if info.id not in (self.at_stop or ()) or info.status == "waiting":
+            mail = await self.place.view.inbox([info.id]) if info.status == "waiting" else ()
+            waits = info.status == "waiting" and not any(each.kind == "stop" for each in mail)
+            if info.id not in (self.at_stop or ()) or waits:
                 raise Wrong(f"a run goes on below one that was stopped: {info.status}, {info.id}")
 
     # --- somebody outside ---------------------------------------------------------------------------------------------
