@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from graphengine import END, START, Context, Graph, Runner, ask
+from graphengine import END, START, Graph, Runner, ask
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.state.secret import HIDDEN
 from tests.kit.facts import said
@@ -24,15 +24,6 @@ KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
 class Vault(BaseModel):
     token: SecretStr = SecretStr(CANARY)
     n: int = 0
-
-
-class Count(BaseModel):
-    n: int = 0
-
-
-async def number() -> int:
-    """Return 1."""
-    return 1
 
 
 def asking() -> Graph[Vault]:
@@ -170,28 +161,6 @@ async def test_a_node_that_exceeds_the_grace_period_is_cut_off(database: Path | 
         await gate.entered.wait()
     assert (await run.result()).cut_off == ("a",)
     assert clock.now() == 1060.0
-
-
-async def test_a_child_that_would_begin_while_its_runner_closes_begins_later(database: Path | str) -> None:
-    """The node that starts it is cut off, and does not fail: it runs again when the run is resumed."""
-    entered, leave = asyncio.Event(), asyncio.Event()
-    child = alone(Count, number, "n", name="child")
-
-    async def starts(ctx: Context) -> int:
-        entered.set()
-        await leave.wait()
-        run = await ctx.start(child)
-        return (await run.result()).state.n
-
-    parent = alone(Count, starts, "n", name="parent")
-    async with Runner(database, grace_seconds=60, clock=FakeClock()) as runner:
-        run = runner.start(parent, run_id="p")
-        await entered.wait()
-        asyncio.get_running_loop().call_soon(leave.set)
-    assert (await run.result()).status == "running"
-    async with Runner(database) as runner:
-        [run] = await runner.recover(parent)
-        assert (await run.result()).state.n == 1
 
 
 async def test_a_grace_period_that_runs_out_is_no_error_of_its_own(

@@ -26,6 +26,7 @@ from graphengine import (
     ask,
     value,
 )
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone, arms, failing
 
@@ -293,3 +294,23 @@ async def test_the_end_of_a_child_is_told_with_its_lists(runner: Runner) -> None
     if result.status == "waiting":
         result = await runner.resume("p", parent_of(starts)).result()
     assert result.state.lengths == [3, 4]
+
+
+async def test_a_child_that_would_begin_while_its_runner_closes_begins_later(tmp_path: Path) -> None:
+    """The node that starts it is cut off, and does not fail: it runs again when the run is resumed."""
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def starts(ctx: Context) -> list[int]:
+        entered.set()
+        await leave.wait()
+        run = await ctx.start(child, {"word": "bee"})
+        return [(await run.result()).state.length]
+
+    async with Runner(tmp_path / "runs.db", grace_seconds=60, clock=FakeClock()) as runner:
+        run = runner.start(parent_of(starts), run_id="p")
+        await entered.wait()
+        asyncio.get_running_loop().call_soon(leave.set)
+    assert (await run.result()).status == "running"
+    async with Runner(tmp_path / "runs.db") as runner:
+        [run] = await runner.recover(parent_of(starts))
+        assert (await run.result()).state.lengths == [3]
