@@ -19,11 +19,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Awaitable
 from contextlib import ExitStack, closing
 from inspect import iscoroutinefunction
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
@@ -230,13 +232,31 @@ def seen(connection: sqlite3.Connection) -> Seen:
     return Seen() if row is None else Seen(*row)
 
 
+class NoThread:
+    """A thread that is never started: the loop does its work, or nothing does, as nobody renews a lease here."""
+
+    def __init__(self, **given: Any) -> None:
+        del given
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Return at once."""
+
+
 def patched(loop: Loop, turns: list[int]) -> tuple[ExitStack, Threads]:
-    """Let the threads of stores take turns of a loop, until the stack is closed; nothing depends on real time then."""
+    """Let the threads of stores take turns of a loop, until the stack is closed; nothing depends on real time then.
+
+    No thread is started: to start one and to wait for its end takes longer than what a store does in a short life.
+    """
     patches, threads = ExitStack(), Threads(loop)
     threads.take(turns)
     looks = patch("graphengine.databases.sqlite.announcements._LOOK_SECONDS", INBOX_SECONDS)
     ends = patch("graphengine.databases.sqlite.worker._ENDS_SECONDS", 0.0)  # a thread ends in later turns
     yields = patch("graphengine.runner.driving._TURN_SECONDS", float("inf"))  # else how busy the machine is decides
-    for each in (*threads.patches(), looks, ends, yields):
+    no_threads = SimpleNamespace(**{**vars(threading), "Thread": NoThread})
+    none = [patch(f"graphengine.databases.{name}.threading", no_threads) for name in ("sqlite.worker", "leases")]
+    for each in (*threads.patches(), looks, ends, yields, *none):
         patches.enter_context(each)
     return patches, threads

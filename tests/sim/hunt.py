@@ -12,8 +12,10 @@ from tests.sim import program as p
 from tests.sim.media import Engine
 
 Medium: TypeAlias = Literal["engine", "runner", "sqlite", "kill"]
-SHARES: Final[Mapping[Medium, float]] = {"engine": 0.2, "runner": 0.6, "sqlite": 0.2}
+SHARES: Final[Mapping[Medium, float]] = {"engine": 0.2, "runner": 0.5, "sqlite": 0.3}
 """The shares of the time that media have in a hunt in all of them; processes that are killed take too much of it."""
+COMMANDED: Final[Mapping[Medium, float]] = {"runner": 0.5, "sqlite": 0.75}
+"""The shares of their programs that command stores: in memory they take no time, in a file a third of a run's."""
 
 
 class Found(NamedTuple):
@@ -44,7 +46,8 @@ class Hunt:
 
     def draw(self) -> p.Program:
         """Return the next program, of what its medium can play."""
-        return p.draw(self.seed, self.played, in_runner=self.medium != "engine")
+        commanded = COMMANDED.get(self.medium, 0.0)
+        return p.draw(self.seed, self.played, in_runner=self.medium != "engine", commanded=commanded)
 
     def next(self) -> Found:
         """Play the next program."""
@@ -104,6 +107,10 @@ def wrong(program: p.Program, medium: Medium) -> str | None:
 
 def play(program: p.Program, medium: Medium) -> str:
     """Play a program, and return the status in which its run ended. Raises: Wrong, or whatever went wrong."""
+    if program.commands:
+        from tests.sim.stores import Commanded  # noqa: PLC0415 - as below
+
+        return Commanded(program.commands, program.order, on_disk=medium == "sqlite").play()
     if medium == "kill":
         from tests.sim.killed import Killed  # noqa: PLC0415 - as below
 

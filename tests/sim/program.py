@@ -27,6 +27,9 @@ from random import Random
 from typing import Any, Final, Literal, TypeAlias
 from zlib import crc32
 
+from tests.sim import commands
+from tests.sim.commands import Command, draw_commands
+
 START, END, FAIL = "START", "END", "FAIL"
 
 Cond: TypeAlias = tuple[Any, ...]
@@ -288,6 +291,7 @@ class Program:
             it raises it by two.
         budget: The budget of all runs in an hour, in turns; 0 for none.
         over: What the run does when the budget is spent.
+        commands: What owners ask of stores, in place of a run; the graph has no nodes then.
     """
 
     graph: Graph
@@ -299,6 +303,7 @@ class Program:
     quarters: int = 0
     budget: int = 0
     over: Literal["wait", "ask"] = "wait"
+    commands: tuple[Command, ...] = ()
 
 
 # --- What a node writes -----------------------------------------------------------------------------------------------
@@ -455,9 +460,9 @@ def _raised(cond: Cond) -> Cond:
 
 
 def written(part: object, indent: int = 0) -> str:
-    """Return a part of a program as Python, without what is the default, a node or an edge a line."""
+    """Return a part of a program as Python, without what is the default, a node, an edge or a command a line."""
     pad = "\n" + "    " * (indent + 1)
-    if isinstance(part, tuple) and part and isinstance(part[0], (Node, Edge, Fork)):
+    if isinstance(part, tuple) and part and isinstance(part[0], (Node, Edge, Fork, Command)):
         return f"({''.join(f'{pad}{written(each, indent + 1)},' for each in part)}{pad[:-4]})"
     if isinstance(part, tuple):
         inner = ", ".join(written(each, indent) for each in part)
@@ -470,7 +475,7 @@ def written(part: object, indent: int = 0) -> str:
 
 def read(text: str) -> Program:
     """Return the program of a page: what stands after its first empty line."""
-    found = eval(text.partition("\n\n")[2] or text, dict(globals()))  # noqa: S307 - pages of this folder
+    found = eval(text.partition("\n\n")[2] or text, {**vars(commands), **globals()})  # noqa: S307 - pages of this folder
     assert isinstance(found, Program)
     return found
 
@@ -795,9 +800,20 @@ SCRIPTS: Final = 6
 """So many programs in a row share a graph, as a graph takes as long to compile as a run to play; in a Runner half."""
 
 
-def draw(seed: object, number: int, *, in_runner: bool = False) -> Program:
-    """Return a program of a seed, by its number: for the pure engine, or for a Runner."""
-    group = Draw(f"{seed} {number // (SCRIPTS // 2 if in_runner else SCRIPTS)}")
+def draw(seed: object, number: int, *, in_runner: bool = False, commanded: float = 0.0) -> Program:
+    """Return a program of a seed, by its number: for the pure engine, or for a Runner.
+
+    Args:
+        seed: The seed.
+        number: The number.
+        in_runner: Whether a Runner plays it.
+        commanded: The share of programs in which owners command stores, and no run is driven.
+    """
+    place = number // (SCRIPTS // 2 if in_runner else SCRIPTS)
+    if commanded and Draw(f"{seed} {place} commands").chance(commanded):
+        random = Draw(f"{seed} {number} commands").random
+        return Program(Graph((), ()), order=random.randint(0, 99), commands=draw_commands(random))
+    group = Draw(f"{seed} {place}")
     taste = group.taste(in_runner=in_runner)
     return Draw(f"{seed} {number} events").program(group.graph(taste), taste)
 

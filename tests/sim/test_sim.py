@@ -1,4 +1,4 @@
-"""The simulator on every commit: programs in the pure engine, a Runner, files and processes, and the kept pages."""
+"""The simulator on every commit: programs in the pure engine, a Runner, stores and processes, and the kept pages."""
 
 import ast
 import os
@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from tests.sim import program as p
+from tests.sim.commands import Command, Create
 from tests.sim.faults import FAULTS
 from tests.sim.hunt import Hunt, HuntAll, Medium, play
 from tests.sim.killed import Killed
@@ -20,7 +21,7 @@ from tests.sim.world import Loss
 HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1] / "graphengine"
 PAGES = sorted((HERE / "pages").glob("*.txt"))
-KNOWN: set[str] = set()
+KNOWN = {"take_priority_sqlite"}
 """Pages of faults that the engine still has."""
 
 
@@ -38,8 +39,11 @@ def test_the_engine_allows_what_the_model_allows(seed: int) -> None:
 
 
 def test_a_runner_does_what_the_model_allows() -> None:
-    """So it is with real node functions, in processes that die at writes, and nothing acts beyond its promise."""
-    hunted(Hunt(1, "runner"), 80)
+    """So it is with real node functions, in processes that die at writes, and nothing acts beyond its promise.
+
+    A store in memory answers to any commands as it should, too.
+    """
+    hunted(Hunt(1, "runner"), 160)
 
 
 def test_a_given_seed() -> None:
@@ -50,8 +54,11 @@ def test_a_given_seed() -> None:
 
 
 def test_a_runner_on_a_file_does_what_the_model_allows() -> None:
-    """So it is in a SQLite file, where a process can also stall, and go on when another one has its run."""
-    hunted(Hunt(1, "sqlite"), 40)
+    """So it is in a SQLite file, where a process can also stall, and go on when another one has its run.
+
+    Stores on a file answer to any commands of several owners as they should, too.
+    """
+    hunted(Hunt(1, "sqlite"), 120)
 
 
 NODES = (
@@ -101,20 +108,20 @@ def test_a_known_fault_can_be_put_in(name: str) -> None:
 
 
 def test_the_model_knows_nothing_of_the_engine() -> None:
-    """Neither the model nor the programs import it, or any other second opinion."""
-    for name in ("model.py", "program.py"):
+    """Neither the models nor the programs import it, or any other second opinion."""
+    for name in ("model.py", "program.py", "commands.py", "rows.py"):
         tree = ast.parse((HERE / name).read_text(encoding="utf-8"))
         froms = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         imports = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         ours = {name for name in froms | imports if name.split(".")[0] not in sys.stdlib_module_names}
-        assert ours <= {"tests.sim"}
+        assert ours <= {"tests.sim", "tests.sim.commands", "tests.sim.model"}
 
 
 def test_a_page_reads_back() -> None:
     """What is written is read as the same program."""
     for number in range(40):
-        for in_runner in (False, True):
-            program = draw("pages", number, in_runner=in_runner)
+        for in_runner, commanded in ((False, 0.0), (True, 0.0), (True, 1.0)):
+            program = draw("pages", number, in_runner=in_runner, commanded=commanded)
             assert read(written(program)) == program
 
 
@@ -129,6 +136,8 @@ def test_every_shape_is_drawn() -> None:
     assert any(program.budget and program.quarters for program in programs)
     assert any(program.graph.talks for program in programs)
     assert {op.how for node in nodes for op in node.does if isinstance(op, p.Talk)} == {"", "bad", "refused", "busy"}
+    commanded = [draw("shapes", number, in_runner=True, commanded=1.0) for number in range(100)]
+    assert {type(command) for program in commanded for command in program.commands} == {*get_args(Command)}
 
 
 def test_what_fails_gets_small() -> None:
@@ -139,3 +148,6 @@ def test_what_fails_gets_small() -> None:
 
     program = next(found for number in range(0, 600, 6) if fails(found := draw("small", number)))
     assert len(shrunk(program, fails).graph.nodes) == 1
+    commanded = draw("small", 0, in_runner=True, commanded=1.0)
+    smaller = shrunk(commanded, lambda program: any(isinstance(each, Create) for each in program.commands))
+    assert smaller.commands == (Create(run=smaller.commands[0].run),)  # type: ignore[union-attr]
