@@ -31,6 +31,7 @@ from functools import lru_cache
 from math import inf
 from random import Random
 from typing import Any, Final, NamedTuple
+from unittest.mock import patch
 
 from graphengine import Graph, Limits, RunFailed, Runner
 from graphengine.budgets import Budget, Budgets
@@ -57,6 +58,8 @@ ROUNDS: Final = 100
 """How often it may rest in a file before it is cancelled."""
 LAGS: Final = (1, 1, 4, 12)
 """How many turns of the event loop an act takes: with more of them, more acts are in flight at once."""
+MIN_ROWS: Final = (3, 12, 256)
+"""How many steps there are between two snapshots of a run at least: with 256 few runs have one."""
 AWAKE_SECONDS: Final = 1.0
 """How long a process that stalled goes on at least."""
 
@@ -160,10 +163,15 @@ class Running:
     def play(self) -> Model:
         """Play the program to its end. Raises: Wrong, or whatever the engine raises."""
         logging.disable()
+        rows = MIN_ROWS[self.program.order // len(LAGS) % len(MIN_ROWS)]
+        patches = contextlib.ExitStack()
+        for name in ("databases.snapshots", "stores.memory"):
+            patches.enter_context(patch(f"graphengine.{name}.MIN_ROWS", rows))
         try:
             self.graph(())
             return self.loop.run_until_complete(self.played())
         finally:
+            patches.close()
             for task in asyncio.all_tasks(self.loop):
                 task.cancel()
             self.loop.run_until_complete(self.place.remove())

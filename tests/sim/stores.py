@@ -34,7 +34,7 @@ from msgspec import structs
 from pydantic_core import to_json
 
 from graphengine.databases.long_texts import _met
-from graphengine.databases.sqlite import SQLiteStore, doctor
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Step
@@ -46,7 +46,7 @@ from graphengine.stores.memory import InMemoryStore
 from tests.kit.facts import altered
 from tests.sim import commands as c
 from tests.sim import rows
-from tests.sim.disk import patched
+from tests.sim.disk import check_file, patched
 from tests.sim.model import Wrong
 from tests.sim.rows import MIN_ROWS, Refused, Rows, Run, same
 from tests.sim.world import Loop
@@ -143,9 +143,7 @@ class File:
 
     async def check(self) -> None:
         """Let doctor look at the file. Raises: Wrong."""
-        found = [each for each in doctor.examine(self.path).findings if each.code not in NO_FAULTS]
-        if found:
-            raise Wrong(f"doctor finds {found[0]}")
+        check_file(self.path, NO_FAULTS)
 
     def remove(self) -> None:
         """Remove the file."""
@@ -217,6 +215,7 @@ class Commanded:
         by = by if self.place.is_file else 0
         if by not in self.open:
             store = await self.place.open(only_reads=only_reads)
+            await store.open()  # it is open
             me = None if only_reads else len(self.names)
             if me is not None:
                 self.names[me] = self.place.owner(store)
@@ -508,6 +507,8 @@ class Commanded:
         me, store = self.open.pop(asked.by if self.place.is_file else 0, (None, None))
         if store is not None:
             await store.close()
+            await store.close()  # it is closed
+            same("what a closed store answers", await answer(store.runs()), "RunnerClosed")
         if me is not None:
             self.rows.gone(me, releases=True)
 
