@@ -185,9 +185,28 @@ class Close:
 
 @dataclass(frozen=True)
 class Kill:
-    """Kill an owner."""
+    """Kill an owner, or let it abandon its store, as when its event loop is over."""
 
     by: int = 0
+    abandons: bool = False
+
+
+@dataclass(frozen=True)
+class Full:
+    """Let an owner write when the disk is full: it is refused, and nothing has changed."""
+
+    write: Create | Claim | Add | Post | Tag
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Keep a schedule whose next time is `at`, drop it, or move it to that time if its next time is the one `seen`."""
+
+    by: int = 0
+    name: str = "s"
+    does: Literal["keep", "drop", "move"] = "keep"
+    at: int = 10
+    seen: int = 10
 
 
 @dataclass(frozen=True)
@@ -253,7 +272,10 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Look:
-    """Compare every list that an owner can see with what it should be, selected and sorted so."""
+    """Compare every list that an owner can see with what it should be, selected and sorted so.
+
+    `young` and `old` select what began at most, and more than, so many seconds ago; `every` counts by such intervals.
+    """
 
     by: int = 0
     status: Status | None = None
@@ -267,6 +289,9 @@ class Look:
     is_ascending: bool = False
     limit: int = 3
     ahead: int = 0
+    young: int | None = None
+    old: int | None = None
+    every: int = 0
 
 
 @dataclass(frozen=True)
@@ -280,8 +305,8 @@ class Read:
 
 
 Command: TypeAlias = (
-    Create | Claim | Take | Release | Add | Together | Post | Tag | Mark | Wait | Close | Kill | Limit | Prune | Remove
-    | Trim | Sweep | Look | Read
+    Create | Claim | Take | Release | Add | Together | Post | Tag | Mark | Wait | Close | Kill | Full | Limit | Plan
+    | Prune | Remove | Trim | Sweep | Look | Read
 )  # fmt: skip
 
 
@@ -291,10 +316,10 @@ Command: TypeAlias = (
 THEMES: Final[Mapping[str, Sequence[str]]] = {
     "queues": (
         "queued", "queued", "queued", "queued", "take", "take", "take", "take", "limit", "add", "release", "release",
-        "rest", "wait", "post", "kill",
+        "rest", "wait", "post", "kill", "plan",
     ),
     "leases": ("claim", "claim", "add", "add", "wait", "wait", "kill", "close", "release", "stranger", "take"),
-    "writes": ("add", "add", "together", "together", "stranger", "kill", "close", "read", "branch"),
+    "writes": ("add", "add", "together", "together", "stranger", "kill", "close", "read", "branch", "full", "full"),
     "mail": ("post", "post", "add", "add", "take", "wait", "mark", "child", "claim"),
     "retention": (
         "ended", "ended", "branch", "child", "end", "prune", "prune", "tag", "remove", "trim", "sweep", "wait", "wait",
@@ -348,7 +373,12 @@ class Commands:
         if "retention" in themes or "mail" in themes:
             kinds.append("create")
         first = [self.make("create") for _ in range(self.one(1, 2, 3))]
-        return (*first, *(self.make(self.one(*kinds)) for _ in range(self.one(6, 10, 16, 24))))
+        return (*first, *(each for _ in range(self.one(6, 10, 16, 24)) for each in self.made(self.one(*kinds))))
+
+    def made(self, kind: str) -> tuple[Command, ...]:
+        """Return a command of a kind; before a prune most often some time passes."""
+        command = self.make(kind)
+        return (Wait(20.0), command) if kind == "prune" and self.chance(0.7) else (command,)
 
     def make(self, kind: str) -> Command:
         """Return a command of a kind."""
@@ -378,7 +408,11 @@ class Commands:
             "mark": lambda: Mark(by, run, self.one("", "stop", "stop", "cancel")),
             "wait": lambda: Wait(self.one(0.5, 4.0, 20.0, 40.0, 100.0), self.some(*range(OWNERS))),
             "close": lambda: Close(by),
-            "kill": lambda: Kill(by),
+            "kill": lambda: Kill(by, self.chance(0.3)),
+            "full": self.full,
+            "plan": lambda: Plan(
+                by, self.one("s", "s", "u"), self.one("keep", "move", "move", "drop"), self.one(5, 10), self.one(5, 10)
+            ),
             "limit": lambda: Limit(
                 by, self.one(*self.queues), self.one(0, 1, 2), self.one(0, 0, 1), self.chance(0.2)
             ),
@@ -392,6 +426,12 @@ class Commands:
             "read": lambda: Read(by, run, self.random.randint(-1, 12), self.random.randint(0, 20)),
         }  # fmt: skip
         return made[kind]()
+
+    def full(self) -> Full:
+        """Return a write to a full disk."""
+        made = self.make(self.one("create", "claim", "add", "add", "post", "tag"))
+        assert isinstance(made, Create | Claim | Add | Post | Tag)
+        return Full(made)
 
     def dies(self) -> int:
         """Return after how many turns an owner dies; most often -1, never."""
@@ -435,4 +475,5 @@ class Commands:
             self.one(None, None, None, "someone"), self.one(None, None, None, self.run()),
             self.one(None, None, None, "g", "re", "t"), self.one(None, None, "begun", "cost", "took", "status"),
             self.chance(0.3), self.one(0, 1, 2, 3, 5), self.one(0, 0, -10, 50),
+            self.one(None, None, 0, 10, 50), self.one(None, None, 0, 10, 50), self.one(0, 0, 10),
         )  # fmt: skip

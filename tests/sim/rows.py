@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from tests.sim import commands as c
@@ -120,7 +120,7 @@ class Run:
         value = by.get(sort, self.created_at)
         return -1.0 if value is None else value, self.created_at, self.id
 
-    def fits(self, look: c.Look) -> bool:
+    def fits(self, look: c.Look, now: float) -> bool:
         """Return whether a look selects it."""
         asked = self.asked
         facts = ((look.status, self.status), (look.graph, asked.graph), (look.tenant, asked.tenant))
@@ -128,7 +128,9 @@ class Run:
         words = [self.id, asked.graph, *self.tags, *(["reason"] if self.quarters is not None else [])]
         has_text = look.text is None or any(word.startswith(look.text) for word in words)
         has_tag = look.tag is None or look.tag in self.tags
-        return has_text and has_tag and all(wanted in (None, has) for wanted, has in (*facts, *people))
+        is_then = look.young is None or self.created_at >= now - look.young
+        is_then = is_then and (look.old is None or self.created_at < now - look.old)
+        return is_then and has_text and has_tag and all(wanted in (None, has) for wanted, has in (*facts, *people))
 
 
 class Rows:
@@ -145,6 +147,7 @@ class Rows:
         self.runs: dict[str, Run] = {}
         self.owners: dict[int, Owner] = {}
         self.limits: dict[str, c.Limit] = {}
+        self.plans: dict[str, int] = {}
         self.begun = 0
 
     def run(self, run_id: str) -> Run:
@@ -383,6 +386,15 @@ class Rows:
         ]
         return [each for each in found if each[1] or each[2]]
 
+    def plan(self, asked: c.Plan) -> bool:
+        """Keep, drop or move a schedule. Return whether there was one."""
+        before = self.plans.get(asked.name)
+        if asked.does == "drop":
+            self.plans.pop(asked.name, None)
+        elif asked.does == "keep" or before == asked.seen:
+            self.plans[asked.name] = asked.at
+        return before is not None
+
     def check_due(self, me: int | None, now: float, graph: str | None, found: Sequence[str]) -> None:
         """Check which runs are due: of dead owners first, then those for longest. Raises: Wrong."""
         wanted: dict[str, float] = {}
@@ -398,7 +410,7 @@ class Rows:
 
     def listed(self, look: c.Look) -> list[str]:
         """Return all runs that a look selects, in its order."""
-        wanted = [run for run in self.runs.values() if run.fits(look)]
+        wanted = [run for run in self.runs.values() if run.fits(look, self.now)]
         wanted.sort(key=lambda run: run.place(look.sort), reverse=not look.is_ascending)
         return [run.id for run in wanted]
 
@@ -406,13 +418,15 @@ class Rows:
         """Return the runs that ended so, newest first."""
         return self.listed(c.Look(status=status, graph=graph))
 
-    def counts(self, look: c.Look) -> dict[tuple[str, str], int]:
-        """Return how many runs there are, by graph and status."""
-        found: dict[tuple[str, str], int] = {}
-        plain = replace(c.Look(), tag=look.tag, tenant=look.tenant, text=look.text)
+    def counts(self, look: c.Look) -> dict[tuple[str, str, float], int]:
+        """Return how many runs there are, by graph, status, and interval in which they began."""
+        found: dict[tuple[str, str, float], int] = {}
+        plain = c.Look(tag=look.tag, tenant=look.tenant, text=look.text)
         for run in self.runs.values():
-            if run.fits(plain):
-                found[run.asked.graph, run.status] = found.get((run.asked.graph, run.status), 0) + 1
+            if run.fits(plain, self.now):
+                since = run.created_at // look.every * look.every if look.every else 0.0
+                place = run.asked.graph, run.status, since
+                found[place] = found.get(place, 0) + 1
         return found
 
     def branches(self, run_ids: Collection[str]) -> set[str]:

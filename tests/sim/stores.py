@@ -18,10 +18,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import sqlite3
 import tempfile
 import zlib
-from collections.abc import Awaitable, Sequence
-from contextlib import ExitStack
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -41,7 +43,7 @@ from graphengine.engine.steps import Step
 from graphengine.errors import GraphEngineError
 from graphengine.kernel.testing.kit import run_info, step
 from graphengine.records import retention
-from graphengine.stores.base import Append, ClaimQuery, Post, QueueLimits, RunInfo, Summary
+from graphengine.stores.base import Append, ClaimQuery, Post, QueueLimits, RunInfo, StoredSchedule, Summary
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.facts import altered
 from tests.sim import commands as c
@@ -55,6 +57,8 @@ from tests.stateful.media import empty_file, kill
 SPEC: Final[GraphSpec] = {"nodes": [{"name": "write"}]}
 TEXT_BYTES: Final = 64
 """The length from which texts are kept once, so that short steps share some."""
+ENDS_IN: Final = 40
+"""In how many turns of the event loop the threads of a store that is abandoned have ended."""
 NO_FAULTS: Final = ("not_foldable", "run_without_steps", "parent_damaged")
 """What doctor finds as the runs are nonsense, and some have no steps."""
 MANY: Final = 1000
@@ -69,12 +73,14 @@ class Tail:
         shot: After which step the newest one was made; 0 for none.
         claimed: How many bytes its steps after that had when it was last claimed.
         tried: How many they had when the last one was made.
+        largest: The bytes of the largest one.
         is_unsure: Whether steps were refused since then, which a store may have counted.
     """
 
     shot: int = 0
     claimed: int = 0
     tried: int = 0
+    largest: int = 0
     is_unsure: bool = False
 
 
@@ -271,8 +277,8 @@ class Commanded:
         made: list[Step] = []
         for seq in range(first, first + number):
             self.written += 1
-            text = f"{self.written % 3}" * (size or self.written % 7)
-            items = [{"k": f"{self.written % 2}{number}" * 40} for number in range(size // 80)]
+            text = f"x{self.written % 3}" * (size // 2 or self.written % 7)
+            items = [{"k": f"y{self.written % 2}{number}" * 25} for number in range(size // 80)]
             made.append(step(seq, at=self.loop.now, value=items if size and self.written % 4 == 3 else text))
         return made
 
@@ -341,9 +347,12 @@ class Commanded:
         def snapshot() -> bytes:
             assert run is not None
             seq = run_seq + len(made)
-            body = to_json({"seq": seq, "run": run.number, "sum": zlib.crc32(encode_step(last) if last else b"")})
+            facts = {"seq": seq, "run": run.number, "sum": zlib.crc32(encode_step(last) if last else b"")}
+            body = to_json({**facts, "texts": [{"k": f"y{number}" * (asked.size // 8)} for number in range(seq % 9)]})
             self.shots[run.number, seq] = body
-            self.tails.setdefault(run.number, Tail()).tried = self.bytes_after(run, self.last_shot(run))
+            tail = self.tails.setdefault(run.number, Tail())
+            tail.tried = self.bytes_after(run, tail.shot) + sum(len(encode_step(each)) for each in made)
+            tail.largest = max(tail.largest, len(body))
             return body
 
         run_seq = 0 if run is None else len(run.log)
@@ -412,7 +421,7 @@ class Commanded:
         shot = await self.shot_of(writers[0], run) if writers else tail.shot
         number, size = len(run.log) - tail.shot, self.bytes_after(run, tail.shot)
         if self.place.is_file:
-            enough = size >= max(128.0, 1.5 * tail.claimed, 1.5 * tail.tried)
+            enough = size >= max(2.0 * tail.largest, 128.0, 1.5 * tail.claimed, 1.5 * tail.tried)
         else:
             number, enough = min(number, len(run.own)), run.status != "running"
         is_new = shot != tail.shot
@@ -420,8 +429,11 @@ class Commanded:
             raise Wrong(f"{run_id} has a snapshot after {shot} of {len(run.log)} steps, and had one after {tail.shot}")
         if wanted is None and not tail.is_unsure and not is_new and number >= MIN_ROWS and enough:
             raise Wrong(f"{run_id} has {len(run.log)} steps and no snapshot after {tail.shot}")
+        is_sure = wanted is None and not tail.is_unsure and self.place.is_file
+        if is_sure and is_new and size < 2 * len(self.shots[run.number, shot]):
+            raise Wrong(f"{run_id} has a snapshot of more than half of what its {number} steps take")
         if is_new:
-            self.tails[run.number] = Tail(shot, is_unsure=tail.is_unsure)
+            self.tails[run.number] = Tail(shot, largest=tail.largest, is_unsure=tail.is_unsure)
 
     async def shot_of(self, store: Any, run: Run) -> int:
         """Return after which step the newest snapshot of a run was made; 0 for none."""
@@ -490,6 +502,19 @@ class Commanded:
             self.rows.limits[asked.queue] = asked
         same("the queues that have limits", sorted(await store.queue_limits()), sorted(self.rows.limits))
 
+    async def plan(self, asked: c.Plan) -> None:
+        """Keep, drop or move a schedule."""
+        _, store = await self.writer(asked.by)
+        known = self.rows.plan(asked)
+        if asked.does == "drop":
+            await self.same(asked, store.drop_schedule(asked.name), known)
+        elif asked.does == "keep":
+            await store.keep_schedule(StoredSchedule(asked.name, {}, float(asked.at)))
+        else:
+            await store.move_schedule(asked.name, float(asked.seen), float(asked.at))
+        plans = [(each.name, each.next_at) for each in await store.schedules()]
+        same("the schedules", plans, sorted(self.rows.plans.items()))
+
     # --- time and owners ----------------------------------------------------------------------------------------------
 
     async def wait(self, asked: c.Wait) -> None:
@@ -516,8 +541,50 @@ class Commanded:
         """Kill an owner."""
         me, store = self.open.pop(asked.by if self.place.is_file else 0, (None, None))
         if store is not None and me is not None:
-            await self.place.kill(store)
+            if asked.abandons and self.place.is_file:
+                store.abandon()
+                for _ in range(ENDS_IN):
+                    await asyncio.sleep(0)
+            else:
+                await self.place.kill(store)
             self.rows.gone(me, releases=not self.place.is_file)
+
+    async def full(self, asked: c.Full) -> None:
+        """Let an owner write when the disk is full."""
+        write = asked.write
+        if isinstance(write, c.Add):
+            by = await self.adder(write)
+            if by is None:
+                return
+            me, store = await self.writer(by)
+            write, batch = await self.batch(me, store, write)
+            wanted = asks(partial(deepcopy(self.rows).add, me, write, batch.fence, recorded(batch)))
+            done, run_id = partial(append, store, batch), write.run
+            if run_id in self.rows.runs:
+                self.tails.setdefault(self.rows.runs[run_id].number, Tail()).is_unsure = True
+        else:
+            me, store = await self.writer(write.by)
+            wanted, done = self.refusal(me, store, write)
+        if self.place.is_file:
+            with full_disk(store):
+                await self.same(asked, done(), wanted if isinstance(wanted, str) else "StoreFull")
+
+    def refusal(self, me: int, store: Any, write: c.Create | c.Claim | c.Post | c.Tag) -> tuple[Any, Any]:
+        """Return what a store would answer to a write, and what makes it."""
+        model, run_id = deepcopy(self.rows), self.known(write.run)
+        match write:
+            case c.Create():
+                write = replace(write, parent="", starter="")
+                info = structs.replace(run_info(write.run), seq=0)
+                return asks(partial(model.create, me, write, [])), partial(store.create, info, [], SPEC)
+            case c.Claim():
+                return asks(partial(model.claim, me, run_id)), partial(store.claim, run_id)
+            case c.Post():
+                asked = replace(write, run=run_id)
+                facts = run_id, write.kind, write.key, write.key, write.alone
+                return asks(partial(model.post, asked)), partial(store.post, *facts)
+            case c.Tag():
+                return asks(partial(model.tag, replace(write, run=run_id))), partial(store.tag, run_id, write.add, ())
 
     # --- removal ------------------------------------------------------------------------------------------------------
 
@@ -617,8 +684,9 @@ class Commanded:
         same("what is due first", [info.id for info in first], found[: asked.limit])
         if asked.status in c.ENDED:
             await self.compare_ended(store, asked)
-        counts = await store.counts(tag=asked.tag, tenant=asked.tenant, text=asked.text)
-        same("the counts", {(e.graph, e.status): e.runs for e in counts if e.runs}, self.rows.counts(asked))
+        every = asked.every or None
+        counts = await store.counts(tag=asked.tag, tenant=asked.tenant, text=asked.text, every_seconds=every)
+        same("the counts", {(e.graph, e.status, e.since): e.runs for e in counts if e.runs}, self.rows.counts(asked))
         places = [(each.queue, each.queued, each.driven) for each in await store.queue_counts()]
         same("the places in queues", places, self.rows.queue_counts())
         owners = {each.id: sorted(each.runs) for each in await store.owners()}
@@ -654,6 +722,8 @@ class Commanded:
         words = {
             "status": asked.status, "graph": asked.graph, "tag": asked.tag, "tenant": asked.tenant, "user": asked.user,
             "starter": asked.starter, "text": asked.text, "sort": asked.sort, "ascending": asked.is_ascending,
+            "begun_after": None if asked.young is None else self.loop.now - asked.young,
+            "begun_before": None if asked.old is None else self.loop.now - asked.old,
         }  # fmt: skip
         wanted = self.rows.listed(asked)
         before: str | None = None
@@ -674,6 +744,8 @@ class Commanded:
         keys = {key: bool(number) for key, number in (await store.message_keys(run.id)).items()}
         left = {each.key for each in run.inbox}
         same(f"the keys of {run.id}", [*keys.items()], [(key, key in left) for key in run.keys])
+        newest = await store.message_keys(run.id, 2)
+        same(f"the newest keys of {run.id}", [*newest], run.keys[-2:])
         over = await store.stop_over(run.id)
         stops = self.rows.stop_over(run.id)
         if (over is not None or stops) and (over is None or tuple(over) not in stops):
@@ -737,6 +809,36 @@ class Commanded:
                 is_right = each.kind == "removed" and each.at == wanted.at
             if not is_right:
                 raise Wrong(f"step {each.seq} of {run.id} is {each}, but should be {wanted}")
+
+
+class FullDisk:
+    """A connection to a file on a full disk."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        """Execute a statement, but no COMMIT. Raises: sqlite3.OperationalError."""
+        if sql == "COMMIT":
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return self._connection.execute(sql, *given)
+
+
+@contextmanager
+def full_disk(store: Any) -> Iterator[None]:
+    """Let the disk be full for one store."""
+    opened, direct = store._writer._opened, store._direct  # noqa: SLF001 - the store has no seam there
+    before, writes = [*opened], direct._connection  # noqa: SLF001
+    opened[:], direct._connection = [FullDisk(each) for each in opened], FullDisk(writes)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        opened[:], direct._connection = before, writes  # noqa: SLF001
 
 
 def asks(modelled: Any) -> Any:
