@@ -6,7 +6,8 @@ Invariants
     - Of two processes only the one that has the claim changes the run: `Wire` looks at each commit, with statements of
       its own, whether a process added steps to a run that it did not drive, or took it from a driver that was alive.
     - The threads of the stores take turns of the event loop (`tests.stateful.threads`), so that the same program is
-      always played in the same way. At NORMAL the event loop writes itself, at FULL the thread.
+      always played in the same way, and none is started. At NORMAL the event loop writes itself, at FULL the thread.
+    - Once all stores are closed, the file has no log any more.
 
 What races, and how it is played
     1. A process stalls after a commit, and does not learn that it is durable. 2. Its lease is over, though it holds its

@@ -1,6 +1,7 @@
 """Proof that the simulator finds faults: known ones and drawn ones are put into a copy of the package, one by one.
 
-    python -m tests.sim.proof [--seconds N] [--seed S] [--mutants N] [--reverts] [--sides SIDE …] [--kept FILE]
+    python -m tests.sim.proof [--seconds N] [--seed S] [--mutants N] [--parts PART …] [--reverts] [--sides SIDE …]
+        [--kept FILE]
 
 prints for each fault who finds it within N seconds of CPU time, and at the end who finds which. The sides are the
 simulator, the crossing, and the older `machines`: the state machines of runs and stores, and random graphs, forks and
@@ -246,6 +247,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="seconds of CPU time for each fault and side")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--mutants", type=int, default=0, help="so many drawn faults")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS], help="only drawn faults of these parts")
     parser.add_argument("--reverts", action="store_true", help="the known faults")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=[*SIDES])
     parser.add_argument("--kept", type=Path, help="a file with what was said, which is not measured again")
@@ -253,7 +255,8 @@ def main() -> None:
     said: dict[str, dict[str, str]] = {}
     if given.kept and given.kept.exists():
         said = json.loads(given.kept.read_text(encoding="utf-8"))
-    faults = [*(known() if given.reverts else ()), *mutants(given.seed, given.mutants)]
+    drawn = [each for each in mutants(given.seed, given.mutants) if each[0].partition(":")[0] in given.parts]
+    faults = [*(known() if given.reverts else ()), *drawn]
     for name, changes in faults:
         with changed(changes) as folder:
             for side in given.sides:

@@ -17,6 +17,7 @@ Invariants
       first run alone; but once a stop of it is acknowledged, no run begins below it, and none waits.
     - If no process was lost, and no arm cancelled, every act is in the log: nothing is paid twice, or unseen.
     - The state of a conversation is its agent's, and not compared: its steps are.
+    - How many steps there are between two snapshots depends on the program, so that short runs have some.
 """
 
 from __future__ import annotations
