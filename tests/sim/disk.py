@@ -97,10 +97,11 @@ class Disk:
         with closing(sqlite3.connect(self.path)) as connection, connection:
             connection.execute("UPDATE owners SET expires_at = 0 WHERE id = ?", (self.owner(process),))
 
-    def drives(self, process: Process) -> bool:
-        """Return whether a process has the claim on the run."""
+    def drives(self, process: Process, run_id: str = RUN) -> bool:
+        """Return whether a process has the claim on a run."""
         with closing(sqlite3.connect(self.path)) as connection:
-            return seen(connection).driver == self.owner(process)
+            driver = connection.execute("SELECT driver FROM runs WHERE id = ?", (run_id,)).fetchone()
+        return bool(driver == (self.owner(process),))
 
     def owner(self, process: Process) -> str:
         """Return the id of a process as an owner; "" if it never was one."""
