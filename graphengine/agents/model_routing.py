@@ -129,7 +129,7 @@ class Models(Extension):
 
     def _find_replacement(self, graph: str, place: Place, begun: Mapping[str, str] | None = None) -> Model | str | None:
         """Return what replaces the model of an agent at a place, None if nothing does."""
-        key = (graph, *place)
+        key = (graph, place.path, place.agent, place.owner)
         if self._as_begun is not None:
             before = given_over(self._as_begun.default, begun or {}, graph)
             return replacing(given_over(before, self._given, graph), *key)

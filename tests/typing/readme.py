@@ -60,5 +60,6 @@ forecaster = assistant.but(tools=[weather])
 
 async def ask(question: str) -> None:
     async with Runner("checkpoints/runs.db") as runner:
-        async for shown in runner.stream(forecaster, question):  # tool calls, pieces, and at last the answer
-            print(shown.text if isinstance(shown, TextDelta) else shown)
+        async for shown in runner.stream(forecaster, question):  # tool calls too, and at last the answer
+            if isinstance(shown, TextDelta):
+                print(shown.text, end="", flush=True)
