@@ -39,11 +39,11 @@ from tests.stateful.media import empty_file, kill
 from tests.stateful.threads import Threads
 
 _STEPS: Final = "SELECT count(*) FROM steps WHERE id > runs.key << 32 AND id < (runs.key + 1) << 32"
-_SEEN: Final = f"SELECT driver, fence, ({_STEPS}) FROM runs WHERE id = '{RUN}'"  # noqa: S608 - no input
+_SEEN: Final = f"SELECT driver, fence, ({_STEPS}) FROM runs WHERE id = ?"  # noqa: S608 - no input
 
 
 class Seen(NamedTuple):
-    """The first run as a transaction sees it: its driver and fence, and the number of its steps."""
+    """A run as a transaction sees it: its driver and fence, and the number of its steps."""
 
     driver: str | None = None
     fence: int = 0
@@ -100,8 +100,7 @@ class Disk:
     def drives(self, process: Process, run_id: str = RUN) -> bool:
         """Return whether a process has the claim on a run."""
         with closing(sqlite3.connect(self.path)) as connection:
-            driver = connection.execute("SELECT driver FROM runs WHERE id = ?", (run_id,)).fetchone()
-        return bool(driver == (self.owner(process),))
+            return seen(connection, run_id).driver == self.owner(process)
 
     def owner(self, process: Process) -> str:
         """Return the id of a process as an owner; "" if it never was one."""
@@ -240,9 +239,9 @@ def check_file(path: Path, no_faults: Collection[str] = ()) -> None:
         raise Wrong(f"doctor finds {found[0]}")
 
 
-def seen(connection: sqlite3.Connection) -> Seen:
-    """Return the run as a connection sees it now."""
-    row = connection.execute(_SEEN).fetchone()
+def seen(connection: sqlite3.Connection, run_id: str = RUN) -> Seen:
+    """Return a run as a connection sees it now."""
+    row = connection.execute(_SEEN, (run_id,)).fetchone()
     return Seen() if row is None else Seen(*row)
 
 

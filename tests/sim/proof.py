@@ -24,11 +24,11 @@ ones, beside other work; "-" was not measured again since the simulator commands
     drawn by somebody else: claim         21         11        11         7        11               1         1
     drawn by somebody else: stores        20          3         5         5         7               1         5
 
-So the simulator finds what the crossing finds of the known faults and more of the drawn ones. In the stores of seed 1 it
-finds more than both old ones together; in the rest not all that they find: nothing old can leave yet. Of the seven that
-it does not find in the row of 20, six seem to change nothing that can be seen. The simulator was frozen before somebody
-else drew, and commanded no stores then; of 200 drawn faults 12, and of the 25 known ones of somebody else four, were
-not measured on each side.
+So the simulator finds what the crossing finds of the known faults and more of the drawn ones. In the stores of seed 1
+it finds more than both old ones together; in the rest not all that they find: nothing old can leave yet. Of the seven
+that it does not find in the row of 20, six seem to change nothing that can be seen. The simulator was frozen before
+somebody else drew, and commanded no stores then; of 200 drawn faults 12, and of the 25 known ones of somebody else
+four, were not measured on each side.
 
 What is missing in the simulator, by what only old ones find:
 

@@ -356,7 +356,7 @@ class World:
     Attributes:
         losses: At which write a process is lost, and how.
         wrote: What is called at each write, with its process.
-        drives: Whether a process that has stalled has the claim on a run, by its id.
+        drives: Whether a process that has stalled has the claim on a run.
         lag: How many turns of the event loop an act takes.
         writes: How many writes were made.
         acts: How often each call acted, by the path of its node, the visit, and the number of the operation.
