@@ -58,7 +58,7 @@ def test_a_runner_on_a_file_does_what_the_model_allows() -> None:
 
     Stores on a file answer to any commands of several owners as they should, too.
     """
-    hunted(Hunt(1, "sqlite"), 120)
+    hunted(Hunt(1, "sqlite"), 90)
 
 
 NODES = (
