@@ -65,7 +65,8 @@ types_end = wait $$second || typed=1; \
 # --- targets --------------------------------------------------------------------------------------------------
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@"$(INTERPRETER)" -c 'import re; text = open("Makefile", encoding="utf-8").read(); \
+	print(*(f"  make {name:8} {what}" for name, what in re.findall(r"(?m)^([a-z]+):.*## (.*)", text)), sep="\n")'
 
 run: .venv/ready-run ## the main job, the review loop; of your own: make run TASK="…" SOURCES="a.md b.md"
 	@set -- run review_loop; \
@@ -189,7 +190,7 @@ clean: ## remove environments, caches and builds; recorded runs stay
 	rm -rf .venv .venv-bench .venv-executors .venv-lowest .venv-pin .venv-suites .venv-real-model build dist htmlcov .coverage .coverage.*
 	rm -rf $(SERVER_FOLDERS:%=%/node_modules) tests/suites/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	"$(INTERPRETER)" -c 'import pathlib, shutil; [*map(shutil.rmtree, [*pathlib.Path().rglob("__pycache__")])]'
 
 # --- virtual environments -------------------------------------------------------------------------------------
 

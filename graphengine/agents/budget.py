@@ -26,7 +26,7 @@ from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from graphengine.kernel.extension import Follower, add_usage, is_cost_unknown
 from graphengine.kernel.inside import WorkKey, allows_unknown_cost, budgets, of_limit
@@ -286,17 +286,29 @@ class Opens(Protocol):
         ...
 
 
+class Place(NamedTuple):
+    """Where an agent is called.
+
+    Attributes:
+        path: The path of the node.
+        agent: The agent's name.
+        owner: The agent whose node it is, which can be another one; None for a function's.
+    """
+
+    path: str
+    agent: str
+    owner: str | None = None
+
+
 class Routes(Protocol):
     """The models of a Runner: `graphengine.agents.model_routing.Models`."""
 
-    def of(
-        self, graph: str, path: str, agent: str, own: Model | str | None, begun: Mapping[str, str] | None = None
-    ) -> Model:
-        """Return the model of an agent at a path in a run of this graph that was begun with these names."""
+    def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
+        """Return the model of an agent at a place in a run of this graph that was begun with these names."""
         ...
 
-    def instructions(self, given: Mapping[str, str], graph: str, path: str, agent: str) -> str | None:
-        """Return what is given for an agent at a path in a run of this graph; None for nothing."""
+    def instructions(self, given: Mapping[str, str], graph: str, place: Place) -> str | None:
+        """Return what is given for an agent at a place in a run of this graph; None for nothing."""
         ...
 
     async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
@@ -332,4 +344,14 @@ class AgentsOfRun(Follower):
         return Reservations(self.snapshot)
 
 
-__all__ = ["AgentsOfRun", "Estimate", "Estimates", "Opens", "Reservations", "Routes", "Settle", "SharedBudgets"]
+__all__ = [
+    "AgentsOfRun",
+    "Estimate",
+    "Estimates",
+    "Opens",
+    "Place",
+    "Reservations",
+    "Routes",
+    "Settle",
+    "SharedBudgets",
+]

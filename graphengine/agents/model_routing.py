@@ -2,7 +2,8 @@
 
 The Runner's models replace an agent's own, and a more specific key wins: `article/write` (a node's path) over
 `article/writer` (an agent anywhere below that path), over `article/*` (all agents below it), over `writer` (an agent
-anywhere), over `*` (all). A key such as `review_loop:writer` applies only in runs of that graph.
+anywhere), over `*` (all). For an agent that another agent's node calls, in a tool or for a summary, all its names win
+over the path of that node. A key such as `review_loop:writer` applies only in runs of that graph.
 
 Every Runner has this extension, since any function can call an agent. What an agent needs is therefore imported when
 the first one is called: these imports would take most of the time of a short command.
@@ -19,7 +20,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard
 
-from graphengine.agents.budget import AgentsOfRun
+from graphengine.agents.budget import AgentsOfRun, Place
 from graphengine.errors import CompileError, DefinitionError, InputError, Problem
 from graphengine.kernel.extension import Extension, SystemClock, did_you_mean
 from graphengine.kernel.inside import ALL, bad_braces, given_over, replacing, without_items
@@ -84,7 +85,7 @@ class Models(Extension):
         self._used: dict[int, Model] = {}
         self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
         self._opening: dict[int, asyncio.Lock] = {}
-        self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
+        self._chosen: dict[tuple[str, str, str, str | None], Model | str | None] = {}
         for name, model in self._given.items():
             if not is_object(model):
                 self._model(
@@ -96,15 +97,14 @@ class Models(Extension):
         """The names of the models that were given."""
         return {who: _name_in_log(model) for who, model in self._given.items()}
 
-    def of(
-        self, graph: str, path: str, agent: str, own: Model | str | None, begun: Mapping[str, str] | None = None
-    ) -> Model:
-        """Return the model of an agent at a path in a run of this graph; its own if none replaces it.
+    def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
+        """Return the model of an agent at a place in a run of this graph; its own if none replaces it.
 
         Raises:
             ModelUnavailable: It has none, or one that only the program has which began the run.
         """
-        chosen = self._find_replacement(graph, without_items(path), agent, begun)
+        agent = place.agent
+        chosen = self._find_replacement(graph, place._replace(path=without_items(place.path)), begun)
         if is_object(chosen):
             raise _of_program(agent, chosen)
         wanted = own if chosen is None else chosen
@@ -120,15 +120,16 @@ class Models(Extension):
             _USERS[_user(model)] += 1
         return model
 
-    def instructions(self, given: Mapping[str, str], graph: str, path: str, agent: str) -> str | None:
-        """Return what is given for an agent at a path, by its most specific name; None for nothing."""
-        return replacing(given, graph, without_items(path), agent)
+    def instructions(self, given: Mapping[str, str], graph: str, place: Place) -> str | None:
+        """Return what is given for an agent at a place, by its most specific name; None for nothing."""
+        path = without_items(place.path)
+        if place.owner not in (None, place.agent):  # a text for the agent of a node says nothing to others in it
+            given = {key: text for key, text in given.items() if key not in (path, f"{graph}:{path}")}
+        return replacing(given, graph, path, place.agent, place.owner)
 
-    def _find_replacement(
-        self, graph: str, path: str, agent: str, begun: Mapping[str, str] | None = None
-    ) -> Model | str | None:
-        """Return what replaces the model of an agent at a path, None if nothing does."""
-        key = (graph, path, agent)
+    def _find_replacement(self, graph: str, place: Place, begun: Mapping[str, str] | None = None) -> Model | str | None:
+        """Return what replaces the model of an agent at a place, None if nothing does."""
+        key = (graph, place.path, place.agent, place.owner)
         if self._as_begun is not None:
             before = given_over(self._as_begun.default, begun or {}, graph)
             return replacing(given_over(before, self._given, graph), *key)
@@ -157,7 +158,9 @@ class Models(Extension):
 
     def _refuse(self, graph: str, lacking: Sequence[tuple[str, str]], begun: Mapping[str, str]) -> None:
         """Refuse agents that have no model of their own if none is given for them either."""
-        lacking = [(path, who) for path, who in lacking if self._find_replacement(graph, path, who, begun) is None]
+        lacking = [
+            (path, who) for path, who in lacking if self._find_replacement(graph, Place(path, who), begun) is None
+        ]
         if lacking:
             from graphengine.models.names import no_model  # noqa: PLC0415 - see above
 

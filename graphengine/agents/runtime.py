@@ -18,7 +18,7 @@ from msgspec import UNSET
 from pydantic_core import to_json
 
 from graphengine.agents.arguments import ALWAYS_GIVEN
-from graphengine.agents.budget import AgentsOfRun, SharedBudgets
+from graphengine.agents.budget import AgentsOfRun, Place, SharedBudgets
 from graphengine.agents.identity import digest as digest_of_text
 from graphengine.agents.live_events import Live
 from graphengine.agents.node_scope import NodeScope, asked_again
@@ -111,16 +111,17 @@ class RunRuntime(NodeScope):
         """Return the model of an agent here: the Runner's replacement, or the agent's own."""
         origin = self._run.snapshot.origin
         begun = {} if origin is None else origin.models
-        return self._run.models.of(self.around.run.plan.graph, self.attempt.path, agent, own, begun)
+        return self._run.models.of(self.around.run.plan.graph, self._place(agent), own, begun)
 
     def instructions_for(self, agent: str) -> str | None:
         """Return what a branch put in place of an agent's standing instructions; None for its own."""
         given = self._run.snapshot.instructions
-        return (
-            self._run.models.instructions(given, self.around.run.plan.graph, self.attempt.path, agent)
-            if given
-            else None
-        )
+        return self._run.models.instructions(given, self.around.run.plan.graph, self._place(agent)) if given else None
+
+    def _place(self, agent: str) -> Place:
+        call = self.attempt.call
+        owner = None if call is None else getattr(call.body, "agent", None)
+        return Place(self.attempt.path, agent, None if owner is None else owner.name)
 
     @property
     def effects(self) -> Effects:

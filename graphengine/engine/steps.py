@@ -804,9 +804,17 @@ ALL: Final = "*"
 """The key of what is given for everything."""
 
 
-def replacing(given: Mapping[str, T], graph: str, path: str, name: str) -> T | None:
-    """Return what is given for what has a name at a path, by its most specific key; None for nothing."""
-    return next((given[key] for key in _list_keys(graph, path, name) if key in given), None)
+def replacing(given: Mapping[str, T], graph: str, path: str, name: str, owner: str | None = None) -> T | None:
+    """Return what is given for what has a name at a path, by its most specific key; None for nothing.
+
+    Args:
+        given: What is given, by key.
+        graph: The graph.
+        path: The path of the node.
+        name: What is asked for.
+        owner: Whose node it is; None if nobody's in particular. The path alone means the owner before others in it.
+    """
+    return next((given[key] for key in _list_keys(graph, path, name, owner) if key in given), None)
 
 
 def given_over(before: Mapping[str, T], given: Mapping[str, T], graph: str) -> Mapping[str, T]:
@@ -816,12 +824,12 @@ def given_over(before: Mapping[str, T], given: Mapping[str, T], graph: str) -> M
     return own if ALL in own else {**before, **own}
 
 
-def _list_keys(graph: str, path: str, name: str) -> Iterator[str]:
+def _list_keys(graph: str, path: str, name: str, owner: str | None) -> Iterator[str]:
     """Return all keys that match what has a name at a path, the most specific first."""
     parts = path.split("/")
-    found = [f"{path}/{name}", path]
-    found += ["/".join((*parts[:count], who)) for count in range(len(parts) - 1, 0, -1) for who in (name, ALL)]
-    found += [name, ALL]
+    around = ["/".join((*parts[:count], who)) for count in range(len(parts) - 1, 0, -1) for who in (name, ALL)]
+    is_owner = owner is None or owner == name
+    found = [f"{path}/{name}", *([path, *around, name] if is_owner else [*around, name, path]), ALL]
     for key in found:
         yield f"{graph}:{key}"
         yield key

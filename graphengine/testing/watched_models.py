@@ -12,6 +12,7 @@ from graphengine.testing.done import Asked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from graphengine.agents.budget import Place
     from graphengine.agents.model_routing import GivenModels
     from graphengine.models.base import Model, Request, Response
     from graphengine.models.hosted import HostedTool
@@ -25,11 +26,9 @@ class WatchedModels(Models):
         self.asked: list[Asked] = []
         self._watched: dict[int, Model] = {}
 
-    def of(
-        self, graph: str, path: str, agent: str, own: Model | str | None, begun: Mapping[str, str] | None = None
-    ) -> Model:
+    def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
         """Return the model for an agent, wrapped so that it notes its requests."""
-        found = super().of(graph, path, agent, own, begun)
+        found = super().of(graph, place, own, begun)
         if id(found) not in self._watched:
             if isinstance(found, RulesModel):
                 self._watched[id(found)] = _WatchedRules(found, self.asked)

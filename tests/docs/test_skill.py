@@ -57,6 +57,16 @@ async def word() -> str:
     return "x"
 
 
+PROBLEMS = """
+import flow, graphengine
+for graph in vars(flow).values():
+    if isinstance(graph, graphengine.Graph):
+        for problem in graph.check():
+            print(problem)
+"""
+"""Print what is wrong with the graphs of a migrated program."""
+
+
 def line(function: Callable[..., Any], state: type[BaseModel] = State, **options: Any) -> Graph[Any]:
     """Return a graph of one node."""
     graph: Graph[Any] = Graph("line", state)
@@ -147,6 +157,7 @@ def test_a_program_that_was_migrated_passes_its_tests(skill: Path, tmp_path: Pat
         (tmp_path / name).write_text(text, encoding="utf-8")
     (summary,) = printed_in_fork(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")[-1:]
     assert re.fullmatch(r"[2-9] passed in .*", summary)
+    assert printed(tmp_path, "-c", PROBLEMS) == []
 
 
 @pytest.mark.parametrize("skill", SKILLS, ids=lambda skill: skill.parent.name)

@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Graph, Limits, ScriptedModel
+from graphengine.agents import Hooks
 from graphengine.agents.asked import turn_of
 from graphengine.history.load import graph_spec_of, load_snapshot
 from graphengine.records.replay.replay import replay
@@ -27,13 +28,31 @@ def asked(request):
     return request.system.split("\n")[0]
 
 
-def flow(system="Write short."):
+def flow(system="Write short.", **options):
     """Return a writer, and an editor who has instructions of its own."""
     made, scripted = Graph("write", Piece), ScriptedModel(asked)
-    made.add_node("draft", Agent("writer", system=system, prompt="On {task}", model=scripted), writes="draft")
+    writer = Agent("writer", system=system, prompt="On {task}", model=scripted, **options)
+    made.add_node("draft", writer, writes="draft")
     made.add_node("edit", Agent("editor", system="Edit.", prompt="Edit {draft}", model=scripted), writes="final")
     made.add_path(START, "draft", "edit", END)
     return made
+
+
+TOLD = []
+
+
+def note_told(request):
+    TOLD.append(asked(request))
+    return "Done."
+
+
+HELPER = Agent("helper", system="Help.", prompt="Go", model=ScriptedModel(note_told))
+
+
+class Helped(Hooks):
+    async def around_model(self, request, call):
+        await HELPER.run()
+        return await call(request)
 
 
 FLOW = flow()

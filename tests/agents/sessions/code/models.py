@@ -59,6 +59,20 @@ async def who(**models):
 HELPER = Agent("helper", prompt="{task}")
 
 
+def around():
+    """Return a graph in whose node `desk` the agent `desk` calls the agent `helper` before each turn."""
+    return alone(Work, Agent("desk", prompt="{task}", hooks=[Judged()]), "draft", name="g", node="desk", result="draft")
+
+
+async def who_helps(**models):
+    """Return which of these models answer in that node."""
+    asked = []
+    named = {name: ScriptedModel(lambda request, name=name: asked.append(name) or name) for name in models.values()}
+    await process(models={name: named[model] for name, model in models.items()})
+    desk = (await runner.start(around()).result()).output
+    return f"desk: {desk}, helper: {asked[0]}"
+
+
 async def by_code(task):
     return await HELPER.run(task=task)
 
