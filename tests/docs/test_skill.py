@@ -157,7 +157,8 @@ def test_a_program_that_was_migrated_passes_its_tests(skill: Path, tmp_path: Pat
         (tmp_path / name).write_text(text, encoding="utf-8")
     (summary,) = printed_in_fork(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")[-1:]
     assert re.fullmatch(r"[2-9] passed in .*", summary)
-    assert printed(tmp_path, "-c", PROBLEMS) == []
+    (tmp_path / "problems.py").write_text(PROBLEMS, encoding="utf-8")
+    assert printed_in_fork(tmp_path, "problems.py") == []
 
 
 @pytest.mark.parametrize("skill", SKILLS, ids=lambda skill: skill.parent.name)
