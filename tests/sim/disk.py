@@ -36,11 +36,11 @@ from tests.stateful.media import empty_file, kill
 from tests.stateful.threads import Threads
 
 _STEPS: Final = "SELECT count(*) FROM steps WHERE id > runs.key << 32 AND id < (runs.key + 1) << 32"
-_SEEN: Final = f"SELECT driver, fence, ({_STEPS}) FROM runs WHERE id = '{RUN}'"  # noqa: S608 - no input
+_SEEN: Final = f"SELECT driver, fence, ({_STEPS}) FROM runs WHERE id = ?"  # noqa: S608 - no input
 
 
 class Seen(NamedTuple):
-    """The first run as a transaction sees it: its driver and fence, and the number of its steps."""
+    """A run as a transaction sees it: its driver and fence, and the number of its steps."""
 
     driver: str | None = None
     fence: int = 0
@@ -94,10 +94,10 @@ class Disk:
         with closing(sqlite3.connect(self.path)) as connection, connection:
             connection.execute("UPDATE owners SET expires_at = 0 WHERE id = ?", (self.owner(process),))
 
-    def drives(self, process: Process) -> bool:
-        """Return whether a process has the claim on the run."""
+    def drives(self, process: Process, run_id: str = RUN) -> bool:
+        """Return whether a process has the claim on a run."""
         with closing(sqlite3.connect(self.path)) as connection:
-            return seen(connection).driver == self.owner(process)
+            return seen(connection, run_id).driver == self.owner(process)
 
     def owner(self, process: Process) -> str:
         """Return the id of a process as an owner; "" if it never was one."""
@@ -224,9 +224,9 @@ def wires(store: SQLiteStore, disk: Disk, process: Process) -> None:
         direct._connection = Wire(direct._connection, disk, process)  # type: ignore[assignment]  # noqa: SLF001
 
 
-def seen(connection: sqlite3.Connection) -> Seen:
-    """Return the run as a connection sees it now."""
-    row = connection.execute(_SEEN).fetchone()
+def seen(connection: sqlite3.Connection, run_id: str = RUN) -> Seen:
+    """Return a run as a connection sees it now."""
+    row = connection.execute(_SEEN, (run_id,)).fetchone()
     return Seen() if row is None else Seen(*row)
 
 

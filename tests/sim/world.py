@@ -216,8 +216,8 @@ class Place(Protocol):
         """Let the lease of a process be over."""
         ...
 
-    def drives(self, process: Process) -> bool:
-        """Return whether a process that has stalled has the claim on the run still, or again."""
+    def drives(self, process: Process, run_id: str = RUN) -> bool:
+        """Return whether a process that has stalled has the claim on a run still, or again."""
         ...
 
     async def check(self) -> None:
@@ -256,7 +256,7 @@ class Memory:
     def expires(self, process: Process) -> None:
         """Do nothing: there are no leases."""
 
-    def drives(self, process: Process) -> bool:
+    def drives(self, process: Process, run_id: str = RUN) -> bool:
         """Return False: no process stalls."""
         return False
 
@@ -356,7 +356,7 @@ class World:
     Attributes:
         losses: At which write a process is lost, and how.
         wrote: What is called at each write, with its process.
-        drives: Whether a process that has stalled has the claim on the run.
+        drives: Whether a process that has stalled has the claim on a run.
         lag: How many turns of the event loop an act takes.
         writes: How many writes were made.
         acts: How often each call acted, by the path of its node, the visit, and the number of the operation.
@@ -370,7 +370,7 @@ class World:
 
     losses: dict[int, Loss]
     wrote: Callable[[Process], None]
-    drives: Callable[[Process], bool]
+    drives: Callable[[Process, str], bool]
     lag: int = 1
     writes: int = 0
     acts: Counter[str] = field(default_factory=Counter)
@@ -413,7 +413,7 @@ class World:
             await asyncio.sleep(0)
         process = HERE.get()
         await process.awake.wait()
-        if process.is_dead or (process.has_stalled and not self.drives(process)):
+        if process.is_dead or (process.has_stalled and not self.drives(process, key.partition(" ")[0])):
             raise asyncio.CancelledError
         self.acts[key] += 1
         return "acted"
