@@ -12,10 +12,11 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import docstring_parser
 import pytest
 from hypothesis import settings
 
@@ -91,6 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
     Files are in memory where there is a large file system for that: else a fifth of the time goes to the disk. What
     tests prove about a disk that fails or loses power is simulated on either. `TMPDIR=/tmp make test` uses the disk.
 
+    A docstring is parsed once. Each service describes its documents when it starts, for which it parses 400.
+
     A shell lets what it starts in the background ignore Ctrl-C, and so would every program that tests start.
     """
     lacking = [each for each in SEARCHES if not is_there(each)]
@@ -110,6 +113,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[BARE_PATH] = bare_path()
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = str(ROOT)  # where there are none
+    docstring_parser.parse = cache(docstring_parser.parse)
     begun = OutOfOrder.__init__
 
     @wraps(begun)

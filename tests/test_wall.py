@@ -12,7 +12,8 @@ import ast
 import importlib
 import inspect
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ PUBLIC: Final = {"errors", "reducers"}
 """Modules of the core that anybody imports."""
 
 
+@cache
 def core() -> set[str]:
     """Return the modules at the top of the core, as pyproject.toml names them; `schemas` is for all."""
     with (ROOT / "pyproject.toml").open("rb") as file:
@@ -40,8 +42,13 @@ def core() -> set[str]:
     return {name.partition(".")[2] for name in found} - {"kernel", "schemas"}
 
 
-def imports_of_wings() -> Iterator[tuple[str, str]]:
-    """Yield each module that a file of a wing imports a name from, and the name."""
+@cache
+def imports_of_wings() -> Sequence[tuple[str, str]]:
+    """Return each module that a file of a wing imports a name from, and the name."""
+    return list(_imports_of_wings())
+
+
+def _imports_of_wings() -> Iterator[tuple[str, str]]:
     inside, package = core() | {"kernel", "schemas"}, ROOT / "graphengine"
     for path in package.rglob("*.py"):
         if path.relative_to(package).parts[0].removesuffix(".py") in inside and "kernel/testing" not in str(path):

@@ -188,21 +188,35 @@ def _find_refused_times(json: Any, error: ValidationError) -> Collection[_Place]
     """
     texts = dict(_find_zoned_texts(json))
     found: set[_Place] = set()
+    anywhere: set[str] = set()
     for each in error.errors(include_url=False, include_context=False) if texts else ():
         given: object = each["input"]
         is_own = each["type"] in ("value_error", "assertion_error")
-        if not (is_own or (isinstance(given, str) and each["type"].startswith(("datetime_", "time_")))):
-            continue
-        places = [place for place, text in texts.items() if text == given or not isinstance(given, str)]
-        # a place has the same parts as the error's, which also names the member of a union, or ends before it
-        near = [place for place in places if _is_part(place if isinstance(given, str) else (), each["loc"])]
-        found.update(near or places)
+        if is_own and not isinstance(given, str):
+            return texts.keys()
+        if isinstance(given, str) and (is_own or each["type"].startswith(("datetime_", "time_"))):
+            near = [place for place in _follow(json, each["loc"]) if texts.get(place) == given]
+            found.update(near)
+            if not near:
+                anywhere.add(given)
+    found.update(place for place, text in texts.items() if text in anywhere)
     return found
 
 
-def _is_part(place: _Place, loc: tuple[int | str, ...]) -> bool:
-    rest = iter(map(str, loc))
-    return all(str(part) in rest for part in place)
+def _follow(json: Any, loc: _Place, place: _Place = ()) -> Iterator[_Place]:  # noqa: ANN401 - JSON
+    """Yield the places in JSON whose parts are some of an error's, in its order: that also names members of unions."""
+    yield place
+    tried: set[int | str] = set()
+    for at, part in enumerate(loc):
+        key = str(part) if isinstance(json, dict) else part
+        has = (
+            key in json
+            if isinstance(json, dict)
+            else isinstance(json, list) and isinstance(key, int) and key < len(json)
+        )
+        if has and key not in tried:
+            tried.add(key)
+            yield from _follow(json[key], loc[at + 1 :], (*place, key))
 
 
 def _find_zoned_texts(json: Any, place: _Place = ()) -> Iterator[tuple[_Place, str]]:  # noqa: ANN401 - JSON

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from tests.kit import forks
 from tests.serve.service.client import TOKEN
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -55,5 +56,13 @@ def printed(folder: Path, *words: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, *words], cwd=folder, env=variables, capture_output=True, text=True, timeout=60, check=False
     )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def printed_in_fork(folder: Path, program: str, *words: str, loads: Sequence[str] = ()) -> list[str]:
+    """Do the same with a file of the folder or a module, in a fork that has these modules; see `tests/kit/forks.py`."""
+    named = str(folder / program) if program.endswith(".py") else program
+    done = forks.run(named, *words, folder=folder, variables={"GRAPHENGINE_TOKEN": TOKEN}, loads=loads)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.page import USE, blocks, printed
+from tests.docs.page import USE, blocks, printed_in_fork
+from tests.kit import forks
 from tests.kit.extras import skip_without
 from tests.serve.service.client import TOKEN, Service
 from tests.serve.service.front_ends import ai_sdk, text_of
@@ -35,7 +36,7 @@ def test_the_programs_of_a2a_use_its_agent(tmp_path: Path) -> None:
     """The client is asked and gets the result; the graph asks what its remote agent asks."""
     there = Service(tmp_path / "there.db", "--a2a", graphs=str(written(tmp_path, "a2a.md", "posts", "client", "desk")))
     address = there.opened["doors"]["a2a"] + "/posts"
-    assert printed(tmp_path, "client.py", address)[-2:] == [
+    assert printed_in_fork(tmp_path, "client.py", address, loads=forks.A2A)[-2:] == [
         "6 Publish Tides? (yes or no)",
         "result: All about Tides",
     ]
@@ -52,7 +53,8 @@ def test_the_client_of_the_openai_endpoint_talks_to_its_graphs(tmp_path: Path) -
     posts = written(tmp_path, "openai_endpoint.md", "posts", "helper", "client")
     service = Service(tmp_path / "runs.db", "--openai", str(tmp_path / "helper.py"), graphs=str(posts))
     for _ in range(2):
-        assert printed(tmp_path, "client.py", service.opened["doors"]["openai"]) == [
+        address = service.opened["doors"]["openai"]
+        assert printed_in_fork(tmp_path, "client.py", address, loads=("openai",)) == [
             "models: posts helper-chat",
             "Publish Tides? (yes or no)",
             "All about Tides",
@@ -67,7 +69,7 @@ def test_the_client_of_the_mcp_server_calls_its_tool(tmp_path: Path, *, is_http:
     graph = written(tmp_path, "mcp_server.md", "posts", "client")
     service = Service(tmp_path / "runs.db", "--mcp", graphs=str(graph)) if is_http else None
     words = [service.opened["doors"]["mcp"]] if service is not None else []
-    first, second = (printed(tmp_path, "client.py", *words) for _ in range(2))
+    first, second = (printed_in_fork(tmp_path, "client.py", *words, loads=forks.MCP) for _ in range(2))
     assert first[:2] == ["progress: run tides-1: write", "progress: run tides-1: approve"]
     assert "asked: Publish Tides?" in first
     assert first[-1] == "result: All about Tides"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from graphengine import END, START, Graph, RunFailed, value
 from graphengine.errors import DefinitionError
 from graphengine.reducers import append
-from tests.docs.page import blocks, files, printed
+from tests.docs.page import blocks, files, printed_in_fork
 from tests.docs.test_documentation import run_blocks
 
 FOLDER = Path(__file__).resolve().parents[2] / "graphengine"
@@ -155,9 +155,10 @@ def test_a_program_that_was_migrated_passes_its_tests(skill: Path, tmp_path: Pat
     """The files of the skill, as pytest of a reader runs them: one test kills the program in the middle."""
     for name, text in files(skill).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    (summary,) = printed(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")[-1:]
+    (summary,) = printed_in_fork(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")[-1:]
     assert re.fullmatch(r"[2-9] passed in .*", summary)
-    assert printed(tmp_path, "-c", PROBLEMS) == []
+    (tmp_path / "problems.py").write_text(PROBLEMS, encoding="utf-8")
+    assert printed_in_fork(tmp_path, "problems.py") == []
 
 
 @pytest.mark.parametrize("skill", SKILLS, ids=lambda skill: skill.parent.name)

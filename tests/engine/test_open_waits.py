@@ -1,13 +1,11 @@
 """What a step costs does not depend on how many questions are open."""
 
-import sys
-from collections.abc import Callable
-
 from pydantic import BaseModel
 
 from graphengine import Context
 from graphengine.engine.ready import next_due, runnable_frame
 from graphengine.stores.summaries import summary_of
+from tests.kit.counted import calls
 from tests.kit.runs import alone
 from tests.kit.session import Session
 
@@ -35,22 +33,6 @@ def open_questions(count: int) -> Session:
         session.wait({f"each[{item}]": wait}, of=f"each[{item}]")
     assert (session.snapshot.status, session.snapshot.waiting) == ("waiting", count)
     return session
-
-
-def calls(work: Callable[[], object]) -> int:
-    """Return how many functions of the engine some work calls."""
-    count = 0
-
-    def seen(_: object, event: str, __: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(seen)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 def test_to_ask_what_can_move_changes_nothing() -> None:

@@ -56,8 +56,16 @@ SDKS: Final = ("anthropic", "openai", *MODELS, *HTTP)
 """What a caller of models imports."""
 SERVER: Final = ("anyio._backends._asyncio", "uvicorn.protocols.http.auto", "starlette.applications")
 """What a server of HTTP imports."""
-INSPECTOR: Final = ("graphengine.serve.inspector.server", "graphengine.render.charts.spans", *SERVER)
-SERVICE: Final = ("graphengine.serve.service.server", "graphengine.serve.service.app", "graphengine.cli.serve", *SERVER)
+DESCRIBED: Final = ("tests.kit.docstrings",)
+"""What describes documents imports, to find them described."""
+INSPECTOR: Final = ("graphengine.serve.inspector.server", "graphengine.render.charts.spans", *SERVER, *DESCRIBED)
+SERVICE: Final = (
+    "graphengine.serve.service.server",
+    "graphengine.serve.service.app",
+    "graphengine.cli.serve",
+    *SERVER,
+    *DESCRIBED,
+)
 A2A: Final = ("graphengine.serve.service.a2a_door", "graphengine.agents.a2a", "a2a.client")
 """What a server of A2A imports besides."""
 MCP: Final = ("graphengine.serve.service.mcp_door", "graphengine.cli.mcp")

@@ -16,6 +16,7 @@ from graphengine import END, START, Graph, Runner, ask
 from graphengine.reducers import append
 from graphengine.state.marks import bare, marked, read, read_json
 from graphengine.state.same import Ways, is_same, kept
+from tests.kit.counted import calls
 
 
 class Part(BaseModel):
@@ -40,6 +41,20 @@ def test_marks_move_with_their_values() -> None:
     first, second = bare_items(body)
     assert is_same(read_json(TypeAdapter(Part).validate_json, first), value.parts[0])
     assert is_same(read_json(TypeAdapter(Part).validate_json, second), value.parts[1])
+
+
+def test_a_list_of_equal_times_costs_as_much_as_its_length() -> None:
+    """Each of them is refused with its zone, and found by where it is."""
+    of_times = TypeAdapter(list[dt.datetime | int])
+
+    def cost(count: int) -> int:
+        times: list[dt.datetime | int] = [dt.datetime(2026, 1, 1, tzinfo=BERLIN)] * count
+        body = marked(times, of_times.dump_json(times))
+        assert is_same(read_json(of_times.validate_json, body), times)
+        return calls(partial(read_json, of_times.validate_json, body))
+
+    cost(1)
+    assert cost(200) < 2.5 * cost(100)
 
 
 def bare_items(body: bytes) -> list[bytes]:

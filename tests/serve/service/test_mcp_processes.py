@@ -22,6 +22,7 @@ from mcp.client.streamable_http import streamable_http_client
 from graphengine import Runner
 from graphengine.cli.main import main
 from graphengine.serve.service.mcp_door import ERROR, RUN_ID
+from tests.kit import forks
 from tests.serve.service.client import TOKEN, Service, exists
 from tests.serve.service.conftest import Services
 
@@ -290,16 +291,7 @@ def test_stdout_has_nothing_but_the_protocol(tmp_path: Path, words: list[str]) -
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": called},
     ]
-    process = subprocess.Popen(
-        command(tmp_path / "runs.db", *words),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
+    process = forks.start("graphengine", "mcp", PUBLISH, "--store", str(tmp_path / "runs.db"), *words, loads=forks.MCP)
     process.stdin.write("not JSON\n" + "".join(json.dumps(line) + "\n" for line in lines))
     process.stdin.flush()
     shown: list[Any] = []

@@ -1,5 +1,6 @@
-"""What a command says is what works: each command that a page of the command line has is tried where it stands."""
+"""Follow what commands print: each command that a page of the command line prints is tried where it stands."""
 
+import random
 import re
 import shlex
 import shutil
@@ -13,9 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from graphengine.cli.main import COMMANDS, main
-from graphengine.runner import clock
-from tests.cli.page import BEGIN, Printed, play
-from tests.cli.test_pages import PAGES
+from graphengine.runner import clock, ids
+from tests.cli.page import BEGIN, Printed
 
 SERVES: Final = ("inspect", "serve", "mcp", "watch", "worker")
 """Commands that do not end by themselves: only their options are read."""
@@ -58,6 +58,7 @@ def refusal_of(hint: str, folder: Path, copy: Path) -> str:
         patch.chdir(copy)
         for owner, name in ((time, "time"), (clock, "_passed")):
             patch.setattr(owner, name, lambda: LATER)  # what sleeps is due
+        patch.setattr(ids, "_RANDOM", random.Random(2))  # noqa: S311 - the page's own ids go on
         words = [word.replace(str(folder), str(copy)) for word in words]
         ends = [each for each in ENDS if any(each in option.opts for option in command.params)]
         done = CliRunner().invoke(main, [*words, *ends])
@@ -67,21 +68,21 @@ def refusal_of(hint: str, folder: Path, copy: Path) -> str:
     return done.stderr if done.exit_code in REFUSED or "no_model" in done.stderr else ""
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_a_command_that_is_printed_works(path: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """No command that a page prints is refused when it is typed next."""
-    page = path.read_text(encoding="utf-8")
-    of_examples = "\n# In the project of tests/cli/scratch.py.\n" in page
-    folder: Path = request.getfixturevalue("tried" if of_examples else "project")
-    tried: set[str] = set()
-    refused: list[str] = []
+class Follower:
+    """Who types each command that is printed, once.
 
-    def follow(printed: Printed) -> None:
+    Attributes:
+        refused: The commands that were refused, each with the reason.
+    """
+
+    def __init__(self, folder: Path, copies: Path) -> None:
+        self.refused: list[str] = []
+        self._folder, self._copies, self._tried = folder, copies, set[str]()
+
+    def follow(self, printed: Printed) -> None:
+        """Type what was printed, each command in a copy of the folder as it is now."""
         for hint in hints_in(printed):
-            if hint not in tried:
-                tried.add(hint)
-                why = refusal_of(hint, folder, tmp_path / f"copy{len(tried)}")
-                refused.extend([f"$ {hint}\n{why}"] if why else [])
-
-    play(page, folder, follow)
-    assert not refused, "\n".join(refused)
+            if hint not in self._tried:
+                self._tried.add(hint)
+                why = refusal_of(hint, self._folder, self._copies / f"copy{len(self._tried)}")
+                self.refused.extend([f"$ {hint}\n{why}"] if why else [])
