@@ -208,7 +208,7 @@ def _follow(json: Any, loc: _Place, place: _Place = ()) -> Iterator[_Place]:  # 
     yield place
     tried: set[int | str] = set()
     for at, part in enumerate(loc):
-        key = str(part) if isinstance(json, dict) else part
+        key: Any = str(part) if isinstance(json, dict) else part
         has = (
             key in json
             if isinstance(json, dict)

@@ -266,6 +266,7 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path) -> N
         "SCAN (subquery-",  # a page of runs
         "SCAN page",
         "SCAN trash",
+        "SCAN f",  # the priorities of a queue
         "SCAN owners",  # a row for each process, for each queue with limits, and for each schedule
         "SCAN queues",
         "SCAN run_counts",  # a row for each graph and status

@@ -342,8 +342,7 @@ class Commands:
         self.sizes = self.one((0,), (0,), (0, 0, 90, 400), (0, 300, 1200, 3000))
         self.tenants = self.one(("",), ("", "x", "y"))
         self.queues = self.one(("default",), ("default", "q"))
-        # With fewer than all, a file can take one of lower priority that was driven before: pages/take_priority_sqlite.
-        self.priorities, self.takes = self.one(((0,), (0, 1, 1, 1, 1, 2, 2, 5)), ((0, 0, 1), (8,)))
+        self.priorities, self.takes = self.one((0,), (0, 0, 1)), self.one((0, 1, 1, 1, 1, 2, 2, 5), (8,))
         self.owners = self.one((0,), (0, 0, 1), (0, 1, 2))
 
     def one(self, *choices: Any) -> Any:

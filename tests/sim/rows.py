@@ -369,15 +369,8 @@ class Rows:
         return not allowed()
 
     def order(self, run: Run) -> tuple[int, bool, float]:
-        """Return the place of a run in its queue.
-
-        One that is due for two reasons counts from the earlier time; in a file, which is a known fault, from its first
-        message.
-        """
+        """Return the place of a run in its queue; one that is due for two reasons counts from the earlier time."""
         since = run.due_since(self.now)
-        posted = [each.at for each in run.inbox if each.kind != "stop"]
-        if self.is_file and run.status == "waiting" and posted:
-            since = min(posted)
         return -run.asked.priority, not run.fence, float(run.turn) if not run.fence else since or 0.0
 
     def queue_counts(self) -> list[tuple[str, int, int]]:

@@ -21,8 +21,6 @@ from tests.sim.world import Loss
 HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1] / "graphengine"
 PAGES = sorted((HERE / "pages").glob("*.txt"))
-KNOWN = {"take_priority_sqlite"}
-"""Pages of faults that the engine still has."""
 
 
 def hunted(hunt: Hunt | HuntAll, programs: int) -> None:
@@ -90,10 +88,8 @@ def test_real_processes_are_killed(order: int) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_a_kept_page(path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_kept_page(path: Path) -> None:
     """Each page says in its first line what was wrong, and has the smallest program that showed it."""
-    if path.stem in KNOWN:
-        request.applymarker(pytest.mark.xfail(strict=True, raises=AssertionError))
     medium: Medium = next((each for each in get_args(Medium) if path.stem.endswith(f"_{each}")), "engine")
     play(read(path.read_text(encoding="utf-8")), medium)
 

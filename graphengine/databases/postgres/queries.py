@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from graphengine.databases.postgres.sessions import Connection
 
 MIGRATIONS: Final = [
-    text_of(__name__, f"schema/{name}.sql") for name in ("0002_runs", "0003_cut_off", "0004_one_place")
+    text_of(__name__, f"schema/{name}.sql")
+    for name in ("0002_runs", "0003_cut_off", "0004_one_place", "0005_by_priority")
 ]
 """The migrations in order, the first of an empty schema. No released one is ever changed: add another."""
 

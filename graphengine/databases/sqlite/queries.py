@@ -12,7 +12,9 @@ from graphengine.databases.statements import named, text_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MIGRATIONS: Final = [text_of(__name__, f"schema/{name}.sql") for name in ("0002_runs", "0003_cut_off")]
+MIGRATIONS: Final = [
+    text_of(__name__, f"schema/{name}.sql") for name in ("0002_runs", "0003_cut_off", "0004_by_priority")
+]
 """The migrations in order, the first from an empty database. No released one is ever changed: add another."""
 
 FIRST: Final = 2

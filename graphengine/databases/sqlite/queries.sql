@@ -535,12 +535,26 @@ ON CONFLICT (queue, queue_key) DO UPDATE SET until = excluded.until;
 DELETE FROM rates WHERE queue = ? AND until <= ?;
 
 -- name: wanted_of_queue
+-- A run whose time came before its message is one of the timed.
 SELECT r.key, r.queue, r.queue_key, r.priority, 0, r.wanted_at, r.graph, r.id, r.driver FROM runs AS r
-WHERE r.queue = ? AND r.wanted_at IS NOT NULL AND r.fence > 0 ORDER BY r.wanted_at;
+WHERE r.queue = :queue AND r.wanted_at IS NOT NULL AND r.fence > 0
+    AND (r.due_at IS NULL OR r.due_at >= r.wanted_at OR r.due_at > :now)
+ORDER BY r.priority DESC, r.wanted_at;
 
--- name: timed_of_queue
+-- name: priorities_of_timed
+WITH RECURSIVE found (priority) AS (
+    SELECT max(r.priority) FROM runs AS r WHERE r.queue = :queue AND r.due_at IS NOT NULL
+    UNION ALL
+    SELECT (SELECT max(r.priority) FROM runs AS r WHERE r.queue = :queue AND r.due_at IS NOT NULL AND r.priority < f.priority)
+    FROM found AS f WHERE f.priority IS NOT NULL
+)
+SELECT priority FROM found WHERE priority IS NOT NULL;
+
+-- name: timed_of_priority
 SELECT r.key, r.queue, r.queue_key, r.priority, 0, r.due_at, r.graph, r.id, r.driver FROM runs AS r
-WHERE r.queue = ? AND r.due_at <= ? AND r.wanted_at IS NULL ORDER BY r.due_at;
+WHERE r.queue = ? AND r.priority = ? AND r.due_at <= ?
+    AND (r.wanted_at IS NULL OR (r.due_at < r.wanted_at AND r.fence > 0))
+ORDER BY r.due_at;
 
 -- name: queued_of_queue
 SELECT r.key, r.queue, r.queue_key, r.priority, 1, r.turn, r.graph, r.id, r.driver FROM runs AS r

@@ -199,8 +199,8 @@ def _yield_candidates(
         )
         return islice(fit, count)
 
-    yield from fitting(connection.execute(SQL["wanted_of_queue"], (queue,)), room)
-    yield from fitting(connection.execute(SQL["timed_of_queue"], (queue, pick.now)), room)
+    yield from fitting(connection.execute(SQL["wanted_of_queue"], {"queue": queue, "now": pick.now}), room)
+    yield from fitting(_select_timed(connection, queue, pick.now), room)
     each = each_tenant(load.limits.get(queue), room) or (room if pick.paused_tenants else None)
     if each is None:
         yield from fitting(connection.execute(SQL["queued_of_queue"], (queue,)), room)
@@ -209,6 +209,12 @@ def _yield_candidates(
     for (tenant,) in connection.execute(SQL["tenants_of_queue"], {"queue": queue}).fetchall():
         if tenant not in blocked:
             yield from fitting(connection.execute(SQL["queued_of_tenant"], (queue, tenant)), each if tenant else room)
+
+
+def _select_timed(connection: sqlite3.Connection, queue: str, now: float) -> Iterator[Sequence[Any]]:
+    """Yield the runs of a queue whose time has come, in the order in which they are taken."""
+    for (priority,) in connection.execute(SQL["priorities_of_timed"], {"queue": queue}):
+        yield from connection.execute(SQL["timed_of_priority"], (queue, priority, now))
 
 
 def _count_load(

@@ -170,6 +170,21 @@ class QueuedRuns(StoreSuite):
         assert await ids(store, pick()) == ["r2", "lazy"]
 
     @scenario
+    async def test_priority_counts_among_runs_that_were_driven(self, store: Store) -> None:
+        """Also if fewer are asked for than are due; of one priority, what has been due for longest comes first."""
+        due = {"low": None, "high": None, "early": 3.0, "both": 4.0, "late": 5.0}
+        for name, due_at in due.items():
+            info = replace(run_info(name), priority=9 * (name in ("high", "late")))
+            fence = await store.create(info, [step(1)], {"nodes": []})
+            if due_at is None:
+                await store.release(name, fence)
+            else:
+                await append(store, Append(name, fence, [], "waiting", due_at=due_at))
+        await store.post("both", "answer", 1, "k")
+        taken = [await ids(store, pick(limit=1)) for _ in due]
+        assert taken == [["late"], ["high"], ["early"], ["both"], ["low"]]
+
+    @scenario
     async def test_tenants_take_turns(self, store: Store) -> None:
         """A tenant with few runs does not wait for all of another; a late one begins with the present turn."""
         for number in range(4):

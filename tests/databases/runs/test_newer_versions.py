@@ -11,6 +11,7 @@ import pytest
 from graphengine import Context, Runner
 from graphengine.databases import snapshots, sql
 from graphengine.databases.postgres import queries as postgres_queries
+from graphengine.databases.sqlite import queries as sqlite_queries
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import FORMAT, Step
@@ -33,9 +34,9 @@ async def work(ctx: Context) -> str:
 
 
 NEWER = FORMAT + 1
-"""The format of the next version, of files of SQLite and of snapshots."""
-TOO_NEW = f"format ({NEWER}|{postgres_queries.latest_format() + 1})"
-"""What a row says that a newer version wrote; schemas of PostgreSQL have one format more."""
+"""The format of the next version's snapshots."""
+TOO_NEW = f"format ({NEWER}|{sqlite_queries.latest_format() + 1}|{postgres_queries.latest_format() + 1})"
+"""What a row says that a newer version wrote; the numbers of databases are higher."""
 GRAPH = one(work)
 
 
