@@ -292,7 +292,7 @@ def _load(order: Order) -> str:
     for name in order.loads:
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except Exception as error:  # noqa: BLE001 - else the server dies, and whoever ordered waits for ever
             return f"{order.program} needs {name}: {' '.join(str(error).split())}"
     if _is_pytest(order):
         _load_pytest()
