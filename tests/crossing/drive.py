@@ -471,9 +471,9 @@ class Play:
     async def answer(self, info: RunInfo, asked: tuple[str, str], value: Any, slot: int, no: Cell | None) -> None:
         """Answer a question, and note that it was accepted; a no to a call also by its place."""
         with contextlib.suppress(InputError):
-            said = self.at(slot).runner.answer(info.id, value, wait=asked[1])
+            said, before = self.at(slot).runner.answer(info.id, value, wait=asked[1]), self.world.pruned[info.id]
             await self.world.accepts(info.id, said, "answer", asked[0].replace("n", "m"))
-            if no is not None:
+            if no is not None and self.world.pruned[info.id] == before:
                 self.world.noes.add(no)
 
     def refusing(self, info: RunInfo, frame: Frame, wait: Any) -> Cell:

@@ -264,6 +264,7 @@ class World:
         self.pruned.update(run_ids)
         for cell in [cell for cell in self.acts if cell.run_id in run_ids]:
             del self.acts[cell]
+        self.noes -= {cell for cell in self.noes if cell.run_id in run_ids}
         for run_id in run_ids:
             self.given.pop(run_id, None)
 
