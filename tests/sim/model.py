@@ -526,7 +526,9 @@ class Model:
             if (place, "") not in frame.answers:
                 if how == "bad":
                     return self.wrong(frame, "bad_request")
-                if how == "busy" and frame.attempt == 1:
+                # while others ask the same model, a later attempt can fail without a call, as the one before it did
+                is_unmade = row.fault is not None and row.fault.kind == "model_unreachable"
+                if how == "busy" and (frame.attempt == 1 or is_unmade):
                     return self.wrong(frame, "model_unreachable")
                 frame.answers[place, ""] = self.names()
                 if not tools and how != "refused":

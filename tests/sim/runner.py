@@ -40,7 +40,7 @@ from graphengine.engine import steps
 from graphengine.engine.reasons import InForce
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import encode_step
-from graphengine.errors import GraphEngineError, RunCancelled, RunIsDriven
+from graphengine.errors import GraphEngineError, RunCancelled, RunIsDriven, UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.history.reasons import load_specs
 from graphengine.state.recorded_text import show
@@ -121,7 +121,7 @@ async def obey(
     if children and limits is None:
         for child in [each for each in await runner.runs(limit=MANY) if each.id != RUN]:
             if child.status in ("running", "waiting"):
-                with ended:
+                with ended, contextlib.suppress(UnknownRun):  # it can have been removed meanwhile
                     await runner.resume(child.id, children[child.graph]).result()
     with ended:
         await runner.resume(RUN, graph, limits=limits).result()
