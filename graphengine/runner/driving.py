@@ -864,8 +864,11 @@ class Driving:
         """End the run here if another process has taken it.
 
         1. The store is asked. 2. Meanwhile the run rests, gives its lease back, and is claimed anew. 3. The answer is
-        that the lease of before is gone. That says nothing of what has the run now.
+        that the lease of before is gone. That says nothing of what has the run now. So nobody asks once the append that
+        gives it back is sent: its own answer says what became of it.
         """
+        if self._recorded != "running":
+            return
         try:
             await self.check_owned()
         except LeaseLost as error:

@@ -15,6 +15,7 @@ from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import LeaseLost
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.kernel.testing.kit import refused
+from graphengine.runner.runner import lives_of
 from graphengine.stores.base import Append
 
 AWAY_SECONDS = 60.0
@@ -96,3 +97,27 @@ async def test_a_run_that_nobody_took_goes_on(tmp_path: Path, *, forks: bool) ->
     async with Runner(store, clock=clock) as runner:
         result = await runner.start(graph(begun, forks=forks)).result()
     assert (result.status, len(begun), store.empty) == ("finished", 1 + forks, 1)
+
+
+class Doubted(SQLiteStore):
+    """A store that doubts its lease right after the append that ends a run is durable, before its Runner knows that."""
+
+    runner: Runner
+
+    def append(self, batch: Append) -> asyncio.Future[None] | None:
+        pending = super().append(batch)
+        if batch.status == "finished":
+            assert pending is not None
+            driving = lives_of(self.runner).shared.driven[batch.run_id].driving
+            assert driving is not None
+            asks = driving.confirm()
+            pending.add_done_callback(lambda _: next(asks.__await__(), None))
+        return pending
+
+
+async def test_a_run_that_has_just_ended_is_not_taken_for_lost(tmp_path: Path) -> None:
+    """1. Its last append gives its lease back. 2. The connection was lost for a moment: is it still driven here?"""
+    store = Doubted(tmp_path / "runs.db", synchronous="FULL")
+    async with Runner(store) as runner:
+        store.runner = runner
+        assert (await runner.start(graph([], forks=False), run_id="r").result()).status == "finished"
