@@ -16,7 +16,6 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import docstring_parser
 import pytest
 from hypothesis import settings
 
@@ -113,7 +112,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[BARE_PATH] = bare_path()
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = str(ROOT)  # where there are none
-    docstring_parser.parse = cache(docstring_parser.parse)
+    with suppress(ImportError):  # the core has none
+        import docstring_parser  # noqa: PLC0415
+
+        docstring_parser.parse = cache(docstring_parser.parse)
     begun = OutOfOrder.__init__
 
     @wraps(begun)
