@@ -232,9 +232,9 @@ SCANNING = {
     "counts_of_tag",
     "queue_counts",
 }
-SCANNING |= {"queues_with_work", "tenants_of_queue"}
-"""Statements that scan their parameters or, once per prune, all runs; those that count scan an index, and the last two
-have a row for each queue or key, which they find by an index."""
+SCANNING |= {"queues_with_work", "tenants_of_queue", "priorities_of_timed"}
+"""Statements that scan their parameters or, once per prune, all runs; those that count scan an index, and the last
+three have a row for each queue, key or priority, which they find by an index."""
 SORTING = {"driven_of", "driven_by", "running_runs", "counts", "counts_of_tenant", "stop_over"}
 """Statements that sort the runs that are driven, or the marks above one, or group those of one
 tenant, or a few rows."""
@@ -266,7 +266,6 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path) -> N
         "SCAN (subquery-",  # a page of runs
         "SCAN page",
         "SCAN trash",
-        "SCAN f",  # the priorities of a queue
         "SCAN owners",  # a row for each process, for each queue with limits, and for each schedule
         "SCAN queues",
         "SCAN run_counts",  # a row for each graph and status

@@ -542,13 +542,13 @@ WHERE r.queue = :queue AND r.wanted_at IS NOT NULL AND r.fence > 0
 ORDER BY r.priority DESC, r.wanted_at;
 
 -- name: priorities_of_timed
-WITH RECURSIVE found (priority) AS (
+WITH RECURSIVE priorities (priority) AS (
     SELECT max(r.priority) FROM runs AS r WHERE r.queue = :queue AND r.due_at IS NOT NULL
     UNION ALL
-    SELECT (SELECT max(r.priority) FROM runs AS r WHERE r.queue = :queue AND r.due_at IS NOT NULL AND r.priority < f.priority)
-    FROM found AS f WHERE f.priority IS NOT NULL
+    SELECT (SELECT max(r.priority) FROM runs AS r WHERE r.queue = :queue AND r.due_at IS NOT NULL AND r.priority < p.priority)
+    FROM priorities AS p WHERE p.priority IS NOT NULL
 )
-SELECT priority FROM found WHERE priority IS NOT NULL;
+SELECT priority FROM priorities WHERE priority IS NOT NULL;
 
 -- name: timed_of_priority
 SELECT r.key, r.queue, r.queue_key, r.priority, 0, r.due_at, r.graph, r.id, r.driver FROM runs AS r
