@@ -284,7 +284,7 @@ class _Start(Generic[S]):
             if post is None:
                 await self.continued(run_id, 0)
             # Nothing may have been told if its first step was its last.
-            elif not await lives.shared.store.post(*post) and not await self._is_told(run_id):
+            elif not await lives.shared.store.post(*post) and not await self._is_told(run_id, snapshot.seq):
                 # 1. A node in a graph started it, and received its end. 2. The graph failed, and is tried again.
                 if snapshot.status not in FINAL:
                     await self.continued(run_id, snapshot.seq)  # another attempt resumes what failed
@@ -300,12 +300,17 @@ class _Start(Generic[S]):
             return True
         return is_known and bool(await begun_otherwise(store, run_id, self.plan, new))
 
-    async def _is_told(self, run_id: str) -> bool:
-        """Return whether this run has a message of a child's end that nothing has received."""
+    async def _is_told(self, run_id: str, seq: int) -> bool:
+        """Return whether this run has a message that a child ended with that step, which nothing has received.
+
+        One that only says where to look can be left too, from before it ended: whoever waits must be told after that.
+        """
         services, topic = self.attempt.services, self.starter.topic or topic_of(run_id)
         inbox = await self.lives.shared.store.inbox([services.run_id])
-        told = [message.payload["topic"] for message in inbox if message.kind == "message"]
-        return topic in told or topic in services.run.snapshot.mailbox
+        mail = [each.payload for each in inbox if each.kind == "message"]
+        told = [each["payload"] for each in mail if each["topic"] == topic]
+        told += services.run.snapshot.mailbox.get(topic, ())
+        return any(isinstance(each, dict) and (each.get("run_id"), each.get("seq")) == (run_id, seq) for each in told)
 
     def _limit_depth(self, limits: LimitsRecord) -> None:
         """Let a child's limits allow no deeper tree than those of the run that starts it.

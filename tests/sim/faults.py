@@ -315,6 +315,12 @@ _NEW: Final = {
         "place = InQueue(above.queue, above.priority, above.tenant, user)",
         "place = InQueue(None, 0, above.tenant, user)",
     ),
+    "looks that are left": _fault(
+        "a retried node waited for ever for a child whose end it had been told, since a message to look at it was left",
+        "runner/children.py",
+        '(each.get("run_id"), each.get("seq")) == (run_id, seq) for each in told)',
+        "True for each in told)",
+    ),
 }
 _DRAWN: Final = {
     # Drawn of the history by somebody else, after the simulator was frozen, and before any was measured.
@@ -333,7 +339,7 @@ _DRAWN: Final = {
     "children that were told before": _fault(
         "a graph that was tried again waited for ever for a child whose end its node had received before",
         "runner/children.py",
-        "elif not await lives.shared.store.post(*post) and not await self._is_told(run_id):",
+        "elif not await lives.shared.store.post(*post) and not await self._is_told(run_id, snapshot.seq):",
         "elif not await lives.shared.store.post(*post) and False:",
     ),
     "children under another input": _fault(

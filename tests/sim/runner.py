@@ -55,6 +55,8 @@ MANY: Final = 10_000
 """More runs than any program has."""
 MOST_ROUNDS: Final = 2000
 """How often the run may rest in memory before it ends: some eight times for each of a hundred visits, and more."""
+IDLE_ROUNDS: Final = 60
+"""After how many rounds in which nothing is written it never ends."""
 ROUNDS: Final = 100
 """How often it may rest in a file before it is cancelled."""
 LAGS: Final = (1, 1, 4, 12)
@@ -187,7 +189,12 @@ class Running:
     async def played(self) -> Model:
         """Play the program to its end."""
         await self.place.open()
+        written, at = 0, 0
         for number in range(MOST_ROUNDS):
+            if self.world.writes > written:
+                written, at = self.world.writes, number
+            if number - at > IDLE_ROUNDS:
+                raise Wrong("the run does not end")
             if self.on_disk and number == ROUNDS:
                 self.stops.append(p.Event(0, "cancel"))
             await self.lives(await self.orders())

@@ -27,6 +27,7 @@ from graphengine import (
     value,
 )
 from graphengine.kernel.fake_clock import FakeClock
+from graphengine.runner.starters import topic_of
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone, arms, failing
 
@@ -248,12 +249,25 @@ async def test_a_child_that_is_gone_before_its_parent_looked_is_a_failure(runner
     assert (again.status, await children(runner, "q")) == ("waiting", ["kid"])
 
 
+async def test_a_message_to_look_at_a_child_is_not_taken_for_its_end(runner: Runner) -> None:
+    """It is left from before the child failed; what starts the child again must be told its end after that."""
+    retry = Retry(attempts=2, initial_seconds=0)
+    around = alone(Words, parent_of_queued(child), {"lengths": "lengths"}, name="around", node="in", retry=retry)
+    broken.add("bee")
+    await runner.start(around, {"words": ["bee"]}, run_id="p", wait_out=False).result()
+    await failing(runner.resume("kid", child).result())
+    look = {"topic": topic_of("kid"), "payload": {"run_id": "kid", "seq": 1}}
+    await runner.store.post("p", "message", look, "look")
+    broken.clear()
+    assert (await runner.resume("p", around).result()).state.lengths == [3]
+
+
 async def test_a_message_of_others_is_no_end_of_a_child(runner: Runner) -> None:
     """Only the child's own run says whether it has ended."""
     await runner.start(parent, {"words": ["?"]}, run_id="p").result()
     (kid,) = await children(runner, "p")
-    for payload in ("over", {"seq": "1"}, {"seq": 99}, {"seq": 1}):
-        await runner.send("p", f"end of {kid}", payload)
+    for number, payload in enumerate(("over", {"seq": "1"}, {"seq": 99}, {"seq": 1})):
+        await runner.store.post("p", "message", {"topic": topic_of(kid), "payload": payload}, str(number))
     assert (await runner.resume("p", parent).result()).status == "waiting"
     await runner.answer(kid, 7)
     await runner.resume(kid, child).result()
