@@ -108,12 +108,13 @@ class Life(Generic[S]):
         driving: What drives it, while it is driven.
         result: How it ended.
         handle: The `Run` on it, if one was made.
-        is_retrieved: Whether a caller retrieved its result or its error.
         told: The run whose node started it, and the topic on which that run is told its end.
     """
 
     __slots__ = (
         "_callers",
+        "_is_retrieved",
+        "_report",
         "_waiting",
         "audience",
         "claim",
@@ -122,7 +123,6 @@ class Life(Generic[S]):
         "handle",
         "id",
         "is_over",
-        "is_retrieved",
         "plan",
         "reasons",
         "result",
@@ -143,7 +143,8 @@ class Life(Generic[S]):
         self.result: Result[S, Any] | None = None
         self.handle: weakref.ref[Any] | None = None
         self.reasons: StepReasons | None = None  # of steps that another process records
-        self.is_retrieved = False
+        self._is_retrieved = False
+        self._report: weakref.finalize[..., Any] | None = None  # reports its error when the handle is gone
         self.told: tuple[str, str] | None = None
         self._callers = 0
         self.context = copy_context()
@@ -264,9 +265,26 @@ class Life(Generic[S]):
             return
         handle = self.handle() if self.handle is not None else None
         if handle is not None:  # its holder may still ask; at the latest at the end of the process
-            weakref.finalize(handle, self._log_error)
+            if not self.is_retrieved:
+                self._report = weakref.finalize(handle, self._log_error)
         elif not self._callers and not self.audience.watchers:  # else callers that found the run by its id get it
             self._log_error()
+
+    @property
+    def is_retrieved(self) -> bool:
+        """Whether a caller retrieved its result or its error.
+
+        1. A caller gets the error, whose traceback has its frame, and with that the handle. 2. What would report the
+        error keeps this life, and the life its task with the error. 3. So it must go, or nothing of that is ever freed.
+        """
+        return self._is_retrieved
+
+    @is_retrieved.setter
+    def is_retrieved(self, is_retrieved: bool) -> None:
+        self._is_retrieved = is_retrieved
+        if is_retrieved and self._report is not None:
+            self._report.detach()
+            self._report = None
 
     def _log_error(self) -> None:
         """Log the error that ended it, unless a caller retrieved it."""

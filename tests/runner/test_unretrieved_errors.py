@@ -4,6 +4,8 @@ import asyncio
 import gc
 import logging
 import secrets
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ from pydantic import BaseModel, SecretStr
 
 from graphengine import (
     Graph,
+    Run,
     RunFailed,
     Runner,
     ask,
 )
-from graphengine.errors import UnknownRun
+from graphengine.errors import GraphEngineError, UnknownRun
 from tests.kit.runs import SOON, alone, over
 
 
@@ -64,6 +67,25 @@ async def test_the_error_of_a_run_that_nobody_awaits_is_logged(
     assert "UnknownRun" in logged["nope"].getMessage()
     await runner.close()
     assert len(reports(caplog)) == 3
+
+
+async def test_a_handle_whose_error_was_raised_is_freed(runner: Runner) -> None:
+    """A service that is asked for runs that others drive, or that are there, would keep each of them."""
+    await runner.start(one(lambda n: n + 1, writes="n"), run_id="dup").result()
+    begun: tuple[Callable[[], Run[State, Any]], ...] = (
+        lambda: runner.start(one(broken, writes="n")),
+        lambda: runner.start(one(broken, writes="n"), run_id="dup"),
+        lambda: runner.resume("nope", one(broken, writes="n")),
+    )
+    kept = []
+    for begin in begun:
+        run = begin()
+        kept.append(weakref.ref(run))
+        with pytest.raises(GraphEngineError):
+            await run.result()
+        del run
+    gc.collect()
+    assert [each() for each in kept] == [None] * 3
 
 
 async def test_an_error_is_logged_when_its_handle_is_gone(runner: Runner, caplog: pytest.LogCaptureFixture) -> None:
