@@ -84,8 +84,10 @@ async def test_a_handle_whose_error_was_raised_is_freed(runner: Runner) -> None:
         with pytest.raises(GraphEngineError):
             await run.result()
         del run
-    gc.collect()
-    assert [each() for each in kept] == [None] * 3
+    async with asyncio.timeout(SOON):  # a thread of the store can still hold what it raised last
+        while any(each() is not None for each in kept):  # noqa: ASYNC110 - nothing says that it is freed
+            gc.collect()
+            await asyncio.sleep(0)
 
 
 async def test_an_error_is_logged_when_its_handle_is_gone(runner: Runner, caplog: pytest.LogCaptureFixture) -> None:
