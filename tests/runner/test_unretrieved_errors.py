@@ -85,7 +85,7 @@ async def test_a_handle_whose_error_was_raised_is_freed(runner: Runner) -> None:
             await run.result()
         del run
     async with asyncio.timeout(SOON):  # a thread of the store can still hold what it raised last
-        while any(each() is not None for each in kept):  # noqa: ASYNC110 - nothing says that it is freed
+        while any(each() is not None for each in kept):
             gc.collect()
             await asyncio.sleep(0)
 
