@@ -29,7 +29,7 @@ from graphengine import (
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.starters import topic_of
 from graphengine.stores.memory import InMemoryStore
-from tests.kit.runs import alone, arms, failing
+from tests.kit.runs import alone, arms, failing, row
 
 
 class Word(BaseModel):
@@ -260,6 +260,37 @@ async def test_a_message_to_look_at_a_child_is_not_taken_for_its_end(runner: Run
     await runner.store.post("p", "message", look, "look")
     broken.clear()
     assert (await runner.resume("p", around).result()).state.lengths == [3]
+
+
+@pytest.mark.parametrize("topic", ["", "kids"])
+async def test_an_end_is_told_again_beside_other_messages(runner: Runner, topic: str) -> None:
+    """The child has finished, and what comes after its node fails once: the graph around both is tried again."""
+
+    async def one(ctx: Context, words: list[str]) -> list[int]:
+        kid = await ctx.start(child, {"word": words[0]}, run_id="kid", queue="words", topic=topic)
+        if not topic:
+            return [(await kid.result()).state.length]
+        told: Any = ""
+        while not isinstance(told, dict):
+            told = await ctx.receive(topic)
+        return [told["state"]["length"]]
+
+    async def then(lengths: list[int]) -> list[int]:
+        if "then" in broken:
+            broken.clear()
+            raise ValueError(lengths)
+        return lengths
+
+    both = row(Words, ("one", one, "lengths"), ("then", then, "lengths"), name="both")
+    retry = Retry(attempts=2, initial_seconds=0)
+    around = alone(Words, both, {"lengths": "lengths"}, name="around", node="in", retry=retry)
+    await runner.start(around, {"words": ["bee"]}, run_id="p", wait_out=False).result()
+    await runner.resume("kid", child).result()
+    other = {"topic": topic or topic_of("kid"), "payload": "hello" if topic else {"run_id": "kid", "seq": 1}}
+    await runner.store.post("p", "message", other, "other")
+    broken.add("then")
+    result = await runner.resume("p", around).result()
+    assert (result.status, result.state.lengths, broken) == ("finished", [3], set())
 
 
 async def test_a_message_of_others_is_no_end_of_a_child(runner: Runner) -> None:
