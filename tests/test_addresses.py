@@ -14,6 +14,7 @@ import pytest
 from graphengine import addresses
 from graphengine.addresses import AddressRefused, is_public, number_of, request
 from tests.kit.pages import Page, serving
+from tests.kit.syntax import walked
 
 PACKAGE: Final = Path(addresses.__file__).parent
 CALLERS: Final = {
@@ -31,7 +32,7 @@ CONNECTS: Final = CLIENTS | {"create_connection", "getaddrinfo", "ip_address"}
 
 def connects(path: Path) -> bool:
     """Return whether a file looks hosts up, or makes a client of HTTP."""
-    found = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+    found = [node for node in walked(path.read_text(encoding="utf-8"), CONNECTS) if isinstance(node, ast.Call)]
     names = {call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "") for call in found}
     return bool(names & CONNECTS)
 

@@ -16,6 +16,7 @@ import networkx as nx
 import pytest
 
 from graphengine.wings import BUILT_IN
+from tests.kit.syntax import walked
 from tests.test_wings import core
 
 CORE = Path(__file__).resolve().parent.parent / "graphengine" / "engine"
@@ -171,7 +172,7 @@ ASK_THEMSELVES = {
 def asked(source: str) -> set[str]:
     """Return what a file asks Python for annotations with."""
     found = set[str]()
-    for node in ast.walk(ast.parse(source)):
+    for node in walked(source, ASKS):
         match node:
             case ast.Attribute(value=ast.Name(id=module), attr=name) if module in MODULES:
                 found |= {name} & ASKS
@@ -218,7 +219,7 @@ def is_cost(node: ast.AST) -> bool:
 
 def sums_of_costs(source: str) -> Iterator[int]:
     """Yield the line of each sum or difference of costs."""
-    for node in ast.walk(ast.parse(source)):
+    for node in walked(source, COSTS):
         match node:
             case ast.BinOp(left=one, op=ast.Add() | ast.Sub(), right=other) | ast.AugAssign(target=one, value=other):
                 parts: list[ast.AST] = [one, other]
@@ -253,7 +254,7 @@ def test_messages_are_delivered_once_by_the_keys_of_inboxes() -> None:
     """Each call has a key: what is sent again is known by it, in whichever process."""
     package, found = CORE.parent, dict[str, list[bool]]()
     for path in (file for folder in ("agents", "serve") for file in sorted((package / folder).rglob("*.py"))):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in walked(path.read_text("utf-8"), {"send"}):
             match node:
                 case ast.Call(
                     func=ast.Attribute(attr="send" | "send_alone" | "start_or_send", value=by), keywords=given

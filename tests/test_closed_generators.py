@@ -63,6 +63,7 @@ def test_a_loop_closes_the_generator_that_it_leaves() -> None:
     found = {
         (path.relative_to(ROOT).as_posix(), text)
         for path in ROOT.rglob("*.py")
-        for text in _unclosed(ast.parse(path.read_text()))
+        if "async for" in (source := path.read_text())
+        for text in _unclosed(ast.parse(source))
     }
     assert found == _ELSEWHERE

@@ -19,6 +19,7 @@ from typing_extensions import deprecated
 
 import graphengine
 from graphengine import GraphEngineDeprecationWarning
+from tests.kit.syntax import walked
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 WARNING: Final = GraphEngineDeprecationWarning.__name__
@@ -29,7 +30,7 @@ KEPT: Final = 2
 
 def messages(source: str) -> Iterator[str | None]:
     """Yield the message of each call that is given the warning; None if it is not written there as a text."""
-    for node in ast.walk(ast.parse(source)):
+    for node in walked(source, {WARNING}):
         if isinstance(node, ast.Call):
             given = [*node.args, *(word.value for word in node.keywords)]
             named = {each.id if isinstance(each, ast.Name) else getattr(each, "attr", "") for each in given}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from graphengine.output_file import write_file
+from tests.kit.syntax import walked
 
 PACKAGE = Path(__file__).resolve().parent.parent / "graphengine"
 OLD, NEW = b"the old content, which is longer", b"new"
@@ -135,14 +136,17 @@ LEDGER = "testing/executor_calls.py"
 """Adds a line to what a test keeps of the calls of an executor."""
 
 
+WRITERS = {"write_text", "write_bytes", "mkstemp", "NamedTemporaryFile"}
+
+
 def writes(source: str) -> Iterator[int]:
     """Yield the line of each call that can overwrite a file."""
-    for node in ast.walk(ast.parse(source)):
+    for node in walked(source, {"open", *WRITERS}):
         match node:
             case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)):
                 words = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
                 is_open = name == "open" and words & {"w", "wb", "a", "ab"}
-                if is_open or name in {"write_text", "write_bytes", "mkstemp", "NamedTemporaryFile"}:
+                if is_open or name in WRITERS:
                     yield node.lineno
 
 

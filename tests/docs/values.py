@@ -44,7 +44,7 @@ from typing_extensions import TypedDict
 
 from graphengine.checks.state import field_problems
 from graphengine.errors import InvalidUpdate, NotRecordable
-from graphengine.state.encoded import LARGE, encode, opened
+from graphengine.state.encoded import encode, opened
 from graphengine.state.field import FieldType
 from graphengine.state.field_from_model import field_type
 from graphengine.state.schema import StateType
@@ -576,11 +576,11 @@ def verdict(kind: Any, value: object, config: ConfigDict) -> str:
     return f"converted to the field's type, `{type(read).__name__}`"
 
 
-def copies(kind: Any, value: object, config: ConfigDict) -> int:
-    """Return how many of a value make a large list."""
+def copies(kind: Any, value: object, config: ConfigDict, size: int) -> int:
+    """Return how many of a value make a list of more bytes than this."""
     model = state_of(kind, config)
     made = field_type(model, "v", model.model_fields["v"])
-    return LARGE // len(_record_of(made, value, View(StateType.of(model), RecordsAlone({}))) or b"12345678") + 2
+    return size // len(_record_of(made, value, View(StateType.of(model), RecordsAlone({}))) or b"12345678") + 2
 
 
 def _record_of(made: FieldType, value: object, view: View) -> bytes | None:
