@@ -125,6 +125,8 @@ async def obey(
             if child.status in ("running", "waiting"):
                 with ended, contextlib.suppress(UnknownRun):  # it can have been removed meanwhile
                     await runner.resume(child.id, children[child.graph]).result()
+        if (await runner.info(RUN)).status == "stopped":
+            return  # it was not when this was ordered
     with ended:
         await runner.resume(RUN, graph, limits=limits).result()
 
