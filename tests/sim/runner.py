@@ -125,8 +125,9 @@ async def obey(
             if child.status in ("running", "waiting"):
                 with ended, contextlib.suppress(UnknownRun):  # it can have been removed meanwhile
                     await runner.resume(child.id, children[child.graph]).result()
-        if (await runner.info(RUN)).status == "stopped":
-            return  # it was not when this was ordered
+        if (await runner.info(RUN)).status == "stopped":  # it was not when this was ordered
+            await runner.stop(RUN)  # a child that was just being resumed goes on
+            return
     with ended:
         await runner.resume(RUN, graph, limits=limits).result()
 
