@@ -88,11 +88,11 @@ core: .venv/ready-test ## the core's tests in a clone without the wings, with th
 	@SCENES=$${SCENES:-100} $(BIN)/python -m scripts.core $(PARALLEL) $(ARGS)
 
 # mypy comes first, since some tests run it too, with what it has learned here; basedpyright runs next to the tests.
-# SCENES is the number of random graphs; `make soak` and the tests alone take more.
+# SCENES is the number of random graphs, and three times that of random values of a test; `.ci/run` takes 300.
 test: style ## every check: style, types and tests
 	@$(types_begin); \
 	printf '\n== %s\n' pytest; \
-	SCENES=$${SCENES:-300} $(BIN)/pytest -q $(PARALLEL); tests=$$?; failed=; \
+	SCENES=$${SCENES:-150} $(BIN)/pytest -q $(PARALLEL); tests=$$?; failed=; \
 	$(types_end); \
 	[ $$tests -eq 0 ] || failed=' the tests'; \
 	[ $$typed -eq 0 ] || failed="$$failed the types"; \

@@ -18,7 +18,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = ROOT / ".venv"
 BIN: Final = FOLDER / ("Scripts" if os.name == "nt" else "bin")
-SETTINGS: Final = {"PIP_CONSTRAINT": "constraints.txt", "PIP_BUILD_CONSTRAINT": "constraints.txt", "SCENES": "300"}
+SETTINGS: Final = {"PIP_CONSTRAINT": "constraints.txt", "PIP_BUILD_CONSTRAINT": "constraints.txt", "SCENES": "150"}
 
 
 def steps(target: str, more: list[str]) -> list[list[str]]:
