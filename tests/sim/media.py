@@ -83,7 +83,7 @@ def row_of(step: steps.Step) -> Row:
             (wait,) = data.waits.values()
             more = (
                 "child" if (wait.topic or "").startswith("ge:end:") else wait.kind,
-                round(wait.due - step.at) if wait.due is not None else 0,
+                round(wait.due - step.at, 3) if wait.due is not None else 0,
             )
         case steps.Answered():
             more = data.by, data.answer.value

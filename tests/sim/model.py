@@ -521,7 +521,7 @@ class Model:
                 del frame.answers[place, ""]
                 return self.wrong(frame, "answer_refused")
             if (place, "") not in frame.answers and row.kind == "waiting" and self.program.budget:
-                frame.phase, frame.waits = "waiting", (place, row.more[1])
+                frame.phase, frame.waits = "waiting", (place, row.at + row.more[1] if row.more[1] else 0)
                 return self.row(frame, "waiting", more=row.more)
             if (place, "") not in frame.answers:
                 if how == "bad":
@@ -986,8 +986,8 @@ class Model:
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
         was, self.status = self.status, "running"
-        # A question of a budget is due at 0: it has no end.
-        if row.more == "retries" and any(todo.mode != "wake" or 0 < todo.due <= row.at for todo in self.enabled()):
+        now = row.at + ROUNDED_SECONDS  # a question of a budget is due at 0: it has no end
+        if row.more == "retries" and any(todo.mode != "wake" or 0 < todo.due <= now for todo in self.enabled()):
             raise Wrong("what failed is retried, although the run has something else to do")
         if was == "failed" or row.more == "retries":
             self.revive(self.root)
@@ -1043,7 +1043,7 @@ class Model:
             frame.answers[number, ""], frame.phase, frame.waits = "told", "ready", None
             self.woken(frame)
             return
-        if by in ("time", "default") and (due is None or row.at < due):
+        if by in ("time", "default") and (due is None or row.at < due - ROUNDED_SECONDS):
             raise Wrong(f"a wait ends before its time: {row}")
         if by == "message":
             if not isinstance(op, p.Receive) or not self.mail or self.mail.pop(0) != value:
