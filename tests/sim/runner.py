@@ -132,7 +132,7 @@ async def obey(
         await runner.resume(RUN, graph, limits=limits).result()
 
 
-@lru_cache(maxsize=200)
+@lru_cache(maxsize=32)  # the limiter of a model keeps its last failure, and so the frames of its play
 def compiled(graph: p.Graph, name: str, changes: tuple[p.Change, ...] = ()) -> Graph[Any]:
     """Return a graph in a deployment, whose functions act outside of the process in which they are called."""
     made = graph_of(graph, Outside(), name, changes)
