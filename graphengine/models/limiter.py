@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from graphengine.kernel.extension import Clock, Seconds
     from graphengine.models.base import CallerWait, Model, Request, Watch
-    from graphengine.models.rates import Permit
+    from graphengine.models.rates import PastFailure, Permit
 
 log = logging.getLogger("graphengine.models")
 
@@ -178,9 +178,14 @@ class WaitQueue:
         self._lock = threading.RLock()
         self._waiting: list[_Waiter] = []
         self._numbers = itertools.count()
-        self._now = clock.now
+        self._clock = weakref.ref(clock)  # a limiter has a queue as long as its clock lives
         self._cached: dict[str, float] = {}
         self._first: dict[str, list[_Waiter]] = {}
+
+    def _now(self) -> float:
+        clock = self._clock()
+        assert clock is not None  # noqa: S101 - whoever makes a call has it
+        return clock.now()
 
     def number(self) -> int:
         """Return the place in the queue of a new call; it keeps it if it is refused."""
@@ -207,7 +212,7 @@ class WaitQueue:
             return not self._waiting and self._rates.free_at(now, tokens) <= now
 
     @property
-    def last_failure(self) -> Exception | None:
+    def last_failure(self) -> PastFailure | None:
         """The last failure of a call."""
         return self._rates.last_failure
 
@@ -459,7 +464,7 @@ class PacedCall:
 
     def _busy(self, what: str) -> ModelBusy:
         last = self.queue.last_failure
-        words = "" if last is None else f". The last failure: {getattr(last, 'message', '') or last}"
+        words = "" if last is None else f". The last failure: {last.text}"
         waits = (
             f" ({len(self._waited)} refusals, the last with a wait of {_format_wait(self._waited[-1])})"
             if self._waited

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.kernel.extension import Retry
 
@@ -39,6 +40,26 @@ _FORGOTTEN_SPANS: Final = 10
 """After so many spans without a call, a learned limit is forgotten: others may have used it up, and be gone."""
 _KEPT: Final = 2_000
 """The most calls that are remembered to learn a limit from."""
+
+
+class PastFailure(NamedTuple):
+    """What is known of a call that failed. The exception itself would keep its frames, and so all of its run.
+
+    Attributes:
+        kind: The class of the exception.
+        text: Its message.
+    """
+
+    kind: type[Exception]
+    text: str
+
+    @classmethod
+    def of(cls, error: Exception) -> PastFailure:
+        """Return what is known of a failure."""
+        text = ""
+        with suppress(Exception):  # a __str__ of the user's
+            text = str(getattr(error, "message", "") or error)
+        return cls(type(error), text or type(error).__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +104,7 @@ class RateController:
         self._tokens = _SpanLimit(limits.tokens_per_minute, MINUTE_SECONDS, counts_tokens=True)
         self._learned = _SpanLimit(None, 0.0)
         self.last_answer = -math.inf
-        self.last_failure: Exception | None = None
+        self.last_failure: PastFailure | None = None
 
     @property
     def is_full(self) -> bool:
@@ -148,7 +169,7 @@ class RateController:
             error: The server's answer.
             seconds: How long it asks to wait; None if it does not state it.
         """
-        self.last_failure = error
+        self.last_failure = PastFailure.of(error)
         permit.refused = True
         begins_pause = permit.era == self._era
         if seconds is None:
@@ -170,7 +191,7 @@ class RateController:
         After some failures in a row, calls are tried one at a time, with a pause before each. Calls that began before
         such a pause do not prolong it.
         """
-        self.last_failure = error
+        self.last_failure = PastFailure.of(error)
         if seconds:
             self._paused_until = max(self._paused_until, now + seconds)
         if permit.era != self._era:

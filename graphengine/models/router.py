@@ -21,6 +21,7 @@ from graphengine.models.errors import ModelError, ModelOverloaded, ModelTransien
 from graphengine.models.hosted import lacking
 from graphengine.models.limiter import PLAIN_WAITS, PacedCall, RateLimiter, limiter_of
 from graphengine.models.names import as_model
+from graphengine.models.rates import PastFailure
 from graphengine.models.settings import ChecksSettings
 
 if TYPE_CHECKING:
@@ -162,21 +163,25 @@ class Router(OverModels):
     def _no_answer(self, failed: Mapping[int, Exception], request: Request) -> Exception:
         """Return the error of a call that no model answered."""
         lines: list[str] = []
-        kinds: list[tuple[bool, float, int, Exception | None]] = []
+        kinds: list[tuple[bool, float, int, PastFailure | None]] = []
         for number, model in enumerate(self._models):
             limiter = limiter_of(model)
             queue = None if limiter is None else limiter.queue((request.waits or PLAIN_WAITS).clock)
             closed = 0.0 if queue is None else queue.closed_seconds()
             back = 0.0 if closed == math.inf else closed  # another call is trying it
-            error = failed.get(number) or (None if queue is None else queue.last_failure)
-            lines.append(f"  {model.name}: {_format_outcome(error, back, called=number in failed)}")
-            kinds.append((not isinstance(error, ModelTransient), back, -number, error))
-        _, back, _, chosen = min(kinds, key=lambda kind: kind[:3])
+            own = failed.get(number)
+            failure = (None if queue is None else queue.last_failure) if own is None else PastFailure.of(own)
+            lines.append(f"  {model.name}: {_format_outcome(failure, back, called=own is not None)}")
+            kinds.append((failure is None or not issubclass(failure.kind, ModelTransient), back, -number, failure))
+        _, back, place, chosen = min(kinds, key=lambda kind: kind[:3])
         message = "no model of the router answered:\n" + "\n".join(lines)
-        if chosen is not None and not isinstance(chosen, ModelError):
-            chosen.add_note(message)
-            return chosen
-        kind = type(chosen) if chosen is not None and type(chosen).__init__ is ModelError.__init__ else ModelOverloaded
+        own = failed.get(-place)
+        if own is not None and not isinstance(own, ModelError):
+            own.add_note(message)
+            return own
+        kind: type[ModelError] = ModelOverloaded
+        if chosen is not None and issubclass(chosen.kind, ModelError) and chosen.kind.__init__ is ModelError.__init__:
+            kind = chosen.kind
         repair = "add a model to the router, or try again later"
         error = kind(message, where=self.name, repair=repair, retry_after_seconds=back if back > 0 else None)
         error.usage = {}  # what each call used was reported when it failed
@@ -214,9 +219,9 @@ def _may_call(call: PacedCall, *, waits: bool) -> bool:
     return not call.queue.closed_seconds() if waits else call.queue.is_free(call.tokens)
 
 
-def _format_outcome(error: Exception | None, back_in_seconds: float, *, called: bool) -> str:
+def _format_outcome(failure: PastFailure | None, back_in_seconds: float, *, called: bool) -> str:
     """Return the outcome of one model, in a line."""
-    text = "no answer yet" if error is None else (getattr(error, "message", "") or str(error) or type(error).__name__)
+    text = "no answer yet" if failure is None else failure.text
     later = f"; called again in {math.ceil(back_in_seconds)} s at the earliest" if back_in_seconds > 0 else ""
     return f"{text}{later}" if called else f"skipped after: {text}{later or '; another call is trying it'}"
 

@@ -80,8 +80,6 @@ S = TypeVar("S")
 
 _TOLD: Final = Answers(Any)
 _WHERE: Final = "ctx.start"
-_PARENTS: Final[WeakKeyDictionary[AttemptFacts, asyncio.Task[RunInfo]]] = WeakKeyDictionary()
-"""The rows of the runs whose attempts start others, read once: their tenant, user and place never change."""
 
 
 class _Made(Struct, omit_defaults=True, kw_only=True):
@@ -120,7 +118,33 @@ class _KnownChild:
         self.end: _End | None = None  # no error, whose traceback would keep the attempt
 
 
-_KNOWN: Final[WeakKeyDictionary[AttemptFacts, dict[str, _KnownChild]]] = WeakKeyDictionary()
+class _Known:
+    """What an attempt knows of the runs that it starts, by their ids, and of its own, which is read once.
+
+    Its tenant, user and place never change. Nothing here may keep the attempt, as the context of a task does.
+    """
+
+    def __init__(self) -> None:
+        self.children: dict[str, _KnownChild] = {}
+        self.parent: RunInfo | None = None
+        self.reading: asyncio.Task[RunInfo] | None = None  # only until it is done
+
+    def child(self, run_id: str) -> _KnownChild:
+        """Return what is known of a child."""
+        return self.children.setdefault(run_id, _KnownChild())
+
+    def has_read(self, reading: asyncio.Task[RunInfo]) -> None:
+        """Note that a reading of the run is over."""
+        self.reading = None
+        if not reading.cancelled() and reading.exception() is None:
+            self.parent = reading.result()
+
+
+_KNOWN: Final[WeakKeyDictionary[AttemptFacts, _Known]] = WeakKeyDictionary()
+
+
+def _known_to(attempt: AttemptFacts) -> _Known:
+    return _KNOWN.setdefault(attempt, _Known())
 
 
 class ChildRuns(Extension):
@@ -157,7 +181,7 @@ class ChildRuns(Extension):
         # run their end.
         while True:
             made = msgspec.convert(await journal.step_result(STARTS, what, start.make, _WHERE), _Made)
-            _KNOWN.setdefault(attempt, {}).setdefault(made.run_id, _KnownChild())
+            _known_to(attempt).child(made.run_id)
             if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):
                 return StartedRun(start, made)
 
@@ -209,19 +233,22 @@ class _Start(Generic[S]):
             made.run_id = tenants_id(parent.tenant, chosen) if chosen else derived
             if services.may_be_lost:
                 await services.host.check_owned()
-            known = _KNOWN.setdefault(self.attempt, {})
-            is_known = made.run_id in known
-            known.setdefault(made.run_id, _KnownChild())
+            known = _known_to(self.attempt)
+            is_known = made.run_id in known.children
+            known.child(made.run_id)
             await self._create(made.run_id, parent, is_known=is_known)
         return _as_step_result(made)
 
     async def _parent(self) -> RunInfo:
         """Return the row of this run, which many calls at once read together."""
-        reading = _PARENTS.get(self.attempt)
-        if reading is None or (reading.done() and (reading.cancelled() or reading.exception() is not None)):
+        known = _known_to(self.attempt)
+        if known.parent is not None:
+            return known.parent
+        if known.reading is None:
             row = self.lives.shared.store.info(self.attempt.services.run_id)
-            reading = _PARENTS[self.attempt] = asyncio.ensure_future(row)
-        return reading.result() if reading.done() else await asyncio.shield(reading)
+            known.reading = asyncio.ensure_future(row)
+            known.reading.add_done_callback(known.has_read)
+        return await asyncio.shield(known.reading)
 
     async def _create(self, run_id: str, parent: RunInfo, *, is_known: bool) -> None:
         """Record the child with its starter, or find that of this call.
@@ -392,7 +419,7 @@ class StartedRun(Generic[S]):
         if start.topic:
             text = f"the end of run {self.id} is told on {start.topic!r}"
             raise DefinitionError(text, where=attempt.where, repair="receive it, or start the run without topic=")
-        known = _KNOWN.setdefault(attempt, {}).setdefault(self.id, _KnownChild())
+        known = _known_to(attempt).child(self.id)
         async with known.lock:
             if known.end is None:
                 try:

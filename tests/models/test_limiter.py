@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import resource
 import threading
+import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.models import Model, RateLimiter, Request, Response, ScriptedModel
 from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.errors import ModelUnreachable
 from graphengine.models.limiter import PlainWaits, limited, limiter_for, limiter_of
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
-from graphengine.models.rates import RateController
+from graphengine.models.rates import PastFailure, RateController
 from graphengine.models.recorded import RecordedModel
 from graphengine.models.sdk import calls_at_once
 from tests.kit.runs import SOON
@@ -157,6 +162,35 @@ async def test_a_clock_that_is_set_back_makes_no_wait_negative() -> None:
     model, waits = Full(), PlainWaits(Back())
     answers = await asyncio.gather(*(limited(model, Request("a", "", [], waits=waits)) for _ in range(3)))
     assert [each.held_seconds for each in answers] == [0.0, 0.0, 0.0]
+
+
+async def test_a_failure_keeps_neither_its_call_nor_its_clock() -> None:
+    """Its limiter lives as long as the model; only what the failure was is kept for the calls after it."""
+    held: weakref.WeakSet[object] = weakref.WeakSet()
+
+    class Down:
+        """A model that cannot be reached."""
+
+        name = "down"
+        limiter = RateLimiter(failures=1)
+
+        async def answer(self, request: Request) -> Response:
+            here = asyncio.Event()
+            held.add(here)
+            raise ModelUnreachable(f"nobody is there: {here.is_set()}")
+
+    async def call() -> Model:
+        model, clock = Down(), FakeClock()
+        held.add(clock)
+        with suppress(ModelUnreachable):
+            await limited(model, Request("a", "", [], waits=PlainWaits(clock)))
+        failure = model.limiter.queue(clock).last_failure
+        assert failure == PastFailure(ModelUnreachable, "nobody is there: False")
+        return model
+
+    model = await call()
+    gc.collect()
+    assert (model.name, len(held)) == ("down", 0)
 
 
 def test_only_the_addresses_of_providers_have_a_limit_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:

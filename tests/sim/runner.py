@@ -444,7 +444,9 @@ class Running:
             log = await view.steps(info.id)
             for step in log:
                 model.take(row_of(step))
-            same(f"the status of {info.id}", info.status, model.status)
+            woke = info.status == "running" and model.status == "waiting"  # to read its mail, when its Runner closed
+            if not (woke and await view.inbox([info.id])):
+                same(f"the status of {info.id}", info.status, model.status)
             state = state_of((await load_snapshot(view, info.id, None)).root)
             same(f"the state of {info.id}", state, model.root.state)
             self.check_acts(info.id, log)

@@ -27,6 +27,7 @@ from graphengine import (
     value,
 )
 from graphengine.kernel.fake_clock import FakeClock
+from graphengine.runner.attempt import Attempt
 from graphengine.runner.starters import topic_of
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone, arms, failing, row
@@ -197,6 +198,16 @@ async def test_the_end_of_a_child_that_failed_keeps_nothing_of_the_node() -> Non
         assert (await runner.start(parent_of(one)).result()).state.lengths == [0]
         gc.collect()
         assert not held
+
+
+async def test_what_started_children_is_freed_with_its_run() -> None:
+    """A process that lives long would grow with each run: what is known of them must not keep the attempt."""
+    async with Runner() as runner:
+        run = runner.start(parent_of(all_of), {"words": ["bee", "ant"]})
+        assert (await run.result()).state.lengths == [3, 3]
+        gc.collect()
+        left = [each for each in gc.get_objects() if type(each) is Attempt]
+        assert not [each for each in left if each.services.run_id == run.id]
 
 
 def parent_of_queued(graph: Graph[Word]) -> Graph[Words]:
