@@ -78,12 +78,12 @@ class NodeFinished(Worked):
     answer: str = ""
 
 
-class NodeFailed(Worked):
+class NodeFailed(Worked, gc=True):
     """An attempt (or a fallback) failed.
 
     `chance` is a random number from 0 to 1 for the jitter of a retry. `refused` are the keys of the recorded work that
     caused it: answers that cannot be used, and questions that nobody answered in time. `lost` describes work that began
-    and has no record.
+    and has no record. The exception in it has frames that have the event, so the collector has to look through it.
     """
 
     error: FailureRecord

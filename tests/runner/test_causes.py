@@ -1,19 +1,22 @@
 """The exception of a failed run in Python: the cause of RunFailed, and the recorded traceback."""
 
+import asyncio
 import gc
 import re
 import traceback
+import weakref
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from graphengine import END, START, Failure, Graph, Retry, RunFailed, Runner, failed
+from graphengine import END, START, Context, Failure, Graph, Retry, RunFailed, Runner, failed
 from graphengine.engine.steps import FailureRecord
-from graphengine.errors import InputError
+from graphengine.errors import InputError, StoreFull
 from graphengine.reducers import append
 from graphengine.state.recorded_text import to_show
+from graphengine.stores.base import Append
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone
 
@@ -169,6 +172,30 @@ async def test_no_store_keeps_exceptions_alive() -> None:
         await runner.start(graph).result()
         gc.collect()
         assert not [each for each in gc.get_objects() if isinstance(each, Big)]
+
+
+async def test_a_store_that_fails_keeps_nothing_of_the_nodes_that_fail_with_it() -> None:
+    """The failure of the node is never recorded; its exception has frames that have the failure."""
+    held: weakref.WeakSet[asyncio.Event] = weakref.WeakSet()
+
+    class Full(InMemoryStore):
+        """A store that has no room for a result of a call."""
+
+        def append(self, batch: Append) -> None:
+            if any(step.kind == "recorded" for step in batch.steps):
+                raise StoreFull("there is no room")
+            super().append(batch)
+
+    async def holds_much(ctx: Context) -> int:
+        here = asyncio.Event()
+        held.add(here)
+        return await ctx.call(lambda: int(here.is_set()))
+
+    async with Runner(Full()) as runner:
+        with pytest.raises(StoreFull):
+            await runner.run(alone(State, holds_much, "n"))
+    gc.collect()
+    assert not held
 
 
 async def test_failures_are_compared_by_their_fields() -> None:
