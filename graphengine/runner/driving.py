@@ -651,7 +651,7 @@ class Driving:
         for step in steps:
             failure = step.data.error
             if failure is not None:
-                self._take_failure(step, failure)
+                self.take_failure(step, failure)
             if step.typed:
                 step.typed = None  # the frame has them now, and no store should keep them
         if self._jobs:
@@ -691,7 +691,7 @@ class Driving:
         if self._broken is not None:
             raise self._broken
 
-    def _take_failure(self, step: Step, failure: FailureRecord) -> None:
+    def take_failure(self, step: Step, failure: FailureRecord) -> None:
         """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
         log_failure(self.snapshot, self.following, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:

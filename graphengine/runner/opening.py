@@ -156,7 +156,10 @@ async def _create(
 ) -> None:
     """Record a run with its first step, and claim it."""
     plan, snapshot, first = life.plan, driving.snapshot, steps[0]
-    first.typed = None  # as in `Driving.append`
+    for step in steps:  # as in `Driving.append`
+        step.typed = None
+        if step.data.error is not None:
+            driving.take_failure(step, step.data.error)
     origin = snapshot.origin
     info = RunInfo(
         id=life.id,

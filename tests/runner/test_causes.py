@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Context, Failure, Graph, Retry, RunFailed, Runner, failed
 from graphengine.engine.steps import FailureRecord
-from graphengine.errors import InputError, StoreFull
+from graphengine.errors import ConditionFailed, InputError, StoreFull
 from graphengine.reducers import append
 from graphengine.state.recorded_text import to_show
 from graphengine.stores.base import Append
@@ -196,6 +196,30 @@ async def test_a_store_that_fails_keeps_nothing_of_the_nodes_that_fail_with_it()
             await runner.run(alone(State, holds_much, "n"))
     gc.collect()
     assert not held
+
+
+async def test_the_failure_of_the_first_step_has_its_cause_and_keeps_nothing() -> None:
+    """A condition of an edge out of START is asked when the run begins."""
+    held: weakref.WeakSet[asyncio.Event] = weakref.WeakSet()
+
+    def odd(state: State) -> bool:
+        here = asyncio.Event()
+        held.add(here)
+        raise Odd(f"{state.n} {here.is_set()}")
+
+    graph = Graph("begins", State)
+    graph.add_node("a")
+    graph.add_edge(START, "a", when=odd)
+    graph.add_edge(START, END)
+    graph.add_edge("a", END)
+    async with Runner(InMemoryStore()) as runner:
+        with pytest.raises(RunFailed) as caught:
+            await runner.run(graph)
+        assert isinstance(caught.value.__cause__, ConditionFailed)
+        assert isinstance(caught.value.__cause__.__cause__, Odd)
+        del caught
+        gc.collect()
+        assert not held
 
 
 async def test_failures_are_compared_by_their_fields() -> None:

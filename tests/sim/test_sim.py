@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from tests.kit import forks
 from tests.sim import program as p
 from tests.sim.commands import Command, Create
 from tests.sim.faults import FAULTS
@@ -19,7 +20,8 @@ from tests.sim.runner import Running
 from tests.sim.world import Loss
 
 HERE = Path(__file__).parent
-PACKAGE = HERE.parents[1] / "graphengine"
+ROOT = HERE.parents[1]
+PACKAGE = ROOT / "graphengine"
 PAGES = sorted((HERE / "pages").glob("*.txt"))
 
 
@@ -42,6 +44,13 @@ def test_a_runner_does_what_the_model_allows() -> None:
     A store in memory answers to any commands as it should, too.
     """
     hunted(Hunt(1, "runner"), 160)
+
+
+@pytest.mark.parametrize("medium", ["runner", "sqlite"])
+def test_nothing_is_kept_of_runs_that_are_over(medium: Medium) -> None:
+    """A process that lives long does not grow with what it has driven, however that ended."""
+    found = forks.run("tests.sim.left", medium, "40", "over", folder=ROOT)  # here pytest keeps what a node saw
+    assert (found.stdout, found.stderr) == ("{}\n", "")
 
 
 def test_a_given_seed() -> None:
