@@ -83,7 +83,7 @@ class NodeFailed(Worked, gc=True):
 
     `chance` is a random number from 0 to 1 for the jitter of a retry. `refused` are the keys of the recorded work that
     caused it: answers that cannot be used, and questions that nobody answered in time. `lost` describes work that began
-    and has no record. The exception in it has frames that have the event, so the collector has to look through it.
+    and has no record. The frames of its exception hold the event, so the collector has to look through it.
     """
 
     error: FailureRecord

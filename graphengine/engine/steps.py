@@ -120,6 +120,15 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
     def raised(self, error: BaseException | None) -> None:
         vars(self)["raised"] = error
 
+    def drop_exceptions(self) -> None:
+        """Remove the exceptions of this failure and of those that it replaced.
+
+        Their frames hold its step, and the collector does not look through steps: without this they are never freed.
+        """
+        part: FailureRecord | None = self
+        while part is not None:
+            part.raised, part = None, part.replaced
+
 
 class ForkRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """A fork that was taken: its join, how many arms must arrive (None: all), its condition as text, its label."""

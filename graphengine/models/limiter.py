@@ -30,7 +30,7 @@ from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import is_seconds
 from graphengine.models.base import UNKNOWN_USAGE, Response, estimate_tokens, usage_of_failure
 from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
-from graphengine.models.rates import PAUSES, RateController
+from graphengine.models.rates import PAUSES, PastFailure, RateController
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from graphengine.kernel.extension import Clock, Seconds
     from graphengine.models.base import CallerWait, Model, Request, Watch
-    from graphengine.models.rates import PastFailure, Permit
+    from graphengine.models.rates import Permit
 
 log = logging.getLogger("graphengine.models")
 
@@ -178,14 +178,9 @@ class WaitQueue:
         self._lock = threading.RLock()
         self._waiting: list[_Waiter] = []
         self._numbers = itertools.count()
-        self._clock = weakref.ref(clock)  # a limiter has a queue as long as its clock lives
+        self._now = clock.now
         self._cached: dict[str, float] = {}
         self._first: dict[str, list[_Waiter]] = {}
-
-    def _now(self) -> float:
-        clock = self._clock()
-        assert clock is not None  # noqa: S101 - whoever makes a call has it
-        return clock.now()
 
     def number(self) -> int:
         """Return the place in the queue of a new call; it keeps it if it is refused."""
@@ -253,9 +248,10 @@ class WaitQueue:
 
     def failed(self, permit: Permit, error: Exception) -> None:
         """Note a failure. If a trial failed, the calls that waited for it fail too, without being made."""
+        failure, seconds = PastFailure.of(error), _find_asked_seconds(error)
         with self.rates() as (rates, now):
             was_tried = rates.is_tried(permit)
-            rates.failed(permit, now, error, _find_asked_seconds(error))
+            rates.failed(permit, now, failure, seconds)
             if was_tried and not isinstance(error, ModelOverloaded):
                 for waiter in self._waiting:
                     waiter.shared = error
@@ -417,8 +413,9 @@ class PacedCall:
                 with self.queue.rates() as (rates, now):
                     rates.answered(permit, now)  # the server is up
         elif isinstance(error, RateLimited) and not self._limits_others:
+            failure, seconds = PastFailure.of(error), _find_asked_seconds(error)
             with self.queue.rates() as (rates, now):
-                pause = rates.refused(permit, now, error, _find_asked_seconds(error))
+                pause = rates.refused(permit, now, failure, seconds)
             self.pause = pause if may_repeat else None
         else:
             self.queue.failed(permit, error)

@@ -47,7 +47,7 @@ class PastFailure(NamedTuple):
 
     Attributes:
         kind: The class of the exception.
-        text: Its message.
+        text: Its message; the name of its class if it has none, or it cannot be read.
     """
 
     kind: type[Exception]
@@ -160,16 +160,16 @@ class RateController:
             self._failures = self._pauses = 0
             self._learned.most += _GROWTH
 
-    def refused(self, permit: Permit, now: float, error: Exception, seconds: float | None) -> float:
+    def refused(self, permit: Permit, now: float, failure: PastFailure, seconds: float | None) -> float:
         """Note that the server has no room now; return for how long no call begins.
 
         Args:
             permit: The call.
             now: The time.
-            error: The server's answer.
+            failure: The server's answer.
             seconds: How long it asks to wait; None if it does not state it.
         """
-        self.last_failure = PastFailure.of(error)
+        self.last_failure = failure
         permit.refused = True
         begins_pause = permit.era == self._era
         if seconds is None:
@@ -185,13 +185,13 @@ class RateController:
         self._paused_until = max(self._paused_until, now + seconds)
         return seconds
 
-    def failed(self, permit: Permit, now: float, error: Exception, seconds: float | None) -> None:
+    def failed(self, permit: Permit, now: float, failure: PastFailure, seconds: float | None) -> None:
         """Note that a call failed because the server is down, or overloaded, for all calls or for this one.
 
         After some failures in a row, calls are tried one at a time, with a pause before each. Calls that began before
         such a pause do not prolong it.
         """
-        self.last_failure = PastFailure.of(error)
+        self.last_failure = failure
         if seconds:
             self._paused_until = max(self._paused_until, now + seconds)
         if permit.era != self._era:
@@ -265,4 +265,4 @@ class _SpanLimit:
         return permit.units if self._counts_tokens else 1
 
 
-__all__ = ["PAUSES", "Permit", "RateController"]
+__all__ = ["PAUSES", "PastFailure", "Permit", "RateController"]

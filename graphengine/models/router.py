@@ -85,7 +85,8 @@ class Router(OverModels):
     """Calls several models in order until one answers.
 
     The answer's `model` names the one that answered. If none answers, the error is that of the model that can be called
-    again soonest. Its message lists the outcome of each model, and its `retry_after_seconds` is the time to wait.
+    again soonest, or `ModelOverloaded` if that one is skipped after an exception that is no `ModelError`. Its message
+    lists the outcome of each model, and its `retry_after_seconds` is the time to wait.
 
     Streamed text comes from one model only: if a model fails after it has begun to stream, no further text of this call
     is streamed. The returned answer is always the complete answer of one model.

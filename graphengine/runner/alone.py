@@ -144,7 +144,10 @@ class Alone:
 
     def decide(self, event: Event) -> Decided:
         """Decide an event, and fold it, without counting the edge: no run takes it."""
-        return self._session.commit([event], lambda _: None).steps[0]
+        step = self._session.commit([event], lambda _: None).steps[0]
+        if step.data.error is not None:
+            step.data.error.drop_exceptions()
+        return step
 
     # What a subclass says.
 

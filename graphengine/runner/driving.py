@@ -696,10 +696,7 @@ class Driving:
         log_failure(self.snapshot, self.following, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
             self.raised[failure.path] = failure.raised
-        part: FailureRecord | None = failure
-        while part is not None:
-            part.raised = None
-            part = part.replaced
+        failure.drop_exceptions()
 
     # --- requests and mail ----------------------------------------------------------------------------------------
 

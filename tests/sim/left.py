@@ -1,6 +1,6 @@
 """Play programs, and print what is left in memory of their runs: nothing, however they ended.
 
-python -m tests.sim.left MEDIUM PROGRAMS SEED
+python -m tests.sim.left PROGRAMS SEED
 """
 
 import gc
@@ -11,16 +11,15 @@ from graphengine.runner.attempt import Attempt
 from graphengine.runner.driving import Driving
 from graphengine.runner.life import Life
 from tests.sim.hunt import Hunt
-from tests.sim.runner import Running, compiled
+from tests.sim.runner import Running
 
 
 def main() -> None:
     """Do so."""
-    medium, programs, seed = sys.argv[1:]
-    hunt = Hunt(seed, "sqlite" if medium == "sqlite" else "runner")
+    programs, seed = sys.argv[1:]
+    hunt = Hunt(seed, "runner")
     while hunt.played < int(programs):
         hunt.next()
-    compiled.cache_clear()
     gc.collect()
     left = Counter(type(each).__name__ for each in gc.get_objects() if type(each) in (Running, Life, Driving, Attempt))
     sys.stdout.write(f"{dict(left)}\n")

@@ -299,12 +299,11 @@ class Engine:
             raise Wrong(f"after {row}: no step is said to have touched {missed}")
 
     def append(self, made: Sequence[steps.Step]) -> None:
-        """Record steps, without the exceptions, whose frames have what the collector does not look through."""
+        """Record steps, without their exceptions."""
         self.rows += map(encode_step, made)
         for step in made:
-            error = steps.outcome_of(step).error
-            while error is not None:
-                error.raised, error = None, error.replaced
+            if step.data.error is not None:
+                step.data.error.drop_exceptions()
 
     def todo(self, task: Task) -> Todo:
         """Return a task as the model sees it."""

@@ -1043,7 +1043,8 @@ class Model:
             frame.answers[number, ""], frame.phase, frame.waits = "told", "ready", None
             self.woken(frame)
             return
-        if by in ("time", "default") and (due is None or row.at < due - ROUNDED_SECONDS):
+        early = ROUNDED_SECONDS if self.program.budget else 0.0  # when a budget has room is known to that
+        if by in ("time", "default") and (due is None or row.at < due - early):
             raise Wrong(f"a wait ends before its time: {row}")
         if by == "message":
             if not isinstance(op, p.Receive) or not self.mail or self.mail.pop(0) != value:

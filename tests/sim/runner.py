@@ -104,14 +104,17 @@ def runner_of(store: Any, program: p.Program) -> Runner:
 
 async def obey(
     runner: Runner, graph: Graph[Any], children: Mapping[str, Graph[Any]], begins: Mapping[str, Any], orders: Orders
-) -> None:
-    """Do what is ordered, until the run rests; before it is resumed, its children are, by the names of their graphs."""
+) -> bool:
+    """Do what is ordered, until the run rests; before it is resumed, its children are, by the names of their graphs.
+
+    Return whether the run was stopped while a child was resumed, and this child then, too.
+    """
     limits = Limits(visits=orders.visits, cost_usd=orders.cost_usd or None) if orders.visits else None
     ended = contextlib.suppress(RunFailed, RunCancelled, RunIsDriven)  # a stop from outside claims the run, too
     if orders.stop:
         with contextlib.suppress(GraphEngineError):
             await runner.stop(RUN, final=orders.stop == "cancel")
-        return
+        return False
     if orders.topic:
         await runner.send(orders.run, orders.topic, orders.message)
     if orders.wait:
@@ -119,20 +122,22 @@ async def obey(
     if orders.starts:
         with ended:
             await runner.start(graph, dict(begins), run_id=RUN, limits=limits, tags=["first"]).result()
-        return
+        return False
     if children and limits is None:
         for child in [each for each in await runner.runs(limit=MANY) if each.id != RUN]:
             if child.status in ("running", "waiting"):
                 with ended, contextlib.suppress(UnknownRun):  # it can have been removed meanwhile
                     await runner.resume(child.id, children[child.graph]).result()
-        if (await runner.info(RUN)).status == "stopped":  # it was not when this was ordered
-            await runner.stop(RUN)  # a child that was just being resumed goes on
-            return
+                if (await runner.info(RUN)).status == "stopped":  # meanwhile: what is just being resumed goes on
+                    with contextlib.suppress(UnknownRun):
+                        await runner.stop(child.id)
+                    return True
     with ended:
         await runner.resume(RUN, graph, limits=limits).result()
+    return False
 
 
-@lru_cache(maxsize=32)  # the limiter of a model keeps its last failure, and so the frames of its play
+@lru_cache(maxsize=200)
 def compiled(graph: p.Graph, name: str, changes: tuple[p.Change, ...] = ()) -> Graph[Any]:
     """Return a graph in a deployment, whose functions act outside of the process in which they are called."""
     made = graph_of(graph, Outside(), name, changes)
@@ -251,7 +256,8 @@ class Running:
     async def drives(self, process: Process, orders: Orders) -> None:
         """Do what is ordered, and close the Runner."""
         runner = self.runners[process]
-        await obey(runner, self.graph(orders.changes), self.children, dict(self.program.begins), orders)
+        if await obey(runner, self.graph(orders.changes), self.children, dict(self.program.begins), orders):
+            await self.note_stop()
         await runner.close()
 
     async def wake(self, process: Process) -> None:
@@ -445,7 +451,7 @@ class Running:
             for step in log:
                 model.take(row_of(step))
             woke = info.status == "running" and model.status == "waiting"  # to read its mail, when its Runner closed
-            if not (woke and await view.inbox([info.id])):
+            if not (woke and (self.world.lost or not info.held) and await view.inbox([info.id])):
                 same(f"the status of {info.id}", info.status, model.status)
             state = state_of((await load_snapshot(view, info.id, None)).root)
             same(f"the state of {info.id}", state, model.root.state)
