@@ -193,7 +193,7 @@ async def test_a_store_that_fails_keeps_nothing_of_the_nodes_that_fail_with_it()
 
     async with Runner(Full()) as runner:
         with pytest.raises(StoreFull):
-            await runner.run(alone(State, holds_much, "n"))
+            await runner.start(alone(State, holds_much, "n")).result()
     gc.collect()
     assert not held
 
@@ -214,7 +214,7 @@ async def test_the_failure_of_the_first_step_has_its_cause_and_keeps_nothing() -
     graph.add_edge("a", END)
     async with Runner(InMemoryStore()) as runner:
         with pytest.raises(RunFailed) as caught:
-            await runner.run(graph)
+            await runner.start(graph).result()
         assert isinstance(caught.value.__cause__, ConditionFailed)
         assert isinstance(caught.value.__cause__.__cause__, Odd)
         del caught
