@@ -315,8 +315,8 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
     if frame.kind == "item" and failed:
         return
     frame.failing = None
-    if isinstance(frame.phase, GivenUp):
-        frame.phase = READY
+    if isinstance(frame.phase, GivenUp) or (isinstance(frame.phase, Fallback) and failed):
+        frame.phase = READY if isinstance(frame.phase, GivenUp) else frame.phase
         frame.tries, frame.crashes, frame.due = 0, 0, 0.0
         frame.arrived = snapshot.now
     elif isinstance(frame.phase, Collecting):

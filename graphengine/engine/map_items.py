@@ -93,7 +93,7 @@ def _reopen_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int,
     """Begin an item that failed before. One whose subgraph failed continues inside it."""
     if earlier.kept:
         kept = snapshot.frames[frame.item_id(index)]
-        kept.failing, kept.tries = None, 0
+        kept.failing, kept.tries, kept.crashes = None, 0, 0
         _change_below(snapshot, kept, lambda frame: frame.children)
         update_slots(snapshot, (kept,))  # it may only wait
         return

@@ -321,6 +321,12 @@ _NEW: Final = {
         '(each.get("run_id"), each.get("seq")) == (run_id, seq) for each in told)',
         "True for each in told)",
     ),
+    "crashes in a kept fallback": _fault(
+        "a fallback that was given up after three crashes, and kept for an effect, was given up again at each resume",
+        "engine/fold.py",
+        "isinstance(frame.phase, GivenUp) or (isinstance(frame.phase, Fallback) and failed):",
+        "isinstance(frame.phase, GivenUp):",
+    ),
 }
 _DRAWN: Final = {
     # Drawn of the history by somebody else, after the simulator was frozen, and before any was measured.

@@ -685,8 +685,9 @@ class Model:
         if frame.below and frame.phase in ("mapped", "inside"):
             frame.tries = 0  # it goes on below, in the same attempt
         else:
-            frame.phase, frame.tries, frame.attempt = "ready", 0, frame.attempt + 1
-        frame.due, frame.crashes, frame.cause = 0.0, 0, None
+            frame.phase = "fallback" if frame.cause is not None and frame.has_acted else "ready"  # K5
+            frame.tries, frame.attempt = 0, frame.attempt + 1
+        frame.due, frame.crashes, frame.cause = 0.0, 0, frame.cause if frame.phase == "fallback" else None
         frame.failed, frame.reason = fault, (kind or fault.kind) if found is None else "fail"
         return row._replace(status="failed", to=() if found is None else found[0], label=found[1] if found else "")
 
