@@ -88,7 +88,7 @@ core: .venv/ready-test ## the core's tests in a clone without the wings, with th
 	@SCENES=$${SCENES:-100} $(BIN)/python -m scripts.core $(PARALLEL) $(ARGS)
 
 # mypy comes first, since some tests run it too, with what it has learned here; basedpyright runs next to the tests.
-# SCENES is the number of random graphs; a test draws a third as many random values, 50 to 100. `.ci/run` takes 300.
+# SCENES is the number of random graphs; `.ci/run` takes 300, `make soak` and the tests alone more.
 test: style ## every check: style, types and tests
 	@$(types_begin); \
 	printf '\n== %s\n' pytest; \

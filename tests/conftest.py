@@ -83,7 +83,7 @@ def free_memory() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let hypothesis draw the same cases each time, unless a seed is given as by `make soak`: 50 to 100, by SCENES.
+    """Let hypothesis draw the same cases each time, unless a seed is given as by `make soak`.
 
     No case has a deadline: a busy machine exceeds any. No HTTP client reads the certificates of the system, which takes
     20 ms for each client: all that tests talk to is on this machine, without TLS.
@@ -106,8 +106,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[IN_MEMORY] = folder = Path(tempfile.tempdir)
         folder.chmod(0o711)  # other users run PostgreSQL, and try what they may not do
     same = config.getoption("hypothesis_seed", None) is None
-    examples = min(100, int(os.environ.get("SCENES", "300")) // 3)
-    settings.register_profile("ours", deadline=None, derandomize=same, max_examples=max(50, examples))
+    settings.register_profile("ours", deadline=None, derandomize=same)
     settings.load_profile("ours")
     if IS_BARE and not hasattr(config, "workerinput"):
         config.stash[BARE_PATH] = bare_path()

@@ -38,6 +38,7 @@ from graphengine.engine.frame_tree import (
     move,
     open_sub,
     pause,
+    renew,
     touch,
     unpause,
     wait,
@@ -315,10 +316,11 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
     if frame.kind == "item" and failed:
         return
     frame.failing = None
-    if isinstance(frame.phase, GivenUp) or (isinstance(frame.phase, Fallback) and failed):
-        frame.phase = READY if isinstance(frame.phase, GivenUp) else frame.phase
-        frame.tries, frame.crashes, frame.due = 0, 0, 0.0
-        frame.arrived = snapshot.now
+    if isinstance(frame.phase, GivenUp):
+        frame.phase = READY
+        renew(snapshot, frame)
+    elif isinstance(frame.phase, Fallback) and failed:  # kept for an effect, see `_give_up`
+        renew(snapshot, frame)
     elif isinstance(frame.phase, Collecting):
         if child_id(frame.id, frame.at) not in settled:
             reopen_failed(frame.phase)

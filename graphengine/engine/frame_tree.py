@@ -56,6 +56,12 @@ def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
         snapshot.changed.append(frame.parent)
 
 
+def renew(snapshot: Snapshot, frame: Frame) -> None:
+    """Give a frame whose node, or its fallback, is retried by a resume all its attempts, crashes and time anew (X5)."""
+    frame.tries, frame.crashes, frame.due = 0, 0, 0.0
+    frame.arrived = snapshot.now
+
+
 def touch(snapshot: Snapshot, frame: Frame) -> None:
     """Mark a frame, and the one around it, as changed: they may have something to run."""
     snapshot.changed.append(frame.id)

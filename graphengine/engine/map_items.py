@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from graphengine.engine.field_ops import list_of
-from graphengine.engine.frame_tree import add_usage, touch
-from graphengine.engine.phases import Collecting, FailedItem, Forked, Inside, LostItem, Waiting
+from graphengine.engine.frame_tree import add_usage, renew, touch
+from graphengine.engine.phases import Collecting, FailedItem, Fallback, Forked, Inside, LostItem, Waiting
 from graphengine.engine.ready import arms_settled, settled
 from graphengine.engine.snapshot import Frame, index_of
 
@@ -90,10 +90,12 @@ def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int) -
 
 
 def _reopen_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, earlier: FailedItem) -> None:
-    """Begin an item that failed before. One whose subgraph failed continues inside it."""
+    """Begin an item that failed before. One whose subgraph failed, or whose fallback is kept, continues there."""
     if earlier.kept:
         kept = snapshot.frames[frame.item_id(index)]
-        kept.failing, kept.tries, kept.crashes = None, 0, 0
+        kept.failing, kept.tries = None, 0
+        if isinstance(kept.phase, Fallback):
+            renew(snapshot, kept)
         _change_below(snapshot, kept, lambda frame: frame.children)
         update_slots(snapshot, (kept,))  # it may only wait
         return

@@ -17,9 +17,10 @@ from tests.sim.runner import Running
 def main() -> None:
     """Do so."""
     programs, seed = sys.argv[1:]
-    hunt = Hunt(seed, "runner")
+    hunt = Hunt(seed, "runner", shrinks=False)
     while hunt.played < int(programs):
-        hunt.next()
+        found = hunt.next()
+        assert not found.page, found.page
     gc.collect()
     left = Counter(type(each).__name__ for each in gc.get_objects() if type(each) in (Running, Life, Driving, Attempt))
     sys.stdout.write(f"{dict(left)}\n")
