@@ -1,7 +1,11 @@
 """A node that runs alone, beside time, cancellation and secrets; `run_node.txt` shows what it gives."""
 
 import asyncio
+import gc
 import secrets
+import weakref
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -61,3 +65,18 @@ async def test_a_clock_of_the_test_is_used() -> None:
     clock.move(61)
 
     assert (await running).update == {"user": "61"}
+
+
+async def test_what_a_node_held_whose_update_does_not_fit_is_freed() -> None:
+    """The exception of the update has the frames of the step, which has it."""
+    held: weakref.WeakSet[asyncio.Event] = weakref.WeakSet()
+
+    async def work() -> Any:
+        held.add(made := asyncio.Event())
+        return made
+
+    for _ in range(2):
+        with suppress(InvalidUpdate):
+            await run_node(alone(Login, work, "user"), "work", {})
+    gc.collect()
+    assert not held
