@@ -252,8 +252,6 @@ class _Replayer:
             message = f"a step {step.kind!r} of {step.path or 'the run'} is not possible there"
             yield StepDifference("ready", step.kind, None, message, "check the log: it was recorded by other rules")
             return
-        if today.data.error is not None:
-            today.data.error.drop_exceptions()
         self.today = today
         first = step.kind in ("started", "entered") and today.kind == step.kind
         shared = {op[1] for op in step.update} & {op[1] for op in today.update} if first else None
