@@ -213,7 +213,9 @@ class OtherExecutor(NodeExecutor):
             wait([future])
 
     def why_died(self, error: BaseException) -> str:
-        """Return the text of a BrokenExecutor."""
+        """Return the text of a BrokenExecutor, or that a signal ended it: nothing that a node raises comes this way."""
+        if isinstance(error, SystemExit):
+            return f"a signal handler ended it with {error}"
         return str(error) or type(error).__name__ if isinstance(error, BrokenExecutor) else ""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor

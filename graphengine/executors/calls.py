@@ -94,6 +94,7 @@ def run_packed(packed: bytes) -> bytes:
 
     Raises:
         KeyboardInterrupt: Ctrl-C in this process.
+        SystemExit: A signal handler ends this process.
     """
     end_with_parent()
     return load_packed(packed)()
@@ -180,10 +181,15 @@ def _pack_failure(error: BaseException) -> bytes:
 
 
 def call_as_bytes(work: Callable[[], object]) -> bytes:
-    """Run a function in the other process, and return its result, or what it raised, as bytes."""
+    """Run a function in the other process, and return its result, or what it raised, as bytes.
+
+    Raises:
+        SystemExit: A signal handler ends this process, as Ray's and those of many servers do at SIGTERM.
+    """
     try:
         return pickle.dumps((work(), None), pickle.HIGHEST_PROTOCOL)
     except BaseException as error:  # noqa: BLE001 - the caller's function may raise anything
+        reraise_interrupt(error)
         return raised(error)
 
 

@@ -135,7 +135,7 @@ class ExecutorsByName(Extension):
         except ExecutorUnreachable as error:
             error.where = error.where or f"node {call.body.name}"
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             why = executor.why_died(error)
             if not why:
                 raise

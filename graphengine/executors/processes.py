@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from graphengine.executors.base import ThreadedExecutor, ended_before
 from graphengine.executors.calls import call_as_bytes, end_with_parent, raised, read_returned
+from graphengine.kernel.inside import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,6 +242,7 @@ def _serve(pipe: Connection, initializer: Callable[[], object] | None) -> None:
         try:
             work = pickle.loads(message)()  # noqa: S301 - from our own parent
         except BaseException as error:  # noqa: BLE001 - what it imports may raise anything
+            reraise_interrupt(error)
             pipe.send_bytes(raised(error))
             continue
         pipe.send_bytes(_BEGUN)

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.executors.calls import call_as_bytes, raised
+from graphengine.kernel.inside import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -285,10 +286,11 @@ def _first_of_text(error: BaseException) -> str:
 
 
 def _run_and_report(work: bytes) -> Iterator[bytes]:
-    """Load a call, report that, and then return its outcome."""
+    """Load a call, report that, and then return its outcome. What Ray raises at SIGTERM ends the worker: it died."""
     try:
         loaded = pickle.loads(work)()  # noqa: S301 - from our own process, through Ray
     except BaseException as error:  # noqa: BLE001 - what it imports may raise anything
+        reraise_interrupt(error)
         yield b""
         yield raised(error)
         return

@@ -117,6 +117,23 @@ async def test_a_dead_child_is_a_failure_to_retry(pool: Executor, tmp_path: Path
         assert (await runner.start(again, {"n": 2}).result()).state.out == 4
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_a_child_that_exits_at_a_signal_has_died(*, is_ours: bool, tmp_path: Path) -> None:
+    """What a signal handler raises ends the child: it is no failure of the node, as `sys.exit()` of its own is."""
+    retry, sets = Retry(attempts=2, initial_seconds=0), heavy.exits_at_sigterm
+    context = multiprocessing.get_context("forkserver")
+    pool = ProcessExecutor(1, initializer=sets) if is_ours else ProcessPoolExecutor(1, context, sets)
+    with pool:
+        async with Runner(executors={"cpu": pool}) as runner:
+            ended_by_signal = graph(heavy.is_terminated_at_first, "pid", on="cpu", retry=retry)
+            run = runner.start(ended_by_signal, {"folder": str(tmp_path)})
+            assert (await run.result()).status == "finished"
+            failures = [s.data.error for s in await runner.history(run.id) if s.kind == "attempt"]
+            assert [failure.kind for failure in failures if failure is not None] == ["worker_died"]
+            by_itself = runner.start(graph(heavy.exits, "pid", on="cpu", retry=retry))
+            assert (await failing(by_itself.result())).error.kind == "SystemExit"
+
+
 async def test_an_effect_whose_child_dies_is_not_repeated(pool: Executor, tmp_path: Path) -> None:
     """Its end is unknown, whatever its retries: a person says it."""
     retry = Retry(attempts=3, initial_seconds=0)

@@ -119,11 +119,14 @@ async def test_nodes_run_on_the_cluster(runner: Runner) -> None:
 
 
 async def test_a_dead_worker_and_a_timeout_are_failures_to_retry(runner: Runner, tmp_path: Path) -> None:
-    """A killed worker process fails its attempt as `worker_died`, and a timeout ends the worker; both are repeated."""
+    """A worker that is killed or sent SIGTERM fails its attempt as `worker_died`, and a timeout ends it; all repeat."""
     retry = Retry(attempts=2, initial_seconds=0)
     (tmp_path / "1").mkdir()
     run = runner.start(graph(heavy.dies_at_first, "pid", retry=retry), {"folder": str(tmp_path / "1")})
     assert (await run.result()).state.pid not in (0, int((tmp_path / "1" / "died").read_text()))
+    assert await kinds(runner, run.id) == ["worker_died"]
+    run = runner.start(graph(heavy.is_terminated_at_first, "pid", retry=retry), {"folder": str(tmp_path)})
+    assert (await run.result()).state.pid not in (0, int((tmp_path / "terminated").read_text()))
     assert await kinds(runner, run.id) == ["worker_died"]
     hangs = graph(heavy.sleeps_at_first, "pid", timeout_seconds=1, retry=retry)
     run = runner.start(hangs, {"folder": str(tmp_path)})

@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -101,6 +102,25 @@ def dies_at_first(folder: str) -> int:
     if not mark.exists():
         mark.write_text(str(os.getpid()))
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+    return os.getpid()
+
+
+def exits_at_sigterm() -> None:
+    """Exit at SIGTERM by an exception, as many servers do, and the workers of Ray."""
+
+    def leave(*_: object) -> None:
+        sys.exit(1)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def is_terminated_at_first(folder: str) -> int:
+    """Be sent SIGTERM; a later attempt returns at once."""
+    mark = Path(folder, "terminated")
+    if not mark.exists():
+        mark.write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(600)
     return os.getpid()
 
 
