@@ -20,15 +20,18 @@ import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from graphengine.models.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from graphengine.models.base import Model, Request, Response
+
+T = TypeVar("T")
 
 QUIET_SECONDS: Final = 1.0
 """How long a group waits for one more request."""
@@ -124,21 +127,38 @@ class _Group:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass(eq=False)
+class _Gathered:
+    """What this process has of the batches of one model, none of which leads to the model.
+
+    Attributes:
+        open: The groups that can be joined, by event loop and headers, or name.
+        groups: The closed groups that are not submitted yet, by name.
+        submitted: The ids of batches by the names of their groups.
+        ended: When it was asked whether a batch has ended, and the answer.
+        answers: The answers of batches.
+        tasks: What is under way.
+    """
+
+    open: dict[tuple[int, str], _Group] = field(default_factory=dict)
+    groups: dict[str, _Group] = field(default_factory=dict)
+    submitted: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, tuple[float, asyncio.Future[bool]]] = field(default_factory=dict)
+    answers: OrderedDict[str, asyncio.Future[Mapping[str, Response]]] = field(default_factory=OrderedDict)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+
 class BatchCollector:
     """The requests for batches of one model in this process.
 
     Args:
         batches: The provider's batches.
+        gathered: What this process has of them.
     """
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Batches, gathered: _Gathered | None = None) -> None:
         self._batches = batches
-        self._open: dict[tuple[int, str], _Group] = {}
-        self._groups: dict[str, _Group] = {}
-        self._submitted: dict[str, str] = {}
-        self._ended: dict[str, tuple[float, asyncio.Task[bool]]] = {}
-        self._answers: OrderedDict[str, asyncio.Task[Mapping[str, Response]]] = OrderedDict()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._gathered = gathered or _Gathered()
 
     async def join(self, request: Request) -> Ticket:
         """Join a group, and return the place in it once the group is closed."""
@@ -160,9 +180,9 @@ class BatchCollector:
         Raises:
             StillOpen: Another process may have submitted it; ask again later.
         """
-        if ticket.batch in self._submitted:  # by an earlier attempt, which ended before it had recorded that
-            return self._submitted[ticket.batch]
-        group = self._groups.get(ticket.batch)
+        if ticket.batch in self._gathered.submitted:  # by an earlier attempt, which ended before it had recorded that
+            return self._gathered.submitted[ticket.batch]
+        group = self._gathered.groups.get(ticket.batch)
         if group is None or ticket.item not in group.requests:  # the ticket is of a process that died
             group = self._join_group(ticket.batch, request)
             group.requests[ticket.item] = request
@@ -176,41 +196,69 @@ class BatchCollector:
 
     def leave(self, ticket: Ticket) -> None:
         """Leave a group that does not wait for this member any more, unless it was ready."""
-        group = self._groups.get(ticket.batch)
+        group = self._gathered.groups.get(ticket.batch)
         if group is not None and ticket.item not in group.ready:
             group.requests.pop(ticket.item, None)
             group.changed.set()
             if not group.requests:
-                self._groups.pop(ticket.batch, None)
+                self._gathered.groups.pop(ticket.batch, None)
 
     async def ended(self, batch: str) -> bool:
         """Return whether a batch has ended; many callers share one question."""
-        now = time.monotonic()
-        self._ended = {each: found for each, found in self._ended.items() if now - found[0] <= _FRESH_SECONDS}
-        if batch not in self._ended:
-            self._ended[batch] = now, asyncio.ensure_future(self._batches.ended(batch))
-        return await asyncio.shield(self._ended[batch][1])
+        now, asked = time.monotonic(), self._gathered.ended
+        for each in [each for each, (at, _) in asked.items() if now - at > _FRESH_SECONDS]:
+            del asked[each]
+        if batch not in asked or not _can_be_awaited(asked[batch][1]):
+            asked[batch] = now, self._share(self._batches.ended(batch), partial(asked.pop, batch, None))
+        return await asyncio.shield(asked[batch][1])
 
     async def answers(self, batch: str) -> Mapping[str, Response]:
         """Return the answers of a batch that has ended; many callers share them."""
-        task = self._answers.get(batch)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._answers[batch] = asyncio.ensure_future(self._batches.answers(batch))
-            while len(self._answers) > _KEPT_ANSWERS:
-                self._answers.popitem(last=False)
-        return await asyncio.shield(task)
+        kept = self._gathered.answers
+        if batch not in kept or not _can_be_awaited(kept[batch]):
+            kept[batch] = self._share(self._batches.answers(batch), partial(kept.pop, batch, None))
+            while len(kept) > _KEPT_ANSWERS:
+                kept.popitem(last=False)
+        return await asyncio.shield(kept[batch])
+
+    def _share(self, work: Coroutine[Any, Any, T], forget: Callable[[], object]) -> asyncio.Future[T]:
+        """Begin work for many callers, and return its future.
+
+        A task would keep the context of the caller that began it, and an exception what the model held.
+
+        Args:
+            work: The work.
+            forget: Called if it fails.
+        """
+        shared: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def end(task: asyncio.Task[T]) -> None:
+            self._gathered.tasks.discard(task)
+            if task.cancelled():
+                shared.cancel()
+            elif (error := task.exception()) is not None:
+                shared.set_exception(error)
+            else:
+                shared.set_result(task.result())
+                return
+            forget()
+
+        task = asyncio.create_task(work)
+        self._gathered.tasks.add(task)
+        task.add_done_callback(end)
+        return shared
 
     def _join_group(self, name: str, request: Request) -> _Group:
         """Return the group to join: the open one, or the one of this name."""
         headers = repr(sorted(request.settings.headers.items()))
         key = (id(asyncio.get_running_loop()), name or headers)
-        group = self._open.get(key)
+        group = self._gathered.open.get(key)
         if group is None:
             group = _Group(name or f"ge{secrets.token_hex(8)}", time.time(), recovers=bool(name))
-            self._open[key] = group
+            self._gathered.open[key] = group
             task = asyncio.ensure_future(self._close(key, group))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._gathered.tasks.add(task)
+            task.add_done_callback(self._gathered.tasks.discard)
         return group
 
     async def _close(self, key: tuple[int, str], group: _Group) -> None:
@@ -225,8 +273,8 @@ class BatchCollector:
                 except TimeoutError:
                     break
         finally:  # an event loop that ends here leaves no group to a later one with the same id
-            self._open.pop(key, None)
-        self._groups[group.name] = group
+            self._gathered.open.pop(key, None)
+        self._gathered.groups[group.name] = group
         group.closed.set()
 
     async def _submit(self, group: _Group, lost: Ticket | None) -> str:
@@ -236,21 +284,23 @@ class BatchCollector:
             await group.changed.wait()
         try:
             found = None if lost is None else await self._batches.find(lost)
-            self._submitted[group.name] = found or await self._batches.submit(group.name, group.requests)
-            return self._submitted[group.name]
+            self._gathered.submitted[group.name] = found or await self._batches.submit(group.name, group.requests)
+            return self._gathered.submitted[group.name]
         finally:
-            self._groups.pop(group.name, None)
+            self._gathered.groups.pop(group.name, None)
 
 
-_COLLECTORS: Final[WeakKeyDictionary[object, BatchCollector]] = WeakKeyDictionary()
+_GATHERED: Final[WeakKeyDictionary[object, _Gathered]] = WeakKeyDictionary()
 
 
 def collector_of(model: Model, batches: Batches) -> BatchCollector:
-    """Return the collector of a model."""
-    collector = _COLLECTORS.get(model)
-    if collector is None:
-        collector = _COLLECTORS[model] = BatchCollector(batches)
-    return collector
+    """Return the collector of a model, with all that this process has gathered for it."""
+    return BatchCollector(batches, _GATHERED.setdefault(model, _Gathered()))
+
+
+def _can_be_awaited(future: asyncio.Future[Any]) -> bool:
+    """Return whether this event loop can await a future, which may be of another one."""
+    return future.done() or future.get_loop() is asyncio.get_running_loop()
 
 
 def lacks_batches(model: object) -> str:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import threading
+import weakref
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +32,7 @@ from graphengine.errors import DefinitionError
 from graphengine.models import Message, OpenAIModel, Price, Request, Response, Router, ToolCall, batches
 from graphengine.models.base import Form
 from graphengine.models.batches import BatchCollector, Batches, Ticket
+from graphengine.models.errors import BadRequest
 from graphengine.models.openai_calls import OpenAIBatches
 from graphengine.models.prices import Prices, Spent
 from tests.agents.run_kits import Work, add, forked, one, within
@@ -242,6 +247,58 @@ async def test_a_member_that_leaves_gives_its_id_to_no_other(members: Callable[[
     assert [provider.submitted[batch][ticket.item] for ticket in tickets] == sent
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_model_of_one_job_is_freed_with_it(monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> None:
+    """Neither what is kept of its batches nor a failure of it leads to the model, or to what its run had."""
+    freed: list[str] = []
+
+    async def run() -> None:
+        provider = Provider()
+        weakref.finalize(provider, freed.append, "model")
+        provider.is_open = False
+        if fails:
+            monkeypatch.setattr(Provider, "answers", broken)
+        agent = Agent("shout", model=provider, prompt="{task}", batch=True)
+        async with Runner() as runner:
+            with pytest.raises(RunFailed) if fails else nullcontext():
+                await within(runner.start(one(agent)))
+
+    async def broken(self: Provider, batch: str) -> Mapping[str, Response]:
+        self.collected.append(batch)
+        raise BadRequest("the provider is broken")
+
+    await run()
+    gc.collect()
+    assert freed == ["model"]
+
+
+def test_two_event_loops_ask_for_the_answers_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one has asked cannot be awaited in another, which asks for itself."""
+    begun, asked, answer = threading.Event(), threading.Event(), Response("ONE")
+
+    async def answers(self: Provider, batch: str) -> Mapping[str, Response]:
+        self.collected.append(batch)
+        if len(self.collected) == 1:
+            begun.set()
+            await asyncio.to_thread(asked.wait)
+        return {"b_0": answer}
+
+    monkeypatch.setattr(Provider, "answers", answers)
+    collector = BatchCollector(Provider())
+
+    async def ask() -> Mapping[str, Response]:
+        return await collector.answers("b")
+
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(asyncio.run, ask())
+        begun.wait()
+        try:
+            assert asyncio.run(ask()) == {"b_0": answer}
+        finally:
+            asked.set()
+        assert first.result() == {"b_0": answer}
+
+
 def test_a_loop_that_ends_leaves_no_open_group() -> None:
     """A later event loop can have the same id; its requests would wait for a group that no task closes."""
     collector = BatchCollector(Provider())
@@ -253,7 +310,7 @@ def test_a_loop_that_ends_leaves_no_open_group() -> None:
         join.cancel()
 
     asyncio.run(leave())
-    assert collector._open == {}  # noqa: SLF001 - the ids of event loops cannot be chosen
+    assert collector._gathered.open == {}  # noqa: SLF001 - the ids of event loops cannot be chosen
 
 
 async def test_an_answer_with_a_line_separator_is_one_line() -> None:
