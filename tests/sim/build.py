@@ -6,6 +6,7 @@ goes through a `World`, which has the ledger.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Protocol
 
@@ -157,8 +158,9 @@ def _body(node: p.Node, outside: Outside | None, changes: Sequence[p.Change]) ->
         said: list[Any] = []
         for number, op in enumerate(node.does):
             if isinstance(op, p.Start):
-                begun = [await ctx.start(children[op], {"n": 1}) for _ in range(op.wide)]
-                said.append(" ".join([(await child.result()).status for child in begun]))
+                topic: Any = {"topic": "t"} if op.topic else {}
+                begun = [await ctx.start(children[op], {"n": 1}, **topic) for _ in range(op.wide)]
+                said.append("started" if topic else " ".join([(await child.result()).status for child in begun]))
             elif number in agents:
                 said.append(await agents[number].run())
             else:
@@ -197,7 +199,7 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, chan
             return await ctx.ask(p.words(number, changes), **timed)
         case p.Receive(seconds):
             timed = {"timeout_seconds": seconds, "default": "late"} if seconds else {}
-            return await ctx.receive("t", str, **timed)
+            return p.heard(await ctx.receive("t", **timed))
         case p.Sleep(seconds):
             await ctx.sleep(seconds)
             return "slept"
@@ -269,7 +271,11 @@ class Scripted:
             error.usage = {}  # else its cost is unknown, which ends a run with a limit of costs
             raise error
         place: p.Place = self._number, "turn", turn
-        await outside.act(f"{run_id} {path_of(frame.id, frame.at)} {frame.visit} {place}")
+        try:
+            await outside.act(f"{run_id} {path_of(frame.id, frame.at)} {frame.visit} {place}")
+        except asyncio.CancelledError:  # with its arm, before it acts
+            outside.fails(run_id)
+            raise
         wanted = [] if how else self._talks[at].turns[turn - 1]
         calls = tuple(ToolCall(id=f"c{each}", name=self._names[at][each - 1]) for each in wanted)
         stop: Any = "refused" if how == "refused" else "tools" if calls else "end"

@@ -86,12 +86,12 @@ def row_of(step: steps.Step) -> Row:
                 round(wait.due - step.at, 3) if wait.due is not None else 0,
             )
         case steps.Answered():
-            more = data.by, data.answer.value
+            more = data.by, p.heard(data.answer.value)
         case steps.Recorded() | steps.Begun():
             ended = data.key.startswith("child ge:")
             more = ("end", cast("Any", data).value.get("status", "finished")) if ended else place_of(data.key)
         case steps.Message():
-            more = data.payload
+            more = p.heard(data.payload)
             if data.topic.startswith("ge:end:"):
                 return Row("told", at=step.at)
         case steps.Resumed():

@@ -491,11 +491,13 @@ class Model:
         return self.row(frame, "waiting", more=(type(op).__name__.lower(), op.seconds))
 
     def starts(self, frame: Frame, number: int, op: p.Start, row: Row) -> Row:
-        """Record the starts of child runs, wait for their ends, record them, and fail if one did not finish."""
+        """Record the starts of child runs; without a topic, wait for their ends, record them, or fail with one."""
         for child in range(op.wide):
             place: p.Place = number, "start", child
             if (place, "") not in frame.answers:
                 frame.answers[place, ""] = True
+                if op.topic and child == op.wide - 1:
+                    frame.answers[number, ""] = "started"
                 return self.row(frame, "recorded", more=(0, "start", 0))
         waited: list[tuple[int, Literal["end"], int]] = [(number, "end", child) for child in range(op.wide)]
         end = next(each for each in waited if frame.answers.get((each, "")) != "finished")

@@ -137,10 +137,14 @@ class Talk:
 
 @dataclass(frozen=True)
 class Start:
-    """Child runs are started, so many, and then waited for. Their code is the same in all deployments."""
+    """Child runs are started, so many, and then waited for. Their code is the same in all deployments.
+
+    If they have a `topic`, nothing waits: the end of each is a message to the run that started it.
+    """
 
     graph: Graph
     wide: int = 1
+    topic: bool = False
 
     @property
     def name(self) -> str:
@@ -359,6 +363,12 @@ def outcome_of(node: Node, item: int | None, attempt: int) -> Literal["ok", "boo
 def spoilt(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return a result that does not fit the state: its last field has another type."""
     return {**result, list(result)[-1]: object}
+
+
+def heard(message: Any) -> Any:
+    """Return a message as a node notes it: the end of a child run with a topic by its id, and how it ended."""
+    is_end = isinstance(message, dict) and "state" in message
+    return f"{message['run_id']} {message['status']}" if is_end else message
 
 
 def items_of(node: Node, state: Mapping[str, Any]) -> list[int] | None:
@@ -696,7 +706,9 @@ class Scopes:
             inner = Scopes(draw, replace(taste, forks=min(taste.forks, 1), graphs=taste.graphs - 1), inner=True)
             return replace(made, graph=inner.graph(), fails=0, bad=0, on="any")
         if taste.ops and draw.chance(taste.busy):
-            made = replace(made, does=tuple(self.op() for _ in range(draw.one(1, 1, 2))))
+            does = tuple(self.op() for _ in range(draw.one(1, 1, 2)))
+            told = (Receive(draw.one(0, 5)),) * any(isinstance(op, Start) and op.topic for op in does)
+            made = replace(made, does=(*does, *told))
         if "once" in taste.ops and draw.chance(0.3):  # an effect itself, of which waits are refused
             waits = draw.one((), (), (), (Ask(),), (Receive(),), (Sleep(5),))
             return replace(made, does=waits, effect="once", bad=0)
@@ -714,7 +726,9 @@ class Scopes:
             "send": Send,
             "talk": draw.talk,
             "start": lambda: Start(
-                Scopes(draw, replace(taste, children=taste.children - 1)).child(), draw.one(1, 1, 2, 3)
+                Scopes(draw, replace(taste, children=taste.children - 1)).child(),
+                draw.one(1, 1, 2, 3),
+                topic=draw.chance(0.4),
             ),
         }
         kind = draw.one(*taste.ops)

@@ -28,6 +28,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import lru_cache
 from math import inf
 from random import Random
@@ -63,6 +64,8 @@ LAGS: Final = (1, 1, 4, 12)
 """How many turns of the event loop an act takes: with more of them, more acts are in flight at once."""
 MIN_ROWS: Final = (3, 12, 256)
 """How many steps there are between two snapshots of a run at least: with 256 few runs have one."""
+START: Final[p.Place] = (0, "start", 0)
+"""The place of the start of a child run, whichever it is."""
 AWAKE_SECONDS: Final = 1.0
 """How long a process that stalled goes on at least."""
 
@@ -167,6 +170,7 @@ class Running:
         self.resumes, self.sent = program.resumes, 0
         self.rows: list[bytes] = []
         self.children = {op.name: compiled(op.graph, op.name) for op in p.starts(program.graph)}
+        self.has_topics = any(op.topic for op in p.starts(program.graph))
         self.runners: dict[Process, Runner] = {}
         self.stalled: list[Process] = []
         self.at_stop: frozenset[str] | None = None
@@ -355,8 +359,8 @@ class Running:
         if due is not None and (not some or self.random.random() < 0.3):
             self.loop.now = max(self.loop.now, due)
             return orders
-        if not some:
-            return orders  # it waits for a child, which a resume resumes
+        if not some or (self.has_topics and self.random.random() < 0.5):
+            return orders  # it waits for a child, which a resume resumes, or may be told of one
         run_id, frame, wait = self.random.choice(some)
         orders = orders._replace(run=run_id)
         if wait.kind == "receive":
@@ -447,15 +451,48 @@ class Running:
             if info.id == RUN:
                 continue
             model = Model(p.Program(specs[info.graph], (("n", 1),), 1000, budget=self.program.budget))
-            log = await view.steps(info.id)
+            log, ends = await view.steps(info.id), []
             for step in log:
                 model.take(row_of(step))
+                if model.status in steps.OVER:
+                    ends.append((step, model.status, deepcopy(model.root.state)))
             woke = info.status == "running" and model.status == "waiting"  # to read its mail, when its Runner closed
             if not (woke and (self.world.lost or not info.held) and await view.inbox([info.id])):
                 same(f"the status of {info.id}", info.status, model.status)
             state = state_of((await load_snapshot(view, info.id, None)).root)
             same(f"the state of {info.id}", state, model.root.state)
             self.check_acts(info.id, log)
+            if isinstance(began := log[0].data, steps.Started) and began.starter and began.starter.topic:
+                await self.check_told(info.id, began.starter.run_id, ends)
+
+    async def check_told(self, child: str, starter: str, ends: Sequence[tuple[steps.Step, str, Any]]) -> None:
+        """Check that each end of a child run with a topic is a message of the run that started it, and what that says.
+
+        One that ended for good gets none, or reads none. One that starts it anew, in another attempt of a graph, is
+        told again.
+        """
+        view, order = self.place.view, self.world.order
+        above = next((info for info in await view.runs(limit=MANY) if info.id == starter), None)
+        if above is None:
+            return
+        log = [step.data for step in await view.steps(starter)]
+        mail = [each.payload["payload"] for each in await view.inbox([starter]) if each.kind == "message"]
+        mail += [data.payload for data in log if isinstance(data, steps.Message)]
+        told = [each for each in mail if isinstance(each, dict) and each.get("run_id") == child]
+        begun: list[Any] = [
+            data.value for data in log if isinstance(data, steps.Recorded) and place_of(data.key) == START
+        ]
+        most = sum(value["run_id"] == child for value in begun)
+        for step, status, state in ends:
+            wanted = (step.seq, status, state if status == "finished" else None)
+            ended_before = above.status == "finished" and (starter, above.seq) not in after(order, (child, step.seq))
+            least = 0 if ended_before or above.status == "cancelled" else 1
+            mine = [each for each in told if (each["seq"], each["status"], each["state"]) == wanted]
+            told = [each for each in told if each not in mine]
+            if not least <= len(mine) <= max(most, 1):
+                raise Wrong(f"that {child} was {status} at {step.seq} is told {len(mine)} times")
+        if told:
+            raise Wrong(f"it is told of {child} what it did not do: {told}")
 
     def check_acts(self, run_id: str, log: Sequence[steps.Step]) -> None:
         """Compare the ledger with the log of a run."""
@@ -471,6 +508,11 @@ class Running:
         for key, number in recorded.items():
             if self.world.acts[key] < number and key not in begun and "'start'" not in key and "'end'" not in key:
                 raise Wrong(f"a call is recorded {number} times and acted {self.world.acts[key]} times: {key}")
+
+
+def after(order: Sequence[Any], one: Any) -> Sequence[Any]:
+    """Return what follows one thing; nothing if it is not there."""
+    return order[order.index(one) :] if one in order else ()
 
 
 def logged(run_id: str, log: Sequence[steps.Step], kind: str) -> Counter[str]:

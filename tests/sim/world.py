@@ -365,6 +365,7 @@ class World:
         spent: What its steps recorded.
         flying: How many turns of agents began in the process that drives it, and are not recorded.
         writers: Which process recorded its steps, by their seq, as far as that is seen.
+        order: The steps of all runs, by run and seq, in the order in which they were recorded, as far as that is seen.
         broken: The first thing that is wrong, as far as it showed while the run was driven.
     """
 
@@ -379,6 +380,7 @@ class World:
     spent: float = 0.0
     flying: int = 0
     writers: dict[int, Process] = field(default_factory=dict)
+    order: list[tuple[str, int]] = field(default_factory=list)
     broken: str = ""
 
     def begins(self, run_id: str) -> None:
@@ -397,6 +399,7 @@ class World:
 
     def recorded(self, run_id: str, made: Sequence[Step], process: Process) -> None:
         """Note what durable steps cost, and which process recorded them."""
+        self.order += [(run_id, step.seq) for step in made]
         if run_id == RUN:
             self.writers.update({step.seq: process for step in made})
         self.spends(run_id, made)
