@@ -166,7 +166,7 @@ class Running:
         self.deployed: dict[int, tuple[p.Change, ...]] = {}
         self.changes: tuple[p.Change, ...] = ()
         self.world.limit = program.quarters * COST_USD or inf
-        self.most = program.visits
+        self.most, self.raised_at = program.visits, 0
         self.resumes, self.sent = program.resumes, 0
         self.rows: list[bytes] = []
         self.children = {op.name: compiled(op.graph, op.name) for op in p.starts(program.graph)}
@@ -328,8 +328,9 @@ class Running:
             return self.limited(orders)._replace(starts=True)
         if info.status in ("failed", "stopped"):
             self.resumes -= 1
-            if info.status == "stopped" and (await self.snapshot()).steps >= self.most:
-                self.most += self.program.visits
+            is_at_limit = info.status == "stopped" and (await self.snapshot()).steps >= self.most
+            if is_at_limit and self.raised_at != len(self.rows):  # else the resume with that limit is not recorded
+                self.most, self.raised_at = self.most + self.program.visits, len(self.rows)
             if info.status == "stopped" and self.world.spent >= self.world.limit:
                 self.world.limit += 2 * COST_USD
             return self.limited(orders)
