@@ -171,7 +171,8 @@ class Door:
         if not self._process.awake.is_set():
             return self._late(batch)
         pending = self._store.append(batch)
-        self._process.world.spends(batch.run_id, batch.steps)
+        if not self._process.lost.is_set():  # else it may be refused
+            self._process.world.spends(batch.run_id, batch.steps)
         return pending if pending is None and self._process.awake.is_set() else self._answer(pending)
 
     async def _late(self, batch: Append) -> None:
