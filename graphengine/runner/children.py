@@ -26,7 +26,7 @@ from pydantic_core import from_json
 from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Stop
 from graphengine.engine.snapshot import ROOT, Frame, Snapshot
-from graphengine.engine.steps import FINAL, OVER, Started, StarterRecord, WaitRecord
+from graphengine.engine.steps import FINAL, OVER, Entered, Message, Started, StarterRecord, WaitRecord
 from graphengine.engine.work_keys import CHILD, WorkKey
 from graphengine.errors import (
     ChildFailed,
@@ -331,13 +331,30 @@ class _Start(Generic[S]):
         """Return whether this run has a message that a child ended with that step, which nothing has received.
 
         One that only says where to look can be left too, from before it ended: whoever waits must be told after that.
+        One on a topic of the caller is received once, by any node:
+
+        1. An item of a map starts a child, which ends. 2. Another item receives that. 3. The process dies before it has
+        recorded the start. 4. The first item starts the child again.
         """
-        services, topic = self.attempt.services, self.starter.topic or topic_of(run_id)
-        inbox = await self.lives.shared.store.inbox([services.run_id])
-        mail = [each.payload for each in inbox if each.kind == "message"]
+        services, topic = self.attempt.services, self.topic or topic_of(run_id)
+        store = self.lives.shared.store
+        mail = [each.payload for each in await store.inbox([services.run_id]) if each.kind == "message"]
         told = [each["payload"] for each in mail if each["topic"] == topic]
         told += services.run.snapshot.mailbox.get(topic, ())
-        return any(isinstance(each, dict) and (each.get("run_id"), each.get("seq")) == (run_id, seq) for each in told)
+        if any(_tells(each, run_id, seq) for each in told):
+            return True
+        if not self.topic:
+            return False
+        graphs, sub = set[str](), self.attempt.frame.sub
+        while sub is not None and sub.up is not None:
+            graphs.add(sub.parent)
+            sub = sub.up.sub
+        for step in reversed(await store.steps(services.run_id)):
+            if isinstance(step.data, Message) and step.data.topic == topic and _tells(step.data.payload, run_id, seq):
+                return True
+            if isinstance(step.data, Entered) and step.frame in graphs:
+                break  # it was told, if at all, to an earlier attempt of a graph
+        return False
 
     def _limit_depth(self, limits: LimitsRecord) -> None:
         """Let a child's limits allow no deeper tree than those of the run that starts it.
@@ -500,6 +517,11 @@ class StartedRun(Generic[S]):
 def _as_step_result(made: _Made | _End) -> StepResult:
     record = msgspec.to_builtins(made)
     return StepResult(record, len(encode(record)))
+
+
+def _tells(message: object, run_id: str, seq: int) -> bool:
+    """Return whether a message tells that a run ended with a step."""
+    return isinstance(message, dict) and (message.get("run_id"), message.get("seq")) == (run_id, seq)
 
 
 def _has_result(attempt: AttemptFacts, run_id: str) -> bool:

@@ -318,8 +318,8 @@ _NEW: Final = {
     "looks that are left": _fault(
         "a retried node waited for ever for a child whose end it had been told, since a message to look at it was left",
         "runner/children.py",
-        '(each.get("run_id"), each.get("seq")) == (run_id, seq) for each in told)',
-        "True for each in told)",
+        "if any(_tells(each, run_id, seq) for each in told):",
+        "if told:",
     ),
     "crashes in a kept fallback": _fault(
         "a fallback that was given up after three crashes, and kept for an effect, was given up again at each resume",

@@ -44,6 +44,7 @@ from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, RunCancelled, RunIsDriven, UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.history.reasons import load_specs
+from graphengine.runner.runner import lives_of
 from graphengine.state.recorded_text import show
 from tests.sim import program as p
 from tests.sim.build import graph_of
@@ -293,10 +294,12 @@ class Running:
             await runner.admin.prune(keep_last=0, statuses=("finished",), keep_tags=["first"])
 
     async def stop(self, runner: Runner, *, final: bool) -> None:
-        """Stop the run, which may have ended, or lose its process meanwhile."""
+        """Stop the run, which may have ended, or lose its process meanwhile; a later resume would undo the stop."""
+        is_driven = lives_of(runner).shared.has(RUN)
         with contextlib.suppress(GraphEngineError):
             await runner.stop(RUN, final=final)
-            await self.note_stop()
+            if is_driven:
+                await self.note_stop()
 
     async def note_stop(self) -> None:
         """Note which runs there are once the run is stopped."""
