@@ -199,14 +199,14 @@ class Asking:
     async def verdict(self, runtime: AgentRuntime, record: tuple[str, str]) -> ToolCall | str:
         """Return the call to make, or why it is not made, in words for the model. Asks a person if needed.
 
-        What a person has decided holds, also if the tool or its rule was changed.
+        What a person was asked is theirs to decide, also if the tool or its rule was changed.
 
         Args:
             runtime: The run.
             record: The name and the key of the call's own record.
         """
         was_answered = runtime.answered_to(self.identity) is not None
-        if self.tool.approval is None and not (was_answered or self.why):
+        if self.tool.approval is None and not (self.why or runtime.was_asked(self.identity)):
             return self.call
         await repair_first(self.call.arguments, runtime.blocking)
         if not was_answered and not self._fits(self.call.arguments):
@@ -234,7 +234,7 @@ class Asking:
         why = self.why
         for again in itertools.count(1):
             given = runtime.answered_to(identity)
-            if given is None and self.tool.approval is None and not why:
+            if self.tool.approval is None and not (why or runtime.was_asked(identity)):
                 return None
             question = functools.partial(self._question, runtime, why)
             is_over = runtime.has_begun(record) or not self._fits(self.call.arguments)

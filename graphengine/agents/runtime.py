@@ -281,6 +281,10 @@ class RunRuntime(NodeScope):
         """Return the recorded answer to the next question of `approved` with this identity."""
         return self.work.known("ask", digest_of_call("ask", ([identity, None],), {}))
 
+    def was_asked(self, identity: str) -> bool:
+        """Return whether the next question of `approved` with this identity was asked in this visit."""
+        return self.work.was_asked(digest_of_call("ask", ([identity, None],), {}))
+
     def has_begun(self, record: tuple[str, str]) -> bool:
         """Return whether a call is recorded, or has begun: another program that was to make it has answered, too."""
         return self.work.has_begun(*record) or self.answered_outside(record)
@@ -586,6 +590,10 @@ class StandaloneRuntime:
 
     def answered_to(self, identity: str) -> None:
         """Return None: nobody was asked."""
+
+    def was_asked(self, identity: str) -> bool:  # noqa: ARG002
+        """Return False: nobody was asked."""
+        return False
 
     def has_begun(self, record: tuple[str, str]) -> bool:  # noqa: ARG002
         """Return False, as nothing is recorded."""

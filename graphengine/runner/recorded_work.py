@@ -954,6 +954,11 @@ class StepJournal:
         stem = self._stem(name, what)
         return self._frame.recorded_results.get(numbered(stem, self._counts.get(stem, 0) + 1))
 
+    def was_asked(self, what: str) -> bool:
+        """Return whether the next question of this text was asked in this visit, answered or not."""
+        stem = self._stem("ask", what)
+        return self._frame.was_asked(numbered(stem, self._counts.get(stem, 0) + 1))
+
     def _free_name(self, path: str) -> str:
         """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
         if self._names is None:

@@ -130,8 +130,15 @@ REVERTS: Final = {
     "decisions by their record": Revert("no_taken_back", (
         (
             "agents/approval.py",
-            "if self.tool.approval is None and not (was_answered or self.why):",
+            "if self.tool.approval is None and not (self.why or runtime.was_asked(self.identity)):",
             "if self.tool.approval is None:",
+        ),
+    )),
+    "questions by their record": Revert("no_before_a_deployment", (
+        (
+            "agents/approval.py",
+            "not (self.why or runtime.was_asked(self.identity))",
+            "not (self.why or runtime.answered_to(self.identity) is not None)",
         ),
     )),
     "conversations by what they are given": Revert("prompt_reworded", (

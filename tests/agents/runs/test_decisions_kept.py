@@ -167,12 +167,16 @@ async def test_a_decision_in_a_chat_holds(decision: str, tmp_path: Path) -> None
 
 
 async def test_equal_calls_keep_their_own_decisions(tmp_path: Path) -> None:
-    """The first of two equal calls is refused, the second allowed; the first answer given decides which."""
+    """The first of two equal calls is refused, the second allowed, though the code of now asks about none."""
     database, twice = tmp_path / "r.db", calls(("pay", {"to": "ada"}), ("pay", {"to": "ada"}))
     result = await asked(database, by_node(agent_of([tool(pay, approve=True)])), [twice])
-    _, second = sorted(wait.name for wait in result.waits)
+    first, second = sorted(wait.name for wait in result.waits)
     async with Runner(database) as runner:
         await runner.answer("r", "no", wait=second)
+    waits, _ = await gone_on(database, by_node(agent_of([pay])))
+    assert (waits.status, [wait.name for wait in waits.waits], PAID) == ("waiting", [first], [])
+    async with Runner(database) as runner:
+        await runner.answer("r", "yes")
     ended, told = await gone_on(database, by_node(agent_of([pay])))
     assert (ended.status, PAID, sorted(text[:4] for text in told)) == ("finished", [("ada", 5)], ["A pe", "paid"])
 
