@@ -111,7 +111,7 @@ async def obey(
 ) -> bool:
     """Do what is ordered, until the run rests; before it is resumed, its children are, by the names of their graphs.
 
-    Return whether the run was stopped while a child was resumed, and this child then, too.
+    Return whether the run was stopped while children were resumed, and these then, too: a resume can undo a stop.
     """
     limits = Limits(visits=orders.visits, cost_usd=orders.cost_usd or None) if orders.visits else None
     ended = contextlib.suppress(RunFailed, RunCancelled, RunIsDriven)  # a stop from outside claims the run, too
@@ -128,13 +128,16 @@ async def obey(
             await runner.start(graph, dict(begins), run_id=RUN, limits=limits, tags=["first"]).result()
         return False
     if children and limits is None:
+        resumed: list[str] = []
         for child in [each for each in await runner.runs(limit=MANY) if each.id != RUN]:
             if child.status in ("running", "waiting"):
+                resumed.append(child.id)
                 with ended, contextlib.suppress(UnknownRun):  # it can have been removed meanwhile
                     await runner.resume(child.id, children[child.graph]).result()
                 if (await runner.info(RUN)).status == "stopped":  # meanwhile: what is just being resumed goes on
-                    with contextlib.suppress(UnknownRun):
-                        await runner.stop(child.id)
+                    for each in resumed:
+                        with contextlib.suppress(GraphEngineError):
+                            await runner.stop(each)
                     return True
     with ended:
         await runner.resume(RUN, graph, limits=limits).result()
