@@ -129,7 +129,7 @@ class _Group:
 
 @dataclass(eq=False)
 class _Gathered:
-    """What this process has of the batches of one model, none of which leads to the model.
+    """What this process has of the batches of one model. What is over does not lead to the model, so that it is freed.
 
     Attributes:
         open: The groups that can be joined, by event loop and headers, or name.
