@@ -694,8 +694,9 @@ class Model:
         return row._replace(status="failed", to=() if found is None else found[0], label=found[1] if found else "")
 
     def fault(self, frame: Frame, kind: str) -> Fault:
-        """Return a failure at a frame's node."""
-        return Fault(kind, self.path(frame), frame.attempt)
+        """Return a failure at a frame's node; at START of a graph inside, in the attempt of the node around it."""
+        tried = frame.up if frame.at == p.START and frame.up is not None else frame
+        return Fault(kind, self.path(frame), tried.attempt)
 
     def led_to_fail(self, frame: Frame) -> Fault:
         """Return the failure of a frame that reached FAIL: that of the node whose graph it walks."""

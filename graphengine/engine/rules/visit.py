@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec.structs import replace
 
 from graphengine.engine.events import NodeFailed, NodeFinished, Worked, Written
-from graphengine.engine.failures import cause_of, fail_with, failure_record
+from graphengine.engine.failures import attempt_of, cause_of, fail_with, failure_record
 from graphengine.engine.frame_tree import id_again
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
 from graphengine.engine.phases import UNKNOWN, Fallback, Inside, Leaving, Ready
@@ -304,9 +304,10 @@ def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:
     view.elapsed_seconds = elapsed(snapshot, frame)
     view.ended = frame.phase.ended if isinstance(frame.phase, Leaving) else ""
     sample_again(plan, view)
-    edges = plan.start if frame.at == START else plan.nodes[frame.at].edges
+    is_start = frame.at == START
+    edges = plan.start if is_start else plan.nodes[frame.at].edges
     facts = Left()
-    take_edge(facts, plan, view, edges, frame, frame.attempt, run.observer)
+    take_edge(facts, plan, view, edges, frame, attempt_of(frame) if is_start else frame.attempt, run.observer)
     return Decided(snapshot.seq + 1, event.now, facts, frame.id, frame.at, frame.visit, frame.attempt)
 
 
