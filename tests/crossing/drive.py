@@ -308,11 +308,14 @@ class Play:
         """Stop the first run, and note that nothing begins below it from then on, unless it is resumed meanwhile."""
         process, first = self.at(self.peer), self.first
         self.world.stopped.setdefault(first, self.world.writes + LATE)
+        self.world.stopping[first] = process
         try:
             await process.runner.stop(first, "enough", now=now)
         except BaseException:
             self.world.stopped.pop(first, None)
             raise
+        finally:
+            self.world.stopping.pop(first, None)
 
     async def send(self, run_id: str, slot: int, topic: str = "t") -> None:
         """Send a message, and note it once it is accepted."""

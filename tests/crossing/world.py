@@ -180,6 +180,7 @@ class World:
         given: What was accepted by the first run: messages and answers, by run.
         noes: The calls that a person refused, each with how often the graphs around it had been tried.
         stopped: From which write on nothing may begin in the trees of runs, until one of these is resumed.
+        stopping: Which process is asked to stop a run, until it says that it has.
         trees: The first run of the tree of each child run that stops with it.
         pruned: How often a run with this id had ended and was removed.
     """
@@ -201,6 +202,7 @@ class World:
     broken: str = ""
     noes: set[Cell] = field(default_factory=set)
     stopped: dict[str, int] = field(default_factory=dict)
+    stopping: dict[str, Process] = field(default_factory=dict)
     trees: dict[str, str] = field(default_factory=dict)
     pruned: Counter[str] = field(default_factory=Counter)
     full: int = 0
@@ -325,6 +327,8 @@ class World:
     def dies(self, process: Process) -> None:
         """End a process."""
         process.is_dead = True
+        for run_id in [each for each, asked in self.stopping.items() if asked is process]:
+            self.stopped.pop(run_id, None)  # it never said that it had; some of the tree may go on
         process.door.cut()
         self.happens(Kill(self.writes))
 

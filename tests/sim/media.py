@@ -57,7 +57,7 @@ from tests.sim import program as p
 from tests.sim.build import ERRORS, graph_of
 from tests.sim.model import Fault, Model, Row, Todo, Wrong
 
-MOST: Final = 3000
+MOST: Final = 20_000
 """The steps of a run at most."""
 OVER: Final = ("finished", "failed", "stopped", "cancelled")
 
