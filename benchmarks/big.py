@@ -231,7 +231,7 @@ def _add_run(connection: sqlite3.Connection, number: int, size: Size, templates:
         parent, shared, tags=tags,
     )  # fmt: skip
     template = templates["finished" if is_old else "branch" if is_branch else _kind(number)]
-    created = writes.create(connection, info, _named(template.rows, info), template.graph_spec, _BUILDER)
+    created = writes.create(connection, info, _named(template.rows, info), template.graph_spec, None, _BUILDER)
     facts = info.id, created.key, created.fence, _BUILDER, (), template.status, template.due_at
     writes.append(connection, writes.Addition(*facts))
 

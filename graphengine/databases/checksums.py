@@ -18,7 +18,7 @@ from graphengine.kernel.reader import decode_step
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from graphengine.kernel.reader import GraphSpec, Step
+    from graphengine.kernel.reader import Step
 
 CHANGED: Final = "its checksum shows that it was changed since it was written"
 _LARGEST: Final = (1 << 32) - 1
@@ -86,10 +86,9 @@ def read_json(what: str, place: int | str, body: bytes | None, recorded: int) ->
         raise damaged_error(what, str(error)) from error
 
 
-def read_graph_spec(fingerprint: str, body: bytes | None, recorded: int) -> GraphSpec:
-    """Return a recorded graph spec; see `read_json`."""
-    what = f"the graph spec of graph {fingerprint}"
-    found: GraphSpec = read_json(what, fingerprint, body, recorded)
+def read_object(what: str, place: str, body: bytes | None, recorded: int) -> Any:  # noqa: ANN401 - JSON of any shape
+    """Return the JSON object of a row; see `read_json`."""
+    found = read_json(what, place, body, recorded)
     if not isinstance(found, dict):
         raise damaged_error(what, "it is not a JSON object")
     return found

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.kernel.reader import GraphSpec
-    from graphengine.kernel.store import RunInfo
+    from graphengine.kernel.store import Code, RunInfo
 
 
 class Connection(Protocol):
@@ -96,7 +96,20 @@ class SharedReads(Generic[ConnectionT, OwnT]):
             StoreCorrupt: It is damaged.
         """
         row = connection.execute(self.sql["graph_spec"], (_id_or_none(fingerprint),)).fetchone()
-        return None if row is None else checksums.read_graph_spec(fingerprint, _in_bytes(row[0]), row[1])
+        return (
+            None
+            if row is None
+            else checksums.read_object(f"the graph spec of graph {fingerprint}", fingerprint, _in_bytes(row[0]), row[1])
+        )
+
+    def code(self, connection: ConnectionT, code: str) -> Code | None:
+        """Return what is recorded about the code of a graph's nodes.
+
+        Raises:
+            StoreCorrupt: It is damaged.
+        """
+        row = connection.execute(self.sql["code"], (_id_or_none(code),)).fetchone()
+        return None if row is None else checksums.read_object(f"the code {code}", code, _in_bytes(row[0]), row[1])
 
     def inbox(self, connection: ConnectionT, run_ids: Sequence[str]) -> list[InboxMessage]:
         """Return the undelivered messages of these runs, oldest first.

@@ -44,7 +44,17 @@ if TYPE_CHECKING:
     from graphengine.databases.snapshots import Tail
     from graphengine.kernel.extension import JsonValue
     from graphengine.kernel.reader import GraphSpec, Step
-    from graphengine.kernel.store import Append, ClaimedRun, ClaimQuery, Page, QueueLimits, RunInfo, Status, StopMark
+    from graphengine.kernel.store import (
+        Append,
+        ClaimedRun,
+        ClaimQuery,
+        Code,
+        Page,
+        QueueLimits,
+        RunInfo,
+        Status,
+        StopMark,
+    )
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,6 +93,8 @@ class Addition(Struct, Generic[RowT]):
         shot: The snapshot after the steps, if one is due.
         fingerprint: The new fingerprint, if it changed.
         graph_spec: The JSON of its graph spec.
+        code: The id of the code of its nodes, if it changed.
+        code_body: The JSON of that code.
         summary: The JSON of the run's new summary, if it changed.
         cost_usd: What it cost, by that summary; None if that is not known.
     """
@@ -98,6 +110,8 @@ class Addition(Struct, Generic[RowT]):
     shot: RowT | None = None
     fingerprint: str | None = None
     graph_spec: str | None = None
+    code: str | None = None
+    code_body: str | None = None
     summary: str | None = None
     cost_usd: float | None = None
 
@@ -129,6 +143,8 @@ def encode_batch(
         shot,
         batch.fingerprint,
         None if batch.graph_spec is None else to_json(batch.graph_spec).decode(),
+        batch.code,
+        None if batch.code_body is None else to_json(batch.code_body).decode(),
         None if batch.summary is None else summary_text(batch.summary),
         None if batch.summary is None else batch.summary.cost_usd,
     )
@@ -299,7 +315,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     @abstractmethod
     def _create(
-        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: LeaseT
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Code | None, lease: LeaseT
     ) -> asyncio.Future[Claimed]: ...
 
     @abstractmethod
@@ -422,9 +438,11 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             self._driven.clear()
             self._drop(lease)
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
+    async def create(
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Code | None = None
+    ) -> int:
         """Record a new run, driven by this owner; see `Store.create`."""
-        pending = self._create(info, steps, graph_spec, self._writable_lease())
+        pending = self._create(info, steps, graph_spec, code_body, self._writable_lease())
         if not info.queued:
             return await self._drive(info.id, pending)
         fence = (await pending).fence

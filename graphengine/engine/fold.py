@@ -255,7 +255,7 @@ def _resume_run(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
     _continue(snapshot, facts, cut_off, retries=facts.retries)
     snapshot.shared_process = facts.shared_process
     if facts.origin is not None and snapshot.origin is not None:
-        snapshot.origin = replace(snapshot.origin, models=facts.origin.models)
+        snapshot.origin = replace(snapshot.origin, models=facts.origin.models, code=facts.origin.code)
     snapshot.deaths += facts.crashed
     if facts.cut_until:
         snapshot.cut_until, snapshot.cut_seq = max(snapshot.cut_until, facts.cut_until), step.seq

@@ -218,6 +218,7 @@ class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
         models: The names of the models that were given last, by for whom, `*` for all others: agents have them in each
             later command that is given no others. One whose name begins with `object ` is known to its program only.
         wings: The names of the extensions that act in the run.
+        code: The id of the code of the graph's nodes, under which the store keeps it; "" if that is not known.
     """
 
     version: str = ""
@@ -225,6 +226,7 @@ class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
     user: str = ""
     models: Mapping[str, str] = {}
     wings: Sequence[str] = ()
+    code: str = ""
 
 
 class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from graphengine.stores.memory import InMemoryStore as InMemoryStore
 from graphengine.stores.base import Append as Append
 from graphengine.stores.base import ClaimQuery as ClaimQuery
 from graphengine.stores.base import ClaimedRun as ClaimedRun
+from graphengine.stores.base import Code as Code
 from graphengine.stores.base import Count as Count
 from graphengine.stores.base import DEFAULT_QUEUE as DEFAULT_QUEUE
 from graphengine.stores.base import EndedRun as EndedRun

@@ -24,8 +24,10 @@ from graphengine.kernel.inside import check_graph_spec, copy_of, is_name, ready
 from graphengine.kernel.reader import (
     AnswerRecord,
     Branched,
+    Continued,
     RunStatus,
     Snapshot,
+    Started,
     Step,
     decode_step,
     encode_step,
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 
     from graphengine.kernel.extension import JsonValue
     from graphengine.kernel.reader import GraphSpec
-    from graphengine.kernel.store import RunStore
+    from graphengine.kernel.store import Code, RunStore
 
 FORMAT: Final = 3
 """The version of the format; it rises when a reader of the old format would misread the new one."""
@@ -192,6 +194,7 @@ class RunFile(FilePart):
         digest: A digest of everything else.
         run: The facts of the run.
         graph_specs: The graph specs of its graph, by fingerprint.
+        codes: What is recorded about the code of its nodes, by id: the first one, and one for each change.
         inbox: The messages not yet taken, oldest first.
         keys: The keys of the messages that it has taken: one that is sent again under one of them is not new.
         steps: Its steps, including those that it shares with its parents.
@@ -205,6 +208,7 @@ class RunFile(FilePart):
     inbox: list[FileMessage]
     steps: list[FileStep]
     keys: list[str] = []
+    codes: dict[str, dict[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,7 @@ class Exported:
         version: The version of graphengine that wrote the file; "" if the run comes from a store.
         inbox_keys: The key of each of these messages under which its sender can send it again, "" for none.
         keys: The same keys of the messages that it has taken, sorted.
+        codes: What is recorded about the code of its nodes, by id: the first one, and one for each change.
     """
 
     info: RunInfo
@@ -228,6 +233,7 @@ class Exported:
     version: str = ""
     inbox_keys: Sequence[str] = ()
     keys: Sequence[str] = ()
+    codes: Mapping[str, Code] = field(default_factory=dict)
 
 
 async def export_run(store: RunStore, run_id: str) -> Exported:
@@ -245,6 +251,7 @@ async def export_run(store: RunStore, run_id: str) -> Exported:
         graph_spec = await store.graph_spec(fingerprint)
         if graph_spec is not None:
             graph_specs[fingerprint] = graph_spec
+    codes = {code: await store.code(code) for code in dict.fromkeys([*map(_code_of, steps), info.code]) if code}
     keys = {number: key for key, number in found.items() if number}
     messages = await store.inbox([run_id])
     inbox = [(message.kind, message.payload) for message in messages]
@@ -256,7 +263,14 @@ async def export_run(store: RunStore, run_id: str) -> Exported:
         inbox,
         inbox_keys=[key if key.startswith(_SENT) else "" for key in open_keys],
         keys=sorted(key for key in found.keys() - {*open_keys} if key.startswith(_SENT)),
+        codes={code: body for code, body in codes.items() if body is not None},
     )
+
+
+def _code_of(step: Step) -> str:
+    """Return the id of the code under which a run began or went on; "" for other steps, and if it is not known."""
+    origin = step.data.origin if isinstance(step.data, Started | Continued) else None
+    return "" if origin is None else origin.code
 
 
 def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
@@ -309,7 +323,7 @@ def _file_facts(run: Exported) -> dict[str, Any]:
     keys = run.inbox_keys or [""] * len(run.inbox)
     inbox = [FileMessage(kind=k, payload=p, key=key) for (k, p), key in zip(run.inbox, keys, strict=True)]  # type: ignore[arg-type]
     found: dict[str, Any] = to_builtins({"run": facts, "graph_specs": run.graph_specs, "inbox": inbox})
-    return {**found, "keys": list(run.keys)} if run.keys else found
+    return {**found, **({"keys": list(run.keys)} if run.keys else {}), **({"codes": run.codes} if run.codes else {})}
 
 
 def _file_rows(run: Exported) -> Iterator[dict[str, JsonValue]]:
@@ -409,7 +423,7 @@ def parse(body: bytes | str, where: str) -> Exported:
     _check_inbox(inbox, where)
     inbox_keys = [message.key for message in made.inbox]
     _check_keys([*filter(None, inbox_keys), *made.keys], where)
-    return Exported(info, steps, graph_specs, inbox, made.version, inbox_keys, made.keys)
+    return Exported(info, steps, graph_specs, inbox, made.version, inbox_keys, made.keys, made.codes)
 
 
 def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
@@ -604,7 +618,8 @@ async def _write_run(store: RunStore, run: Exported) -> None:
     """Write the run. The first write records all its steps; the later ones add its inbox and older graph specs."""
     end = fold(run.steps)
     info = structs.replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None, **begun_as(end))
-    fence = await store.create(structs.replace(info, status="running"), run.steps, run.graph_specs[info.fingerprint])
+    begun = structs.replace(info, status="running")
+    fence = await store.create(begun, run.steps, run.graph_specs[info.fingerprint], run.codes.get(info.code))
     for key in run.keys:
         await store.post(info.id, "message", _TAKEN, key)
     taken = [number for number in (await store.message_keys(info.id)).values() if number] if run.keys else []
@@ -617,9 +632,14 @@ async def _write_run(store: RunStore, run: Exported) -> None:
     for fingerprint, graph_spec in run.graph_specs.items():
         if fingerprint != info.fingerprint:
             await _append(store, Append(info.id, fence, [], "running", fingerprint=fingerprint, graph_spec=graph_spec))
+    for code, body in run.codes.items():
+        if code != info.code:
+            await _append(store, Append(info.id, fence, [], "running", code=code, code_body=body))
     last = Append(info.id, fence, [], info.status, consume=taken, due_at=info.due_at, summary=summary_of(end))
     if len(run.graph_specs) > 1:
         last = replace(last, fingerprint=info.fingerprint, graph_spec=run.graph_specs[info.fingerprint])
+    if run.codes.keys() - {info.code}:
+        last = replace(last, code=info.code)
     await _append(store, last)
     await store.release(info.id, fence)
 

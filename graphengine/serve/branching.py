@@ -95,9 +95,11 @@ class _Unkept:
     async def close(self) -> None:
         """Do nothing."""
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
+    async def create(
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: object = None
+    ) -> int:
         """Keep the step, and end the run before anything of it runs."""
-        del info, graph_spec
+        del info, graph_spec, code_body
         self._step = steps[0]
         raise _NotKept
 

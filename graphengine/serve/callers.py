@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.kernel.reader import GraphSpec, Step
-    from graphengine.kernel.store import Count, InboxMessage, Loaded, Page, RunInfo, Store
+    from graphengine.kernel.store import Code, Count, InboxMessage, Loaded, Page, RunInfo, Store
 
 Right: TypeAlias = Literal["start", "answer", "read", "operate"]
 RIGHTS: Final[tuple[Right, ...]] = get_args(Right)
@@ -277,6 +277,12 @@ class CallersStore:
             if all(info.fingerprint != fingerprint for info in newest):
                 return None
         return await self._store.graph_spec(fingerprint)
+
+    async def code(self, code: str) -> Code | None:
+        """Return what is recorded about the code of a graph of which a run exists for the caller."""
+        if not self._has_all and all(info.code != code for info in await self.runs(limit=_NEWEST)):
+            return None
+        return await self._store.code(code)
 
 
 def _restrict_to_tenant(page: Page) -> Page | None:

@@ -29,6 +29,8 @@ StopMark: TypeAlias = Literal["", "stop", "cancel"]
 """Which stop of a tree of runs is under way: none, one that a resume takes back, or a final one."""
 LeaseDoubt: TypeAlias = Literal["late", "renewed"]
 """Why an owner may no longer drive its runs: its lease could not be renewed, or was, but perhaps too late."""
+Code: TypeAlias = "Mapping[str, JsonValue]"
+"""What is recorded about the code of a graph's nodes, such as digests of its functions."""
 Sort: TypeAlias = Literal["begun", "cost", "took", "status"]
 
 PAGE_LIMIT: Final = 50
@@ -102,6 +104,7 @@ class RunInfo(Struct, frozen=True, gc=False):
         stop_asked: Whether a stop of the run and of all below it is under way, and whether that is final: until the run
             is resumed, no run in its tree starts another one or is taken from a queue.
         ended_at: When it ended, epoch seconds; None while it has not.
+        code: The id of the code of its graph's nodes when it was started or last resumed; "" if that is not known.
     """
 
     id: str
@@ -131,6 +134,7 @@ class RunInfo(Struct, frozen=True, gc=False):
     deploy: str = ""
     stop_asked: StopMark = ""
     ended_at: float | None = None
+    code: str = ""
 
 
 class EndedRun(Struct, frozen=True, gc=False):
@@ -203,6 +207,8 @@ class Append(Struct):
             snapshot after these steps.
         fingerprint: The graph's new fingerprint, if a resume changed it.
         graph_spec: The graph spec to keep under the new fingerprint, as for `create`.
+        code: The id of the code of the nodes, if a resume changed it.
+        code_body: The code to keep under this id, as for `create`.
         due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
             With any other status it is ignored, and the run has no `due_at` afterwards.
         summary: The run's new summary; None: unchanged.
@@ -217,6 +223,8 @@ class Append(Struct):
     snapshot: Callable[[], bytes] | None = None
     fingerprint: str | None = None
     graph_spec: GraphSpec | None = None
+    code: str | None = None
+    code_body: Code | None = None
     due_at: float | None = None
     summary: Summary | None = None
     posts: Sequence[Post] = ()
@@ -462,13 +470,16 @@ class RunStore(Protocol):
         """Finish pending writes, release all runs and the lease, and free all resources. Idempotent."""
         ...
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
+    async def create(
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Code | None = None
+    ) -> int:
         """Record a new run with its first steps, driven by this owner. Return its fence.
 
         For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
-        `graph_spec` describes the graph and is kept once per `info.fingerprint`. A run created as `waiting` keeps
-        `info.due_at`; every run keeps `info.tags`, `queue`, `priority`, `tenant`, `summary`, and what
-        `stores.summaries.begun_as` has; `began_with` is `fingerprint` if it is "".
+        `graph_spec` describes the graph and is kept once per `info.fingerprint`. `code_body` is kept in the same way
+        per `info.code`; None keeps nothing for it. A run created as `waiting` keeps `info.due_at`; every run keeps
+        `info.tags`, `queue`, `priority`, `tenant`, `summary`, and what `stores.summaries.begun_as` has; `began_with` is
+        `fingerprint` if it is "".
 
         With `info.queued` it has no driver, and the fence is 0: it is due since `info.created_at`.
 
@@ -565,6 +576,13 @@ class RunStore(Protocol):
 
     async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
         """Return the graph spec recorded under this fingerprint, or None."""
+        ...
+
+    async def code(self, code: str) -> Code | None:
+        """Return what is recorded about the code of a graph's nodes under this id, or None.
+
+        It is kept for as long as a run has the id in `RunInfo.code`, or had it before it was resumed under other code.
+        """
         ...
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "") -> bool:
@@ -800,7 +818,7 @@ class Store(RunStore, QueueStore, Protocol):
         ...
 
     async def sweep(self) -> None:
-        """Free the space of removed runs, including those that other processes removed, and of unused graph specs.
+        """Free the space of removed runs, also of those that other processes removed, and of unused specs and codes.
 
         It works in short transactions, so that others can write in between. An interrupted sweep loses nothing: the
         next store that is opened continues it.

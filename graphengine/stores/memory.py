@@ -59,7 +59,17 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, ClaimQuery, Page, QueueLimits, Sort, Status, StopMark, StoredSchedule
+    from graphengine.stores.base import (
+        Append,
+        ClaimQuery,
+        Code,
+        Page,
+        QueueLimits,
+        Sort,
+        Status,
+        StopMark,
+        StoredSchedule,
+    )
 
 
 class _Log:
@@ -68,11 +78,12 @@ class _Log:
     `driver_fence` is `fence` while the run is driven, and None since `freed_at` while it is not. `inbox` holds the
     undelivered messages, oldest first, each with the time when it was posted; `keys` the keys of all messages ever
     posted. `shots` are its snapshots as (seq, JSON), oldest first. `earlier` are the fingerprints that its graph had
-    before it changed. `branches` counts its existing branches.
+    before it changed, `codes` the ids of the code that it had. `branches` counts its existing branches.
     """
 
     __slots__ = (
         "branches",
+        "codes",
         "driver_fence",
         "due_at",
         "earlier",
@@ -111,6 +122,7 @@ class _Log:
         self.keys: dict[str, int] = {}
         self.tags = frozenset(info.tags)
         self.earlier: set[str] = set()
+        self.codes = [info.code] if info.code else []
         self.branches = 0
         if parent is not None:
             parent.branches += 1
@@ -205,6 +217,7 @@ class InMemoryStore:
         self._counts: dict[tuple[str, Status], int] = {}  # a `Counter` would be set by code of Python
         self._going: dict[str, _Log] = {}  # the runs that have not ended: the only ones `due` checks
         self._graph_specs: dict[str, GraphSpec] = {}
+        self._codes: dict[str, Code] = {}
         self._limits: dict[str, QueueLimits] = {}
         self._rates: dict[tuple[str, str], float] = {}
         self._schedules: dict[str, StoredSchedule] = {}
@@ -226,7 +239,9 @@ class InMemoryStore:
         for log in self._logs.values():
             self._free(log)
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
+    async def create(
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Code | None = None
+    ) -> int:
         """Record a new run; see `Store.create`."""
         self._check_open()
         stop = None if info.starter is None else self._stop_over(info.starter)
@@ -251,6 +266,8 @@ class InMemoryStore:
         self._counts[key] = self._counts.get(key, 0) + 1
         self._sort_in(log)
         self._graph_specs.setdefault(info.fingerprint, graph_spec)
+        if code_body is not None:
+            self._codes.setdefault(info.code, code_body)
         return log.fence
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
@@ -329,7 +346,8 @@ class InMemoryStore:
         for post in batch.posts:
             if post.run_id in self._logs:
                 self._put(self._logs[post.run_id], *post[1:])
-        if batch.consume or batch.fingerprint is not None or status != log.status or status != "running":
+        changes_code = batch.fingerprint is not None or batch.code is not None
+        if batch.consume or changes_code or status != log.status or status != "running":
             self._change(log, batch)
 
     async def info(self, run_id: str) -> RunInfo:
@@ -505,6 +523,11 @@ class InMemoryStore:
         self._check_open()
         return self._graph_specs.get(fingerprint)
 
+    async def code(self, code: str) -> Code | None:
+        """Return what is recorded about a code; see `Store.code`."""
+        self._check_open()
+        return self._codes.get(code)
+
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "") -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
         if alone and any(each.startswith(alone) for each in self._log(run_id).keys):
@@ -609,10 +632,12 @@ class InMemoryStore:
         return len(going)
 
     async def sweep(self) -> None:
-        """Drop the graph specs that no run needs; see `Store.sweep`."""
+        """Drop the graph specs and codes that no run needs; see `Store.sweep`."""
         self._check_open()
         needed = {name for log in self._logs.values() for name in (log.fingerprint, *log.earlier)}
         self._graph_specs = {name: body for name, body in self._graph_specs.items() if name in needed}
+        needed = {name for log in self._logs.values() for name in log.codes}
+        self._codes = {name: body for name, body in self._codes.items() if name in needed}
 
     async def vacuum(self) -> tuple[int, int]:
         """Return (0, 0): memory is freed automatically; see `Store.vacuum`."""
@@ -641,6 +666,10 @@ class InMemoryStore:
             log.fingerprint = batch.fingerprint
             if batch.graph_spec is not None:
                 self._graph_specs.setdefault(batch.fingerprint, batch.graph_spec)
+        if batch.code is not None:
+            log.codes.append(batch.code)
+            if batch.code_body is not None:
+                self._codes.setdefault(batch.code, batch.code_body)
 
     def _free(self, log: _Log) -> None:
         if log.driver_fence is not None:
@@ -681,6 +710,7 @@ class InMemoryStore:
             summary=log.summary,
             stop_asked=log.stop_asked,
             ended_at=log.ended_at,
+            code=log.codes[-1] if log.codes else "",
         )
 
 

@@ -76,6 +76,7 @@ class BegunAs(TypedDict):
     user: str | None
     deploy: str
     began_with: str
+    code: str
     starter: str | None
     root: str | None
     depth: int
@@ -89,6 +90,7 @@ def begun_as(snapshot: Snapshot) -> BegunAs:
         "user": None if origin is None else origin.user or None,
         "deploy": "" if origin is None else origin.deploy,
         "began_with": snapshot.began_with,
+        "code": "" if origin is None else origin.code,
         "starter": None if starter is None else starter.run_id,
         "root": None if starter is None else starter.root or None,
         "depth": 0 if starter is None else starter.depth,

@@ -65,8 +65,8 @@ class Noting(SQLiteStore):
         self.notes: dict[str, int] = {}
         self._file = path.with_name("acknowledged")
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: object) -> int:
-        fence = await super().create(info, steps, graph_spec)  # type: ignore[arg-type]  # as it was given
+    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: object, code_body: object = None) -> int:
+        fence = await super().create(info, steps, graph_spec, code_body)  # type: ignore[arg-type]  # as it was given
         self.note(info.id, len(steps))
         return fence
 

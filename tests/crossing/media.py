@@ -120,9 +120,9 @@ class Seat:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._common, name)
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: Any) -> int:
+    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: Any, code_body: Any = None) -> int:
         """Record a new run, which this process drives."""
-        fence = await self._common.create(info, steps, graph_spec)
+        fence = await self._common.create(info, steps, graph_spec, code_body)
         self._common.drivers[info.id] = self._process
         return fence
 

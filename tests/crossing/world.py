@@ -386,12 +386,12 @@ class Door:
             if not each.done():
                 each.set_exception(StoreError("its process is dead"))
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: Any) -> int:
+    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: Any, code_body: Any = None) -> int:
         """Record a new run."""
         if info.starter is not None and info.id in self._world.pruned:
             self._world.breaks(f"a child run begins again that had ended and was removed: {info.id}")
         is_late = self._world.is_stopped(info.root)
-        fence = await self._write(lambda: self._store.create(info, steps, graph_spec), info.id, steps)
+        fence = await self._write(lambda: self._store.create(info, steps, graph_spec, code_body), info.id, steps)
         if is_late and self._world.is_stopped(info.root):
             self._world.breaks(f"a run begins in a tree that is stopped: {info.id}")
         return fence

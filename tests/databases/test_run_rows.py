@@ -9,7 +9,7 @@ import pytest
 
 from graphengine.databases.run_rows import RunRow, run_of
 from graphengine.databases.sqlite import words
-from graphengine.databases.sqlite.queries import DOCTOR_SQL, SQL, migration
+from graphengine.databases.sqlite.queries import DOCTOR_SQL, FIRST, SQL, latest_format, migration
 from graphengine.kernel.store import RunInfo
 
 STATEMENTS = {
@@ -46,6 +46,10 @@ ROW = RunRow(
     deploy="l",
     stop_asked="stop",
     ended_at=8.0,
+    nonce="n",
+    starter_nonce="m",
+    root_nonce="l",
+    code="c",
     driven=6.0,
 )
 
@@ -79,6 +83,7 @@ def test_a_run_has_what_its_row_says() -> None:
         deploy="l",
         stop_asked="stop",
         ended_at=8.0,
+        code="c",
     )
     assert run_of(ROW, "d", ["b", "a"], is_alive=False) == expected
     bare = run_of(ROW._replace(queue_key="", user_name="", fence=1), None, (), is_alive=False)
@@ -92,8 +97,9 @@ def test_a_statement_selects_the_columns_of_a_row(name: str, tmp_path: Path) -> 
     names = re.findall(r":(\w+)", text)
     values = dict.fromkeys(names, 1) if names else [None] * text.count("?")
     with closing(sqlite3.connect(tmp_path / "runs.db")) as connection:
-        for each in migration(2):
-            connection.execute(each)
+        for number in range(FIRST, latest_format() + 1):
+            for each in migration(number):
+                connection.execute(each)
         found = connection.execute(text, values).description
     assert tuple(column[0] for column in found) == RunRow._fields
 

@@ -226,8 +226,9 @@ async def test_reading_next_to_a_live_writer_in_a_read_only_folder(as_nobody: Pa
 SCANNING = {
     "inbox",
     "lineage",
-    "spare_graph_specs",
+    "has_spare_specs",
     "drop_graph_specs",
+    "drop_codes",
     "counts_by_time",
     "counts_of_tag",
     "queue_counts",

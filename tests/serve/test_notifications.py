@@ -238,11 +238,11 @@ class Full(InMemoryStore):
 
     is_full = True
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
+    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Any = None) -> int:
         """Create a run, unless it is full."""
         if self.is_full:
             raise StoreError("the disk is full")
-        return await super().create(info, steps, graph_spec)
+        return await super().create(info, steps, graph_spec, code_body)
 
 
 def test_each_store_has_an_outbox_once_it_can_be_made(receiver: Receiver) -> None:

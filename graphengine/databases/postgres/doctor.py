@@ -169,6 +169,11 @@ def _check_stored_specs(connection: Connection) -> Iterator[Finding]:
             reads.shared.graph_spec(connection, fingerprint)
         except StoreCorrupt as error:
             yield Finding("graph_spec_damaged", error.message, repair=BACKUP)
+    for (code,) in connection.execute("SELECT id FROM codes ORDER BY id").fetchall():
+        try:
+            reads.shared.code(connection, code)
+        except StoreCorrupt as error:
+            yield Finding("code_damaged", error.message, repair=BACKUP)
 
 
 def _check_run_and_log(connection: Connection, run_id: str, counted: Counted) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphengine.databases.addresses import Address
     from graphengine.databases.postgres.sessions import Connection
 
-OLDEST_READ: Final = FIRST
+OLDEST_READ: Final = latest_format()
 """The oldest format that is read without migrating it."""
 
 _OLDEST_SERVER: Final = 130_000

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 MIGRATIONS: Final = [
     text_of(__name__, f"schema/{name}.sql")
-    for name in ("0002_runs", "0003_cut_off", "0004_one_place", "0005_by_priority")
+    for name in ("0002_runs", "0003_cut_off", "0004_one_place", "0005_by_priority", "0006_lives")
 ]
 """The migrations in order, the first of an empty schema. No released one is ever changed: add another."""
 
 FIRST: Final = 2
 """The format of the first of them. Formats before it are of development versions, and refused."""
 
-OLDEST: Final = 3
+OLDEST: Final = 6
 """The oldest format whose code can use a schema of this one: processes of both versions can work at the same time."""
 
 run_selected: Final = partial(selected, driven="f.is_driven", wanted_at="NULL")

@@ -8,6 +8,15 @@ SELECT run, fence, driver, last, status FROM append(
     %s::bytea[], %s::text[],  %s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::bytea[]
 );
 
+-- name: append_under_codes
+SELECT run, fence, driver, last, status FROM append_under_codes(
+    %s::text, %s::bigint[], %s::integer[], %s::integer[], %s::text[], %s::float8[], %s::text[], %s::float8[], %s::text[],
+    %s::bigint[], %s::integer[], %s::float8[], %s::integer[], %s::text[],  %s::bigint[], %s::bigint[],
+    %s::bigint[], %s::integer[], %s::integer[], %s::text[],  %s::bigint[], %s::text[], %s::text[], %s::integer[],
+    %s::bytea[], %s::text[],  %s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::bytea[],
+    %s::bigint[], %s::text[], %s::text[], %s::integer[]
+);
+
 -- name: append_last
 SELECT append_last(
     %s::text, %s::bigint, %s::integer, %s::integer, %s::float8, %s::integer, %s::text, %s::text, %s::float8, %s::text,
@@ -59,7 +68,7 @@ SELECT count(*) FROM unnest(%s::integer[], %s::float8[], %s::integer[]) AS x (se
 JOIN steps AS s ON s.run = %s::bigint AND s.seq = x.seq AND s.at = x.at AND s.sum = x.sum;
 
 -- name: create_many
--- Runs of one step, without a parent, tags and long texts; their graph specs are sent once.
+-- Runs of one step, without a parent, tags and long texts; their graph specs and codes are sent once.
 SELECT x.id, c.outcome, c.key, c.fence, c.rows, c.row_bytes, c.shot_bytes
 FROM (SELECT %s::text AS owner, %s::text[] AS prints, %s::text[] AS bodies, %s::integer[] AS sums) AS o, unnest(
     %s::integer[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[],
@@ -70,7 +79,7 @@ FROM (SELECT %s::text AS owner, %s::text[] AS prints, %s::text[] AS bodies, %s::
     o.owner, x.token, x.id, x.graph, o.prints[x.graph_spec], o.bodies[x.graph_spec], o.sums[x.graph_spec],
     x.status, x.created_at, x.due_at, NULL, 0, '{}', '{}', x.name_words, x.words, x.end_words, ARRAY[x.seq], ARRAY[x.at], ARRAY[x.sum], ARRAY[x.body],
     '{}', '{}', '{}', '{}', '{}', x.queue, x.priority, x.key, x.summary, x.is_queued, x.channel, x.begun
-) AS c;
+) AS c, keep_codes(%s::text[], %s::text[], %s::integer[]);
 
 -- name: create
 SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
@@ -79,7 +88,7 @@ SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
     %s::text[], %s::text, %s::text, %s::text,
     %s::integer[], %s::float8[], %s::integer[], %s::text[],  %s::bytea[], %s::text[], %s::integer[], %s::integer[], %s::bytea[],
     %s::text, %s::integer, %s::text, %s::text, %s::boolean, %s::text, %s::text
-);
+), keep_codes(%s::text[], %s::text[], %s::integer[]);
 
 -- name: mark_stop
 UPDATE runs SET stop_asked = %s::text WHERE id = %s::text AND stop_asked <> 'cancel';
@@ -150,7 +159,7 @@ SELECT keep_texts(%s::bytea[], %s::text[], %s::bigint[], %s::integer[], %s::inte
 SELECT sweep(%s::integer);
 
 -- name: drop_graph_specs
-SELECT drop_graph_specs();
+SELECT drop_graph_specs(), drop_codes();
 
 -- name: register
 -- Without a lock at first: until it is taken, only the lease counts.
@@ -252,6 +261,9 @@ WHERE f.key IN (SELECT c.key FROM runs AS p JOIN runs AS c ON c.parent = p.key W
 
 -- name: graph_spec
 SELECT body, sum FROM graph_specs WHERE fingerprint = %s;
+
+-- name: code
+SELECT body, sum FROM codes WHERE id = %s;
 
 -- name: due
 SELECT key FROM due(%s::text, %s::float8, %s::integer, %s::text[]) ORDER BY rank, since, key;

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.kernel.extension import JsonValue, Seconds, SecondsOrZero
     from graphengine.kernel.reader import GraphSpec, Step
-    from graphengine.kernel.store import Append, ClaimQuery, EndedRun, RunInfo, StopMark
+    from graphengine.kernel.store import Append, ClaimQuery, Code, EndedRun, RunInfo, StopMark
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")
@@ -90,6 +90,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     runs = read_page(reads.runs)
     due = read_as_owner(reads.due)
     graph_spec = read(reads.shared.graph_spec)
+    code = read(reads.shared.code)
     inbox = read(reads.shared.inbox)
     message_keys = read(reads.message_keys)
     branches = read_as_owner(reads.shared.branches)
@@ -207,9 +208,9 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self._readers.abandon()
 
     def _create(
-        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Code | None, lease: Lease
     ) -> asyncio.Future[Claimed]:
-        return self._submit_claim(writes.create(info, steps, graph_spec, lease.id, lease.channel))
+        return self._submit_claim(writes.create(info, steps, graph_spec, code_body, lease.id, lease.channel))
 
     def _claim(self, run_id: str, lease: Lease) -> asyncio.Future[Claimed]:
         owed = [fence for each, fence in lease.owed if each == run_id]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from graphengine.errors import StoreError
     from graphengine.kernel.extension import JsonValue
     from graphengine.kernel.reader import GraphSpec, Step
-    from graphengine.kernel.store import RunInfo
+    from graphengine.kernel.store import Code, RunInfo
 
 T = TypeVar("T")
 
@@ -85,12 +85,14 @@ class NewRun(NamedTuple):
         owner: The owner that creates it.
         fingerprint: The fingerprint of its graph.
         graph_spec: The JSON of its graph spec, and the checksum.
+        code: The ids of its code, none or one, their JSON, and the checksums.
         columns: Its other values, in the order of the statement.
     """
 
     owner: str
     fingerprint: str
     graph_spec: tuple[str, int | None]
+    code: tuple[list[str], list[str], list[int]]
     columns: tuple[Any, ...]
 
 
@@ -106,7 +108,7 @@ class Addition(sql.Addition[Row]):
     def is_plain(self) -> bool:
         """Whether it is one step, and at most the status changes."""
         alone = len(self.rows) == 1 and not self.rows[0].texts
-        alone = alone and not self.consume and self.shot is None and self.fingerprint is None
+        alone = alone and not self.consume and self.shot is None and self.fingerprint is None and self.code is None
         return alone and (self.status == "running" or self.summary is not None)
 
 
@@ -143,7 +145,7 @@ def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
         texts.add(key, row)
     for key, row in shots:
         texts.add(key, row, in_snapshot=True)
-    return SQL["append"], (
+    values = (
         additions[0].owner,
         *_columns(8, map(_facts_of, additions)),
         *_columns(5, ((key, row.seq, row.at, row.sum, row.body) for key, row in rows)),
@@ -157,6 +159,11 @@ def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
         texts.in_snapshots,
         texts.digests,
     )
+    codes = [each for each in additions if each.code is not None]
+    if not codes:
+        return SQL["append"], values
+    of_codes = ((each.key, each.code, each.code_body, _sum_under(each.code, each.code_body)) for each in codes)
+    return SQL["append_under_codes"], (*values, *_columns(4, of_codes))
 
 
 def _facts_of(addition: Addition) -> Sequence[Any]:
@@ -167,7 +174,7 @@ def _facts_of(addition: Addition) -> Sequence[Any]:
 
 
 def _spec_of(addition: Addition) -> Sequence[Any]:
-    checksum = _graph_spec_sum(addition.fingerprint, addition.graph_spec)
+    checksum = _sum_under(addition.fingerprint, addition.graph_spec)
     return addition.fingerprint, addition.graph_spec, checksum
 
 
@@ -183,8 +190,9 @@ def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
     bodies = [body for body, _ in graph_specs.values()], [checksum for _, checksum in graph_specs.values()]
     columns = [list(column) for column in zip(*(each.columns for each in runs), strict=True)]
     numbers = [places[each.fingerprint] for each in runs]
+    codes = [[one for each in runs for one in each.code[place]] for place in range(3)]
     return SQL["create_many"], (
-        runs[0].owner, list(graph_specs), *bodies, numbers, *columns
+        runs[0].owner, list(graph_specs), *bodies, numbers, *columns, *codes
     )  # fmt: skip
 
 
@@ -209,7 +217,9 @@ def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
     return (fence, driver, status) == (addition.fence, None, addition.status) and addition.status != "running"
 
 
-def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: str, channel: str) -> Command[Claimed]:
+def create(  # noqa: PLR0913 - what a new run is recorded with
+    info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Code | None, owner: str, channel: str
+) -> Command[Claimed]:
     """Return the write of a new run; if it is queued, it is announced on the channel."""
     texts = _LongTexts()
     rows, row_bytes = sql.rows_of(
@@ -218,6 +228,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
     for row in rows:
         texts.add(0, row)
     body = to_json(graph_spec).decode()
+    code = _code_columns(info.code, code_body)
     summary = None if info.summary is None else summary_text(info.summary)
     begun = input_text(steps[0] if steps else None)
     words = fold_words([info.id, info.graph]), begun, _end_words(summary) or ""
@@ -227,7 +238,13 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         "starter": info.starter,
         "root": info.root,
     }
-    facts |= {"root": info.root, "depth": info.depth, "deploy": info.deploy, "began_with": info.began_with}
+    facts |= {
+        "root": info.root,
+        "depth": info.depth,
+        "deploy": info.deploy,
+        "began_with": info.began_with,
+        "code": info.code,
+    }
     facts |= {} if info.summary is None else {"cost_usd": info.summary.cost_usd}
     begun_as = to_json({name: fact for name, fact in facts.items() if fact not in (None, "")}).decode()
     in_queue = info.queue, info.priority, info.tenant or "", summary, info.queued, channel, begun_as
@@ -238,7 +255,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         info.graph,
         info.fingerprint,
         body,
-        _graph_spec_sum(info.fingerprint, body),
+        _sum_under(info.fingerprint, body),
         info.status,
         info.created_at,
         info.due_at,
@@ -256,6 +273,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         texts.places,
         texts.digests,
         *in_queue,
+        *code,
     )
 
     def read(answer: Sequence[Any]) -> Claimed:
@@ -284,12 +302,16 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         return Claimed(key, fence, Tail())
 
     call = Command([info.id], SQL["create"], values, read, confirm, confirmed)
-    call.row = _new_run(values, info, rows, (words, in_queue))
+    call.row = _new_run(values, info, rows, (words, in_queue), code)
     return call
 
 
 def _new_run(
-    values: Sequence[Any], info: RunInfo, rows: Sequence[Row], more: tuple[Sequence[Any], Sequence[Any]]
+    values: Sequence[Any],
+    info: RunInfo,
+    rows: Sequence[Row],
+    more: tuple[Sequence[Any], Sequence[Any]],
+    code: tuple[list[str], list[str], list[int]],
 ) -> NewRun | None:
     if info.parent is not None or info.tags or len(rows) != 1 or rows[0].texts:
         return None
@@ -297,7 +319,7 @@ def _new_run(
     facts = token, info.id, info.graph, info.status, info.created_at, info.due_at
     step = rows[0].seq, rows[0].at, rows[0].sum, rows[0].body
     words, in_queue = more
-    return NewRun(owner, fingerprint, (body, checksum), (*facts, *words, *step, *in_queue))
+    return NewRun(owner, fingerprint, (body, checksum), code, (*facts, *words, *step, *in_queue))
 
 
 def claim(run_id: str, owner: str, owed: Collection[int]) -> Command[Claimed]:
@@ -415,8 +437,15 @@ def _end_words(summary: str | None) -> str | None:
     return None if kept is None else fold_words([kept.reason])
 
 
-def _graph_spec_sum(fingerprint: str | None, body: str | None) -> int | None:
-    return None if body is None or fingerprint is None else signed(sum_of(fingerprint, body.encode()))
+def _code_columns(code: str, body: Code | None) -> tuple[list[str], list[str], list[int]]:
+    if body is None:
+        return [], [], []
+    text = to_json(body)
+    return [code], [text.decode()], [signed(sum_of(code, text))]
+
+
+def _sum_under(name: str | None, body: str | None) -> int | None:
+    return None if body is None or name is None else signed(sum_of(name, body.encode()))
 
 
 def tail_of(found: Sequence[int]) -> Tail:

@@ -33,7 +33,7 @@ Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 APPLICATION_ID: Final = 0x47726147
 """The mark of graphengine's SQLite files: the letters GraG."""
 
-OLDEST_READ: Final = FIRST
+OLDEST_READ: Final = latest_format()
 """The oldest format that is read without migrating it."""
 
 _OURS: Final = frozenset({"runs", "steps", "snapshots", "graph_specs", "inbox"})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MIGRATIONS: Final = [
-    text_of(__name__, f"schema/{name}.sql") for name in ("0002_runs", "0003_cut_off", "0004_by_priority")
+    text_of(__name__, f"schema/{name}.sql") for name in ("0002_runs", "0003_cut_off", "0004_by_priority", "0005_lives")
 ]
 """The migrations in order, the first from an empty database. No released one is ever changed: add another."""
 

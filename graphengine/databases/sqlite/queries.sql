@@ -117,8 +117,14 @@ ORDER BY created_at DESC, id DESC LIMIT :limit;
 -- name: graph_spec
 SELECT CAST(body AS BLOB), sum FROM graph_specs WHERE fingerprint = ?;
 
--- name: has_graph_spec
-SELECT 1 FROM graph_specs WHERE fingerprint = ?;
+-- name: has_specs
+SELECT EXISTS (SELECT * FROM graph_specs WHERE fingerprint = ?), EXISTS (SELECT * FROM codes WHERE id = ?);
+
+-- name: code
+SELECT CAST(body AS BLOB), sum FROM codes WHERE id = ?;
+
+-- name: keep_code
+INSERT INTO codes (id, body, sum) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING;
 
 -- name: keep_graph_spec
 INSERT INTO graph_specs (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING;
@@ -143,12 +149,12 @@ SELECT {run} FROM json_each(?) AS above CROSS JOIN run_facts AS f ON f.starter =
 -- The key is above those of removed runs whose rows are not deleted yet, and of all that the index of words has had.
 -- Adds no row if the id is taken.
 INSERT INTO runs (key, id, graph, fingerprint, began_with, status, created_at, due_at, parent, parent_seq, fence, driver,
-                  summary, cost_usd, ended_at, title, deploy)
+                  summary, cost_usd, ended_at, title, deploy, code)
 VALUES (
     1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0),
             coalesce((SELECT upto FROM words_due WHERE run = 0), 0)),
     ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?,
-    ?, ?, ?, ?, ?
+    ?, ?, ?, ?, ?, ?
 ) ON CONFLICT (id) DO NOTHING;
 
 -- name: set_place
@@ -238,6 +244,13 @@ ON CONFLICT (run, fingerprint) DO NOTHING;
 
 -- name: set_fingerprint
 UPDATE runs SET fingerprint = ? WHERE key = ?;
+
+-- name: keep_earlier_code
+INSERT INTO earlier_codes (run, code) SELECT key, code FROM runs WHERE key = ? AND code <> ? AND code <> ''
+ON CONFLICT (run, code) DO NOTHING;
+
+-- name: set_code
+UPDATE runs SET code = ? WHERE key = ?;
 
 -- name: set_driver
 UPDATE runs SET driver = ?, fence = ?, wanted_at = CASE status WHEN 'waiting' THEN wanted_at END WHERE key = ?;
@@ -426,6 +439,9 @@ DELETE FROM tags WHERE run IN (SELECT value FROM json_each(?));
 -- name: drop_earlier_graph_specs
 DELETE FROM earlier_graph_specs WHERE run IN (SELECT value FROM json_each(?));
 
+-- name: drop_earlier_codes
+DELETE FROM earlier_codes WHERE run IN (SELECT value FROM json_each(?));
+
 -- name: has_trash
 SELECT EXISTS (SELECT * FROM trash WHERE key NOT IN (SELECT key FROM runs));
 
@@ -490,14 +506,18 @@ DELETE FROM inbox WHERE id IN (
 -- name: swept
 DELETE FROM trash WHERE key IN (SELECT value FROM json_each(?));
 
--- name: spare_graph_specs
-SELECT fingerprint FROM graph_specs WHERE fingerprint NOT IN (SELECT fingerprint FROM runs)
-    AND fingerprint NOT IN (SELECT fingerprint FROM earlier_graph_specs);
+-- name: has_spare_specs
+SELECT EXISTS (
+    SELECT * FROM graph_specs WHERE fingerprint NOT IN (SELECT fingerprint FROM runs)
+        AND fingerprint NOT IN (SELECT fingerprint FROM earlier_graph_specs)
+), EXISTS (SELECT * FROM codes WHERE id NOT IN (SELECT code FROM runs) AND id NOT IN (SELECT code FROM earlier_codes));
 
 -- name: drop_graph_specs
-DELETE FROM graph_specs WHERE fingerprint IN (SELECT value FROM json_each(?))
-    AND fingerprint NOT IN (SELECT fingerprint FROM runs)
+DELETE FROM graph_specs WHERE fingerprint NOT IN (SELECT fingerprint FROM runs)
     AND fingerprint NOT IN (SELECT fingerprint FROM earlier_graph_specs);
+
+-- name: drop_codes
+DELETE FROM codes WHERE id NOT IN (SELECT code FROM runs) AND id NOT IN (SELECT code FROM earlier_codes);
 
 -- name: queues_with_work
 -- It skips from one queue to the next in each index, without reading each run.

@@ -103,7 +103,7 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], l
         else:
             going[key] = None
     words.drop(connection, list(going))
-    for statement in ("trash_runs", "drop_tags", "drop_earlier_graph_specs", "drop_runs"):
+    for statement in ("trash_runs", "drop_tags", "drop_earlier_graph_specs", "drop_earlier_codes", "drop_runs"):
         connection.execute(SQL[statement], (to_json(list(going)).decode(),))
     return kept
 
@@ -170,14 +170,15 @@ def _swept(connection: sqlite3.Connection, statement: str, keys: str, rows: int)
     return connection.execute(SQL[statement], {"keys": keys, "rows": rows}).rowcount
 
 
-def spare_graph_specs(connection: sqlite3.Connection) -> list[str]:
-    """Return the fingerprints of graph specs that no run needs; it reads every run."""
-    return [row[0] for row in connection.execute(SQL["spare_graph_specs"])]
+def has_spare_specs(connection: sqlite3.Connection) -> bool:
+    """Return whether no run needs some graph spec or code; it reads every run."""
+    return any(connection.execute(SQL["has_spare_specs"]).fetchone())
 
 
-def drop_graph_specs(connection: sqlite3.Connection, fingerprints: Sequence[str]) -> None:
-    """Delete the given graph specs unless a run needs them by now."""
-    connection.execute(SQL["drop_graph_specs"], (to_json(list(fingerprints)).decode(),))
+def drop_spare_specs(connection: sqlite3.Connection) -> None:
+    """Delete the graph specs and codes that no run needs."""
+    connection.execute(SQL["drop_graph_specs"])
+    connection.execute(SQL["drop_codes"])
 
 
 async def in_strides(has_more: Callable[[], Awaitable[bool]], work: Callable[[], Awaitable[None]]) -> None:

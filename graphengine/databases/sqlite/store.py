@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from graphengine.databases.sqlite.files import Synchronous
     from graphengine.kernel.extension import JsonValue, Seconds, SecondsOrZero
     from graphengine.kernel.reader import GraphSpec, Step
-    from graphengine.kernel.store import Append, ClaimedRun, ClaimQuery, EndedRun, RunInfo
+    from graphengine.kernel.store import Append, ClaimedRun, ClaimQuery, Code, EndedRun, RunInfo
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")
@@ -91,6 +91,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     runs = read_page(reads.runs)
     due = read_as_owner(taking.due)
     graph_spec = read(reads.shared.graph_spec)
+    code = read(reads.shared.code)
     inbox = read(reads.shared.inbox)
     message_keys = read(reads.message_keys)
     branches = read_as_owner(reads.shared.branches)
@@ -201,10 +202,10 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         lease.release_lock()
 
     def _create(
-        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Code | None, lease: Lease
     ) -> asyncio.Future[Claimed]:
         rows, row_bytes = rows_of(writes.Row, info.id, steps, 1 if info.parent is None else info.parent_seq + 1)
-        work = partial(writes.create, info=info, rows=rows, graph_spec=graph_spec, owner=lease.id)
+        work = partial(writes.create, info=info, rows=rows, graph_spec=graph_spec, code_body=code_body, owner=lease.id)
         return self._commits.submit(work, row_bytes, run_id=info.id if info.parent is None else None)
 
     def _claim(self, run_id: str, lease: Lease) -> asyncio.Future[Claimed]:
@@ -288,9 +289,8 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             lambda: self.read(lambda connection, _: reads.has_trash(connection)),
             lambda: self._commits.submit(removal.stride),
         )
-        spare = await self.read(lambda connection, _: removal.spare_graph_specs(connection))
-        if spare:
-            await self._commits.submit(partial(removal.drop_graph_specs, fingerprints=spare))
+        if await self.read(lambda connection, _: removal.has_spare_specs(connection)):
+            await self._commits.submit(removal.drop_spare_specs)
 
     async def vacuum(self) -> tuple[int, int]:
         """Return free space to the disk; see `Store.vacuum`.

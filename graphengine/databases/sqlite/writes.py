@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from graphengine.databases.sqlite.owners import Lease
     from graphengine.kernel.reader import GraphSpec
-    from graphengine.kernel.store import RunInfo
+    from graphengine.kernel.store import Code, RunInfo
 
 _DRIVING: Final = SQL["driving"]
 _ADD_STEP: Final = SQL["add_step"]
@@ -122,7 +122,13 @@ def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) ->
             rows.append((row_id, row.at, *facts, short, sum_of(row_id, body), listed))
     connection.executemany(_ADD_NEXT_STEP, rows)
     for each in additions:
-        if each.changes_status or each.shot is not None or each.consume or each.fingerprint is not None:
+        if (
+            each.changes_status
+            or each.shot is not None
+            or each.consume
+            or each.fingerprint is not None
+            or each.code is not None
+        ):
             _finish(connection, each, sets_status=False)
 
 
@@ -151,15 +157,32 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
         checksum = sum_of(row_id, addition.shot.body)
         body, listed = texts.store(connection, -row_id, addition.shot.body, repeats=True)
         connection.execute(SQL["add_snapshot"], (row_id, body, checksum, listed))
-    if addition.fingerprint is not None:
-        connection.execute(SQL["keep_earlier_graph_spec"], (key, addition.fingerprint))
-        connection.execute(SQL["set_fingerprint"], (addition.fingerprint, key))
+    if addition.fingerprint is not None or addition.code is not None:
+        _set_specs(connection, addition)
+
+
+def _set_specs(connection: sqlite3.Connection, addition: Addition) -> None:
+    """Write under which graph spec and code a run goes on, and keep those that it had."""
+    key, fingerprint, code = addition.key, addition.fingerprint, addition.code
+    if fingerprint is not None:
+        connection.execute(SQL["keep_earlier_graph_spec"], (key, fingerprint))
+        connection.execute(SQL["set_fingerprint"], (fingerprint, key))
         if addition.graph_spec is not None:
-            _keep_graph_spec(connection, addition.fingerprint, addition.graph_spec)
+            _keep(connection, "keep_graph_spec", fingerprint, addition.graph_spec)
+    if code is not None:
+        connection.execute(SQL["keep_earlier_code"], (key, code))
+        connection.execute(SQL["set_code"], (code, key))
+        if addition.code_body is not None:
+            _keep(connection, "keep_code", code, addition.code_body)
 
 
-def create(
-    connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], graph_spec: GraphSpec, owner: str
+def create(  # noqa: PLR0913 - what a new run is recorded with
+    connection: sqlite3.Connection,
+    info: RunInfo,
+    rows: Sequence[Row],
+    graph_spec: GraphSpec,
+    code_body: Code | None,
+    owner: str,
 ) -> Claimed:
     """Record a new run and its first steps; for a branch, nothing of the parent is copied.
 
@@ -189,7 +212,7 @@ def create(
     where = due_at, None if parent is None else parent.key, parent_seq, owner
     end = (None, None) if info.summary is None else (summary_text(info.summary), info.summary.cost_usd)
     ended_at = rows[-1].at if rows and info.status not in ("running", "waiting") else None
-    added = connection.execute(SQL["add_run"], (*began, *where, *end, ended_at, info.title, info.deploy))
+    added = connection.execute(SQL["add_run"], (*began, *where, *end, ended_at, info.title, info.deploy, info.code))
     if not added.rowcount:
         raise run_exists(info.id)
     key = added.lastrowid or 0
@@ -198,8 +221,7 @@ def create(
         connection.execute(SQL["set_place"], (*place, key))
     if info.queued:
         connection.execute(SQL["enqueue"], (info.created_at, key))
-    if connection.execute(SQL["has_graph_spec"], (info.fingerprint,)).fetchone() is None:
-        _keep_graph_spec(connection, info.fingerprint, to_json(graph_spec).decode())
+    _keep_specs(connection, info, graph_spec, code_body)
     for each in info.tags:
         connection.execute(SQL["add_tag"], (each, key))
     _add_rows(connection, key, rows)
@@ -299,5 +321,14 @@ def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> 
         connection.executemany(_ADD_STEP, made)
 
 
-def _keep_graph_spec(connection: sqlite3.Connection, fingerprint: str, graph_spec: str) -> None:
-    connection.execute(SQL["keep_graph_spec"], (fingerprint, graph_spec, sum_of(fingerprint, graph_spec.encode())))
+def _keep_specs(connection: sqlite3.Connection, info: RunInfo, graph_spec: GraphSpec, code_body: Code | None) -> None:
+    """Keep a new run's graph spec and code, unless other runs had them before it."""
+    has_graph_spec, has_code = connection.execute(SQL["has_specs"], (info.fingerprint, info.code)).fetchone()
+    if not has_graph_spec:
+        _keep(connection, "keep_graph_spec", info.fingerprint, to_json(graph_spec).decode())
+    if code_body is not None and not has_code:
+        _keep(connection, "keep_code", info.code, to_json(code_body).decode())
+
+
+def _keep(connection: sqlite3.Connection, statement: str, name: str, body: str) -> None:
+    connection.execute(SQL[statement], (name, body, sum_of(name, body.encode())))

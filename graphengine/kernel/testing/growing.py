@@ -562,6 +562,22 @@ class GrowingStores(StoreSuite):
         assert await store.graph_spec("f2") is None
 
     @scenario
+    async def test_codes_are_removed_with_the_last_run_that_needs_them(self, store: Store) -> None:
+        """A code stays while a run has it, or had it before it was resumed under another one; then it can come back."""
+        fence = await store.create(replace(run_info("changed"), code="c1"), [step(1)], {}, {"code": 1})
+        await append(store, Append("changed", fence, [step(2)], "finished", code="c2", code_body={"code": 2}))
+        other = replace(run_info("other"), code="c3")
+        await append(store, batch("other", await store.create(other, [step(1)], {}, {"code": 3}), [], "finished"))
+        await remove(store, "other")
+        await store.sweep()
+        assert [await store.code(each) for each in ("c1", "c2", "c3")] == [{"code": 1}, {"code": 2}, None]
+        await store.create(other, [step(1)], {}, {"code": 3})
+        assert await store.code("c3") == {"code": 3}
+        await remove(store, "changed")
+        await store.sweep()
+        assert [await store.code(each) for each in ("c1", "c2", "c3")] == [None, None, {"code": 3}]
+
+    @scenario
     async def test_a_vacuum_changes_no_run(self, store: Store) -> None:
         """`vacuum` returns two sizes and changes no run, not even one that is being driven."""
         fence = await new_run(store, "going", count=2)

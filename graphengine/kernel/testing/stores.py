@@ -102,6 +102,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
             store.runs,
             lambda: store.branches(["r"]),
             lambda: store.graph_spec("f1"),
+            lambda: store.code("c1"),
             lambda: store.due(0.0),
             lambda: store.limit_queue("q", None),
             store.queue_limits,
@@ -301,6 +302,34 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
         assert await store.graph_spec("f1") == {"nodes": [{"name": "a"}, {"name": "b"}]}
         assert await store.graph_spec("f2") == other
         assert await store.graph_spec("f3") is None
+
+    @scenario
+    async def test_a_code_is_kept_once_for_each_id(self, store: Store) -> None:
+        """The first body of a code is kept, as JSON; a resume under another code has its own; others are unknown."""
+        body: dict[str, JsonValue] = {"functions": {"a/ß": "4f1c", "b": None}, "types": [{"x": 1.5}, "\udc80é"[1:]]}
+        fence = await store.create(replace(run_info(), code="c1"), [step(1)], {}, body)
+        await store.create(replace(run_info("again"), code="c1"), [], {}, {"functions": "ignored"})
+        await store.create(replace(run_info("unkept"), code="c3"), [], {})
+        assert (await store.info("r")).code == "c1"
+        await append(store, Append("r", fence, [step(2)], "running", code="c2", code_body={"functions": {}}))
+        assert (await store.info("r")).code == "c2"
+        await append(store, Append("r", fence, [step(3)], "waiting", code=""))
+        assert [info.code for info in await store.infos(["r"])] == [""]
+        assert await store.code("c1") == body
+        assert await store.code("c2") == {"functions": {}}
+        for unknown in ("c3", "c4", "", "\udc80"):
+            assert await store.code(unknown) is None
+
+    @scenario
+    async def test_runs_created_together_keep_their_codes(self, store: Store) -> None:
+        """Runs that are created at the same time, under several codes, each have their own."""
+        codes = ["c1", "c2", "", "c1"]
+        created = [replace(run_info(f"r{place}"), code=code) for place, code in enumerate(codes)]
+        bodies = [{"functions": code} if code else None for code in codes]
+        pairs = zip(created, bodies, strict=True)
+        await asyncio.gather(*(store.create(info, [step(1)], {}, body) for info, body in pairs))
+        assert [(await store.info(info.id)).code for info in created] == codes
+        assert [await store.code(code) for code in codes] == bodies
 
     # -- the log
 

@@ -60,6 +60,7 @@ STRAYS: Final = {
     "inbox": _OF_NO_RUN,
     "tags": _OF_NO_RUN,
     "earlier_graph_specs": _OF_NO_RUN,
+    "earlier_codes": _OF_NO_RUN,
     "snapshots": "id >> 32 NOT IN (SELECT key FROM runs) AND id >> 32 NOT IN (SELECT key FROM trash)",
     "trash": "key IN (SELECT key FROM runs)",
     "text_uses": """NOT CASE WHEN row > 0
@@ -91,6 +92,7 @@ def all_findings(
     for what, check in (
         ("messages", _check_messages),
         ("graph specs", _check_graph_specs),
+        ("codes", _check_codes),
         ("long texts", _check_texts),
         ("rest", _strays),
         ("counts of runs", _check_counts),
@@ -295,6 +297,15 @@ def _check_graph_specs(connection: sqlite3.Connection) -> Iterator[Finding]:
             repair = f"{_DOCTOR} drops it; the next run of that graph records it again"
             found = Finding("graph_spec_damaged", message, repair=repair)
             yield found.repaired_by(DOCTOR_SQL["drop_graph_spec"], (row,))
+
+
+def _check_codes(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Yield codes that cannot be read."""
+    for row, code, body, recorded in connection.execute(DOCTOR_SQL["codes"]):
+        if sum_of(code, body) != recorded:
+            message = f"what is recorded about the code {code} was changed since it was written"
+            repair = f"{_DOCTOR} drops it; runs that began under it count as begun under changed code"
+            yield Finding("code_damaged", message, repair=repair).repaired_by(DOCTOR_SQL["drop_code"], (row,))
 
 
 def _check_texts(connection: sqlite3.Connection) -> Iterator[Finding]:

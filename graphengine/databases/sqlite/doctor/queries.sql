@@ -28,6 +28,9 @@ FROM inbox AS i NOT INDEXED JOIN runs AS r ON r.key = i.run WHERE i.payload IS N
 -- name: graph_specs
 SELECT rowid, fingerprint, CAST(body AS BLOB), sum FROM graph_specs NOT INDEXED;
 
+-- name: codes
+SELECT rowid, id, CAST(body AS BLOB), sum FROM codes NOT INDEXED;
+
 -- name: texts
 SELECT key, digest, body FROM texts NOT INDEXED;
 
@@ -67,6 +70,9 @@ DELETE FROM inbox WHERE id = ?;
 -- name: drop_graph_spec
 DELETE FROM graph_specs WHERE rowid = ?;
 
+-- name: drop_code
+DELETE FROM codes WHERE rowid = ?;
+
 -- name: restore_run
 -- The other facts are corrected from the log once it has a row. A row with this id and no steps lost them to this one.
 INSERT OR REPLACE INTO runs (key, id, graph, fingerprint, status, created_at, parent, parent_seq, fence)
@@ -82,7 +88,7 @@ UPDATE runs SET id = ?, parent = ?, parent_seq = ? WHERE key = ?;
 UPDATE runs SET id = :id, graph = :graph, fingerprint = :fingerprint, status = :status, due_at = :due_at,
     wanted_at = :wanted_at, summary = coalesce(:summary, summary), cost_usd = :cost_usd, ended_at = :ended_at,
     title = :title, user_name = coalesce(:user, ''), starter = :starter, root = :root, depth = :depth,
-    began_with = :began_with, deploy = :deploy
+    began_with = :began_with, deploy = :deploy, code = :code
 WHERE key = :key;
 
 -- name: set_time

@@ -30,13 +30,14 @@ _HIGHEST: Final = (1 << 63) - 1
 _LONGEST_GAP: Final = 100_000
 _PROBED: Final = 10_000
 """How many rows are looked for one by one where nothing was read at either end."""
-_KEYED: Final = {"texts": "key", "runs": "key", "inbox": "id", "graph_specs": "rowid", "trash": "key"}
+_KEYED: Final = {"texts": "key", "runs": "key", "inbox": "id", "graph_specs": "rowid", "codes": "rowid", "trash": "key"}
 """Tables by row number, with its name."""
 _OTHERS: Final = (
     "owners",
     "text_uses",
     "tags",
     "earlier_graph_specs",
+    "earlier_codes",
     "queues",
     "rates",
     "schedules",
