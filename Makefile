@@ -132,7 +132,7 @@ format: .venv/ready-test ## let ruff format and fix what it can
 	$(BIN)/ruff format
 
 HOOKS = $(shell git rev-parse --git-path hooks)
-hook: .venv/ready-test ## from now on, check style, layers and subject of what is committed: seconds
+hook: .venv/ready-test ## from now on, check style, layers and message of each commit: seconds
 	@mkdir -p "$(HOOKS)" && for each in pre-commit commit-msg; do \
 	  [ ! -e "$(HOOKS)/$$each" ] || grep -q 'make hook' "$(HOOKS)/$$each" || \
 	    { echo "$(HOOKS)/$$each is there already" >&2; exit 1; }; \

@@ -89,7 +89,7 @@ def test_an_area_has_its_package_and_its_tests(tmp_path: Path) -> None:
 
 
 def test_a_hook_checks_the_python_of_a_commit(tmp_path: Path) -> None:
-    """It refuses a commit that a tool refuses or whose subject is no plain sentence, and replaces nobody's hook."""
+    """It refuses a commit that a tool or the check of the message refuses, and keeps a hook that somebody else wrote."""
 
     def git(*words: str, failing: str = "") -> int:
         given = {"CALLS": str(tmp_path / "calls"), "FAILING": failing, "GIT_CONFIG_GLOBAL": os.devnull}
@@ -101,20 +101,17 @@ def test_a_hook_checks_the_python_of_a_commit(tmp_path: Path) -> None:
     for name in ("pre-commit", "commit-msg"):
         copy(ROOT / "scripts" / name, tmp_path / "scripts")
     assert made("hook", tmp_path)[0] == 0
-    assert (git("add", "Makefile"), git("commit", "--quiet", "-m", "Add one", failing="ruff")) == (0, 0)
+    assert (git("add", "Makefile"), git("commit", "--quiet", "-m", "make: add one", failing="ruff")) == (0, 0)
     assert (tmp_path / "calls").read_text() == ""
     (tmp_path / "a file.py").touch()
     assert git("add", "a file.py") == 0
-    assert [git("commit", "--quiet", "-m", "Add two", failing=name) for name in ("ruff", "lint-imports", "")] == [
+    assert [git("commit", "--quiet", "-m", "make: add two", failing=name) for name in ("ruff", "lint-imports", "")] == [
         1,
         1,
         0,
     ]
     assert "<ruff check --quiet --force-exclude a file.py>" in (tmp_path / "calls").read_text()
-    subjects = ["Added two", "Adding two", "Adds two", "two", "Add", "fix: add two", "Add two.", "Add " + 69 * "é"]
-    assert [git("commit", "--quiet", "--allow-empty", "-m", each) for each in subjects] == [1] * len(subjects)
-    subjects = ["Pass it on\n\nadded.", "Add " + 68 * "é", 'Revert "Add two"', "Bring it", "Embed it"]
-    assert [git("commit", "--quiet", "--allow-empty", "-m", each) for each in subjects] == [0] * len(subjects)
+    assert git("commit", "--quiet", "--allow-empty", "-m", "Add three") == 1
     (tmp_path / ".git" / "hooks" / "pre-commit").write_text("theirs")
     code, output, _ = made("hook", tmp_path)
     assert (code != 0, "is there already" in output) == (True, True)
