@@ -589,6 +589,14 @@ class AgentBody(Generic[T]):
             found[self.agent.messages] = Parameter(self.agent.messages)
         return list(found.values())
 
+    @property
+    def functions(self) -> Sequence[object]:
+        """The functions that it may call, with those of its tools, by which runs know that its code has changed."""
+        return [
+            *(function for function, _ in self._functions()),
+            *(getattr(each, "function", each) for each in self.agent.tools),
+        ]
+
     def _functions(self) -> Sequence[tuple[Callable[..., object], int]]:
         """Return the functions that read fields, each with the index of its first parameter that is a field."""
         agent = self.agent

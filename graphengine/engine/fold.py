@@ -22,6 +22,7 @@ what they folded to then; a change of meaning is a new kind of step, or a migrat
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from msgspec.structs import replace
@@ -57,6 +58,7 @@ from graphengine.engine.phases import (
     ASKED,
     BEGUN,
     UNKNOWN,
+    UNKNOWN_CODE,
     Collecting,
     Ended,
     FailedItem,
@@ -74,7 +76,8 @@ from graphengine.engine.provenance import note_joined, note_written
 from graphengine.engine.published import keep_published
 from graphengine.engine.ready import can_move, limit_reached, runnable_frame, task_of
 from graphengine.engine.refused import keep_refused
-from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id
+from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id, recorded_work_at
+from graphengine.engine.steps import path_of, without_items
 from graphengine.engine.stored import decode_snapshot
 from graphengine.graph.options import START
 
@@ -189,6 +192,7 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR09
         case steps.Entered():
             _begin_frame(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step.at, facts), step, facts)
         case steps.Begun():
+            snapshot.code = facts.code or snapshot.code
             _keep_beginning(snapshot.frames[step.frame], step, facts)
         case steps.Waiting():
             _begin_waits(snapshot, step, facts)
@@ -255,7 +259,7 @@ def _resume_run(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
     _continue(snapshot, facts, cut_off, retries=facts.retries)
     snapshot.shared_process = facts.shared_process
     if facts.origin is not None and snapshot.origin is not None:
-        snapshot.origin = replace(snapshot.origin, models=facts.origin.models, code=facts.origin.code)
+        snapshot.origin = replace(snapshot.origin, models=facts.origin.models)
     snapshot.deaths += facts.crashed
     if facts.cut_until:
         snapshot.cut_until, snapshot.cut_seq = max(snapshot.cut_until, facts.cut_until), step.seq
@@ -272,11 +276,13 @@ def _continue(
     """Let a run continue, possibly under a changed graph. The nodes of the frames in `cut_off` were in flight."""
     snapshot.limits = facts.limits
     snapshot.fingerprint = facts.fingerprint
+    before, snapshot.code = snapshot.code or UNKNOWN_CODE, facts.code or snapshot.code
     was_failed = snapshot.status == "failed" or retries
     if was_failed or facts.moves:  # any frame can change
         snapshot.maybe_runnable = snapshot.open = None
     snapshot.status, snapshot.ending, snapshot.failure = "running", None, None
     apply_shift(snapshot, facts)
+    _mark_recoded(snapshot, facts.recoded, before)
     for frame in cut_off:
         # In a shared process, another run may have caused the crash. So the last crash, which fails the node, counts
         # only if the process drove no other run.
@@ -290,6 +296,14 @@ def _continue(
     if was_failed or facts.moves:
         deepest = sorted(snapshot.frames.values(), key=lambda frame: len([*upwards(frame)]), reverse=True)
         update_slots(snapshot, deepest)
+
+
+def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None:
+    """Mark the recorded work of nodes whose code is other code now with the id of the code that recorded it."""
+    for frame in snapshot.frames.values() if nodes else ():
+        if without_items(path_of(frame.id, frame.at)) in nodes:
+            for memo in chain.from_iterable(work.values() for work in recorded_work_at(frame)):
+                memo.recoded = memo.recoded or code
 
 
 def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
@@ -546,12 +560,15 @@ def _keep_work(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
     """Keep a piece of work for the node to find again."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
+    snapshot.code = facts.code or snapshot.code
     if facts.by is not None:
         _count_call(snapshot, facts.by["agent"], facts.usage.get("cost_usd", 0.0))
     frame.crashes = 0  # it made progress, so earlier crashes no longer count as crashes in a row
     if not facts.key:
         return
     begun = frame.recorded_results.pop(BEGUN + facts.key, _NO_RESULT)
+    if facts.took:
+        begun = frame.recorded_results.pop(facts.took, begun)
     named = begun.name if begun.begun else None
     result = RecordedResult(facts.value, step.at, facts.outputs, name=named, id=begun.id, begun=begun.begun)
     if keep_published(snapshot, step):
@@ -566,6 +583,7 @@ def _begin_waits(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
     """Make a frame wait."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
+    snapshot.code = facts.code or snapshot.code
     frame.crashes = 0
     if facts.withdrawn:
         frame.asks = {key: asked for key, asked in frame.asks.items() if asked.id not in facts.withdrawn}

@@ -21,15 +21,17 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from graphengine.engine.field_ops import apply_ops, replay
-from graphengine.engine.frame_tree import drop, enter, touch, wake
-from graphengine.engine.phases import Collecting, Ended, Forked, Waiting
+from graphengine.engine.frame_tree import drop, enter, place_of, touch, wake
+from graphengine.engine.phases import BEGUN, Collecting, Ended, Forked, Waiting
 from graphengine.engine.provenance import note_changed
 from graphengine.engine.published import rename_published
 from graphengine.engine.stored import copy_of
+from graphengine.engine.work_keys import STARTS, WorkKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from graphengine.engine.phases import RecordedResult
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import Shift
 
@@ -133,13 +135,22 @@ def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
 
 
 def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
-    """Let a frame continue at another node, whatever its phase was."""
+    """Let a frame continue at another node, whatever its phase was.
+
+    The effects that its node, and what was inside it, began or did are kept: the new node's code may do them again.
+    """
+    left = {key: memo for key, memo in frame.recorded_results.items() if _is_effect(key, memo)}
+    for inner in _frames_below(snapshot, frame):
+        for key, memo in inner.recorded_results.items():
+            if _is_effect(key, memo):
+                begun, place = (BEGUN, key.removeprefix(BEGUN)) if key.startswith(BEGUN) else ("", key)
+                left[f"{begun}{WorkKey('', place_of(inner), '', 1)}/{place}"] = memo
     for key in frame.children:
         drop(snapshot, snapshot.frames[key], frame, counts=False)
     if isinstance(frame.phase, Waiting):
         wake(snapshot, frame)
     frame.failing = frame.error = None
-    frame.recorded_results, frame.asks = {}, {}
+    frame.recorded_results, frame.asks = left, {}
     frame.tries = frame.crashes = 0
     frame.due = 0.0
     if frame.kind == "arm" and node == frame.until:
@@ -148,6 +159,17 @@ def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
     else:
         enter(snapshot, frame, node)
     touch(snapshot, frame)
+
+
+def _is_effect(key: str, memo: RecordedResult) -> bool:
+    """Return whether recorded work is an effect that has begun, or has ended, or a run that was started."""
+    return bool(memo.begun and memo.id) or WorkKey.read(key).name == STARTS
+
+
+def _frames_below(snapshot: Snapshot, frame: Frame) -> Iterator[Frame]:
+    for key in frame.children:
+        yield snapshot.frames[key]
+        yield from _frames_below(snapshot, snapshot.frames[key])
 
 
 def _rename_mark(key: str, names: Mapping[str, str]) -> str:

@@ -34,6 +34,8 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
         reconcile: The name of the function that was to find that out, when it began.
         seen: What was seen, besides what identifies the question, by the one who answered.
         given: Whether it is an answer or a message from outside: a person or a caller gave it.
+        recoded: The id of the code that recorded it, if the run was resumed under other code since, or under another
+            graph spec; `-` if that is not known; "" if nothing changed.
     """
 
     value: JsonValue | UnsetType = UNSET
@@ -49,6 +51,7 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
     reconcile: str = ""
     seen: JsonObject = {}
     given: bool = False
+    recoded: str = ""
 
 
 class Asking(Struct, frozen=True):
@@ -76,6 +79,10 @@ BEGUN: Final = "begun "
 """Prefix of the key of an effect that must not be repeated, from its beginning until its result is recorded."""
 UNKNOWN: Final = "unknown "
 """Prefix of the key of the question how an effect ended; the key of the effect and the seq of its beginning follow."""
+
+
+UNKNOWN_CODE: Final = "-"
+"""Stands for the id of code that is not known, as of work that an earlier version of graphengine recorded."""
 
 
 class Ready(Struct, frozen=True):

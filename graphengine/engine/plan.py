@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, is_dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -42,6 +42,19 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 Updates: TypeAlias = "list[tuple[str, object]]"
+
+
+class Code(NamedTuple):
+    """The digests of the code of a graph's nodes, and their id, which runs record; `graphengine.compile.code` makes it.
+
+    Attributes:
+        id: The digest of all that follows.
+        body: `nodes`, the digest of each node that has code, by path; `types`, what the types that this code names are
+            made of, as in graph specs; `parameters`, the names of the parameters of its functions, by function.
+    """
+
+    id: str
+    body: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +425,7 @@ class Plan(_WithWeakReferences, Generic[S]):
         agents: Whether a node of it, or of a graph inside it, or what stands in for one, is an agent.
         heavy: Its calls that run on an executor, each with the node's name and the executor's.
         transacts: Its nodes, and those of graphs inside it, that write in a transaction, for errors.
+        code: The digests of the code of its nodes, once something needed them; only `compile.code.code_of` sets them.
     """
 
     graph: str
@@ -438,6 +452,7 @@ class Plan(_WithWeakReferences, Generic[S]):
     agents: bool = dataclass_field(init=False, repr=False, compare=False)
     heavy: tuple[tuple[str, str, Call], ...] = dataclass_field(init=False, repr=False, compare=False)
     transacts: tuple[str, ...] = dataclass_field(init=False, repr=False, compare=False)
+    code: Code | None = dataclass_field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         """Work out what each start of a run needs."""

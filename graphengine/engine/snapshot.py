@@ -219,6 +219,13 @@ class Frame(FrameRecord, eq=False):
         return visits if self.base is None else visits + self.base.count(node)
 
 
+def recorded_work_at(frame: Frame) -> list[dict[str, RecordedResult]]:
+    """Return the recorded work of a frame's visit, and that of the failed items that a map at its node has kept."""
+    map_ = frame.phase
+    kept = [*map_.failed.values(), *(item for _, item in map_.again)] if isinstance(map_, Collecting) else []
+    return [found for found in (frame.recorded_results, *(item.recorded_results for item in kept)) if found]
+
+
 def child_id(frame: str, text: str) -> str:
     """Return the id of an item's or subgraph's frame below a frame."""
     return f"{frame}/{text}" if frame and not frame.endswith("/") else f"{frame}{text}"
@@ -251,6 +258,7 @@ class Snapshot(Struct, eq=False):
         instructions: Texts that branches on the way here put in place of the graph's, as in `steps.Branched`.
         origin: What began it, or branched it off; None if that is not known.
         began_with: The fingerprint with which it began or branched off.
+        code: The id of the code under which its nodes have recorded work last; "" if none has.
         title: What its graph calls it, else the first line of the first text of its input.
         mailbox: Messages that were not received yet, by topic.
         own_topics: The topics on which nodes of the run, or child runs, sent a message, as keys: what comes on one is
@@ -293,6 +301,7 @@ class Snapshot(Struct, eq=False):
     instructions: Mapping[str, str] = {}
     origin: OriginRecord | None = None
     began_with: str = ""
+    code: str = ""
     title: str = ""
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     own_topics: dict[str, bool] = field(default_factory=dict)

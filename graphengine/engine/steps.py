@@ -218,7 +218,6 @@ class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
         models: The names of the models that were given last, by for whom, `*` for all others: agents have them in each
             later command that is given no others. One whose name begins with `object ` is known to its program only.
         wings: The names of the extensions that act in the run.
-        code: The id of the code of the graph's nodes, under which the store keeps it; "" if that is not known.
     """
 
     version: str = ""
@@ -226,7 +225,6 @@ class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
     user: str = ""
     models: Mapping[str, str] = {}
     wings: Sequence[str] = ()
-    code: str = ""
 
 
 class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -507,6 +505,7 @@ class Begun(Facts, kw_only=True):
         idempotency_key: The key by which others can recognise it.
         unknown: What was to follow if nobody could tell how it ended: a question to a person, or a failure.
         reconcile: The name of the function that was to find that out; "" if there was none.
+        code: The id of the code that records this, if no earlier step of the run has recorded work under that code.
     """
 
     kind: ClassVar[Kind] = "begun"
@@ -517,6 +516,7 @@ class Begun(Facts, kw_only=True):
     idempotency_key: str = ""
     unknown: Literal["ask", "fail"] = "ask"
     reconcile: str = ""
+    code: str = ""
 
 
 class Recorded(Spent, kw_only=True):
@@ -528,6 +528,8 @@ class Recorded(Spent, kw_only=True):
         value: The recorded result.
         by: Who called a model; None if it was no call of a model.
         outputs: What it sent and emitted.
+        code: As that of `Begun`.
+        took: The key of the record of other code that this piece of work has taken over; "" for none.
     """
 
     kind: ClassVar[Kind] = "recorded"
@@ -536,6 +538,8 @@ class Recorded(Spent, kw_only=True):
     value: JsonValue
     by: ModelCaller | None = None
     outputs: Outputs = {}
+    code: str = ""
+    took: str = ""
 
 
 class Waiting(Spent, kw_only=True):
@@ -543,11 +547,13 @@ class Waiting(Spent, kw_only=True):
 
     Attributes:
         withdrawn: The ids of questions of this visit that it asks no longer.
+        code: As that of `Begun`.
     """
 
     kind: ClassVar[Kind] = "waiting"
     waits: Mapping[str, WaitRecord]
     withdrawn: Sequence[str] = ()
+    code: str = ""
 
 
 class Answered(Facts, kw_only=True):
@@ -624,6 +630,8 @@ class Continued(Shift, kw_only=True):
         settled: The maps that keep their failed items as they are, although what failed is retried, by place.
         marks: Marks of the step's frame.
         origin: What resumed it, or branched it off; None if that is not known.
+        code: The id of the current code, if the run has recorded work under other code; "" if nothing changed.
+        recoded: The paths of the nodes whose recorded work other code has made, or code of another graph spec.
     """
 
     limits: LimitsRecord
@@ -632,6 +640,8 @@ class Continued(Shift, kw_only=True):
     settled: Sequence[str] = ()
     marks: dict[str, Mark] = {}
     origin: OriginRecord | None = None
+    code: str = ""
+    recoded: Sequence[str] = ()
 
 
 class Resumed(Continued, kw_only=True):

@@ -105,12 +105,13 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     shared_process: bool | UnsetType = UNSET
     cut_until: Number | UnsetType = UNSET
     cut_seq: int | UnsetType = UNSET
+    code: str | UnsetType = UNSET
     starter: StarterRecord | UnsetType = UNSET
     frames: dict[str, _Frame]
 
 
 _SAME: Final = ("kind", "parent", "values", "at", *FrameRecord.__struct_fields__)
-_OWN: Final = ("format", "frames", "asked", "shared_process", "cut_until", "cut_seq", "starter")
+_OWN: Final = ("format", "frames", "asked", "shared_process", "cut_until", "cut_seq", "code", "starter")
 _RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in _OWN)
 RECORDS: Final = (_Snapshot, _Frame)
 """The records of snapshots. A new field of one that an older version must not miss raises `FORMAT`."""
@@ -167,7 +168,7 @@ def _encode_snapshot(snapshot: Snapshot) -> _Snapshot:
     row.pause = list(snapshot.pause)
     row.shared_process = True if snapshot.shared_process else UNSET
     row.cut_until, row.cut_seq = snapshot.cut_until or UNSET, snapshot.cut_seq or UNSET
-    row.starter, row.asked = snapshot.starter or UNSET, snapshot.asked or UNSET
+    row.starter, row.asked, row.code = snapshot.starter or UNSET, snapshot.asked or UNSET, snapshot.code or UNSET
     return row
 
 
@@ -222,7 +223,7 @@ def _from_row(row: _Snapshot) -> Snapshot:
     snapshot = Snapshot(**{name: getattr(row, name) for name in _RUN}, frames=frames)
     snapshot.shared_process, snapshot.starter = row.shared_process is True, row.starter or None
     snapshot.cut_until, snapshot.cut_seq = row.cut_until or 0.0, row.cut_seq or 0
-    snapshot.asked = row.asked or {}
+    snapshot.asked, snapshot.code = row.asked or {}, row.code or ""
     return snapshot
 
 

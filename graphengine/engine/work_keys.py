@@ -20,6 +20,8 @@ TOOL: Final = "tool "
 """How the name of a tool's call begins, which ends with the tool's."""
 CHILD: Final = "child "
 """How the name of a child's end begins, which ends with the run's id."""
+STARTS: Final = "start a run"
+"""The name of the work of a node that started a run, whose record has its `run_id`."""
 OF_NODE: Final = "ge:node "
 """How the input of the call begins that is a node itself, with `effect="transaction"`."""
 

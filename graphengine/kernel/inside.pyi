@@ -136,7 +136,7 @@ from graphengine.runner.run import life_of as life_of
 from graphengine.runner.run import send_alone as send_alone
 from graphengine.runner.runner import ask_anew as ask_anew
 from graphengine.runner.runner import lives_of as lives_of
-from graphengine.runner.starters import STARTS as STARTS
+from graphengine.engine.work_keys import STARTS as STARTS
 from graphengine.runner.threads import CallOutcome as CallOutcome
 from graphengine.runner.threads import FROM_THREAD as FROM_THREAD
 from graphengine.runner.threads import TimeLimit as TimeLimit

@@ -20,15 +20,16 @@ from pydantic_core import from_json, to_json
 
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
 from graphengine.kernel.extension import is_tag
-from graphengine.kernel.inside import check_graph_spec, copy_of, is_name, ready
+from graphengine.kernel.inside import Begun, check_graph_spec, copy_of, is_name, ready
 from graphengine.kernel.reader import (
     AnswerRecord,
     Branched,
     Continued,
+    Recorded,
     RunStatus,
     Snapshot,
-    Started,
     Step,
+    Waiting,
     decode_step,
     encode_step,
     fold,
@@ -268,9 +269,8 @@ async def export_run(store: RunStore, run_id: str) -> Exported:
 
 
 def _code_of(step: Step) -> str:
-    """Return the id of the code under which a run began or went on; "" for other steps, and if it is not known."""
-    origin = step.data.origin if isinstance(step.data, Started | Continued) else None
-    return "" if origin is None else origin.code
+    """Return the id of the code that a step names first; "" for other steps."""
+    return step.data.code if isinstance(step.data, Begun | Recorded | Waiting | Continued) else ""
 
 
 def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:

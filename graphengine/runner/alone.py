@@ -214,6 +214,9 @@ class Alone:
         """Return True."""
         return True
 
+    async def recorded_code(self, code: str) -> None:
+        """Return None: other code has recorded nothing."""
+
     def cut_until(self, seq: int) -> float:  # noqa: ARG002 - as above
         """Return 0: no process was cut off."""
         return 0.0

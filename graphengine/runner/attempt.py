@@ -119,7 +119,7 @@ class Attempt(AttemptFacts):
             self.call = node.call
             is_map = node.each is not None and frame.kind != "item"
             if not node.plain and (is_map or (node.call is not None and node.call.graph is not None)):
-                if not (frame.recorded_results and self._has_begun()):
+                if not (frame.recorded_results and (self._has_begun() or journal_of(self).unsettled)):
                     return self._enter_node()
                 self.call = self.call or node.calls[0]
         checks = run.checks
@@ -170,6 +170,10 @@ class Attempt(AttemptFacts):
         try:
             if task.mode == "crash_loop":
                 return self._fail_node(_crash_loop(task, frame))
+            if frame.recorded_results and journal_of(self).is_recoded:
+                self.settles = True
+                await journal_of(self).prepare()
+                self.settles = False
             call = self.call
             if call is None:
                 call, self.choice = self.node.pick(self.view)
@@ -314,7 +318,13 @@ class Attempt(AttemptFacts):
     def _compare(self) -> None:
         """Log the first recorded piece of work that a node did not ask for when it ran again."""
         work = self.journal
-        if work is not None and work.has_run and self.services.host.runs_again and (unused := work.unused):
+        if (
+            work is not None
+            and work.has_run
+            and not self.settles
+            and self.services.host.runs_again
+            and (unused := work.unused)
+        ):
             log.warning(_OTHERWISE, self.where, self.services.run_id, unused[0], extra={"run": self.services.run_id})
 
     def _waits(self) -> Noted | None:

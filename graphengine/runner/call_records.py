@@ -12,11 +12,12 @@ import functools
 import hashlib
 import inspect
 import typing
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from enum import EnumType
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, cast
 
 from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -125,18 +126,16 @@ def _make_returned(annotation: Any) -> Returned:  # noqa: ANN401 - a type
     return Returned(annotation)
 
 
-def identity_of(
-    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
-) -> tuple[str, object, tuple[Sequence[object], Mapping[str, object]]]:
-    """Return a function's name, its identity, and its arguments, including those of partials."""
-    function, args, kwargs = _unwrap_partials(function, args, kwargs)
+def identity_of(function: Callable[..., object]) -> tuple[str, object]:
+    """Return the name and the identity of the function that is called, inside partials."""
+    function = unwrap_partials(function, (), {})[0]
     name = getattr(function, "__qualname__", type(function).__name__)
     bound = getattr(function, "__self__", None)
     inner = getattr(function, "__func__", function)
-    return name, (_Same(bound), _Same(inner)), (args, kwargs)
+    return name, (_Same(bound), _Same(inner))
 
 
-def _unwrap_partials(
+def unwrap_partials(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[Callable[..., object], Sequence[object], Mapping[str, object]]:
     """Return the function inside partials, and the arguments with theirs."""
@@ -146,11 +145,126 @@ def _unwrap_partials(
     return function, args, kwargs
 
 
+class DoesNotFit(ValueError):
+    """A value of today cannot have been what was recorded: it has something that had not existed then."""
+
+
+class Shapes:
+    """The form of types and functions when other code recorded a call, by which a call of today is compared with it.
+
+    A field or a parameter that is new since then is left out of today's call if it has its default, so that a new field
+    with a default does not make another call of it. A class that was renamed counts as the one of before if there is
+    just one that it can be. What tells values apart, a field whose type is a `Literal` or an enum, is never left out.
+
+    Args:
+        then: The code that recorded the call, as `Code.body`.
+        now: The code of today.
+    """
+
+    def __init__(self, then: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> None:
+        self._types, self._parameters = then["types"], then["parameters"]
+        gone = {name: parts.keys() for name, parts in then["types"].items() if name not in now["types"]}
+        new = {name: parts.keys() for name, parts in now["types"].items() if name not in then["types"]}
+        fits = {name: [old for old, parts in gone.items() if parts - {""} <= fields] for name, fields in new.items()}
+        claimed = Counter(old for olds in fits.values() for old in olds)
+        self._names = {name: olds[0] for name, olds in fits.items() if len(olds) == 1 and claimed[olds[0]] == 1}
+
+    def parameters(self, function: str) -> Sequence[str] | None:
+        """Return the parameters that a function had; None if that is not known."""
+        return self._parameters.get(function)
+
+    def fields(self, value: object, values: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
+        """Return the name that the class of a value had, and the values of the fields that it had.
+
+        Raises:
+            DoesNotFit: A field that it did not have tells this value from others.
+        """
+        kind = type(value)
+        name = own_name(kind.__qualname__)
+        then = self._names.get(kind.__name__, kind.__name__)
+        if then not in self._types:
+            return name, values
+        known, defaults = self._types[then], _defaults_of(kind)
+        for field in values.keys() - known.keys():
+            value_now, default = values[field], defaults.get(field, _NO_DEFAULT)
+            if type(value_now) is not type(default) or value_now != default:
+                raise DoesNotFit(field)
+        kept = {field: each for field, each in values.items() if field in known}
+        return name.removesuffix(kind.__name__) + then, kept
+
+
+_NO_DEFAULT: Final = object()
+
+
+def _defaults_of(kind: type) -> Mapping[str, object]:
+    """Return the defaults of the fields of a model or dataclass, but for those that tell its values from others."""
+    hints = hints_of(kind)
+    told_by = {name for name, hint in hints.items() if typing.get_origin(hint) is Literal or isinstance(hint, EnumType)}
+    if issubclass(kind, BaseModel):
+        found = {n: i.get_default(call_default_factory=True, validated_data={}) for n, i in kind.model_fields.items()}
+    else:
+        each = dataclasses.fields(cast("Any", kind))
+        found = {f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory() for f in each}
+    return {name: value for name, value in found.items() if name not in told_by}
+
+
+def bind_arguments(
+    function: Callable[..., object],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    shapes: Shapes | None = None,
+) -> tuple[Sequence[object], Mapping[str, object]]:
+    """Return the arguments that identify a call: by name, with the defaults of parameters that were not given.
+
+    So an argument may become a keyword argument, or a default be written out, and it is the same call; under another
+    default it is another one. Only `*args` have no names. A default that JSON cannot represent does not identify a
+    call, nor does an idempotency key that the call did not give.
+
+    Example:
+        >>> def pay(amount, currency="EUR"): ...
+        >>> bind_arguments(pay, (5,), {}) == bind_arguments(pay, (), {"amount": 5, "currency": "EUR"})
+        True
+    """
+    function, args, kwargs = unwrap_partials(function, args, kwargs)
+    try:
+        parameters = signature_of(function).parameters
+        given = signature_of(function).bind_partial(*args, **kwargs).arguments
+    except (TypeError, ValueError):  # of C, or it does not take them: the call itself will say so
+        return args, kwargs
+    rest: Sequence[object] = ()
+    named: dict[str, object] = {}
+    known = None if shapes is None else shapes.parameters(own_name(getattr(function, "__qualname__", "")))
+    for name, each in parameters.items():
+        if known is not None and name not in known and given.get(name, each.default) == each.default:
+            continue  # it is new since then, and has its default
+        if name not in given:
+            if each.default is not each.empty and name != KEY_NAME and _can_identify(each.default):
+                named[name] = each.default
+        elif each.kind is each.VAR_POSITIONAL:
+            rest = given[name]
+        elif each.kind is each.VAR_KEYWORD:
+            named.update(given[name])
+        else:
+            named[name] = given[name]
+    return rest, named
+
+
+def _can_identify(value: object) -> bool:
+    """Return whether JSON can represent a value that is a part of a call's identity."""
+    if type(value) in _ATOMS:
+        return True
+    try:
+        to_json(_canonicalise(value))
+    except Exception:  # noqa: BLE001 - a serializer of the user's
+        return False
+    return True
+
+
 def arguments_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
     """Return a call's arguments by name, those of a function without a signature by position; and its defaults."""
-    function, args, kwargs = _unwrap_partials(function, args, kwargs)
+    function, args, kwargs = unwrap_partials(function, args, kwargs)
     try:
         signature = signature_of(function)
         named = signature.bind_partial(*args, **kwargs).arguments
@@ -244,15 +358,24 @@ class _Same:
         return id(self._held)
 
 
-def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> str:
+def digest_of_call(
+    name: str, args: Sequence[object], kwargs: Mapping[str, object], shapes: Shapes | None = None
+) -> str:
     """Return a digest of a call's typed arguments, the same in every process.
+
+    Args:
+        name: The name of the function, for errors.
+        args: The arguments without names.
+        kwargs: The arguments by name.
+        shapes: If the digest is compared with that of a call which other code recorded: how types were made then.
 
     Raises:
         NotRecordable: JSON cannot represent an argument, or reading it would consume it.
+        DoesNotFit: With `shapes`: it cannot be a call that was recorded then.
     """
     given: list[object] = [[*args], dict(kwargs)]
     try:
-        body = in_utf8(lambda held: to_json([*map(_canonicalise, held)]), given)
+        body = in_utf8(lambda held: to_json([_canonicalise(each, shapes) for each in held]), given)
     except (PydanticSerializationError, RecursionError) as error:
         raise NotRecordable(
             f"the arguments of {own_name(name)} cannot identify the call: {error}",
@@ -267,7 +390,7 @@ _TYPED: Final = ""
 """The key of an object that stands for a value that is none of JSON's: `{"": [its type's name, what it holds]}`."""
 
 
-def _canonicalise(value: Any) -> object:  # noqa: ANN401 - whatever a call is given
+def _canonicalise(value: Any, shapes: Shapes | None = None) -> object:  # noqa: ANN401 - whatever a call is given
     """Return a value as JSON values, the same in each process, and others for each other value and type.
 
     JSON's own values stand for themselves, with the keys of a dict in order. So `()` is not `[]`, `{1: x}` is not
@@ -280,32 +403,43 @@ def _canonicalise(value: Any) -> object:  # noqa: ANN401 - whatever a call is gi
     if kind in _ATOMS:  # the most common
         return value
     if kind is list:
-        return [_canonicalise(item) for item in value]
+        return [_canonicalise(item, shapes) for item in value]
     if kind is dict and _TYPED not in value and all(type(key) is str for key in value):
-        return _encode_members(value)
-    name = "Path" if isinstance(value, PurePath) else kind.__qualname__  # of a class, its module can be another one
-    return {_TYPED: [name, _encode_contents(value)]}
+        return _encode_members(value, shapes)
+    # The class can be in another module, or in another function, later.
+    name = "Path" if isinstance(value, PurePath) else own_name(kind.__qualname__)
+    fields = _fields_of(value)
+    if fields is None:
+        return {_TYPED: [name, _encode_contents(value, shapes)]}
+    if shapes is not None:
+        name, fields = shapes.fields(value, fields)
+    return {_TYPED: [name, _encode_members(fields, shapes)]}
 
 
-def _encode_members(value: Mapping[str, object]) -> object:
-    return {key: _canonicalise(value[key]) for key in sorted(value)}
+def _fields_of(value: Any) -> Mapping[str, object] | None:  # noqa: ANN401 - as above
+    """Return the values of the fields of a model or a dataclass; None of anything else."""
+    if isinstance(value, BaseModel):
+        return dict(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, (type, enum.Enum, Mapping, list, tuple)):
+        return {each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)}
+    return None
 
 
-def _encode_contents(value: Any) -> object:  # noqa: ANN401, PLR0911 - as above, one return for each kind
+def _encode_members(value: Mapping[str, object], shapes: Shapes | None) -> object:
+    return {key: _canonicalise(value[key], shapes) for key in sorted(value)}
+
+
+def _encode_contents(value: Any, shapes: Shapes | None) -> object:  # noqa: ANN401 - as above
     """Return what a value holds that JSON has not."""
     if isinstance(value, enum.Enum):
-        return _canonicalise(value.value)
+        return _canonicalise(value.value, shapes)
     if isinstance(value, Iterator):
         _refuse_iterator(value)
     if isinstance(value, AbstractSet):
-        return sorted(to_json(_canonicalise(item)).decode() for item in value)
+        return sorted(to_json(_canonicalise(item, shapes)).decode() for item in value)
     if isinstance(value, Mapping):
-        pairs = [[_canonicalise(key), _canonicalise(item)] for key, item in value.items()]
+        pairs = [[_canonicalise(key, shapes), _canonicalise(item, shapes)] for key, item in value.items()]
         return pairs if isinstance(value, OrderedDict) else sorted(pairs, key=to_json)
     if isinstance(value, (list, tuple, deque)):
-        return [_canonicalise(item) for item in value]
-    if isinstance(value, BaseModel):
-        return _encode_members(dict(value))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _encode_members({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)})
+        return [_canonicalise(item, shapes) for item in value]
     return from_json(marked(value, to_json(value)))  # a time with its zone

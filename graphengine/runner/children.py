@@ -27,7 +27,7 @@ from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Stop
 from graphengine.engine.snapshot import ROOT, Frame, Snapshot
 from graphengine.engine.steps import FINAL, OVER, Entered, Message, Started, StarterRecord, WaitRecord
-from graphengine.engine.work_keys import CHILD, WorkKey
+from graphengine.engine.work_keys import CHILD, STARTS, WorkKey
 from graphengine.errors import (
     ChildFailed,
     DefinitionError,
@@ -54,7 +54,7 @@ from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import result_of
 from graphengine.runner.runner import lives_of
 from graphengine.runner.scope import StepResult
-from graphengine.runner.starters import STARTS, told_end, topic_of
+from graphengine.runner.starters import told_end, topic_of
 from graphengine.state.amounts import Number, Usage  # noqa: TC001 - msgspec reads them
 from graphengine.state.encoded import encode, opened
 from graphengine.state.ending import Ending  # noqa: TC001 - msgspec reads it
@@ -176,7 +176,8 @@ class ChildRuns(Extension):
         names = [options["run_id"], options["topic"], options["queue"]]
         attempt.refuse_secrets([shown, *names], f"what {_WHERE}({graph.name}) is given")
         what = digest_of_call(_WHERE, (graph.name, options["run_id"], shown), {})
-        start = _Start(None if self._shared is None else self._shared(), attempt, graph, given, initial, options)
+        shared = None if self._shared is None else self._shared()
+        start = _Start(shared, attempt, graph, given, initial, options, shown)
         # Past those that were recorded before this run branched off, unless their results were too: they tell the other
         # run their end.
         while True:
@@ -197,7 +198,9 @@ class _Start(Generic[S]):
         given: object,
         initial: Initial,
         options: Mapping[str, Any],
+        shown: Mapping[str, object],
     ) -> None:
+        self._shown = shown
         self.attempt, self.graph, self.plan = attempt, graph, compiled(graph)
         self.topic: str = options["topic"]
         self._shared, self._given, self._initial, self._options = shared, given, initial, options
@@ -219,7 +222,10 @@ class _Start(Generic[S]):
 
     async def make(self) -> StepResult:
         """Create the child, or find it, and return what is recorded of its start."""
-        services, name = self.attempt.services, self.graph.name
+        services, name, journal = self.attempt.services, self.graph.name, journal_of(self.attempt)
+        taken = await journal.take_over(journal.below, f"{_WHERE}({name})", self._shown, None)
+        if taken is not None:
+            return _as_step_result(msgspec.convert(self.attempt.frame.recorded_results[taken].value, _Made))
         effects, made = services.effects, _Made(run_id=name, by=services.run_id)
         if effects != "act" and (self._shared is None or self.attempt.given_for(name) is not None):
             replacement = self.attempt.acting("idempotent", name)
@@ -227,7 +233,7 @@ class _Start(Generic[S]):
             final = await final if inspect.isawaitable(final) else final
             made.state = _open_values(self.plan.state.initial(final, f"what replaces {name}").values)
         else:
-            key = journal_of(self.attempt).idempotency_key(journal_of(self.attempt).below)
+            key = journal.idempotency_key(journal.below)
             derived = derive_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
             chosen, parent = self._options["run_id"], await self._parent()
             made.run_id = tenants_id(parent.tenant, chosen) if chosen else derived

@@ -53,6 +53,7 @@ from graphengine.engine.session import Session
 from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, Waiting, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
+from graphengine.engine.work_keys import STARTS
 from graphengine.errors import LeaseLost, OutOfOrder, ResourceFailed, StoreError
 from graphengine.history.load import answer_in
 from graphengine.runner.attempt import Attempt
@@ -62,7 +63,7 @@ from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import AttemptFacts, NodeServices
 from graphengine.runner.shared import INBOX_SECONDS
-from graphengine.runner.starters import STARTS, is_end
+from graphengine.runner.starters import is_end
 from graphengine.runner.transactions import to_its_end
 from graphengine.stores.base import Append, transactional
 from graphengine.stores.summaries import summary_of
@@ -129,6 +130,7 @@ class Driving:
         "_asleep",
         "_awake",
         "_broken",
+        "_code",
         "_context",
         "_ended",
         "_halted",
@@ -200,6 +202,7 @@ class Driving:
         self.raised: dict[str, BaseException] = {}
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
+        self._code = snapshot.code  # the id of the code that the store has
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
@@ -631,7 +634,11 @@ class Driving:
     async def _commit_within(self, steps: Sequence[Decided], transaction: Transaction) -> None:
         """Append steps in a transaction, commit it, and only then fold them."""
         began, snapshot = self._shared.clock.now(), self.snapshot
-        await transaction.commit(Append(snapshot.run_id, self.fence, steps, "running"))
+        batch = Append(snapshot.run_id, self.fence, steps, "running")
+        if (code := self.plan.code) is not None and code.id != self._code:  # which these steps record
+            self._code = batch.code = code.id
+            batch.code_body = code.body
+        await transaction.commit(batch)
         for step in steps:
             self.session.fold(step)
         self.wrote_at = began
@@ -665,6 +672,9 @@ class Driving:
         self._recorded = self._listed = status
         waits = snapshot.cut_until and snapshot.cut_until > self.time.now()  # then each node asks before it begins
         self.wrote_at = 0.0 if waits or not shared.store.shared else shared.clock.now()
+        if snapshot.code != self._code:
+            self._code = batch.code = snapshot.code
+            batch.code_body = self.plan.code.body if self.plan.code is not None else None
         if changed:
             batch.fingerprint, batch.graph_spec = self.plan.fingerprint, self.plan.graph_spec
         return shared.store.append(batch)
@@ -847,6 +857,10 @@ class Driving:
                 return False
         await self.check_owned()
         return True
+
+    async def recorded_code(self, code: str) -> Mapping[str, Any] | None:
+        """Return what the store has of the code with an id; see `runner.scope.Host`."""
+        return await self._shared.store.code(code)
 
     def cut_until(self, seq: int) -> float:
         """Return until when a process that was cut off may do what it began at a seq; see `runner.scope.Host`."""

@@ -32,10 +32,11 @@ import secrets
 from dataclasses import replace
 from functools import partial
 from itertools import chain, takewhile
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from msgspec import Raw, structs
 
+from graphengine.compile.code import code_of
 from graphengine.engine.claim import Moved, Stop
 from graphengine.engine.events import BranchedOff, RunResumed, RunStarted, StopAsked
 from graphengine.engine.field_ops import apply_ops
@@ -45,8 +46,8 @@ from graphengine.engine.redaction import Redactor, check_secrets, words_for
 from graphengine.engine.rules.map import find_settled_maps
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
-from graphengine.engine.snapshot import Frame, Snapshot
-from graphengine.engine.steps import FINAL, Branched, Resumed, Shift
+from graphengine.engine.snapshot import Frame, Snapshot, recorded_work_at
+from graphengine.engine.steps import FINAL, Branched, Resumed, Shift, path_of, without_items
 from graphengine.errors import (
     UNREADABLE,
     GraphChanged,
@@ -177,6 +178,7 @@ async def _create(
         user=origin.user or None if origin is not None else None,
         deploy=origin.deploy if origin is not None else "",
         began_with=snapshot.began_with,
+        code=snapshot.code,
     )
     if snapshot.starter is not None:
         info = structs.replace(info, **begun_as(snapshot))
@@ -184,7 +186,8 @@ async def _create(
         info = structs.replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
     if place is not None and place.queue is not None:  # of a branch, that of its parent: its workers have the graph
         info = structs.replace(info, queue=place.queue, priority=place.priority, queued=info.parent is None)
-    driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
+    code = plan.code.body if plan.code is not None and plan.code.id == info.code else None
+    driving.fence = await life.shared.store.create(info, steps, plan.graph_spec, code)
     for post in life.shared.posts(snapshot, snapshot.status):  # the first step can be the last
         with contextlib.suppress(UnknownRun):
             await life.shared.store.post(*post)
@@ -267,6 +270,8 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
             repair=f"branch at step {seq - 1} or before",
         )
     shift, after = await _fit_to_plan(life.shared, plan, snapshot)
+    changed = snapshot.fingerprint != plan.fingerprint
+    code, recoded = await _find_other_code(store, plan, after, changed=changed)
     driving = await life.claimed(snapshot, parent=parent)
     where = f"branch of {parent} at step {seq}"
     frame = _frame_at(after, path if update else "", where)
@@ -279,6 +284,8 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
         pause=pause,
         instructions=instructions,
         origin=life.shared.origin(plan.graph, user, snapshot.origin),
+        code=code,
+        recoded=recoded,
     )
     event = BranchedOff(driving.time.now(), facts, list(utf8_value(update).items()), frame.id, shift)
     try:
@@ -289,8 +296,8 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
         await driving.commit([event], partial(_create, life, driving, tags, place))
         await looks_after(store, driving.snapshot)
     except (InvalidUpdate, NotRecordable, TooLarge) as error:
-        code = TooLarge.code if isinstance(error, TooLarge) else None
-        raise InputError(error.message, where=where, repair=error.repair, code=code) from error
+        kind = TooLarge.code if isinstance(error, TooLarge) else None
+        raise InputError(error.message, where=where, repair=error.repair, code=kind) from error
     return driving
 
 
@@ -447,7 +454,8 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
     shared, plan, store = life.shared, life.plan, life.shared.store
     snapshot, size_bytes = look.kept or await shared.kept.take(life.id)
     changed = snapshot.fingerprint != plan.fingerprint
-    shift, _ = await _fit_to_plan(shared, plan, snapshot)
+    shift, after = await _fit_to_plan(shared, plan, snapshot)
+    code, recoded = await _find_other_code(store, plan, after, changed=changed)
     driving = await life.claimed(snapshot, size_bytes, info=look.info)
     driving.fence = look.fence or 0
     crashed = snapshot.status == "running" and look.held
@@ -468,6 +476,8 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
         pause=pause,
         shared_process=shared_process,
         origin=shared.origin(plan.graph, user, snapshot.origin),
+        code=code,
+        recoded=recoded,
     )
     if crashed and look.former is not None:
         facts.cut_until = driving.time.now() + look.former
@@ -548,6 +558,37 @@ async def _fit_to_plan(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot)
         where=f"run {snapshot.run_id}",
         repair="put it back, or use graphengine.Runner, which migrates runs",
     )
+
+
+async def _find_other_code(
+    store: RunStore, plan: Plan[Any], snapshot: Snapshot, *, changed: bool
+) -> tuple[str, Sequence[str]]:
+    """Return the id of today's code, and the nodes with recorded work of a run that other code has recorded.
+
+    The id is "" if it is that of the run, or the run has no recorded work. Under a changed graph spec the code of each
+    node counts as other code, and so does code that is not known.
+
+    Args:
+        store: The store of the run.
+        plan: The graph of today.
+        snapshot: The run, with its nodes named as today.
+        changed: Whether the run was recorded under another graph spec.
+    """
+    nodes = {
+        without_items(path_of(frame.id, frame.at)): None
+        for frame in snapshot.frames.values()
+        if recorded_work_at(frame) or any(asked.key for asked in frame.waits.values())
+    }
+    if not nodes:
+        return "", ()
+    code = code_of(plan)
+    if code.id == snapshot.code:
+        return "", [*nodes] if changed else ()
+    before = None if changed or not snapshot.code else await store.code(snapshot.code)
+    if before is None:
+        return code.id, [*nodes]
+    then, now = cast("Mapping[str, JsonValue]", before["nodes"]), code.body["nodes"]
+    return code.id, [path for path in nodes if then.get(path) != now.get(path, "")]
 
 
 async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: str) -> bool:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 from msgspec import UNSET
 from pydantic_core import ValidationError, to_json
 
+from graphengine.compile.code import code_of
 from graphengine.engine.events import Noted
 from graphengine.engine.failures import why_refused
 from graphengine.engine.frame_tree import place_of
@@ -33,7 +34,7 @@ from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.published import PUBLISH
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import ANSWERABLE, Begun, Recorded, Refused, WaitRecord, own_name, path_of
-from graphengine.engine.work_keys import AGENT, OF_NODE, WorkKey, numbered, stem_of
+from graphengine.engine.work_keys import AGENT, OF_NODE, STARTS, WorkKey, numbered, stem_of
 from graphengine.errors import (
     DefinitionError,
     EffectUnknown,
@@ -47,7 +48,10 @@ from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, Once, check_effec
 from graphengine.graph.runnable import is_async
 from graphengine.graph.transaction import TRANSACTION, handle_of
 from graphengine.runner.call_records import (
+    DoesNotFit,
+    Shapes,
     arguments_of,
+    bind_arguments,
     digest_of_call,
     held_call,
     identity_of,
@@ -55,7 +59,9 @@ from graphengine.runner.call_records import (
     returned,
     shortened,
     takes_key,
+    unwrap_partials,
 )
+from graphengine.runner.result import itself
 from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.runner.transactions import Transacted, transacted
@@ -85,9 +91,11 @@ _REFUSED: Final = "a message on %r to run %s is refused, and not kept, since nod
 
 T = TypeVar("T")
 
-_DECISION: Final[Mapping[str, JsonValue]] = {
-    "anyOf": [{"enum": ["rerun", "fail"]}, {"type": "object", "required": ["result"], "maxProperties": 1}]
-}
+_RESULT: Final[Mapping[str, JsonValue]] = {"type": "object", "required": ["result"], "maxProperties": 1}
+_DECISION: Final[Mapping[str, JsonValue]] = {"anyOf": [{"enum": ["rerun", "fail"]}, _RESULT]}
+_LEFT: Final = f"{UNKNOWN}left|"
+_LEFT_ANSWERS: Final[Mapping[str, JsonValue]] = {"enum": ["same", "another", "fail"]}
+_OTHER_CODE: Final = "; its code has changed since"
 
 
 class _Inside(NamedTuple):
@@ -196,6 +204,12 @@ class StepJournal:
         self._names: set[str | None] | None = None  # of the waits that are recorded
         self._number = 1  # of the next wait, at least
         self._acts = False  # the node itself is an effect, and is being done
+        self._told: dict[str, JsonValue | UnsetType] = {}  # what one answer says of several effects, by their questions
+        self.shapes: dict[str, Shapes | None] = {}  # by the id of the code that recorded work; None if it is not known
+        self._same_as: dict[str, str] = {}  # the input of today's work by the key of other code's that it is
+        self._taken: dict[str, str] = {}  # by the key of work, that of the record by other code which is its result
+        if attempt.services.run.plan.code is None:
+            code_of(attempt.services.run.plan)  # what it records is recorded with the id of its code
 
     @property
     def unused(self) -> Sequence[str]:
@@ -290,21 +304,17 @@ class StepJournal:
                 function raises.
             EffectUnknown: An effect began that must not be repeated, and nobody knows how it ended.
         """
-        name, identity, given = identity_of(function, args, kwargs)
-        what = digest_of_call(name, *given) if key is None else key
-        kind, where = returned(function, own_name(name)), f"ctx.call({own_name(name)})"
+        name, identity = identity_of(function)
+        own = own_name(name)
+        kind, where = returned(function, own), f"ctx.call({own})"
         check_effect(effect, where)
         handle = handle_of(function, where) if effect == TRANSACTION else None
-        if key is None:
-            self._one_function(name, what, identity)
-        place = self.key_of(name, check_stored_text(what, "the key of a call", where))
-        if self._guard is not None:
-            self._guard.refuse(place, f"the key of {own_name(name)}", where)
+        place = self._place_of_call(name, identity, function, args, kwargs, key)
         self._attempt.check_not_over(where)
         if place in self._frame.recorded_results:
             return kind.read(self._repeat_known(place))
-        known = known_result(self._services.effects, stem_of("", name, what))
-        own, own_key = own_name(name), self.idempotency_key(place)
+        known = known_result(self._services.effects, stem_of("", name, WorkKey.read(place).input))
+        own_key = self.idempotency_key(place)
         then = "once" if self.concerns(own_key, "") else effect
         replacement = None if known is not UNSET else self._attempt.acting(then, own, where)
         once, called = (None, replacement) if replacement is not None else (once_of(effect), function)
@@ -314,6 +324,9 @@ class StepJournal:
         async def made() -> object:
             if handle is not None and replacement is None:
                 bound = functools.partial(function, *args, **kwargs)
+                named, _ = arguments_of(function, args, kwargs)
+                if (taken := await self.take_over(place, own, named, None)) is not None:
+                    return kind.read(self._frame.recorded_results[taken].value)
                 return await self._call_in_transaction(place, name, kind, handle, bound)
             more = {KEY_NAME: self.idempotency_key(place)} if effect is not None and takes_key(called, kwargs) else {}
             work = functools.partial(called, *args, **kwargs, **more)
@@ -344,12 +357,39 @@ class StepJournal:
                         is_async=is_async(called),
                     )
                 )
-            record, back, size_bytes = kind.record(result, own_name(name))
+            record, back, size_bytes = kind.record(result, own)
             results.append(back)
             return StepResult(record, size_bytes)
 
         await self._do_and_record(place, name, make, where, is_call=not is_effect or self.is_inside)
         return results[0]
+
+    def _place_of_call(  # noqa: PLR0913 - a call, and the names of its function
+        self,
+        name: str,
+        identity: object,
+        function: Callable[..., object],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        key: str | None,
+    ) -> str:
+        """Return the key of a call.
+
+        Raises:
+            NotRecordable: Without a key, JSON cannot represent an argument; or the key contains a secret.
+        """
+        where = f"ctx.call({own_name(name)})"
+        if key is not None:
+            place = self.key_of(name, check_stored_text(key, "the key of a call", where))
+        else:
+            digest = digest_of_call(name, *bind_arguments(function, args, kwargs))
+            self._one_function(name, digest, identity)
+            place, results = self.key_of(name, digest), self._frame.recorded_results
+            if self.shapes and place not in results and f"{BEGUN}{place}" not in results:
+                place = self._as_recorded(place, functools.partial(_digest_under, name, function, args, kwargs))
+        if self._guard is not None:
+            self._guard.refuse(place, f"the key of {own_name(name)}", where)
+        return place
 
     def committed(self) -> str:
         """Return the key of the transaction that was this node, in this run; "" if there is none.
@@ -419,6 +459,104 @@ class StepJournal:
         keys, names = self._earlier
         return self._at(key) in keys or name in names
 
+    @property
+    def is_recoded(self) -> bool:
+        """Whether other code recorded work of this visit."""
+        return any(memo.recoded for memo in self._frame.recorded_results.values())
+
+    @property
+    def unsettled(self) -> Sequence[Effecting[Any]]:
+        """The effects that other code began, and of which nobody knows how they ended.
+
+        An effect that had a function to find that out when it began is not among them: only code that asks for it
+        again can call that function.
+        """
+        begun = [(key, memo) for key, memo in self._frame.recorded_results.items() if key.startswith(BEGUN) and memo.id]
+        return [_begun_by_other_code(key, memo) for key, memo in begun if memo.recoded and not memo.reconcile]
+
+    def _as_recorded(self, place: str, digest_under: Callable[[Shapes | None], str]) -> str:
+        """Return the key under which other code recorded a piece of work; the key of today if there is no such record.
+
+        1. A call is given an order, and the node waits. 2. A deployment adds a field with a default to the order, or
+        renames its class. 3. The node runs again, and asks for what is the same call, though its arguments are written
+        in another form. Work of the same name is that call if its arguments, in the form of then, have its digest.
+
+        Args:
+            place: The key of today.
+            digest_under: Returns the digest of the work in the form that types had then, or raises DoesNotFit.
+        """
+        today, results = WorkKey.read(place), self._frame.recorded_results
+        for code, shapes in self.shapes.items():
+            try:
+                digest = digest_under(shapes)
+            except DoesNotFit:
+                continue
+            found = str(today._replace(input=digest))
+            memo = results.get(found) or results.get(BEGUN + found)
+            taken_by = self._same_as.setdefault(str(today._replace(input=digest, number=1)), today.input)
+            if memo is not None and memo.recoded == code and taken_by == today.input and found not in self._used:
+                self._used.add(found)
+                return found
+        return place
+
+    async def prepare(self) -> None:
+        """Read how types were made for the code that recorded this visit's work, and settle what that code began."""
+        plan = self._services.run.plan
+        for memo in self._frame.recorded_results.values():
+            if memo.recoded and memo.recoded not in self.shapes and plan.code is not None:
+                then = await self._services.host.recorded_code(memo.recoded)
+                self.shapes[memo.recoded] = None if then is None else Shapes(then, plan.code.body)
+        if self._services.effects == "act" and self.unsettled:
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Find out how the effects ended that other code began, before any code of this node runs again.
+
+        1. A call charges a card, and the process dies. 2. A deployment changes the node, so that it asks for the call
+        in another form, or does not ask for it at all. 3. Today's code would run without anybody noticing that the call
+        had begun, and charge the card again. So the person who knows what happened is asked first, once for all of
+        them. The answer is kept under each beginning, and whatever asks for that effect later finds the answer.
+
+        Raises:
+            EffectUnknown: The answer is `fail`, or nobody is to be asked.
+        """
+        left = self.unsettled
+        for key, memo in self._frame.recorded_results.items():
+            if key.startswith(UNKNOWN) and key.removeprefix(UNKNOWN).replace("+", "").isdecimal():
+                self._keep_answers(left, memo.value)
+        open_ = [effect for effect in left if not self._is_answered(self._key_of_question(effect))]
+        if len(open_) > 1 and all(effect.once is not None and effect.once.unknown == "ask" for effect in open_):
+            await self._settle_together(open_)
+        for effect in left:
+            await self._decision(effect, _OTHER_CODE, None)
+
+    async def _settle_together(self, left: Sequence[Effecting[Any]]) -> None:
+        """Ask once how several effects ended. Each has the number of the step that recorded its beginning."""
+        asked = {str(memo.begun): memo for effect in left if (memo := self._find_beginning(effect)) is not None}
+        path = path_of(self._frame.id, self._frame.at)
+        text = f"{len(asked)} effects in {path} began, and nobody knows how they ended{_OTHER_CODE}.\n"
+        text += "\n".join(f"{number}: {_describe(memo)}" for number, memo in asked.items())
+        text += '\nAnswer rerun if none of them happened, fail, or for each number rerun or {"result": …}.'
+        each: JsonValue = {"anyOf": [{"const": "rerun"}, _RESULT]}
+        numbers: dict[str, JsonValue] = {"type": "object", "required": [*asked], "additionalProperties": False}
+        schema: dict[str, JsonValue] = {
+            "anyOf": [{"enum": ["rerun", "fail"]}, {**numbers, "properties": dict.fromkeys(asked, each)}]
+        }
+        key = f"{UNKNOWN}{'+'.join(asked)}"
+        await self.wait_at(key, WaitRecord(kind="unknown", question=to_show(text), schema=schema), None)
+        self._keep_answers(left, self._frame.recorded_results[key].value)
+
+    def _keep_answers(self, left: Sequence[Effecting[Any]], told: JsonValue | UnsetType) -> None:
+        """Keep one answer about several effects under the key of the question about each."""
+        for effect in left:
+            memo = self._find_beginning(effect)
+            answer = told.get(str(memo.begun)) if isinstance(told, Mapping) and memo is not None else told
+            if answer is not None:
+                self._told[self._key_of_question(effect)] = answer
+
+    def _is_answered(self, question: str) -> bool:
+        return question in self._told or question in self._frame.recorded_results
+
     async def once(self, effect: Effecting[T]) -> T:
         """Do an effect that must not be repeated, or find out how it ended if it began before.
 
@@ -430,11 +568,14 @@ class StepJournal:
             EffectUnknown: It is not known how it ended. Also raises what its function raises.
         """
         begun, at = self._find_beginning(effect), self._at(effect.key)
-        done = [memo for memo in self._frame.recorded_results.values() if memo.begun and self._at(memo.id) == at]
+        found = self._frame.recorded_results.values() if any(at) else ()
+        done = [memo for memo in found if memo.begun and self._at(memo.id) == at]
         if done and begun is None:  # kept when an attempt began afresh
             return effect.reread(done[-1].value)
         if begun is not None and (begun.id == effect.key or begun.value == self._show_arguments(effect.arguments)):
             return await self._find_out_result(replace(effect, once=_as_begun(begun, effect.once)), None)
+        if (taken := await self.take_over(effect.place, effect.name, effect.arguments, effect.once)) is not None:
+            return await self._result_of(taken, effect)
         left = self._list_left_behind(effect) if begun is None else ()
         if left or (begun is None and effect.lost):
             key, decision = await self._ask_before(effect, left)
@@ -442,6 +583,103 @@ class StepJournal:
                 self.answer = key, decision[0]
                 return cast("T", decision[0])
         return await (self._inside(effect) if effect.once is None else self._first(effect))
+
+    async def take_over(self, place: str, name: str, arguments: Mapping[str, object], once: Once | None) -> str | None:
+        """Return the key of an effect of other code that this one is, before it begins; None if it is a new one.
+
+        1. A call charges a card, and the node waits. 2. A deployment moves the call, or gives it other arguments.
+        3. The node runs again: by its identity, the call is a new one. So a person is asked, once in the visit, before
+        any effect begins while effects that other code recorded are left. In code that asks for several things at
+        once, what is asked for a moment later may be what is left: so the question is asked when nothing else can move.
+
+        Args:
+            place: The key of the effect that is to begin.
+            name: The name of its function.
+            arguments: Its arguments, by name.
+            once: How it is treated; None if it may be repeated.
+
+        Raises:
+            EffectUnknown: The answer is `fail`, or nobody is to be asked, or can be asked here.
+        """
+        if not self._left_by_other_code():
+            return None
+        await self.in_flight.let_others_move(self._here.around)
+        while left := self._left_by_other_code():
+            alike = [key for key in left if (WorkKey.read(key).name == STARTS) == (WorkKey.read(place).name == STARTS)]
+            said = [memo for key, memo in self._frame.recorded_results.items() if key.startswith(_LEFT)]
+            about = next((memo for memo in reversed(said) if left[0] in cast("list[str]", memo.seen["left"])), None)
+            if about is None or (about.value == "same" and not alike):
+                await self._ask_about_left(left, len(said), name, arguments, once)
+            elif about.value == "same":
+                self._used.add(alike[0].removeprefix(BEGUN))
+                self._taken[place] = alike[0]
+                return alike[0]
+            elif about.value == "another":
+                self._used.update(key.removeprefix(BEGUN) for key in cast("list[str]", about.seen["left"]))
+            else:
+                raise self._left_unknown(left, _key_of(about, self._frame.recorded_results))
+        return None
+
+    def _left_by_other_code(self) -> Sequence[str]:
+        """Return the keys of the effects that other code recorded, and that this attempt has not asked for, in order.
+
+        What is recorded inside a call, or in a conversation, that was asked for belongs to that. An effect of which a
+        person said that it did not happen is over.
+        """
+        inside = tuple(f"{key}/" for key in (*self._groups, *self._left, *self._given))
+        left: list[str] = []
+        for key, memo in self._frame.recorded_results.items():
+            place = key.removeprefix(BEGUN)
+            is_effect = (memo.id and memo.begun) or WorkKey.read(key).name == STARTS
+            if not (memo.recoded and is_effect) or place in self._used or place.startswith(inside):
+                continue
+            question = f"{UNKNOWN}{place}|{memo.begun}"
+            told = self._frame.recorded_results.get(question, RecordedResult(self._told.get(question, UNSET))).value
+            if not (key.startswith(BEGUN) and told == "rerun"):
+                left.append(key)
+        return left
+
+    async def _ask_about_left(
+        self,
+        left: Sequence[str],
+        number: int,
+        name: str,
+        arguments: Mapping[str, object],
+        once: Once | None,
+    ) -> None:
+        """Ask whether an effect that is to begin is one of those that are left; return once there is an answer."""
+        results, key = self._frame.recorded_results, f"{_LEFT}{number + 1}"
+        if (once or Once()).unknown == "fail" or not self.may_wait:
+            raise self._left_unknown(left, key)
+        given = self._show_arguments(arguments)
+        now = f"{name} {to_json(given).decode()}" if given is not UNSET else name
+        path = path_of(self._frame.id, self._frame.at)
+        text = f"The code of {path} has changed. Its code of before has done what today's code did not ask for again:\n"
+        text += "\n".join(f"{WorkKey.read(each.removeprefix(BEGUN)).name}: {_describe(results[each])}" for each in left)
+        text += f"\nToday's code is about to do:\n{now}\nAnswer same if what today's code does now is what was done "
+        text += "(in this order), another if it is to be done besides, or fail."
+        wait = WaitRecord(kind="unknown", question=to_show(text), schema=dict(_LEFT_ANSWERS), seen={"left": [*left]})
+        await self.wait_at(key, wait, None)
+
+    def _left_unknown(self, left: Sequence[str], question: str) -> EffectUnknown:
+        """Return the error of an effect that does not begin, because effects of other code are left."""
+        path = path_of(self._frame.id, self._frame.at)
+        names = ", ".join(WorkKey.read(key.removeprefix(BEGUN)).name or "the node" for key in left)
+        unknown = EffectUnknown(
+            f"the code of {path} has changed, and does not ask again for what it had done before: {names}",
+            where=f"node {path}",
+            repair="put the code back; or let the effect ask a person, with unknown='ask', and answer same or another",
+        )
+        self._refused.append((unknown, question))
+        return unknown
+
+    async def _result_of(self, taken: str, effect: Effecting[T]) -> T:
+        """Return the result of an effect that other code recorded, read as that of an effect of today's code."""
+        memo = self._frame.recorded_results[taken]
+        if not taken.startswith(BEGUN):
+            return effect.reread(memo.value)
+        begun = replace(effect, place=taken.removeprefix(BEGUN), key=memo.id or "")
+        return await self._find_out_result(replace(begun, once=_as_begun(memo, effect.once)), None)
 
     async def _first(self, effect: Effecting[T]) -> T:
         """Do an effect that has not begun; one whose end can be found out at once is, if it is not known."""
@@ -464,6 +702,8 @@ class StepJournal:
     def _find_beginning(self, effect: Effecting[Any]) -> RecordedResult | None:
         """Return the last beginning of an effect whose end is not recorded; None if there is none."""
         found, at = self._frame.recorded_results, self._at(effect.key)
+        if f"{BEGUN}{effect.place}" in found or not any(at):
+            return found.get(f"{BEGUN}{effect.place}")
         each = (memo for key, memo in reversed(found.items()) if key.startswith(BEGUN) and self._at(memo.id) == at)
         return next(each, None)
 
@@ -530,9 +770,10 @@ class StepJournal:
         begun = self._find_beginning(effect)
         if begun is not None and begun.reconcile and once.reconcile is None:
             told += f"; {begun.reconcile}, which was to find that out, is gone"
-        said = self._frame.recorded_results.get(self._key_of_question(effect), RecordedResult(value="rerun")).value
+        question = self._key_of_question(effect)
+        said = self._frame.recorded_results.get(question, RecordedResult(self._told.get(question, "rerun"))).value
         cut_until = self._services.host.cut_until(begun.begun) if begun is not None and why is None else 0.0
-        is_settled = not cut_until or self._key_of_question(effect) in self._frame.recorded_results
+        is_settled = not cut_until or self._is_answered(question)
         if once.reconcile is not None and said == "rerun":
             if not is_settled and once.settle_seconds is not None and self.may_wait:
                 await self._settle(effect, cut_until + once.settle_seconds)
@@ -582,13 +823,18 @@ class StepJournal:
         if effect.lost:
             text = f"{text}; {effect.lost}"
         key, once = self._key_of_question(effect), effect.once or Once()
-        is_asked = key in self._frame.recorded_results or (once.unknown != "fail" and self.may_wait)
+        is_asked = self._is_answered(key) or (once.unknown != "fail" and self.may_wait)
         if begun is None or not is_asked:
             raise unknown from why
         arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
         wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
+        kept, answers = self._told.get(key), Decisions(effect.read)
+        decision: Any = None
+        if kept is not None:
+            with contextlib.suppress(Exception):  # a validator of the user's refuses it; asked alone, it says why
+                decision = answers.read(kept)
         try:
-            decision = await self.wait_at(key, wait, Decisions(effect.read))
+            decision = decision or await self.wait_at(key, wait, answers)
         except DefinitionError:  # what was answered is no result of the effect, and here nothing can wait for another
             raise unknown from why
         if decision == "fail":
@@ -805,7 +1051,7 @@ class StepJournal:
             raise
         done = Recorded(key=place, name=name, value=piece.record, usage=piece.usage or {})
         done.by = piece.by if self._guard is None else self._guard.hide(piece.by)
-        done.outputs = self._outputs.get(place, {})
+        done.outputs, done.took = self._outputs.get(place, {}), self._taken.pop(place, "")
         return Noted(self._task, began, self._services.now(), done, piece.size_bytes)
 
     def _fits(self, name: str, size_bytes: int, where: str) -> None:
@@ -985,6 +1231,39 @@ class StepJournal:
         key = numbered(stem, number)
         self._used.add(key)
         return key
+
+
+def _begun_by_other_code(key: str, memo: RecordedResult) -> Effecting[Any]:
+    """Return an effect that other code began, of which only the record is known."""
+
+    async def make() -> object:
+        raise AssertionError(key)  # it is settled, and not made
+
+    once = Once(unknown=memo.unknown)
+    return Effecting(once, key.removeprefix(BEGUN), memo.id or "", memo.name or "", {}, make, itself, itself)
+
+
+def _key_of(memo: RecordedResult, results: Mapping[str, RecordedResult]) -> str:
+    return next(key for key, found in results.items() if found is memo)
+
+
+def _describe(memo: RecordedResult) -> str:
+    """Return an effect as it is shown to a person: its name, its arguments, and its result if it has ended."""
+    return f"{memo.name} {to_json(memo.value).decode()}" if memo.value is not UNSET else str(memo.name)
+
+
+def _digest_under(
+    name: str,
+    function: Callable[..., object],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    shapes: Shapes | None,
+) -> str:
+    """Return the digest of a call as other code recorded it; that of a version before 1.0 if the code is not known."""
+    if shapes is None:
+        function, args, kwargs = unwrap_partials(function, args, kwargs)
+        return digest_of_call(name, args, kwargs)
+    return digest_of_call(name, *bind_arguments(function, args, kwargs, shapes), shapes)
 
 
 def _is_node(key: str) -> bool:

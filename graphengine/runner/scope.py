@@ -108,6 +108,10 @@ class Host(Protocol):
         """Return until when a process that was cut off may do what it began at a seq, epoch seconds; 0 for none."""
         ...
 
+    async def recorded_code(self, code: str) -> Mapping[str, Any] | None:
+        """Return what the store has of the code with an id, as `engine.plan.Code.body`; None if it has nothing."""
+        ...
+
     def check(self) -> None:
         """Refuse to continue after an append that failed.
 
@@ -281,6 +285,7 @@ class AttemptFacts:
         outputs: Messages and kept live data for the node's step.
         journal: Its recorded work and waits; None as long as nothing asked for it.
         random: The generator of the node's random numbers, once there is one.
+        settles: Whether it finds out how effects ended that other code began, before it runs any code of the node.
     """
 
     __slots__ = (
@@ -295,6 +300,7 @@ class AttemptFacts:
         "plan",
         "random",
         "services",
+        "settles",
         "state",
         "task",
         "usage",
@@ -311,7 +317,7 @@ class AttemptFacts:
         self.node: NodePlan
         self.view: View
         self.call: Call | None = None
-        self.choice, self.began = "", 0.0
+        self.choice, self.began, self.settles = "", 0.0, False
         self.usage: Usage | None = None
         self.outputs: Outputs | None = None
         self.journal: StepJournal | None = None
@@ -449,6 +455,7 @@ class InFlight:
         self._held: Counter[str] = Counter()
         self._parked: dict[asyncio.Future[None], str] = {}  # with the key of its wait, "" for none
         self._idle: asyncio.Future[None] | None = None
+        self._moved: set[asyncio.Future[None]] = set()  # of what waits until nothing else of the attempt can move
         self._turns = 0  # left before it ends, see `_TURNS`; 0 if it is not about to
         self.waits: dict[str, WaitRecord] = {}
         self.acting = 0
@@ -495,6 +502,22 @@ class InFlight:
             del self._parked[parked]
             self._held.subtract(around)
 
+    async def let_others_move(self, around: Sequence[str]) -> None:
+        """Return when nothing else of the attempt can move; if it waits for anything, the attempt ends before.
+
+        Args:
+            around: The keys of the work inside which this waits, which cannot finish meanwhile.
+        """
+        moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._held.update(around)
+        self._moved.add(moved)
+        self._end_soon()
+        try:
+            await moved
+        finally:
+            self._moved.discard(moved)
+            self._held.subtract(around)
+
     def go_on(self) -> bool:
         """Let a suspended attempt go on whose waits are over, some or all; return False if it is ending.
 
@@ -532,7 +555,7 @@ class InFlight:
 
     def _end_soon(self) -> None:
         """End the attempt in a few turns, unless work that will be recorded is in flight then."""
-        if not self._turns and (self.waits or self.halts) and not self._is_busy():
+        if not self._turns and (self.waits or self.halts or self._moved) and not self._is_busy():
             self._turns = _TURNS + 1
             asyncio.get_running_loop().call_soon(self._end)
 
@@ -541,6 +564,9 @@ class InFlight:
         self._turns -= 1
         if self._turns:
             asyncio.get_running_loop().call_soon(self._end)
+        elif attempt.state == "running" and not self._is_busy() and self._moved and not (self.waits or self.halts):
+            for moved in [each for each in self._moved if not each.done()][:1]:
+                moved.set_result(None)
         elif attempt.state == "running" and not self._is_busy() and (self.waits or self.halts):
             if not self.halts and attempt.services.host.suspends(attempt, self.waits):
                 attempt.state, attempt.usage = "suspended", None

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from graphengine.state.ending import Ending
     from graphengine.stores.base import InboxMessage, RunStore
 
-STARTS: Final = "start a run"
-"""The name of the work of a node that started a run, whose record has its `run_id`."""
 _TOPIC: Final = f"{RESERVED}end:"
 _MOST: Final = 1000
 _MOST_BYTES: Final = 16 * 1024

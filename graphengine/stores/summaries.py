@@ -90,7 +90,7 @@ def begun_as(snapshot: Snapshot) -> BegunAs:
         "user": None if origin is None else origin.user or None,
         "deploy": "" if origin is None else origin.deploy,
         "began_with": snapshot.began_with,
-        "code": "" if origin is None else origin.code,
+        "code": snapshot.code,
         "starter": None if starter is None else starter.run_id,
         "root": None if starter is None else starter.root or None,
         "depth": 0 if starter is None else starter.depth,

@@ -155,7 +155,7 @@ def test_a_stored_snapshot_has_all_but_the_caches() -> None:
     caches = {"runnable", "maybe_runnable", "open", "changed", "posted"}  # the last is read from the inbox
     given = Snapshot(run_id="one", graph="g", instructions={"writer": "Be brief."}, title="How tides work")
     stored = to_record(given)
-    if_set = {"asked", "cut_seq", "cut_until", "shared_process", "starter"}
+    if_set = {"asked", "code", "cut_seq", "cut_until", "shared_process", "starter"}
     assert stored.keys() >= {*Snapshot.__struct_fields__} - caches - if_set
     back = decode_snapshot(encode_snapshot(given))
     assert (back.instructions, back.title) == (given.instructions, given.title)

@@ -284,7 +284,7 @@ def _step(step: Step, session: Session) -> list[str]:
         f"  {_op(op)}" for op in step.update if op[0] != "set" or op[1] not in begun or opened(op[2]) != begun[op[1]]
     ]
     lines += [f"  because {clause}" for clause in _clauses(outcome, ways) if why != _OTHERWISE]
-    for name in ("fingerprint", "graph", "version", "way", "case", "tests", "arms", "chosen", "arrived", "of"):
+    for name in ("fingerprint", "code", "graph", "version", "way", "case", "tests", "arms", "chosen", "arrived", "of"):
         data.pop(name, None)
     error = data.pop("error", None)
     lines += _failure(error)

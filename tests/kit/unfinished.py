@@ -288,8 +288,8 @@ GRAPHS: Final[Mapping[str, Graph[Kept]]] = {
     "batch": one("batch", counter, each={"item": "items"}, writes="results"),
 }
 """The graph of each run, by the run's id."""
-_ONE: Final = "deliver one as items/work:1[0]/deliver|36f9a6d344fc87a4cc|1"
-_TWO: Final = "deliver two as items/work:1[1]/deliver|17cc514d09d45e35dc|1"
+_ONE: Final = "deliver one as items/work:1[0]/deliver|ffca2522f37f8793cb|1"
+_TWO: Final = "deliver two as items/work:1[1]/deliver|ae1e4b419b97e40458|1"
 AFTER: Final[Mapping[str, tuple[str, list[str]]]] = {
     "call": ("second done", []),
     "turn": ("clerk has 1 results", []),

@@ -6,7 +6,7 @@ results of its recorded work under the keys of its calls, until its visit ends.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from msgspec.structs import replace
 
@@ -24,12 +24,14 @@ from graphengine.engine.steps import (
     ANSWERABLE,
     Attempt,
     AttemptEnded,
+    Begun,
     Decided,
     Failed,
     FailureRecord,
     Item,
     Left,
     Node,
+    Recorded,
     Waiting,
     path_of,
 )
@@ -277,10 +279,20 @@ def record_note(run: RunState, event: Noted) -> Decided:
     facts = event.facts
     if isinstance(facts, Waiting) and (frame := run.snapshot.frames[event.id.frame]).asks:
         _ask_again(frame, facts)
+    code = run.plan.code
+    if code is not None and code.id != run.snapshot.code and _is_kept(facts):
+        facts.code = code.id
     step = step_of(run.snapshot, event, facts)
     if event.size_bytes is not None:
         step.state_bytes = sum_bounds(run, event.size_bytes)
     return step
+
+
+def _is_kept(facts: AnyFacts) -> TypeGuard[Begun | Recorded | Waiting]:
+    """Return whether a step records something that its node's code finds again by a key."""
+    if isinstance(facts, Waiting):
+        return any(asked.key for asked in facts.waits.values())
+    return isinstance(facts, Begun) or (isinstance(facts, Recorded) and bool(facts.key))
 
 
 def _ask_again(frame: Frame, facts: Waiting) -> None:

@@ -1,0 +1,254 @@
+"""Digests of the code of nodes, by which a resume knows which nodes have other code than the one that began their work.
+
+A deployment changes code while runs wait. What a node recorded under the code of before must not be taken for what
+today's code asks for, and what was begun must be settled before today's code runs. So a run records the id of the code
+with the first work that a node records, and the store keeps what the id stands for, once, beside the graph spec.
+
+The digest of a node is made of the syntax trees of its functions, and of all functions and classes of the same project
+that those name, directly or through others. Comments, blank lines, docstrings and the place in a file do not count. A
+tree is written in a form that is the same with each release of Python, which byte code is not. Code without a source,
+as at a prompt, and code whose file has changed since it was imported, is known by its byte code and the release of
+Python: then an upgrade of Python counts as other code, which at worst costs one question more.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import inspect
+import json
+import linecache
+import re
+import sys
+from itertools import chain
+from pathlib import Path
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
+
+from graphengine.compile.described_types import types_in
+from graphengine.engine.plan import Code
+from graphengine.engine.steps import own_name
+from graphengine.engine.user_frames import is_user_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from graphengine.engine.plan import Call, NodePlan, Plan
+
+_MOST_FUNCTIONS: Final = 2_000
+"""How many functions and classes of a project count for one node; others that it names count no more."""
+_WORD: Final = re.compile(r"\w+")
+_UNCOUNTED: Final = ("ctx", "kind", "type_comment", "type_params")
+"""Parts of a syntax tree that say nothing, or that not all releases of Python have."""
+
+
+@runtime_checkable
+class HasFunctions(Protocol):
+    """A body that calls functions of the project, such as an agent with its tools."""
+
+    @property
+    def functions(self) -> Iterable[object]:
+        """The functions that it may call."""
+        ...
+
+
+def code_of(plan: Plan[Any]) -> Code:
+    """Return the digests of the code of a graph's nodes. They are made once for each plan."""
+    if plan.code is not None:
+        return plan.code
+    digests: dict[str, list[str]] = {}
+    types: dict[str, Mapping[str, str]] = {}
+    parameters: dict[str, Sequence[str]] = {}
+    for path, node in _nodes_of(plan, ""):
+        functions = [function for call in _calls_of(node) for function in _functions_of(call)]
+        if functions:
+            named, kinds = _project_code(functions)
+            made = types_in(kinds)
+            types.update(made)
+            parameters.update((own_name(each.__qualname__), [*_parameters_of(each)]) for each in named)
+            digests.setdefault(path, []).append(_digest([sorted(_text_of(each.__code__) for each in named), made]))
+    nodes = {path: found[0] if len(found) == 1 else _digest(found) for path, found in digests.items()}
+    body: dict[str, Mapping[str, Any]] = {"nodes": nodes, "types": types, "parameters": parameters}
+    code = Code(_digest(body), body)
+    object.__setattr__(plan, "code", code)
+    return code
+
+
+def _parameters_of(function: FunctionType) -> Sequence[str]:
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _digest(value: object) -> str:
+    body = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(body.encode(), digest_size=6).hexdigest()
+
+
+def _nodes_of(plan: Plan[Any], prefix: str) -> Iterator[tuple[str, NodePlan]]:
+    """Yield the nodes of a graph and of the graphs inside it, each with its path."""
+    for name, node in plan.nodes.items():
+        yield prefix + name, node
+        for call in _calls_of(node):
+            if call.graph is not None:
+                yield from _nodes_of(call.graph, f"{prefix}{name}/")
+
+
+def _calls_of(node: NodePlan) -> Iterable[Call]:
+    fallback = node.fallback.call if node.fallback is not None else None
+    return node.calls if fallback is None else (*node.calls, fallback)
+
+
+def _functions_of(call: Call) -> Iterable[object]:
+    if isinstance(call.body, HasFunctions):
+        return call.body.functions
+    return (call.body.call,) if call.graph is None and call.body.kind in ("function", "agent") else ()
+
+
+def _project_code(functions: Iterable[object]) -> tuple[list[FunctionType], list[object]]:
+    """Return functions with the project's own functions that they name, and the project's classes that they name."""
+    left, seen, kinds = [*functions], dict[int, object](), dict[int, object]()
+    packages = {str(getattr(each, "__module__", "")).partition(".")[0] for each in left} - {"graphengine"}
+    own: list[FunctionType] = []
+    is_first = len(left)
+    while left and len(seen) < _MOST_FUNCTIONS:
+        found, is_first = left.pop(0), is_first - 1
+        if id(found) in seen:
+            continue
+        seen[id(found)] = found
+        if isinstance(found, functools.partial):
+            left.append(found.func)
+        elif isinstance(found, type):
+            if _is_own(found.__module__, getattr(sys.modules.get(found.__module__), "__file__", None), packages):
+                kinds[id(found)] = found
+                left += [*map(_function_in, vars(found).values()), *found.__bases__]
+        elif isinstance(function := _function_in(found), FunctionType):
+            if is_first >= 0 or _is_own(function.__module__, function.__code__.co_filename, packages):
+                own.append(function)
+                left += _named_in(function)
+        elif is_first >= 0 and callable(found):
+            left += [type(found).__call__, type(found)]
+    return own, [*kinds.values()]
+
+
+def _is_own(module: str | None, file: str | None, packages: Iterable[str]) -> bool:
+    """Return whether code belongs to the project: its file is no library's, or its package is that of the node."""
+    return (module or "").partition(".")[0] in packages or (file is not None and is_user_code(file))
+
+
+def _function_in(value: object) -> object:
+    """Return the function in a method, a property, or what wraps one; other values are returned as they are."""
+    if isinstance(value, property):
+        return value.fget
+    return getattr(inspect.unwrap(cast("Any", value)) if callable(value) else value, "__func__", value)
+
+
+def _named_in(function: FunctionType) -> Iterator[object]:
+    """Yield what the code of a function names: global names, variables around it, annotations, parts of modules."""
+    if (wrapped := getattr(function, "__wrapped__", None)) is not None:
+        yield wrapped
+    code, space = function.__code__, function.__globals__
+    names = {*chain.from_iterable(each.co_names for each in _codes_in(code))}
+    notes = [*function.__annotations__.values()]
+    names.update(*(_WORD.findall(note) for note in notes if isinstance(note, str)))
+    held = [found for cell in function.__closure__ or () for found in _contents_of(cell)]
+    for found in [*notes, *held, *(space[name] for name in sorted(names) if name in space)]:
+        if isinstance(found, ModuleType):
+            yield from (vars(found)[name] for name in sorted(names) if name in vars(found))
+        elif callable(found):
+            yield found
+
+
+def _contents_of(cell: CellType) -> Sequence[object]:
+    """Return what a variable of a surrounding function holds; nothing if it has no value yet."""
+    try:
+        return [cell.cell_contents]
+    except ValueError:
+        return ()
+
+
+def _codes_in(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _codes_in(each)
+
+
+@functools.lru_cache(maxsize=4096)
+def _text_of(code: CodeType) -> str:
+    """Return the text of a function: its syntax tree, or its byte code if its source cannot be read."""
+    try:
+        written = Path(code.co_filename).stat().st_mtime_ns
+    except OSError:
+        written = 0
+    trees, codes = _read_module(code.co_filename, written)
+    if code in codes:
+        found = [_write(tree) for tree in trees.get((code.co_firstlineno, code.co_name), ())]
+        if found:
+            return "\n".join(found)
+    return f"{sys.implementation.cache_tag} {_write_bytes(code)}"
+
+
+@functools.lru_cache(maxsize=256)
+def _read_module(file: str, written: int) -> tuple[Mapping[tuple[int, str], list[ast.AST]], frozenset[CodeType]]:  # noqa: ARG001 - a file that was written again is read again
+    """Return the functions of a file, by line and name, and the byte code of the file as it is now."""
+    linecache.checkcache(file)
+    source = "".join(linecache.getlines(file))
+    try:
+        tree = ast.parse(source)
+        codes = frozenset(_codes_in(compile(tree, file, "exec", dont_inherit=True)))
+    except (SyntaxError, ValueError, RecursionError):
+        return {}, frozenset()
+    found: dict[tuple[int, str], list[ast.AST]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            line = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            found.setdefault((line, node.name), []).append(node)
+        elif isinstance(node, ast.Lambda):
+            found.setdefault((node.lineno, "<lambda>"), []).append(node)
+    return found, codes
+
+
+def _write(value: object) -> str:
+    """Return a syntax tree as text, the same with each release of Python, without docstrings."""
+    if isinstance(value, list):
+        return f"[{' '.join(map(_write, value))}]"
+    if not isinstance(value, ast.AST):
+        return repr(value)
+    fields = dict(ast.iter_fields(value))
+    if isinstance(value, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        fields["body"] = value.body[ast.get_docstring(value, clean=False) is not None :]
+    if isinstance(value, ast.JoinedStr):
+        fields["values"] = _join_texts(value.values)
+    parts = [
+        f"{name}={_write(part)}" for name, part in fields.items() if part not in (None, []) and name not in _UNCOUNTED
+    ]
+    return f"{type(value).__name__}({' '.join(parts)})"
+
+
+def _join_texts(parts: Iterable[ast.expr]) -> list[object]:
+    """Return the parts of an f-string with each text whole: Python 3.12 has some in several parts, and empty ones."""
+    joined: list[object] = []
+    for part in parts:
+        text = part.value if isinstance(part, ast.Constant) else None
+        before = joined[-1] if joined else None
+        if isinstance(text, str) and isinstance(before, str):
+            joined[-1] = before + text
+        elif text != "":
+            joined.append(part if text is None else text)
+    return joined
+
+
+def _write_bytes(code: CodeType) -> str:
+    parts = [
+        _write_bytes(each)
+        if isinstance(each, CodeType)
+        else sorted(map(repr, each))
+        if isinstance(each, frozenset)
+        else repr(each)
+        for each in code.co_consts
+    ]
+    return f"{code.co_name} {code.co_code.hex()} {code.co_names} {code.co_varnames} {parts}"
+
+
+__all__ = ["HasFunctions", "code_of"]

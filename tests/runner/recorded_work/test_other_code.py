@@ -1,0 +1,355 @@
+"""What a node finds again, and what a person is asked, when the code of the node changed while its run waited or died.
+
+Each test has two graphs of one name and one spec: one with the code of before, one with today's.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Once, RunFailed, Runner
+
+Node = Callable[..., Awaitable[Any]]
+ACTS: list[str] = []
+"""What was done outside."""
+
+
+class Sale(BaseModel):
+    amount: int = 5
+    out: str = ""
+
+
+@pytest.fixture(autouse=True)
+def nothing_done() -> None:
+    """Begin each test with a world in which nothing has happened."""
+    ACTS.clear()
+
+
+def graph_of(node: Node) -> Graph[Sale]:
+    """Return the graph with this function as the code of its one node."""
+    made = Graph("sale", Sale)
+    made.add_node("sell", node, writes="out")
+    made.add_path(START, "sell", END)
+    return made
+
+
+def pay(amount: int, currency: str = "EUR") -> str:
+    """Pay, in euros unless it is said otherwise."""
+    ACTS.append(f"pay {amount} {currency}")
+    return f"paid {amount}"
+
+
+def pay_and_break(amount: int) -> str:
+    """Pay, and lose the connection before the answer comes."""
+    ACTS.append(f"pay {amount}")
+    raise ConnectionError("the line is down")
+
+
+def mail(text: str) -> str:
+    """Send a mail."""
+    ACTS.append(f"mail {text}")
+    return "sent"
+
+
+async def pays_and_asks(amount: int, ctx: Context) -> str:
+    """Pay, and wait for a person."""
+    paid = await ctx.call(pay, amount, effect="once")
+    return f"{paid}, {await ctx.ask('Go on?')}"
+
+
+async def waiting(runner: Runner, node: Node) -> str:
+    """Run a node until it waits or fails, and return the id of the run."""
+    handle = runner.start(graph_of(node))
+    with suppress(RunFailed):
+        await handle.result()
+    return handle.id
+
+
+async def goes_on(runner: Runner, run_id: str, node: Node, answer: object = "yes") -> Any:
+    """Answer the question of the node, and return the result under today's code."""
+    handle = await runner.answer(run_id, answer, graph_of(node))
+    return await handle.result()
+
+
+async def by_keyword(amount: int, ctx: Context) -> str:
+    """Do the same with an argument by keyword."""
+    paid = await ctx.call(pay, amount=amount, effect="once")
+    return f"{paid}, {await ctx.ask('Go on?')}"
+
+
+async def with_the_default(amount: int, ctx: Context) -> str:
+    """Do the same with the default written out."""
+    paid = await ctx.call(pay, amount, "EUR", effect="once")
+    return f"{paid}, {await ctx.ask('Go on?')}"
+
+
+async def with_a_wait(amount: int, ctx: Context) -> str:
+    """Do the same after a wait."""
+    await ctx.sleep(0)
+    paid = await ctx.call(pay, amount, effect="once")
+    return f"{paid}, {await ctx.ask('Go on?')}"
+
+
+@pytest.mark.parametrize("node", [by_keyword, with_the_default, with_a_wait])
+async def test_the_same_call_in_another_form_is_found_again(runner: Runner, node: Node) -> None:
+    """A keyword for a position, a written-out default and an inserted wait do not make another call of one."""
+    run_id = await waiting(runner, pays_and_asks)
+    result = await goes_on(runner, run_id, node)
+    while result.status == "waiting":
+        result = await runner.resume(run_id, graph_of(node)).result()
+    assert (result.state.out, ACTS) == ("paid 5, yes", ["pay 5 EUR"])
+
+
+async def by_another_name(amount: int, ctx: Context) -> str:
+    """Pay by a function of another name."""
+
+    def pay_out(amount: int) -> str:
+        return pay(amount)
+
+    return await ctx.call(pay_out, amount, effect="once")
+
+
+async def of_another_amount(amount: int, ctx: Context) -> str:
+    """Pay 5.0 in place of 5."""
+    return await ctx.call(pay, float(amount), effect="once")
+
+
+async def in_another_currency(amount: int, ctx: Context) -> str:
+    """Pay in dollars."""
+    return await ctx.call(pay, amount, "USD", effect="once")
+
+
+async def by_a_key(amount: int, ctx: Context) -> str:
+    """Pay by a key."""
+    return await ctx.call(pay, amount, effect="once", key="pay")
+
+
+CHANGES = [by_another_name, of_another_amount, in_another_currency, by_a_key]
+
+
+@pytest.mark.parametrize("node", CHANGES)
+async def test_an_effect_that_may_be_the_recorded_one_begins_only_after_a_question(runner: Runner, node: Node) -> None:
+    """Changed code that acts in another form waits for a person, and has acted once until then."""
+    run_id = await waiting(runner, pays_and_asks)
+    result = await goes_on(runner, run_id, node)
+    (wait,) = result.waits
+    assert (wait.kind, ACTS) == ("unknown", ["pay 5 EUR"])
+    assert 'pay: pay "paid 5"' in wait.question
+    assert "Answer same" in wait.question
+
+
+@pytest.mark.parametrize("node", CHANGES)
+async def test_same_takes_the_recorded_end(runner: Runner, node: Node) -> None:
+    """After `same`, the effect of today's code has the recorded result, and nothing is done again."""
+    run_id = await waiting(runner, pays_and_asks)
+    await goes_on(runner, run_id, node)
+    result = await goes_on(runner, run_id, node, "same")
+    assert (result.state.out, ACTS) == ("paid 5", ["pay 5 EUR"])
+
+
+async def test_another_begins_the_effect_besides(runner: Runner) -> None:
+    """After `another`, the new effect begins, and a later one in the visit asks nothing."""
+
+    async def pays_twice(amount: int, ctx: Context) -> str:
+        first = await ctx.call(pay, amount, "USD", effect="once")
+        return f"{first} {await ctx.call(pay, amount, 'GBP', effect='once')}"
+
+    run_id = await waiting(runner, pays_and_asks)
+    await goes_on(runner, run_id, pays_twice)
+    result = await goes_on(runner, run_id, pays_twice, "another")
+    assert (result.state.out, ACTS) == ("paid 5 paid 5", ["pay 5 EUR", "pay 5 USD", "pay 5 GBP"])
+
+
+async def test_fail_fails_the_node_and_a_resume_asks_again(runner: Runner) -> None:
+    """After `fail` the node fails with `effect_unknown`; once the run is resumed, the question is asked again."""
+    run_id = await waiting(runner, pays_and_asks)
+    await goes_on(runner, run_id, in_another_currency)
+    with pytest.raises(RunFailed, match="does not ask again"):
+        await goes_on(runner, run_id, in_another_currency, "fail")
+    result = await runner.resume(run_id, graph_of(in_another_currency)).result()
+    assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["pay 5 EUR"])
+
+
+async def test_same_takes_several_ends_in_their_order(runner: Runner) -> None:
+    """One answer counts for all effects of the visit that are left: the calls of today get their ends in order."""
+
+    async def pays_and_mails(amount: int, ctx: Context) -> str:
+        paid, told = await ctx.call(pay, amount, effect="once"), await ctx.call(mail, "a", effect="once")
+        return f"{paid} {told} {await ctx.ask('Go on?')}"
+
+    async def otherwise(amount: int, ctx: Context) -> str:
+        paid = await ctx.call(pay, amount, effect="once", key="1")
+        return f"{paid} {await ctx.call(mail, 'a', effect='once', key='2')}"
+
+    run_id = await waiting(runner, pays_and_mails)
+    await goes_on(runner, run_id, otherwise)
+    result = await goes_on(runner, run_id, otherwise, "same")
+    assert (result.state.out, ACTS) == ("paid 5 sent", ["pay 5 EUR", "mail a"])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+async def test_what_is_asked_for_at_once_is_found_in_any_order(runner: Runner, *, turned: bool) -> None:
+    """A new effect beside recorded ones waits until those were asked for, and then begins without a question."""
+
+    async def mails_at_once(amount: int, ctx: Context) -> str:
+        await asyncio.gather(ctx.call(mail, "a", effect="once"), ctx.call(mail, "b", effect="once"))
+        return await ctx.ask("Go on?")
+
+    async def and_pays(amount: int, ctx: Context) -> str:
+        texts = ["b", "a"] if turned else ["a", "b"]
+        paid, *_ = await asyncio.gather(
+            ctx.call(pay, amount, effect="once"), *(ctx.call(mail, text, effect="once") for text in texts)
+        )
+        return paid
+
+    run_id = await waiting(runner, mails_at_once)
+    result = await goes_on(runner, run_id, and_pays)
+    assert (result.state.out, ACTS) == ("paid 5", ["mail a", "mail b", "pay 5 EUR"])
+
+
+async def test_a_new_effect_waits_beside_a_wait_without_a_question(runner: Runner) -> None:
+    """While the node waits for something else, nobody is asked: what is left may be asked for after that wait."""
+
+    async def waits_and_mails(amount: int, ctx: Context) -> str:
+        async def later() -> str:
+            await ctx.ask("Mail?")
+            return await ctx.call(mail, "a", effect="once")
+
+        paid, _ = await asyncio.gather(ctx.call(pay, 6, effect="once"), later())
+        return paid
+
+    async def mails_and_asks(amount: int, ctx: Context) -> str:
+        await ctx.call(mail, "a", effect="once")
+        return await ctx.ask("Go on?")
+
+    run_id = await waiting(runner, mails_and_asks)
+    result = await goes_on(runner, run_id, waits_and_mails)
+    assert ([wait.question for wait in result.waits], ACTS) == (["Mail?"], ["mail a"])
+    result = await goes_on(runner, run_id, waits_and_mails)
+    assert (result.state.out, ACTS) == ("paid 6", ["mail a", "pay 6 EUR"])
+
+
+async def breaks(amount: int, ctx: Context) -> str:
+    """Pay, and fail without knowing whether it was paid."""
+    return await ctx.call(pay_and_break, amount, effect="once")
+
+
+async def acts_otherwise(amount: int, ctx: Context) -> str:
+    """Send a mail, and pay nothing."""
+    return f"otherwise {await ctx.call(mail, 'a', effect='once')}"
+
+
+async def test_what_other_code_began_is_settled_before_any_code_runs(runner: Runner) -> None:
+    """An effect without an end is asked about first; then what the changed code does asks whether that was it."""
+    run_id = await waiting(runner, breaks)
+    result = await runner.resume(run_id, graph_of(acts_otherwise)).result()
+    (wait,) = result.waits
+    assert (wait.kind, ACTS) == ("unknown", ["pay 5"])
+    assert "pay_and_break in sell began, and nobody knows how it ended; its code has changed since" in wait.question
+    result = await goes_on(runner, run_id, acts_otherwise, "rerun")
+    assert (result.state.out, ACTS) == ("otherwise sent", ["pay 5", "mail a"])
+
+
+async def test_a_settled_end_is_found_by_the_call(runner: Runner) -> None:
+    """The answer is kept under the beginning: the same call of changed code has it, and nobody is asked again."""
+
+    async def changed(amount: int, ctx: Context) -> str:
+        return f"{await ctx.call(pay_and_break, amount=amount, effect='once')}!"
+
+    run_id = await waiting(runner, breaks)
+    await runner.resume(run_id, graph_of(changed)).result()
+    result = await goes_on(runner, run_id, changed, {"result": "paid by hand"})
+    assert (result.state.out, ACTS) == ("paid by hand!", ["pay 5"])
+
+
+async def test_one_answer_settles_several_effects(runner: Runner) -> None:
+    """Several effects without an end are asked about at once, each by the number of its beginning."""
+
+    async def breaks_twice(amount: int, ctx: Context) -> str:
+        both = (ctx.call(pay_and_break, amount, effect="once"), ctx.call(pay_and_break, 7, effect="once"))
+        await asyncio.gather(*both, return_exceptions=True)
+        raise ConnectionError("both lines are down")
+
+    async def changed(amount: int, ctx: Context) -> str:
+        one = await ctx.call(pay_and_break, amount, effect="once")
+        return f"{one} {await ctx.call(pay_and_break, 7, effect='once')}"
+
+    run_id = await waiting(runner, breaks_twice)
+    result = await runner.resume(run_id, graph_of(changed)).result()
+    (wait,) = result.waits
+    numbers = [line.partition(":")[0] for line in wait.question.splitlines()[1:3]]
+    answer = {number: {"result": f"by hand {number}"} for number in numbers}
+    result = await goes_on(runner, run_id, changed, answer)
+    assert (result.state.out, ACTS) == (" ".join(f"by hand {number}" for number in numbers), ["pay 5", "pay 7"])
+
+
+async def test_an_effect_that_says_how_to_find_out_is_left_to_today_s_code(runner: Runner) -> None:
+    """With `reconcile=`, nobody is asked before the code runs, since only the code can call the function."""
+
+    def found(amount: int) -> str:
+        return f"found {amount}"
+
+    async def breaks_with_a_way(amount: int, ctx: Context) -> str:
+        return await ctx.call(pay_and_break, amount, effect=Once(reconcile=found))
+
+    async def changed(amount: int, ctx: Context) -> str:
+        return f"{await ctx.call(pay_and_break, amount, effect=Once(reconcile=found))}!"
+
+    run_id = await waiting(runner, breaks_with_a_way)
+    result = await runner.resume(run_id, graph_of(changed)).result()
+    assert (result.state.out, ACTS) == ("found 5!", ["pay 5"])
+
+
+async def test_unknown_fail_asks_nobody(runner: Runner) -> None:
+    """An effect with `unknown="fail"` that other code began fails the node before its code runs."""
+
+    async def breaks_hard(amount: int, ctx: Context) -> str:
+        return await ctx.call(pay_and_break, amount, effect=Once(unknown="fail"))
+
+    run_id = await waiting(runner, breaks_hard)
+    with pytest.raises(RunFailed, match="its code has changed"):
+        await runner.resume(run_id, graph_of(acts_otherwise)).result()
+    assert ACTS == ["pay 5"]
+
+
+async def test_unchanged_code_of_another_graph_object_is_never_asked(runner: Runner) -> None:
+    """The same functions in a new graph are the same code: what it had recorded is found, and the rest begins."""
+
+    async def pays_and_mails(amount: int, ctx: Context) -> str:
+        paid = await ctx.call(pay, amount, effect="once")
+        await ctx.ask("Go on?")
+        return f"{paid} {await ctx.call(mail, 'a', effect='once')}"
+
+    run_id = await waiting(runner, pays_and_mails)
+    result = await goes_on(runner, run_id, pays_and_mails)
+    assert (result.state.out, ACTS) == ("paid 5 sent", ["pay 5 EUR", "mail a"])
+
+
+async def test_a_child_run_is_not_started_a_second_time_without_a_question(runner: Runner) -> None:
+    """Changed code that starts the child with another input asks first; `same` waits for the child that was started."""
+
+    class Parcel(BaseModel):
+        to: str = ""
+        done: str = ""
+
+    parcels = Graph("parcels", Parcel)
+    parcels.add_node("send", mail, inputs={"text": "to"}, writes="done")
+    parcels.add_path(START, "send", END)
+
+    async def starts(amount: int, ctx: Context) -> str:
+        child = await ctx.start(parcels, {"to": "ada"})
+        return f"{(await child.result()).state.done} {await ctx.ask('Go on?')}"
+
+    async def starts_otherwise(amount: int, ctx: Context) -> str:
+        child = await ctx.start(parcels, {"to": "Ada"})
+        return (await child.result()).state.done
+
+    run_id = await waiting(runner, starts)
+    result = await goes_on(runner, run_id, starts_otherwise)
+    assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["mail ada"])
+    result = await goes_on(runner, run_id, starts_otherwise, "same")
+    assert (result.state.out, ACTS) == ("sent", ["mail ada"])
