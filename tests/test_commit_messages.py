@@ -22,8 +22,10 @@ pytestmark = pytest.mark.skipif(which("git") is None, reason="needs git")
 
 @pytest.fixture
 def git(tmp_path: Path) -> Git:
-    """Return a function that calls git in a repository with this hook, one commit and one staged file of the package."""
-    who = {f"GIT_{role}_{what}": f"{what}@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    """Return a function that calls git in a repository with the hook, one commit and a staged file of the package."""
+    who = {
+        f"GIT_{role}_{what}": f"{what}@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
     variables = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
     variables |= {**who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_EDITOR": "true"}
 

@@ -89,7 +89,7 @@ def test_an_area_has_its_package_and_its_tests(tmp_path: Path) -> None:
 
 
 def test_a_hook_checks_the_python_of_a_commit(tmp_path: Path) -> None:
-    """It refuses a commit that a tool or the check of the message refuses, and keeps a hook that somebody else wrote."""
+    """It refuses a commit that a tool or the check of the message refuses, and keeps somebody else's hook."""
 
     def git(*words: str, failing: str = "") -> int:
         given = {"CALLS": str(tmp_path / "calls"), "FAILING": failing, "GIT_CONFIG_GLOBAL": os.devnull}
