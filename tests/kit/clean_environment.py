@@ -64,7 +64,7 @@ def built(folder: Path, source: Path = ROOT, target: str = "wheel", **variables:
     """Build the wheel, or the `sdist`, of a source tree there, with the installed backend; return its path."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
     env = {**os.environ, "PYTHONPATH": "", **variables}
-    subprocess.run(command, cwd=source, check=True, capture_output=True, env=env)
+    subprocess.run(command, cwd=source, check=True, capture_output=True, env=env, timeout=240)
     (made,) = folder.glob("*.whl" if target == "wheel" else "*.tar.gz")
     return made
 
@@ -103,7 +103,8 @@ def environment(folder: Path, wheel: Path) -> Environment:
     venv.create(folder, with_pip=False)
     made = Environment(folder)
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet"]
-    subprocess.run([*pip, "--no-index", "--no-deps", "--no-compile", str(wheel)], check=True, capture_output=True)
+    words = [*pip, "--no-index", "--no-deps", "--no-compile", str(wheel)]
+    subprocess.run(words, check=True, capture_output=True, timeout=240)
     (metadata,) = made.packages.glob("durable_graphengine-*.dist-info")
     link(made.packages, *required(Distribution.at(metadata)))
     return made

@@ -4,6 +4,11 @@ Use it for tests of a program's own life and death, not of Python's start: a pro
 Each test process has one server, which has opened nothing and has one thread. For each line of its stdin, an `Order`,
 it forks a child, which runs the program as `python PROGRAM` or `python -m MODULE` would. `run` waits for its end;
 `start` returns at once, with pipes to the child, so that many run in parallel; `start_on` gives it a terminal.
+
+A program that was started has a session of its own, so that a test can suspend it. In the process group of the tests,
+the kernel would continue a suspended program as soon as the shell that started the tests ends: it sends SIGHUP and
+SIGCONT to a group that becomes orphaned while one of its processes is stopped. A keeper, a process between the server
+and the program, kills the program and the program's children when it receives Ctrl-C or when the test process ends.
 """
 
 import atexit
@@ -21,6 +26,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
+from io import BufferedReader, FileIO, TextIOWrapper
 from pathlib import Path
 from threading import Timer
 from typing import Any, Final, NamedTuple, TextIO, TypeVar
@@ -31,6 +37,8 @@ SECONDS: Final = 60
 """A program that takes longer is killed by SIGALRM."""
 LONG_SECONDS: Final = 1800
 """The same for a program that is started: by then its test was killed, and left it behind."""
+PATIENCE_SECONDS: Final = 300
+"""How long a test waits here for anything else before it fails."""
 LOADED: Final = (
     "graphengine.agents.agent",
     "graphengine.api.graph",
@@ -103,14 +111,25 @@ class Order(NamedTuple):
 class Child:
     """A program that is running, used as a `subprocess.Popen` without streams."""
 
-    def __init__(self, folder: Path) -> None:
-        self._report = (folder / "report").open(encoding="utf-8")
-        first = self._report.readline()
-        if not first.strip().isdecimal():
+    def __init__(self, order: Order) -> None:
+        self._report = _reader(Path(order.pipes, "report"))
+        _send(_server(sys.executable), order)
+        first = self._line(f"the start of {order.program}", PATIENCE_SECONDS).strip()
+        if not first.isdecimal():
             self._report.close()
-            raise ImportError(first.strip())
+            raise ImportError(first)
         self.pid = int(first)
         self.returncode: int | None = None
+
+    def _line(self, awaited: str, seconds: float) -> str:
+        """Return the next line of the keeper's report.
+
+        Raises:
+            subprocess.TimeoutExpired: The keeper reported nothing for so many seconds.
+        """
+        if not select.select([self._report], [], [], seconds)[0]:
+            raise subprocess.TimeoutExpired(awaited, seconds)
+        return self._report.readline().decode()
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended."""
@@ -130,19 +149,17 @@ class Child:
     def stop(self) -> None:
         """Send SIGSTOP, and return when it has stopped."""
         os.kill(self.pid, signal.SIGSTOP)
-        assert self._report.readline() == "stopped\n", "it ended"
+        assert self._line(f"the stop of process {self.pid}", SECONDS) == "stopped\n", "it ended"
 
     def poll(self) -> int | None:
         """Return its exit code if it has ended."""
         has_ended = self.returncode is not None or select.select([self._report], [], [], 0)[0]
         return self.wait() if has_ended else None
 
-    def wait(self, timeout: float | None = None) -> int:
+    def wait(self, timeout: float = PATIENCE_SECONDS) -> int:
         """Wait for its end, at most this many seconds, and return its exit code: minus the signal that killed it."""
         if self.returncode is None:
-            if not select.select([self._report], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
-            self.returncode = int(self._report.readline())
+            self.returncode = int(self._line(f"the end of process {self.pid}", timeout))
         return self.returncode
 
     def end(self) -> Any:
@@ -154,29 +171,56 @@ class Child:
 class Started(Child):
     """The same with pipes to all its streams."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.stdin = (folder / "stdin").open("w", encoding="utf-8")
-        self.stdout = (folder / "stdout").open(encoding="utf-8")
-        self.stderr = (folder / "stderr").open(encoding="utf-8")
+    def __init__(self, order: Order) -> None:
+        stdin, stdout, stderr = (Path(order.pipes, name) for name in PIPES[1:])
+        with contextlib.ExitStack() as stack:
+            held = os.open(stdin, os.O_RDWR)  # it has a reader and a writer: neither side waits for the other one
+            stack.callback(os.close, held)
+            self.stdout, self.stderr = (
+                TextIOWrapper(BufferedReader(_reader(each)), "utf-8") for each in (stdout, stderr)
+            )
+            opened = stack.enter_context(contextlib.ExitStack())
+            opened.callback(self.stdout.close)
+            opened.callback(self.stderr.close)
+            super().__init__(order)
+            self.stdin = stdin.open("w", encoding="utf-8")
+            opened.pop_all()
 
     def communicate(self, timeout: float = SECONDS) -> tuple[str, str]:
         """Do the same as `end`; kill a program that takes longer, which is then its exit code."""
-        watchdog = Timer(timeout, self.kill)
-        watchdog.start()
-        try:
-            return self.end()
-        finally:
-            watchdog.cancel()
+        return self._rest(timeout)[0]
 
     def end(self) -> tuple[str, str]:
-        """Wait for its end, close its pipes, and return the rest of its stdout and of its short stderr."""
-        self.stdin.close()
-        output, errors = ("" if pipe.closed else pipe.read() for pipe in (self.stdout, self.stderr))
-        super().end()
+        """Wait for its end, close its pipes, and return the rest of its stdout and of its short stderr.
+
+        Raises:
+            subprocess.TimeoutExpired: The program did not end within `PATIENCE_SECONDS`, and was killed.
+        """
+        (output, errors), was_killed = self._rest(PATIENCE_SECONDS)
+        if was_killed:
+            raise subprocess.TimeoutExpired(f"the end of process {self.pid}", PATIENCE_SECONDS, output, errors)
+        return output, errors
+
+    def _rest(self, timeout: float) -> tuple[tuple[str, str], bool]:
+        """Return what `end` returns, and whether the program took longer than this and was killed with its children."""
+        watchdog = Timer(timeout, kill_group, [self.pid])
+        watchdog.start()
+        try:
+            self.stdin.close()
+            output, errors = ("" if pipe.closed else pipe.read() for pipe in (self.stdout, self.stderr))
+            super().end()
+        finally:
+            was_killed = watchdog.finished.is_set()
+            watchdog.cancel()
         for pipe in (self.stdout, self.stderr):
             pipe.close()
-        return output, errors
+        return (output, errors), was_killed
+
+
+def kill_group(program: int) -> None:
+    """Kill a program that was started, and its children."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(program, signal.SIGKILL)
 
 
 def start(
@@ -197,14 +241,23 @@ def start_on(screen: Path | str, program: Path | str, *words: str, folder: Path,
 
 
 def _started(kind: type[Runs], order: Order) -> Runs:
-    server = _server(sys.executable)
-    assert server.stdin is not None
     with tempfile.TemporaryDirectory() as pipes:  # the pipes stay while they are open
         for name in PIPES:
             os.mkfifo(Path(pipes, name))
-        server.stdin.write(json.dumps(order._replace(pipes=pipes)) + "\n")
-        server.stdin.flush()
-        return kind(Path(pipes))
+        return kind(order._replace(pipes=pipes))
+
+
+def _reader(pipe: Path) -> FileIO:
+    """Open a named pipe for reading without waiting for a writer."""
+    opened = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(opened, True)
+    return FileIO(opened)
+
+
+def _send(server: "subprocess.Popen[str]", order: Order) -> None:
+    assert server.stdin is not None
+    server.stdin.write(json.dumps(order) + "\n")
+    server.stdin.flush()
 
 
 def run(
@@ -222,10 +275,10 @@ def run(
 def run_order(order: Order, python: str = sys.executable) -> "subprocess.CompletedProcess[str]":
     """Do the same with all variables of the program, in a fork of an interpreter that may have other packages."""
     server = _server(python)
-    assert server.stdin is not None
     assert server.stdout is not None
-    server.stdin.write(json.dumps(order) + "\n")
-    server.stdin.flush()
+    _send(server, order)
+    if not select.select([server.stdout], [], [], PATIENCE_SECONDS)[0]:
+        raise subprocess.TimeoutExpired(f"the end of {order.program}", PATIENCE_SECONDS)
     answer = server.stdout.readline()
     assert answer, f"the server of forks ended at {order.program}"
     code, output, errors = json.loads(answer)
@@ -239,8 +292,17 @@ def _server(python: str) -> "subprocess.Popen[str]":
     variables = {**os.environ, "PYTHONPATH": str(ROOT) if python == sys.executable else ""}
     words = [python, __file__]
     server = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, text=True)
-    finalize(server, server.communicate)
+    finalize(server, _close, server)
     return server
+
+
+def _close(server: "subprocess.Popen[str]") -> None:
+    """Let a server end, and wait for its end."""
+    try:
+        server.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        raise
 
 
 def _serve() -> None:
@@ -249,6 +311,7 @@ def _serve() -> None:
     for name in LOADED:
         importlib.import_module(name)
     answers = os.fdopen(os.dup(1), "w")
+    keepers: set[int] = set()
     for line in sys.stdin:
         order = Order(*json.loads(line))
         if missing := _load(order):
@@ -261,8 +324,14 @@ def _serve() -> None:
         _KEPT.update(sys.modules, kept=_KEPT)
         gc.freeze()  # a child then copies fewer pages
         if order.pipes:
-            if _keep(order, answers):
+            while (ended := _ended_child()) in keepers:
+                keepers.remove(ended)
+            keeper = os.fork()
+            if not keeper:
+                answers.close()
+                _keep(order)
                 return
+            keepers.add(keeper)
             continue
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
             child = os.fork()
@@ -275,6 +344,8 @@ def _serve() -> None:
             texts = [_text(file) for file in (output, errors)]
         answers.write(json.dumps([os.waitstatus_to_exitcode(status), *texts]) + "\n")
         answers.flush()
+    for keeper in keepers:  # the test process has ended
+        os.kill(keeper, signal.SIGTERM)
 
 
 def _spare() -> None:
@@ -329,36 +400,46 @@ def _text(file: TextIO) -> str:
     return file.read()
 
 
-def _keep(order: Order, answers: TextIO) -> bool:
-    """Fork a keeper, which forks the program, waits for its end and reports it. Return whether this is the program."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass  # earlier keepers
-    if os.fork():
-        return False
-    answers.close()
+def _ended_child() -> int:
+    """Return the number of a child that has ended since the last call, or 0."""
+    try:
+        return os.waitpid(-1, os.WNOHANG)[0]
+    except ChildProcessError:
+        return 0
+
+
+def _keep(order: Order) -> None:
+    """Fork the program, wait for its end and report it, all in a process of its own. Only the program returns."""
+    report = os.fdopen(os.open(Path(order.pipes, "report"), os.O_WRONLY | os.O_NONBLOCK), "w", buffering=1)
     opened = os.pipe()
     child = os.fork()
     if child:
         os.close(1)
         os.close(opened[1])
-        os.read(opened[0], 1)  # until a child on a terminal has opened it
-        with Path(order.pipes, "report").open("w", encoding="ascii", buffering=1) as report:
+        os.read(opened[0], 1)  # until the child has a session of its own and has opened its streams
+        _kill_at_the_end(child)
+        with contextlib.suppress(BrokenPipeError):  # the test process has ended
             report.write(f"{child}\n")
             while os.WIFSTOPPED(status := os.waitpid(child, os.WUNTRACED)[1]):
                 report.write("stopped\n")
             report.write(f"{os.waitstatus_to_exitcode(status)}\n")
         os._exit(0)
+    report.close()
     signal.alarm(LONG_SECONDS)
-    if order.screen:
-        os.setsid()  # so that the terminal becomes its own, and Ctrl-C comes from there
-    screen = os.open(order.screen, os.O_RDWR) if order.screen else None
-    for end in opened:
-        os.close(end)
+    os.setsid()  # a terminal becomes its own, and Ctrl-C comes from there
     ways = (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)
     pipes = zip((Path(order.pipes, name) for name in PIPES[1:]), ways, strict=True)
-    _live(order, [os.open(*each) for each in pipes] if screen is None else [screen] * 3)
-    return True
+    streams = [os.open(order.screen, os.O_RDWR)] * 3 if order.screen else [os.open(*each) for each in pipes]
+    for end in opened:
+        os.close(end)
+    _live(order, streams)
+
+
+def _kill_at_the_end(program: int) -> None:
+    """Kill a program and its children when this process, its keeper, is told to end, as Ctrl-C tells all tests to."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` ignores SIGHUP
+            signal.signal(number, lambda *_: kill_group(program))
 
 
 def _live(order: Order, streams: Sequence[int]) -> None:

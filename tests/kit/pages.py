@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+from tests.kit.runs import SOON
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -62,4 +64,4 @@ def serving(pages: Mapping[str, Page]) -> Iterator[Site]:
             yield site
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(SOON)

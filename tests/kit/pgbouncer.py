@@ -79,5 +79,5 @@ class PgBouncer:
     def stop(self) -> None:
         """End it, and remove its folder."""
         self._process.kill()
-        self._process.wait()
+        self._process.wait(_START_SECONDS)
         shutil.rmtree(self._folder)

@@ -21,6 +21,7 @@ from tests.kit.machine import IS_BARE
 
 _NOBODY = "postgres", "nobody"
 _START_SECONDS = 30.0
+_STOP_SECONDS = 120.0
 _SHORT = 30
 _SPEEDY = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "autovacuum=off")
 _SHAPE = """
@@ -207,8 +208,10 @@ class PostgresServer:
         for child in map(int, children):
             _kill(child)
         process.kill()
-        process.wait()
+        process.wait(_STOP_SECONDS)
+        give_up_at = time.monotonic() + _STOP_SECONDS
         while any(not state.startswith("Z") for state in _listed("stat", "-p", ",".join(children))):
+            assert time.monotonic() < give_up_at, f"a process of {children} is not killed"
             time.sleep(0.01)  # no other server starts while one of them still has the shared memory
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -223,7 +226,7 @@ class PostgresServer:
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGINT)
-            process.wait()
+            process.wait(_STOP_SECONDS)
 
     def remove(self) -> None:
         """Stop it and delete its folder."""
@@ -244,6 +247,7 @@ class PostgresServer:
         made = subprocess.run(
             [self._bin / program, *words],
             user=self._user, cwd=self.folder, env=self._environment(), capture_output=True, text=True, check=False,
+            timeout=_STOP_SECONDS,
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
 
@@ -273,7 +277,7 @@ def _plain_user() -> str | None:
 def _listed(column: str, *which: str) -> list[str]:
     """Return a column of the list of processes."""
     words = ["ps", "-o", f"{column}=", *which]
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=_STOP_SECONDS).stdout.split()
 
 
 def _kill(pid: int) -> None:

@@ -111,7 +111,7 @@ def pass_time(seconds: float) -> None:
 
 def outlast(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
     """Block this thread until so much of a loop's time has passed, and with it every limit that began before."""
-    asyncio.run_coroutine_threadsafe(asyncio.sleep(seconds), loop).result()
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(seconds), loop).result(SOON)
 
 
 async def watch(run: Run[Any], watched: asyncio.Event) -> Seen:
