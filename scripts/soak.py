@@ -233,8 +233,9 @@ def launched(command: Sequence[str], variables: Mapping[str, str], limit_seconds
     """Run Python with these arguments, and kill it with its children if it takes too long."""
     with tempfile.TemporaryDirectory(prefix="graphengine-soak-") as folder, tempfile.TemporaryFile() as output:
         Path(folder).chmod(0o711)  # another user runs PostgreSQL, if this one is root
+        options = ("-p", "no:cacheprovider", "-o", "faulthandler_timeout=0")  # the limit is here
         process = subprocess.Popen(
-            [sys.executable, *command, "-p", "no:cacheprovider"], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
+            [sys.executable, *command, *options], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
             env={**os.environ, **variables, "TMPDIR": folder}, start_new_session=True,
         )  # fmt: skip
         code: int | None = None

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import settings
 
 from graphengine.errors import OutOfOrder
+from tests.kit import limits
 from tests.kit.machine import IS_BARE, bare_path
 
 if TYPE_CHECKING:
@@ -94,10 +95,13 @@ def pytest_configure(config: pytest.Config) -> None:
     A docstring is parsed once. Each service describes its documents when it starts, for which it parses 400.
 
     A shell lets what it starts in the background ignore Ctrl-C, and so would every program that tests start.
+
+    A test that takes too long fails with its stacks.
     """
     lacking = [each for each in SEARCHES if not is_there(each)]
     if lacking and not config.pluginmanager.hasplugin("tests.kit.core_only"):
         raise pytest.UsageError(f"there is none of these any more, correct SEARCHES: {', '.join(lacking)}")
+    config.pluginmanager.register(limits)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
