@@ -187,8 +187,8 @@ class Conversation(Generic[T]):
         self._not_made: dict[str, str] = {}  # why calls of the last turn were not made, by their index
         self._refused: list[T] = []  # by the check, the latest first
         self.messages: list[Message] = []
-        self._by_name = {} if self._is_by_rules else identity_of(inputs, agent.messages, runtime.given())
-        self._key = "" if self._is_by_rules else runtime.conversation(agent, self._by_name)
+        identify = functools.partial(identity_of, inputs, agent.messages, runtime.given())
+        self._by_name, self._key = ({}, "") if self._is_by_rules else runtime.conversation(agent, identify)
         self._is_node = runtime.is_node_of(agent)
         self._written: dict[tuple[int, int], list[tuple[str, object]]] = {}  # by turn, and number in it
         self._equal: Counter[str] = Counter()

@@ -6,37 +6,43 @@ Equal ones are numbered.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import hashlib
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
+from graphengine.kernel.inside import fields_of
 from graphengine.models.base import Message
 
 if TYPE_CHECKING:
     from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.inside import Shapes
 
 _ATOMS: Final = (str, int, float, bool, type(None))
 
 
-def identity_of(inputs: Mapping[str, object], messages: str, apart: Mapping[str, object]) -> dict[str, JsonValue]:
+def identity_of(
+    inputs: Mapping[str, object], messages: str, apart: Mapping[str, object], shapes: Shapes | None = None
+) -> dict[str, JsonValue]:
     """Return a digest of each thing that an agent is given, by its name.
 
     Args:
         inputs: What it is given.
         messages: The name of its conversation so far, "" for none.
         apart: Resources, and the Context, which are none of it.
+        shapes: If the digests are compared with those that other code recorded: how types were made then.
+
+    Raises:
+        DoesNotFit: With `shapes`: something cannot have been given then.
     """
     found: dict[str, JsonValue] = {}
     for name, value in sorted(inputs.items()):
         if name in apart and apart[name] is value:
             continue
-        found[name] = digest(_talk(value) if name == messages else typed(value))
+        found[name] = digest(_talk(value) if name == messages else typed(value, shapes))
     return found
 
 
@@ -45,7 +51,7 @@ def digest(value: object) -> str:
     return hashlib.blake2b(to_json(value, inf_nan_mode="strings"), digest_size=9).hexdigest()
 
 
-def typed(value: Any) -> object:  # noqa: ANN401, PLR0911 - whatever a call is given, one return for each kind
+def typed(value: Any, shapes: Shapes | None = None) -> object:  # noqa: ANN401, PLR0911 - whatever a call is given, one return for each kind
     """Return a value in a form whose JSON tells kinds of values apart, and that is the same in every process.
 
     A model or a dataclass is what its fields are: its class may get another name.
@@ -54,19 +60,15 @@ def typed(value: Any) -> object:  # noqa: ANN401, PLR0911 - whatever a call is g
         value = value.value
     if type(value) in _ATOMS:
         return value
-    if isinstance(value, (BaseModel, Mapping)):
-        items: Mapping[Any, object] = value if isinstance(value, Mapping) else dict(value)
-        return {
-            "map": sorted(
-                ([to_json(typed(key)).decode(), typed(each)] for key, each in items.items()), key=_order_by_first
-            )
-        }
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return typed({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)})
+    if (fields := fields_of(value)) is not None:
+        return typed(fields if shapes is None else shapes.fields(value, fields)[1], shapes)
+    if isinstance(value, Mapping):
+        items = ([to_json(typed(key, shapes)).decode(), typed(each, shapes)] for key, each in value.items())
+        return {"map": sorted(items, key=_order_by_first)}
     if isinstance(value, AbstractSet):
-        return {"set": sorted(to_json(typed(each)).decode() for each in value)}
+        return {"set": sorted(to_json(typed(each, shapes)).decode() for each in value)}
     if isinstance(value, (list, tuple)):
-        return {"tuple" if isinstance(value, tuple) else "list": [typed(each) for each in value]}
+        return {"tuple" if isinstance(value, tuple) else "list": [typed(each, shapes) for each in value]}
     kind = type(value)
     try:
         return {kind.__name__: to_json(value, inf_nan_mode="strings", bytes_mode="base64").decode()}

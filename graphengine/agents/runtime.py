@@ -150,8 +150,10 @@ class RunRuntime(NodeScope):
         call = self.attempt.call
         return call is not None and getattr(call.body, "agent", None) is agent and not self.below
 
-    def conversation(self, agent: _Named, inputs: Mapping[str, JsonValue]) -> str:
-        """Return the key below which a call of an agent is recorded, from its name and what it is given by name.
+    def conversation(
+        self, agent: _Named, identify: Callable[..., dict[str, JsonValue]]
+    ) -> tuple[dict[str, JsonValue], str]:
+        """Return the digests of what an agent is given, by name, and the key below which the call of it is recorded.
 
         An agent that is the node reads what its prompts name, which can be more or less than when the visit began: its
         conversation goes on if what it read then and reads now is the same. Instructions that a branch gave begin
@@ -159,14 +161,28 @@ class RunRuntime(NodeScope):
 
         Args:
             agent: The agent.
-            inputs: A digest of each thing that it is given.
+            identify: Returns a digest of each thing that it is given; with `Shapes`, in the form that types had then.
         """
+        inputs = identify()
+        return inputs, self._find_conversation(agent, inputs, identify)
+
+    def _find_conversation(
+        self, agent: _Named, inputs: Mapping[str, JsonValue], identify: Callable[..., Mapping[str, JsonValue]]
+    ) -> str:
         work, name, branched = self.work, f"{AGENT}{agent.name}", self.instructions_for(agent.name)
         instructed = [] if branched is None else [digest_of_text(branched)]
-        key = self.place(name, lambda: digest_of_text(to_json([inputs, *instructed]).decode()))
+
+        def place_of(given: Mapping[str, JsonValue]) -> str:
+            return digest_of_text(to_json([given, *instructed]).decode())
+
+        key = self.place(name, lambda: place_of(inputs))
         known = self.frame.recorded_results
         if not known or WorkKey.of_turn(key, 1) in known:
             return key
+        before = work.as_recorded(key, lambda shapes: place_of(identify(shapes)))
+        if before != key:
+            work.use(before)
+            return before
         for other, record in self._find_begun_beside(name):
             if work.is_used(other) or not isinstance(record, dict):
                 continue
@@ -487,9 +503,13 @@ class StandaloneRuntime:
         """Return False: there is no node."""
         return False
 
-    def conversation(self, agent: object, inputs: Mapping[str, JsonValue]) -> str:  # noqa: ARG002
-        """Return "": nothing is recorded, so no key is needed."""
-        return ""
+    def conversation(
+        self,
+        agent: object,  # noqa: ARG002
+        identify: Callable[..., dict[str, JsonValue]],
+    ) -> tuple[dict[str, JsonValue], str]:
+        """Return the digests of what an agent is given, and "": nothing is recorded, so no key is needed."""
+        return identify(), ""
 
     def begun(self, key: str) -> None:
         """Return None, as nothing is recorded."""

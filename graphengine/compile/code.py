@@ -26,15 +26,17 @@ from pathlib import Path
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 
-from graphengine.compile.described_types import types_in
+from graphengine.compile.described_types import described, types_in
 from graphengine.engine.plan import Code
-from graphengine.engine.steps import own_name
+from graphengine.engine.snapshot import recorded_work_at
+from graphengine.engine.steps import own_name, path_of, without_items
 from graphengine.engine.user_frames import is_user_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphengine.engine.plan import Call, NodePlan, Plan
+    from graphengine.engine.snapshot import Snapshot
 
 _MOST_FUNCTIONS: Final = 2_000
 """How many functions and classes of a project count for one node; others that it names count no more."""
@@ -68,11 +70,33 @@ def code_of(plan: Plan[Any]) -> Code:
             types.update(made)
             parameters.update((own_name(each.__qualname__), [*_parameters_of(each)]) for each in named)
             digests.setdefault(path, []).append(_digest([sorted(_text_of(each.__code__) for each in named), made]))
+    for each in plan.nest if digests else ():
+        types.update(described(each.state.model).types)
     nodes = {path: found[0] if len(found) == 1 else _digest(found) for path, found in digests.items()}
     body: dict[str, Mapping[str, Any]] = {"nodes": nodes, "types": types, "parameters": parameters}
     code = Code(_digest(body), body)
     object.__setattr__(plan, "code", code)
     return code
+
+
+def nodes_with_work(snapshot: Snapshot) -> Sequence[str]:
+    """Return the paths of the nodes at which a run has recorded work, or waits in the code of a node."""
+    frames = snapshot.frames.values()
+    found = [f for f in frames if recorded_work_at(f) or any(asked.key for asked in f.waits.values())]
+    return [*dict.fromkeys(without_items(path_of(frame.id, frame.at)) for frame in found)]
+
+
+def other_code(
+    nodes: Sequence[str], before: Mapping[str, Mapping[str, Any]] | None, now: Mapping[str, Mapping[str, Any]]
+) -> Sequence[str]:
+    """Return those of these nodes whose code is other code now.
+
+    Args:
+        nodes: Paths of nodes, as today.
+        before: The code of before, as `Code.body`; None if it is not known, or was that of another graph spec.
+        now: The code of today.
+    """
+    return nodes if before is None else [n for n in nodes if before["nodes"].get(n) != now["nodes"].get(n, "")]
 
 
 def _parameters_of(function: FunctionType) -> Sequence[str]:

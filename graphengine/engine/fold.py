@@ -57,6 +57,7 @@ from graphengine.engine.map_items import (
 from graphengine.engine.phases import (
     ASKED,
     BEGUN,
+    KEYED,
     UNKNOWN,
     UNKNOWN_CODE,
     Collecting,
@@ -530,8 +531,13 @@ def _complete_item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
 def _keep_beginning(frame: Frame, step: Step, facts: steps.Begun) -> None:
     """Keep that an effect has begun; an answer about its last beginning says nothing of this one.
 
-    The nodes around it that are graphs keep it too, until they are left: a new attempt of theirs would repeat it.
+    The nodes around it that are graphs keep it too, until they are left: a new attempt of theirs would repeat it. An
+    idempotent effect may be repeated, so only its key is kept.
     """
+    if facts.idempotent:
+        keyed = RecordedResult(facts.arguments, step.at, name=facts.name, id=facts.idempotency_key, keyed=step.seq)
+        frame.recorded_results[KEYED + facts.key] = keyed
+        return
     earlier = f"{UNKNOWN}{facts.key}|"
     for key in [key for key in frame.recorded_results if key.startswith(earlier)]:
         del frame.recorded_results[key]
@@ -544,6 +550,7 @@ def _keep_beginning(frame: Frame, step: Step, facts: steps.Begun) -> None:
         return
     begun = RecordedResult(facts.arguments, step.at, name=facts.name, id=facts.idempotency_key, begun=step.seq)
     begun.unknown, begun.reconcile = facts.unknown, facts.reconcile
+    begun.recoded = frame.recorded_results.get(BEGUN + facts.key, _NO_RESULT).recoded  # of that its key has the form
     frame.recorded_results[BEGUN + facts.key] = begun
     for around in _graphs_around(frame):
         around.recorded_results[BEGUN + facts.idempotency_key] = RecordedResult(begun=step.seq)
@@ -567,10 +574,16 @@ def _keep_work(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
     if not facts.key:
         return
     begun = frame.recorded_results.pop(BEGUN + facts.key, _NO_RESULT)
+    keyed = frame.recorded_results.get(KEYED + facts.key)
+    if keyed is not None and not keyed.recoded:  # else an attempt that begins afresh finds the call's key by it
+        del frame.recorded_results[KEYED + facts.key]
     if facts.took:
         begun = frame.recorded_results.pop(facts.took, begun)
     named = begun.name if begun.begun else None
     result = RecordedResult(facts.value, step.at, facts.outputs, name=named, id=begun.id, begun=begun.begun)
+    # 1. Other code began a call. 2. Today's code found it by the key in the form of then, and made it. 3. The process
+    # dies. The record has that key, so the next attempt of today's code must look for it in the form of then.
+    result.recoded = (keyed or begun).recoded if not facts.took else ""
     if keep_published(snapshot, step):
         result.value = None  # its node needs only to know that it is done
     frame.recorded_results[facts.key] = result
@@ -680,7 +693,7 @@ def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) 
         frame.recorded_results = {
             f"{key} {memo.id}" if memo.begun else key: memo
             for key, memo in frame.recorded_results.items()
-            if memo.by in but or memo.begun
+            if memo.by in but or memo.begun or memo.keyed
         }
     for key in facts.refused:
         frame.recorded_results = {k: m for k, m in frame.recorded_results.items() if not f"{k}/".startswith(f"{key}/")}

@@ -21,7 +21,8 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """Recorded work of a visit, an answer that it got, or a question that it will ask again.
 
     Attributes:
-        value: The result or the answer; for a question to ask again, its due time.
+        value: The result or the answer; for a question to ask again, its due time; for an effect that has begun, its
+            arguments by name.
         at: When it was recorded, epoch seconds.
         outputs: What the work sent and emitted.
         name: The name of the wait.
@@ -30,6 +31,7 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
         id: The id that the wait keeps when it is asked again; the idempotency key of an effect.
         timeout: Whether the wait ended without an answer.
         begun: The seq of the step that recorded the beginning of an effect which must not be repeated; 0 for others.
+        keyed: The seq of the step that recorded the key of an idempotent effect before it began; 0 for others.
         unknown: What was to follow, when it began, if nobody could tell how it ended.
         reconcile: The name of the function that was to find that out, when it began.
         seen: What was seen, besides what identifies the question, by the one who answered.
@@ -47,6 +49,7 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
     id: str | None = None
     timeout: bool = False
     begun: int = 0
+    keyed: int = 0
     unknown: Literal["ask", "fail"] = "ask"
     reconcile: str = ""
     seen: JsonObject = {}
@@ -77,6 +80,9 @@ ASKED: Final = "asked "
 """Prefix of the key of a wait that was interrupted: it keeps its name, id and due time until the node asks it again."""
 BEGUN: Final = "begun "
 """Prefix of the key of an effect that must not be repeated, from its beginning until its result is recorded."""
+KEYED: Final = "keyed "
+"""Prefix of the key of an idempotent effect, from its beginning until its result is recorded. The entry keeps the
+idempotency key with which the effect is repeated, also if the code asks for it in another form by then."""
 UNKNOWN: Final = "unknown "
 """Prefix of the key of the question how an effect ended; the key of the effect and the seq of its beginning follow."""
 

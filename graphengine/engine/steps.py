@@ -495,9 +495,13 @@ class Entered(Outcome, kw_only=True):
 
 
 class Begun(Facts, kw_only=True):
-    """An effect begins that must not be repeated: a piece of a node's work, or the node itself.
+    """An effect begins: a piece of a node's work, or the node itself.
+
+    An effect that must not be repeated is unknown until its result is recorded. An idempotent effect is repeated, and
+    this step keeps the key with which it is repeated.
 
     Attributes:
+        idempotent: Whether the effect may be repeated with the same idempotency key.
         not_done: Whether it had begun, and said itself that it did nothing: its beginning is forgotten.
         key: The key under which its result will be recorded; "" for the node itself.
         name: The name of the function.
@@ -509,6 +513,7 @@ class Begun(Facts, kw_only=True):
     """
 
     kind: ClassVar[Kind] = "begun"
+    idempotent: bool = False
     not_done: bool = False
     key: str = ""
     name: str = ""

@@ -122,7 +122,9 @@ from graphengine.runner.answers import question_id as question_id
 from graphengine.runner.answers import question_of as question_of
 from graphengine.runner.arguments import check_tags as check_tags
 from graphengine.runner.arguments import graphs_by_name as graphs_by_name
+from graphengine.runner.call_records import Shapes as Shapes
 from graphengine.runner.call_records import digest_of_call as digest_of_call
+from graphengine.runner.call_records import fields_of as fields_of
 from graphengine.runner.children import ChildRuns as ChildRuns
 from graphengine.runner.context import TOOL_CALL as TOOL_CALL
 from graphengine.runner.ids import RESERVED as RESERVED

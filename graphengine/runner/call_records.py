@@ -408,7 +408,7 @@ def _canonicalise(value: Any, shapes: Shapes | None = None) -> object:  # noqa: 
         return _encode_members(value, shapes)
     # The class can be in another module, or in another function, later.
     name = "Path" if isinstance(value, PurePath) else own_name(kind.__qualname__)
-    fields = _fields_of(value)
+    fields = fields_of(value)
     if fields is None:
         return {_TYPED: [name, _encode_contents(value, shapes)]}
     if shapes is not None:
@@ -416,7 +416,7 @@ def _canonicalise(value: Any, shapes: Shapes | None = None) -> object:  # noqa: 
     return {_TYPED: [name, _encode_members(fields, shapes)]}
 
 
-def _fields_of(value: Any) -> Mapping[str, object] | None:  # noqa: ANN401 - as above
+def fields_of(value: Any) -> Mapping[str, object] | None:  # noqa: ANN401 - as above
     """Return the values of the fields of a model or a dataclass; None of anything else."""
     if isinstance(value, BaseModel):
         return dict(value)

@@ -32,11 +32,11 @@ import secrets
 from dataclasses import replace
 from functools import partial
 from itertools import chain, takewhile
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from msgspec import Raw, structs
 
-from graphengine.compile.code import code_of
+from graphengine.compile.code import code_of, nodes_with_work, other_code
 from graphengine.engine.claim import Moved, Stop
 from graphengine.engine.events import BranchedOff, RunResumed, RunStarted, StopAsked
 from graphengine.engine.field_ops import apply_ops
@@ -46,8 +46,8 @@ from graphengine.engine.redaction import Redactor, check_secrets, words_for
 from graphengine.engine.rules.map import find_settled_maps
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
-from graphengine.engine.snapshot import Frame, Snapshot, recorded_work_at
-from graphengine.engine.steps import FINAL, Branched, Resumed, Shift, path_of, without_items
+from graphengine.engine.snapshot import Frame, Snapshot
+from graphengine.engine.steps import FINAL, Branched, Resumed, Shift
 from graphengine.errors import (
     UNREADABLE,
     GraphChanged,
@@ -563,10 +563,7 @@ async def _fit_to_plan(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot)
 async def _find_other_code(
     store: RunStore, plan: Plan[Any], snapshot: Snapshot, *, changed: bool
 ) -> tuple[str, Sequence[str]]:
-    """Return the id of today's code, and the nodes with recorded work of a run that other code has recorded.
-
-    The id is "" if it is that of the run, or the run has no recorded work. Under a changed graph spec the code of each
-    node counts as other code, and so does code that is not known.
+    """Return the id of today's code, "" if it is that of the run, and the nodes with recorded work of other code.
 
     Args:
         store: The store of the run.
@@ -574,21 +571,12 @@ async def _find_other_code(
         snapshot: The run, with its nodes named as today.
         changed: Whether the run was recorded under another graph spec.
     """
-    nodes = {
-        without_items(path_of(frame.id, frame.at)): None
-        for frame in snapshot.frames.values()
-        if recorded_work_at(frame) or any(asked.key for asked in frame.waits.values())
-    }
-    if not nodes:
+    if not (nodes := nodes_with_work(snapshot)):
         return "", ()
     code = code_of(plan)
-    if code.id == snapshot.code:
-        return "", [*nodes] if changed else ()
-    before = None if changed or not snapshot.code else await store.code(snapshot.code)
-    if before is None:
-        return code.id, [*nodes]
-    then, now = cast("Mapping[str, JsonValue]", before["nodes"]), code.body["nodes"]
-    return code.id, [path for path in nodes if then.get(path) != now.get(path, "")]
+    is_same = code.id == snapshot.code
+    before: Any = code.body if is_same else await store.code(snapshot.code)
+    return "" if is_same else code.id, other_code(nodes, None if changed else before, code.body)
 
 
 async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: str) -> bool:

@@ -30,7 +30,7 @@ from graphengine.compile.code import code_of
 from graphengine.engine.events import Noted
 from graphengine.engine.failures import why_refused
 from graphengine.engine.frame_tree import place_of
-from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
+from graphengine.engine.phases import ASKED, BEGUN, KEYED, UNKNOWN, RecordedResult
 from graphengine.engine.published import PUBLISH
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import ANSWERABLE, Begun, Recorded, Refused, WaitRecord, own_name, path_of
@@ -218,7 +218,7 @@ class StepJournal:
         What was published is not used by anything.
         """
         below = tuple(f"{key}/" for key in self._given)
-        apart = (ASKED, BEGUN, UNKNOWN, *below)
+        apart = (ASKED, BEGUN, KEYED, UNKNOWN, *below)
         left = [k for k in self._frame.recorded_results if k not in self._used and not k.startswith(apart)]
         return [k for k in left if not k.rpartition("/")[2].startswith(PUBLISH)]
 
@@ -328,10 +328,13 @@ class StepJournal:
                 if (taken := await self.take_over(place, own, named, None)) is not None:
                     return kind.read(self._frame.recorded_results[taken].value)
                 return await self._call_in_transaction(place, name, kind, handle, bound)
-            more = {KEY_NAME: self.idempotency_key(place)} if effect is not None and takes_key(called, kwargs) else {}
+            has_key = effect is not None or KEYED + place in self._frame.recorded_results
+            more = {KEY_NAME: own_key} if has_key and takes_key(called, kwargs) else {}
             work = functools.partial(called, *args, **kwargs, **more)
             if is_effect:
                 return await self._run(work)
+            if more and replacement is None and effect == "idempotent" and key is None:
+                await self.keep_key(place, own, arguments_of(function, args, kwargs)[0])
             with await self.acting(effect, called):
                 return await self._run(work)
 
@@ -380,13 +383,13 @@ class StepJournal:
         """
         where = f"ctx.call({own_name(name)})"
         if key is not None:
-            place = self.key_of(name, check_stored_text(key, "the key of a call", where))
+            what = check_stored_text(key, "the key of a call", where)
         else:
-            digest = digest_of_call(name, *bind_arguments(function, args, kwargs))
-            self._one_function(name, digest, identity)
-            place, results = self.key_of(name, digest), self._frame.recorded_results
-            if self.shapes and place not in results and f"{BEGUN}{place}" not in results:
-                place = self._as_recorded(place, functools.partial(_digest_under, name, function, args, kwargs))
+            what = digest_of_call(name, *bind_arguments(function, args, kwargs))
+            self._one_function(name, what, identity)
+        place = self.key_of(name, what)
+        if self.shapes and self._frame.recorded_results.keys().isdisjoint((place, BEGUN + place, KEYED + place)):
+            place = self.as_recorded(place, functools.partial(_digest_under, name, function, args, kwargs))
         if self._guard is not None:
             self._guard.refuse(place, f"the key of {own_name(name)}", where)
         return place
@@ -459,6 +462,19 @@ class StepJournal:
         keys, names = self._earlier
         return self._at(key) in keys or name in names
 
+    async def keep_key(self, place: str, name: str, arguments: Mapping[str, object]) -> None:
+        """Record the idempotency key of an effect that begins and may be repeated, unless it is recorded.
+
+        1. A process dies in the call. 2. The type of an argument gains a field, so that the call has another digest.
+        3. The next attempt makes the call again, and its receiver must see the first key. So the key is recorded, with
+        the key of the call, under which the call is found in the form that it had.
+        """
+        if KEYED + place not in self._frame.recorded_results:
+            shown, key = self._show_arguments(arguments), self.idempotency_key(place)
+            begun = Begun(key=place, name=name, arguments=shown, idempotency_key=key, idempotent=True)
+            size_bytes = None if shown is UNSET else bytes_of(shown)
+            await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
+
     @property
     def is_recoded(self) -> bool:
         """Whether other code recorded work of this visit."""
@@ -474,7 +490,7 @@ class StepJournal:
         begun = [(key, memo) for key, memo in self._frame.recorded_results.items() if key.startswith(BEGUN) and memo.id]
         return [_begun_by_other_code(key, memo) for key, memo in begun if memo.recoded and not memo.reconcile]
 
-    def _as_recorded(self, place: str, digest_under: Callable[[Shapes | None], str]) -> str:
+    def as_recorded(self, place: str, digest_under: Callable[[Shapes | None], str]) -> str:
         """Return the key under which other code recorded a piece of work; the key of today if there is no such record.
 
         1. A call is given an order, and the node waits. 2. A deployment adds a field with a default to the order, or
@@ -489,10 +505,11 @@ class StepJournal:
         for code, shapes in self.shapes.items():
             try:
                 digest = digest_under(shapes)
-            except DoesNotFit:
+            except (DoesNotFit, NotRecordable):  # the second if a call with key= has an argument that has no JSON
                 continue
             found = str(today._replace(input=digest))
-            memo = results.get(found) or results.get(BEGUN + found)
+            keys = (found, BEGUN + found, KEYED + found, WorkKey.of_turn(found, 1))
+            memo = next((results[key] for key in keys if key in results), None)
             taken_by = self._same_as.setdefault(str(today._replace(input=digest, number=1)), today.input)
             if memo is not None and memo.recoded == code and taken_by == today.input and found not in self._used:
                 self._used.add(found)
@@ -1187,7 +1204,7 @@ class StepJournal:
         found: set[str] = set()
         for key in self._frame.recorded_results:
             work = WorkKey.read(key.removeprefix(BEGUN))
-            if key.startswith((ASKED, UNKNOWN)) or work.name == "ask":  # what is asked has not begun
+            if key.startswith((ASKED, KEYED, UNKNOWN)) or work.name == "ask":  # what is asked has not begun
                 continue
             above = work.around
             while above and above not in found:
@@ -1208,7 +1225,8 @@ class StepJournal:
     def _free_name(self, path: str) -> str:
         """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
         if self._names is None:
-            self._names = {memo.name for memo in self._frame.recorded_results.values() if not memo.begun}
+            memos = self._frame.recorded_results.values()
+            self._names = {memo.name for memo in memos if not (memo.begun or memo.keyed)}
         name = path if self._number == 1 else f"{path}#{self._number}"
         while name in self._names or name in self.in_flight.waits:
             self._number += 1

@@ -320,10 +320,12 @@ _ORDER: Final = (
         "moved",
         "field_changes",
         "asks",
+        "recoded",
     ),
     *(
         "marks_of",
         "sub_limits",
+        "idempotent",
         "not_done",
         "key",
         "name",
@@ -332,6 +334,7 @@ _ORDER: Final = (
         "unknown",
         "reconcile",
         "value",
+        "took",
         "topic",
         "payload",
         "count",
@@ -469,6 +472,8 @@ def _frame(snapshot: Snapshot, frame: Frame) -> list[str]:
         known.pop("written", None)  # which fields nodes wrote, as the steps before say
     for memo in record.get("recorded_results", {}).values():
         memo.pop("given", None)
+        if "recoded" in memo:  # the id differs in each release of Python: pages have no source files
+            memo["recoded"] = True
     facts = ", ".join(f"{name} {_plain(record.pop(name, 1))}" for name in ("phase", "at", "visit", "attempt"))
     lines = [f"frame {frame.id} {facts}" if frame.id else f"frame {facts}"]
     if frame.id and "failure" in record:

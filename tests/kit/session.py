@@ -25,6 +25,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
+from graphengine.compile.code import code_of, nodes_with_work, other_code
 from graphengine.engine import session as engine
 from graphengine.engine import steps
 from graphengine.engine.events import (
@@ -105,6 +106,10 @@ class NoDatabase:
         """Do nothing: there is no statement."""
 
 
+_CODES: Final[dict[str, Mapping[str, Mapping[str, Any]]]] = {}
+"""The code of graphs that runs were resumed from, by id: what a store keeps."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alone:
     """The driver of a run that no process watches."""
@@ -120,6 +125,10 @@ class Alone:
     async def may_begin(self, *, reads: bool) -> bool:
         """Return True."""
         return True
+
+    async def recorded_code(self, code: str) -> Mapping[str, Mapping[str, Any]] | None:
+        """Return the code of a graph that the run had before."""
+        return _CODES.get(code)
 
     def cut_until(self, seq: int) -> float:
         """Return 0: no process was cut off."""
@@ -503,12 +512,17 @@ class Session:
         retry_failed: bool = False,
     ) -> Step:
         """Continue, with other limits, pauses or a changed graph; a run that was not ended had crashed."""
-        shift, _ = self.fit(graph or self.graph)
+        shift, after = self.fit(graph or self.graph)
+        before, changed = code_of(self.plan), graph is not None and graph is not self.graph
+        _CODES[before.id] = before.body
         self.graph = graph or self.graph
         wanted = self.snapshot.limits if limits is None else cast("LimitsRecord", limits)
         crashed = self.snapshot.status == "running"
         facts = Resumed(crashed=crashed, limits=wanted.copy(), fingerprint=self.plan.fingerprint, pause=pause)
         facts.shared_process = shared_process
+        if changed and (nodes := nodes_with_work(after)):
+            code, is_same = code_of(self.plan), facts.fingerprint == self.snapshot.fingerprint
+            facts.code, facts.recoded = code.id, other_code(nodes, before.body if is_same else None, code.body)
         return self.send(RunResumed(self.now, facts, shift, asked, retry_failed))
 
     def followers(self) -> list[Follower]:
