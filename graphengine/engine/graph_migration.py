@@ -8,8 +8,10 @@ The step records all of them, so that a fold needs no user code. They are applie
     moved     {frame: node}: the frame continues at that node; what was running at its old node is dropped
     field_changes
               {frame: operations}: fields that are new or that a migration changed; `["drop", field]` for removed ones
+    left      what of the recorded values the run continues without, as text; nothing is applied
     asks      [frame]: its question changed, and is asked again
-    marks_of  {frame: marks}: marks for conditions that are new in a subgraph
+    marks_of  {frame: marks}: marks for conditions that are new in a subgraph, and for those on changes of values whose
+              types have changed, while nothing else has changed them
 
 A wait keeps its name and its id, so that an answer which is already on its way still counts.
 """

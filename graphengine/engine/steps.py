@@ -607,8 +607,9 @@ class Shift(Facts, kw_only=True):
         pauses: The nodes before which the run waits, under their new names.
         moved: The node where a frame continues, by frame.
         field_changes: Operations on fields, by frame.
+        left: The recorded values that it continues without, or that are read as others, as text.
         asks: The frames whose question changed.
-        marks_of: New marks, by the frame of their graph.
+        marks_of: New marks, by frame: of conditions that are new, and of values that only their types have changed.
     """
 
     changes: Sequence[str] = ()
@@ -616,6 +617,7 @@ class Shift(Facts, kw_only=True):
     pauses: Sequence[str] | None = None
     moved: Mapping[str, str] = {}
     field_changes: Mapping[str, Sequence[Op]] = {}
+    left: Sequence[str] = ()
     asks: Sequence[str] = ()
     marks_of: Mapping[str, Marks] = {}
 

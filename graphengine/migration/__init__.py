@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from graphengine.kernel.extension import Extension
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphengine.kernel.extension import Plan
     from graphengine.kernel.inside import Shift
     from graphengine.kernel.reader import GraphSpec, Snapshot
+    from graphengine.migration.positions import Mismatch
 
 log = logging.getLogger("graphengine.runner")
 
@@ -31,11 +34,16 @@ class Migrations(Extension):
         found = compatibility.field_changes(plan, snapshot, graph_spec)
         if found.mismatches:
             raise compatibility.mismatch_error(plan, snapshot, found)
-        key = (snapshot.run_id, snapshot.seq, plan.fingerprint)
-        for each in found.left if key not in self._warned else ():
-            self._warned |= {key}
-            log.warning("run %s: %s; if it was renamed: %s", snapshot.run_id, each.text, each.migration)
+        self._warn(plan, snapshot, found.left)
         return found.shift, found.after
+
+    def _warn(self, plan: Plan[Any], snapshot: Snapshot, left: Sequence[Mismatch]) -> None:
+        """Say in the log what a run leaves behind, once for each step and graph."""
+        key = (snapshot.run_id, snapshot.seq, plan.fingerprint)
+        for each in left if key not in self._warned else ():
+            self._warned |= {key}
+            repair = "" if each.code == "value_changed" else f"; if it was renamed: {each.migration}"
+            log.warning("run %s: %s%s", snapshot.run_id, each.text, repair)
 
 
 __all__ = ["Migrations"]

@@ -10,12 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
+from pydantic import AliasChoices, ValidationError
 from pydantic_core import PydanticUndefined
 
-from graphengine.errors import GraphChanged, InvalidUpdate, NoChoice
+from graphengine.errors import GraphChanged, InvalidUpdate, NoChoice, NotRecordable
 from graphengine.kernel.extension import View
-from graphengine.kernel.inside import HIDDEN, ROOT, Shift, apply_shift, copy_of, explain, plan_of
+from graphengine.kernel.inside import (
+    HIDDEN,
+    ROOT,
+    Shift,
+    apply_shift,
+    copy_of,
+    explain,
+    is_sealed,
+    plan_of,
+)
 from graphengine.kernel.reader import path_of
 from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walk_frames
 from graphengine.migration.draft import renamed_fields
@@ -23,9 +32,9 @@ from graphengine.migration.positions import Mismatch, asks_anew, migration_hint,
 from graphengine.records.graph_spec_diff import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from graphengine.kernel.extension import JsonValue, Op, Plan
+    from graphengine.kernel.extension import FieldType, JsonValue, Op, Plan
     from graphengine.kernel.reader import Frame, GraphSpec, Snapshot
 
 
@@ -42,7 +51,7 @@ class GraphFit:
         after: The snapshot after the changes.
         mismatches: The reasons why it cannot continue.
         graphs: The graphs that the run is in, with the migrations of each.
-        left: The values that it continues without, although a field that is new could be theirs under another name.
+        left: The recorded values that it continues without, or with another value than was recorded.
     """
 
     shift: Shift
@@ -76,7 +85,7 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
         shift.moved = moves
         apply_shift(there, Shift(moved=known))
     today = {renamed[key]: graph for key, graph in graphs.items()}
-    ops, mismatches, left = _states(plan, there, today)
+    mismatches, left = _states(plan, there, today, shift)
     for frame in there.frames.values():
         around = today.get(frame.sub.id if frame.sub is not None else ROOT)
         mismatches += place_mismatches(plan, frame, around.version if around is not None else plan.version)
@@ -85,7 +94,7 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
         if asks:
             shift.asks = asks
             apply_shift(there, Shift(asks=asks))
-    shift.field_changes = ops
+    shift.left = tuple(dict.fromkeys(each.text for each in left))
     shift.changes = differences(in_new_names(plan, graph_spec or {}), plan.graph_spec)
     return GraphFit(shift, there, list(dict.fromkeys(mismatches)), graphs, left)
 
@@ -124,12 +133,15 @@ def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 
 
 def _states(
-    plan: Plan[Any], there: Snapshot, graphs: Mapping[str, Walked]
-) -> tuple[dict[str, Sequence[Op]], list[Mismatch], list[Mismatch]]:
-    """Change the fields of each graph that the run is in, on the copy; return the operations, mismatches, what is left.
+    plan: Plan[Any], there: Snapshot, graphs: Mapping[str, Walked], shift: Shift
+) -> tuple[list[Mismatch], list[Mismatch]]:
+    """Change the fields of each graph that the run is in, on the copy and in the shift.
+
+    Returns:
+        The mismatches, and what is left behind.
 
     Raises:
-        MigrationFailed.
+        MigrationFailed: A migration raised, or returned fields that do not fit today's state.
     """
     ops: dict[str, Sequence[Op]] = {}
     mismatches: list[Mismatch] = []
@@ -148,7 +160,7 @@ def _states(
         values = state_of(graph, frame.values, where)
         done = _operations(frame.values, values)
         apply_shift(there, Shift(field_changes={key: done}))
-        more, problems = _fit_fields(graph.plan, frame)
+        more, problems, notes = _fit_fields(graph, frame, {op[1] for op in done})
         if problems and done:
             raise does_not_fit(graph, values, [problem.text for problem in problems], where)
         apply_shift(there, Shift(field_changes={key: more}))
@@ -160,22 +172,29 @@ def _states(
             facts._replace(text=each.text + suffix, back=each.back, default=each.default, field=each.field)
             for each in problems
         ]
-        left += [facts._replace(text=text + suffix, field=new) for new, text in _find_left_fields(graph, values, more)]
+        left += [
+            facts._replace(text=each.text + suffix, field=each.field, code=each.code)
+            for each in (*_find_removed_fields(graph, frame, more), *notes)
+        ]
         if done or more:
             ops[key] = [*done, *more]
-    return ops, mismatches, left
+    shift.field_changes = ops
+    return mismatches, left
 
 
-def _find_left_fields(
-    graph: Walked, values: Mapping[str, JsonValue], defaults: Sequence[Op]
-) -> Iterator[tuple[str, str]]:
-    """Yield the new fields that could be others under another name, whose recorded value is not their default."""
-    given = {op[1]: op[2] for op in defaults if op[0] == "set"}
-    for gone, others in renamed_fields(graph.graph_spec, graph.plan.graph_spec).items():
-        news = [new for new in others if gone in values and values[gone] != given.get(new, values[gone])]
+def _find_removed_fields(graph: Walked, frame: Frame, changes: Sequence[Op]) -> Iterator[Mismatch]:
+    """Yield the fields that the state no longer has; one that could have another name now has the code of a renamed."""
+    given = {op[1]: op[2] for op in changes if op[0] == "set"}
+    renamed = renamed_fields(graph.graph_spec, graph.plan.graph_spec)
+    for gone in frame.values:
+        if gone in graph.plan.state.fields or gone not in graph.graph_spec.get("state", {gone: ""}):
+            continue
+        value = frame.values[gone]
+        news = [new for new in renamed.get(gone, ()) if value != given.get(new, value)]
+        text = f"field {gone!r} is gone, and its value with it"
         if news:
-            named = ", ".join(map(repr, news))
-            yield news[0], f"field {gone!r} is gone, and its value with it; new of its type: {named}"
+            text += f"; new of its type: {', '.join(map(repr, news))}"
+        yield Mismatch(text, field=news[0] if news else "", code="field_renamed" if news else "field_removed")
 
 
 def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
@@ -188,26 +207,51 @@ def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue])
     return [*changed, *(("drop", name) for name in before if name not in after)]
 
 
-def _fit_fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Mismatch]]:
-    """Return defaults for new fields, and mismatches for recorded values that no longer fit their field's type."""
+def _fit_fields(
+    graph: Walked, frame: Frame, migrated: Collection[str]
+) -> tuple[list[Op], list[Mismatch], list[Mismatch]]:
+    """Fit the recorded fields to today's state.
+
+    Args:
+        graph: The graph.
+        frame: The frame with its state, after the migrations.
+        migrated: The fields that migrations changed. Their types of then are unknown.
+
+    Returns:
+        The operations that give new fields their defaults, and record what is written otherwise under today's types;
+        mismatches for recorded values that do not fit; and what is lost or changed where they do.
+    """
+    plan = graph.plan
     ops: list[Op] = []
     problems: list[Mismatch] = []
+    notes: list[Mismatch] = []
     view = View(plan.state, frame)
     typed: dict[str, Any] = {}
+    recorded, today = graph.graph_spec.get("types", {}), plan.graph_spec.get("types", {})
     for name, kind in plan.state.fields.items():
+        was = name if name in frame.values else _alias_in(frame.values, name, kind, plan.state.fields)
         try:
-            if name in frame.values:
-                typed[name] = view.get(name)
+            if not was:
+                default = kind.info.get_default(call_default_factory=True, validated_data=typed)
+                if default is PydanticUndefined:
+                    problems.append(Mismatch(f"field {name!r} is new and has no default", default=name, field=name))
+                    continue
+                record, typed[name] = kind.record(default, view)
+                ops.append(("set", name, record))
                 continue
-            default = kind.info.get_default(call_default_factory=True, validated_data=typed)
-            if default is PydanticUndefined:
-                problems.append(Mismatch(f"field {name!r} is new and has no default", default=name, field=name))
-                continue
-            record, typed[name] = kind.record(default, view)
-            ops.append(("set", name, record))
-        except InvalidUpdate as error:
-            held = HIDDEN if kind.secret else repr(frame.values.get(name))
-            text = f"field {name!r} holds {held if len(held) <= _SHOWN else held[:_SHOWN] + '…'}: {error.message}"
+            record = frame.values[was]
+            if was != name and kind.cipher is not None and is_sealed(record):
+                record = kind.cipher.seal(name, kind.cipher.unseal(was, record))
+            found = kind.reread(record, view, recorded if name not in migrated else {}, today)
+            typed[name] = found.value
+            notes += [Mismatch(note.text(hide=kind.secret), code=note.code) for note in found.notes]
+            if was != name:
+                ops.append(("drop", was))
+            if was != name or not found.is_same:
+                ops.append(("set", name, kind.record(found.value, view)[0]))
+        except (InvalidUpdate, NotRecordable) as error:
+            held = HIDDEN if kind.secret else _clip(frame.values.get(was))
+            text = f"field {name!r} holds {held}: {error.message}"
             problems.append(Mismatch(text, f"the type of {name!r}", field=name))
     if plan.state.whole and not problems:
         try:
@@ -215,4 +259,17 @@ def _fit_fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Mismatch]
         except ValidationError as error:
             reason = explain(error, hide=bool(plan.state.secrets))
             problems.append(Mismatch(f"the state as a whole: {reason}", "the validators of the state"))
-    return ops, problems
+    return ops, problems, notes
+
+
+def _alias_in(values: Mapping[str, JsonValue], name: str, kind: FieldType, fields: Collection[str]) -> str:
+    """Return the alias under which a field was recorded, if that is no other field's name; "" if there is none."""
+    alias = kind.info.validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias, kind.info.alias]
+    known = (each for each in choices if isinstance(each, str) and each != name and each not in fields)
+    return next((each for each in known if each in values), "")
+
+
+def _clip(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

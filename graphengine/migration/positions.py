@@ -57,6 +57,8 @@ class Mismatch(NamedTuple):
         version: The version of that graph that the run was recorded under.
         at: The node that a migration would rename or move.
         field: The field that a migration would change.
+        code: What kind of reason it is: `does_not_fit`; of a run that fits, `field_removed`, `field_renamed` or
+            `value_changed`.
     """
 
     text: str
@@ -68,6 +70,7 @@ class Mismatch(NamedTuple):
     version: int = 0
     at: str = ""
     field: str = ""
+    code: str = "does_not_fit"
 
 
 def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismatch]:

@@ -459,6 +459,7 @@ def _shifts(facts: Shift) -> Iterator[str]:
     for frame, names in facts.renamed.items():
         yield from (f"the records of {path_of(frame, old)} now belong to {new}" for old, new in names.items())
     yield from (f"the run continues at {path_of(frame, node)}" for frame, node in facts.moved.items())
+    yield from facts.left
     yield from ("its question has changed and is asked again" for _ in facts.asks)
 
 

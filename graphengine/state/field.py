@@ -36,6 +36,7 @@ from graphengine.state.encoded import LARGE, decoded, encode, items_of, keys_of,
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed, utf8_text
 from graphengine.state.marks import carries_marks, has_marks, marked, read, read_json, without_set_fields
+from graphengine.state.reread import Reread, Then
 from graphengine.state.same import Changed, Ways, is_same, kept
 from graphengine.state.secret import HIDDEN
 from graphengine.state.update import Items, Put, Puts, RecordedUpdate, Unread
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from graphengine.state.field_from_model import FieldModels
     from graphengine.state.immutable import ExactModels
     from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.reread import Types
     from graphengine.state.secret import Cipher
     from graphengine.state.view import View
 
@@ -286,12 +288,43 @@ class FieldType:
                     return self.exact.decode(body)
             return self._load(b"{" + encode(self.name) + b":" + body + b"}", view)
         except (ValidationError, ValueError) as error:
-            raise RecordUnreadable(
-                f"the recorded value of {self.name!r} does not fit its type: {why(error, hide=self.secret)}",
-                where=f"field {self.name}",
-                repair="if the state's type was changed since this was recorded, put it back, or migrate the run: "
-                "version=, migrate=; if not, one of its validators no longer accepts what it once did: let it do so",
-            ) from (None if self.secret else error)
+            raise self._unreadable(error) from (None if self.secret else error)
+
+    def reread(self, record: JsonValue, view: View, recorded: Types, today: Types) -> Reread[object]:
+        """Return the typed value of a record that was written under an earlier form of the state, and what it loses.
+
+        Args:
+            record: The record.
+            view: The view of the frame.
+            recorded: The types of the graph spec under which it was written; empty if they are not known.
+            today: The types of today's graph spec.
+
+        Raises:
+            RecordUnreadable: The record does not fit the field's current type, or would be read as another member of
+                a union.
+        """
+        if self.plain is type(record):
+            return Reread(record)
+        try:
+            body = encode(record) if self.cipher is None else self.cipher.unseal(self.name, record)
+            reader = self.models.earlier
+            return reader.read(
+                from_json(body),
+                lambda json: self._load(self._object(to_json(json)), view, reader.validate),
+                lambda value: from_json(self._mark_body(value, self.body(value))),
+                self.name,
+                Then(recorded, today),
+            )
+        except (ValidationError, ValueError) as error:
+            raise self._unreadable(error) from (None if self.secret else error)
+
+    def _unreadable(self, error: ValueError) -> RecordUnreadable:
+        return RecordUnreadable(
+            f"the recorded value of {self.name!r} does not fit its type: {why(error, hide=self.secret)}",
+            where=f"field {self.name}",
+            repair="if the state's type was changed since this was recorded, put it back, or migrate the run: "
+            "version=, migrate=; if not, one of its validators no longer accepts what it once did: let it do so",
+        )
 
     def body(self, value: object) -> bytes:
         """Return the value's JSON, which differs after the value was changed in place."""
@@ -596,15 +629,17 @@ class FieldType:
         model.__pydantic_validator__.validate_assignment(draft, self.name, value, by_name=True, by_alias=True)
         return vars(draft)[self.name]
 
-    def _load(self, body: bytes, view: View) -> object:
-        """Return the value of a record.
+    def _load(self, body: bytes, view: View, validate: Callable[[bytes], Any] | None = None) -> object:
+        """Return the value of a record, by another validator if one is given.
 
         The state's validators apply to updates, not to recorded values: a validator that was tightened since must not
         make history unreadable. They only run on a value that cannot be read without them (a validator that builds
         the type from a serialiser's output).
         """
         try:
-            validate = partial(self.models.single.__pydantic_validator__.validate_json, by_name=True, by_alias=False)
+            if validate is None:
+                load = self.models.single.__pydantic_validator__.validate_json
+                validate = partial(load, by_name=True, by_alias=False)
             made = decoded(partial(read_json, validate) if has_marks(body) else validate, body)
         except ValidationError:
             for validator in self.models.unchecked:

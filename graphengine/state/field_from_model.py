@@ -27,6 +27,7 @@ from graphengine.state.field import FieldType
 from graphengine.state.hints import hints_of, signature_of, unaliased
 from graphengine.state.immutable import EXACT_CONFIG, exact_models, is_immutable
 from graphengine.state.path import members
+from graphengine.state.reread import EarlierReader
 from graphengine.state.secret import Secret, is_secret, revealed
 from graphengine.state.unchecked import has_made_fields, unchecked
 
@@ -261,6 +262,11 @@ class FieldModels:
     def unchecked(self) -> Sequence[SchemaValidator]:
         """The validators of `single` without what asks the world, and without checks of users' code either."""
         return unchecked(self.single, own=False), unchecked(self.single, own=True)
+
+    @cached_property
+    def earlier(self) -> EarlierReader:
+        """What reads records that were written under an earlier form of the type."""
+        return EarlierReader(self.single.__pydantic_core_schema__)
 
     def make(self) -> None:
         """Make all of them now.

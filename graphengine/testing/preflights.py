@@ -69,9 +69,10 @@ class Reason:
     """Why runs do not fit; or, if they do, what they continue without.
 
     Attributes:
-        code: `does_not_fit`, or the code of the error with which a resume would end; `field_renamed` if runs fit, but a
-            field with a value is gone and one of its type is new; `older_words` if conversations of agents go on with
-            the instructions or the prompt with which they began.
+        code: `does_not_fit`, or the code of the error with which a resume would end. If runs fit: `field_removed` if a
+            recorded field, also one inside a type, is gone; `field_renamed` if one of its type is new; `value_changed`
+            if a recorded value is read as another one; `older_words` if conversations of agents go on with the
+            instructions or the prompt with which they began.
         place: The path of the node; "" for the state.
         text: The reason, with the values of the first such run.
         repair: What to do about it.
@@ -280,7 +281,7 @@ class _Look:
             return group("refused", reasons=(_reason_of_error(error),))
         except GraphEngineError as error:
             return group("unreadable", reasons=(_reason_of_error(error),))
-        for mismatch in (*found.mismatches, *found.left):
+        for mismatch in (*found.mismatches, *(each for each in found.left if each.field)):
             self._note(mismatch, found.graphs)
         reasons = tuple(dict.fromkeys(_reason_of_mismatch(mismatch) for mismatch in found.mismatches))
         if reasons:
@@ -294,7 +295,7 @@ class _Look:
             migrations=migrations,
             changes=found.shift.changes,
             asks_again=bool(found.shift.asks),
-            reasons=(*dict.fromkeys(_reason_of_mismatch(each, "field_renamed") for each in found.left), *older),
+            reasons=(*dict.fromkeys(map(_reason_of_mismatch, found.left)), *older),
         )
 
     def _note(self, mismatch: Mismatch, graphs: Mapping[str, Walked]) -> None:
@@ -396,12 +397,13 @@ def _reason_of_error(error: GraphEngineError) -> Reason:
     return Reason(error.code, "", error.message, error.repair or "")
 
 
-def _reason_of_mismatch(mismatch: Mismatch, code: str = "does_not_fit") -> Reason:
+def _reason_of_mismatch(mismatch: Mismatch) -> Reason:
     ways = [f"put back {mismatch.back}"] if mismatch.back else []
     ways += [f"give {mismatch.default!r} a default"] if mismatch.default else []
-    condition = "if it was renamed, " if code == "field_renamed" else ""
+    conditions = {"does_not_fit": "", "value_changed": "if the value must stay as it was, "}
+    condition = conditions.get(mismatch.code, "if it was renamed, ")
     ways += [f"{condition}migrate the run: {mismatch.migration}"] if mismatch.migration else []
-    return Reason(code, _ITEM.sub("[]", mismatch.place), mismatch.text, "; or ".join(ways))
+    return Reason(mismatch.code, _ITEM.sub("[]", mismatch.place), mismatch.text, "; or ".join(ways))
 
 
 __all__ = ["Preflight", "Reason", "RunGroup", "preflight"]

@@ -319,6 +319,7 @@ _ORDER: Final = (
         "pauses",
         "moved",
         "field_changes",
+        "left",
         "asks",
         "recoded",
     ),

@@ -30,7 +30,7 @@ from tests.kit.scenario import namespace
 
 ANSWERS: Final[dict[str, object]] = {"boolean": True, "integer": 7, "string": "once"}
 """What answers a question of this type in the end."""
-CHANGES: Final = ("field_changes", "renamed", "moved", "marks_of")
+CHANGES: Final = ("field_changes", "left", "renamed", "moved", "marks_of")
 
 
 async def check_page(path: Path, runner: Runner) -> None:

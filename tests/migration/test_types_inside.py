@@ -1,0 +1,161 @@
+"""Types inside a state that change while a run waits: what was recorded of them is kept, or its loss is said."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import AliasChoices, BaseModel, Field, create_model
+
+from graphengine import END, START, Graph, Runner, ask
+from graphengine.errors import GraphChanged
+from graphengine.testing import preflight
+from tests.kit.facts import said
+
+Types = type[BaseModel]
+
+
+def customer(**fields: Any) -> Types:
+    """Return a form of the type that changes."""
+    return create_model("Customer", **fields)
+
+
+OLD = customer(name=(str, ""), age=(int, 0))
+REMOVED = customer(age=(int, 0))
+ALIASED = customer(full_name=(str, Field("", validation_alias=AliasChoices("full_name", "name"))), age=(int, 0))
+SWAPPED = customer(
+    name=(str, Field("", validation_alias="age")),
+    age=(int, Field(0, validation_alias="name")),
+    nick=(str, Field("", validation_alias="name")),
+)
+ADDED = customer(name=(str, ""), age=(int, 0), note=(str, "none"))
+TRUTH = customer(name=(str, ""), age=(bool, False))
+
+
+def desk(kind: Types, node: Callable[..., object] = lambda: None) -> Graph[Any]:
+    """Return a graph that asks, and whose state has customers."""
+    made: Graph[Any] = Graph("desk", create_model("Desk", who=(kind, ...), many=(list[kind], []), ok=(bool, False)))  # type: ignore[valid-type]
+    made.add_node("ask", ask("Well?", bool), writes="ok")
+    made.add_node("end", node)
+    made.add_path(START, "ask", "end", END)
+    return made
+
+
+async def resumed(runner: Runner, kind: Types) -> Any:
+    """Return the customers after a run that waited has gone on under a changed type."""
+    ada = {"name": "Ada", "age": 36}
+    await runner.start(desk(OLD), {"who": ada, "many": [ada, ada]}, run_id="r").result()
+    ended = await (await runner.answer("r", True, desk(kind))).result()  # noqa: FBT003 - an answer
+    return ended.state
+
+
+async def test_a_field_that_is_gone_inside_a_type_is_said_in_the_log_and_in_the_step(
+    runner: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its path is named once for all items of a list."""
+    with caplog.at_level(logging.WARNING):
+        await resumed(runner, REMOVED)
+    (step,) = [step for step in await runner.history("r") if step.kind == "resumed" and "left" in said(step)]
+    assert said(step)["left"] == [
+        "field 'who.name' is gone, and its value with it",
+        "field 'many[].name' is gone, and its value with it",
+    ]
+    assert all(any(text in line for line in caplog.messages) for text in said(step)["left"])
+
+
+async def test_a_field_with_an_alias_takes_the_recorded_value(runner: Runner) -> None:
+    """The value is recorded under its new name, so that the alias can be removed once no run needs it."""
+    state = await resumed(runner, ALIASED)
+    assert (state.who.full_name, [each.full_name for each in state.many]) == ("Ada", ["Ada", "Ada"])
+    later = customer(full_name=(str, ""), age=(int, 0))
+    assert (await runner.get("r", desk(later)).result()).state.who.full_name == "Ada"
+
+
+async def test_an_alias_that_is_the_name_of_another_field_does_not_count(runner: Runner) -> None:
+    """Two fields whose aliases are each other's names keep their values, and no value is taken twice."""
+    state = await resumed(runner, SWAPPED)
+    assert (state.who.name, state.who.age, state.who.nick) == ("Ada", 36, "")
+
+
+async def test_a_field_of_the_state_takes_a_value_by_its_alias(runner: Runner) -> None:
+    """What holds inside a type holds for the fields of the state."""
+
+    def graph(**fields: Any) -> Graph[Any]:
+        made: Graph[Any] = Graph("desk", create_model("Desk", ok=(bool, False), **fields))
+        made.add_node("ask", ask("Well?", bool), writes="ok")
+        made.add_path(START, "ask", END)
+        return made
+
+    await runner.start(graph(who=(str, "")), {"who": "Ada"}, run_id="r").result()
+    renamed = graph(customer=(str, Field("", validation_alias=AliasChoices("customer", "who"))))
+    ended = await (await runner.answer("r", True, renamed)).result()  # noqa: FBT003 - an answer
+    assert ended.state.customer == "Ada"
+
+
+async def test_a_value_that_becomes_another_one_is_said(runner: Runner) -> None:
+    """A number that is read as a truth value is no error, and no secret either."""
+    await runner.start(desk(OLD), {"who": {"name": "Ada", "age": 1}}, run_id="r").result()
+    found = await preflight([desk(TRUTH)], runner.store)
+    assert [(each.code, each.text) for group in found.groups for each in group.reasons] == [
+        ("value_changed", "'who.age' is read as True, recorded as 1")
+    ]
+    assert found.fits
+
+
+async def test_the_preflight_names_what_runs_would_lose(runner: Runner) -> None:
+    """`check --store` tells it before the deployment, with the path."""
+    await runner.start(desk(OLD), {"who": {"name": "Ada"}}, run_id="r").result()
+    found = await preflight([desk(REMOVED)], runner.store)
+    reasons = [each for group in found.groups for each in group.reasons]
+    assert [(each.code, each.text) for each in reasons] == [
+        ("field_removed", "field 'who.name' is gone, and its value with it")
+    ]
+    assert "if it was renamed, migrate the run" in reasons[0].repair
+    assert found.fits
+
+
+async def test_a_default_that_is_new_inside_a_type_is_recorded_once(runner: Runner) -> None:
+    """Nobody is told, and a later default does not change what the run has gone on with."""
+    state = await resumed(runner, ADDED)
+    assert state.who.note == "none"
+    later = customer(name=(str, ""), age=(int, 0), note=(str, "other"))
+    assert (await runner.get("r", desk(later)).result()).state.who.note == "none"
+    assert not any("left" in said(step) for step in await runner.history("r") if step.kind == "resumed")
+
+
+class Card(BaseModel):
+    number: str = ""
+
+
+class Cash(BaseModel):
+    note: str = ""
+
+
+HOLDER = create_model("Card", number=(str, ""), holder=(str, ...))
+BOTH = create_model("Cash", note=(str, ""), number=(str, ""))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Card | Cash, HOLDER | Cash),
+        (Card | Cash, HOLDER | BOTH),
+        (Card | dict[str, str], HOLDER | dict[str, str]),
+        (list[Card] | list[Cash], list[HOLDER] | list[Cash]),  # type: ignore[valid-type]
+    ],
+)
+async def test_a_value_that_would_be_another_member_of_a_union_stops_the_run(
+    runner: Runner, before: Any, after: Any
+) -> None:
+    """A payment by card does not become one in cash because today's Card refuses it."""
+
+    def graph(kind: Any) -> Graph[Any]:
+        made: Graph[Any] = Graph("pay", create_model("Pay", pay=(kind, ...), ok=(bool, False)))
+        made.add_node("ask", ask("Well?", bool), writes="ok")
+        made.add_path(START, "ask", END)
+        return made
+
+    given = [Card(number="42")] if before == list[Card] | list[Cash] else Card(number="42")
+    await runner.start(graph(before), {"pay": given}, run_id="r").result()
+    with pytest.raises(GraphChanged, match="was recorded as Card, and would be read as"):
+        await runner.answer("r", True, graph(after))  # noqa: FBT003 - an answer
