@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from graphengine.engine.failures import text_of
 from graphengine.engine.phases import Ended
 from graphengine.engine.snapshot import Frame
+from graphengine.state.encoded import opened
 from graphengine.state.immutable import digest_of
 from graphengine.state.interrupts import reraise_interrupt
+from graphengine.state.marks import bare
 from graphengine.state.numbers import as_number, better, of_mark, to_mark
-from graphengine.state.view import View
+from graphengine.state.view import View, part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.engine.plan import Plan
     from graphengine.state.json_values import Mark, Op
@@ -47,6 +49,29 @@ def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, Mark]:
     new = [tracker for group in plan.epochs.values() for tracker in group if tracker.key not in frame.marks]
     counts = {t.key: frame.count(t.node) for t in new if t.kind == "count" and frame.count(t.since)}
     return {**default_marks(plan, [t for t in new if t.kind == "change"]), **counts}
+
+
+def carry_marks(plan: Plan[Any], before: Frame, after: Frame, names: Collection[str]) -> dict[str, Mark]:
+    """Return new marks for conditions on changes of values that only a changed type has changed.
+
+    A model that gains a field with a default has another digest, although nothing has written it since the mark was
+    set. The mark is then the digest of its record.
+
+    Args:
+        plan: The plan of the graph.
+        before: The frame before today's types were applied.
+        after: The same frame after that.
+        names: The fields that were recorded anew.
+    """
+    view = View(plan.state, after)
+    found: dict[str, Mark] = {}
+    for tracker in (tracker for group in plan.epochs.values() for tracker in group if tracker.kind == "change"):
+        path = tracker.reading.path if tracker.reading is not None else None
+        if path is not None and path.root in names and tracker.key in after.marks:
+            record = bare(opened(part_of(before.held(path.root), path.parts)))
+            if digest_of(record) == after.marks[tracker.key]:
+                found[tracker.key] = digest_now(tracker, view)
+    return found
 
 
 def digest_now(tracker: Tracker, view: View) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import AliasChoices, BaseModel, Field, create_model
 
-from graphengine import END, START, Graph, Runner, ask
+from graphengine import END, START, Graph, Runner, ask, changed
 from graphengine.errors import GraphChanged
 from graphengine.testing import preflight
 from tests.kit.facts import said
@@ -159,3 +159,22 @@ async def test_a_value_that_would_be_another_member_of_a_union_stops_the_run(
     await runner.start(graph(before), {"pay": given}, run_id="r").result()
     with pytest.raises(GraphChanged, match="was recorded as Card, and would be read as"):
         await runner.answer("r", True, graph(after))  # noqa: FBT003 - an answer
+
+
+async def test_a_value_has_not_changed_because_its_type_has(runner: Runner) -> None:
+    """`changed` compares with the recorded value: a new default inside a model is no change, another value is one."""
+
+    def graph(kind: Types) -> Graph[Any]:
+        made: Graph[Any] = Graph("desk", create_model("Desk", who=(kind, ...), ok=(bool, False), again=(bool, False)))
+        made.add_node("look", lambda who: None)
+        made.add_node("ask", ask("Well?", bool), writes="ok")
+        made.add_node("note", lambda: True, writes="again")
+        made.add_path(START, "look", "ask")
+        made.add_edge("ask", "note", when=changed("who", since="look"))
+        made.add_edge("ask", END)
+        made.add_edge("note", END)
+        return made
+
+    await runner.start(graph(OLD), {"who": {"name": "Ada"}}, run_id="r").result()
+    ended = await (await runner.answer("r", True, graph(ADDED))).result()  # noqa: FBT003 - an answer
+    assert not ended.state.again

@@ -13,22 +13,22 @@ from graphengine.engine.ready import ready, task_of
 from graphengine.engine.routing import take_edge
 from graphengine.engine.rules.map import find_settled_maps
 from graphengine.engine.size_limits import bytes_of, size_of, sum_bounds
-from graphengine.engine.snapshot import CRASHES, Frame, child_id
+from graphengine.engine.snapshot import CRASHES, ROOT, Frame, child_id
 from graphengine.engine.steps import Decided, Shift, Stopped, own_name, path_of
-from graphengine.engine.trackers import default_marks, first_marks, sample
+from graphengine.engine.trackers import carry_marks, default_marks, first_marks, sample
 from graphengine.graph.options import START
 from graphengine.state.ending import Ending
 from graphengine.state.recorded_text import show
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from graphengine.engine.events import BranchedOff, RunResumed, RunStarted, StopAsked
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Continued, Outcome, Resumed
+    from graphengine.engine.steps import Continued, Marks, Outcome, Resumed
     from graphengine.state.ending import EndReason
 
 
@@ -119,10 +119,23 @@ def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | Bran
     for name in Shift.__struct_fields__:
         setattr(facts, name, getattr(event.change, name))
     there = shift_snapshot(snapshot, facts)
-    if facts.changes:
-        inside = {f.id: first_marks(plan_of(plan, f), f) for f in there.frames.values() if f.kind == "sub"}
-        facts.marks_of = {frame: marks for frame, marks in inside.items() if marks}
+    marks_of = dict(_carry_marks(plan, snapshot, there, facts))
+    for frame in there.frames.values() if facts.changes else ():
+        if frame.kind == "sub":
+            marks_of[frame.id] = {**marks_of.get(frame.id, {}), **first_marks(plan_of(plan, frame), frame)}
+    facts.marks_of = {frame: marks for frame, marks in marks_of.items() if marks}
     return there
+
+
+def _carry_marks(plan: Plan[Any], snapshot: Snapshot, there: Snapshot, facts: Continued) -> Iterator[tuple[str, Marks]]:
+    """Yield new marks for values that only their types have changed, by frame."""
+    for frame in there.frames.values() if facts.field_changes else ():
+        changes = facts.field_changes.get(frame.sub.id if frame.sub is not None else ROOT, ())
+        if changes and frame.id in snapshot.frames:
+            yield (
+                frame.id,
+                carry_marks(plan_of(plan, frame), snapshot.frames[frame.id], frame, {op[1] for op in changes}),
+            )
 
 
 def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
@@ -165,7 +178,7 @@ def begin_branch(run: RunState, event: BranchedOff) -> Decided:
     if facts.changes:
         view.new_marks.update(first_marks(inner, frame))
         if frame is not there.root and (marks := first_marks(plan, there.root)):
-            facts.marks_of = {**facts.marks_of, there.root.id: marks}
+            facts.marks_of = {**facts.marks_of, ROOT: {**facts.marks_of.get(ROOT, {}), **marks}}
     sample(inner, view, [op[1] for op in ops])
     facts.marks = view.new_marks
     return Decided(snapshot.seq + 1, event.now, facts, event.frame, update=ops, state_bytes=state_bytes)
