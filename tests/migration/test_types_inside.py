@@ -8,7 +8,7 @@ import pytest
 from pydantic import AliasChoices, BaseModel, Field, create_model
 
 from graphengine import END, START, Graph, Runner, ask, changed
-from graphengine.errors import GraphChanged
+from graphengine.errors import GraphChanged, RunExists
 from graphengine.testing import preflight
 from tests.kit.facts import said
 
@@ -178,3 +178,21 @@ async def test_a_value_has_not_changed_because_its_type_has(runner: Runner) -> N
     await runner.start(graph(OLD), {"who": {"name": "Ada"}}, run_id="r").result()
     ended = await (await runner.answer("r", True, graph(ADDED))).result()  # noqa: FBT003 - an answer
     assert not ended.state.again
+
+
+async def test_the_same_start_returns_the_run_after_a_type_has_gained_a_default(runner: Runner) -> None:
+    """A start that is repeated after a harmless deployment finds the run that it began; another input is refused."""
+    given = {"who": {"name": "Ada"}, "many": [{"name": "Bob", "age": 2}]}
+    begun = await runner.run(desk(OLD), given, run_id="r")
+    again = await runner.run(desk(ADDED), given, run_id="r")
+    assert (again.run_id, again.status) == (begun.run_id, "waiting")
+    for other in ({"name": "Ada", "note": "urgent"}, {"name": "Eve"}):
+        with pytest.raises(RunExists, match="began with"):
+            await runner.run(desk(ADDED), {**given, "who": other}, run_id="r")
+
+
+async def test_the_same_start_returns_the_run_after_a_field_has_an_alias(runner: Runner) -> None:
+    """The value is that of the field under its old name."""
+    await runner.run(desk(OLD), {"who": {"name": "Ada"}}, run_id="r")
+    again = await runner.run(desk(ALIASED), {"who": {"full_name": "Ada"}}, run_id="r")
+    assert again.state.who.full_name == "Ada"
