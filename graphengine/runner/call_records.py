@@ -33,6 +33,7 @@ from graphengine.state.given import in_utf8
 from graphengine.state.hints import hints_of, signature_of
 from graphengine.state.json_values import check_depth, clipped, utf8_text
 from graphengine.state.marks import marked, read_json
+from graphengine.state.reread import EarlierReader, Reread, Then
 from graphengine.state.same import Changed, Ways, kept
 
 if TYPE_CHECKING:
@@ -74,6 +75,22 @@ class Returned:
     def read(self, record: JsonValue) -> object:
         """Return the result of a record."""
         return self._read(to_json(record))
+
+    def reread(self, record: JsonValue, name: str) -> Reread[object]:
+        """Return the result of a record that can be of an earlier form of its type, and what reading it loses.
+
+        Raises:
+            ValidationError: The record does not fit the type of today.
+            AnotherMember: It would be read as another member of a union.
+        """
+        reader = EarlierReader(self._adapter.core_schema)
+        return reader.read(
+            record,
+            lambda json: read_json(reader.validate, to_json(json)),
+            lambda value: from_json(marked(value, self._dump(value))),
+            f"{name}()",
+            Then(),
+        )
 
     def _read(self, body: bytes) -> object:
         return read_json(functools.partial(self._adapter.validate_json, by_name=True, by_alias=False), body)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import AliasChoices, BaseModel, Field, create_model
 
-from graphengine import END, START, Graph, Runner, ask, changed
+from graphengine import END, START, Context, Graph, Runner, ask, changed
 from graphengine.errors import GraphChanged, RunExists
 from graphengine.testing import preflight
 from tests.kit.facts import said
@@ -196,3 +196,30 @@ async def test_the_same_start_returns_the_run_after_a_field_has_an_alias(runner:
     await runner.run(desk(OLD), {"who": {"name": "Ada"}}, run_id="r")
     again = await runner.run(desk(ALIASED), {"who": {"full_name": "Ada"}}, run_id="r")
     assert again.state.who.full_name == "Ada"
+
+
+@pytest.mark.parametrize("kind", [ALIASED, REMOVED], ids=["with an alias", "without"])
+async def test_a_recorded_result_keeps_its_values_or_they_are_named(
+    runner: Runner, caplog: pytest.LogCaptureFixture, kind: Types
+) -> None:
+    """What holds for the state holds for the results of calls, if the run goes on under another graph spec."""
+
+    def graph(kind: Types) -> Graph[Any]:
+        async def load() -> kind:  # type: ignore[valid-type]
+            return kind(name="Ada")
+
+        async def node(ctx: Context) -> str:
+            found = await ctx.call(load)
+            await ctx.ask("Well?", bool)
+            return repr(found)
+
+        made: Graph[Any] = Graph("desk", create_model("Desk", many=(list[kind], []), got=(str, "")))  # type: ignore[valid-type]
+        made.add_node("node", node, writes="got")
+        made.add_path(START, "node", END)
+        return made
+
+    await runner.start(graph(OLD), run_id="r").result()
+    with caplog.at_level(logging.WARNING):
+        ended = await (await runner.answer("r", True, graph(kind))).result()  # noqa: FBT003 - an answer
+    is_named = any("field 'load().name' is gone, and its value with it" in line for line in caplog.messages)
+    assert ("Ada" in ended.state.got, is_named) == ((True, False) if kind is ALIASED else (False, True))
