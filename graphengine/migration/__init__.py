@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from graphengine.kernel.extension import Extension
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from graphengine.kernel.extension import Plan
+    from graphengine.kernel.extension import JsonValue, Plan
     from graphengine.kernel.inside import Shift
     from graphengine.kernel.reader import GraphSpec, Snapshot
     from graphengine.migration.positions import Mismatch
@@ -36,6 +36,20 @@ class Migrations(Extension):
             raise compatibility.mismatch_error(plan, snapshot, found)
         self._warn(plan, snapshot, found.left)
         return found.shift, found.after
+
+    def migrate_state(
+        self, plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None
+    ) -> Mapping[str, JsonValue]:
+        """Return the state of a run as today's graph has it.
+
+        Raises:
+            GraphChanged: It does not fit, or no migration leads to today's version.
+        """
+        from graphengine.migration import compatibility  # noqa: PLC0415 - few runs need it
+
+        values, left = compatibility.migrate_state(plan, snapshot, graph_spec)
+        self._warn(plan, snapshot, left)
+        return values
 
     def _warn(self, plan: Plan[Any], snapshot: Snapshot, left: Sequence[Mismatch]) -> None:
         """Say in the log what a run leaves behind, once for each step and graph."""

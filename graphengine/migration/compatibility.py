@@ -25,7 +25,7 @@ from graphengine.kernel.inside import (
     is_sealed,
     plan_of,
 )
-from graphengine.kernel.reader import path_of
+from graphengine.kernel.reader import Frame, Snapshot, path_of
 from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walk_frames
 from graphengine.migration.draft import renamed_fields
 from graphengine.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from graphengine.kernel.extension import FieldType, JsonValue, Op, Plan
-    from graphengine.kernel.reader import Frame, GraphSpec, Snapshot
+    from graphengine.kernel.reader import GraphSpec
 
 
 _SHOWN: Final = 200
@@ -97,6 +97,30 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
     shift.left = tuple(dict.fromkeys(each.text for each in left))
     shift.changes = differences(in_new_names(plan, graph_spec or {}), plan.graph_spec)
     return GraphFit(shift, there, list(dict.fromkeys(mismatches)), graphs, left)
+
+
+def migrate_state(
+    plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None
+) -> tuple[Mapping[str, JsonValue], Sequence[Mismatch]]:
+    """Return the state of a run as today's graph has it, and what is left behind; the run's position does not count.
+
+    Args:
+        plan: Today's plan.
+        snapshot: The run's snapshot; it is not changed.
+        graph_spec: The recorded graph spec of its graph.
+
+    Raises:
+        GraphChanged: The run is of a newer version, a migration is missing, or its state does not fit.
+        MigrationFailed: A migration raised, or returned fields that do not fit today's state.
+        SecretKeyWrong: The graph has another key.
+    """
+    there = Snapshot(run_id=snapshot.run_id, graph=snapshot.graph, seq=snapshot.seq)
+    there.frames = {ROOT: Frame(values=dict(snapshot.root.values))}
+    shift, graphs = Shift(), walk_frames(plan, there, graph_spec or {})
+    mismatches, left = _states(plan, there, graphs, shift)
+    if mismatches:
+        raise mismatch_error(plan, snapshot, GraphFit(shift, there, mismatches, graphs))
+    return there.root.values, left
 
 
 def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> GraphChanged:

@@ -7,6 +7,7 @@ The runner imports none of them. Each moment of a run is a method that does noth
 | a graph is about to be run, another than the last | `Extension.checked` |
 | a run is about to branch off with other instructions | `Extension.instructed` |
 | a run continues under a changed graph | `Extension.fitted` |
+| another run continues with the state of a run under a changed graph | `Extension.migrate_state` |
 | a run is about to be driven here, or stopped | `Extension.opened`, which can return a `Follower` |
 | a node begins, in its context | `Follower.entered` |
 | an attempt that recorded work ends | `Follower.ended` |
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import RunStatus, Shift
     from graphengine.runner.followers import Follower
     from graphengine.runner.scope import Children, Executors
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Post, RunInfo, Store
 
 
@@ -133,6 +135,27 @@ class Extension:
 
         Raises:
             GraphChanged: The run does not fit the plan.
+        """
+        return None
+
+    def migrate_state(
+        self,
+        plan: Plan[Any],  # noqa: ARG002 - for those that override it
+        snapshot: Snapshot,  # noqa: ARG002
+        graph_spec: GraphSpec | None,  # noqa: ARG002
+    ) -> Mapping[str, JsonValue] | None:
+        """The state of a run that was recorded under another form of its graph is to be given to code that goes on.
+
+        Args:
+            plan: Today's plan.
+            snapshot: The run's snapshot; it must not be changed.
+            graph_spec: The recorded spec of its graph; None if it is not known.
+
+        Returns:
+            The records of the state under today's form; None to leave that to the next extension.
+
+        Raises:
+            GraphChanged: The state does not fit the plan.
         """
         return None
 

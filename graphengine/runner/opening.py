@@ -129,6 +129,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
 
     Raises:
         RunExists; InputError: The run in `after` is not over.
+        GraphChanged: The run in `after` was of another form of the graph, and its state does not fit this one.
     """
     shared, plan = life.shared, life.plan
     await shared.store.open()
@@ -203,6 +204,8 @@ async def _continue_state(
         raise InputError(
             f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
         )
+    if left.graph == plan.graph and left.fingerprint != plan.fingerprint:
+        left.root.values = {**await _migrate_state(shared, plan, left)}
     records = _own_secrets(plan, left)
     update = utf8_value(given_in(given))
     written = sorted(update)
@@ -224,6 +227,17 @@ async def _continue_state(
     anew = {name for name in written if name not in update} | {op[1] for op in change.ops if op[0] == "set"}
     by_nodes = tuple(name for name in left.root.written if name in frame.values and name not in anew)
     return Initial(frame.values, frame.typed, written, len(encode(frame.values))), by_nodes
+
+
+async def _migrate_state(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> Mapping[str, JsonValue]:
+    """Return the state of a run as another form of its graph has it; as recorded if nothing migrates runs here.
+
+    Raises:
+        GraphChanged: It does not fit the plan.
+    """
+    graph_spec = await graph_spec_of(shared.store, snapshot.fingerprint)
+    found = (each.migrate_state(plan, snapshot, graph_spec) for each in shared.extensions)
+    return next((values for values in found if values is not None), snapshot.root.values)
 
 
 def _encode_items(plan: Plan[Any], name: str, record: JsonValue) -> JsonValue:

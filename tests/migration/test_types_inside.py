@@ -223,3 +223,33 @@ async def test_a_recorded_result_keeps_its_values_or_they_are_named(
         ended = await (await runner.answer("r", True, graph(kind))).result()  # noqa: FBT003 - an answer
     is_named = any("field 'load().name' is gone, and its value with it" in line for line in caplog.messages)
     assert ("Ada" in ended.state.got, is_named) == ((True, False) if kind is ALIASED else (False, True))
+
+
+async def test_a_sequel_begins_with_the_migrated_state_of_another_version(runner: Runner) -> None:
+    """`after=` hands a state to code that goes on: it is migrated once, and the start records what it became."""
+
+    def graph(version: int) -> Graph[Any]:
+        field = {1: {"euros": (int, 0)}, 2: {"cents": (int, 0)}}[version]
+        options: Any = {"version": 2, "migrate": {1: lambda old: {"cents": old["euros"] * 100}}} if version > 1 else {}
+        made: Graph[Any] = Graph("account", create_model("Account", **field), **options)  # type: ignore[call-overload]
+        made.add_node("end", lambda: None)
+        made.add_path(START, "end", END)
+        return made
+
+    await runner.start(graph(1), {"euros": 7}, run_id="one").result()
+    assert (await runner.start(graph(2), {}, after="one", run_id="two").result()).state.cents == 700
+    await runner.start(graph(2), {"cents": 5}, run_id="newer").result()
+    with pytest.raises(GraphChanged, match="version 2"):
+        await runner.start(graph(1), {}, after="newer").result()
+
+
+async def test_a_sequel_says_what_it_begins_without(runner: Runner, caplog: pytest.LogCaptureFixture) -> None:
+    """A field that is gone inside a type is named in the log, as at a resume."""
+    made, without = (Graph[Any]("desk", create_model("Desk", who=(kind, ...))) for kind in (OLD, REMOVED))
+    for graph in (made, without):
+        graph.add_node("end", lambda: None)
+        graph.add_path(START, "end", END)
+    await runner.start(made, {"who": {"name": "Ada"}}, run_id="one").result()
+    with caplog.at_level(logging.WARNING):
+        await runner.start(without, {}, after="one").result()
+    assert any("field 'who.name' is gone" in line for line in caplog.messages)
