@@ -312,7 +312,7 @@ class StepJournal:
         place = self._place_of_call(name, identity, function, args, kwargs, key)
         self._attempt.check_not_over(where)
         if place in self._frame.recorded_results:
-            return self._read_back(kind, own, self._repeat_known(place))
+            return self._read_back(kind, own, place)
         known = known_result(self._services.effects, stem_of("", name, WorkKey.read(place).input))
         own_key = self.idempotency_key(place)
         then = "once" if self.concerns(own_key, "") else effect
@@ -326,7 +326,7 @@ class StepJournal:
                 bound = functools.partial(function, *args, **kwargs)
                 named, _ = arguments_of(function, args, kwargs)
                 if (taken := await self.take_over(place, own, named, None)) is not None:
-                    return self._read_back(kind, own, self._frame.recorded_results[taken].value)
+                    return self._reread(kind, own, self._frame.recorded_results[taken].value)
                 return await self._call_in_transaction(place, name, kind, handle, bound)
             has_key = effect is not None or KEYED + place in self._frame.recorded_results
             more = {KEY_NAME: own_key} if has_key and takes_key(called, kwargs) else {}
@@ -355,7 +355,7 @@ class StepJournal:
                         named,
                         made,
                         kind.read,
-                        functools.partial(self._read_back, kind, own),
+                        functools.partial(self._reread, kind, own),
                         given=defaults,
                         is_async=is_async(called),
                     )
@@ -406,17 +406,16 @@ class StepJournal:
         """Return a recorded result, as the type that a function returns now."""
         self.use(place)
         name = WorkKey.read(place).name
-        return self._read_back(returned(function, name), own_name(name), self._repeat_known(place))
+        return self._read_back(returned(function, name), own_name(name), place)
 
-    def _read_back(self, kind: Returned, name: str, record: JsonValue) -> object:
-        """Return the result of its record.
+    def _read_back(self, kind: Returned, name: str, place: str) -> object:
+        """Return a recorded result, and repeat what it sent and emitted."""
+        record = self._repeat_known(place)
+        is_recoded = bool(self._frame.recorded_results[place].recoded)
+        return self._reread(kind, name, record) if is_recoded else kind.read(record)
 
-        If the run went on under another graph spec, the result can be of an earlier form of its type: what is lost
-        then is said in the log.
-        """
-        snapshot = self._services.run.snapshot
-        if snapshot.began_with == snapshot.fingerprint:
-            return kind.read(record)
+    def _reread(self, kind: Returned, name: str, record: JsonValue) -> object:
+        """Return the result of a record that can be of an earlier form of its type; the log says what that loses."""
         found = kind.reread(record, name)
         for note in found.notes:
             log.warning("run %s: %s", self._services.run_id, note.text())
