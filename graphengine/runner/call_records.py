@@ -83,10 +83,9 @@ class Returned:
             ValidationError: The record does not fit the type of today.
             AnotherMember: It would be read as another member of a union.
         """
-        reader = EarlierReader(self._adapter.core_schema)
-        return reader.read(
+        return EarlierReader(self._adapter.core_schema).read(
             record,
-            lambda json: read_json(reader.validate, to_json(json)),
+            lambda json, validate: read_json(validate, to_json(json)),
             lambda value: from_json(marked(value, self._dump(value))),
             f"{name}()",
             Then(),

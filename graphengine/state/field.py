@@ -307,10 +307,9 @@ class FieldType:
             return Reread(record)
         try:
             body = encode(record) if self.cipher is None else self.cipher.unseal(self.name, record)
-            reader = self.models.earlier
-            return reader.read(
+            return self.models.earlier.read(
                 from_json(body),
-                lambda json: self._load(self._object(to_json(json)), view, reader.validate),
+                lambda json, validate: self._load(self._object(to_json(json)), view, validate),
                 lambda value: from_json(self._mark_body(value, self.body(value))),
                 self.name,
                 Then(recorded, today),

@@ -19,7 +19,7 @@ import dataclasses
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -31,6 +31,8 @@ from graphengine.state.marks import FIELDS_SET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+
+    from pydantic import ValidationInfo
 
 T = TypeVar("T")
 
@@ -111,10 +113,8 @@ class _Member(NamedTuple):
 
 
 _Taken: TypeAlias = tuple[object, Sequence[_Member], int]
-_TAKEN: Final[ContextVar[dict[int, _Taken] | None]] = ContextVar("taken", default=None)
-"""The objects that members of unions made in the present read, by id: each with the members, and the one that made it.
-
-It keeps the objects, so that no id is used twice."""
+"""An object that a member of a union made, the members, and the place of that one. A read keeps them by the ids of the
+objects, which it keeps too, so that no id is used twice. They are the context of pydantic: an empty dict to others."""
 
 
 class EarlierReader:
@@ -134,18 +134,19 @@ class EarlierReader:
         except TypeError:  # before pydantic 2.13
             self._validator = SchemaValidator(prepared)
 
-    def validate(self, body: bytes) -> Any:  # noqa: ANN401 - a value of the type
-        """Return the value of a record, as JSON without marks."""
-        return self._validator.validate_json(body, by_alias=True, by_name=False)
-
     def read(
-        self, record: _Record, load: Callable[[_Record], T], dump: Callable[[T], _Record], path: str, then: Then
+        self,
+        record: _Record,
+        load: Callable[[_Record, Callable[[bytes], Any]], T],
+        dump: Callable[[T], _Record],
+        path: str,
+        then: Then,
     ) -> Reread[T]:
         """Return the value of a record, with what is not in that value.
 
         Args:
             record: The record, as JSON values.
-            load: Reads such a record by `validate`.
+            load: Reads such a record by a function that validates JSON without marks.
             dump: Writes a value as a record.
             path: How the paths of notes begin.
             then: The types of the record.
@@ -154,16 +155,13 @@ class EarlierReader:
             AnotherMember: It would be read as another member of a union. Also raises what `load` and `dump` raise.
         """
         taken: dict[int, _Taken] = {}
-        token = _TAKEN.set(taken)
-        try:
-            value = load(record)
-        finally:
-            _TAKEN.reset(token)
+        validate = partial(self._validator.validate_json, by_alias=True, by_name=False, context=taken)
+        value = load(record, validate)
         again = dump(value)
         found = _LossFinder(self._moved, taken, then)
         moved = found.follow(record, again, value, path)
         if moved != record:  # its set fields have their names of then
-            value = load(moved)
+            value = load(moved, validate)
             again = dump(value)
         return Reread(value, [*found.notes.values()], is_same=again == record)
 
@@ -218,13 +216,12 @@ def _watch(schema: Any, members: Sequence[_Member], place: int) -> Any:  # noqa:
     if schema["type"] in _SCALARS:
         return {**schema, "strict": True}  # else "12", once a text, would be a number when the text is refused
 
-    def note(value: object) -> object:
-        taken = _TAKEN.get()
-        if taken is not None:
-            taken[id(value)] = (value, members, place)
+    def note(value: object, info: ValidationInfo) -> object:
+        if info.context is not None:
+            info.context[id(value)] = (value, members, place)
         return value
 
-    return {"type": "function-after", "function": {"type": "no-info", "function": note}, "schema": schema}
+    return {"type": "function-after", "function": {"type": "with-info", "function": note}, "schema": schema}
 
 
 class _LossFinder:
@@ -327,8 +324,9 @@ class _LossFinder:
         """Return whether today's form of a type can refuse what the recorded form accepted."""
         now = self._today.get(name, {})
         before = next((parts for each, parts in self._recorded if each == name), {})
-        is_other = any(now.get(part) != text for part, text in before.items())
-        return is_other or any(part not in before and not _OPTIONAL.search(text) for part, text in now.items())
+        names = {part: next((new for new in self._moved.get(part, ()) if new in now), part) for part in before}
+        is_other = any(now.get(names[part]) != text for part, text in before.items())
+        return is_other or any(not _OPTIONAL.search(now[part]) for part in now.keys() - {*names.values()})
 
 
 def _can_be(record: _Record, keys: Collection[str], parts: Mapping[str, str]) -> bool:
