@@ -526,7 +526,9 @@ class StepJournal:
             memo = next((results[key] for key in keys if key in results), None)
             taken_by = self._same_as.setdefault(str(today._replace(input=digest, number=1)), today.input)
             if memo is not None and memo.recoded == code and taken_by == today.input and found not in self._used:
-                self._used.add(found)
+                self._used.add(found)  # and a call that is asked for in this very form later is another one
+                stem = WorkKey.read(found).stem
+                self._counts[stem] = max(self._counts.get(stem, 0), today.number)
                 return found
         return place
 

@@ -15,17 +15,18 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence  # noqa: TC003 - a document is made of these types
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import msgspec
 
 from graphengine.agents.asked import has_conversation
 from graphengine.api.places import reading
 from graphengine.errors import GraphChanged, GraphEngineError, UnknownRun
+from graphengine.kernel.inside import BEGUN, code_of, nodes_with_work, other_code, without_items
 from graphengine.kernel.reader import (
     Collecting,
     Ended,
@@ -101,6 +102,8 @@ class RunGroup:
         migrations: The migrations that a resume applies: the graph, and the versions from and to.
         changes: What changed in the graph, old → new.
         asks_again: Whether a resume asks their question again.
+        unsettled: The effects that began in these runs and have no recorded end, in nodes whose code is other code
+            today, each with its run and the path of its node: a person is asked before the node runs again.
     """
 
     graph: str
@@ -111,6 +114,7 @@ class RunGroup:
     migrations: Sequence[str] = ()
     changes: Sequence[str] = ()
     asks_again: bool = False
+    unsettled: Sequence[str] = ()
     runs: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
@@ -167,6 +171,7 @@ class Preflight:
                 word = "warning " if group.fits else ""
                 lines.append(f"{counted(group.runs, 'run')} of {place}: {word}{reason.code}: {reason.text}")
                 lines.append(f"  repair: {reason.repair}")
+            lines += [f"effect_in_flight: {each}" for each in group.unsettled]
             lines += [f"  changed: {change}" for change in group.changes if group.reasons]
         for name, codes in self.drafts.items():
             lines += ["", f"a draft of migrate= for {name}, to be completed:", indent("\n".join(codes), "    ")]
@@ -208,7 +213,8 @@ async def preflight(
                 plan = plans.get(info.graph)
                 if names is not None and info.graph not in names:
                     continue
-                if plan is not None and plan.fingerprint != info.fingerprint:
+                is_changed = plan is not None and plan.fingerprint != info.fingerprint
+                if plan is not None and (is_changed or (info.code and info.code != code_of(plan).id)):
                     changed.append(info)
                 else:
                     look.add(
@@ -223,7 +229,10 @@ async def preflight(
     groups = sorted(look.groups.values(), key=lambda group: (group.fits, -group.runs, group.graph, group.places))
     drafts: dict[str, list[str]] = {}
     for (graph, _), (walked, mismatches) in sorted(look.unfit.items()):
-        drafts.setdefault(graph, []).append(draft_of(walked, list(mismatches.values())))
+        draft = draft_of(walked, list(mismatches.values()))
+        begun = [each for group in groups if group.graph == graph and not group.fits for each in group.unsettled]
+        notes = [f"# moved: a person is asked first, since {each}" for each in begun if "moved={" in draft]
+        drafts.setdefault(graph, []).append("\n".join([*notes, draft]))
     counts = [(group.runs, group.fits) for group in groups]
     return Preflight(sum(n for n, _ in counts), sum(n for n, fits in counts if not fits), groups, drafts)
 
@@ -247,7 +256,10 @@ class _Look:
 
     def add(self, info: RunInfo, group: RunGroup) -> None:
         """Count a run in a group, or in the first one like it."""
-        self.groups.setdefault(group.key, group).add(info)
+        kept = self.groups.setdefault(group.key, group)
+        if kept is not group:
+            kept.unsettled = (*kept.unsettled, *group.unsettled)
+        kept.add(info)
 
     async def group_of(self, info: RunInfo) -> RunGroup | None:
         """Return a group for a run; None if it ended meanwhile."""
@@ -263,14 +275,35 @@ class _Look:
             return RunGroup(info.graph, info.fingerprint, "unreadable", reasons=(_reason_of_error(error),))
         if snapshot.status not in ("running", "waiting"):
             return None
-        if fingerprint == plan.fingerprint:  # it was resumed meanwhile
-            return RunGroup(info.graph, info.fingerprint, "unchanged")
+        unsettled = await self._list_unsettled(plan, snapshot)
+        if fingerprint == plan.fingerprint:
+            return RunGroup(info.graph, info.fingerprint, "unchanged", unsettled=unsettled)
         if fingerprint not in self._names:
             self._names[fingerprint] = _fields_that_decide(plan, self._specs[fingerprint])
         key = _key_of_fit(snapshot, self._names[fingerprint])
         if key not in self._decided:
             self._decided[key] = self._decide(plan, snapshot, self._specs[fingerprint])
-        return self._decided[key]
+        return replace(self._decided[key], unsettled=unsettled, statuses={}, examples=[])
+
+    async def _list_unsettled(self, plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
+        """Return the effects of a run that began and have no recorded end, in nodes whose code is other code today."""
+        begun = [
+            (frame, memo)
+            for frame in snapshot.frames.values()
+            for key, memo in frame.recorded_results.items()
+            if key.startswith(BEGUN) and memo.id and key.removeprefix(BEGUN) not in frame.recorded_results
+        ]
+        if not begun:
+            return ()
+        nodes, before = nodes_with_work(snapshot), None
+        if snapshot.fingerprint == plan.fingerprint:
+            before = await self._store.code(snapshot.code)
+        changed = {*other_code(nodes, cast("Any", before), code_of(plan).body)}
+        return [
+            f"{memo.name} began in {path_of(frame.id, frame.at)} of run {snapshot.run_id}, and has no recorded end"
+            for frame, memo in begun
+            if memo.recoded or without_items(path_of(frame.id, frame.at)) in changed
+        ]
 
     def _decide(self, plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) -> RunGroup:
         places = tuple(dict.fromkeys(_bare_place(frame) for frame in snapshot.frames.values() if _is_leaf(frame)))

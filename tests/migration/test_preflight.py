@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, model_validator
 
-from graphengine import END, START, Context, Graph, Migration, Runner, ask
+from graphengine import END, START, Context, Graph, Migration, RunFailed, Runner, ask
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.history.load import load_snapshot
@@ -271,3 +271,36 @@ async def test_the_rows_of_a_server_are_the_same_afterwards(postgres: str) -> No
     assert (await preflight([paper()], store)).fits
     await store.close()
     assert rows() == before
+
+
+@pytest.mark.parametrize("is_moved", [False, True], ids=["the code changed", "the node was moved"])
+async def test_an_effect_in_flight_in_changed_code_is_named(runner: Runner, *, is_moved: bool) -> None:
+    """Each run with an effect that began and has no recorded end is named, if the code of its node is other code now."""
+
+    def pay(title: str) -> bool:
+        raise ConnectionError(title)
+
+    async def sells(title: str, ctx: Context) -> bool:
+        return await ctx.call(pay, title, effect="once")
+
+    async def sells_otherwise(title: str, ctx: Context) -> bool:
+        return await ctx.call(pay, f"{title}!", effect="once")
+
+    graph = alone(Page, sells, "ok", name="shop", node="sell")
+    other = alone(Page, sells_otherwise, "ok", name="shop", node="sell")
+    if is_moved:
+        other = alone(Page, ask("Buy?", bool), "ok", name="shop", node="buy")
+    for number in range(4):
+        run = runner.start(graph, {"title": f"t{number}"}, run_id=f"r{number}")
+        with pytest.raises(RunFailed):
+            await run.result()
+        await runner.release(run.id)
+    assert not (await preflight([graph], runner.store)).groups
+    for number in range(4):
+        runner.resume(f"r{number}", graph)
+        await runner.release(f"r{number}", now=True)
+    found = await preflight([graph], runner.store)
+    assert [group.unsettled for group in found.groups] == [()]
+    told = str(await preflight([other], runner.store))
+    assert [f"pay began in sell of run r{number}" in told for number in range(4)] == [True] * 4
+    assert ("# moved: a person is asked first" in told) == is_moved
