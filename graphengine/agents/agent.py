@@ -13,12 +13,12 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, cast, get_args, overload
 
 from pydantic.errors import PydanticUserError
 from typing_extensions import TypeForm, TypeVar
 
-from graphengine.agents.arguments import ALWAYS_GIVEN
+from graphengine.agents.call_inputs import QUESTION, CallInputs
 from graphengine.agents.conversation import Conversation, Words
 from graphengine.agents.cut import OnCut
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
@@ -30,10 +30,9 @@ from graphengine.agents.tool_checks import findings, needs
 from graphengine.agents.tool_names import reads_of_offer
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
-from graphengine.errors import DefinitionError, InputError
+from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import Audience, StateType, did_you_mean, utf8_text
 from graphengine.kernel.inside import (
-    NO_DEFAULT,
     Injected,
     Parameter,
     Remembered,
@@ -41,13 +40,10 @@ from graphengine.kernel.inside import (
     holes,
     is_async,
     is_path,
-    is_state,
-    nearest,
     once_of,
     parse,
     type_at,
     type_name,
-    values_of,
 )
 from graphengine.kernel.inside import model_of as declared_model
 from graphengine.media import Media, joined
@@ -70,9 +66,6 @@ if TYPE_CHECKING:
     from graphengine.kernel.inside import AnyFunction
     from graphengine.kernel.reader import Usage
     from graphengine.models.parts import Citation
-
-QUESTION: Final = "question"
-"""What an agent without a prompt reads."""
 
 T = TypeVar("T", default=str)
 U = TypeVar("U")
@@ -290,18 +283,28 @@ class Agent(Generic[T_co, Inputs]):
     @overload
     async def run(self: Agent[T_co], /, **more: object) -> T_co: ...
     @overload
-    async def run(self, inputs: Inputs | str, /, **more: object) -> T_co: ...
+    async def run(
+        self,
+        inputs: Inputs | str,
+        /,
+        *,
+        model: Never = ...,
+        message_history: Never = ...,
+        usage_limits: Never = ...,
+        **more: object,
+    ) -> T_co: ...
     async def run(self, inputs: object = None, /, **more: object) -> T_co:
         """Answer once. In a node the call is recorded, priced and limited as part of the run; outside a run it is not.
 
         Args:
             inputs: What it reads, of the type that its `inputs=` names; without that a mapping. A text is the one thing
                 that it reads; an agent without a prompt reads `question`.
-            more: What the prompt, the check and the rules read, by name; outside a run also what the tools read.
+            more: What the prompt, the check and the rules read, by name; outside a run also the parameters of tools.
+                A name that nothing reads is an error, except that an agent without a prompt and without `inputs=`
+                shows its model all that it is given, if everything has a name.
 
         Raises:
-            InputError: The inputs are not of the type that the agent's `inputs=` names.
-            DefinitionError: An input is missing, or nothing reads it.
+            InputError: An input is missing, has the wrong type, or is read by nothing.
             ModelError: The model gave no answer; the subclass states why.
             BadAnswer: The model's answers did not fit.
         """
@@ -311,12 +314,21 @@ class Agent(Generic[T_co, Inputs]):
             text = f"{written[0][0]} writes {written[0][1]}, which {self.name}.run() would drop"
             repair = f"make the agent a node; or return the `writes` of {self.name}.answer(…) as updates"
             raise DefinitionError(text, where=f"agent {self.name}", repair=repair)
-        return (await self._call_in_loop(self._name_inputs(inputs, more))).value
+        return (await self._call_in_loop(self._read_inputs(inputs, more))).value
 
     @overload
     def run_sync(self: Agent[T_co], /, **more: object) -> T_co: ...
     @overload
-    def run_sync(self, inputs: Inputs | str, /, **more: object) -> T_co: ...
+    def run_sync(
+        self,
+        inputs: Inputs | str,
+        /,
+        *,
+        model: Never = ...,
+        message_history: Never = ...,
+        usage_limits: Never = ...,
+        **more: object,
+    ) -> T_co: ...
     def run_sync(self, inputs: object = None, /, **more: object) -> T_co:
         """Answer once, as `run` does, where there is no event loop: in a script, or in a sync node.
 
@@ -330,14 +342,23 @@ class Agent(Generic[T_co, Inputs]):
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self.run(cast("Inputs", inputs), **more))
+            return asyncio.run(self.run(cast("Inputs", inputs), **cast("Any", more)))
         text = f"{self.name}.run_sync() was called in an event loop, which it would block"
         raise DefinitionError(text, where=f"agent {self.name}", repair=f"await {self.name}.run(…)")
 
     @overload
     def stream(self: Agent[T_co], /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]: ...
     @overload
-    def stream(self, inputs: Inputs | str, /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]: ...
+    def stream(
+        self,
+        inputs: Inputs | str,
+        /,
+        *,
+        model: Never = ...,
+        message_history: Never = ...,
+        usage_limits: Never = ...,
+        **more: object,
+    ) -> AsyncGenerator[AgentEvent | T_co, None]: ...
     def stream(self, inputs: object = None, /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]:
         """Answer once, and iterate over what is shown meanwhile, as it is streamed, and at last the answer itself.
 
@@ -348,8 +369,9 @@ class Agent(Generic[T_co, Inputs]):
             more: As for `run`.
 
         Raises:
-            DefinitionError: An input is missing, or nothing reads it; or a run calls this, whose watchers see what its
-                agents show. What `run` raises is raised when iterated.
+            InputError: As for `run`.
+            DefinitionError: A run calls this, whose watchers see what its agents show. What else `run` raises is raised
+                when iterated.
 
         Example:
             >>> from graphengine import TextDelta
@@ -361,8 +383,7 @@ class Agent(Generic[T_co, Inputs]):
             answer: Hello.
         """
         self._check_hands_over_to_nobody()
-        given = self._name_inputs(inputs, more)
-        check_inputs(self, given)
+        given = self._read_inputs(inputs, more)
         if runtime_here() is not None:
             repair = f"await {self.name}.run(…): who watches the run gets what its agents show"
             raise DefinitionError(
@@ -387,7 +408,16 @@ class Agent(Generic[T_co, Inputs]):
     @overload
     async def answer(self: Agent[T_co], /, **more: object) -> Answer[T_co]: ...
     @overload
-    async def answer(self, inputs: Inputs | str, /, **more: object) -> Answer[T_co]: ...
+    async def answer(
+        self,
+        inputs: Inputs | str,
+        /,
+        *,
+        model: Never = ...,
+        message_history: Never = ...,
+        usage_limits: Never = ...,
+        **more: object,
+    ) -> Answer[T_co]: ...
     async def answer(self, inputs: object = None, /, **more: object) -> Answer[T_co]:
         """Answer once, as `run` does, and return the messages and the usage too.
 
@@ -395,25 +425,25 @@ class Agent(Generic[T_co, Inputs]):
             inputs: As for `run`.
             more: As for `run`. The input that `messages` names holds the earlier messages.
         """
-        return await self._call_in_loop(self._name_inputs(inputs, more))
+        return await self._call_in_loop(self._read_inputs(inputs, more))
 
     def __body__(self) -> AgentBody[T_co]:
         """Return the agent as a node's body."""
         return AgentBody(self)
 
-    def _name_inputs(self, inputs: object, more: Mapping[str, object]) -> Mapping[str, object]:
-        """Return what it is given by name, validated if its type is known.
+    def _read_inputs(self, inputs: object, more: Mapping[str, object]) -> Mapping[str, object]:
+        """Return what a call gives the agent, by name; see `CallInputs.read`.
 
         Raises:
-            InputError: The inputs are not of their type.
+            InputError: Something is missing, is read by nothing, or has the wrong type.
         """
-        own = self._parts.inputs
-        if own is None:
-            return by_name(self, inputs, more)
-        named = {name: value for name, value in more.items() if name in own.fields}
-        found = own.initial(by_name(self, inputs, named), f"agent {self.name}").typed
-        others = {name: value for name, value in more.items() if name not in named}
-        return {**dict.fromkeys(own.fields), **found, **others}
+        runtime, takes = runtime_here(), call_inputs_of(self)
+        if runtime is None:
+            is_known = takes.is_free or all(isinstance(each, Tool) for each in self._parts.kit)
+            return takes.read(inputs, more, also=takes.tools, has_servers=not is_known)
+        provided = runtime.given()
+        same = [name for name, value in more.items() if name in provided and provided[name] is value]
+        return takes.read(inputs, more, also=same)
 
     def _check_hands_over_to_nobody(self) -> None:
         """Refuse a call outside of a conversation for an agent that hands over."""
@@ -421,12 +451,7 @@ class Agent(Generic[T_co, Inputs]):
             raise DefinitionError(message, where=f"agent {self.name}", repair=repair)
 
     def _call_in_loop(self, inputs: Mapping[str, object]) -> Awaitable[Answer[T_co]]:
-        """Call it in the event loop of the run, from any thread or loop.
-
-        Raises:
-            DefinitionError: An input is missing, or nothing reads it.
-        """
-        check_inputs(self, inputs)
+        """Call it in the event loop of the run, from any thread or loop."""
         runtime = runtime_here() or StandaloneRuntime(self._for_tools(inputs))
         call = functools.partial(self._answer, runtime, inputs)
         return call() if asyncio.get_running_loop() is runtime.loop else in_loop_of(runtime, call)
@@ -507,10 +532,14 @@ class Agent(Generic[T_co, Inputs]):
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that only a tool can read."""
-        if not (self.prompt and (self._parts.kit or self._parts.maker)):
+        if not (self._parts.kit or self._parts.maker):
             return {}
         read = {parse(parameter.name).root for parameter in self._reads()}
         own = self._parts.inputs.fields.keys() if self._parts.inputs is not None else ()
+        takes = call_inputs_of(self)
+        if takes.is_free:  # what is beside a question is for the tools, if it is a parameter of one
+            read |= inputs.keys() - takes.tools if QUESTION in inputs else inputs.keys()
+            read.add(QUESTION)
         return {name: value for name, value in inputs.items() if name not in read.union(own)}
 
     def _reads(self) -> tuple[Parameter, ...]:
@@ -804,76 +833,12 @@ def _list_tool_reads(agent: Agent[Any, Any]) -> Sequence[Parameter]:
     return [*found, *(parameter for function in offers for parameter in reads_of_offer(function))]
 
 
-def check_inputs(agent: Agent[Any, Any], inputs: Mapping[str, object]) -> None:
-    """Refuse inputs that nothing reads, and missing ones, before anything is paid.
-
-    Raises:
-        DefinitionError: There are such inputs; the message has all of them.
-    """
-    fields = {each.name: each for each in reads_of(agent)}
-    roots = {name: parse(name).root for name in fields}
-    missing = {roots[name] for name, each in fields.items() if each.default is NO_DEFAULT and name not in inputs}
-    missing -= inputs.keys()
-    kit, own = _parts_of(agent).kit, _parts_of(agent).inputs
-    known = {*roots.values(), *filter(None, [agent.messages]), *(() if own is None else own.fields)}
-    tools = [each.parameters for each in (*kit, _parts_of(agent).maker) if isinstance(each, Tool)]
-    takes_more = not agent.prompt or not all(
-        isinstance(each, Tool) for each in kit
-    )  # the tools of a server may have any parameters
-    extra = [] if takes_more else sorted(inputs.keys() - known.union(fields, *tools))
-    if not (missing or extra):
-        return
-    lacks = f"has {', '.join(f'no input {name!r}' for name in extra)}" if extra else ""
-    misses = f"was not given {', '.join(map(repr, sorted(missing)))}" if missing else ""
-    meant = [f"{near}= for {name}=" for name in extra if (near := nearest(name, known))]
-    repair = f"it reads {', '.join(sorted(known)) or ('any input' if takes_more else 'nothing')}"
-    raise DefinitionError(
-        f"agent {agent.name} {'; '.join(part for part in (lacks, misses) if part)}",
-        where=f"agent {agent.name}",
-        repair=f"write {', '.join(meant)}; {repair}" if meant else repair,
-    )
-
-
-def by_name(
-    agent: Agent[Any, Any], given: object, more: Mapping[str, object], apart: Collection[str] = ()
-) -> Mapping[str, object]:
-    """Return what an agent is given, by name; `apart` are names of resources.
-
-    Raises:
-        InputError: It is neither a mapping nor of the type that the agent's `inputs=` names, nor a text for one input.
-    """
-    own = _parts_of(agent).inputs
-    if isinstance(given, str):
-        return {_only_input(agent, more, apart): given, **more}
-    if given is None or isinstance(given, Mapping):
-        return {**(given or {}), **more}
-    if own is not None and is_state(own.model, given):
-        return {**values_of(given), **more}
-    wanted = "a mapping of what it reads" if own is None else f"{own.declared.__name__}(…)"
-    what = f"the class {given.__name__}" if isinstance(given, type) else f"a value of type {type(given).__name__}"
-    raise InputError(f"{agent.name} is given {what}", where=f"agent {agent.name}", repair=f"give {wanted}")
-
-
-def _only_input(agent: Agent[Any, Any], more: Mapping[str, object], apart: Collection[str]) -> str:
-    """Return the one input of an agent, besides those given by name, that a text is.
-
-    Raises:
-        InputError: It reads nothing, or more.
-    """
-    own = _parts_of(agent).inputs
-    if own is None:
-        read = {each.name: each.default is NO_DEFAULT for each in reads_of(agent)}
-        read = read if agent.prompt else {QUESTION: True, **read}
-    else:
-        read = {name: each.info.is_required() for name, each in own.fields.items()}
-    others = {*more, *apart, ALWAYS_GIVEN, agent.messages}
-    known = {name: needed for name, needed in read.items() if parse(name).root not in others}
-    names = [name for name, needed in known.items() if needed] or [*known]
-    if len(names) == 1 and not parse(names[0]).parts:
-        return names[0]
-    what = f"reads {', '.join(names)}" if names else f"reads nothing{' else' * bool(more)}"
-    repair = f"name each: {parse(names[0]).root}=…" if names else "leave the text out"
-    raise InputError(f"{agent.name} is given a text, and {what}", where=f"agent {agent.name}", repair=repair)
+def call_inputs_of(agent: Agent[Any, Any]) -> CallInputs:
+    """Return what a call may give an agent."""
+    parts = _parts_of(agent)
+    tools = [each.parameters for each in (*parts.kit, parts.maker) if isinstance(each, Tool)]
+    known = frozenset[str]().union(*tools)
+    return CallInputs(agent.name, parts.inputs, reads_of(agent), bool(agent.prompt), agent.messages, known)
 
 
 def _chosen_history(agent: Agent[Any, Any], before: Sequence[Message]) -> Sequence[Message]:
@@ -899,4 +864,4 @@ def _messages_in_field(value: object) -> Sequence[Message]:
     return [each if isinstance(each, Message) else Message.model_validate(each) for each in given]
 
 
-__all__ = ["QUESTION", "Agent", "AgentBody", "Answer", "by_name", "check_inputs", "reads_of"]
+__all__ = ["Agent", "AgentBody", "Answer", "call_inputs_of", "graphs_of", "reads_of"]

@@ -39,9 +39,10 @@ from typing_extensions import TypedDict
 
 from graphengine.agents.agent import graphs_of, reads_of
 from graphengine.agents.approval import BY_MESSAGE
+from graphengine.agents.call_inputs import ANSWER
 from graphengine.agents.hand_overs import HandedOver, hand_over_to
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.agents.runs import ANSWER, Asked, said_in
+from graphengine.agents.runs import Asked, said_in
 from graphengine.agents.speakers import speakers_of, targets_of
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective

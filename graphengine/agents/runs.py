@@ -7,13 +7,14 @@ from copy import copy
 from dataclasses import dataclass, field, is_dataclass, make_dataclass
 from functools import partial
 from types import new_class
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, Optional, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Optional, TypedDict, TypeVar, cast
 
 from pydantic import BaseModel, create_model
 from typing_extensions import is_typeddict, override
 
-from graphengine.agents.agent import QUESTION, by_name, graphs_of, reads_of
+from graphengine.agents.agent import call_inputs_of, graphs_of, reads_of
 from graphengine.agents.arguments import ALWAYS_GIVEN
+from graphengine.agents.call_inputs import ANSWER, QUESTION
 from graphengine.agents.given import Given
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.errors import DefinitionError, GraphEngineError
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 G = TypeVar("G", bound="GraphDefinition[Any]")
 T = TypeVar("T")
-
-ANSWER: Final = "answer"
-"""The field of the answer."""
 
 
 def graph_of_agent(
@@ -283,17 +281,13 @@ def asked(
         options: The options of the run, None where none was given.
 
     Raises:
-        DefinitionError: It is no agent, or it reads something that has the name of an option and was given by name.
-        InputError: The one value is not of the type of its inputs.
+        DefinitionError: It is no agent, or the options exclude each other.
+        InputError: An input is missing, has the wrong type, is read by nothing, or has the name of an option.
     """
     _check_agent(agent)
-    inputs = by_name(agent, *given, resources)
     options = {name: value for name, value in options.items() if value is not None}
-    reads = {parse(each.name).root for each in reads_of(agent)}
-    for name in sorted((options.keys() & reads) - inputs.keys()):
-        text = f"{agent.name} reads {name!r}, which is an option of the run too"
-        repair = f"give what it reads as one mapping: runner.run({agent.name}, {{{name!r}: …}})"
-        raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
+    written = [name for _, name, _ in agent.__body__().also_writes]
+    inputs = call_inputs_of(agent).read(*given, also=written, resources=resources, options=options)
     if "chat" not in options:
         if "idempotency_key" in options:
             text, repair = "idempotency_key= is of a turn of a conversation", "give chat= too, or run_id= in its place"

@@ -175,7 +175,7 @@ class Days:
 
 
 async def test_types_of_inputs() -> None:
-    """An agent with `inputs=` takes nothing else, wherever it is run; its graph begins with them."""
+    """An agent with `inputs=` takes nothing else, wherever it is run; beside a text, options of others are errors."""
     forecaster = Agent("forecaster", inputs=Question, prompt="Rain in {city}?", model=ScriptedModel(["Yes."] * 2))
     counter = Agent("counter", inputs=Days, prompt="Rain in {days} days?", output=int, model=ScriptedModel(["3"] * 3))
     assert_type(forecaster, Agent[str, Question])
@@ -205,6 +205,10 @@ async def test_types_of_inputs() -> None:
         counter.run_sync({"days": 2})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         counter.stream(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         await Agent("n").run(5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+        Agent("n").run_sync("hi", model="x")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+        await Agent("n").run("hi", message_history=[], deps=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+        await counter.answer(Days(2), usage_limits=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        Agent("n").stream("hi", model="x")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
         Agent("n", inputs=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         await runner.run(counter, Question(city=""))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
         runner.stream(counter, 5)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]

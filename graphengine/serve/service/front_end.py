@@ -13,9 +13,8 @@ import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from graphengine.agents.agent import QUESTION
+from graphengine.agents.call_inputs import ANSWER, QUESTION
 from graphengine.agents.chats import TURN, check_not_another, is_chat, refuse_before
-from graphengine.agents.runs import ANSWER
 from graphengine.errors import InputError, RunExists, UnknownRun
 from graphengine.kernel.extension import RunEnded, StepRecorded, compiled, did_you_mean
 from graphengine.kernel.inside import opened

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pydantic_core import to_jsonable_python
 
-from graphengine.agents.agent import QUESTION
+from graphengine.agents.call_inputs import ANSWER, QUESTION
 from graphengine.agents.chats import TURN, turn_in, turn_of
 from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, ThinkingDelta, ToolCalled, ToolReturned
 from graphengine.agents.prompts import as_text
-from graphengine.agents.runs import ANSWER
 from graphengine.kernel.extension import Emitted, LiveEvent, NodeBegan, StepRecorded
 from graphengine.kernel.inside import WorkKey, digest_of_call, opened
 from graphengine.kernel.reader import Failed, Message, Ready, Recorded, Snapshot, path_of

@@ -32,9 +32,9 @@ from weakref import WeakValueDictionary
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.agents.approval import BY_MESSAGE
+from graphengine.agents.call_inputs import ANSWER
 from graphengine.agents.chats import TURN, is_chat, refuse_before
 from graphengine.agents.prompts import has_media, marked
-from graphengine.agents.runs import ANSWER
 from graphengine.errors import InputError, RunExists, UnknownRun
 from graphengine.kernel.extension import OwnId, StepRecorded, compiled, result_of
 from graphengine.kernel.inside import fit_answer

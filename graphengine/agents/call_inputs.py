@@ -1,0 +1,261 @@
+"""What a call gives an agent: one validation for all ways to call it, with a Runner and without.
+
+A name that the agent does not read is refused. If it is an option of another library, such as pydantic-ai's
+`message_history=`, the error shows how the same is written here.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.agents.arguments import ALWAYS_GIVEN
+from graphengine.errors import InputError
+from graphengine.kernel.inside import NO_DEFAULT, is_state, nearest, parse, values_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from graphengine.kernel.extension import StateType
+    from graphengine.kernel.inside import Parameter
+
+QUESTION: Final = "question"
+"""What an agent without a prompt reads."""
+
+ANSWER: Final = "answer"
+"""The field of the answer in the run of an agent."""
+
+_CONVERSATION: Final = (
+    "await runner.run({agent}, {first}, chat='ada')",
+    "await {agent}.but(messages='messages').run({first}, messages=[Message(role='user', text='Hello')])",
+)
+_RESOURCE: Final = ("Runner(resources={{{name!r}: {name}}})",)
+_OF_TOOLS: Final = frozenset({"context", "deps", "session"})
+"""Options of other libraries that are likely names of a tool's parameters too."""
+
+_FORMS: Final[Mapping[str, Sequence[str]]] = {
+    **dict.fromkeys(("model", "tools"), ("{agent}.but({name}={value})",)),
+    **dict.fromkeys(("system", "system_prompt", "instructions"), ("{agent}.but(system={value})",)),
+    **dict.fromkeys(("output_type", "result_type"), ("{agent}.but(output={value})",)),
+    "max_turns": ("{agent}.but(turns={value})",),
+    **dict.fromkeys(
+        ("temperature", "top_p", "max_tokens", "seed", "tool_choice", "parallel_tool_calls"),
+        ("{agent}.but(settings=Settings({name}={value}))",),
+    ),
+    "model_settings": ("{agent}.but(settings=Settings(temperature=0.2))",),
+    **dict.fromkeys(("message_history", "messages", "history", "session"), _CONVERSATION),
+    **dict.fromkeys(("deps", "context"), _RESOURCE),
+    "usage_limits": ("await runner.run({agent}, {first}, limits=Limits(tokens=20_000))",),
+    **dict.fromkeys(
+        ("run_id", "limits", "after", "chat", "idempotency_key", "tags"),
+        ("await runner.run({agent}, {first}, {name}={value})",),
+    ),
+}
+"""How what other libraries and `Runner.run` name so is written for an agent, in forms that run as they stand."""
+
+_LONGEST: Final = 60
+"""Longer values are not shown in forms."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallInputs:
+    """What a call may give one agent.
+
+    Attributes:
+        agent: The agent's name.
+        declared: The type that its `inputs=` names, split into fields; None if it has none.
+        reads: What its prompt, its functions and its tools read, without its conversation.
+        has_prompt: Whether it has a prompt.
+        messages: The name of its conversation; "" for none.
+        tools: The parameters of its tools, as far as they are known before servers are opened.
+    """
+
+    agent: str
+    declared: StateType[Any] | None
+    reads: Sequence[Parameter]
+    has_prompt: bool
+    messages: str
+    tools: Collection[str]
+
+    def read(  # noqa: PLR0913 - what the ways to call an agent differ in
+        self,
+        first: object,
+        more: Mapping[str, object],
+        *,
+        also: Collection[str] = (),
+        has_servers: bool = False,
+        resources: Collection[str] = (),
+        options: Collection[str] | None = None,
+    ) -> dict[str, object]:
+        """Return what a call gives the agent, by name.
+
+        The values for an agent with `inputs=` are validated and completed, unless the call is recorded as a run, whose
+        graph does that.
+
+        Args:
+            first: A text, a mapping or an instance of `inputs=`; None if everything is given by name.
+            more: What is given by name.
+            also: Further names that the call may give, such as the parameters of tools.
+            has_servers: Whether tools may have further parameters, whose names are known when a server is opened.
+            resources: The names of what the run provides instead of the call.
+            options: The options of the run as which the call is recorded, which takes declared names only; None if the
+                call is no run of its own.
+
+        Raises:
+            InputError: Something is missing, is read by nothing, or has the wrong type. The error lists all problems.
+        """
+        given, problems = self._name_first(first, more, resources)
+        own = {} if self.declared is None else self.declared.fields
+        reads = self._list_reads(own, resources, is_recorded=options is not None)
+        known = {*own, *reads, *filter(None, [self.messages])}
+        named: Collection[str] = given
+        if self.is_free and options is None:
+            named = () if first is None else more  # names without a text or a mapping before them are the question
+        unread = {*named} - known.union(also)
+        if has_servers:
+            unread &= _FORMS.keys() - _OF_TOOLS
+        extra = sorted(unread if self.declared is None else unread & {*_FORMS, *self.tools})
+        missing = [] if problems else self._list_missing(reads, given, options)
+        if extra:
+            problems.append((f"has {', '.join(f'no input {name!r}' for name in extra)}", ""))
+        problems += self._list_clashes(given, options or ())
+        if missing:
+            problems.append((f"was not given {', '.join(map(repr, missing))}", ""))
+        if self.declared is not None and (options is None or problems or unread):
+            typed = self._validate(self.declared, given, {*own, *unread.difference(extra)}, problems)
+            given = typed if options is None else given
+        if problems:
+            repairs = [repair for _, repair in problems if repair]
+            if extra or missing:
+                repairs += self._repairs(extra, known, given, first)
+            text = f"{self.agent} {'; '.join(problem for problem, _ in problems)}"
+            raise InputError(text, where=f"agent {self.agent}", repair="; ".join(repairs))
+        return given
+
+    def _list_missing(
+        self, reads: Mapping[str, bool], given: Mapping[str, object], options: Collection[str] | None
+    ) -> list[str]:
+        """Return what the agent needs and is not given; nothing for a run that goes on or that validates it itself."""
+        if options is not None and (self.declared is not None or (not given and {"run_id", "chat"} & {*options})):
+            return []
+        return sorted(name for name, is_needed in reads.items() if is_needed and name not in {*given, *(options or ())})
+
+    def _list_clashes(self, given: Mapping[str, object], options: Collection[str]) -> list[tuple[str, str]]:
+        """Return a problem for each thing that the agent reads, and that was taken for an option of the run."""
+        names = sorted({parse(each.name).root for each in self.reads}.intersection(options) - given.keys())
+        repair = f"give what it reads as one mapping: runner.run({self._variable}, {{%r: …}})"
+        return [(f"reads {name!r}, which is an option of the run too", repair % name) for name in names]
+
+    def _validate(
+        self,
+        declared: StateType[Any],
+        given: dict[str, object],
+        names: Collection[str],
+        problems: list[tuple[str, str]],
+    ) -> dict[str, object]:
+        """Return what is given, with the values of these names validated and completed; or add to the problems.
+
+        Raises:
+            InputError: A value is not of its type, and there is no other problem.
+        """
+        values = {name: value for name, value in given.items() if name in names}
+        try:
+            typed = declared.initial(values, f"agent {self.agent}").typed
+        except InputError as error:
+            if not problems:
+                raise
+            problems.append((error.message, error.repair))
+            return given
+        others = {name: value for name, value in given.items() if name not in names}
+        return {**dict.fromkeys(declared.fields), **typed, **others}
+
+    def _list_reads(self, own: Collection[str], resources: Collection[str], *, is_recorded: bool) -> dict[str, bool]:
+        """Return what a call has to give besides the fields of `inputs=`, each with whether it has no default."""
+        reads = {QUESTION: is_recorded} if self.is_free else {}
+        for each in self.reads:
+            root = parse(each.name).root
+            is_provided = is_recorded and not each.shown and root in {*resources, ALWAYS_GIVEN}
+            if root not in own and not is_provided:
+                reads[root] = each.default is NO_DEFAULT
+        return reads
+
+    def _name_first(
+        self, first: object, more: Mapping[str, object], resources: Collection[str]
+    ) -> tuple[dict[str, object], list[tuple[str, str]]]:
+        """Return what is given by name, and the problem with a text that no name can be found for.
+
+        Raises:
+            InputError: The first argument is neither a text nor a mapping nor of the type that `inputs=` names.
+        """
+        if isinstance(first, str):
+            name, problem, repair = self._only_name({*more, *resources, ALWAYS_GIVEN, self.messages})
+            return ({name: first, **more}, []) if name else ({**more}, [(problem, repair)])
+        if first is None or isinstance(first, Mapping):
+            return {**(first or {}), **more}, []
+        if self.declared is not None and is_state(self.declared.model, first):
+            return {**values_of(first), **more}, []
+        wanted = "a mapping of what it reads" if self.declared is None else f"{self.declared.declared.__name__}(…)"
+        what = f"the class {first.__name__}" if isinstance(first, type) else f"a value of type {type(first).__name__}"
+        raise InputError(f"{self.agent} is given {what}", where=f"agent {self.agent}", repair=f"give {wanted}")
+
+    def _only_name(self, others: Collection[str]) -> tuple[str, str, str]:
+        """Return the name of the one thing that it reads besides these; else "", the problem and the repair."""
+        if self.declared is None:
+            read = {each.name: each.default is NO_DEFAULT for each in self.reads}
+            read = read if self.has_prompt else {QUESTION: True, **read}
+        else:
+            read = {name: each.info.is_required() for name, each in self.declared.fields.items()}
+        known = {name: needed for name, needed in read.items() if parse(name).root not in others}
+        names = [name for name, needed in known.items() if needed] or [*known]
+        if len(names) == 1 and not parse(names[0]).parts:
+            return names[0], "", ""
+        is_taken = any(parse(name).root in others for name in read)
+        what = f"reads {', '.join(names)}" if names else f"reads nothing{' else' * is_taken}"
+        repair = f"name each: {parse(names[0]).root}=…" if names else "leave the text out"
+        return "", f"is given a text, and {what}", repair
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the agent shows its model what it is given, whatever the names."""
+        return not self.has_prompt and self.declared is None
+
+    @property
+    def _variable(self) -> str:
+        """The name of the variable that may hold the agent."""
+        return self.agent if self.agent.isidentifier() and not keyword.iskeyword(self.agent) else "agent"
+
+    def _repairs(
+        self, extra: Sequence[str], known: Collection[str], given: Mapping[str, object], first: object
+    ) -> list[str]:
+        """Return what to write in place of each name that nothing reads, and the names of what is read."""
+        shown = repr(first) if isinstance(first, str) and len(first) <= _LONGEST else "inputs"
+        unread = {*known} - given.keys()
+        meant = {name: near for name in extra if (near := nearest(name, unread))}
+        repairs = [f"write {', '.join(f'{near}= for {name}=' for name, near in meant.items())}"] if meant else []
+        undeclared: list[str] = []
+        for name in extra:
+            if name in meant:
+                continue
+            if forms := _RESOURCE if name in self.tools else _FORMS.get(name):
+                words = {"agent": self._variable, "first": shown, "name": name, "value": _as_code(name, given[name])}
+                repairs.append(f"for {name}=, write {' or '.join(form.format_map(words) for form in forms)}")
+            elif name == ANSWER:
+                repairs.append(f"leave {name}= out, which is what it returns")
+            else:
+                undeclared.append(name)
+        if undeclared:
+            repairs.append(f"declare {', '.join(undeclared)} in inputs=, or in the prompt, as {{{undeclared[0]}}}")
+        return [*repairs, f"it reads {', '.join(sorted(known)) or 'nothing'}"]
+
+
+def _as_code(name: str, value: object) -> str:
+    """Return a value as an expression: its name if it is long or has no literal."""
+    if isinstance(value, type):
+        return value.__name__
+    is_literal = value is None or isinstance(value, (str, int, float))
+    return repr(value) if is_literal and len(repr(value)) <= _LONGEST else name
+
+
+__all__ = ["ANSWER", "QUESTION", "CallInputs"]
