@@ -20,6 +20,7 @@ import pytest
 from hypothesis import settings
 
 from graphengine.errors import OutOfOrder
+from graphengine.runner import ids
 from tests.kit import limits
 from tests.kit.machine import IS_BARE, bare_path
 
@@ -171,6 +172,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     if BROKEN and "broken_orders" not in getattr(item, "fixturenames", ()):
         pytest.fail("\n".join(BROKEN))
     return result
+
+
+@pytest.fixture(autouse=True)
+def fixed_nonces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each run the same nonce, so that pages show the same ids every time; `drawn_nonces` leaves them random."""
+    if "drawn_nonces" not in request.fixturenames:
+        monkeypatch.setattr(ids, "new_nonce", lambda: "k3x9ab")
+
+
+@pytest.fixture
+def drawn_nonces() -> None:
+    """Let each run draw its nonce, as outside of tests."""
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,8 @@ def run_of(row: RunRow, driver: str | None, tags: Sequence[str], *, is_alive: bo
         row.parent, row.parent_seq, driver if is_alive else None, driver is not None, row.due_at,
         tuple(sorted(tags)) if tags else (), row.queue, row.priority, row.queue_key or None, row.fence == 0,
         read_summary(row.summary), row.title, row.user_name or None, row.starter, row.root, row.depth,
-        row.began_with, row.deploy, row.stop_asked, row.ended_at, row.code,
+        row.began_with, row.deploy, row.stop_asked, row.ended_at, row.code, row.nonce,
+        row.starter_nonce, row.root_nonce,
     )  # fmt: skip
 
 

@@ -329,7 +329,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     @abstractmethod
     def _post(  # noqa: PLR0913 - what a message is
-        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str, lease: LeaseT
+        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str, nonce: str | None, lease: LeaseT
     ) -> asyncio.Future[bool]: ...
 
     @abstractmethod
@@ -566,9 +566,11 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         if is_name(run_id):  # no other run is there
             await self._change("mark_stop", (mark, run_id))
 
-    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "") -> bool:
+    async def post(  # noqa: PLR0913 - what a message is
+        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "", nonce: str | None = None
+    ) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
-        is_new = await self._post(run_id, kind, payload, key, alone, self._writable_lease())
+        is_new = await self._post(run_id, kind, payload, key, alone, nonce, self._writable_lease())
         self._announce()
         return is_new
 

@@ -234,6 +234,7 @@ def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
                 snapshot.title = line
                 break
     snapshot.starter, snapshot.origin, snapshot.began_with = facts.starter, facts.origin, facts.fingerprint
+    snapshot.nonce, snapshot.key_base = facts.nonce, facts.key_base
     frame = snapshot.frames[ROOT] = Frame(at=START)
     _begin_frame(snapshot, frame, step, facts)
 
@@ -345,7 +346,7 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
 
 def _begin_child_run(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     """Begin a child run in the state of its parent."""
-    snapshot.run_id, snapshot.starter = facts.run_id, None
+    snapshot.run_id, snapshot.nonce, snapshot.key_base, snapshot.starter = facts.run_id, facts.nonce, "", None
     snapshot.origin, snapshot.began_with = facts.origin, facts.fingerprint
     snapshot.inherited, snapshot.agents = snapshot.usage.copy(), {}
     snapshot.instructions = {**snapshot.instructions, **facts.instructions}

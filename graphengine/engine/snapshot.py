@@ -259,6 +259,8 @@ class Snapshot(Struct, eq=False):
         origin: What began it, or branched it off; None if that is not known.
         began_with: The fingerprint with which it began or branched off.
         code: The id of the code under which its nodes have recorded work last; "" if none has.
+        nonce: Of its start or branching: with its id it names this run, and no other one that has the id later.
+        key_base: With what the idempotency keys of its work begin, if that is not its id; see `steps.Started`.
         title: What its graph calls it, else the first line of the first text of its input.
         mailbox: Messages that were not received yet, by topic.
         own_topics: The topics on which nodes of the run, or child runs, sent a message, as keys: what comes on one is
@@ -302,6 +304,8 @@ class Snapshot(Struct, eq=False):
     origin: OriginRecord | None = None
     began_with: str = ""
     code: str = ""
+    nonce: str = ""
+    key_base: str = ""
     title: str = ""
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     own_topics: dict[str, bool] = field(default_factory=dict)

@@ -28,8 +28,8 @@ from graphengine.state.recorded_text import NO_TEXT, RecordedText
 
 T = TypeVar("T")
 
-FORMAT: Final = 3
-"""The version of the log's format, written with every snapshot. 3 adds processes that were cut off."""
+FORMAT: Final = 4
+"""The version of the log's format, written with every snapshot. 3 adds processes that were cut off, 4 the nonce."""
 OLDEST: Final = 2
 """The oldest format of a snapshot that is read."""
 
@@ -191,11 +191,13 @@ class StarterRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
 
     Attributes:
         run_id: The node's run.
+        nonce: The nonce of that run.
         node: The node's path there.
         visit: Which visit of it.
         topic: The topic on which the end is told, with the final state; "" if the node itself waits for it.
         stays: Whether the run goes on when the one that started it is stopped.
         root: The run at the top of its tree, with which it is stopped; "" if it stays, and is the top of its own.
+        root_nonce: The nonce of that run.
         depth: How many runs are above it, whether it stays or not.
     """
 
@@ -206,6 +208,8 @@ class StarterRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     stays: bool = False
     root: str = ""
     depth: Count = 1
+    nonce: str = ""
+    root_nonce: str = ""
 
 
 class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -378,6 +382,10 @@ class Started(Outcome, kw_only=True):
         origin: What began it; None if that is not known.
         title: What the graph calls it; "" if the graph does not say.
         written: The fields that nodes wrote: of the run that started it, or of the one in `after`.
+        nonce: A random text. The id of a run can be used again once the run is removed; with the nonce, it names one
+            run. "" for runs of earlier versions.
+        key_base: With what the idempotency keys of the run begin, if that is not its id: the id of a child run that was
+            derived contains the nonce of its starter, which no receiver of a key knows.
     """
 
     kind: ClassVar[Kind] = "started"
@@ -393,6 +401,8 @@ class Started(Outcome, kw_only=True):
     origin: OriginRecord | None = None
     title: str = ""
     written: Sequence[str] = ()
+    nonce: str = ""
+    key_base: str = ""
 
 
 class Node(AttemptEnded, kw_only=True):
@@ -677,12 +687,14 @@ class Branched(Continued, kw_only=True):
     Attributes:
         instructions: Texts that replace the standing instructions in the graph, by whose they are. The engine only
             keeps them.
+        nonce: A random text, as of a run that is started.
     """
 
     kind: ClassVar[Kind] = "branched"
     run_id: str
     parent: str
     instructions: Mapping[str, str] = {}
+    nonce: str = ""
 
 
 class Stopped(Spent, kw_only=True):

@@ -100,6 +100,8 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     instructions: Mapping[str, str] = {}
     origin: OriginRecord | None = None
     began_with: str = ""
+    nonce: str = ""
+    key_base: str = ""
     title: str = ""
     asked: dict[str, AskedName] | UnsetType = UNSET
     shared_process: bool | UnsetType = UNSET

@@ -38,25 +38,25 @@ class Starters:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._visits: dict[str, Collection[_Visit] | None] = {}
+        self._visits: dict[tuple[str, str], Collection[_Visit] | None] = {}  # by id and nonce
 
     async def needing(self, runs: Iterable[RunInfo | EndedRun]) -> dict[str, str]:
         """Return which of these runs are needed, by id, each with the run that started it and can still need it.
 
         A run is also needed if it cannot be seen whether it is, because a log is damaged.
         """
-        starters = {info.id: info.starter for info in runs if info.starter is not None}
+        starters = {info.id: (info.starter, info.starter_nonce) for info in runs if info.starter is not None}
         await self._read({*starters.values()})
-        return {child: run_id for child, run_id in starters.items() if await self._is_needed(child, run_id)}
+        return {child: starter[0] for child, starter in starters.items() if await self._is_needed(child, starter)}
 
-    async def _read(self, run_ids: Collection[str]) -> None:
+    async def _read(self, starters: Collection[tuple[str, str]]) -> None:
         """Read which visits go on in these runs: none in one that has finished, was cancelled or is not stored."""
-        new = sorted(run_id for run_id in run_ids if run_id not in self._visits)
-        self._visits.update((run_id, ()) for run_id in new)
+        new = sorted(starter for starter in starters if starter not in self._visits)
+        self._visits.update((starter, ()) for starter in new)
         for at in range(0, len(new), _AT_ONCE):
-            for info in await self._store.infos(new[at : at + _AT_ONCE]):
-                if info.status not in FINAL:
-                    self._visits[info.id] = await self._load_open_visits(info.id)
+            for info in await self._store.infos([run_id for run_id, _ in new[at : at + _AT_ONCE]]):
+                if info.status not in FINAL and (info.id, info.nonce) in starters:
+                    self._visits[info.id, info.nonce] = await self._load_open_visits(info.id)
 
     async def _load_open_visits(self, run_id: str) -> Collection[_Visit] | None:
         """Return the visits that go on in a run's own graph; None if its log cannot be read here.
@@ -72,13 +72,13 @@ class Starters:
         own = [frame for frame in snapshot.frames.values() if frame.sub is None and frame.kind in ("root", "arm")]
         return [_Visit((frame.at, frame.named), frame.visit) for frame in own]
 
-    async def _is_needed(self, child: str, run_id: str) -> bool:
+    async def _is_needed(self, child: str, starter: tuple[str, str]) -> bool:
         """Return whether the visit in which a run was started may go on.
 
         The child's record has the visit of the node itself. In a graph inside, that says nothing of the node that is
         this graph: then any visit of that one counts.
         """
-        visits = self._visits[run_id]
+        visits = self._visits[starter]
         if not visits:
             return visits is None
         try:

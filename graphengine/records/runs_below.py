@@ -77,6 +77,8 @@ async def runs_above(store: RunStore, info: RunInfo) -> Sequence[RunInfo]:
     """Return the runs above a run, from the top of its tree; one that was removed ends the line."""
     found: list[RunInfo] = []
     while info.starter is not None and (above := await store.infos([info.starter])):
+        if above[0].nonce != info.starter_nonce:
+            break  # a later run with its id
         info = above[0]
         if any(each.id == info.id for each in found):
             break

@@ -61,6 +61,7 @@ from graphengine.state.ending import Ending  # noqa: TC001 - msgspec reads it
 from graphengine.state.json_values import JsonValue  # noqa: TC001 - msgspec reads it
 from graphengine.state.recorded_text import to_show
 from graphengine.stores.base import status_of
+from graphengine.stores.refusals import unknown_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +75,7 @@ if TYPE_CHECKING:
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.schema import Initial
-    from graphengine.stores.base import RunInfo
+    from graphengine.stores.base import Post, RunInfo
 
 S = TypeVar("S")
 
@@ -204,9 +205,13 @@ class _Start(Generic[S]):
         self.attempt, self.graph, self.plan = attempt, graph, compiled(graph)
         self.topic: str = options["topic"]
         self._shared, self._given, self._initial, self._options = shared, given, initial, options
-        here = attempt.services.run_id
         self.starter = StarterRecord(
-            run_id=here, node=attempt.path, visit=attempt.task.visit, topic=self.topic, stays=options["stays"]
+            run_id=attempt.services.run_id,
+            node=attempt.path,
+            visit=attempt.task.visit,
+            topic=self.topic,
+            stays=options["stays"],
+            nonce=attempt.services.run.snapshot.nonce,
         )
 
     @property
@@ -233,16 +238,19 @@ class _Start(Generic[S]):
             final = await final if inspect.isawaitable(final) else final
             made.state = _open_values(self.plan.state.initial(final, f"what replaces {name}").values)
         else:
-            key = journal.idempotency_key(journal.below)
-            derived = derive_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
             chosen, parent = self._options["run_id"], await self._parent()
+            key = journal.idempotency_key(journal.below)
+            # The keys of its work are those that the same child had before this run was removed and started again.
+            key_base = "" if chosen else _derive_child_id(name, key)
+            nonce = self.starter.nonce
+            derived = _derive_child_id(name, f"{key} {nonce}") if nonce else key_base
             made.run_id = tenants_id(parent.tenant, chosen) if chosen else derived
             if services.may_be_lost:
                 await services.host.check_owned()
             known = _known_to(self.attempt)
             is_known = made.run_id in known.children
             known.child(made.run_id)
-            await self._create(made.run_id, parent, is_known=is_known)
+            await self._create(made.run_id, parent, "" if key_base == made.run_id else key_base, is_known=is_known)
         return _as_step_result(made)
 
     async def _parent(self) -> RunInfo:
@@ -256,7 +264,7 @@ class _Start(Generic[S]):
             known.reading.add_done_callback(known.has_read)
         return await asyncio.shield(known.reading)
 
-    async def _create(self, run_id: str, parent: RunInfo, *, is_known: bool) -> None:
+    async def _create(self, run_id: str, parent: RunInfo, key_base: str, *, is_known: bool) -> None:
         """Record the child with its starter, or find that of this call.
 
         1. A call gives the time, and begins child k. 2. The process dies before that is recorded, or the attempt fails.
@@ -268,8 +276,7 @@ class _Start(Generic[S]):
         """
         lives, options, here = self.lives, self._options, self.attempt.services.run_id
         priority = options["priority"] if self.attempt.services.effects == "act" else 0
-        self.starter.root = "" if self.starter.stays else parent.root or here
-        self.starter.depth = parent.depth + 1
+        self._note_place(parent)
         limits = as_limits(options["limits"]) if options["limits"] else self.plan.limits.copy()
         self._limit_depth(limits)
         life = lives.of(here)
@@ -285,6 +292,7 @@ class _Start(Generic[S]):
                 fingerprint=self.plan.fingerprint,
                 limits=limits,
                 starter=self.starter,
+                key_base=key_base,
             ),
             tags=check_tags(options["tags"], "tags="),
             place=place_in(self.queue, priority, parent.tenant, parent.user),
@@ -311,20 +319,36 @@ class _Start(Generic[S]):
             if was is not None and self.attempt.frame.named:  # a changed graph has renamed the node since it began
                 was = msgspec.structs.replace(was, node=self.starter.node)
             if was != self.starter or await self._is_other(run_id, is_known=is_known):
-                text = f"there is a run {run_id} that this call did not start"
-                raise InputError(text, where=_WHERE, repair="give another run_id, or none") from error
+                raise self._not_ours(run_id, was) from error
             post = told_end(snapshot, self.starter, snapshot.status)
             if post is None:
                 await self.continued(run_id, 0)
             # Nothing may have been told if its first step was its last.
-            elif not await lives.shared.store.post(*post) and not await self._is_told(run_id, snapshot.seq):
+            elif not await self._tell(post) and not await self._is_told(run_id, snapshot.seq):
                 # 1. A node in a graph started it, and received its end. 2. The graph failed, and is tried again.
                 if snapshot.status not in FINAL:
                     await self.continued(run_id, snapshot.seq)  # another attempt resumes what failed
                     return
-                await lives.shared.store.post(
-                    *post._replace(key=f"{post.key} for {self.attempt.services.run.snapshot.seq}")
-                )
+                await self._tell(post._replace(key=f"{post.key} for {self.attempt.services.run.snapshot.seq}"))
+
+    def _note_place(self, parent: RunInfo) -> None:
+        """Note where in the tree of runs the child is."""
+        self.starter.depth = parent.depth + 1
+        if not self.starter.stays:
+            self.starter.root = parent.root or parent.id
+            self.starter.root_nonce = parent.root_nonce if parent.root else parent.nonce
+
+    async def _tell(self, post: Post) -> bool:
+        """Post to this run what its child told it, or would have told it; return whether it is new."""
+        return await self.lives.shared.store.post(*post[:-1], nonce=post.nonce)
+
+    def _not_ours(self, run_id: str, was: StarterRecord | None) -> InputError:
+        """Return the error for the id of a run that this call did not start."""
+        text, repair = f"there is a run {run_id} that this call did not start", "give another run_id, or none"
+        if was is not None and was.run_id == self.starter.run_id and was.nonce != self.starter.nonce:
+            text = f"there is a run {run_id} that an earlier run {was.run_id} started, which was removed since"
+            repair = f"give another run_id, or none, or remove run {run_id} too"
+        return InputError(text, where=_WHERE, repair=repair)
 
     async def _is_other(self, run_id: str, *, is_known: bool) -> bool:
         """Return whether another call started a run of this node: of another graph, or with another input."""
@@ -395,6 +419,8 @@ class _Start(Generic[S]):
         if alive is not None and is_alive and (alive.last_seq > seq or alive.claim.state == "opening"):
             return
         info = await self.lives.shared.store.info(run_id)
+        if (info.starter, info.starter_nonce) != (self.starter.run_id, self.starter.nonce):
+            raise unknown_run(run_id)  # the child was removed, and another run has its id
         if alive is not None and is_alive:
             # 1. It sleeps here, and is stopped with this run. 2. This run is resumed at once, before that life is over.
             if info.status not in OVER:
@@ -502,6 +528,9 @@ class StartedRun(Generic[S]):
             there = await load_snapshot(self._start.lives.shared.store, self.id, seq)
         except UnknownStep:
             return _as_step_result(end)
+        by, starter = there.starter, self._start.starter
+        if by is None or (by.run_id, by.nonce) != (starter.run_id, starter.nonce):
+            raise unknown_run(self.id)  # the child was removed, and another run has its id
         end.status, end.ending = there.status, there.ending
         if there.status == "finished":
             end.values, end.usage, end.losses = _open_values(there.root.values), there.usage, there.losses
@@ -525,6 +554,10 @@ class StartedRun(Generic[S]):
 def _as_step_result(made: _Made | _End) -> StepResult:
     record = msgspec.to_builtins(made)
     return StepResult(record, len(encode(record)))
+
+
+def _derive_child_id(name: str, key: str) -> str:
+    return derive_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
 
 
 def _tells(message: object, run_id: str, seq: int) -> bool:

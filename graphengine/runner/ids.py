@@ -7,6 +7,7 @@ names. So no caller can meet what is not theirs by its name.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import random
@@ -39,6 +40,14 @@ def new_id(now: float) -> str:
     The time of its creation, to the millisecond, follows.
     """
     return f"{_RANDOM.getrandbits(32):08x}-{int(now * 1000):011x}"
+
+
+def new_nonce() -> str:
+    """Return a new nonce for a run: 6 characters of base 32, of which a time would be no substitute.
+
+    A clock can stand still, or be set back, between the removal of a run and the start of the next one with its id.
+    """
+    return base64.b32encode(_RANDOM.randbytes(4))[:6].decode().lower()
 
 
 def check_id(run_id: str) -> str:

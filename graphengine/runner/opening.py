@@ -63,6 +63,7 @@ from graphengine.errors import (
 )
 from graphengine.graph.question import fill_question
 from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
+from graphengine.runner import ids
 from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.driving import stop_in
 from graphengine.runner.extensions import OpenRun
@@ -145,7 +146,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     is_queued = place is not None and place.queue is not None
     origin = shared.origin(plan.graph, None if place is None else place.user, above)
     driving = await life.claimed(Snapshot(origin=origin), initial.size_bytes, is_queued=is_queued)
-    facts.origin = origin
+    facts.origin, facts.nonce = origin, ids.new_nonce()
     if plan.title:
         facts.title = fill_question(plan.title, initial.typed)[:_TITLE_CHARACTERS]
     event = RunStarted(driving.time.now(), facts, initial.values, initial.typed, initial.given)
@@ -180,6 +181,7 @@ async def _create(
         deploy=origin.deploy if origin is not None else "",
         began_with=snapshot.began_with,
         code=snapshot.code,
+        nonce=snapshot.nonce,
     )
     if snapshot.starter is not None:
         info = structs.replace(info, **begun_as(snapshot))
@@ -191,7 +193,7 @@ async def _create(
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec, code)
     for post in life.shared.posts(snapshot, snapshot.status):  # the first step can be the last
         with contextlib.suppress(UnknownRun):
-            await life.shared.store.post(*post)
+            await life.shared.store.post(*post[:-1], nonce=post.nonce)
 
 
 async def _continue_state(
@@ -300,6 +302,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
         origin=life.shared.origin(plan.graph, user, snapshot.origin),
         code=code,
         recoded=recoded,
+        nonce=ids.new_nonce(),
     )
     event = BranchedOff(driving.time.now(), facts, list(utf8_value(update).items()), frame.id, shift)
     try:

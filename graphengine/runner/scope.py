@@ -335,8 +335,8 @@ class AttemptFacts:
 
     @property
     def visit_key(self) -> str:
-        """A key that differs in each visit, item and branch."""
-        return f"{self.services.run_id}/{place_of(self.frame)}"
+        """A key that differs in each visit, item and branch; the same if the run is removed and started again."""
+        return f"{self.services.run.snapshot.key_base or self.services.run_id}/{place_of(self.frame)}"
 
     @property
     def must_stop(self) -> bool:

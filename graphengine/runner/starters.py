@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from graphengine.engine.steps import OVER
 from graphengine.runner.ids import RESERVED
 from graphengine.state.encoded import encode, opened
-from graphengine.stores.base import Post, status_of
+from graphengine.stores.base import Post, cursor_of, status_of
 
 if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
@@ -28,12 +28,12 @@ _KEPT_SECONDS: Final = 10.0
 
 
 class EndHere(NamedTuple):
-    """How a run finished here, as its log says it; `by` are the run that started it and the visit of its node.
+    """How a run finished here, as its log says it; `by` are the run that started it, its nonce and its node's visit.
 
     `body` has the final state as JSON.
     """
 
-    by: tuple[str, int]
+    by: tuple[str, str, int]
     seq: int
     body: bytes
     ending: Ending | None
@@ -65,13 +65,14 @@ class EndsHere:
         body = encode({name: opened(value) for name, value in snapshot.root.values.items()})
         if len(body) <= _MOST_BYTES:
             usage, losses = snapshot.usage.copy(), snapshot.losses.copy()
-            by, facts = (starter.run_id, starter.visit), (snapshot.steps, snapshot.elapsed_seconds, now + _KEPT_SECONDS)
+            by = starter.run_id, starter.nonce, starter.visit
+            facts = (snapshot.steps, snapshot.elapsed_seconds, now + _KEPT_SECONDS)
             kept[snapshot.run_id] = EndHere(by, snapshot.seq, body, snapshot.ending, usage, losses, *facts)
 
     def has(self, run_id: str, starter: StarterRecord) -> bool:
         """Return whether the end of a run is kept, for the visit of a node that started it."""
         end = self._kept.get(run_id)
-        return end is not None and end.by == (starter.run_id, starter.visit)
+        return end is not None and end.by == (starter.run_id, starter.nonce, starter.visit)
 
     def take(self, run_id: str, seq: int, starter: StarterRecord) -> EndHere | None:
         """Return the end of a run, once, if it is kept and its last step has this seq."""
@@ -106,7 +107,8 @@ def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> P
         told["error"] = None if failure is None else f"{failure.kind}: {failure.message}"
         told["state"] = {k: opened(v) for k, v in snapshot.root.values.items()} if status == "finished" else None
     payload = {"topic": starter.topic or topic_of(snapshot.run_id), "payload": told, "told": True}
-    return Post(starter.run_id, "message", payload, f"end {snapshot.run_id} {snapshot.seq}")
+    key = f"end {snapshot.run_id} {cursor_of(snapshot.seq, snapshot.nonce)}"
+    return Post(starter.run_id, "message", payload, key, starter.nonce)
 
 
 async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
@@ -124,10 +126,11 @@ async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
         if (info := there.get(child)) is None
         or status_of(info) == "interrupted"
         or (info.status == "waiting" and info.due_at is not None)
-        or info.starter != snapshot.run_id
+        or (info.starter, info.starter_nonce) != (snapshot.run_id, snapshot.nonce)
     ]
     for child in left:
         seq = there[child].seq if child in there else 0
         payload = {"topic": topic_of(child), "payload": {"run_id": child, "seq": seq}}
-        await store.post(snapshot.run_id, "message", payload, f"look {child} {snapshot.seq}")  # once a step
+        key = f"look {child} {snapshot.seq}"  # once a step
+        await store.post(snapshot.run_id, "message", payload, key, nonce=snapshot.nonce)
     return bool(left)

@@ -105,6 +105,9 @@ class RunInfo(Struct, frozen=True, gc=False):
             is resumed, no run in its tree starts another one or is taken from a queue.
         ended_at: When it ended, epoch seconds; None while it has not.
         code: The id of the code of its graph's nodes when it was started or last resumed; "" if that is not known.
+        nonce: Drawn at its start, since another run can have its id later. "" for runs of earlier versions.
+        starter_nonce: The nonce of the run that started it.
+        root_nonce: The nonce of the run at the top of its tree.
     """
 
     id: str
@@ -135,6 +138,14 @@ class RunInfo(Struct, frozen=True, gc=False):
     stop_asked: StopMark = ""
     ended_at: float | None = None
     code: str = ""
+    nonce: str = ""
+    starter_nonce: str = ""
+    root_nonce: str = ""
+
+    @property
+    def cursor(self) -> str:
+        """What a watcher that has seen its last step goes on from; see `cursor_of`."""
+        return cursor_of(self.seq, self.nonce)
 
 
 class EndedRun(Struct, frozen=True, gc=False):
@@ -144,6 +155,7 @@ class EndedRun(Struct, frozen=True, gc=False):
         size: The approximate bytes that it alone takes: its own steps, snapshots and messages. What its parents hold
             does not count, nor what a store keeps once for several runs.
         branched: Whether it has branches.
+        starter_nonce: The nonce of the run that started it.
         driver: As all others, what `RunInfo` has.
     """
 
@@ -161,6 +173,16 @@ class EndedRun(Struct, frozen=True, gc=False):
     branched: bool
     tags: tuple[str, ...] = ()
     driver: str | None = None
+    starter_nonce: str = ""
+
+
+def cursor_of(seq: int, nonce: str) -> str:
+    """Return a place in a run's log that no other run with its id has later.
+
+    >>> cursor_of(7, "k3x9ab"), cursor_of(7, "")
+    ('7.k3x9ab', '7')
+    """
+    return f"{seq}.{nonce}" if nonce else str(seq)
 
 
 def status_of(info: RunInfo) -> Status:
@@ -178,12 +200,14 @@ class Post(NamedTuple):
         kind: As `InboxMessage` has it.
         payload: What it says.
         key: A key that is posted again has no effect.
+        nonce: The nonce of the run; None for whatever run has the id.
     """
 
     run_id: str
     kind: str
     payload: JsonValue
     key: str
+    nonce: str | None = None
 
 
 class StopOver(NamedTuple):
@@ -500,12 +524,17 @@ class RunStore(Protocol):
     async def stop_over(self, run_id: str) -> StopOver | None:
         """Return a stop that holds for this run, a final one first: a mark of itself, or of a run above it in its tree.
 
-        The tree ends with a run that has no `root`: one that no node started, or one that stays when others stop.
+        The tree ends with a run that has no `root`: one that no node started, or one that stays when others stop. A
+        later run with the id of one above it, and another nonce, does not belong to it.
         """
         ...
 
     async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the runs that nodes of these runs started and that belong to their trees, whatever their status."""
+        """Return the runs that nodes of these runs started and that belong to their trees, whatever their status.
+
+        They have the nonce of such a run as `starter_nonce`: those that an earlier run with its id started are not
+        among them, unless there is no run with the id.
+        """
         ...
 
     async def claim(self, run_id: str) -> int:
@@ -585,12 +614,15 @@ class RunStore(Protocol):
         """
         ...
 
-    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "") -> bool:
+    async def post(  # noqa: PLR0913 - what a message is
+        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "", nonce: str | None = None
+    ) -> bool:
         """Put a message into the run's inbox. Return whether it is new.
 
         Any process may call it, without a fence, whatever the run's status and driver. Keys are kept as long as the
         run: posting a key again has no effect, even if its message was consumed. With `alone`, which ends with a
-        character of ASCII, it has no effect either if a key was posted that begins with this.
+        character of ASCII, it has no effect either if a key was posted that begins with this. With `nonce`, a run of
+        another nonce counts as unknown.
 
         Raises: UnknownRun.
         """
@@ -735,7 +767,7 @@ class Store(RunStore, QueueStore, Protocol):
             begun_before: Only those that began before this time.
             tenant: Only those that run for this tenant.
             user: Only those that this user started.
-            starter: Only those that nodes of this run started.
+            starter: Only those that nodes of this run started, as for `started`.
             sort: By what they are sorted, the greatest first and equal ones newest first: what their own steps cost,
                 the seconds from begin to end, the name of the status. Costs that are not known, and runs that have not
                 ended, count as less than 0. Any but `begun`, and `ascending`, read every run that matches.

@@ -52,7 +52,7 @@ from graphengine.stores.refusals import (
 from graphengine.stores.words import has_all, input_text, sought_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -128,13 +128,13 @@ class _Log:
             parent.branches += 1
         self.shots: list[tuple[int, bytes]] = []
 
-    def is_of(self, page: Page) -> bool:
-        """Return whether it is one of the runs of which a page is asked."""
+    def is_of(self, page: Page, nonces: Collection[str]) -> bool:
+        """Return whether it is one of the runs of which a page is asked, whose starter can have these nonces."""
         tag, text, end = page.get("tag"), page.get("text"), page.get("begun_before")
         is_of = page.get("status") in {None, self.status} and page.get("graph") in {None, self.info.graph}
         is_of = is_of and (tag is None or tag in self.tags) and page.get("tenant") in {None, self.info.tenant}
         is_of = is_of and page.get("user") in {None, self.info.user}
-        is_of = is_of and page.get("starter") in {None, self.info.starter}
+        is_of = is_of and page.get("starter") in {None, self.info.starter} and self.info.starter_nonce in nonces
         is_of = is_of and (not text or has_all(sought_words(text), self.texts()))
         return is_of and (page.get("begun_after") or -inf) <= self.info.created_at < (inf if end is None else end)
 
@@ -285,20 +285,21 @@ class InMemoryStore:
 
     def _stop_over(self, run_id: str) -> StopOver | None:
         line: dict[str, StopMark] = {}
-        left = [run_id]
+        left: list[tuple[str | None, str | None]] = [(run_id, None)]
         while left:
-            log = self._logs.get(here := left.pop())
-            if log is not None and here not in line:
-                line[here] = log.stop_asked
-                left += [each for each in (log.info.starter, log.info.root) if each and log.info.root]
+            here, nonce = left.pop()
+            log = self._logs.get(here or "")
+            if log is not None and nonce in {None, log.info.nonce} and log.info.id not in line:
+                info, line[log.info.id] = log.info, log.stop_asked
+                left += [(info.starter, info.starter_nonce), (info.root, info.root_nonce)] if info.root else []
         marked = [StopOver(each, mark) for each, mark in line.items() if mark]
         return min(marked, key=itemgetter(1), default=None)
 
     async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the runs that nodes of these runs started; see `Store.started`."""
         self._check_open()
-        starters = set(run_ids)
-        return [self._info(log) for log in self._logs.values() if log.info.starter in starters and log.info.root]
+        found = [log for log in self._logs.values() if log.info.root and log.info.starter in {*run_ids}]
+        return [self._info(log) for log in found if log.info.starter_nonce in self._nonces(log.info.starter, log)]
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver; see `Store.claim`."""
@@ -344,8 +345,8 @@ class InMemoryStore:
         if batch.summary is not None:
             log.summary = batch.summary
         for post in batch.posts:
-            if post.run_id in self._logs:
-                self._put(self._logs[post.run_id], *post[1:])
+            if (to := self._logs.get(post.run_id)) is not None and post.nonce in {None, to.info.nonce}:
+                self._put(to, post.kind, post.payload, post.key)
         changes_code = batch.fingerprint is not None or batch.code is not None
         if batch.consume or changes_code or status != log.status or status != "running":
             self._change(log, batch)
@@ -384,7 +385,7 @@ class InMemoryStore:
         found: Counter[tuple[str, Status, float]] = Counter(
             (log.info.graph, log.status, log.info.created_at // every_seconds * every_seconds if every_seconds else 0.0)
             for log in self._logs.values()
-            if log.is_of({"tag": tag, "text": text, "tenant": tenant})
+            if log.is_of({"tag": tag, "text": text, "tenant": tenant}, {log.info.starter_nonce})
         )
         return [Count(*key, number) for key, number in found.items()]
 
@@ -418,7 +419,8 @@ class InMemoryStore:
         check_page(page)
         before, sort, ascending = page.get("before"), page.get("sort"), page.get("ascending", False)
         last = None if before is None else self._log(before).place(sort)
-        found = [(log.place(sort), log) for log in self._logs.values() if log.is_of(page)]
+        starter = page.get("starter")
+        found = [(log.place(sort), log) for log in self._logs.values() if log.is_of(page, self._nonces(starter, log))]
         found = [each for each in found if last is None or (each[0] > last if ascending else each[0] < last)]
         found.sort(key=itemgetter(0), reverse=not ascending)
         return [self._info(log) for _, log in found[: max(page.get("limit", PAGE_LIMIT), 0)]]
@@ -430,6 +432,11 @@ class InMemoryStore:
         found = [(since, log) for log in wanted if (since := log.due_since(now)) is not None]
         found.sort(key=itemgetter(0))
         return [self._info(log) for _, log in found[: max(limit, 0)]]
+
+    def _nonces(self, starter: str | None, child: _Log) -> Collection[str]:
+        """Return the nonces of the run that started a child: that of the run there, else the one that the child has."""
+        there = None if starter is None else self._logs.get(starter)
+        return {child.info.starter_nonce if there is None else there.info.nonce}
 
     def _next_turn(self, info: RunInfo) -> int:
         """Return one after the last turn of the run's tenant, but not before those whose turn it is."""
@@ -528,8 +535,12 @@ class InMemoryStore:
         self._check_open()
         return self._codes.get(code)
 
-    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "") -> bool:
+    async def post(  # noqa: PLR0913 - what a message is
+        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "", nonce: str | None = None
+    ) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
+        if nonce not in {None, self._log(run_id).info.nonce}:
+            raise unknown_run(run_id)
         if alone and any(each.startswith(alone) for each in self._log(run_id).keys):
             return False
         return self._put(self._log(run_id), kind, payload, key)
@@ -589,7 +600,8 @@ class InMemoryStore:
         for _, log in found[::-1][: max(limit, 0)]:
             size, info = sum(len(encode_step(step)) for step in log.steps), self._info(log)
             facts = info.seq, info.created_at, info.updated_at, info.parent, info.parent_seq, info.starter, info.depth
-            ended.append(EndedRun(info.id, info.graph, status, *facts, size, log.branches > 0, info.tags, info.driver))
+            more = size, log.branches > 0, info.tags, info.driver, info.starter_nonce
+            ended.append(EndedRun(info.id, info.graph, status, *facts, *more))
         return ended
 
     async def remove(self, runs: Sequence[RunInfo | EndedRun]) -> Mapping[str, str]:

@@ -80,6 +80,9 @@ class BegunAs(TypedDict):
     starter: str | None
     root: str | None
     depth: int
+    nonce: str
+    starter_nonce: str
+    root_nonce: str
 
 
 def begun_as(snapshot: Snapshot) -> BegunAs:
@@ -94,12 +97,19 @@ def begun_as(snapshot: Snapshot) -> BegunAs:
         "starter": None if starter is None else starter.run_id,
         "root": None if starter is None else starter.root or None,
         "depth": 0 if starter is None else starter.depth,
+        "nonce": snapshot.nonce,
+        "starter_nonce": "" if starter is None else starter.nonce,
+        "root_nonce": "" if starter is None else starter.root_nonce,
     }
+
+
+class _KeptSummary(Summary, frozen=True, gc=False, omit_defaults=True):
+    """A summary as stores keep it: most of its fields have their defaults in most runs."""
 
 
 def summary_text(summary: Summary) -> str:
     """Return a summary as stores keep it: JSON."""
-    return msgspec.json.encode(summary).decode()
+    return msgspec.json.encode(_KeptSummary(*msgspec.structs.astuple(summary))).decode()
 
 
 def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) -> str:

@@ -84,6 +84,9 @@ def test_a_run_has_what_its_row_says() -> None:
         stop_asked="stop",
         ended_at=8.0,
         code="c",
+        nonce="n",
+        starter_nonce="m",
+        root_nonce="l",
     )
     assert run_of(ROW, "d", ["b", "a"], is_alive=False) == expected
     bare = run_of(ROW._replace(queue_key="", user_name="", fence=1), None, (), is_alive=False)

@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from graphengine import Graph, Limits, RunFailed, Runner, __version__
 from graphengine.databases.sqlite import SQLiteStore
@@ -22,6 +23,7 @@ from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.records.export import FORMAT, Exported, export_run, import_run, to_json_text
+from graphengine.runner import ids
 from graphengine.stores.memory import InMemoryStore
 from graphs.review_loop import example, review_loop
 from tests.kit.dying import Dying
@@ -255,4 +257,5 @@ def graph_for(run: Exported) -> Graph[Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.writelines(f"{name}\n" for name in write_files(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER))
+    with patch.object(ids, "new_nonce", lambda: "k3x9ab"):
+        sys.stdout.writelines(f"{name}\n" for name in write_files(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER))

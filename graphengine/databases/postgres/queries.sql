@@ -101,7 +101,8 @@ SELECT pg_advisory_xact_lock(tree_lock(r)) FROM runs AS r WHERE r.id = %s::text;
 SELECT id, mark FROM stop_over(%s::text);
 
 -- name: started
-SELECT {run} FROM run_facts AS f WHERE starter = ANY (%s::text[]) AND root IS NOT NULL;
+SELECT {run} FROM run_facts AS f WHERE starter = ANY (%s::text[]) AND root IS NOT NULL
+    AND starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = f.starter), starter_nonce);
 
 -- name: claim
 SELECT key, fence, driven_by, until, rows, row_bytes, shot_bytes FROM claim(%s::text, %s::bigint, %s::text, %s::integer[]);
@@ -120,7 +121,12 @@ SELECT is_known, is_new FROM post(%s::bigint, %s::text, %s::text, %s::text, %s::
 
 -- name: post_alone
 SELECT is_known, is_new
-FROM post_alone(%s::bigint, %s::text, %s::text, %s::text, %s::text, %s::text, %s::integer, %s::text, %s::text);
+FROM post_alone(
+    %s::bigint, %s::text, %s::text, %s::text, %s::text, %s::text, %s::integer, %s::text, %s::text, %s::text
+);
+
+-- name: post_to
+SELECT is_known, is_new FROM post_to(%s::bigint, %s::text, %s::text, %s::text, %s::text, %s::text, %s::integer, %s::text);
 
 -- name: tag
 SELECT is_known, tags FROM tag_run(%s::text, %s::text[], %s::text[], %s::text[]);
@@ -232,7 +238,8 @@ SELECT n.key FROM (
     AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
     AND (%(tenant)s::text IS NULL OR r.queue_key = %(tenant)s::text)
     AND (%(user)s::text IS NULL OR r.user_name = %(user)s::text)
-    AND (%(starter)s::text IS NULL OR r.starter = %(starter)s::text)
+    AND (%(starter)s::text IS NULL OR r.starter = %(starter)s::text
+        AND r.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = %(starter)s::text), r.starter_nonce))
     AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
     AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
     ORDER BY r.created_at DESC, r.id DESC LIMIT 1000
@@ -250,7 +257,8 @@ SELECT r.key FROM (
     AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
     AND (%(tenant)s::text IS NULL OR r.queue_key = %(tenant)s::text)
     AND (%(user)s::text IS NULL OR r.user_name = %(user)s::text)
-    AND (%(starter)s::text IS NULL OR r.starter = %(starter)s::text)
+    AND (%(starter)s::text IS NULL OR r.starter = %(starter)s::text
+        AND r.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = %(starter)s::text), r.starter_nonce))
     AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
     AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
 ORDER BY r.created_at DESC, r.id DESC LIMIT %(limit)s;
@@ -287,7 +295,7 @@ SELECT r.id, r.graph, r.status, last_seq(r.key, r.parent_seq), r.created_at, coa
                AND NOT EXISTS (SELECT FROM text_uses AS u WHERE u.digest = t.digest AND u.run <> r.key))
     )::bigint,
     EXISTS (SELECT FROM runs AS c WHERE c.parent = r.key), ARRAY(SELECT t.tag FROM tags AS t WHERE t.run = r.key),
-    (SELECT o.id FROM owners AS o WHERE o.id = r.driver AND (o.id = %(owner)s::text OR is_alive(o)))
+    (SELECT o.id FROM owners AS o WHERE o.id = r.driver AND (o.id = %(owner)s::text OR is_alive(o))), r.starter_nonce
 FROM runs AS r WHERE r.status = %(status)s::text AND (%(graph)s::text IS NULL OR r.graph = %(graph)s::text)
     AND r.created_at <= %(created_at)s::float8 AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text)
 ORDER BY r.created_at DESC, r.id DESC LIMIT %(limit)s;

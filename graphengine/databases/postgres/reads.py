@@ -299,7 +299,8 @@ _FILTERS: Final = {
     "tag": "t.tag = %(tag)s",
     "tenant": "f.queue_key = %(tenant)s AND f.queue_key <> ''",
     "user": "f.user_name = %(user)s AND f.user_name <> ''",
-    "starter": "f.starter = %(starter)s",
+    "starter": "f.starter = %(starter)s AND f.starter_nonce = "
+    "coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = %(starter)s), f.starter_nonce)",
     "begun_after": "f.created_at >= %(begun_after)s::float8",
     "begun_before": "f.created_at < %(begun_before)s::float8",
 }
@@ -456,8 +457,8 @@ def ended(  # noqa: PLR0913 - the words of `Store.ended`
     values = {"owner": own.id, "status": status, "graph": graph, "created_at": created_at, "id": run_id}
     rows = connection.execute(SQL["ended"], {**values, "limit": max(clamped(limit), 0)}).fetchall()
     found: list[EndedRun] = []
-    for *facts, tags, driver in rows:
-        facts.extend((tuple(sorted(tags)), driver))
+    for *facts, tags, driver, starter_nonce in rows:
+        facts.extend((tuple(sorted(tags)), driver, starter_nonce))
         found.append(EndedRun(*facts))
     return found
 

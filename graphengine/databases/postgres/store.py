@@ -27,7 +27,7 @@ from graphengine.databases.postgres.sessions import Connection, Connector, Sessi
 from graphengine.databases.postgres.transactions import Transactions
 from graphengine.databases.sql import SQLStore, encode_batch, read, read_as_owner, read_page
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
-from graphengine.kernel.store import lease_lost
+from graphengine.kernel.store import Post, lease_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -231,7 +231,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
         addition, _ = encode_batch(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)
-        return self._commits.add(addition, [writes.post(*post, lease.channel) for post in batch.posts])
+        return self._commits.add(addition, [writes.post(post, lease.channel) for post in batch.posts])
 
     def _addition_of(self, batch: Append) -> writes.Addition:
         """Return the stored form of a batch for a run that is driven here. Raises: LeaseLost."""
@@ -246,9 +246,9 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._transactions.transaction()
 
     def _post(  # noqa: PLR0913 - what a message is
-        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str, lease: Lease
+        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str, nonce: str | None, lease: Lease
     ) -> asyncio.Future[bool]:
-        return self._commits.submit(writes.post(run_id, kind, payload, key, lease.channel, alone))
+        return self._commits.submit(writes.post(Post(run_id, kind, payload, key, nonce), lease.channel, alone))
 
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
         return self._commits.submit(writes.tag(run_id, added, removed))

@@ -21,7 +21,8 @@ WHERE r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)
     AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
     AND (%(tenant)s::text IS NULL OR r.queue_key = %(tenant)s::text)
     AND (%(user)s::text IS NULL OR r.user_name = %(user)s::text)
-    AND (%(starter)s::text IS NULL OR r.starter = %(starter)s::text)
+    AND (%(starter)s::text IS NULL OR r.starter = %(starter)s::text
+        AND r.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = %(starter)s::text), r.starter_nonce))
     AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS w WHERE w.run = r.key AND w.tag = %(tag)s::text))
     AND (%(query)s::text IS NULL OR r.key IN (
         SELECT w.run FROM run_words AS w WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from graphengine.errors import StoreError
     from graphengine.kernel.extension import JsonValue
     from graphengine.kernel.reader import GraphSpec, Step
-    from graphengine.kernel.store import Code, RunInfo
+    from graphengine.kernel.store import Code, Post, RunInfo
 
 T = TypeVar("T")
 
@@ -244,6 +244,9 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
         "deploy": info.deploy,
         "began_with": info.began_with,
         "code": info.code,
+        "nonce": info.nonce,
+        "starter_nonce": info.starter_nonce,
+        "root_nonce": info.root_nonce,
     }
     facts |= {} if info.summary is None else {"cost_usd": info.summary.cost_usd}
     begun_as = to_json({name: fact for name, fact in facts.items() if fact not in (None, "")}).decode()
@@ -342,10 +345,9 @@ def release(run_id: str, fence: int, owner: str, channel: str) -> Command[None]:
     return Command([run_id], SQL["release"], (owner, known(run_id), clamped(fence), channel), lambda _: None)
 
 
-def post(  # noqa: PLR0913 - what a message is
-    run_id: str, kind: str, payload: JsonValue, key: str, channel: str, alone: str = ""
-) -> Command[bool]:
+def post(message: Post, channel: str, alone: str = "") -> Command[bool]:
     """Return the write of a message; `alone` is as for `Store.post`."""
+    run_id, kind, payload, key, nonce = message
     body = to_json(payload)
     checksum = signed(sum_of(message_place(known(run_id), kind, key), body))
     facts = known(run_id), key, kind, body.decode(), checksum
@@ -358,7 +360,9 @@ def post(  # noqa: PLR0913 - what a message is
 
     given = secrets.randbits(_TOKEN_BITS), channel, *facts
     if alone:
-        return Command([run_id], SQL["post_alone"], (*given, *keys_with(alone)), read)
+        return Command([run_id], SQL["post_alone"], (*given, *keys_with(alone), nonce), read)
+    if nonce is not None:
+        return Command([run_id], SQL["post_to"], (*given, nonce), read)
     return Command([run_id], SQL["post"], given, read)
 
 

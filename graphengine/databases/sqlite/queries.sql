@@ -109,6 +109,7 @@ ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: runs_of_starter
 SELECT {run} FROM run_facts AS f WHERE starter = :starter AND (created_at, id) < (:created_at, :id)
+    AND starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = :starter), starter_nonce)
     AND created_at >= :begun_after AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
     AND (:tenant IS NULL OR queue_key = :tenant) AND (:user IS NULL OR user_name = :user)
     AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = f.key AND t.tag = :tag))
@@ -134,31 +135,36 @@ UPDATE runs SET stop_asked = ? WHERE id = ? AND stop_asked <> 'cancel';
 
 -- name: stop_over
 -- Along the runs above, also past one that was removed: each knows the root too.
-WITH RECURSIVE line (id, starter, root, mark) AS (
-    SELECT r.id, r.starter, r.root, r.stop_asked FROM runs AS r WHERE r.id = ?
+WITH RECURSIVE line (id, starter, root, mark, starter_nonce, root_nonce) AS (
+    SELECT r.id, r.starter, r.root, r.stop_asked, r.starter_nonce, r.root_nonce FROM runs AS r WHERE r.id = ?
     UNION
-    SELECT r.id, r.starter, r.root, r.stop_asked FROM line JOIN runs AS r ON r.id IN (line.starter, line.root)
+    SELECT r.id, r.starter, r.root, r.stop_asked, r.starter_nonce, r.root_nonce
+    FROM line JOIN runs AS r ON r.id IN (line.starter, line.root)
+        AND r.nonce = iif(r.id = line.starter, line.starter_nonce, line.root_nonce)
     WHERE line.root IS NOT NULL
 )
 SELECT id, mark FROM line WHERE mark <> '' ORDER BY mark LIMIT 1;
 
 -- name: started
-SELECT {run} FROM json_each(?) AS above CROSS JOIN run_facts AS f ON f.starter = above.value AND f.root IS NOT NULL;
+SELECT {run} FROM json_each(?) AS above CROSS JOIN run_facts AS f ON f.starter = above.value AND f.root IS NOT NULL
+    AND f.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = above.value), f.starter_nonce);
 
 -- name: add_run
 -- The key is above those of removed runs whose rows are not deleted yet, and of all that the index of words has had.
 -- Adds no row if the id is taken.
 INSERT INTO runs (key, id, graph, fingerprint, began_with, status, created_at, due_at, parent, parent_seq, fence, driver,
-                  summary, cost_usd, ended_at, title, deploy, code)
+                  summary, cost_usd, ended_at, title, deploy, code, nonce)
 VALUES (
     1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0),
             coalesce((SELECT upto FROM words_due WHERE run = 0), 0)),
     ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?,
-    ?, ?, ?, ?, ?, ?
+    ?, ?, ?, ?, ?, ?, ?
 ) ON CONFLICT (id) DO NOTHING;
 
 -- name: set_place
-UPDATE runs SET queue = ?, priority = ?, queue_key = ?, user_name = ?, starter = ?, root = ?, depth = ? WHERE key = ?;
+UPDATE runs SET queue = ?, priority = ?, queue_key = ?, user_name = ?, starter = ?, root = ?, depth = ?,
+    starter_nonce = ?, root_nonce = ?
+WHERE key = ?;
 
 -- name: enqueue
 -- Its turn is one after the last of its tenant, but not before those whose turn it is now.
@@ -243,7 +249,7 @@ INSERT INTO earlier_graph_specs (run, fingerprint) SELECT key, fingerprint FROM 
 ON CONFLICT (run, fingerprint) DO NOTHING;
 
 -- name: set_fingerprint
-UPDATE runs SET fingerprint = ? WHERE key = ?;
+UPDATE runs SET began_with = iif(began_with = '', fingerprint, began_with), fingerprint = ? WHERE key = ?;
 
 -- name: keep_earlier_code
 INSERT INTO earlier_codes (run, code) SELECT key, code FROM runs WHERE key = ? AND code <> ? AND code <> ''
@@ -411,7 +417,7 @@ SELECT r.id, r.graph,
     iif((SELECT EXISTS (SELECT * FROM page JOIN runs AS c ON c.parent BETWEEN low AND high)),
         EXISTS (SELECT * FROM runs AS c WHERE c.parent = r.key), 0),
     iif((SELECT EXISTS (SELECT * FROM page JOIN tags AS t ON t.run BETWEEN low AND high)),
-        (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key), NULL), r.driver
+        (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key), NULL), r.driver, r.starter_nonce
 FROM runs AS r WHERE r.status = :status AND r.status <> 'running' AND (:graph IS NULL OR r.graph = :graph)
     AND (r.created_at, r.id) < (:created_at, :id)
 ORDER BY r.created_at DESC, r.id DESC LIMIT :limit;

@@ -71,10 +71,10 @@ def ended(  # noqa: PLR0913 - the words of `Store.ended`
     created_at, run_id = (math.inf, "") if after is None else (after.created_at, after.id)
     values = {"status": status, "graph": graph, "created_at": created_at, "id": run_id, "limit": max(limit, 0)}
     found: list[EndedRun] = []
-    for *facts, branched, tags, driver in connection.execute(SQL["ended"], values):
+    for *facts, branched, tags, driver, starter_nonce in connection.execute(SQL["ended"], values):
         alive = None if driver is None else find(connection, facts[0], onlooker).info.driver
         facts.insert(_STATUS, status)
-        facts.extend((branched != 0, _tags(tags), alive))
+        facts.extend((branched != 0, _tags(tags), alive, starter_nonce))
         found.append(EndedRun(*facts))
     return found
 

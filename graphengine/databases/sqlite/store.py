@@ -218,7 +218,9 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         addition, written_bytes = encode_batch(writes.Addition, writes.Row, batch, driven, lease.id)
         if batch.posts:
             messages = [
-                writes.Post(post.run_id, post.kind, to_json(post.payload).decode(), post.key, lease.now())
+                writes.Post(
+                    post.run_id, post.kind, to_json(post.payload).decode(), post.key, lease.now(), nonce=post.nonce
+                )
                 for post in batch.posts
             ]
             work = partial(writes.append_and_post, addition=addition, messages=messages)
@@ -227,9 +229,9 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return self._commits.submit(addition, written_bytes, run_id=batch.run_id)
 
     def _post(  # noqa: PLR0913 - what a message is
-        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str, lease: Lease
+        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str, nonce: str | None, lease: Lease
     ) -> asyncio.Future[bool]:
-        message = writes.Post(run_id, kind, to_json(payload).decode(), key, lease.now(), alone)
+        message = writes.Post(run_id, kind, to_json(payload).decode(), key, lease.now(), alone, nonce)
         return self._commits.submit(partial(writes.post, message=message), len(message.payload), run_id=run_id)
 
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 _SELECTED: Final = """
 WHERE r.created_at >= :begun_after AND r.created_at < :begun_before AND (:graph IS NULL OR r.graph = :graph)
     AND (:status IS NULL OR r.status = :status) AND (:tenant IS NULL OR r.queue_key = :tenant)
-    AND (:user IS NULL OR r.user_name = :user) AND (:starter IS NULL OR r.starter = :starter)
+    AND (:user IS NULL OR r.user_name = :user) AND (:starter IS NULL OR r.starter = :starter
+        AND r.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = :starter), r.starter_nonce))
     AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS w WHERE w.run = r.key AND w.tag = :tag))
 """
 _NAMES: Final = {
     "graph": "r.graph",
-    "version": "r.graph || char(31) || r.began_with || char(31) || r.deploy || char(31) || r.queue_key",
+    "version": "r.graph || char(31) || iif(r.began_with = '', r.fingerprint, r.began_with) || char(31) || r.deploy "
+    "|| char(31) || r.queue_key",
     "tag": "t.tag",
 }
 _FROM: Final = {"tag": "FROM tags AS t CROSS JOIN runs AS r ON r.key = t.run"}

@@ -84,7 +84,8 @@ SELECT {run} FROM (
         AND (:graph IS NULL OR r.graph = :graph) AND (:status IS NULL OR r.status = :status)
         AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag))
         AND (:tenant IS NULL OR r.queue_key = :tenant AND r.queue_key <> '')
-        AND (:user IS NULL OR r.user_name = :user AND r.user_name <> '') AND (:starter IS NULL OR r.starter = :starter)
+        AND (:user IS NULL OR r.user_name = :user AND r.user_name <> '') AND (:starter IS NULL OR r.starter = :starter
+        AND r.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = :starter), r.starter_nonce))
     ORDER BY 2 DESC, r.created_at DESC, r.id DESC LIMIT :limit
 ) CROSS JOIN run_facts AS f ON f.key = place
 ORDER BY value DESC, f.created_at DESC, f.id DESC;

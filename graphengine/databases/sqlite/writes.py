@@ -29,6 +29,7 @@ from graphengine.kernel.store import (
     step_removed,
     summary_text,
     tree_stopped,
+    unknown_run,
     unknown_step,
 )
 
@@ -74,7 +75,7 @@ class Addition(sql.Addition[Row], gc=False):
 
 
 class Post(NamedTuple):
-    """A message to a run's inbox; the payload as JSON, the time in epoch seconds; `alone` as for `Store.post`."""
+    """A message to a run's inbox; the payload as JSON, the time in epoch seconds; the rest as for `Store.post`."""
 
     run_id: str
     kind: str
@@ -82,6 +83,7 @@ class Post(NamedTuple):
     key: str
     at: float
     alone: str = ""
+    nonce: str | None = None
 
 
 def append(connection: sqlite3.Connection, addition: Addition) -> None:
@@ -208,17 +210,20 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
     if parent is not None and any(connection.execute(SQL["is_removed"], (parent.key << KEY_BITS | parent_seq,))):
         raise step_removed(parent.info.id, parent_seq)
     due_at = info.due_at if info.status == "waiting" else None
-    began = info.id, info.graph, info.fingerprint, info.began_with or info.fingerprint, info.status, info.created_at
+    began_with = "" if info.began_with == info.fingerprint else info.began_with
+    began = info.id, info.graph, info.fingerprint, began_with, info.status, info.created_at
     where = due_at, None if parent is None else parent.key, parent_seq, owner
     end = (None, None) if info.summary is None else (summary_text(info.summary), info.summary.cost_usd)
     ended_at = rows[-1].at if rows and info.status not in ("running", "waiting") else None
-    added = connection.execute(SQL["add_run"], (*began, *where, *end, ended_at, info.title, info.deploy, info.code))
+    added = connection.execute(
+        SQL["add_run"], (*began, *where, *end, ended_at, info.title, info.deploy, info.code, info.nonce)
+    )
     if not added.rowcount:
         raise run_exists(info.id)
     key = added.lastrowid or 0
     if (info.queue, info.priority, info.tenant, info.user, info.starter) != (DEFAULT_QUEUE, 0, None, None, None):
         place = info.queue, info.priority, info.tenant or "", info.user or "", info.starter, info.root, info.depth
-        connection.execute(SQL["set_place"], (*place, key))
+        connection.execute(SQL["set_place"], (*place, info.starter_nonce, info.root_nonce, key))
     if info.queued:
         connection.execute(SQL["enqueue"], (info.created_at, key))
     _keep_specs(connection, info, graph_spec, code_body)
@@ -260,7 +265,10 @@ def post(connection: sqlite3.Connection, message: Post) -> bool:
     Raises:
         UnknownRun: No such run.
     """
-    run = find(connection, message.run_id).key
+    found = find(connection, message.run_id)
+    if message.nonce not in {None, found.info.nonce}:
+        raise unknown_run(message.run_id)
+    run = found.key
     if message.alone and connection.execute(SQL["has_messages"], (run, *keys_with(message.alone))).fetchone():
         return False
     facts = run, message.key, message.kind, message.payload, message.at

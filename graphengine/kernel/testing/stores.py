@@ -33,7 +33,7 @@ from graphengine.errors import (
 )
 from graphengine.kernel.inside import to_show
 from graphengine.kernel.reader import Decided, Failed, FailureRecord, Step
-from graphengine.kernel.store import Append, Page, RunInfo, Summary
+from graphengine.kernel.store import Append, Page, Post, RunInfo, Summary
 from graphengine.kernel.testing.growing import GrowingStores
 from graphengine.kernel.testing.kit import (
     SnapshotProbe,
@@ -213,6 +213,39 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
         await store.remove([await store.info("a")])
         assert await store.stop_over("d") == ("top", "stop")
         assert (await store.info("top")).stop_asked == "stop"
+
+    @scenario
+    async def test_a_run_is_its_id_and_its_nonce(self, store: Store) -> None:
+        """What names an earlier run with an id does not reach the later one: its children, its stops, its messages."""
+        of_early = replace(run_info("old"), starter="top", starter_nonce="a2", root="top", root_nonce="a2")
+        for info in (replace(run_info("top"), nonce="a2"), of_early):
+            await append(store, batch(info.id, await store.create(info, [step(1)], {"nodes": []}), [], "finished"))
+        below = replace(run_info("below"), starter="old", root="top", root_nonce="a2")
+        fence = await store.create(below, [step(1)], {"nodes": []})
+        assert await store.remove([await store.info("top")]) == {}
+        assert [info.id for info in await store.started(["top"])] == ["old"]
+        await store.create(replace(run_info("top"), nonce="b3"), [step(1)], {"nodes": []})
+        own = replace(run_info("own"), starter="top", starter_nonce="b3", root="top", root_nonce="b3")
+        await store.create(own, [step(1)], {"nodes": []})
+        info = await store.info("own")
+        assert (info.starter_nonce, info.root_nonce, (await store.info("top")).cursor) == ("b3", "b3", "1.b3")
+        assert [info.id for info in await store.started(["top", "old"])] in (["own", "below"], ["below", "own"])
+        assert [info.id for info in await store.runs(starter="top")] == ["own"]
+        assert [info.id for info in await store.runs(starter="top", text="own")] == ["own"]
+        assert [info.id for info in await store.runs(starter="top", text="old")] == []
+        assert [each.starter_nonce for each in await store.ended("finished")] == ["a2"]
+        await store.mark_stop("top", "stop")
+        assert [await store.stop_over(each) for each in ("own", "old", "below")] == [("top", "stop"), None, None]
+        for nonce in ("a2", ""):
+            with refused(UnknownRun):
+                await store.post("top", "message", 1, "k", nonce=nonce)
+            with refused(UnknownRun):
+                await store.post("top", "message", 1, "k 1", alone="k ", nonce=nonce)
+        posts = [Post("top", "message", nonce, f"from {nonce}", nonce) for nonce in ("a2", "b3", None)]
+        await append(store, Append("below", fence, [step(2)], "running", posts=posts))
+        assert await store.post("top", "message", 2, "k", nonce="b3")
+        assert await store.post("top", "message", 3, "k 1", alone="k ", nonce="b3")
+        assert [message.payload for message in await store.inbox(["top"])] == ["b3", None, 2, 3]
 
     @scenario
     async def test_a_final_mark_stays(self, store: Store) -> None:

@@ -218,3 +218,44 @@ BEGIN
             AND NOT EXISTS (SELECT FROM earlier_codes AS e WHERE e.code = o.id);
     END IF;
 END $$;
+
+-- As before, without later runs that have the id of one above it.
+CREATE OR REPLACE FUNCTION stop_over(p_id text) RETURNS TABLE (id text, mark text) LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE line (id, starter, root, mark, starter_nonce, root_nonce) AS (
+        SELECT r.id, r.starter, r.root, r.stop_asked, r.starter_nonce, r.root_nonce FROM runs AS r WHERE r.id = p_id
+        UNION
+        SELECT r.id, r.starter, r.root, r.stop_asked, r.starter_nonce, r.root_nonce
+        FROM line AS l JOIN runs AS r ON r.id IN (l.starter, l.root)
+            AND r.nonce = CASE WHEN r.id = l.starter THEN l.starter_nonce ELSE l.root_nonce END
+        WHERE l.root IS NOT NULL
+    )
+    SELECT l.id, l.mark FROM line AS l WHERE l.mark <> '' ORDER BY l.mark LIMIT 1
+$$;
+
+-- Put a message into the inbox of the run with this id and this nonce.
+CREATE FUNCTION post_to(
+    p_token bigint, p_channel text, p_id text, p_key text, p_kind text, p_payload text, p_sum integer, p_nonce text,
+    OUT is_known boolean, OUT is_new boolean
+) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM runs AS x WHERE x.id = p_id AND x.nonce = p_nonce FOR NO KEY UPDATE;
+    is_known := FOUND;
+    is_new := false;
+    IF NOT is_known THEN RETURN; END IF;
+    SELECT p.is_known, p.is_new INTO is_known, is_new
+    FROM post(p_token, p_channel, p_id, p_key, p_kind, p_payload, p_sum) AS p;
+END $$;
+
+-- The same as the function with one argument less, for the run with this nonce; NULL for whatever run has the id.
+CREATE FUNCTION post_alone(
+    p_token bigint, p_channel text, p_id text, p_key text, p_kind text, p_payload text, p_sum integer, p_low text,
+    p_high text, p_nonce text, OUT is_known boolean, OUT is_new boolean
+) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM runs AS x WHERE x.id = p_id AND x.nonce = coalesce(p_nonce, x.nonce) FOR NO KEY UPDATE;
+    is_known := FOUND;
+    is_new := false;
+    IF NOT is_known THEN RETURN; END IF;
+    SELECT p.is_known, p.is_new INTO is_known, is_new
+    FROM post_alone(p_token, p_channel, p_id, p_key, p_kind, p_payload, p_sum, p_low, p_high) AS p;
+END $$;

@@ -88,7 +88,8 @@ UPDATE runs SET id = ?, parent = ?, parent_seq = ? WHERE key = ?;
 UPDATE runs SET id = :id, graph = :graph, fingerprint = :fingerprint, status = :status, due_at = :due_at,
     wanted_at = :wanted_at, summary = coalesce(:summary, summary), cost_usd = :cost_usd, ended_at = :ended_at,
     title = :title, user_name = coalesce(:user, ''), starter = :starter, root = :root, depth = :depth,
-    began_with = :began_with, deploy = :deploy, code = :code
+    began_with = :began_with, deploy = :deploy, code = :code, nonce = :nonce, starter_nonce = :starter_nonce,
+    root_nonce = :root_nonce
 WHERE key = :key;
 
 -- name: set_time

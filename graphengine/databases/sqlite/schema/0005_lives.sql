@@ -1,4 +1,5 @@
 -- An id can be used again once its run is removed: a run is its id and a nonce. What names a run here names both.
+-- `began_with` is '' from now on while the fingerprint is still the first one.
 
 ALTER TABLE runs ADD COLUMN nonce TEXT NOT NULL DEFAULT '';          -- drawn at its start; '' for runs of earlier formats
 ALTER TABLE runs ADD COLUMN starter_nonce TEXT NOT NULL DEFAULT '';  -- of the run `starter`
@@ -31,7 +32,8 @@ SELECT r.key, r.id, r.graph, r.fingerprint, r.status,
        r.due_at, r.wanted_at,
        (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key) AS tags,
        r.queue, r.priority, r.queue_key, r.summary,
-       r.title, r.user_name, r.starter, r.root, r.depth, r.began_with, r.deploy, r.stop_asked, r.ended_at,
+       r.title, r.user_name, r.starter, r.root, r.depth,
+       iif(r.began_with = '', r.fingerprint, r.began_with) AS began_with, r.deploy, r.stop_asked, r.ended_at,
        r.nonce, r.starter_nonce, r.root_nonce, r.code
 FROM runs AS r
 LEFT JOIN steps AS last ON last.id = (
