@@ -147,6 +147,12 @@ class QuestionWithdrawn(InputError):
     code = "question_withdrawn"
 
 
+class RunReplaced(GraphEngineError):
+    """A question or a cursor is that of an earlier run, which was removed: another run has its id now."""
+
+    code = "run_replaced"
+
+
 class QuestionChanged(InputError):
     """The graph was changed since the question was asked: the answer to the old one was not recorded."""
 

@@ -40,6 +40,7 @@ from graphengine.engine.frame_tree import (
     open_sub,
     pause,
     renew,
+    restamp,
     touch,
     unpause,
     wait,
@@ -346,7 +347,9 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
 
 def _begin_child_run(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     """Begin a child run in the state of its parent."""
-    snapshot.run_id, snapshot.nonce, snapshot.key_base, snapshot.starter = facts.run_id, facts.nonce, "", None
+    before, snapshot.nonce = snapshot.nonce, facts.nonce
+    snapshot.run_id, snapshot.key_base, snapshot.starter = facts.run_id, "", None
+    restamp(snapshot, before)
     snapshot.origin, snapshot.began_with = facts.origin, facts.fingerprint
     snapshot.inherited, snapshot.agents = snapshot.usage.copy(), {}
     snapshot.instructions = {**snapshot.instructions, **facts.instructions}

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 from msgspec import UNSET, json
 from msgspec.structs import replace
 
-from graphengine.engine.phases import AskedName, Asking, Ended, Failing, Fallback, Forked, Inside, Waiting
+from graphengine.engine.phases import (
+    ASKED,
+    AskedName,
+    Asking,
+    Collecting,
+    Ended,
+    Failing,
+    Fallback,
+    Forked,
+    Inside,
+    Waiting,
+)
 from graphengine.engine.snapshot import READY, Frame
 from graphengine.engine.steps import ANSWERABLE, WaitRecord, path_of
 from graphengine.graph.options import START
@@ -19,7 +30,7 @@ from graphengine.state.recorded_text import NO_TEXT, to_show
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.engine.phases import Phase
+    from graphengine.engine.phases import FailedItem, Phase
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Entered, FailureRecord, ForkRecord, Outcome
     from graphengine.state.amounts import Usage
@@ -129,7 +140,39 @@ def _make_wait_id(snapshot: Snapshot, name: str, asked: WaitRecord) -> str:
     if asked.kind in ANSWERABLE:
         times = snapshot.asked[name].times if name in snapshot.asked else 0
         snapshot.asked[name] = AskedName(snapshot.seq + 1, times + 1)
-    return f"{name}@{snapshot.seq + 1}"
+    return wait_id(name, snapshot.seq + 1, snapshot.nonce)
+
+
+def wait_id(name: str, seq: int, nonce: str) -> str:
+    """Return the id of a wait: no other one has it, not even in a later run with the run's id.
+
+    >>> wait_id("approve", 7, "k3x9ab"), wait_id("approve", 7, "")
+    ('approve@7.k3x9ab', 'approve@7')
+    """
+    return f"{name}@{seq}.{nonce}" if nonce else f"{name}@{seq}"
+
+
+def restamp(snapshot: Snapshot, before: str) -> None:
+    """Give the waits of a branch ids with its own nonce, in place of those of the run that it branches off from."""
+
+    def own(identity: str) -> str:
+        name, at, place = identity.rpartition("@")
+        seq, _, nonce = place.partition(".")
+        return wait_id(name, int(seq), snapshot.nonce) if at and nonce == before else identity
+
+    for frame in snapshot.frames.values():
+        parts: list[Frame | FailedItem] = [frame]
+        if isinstance(frame.phase, Waiting):
+            waits = {name: replace(asked, id=own(asked.id)) for name, asked in frame.phase.waits.items()}
+            frame.phase = replace(frame.phase, waits=waits)
+        elif isinstance(frame.phase, Collecting):
+            parts += frame.phase.failed.values()
+        for part in parts:
+            part.asks = {key: replace(asked, id=own(asked.id)) for key, asked in part.asks.items()}
+            for key, memo in part.recorded_results.items():
+                if key.startswith(ASKED) and memo.id:
+                    part.recorded_results[key] = replace(memo, id=own(memo.id))
+    snapshot.open = None
 
 
 def id_again(frame: Frame, name: str, asked: WaitRecord) -> str:

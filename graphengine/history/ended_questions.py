@@ -6,16 +6,17 @@ import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.engine.fold import evolve
+from graphengine.engine.frame_tree import wait_id as make_wait_id
 from graphengine.engine.steps import Answered, AttemptEnded, Continued
-from graphengine.errors import UnknownStep
+from graphengine.errors import RunReplaced, UnknownStep
 from graphengine.history.load import load_snapshot
 
 if TYPE_CHECKING:
-    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import AnswerRecord, Step, WaitRecord
     from graphengine.stores.base import RunStore
 
-_ID: Final = re.compile(r"(.+)@([0-9]{1,15})", re.DOTALL)
+_ID: Final = re.compile(r"(.+)@([0-9]{1,15})(?:\.([a-z0-9]{1,20}))?", re.DOTALL)
 _AT_ONCE: Final = 256
 
 End: TypeAlias = Literal["answered", "time", "changed", "gone", "removed"]
@@ -42,36 +43,69 @@ def name_in(wait_id: str) -> str:
     return found[1] if found is not None else ""
 
 
+def own_id(snapshot: Snapshot, wait_id: str) -> str:
+    """Return the id of a question of a run as the run has it: what people type can lack the nonce.
+
+    Raises:
+        RunReplaced: It is the id of a question of an earlier run with this run's id.
+    """
+    found = _ID.fullmatch(wait_id)
+    if found is None:
+        return wait_id
+    if found[3] not in (None, snapshot.nonce):
+        text = (
+            f"run {snapshot.run_id} did not ask the question {wait_id}: an earlier run with its id did, or another one"
+        )
+        raise RunReplaced(text, where=f"run {snapshot.run_id}", repair="see what the run asks now, and answer that")
+    return make_wait_id(found[1], int(found[2]), snapshot.nonce)
+
+
+def nonce_in(wait_id: str) -> str:
+    """Return the nonce in the id of a question; "" if it has none."""
+    found = _ID.fullmatch(wait_id)
+    return "" if found is None else found[3] or ""
+
+
 async def ended_question(store: RunStore, run_id: str, wait_id: str) -> EndedQuestion | None:
     """Return how a question of a run ended, or why it is not open now; None if the run never asked it.
 
     Its id says which step asked it. From there the log is read to the end of the visit that asked.
     """
-    name, seq = name_in(wait_id), int(wait_id.rpartition("@")[2])
+    name, seq = _place_of(wait_id)
     try:
         snapshot = await load_snapshot(store, run_id, seq)
     except UnknownStep:
         return EndedQuestion("removed") if seq and seq <= (await store.info(run_id)).seq else None
-    holder = snapshot.open_waits.holder(name, wait_id)
+    holder = _holder(snapshot, name, seq)
     if holder is None:
         return None
     ended = EndedQuestion("gone", holder.waits[name])
     while steps := await store.steps(run_id, snapshot.seq, snapshot.seq + _AT_ONCE):
         for step in steps:
-            was_open = snapshot.open_waits.holder(name, wait_id) is not None
+            was_open = _holder(snapshot, name, seq) is not None
             evolve(snapshot, step)
-            is_open = snapshot.open_waits.holder(name, wait_id) is not None
-            ended = _describe_end(ended, name, wait_id, step, ends=was_open and not is_open)
-            if not (is_open or _may_ask_again(snapshot, wait_id)):
+            is_open = _holder(snapshot, name, seq) is not None
+            ended = _describe_end(ended, name, seq, step, ends=was_open and not is_open)
+            if not (is_open or _may_ask_again(snapshot, name, seq)):
                 return ended
     return ended
 
 
-def _describe_end(before: EndedQuestion, name: str, wait_id: str, step: Step, *, ends: bool) -> EndedQuestion:
+def _place_of(wait_id: str) -> tuple[str, int]:
+    """Return the name and the seq in an id. A branch shares steps with its parent, whose ids have another nonce."""
+    found = _ID.fullmatch(wait_id)
+    return (found[1], int(found[2])) if found is not None else ("", 0)
+
+
+def _holder(snapshot: Snapshot, name: str, seq: int) -> Frame | None:
+    return snapshot.open_waits.holder(name, make_wait_id(name, seq, snapshot.nonce))
+
+
+def _describe_end(before: EndedQuestion, name: str, seq: int, step: Step, *, ends: bool) -> EndedQuestion:
     facts = step.data
     if isinstance(facts, (Answered, AttemptEnded)):
         answer = facts.answer
-        if answer is not None and answer.id == wait_id:
+        if answer is not None and _place_of(answer.id) == (name, seq):
             return before._replace(end="answered", answer=answer)
         is_over = facts.wait == name and facts.by in ("time", "default")
         error = facts.error if isinstance(facts, AttemptEnded) else None
@@ -81,5 +115,6 @@ def _describe_end(before: EndedQuestion, name: str, wait_id: str, step: Step, *,
     return before._replace(end="changed" if is_changed else "gone", answer=None) if ends else before
 
 
-def _may_ask_again(snapshot: Snapshot, wait_id: str) -> bool:
+def _may_ask_again(snapshot: Snapshot, name: str, seq: int) -> bool:
+    wait_id = make_wait_id(name, seq, snapshot.nonce)
     return any(each.id == wait_id for frame in snapshot.frames.values() for each in frame.asks.values())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic_core import from_json
 
 from graphengine.engine.failures import why_refused
+from graphengine.engine.frame_tree import wait_id as make_wait_id
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.steps import ANSWERABLE
 from graphengine.errors import (
@@ -22,7 +23,7 @@ from graphengine.errors import (
     RunCancelled,
 )
 from graphengine.graph.question import AskBody
-from graphengine.history.ended_questions import ended_question, name_in
+from graphengine.history.ended_questions import ended_question, name_in, own_id
 from graphengine.history.load import Wait, find_posted
 from graphengine.schemas.words import choices, in_words, whats_wrong
 from graphengine.state.marks import bare, without_set_fields
@@ -82,6 +83,7 @@ async def find_asked_wait(store: RunStore, kept: CachedSnapshots, run_id: str, w
     named = wait.id if isinstance(wait, Wait) else wait
     if named is not None:
         there = await kept.read(run_id)
+        named = own_id(there, named)
         found = _open_now(there, named)
         if found is not None and there.status != "cancelled":
             return found
@@ -129,10 +131,12 @@ async def question_of(
     Raises:
         AsksNothing, RunCancelled, AmbiguousWait; AnsweredAlready, QuestionWithdrawn: The question is no longer open.
         InputError: The run has no such question, or has several and none is named.
+        RunReplaced: An earlier run with this id asked the question.
     """
     where = f"run {snapshot.run_id}"
     if snapshot.status == "cancelled":
         raise RunCancelled(snapshot.run_id, snapshot.ending.why if snapshot.ending is not None else "")
+    wait = None if wait is None else own_id(snapshot, wait)
     if wait is not None and (found := _open_now(snapshot, wait)) is not None:
         return found
     every = [Asked(*each, frame) for frame in snapshot.frames.values() for each in frame.waits.items()]
@@ -188,7 +192,7 @@ async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: S
             repair="give the id of the question that was read: wait=… takes a Wait of a result or of "
             "runner.waits(run_id), or its id; so does --wait",
         )
-    wait_id = wait if known is None else f"{wait}@{known.last}"
+    wait_id = wait if known is None else make_wait_id(wait, known.last, snapshot.nonce)
     ended = await ended_question(store, run_id, wait_id) if name_in(wait_id) else None
     if ended is None:
         if not open_ones and not name_in(wait):

@@ -32,6 +32,7 @@ from graphengine.errors import (
 from graphengine.graph.definition import Out_co, S
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
 from graphengine.history.changes import poke, polled
+from graphengine.history.ended_questions import nonce_in
 from graphengine.history.load import find_posted, load_snapshot, waits_of
 from graphengine.history.map_progress import progress_in
 from graphengine.history.reasons import StepReasons
@@ -288,7 +289,8 @@ class Run(Generic[S, Out_co]):
         """
         shared, payload = self._lives.shared, {"wait": found.name, **msgspec.to_builtins(answer)}
         key = f"answer {answer.id}"
-        while not await shared.store.post(self.id, "answer", payload, key=key):
+        nonce = nonce_in(answer.id)  # another run can have the id by now
+        while not await shared.store.post(self.id, "answer", payload, key=key, nonce=nonce):
             first = find_posted(await shared.store.inbox([self.id]), self.id).get(answer.id)
             if first is not None:
                 if (first.value, first.by) != (answer.value, answer.by):  # else it is the same, sent again

@@ -20,6 +20,7 @@ from graphengine.errors import (
     RunIsDriven,
     RunnerClosed,
     RunNotResumable,
+    RunReplaced,
     StoreError,
     UnknownRun,
     UnknownStep,
@@ -142,7 +143,7 @@ def refused(error: GraphEngineError, other: int = 500, document: object = None) 
         status = 403
     elif isinstance(error, UnknownRun | UnknownStep | GraphNotFound | NotPublished):
         status = 404
-    elif isinstance(error, RunExists | RunIsDriven | RunNotResumable | GraphChanged):
+    elif isinstance(error, RunExists | RunIsDriven | RunNotResumable | RunReplaced | GraphChanged):
         status = 409
     elif isinstance(error, InputError) or is_outcome(error):
         status = 413 if error.code == "too_large" else 422

@@ -62,7 +62,7 @@ from graphengine.kernel.extension import (
 from graphengine.kernel.extension import Runner as CoreRunner
 from graphengine.kernel.inside import UNREADABLE, question_of, wait_of
 from graphengine.kernel.reader import OVER, Started, load_snapshot, losses_of
-from graphengine.kernel.store import Append, Post
+from graphengine.kernel.store import Append, Post, cursor_of, unknown_run
 from graphengine.records.now import load_now
 from graphengine.runner import opening
 from graphengine.serve.signatures import key_of, signed
@@ -159,6 +159,7 @@ class News(BaseModel):
     webhook: str = ""
     kind: str = ""
     run_id: str = ""
+    nonce: str = ""
     seq: int = 0
     wait_id: str = ""
     to: str = ""
@@ -187,6 +188,7 @@ class _Told(msgspec.Struct):
     wait_id: str = ""
     to: str = ""
     by: str = ""
+    nonce: str = ""
 
 
 class _WebhookMessage(msgspec.Struct):
@@ -256,8 +258,8 @@ class Notifications(Extension):
         if snapshot.graph in _OWN or not self._is_news(snapshot, status):
             return None
         self._has_news.set()
-        news = {"run_id": snapshot.run_id, "seq": snapshot.seq}
-        key = f"news {snapshot.run_id} {snapshot.seq}"
+        news = {"run_id": snapshot.run_id, "seq": snapshot.seq, "nonce": snapshot.nonce}
+        key = f"news {snapshot.run_id} {cursor_of(snapshot.seq, snapshot.nonce)}"
         return Post(OUTBOX, "message", {"topic": "news", "payload": news}, key)
 
     def _is_news(self, snapshot: Snapshot, status: RunStatus) -> bool:
@@ -332,18 +334,20 @@ class Notifications(Extension):
 
     async def _start(self, runner: CoreRunner, found: _Told) -> None:
         info = await runner.store.info(found.run_id)
+        if found.nonce not in ("", info.nonce):
+            raise unknown_run(info.id)  # it was removed, and another run has its id
         snapshot = await load_snapshot(runner.store, info.id, found.seq)
         for webhook in self._webhooks.values():
             for kind, wait_id in _kinds_of(snapshot) if webhook.wants(info) else ():
                 if kind not in webhook.kinds or found.wait_id not in ("", wait_id):
                     continue
                 news = News(webhook=webhook.name, kind=kind, run_id=info.id, seq=snapshot.seq, to=found.to, by=found.by)
-                news.wait_id = wait_id
+                news.wait_id, news.nonce = wait_id, info.nonce
                 await self.deliver(runner, news, info.tenant)
 
     async def deliver(self, runner: CoreRunner, news: News, tenant: str | None) -> None:
         """Start the run that delivers news, unless it was started."""
-        what = [news.webhook, news.run_id, news.kind, news.wait_id or str(news.seq), news.to]
+        what = [news.webhook, news.run_id, news.kind, news.wait_id or cursor_of(news.seq, news.nonce), news.to]
         run_id = OwnId(derive_id("notice", hashlib.sha256(to_json(what)).hexdigest()[:20]))
         tags = [f"about:{news.run_id}"[:100], f"to:{news.webhook}"[:100]]
         with suppress(RunExists):
@@ -415,6 +419,8 @@ class Notifications(Extension):
     async def _body(self, webhook: Webhook, news: News) -> Mapping[str, Any]:
         """Return what is sent."""
         info = await self._store.info(news.run_id)
+        if news.nonce not in ("", info.nonce):
+            raise unknown_run(info.id)  # it was removed, and another run has its id
         there = await load_snapshot(self._store, news.run_id, news.seq)
         page = f"{'questions' if news.kind == 'asked' else 'run'}?{urlencode({'id': info.id})}"
         data: dict[str, Any] = {"run_id": info.id, "graph": info.graph, "tags": info.tags, "tenant": info.tenant}

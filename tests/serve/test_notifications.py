@@ -66,7 +66,7 @@ async def test_a_question_and_an_end_go_out_signed(place: str, receiver: Receive
         assert len(set(receiver.ids)) == 1
         asked = receiver.bodies[-1]
         assert (asked["type"], asked["data"]["question"], asked["data"]["name"]) == ("run.asked", "Pay 5?", "approve")
-        link = "https://runs.example.org/questions?id=p&wait=approve%402"
+        link = "https://runs.example.org/questions?id=p&wait=approve%402.k3x9ab"
         assert (asked["data"]["link"], asked["data"]["tags"]) == (link, ["big"])
         assert "state" not in asked["data"]
         await runner.answer("p", "yes")
