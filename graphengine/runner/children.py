@@ -241,10 +241,10 @@ class _Start(Generic[S]):
             chosen, parent = self._options["run_id"], await self._parent()
             key = journal.idempotency_key(journal.below)
             # The keys of its work are those that the same child had before this run was removed and started again.
-            key_base = "" if chosen else _derive_child_id(name, key)
-            nonce = self.starter.nonce
-            derived = _derive_child_id(name, f"{key} {nonce}") if nonce else key_base
-            made.run_id = tenants_id(parent.tenant, chosen) if chosen else derived
+            key_base = _derive_child_id(name, key)
+            made.run_id = _derive_child_id(name, f"{key} {self.starter.nonce}") if self.starter.nonce else key_base
+            if chosen and not await self._is_taken_over(tenants_id(parent.tenant, chosen), made.run_id, parent):
+                made.run_id, key_base = tenants_id(parent.tenant, chosen), ""
             if services.may_be_lost:
                 await services.host.check_owned()
             known = _known_to(self.attempt)
@@ -330,6 +330,26 @@ class _Start(Generic[S]):
                     await self.continued(run_id, snapshot.seq)  # another attempt resumes what failed
                     return
                 await self._tell(post._replace(key=f"{post.key} for {self.attempt.services.run.snapshot.seq}"))
+
+    async def _is_taken_over(self, chosen: str, derived: str, parent: RunInfo) -> bool:
+        """Return whether a run that this one branched off from started the child of a chosen id.
+
+        The branch has a child of its own then, under a derived id. So it is if it has one already: that of the other
+        run can be removed after this one began its own.
+        """
+        above, store = parent.parent, self.lives.shared.store
+        if above is None:
+            return False
+        found = {info.id: info for info in await store.infos([chosen, derived])}
+        there = found.get(chosen)
+        while there is not None and derived not in found:
+            parent = await store.info(above)
+            if (there.starter, there.starter_nonce) == (parent.id, parent.nonce):
+                return True
+            if parent.parent is None:
+                return False
+            above = parent.parent
+        return derived in found
 
     def _note_place(self, parent: RunInfo) -> None:
         """Note where in the tree of runs the child is."""

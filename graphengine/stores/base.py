@@ -499,7 +499,8 @@ class RunStore(Protocol):
     ) -> int:
         """Record a new run with its first steps, driven by this owner. Return its fence.
 
-        For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
+        For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied but the keys of
+        messages that begin with "message " and had been consumed by then: posted to the branch, they have no effect.
         `graph_spec` describes the graph and is kept once per `info.fingerprint`. `code_body` is kept in the same way
         per `info.code`; None keeps nothing for it. A run created as `waiting` keeps `info.due_at`; every run keeps
         `info.tags`, `queue`, `priority`, `tenant`, `summary`, and what `stores.summaries.begun_as` has; `began_with` is

@@ -77,8 +77,9 @@ class _Log:
 
     `driver_fence` is `fence` while the run is driven, and None since `freed_at` while it is not. `inbox` holds the
     undelivered messages, oldest first, each with the time when it was posted; `keys` the keys of all messages ever
-    posted. `shots` are its snapshots as (seq, JSON), oldest first. `earlier` are the fingerprints that its graph had
-    before it changed, `codes` the ids of the code that it had. `branches` counts its existing branches.
+    posted; `taken` the last step when a message was consumed, by its number. `shots` are its snapshots as (seq, JSON),
+    oldest first. `earlier` are the fingerprints that its graph had before it changed; `codes` the ids of the code that
+    it had. `branches` counts its existing branches.
     """
 
     __slots__ = (
@@ -101,6 +102,7 @@ class _Log:
         "stop_asked",
         "summary",
         "tags",
+        "taken",
         "turn",
     )
 
@@ -120,12 +122,16 @@ class _Log:
         self.turn = 0
         self.inbox: dict[int, tuple[float, InboxMessage]] = {}
         self.keys: dict[str, int] = {}
+        self.taken: dict[int, int] = {}
         self.tags = frozenset(info.tags)
         self.earlier: set[str] = set()
         self.codes = [info.code] if info.code else []
         self.branches = 0
         if parent is not None:
             parent.branches += 1
+            self.taken = {number: seq for number, seq in parent.taken.items() if seq <= info.parent_seq}
+            kept = ((key, number) for key, number in parent.keys.items() if number in self.taken)
+            self.keys = {key: number for key, number in kept if key.startswith("message ")}
         self.shots: list[tuple[int, bytes]] = []
 
     def is_of(self, page: Page, nonces: Collection[str]) -> bool:
@@ -672,7 +678,8 @@ class InMemoryStore:
                 log.shots.append((last, batch.snapshot()))
         self._sort_in(log)
         for message_id in batch.consume:
-            log.inbox.pop(message_id, None)
+            if log.inbox.pop(message_id, None) is not None:
+                log.taken[message_id] = log.next_seq - 1
         if batch.fingerprint is not None:
             log.earlier.add(log.fingerprint)
             log.fingerprint = batch.fingerprint

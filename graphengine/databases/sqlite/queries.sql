@@ -375,7 +375,15 @@ SELECT inbox.key, inbox.id, inbox.payload IS NOT NULL FROM runs JOIN inbox ON in
 WHERE runs.id = ?;
 
 -- name: consume
-UPDATE inbox SET payload = NULL WHERE id = ? AND run = ?;
+UPDATE inbox SET payload = NULL, taken_seq = (
+    SELECT s.id & 4294967295 FROM steps AS s WHERE s.id > run << 32 AND s.id < (run + 1) << 32 ORDER BY s.id DESC LIMIT 1
+) WHERE id = ? AND run = ?;
+
+-- name: take_keys_over
+-- A branch knows the keys of the messages that it has from its parent: those that had been taken at its first step.
+INSERT INTO inbox (run, key, kind, posted_at, sum, taken_seq)
+SELECT ?, key, kind, posted_at, sum, taken_seq FROM inbox
+WHERE run = ? AND key >= 'message ' AND key < 'message!' AND taken_seq <= ?;
 
 -- name: branches
 SELECT {run} FROM runs AS parent CROSS JOIN runs AS child ON child.parent = parent.key

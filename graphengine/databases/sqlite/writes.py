@@ -227,6 +227,8 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
     if info.queued:
         connection.execute(SQL["enqueue"], (info.created_at, key))
     _keep_specs(connection, info, graph_spec, code_body)
+    if parent is not None:
+        connection.execute(SQL["take_keys_over"], (key, parent.key, parent_seq))
     for each in info.tags:
         connection.execute(SQL["add_tag"], (each, key))
     _add_rows(connection, key, rows)

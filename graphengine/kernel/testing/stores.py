@@ -248,6 +248,28 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
         assert [message.payload for message in await store.inbox(["top"])] == ["b3", None, 2, 3]
 
     @scenario
+    async def test_a_branch_knows_the_keys_of_the_messages_that_it_takes_over(self, store: Store) -> None:
+        """A message that was consumed by the parent's step is no new one for the branch, nor for a branch of that."""
+        fence = await store.create(run_info("r"), [step(1)], {"nodes": []})
+        for seq, key in ((2, "message pay k1"), (3, "once 1"), (4, "message pay k2")):
+            await store.post("r", "message", seq, key)
+            taken = [message.id for message in await store.inbox(["r"])]
+            await append(store, Append("r", fence, [step(seq)], "running", consume=taken))
+        await store.post("r", "message", 5, "message pay k3")
+        await branch(store, "early", "r", 1)
+        await branch(store, "late", "r", 3, count=1)
+        await branch(store, "of late", "late", 4)
+        assert await store.message_keys("early") == {}
+        for run_id in ("late", "of late"):
+            assert await store.message_keys(run_id) == {"message pay k1": 0}
+            assert [await store.post(run_id, "message", 6, f"message pay k{n}") for n in (1, 2, 3)] == [
+                False,
+                True,
+                True,
+            ]
+            assert [message.payload for message in await store.inbox([run_id])] == [6, 6]
+
+    @scenario
     async def test_a_final_mark_stays(self, store: Store) -> None:
         """A final mark cannot be removed or replaced, and comes before others."""
         await new_run(store, "top", count=1)

@@ -9,6 +9,18 @@ ALTER TABLE budget_holds
     ADD COLUMN run text COLLATE "C" NOT NULL DEFAULT '',            -- the id of the run that calls; '' if not known
     ADD COLUMN nonce text COLLATE "C" NOT NULL DEFAULT '';          -- its nonce
 
+ALTER TABLE inbox ADD COLUMN taken_seq integer;  -- the last step when it was consumed, so that a branch knows its key
+
+CREATE FUNCTION note_taken() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('SELECT s.seq FROM %I.steps AS s WHERE s.run = $1 ORDER BY s.seq DESC LIMIT 1', TG_TABLE_SCHEMA)
+    INTO NEW.taken_seq USING NEW.run;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER note_taken BEFORE UPDATE OF payload ON inbox FOR EACH ROW
+WHEN (OLD.payload IS NOT NULL AND NEW.payload IS NULL) EXECUTE FUNCTION note_taken();
+
 CREATE TABLE codes (                   -- what the code of a graph's nodes was, once for each of its digests
     id   text COLLATE "C" PRIMARY KEY,
     body text NOT NULL,                -- JSON: see docs/project/formats.md
@@ -158,6 +170,9 @@ BEGIN
         PERFORM pg_notify(p_channel, 'due');
     END IF;
     IF p_parent IS NOT NULL THEN
+        INSERT INTO inbox (run, key, kind, sum, posted_at, token, taken_seq)
+            SELECT create_run.key, i.key, i.kind, i.sum, i.posted_at, i.token, i.taken_seq FROM inbox AS i
+            WHERE i.run = parent.key AND i.key >= 'message ' AND i.key < 'message!' AND i.taken_seq <= p_parent_seq;
         SELECT t.* INTO rows, row_bytes, shot_bytes FROM tail(key, last_seq(key, p_parent_seq)) AS t;
     END IF;
 END $$;

@@ -8,6 +8,8 @@ ALTER TABLE runs ADD COLUMN code TEXT NOT NULL DEFAULT '';           -- codes.id
 ALTER TABLE budget_holds ADD COLUMN run TEXT NOT NULL DEFAULT '';    -- the id of the run that calls; '' if not known
 ALTER TABLE budget_holds ADD COLUMN nonce TEXT NOT NULL DEFAULT '';  -- its nonce
 
+ALTER TABLE inbox ADD COLUMN taken_seq INTEGER;  -- the last step when it was consumed, so that a branch knows its key
+
 CREATE TABLE codes (               -- what the code of a graph's nodes was, once for each of its digests
     id   TEXT PRIMARY KEY,
     body TEXT NOT NULL,            -- JSON: see docs/project/formats.md
