@@ -30,7 +30,6 @@ from graphengine.stores.base import StopOver as StopOver
 from graphengine.stores.base import StoredSchedule as StoredSchedule
 from graphengine.stores.base import Summary as Summary
 from graphengine.stores.base import check_page as check_page
-from graphengine.stores.base import cursor_of as cursor_of
 
 # Since 0.1.0. How the next run of a queue is chosen, for a store that chooses in Python.
 from graphengine.stores.dispatch import Candidate as Candidate

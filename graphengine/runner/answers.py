@@ -199,7 +199,8 @@ async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: S
             return AsksNothing(f"run {run_id} is {snapshot.status} and asks nothing", where=where, repair="see the run")
         names = list(dict.fromkeys(_name_question(snapshot, asked) for asked in open_ones))
         repair = did_you_mean(wait, names) if names else f"see the run, which is {snapshot.status}"
-        return InputError(f"run {run_id} has no question named {wait!r}", where=where, repair=repair)
+        asked = wait.removesuffix(f".{snapshot.nonce}")  # as a person types it
+        return InputError(f"run {run_id} has no question named {asked!r}", where=where, repair=repair)
     repair = f"it asks now: {now}" if now else f"see the run, which is {snapshot.status}"
     return _question_ended_error(run_id, wait_id, ended, repair)
 

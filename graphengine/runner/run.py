@@ -569,7 +569,7 @@ class Run(Generic[S, Out_co]):
         child = new_id(lives.shared.clock.now()) if run_id is None else chosen_id(run_id)
         return handle_on(lives.begin(plan, child, when_recorded), lives)
 
-    def events(self, after: int = 0, *, wait_out: bool = False, live: bool = True) -> AsyncGenerator[Event, None]:
+    def events(self, after: int | str = 0, *, wait_out: bool = False, live: bool = True) -> AsyncGenerator[Event, None]:
         """Iterate over what happens: recorded steps after seq `after`, live events, changes of the status, and the end.
 
         The last event is `RunEnded`, with the result that `result()` returns, or with that of a failed run.
@@ -584,7 +584,8 @@ class Run(Generic[S, Out_co]):
         piece, of which the last 100,000 characters are kept.
 
         Args:
-            after: Leave out the steps up to this seq; for a client that reconnects.
+            after: Leave out the steps up to this seq, or up to this cursor (`RunInfo.cursor`), which another run that
+                has the id later refuses; for a client that reconnects.
             wait_out: Whether to continue while the run waits, or while no process drives it, until it is over.
             live: Whether live events are wanted. Without them nothing of a model's answer is read before its end,
                 unless somebody else watches.
@@ -592,6 +593,7 @@ class Run(Generic[S, Out_co]):
         Raises:
             WatcherTooSlow: When iterated, if more than 10,000 other live events wait.
             UnknownRun: When iterated, if it is not recorded.
+            RunReplaced: When iterated, if the cursor is of an earlier run with this id.
             GraphEngineError: When iterated, if the run could not be begun or claimed, as `RunIsDriven`, or recorded;
                 with `wait_out` what is recorded is followed then.
         """
@@ -604,12 +606,13 @@ class Run(Generic[S, Out_co]):
         return events
 
     async def _events(
-        self, after: int | None, living: tuple[Life[Any], Watcher] | None, *, wait_out: bool, live: bool = True
+        self, after: int | str | None, living: tuple[Life[Any], Watcher] | None, *, wait_out: bool, live: bool = True
     ) -> AsyncGenerator[Event, None]:
         """Yield the events after a seq, or only new ones; live ones first if it lives here."""
-        if after is None:
+        if not isinstance(after, int):
             await self._wait_until_recorded()
-            after = (await self._lives.shared.store.info(self.id)).seq
+            info = await self._lives.shared.store.info(self.id)
+            after = info.seq if after is None else info.seq_in(after)
         while True:
             if living is None:
                 await self._wait_until_recorded()

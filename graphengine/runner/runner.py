@@ -396,7 +396,7 @@ class Runner:
         run_id: str,
         graph: GraphDefinition[Any] | None = None,
         *,
-        after: int = 0,
+        after: int | str = 0,
         wait_out: bool = True,
         live: bool = True,
     ) -> AsyncGenerator[Event, None]:
@@ -409,7 +409,7 @@ class Runner:
         Args:
             run_id: The run.
             graph: The run's graph, as for `get`.
-            after: Leave out the steps up to this seq; for a client that reconnects.
+            after: Leave out the steps up to this seq, or up to this cursor, as for `Run.events`.
             wait_out: Whether to continue while the run waits, or while no process drives it; else that is its end.
             live: Whether live events are wanted, as for `Run.events`.
 

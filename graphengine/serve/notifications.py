@@ -62,7 +62,7 @@ from graphengine.kernel.extension import (
 from graphengine.kernel.extension import Runner as CoreRunner
 from graphengine.kernel.inside import UNREADABLE, question_of, wait_of
 from graphengine.kernel.reader import OVER, Started, load_snapshot, losses_of
-from graphengine.kernel.store import Append, Post, cursor_of, unknown_run
+from graphengine.kernel.store import Append, Post, unknown_run
 from graphengine.records.now import load_now
 from graphengine.runner import opening
 from graphengine.serve.signatures import key_of, signed
@@ -259,7 +259,7 @@ class Notifications(Extension):
             return None
         self._has_news.set()
         news = {"run_id": snapshot.run_id, "seq": snapshot.seq, "nonce": snapshot.nonce}
-        key = f"news {snapshot.run_id} {cursor_of(snapshot.seq, snapshot.nonce)}"
+        key = f"news {snapshot.run_id} {snapshot.seq} {snapshot.nonce}"
         return Post(OUTBOX, "message", {"topic": "news", "payload": news}, key)
 
     def _is_news(self, snapshot: Snapshot, status: RunStatus) -> bool:
@@ -347,7 +347,7 @@ class Notifications(Extension):
 
     async def deliver(self, runner: CoreRunner, news: News, tenant: str | None) -> None:
         """Start the run that delivers news, unless it was started."""
-        what = [news.webhook, news.run_id, news.kind, news.wait_id or cursor_of(news.seq, news.nonce), news.to]
+        what = [news.webhook, news.run_id, news.kind, news.wait_id or f"{news.seq} {news.nonce}".strip(), news.to]
         run_id = OwnId(derive_id("notice", hashlib.sha256(to_json(what)).hexdigest()[:20]))
         tags = [f"about:{news.run_id}"[:100], f"to:{news.webhook}"[:100]]
         with suppress(RunExists):

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Step
+from graphengine.errors import InputError, RunReplaced
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Coroutine
@@ -144,8 +145,30 @@ class RunInfo(Struct, frozen=True, gc=False):
 
     @property
     def cursor(self) -> str:
-        """What a watcher that has seen its last step goes on from; see `cursor_of`."""
-        return cursor_of(self.seq, self.nonce)
+        """What a watcher that has seen its last step goes on from: no later run with its id takes it for its own."""
+        return self.cursor_at(self.seq)
+
+    def cursor_at(self, seq: int) -> str:
+        """Return what a watcher that has seen the steps up to this seq goes on from."""
+        return cursor_of(seq, self.nonce)
+
+    def seq_in(self, cursor: int | str) -> int:
+        """Return the seq in a cursor; a seq alone counts for this run.
+
+        Raises:
+            RunReplaced: The cursor is of another run, which had this run's id before.
+            InputError: It is no cursor.
+        """
+        if isinstance(cursor, int):
+            return cursor
+        seq, _, nonce = cursor.partition(".")
+        if not (seq.isascii() and seq.isdecimal() and len(seq) < len(str(1 << 32))):
+            repair = "give the seq of a step, or the cursor of a run or an event"
+            raise InputError(f"{cursor!r} is not a cursor", where=f"run {self.id}", repair=repair)
+        if nonce not in ("", self.nonce):
+            text = f"the cursor {cursor} is of an earlier run {self.id}, which was removed since"
+            raise RunReplaced(text, where=f"run {self.id}", repair="begin at 0: another run has its id now")
+        return int(seq)
 
 
 class EndedRun(Struct, frozen=True, gc=False):

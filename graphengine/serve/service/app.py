@@ -220,13 +220,15 @@ class Service:
         query = parameters_of(request, EventParameters)
         info, after = await self._info(request), query.after
         last = request.headers.get("last-event-id")
-        if last == f"{info.seq}{_LAST}" and info.status in OVER:
-            return Response(status_code=204)  # a browser does not connect again
-        number = "" if last is None else last.removesuffix(_LAST)
-        if last is not None and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
-            repair = "send the id of the last event that was received"
-            raise InputError(f"{last!r} is not an event id", where="header Last-Event-ID", repair=repair)
-        return self.stream(self._documents(info, int(number) if number else after), info.id, _encode_trouble)
+        if last is not None:
+            try:
+                after = info.seq_in(last.removesuffix(_LAST))
+            except InputError as error:
+                repair = "send the id of the last event that was received"
+                raise InputError(f"{last!r} is not an event id", where="header Last-Event-ID", repair=repair) from error
+            if last.endswith(_LAST) and after == info.seq and info.status in OVER:
+                return Response(status_code=204)  # a browser does not connect again
+        return self.stream(self._documents(info, after), info.id, _encode_trouble)
 
     async def _info(self, request: Request) -> RunInfo:
         """Return the row of a run of one of the graphs."""
@@ -276,7 +278,7 @@ class Service:
         yield b"retry: 1000\n\n"
         async with aclosing(self.runner.watch(info, after=after)) as events:
             async for event in events:
-                yield stream_event(for_clients(line_of(event, info)), number=_read_event_id(event))
+                yield stream_event(for_clients(line_of(event, info)), number=_read_event_id(event, info))
 
     def stream(
         self,
@@ -400,11 +402,11 @@ async def _await_next_event(events: AsyncGenerator[T, None]) -> T | None:
     return await anext(events, None)
 
 
-def _read_event_id(event: Event) -> int | str | None:
+def _read_event_id(event: Event, info: RunInfo) -> str | None:
     """Return the id of an event, with which a reader that lost its connection continues; None for a live event."""
     if isinstance(event, StepRecorded):
-        return event.seq
-    return f"{event.result.seq}{_LAST}" if isinstance(event, RunEnded) else None
+        return info.cursor_at(event.seq)
+    return f"{info.cursor_at(event.result.seq)}{_LAST}" if isinstance(event, RunEnded) else None
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:

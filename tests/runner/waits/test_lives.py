@@ -3,8 +3,8 @@
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner, ask
-from graphengine.errors import RunReplaced
+from graphengine import END, START, Graph, Runner, StepRecorded, ask
+from graphengine.errors import InputError, RunReplaced
 
 pytestmark = pytest.mark.usefixtures("drawn_nonces")
 
@@ -49,3 +49,22 @@ async def test_a_branch_asks_under_its_own_nonce(runner: Runner) -> None:
         await runner.answer("branch", "yes", graph, wait=of_parent)
     assert (await (await runner.answer("branch", "yes", graph, wait=own)).result()).state.ok
     assert (await runner.waits("post"))[0].id == of_parent.id
+
+
+async def test_a_cursor_of_a_removed_run_skips_no_step_of_another(runner: Runner) -> None:
+    """A watcher that goes on after it gets an error; a plain number counts for the run that is there."""
+    graph = drafts()
+    await runner.start(graph, Draft(text="A"), run_id="post").result()
+    await runner.stop("post", final=True)
+    seen = await runner.info("post")
+    await runner.admin.prune(statuses=["cancelled"], older_than=0)
+    await runner.start(graph, Draft(text="B"), run_id="post").result()
+    await runner.stop("post", final=True)
+    with pytest.raises(RunReplaced, match=f"the cursor {seen.cursor} is of an earlier run post"):
+        [event async for event in runner.watch("post", graph, after=seen.cursor)]
+    with pytest.raises(InputError, match="'x' is not a cursor"):
+        [event async for event in runner.watch("post", graph, after="x")]
+    own = f"1.{(await runner.info('post')).nonce}"
+    for after in (1, "1", own):
+        events = [event async for event in runner.watch("post", graph, after=after)]
+        assert [event.seq for event in events if isinstance(event, StepRecorded)] == [2, 3, 4]
