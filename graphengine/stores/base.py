@@ -30,7 +30,7 @@ StopMark: TypeAlias = Literal["", "stop", "cancel"]
 """Which stop of a tree of runs is under way: none, one that a resume takes back, or a final one."""
 LeaseDoubt: TypeAlias = Literal["late", "renewed"]
 """Why an owner may no longer drive its runs: its lease could not be renewed, or was, but perhaps too late."""
-Code: TypeAlias = "Mapping[str, JsonValue]"
+Code: TypeAlias = Mapping[str, Any]
 """What is recorded about the code of a graph's nodes, such as digests of its functions."""
 Sort: TypeAlias = Literal["begun", "cost", "took", "status"]
 

@@ -376,7 +376,8 @@ WHERE runs.id = ?;
 
 -- name: consume
 UPDATE inbox SET payload = NULL, taken_seq = (
-    SELECT s.id & 4294967295 FROM steps AS s WHERE s.id > run << 32 AND s.id < (run + 1) << 32 ORDER BY s.id DESC LIMIT 1
+    SELECT s.id & 4294967295 FROM steps AS s WHERE s.id > inbox.run << 32 AND s.id < (inbox.run + 1) << 32
+    ORDER BY s.id DESC LIMIT 1
 ) WHERE id = ? AND run = ?;
 
 -- name: take_keys_over

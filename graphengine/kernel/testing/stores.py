@@ -251,6 +251,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
     async def test_a_branch_knows_the_keys_of_the_messages_that_it_takes_over(self, store: Store) -> None:
         """A message that was consumed by the parent's step is no new one for the branch, nor for a branch of that."""
         fence = await store.create(run_info("r"), [step(1)], {"nodes": []})
+        await new_run(store, "longer", count=9)
         for seq, key in ((2, "message pay k1"), (3, "once 1"), (4, "message pay k2")):
             await store.post("r", "message", seq, key)
             taken = [message.id for message in await store.inbox(["r"])]
