@@ -6,26 +6,30 @@ Equal ones are numbered.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import hashlib
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
-from graphengine.kernel.inside import fields_of
 from graphengine.models.base import Message
 
 if TYPE_CHECKING:
-    from graphengine.kernel.extension import JsonValue
-    from graphengine.kernel.inside import Shapes
+    from collections.abc import Callable
 
+    from graphengine.kernel.extension import JsonValue
+
+Kept: TypeAlias = "Callable[[object], Mapping[str, object] | None]"
+"""Returns the values of the fields that a model or a dataclass had when other code recorded a call."""
 _ATOMS: Final = (str, int, float, bool, type(None))
 
 
 def identity_of(
-    inputs: Mapping[str, object], messages: str, apart: Mapping[str, object], shapes: Shapes | None = None
+    inputs: Mapping[str, object], messages: str, apart: Mapping[str, object], kept: Kept | None = None
 ) -> dict[str, JsonValue]:
     """Return a digest of each thing that an agent is given, by its name.
 
@@ -33,16 +37,17 @@ def identity_of(
         inputs: What it is given.
         messages: The name of its conversation so far, "" for none.
         apart: Resources, and the Context, which are none of it.
-        shapes: If the digests are compared with those that other code recorded: how types were made then.
+        kept: If the digests are compared with those that other code recorded: returns what a model or a dataclass had
+            then of its fields, and None for other values.
 
     Raises:
-        DoesNotFit: With `shapes`: something cannot have been given then.
+        DoesNotFit: With `kept`: something cannot have been given then.
     """
     found: dict[str, JsonValue] = {}
     for name, value in sorted(inputs.items()):
         if name in apart and apart[name] is value:
             continue
-        found[name] = digest(_talk(value) if name == messages else typed(value, shapes))
+        found[name] = digest(_talk(value) if name == messages else typed(value, kept))
     return found
 
 
@@ -51,7 +56,7 @@ def digest(value: object) -> str:
     return hashlib.blake2b(to_json(value, inf_nan_mode="strings"), digest_size=9).hexdigest()
 
 
-def typed(value: Any, shapes: Shapes | None = None) -> object:  # noqa: ANN401, PLR0911 - whatever a call is given, one return for each kind
+def typed(value: Any, kept: Kept | None = None) -> object:  # noqa: ANN401, PLR0911 - whatever a call is given, one return for each kind
     """Return a value in a form whose JSON tells kinds of values apart, and that is the same in every process.
 
     A model or a dataclass is what its fields are: its class may get another name.
@@ -60,15 +65,18 @@ def typed(value: Any, shapes: Shapes | None = None) -> object:  # noqa: ANN401, 
         value = value.value
     if type(value) in _ATOMS:
         return value
-    if (fields := fields_of(value)) is not None:
-        return typed(fields if shapes is None else shapes.fields(value, fields)[1], shapes)
-    if isinstance(value, Mapping):
-        items = ([to_json(typed(key, shapes)).decode(), typed(each, shapes)] for key, each in value.items())
-        return {"map": sorted(items, key=_order_by_first)}
+    if kept is not None and (fields := kept(value)) is not None:
+        return typed(fields, kept)
+    if isinstance(value, (BaseModel, Mapping)):
+        items: Mapping[Any, object] = value if isinstance(value, Mapping) else dict(value)
+        pairs = ([to_json(typed(key, kept)).decode(), typed(each, kept)] for key, each in items.items())
+        return {"map": sorted(pairs, key=_order_by_first)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return typed({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)}, kept)
     if isinstance(value, AbstractSet):
-        return {"set": sorted(to_json(typed(each, shapes)).decode() for each in value)}
+        return {"set": sorted(to_json(typed(each, kept)).decode() for each in value)}
     if isinstance(value, (list, tuple)):
-        return {"tuple" if isinstance(value, tuple) else "list": [typed(each, shapes) for each in value]}
+        return {"tuple" if isinstance(value, tuple) else "list": [typed(each, kept) for each in value]}
     kind = type(value)
     try:
         return {kind.__name__: to_json(value, inf_nan_mode="strings", bytes_mode="base64").decode()}

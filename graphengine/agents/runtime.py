@@ -161,7 +161,8 @@ class RunRuntime(NodeScope):
 
         Args:
             agent: The agent.
-            identify: Returns a digest of each thing that it is given; with `Shapes`, in the form that types had then.
+            identify: Returns a digest of each thing that it is given; with `Kept`, in the form that types had for other
+                code.
         """
         inputs = identify()
         return inputs, self._find_conversation(agent, inputs, identify)
@@ -179,7 +180,7 @@ class RunRuntime(NodeScope):
         known = self.frame.recorded_results
         if not known or WorkKey.of_turn(key, 1) in known:
             return key
-        before = work.as_recorded(key, lambda shapes: place_of(identify(shapes)))
+        before = work.as_recorded(key, lambda shapes: place_of(identify(None if shapes is None else shapes.narrow)))
         if before != key:
             work.use(before)
             return before

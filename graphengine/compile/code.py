@@ -19,7 +19,6 @@ import hashlib
 import inspect
 import json
 import linecache
-import re
 import sys
 from itertools import chain
 from pathlib import Path
@@ -27,10 +26,12 @@ from types import CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 
 from graphengine.compile.described_types import described, types_in
+from graphengine.engine.phases import BEGUN
 from graphengine.engine.plan import Code
-from graphengine.engine.snapshot import recorded_work_at
+from graphengine.engine.snapshot import work_at
 from graphengine.engine.steps import own_name, path_of, without_items
 from graphengine.engine.user_frames import is_user_code
+from graphengine.state.hints import hints_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 _MOST_FUNCTIONS: Final = 2_000
 """How many functions and classes of a project count for one node; others that it names count no more."""
-_WORD: Final = re.compile(r"\w+")
 _UNCOUNTED: Final = ("ctx", "kind", "type_comment", "type_params")
 """Parts of a syntax tree that say nothing, or that not all releases of Python have."""
 
@@ -69,7 +69,7 @@ def code_of(plan: Plan[Any]) -> Code:
             made = types_in(kinds)
             types.update(made)
             parameters.update((own_name(each.__qualname__), [*_parameters_of(each)]) for each in named)
-            digests.setdefault(path, []).append(_digest([sorted(_text_of(each.__code__) for each in named), made]))
+            digests.setdefault(path, []).append(_digest([sorted(_source_text(each.__code__) for each in named), made]))
     for each in plan.nest if digests else ():
         types.update(described(each.state.model).types)
     nodes = {path: found[0] if len(found) == 1 else _digest(found) for path, found in digests.items()}
@@ -82,7 +82,7 @@ def code_of(plan: Plan[Any]) -> Code:
 def nodes_with_work(snapshot: Snapshot) -> Sequence[str]:
     """Return the paths of the nodes at which a run has recorded work, or waits in the code of a node."""
     frames = snapshot.frames.values()
-    found = [f for f in frames if recorded_work_at(f) or any(asked.key for asked in f.waits.values())]
+    found = [f for f in frames if work_at(f) or any(asked.key for asked in f.waits.values())]
     return [*dict.fromkeys(without_items(path_of(frame.id, frame.at)) for frame in found)]
 
 
@@ -97,6 +97,44 @@ def other_code(
         now: The code of today.
     """
     return nodes if before is None else [n for n in nodes if before["nodes"].get(n) != now["nodes"].get(n, "")]
+
+
+class TodaysCode:
+    """The code of a graph today, beside what runs have recorded under other code.
+
+    Args:
+        plan: The graph of today.
+    """
+
+    def __init__(self, plan: Plan[Any]) -> None:
+        self._plan = plan
+        self._code = code_of(plan)
+
+    def is_other(self, code: str) -> bool:
+        """Return whether a run has recorded work last under other code; False if it has recorded none."""
+        return bool(code) and code != self._code.id
+
+    def effects_in_flight(
+        self, snapshot: Snapshot, before: Mapping[str, Mapping[str, Any]] | None
+    ) -> Sequence[tuple[str, str]]:
+        """Return the effects that began and have no recorded end, in nodes whose code is other code today.
+
+        Args:
+            snapshot: The run.
+            before: The code that the run has recorded, as `Code.body`; None if it is not known.
+
+        Returns:
+            The path of the node and the name of the function for each effect.
+        """
+        begun = [
+            (path_of(frame.id, frame.at), memo)
+            for frame in snapshot.frames.values()
+            for key, memo in frame.recorded_results.items()
+            if key.startswith(BEGUN) and memo.id
+        ]
+        is_same_graph = snapshot.fingerprint == self._plan.fingerprint
+        changed = other_code(nodes_with_work(snapshot), before if is_same_graph else None, self._code.body)
+        return [(path, memo.name or "") for path, memo in begun if memo.recoded or without_items(path) in changed]
 
 
 def _parameters_of(function: FunctionType) -> Sequence[str]:
@@ -149,7 +187,8 @@ def _project_code(functions: Iterable[object]) -> tuple[list[FunctionType], list
         elif isinstance(function := _function_in(found), FunctionType):
             if is_first >= 0 or _is_own(function.__module__, function.__code__.co_filename, packages):
                 own.append(function)
-                left += _named_in(function)
+                kinds.update((id(hint), hint) for hint in hints_of(function).values())
+                left += _references_in(function)
         elif is_first >= 0 and callable(found):
             left += [type(found).__call__, type(found)]
     return own, [*kinds.values()]
@@ -167,16 +206,14 @@ def _function_in(value: object) -> object:
     return getattr(inspect.unwrap(cast("Any", value)) if callable(value) else value, "__func__", value)
 
 
-def _named_in(function: FunctionType) -> Iterator[object]:
-    """Yield what the code of a function names: global names, variables around it, annotations, parts of modules."""
+def _references_in(function: FunctionType) -> Iterator[object]:
+    """Yield what the code of a function names: global names, variables around it, and parts of modules."""
     if (wrapped := getattr(function, "__wrapped__", None)) is not None:
         yield wrapped
     code, space = function.__code__, function.__globals__
     names = {*chain.from_iterable(each.co_names for each in _codes_in(code))}
-    notes = [*function.__annotations__.values()]
-    names.update(*(_WORD.findall(note) for note in notes if isinstance(note, str)))
     held = [found for cell in function.__closure__ or () for found in _contents_of(cell)]
-    for found in [*notes, *held, *(space[name] for name in sorted(names) if name in space)]:
+    for found in [*held, *(space[name] for name in sorted(names) if name in space)]:
         if isinstance(found, ModuleType):
             yield from (vars(found)[name] for name in sorted(names) if name in vars(found))
         elif callable(found):
@@ -199,7 +236,7 @@ def _codes_in(code: CodeType) -> Iterator[CodeType]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _text_of(code: CodeType) -> str:
+def _source_text(code: CodeType) -> str:
     """Return the text of a function: its syntax tree, or its byte code if its source cannot be read."""
     try:
         written = Path(code.co_filename).stat().st_mtime_ns

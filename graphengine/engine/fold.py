@@ -78,7 +78,7 @@ from graphengine.engine.provenance import note_joined, note_written
 from graphengine.engine.published import keep_published
 from graphengine.engine.ready import can_move, limit_reached, runnable_frame, task_of
 from graphengine.engine.refused import keep_refused
-from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id, recorded_work_at
+from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id, work_at
 from graphengine.engine.steps import path_of, without_items
 from graphengine.engine.stored import decode_snapshot
 from graphengine.graph.options import START
@@ -305,7 +305,7 @@ def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None
     """Mark the recorded work of nodes whose code is other code now with the id of the code that recorded it."""
     for frame in snapshot.frames.values() if nodes else ():
         if without_items(path_of(frame.id, frame.at)) in nodes:
-            for memo in chain.from_iterable(work.values() for work in recorded_work_at(frame)):
+            for memo in chain.from_iterable(work.values() for work in work_at(frame)):
                 memo.recoded = memo.recoded or code
 
 

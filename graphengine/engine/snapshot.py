@@ -219,7 +219,7 @@ class Frame(FrameRecord, eq=False):
         return visits if self.base is None else visits + self.base.count(node)
 
 
-def recorded_work_at(frame: Frame) -> list[dict[str, RecordedResult]]:
+def work_at(frame: Frame) -> list[dict[str, RecordedResult]]:
     """Return the recorded work of a frame's visit, and that of the failed items that a map at its node has kept."""
     map_ = frame.phase
     kept = [*map_.failed.values(), *(item for _, item in map_.again)] if isinstance(map_, Collecting) else []

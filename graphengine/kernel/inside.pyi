@@ -1,7 +1,4 @@
 from graphengine.compile.checking import check_with as check_with
-from graphengine.compile.code import code_of as code_of
-from graphengine.compile.code import nodes_with_work as nodes_with_work
-from graphengine.compile.code import other_code as other_code
 from graphengine.compile.compiler import problems_of as problems_of
 from graphengine.engine.claim import Claim as Claim
 from graphengine.engine.events import NodeFailed as NodeFailed
@@ -17,7 +14,6 @@ from graphengine.engine.lookup import StaleEvent as StaleEvent
 from graphengine.engine.lookup import plan_of as plan_of
 from graphengine.engine.lookup import view_of as view_of
 from graphengine.engine.map_items import list_lost_parts as list_lost_parts
-from graphengine.engine.phases import BEGUN as BEGUN
 from graphengine.engine.phases import RecordedResult as RecordedResult
 from graphengine.engine.plan import Remembered as Remembered
 from graphengine.engine.published import PUBLISH as PUBLISH
@@ -126,9 +122,7 @@ from graphengine.runner.answers import question_id as question_id
 from graphengine.runner.answers import question_of as question_of
 from graphengine.runner.arguments import check_tags as check_tags
 from graphengine.runner.arguments import graphs_by_name as graphs_by_name
-from graphengine.runner.call_records import Shapes as Shapes
 from graphengine.runner.call_records import digest_of_call as digest_of_call
-from graphengine.runner.call_records import fields_of as fields_of
 from graphengine.runner.children import ChildRuns as ChildRuns
 from graphengine.runner.context import TOOL_CALL as TOOL_CALL
 from graphengine.runner.ids import RESERVED as RESERVED

@@ -57,6 +57,7 @@ from graphengine.history.load import waits_of as waits_of
 from graphengine.stores.base import status_of as status_of
 
 # Since 0.1.0. Graphs, as runs were begun on them.
+from graphengine.compile.code import TodaysCode as TodaysCode
 from graphengine.engine.graph_spec import EdgeSpec as EdgeSpec
 from graphengine.engine.graph_spec import GraphSpec as GraphSpec
 from graphengine.engine.graph_spec import NodeSpec as NodeSpec

@@ -214,7 +214,7 @@ class Alone:
         """Return True."""
         return True
 
-    async def recorded_code(self, code: str) -> None:
+    async def read_code(self, code: str) -> None:
         """Return None: other code has recorded nothing."""
 
     def cut_until(self, seq: int) -> float:  # noqa: ARG002 - as above

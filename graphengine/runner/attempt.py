@@ -170,14 +170,10 @@ class Attempt(AttemptFacts):
         try:
             if task.mode == "crash_loop":
                 return self._fail_node(_crash_loop(task, frame))
-            if frame.recorded_results and journal_of(self).is_recoded:
-                self.settles = True
-                await journal_of(self).prepare()
-                self.settles = False
+            has_begun = await self._goes_on() if frame.recorded_results else False
             call = self.call
             if call is None:
                 call, self.choice = self.node.pick(self.view)
-            has_begun = self._goes_on() if frame.recorded_results else False
             if call.graph is not None and not has_begun:
                 return self._enter_node()
             if frame.recorded_results or self.node.effect is not None:
@@ -384,8 +380,12 @@ class Attempt(AttemptFacts):
         """Return whether the node began in this visit as an effect that must not be repeated."""
         return journal_of(self).concerns(self.visit_key, "")
 
-    def _goes_on(self) -> bool:
-        """Return whether it runs a node that began in this visit as such an effect."""
+    async def _goes_on(self) -> bool:
+        """Settle what other code began in this visit. Return whether this runs a node that began as such an effect."""
+        if journal_of(self).is_recoded:
+            self.settles = True
+            await journal_of(self).prepare()
+            self.settles = False
         return self.task.mode == "run" and self._has_begun()
 
     def _check_awaited(self, work: StepJournal) -> None:

@@ -189,6 +189,15 @@ class Shapes:
         """Return the parameters that a function had; None if that is not known."""
         return self._parameters.get(function)
 
+    def narrow(self, value: object) -> Mapping[str, object] | None:
+        """Return the values of the fields that the class of a value had; None if it is no model and no dataclass.
+
+        Raises:
+            DoesNotFit: A field that it did not have tells this value from others.
+        """
+        values = field_values(value)
+        return None if values is None else self.fields(value, values)[1]
+
     def fields(self, value: object, values: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
         """Return the name that the class of a value had, and the values of the fields that it had.
 
@@ -424,7 +433,7 @@ def _canonicalise(value: Any, shapes: Shapes | None = None) -> object:  # noqa: 
         return _encode_members(value, shapes)
     # The class can be in another module, or in another function, later.
     name = "Path" if isinstance(value, PurePath) else own_name(kind.__qualname__)
-    fields = fields_of(value)
+    fields = field_values(value)
     if fields is None:
         return {_TYPED: [name, _encode_contents(value, shapes)]}
     if shapes is not None:
@@ -432,7 +441,7 @@ def _canonicalise(value: Any, shapes: Shapes | None = None) -> object:  # noqa: 
     return {_TYPED: [name, _encode_members(fields, shapes)]}
 
 
-def fields_of(value: Any) -> Mapping[str, object] | None:  # noqa: ANN401 - as above
+def field_values(value: Any) -> Mapping[str, object] | None:  # noqa: ANN401 - as above
     """Return the values of the fields of a model or a dataclass; None of anything else."""
     if isinstance(value, BaseModel):
         return dict(value)

@@ -858,7 +858,7 @@ class Driving:
         await self.check_owned()
         return True
 
-    async def recorded_code(self, code: str) -> Mapping[str, Any] | None:
+    async def read_code(self, code: str) -> Mapping[str, Any] | None:
         """Return what the store has of the code with an id; see `runner.scope.Host`."""
         return await self._shared.store.code(code)
 

@@ -324,9 +324,6 @@ class StepJournal:
         async def made() -> object:
             if handle is not None and replacement is None:
                 bound = functools.partial(function, *args, **kwargs)
-                named, _ = arguments_of(function, args, kwargs)
-                if (taken := await self.take_over(place, own, named, None)) is not None:
-                    return self._reread(kind, own, self._frame.recorded_results[taken].value)
                 return await self._call_in_transaction(place, name, kind, handle, bound)
             has_key = effect is not None or KEYED + place in self._frame.recorded_results
             more = {KEY_NAME: own_key} if has_key and takes_key(called, kwargs) else {}
@@ -426,6 +423,8 @@ class StepJournal:
     ) -> object:
         """Make a call in a transaction that ends with its record."""
         own, began, key = own_name(name), self._services.now(), self.idempotency_key(place)
+        if (taken := await self.take_over(place, own, arguments_of(call, (), {})[0], None)) is not None:
+            return self._reread(kind, own, self._frame.recorded_results[taken].value)
         given = dict(call.keywords, **{KEY_NAME: key} if takes_key(call.func, call.keywords) else {})
         where = f"ctx.call({own})"
         work, arguments = held_call(call.func, call.args, given, handle.name)
@@ -502,7 +501,7 @@ class StepJournal:
         again can call that function.
         """
         begun = [(key, memo) for key, memo in self._frame.recorded_results.items() if key.startswith(BEGUN) and memo.id]
-        return [_begun_by_other_code(key, memo) for key, memo in begun if memo.recoded and not memo.reconcile]
+        return [_effect_of_record(key, memo) for key, memo in begun if memo.recoded and not memo.reconcile]
 
     def as_recorded(self, place: str, digest_under: Callable[[Shapes | None], str]) -> str:
         """Return the key under which other code recorded a piece of work; the key of today if there is no such record.
@@ -537,7 +536,7 @@ class StepJournal:
         plan = self._services.run.plan
         for memo in self._frame.recorded_results.values():
             if memo.recoded and memo.recoded not in self.shapes and plan.code is not None:
-                then = await self._services.host.recorded_code(memo.recoded)
+                then = await self._services.host.read_code(memo.recoded)
                 self.shapes[memo.recoded] = None if then is None else Shapes(then, plan.code.body)
         if self._services.effects == "act" and self.unsettled:
             await self.settle()
@@ -568,7 +567,7 @@ class StepJournal:
         asked = {str(memo.begun): memo for effect in left if (memo := self._find_beginning(effect)) is not None}
         path = path_of(self._frame.id, self._frame.at)
         text = f"{len(asked)} effects in {path} began, and nobody knows how they ended{_OTHER_CODE}.\n"
-        text += "\n".join(f"{number}: {_describe(memo)}" for number, memo in asked.items())
+        text += "\n".join(f"{number}: {_show_effect(memo)}" for number, memo in asked.items())
         text += '\nAnswer rerun if none of them happened, fail, or for each number rerun or {"result": …}.'
         each: JsonValue = {"anyOf": [{"const": "rerun"}, _RESULT]}
         numbers: dict[str, JsonValue] = {"type": "object", "required": [*asked], "additionalProperties": False}
@@ -634,10 +633,10 @@ class StepJournal:
         Raises:
             EffectUnknown: The answer is `fail`, or nobody is to be asked, or can be asked here.
         """
-        if not self._left_by_other_code():
+        if not self._list_unclaimed():
             return None
         await self.in_flight.let_others_move(self._here.around)
-        while left := self._left_by_other_code():
+        while left := self._list_unclaimed():
             alike = [key for key in left if (WorkKey.read(key).name == STARTS) == (WorkKey.read(place).name == STARTS)]
             said = [memo for key, memo in self._frame.recorded_results.items() if key.startswith(_LEFT)]
             about = next((memo for memo in reversed(said) if left[0] in cast("list[str]", memo.seen["left"])), None)
@@ -650,10 +649,10 @@ class StepJournal:
             elif about.value == "another":
                 self._used.update(key.removeprefix(BEGUN) for key in cast("list[str]", about.seen["left"]))
             else:
-                raise self._left_unknown(left, _key_of(about, self._frame.recorded_results))
+                raise self._refuse_unclaimed(left, _key_of(about, self._frame.recorded_results))
         return None
 
-    def _left_by_other_code(self) -> Sequence[str]:
+    def _list_unclaimed(self) -> Sequence[str]:
         """Return the keys of the effects that other code recorded, and that this attempt has not asked for, in order.
 
         What is recorded inside a call, or in a conversation, that was asked for belongs to that. An effect of which a
@@ -683,18 +682,20 @@ class StepJournal:
         """Ask whether an effect that is to begin is one of those that are left; return once there is an answer."""
         results, key = self._frame.recorded_results, f"{_LEFT}{number + 1}"
         if (once or Once()).unknown == "fail" or not self.may_wait:
-            raise self._left_unknown(left, key)
+            raise self._refuse_unclaimed(left, key)
         given = self._show_arguments(arguments)
         now = f"{name} {to_json(given).decode()}" if given is not UNSET else name
         path = path_of(self._frame.id, self._frame.at)
         text = f"The code of {path} has changed. Its code of before has done what today's code did not ask for again:\n"
-        text += "\n".join(f"{WorkKey.read(each.removeprefix(BEGUN)).name}: {_describe(results[each])}" for each in left)
+        text += "\n".join(
+            f"{WorkKey.read(each.removeprefix(BEGUN)).name}: {_show_effect(results[each])}" for each in left
+        )
         text += f"\nToday's code is about to do:\n{now}\nAnswer same if what today's code does now is what was done "
         text += "(in this order), another if it is to be done besides, or fail."
         wait = WaitRecord(kind="unknown", question=to_show(text), schema=dict(_LEFT_ANSWERS), seen={"left": [*left]})
         await self.wait_at(key, wait, None)
 
-    def _left_unknown(self, left: Sequence[str], question: str) -> EffectUnknown:
+    def _refuse_unclaimed(self, left: Sequence[str], question: str) -> EffectUnknown:
         """Return the error of an effect that does not begin, because effects of other code are left."""
         path = path_of(self._frame.id, self._frame.at)
         names = ", ".join(WorkKey.read(key.removeprefix(BEGUN)).name or "the node" for key in left)
@@ -1267,7 +1268,7 @@ class StepJournal:
         return key
 
 
-def _begun_by_other_code(key: str, memo: RecordedResult) -> Effecting[Any]:
+def _effect_of_record(key: str, memo: RecordedResult) -> Effecting[Any]:
     """Return an effect that other code began, of which only the record is known."""
 
     async def make() -> object:
@@ -1281,7 +1282,7 @@ def _key_of(memo: RecordedResult, results: Mapping[str, RecordedResult]) -> str:
     return next(key for key, found in results.items() if found is memo)
 
 
-def _describe(memo: RecordedResult) -> str:
+def _show_effect(memo: RecordedResult) -> str:
     """Return an effect as it is shown to a person: its name, its arguments, and its result if it has ended."""
     return f"{memo.name} {to_json(memo.value).decode()}" if memo.value is not UNSET else str(memo.name)
 

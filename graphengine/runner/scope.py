@@ -108,7 +108,7 @@ class Host(Protocol):
         """Return until when a process that was cut off may do what it began at a seq, epoch seconds; 0 for none."""
         ...
 
-    async def recorded_code(self, code: str) -> Mapping[str, Any] | None:
+    async def read_code(self, code: str) -> Mapping[str, Any] | None:
         """Return what the store has of the code with an id, as `engine.plan.Code.body`; None if it has nothing."""
         ...
 

@@ -19,19 +19,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from graphengine.agents.asked import has_conversation
 from graphengine.api.places import reading
 from graphengine.errors import GraphChanged, GraphEngineError, UnknownRun
-from graphengine.kernel.inside import BEGUN, code_of, nodes_with_work, other_code, without_items
 from graphengine.kernel.reader import (
     Collecting,
     Ended,
     Forked,
     Inside,
+    TodaysCode,
     graph_spec_of,
     load_snapshot,
     path_of,
@@ -214,7 +214,7 @@ async def preflight(
                 if names is not None and info.graph not in names:
                     continue
                 is_changed = plan is not None and plan.fingerprint != info.fingerprint
-                if plan is not None and (is_changed or (info.code and info.code != code_of(plan).id)):
+                if plan is not None and (is_changed or TodaysCode(plan).is_other(info.code)):
                     changed.append(info)
                 else:
                     look.add(
@@ -287,22 +287,10 @@ class _Look:
 
     async def _list_unsettled(self, plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
         """Return the effects of a run that began and have no recorded end, in nodes whose code is other code today."""
-        begun = [
-            (frame, memo)
-            for frame in snapshot.frames.values()
-            for key, memo in frame.recorded_results.items()
-            if key.startswith(BEGUN) and memo.id and key.removeprefix(BEGUN) not in frame.recorded_results
-        ]
-        if not begun:
-            return ()
-        nodes, before = nodes_with_work(snapshot), None
-        if snapshot.fingerprint == plan.fingerprint:
-            before = await self._store.code(snapshot.code)
-        changed = {*other_code(nodes, cast("Any", before), code_of(plan).body)}
+        before: Any = await self._store.code(snapshot.code) if snapshot.code else None
         return [
-            f"{memo.name} began in {path_of(frame.id, frame.at)} of run {snapshot.run_id}, and has no recorded end"
-            for frame, memo in begun
-            if memo.recoded or without_items(path_of(frame.id, frame.at)) in changed
+            f"{name} began in {path} of run {snapshot.run_id}, and has no recorded end"
+            for path, name in TodaysCode(plan).effects_in_flight(snapshot, before)
         ]
 
     def _decide(self, plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) -> RunGroup:

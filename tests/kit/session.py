@@ -126,7 +126,7 @@ class Alone:
         """Return True."""
         return True
 
-    async def recorded_code(self, code: str) -> Mapping[str, Mapping[str, Any]] | None:
+    async def read_code(self, code: str) -> Mapping[str, Mapping[str, Any]] | None:
         """Return the code of a graph that the run had before."""
         return _CODES.get(code)
 

@@ -275,7 +275,7 @@ async def test_the_rows_of_a_server_are_the_same_afterwards(postgres: str) -> No
 
 @pytest.mark.parametrize("is_moved", [False, True], ids=["the code changed", "the node was moved"])
 async def test_an_effect_in_flight_in_changed_code_is_named(runner: Runner, *, is_moved: bool) -> None:
-    """Each run with an effect that began and has no recorded end is named, if the code of its node is other code now."""
+    """Each run with an effect that began and has no recorded end is named, if its node has other code now."""
 
     def pay(title: str) -> bool:
         raise ConnectionError(title)
