@@ -96,7 +96,9 @@ def other_code(
         before: The code of before, as `Code.body`; None if it is not known, or was that of another graph spec.
         now: The code of today.
     """
-    return nodes if before is None else [n for n in nodes if before["nodes"].get(n) != now["nodes"].get(n, "")]
+    if before is None:
+        return nodes
+    return tuple(node for node in nodes if before["nodes"].get(node) != now["nodes"].get(node, ""))
 
 
 class TodaysCode:

@@ -137,7 +137,7 @@ async def _left_running(store: SQLiteStore, graph: Graph[State]) -> None:
     """Repeat the beginning of `done`, as a process leaves it that releases the run."""
     first, *others = (await store.steps("done"))[:20]
     first = resaid(first, run_id="left")
-    info = replace(await store.info("done"), id="left", status="running", created_at=first.at)
+    info = replace(await store.info("done"), id="left", status="running", created_at=first.at, code="")
     fence = await store.create(info, [first, *others], graph.compile().graph_spec)
     await store.release("left", fence)
 
