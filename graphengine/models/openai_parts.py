@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.kernel.extension import utf8_text
 from graphengine.models.prices import Spent
-from graphengine.models.received import NoCount, count, inside, text
+from graphengine.models.received import NoCount, count, inside, is_count, text
 from graphengine.models.sdk import LONGEST_NAME, kept_by_schema, plain_arguments, schema_in_words
 from graphengine.schemas.walking import resolve_reference
 
@@ -41,18 +41,26 @@ def unknown(item: JsonObject, known: Collection[str]) -> JsonObject:
 def used(usage: JsonObject, question: str, answer: str) -> Spent:
     """Read an answer's `usage`. No question has 0 tokens: the server then reported no usage, or something else.
 
+    Some servers, such as xAI, Gemini's compatible endpoint and some proxies, count thinking in the total alone. So the
+    number of the answer's tokens is at least the total without the question. A total that is not a number of tokens is
+    ignored.
+
     Args:
         usage: The object.
         question: The API's name for the question's tokens, as `input_tokens`.
         answer: The API's name for the answer's tokens, as `output_tokens`.
     """
     of_question, of_answer = inside(usage, f"{question}_details"), inside(usage, f"{answer}_details")
+    total = usage.get("total_tokens")
     try:
+        asked, answered = count(usage, question), count(usage, answer)
+        if type(total) is int and is_count(total):
+            answered = max(answered, total - asked)
         return Spent(
-            input_tokens=count(usage, question),
+            input_tokens=asked,
             cache_read_tokens=count(of_question, "cached_tokens"),
             cache_write_tokens=count(of_question, "cache_write_tokens"),
-            output_tokens=count(usage, answer),
+            output_tokens=answered,
             reasoning_tokens=count(of_answer, "reasoning_tokens"),
             input_audio_tokens=count(of_question, "audio_tokens"),
             output_audio_tokens=count(of_answer, "audio_tokens"),

@@ -3,12 +3,15 @@ import gc
 import traceback
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from graphengine.models.base import Message, Request
 from graphengine.models.errors import BadRequest, ModelUnavailable, ModelUnreachable
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
+from graphengine.models.openai_parts import used
 from graphengine.models.settings import Settings
 from tests.conformance.model_scenes import Says
 from tests.models.acts import Raw
@@ -181,3 +184,23 @@ async def test_a_dialect_that_another_call_was_accepted_in_stays(edge: EdgeServe
     await model.answer(asked())
     assert [each.system for each in edge.received()] == ["be brief", "", "", ""]
     await model.close()
+
+
+@hypothesis.given(
+    total=st.none() | st.integers(0, 10**6) | st.sampled_from([-1, 10**40, "736", 7.5, True]),
+    question=st.integers(1, 1000),
+    answer=st.integers(0, 1000),
+    thought=st.integers(0, 1000),
+)
+@hypothesis.example(total=736, question=36, answer=10, thought=690)
+@hypothesis.example(total=736, question=36, answer=700, thought=690)
+@pytest.mark.parametrize("names", [("input_tokens", "output_tokens"), ("prompt_tokens", "completion_tokens")])
+def test_tokens_are_at_least_what_the_total_of_the_server_says(
+    names: tuple[str, str], total: Any, question: int, answer: int, thought: int
+) -> None:
+    """The answer has the rest of the total, or its own count if that is more; a total of another type says nothing."""
+    details: dict[str, Any] = {f"{names[1]}_details": {"reasoning_tokens": thought}}
+    spent = used({names[0]: question, names[1]: answer, "total_tokens": total, **details}, *names)
+    rest = total - question if type(total) is int and 0 <= total < 10**12 else 0
+    assert (spent.input_tokens, spent.output_tokens) == (question, max(answer, rest))
+    assert spent.reasoning_tokens == thought
