@@ -624,11 +624,22 @@ class TransactionUndone(NodeError):
 
 
 _REPEATING: Final = "graphengine_repeating"
+_REPAIR: Final = "__graphengine_repair__"
 
 
 def mark_repeating(error: BaseException) -> None:
     """Mark an error that the same input always raises: no retry helps, whatever its class declares."""
     setattr(error, _REPEATING, True)
+
+
+def mark_repair(error: BaseException, repair: str) -> None:
+    """Keep the repair of an exception that is raised by a user's function, and whose type has none."""
+    setattr(error, _REPAIR, repair)
+
+
+def find_repair(error: BaseException) -> str:
+    """Return the repair that `mark_repair` kept; "" if there is none."""
+    return str(vars(error).get(_REPAIR, ""))
 
 
 def is_repeating(error: BaseException) -> bool:

@@ -177,7 +177,8 @@ class Agent(Generic[T_co, Inputs]):
         inputs: The type of what it reads: a TypedDict, a dataclass or a pydantic model. Then `run(Question(…))` is
             checked by type checkers and at the call, and a path of the prompt that it lacks is an error here.
         output: The type of its answers; text if not given. `result_of(function)` makes them by a function.
-        check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
+        check: Validates each answer, `check(answer, **fields)`, and returns nothing; its ValueError is sent to the
+            model. What else it raises is an error of the call, and what it returns too.
         best_effort: What is kept of answers that the check still refuses after the last retry:
             `best_effort(answers, **fields)` gets them, the latest first, and returns the answer; its ValueError says
             that none can be kept. Without it the call fails. A text that was cut off is among them.
@@ -225,7 +226,7 @@ class Agent(Generic[T_co, Inputs]):
     prompt: str | AnyFunction[Asked | Awaitable[Asked]] = ""
     inputs: TypeForm[Inputs] | None = None
     output: TypeForm[T_co] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-    check: AnyFunction[object] | None = None
+    check: AnyFunction[Awaitable[None] | None] | None = None
     best_effort: AnyFunction[T_co | Awaitable[T_co]] | None = None
     on_cut: OnCut = "fail"
     hand_to: Sequence[Agent[Any, Any] | str] = ()

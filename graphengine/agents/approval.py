@@ -19,6 +19,7 @@ from msgspec import UNSET
 from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
 
 from graphengine.agents.arguments import repair_first
+from graphengine.agents.errors import as_decision
 from graphengine.agents.identity import typed
 from graphengine.agents.node_scope import Question, asked_again
 from graphengine.agents.prompts import as_text
@@ -291,12 +292,10 @@ class Asking:
         """
         approval = self.tool.approval or Approval()
         values = {**self.given, **self.tool.values(self.call.arguments, self.given.keys())}
-        if (
-            approval.when is not None
-            and not (was_asked or why)
-            and not await self._call_policy(runtime, approval.when, values)
-        ):
-            return None
+        if approval.when is not None and not (was_asked or why):
+            found = await self._call_policy(runtime, approval.when, values)
+            if not as_decision(found, f"{Injected.of(approval.when).name}, of approve=,", f"tool {self.tool.name}"):
+                return None
         shown = None if approval.show is None else as_text(await self._call_policy(runtime, approval.show, values))
         default: JsonValue = True
         if not approval.default:

@@ -45,7 +45,7 @@ from graphengine.agents import window
 from graphengine.agents.approval import Asking, question_about
 from graphengine.agents.arguments import repair_first
 from graphengine.agents.cut import MOST_PARTS, at_limit, go_on, has_text, is_short, joined, unusable
-from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
+from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns, refuse_result
 from graphengine.agents.external_tools import external_tool
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.hand_overs import handed_over
@@ -65,9 +65,16 @@ from graphengine.agents.runtime import batched
 from graphengine.agents.tool_names import named_apart, offered_in
 from graphengine.agents.tool_writes import outcome_with, typed
 from graphengine.agents.tools import Relists, Tool, ToolOutcome, check_choice, refuse_writes, unhurried
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, GraphEngineError, mark_repair
 from graphengine.kernel.extension import Effecting, StepResult, add_usage, utf8_text
-from graphengine.kernel.inside import KEY_NAME, CallOutcome, is_async, known_result, mark_repeating, once_of
+from graphengine.kernel.inside import (
+    KEY_NAME,
+    CallOutcome,
+    is_async,
+    known_result,
+    mark_repeating,
+    once_of,
+)
 from graphengine.media import Media
 from graphengine.models.base import Compacts, HasKeys, Message, Request, Response, RulesModel, usage_of, without_refused
 from graphengine.models.errors import AnswerCut, ContextFull, ModelError, ModelNotReady, ModelTransient
@@ -727,17 +734,24 @@ class Conversation(Generic[T]):
 
         Raises:
             BadAnswer: The check raised ValueError.
+            DefinitionError: The check returned something.
         """
         check = self._parts.checker
         if check is None:
             return
+        where = f"agent {self._agent.name}, {check.name}"
         try:
-            await self._with_fields(check, value)
+            found = await self._with_fields(check, value)
         except ValueError as error:
             self._refused.insert(0, value)
-            where = f"agent {self._agent.name}, {check.name}"
             repair = "state in the prompt what the check requires"
             raise BadAnswer(str(error) or type(error).__name__, where=where, repair=repair) from error
+        except GraphEngineError:
+            raise
+        except Exception as error:
+            mark_repair(error, f"fix the cause and resume the run; to refuse an answer, {check.name} raises ValueError")
+            raise
+        refuse_result(found, f"the check {check.name}", where)
 
     async def _best_effort(self, error: BadAnswer | ModelError) -> T:
         """Return what the agent keeps of the answers that its check refused, after the last retry.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphengine.errors import InputError, NodeError
+from graphengine.errors import DefinitionError, InputError, NodeError
 from graphengine.models.errors import ModelError
 
 
@@ -28,3 +28,33 @@ class BadAnswer(NodeError):
     """A model's answer does not fit the agent's output type, or fails its check."""
 
     code = "bad_answer"
+
+
+def as_decision(found: object, what: str, where: str) -> bool:
+    """Return the decision of a user's function, which is a bool, or numpy's.
+
+    Args:
+        found: What it returned.
+        what: What it is, for the error, as `the offered= of tool pay`.
+        where: Where it is.
+
+    Raises:
+        DefinitionError: It returned something else, such as nothing, whose meaning would be a guess.
+    """
+    if isinstance(found, bool) or (type(found).__module__ == "numpy" and type(found).__name__ in ("bool", "bool_")):
+        return bool(found)
+    text = f"{what} returned {'nothing' if found is None else type(found).__name__}, not True or False"
+    repair = "return the result" if found is None else "compare the result, or wrap it in bool(…)"
+    raise DefinitionError(text, where=where, repair=repair)
+
+
+def refuse_result(found: object, what: str, where: str) -> None:
+    """Refuse what a check returned, unless it is None: a check accepts by returning nothing.
+
+    Raises:
+        DefinitionError: It returned something.
+    """
+    if found is not None:
+        text = f"{what} returned {type(found).__name__}, which decides nothing"
+        repair = "raise ValueError to refuse an answer, and return nothing to accept it"
+        raise DefinitionError(text, where=where, repair=repair)

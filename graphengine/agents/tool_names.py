@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from graphengine.agents.errors import as_decision
 from graphengine.agents.tools import Tool, by_name, called_alike
 from graphengine.kernel.inside import Injected
 from graphengine.models.tool_schemas import unlike
@@ -81,7 +82,9 @@ def both_offer(first: Callable[..., bool] | None, second: Callable[..., bool] | 
 def _allows(function: Callable[..., bool], values: Mapping[str, object]) -> bool:
     if isinstance(function, AllOffer):
         return function(**values)
-    return function(**{each: values[each] for each in Injected.of(function).names if each in values})
+    injected = Injected.of(function)
+    found: object = function(**{each: values[each] for each in injected.names if each in values})
+    return as_decision(found, f"{injected.name}, of offered=,", f"tool {values.get('tool', '')}")
 
 
 def reads_of_offer(function: Callable[..., bool]) -> Iterator[Parameter]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from graphengine.engine.steps import FailureRecord
 from graphengine.engine.user_frames import has_user_code, user_traceback, without_middle
-from graphengine.errors import GraphEngineError, InvalidUpdate, NodeError, NotAwaited, is_repeating
+from graphengine.errors import GraphEngineError, InvalidUpdate, NodeError, NotAwaited, find_repair, is_repeating
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.elsewhere import RESULTS, repair_of
 from graphengine.graph.options import is_seconds
@@ -89,7 +89,8 @@ def _describe_failure(failure: FailureRecord, error: BaseException) -> FailureRe
         failure.where, failure.repair = _replace_surrogates(error.where), _replace_surrogates(error.repair)
     else:
         failure.message = to_show(text_of(error) or failure.kind)
-        failure.repair = repair_of(kind.__name__, text_of(error)) if isinstance(error, Exception) else _NO_EXIT
+        repair = find_repair(error) or repair_of(kind.__name__, text_of(error))
+        failure.repair = repair if isinstance(error, Exception) else _NO_EXIT
     failure.traceback = _replace_surrogates(user_traceback(error))
     return failure
 

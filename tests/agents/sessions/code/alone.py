@@ -64,6 +64,10 @@ def price(db: dict[str, int], item: str) -> int:
     return db[item]
 
 
-SHOP = Agent("shop", prompt="{question}", tools=[price], check=lambda answer, db: str(db["pump"]) in answer or 1 / 0)
+def has_price(answer: str, db: dict[str, int]) -> None:
+    assert str(db["pump"]) in answer
+
+
+SHOP = Agent("shop", prompt="{question}", tools=[price], check=has_price)
 CHAT = Agent("chat", prompt="{question}", messages="messages")
 LABELLER = Agent("labeller", prompt="Sort {tags}.", by_rules=lambda tags: tags[-1])

@@ -1,0 +1,126 @@
+"""What a user's function returns is a decision, or an error; nothing is decided by a guess."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from graphengine import END, START, Agent, Graph, GraphEngineError, RunFailed, Runner, ScriptedModel, tool
+from graphengine.agents import guard
+from graphengine.errors import DefinitionError
+from graphengine.models import calls
+from tests.agents.run_kits import Work, one, within
+
+VALUES: dict[str, Any] = {
+    "nothing": None,
+    "true": True,
+    "false": False,
+    "a tuple": (False, "why"),
+    "a text": "bad",
+    "an empty text": "",
+    "a number": 0,
+    "a list": [],
+    "an iterator": iter(()),
+    "an object": object(),
+    "a class": int,
+    "an error": ValueError("bad"),
+}
+"""Kinds of return values; each is what somebody might take for a decision."""
+
+
+def pay(name: str) -> str:
+    """Pay somebody."""
+    return f"paid {name}"
+
+
+def _refuse(answer: str) -> None:
+    raise ValueError("bad")
+
+
+def _graph(callback: str, function: Callable[..., Any]) -> Graph[Work]:
+    """Return a graph that calls a function as this callback of the API."""
+    turns = ScriptedModel([calls(("pay", {"name": "Ada"})), *["paid"] * 5])
+    agent = Agent("clerk", prompt="{task}", model=turns, tools=[pay])
+    made = {
+        "check": lambda: agent.but(check=lambda answer: function()),
+        "guard": lambda: agent.but(guards=[guard(lambda text: function())]),
+        "history": lambda: agent.but(messages="messages", history=lambda messages: function()),
+        "approve": lambda: agent.but(tools=[tool(pay, approve=lambda name: function())]),
+        "offered": lambda: agent.but(tools=[tool(pay, offered=lambda turn: function())]),
+        "prompt": lambda: agent.but(prompt=lambda task: function()),
+        "system": lambda: agent.but(system=lambda task: function()),
+        "by_rules": lambda: agent.but(model="rules", by_rules=lambda task: function()),
+        "best_effort": lambda: agent.but(check=_refuse, best_effort=lambda answers: function()),
+    }
+    if callback != "condition":
+        return one(made[callback]())
+    graph = Graph("g", Work)
+    graph.add_node("a", lambda: "x", writes="draft")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=lambda draft: function())
+    graph.add_edge("a", END)
+    return graph
+
+
+DECIDES = {
+    "check": {"nothing"},
+    "guard": {"a text"},
+    "history": {"a list"},
+    "approve": {"true", "false"},
+    "offered": {"true", "false"},
+    "condition": {"true", "false"},
+    "prompt": {"a text", "an empty text", "a list"},
+    "system": {"a text", "an empty text"},
+    "by_rules": {"a text"},
+    "best_effort": {"a text"},
+}
+"""The callbacks, and which values are decisions of each."""
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("callback", DECIDES)
+async def test_each_value_that_a_callback_returns_is_a_decision_or_an_error(callback: str, value: str) -> None:
+    """No callback decides by the truth of a value of another type, or by nothing where something is asked."""
+    async with Runner() as runner:
+        run = runner.start(_graph(callback, lambda: VALUES[value]))
+        if value in DECIDES[callback]:
+            assert (await within(run)).status in ("finished", "waiting")
+        else:
+            with pytest.raises(RunFailed) as failed:
+                await within(run)
+            assert failed.value.repair
+
+
+async def test_a_check_is_refused_at_its_first_call_alone_too() -> None:
+    """Whoever returns False from a check is told at once how a check refuses."""
+    model = ScriptedModel(["a bad answer", "a good answer"])
+    agent = Agent("writer", prompt="Write.", model=model, check=lambda answer: "bad" not in answer)  # type: ignore[arg-type, return-value]
+    with pytest.raises(DefinitionError, match="returned bool, which decides nothing") as raised:
+        await agent.run()
+    assert raised.value.repair == "raise ValueError to refuse an answer, and return nothing to accept it"
+    assert len(model.requests) == 1
+
+
+async def test_another_exception_of_a_check_has_the_rule_in_its_repair() -> None:
+    """It fails the run as it is, since a retry may be for it; the repair says which one goes back to the model."""
+
+    def check(answer: str) -> None:
+        assert answer == "good"
+
+    async with Runner() as runner:
+        with pytest.raises(RunFailed) as failed:
+            await within(runner.start(one(Agent("writer", prompt="{task}", model=ScriptedModel(["bad"]), check=check))))
+        assert failed.value.repair == "fix the cause and resume the run; to refuse an answer, check raises ValueError"
+
+
+@pytest.mark.parametrize("kind", [ValueError, GraphEngineError])
+def test_what_a_check_may_raise_keeps_its_own_repair(kind: type[Exception]) -> None:
+    """A ValueError is feedback, and an error of this library has a repair already."""
+
+    def check(answer: str) -> None:
+        raise kind("bad")
+
+    agent = Agent("writer", prompt="Write.", model=ScriptedModel(["x"] * 3), check=check)
+    with pytest.raises(GraphEngineError, match="bad"):
+        asyncio.run(agent.run())
