@@ -315,6 +315,7 @@ async def tidy(runner: Runner) -> None:
     await runner.store.ids("ma")
     await store.message_keys("main", 9)
     assert await store.former_lease("main") is None
+    assert await store.code("of nobody") is None
     assert [info.id for info in await store.branches(["main"])] == ["branch"]
     await runner.tag("main", add=["kept"])
     await to_the_end(runner, SPARE, "spare", lambda: runner.start(SPARE, run_id="spare"))
