@@ -115,9 +115,11 @@ KILL = Path(os.environ.get("KILL_AFTER_SENDING", "/none"))
 if KILL.exists():
     send = a2a._Remote.send  # noqa: SLF001
 
-    async def sent_and_killed(self: Any, message: Any, *, idempotency_key: str = "") -> Any:
+    async def sent_and_killed(
+        self: Any, message: Any, task: str = "", context: str = "", *, idempotency_key: str = ""
+    ) -> Any:
         """Send a message, and end the process before that is recorded."""
-        await send(self, message, idempotency_key=idempotency_key)
+        await send(self, message, task, context, idempotency_key=idempotency_key)
         KILL.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
 
