@@ -142,7 +142,7 @@ REVERTS: Final = {
         ),
     )),
     "conversations by what they are given": Revert("prompt_reworded", (
-        ("agents/runtime.py", "to_json([inputs, *instructed])", "to_json([inputs, str(agent.system), *instructed])"),
+        ("agents/runtime.py", "to_json([given, *instructed])", "to_json([inputs, str(agent.system), *instructed])"),
         ("agents/runtime.py", "elif self.is_node_of(agent) and _agree(", "elif not other and _agree("),
         ("runner/recorded_work.py", "left = self._list_left_behind(effect) if begun is None else ()", "left = ()"),
     )),

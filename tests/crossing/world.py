@@ -410,9 +410,9 @@ class Door:
         """Claim a run."""
         return await self._write(lambda: self._store.claim(run_id), run_id)
 
-    async def post(self, run_id: str, kind: str, payload: Any, key: str, alone: str = "") -> bool:
+    async def post(self, run_id: str, *args: Any, **more: Any) -> bool:
         """Post a message."""
-        return await self._write(lambda: self._store.post(run_id, kind, payload, key, alone), run_id)
+        return await self._write(lambda: self._store.post(run_id, *args, **more), run_id)
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
         """Mark a run as stopped, or not."""
