@@ -1,14 +1,18 @@
-"""Digests of the code of nodes, by which a resume knows which nodes have other code than the one that began their work.
+"""Compute digests of the code of nodes, so that a resume can find the nodes whose code has changed.
 
-A deployment changes code while runs wait. What a node recorded under the code of before must not be taken for what
-today's code asks for, and what was begun must be settled before today's code runs. So a run records the id of the code
-with the first work that a node records, and the store keeps what the id stands for, once, beside the graph spec.
+A deployment can change the code of a node while runs wait. The changed code must not receive a result that was recorded
+for a different call. It must also not run before it is known how the unfinished effects of the earlier code ended. An
+effect is something that is done outside the run, such as a payment. Therefore a run records the id of its code together
+with the first work that one of its nodes records. For each id, the store keeps the digests once, beside the graph spec.
 
-The digest of a node is made of the syntax trees of its functions, and of all functions and classes of the same project
-that those name, directly or through others. Comments, blank lines, docstrings and the place in a file do not count. A
-tree is written in a form that is the same with each release of Python, which byte code is not. Code without a source,
-as at a prompt, and code whose file has changed since it was imported, is known by its byte code and the release of
-Python: then an upgrade of Python counts as other code, which at worst costs one question more.
+The digest of a node covers the functions of the node, and all functions and classes of the same project that these
+functions name, directly or through other functions. The digest is computed from syntax trees, which are written in a
+form that is the same in each release of Python. Changes of comments, blank lines, docstrings and line numbers do not
+change the digest.
+
+The syntax tree of a function is missing if the function was typed at a prompt, or if its file has changed since the
+import. In these cases the digest covers the byte code and the release of Python instead. Byte code differs between
+releases, so an upgrade of Python then counts as a change. At worst, a person is asked one question more.
 """
 
 from __future__ import annotations
@@ -40,23 +44,26 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
 
 _MOST_FUNCTIONS: Final = 2_000
-"""How many functions and classes of a project count for one node; others that it names count no more."""
+"""The digest of a node covers at most this number of functions and classes; further ones are left out."""
 _UNCOUNTED: Final = ("ctx", "kind", "type_comment", "type_params")
-"""Parts of a syntax tree that say nothing, or that not all releases of Python have."""
+"""Parts of a syntax tree that carry no information, or that exist in some releases of Python only."""
 
 
 @runtime_checkable
 class HasFunctions(Protocol):
-    """A body that calls functions of the project, such as an agent with its tools."""
+    """The body of a node that calls functions of the project, such as an agent that calls its tools."""
 
     @property
     def functions(self) -> Iterable[object]:
-        """The functions that it may call."""
+        """The functions that the body may call."""
         ...
 
 
 def code_of(plan: Plan[Any]) -> Code:
-    """Return the digests of the code of a graph's nodes. They are made once for each plan."""
+    """Return the code of a graph: the digests of its nodes, and the fields of the types that the code names.
+
+    The code is computed once for each plan, and kept in the plan.
+    """
     if plan.code is not None:
         return plan.code
     digests: dict[str, list[str]] = {}
@@ -80,7 +87,7 @@ def code_of(plan: Plan[Any]) -> Code:
 
 
 def nodes_with_work(snapshot: Snapshot) -> Sequence[str]:
-    """Return the paths of the nodes at which a run has recorded work, or waits in the code of a node."""
+    """Return the paths of the nodes with recorded work, and of the nodes whose code waits for an answer."""
     frames = snapshot.frames.values()
     found = [f for f in frames if work_at(f) or any(asked.key for asked in f.waits.values())]
     return [*dict.fromkeys(without_items(path_of(frame.id, frame.at)) for frame in found)]
@@ -89,12 +96,13 @@ def nodes_with_work(snapshot: Snapshot) -> Sequence[str]:
 def other_code(
     nodes: Sequence[str], before: Mapping[str, Mapping[str, Any]] | None, now: Mapping[str, Mapping[str, Any]]
 ) -> Sequence[str]:
-    """Return those of these nodes whose code is other code now.
+    """Return the nodes in `nodes` whose code has changed between `before` and `now`.
 
     Args:
-        nodes: Paths of nodes, as today.
-        before: The code of before, as `Code.body`; None if it is not known, or was that of another graph spec.
-        now: The code of today.
+        nodes: Paths of nodes, with the names that the nodes have in the current graph.
+        before: The earlier code, as `Code.body`. None if the earlier code is not known, or if it belonged to another
+            graph spec; then all nodes count as changed.
+        now: The current code, as `Code.body`.
     """
     if before is None:
         return nodes
@@ -102,10 +110,10 @@ def other_code(
 
 
 class TodaysCode:
-    """The code of a graph today, beside what runs have recorded under other code.
+    """Compares the current code of a graph with the code that recorded the work of a run.
 
     Args:
-        plan: The graph of today.
+        plan: The plan of the current graph.
     """
 
     def __init__(self, plan: Plan[Any]) -> None:
@@ -113,17 +121,21 @@ class TodaysCode:
         self._code = code_of(plan)
 
     def is_other(self, code: str) -> bool:
-        """Return whether a run has recorded work last under other code; False if it has recorded none."""
+        """Return whether the code that a run recorded last differs from the current code.
+
+        Args:
+            code: The id of the code that the run recorded last; "" if it has recorded none, which returns False.
+        """
         return bool(code) and code != self._code.id
 
     def effects_in_flight(
         self, snapshot: Snapshot, before: Mapping[str, Mapping[str, Any]] | None
     ) -> Sequence[tuple[str, str]]:
-        """Return the effects that began and have no recorded end, in nodes whose code is other code today.
+        """Return the effects that began and have no recorded end, in nodes whose code has changed since.
 
         Args:
-            snapshot: The run.
-            before: The code that the run has recorded, as `Code.body`; None if it is not known.
+            snapshot: The snapshot of the run.
+            before: The code that the run has recorded, as `Code.body`; None if that code is not known.
 
         Returns:
             The path of the node and the name of the function for each effect.
@@ -150,7 +162,7 @@ def _digest(value: object) -> str:
 
 
 def _nodes_of(plan: Plan[Any], prefix: str) -> Iterator[tuple[str, NodePlan]]:
-    """Yield the nodes of a graph and of the graphs inside it, each with its path."""
+    """Yield the nodes of a graph and of its nested graphs, each node with its path."""
     for name, node in plan.nodes.items():
         yield prefix + name, node
         for call in _calls_of(node):
@@ -170,7 +182,13 @@ def _functions_of(call: Call) -> Iterable[object]:
 
 
 def _project_code(functions: Iterable[object]) -> tuple[list[FunctionType], list[object]]:
-    """Return functions with the project's own functions that they name, and the project's classes that they name."""
+    """Return the functions and the classes of the project that some functions reach.
+
+    A function is reached if it is one of `functions`, or if a reached function or class names it.
+
+    Returns:
+        The reached functions, and the reached classes together with the type hints of the reached functions.
+    """
     left, seen, kinds = [*functions], dict[int, object](), dict[int, object]()
     packages = {str(getattr(each, "__module__", "")).partition(".")[0] for each in left} - {"graphengine"}
     own: list[FunctionType] = []
@@ -197,19 +215,27 @@ def _project_code(functions: Iterable[object]) -> tuple[list[FunctionType], list
 
 
 def _is_own(module: str | None, file: str | None, packages: Iterable[str]) -> bool:
-    """Return whether code belongs to the project: its file is no library's, or its package is that of the node."""
+    """Return whether code belongs to the project.
+
+    Code belongs to the project if it is in the package of the node, or if its file belongs neither to an installed
+    package nor to Python.
+    """
     return (module or "").partition(".")[0] in packages or (file is not None and is_user_code(file))
 
 
 def _function_in(value: object) -> object:
-    """Return the function in a method, a property, or what wraps one; other values are returned as they are."""
+    """Return the function inside a method, a property or a wrapper; return any other value unchanged."""
     if isinstance(value, property):
         return value.fget
     return getattr(inspect.unwrap(cast("Any", value)) if callable(value) else value, "__func__", value)
 
 
 def _references_in(function: FunctionType) -> Iterator[object]:
-    """Yield what the code of a function names: global names, variables around it, and parts of modules."""
+    """Yield the objects that a function refers to.
+
+    These are global functions and classes, the values of variables of surrounding functions, the members of modules
+    whose names the code contains, and the function inside a wrapper.
+    """
     if (wrapped := getattr(function, "__wrapped__", None)) is not None:
         yield wrapped
     code, space = function.__code__, function.__globals__
@@ -223,7 +249,7 @@ def _references_in(function: FunctionType) -> Iterator[object]:
 
 
 def _contents_of(cell: CellType) -> Sequence[object]:
-    """Return what a variable of a surrounding function holds; nothing if it has no value yet."""
+    """Return a list with the value of a variable of a surrounding function; empty if the variable is not set yet."""
     try:
         return [cell.cell_contents]
     except ValueError:
@@ -239,7 +265,11 @@ def _codes_in(code: CodeType) -> Iterator[CodeType]:
 
 @functools.lru_cache(maxsize=4096)
 def _source_text(code: CodeType) -> str:
-    """Return the text of a function: its syntax tree, or its byte code if its source cannot be read."""
+    """Return a text that changes with the code of a function.
+
+    The text is the syntax tree of the function. If the source cannot be read, or has changed since it was imported, the
+    text is the byte code with the release of Python.
+    """
     try:
         written = Path(code.co_filename).stat().st_mtime_ns
     except OSError:
@@ -254,7 +284,7 @@ def _source_text(code: CodeType) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _read_module(file: str, written: int) -> tuple[Mapping[tuple[int, str], list[ast.AST]], frozenset[CodeType]]:  # noqa: ARG001 - a file that was written again is read again
-    """Return the functions of a file, by line and name, and the byte code of the file as it is now."""
+    """Return the syntax trees of the functions in a file, by line and name, and the byte code of the current file."""
     linecache.checkcache(file)
     source = "".join(linecache.getlines(file))
     try:
@@ -273,7 +303,7 @@ def _read_module(file: str, written: int) -> tuple[Mapping[tuple[int, str], list
 
 
 def _write(value: object) -> str:
-    """Return a syntax tree as text, the same with each release of Python, without docstrings."""
+    """Return a syntax tree as a text that is the same in each release of Python. Docstrings are left out."""
     if isinstance(value, list):
         return f"[{' '.join(map(_write, value))}]"
     if not isinstance(value, ast.AST):
@@ -290,7 +320,10 @@ def _write(value: object) -> str:
 
 
 def _join_texts(parts: Iterable[ast.expr]) -> list[object]:
-    """Return the parts of an f-string with each text whole: Python 3.12 has some in several parts, and empty ones."""
+    """Return the parts of an f-string, with adjacent texts joined and empty texts left out.
+
+    Some releases of Python, such as 3.12, split one text into several parts.
+    """
     joined: list[object] = []
     for part in parts:
         text = part.value if isinstance(part, ast.Constant) else None
