@@ -4,9 +4,10 @@ Each piece of work is kept in the log under a key: its name, a digest of its inp
 When the node runs again in the same attempt, recorded work is not repeated. The order in which parallel pieces finish
 does not matter, because no key depends on time. The key of a call made inside another call is below that call's key.
 
-An effect that must not be repeated has a record of its beginning. If that record is there and its result is not, the
-effect is unknown: what its `Once` says decides, and only then does it begin again or have a result. A node that is such
-an effect is a piece of its own work, with the key "".
+An effect is something that is done outside the run, such as a payment. The beginning of an effect that must not be
+repeated is recorded. If the beginning is recorded and the result is not, nobody knows how the effect ended. Then the
+`Once` of the effect decides whether the effect begins again, or which result it has. A node that is such an effect is a
+piece of its own work, with the key "". A visit is one time that a run is at a node.
 
 A wait without an answer ends the attempt, or suspends it for a moment: see `graphengine.runner.scope.InFlight`.
 """
@@ -206,10 +207,10 @@ class StepJournal:
         self._acts = False  # the node itself is an effect, and is being done
         self._told: dict[str, JsonValue | UnsetType] = {}  # what one answer says of several effects, by their questions
         self.shapes: dict[str, Shapes | None] = {}  # by the id of the code that recorded work; None if it is not known
-        self._same_as: dict[str, str] = {}  # the input of today's work by the key of other code's that it is
-        self._taken: dict[str, str] = {}  # by the key of work, that of the record by other code which is its result
+        self._same_as: dict[str, str] = {}  # by the key of the earlier code's work: the input of the same work now
+        self._taken: dict[str, str] = {}  # by the key of work: the key of the earlier code's record that is its result
         if attempt.services.run.plan.code is None:
-            code_of(attempt.services.run.plan)  # what it records is recorded with the id of its code
+            code_of(attempt.services.run.plan)  # the recorded work of the node is recorded with the id of the code
 
     @property
     def unused(self) -> Sequence[str]:
@@ -373,10 +374,11 @@ class StepJournal:
         kwargs: Mapping[str, object],
         key: str | None,
     ) -> str:
-        """Return the key of a call.
+        """Return the key under which the result of a call is recorded.
 
         Raises:
-            NotRecordable: Without a key, JSON cannot represent an argument; or the key contains a secret.
+            NotRecordable: JSON cannot represent an argument, and the call was not given `key=`. Or the key contains a
+                secret.
         """
         where = f"ctx.call({own_name(name)})"
         if key is not None:
@@ -406,13 +408,16 @@ class StepJournal:
         return self._read_back(returned(function, name), own_name(name), place)
 
     def _read_back(self, kind: Returned, name: str, place: str) -> object:
-        """Return a recorded result, and repeat what it sent and emitted."""
+        """Return a recorded result, and repeat the messages and live data that the call sent and emitted."""
         record = self._repeat_known(place)
         is_recoded = bool(self._frame.recorded_results[place].recoded)
         return self._reread(kind, name, record) if is_recoded else kind.read(record)
 
     def _reread(self, kind: Returned, name: str, record: JsonValue) -> object:
-        """Return the result of a record that can be of an earlier form of its type; the log says what that loses."""
+        """Decode the recorded result of a call whose return type may have changed since.
+
+        A warning in the log names each recorded value that is lost or changed by decoding.
+        """
         found = kind.reread(record, name)
         for note in found.notes:
             log.warning("run %s: %s", self._services.run_id, note.text())
@@ -476,11 +481,13 @@ class StepJournal:
         return self._at(key) in keys or name in names
 
     async def keep_key(self, place: str, name: str, arguments: Mapping[str, object]) -> None:
-        """Record the idempotency key of an effect that begins and may be repeated, unless it is recorded.
+        """Record the idempotency key of an idempotent effect before it begins, unless the key is already recorded.
 
-        1. A process dies in the call. 2. The type of an argument gains a field, so that the call has another digest.
-        3. The next attempt makes the call again, and its receiver must see the first key. So the key is recorded, with
-        the key of the call, under which the call is found in the form that it had.
+        1. The process dies during the call. 2. A deployment adds a field to the type of an argument, so that the digest
+        of the call changes. 3. The next attempt makes the call again, and the receiver must see the first key.
+
+        Therefore the idempotency key is recorded together with the call. The next attempt finds the record by the
+        arguments in the form that their types had when the call was recorded (`as_recorded`).
         """
         if KEYED + place not in self._frame.recorded_results:
             shown, key = self._show_arguments(arguments), self.idempotency_key(place)
@@ -490,29 +497,33 @@ class StepJournal:
 
     @property
     def is_recoded(self) -> bool:
-        """Whether other code recorded work of this visit."""
+        """Whether work of this visit was recorded by code that has changed since."""
         return any(memo.recoded for memo in self._frame.recorded_results.values())
 
     @property
     def unsettled(self) -> Sequence[Effecting[Any]]:
-        """The effects that other code began, and of which nobody knows how they ended.
+        """The effects that the earlier code began and that have no recorded end.
 
-        An effect that had a function to find that out when it began is not among them: only code that asks for it
-        again can call that function.
+        Effects that were declared with `reconcile=` when they began are left out: only code that makes the same call
+        again can call the function that finds out how the effect ended.
         """
         begun = [(key, memo) for key, memo in self._frame.recorded_results.items() if key.startswith(BEGUN) and memo.id]
         return [_effect_of_record(key, memo) for key, memo in begun if memo.recoded and not memo.reconcile]
 
     def as_recorded(self, place: str, digest_under: Callable[[Shapes | None], str]) -> str:
-        """Return the key under which other code recorded a piece of work; the key of today if there is no such record.
+        """Return the key under which the earlier code recorded a call or another piece of work.
 
-        1. A call is given an order, and the node waits. 2. A deployment adds a field with a default to the order, or
-        renames its class. 3. The node runs again, and asks for what is the same call, though its arguments are written
-        in another form. Work of the same name is that call if its arguments, in the form of then, have its digest.
+        1. A node makes a call with an order as its argument, and then waits. 2. A deployment adds a field with a
+        default to the class of the order, or renames the class. 3. The node runs again and makes the same call, but the
+        digest of the arguments has changed.
+
+        Therefore the digest is computed once more, in the form that the types had when the call was recorded. Recorded
+        work with the same name and this digest is the same call.
 
         Args:
-            place: The key of today.
-            digest_under: Returns the digest of the work in the form that types had then, or raises DoesNotFit.
+            place: The key under the current code. It is returned if the earlier code recorded no such work.
+            digest_under: Returns the digest of the work in the form that the types had when the work was recorded.
+                Raises DoesNotFit if the work cannot have existed in that form.
         """
         today, results = WorkKey.read(place), self._frame.recorded_results
         for code, shapes in self.shapes.items():
@@ -525,14 +536,18 @@ class StepJournal:
             memo = next((results[key] for key in keys if key in results), None)
             taken_by = self._same_as.setdefault(str(today._replace(input=digest, number=1)), today.input)
             if memo is not None and memo.recoded == code and taken_by == today.input and found not in self._used:
-                self._used.add(found)  # and a call that is asked for in this very form later is another one
+                self._used.add(found)  # a later call whose arguments have this very digest is a different call
                 stem = WorkKey.read(found).stem
                 self._counts[stem] = max(self._counts.get(stem, 0), today.number)
                 return found
         return place
 
     async def prepare(self) -> None:
-        """Read how types were made for the code that recorded this visit's work, and settle what that code began."""
+        """Prepare the visit for work that the earlier code recorded, before the node runs.
+
+        Reads the form that the types had when the work was recorded, and settles the effects that the earlier code
+        began. To settle an effect is to find out how it ended.
+        """
         plan = self._services.run.plan
         for memo in self._frame.recorded_results.values():
             if memo.recoded and memo.recoded not in self.shapes and plan.code is not None:
@@ -542,15 +557,18 @@ class StepJournal:
             await self.settle()
 
     async def settle(self) -> None:
-        """Find out how the effects ended that other code began, before any code of this node runs again.
+        """Find out how unfinished effects of the earlier code ended, before any current code of this node runs.
 
-        1. A call charges a card, and the process dies. 2. A deployment changes the node, so that it asks for the call
-        in another form, or does not ask for it at all. 3. Today's code would run without anybody noticing that the call
-        had begun, and charge the card again. So the person who knows what happened is asked first, once for all of
-        them. The answer is kept under each beginning, and whatever asks for that effect later finds the answer.
+        1. A call charges a card, and the process dies. 2. A deployment changes the node, so that it makes the call with
+        other arguments, or no longer makes it. 3. The current code would not notice that the call had begun, and would
+        charge the card again.
+
+        Therefore a person is asked first: once for all unfinished effects, if each of them was declared to ask. The
+        answer is kept for each effect, and code that asks for the effect later receives the answer.
 
         Raises:
-            EffectUnknown: The answer is `fail`, or nobody is to be asked.
+            EffectUnknown: The answer is `fail`, or an effect was declared with `unknown="fail"`, or the node cannot
+                wait here.
         """
         left = self.unsettled
         for key, memo in self._frame.recorded_results.items():
@@ -563,7 +581,10 @@ class StepJournal:
             await self._decision(effect, _OTHER_CODE, None)
 
     async def _settle_together(self, left: Sequence[Effecting[Any]]) -> None:
-        """Ask once how several effects ended. Each has the number of the step that recorded its beginning."""
+        """Ask a person one question about how several effects ended.
+
+        The question numbers each effect by the step that recorded the beginning of the effect.
+        """
         asked = {str(memo.begun): memo for effect in left if (memo := self._find_beginning(effect)) is not None}
         path = path_of(self._frame.id, self._frame.at)
         text = f"{len(asked)} effects in {path} began, and nobody knows how they ended{_OTHER_CODE}.\n"
@@ -579,7 +600,10 @@ class StepJournal:
         self._keep_answers(left, self._frame.recorded_results[key].value)
 
     def _keep_answers(self, left: Sequence[Effecting[Any]], told: JsonValue | UnsetType) -> None:
-        """Keep one answer about several effects under the key of the question about each."""
+        """Split one answer about several effects, so that each effect finds the part about it.
+
+        Each part is kept in memory under the key that a question about this effect alone would have.
+        """
         for effect in left:
             memo = self._find_beginning(effect)
             answer = told.get(str(memo.begun)) if isinstance(told, Mapping) and memo is not None else told
@@ -617,21 +641,27 @@ class StepJournal:
         return await (self._inside(effect) if effect.once is None else self._first(effect))
 
     async def take_over(self, place: str, name: str, arguments: Mapping[str, object], once: Once | None) -> str | None:
-        """Return the key of an effect of other code that this one is, before it begins; None if it is a new one.
+        """Find out whether an effect that is about to begin was already done by the earlier code.
 
-        1. A call charges a card, and the node waits. 2. A deployment moves the call, or gives it other arguments.
-        3. The node runs again: by its identity, the call is a new one. So a person is asked, once in the visit, before
-        any effect begins while effects that other code recorded are left. In code that asks for several things at
-        once, what is asked for a moment later may be what is left: so the question is asked when nothing else can move.
+        1. A call charges a card, and the node waits. 2. A deployment moves the call, or changes its arguments. 3. The
+        node runs again, and the call looks like a new one.
+
+        Therefore a person is asked before an effect begins while recorded effects of the earlier code are unclaimed. A
+        recorded effect is claimed when the current code has asked for it. Code that makes several calls in parallel may
+        claim an effect a moment later, so the question waits until nothing else in the attempt can move. One answer
+        applies to all effects that the question lists.
 
         Args:
             place: The key of the effect that is to begin.
-            name: The name of its function.
-            arguments: Its arguments, by name.
-            once: How it is treated; None if it may be repeated.
+            name: The name of the effect's function.
+            arguments: The arguments of the effect, by name.
+            once: What is declared for the case that the end of the effect is unknown; None if it may be repeated.
+
+        Returns:
+            The key of the recorded effect whose result is used; None if the effect is new and may begin.
 
         Raises:
-            EffectUnknown: The answer is `fail`, or nobody is to be asked, or can be asked here.
+            EffectUnknown: The answer is `fail`, or `unknown="fail"` forbids the question, or the node cannot wait here.
         """
         if not self._list_unclaimed():
             return None
@@ -653,10 +683,10 @@ class StepJournal:
         return None
 
     def _list_unclaimed(self) -> Sequence[str]:
-        """Return the keys of the effects that other code recorded, and that this attempt has not asked for, in order.
+        """Return the keys of the earlier code's effects that this attempt has not asked for, in recorded order.
 
-        What is recorded inside a call, or in a conversation, that was asked for belongs to that. An effect of which a
-        person said that it did not happen is over.
+        Effects inside a recorded call or conversation are left out if the attempt has asked for that call or
+        conversation. Unfinished effects are left out if a person has said that they did not happen.
         """
         inside = tuple(f"{key}/" for key in (*self._groups, *self._left, *self._given))
         left: list[str] = []
@@ -679,7 +709,15 @@ class StepJournal:
         arguments: Mapping[str, object],
         once: Once | None,
     ) -> None:
-        """Ask whether an effect that is to begin is one of those that are left; return once there is an answer."""
+        """Ask a person whether an effect that is about to begin is one of the unclaimed effects. Waits for the answer.
+
+        Args:
+            left: The keys of the unclaimed effects.
+            number: The number of such questions that were answered in this visit.
+            name: The name of the function of the effect that is about to begin.
+            arguments: The arguments of that effect, by name.
+            once: What is declared for that effect; None if it may be repeated.
+        """
         results, key = self._frame.recorded_results, f"{_LEFT}{number + 1}"
         if (once or Once()).unknown == "fail" or not self.may_wait:
             raise self._refuse_unclaimed(left, key)
@@ -696,7 +734,7 @@ class StepJournal:
         await self.wait_at(key, wait, None)
 
     def _refuse_unclaimed(self, left: Sequence[str], question: str) -> EffectUnknown:
-        """Return the error of an effect that does not begin, because effects of other code are left."""
+        """Return the error of an effect that may not begin, because effects of the earlier code are unclaimed."""
         path = path_of(self._frame.id, self._frame.at)
         names = ", ".join(WorkKey.read(key.removeprefix(BEGUN)).name or "the node" for key in left)
         unknown = EffectUnknown(
@@ -708,7 +746,10 @@ class StepJournal:
         return unknown
 
     async def _result_of(self, taken: str, effect: Effecting[T]) -> T:
-        """Return the result of an effect that other code recorded, read as that of an effect of today's code."""
+        """Return the recorded result of the earlier code's effect as the result of an effect of the current code.
+
+        If the recorded effect has no recorded end, its end is found out first.
+        """
         memo = self._frame.recorded_results[taken]
         if not taken.startswith(BEGUN):
             return effect.reread(memo.value)
@@ -1269,7 +1310,7 @@ class StepJournal:
 
 
 def _effect_of_record(key: str, memo: RecordedResult) -> Effecting[Any]:
-    """Return an effect that other code began, of which only the record is known."""
+    """Return an effect that the earlier code began, as far as its record describes it."""
 
     async def make() -> object:
         raise AssertionError(key)  # it is settled, and not made
@@ -1283,7 +1324,11 @@ def _key_of(memo: RecordedResult, results: Mapping[str, RecordedResult]) -> str:
 
 
 def _show_effect(memo: RecordedResult) -> str:
-    """Return an effect as it is shown to a person: its name, its arguments, and its result if it has ended."""
+    """Describe a recorded effect to a person.
+
+    The text contains the name of the effect, and its recorded value: the arguments if the effect has only begun, or the
+    result if the effect has ended.
+    """
     return f"{memo.name} {to_json(memo.value).decode()}" if memo.value is not UNSET else str(memo.name)
 
 
@@ -1294,7 +1339,10 @@ def _digest_under(
     kwargs: Mapping[str, object],
     shapes: Shapes | None,
 ) -> str:
-    """Return the digest of a call as other code recorded it; that of a version before 1.0 if the code is not known."""
+    """Return the digest that a call has under the code that recorded it.
+
+    If that code is not known, the record is older than version 1.0. Then the digest is computed as these versions did.
+    """
     if shapes is None:
         function, args, kwargs = unwrap_partials(function, args, kwargs)
         return digest_of_call(name, args, kwargs)
@@ -1314,9 +1362,11 @@ def _describe_work(name: str) -> str:
 
 
 def _as_begun(begun: RecordedResult, now: Once | None) -> Once:
-    """Return how an effect is treated that began: as was said then. Only a function of now can find it out.
+    """Return how an effect that has begun is treated: as it was declared when it began.
 
-    If there was one then and there is none now, a person is asked: what was said then counted on it.
+    Only the current declaration can provide the function `reconcile=`. If the effect was declared with `reconcile=`
+    when it began and is declared without `reconcile=` now, a person is asked, because the earlier declaration relied on
+    the function.
     """
     reconcile = now.reconcile if now is not None else None
     unknown: OnUnknown = "ask" if begun.reconcile and reconcile is None else begun.unknown
