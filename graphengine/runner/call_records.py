@@ -77,11 +77,17 @@ class Returned:
         return self._read(to_json(record))
 
     def reread(self, record: JsonValue, name: str) -> Reread[object]:
-        """Return the result of a record that can be of an earlier form of its type, and what reading it loses.
+        """Decode a record that may have been written under an earlier form of the return type.
+
+        The notes of the returned `Reread` list each recorded value that is lost or changed by decoding.
+
+        Args:
+            record: The recorded result, as JSON values.
+            name: The name of the function. The paths of the notes begin with the name.
 
         Raises:
-            ValidationError: The record does not fit the type of today.
-            AnotherMember: It would be read as another member of a union.
+            ValidationError: The record does not fit the current return type.
+            AnotherMember: The record would be decoded as another member of a union than the recorded one.
         """
         return EarlierReader(self._adapter.core_schema).read(
             record,
@@ -143,7 +149,7 @@ def _make_returned(annotation: Any) -> Returned:  # noqa: ANN401 - a type
 
 
 def identity_of(function: Callable[..., object]) -> tuple[str, object]:
-    """Return the name and the identity of the function that is called, inside partials."""
+    """Return the name and the identity of a function. The function inside `functools.partial` objects counts."""
     function = unwrap_partials(function, (), {})[0]
     name = getattr(function, "__qualname__", type(function).__name__)
     bound = getattr(function, "__self__", None)
@@ -162,19 +168,20 @@ def unwrap_partials(
 
 
 class DoesNotFit(ValueError):
-    """A value of today cannot have been what was recorded: it has something that had not existed then."""
+    """The current arguments cannot be those of the recorded call: they use a field that did not exist at that time."""
 
 
 class Shapes:
-    """The form of types and functions when other code recorded a call, by which a call of today is compared with it.
+    """The form that types and functions had when a call was recorded, to compare a current call with that call.
 
-    A field or a parameter that is new since then is left out of today's call if it has its default, so that a new field
-    with a default does not make another call of it. A class that was renamed counts as the one of before if there is
-    just one that it can be. What tells values apart, a field whose type is a `Literal` or an enum, is never left out.
+    A field or parameter that was added since then is left out of the current call if its value is the default. So the
+    addition of a field with a default does not turn the call into another one. A renamed class counts as the earlier
+    class if exactly one earlier class can be meant. A field whose type is a `Literal` or an enum tells values apart, so
+    it is never left out.
 
     Args:
         then: The code that recorded the call, as `Code.body`.
-        now: The code of today.
+        now: The current code, as `Code.body`.
     """
 
     def __init__(self, then: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> None:
@@ -186,23 +193,27 @@ class Shapes:
         self._names = {name: olds[0] for name, olds in fits.items() if len(olds) == 1 and claimed[olds[0]] == 1}
 
     def parameters(self, function: str) -> Sequence[str] | None:
-        """Return the parameters that a function had; None if that is not known."""
+        """Return the parameters that a function had when the call was recorded; None if they are not known."""
         return self._parameters.get(function)
 
     def narrow(self, value: object) -> Mapping[str, object] | None:
-        """Return the values of the fields that the class of a value had; None if it is no model and no dataclass.
+        """Return the values of the fields that already existed when the call was recorded.
+
+        Returns None if the value is neither a model nor a dataclass.
 
         Raises:
-            DoesNotFit: A field that it did not have tells this value from others.
+            DoesNotFit: The value of a field that the class did not have at that time differs from the field's default,
+                or the field tells values apart.
         """
         values = field_values(value)
         return None if values is None else self.fields(value, values)[1]
 
     def fields(self, value: object, values: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
-        """Return the name that the class of a value had, and the values of the fields that it had.
+        """Return the class name and the field values that a value would have had when the call was recorded.
 
         Raises:
-            DoesNotFit: A field that it did not have tells this value from others.
+            DoesNotFit: The value of a field that the class did not have at that time differs from the field's default,
+                or the field tells values apart.
         """
         kind = type(value)
         name = own_name(kind.__qualname__)
@@ -222,7 +233,10 @@ _NO_DEFAULT: Final = object()
 
 
 def _defaults_of(kind: type) -> Mapping[str, object]:
-    """Return the defaults of the fields of a model or dataclass, but for those that tell its values from others."""
+    """Return the defaults of the fields of a model or dataclass, except of fields that tell values apart.
+
+    These exceptions are the fields whose type is a `Literal` or an enum.
+    """
     hints = hints_of(kind)
     told_by = {name for name, hint in hints.items() if typing.get_origin(hint) is Literal or isinstance(hint, EnumType)}
     if issubclass(kind, BaseModel):
@@ -239,11 +253,23 @@ def bind_arguments(
     kwargs: Mapping[str, object],
     shapes: Shapes | None = None,
 ) -> tuple[Sequence[object], Mapping[str, object]]:
-    """Return the arguments that identify a call: by name, with the defaults of parameters that were not given.
+    """Bind the arguments of a call to the names of the function's parameters, to identify the call.
 
-    So an argument may become a keyword argument, or a default be written out, and it is the same call; under another
-    default it is another one. Only `*args` have no names. A default that JSON cannot represent does not identify a
-    call, nor does an idempotency key that the call did not give.
+    Parameters that the call does not give have their defaults. So an argument can become a keyword argument, or a
+    default can be written out, and the call keeps its identity. If the default changes, the call becomes another one.
+
+    Two defaults are left out: a default that JSON cannot represent, and the default of the parameter `idempotency_key`.
+
+    Args:
+        function: The function, or a `functools.partial` of the function.
+        args: The positional arguments of the call.
+        kwargs: The keyword arguments of the call.
+        shapes: The form that the function had when the call was recorded. A parameter that was added since then is left
+            out if its value is the default. None binds the arguments in the current form.
+
+    Returns:
+        The arguments for `*args`, which have no names, and all other arguments by name. If the function has no
+        signature, or its signature does not accept the arguments, `args` and `kwargs` are returned unchanged.
 
     Example:
         >>> def pay(amount, currency="EUR"): ...
@@ -261,7 +287,7 @@ def bind_arguments(
     known = None if shapes is None else shapes.parameters(own_name(getattr(function, "__qualname__", "")))
     for name, each in parameters.items():
         if known is not None and name not in known and given.get(name, each.default) == each.default:
-            continue  # it is new since then, and has its default
+            continue  # the parameter was added since then, and its value is the default
         if name not in given:
             if each.default is not each.empty and name != KEY_NAME and _can_identify(each.default):
                 named[name] = each.default
@@ -275,7 +301,7 @@ def bind_arguments(
 
 
 def _can_identify(value: object) -> bool:
-    """Return whether JSON can represent a value that is a part of a call's identity."""
+    """Return whether JSON can represent a value, so that the value can be part of a call's identity."""
     if type(value) in _ATOMS:
         return True
     try:
@@ -392,11 +418,12 @@ def digest_of_call(
         name: The name of the function, for errors.
         args: The arguments without names.
         kwargs: The arguments by name.
-        shapes: If the digest is compared with that of a call which other code recorded: how types were made then.
+        shapes: The form that the types had when a call was recorded, to compare the digest with the digest of that
+            call. None computes the digest in the current form of the types.
 
     Raises:
-        NotRecordable: JSON cannot represent an argument, or reading it would consume it.
-        DoesNotFit: With `shapes`: it cannot be a call that was recorded then.
+        NotRecordable: JSON cannot represent an argument, or an argument is an iterator, which reading would consume.
+        DoesNotFit: `shapes` is given, and the call cannot have been recorded in that form.
     """
     given: list[object] = [[*args], dict(kwargs)]
     try:
@@ -442,7 +469,7 @@ def _canonicalise(value: Any, shapes: Shapes | None = None) -> object:  # noqa: 
 
 
 def field_values(value: Any) -> Mapping[str, object] | None:  # noqa: ANN401 - as above
-    """Return the values of the fields of a model or a dataclass; None of anything else."""
+    """Return the values of the fields of a model or dataclass; None for any other value."""
     if isinstance(value, BaseModel):
         return dict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, (type, enum.Enum, Mapping, list, tuple)):
