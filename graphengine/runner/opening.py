@@ -124,13 +124,27 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     place: InQueue | None,
     above: OriginRecord | None = None,
 ) -> Driving | Result[S, Any]:
-    """Record the first step of a new run. Return its result so far if it begins in a queue, for a worker.
+    """Record the first step of a new run.
 
-    A child is begun with the models of the run above it.
+    A child run begins with the models of its parent run.
+
+    Args:
+        life: The run to begin, with its id and its plan.
+        initial: The state with which the run begins; None if the run continues the state of the run in `facts.after`.
+        given: The fields that replace those of the continued state.
+        facts: The facts about the start that the first step records.
+        tags: The tags of the run.
+        place: The queue in which the run begins for a worker; None, or a place without a queue, if it is driven here.
+        above: The origin of the parent run; None if the run has no parent.
+
+    Returns:
+        The run as it is driven in this process. If the run begins in a queue, its result so far.
 
     Raises:
-        RunExists; InputError: The run in `after` is not over.
-        GraphChanged: The run in `after` was of another form of the graph, and its state does not fit this one.
+        RunExists: Another run has the id.
+        InputError: The run in `facts.after` has not ended, or the state is too large.
+        GraphChanged: The run in `facts.after` was recorded under another form of the graph, and its state does not fit
+            this graph.
     """
     shared, plan = life.shared, life.plan
     await shared.store.open()
@@ -232,10 +246,12 @@ async def _continue_state(
 
 
 async def _migrate_state(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> Mapping[str, JsonValue]:
-    """Return the state of a run as another form of its graph has it; as recorded if nothing migrates runs here.
+    """Return the recorded state of a run, converted by the migrations of the current graph.
+
+    The state is returned as it was recorded if no extension of the runner migrates runs.
 
     Raises:
-        GraphChanged: It does not fit the plan.
+        GraphChanged: The state does not fit the plan of the current graph.
     """
     graph_spec = await graph_spec_of(shared.store, snapshot.fingerprint)
     found = (each.migrate_state(plan, snapshot, graph_spec) for each in shared.extensions)
@@ -580,13 +596,17 @@ async def _fit_to_plan(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot)
 async def _find_other_code(
     store: RunStore, plan: Plan[Any], snapshot: Snapshot, *, changed: bool
 ) -> tuple[str, Sequence[str]]:
-    """Return the id of today's code, "" if it is that of the run, and the nodes with recorded work of other code.
+    """Find the nodes whose recorded work comes from code that has changed since.
 
     Args:
         store: The store of the run.
-        plan: The graph of today.
-        snapshot: The run, with its nodes named as today.
-        changed: Whether the run was recorded under another graph spec.
+        plan: The plan of the current graph.
+        snapshot: The snapshot of the run, with the names that its nodes have in the current graph.
+        changed: Whether the run was recorded under another graph spec. Then all nodes with recorded work count.
+
+    Returns:
+        The id of the current code, and the paths of the nodes. The id is "" if the run has recorded the current code
+        already, or if the run has no recorded work.
     """
     if not (nodes := nodes_with_work(snapshot)):
         return "", ()
