@@ -1,16 +1,18 @@
-"""Reading a record that was written under earlier types, so that nothing in it disappears without a note.
+"""Decode records that were written under earlier types, and report each value that is lost or changed.
 
-pydantic accepts more than fits: it ignores the keys that a model does not name, and takes the next member of a union if
-one refuses. Under the types that wrote a record that is right, since the record was compared with its value then. Under
-other types it would lose values in silence. So where types have changed, a record is read by `EarlierReader`:
+pydantic ignores keys that a model does not name. If one member of a union refuses a value, pydantic tries the next
+member. Under the types that wrote a record this does no harm, because the record was compared with its value when it
+was written. Under changed types, values would be lost silently. So records whose types have changed are decoded by
+`EarlierReader`, with these rules:
 
-- A field counts by its name. An alias counts only if the name is absent, and if no other field has that name.
-- What was read is written again, and compared with the record: each key that is gone, and each value that differs,
-  becomes a `Note`. What today's type adds is no loss.
-- A value that would be read as another member of a union than the one that was recorded is refused.
+- A field is found by its name. An alias is used only if the record lacks the name, and if no other field has the alias
+  as its name.
+- The decoded value is encoded again and compared with the record. Each key that is missing and each value that differs
+  becomes a `Note`. Fields that the current type adds are not reported.
+- A value is refused if it would be decoded as another member of a union than the recorded one.
 
-A record does not say which member of a union it is. The graph spec that was in force describes the types of that time,
-and so does the record by its keys: the members with these keys are those that it can have been.
+A record does not name the member of a union to which it belongs. The graph spec under which the record was written
+describes the fields of each type of that time. Each member that has the keys of the record can be the recorded one.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Types: TypeAlias = Mapping[str, Mapping[str, str]]
-"""What a graph spec says of the types that its state names: by name, a text for each field."""
+"""The types that the state of a graph names, as the graph spec describes them: by name, a text for each field."""
 
 _SHOWN: Final = 120  # characters of a value in a note
 _SCALARS: Final = ("int", "float", "bool", "str")
@@ -50,14 +52,14 @@ _Record: TypeAlias = Any
 
 
 class Note(NamedTuple):
-    """What reading a record under today's types leaves behind, or changes.
+    """A recorded value that is lost or changed when a record is decoded under the current types.
 
     Attributes:
-        code: `field_removed` if today's type does not name a recorded field, `value_changed` if a validator or another
-            type made another value of a recorded one.
-        path: Where, by names as recorded; `[]` stands for each item of a list.
+        code: `field_removed` if the current type does not name a recorded field. `value_changed` if a validator or
+            another type turned a recorded value into a different one.
+        path: The path of the value, made of the recorded names; `[]` stands for each item of a list.
         was: The recorded value.
-        now: What it is read as; None for `field_removed`.
+        now: The value after decoding; None for `field_removed`.
     """
 
     code: Literal["field_removed", "value_changed"]
@@ -66,7 +68,7 @@ class Note(NamedTuple):
     now: object = None
 
     def text(self, *, hide: bool = False) -> str:
-        """Return the note in words; with `hide`, without the values."""
+        """Return the note as a sentence for people. With `hide`, the sentence leaves the values out."""
         if self.code == "field_removed":
             return f"field {self.path!r} is gone, and its value with it"
         if hide:
@@ -76,11 +78,11 @@ class Note(NamedTuple):
 
 
 class Then(NamedTuple):
-    """What is known of the types of a record.
+    """The types under which a record was written, and the current types.
 
     Attributes:
-        recorded: The types of the graph spec under which it was written; empty if they are not known.
-        today: The types of today's graph spec.
+        recorded: The types of the graph spec under which the record was written; empty if they are not known.
+        today: The types of the current graph spec; empty if they are not known.
     """
 
     recorded: Types = MappingProxyType({})
@@ -88,12 +90,12 @@ class Then(NamedTuple):
 
 
 class Reread(NamedTuple, Generic[T]):
-    """What a record is under today's types.
+    """The result of decoding a record under the current types.
 
     Attributes:
-        value: The value that it is read as.
-        notes: What reading leaves behind, or changes.
-        is_same: Whether the value is written as the record is.
+        value: The decoded value.
+        notes: The recorded values that decoding loses or changes.
+        is_same: Whether encoding the value gives exactly the record again.
     """
 
     value: T
@@ -102,27 +104,35 @@ class Reread(NamedTuple, Generic[T]):
 
 
 class AnotherMember(ValueError):
-    """A recorded value would be read as another member of a union than the one that was recorded."""
+    """A recorded value would be decoded as another member of a union than the member that was recorded."""
 
 
 class _Member(NamedTuple):
-    """A member of a union: the name of its class, or of that of its items, and its fields; "" if it has none."""
+    """A member of a union.
+
+    Attributes:
+        name: The name of the member's class, or of the class of its items if the member is a list. "" if the member
+            has no fields.
+        fields: The names of the fields of that class; empty if there are none.
+    """
 
     name: str
     fields: Collection[str]
 
 
 _Taken: TypeAlias = tuple[object, Sequence[_Member], int]
-"""An object that a member of a union made, the members, and the place of that one. A read keeps them by the ids of the
-objects, which it keeps too, so that no id is used twice. They are the context of pydantic: an empty dict to others."""
+"""An object that a member of a union decoded, all members of that union, and the index of the member that decoded the
+object. While a record is decoded, these tuples are kept by the ids of the objects, in the context of pydantic. The
+tuples keep the objects alive, so that no id is used twice."""
 
 
 class EarlierReader:
-    """Reads records of one type that were written under an earlier form of it.
+    """Decodes records that were written under an earlier form of their type.
 
     Args:
-        schema: The core schema of the type. Before pydantic 2.13, models inside keep their own validators: there,
-            aliases and unions inside them are not seen, and what is lost is noted all the same.
+        schema: The core schema of the current type. Before pydantic 2.13, nested models keep their own validators. So
+            the rules for aliases and unions do not apply inside nested models there. Lost values are noted all the
+            same.
     """
 
     def __init__(self, schema: Any) -> None:  # noqa: ANN401 - a core schema of pydantic
@@ -142,17 +152,18 @@ class EarlierReader:
         path: str,
         then: Then,
     ) -> Reread[T]:
-        """Return the value of a record, with what is not in that value.
+        """Decode a record, and list the recorded values that are lost or changed.
 
         Args:
             record: The record, as JSON values.
-            load: Reads such a record by a function that validates JSON without marks.
-            dump: Writes a value as a record.
-            path: How the paths of notes begin.
-            then: The types of the record.
+            load: Decodes a record. Its second argument is a function that validates the JSON of the record.
+            dump: Encodes a value as a record.
+            path: The beginning of the paths in the notes.
+            then: The types under which the record was written, and the current types.
 
         Raises:
-            AnotherMember: It would be read as another member of a union. Also raises what `load` and `dump` raise.
+            AnotherMember: The record would be decoded as another member of a union than the recorded one. Exceptions of
+                `load` and `dump` are raised unchanged.
         """
         taken: dict[int, _Taken] = {}
         validate = partial(self._validator.validate_json, by_alias=True, by_name=False, context=taken)
@@ -160,7 +171,7 @@ class EarlierReader:
         again = dump(value)
         found = _LossFinder(self._moved, taken, then)
         moved = found.follow(record, again, value, path)
-        if moved != record:  # its set fields have their names of then
+        if moved != record:  # fields with new names: decode once more, under these
             value = load(moved, validate)
             again = dump(value)
         return Reread(value, [*found.notes.values()], is_same=again == record)
@@ -186,7 +197,7 @@ class EarlierReader:
         return made
 
     def _by_name_first(self, name: str, field: dict[str, Any], named: Collection[str]) -> None:
-        """Let a field be found by its name, then by those of its aliases that are no other field's name."""
+        """Find a field by its name first, then by its aliases. Aliases that are names of other fields are dropped."""
         alias = field.pop("validation_alias", None) or []
         paths = [[alias]] if isinstance(alias, str) else alias if not alias or isinstance(alias[0], list) else [alias]
         kept = [path for path in paths if path[0] not in named]
@@ -210,7 +221,10 @@ class EarlierReader:
 
 
 def _watch(schema: Any, members: Sequence[_Member], place: int) -> Any:  # noqa: ANN401 - a part of a core schema
-    """Return the schema of a union's member that notes which objects it made; scalars are taken strictly."""
+    """Extend the schema of a union's member, so that it notes the objects that it decodes.
+
+    Scalars become strict, so that a refused text such as "12" is not decoded as a number.
+    """
     if type(schema) is tuple:
         return (_watch(schema[0], members, place), *schema[1:])
     if schema["type"] in _SCALARS:
@@ -225,10 +239,10 @@ def _watch(schema: Any, members: Sequence[_Member], place: int) -> Any:  # noqa:
 
 
 class _LossFinder:
-    """What is not in the value that a record was read as.
+    """Compares a record with the value that was decoded from it, and notes the differences.
 
     Attributes:
-        notes: What was found, by code and path.
+        notes: The notes, by code and path.
     """
 
     def __init__(self, moved: Mapping[str, Sequence[str]], taken: Mapping[int, _Taken], then: Then) -> None:
@@ -239,14 +253,17 @@ class _LossFinder:
     def follow(
         self, record: _Record, again: _Record, value: object, path: str, around: _Taken | None = None
     ) -> _Record:
-        """Compare a part of the record. Return it with its moved fields under today's names.
+        """Compare a part of the record with its decoded value, and note the differences.
 
         Args:
-            record: The part.
-            again: What its value is written as.
-            value: Its value.
-            path: Where it is.
-            around: How the list that it is an item of was taken, if that is a member of a union.
+            record: The part of the record.
+            again: The part after decoding and encoding it again.
+            value: The decoded value of the part.
+            path: The path of the part.
+            around: The union member that decoded the list around this part; None if there is no such list.
+
+        Returns:
+            The part. Recorded fields that were found by an alias have their current names in it.
         """
         taken = self._taken.get(id(value), around)
         while isinstance(value, RootModel):
@@ -267,7 +284,7 @@ class _LossFinder:
         return record
 
     def _place_of(self, key: str, record: _Record, again: _Record) -> str:
-        """Return the name that a recorded key has today; "" if it has none."""
+        """Return the current name of a recorded key; "" if the current type does not name the key."""
         if key in again:
             return key
         return next((name for name in self._moved.get(key, ()) if name in again and name not in record), "")
@@ -293,15 +310,22 @@ class _LossFinder:
     def _check_member(
         self, record: _Record, lost: Collection[str], members: Sequence[_Member], place: int, path: str
     ) -> None:
-        """Check that an object was read as the member of a union that it was recorded as.
+        """Check that an object was decoded as the same member of a union as the recorded one.
+
+        Args:
+            record: The recorded object.
+            lost: The keys of the object that the decoded value lacks.
+            members: The members of the union.
+            place: The index of the member that decoded the object.
+            path: The path of the object.
 
         Raises:
-            AnotherMember.
+            AnotherMember: The object was recorded as another member, or may have been.
         """
         read, others = members[place], [each for each in members if each is not members[place]]
         fitting = [*self._list_recorded(record)]
         names = {name for name, _ in self._recorded}
-        if read.name in fitting:  # of several with these keys, another may have been taken, which accepted more then
+        if read.name in fitting:  # another member with these keys may be the recorded one, if it accepted more then
             meant = [each for each in others if each.name in fitting and self._is_stricter(each.name)]
         else:
             meant = [each for each in others if each.name in fitting or each.fields & {*lost}]  # type: ignore[operator]
@@ -312,7 +336,10 @@ class _LossFinder:
             raise AnotherMember(f"{path} was recorded as {meant[0].name}, and would be read as {as_what} today")
 
     def _list_recorded(self, record: _Record) -> Iterator[str]:
-        """Yield the types of the recorded graph spec that an object can have been: those with just its keys, if any."""
+        """Yield the names of the recorded types that a recorded object can have had.
+
+        If some of these types have exactly the keys of the object, only these are yielded.
+        """
         keys = record.keys() - {FIELDS_SET}
         found = [(name, {**parts}) for name, parts in self._recorded if _can_be(record, keys, parts)]
         exact = [
@@ -321,7 +348,7 @@ class _LossFinder:
         yield from exact or [name for name, _ in found]
 
     def _is_stricter(self, name: str) -> bool:
-        """Return whether today's form of a type can refuse what the recorded form accepted."""
+        """Return whether the current form of a type may refuse values that the recorded form accepted."""
         now = self._today.get(name, {})
         before = next((parts for each, parts in self._recorded if each == name), {})
         names = {part: next((new for new in self._moved.get(part, ()) if new in now), part) for part in before}
@@ -330,7 +357,11 @@ class _LossFinder:
 
 
 def _can_be(record: _Record, keys: Collection[str], parts: Mapping[str, str]) -> bool:
-    """Return whether an object with these keys can have been of a type: one that was recorded before it had all."""
+    """Return whether an object can have been recorded under a type.
+
+    The type must know all keys of the object, the object must have all required fields of the type, and fields whose
+    type is a `Literal` must have a value that is listed there. Fields with a default can be missing.
+    """
     fields = parts.keys() - {""}
     if not fields or (not fields.issuperset(keys) and "extra=allow" not in parts.get("", "")):
         return False
@@ -347,7 +378,7 @@ def _part_of(value: Any, name: str) -> object:  # noqa: ANN401 - a value with pa
 
 
 def _is_equal_json(record: _Record, again: _Record) -> bool:
-    """Return whether two scalars, or two things of other kinds, are the same; a number counts by its value."""
+    """Return whether two JSON values are equal and of the same type. Integers and floats count as one type."""
     numbers = (int, float)
     return record == again and (type(record) is type(again) or (type(record) in numbers and type(again) in numbers))
 
