@@ -1,7 +1,7 @@
-"""What a call gives an agent: one validation for all ways to call it, with a Runner and without.
+"""Validate the inputs of a call of an agent. All ways to call an agent use it, with a Runner and without.
 
-A name that the agent does not read is refused. If it is an option of another library, such as pydantic-ai's
-`message_history=`, the error shows how the same is written here.
+A name that the agent does not read is refused. If the name is an option of another library, such as pydantic-ai's
+`message_history=`, the error shows the code that has the same meaning in graphengine.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from graphengine.kernel.inside import Parameter
 
 QUESTION: Final = "question"
-"""What an agent without a prompt reads."""
+"""The name of the input of an agent without a prompt."""
 
 ANSWER: Final = "answer"
-"""The field of the answer in the run of an agent."""
+"""The field of a run of an agent that holds the answer."""
 
 _CONVERSATION: Final = (
     "await runner.run({agent}, {first}, chat='ada')",
@@ -33,7 +33,7 @@ _CONVERSATION: Final = (
 )
 _RESOURCE: Final = ("Runner(resources={{{name!r}: {name}}})",)
 _OF_TOOLS: Final = frozenset({"context", "deps", "session"})
-"""Options of other libraries that are likely names of a tool's parameters too."""
+"""Options of other libraries that are also likely names of parameters of tools."""
 
 _FORMS: Final[Mapping[str, Sequence[str]]] = {
     **dict.fromkeys(("model", "tools"), ("{agent}.but({name}={value})",)),
@@ -53,23 +53,26 @@ _FORMS: Final[Mapping[str, Sequence[str]]] = {
         ("await runner.run({agent}, {first}, {name}={value})",),
     ),
 }
-"""How what other libraries and `Runner.run` name so is written for an agent, in forms that run as they stand."""
+"""By the name of an option of another library or of `Runner.run`: code that sets the same option for an agent.
+
+The code runs as it is shown in the error."""
 
 _LONGEST: Final = 60
-"""Longer values are not shown in forms."""
+"""Values with more characters than this are not shown in errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallInputs:
-    """What a call may give one agent.
+    """The inputs that a call may give to one agent.
 
     Attributes:
-        agent: The agent's name.
-        declared: The type that its `inputs=` names, split into fields; None if it has none.
-        reads: What its prompt, its functions and its tools read, without its conversation.
-        has_prompt: Whether it has a prompt.
-        messages: The name of its conversation; "" for none.
-        tools: The parameters of its tools, as far as they are known before servers are opened.
+        agent: The name of the agent.
+        declared: The type in the agent's `inputs=`, split into fields; None if the agent has no `inputs=`.
+        reads: The inputs that the agent's prompt, functions and tools read, without the conversation.
+        has_prompt: Whether the agent has a prompt.
+        messages: The name of the field with the conversation; "" if the agent has no such field.
+        tools: The names of the parameters of the agent's tools. Tools of MCP servers are missing before the servers are
+            opened.
     """
 
     agent: str
@@ -89,22 +92,23 @@ class CallInputs:
         resources: Collection[str] = (),
         options: Collection[str] | None = None,
     ) -> dict[str, object]:
-        """Return what a call gives the agent, by name.
+        """Check the inputs of a call, and return them by name.
 
-        The values for an agent with `inputs=` are validated and completed, unless the call is recorded as a run, whose
-        graph does that.
+        If the agent has `inputs=`, its values are validated, and missing ones get their defaults. In a call that is
+        recorded as a run, the graph of the run does this instead.
 
         Args:
-            first: A text, a mapping or an instance of `inputs=`; None if everything is given by name.
-            more: What is given by name.
+            first: A text, a mapping or an instance of `inputs=`; None if all inputs are given by name.
+            more: The inputs that are given by name.
             also: Further names that the call may give, such as the parameters of tools.
-            has_servers: Whether tools may have further parameters, whose names are known when a server is opened.
-            resources: The names of what the run provides instead of the call.
-            options: The options of the run as which the call is recorded, which takes declared names only; None if the
-                call is no run of its own.
+            has_servers: Whether tools may have further parameters, whose names are known only once a server is opened.
+            resources: The names of the inputs that the run provides, so that the call need not give them.
+            options: The options of the run that records the call. Such a call accepts only names that the agent
+                declares. None if the call is not a run of its own.
 
         Raises:
-            InputError: Something is missing, is read by nothing, or has the wrong type. The error lists all problems.
+            InputError: An input is missing or has the wrong type, or the agent does not read it. The error lists all
+                problems.
         """
         given, problems = self._name_first(first, more, resources)
         own = {} if self.declared is None else self.declared.fields
@@ -137,13 +141,19 @@ class CallInputs:
     def _list_missing(
         self, reads: Mapping[str, bool], given: Mapping[str, object], options: Collection[str] | None
     ) -> list[str]:
-        """Return what the agent needs and is not given; nothing for a run that goes on or that validates it itself."""
+        """Return the names of the inputs that the agent needs and the call does not give.
+
+        The list is empty if a run continues, or if the graph of the run validates the inputs.
+        """
         if options is not None and (self.declared is not None or (not given and {"run_id", "chat"} & {*options})):
             return []
         return sorted(name for name, is_needed in reads.items() if is_needed and name not in {*given, *(options or ())})
 
     def _list_clashes(self, given: Mapping[str, object], options: Collection[str]) -> list[tuple[str, str]]:
-        """Return a problem for each thing that the agent reads, and that was taken for an option of the run."""
+        """Return a problem and a repair for each input that has the name of an option given to the run.
+
+        Such an argument was taken as the option, so the agent did not receive the input.
+        """
         names = sorted({parse(each.name).root for each in self.reads}.intersection(options) - given.keys())
         repair = f"give what it reads as one mapping: runner.run({self._variable}, {{%r: …}})"
         return [(f"reads {name!r}, which is an option of the run too", repair % name) for name in names]
@@ -155,10 +165,13 @@ class CallInputs:
         names: Collection[str],
         problems: list[tuple[str, str]],
     ) -> dict[str, object]:
-        """Return what is given, with the values of these names validated and completed; or add to the problems.
+        """Validate the inputs in `names`, and return all inputs, completed by defaults.
+
+        If a value is invalid and other problems are known, the new problem is added to `problems`, and the inputs are
+        returned unchanged.
 
         Raises:
-            InputError: A value is not of its type, and there is no other problem.
+            InputError: A value has the wrong type, and no other problem is known.
         """
         values = {name: value for name, value in given.items() if name in names}
         try:
@@ -172,7 +185,10 @@ class CallInputs:
         return {**dict.fromkeys(declared.fields), **typed, **others}
 
     def _list_reads(self, own: Collection[str], resources: Collection[str], *, is_recorded: bool) -> dict[str, bool]:
-        """Return what a call has to give besides the fields of `inputs=`, each with whether it has no default."""
+        """Return the inputs that a call gives besides the fields of `inputs=`.
+
+        The value of each name is True if the input has no default, so that the call must give the input.
+        """
         reads = {QUESTION: is_recorded} if self.is_free else {}
         for each in self.reads:
             root = parse(each.name).root
@@ -184,10 +200,13 @@ class CallInputs:
     def _name_first(
         self, first: object, more: Mapping[str, object], resources: Collection[str]
     ) -> tuple[dict[str, object], list[tuple[str, str]]]:
-        """Return what is given by name, and the problem with a text that no name can be found for.
+        """Return the inputs by name, including the first argument.
+
+        A text becomes the value of the only input that is left. If there is no such input, or if there are several, the
+        second part of the result lists the problem and its repair.
 
         Raises:
-            InputError: The first argument is neither a text nor a mapping nor of the type that `inputs=` names.
+            InputError: The first argument is neither a text, nor a mapping, nor an instance of the type in `inputs=`.
         """
         if isinstance(first, str):
             name, problem, repair = self._only_name({*more, *resources, ALWAYS_GIVEN, self.messages})
@@ -201,7 +220,13 @@ class CallInputs:
         raise InputError(f"{self.agent} is given {what}", where=f"agent {self.agent}", repair=f"give {wanted}")
 
     def _only_name(self, others: Collection[str]) -> tuple[str, str, str]:
-        """Return the name of the one thing that it reads besides these; else "", the problem and the repair."""
+        """Return the name of the only input of the agent that is not in `others`.
+
+        If several inputs are left, the only one without a default counts.
+
+        Returns:
+            The name, the problem and the repair. Either the name is "", or the problem and the repair are "".
+        """
         if self.declared is None:
             read = {each.name: each.default is NO_DEFAULT for each in self.reads}
             read = read if self.has_prompt else {QUESTION: True, **read}
@@ -218,18 +243,18 @@ class CallInputs:
 
     @property
     def is_free(self) -> bool:
-        """Whether the agent shows its model what it is given, whatever the names."""
+        """Whether the agent shows its model all inputs, whatever their names are."""
         return not self.has_prompt and self.declared is None
 
     @property
     def _variable(self) -> str:
-        """The name of the variable that may hold the agent."""
+        """The name of the variable that stands for the agent in the code of an error."""
         return self.agent if self.agent.isidentifier() and not keyword.iskeyword(self.agent) else "agent"
 
     def _repairs(
         self, extra: Sequence[str], known: Collection[str], given: Mapping[str, object], first: object
     ) -> list[str]:
-        """Return what to write in place of each name that nothing reads, and the names of what is read."""
+        """Return repairs for an error: the code to write for each unread name, and the names that the agent reads."""
         shown = repr(first) if isinstance(first, str) and len(first) <= _LONGEST else "inputs"
         unread = {*known} - given.keys()
         meant = {name: near for name in extra if (near := nearest(name, unread))}
@@ -251,7 +276,7 @@ class CallInputs:
 
 
 def _as_code(name: str, value: object) -> str:
-    """Return a value as an expression: its name if it is long or has no literal."""
+    """Return the code of a value. If the value has no short literal, return its name."""
     if isinstance(value, type):
         return value.__name__
     is_literal = value is None or isinstance(value, (str, int, float))

@@ -52,16 +52,17 @@ def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, Mark]:
 
 
 def carry_marks(plan: Plan[Any], before: Frame, after: Frame, names: Collection[str]) -> dict[str, Mark]:
-    """Return new marks for conditions on changes of values that only a changed type has changed.
+    """Return new marks for `changed` conditions, so that a changed type alone makes no condition hold.
 
-    A model that gains a field with a default has another digest, although nothing has written it since the mark was
-    set. The mark is then the digest of its record.
+    The mark of a `changed` condition is the digest of the value with which the condition compares. If the class of the
+    value gains a field with a default, the digest of the value changes, although no node has written the value. So a
+    mark that is the digest of the recorded value is replaced by the digest of the value under the current types.
 
     Args:
         plan: The plan of the graph.
-        before: The frame before today's types were applied.
-        after: The same frame after that.
-        names: The fields that were recorded anew.
+        before: The frame before the current types were applied.
+        after: The same frame after the current types were applied.
+        names: The names of the fields whose records changed when the current types were applied.
     """
     view = View(plan.state, after)
     found: dict[str, Mark] = {}

@@ -1,4 +1,4 @@
-"""What a run began with, compared with what another start would begin it with."""
+"""Compare the fields with which a run began with the fields of another start of the same run."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _SECRET: Final = "(secret)"  # noqa: S105 - what is shown of one
 
 
 class Difference(NamedTuple):
-    """A field whose value at the start differs from what this start gives.
+    """A field whose value at the beginning of a run differs from the value of another start.
 
     Attributes:
-        name: The field.
-        began: What the run began with, as JSON, shortened.
-        given: What another start would begin it with.
+        name: The name of the field.
+        began: The value with which the run began, as shortened JSON.
+        given: The value of the other start, as shortened JSON.
     """
 
     name: str
@@ -41,20 +41,24 @@ class Difference(NamedTuple):
 
     @property
     def is_secret(self) -> bool:
-        """Whether its values are not shown."""
+        """Whether the field is secret, so that both values are hidden."""
         return self.began == _SECRET
 
 
 async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial: Initial) -> Sequence[Difference]:
-    """Return the fields that a run began with another value than a start would; none if its beginning was trimmed.
+    """List the fields whose values at the beginning of a run differ from the values of another start.
 
-    A default that is made anew each time is no difference. Fields that the start does not give have their defaults:
-    these are compared if the run began with this very graph, since a default of today says nothing about an older one.
-    If it began with another form of the graph, its values are read under today's types: a field with a default that a
-    model has gained since is no difference.
+    Fields with a `default_factory` are skipped, because their defaults can differ at each start. If the run began with
+    the current graph, all other fields are compared. If the run began with another form of the graph, only the fields
+    that the start gives are compared, because the defaults may have changed. Their recorded values are decoded under
+    the current types, so a field with a default that a model has gained since is no difference.
+
+    Returns:
+        The differences. Empty also if the first step of the run was removed by `keep_steps`.
 
     Raises:
-        UnknownRun; StoreCorrupt: The log does not fold.
+        UnknownRun: The store has no run with the id.
+        StoreCorrupt: The steps of the run are damaged.
     """
     try:
         begun = await load_snapshot(store, run_id, 1)
@@ -78,7 +82,7 @@ async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial
 
 
 def _is_read_as(plan: Plan[Any], was: Mapping[str, JsonValue], recorded: Types, name: str, new: JsonValue) -> bool:
-    """Return whether a field that was recorded under other types is read as the value of a record of today."""
+    """Return whether a value that was recorded under earlier types equals a new value under the current types."""
     field, view = plan.state.fields[name], View(plan.state, RecordsAlone(dict(was)))
     try:
         again, _ = field.record(field.reread(was[name], view, recorded, plan.graph_spec.get("types", {})).value, view)

@@ -332,10 +332,10 @@ class _Start(Generic[S]):
                 await self._tell(post._replace(key=f"{post.key} for {self.attempt.services.run.snapshot.seq}"))
 
     async def _is_taken_over(self, chosen: str, derived: str, parent: RunInfo) -> bool:
-        """Return whether a run that this one branched off from started the child of a chosen id.
+        """Return whether the id that was chosen for the child belongs to a child of a run from which this one branched.
 
-        The branch has a child of its own then, under a derived id. So it is if it has one already: that of the other
-        run can be removed after this one began its own.
+        Then this run, the branch, starts a child of its own under a derived id. The answer is also True if the child
+        with the derived id exists already, because the child with the chosen id can have been removed since.
         """
         above, store = parent.parent, self.lives.shared.store
         if above is None:
@@ -352,18 +352,18 @@ class _Start(Generic[S]):
         return derived in found
 
     def _note_place(self, parent: RunInfo) -> None:
-        """Note where in the tree of runs the child is."""
+        """Set the depth of the child in the tree of runs, and the root of that tree."""
         self.starter.depth = parent.depth + 1
         if not self.starter.stays:
             self.starter.root = parent.root or parent.id
             self.starter.root_nonce = parent.root_nonce if parent.root else parent.nonce
 
     async def _tell(self, post: Post) -> bool:
-        """Post to this run what its child told it, or would have told it; return whether it is new."""
+        """Post a message about the child to this run, and return whether this run has not had the message before."""
         return await self.lives.shared.store.post(*post[:-1], nonce=post.nonce)
 
     def _not_ours(self, run_id: str, was: StarterRecord | None) -> InputError:
-        """Return the error for the id of a run that this call did not start."""
+        """Return the error that is raised if the chosen id belongs to a run that this call did not start."""
         text, repair = f"there is a run {run_id} that this call did not start", "give another run_id, or none"
         if was is not None and was.run_id == self.starter.run_id and was.nonce != self.starter.nonce:
             text = f"there is a run {run_id} that an earlier run {was.run_id} started, which was removed since"

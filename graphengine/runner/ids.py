@@ -43,9 +43,10 @@ def new_id(now: float) -> str:
 
 
 def new_nonce() -> str:
-    """Return a new nonce for a run: 6 characters of base 32, of which a time would be no substitute.
+    """Return a new nonce for a run: 6 random characters of base 32.
 
-    A clock can stand still, or be set back, between the removal of a run and the start of the next one with its id.
+    The nonce distinguishes the run from a removed run that had the same id. A time could not do that: a clock can stand
+    still, or be set back, between the removal of the first run and the start of the second one.
     """
     return base64.b32encode(_RANDOM.randbytes(4))[:6].decode().lower()
 
