@@ -1,4 +1,4 @@
-"""A plugin of pytest: a test that takes too long fails with the stacks of all threads and of all asyncio tasks.
+"""A pytest plugin that fails a test which takes too long, and shows the stacks of all threads and asyncio tasks.
 
 The setup, the call and the teardown of a test can each take a third of `faulthandler_timeout` seconds. Then SIGALRM
 interrupts the main thread by an error, which pytest reports as it reports any other error, also from a worker of
@@ -21,7 +21,10 @@ import pytest
 
 
 class TookTooLong(BaseException):
-    """A test exceeded its limit. Tests and Hypothesis do not catch it, since it is no `Exception`."""
+    """A test exceeded its time limit.
+
+    The class does not derive from `Exception`, so that neither tests nor Hypothesis catch the error.
+    """
 
 
 def _limited(item: pytest.Item) -> Generator[None, Any, Any]:
@@ -58,12 +61,16 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def pytest_enter_pdb() -> None:
-    """Let a person think for as long as needed."""
+    """Switch the time limit off when a person enters the debugger."""
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def stacks(frame: FrameType | None) -> str:
-    """Return the stacks of all threads, of which the main thread was interrupted at this frame, and of all tasks."""
+    """Return the stacks of all threads, and of all asyncio tasks.
+
+    Args:
+        frame: The frame at which the main thread was interrupted.
+    """
     frames = {thread.name: sys._current_frames().get(thread.ident or 0) for thread in all_threads()}  # noqa: SLF001
     frames["MainThread"] = frame
     texts = []
