@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import JsonValue
 
 Kept: TypeAlias = "Callable[[object], Mapping[str, object] | None]"
-"""Returns the values of the fields that a model or a dataclass had when other code recorded a call."""
+"""Returns the values of the fields that the class of a model or dataclass had when the earlier code recorded a call."""
 _ATOMS: Final = (str, int, float, bool, type(None))
 
 
@@ -37,11 +37,11 @@ def identity_of(
         inputs: What it is given.
         messages: The name of its conversation so far, "" for none.
         apart: Resources, and the Context, which are none of it.
-        kept: If the digests are compared with those that other code recorded: returns what a model or a dataclass had
-            then of its fields, and None for other values.
+        kept: Returns the values of the fields that the class of a model or dataclass had when the earlier code recorded
+            the call, and None for other values. Given if the digests are compared with digests of the earlier code.
 
     Raises:
-        DoesNotFit: With `kept`: something cannot have been given then.
+        DoesNotFit: `kept` is given, and an input cannot have been given when the call was recorded.
     """
     found: dict[str, JsonValue] = {}
     for name, value in sorted(inputs.items()):

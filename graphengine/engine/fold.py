@@ -302,7 +302,7 @@ def _continue(
 
 
 def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None:
-    """Mark the recorded work of nodes whose code is other code now with the id of the code that recorded it."""
+    """Mark the recorded work of nodes whose code has changed with the id of the code that recorded the work."""
     for frame in snapshot.frames.values() if nodes else ():
         if without_items(path_of(frame.id, frame.at)) in nodes:
             for memo in chain.from_iterable(work.values() for work in work_at(frame)):
@@ -585,8 +585,9 @@ def _keep_work(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
         begun = frame.recorded_results.pop(facts.took, begun)
     named = begun.name if begun.begun else None
     result = RecordedResult(facts.value, step.at, facts.outputs, name=named, id=begun.id, begun=begun.begun)
-    # 1. Other code began a call. 2. Today's code found it by the key in the form of then, and made it. 3. The process
-    # dies. The record has that key, so the next attempt of today's code must look for it in the form of then.
+    # 1. The earlier code begins a call. 2. The current code finds the call by the key in the form that the types had
+    # when the call was recorded, and makes the call. 3. The process dies. The record keeps that key, so the next
+    # attempt must find the record in the same form.
     result.recoded = (keyed or begun).recoded if not facts.took else ""
     if keep_published(snapshot, step):
         result.value = None  # its node needs only to know that it is done

@@ -36,8 +36,8 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
         reconcile: The name of the function that was to find that out, when it began.
         seen: What was seen, besides what identifies the question, by the one who answered.
         given: Whether it is an answer or a message from outside: a person or a caller gave it.
-        recoded: The id of the code that recorded it, if the run was resumed under other code since, or under another
-            graph spec; `-` if that is not known; "" if nothing changed.
+        recoded: The id of the code that recorded the work, if the code of the node or the graph spec has changed since.
+            `-` if the id is not known; "" if nothing has changed.
     """
 
     value: JsonValue | UnsetType = UNSET

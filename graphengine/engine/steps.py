@@ -544,7 +544,7 @@ class Recorded(Spent, kw_only=True):
         by: Who called a model; None if it was no call of a model.
         outputs: What it sent and emitted.
         code: As that of `Begun`.
-        took: The key of the record of other code that this piece of work has taken over; "" for none.
+        took: The key of the earlier code's record that this piece of work has taken over; "" for none.
     """
 
     kind: ClassVar[Kind] = "recorded"
@@ -647,8 +647,8 @@ class Continued(Shift, kw_only=True):
         settled: The maps that keep their failed items as they are, although what failed is retried, by place.
         marks: Marks of the step's frame.
         origin: What resumed it, or branched it off; None if that is not known.
-        code: The id of the current code, if the run has recorded work under other code; "" if nothing changed.
-        recoded: The paths of the nodes whose recorded work other code has made, or code of another graph spec.
+        code: The id of the current code if the run has recorded work under different code; "" if nothing changed.
+        recoded: The paths of the nodes with recorded work whose code, or whose graph spec, has changed since.
     """
 
     limits: LimitsRecord

@@ -215,7 +215,7 @@ class Alone:
         return True
 
     async def read_code(self, code: str) -> None:
-        """Return None: other code has recorded nothing."""
+        """Return None, because no earlier code has recorded work."""
 
     def cut_until(self, seq: int) -> float:  # noqa: ARG002 - as above
         """Return 0: no process was cut off."""

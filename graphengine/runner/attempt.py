@@ -381,7 +381,10 @@ class Attempt(AttemptFacts):
         return journal_of(self).concerns(self.visit_key, "")
 
     async def _goes_on(self) -> bool:
-        """Settle what other code began in this visit. Return whether this runs a node that began as such an effect."""
+        """Settle the effects that the earlier code began in this visit, before the node runs.
+
+        Returns whether this attempt runs a node that began in this visit as an effect which must not be repeated.
+        """
         if journal_of(self).is_recoded:
             self.settles = True
             await journal_of(self).prepare()

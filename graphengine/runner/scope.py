@@ -285,7 +285,7 @@ class AttemptFacts:
         outputs: Messages and kept live data for the node's step.
         journal: Its recorded work and waits; None as long as nothing asked for it.
         random: The generator of the node's random numbers, once there is one.
-        settles: Whether it finds out how effects ended that other code began, before it runs any code of the node.
+        settles: Whether it finds out how effects of the earlier code ended, before it runs any code of the node.
     """
 
     __slots__ = (

@@ -102,8 +102,8 @@ class RunGroup:
         migrations: The migrations that a resume applies: the graph, and the versions from and to.
         changes: What changed in the graph, old → new.
         asks_again: Whether a resume asks their question again.
-        unsettled: The effects that began in these runs and have no recorded end, in nodes whose code is other code
-            today, each with its run and the path of its node: a person is asked before the node runs again.
+        unsettled: The effects that began in these runs and have no recorded end, in nodes whose code has changed
+            since, each with its run and the path of its node. A person is asked before the node runs again.
     """
 
     graph: str
@@ -286,7 +286,7 @@ class _Look:
         return replace(self._decided[key], unsettled=unsettled, statuses={}, examples=[])
 
     async def _list_unsettled(self, plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
-        """Return the effects of a run that began and have no recorded end, in nodes whose code is other code today."""
+        """Return the effects of a run that began and have no recorded end, in nodes whose code has changed since."""
         before: Any = await self._store.code(snapshot.code) if snapshot.code else None
         return [
             f"{name} began in {path} of run {snapshot.run_id}, and has no recorded end"
