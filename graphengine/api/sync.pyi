@@ -166,7 +166,7 @@ class SyncRunner:
         run_id: str,
         graph: GraphDefinition[Any] | None = None,
         *,
-        after: int = 0,
+        after: int | str = 0,
         wait_out: bool = True,
         live: bool = True,
     ) -> Iterator[Event]: ...
@@ -333,6 +333,6 @@ class SyncRun(Generic[S, Out_co]):
         instructions: Mapping[str, str] | None = None,
         user: str | None = None,
     ) -> SyncRun[S, Out_co]: ...
-    def events(self, after: int = 0, *, wait_out: bool = False, live: bool = True) -> Iterator[Event]: ...
+    def events(self, after: int | str = 0, *, wait_out: bool = False, live: bool = True) -> Iterator[Event]: ...
 
 def without_loop(annotation: str) -> str: ...

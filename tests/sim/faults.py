@@ -345,8 +345,8 @@ _DRAWN: Final = {
     "children that were told before": _fault(
         "a graph that was tried again waited for ever for a child whose end its node had received before",
         "runner/children.py",
-        "elif not await lives.shared.store.post(*post) and not await self._is_told(run_id, snapshot.seq):",
-        "elif not await lives.shared.store.post(*post) and False:",
+        "elif not await self._tell(post) and not await self._is_told(run_id, snapshot.seq):",
+        "elif not await self._tell(post) and False:",
     ),
     "children under another input": _fault(
         "another attempt did not get the child that the first had begun under a chosen id, as it gave something else",
@@ -429,7 +429,7 @@ _DRAWN: Final = {
     "effects whose node is a graph now": _fault(
         "an effect that had begun was not asked about where its node is a graph now",
         "runner/attempt.py",
-        "                if not (frame.recorded_results and self._has_begun()):\n",
+        "                if not (frame.recorded_results and (self._has_begun() or journal_of(self).unsettled)):\n",
         "                if True:\n",
     ),
     "crashes under a limit": _fault(
