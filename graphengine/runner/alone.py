@@ -214,6 +214,9 @@ class Alone:
         """Return True."""
         return True
 
+    async def keep_code(self) -> None:
+        """Do nothing: there is no store."""
+
     async def read_code(self, code: str) -> None:
         """Return None, because no earlier code has recorded work."""
 

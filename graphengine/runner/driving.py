@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.claim import Claim, Closed, Do, Input, Release
     from graphengine.engine.events import Event
-    from graphengine.engine.plan import Plan
+    from graphengine.engine.plan import Code, Plan
     from graphengine.engine.session import Appender
     from graphengine.engine.snapshot import Snapshot, Task
     from graphengine.engine.steps import Decided, FailureRecord, Step, WaitRecord
@@ -136,6 +136,7 @@ class Driving:
         "_halted",
         "_has_waited",
         "_jobs",
+        "_kept_code",
         "_known",
         "_listed",
         "_looked_at",
@@ -202,7 +203,7 @@ class Driving:
         self.raised: dict[str, BaseException] = {}
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
-        self._code = snapshot.code  # the id of the code that the store has
+        self._code = self._kept_code = snapshot.code  # the ids of the code that steps name, and that the store has
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
@@ -634,11 +635,7 @@ class Driving:
     async def _commit_within(self, steps: Sequence[Decided], transaction: Transaction) -> None:
         """Append steps in a transaction, commit it, and only then fold them."""
         began, snapshot = self._shared.clock.now(), self.snapshot
-        batch = Append(snapshot.run_id, self.fence, steps, "running")
-        if (code := self.plan.code) is not None and code.id != self._code:  # which these steps record
-            self._code = batch.code = code.id
-            batch.code_body = code.body
-        await transaction.commit(batch)
+        await transaction.commit(Append(snapshot.run_id, self.fence, steps, "running"))
         for step in steps:
             self.session.fold(step)
         self.wrote_at = began
@@ -652,8 +649,9 @@ class Driving:
         status: RunStatus | None = None,
         consume: Sequence[int] = (),
         changed: bool = False,
+        code: Code | None = None,
     ) -> Awaitable[None] | None:
-        """Append steps to the run's log, with its current status if none is given."""
+        """Append steps to the run's log, with its current status if none is given, and keep a code that is new."""
         snapshot, shared = self.snapshot, self._shared
         for step in steps:
             failure = step.data.error
@@ -673,8 +671,10 @@ class Driving:
         waits = snapshot.cut_until and snapshot.cut_until > self.time.now()  # then each node asks before it begins
         self.wrote_at = 0.0 if waits or not shared.store.shared else shared.clock.now()
         if snapshot.code != self._code:
-            self._code = batch.code = snapshot.code
-            batch.code_body = self.plan.code.body if self.plan.code is not None else None
+            self._code = snapshot.code
+            code = self.plan.code if snapshot.code != self._kept_code else None
+        if code is not None:
+            self._kept_code, batch.code, batch.code_body = code.id, code.id, code.body
         if changed:
             batch.fingerprint, batch.graph_spec = self.plan.fingerprint, self.plan.graph_spec
         return shared.store.append(batch)
@@ -861,6 +861,13 @@ class Driving:
     async def read_code(self, code: str) -> Mapping[str, Any] | None:
         """Return what the store has of the code with an id; see `runner.scope.Host`."""
         return await self._shared.store.code(code)
+
+    async def keep_code(self) -> None:
+        """Keep the code of the graph in the store, before a transaction; see `runner.scope.Host`."""
+        if self.plan.code is not None and self.plan.code.id != self._kept_code:
+            written = self.append((), status="running", code=self.plan.code)
+            if written is not None:
+                await written
 
     def cut_until(self, seq: int) -> float:
         """Return until when a process that was cut off may do what it began at a seq; see `runner.scope.Host`."""

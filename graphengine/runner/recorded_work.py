@@ -433,6 +433,7 @@ class StepJournal:
         given = dict(call.keywords, **{KEY_NAME: key} if takes_key(call.func, call.keywords) else {})
         where = f"ctx.call({own})"
         work, arguments = held_call(call.func, call.args, given, handle.name)
+        await self._services.host.keep_code()
 
         def noted(result: object) -> Sequence[Noted]:
             record, _, size_bytes = kind.record(result, own)

@@ -108,6 +108,13 @@ class Host(Protocol):
         """Return until when a process that was cut off may do what it began at a seq, epoch seconds; 0 for none."""
         ...
 
+    async def keep_code(self) -> None:
+        """Keep the code of the graph in the store, before a transaction whose steps name it.
+
+        Serializable transactions of several runs would collide at the row of the code if each of them wrote it.
+        """
+        ...
+
     async def read_code(self, code: str) -> Mapping[str, Any] | None:
         """Return what the store has of the code with an id, as `engine.plan.Code.body`; None if it has nothing."""
         ...

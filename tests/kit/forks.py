@@ -448,6 +448,8 @@ def _live(order: Order, streams: Sequence[int]) -> None:
         os.dup2(stream, number)
     os.environ.clear()
     os.environ.update(order.variables)
+    if (ids := sys.modules.get("graphengine.runner.ids")) is not None:
+        setattr(ids, "new_nonce", lambda: "k3x9ab")  # noqa: B010 - as in tests/conftest.py, so that pages show the same ids
     os.chdir(order.folder)
     further = order.variables.get("PYTHONPATH", "").split(os.pathsep)
     sys.path += [each for each in further if each and each not in sys.path]

@@ -126,6 +126,9 @@ class Alone:
         """Return True."""
         return True
 
+    async def keep_code(self) -> None:
+        """Do nothing: there is no store."""
+
     async def read_code(self, code: str) -> Mapping[str, Mapping[str, Any]] | None:
         """Return the code of a graph that the run had before."""
         return _CODES.get(code)
