@@ -24,6 +24,7 @@ import inspect
 import json
 import linecache
 import sys
+import tokenize
 from itertools import chain
 from pathlib import Path
 from types import CellType, CodeType, FunctionType, ModuleType
@@ -285,8 +286,11 @@ def _source_text(code: CodeType) -> str:
 @functools.lru_cache(maxsize=256)
 def _read_module(file: str, written: int) -> tuple[Mapping[tuple[int, str], list[ast.AST]], frozenset[CodeType]]:  # noqa: ARG001 - a file that was written again is read again
     """Return the syntax trees of the functions in a file, by line and name, and the byte code of the current file."""
-    linecache.checkcache(file)
-    source = "".join(linecache.getlines(file))
+    try:
+        with tokenize.open(file) as opened:
+            source = opened.read()
+    except (OSError, SyntaxError, UnicodeDecodeError):  # a notebook keeps the source of its cells elsewhere
+        source = "".join(linecache.getlines(file))
     try:
         tree = ast.parse(source)
         codes = frozenset(_codes_in(compile(tree, file, "exec", dont_inherit=True)))
