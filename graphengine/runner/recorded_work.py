@@ -589,7 +589,7 @@ class StepJournal:
         asked = {str(memo.begun): memo for effect in left if (memo := self._find_beginning(effect)) is not None}
         path = path_of(self._frame.id, self._frame.at)
         text = f"{len(asked)} effects in {path} began, and nobody knows how they ended{_OTHER_CODE}.\n"
-        text += "\n".join(f"{number}: {_show_effect(memo)}" for number, memo in asked.items())
+        text += "\n".join(f"{number}: {_show_effect(BEGUN, memo)}" for number, memo in asked.items())
         text += '\nAnswer rerun if none of them happened, fail, or for each number rerun or {"result": …}.'
         each: JsonValue = {"anyOf": [{"const": "rerun"}, _RESULT]}
         numbers: dict[str, JsonValue] = {"type": "object", "required": [*asked], "additionalProperties": False}
@@ -725,12 +725,12 @@ class StepJournal:
         given = self._show_arguments(arguments)
         now = f"{name} {to_json(given).decode()}" if given is not UNSET else name
         path = path_of(self._frame.id, self._frame.at)
-        text = f"The code of {path} has changed. Its code of before has done what today's code did not ask for again:\n"
-        text += "\n".join(
-            f"{WorkKey.read(each.removeprefix(BEGUN)).name}: {_show_effect(results[each])}" for each in left
+        text = f"The code of {path} has changed. The earlier code did this, and the current code did not ask for it:\n"
+        text += "\n".join(f"- {_show_effect(each, results[each])}" for each in left)
+        text += (
+            f"\nThe current code is about to do this:\n- {now}\nAnswer same if this is what the earlier code did (the "
         )
-        text += f"\nToday's code is about to do:\n{now}\nAnswer same if what today's code does now is what was done "
-        text += "(in this order), another if it is to be done besides, or fail."
+        text += "results are then used in this order), another if it must be done in addition, or fail."
         wait = WaitRecord(kind="unknown", question=to_show(text), schema=dict(_LEFT_ANSWERS), seen={"left": [*left]})
         await self.wait_at(key, wait, None)
 
@@ -1324,13 +1324,16 @@ def _key_of(memo: RecordedResult, results: Mapping[str, RecordedResult]) -> str:
     return next(key for key, found in results.items() if found is memo)
 
 
-def _show_effect(memo: RecordedResult) -> str:
-    """Describe a recorded effect to a person.
+def _show_effect(key: str, memo: RecordedResult) -> str:
+    """Describe a recorded effect to a person, by its key.
 
     The text contains the name of the effect, and its recorded value: the arguments if the effect has only begun, or the
     result if the effect has ended.
     """
-    return f"{memo.name} {to_json(memo.value).decode()}" if memo.value is not UNSET else str(memo.name)
+    name = memo.name or own_name(WorkKey.read(key).name)
+    if memo.value is UNSET:
+        return name
+    return f"{name}{' ' if key.startswith(BEGUN) else ' → '}{to_json(memo.value).decode()}"
 
 
 def _digest_under(

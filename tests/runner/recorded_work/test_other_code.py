@@ -139,7 +139,7 @@ async def test_an_effect_that_may_be_the_recorded_one_begins_only_after_a_questi
     result = await goes_on(runner, run_id, node)
     (wait,) = result.waits
     assert (wait.kind, ACTS) == ("unknown", ["pay 5 EUR"])
-    assert 'pay: pay "paid 5"' in wait.question
+    assert '- pay → "paid 5"' in wait.question
     assert "Answer same" in wait.question
 
 
