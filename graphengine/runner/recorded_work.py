@@ -496,9 +496,9 @@ class StepJournal:
             size_bytes = None if shown is UNSET else bytes_of(shown)
             await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
 
-    @property
+    @functools.cached_property
     def is_recoded(self) -> bool:
-        """Whether work of this visit was recorded by code that has changed since."""
+        """Whether work of this visit was recorded by code that has changed since; a resume decides that."""
         return any(memo.recoded for memo in self._frame.recorded_results.values())
 
     @property
@@ -664,7 +664,7 @@ class StepJournal:
         Raises:
             EffectUnknown: The answer is `fail`, or `unknown="fail"` forbids the question, or the node cannot wait here.
         """
-        if not self._list_unclaimed():
+        if not (self.is_recoded and self._list_unclaimed()):
             return None
         await self.in_flight.let_others_move(self._here.around)
         while left := self._list_unclaimed():
@@ -693,8 +693,9 @@ class StepJournal:
         left: list[str] = []
         for key, memo in self._frame.recorded_results.items():
             place = key.removeprefix(BEGUN)
-            is_effect = (memo.id and memo.begun) or WorkKey.read(key).name == STARTS
-            if not (memo.recoded and is_effect) or place in self._used or place.startswith(inside):
+            if not memo.recoded or place in self._used or place.startswith(inside):
+                continue
+            if not ((memo.id and memo.begun) or WorkKey.read(key).name == STARTS):
                 continue
             question = f"{UNKNOWN}{place}|{memo.begun}"
             told = self._frame.recorded_results.get(question, RecordedResult(self._told.get(question, UNSET))).value
