@@ -38,8 +38,8 @@ POLL_SECONDS: Final = 0.02
 PROCESSES: Final = 60
 """The most processes that any run needs to finish, however it is killed."""
 ANSWERS: Final[Mapping[str, object]] = {"agree": True, "christen": "Ada", "publish": "rerun"}
-PASSING: Final = {"at", "began", "chance", "due", "due_at", "nonce", "traceback"}
-"""The parts in which any two runs differ: times, chance, nonces, and tracebacks, with line numbers of the engine."""
+PASSING: Final = {"at", "began", "chance", "code", "due", "due_at", "nonce", "traceback"}
+"""The parts in which any two runs differ: times, chance, nonces, which step names the code, and tracebacks."""
 _SEQ: Final = re.compile(r"@[0-9]+(\.[a-z0-9]+)?$")
 """How the id of a question ends: the step that asked it first, the number of which differs as the times do."""
 MOMENTS: Final[Sequence[Moment]] = ("line", "line", "before", "submitted", "durable", "stuck")
