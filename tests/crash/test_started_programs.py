@@ -14,7 +14,7 @@ import pytest
 from tests.kit import forks
 from tests.kit.runs import SOON
 
-STARTER = Path(__file__).with_name("starter.py")
+STARTER = Path(forks.__file__).with_name("starter.py")
 
 
 @pytest.mark.skipif(which("ps") is None, reason="needs ps")
