@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Annotated, Any, Literal, NotRequired, Protocol, TypeAlias, TypeVar
 
+import pydantic
+import pytest
 from annotated_types import Le, MaxLen
 from hypothesis import given
 from hypothesis import strategies as st
@@ -299,6 +301,10 @@ def test_reading_under_changed_types_keeps_each_value_or_notes_it_or_stops(data:
         assert [*classes_in(found.value)] == [*classes_in(typed)]
 
 
+@pytest.mark.skipif(
+    tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 13),
+    reason="models inside keep their validators there",
+)
 @given(st.data())
 def test_reading_after_an_edit_that_keeps_the_meaning_neither_notes_nor_stops(data: st.DataObject) -> None:
     """A new field with a default, an added alias, and a field renamed with an alias lose nothing: nobody is told."""
