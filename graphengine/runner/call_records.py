@@ -6,6 +6,7 @@ is recorded as the type of the function's return annotation, and the value read 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import functools
@@ -34,7 +35,7 @@ from graphengine.state.hints import hints_of, signature_of
 from graphengine.state.json_values import check_depth, clipped, utf8_text
 from graphengine.state.marks import marked, read_json
 from graphengine.state.reread import EarlierReader, Reread, Then
-from graphengine.state.same import Changed, Ways, kept
+from graphengine.state.same import Changed, Ways, is_same, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -220,10 +221,9 @@ class Shapes:
         then = self._names.get(kind.__name__, kind.__name__)
         if then not in self._types:
             return name, values
-        known, defaults = self._types[then], _defaults_of(kind)
+        known = self._types[then]
         for field in values.keys() - known.keys():
-            value_now, default = values[field], defaults.get(field, _NO_DEFAULT)
-            if type(value_now) is not type(default) or value_now != default:
+            if not is_same(values[field], _default_of(kind, field)):
                 raise DoesNotFit(field)
         kept = {field: each for field, each in values.items() if field in known}
         return name.removesuffix(kind.__name__) + then, kept
@@ -232,19 +232,21 @@ class Shapes:
 _NO_DEFAULT: Final = object()
 
 
-def _defaults_of(kind: type) -> Mapping[str, object]:
-    """Return the defaults of the fields of a model or dataclass, except of fields that tell values apart.
+def _default_of(kind: type, field: str) -> object:
+    """Return the default of a field of a model or dataclass.
 
-    These exceptions are the fields whose type is a `Literal` or an enum.
+    Returns `_NO_DEFAULT` if the field has no default, if the field tells values apart because its type is a `Literal`
+    or an enum, or if the function that makes the default raises an error.
     """
-    hints = hints_of(kind)
-    told_by = {name for name, hint in hints.items() if typing.get_origin(hint) is Literal or isinstance(hint, EnumType)}
-    if issubclass(kind, BaseModel):
-        found = {n: i.get_default(call_default_factory=True, validated_data={}) for n, i in kind.model_fields.items()}
-    else:
-        each = dataclasses.fields(cast("Any", kind))
-        found = {f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory() for f in each}
-    return {name: value for name, value in found.items() if name not in told_by}
+    hint = hints_of(kind).get(field)
+    if typing.get_origin(hint) is Literal or isinstance(hint, EnumType):
+        return _NO_DEFAULT
+    with contextlib.suppress(Exception):  # of a function of the user's, which cannot make a default here
+        if issubclass(kind, BaseModel):
+            return kind.model_fields[field].get_default(call_default_factory=True, validated_data={})
+        each = next(each for each in dataclasses.fields(cast("Any", kind)) if each.name == field)
+        return each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
+    return _NO_DEFAULT
 
 
 def bind_arguments(
@@ -286,7 +288,7 @@ def bind_arguments(
     named: dict[str, object] = {}
     known = None if shapes is None else shapes.parameters(own_name(getattr(function, "__qualname__", "")))
     for name, each in parameters.items():
-        if known is not None and name not in known and given.get(name, each.default) == each.default:
+        if known is not None and name not in known and is_same(given.get(name, each.default), each.default):
             continue  # the parameter was added since then, and its value is the default
         if name not in given:
             if each.default is not each.empty and name != KEY_NAME and _can_identify(each.default):

@@ -144,6 +144,44 @@ def test_a_new_field_with_its_default_is_left_out(folder: Path) -> None:
         digest_of_call("pay", (now.Order(id=7, note="!"),), {}, shapes)
 
 
+class Table:
+    """Compares itself with other values item by item, so that the comparison has no truth, as arrays do."""
+
+    def __eq__(self, other: object) -> bool:
+        """Refuse to say."""
+        raise ValueError(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_a_value_that_cannot_be_compared_is_not_the_default(folder: Path) -> None:
+    """An array in a new parameter or field is not its default. `False` is not the default 0 either."""
+    more = PROGRAM.replace("pay(order: Order)", "pay(order: Order, weights: object = None, most: int = 0)")
+    more = more.replace("id: int = 1", "id: int = 1\n    extra: object = None")
+    then, now = load(folder, PROGRAM), load(folder, more)
+    shapes = Shapes(code_of(compiled(then.shop)).body, code_of(compiled(now.shop)).body)
+    table, order = Table(), now.Order(id=7)
+    assert bind_arguments(now.pay, (order,), {}, shapes)[1] == {"order": order}
+    assert bind_arguments(now.pay, (order, table, False), {}, shapes)[1].keys() == {"order", "weights", "most"}
+    with pytest.raises(DoesNotFit, match="extra"):
+        shapes.narrow(now.Order(id=7, extra=table))
+
+
+def test_a_default_that_cannot_be_made_is_no_default(folder: Path) -> None:
+    """A new field whose function for the default raises does not fit, and the default of an old one is not made."""
+    made = "id: int = 1\n    at: int = Field(default_factory=lambda: 1 // 0)"
+    program = f"from pydantic import Field\n{PROGRAM}"
+    then, now = (
+        load(folder, program),
+        load(folder, program.replace("id: int = 1", made).replace("Order()", "Order(at=1)")),
+    )
+    shapes = Shapes(code_of(compiled(then.shop)).body, code_of(compiled(now.shop)).body)
+    with pytest.raises(DoesNotFit, match="at"):
+        shapes.narrow(now.Order(at=1))
+    both = Shapes(code_of(compiled(now.shop)).body, code_of(compiled(now.shop)).body)
+    assert both.narrow(now.Order(at=1)) == {"id": 1, "at": 1}
+
+
 def test_a_renamed_class_counts_as_the_one_of_before(folder: Path) -> None:
     """A class that is gone and one that is new, with the same fields, are one class if no other class fits."""
     then, now = load(folder, PROGRAM), load(folder, PROGRAM.replace("Order", "Sale"))
