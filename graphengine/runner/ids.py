@@ -7,7 +7,6 @@ names. So no caller can meet what is not theirs by its name.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import random
@@ -24,6 +23,7 @@ _LONGEST_ID: Final = 200  # characters
 _LONGEST_OWN: Final = 120
 """The longest derived id without a tenant: a longer one has a digest in place of its parts."""
 _RANDOM: Final = random.Random()  # noqa: S311 - ids are not secrets; a seed from the system, without a call of it for each
+_AS_LETTERS: Final = str.maketrans("0123456789", "ghijklmnop")
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_RANDOM.seed)
 
@@ -43,12 +43,14 @@ def new_id(now: float) -> str:
 
 
 def new_nonce() -> str:
-    """Return a new nonce for a run: 6 random characters of base 32.
+    """Return a new nonce for a run: 7 random letters, with 28 bits.
 
     The nonce distinguishes the run from a removed run that had the same id. A time could not do that: a clock can stand
     still, or be set back, between the removal of the first run and the start of the second one.
+
+    A nonce has no digits, because nothing may take a cursor for a number. A cursor is a seq and a nonce: `7.hgcnpab`.
     """
-    return base64.b32encode(_RANDOM.randbytes(4))[:6].decode().lower()
+    return f"{_RANDOM.getrandbits(28):07x}".translate(_AS_LETTERS)
 
 
 def check_id(run_id: str) -> str:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphengine.errors import InputError
-from graphengine.runner.ids import RESERVED, OwnId, check_id, chosen_id, derive_id, tenants_id
+from graphengine.runner.ids import RESERVED, OwnId, check_id, chosen_id, derive_id, new_nonce, tenants_id
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=30)
 
@@ -40,3 +40,10 @@ def test_what_is_the_engines_own_is_refused() -> None:
     for run_id, tenant in ((f"{RESERVED}chat:ada", None), (f"acme/{RESERVED}chat:ada", "acme")):
         with pytest.raises(InputError, match="only the engine's own do"):
             chosen_id(run_id, tenant)
+
+
+def test_a_nonce_is_never_a_number() -> None:
+    """A nonce has letters alone, so that no reader of JSON or of a form takes a cursor, `7.NONCE`, for a number."""
+    nonces = [new_nonce() for _ in range(2000)]
+    assert all(len(nonce) == 7 and nonce.isalpha() and nonce.isascii() and nonce.islower() for nonce in nonces)
+    assert len({*nonces}) > 1990

@@ -28,7 +28,7 @@ async def test_the_link_to_a_removed_runs_question_answers_no_other(runner: Runn
     graph = drafts()
     link = (await runner.start(graph, Draft(text="A"), run_id="post").result()).waits[0].id
     typed, _, nonce = link.partition(".")
-    assert (typed, len(nonce)) == ("approve@3", 6)
+    assert (typed, len(nonce)) == ("approve@3", 7)
     await runner.stop("post", final=True)
     await runner.admin.prune(statuses=["cancelled"], older_than=0)
     (wait,) = (await runner.start(graph, Draft(text="B"), run_id="post").result()).waits
