@@ -4,7 +4,7 @@ from scripts.names import is_participle, measured
 
 PARTICIPLES = 547
 """How many functions begin with a participle."""
-REPEATED = 650
+REPEATED = 648
 """How many definitions of module level have a name that another module defines too."""
 
 

@@ -125,7 +125,7 @@ class NodeScope:
 
     def once(self, effect: Effecting[T]) -> Awaitable[T]:
         """Do an effect that must not be repeated, or find out how it ended if it began before."""
-        return self.work.once(effect)
+        return self.work.effects.once(effect)
 
     def paid(self, usage: Usage) -> None:
         """Count what was used and is not recorded as a piece of work."""

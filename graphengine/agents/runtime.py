@@ -319,7 +319,7 @@ class RunRuntime(NodeScope):
 
     def concerns(self, key: str, name: str) -> bool:
         """Return whether an effect with this key, or of this name, began before this attempt."""
-        return self.work.concerns(key, name)
+        return self.work.effects.concerns(key, name)
 
     def is_recorded(self, name: str, what: str) -> bool:
         """Return whether the next piece of work of this name and text is recorded."""

@@ -209,7 +209,7 @@ def _project_code(functions: Iterable[object]) -> tuple[list[FunctionType], list
             if is_first >= 0 or _is_own(function.__module__, function.__code__.co_filename, packages):
                 own.append(function)
                 kinds.update((id(hint), hint) for hint in hints_of(function).values())
-                left += _references_in(function)
+                left += _list_references(function)
         elif is_first >= 0 and callable(found):
             left += [type(found).__call__, type(found)]
     return own, [*kinds.values()]
@@ -231,7 +231,7 @@ def _function_in(value: object) -> object:
     return getattr(inspect.unwrap(cast("Any", value)) if callable(value) else value, "__func__", value)
 
 
-def _references_in(function: FunctionType) -> Iterator[object]:
+def _list_references(function: FunctionType) -> Iterator[object]:
     """Yield the objects that a function refers to.
 
     These are global functions and classes, the values of variables of surrounding functions, the members of modules

@@ -3,7 +3,7 @@ from graphengine.runner.extensions import Extension as Extension
 from graphengine.runner.extensions import OpenRun as OpenRun
 from graphengine.runner.followers import Audience as Audience
 from graphengine.runner.followers import Follower as Follower
-from graphengine.runner.recorded_work import Effecting as Effecting
+from graphengine.runner.once_effects import Effecting as Effecting
 from graphengine.runner.recorded_work import StepJournal as StepJournal
 from graphengine.runner.recorded_work import journal_of as journal_of
 from graphengine.runner.scope import AttemptFacts as AttemptFacts

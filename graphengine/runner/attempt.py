@@ -44,7 +44,8 @@ from graphengine.graph.runnable import is_async
 from graphengine.graph.transaction import TRANSACTION
 from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.context import Context
-from graphengine.runner.recorded_work import Effecting, journal_of
+from graphengine.runner.once_effects import Effecting
+from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import itself
 from graphengine.runner.scope import CURRENT, AttemptFacts
 from graphengine.runner.threads import TimeLimit, in_thread
@@ -119,7 +120,7 @@ class Attempt(AttemptFacts):
             self.call = node.call
             is_map = node.each is not None and frame.kind != "item"
             if not node.plain and (is_map or (node.call is not None and node.call.graph is not None)):
-                if not (frame.recorded_results and (self._has_begun() or journal_of(self).unsettled)):
+                if not (frame.recorded_results and (self._has_begun() or journal_of(self).effects.unsettled)):
                     return self._enter_node()
                 self.call = self.call or node.calls[0]
         checks = run.checks
@@ -378,7 +379,7 @@ class Attempt(AttemptFacts):
 
     def _has_begun(self) -> bool:
         """Return whether the node began in this visit as an effect that must not be repeated."""
-        return journal_of(self).concerns(self.visit_key, "")
+        return journal_of(self).effects.concerns(self.visit_key, "")
 
     async def _goes_on(self) -> bool:
         """Settle the effects that the earlier code began in this visit, before the node runs.
@@ -416,7 +417,7 @@ class Attempt(AttemptFacts):
 
         async def made() -> object:
             if not is_code:
-                await journal_of(self).forget("", self.visit_key)
+                await journal_of(self).effects.forget("", self.visit_key)
             result = None if self._enters(call) else self._begin(call)
             result = await result if inspect.isawaitable(result) else result
             return result if is_code else _Anew(result)
@@ -437,7 +438,7 @@ class Attempt(AttemptFacts):
             may_wait=not is_now,
             is_async=bool(call.on) or not call.thread,
         )
-        return await journal_of(self).once(effect)
+        return await journal_of(self).effects.once(effect)
 
     def _call_in_transaction(self, call: Call, **values: object) -> Coroutine[Any, Any, object]:
         """Make the node's function a recorded call in a transaction, which what it reads of the state identifies."""

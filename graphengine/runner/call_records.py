@@ -223,7 +223,7 @@ class Shapes:
             return name, values
         known = self._types[then]
         for field in values.keys() - known.keys():
-            if not is_same(values[field], _default_of(kind, field)):
+            if not is_same(values[field], _new_default(kind, field)):
                 raise DoesNotFit(field)
         kept = {field: each for field, each in values.items() if field in known}
         return name.removesuffix(kind.__name__) + then, kept
@@ -232,7 +232,7 @@ class Shapes:
 _NO_DEFAULT: Final = object()
 
 
-def _default_of(kind: type, field: str) -> object:
+def _new_default(kind: type, field: str) -> object:
     """Return the default of a field of a model or dataclass.
 
     Returns `_NO_DEFAULT` if the field has no default, if the field tells values apart because its type is a `Literal`

@@ -228,7 +228,7 @@ class _Start(Generic[S]):
     async def make(self) -> StepResult:
         """Create the child, or find it, and return what is recorded of its start."""
         services, name, journal = self.attempt.services, self.graph.name, journal_of(self.attempt)
-        taken = await journal.take_over(journal.below, f"{_WHERE}({name})", self._shown, None)
+        taken = await journal.effects.take_over(journal.below, f"{_WHERE}({name})", self._shown, None)
         if taken is not None:
             return _as_step_result(msgspec.convert(self.attempt.frame.recorded_results[taken].value, _Made))
         effects, made = services.effects, _Made(run_id=name, by=services.run_id)

@@ -4,10 +4,8 @@ Each piece of work is kept in the log under a key: its name, a digest of its inp
 When the node runs again in the same attempt, recorded work is not repeated. The order in which parallel pieces finish
 does not matter, because no key depends on time. The key of a call made inside another call is below that call's key.
 
-An effect is something that is done outside the run, such as a payment. The beginning of an effect that must not be
-repeated is recorded. If the beginning is recorded and the result is not, nobody knows how the effect ended. Then the
-`Once` of the effect decides whether the effect begins again, or which result it has. A node that is such an effect is a
-piece of its own work, with the key "". A visit is one time that a run is at a node.
+A visit is one time that a run is at a node. Effects that must not be repeated are in
+`graphengine.runner.once_effects`. A node that is such an effect is a piece of its own work, with the key "".
 
 A wait without an answer ends the attempt, or suspends it for a moment: see `graphengine.runner.scope.InFlight`.
 """
@@ -19,10 +17,8 @@ import contextlib
 import functools
 import inspect
 import logging
-from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from msgspec import UNSET
 from pydantic_core import ValidationError, to_json
@@ -30,22 +26,19 @@ from pydantic_core import ValidationError, to_json
 from graphengine.compile.code import code_of
 from graphengine.engine.events import Noted
 from graphengine.engine.failures import why_refused
-from graphengine.engine.frame_tree import place_of
 from graphengine.engine.phases import ASKED, BEGUN, KEYED, UNKNOWN, RecordedResult
 from graphengine.engine.published import PUBLISH
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import ANSWERABLE, Begun, Recorded, Refused, WaitRecord, own_name, path_of
-from graphengine.engine.work_keys import AGENT, OF_NODE, STARTS, WorkKey, numbered, stem_of
+from graphengine.engine.work_keys import AGENT, OF_NODE, WorkKey, numbered, stem_of
 from graphengine.errors import (
     DefinitionError,
-    EffectUnknown,
     NotAwaited,
-    NotDone,
     NotRecordable,
     TooLarge,
     WaitTimeout,
 )
-from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, Once, check_effect, known_result, once_of
+from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, check_effect, known_result, once_of
 from graphengine.graph.runnable import is_async
 from graphengine.graph.transaction import TRANSACTION, handle_of
 from graphengine.runner.call_records import (
@@ -62,7 +55,7 @@ from graphengine.runner.call_records import (
     takes_key,
     unwrap_partials,
 )
-from graphengine.runner.result import itself
+from graphengine.runner.once_effects import Effecting, OnceEffects
 from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.runner.transactions import Transacted, transacted
@@ -71,12 +64,12 @@ from graphengine.state.json_values import check_stored_text, utf8_text
 from graphengine.state.recorded_text import to_show
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from msgspec import UnsetType
 
     from graphengine.engine.steps import OutputKind, Outputs
-    from graphengine.graph.effect import Effect, OnUnknown
+    from graphengine.graph.effect import Effect
     from graphengine.graph.question import Answers, ReadsAnswer
     from graphengine.graph.transaction import Handle
     from graphengine.runner.call_records import Returned
@@ -84,19 +77,9 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 log = logging.getLogger("graphengine.runner")
-_MAY_STILL: Final = (
-    "the process that began it was cut off, is not known to be dead, and may still do it (settle_seconds= of Once says "
-    "how long)"
-)
 _REFUSED: Final = "a message on %r to run %s is refused, and not kept, since node %s receives another type: %s"
 
 T = TypeVar("T")
-
-_RESULT: Final[Mapping[str, JsonValue]] = {"type": "object", "required": ["result"], "maxProperties": 1}
-_DECISION: Final[Mapping[str, JsonValue]] = {"anyOf": [{"enum": ["rerun", "fail"]}, _RESULT]}
-_LEFT: Final = f"{UNKNOWN}left|"
-_LEFT_ANSWERS: Final[Mapping[str, JsonValue]] = {"enum": ["same", "another", "fail"]}
-_OTHER_CODE: Final = "; its code has changed since"
 
 
 class _Inside(NamedTuple):
@@ -117,55 +100,6 @@ class _Inside(NamedTuple):
     seals: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Effecting(Generic[T]):
-    """One effect that must not be repeated, or was not to be repeated when it began.
-
-    Attributes:
-        once: How it is treated, by what is said of it now, if it is not known how it ended; None if now it may be
-            repeated.
-        place: The key of its result; "" for a node.
-        key: Its idempotency key.
-        name: The name of its function.
-        arguments: Its arguments, by name.
-        make: Does it.
-        read: Returns the result that a person gives; raises a ValidationError if it is none.
-        reread: Returns the result of its own record.
-        given: What `reconcile` can take besides the arguments, by name.
-        cut_off: Returns why a result says nothing of how it ended, None if it does. If this is given, that is found out
-            at once, also after an exception; else the exception is raised, and the next attempt finds it out.
-        may_wait: Whether it may wait: now it is no effect, and none around it that could not.
-        lost: What has become of its function since it began; "" if it is there. Nobody but a person can say then how
-            it ended.
-        is_async: Whether a cancellation ends it, as it does not end a function in a thread.
-    """
-
-    once: Once | None
-    place: str
-    key: str
-    name: str
-    arguments: Mapping[str, object]
-    make: Callable[[], Awaitable[T]]
-    read: Callable[[JsonValue], T]
-    reread: Callable[[Any], T]
-    given: Mapping[str, object] = field(default_factory=dict)
-    cut_off: Callable[[T], BaseException | None] | None = None
-    may_wait: bool = False
-    lost: str = ""
-    is_async: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """The answers to the question how an effect ended: `rerun`, `fail`, or its result, which is read as a tuple."""
-
-    read_result: Callable[[JsonValue], object]
-
-    def read(self, record: object) -> Any:  # noqa: ANN401 - of the type of the effect
-        """Return an answer. Raises: ValidationError: It is none."""
-        return (self.read_result(record["result"]),) if isinstance(record, Mapping) else record
-
-
 _NOTHING: Final = contextlib.nullcontext()
 _NOWHERE: Final = _Inside()
 _INSIDE: Final[ContextVar[_Inside]] = ContextVar("graphengine_step", default=_NOWHERE)
@@ -182,6 +116,9 @@ class StepJournal:
         answer: The last recorded answer: its key, and its value as the node gets it.
         has_run: Whether the node had recorded work before this attempt.
         lost: What is known of work that failed or was cut off, by its key; recorded if the attempt fails.
+        effects: The effects of the attempt that must not be repeated.
+        shapes: The form that the types had when work was recorded, by the id of the code that recorded the work; None
+            for a code that is not known.
     """
 
     def __init__(self, attempt: AttemptFacts) -> None:
@@ -205,10 +142,9 @@ class StepJournal:
         self._names: set[str | None] | None = None  # of the waits that are recorded
         self._number = 1  # of the next wait, at least
         self._acts = False  # the node itself is an effect, and is being done
-        self._told: dict[str, JsonValue | UnsetType] = {}  # what one answer says of several effects, by their questions
         self.shapes: dict[str, Shapes | None] = {}  # by the id of the code that recorded work; None if it is not known
         self._same_as: dict[str, str] = {}  # by the key of the earlier code's work: the input of the same work now
-        self._taken: dict[str, str] = {}  # by the key of work: the key of the earlier code's record that is its result
+        self.effects = OnceEffects(attempt, self)
         if attempt.services.run.plan.code is None:
             code_of(attempt.services.run.plan)  # the recorded work of the node is recorded with the id of the code
 
@@ -242,13 +178,48 @@ class StepJournal:
         """Say that a group of work is not asked for again, because what it was for is no longer wanted."""
         self._left.add(key)
 
+    def claim(self, keys: Iterable[str]) -> None:
+        """Note that this attempt has asked for recorded work, by its keys."""
+        self._used.update(keys)
+
+    def is_claimed(self, key: str) -> bool:
+        """Return whether this attempt has asked for recorded work, or for the call or conversation around the work.
+
+        A conversation that is not asked for again on purpose counts too.
+        """
+        around = (*self._groups, *self._left, *self._given)
+        return key in self._used or key.startswith(tuple(f"{each}/" for each in around))
+
+    def find_left_behind(self, place: str) -> Sequence[RecordedResult]:
+        """Return the effects of other conversations that the attempt has not asked for again.
+
+        1. A conversation acts, and the run waits. 2. The code changes, and asks for another conversation. 3. The model
+        of the other conversation does not know what the first one did, and would do the same again.
+
+        Args:
+            place: The key of an effect that is about to begin inside a conversation. Conversations beside that one are
+                searched; none if the effect is in no conversation.
+        """
+        if not self._frame.recorded_results:
+            return ()
+        around = max((key for key in self._groups if place.startswith(f"{key}/")), key=len, default=None)
+        if around is None:
+            return ()
+        beside, known = f"{self._groups[around]}{AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._left))
+        effects = {key.removeprefix(BEGUN): memo for key, memo in self._frame.recorded_results.items() if memo.begun}
+        return [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
+
     def refused(self, error: BaseException) -> Sequence[str]:
         """Return the keys of the recorded work that caused a failure: with it, the next attempt would fail again."""
         return [key for cause, key in self._refused if _came_from(error, cause)]
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:
         """Note that an exception says that the record of a piece of work cannot be used."""
-        self._refused.append((error, self._last_key(name, what)))
+        self.refuse_at(error, self._last_key(name, what))
+
+    def refuse_at(self, error: BaseException, key: str) -> None:
+        """Note that an exception says that the record with a key cannot be used."""
+        self._refused.append((error, key))
 
     def answered(self, name: str, what: str, value: object) -> None:
         """Note the value of the last recorded answer, and the piece of work that it is from."""
@@ -316,10 +287,10 @@ class StepJournal:
             return self._read_back(kind, own, place)
         known = known_result(self._services.effects, stem_of("", name, WorkKey.read(place).input))
         own_key = self.idempotency_key(place)
-        then = "once" if self.concerns(own_key, "") else effect
+        then = "once" if self.effects.concerns(own_key, "") else effect
         replacement = None if known is not UNSET else self._attempt.acting(then, own, where)
         once, called = (None, replacement) if replacement is not None else (once_of(effect), function)
-        is_effect = once is not None or (replacement is None and self.concerns(own_key, own))
+        is_effect = once is not None or (replacement is None and self.effects.concerns(own_key, own))
         results: list[object] = []
 
         async def made() -> object:
@@ -330,11 +301,11 @@ class StepJournal:
             more = {KEY_NAME: own_key} if has_key and takes_key(called, kwargs) else {}
             work = functools.partial(called, *args, **kwargs, **more)
             if is_effect:
-                return await self._run(work)
+                return await self.run(work)
             if more and replacement is None and effect == "idempotent" and key is None:
                 await self.keep_key(place, own, arguments_of(function, args, kwargs)[0])
             with await self.acting(effect, called):
-                return await self._run(work)
+                return await self.run(work)
 
         async def make() -> StepResult:
             if known is not UNSET:
@@ -344,7 +315,7 @@ class StepJournal:
                 result = await made()
             else:
                 named, defaults = arguments_of(function, args, kwargs)
-                result = await self.once(
+                result = await self.effects.once(
                     Effecting(
                         once,
                         place,
@@ -428,7 +399,7 @@ class StepJournal:
     ) -> object:
         """Make a call in a transaction that ends with its record."""
         own, began, key = own_name(name), self._services.now(), self.idempotency_key(place)
-        if (taken := await self.take_over(place, own, arguments_of(call, (), {})[0], None)) is not None:
+        if (taken := await self.effects.take_over(place, own, arguments_of(call, (), {})[0], None)) is not None:
             return self._reread(kind, own, self._frame.recorded_results[taken].value)
         given = dict(call.keywords, **{KEY_NAME: key} if takes_key(call.func, call.keywords) else {})
         where = f"ctx.call({own})"
@@ -437,7 +408,7 @@ class StepJournal:
 
         def noted(result: object) -> Sequence[Noted]:
             record, _, size_bytes = kind.record(result, own)
-            shown = self._show_arguments(arguments)
+            shown = self.show_arguments(arguments)
             more = 0 if shown is UNSET else bytes_of(shown)
             done = self._record_piece(place, name, StepResult(record, size_bytes + more), began, where)
             begun = Begun(key=place, name=own, arguments=shown, idempotency_key=key)
@@ -463,23 +434,10 @@ class StepJournal:
             await self._services.host.check_owned()
         return self.in_flight.acts(is_async=is_async(function))
 
-    async def _run(self, function: Callable[[], object]) -> object:
+    async def run(self, function: Callable[[], object]) -> object:
         """Call a function, sync or async, a sync one in a thread."""
         result = function() if is_async(function) else await in_thread(self._services.threads, function)
         return await result if inspect.isawaitable(result) else result
-
-    @functools.cached_property
-    def _earlier(self) -> tuple[Collection[tuple[str, ...]], Collection[str | None]]:
-        """The effects that began before this attempt: what of their keys branches share, and their names."""
-        begun = [memo for memo in self._frame.recorded_results.values() if memo.begun and memo.id]
-        return {self._at(memo.id) for memo in begun}, {memo.name for memo in begun}
-
-    def concerns(self, key: str, name: str) -> bool:
-        """Return whether an effect with this key, or of this name, began before this attempt."""
-        if not self._frame.recorded_results:
-            return False
-        keys, names = self._earlier
-        return self._at(key) in keys or name in names
 
     async def keep_key(self, place: str, name: str, arguments: Mapping[str, object]) -> None:
         """Record the idempotency key of an idempotent effect before it begins, unless the key is already recorded.
@@ -491,7 +449,7 @@ class StepJournal:
         arguments in the form that their types had when the call was recorded (`as_recorded`).
         """
         if KEYED + place not in self._frame.recorded_results:
-            shown, key = self._show_arguments(arguments), self.idempotency_key(place)
+            shown, key = self.show_arguments(arguments), self.idempotency_key(place)
             begun = Begun(key=place, name=name, arguments=shown, idempotency_key=key, idempotent=True)
             size_bytes = None if shown is UNSET else bytes_of(shown)
             await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
@@ -500,16 +458,6 @@ class StepJournal:
     def is_recoded(self) -> bool:
         """Whether work of this visit was recorded by code that has changed since; a resume decides that."""
         return any(memo.recoded for memo in self._frame.recorded_results.values())
-
-    @property
-    def unsettled(self) -> Sequence[Effecting[Any]]:
-        """The effects that the earlier code began and that have no recorded end.
-
-        Effects that were declared with `reconcile=` when they began are left out: only code that makes the same call
-        again can call the function that finds out how the effect ended.
-        """
-        begun = [(key, memo) for key, memo in self._frame.recorded_results.items() if key.startswith(BEGUN) and memo.id]
-        return [_effect_of_record(key, memo) for key, memo in begun if memo.recoded and not memo.reconcile]
 
     def as_recorded(self, place: str, digest_under: Callable[[Shapes | None], str]) -> str:
         """Return the key under which the earlier code recorded a call or another piece of work.
@@ -554,272 +502,15 @@ class StepJournal:
             if memo.recoded and memo.recoded not in self.shapes and plan.code is not None:
                 then = await self._services.host.read_code(memo.recoded)
                 self.shapes[memo.recoded] = None if then is None else Shapes(then, plan.code.body)
-        if self._services.effects == "act" and self.unsettled:
-            await self.settle()
+        if self._services.effects == "act" and self.effects.unsettled:
+            await self.effects.settle()
 
-    async def settle(self) -> None:
-        """Find out how unfinished effects of the earlier code ended, before any current code of this node runs.
-
-        1. A call charges a card, and the process dies. 2. A deployment changes the node, so that it makes the call with
-        other arguments, or no longer makes it. 3. The current code would not notice that the call had begun, and would
-        charge the card again.
-
-        Therefore a person is asked first: once for all unfinished effects, if each of them was declared to ask. The
-        answer is kept for each effect, and code that asks for the effect later receives the answer.
-
-        Raises:
-            EffectUnknown: The answer is `fail`, or an effect was declared with `unknown="fail"`, or the node cannot
-                wait here.
-        """
-        left = self.unsettled
-        for key, memo in self._frame.recorded_results.items():
-            if key.startswith(UNKNOWN) and key.removeprefix(UNKNOWN).replace("+", "").isdecimal():
-                self._keep_answers(left, memo.value)
-        open_ = [effect for effect in left if not self._is_answered(self._key_of_question(effect))]
-        if len(open_) > 1 and all(effect.once is not None and effect.once.unknown == "ask" for effect in open_):
-            await self._settle_together(open_)
-        for effect in left:
-            await self._decision(effect, _OTHER_CODE, None)
-
-    async def _settle_together(self, left: Sequence[Effecting[Any]]) -> None:
-        """Ask a person one question about how several effects ended.
-
-        The question numbers each effect by the step that recorded the beginning of the effect.
-        """
-        asked = {str(memo.begun): memo for effect in left if (memo := self._find_beginning(effect)) is not None}
-        path = path_of(self._frame.id, self._frame.at)
-        text = f"{len(asked)} effects in {path} began, and nobody knows how they ended{_OTHER_CODE}.\n"
-        text += "\n".join(f"{number}: {_show_effect(BEGUN, memo)}" for number, memo in asked.items())
-        text += '\nAnswer rerun if none of them happened, fail, or for each number rerun or {"result": …}.'
-        each: JsonValue = {"anyOf": [{"const": "rerun"}, _RESULT]}
-        numbers: dict[str, JsonValue] = {"type": "object", "required": [*asked], "additionalProperties": False}
-        schema: dict[str, JsonValue] = {
-            "anyOf": [{"enum": ["rerun", "fail"]}, {**numbers, "properties": dict.fromkeys(asked, each)}]
-        }
-        key = f"{UNKNOWN}{'+'.join(asked)}"
-        await self.wait_at(key, WaitRecord(kind="unknown", question=to_show(text), schema=schema), None)
-        self._keep_answers(left, self._frame.recorded_results[key].value)
-
-    def _keep_answers(self, left: Sequence[Effecting[Any]], told: JsonValue | UnsetType) -> None:
-        """Split one answer about several effects, so that each effect finds the part about it.
-
-        Each part is kept in memory under the key that a question about this effect alone would have.
-        """
-        for effect in left:
-            memo = self._find_beginning(effect)
-            answer = told.get(str(memo.begun)) if isinstance(told, Mapping) and memo is not None else told
-            if answer is not None:
-                self._told[self._key_of_question(effect)] = answer
-
-    def _is_answered(self, question: str) -> bool:
-        return question in self._told or question in self._frame.recorded_results
-
-    async def once(self, effect: Effecting[T]) -> T:
-        """Do an effect that must not be repeated, or find out how it ended if it began before.
-
-        What it was when it began decides. What its declaration says today counts for what has not begun.
-        A branch finds what began before it with the same arguments, under the key of the run that began it. If that did
-        not happen, it begins under a key of the branch.
-
-        Raises:
-            EffectUnknown: It is not known how it ended. Also raises what its function raises.
-        """
-        begun, at = self._find_beginning(effect), self._at(effect.key)
-        found = self._frame.recorded_results.values() if any(at) else ()
-        done = [memo for memo in found if memo.begun and self._at(memo.id) == at]
-        if done and begun is None:  # kept when an attempt began afresh
-            return effect.reread(done[-1].value)
-        if begun is not None and (begun.id == effect.key or begun.value == self._show_arguments(effect.arguments)):
-            return await self._find_out_result(replace(effect, once=_as_begun(begun, effect.once)), None)
-        if (taken := await self.take_over(effect.place, effect.name, effect.arguments, effect.once)) is not None:
-            return await self._result_of(taken, effect)
-        left = self._list_left_behind(effect) if begun is None else ()
-        if left or (begun is None and effect.lost):
-            key, decision = await self._ask_before(effect, left)
-            if decision != "rerun":
-                self.answer = key, decision[0]
-                return cast("T", decision[0])
-        return await (self._inside(effect) if effect.once is None else self._first(effect))
-
-    async def take_over(self, place: str, name: str, arguments: Mapping[str, object], once: Once | None) -> str | None:
-        """Find out whether an effect that is about to begin was already done by the earlier code.
-
-        1. A call charges a card, and the node waits. 2. A deployment moves the call, or changes its arguments. 3. The
-        node runs again, and the call looks like a new one.
-
-        Therefore a person is asked before an effect begins while recorded effects of the earlier code are unclaimed. A
-        recorded effect is claimed when the current code has asked for it. Code that makes several calls in parallel may
-        claim an effect a moment later, so the question waits until nothing else in the attempt can move. One answer
-        applies to all effects that the question lists.
-
-        Args:
-            place: The key of the effect that is to begin.
-            name: The name of the effect's function.
-            arguments: The arguments of the effect, by name.
-            once: What is declared for the case that the end of the effect is unknown; None if it may be repeated.
-
-        Returns:
-            The key of the recorded effect whose result is used; None if the effect is new and may begin.
-
-        Raises:
-            EffectUnknown: The answer is `fail`, or `unknown="fail"` forbids the question, or the node cannot wait here.
-        """
-        if not (self.is_recoded and self._list_unclaimed()):
-            return None
-        await self.in_flight.let_others_move(self._here.around)
-        while left := self._list_unclaimed():
-            alike = [key for key in left if (WorkKey.read(key).name == STARTS) == (WorkKey.read(place).name == STARTS)]
-            said = [memo for key, memo in self._frame.recorded_results.items() if key.startswith(_LEFT)]
-            about = next((memo for memo in reversed(said) if left[0] in cast("list[str]", memo.seen["left"])), None)
-            if about is None or (about.value == "same" and not alike):
-                await self._ask_about_left(left, len(said), name, arguments, once)
-            elif about.value == "same":
-                self._used.add(alike[0].removeprefix(BEGUN))
-                self._taken[place] = alike[0]
-                return alike[0]
-            elif about.value == "another":
-                self._used.update(key.removeprefix(BEGUN) for key in cast("list[str]", about.seen["left"]))
-            else:
-                raise self._refuse_unclaimed(left, _key_of(about, self._frame.recorded_results))
-        return None
-
-    def _list_unclaimed(self) -> Sequence[str]:
-        """Return the keys of the earlier code's effects that this attempt has not asked for, in recorded order.
-
-        Effects inside a recorded call or conversation are left out if the attempt has asked for that call or
-        conversation. Unfinished effects are left out if a person has said that they did not happen.
-        """
-        inside = tuple(f"{key}/" for key in (*self._groups, *self._left, *self._given))
-        left: list[str] = []
-        for key, memo in self._frame.recorded_results.items():
-            place = key.removeprefix(BEGUN)
-            if not memo.recoded or place in self._used or place.startswith(inside):
-                continue
-            if not ((memo.id and memo.begun) or WorkKey.read(key).name == STARTS):
-                continue
-            question = f"{UNKNOWN}{place}|{memo.begun}"
-            told = self._frame.recorded_results.get(question, RecordedResult(self._told.get(question, UNSET))).value
-            if not (key.startswith(BEGUN) and told == "rerun"):
-                left.append(key)
-        return left
-
-    async def _ask_about_left(
-        self,
-        left: Sequence[str],
-        number: int,
-        name: str,
-        arguments: Mapping[str, object],
-        once: Once | None,
-    ) -> None:
-        """Ask a person whether an effect that is about to begin is one of the unclaimed effects. Waits for the answer.
-
-        Args:
-            left: The keys of the unclaimed effects.
-            number: The number of such questions that were answered in this visit.
-            name: The name of the function of the effect that is about to begin.
-            arguments: The arguments of that effect, by name.
-            once: What is declared for that effect; None if it may be repeated.
-        """
-        results, key = self._frame.recorded_results, f"{_LEFT}{number + 1}"
-        if (once or Once()).unknown == "fail" or not self.may_wait:
-            raise self._refuse_unclaimed(left, key)
-        given = self._show_arguments(arguments)
-        now = f"{name} {to_json(given).decode()}" if given is not UNSET else name
-        path = path_of(self._frame.id, self._frame.at)
-        text = f"The code of {path} has changed. The earlier code did this, and the current code did not ask for it:\n"
-        text += "\n".join(f"- {_show_effect(each, results[each])}" for each in left)
-        text += (
-            f"\nThe current code is about to do this:\n- {now}\nAnswer same if this is what the earlier code did (the "
-        )
-        text += "results are then used in this order), another if it must be done in addition, or fail."
-        wait = WaitRecord(kind="unknown", question=to_show(text), schema=dict(_LEFT_ANSWERS), seen={"left": [*left]})
-        await self.wait_at(key, wait, None)
-
-    def _refuse_unclaimed(self, left: Sequence[str], question: str) -> EffectUnknown:
-        """Return the error of an effect that may not begin, because effects of the earlier code are unclaimed."""
-        path = path_of(self._frame.id, self._frame.at)
-        names = ", ".join(WorkKey.read(key.removeprefix(BEGUN)).name or "the node" for key in left)
-        unknown = EffectUnknown(
-            f"the code of {path} has changed, and does not ask again for what it had done before: {names}",
-            where=f"node {path}",
-            repair="put the code back; or let the effect ask a person, with unknown='ask', and answer same or another",
-        )
-        self._refused.append((unknown, question))
-        return unknown
-
-    async def _result_of(self, taken: str, effect: Effecting[T]) -> T:
-        """Return the recorded result of the earlier code's effect as the result of an effect of the current code.
-
-        If the recorded effect has no recorded end, its end is found out first.
-        """
-        memo = self._frame.recorded_results[taken]
-        if not taken.startswith(BEGUN):
-            return effect.reread(memo.value)
-        begun = replace(effect, place=taken.removeprefix(BEGUN), key=memo.id or "")
-        return await self._find_out_result(replace(begun, once=_as_begun(memo, effect.once)), None)
-
-    async def _first(self, effect: Effecting[T]) -> T:
-        """Do an effect that has not begun; one whose end can be found out at once is, if it is not known."""
-        try:
-            result = await self._begin(effect)
-        except NotDone:
-            await self._note_begun(effect, not_done=True)
-            raise
-        except Exception as error:
-            if effect.cut_off is None:
-                raise
-            why: BaseException = error
-        else:
-            told = effect.cut_off(result) if effect.cut_off is not None else None
-            if told is None:
-                return result
-            why = told
-        return await self._find_out_result(effect, why)
-
-    def _find_beginning(self, effect: Effecting[Any]) -> RecordedResult | None:
-        """Return the last beginning of an effect whose end is not recorded; None if there is none."""
-        found, at = self._frame.recorded_results, self._at(effect.key)
-        if f"{BEGUN}{effect.place}" in found or not any(at):
-            return found.get(f"{BEGUN}{effect.place}")
-        each = (memo for key, memo in reversed(found.items()) if key.startswith(BEGUN) and self._at(memo.id) == at)
-        return next(each, None)
-
-    def _at(self, key: object) -> tuple[str, ...]:
-        """Return what of an effect's key a branch shares with its parent, all but the run's id; both "" for no key."""
-        return str(key).partition(f"/{place_of(self._frame)}")[1:]
-
-    def _show_arguments(self, arguments: Mapping[str, object]) -> JsonValue | UnsetType:
+    def show_arguments(self, arguments: Mapping[str, object]) -> JsonValue | UnsetType:
         """Return the arguments of an effect as they are recorded."""
         shown = recordable(arguments)
         return shortened(shown if self._guard is None else self._guard.hide(shown))
 
-    async def _begin(self, effect: Effecting[T]) -> T:
-        """Record that an effect begins, and do it."""
-        await self._note_begun(effect)
-        # 1. This process is suspended here. 2. Its lease ends, and another claims the run, and finds the effect begun.
-        # 3. A person says that it did not happen. 4. This process goes on: it must not begin then.
-        if self._services.is_shared:
-            await self._services.host.check_owned()
-        return await self._inside(effect)
-
-    async def forget(self, place: str, key: str) -> None:
-        """Record that an effect, as a person says, did not begin: something else is done in its place."""
-        await self._services.host.note(
-            Noted(self._task, 0.0, self._services.now(), Begun(key=place, idempotency_key=key, not_done=True))
-        )
-
-    async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
-        """Record that an effect begins, or that it has said that it did nothing."""
-        shown = UNSET if not_done else self._show_arguments(effect.arguments)
-        begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
-        begun.not_done = not_done
-        if effect.once is not None and not not_done:
-            begun.unknown = effect.once.unknown
-            begun.reconcile = effect.once.name if effect.once.reconcile is not None else ""
-        size_bytes = None if shown is UNSET else bytes_of(shown)
-        await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
-
-    async def _inside(self, effect: Effecting[T]) -> T:
+    async def act_inside(self, effect: Effecting[T]) -> T:
         """Do an effect; nothing can wait in it. The keys of what a node does inside are the same as without effect=."""
         around, acts = _INSIDE.get(), self._acts
         if effect.may_wait:
@@ -834,151 +525,6 @@ class StepJournal:
         finally:
             _INSIDE.set(around)
             self._acts = acts
-
-    async def _find_out_result(self, effect: Effecting[T], why: BaseException | None) -> T:
-        """Return the result of an effect that began: as it is found out, or as a person says.
-
-        What a person has said is not found out again, except before the effect begins again.
-        """
-        once, path = effect.once or Once(), path_of(self._frame.id, self._frame.at)
-        told = f": {type(why).__name__}: {why}" if why is not None else ""
-        if why is not None:
-            log.warning("%s of node %s began and did not return%s", effect.name, path, told, exc_info=why)
-        begun = self._find_beginning(effect)
-        if begun is not None and begun.reconcile and once.reconcile is None:
-            told += f"; {begun.reconcile}, which was to find that out, is gone"
-        question = self._key_of_question(effect)
-        said = self._frame.recorded_results.get(question, RecordedResult(self._told.get(question, "rerun"))).value
-        cut_until = self._services.host.cut_until(begun.begun) if begun is not None and why is None else 0.0
-        is_settled = not cut_until or self._is_answered(question)
-        if once.reconcile is not None and said == "rerun":
-            if not is_settled and once.settle_seconds is not None and self.may_wait:
-                await self._settle(effect, cut_until + once.settle_seconds)
-                is_settled = True
-            key = begun.id if begun is not None else effect.key
-            known = begun.value if begun is not None and isinstance(begun.value, dict) else {}
-            given = once.arguments({**effect.given, **known, **effect.arguments, KEY_NAME: key})
-            try:
-                return cast("T", await self._run(functools.partial(once.reconcile, **given)))
-            except NotDone:
-                if why is not None:
-                    await self._note_begun(effect, not_done=True)
-                    raise
-                if is_settled:
-                    return await self._begin_again(effect)
-                told = f"{told}; {once.name} says that it did not happen, but {_MAY_STILL}"
-            except EffectUnknown as error:
-                told = f"{told}; {error.message}"
-        key, decision = await self._decision(effect, told, why)
-        if decision == "rerun":
-            return await self._begin_again(effect)
-        self.answer = key, decision[0]
-        return cast("T", decision[0])
-
-    async def _settle(self, effect: Effecting[Any], at: float) -> None:
-        """Wait until what a process had begun that was cut off cannot happen any more; the attempt ends meanwhile."""
-        key, left = f"{self._key_of_question(effect)}|settled", at - self._services.now()
-        if left > 0 and key not in self._frame.recorded_results:
-            text = f"until {effect.name}, which another process may still be doing, has happened or not"
-            await self.wait_at(
-                key, WaitRecord(kind="sleep", question=to_show(text), due=self._services.wall() + left), None
-            )
-
-    async def _decision(self, effect: Effecting[Any], told: str, why: BaseException | None) -> tuple[str, Any]:
-        """Return what a person says of how an effect ended that began, and the key of that answer.
-
-        Raises:
-            EffectUnknown: The answer is `fail`, or there is none, and nobody is to be asked, or can be asked here.
-        """
-        path, begun = path_of(self._frame.id, self._frame.at), self._find_beginning(effect)
-        how, asked = "nobody knows how it ended", 'rerun if it did not happen, {"result": …} if it did, or fail'
-        if begun is not None and begun.by is not None:
-            how, asked = f"its result was refused: {begun.by}", '{"result": …} with one that fits, rerun, or fail'
-        text = f"{f'{effect.name} in ' * bool(effect.place)}{path} began, and {how}{told}"
-        repair = "look what happened, and resume; or say how it can be found out: effect=Once(reconcile=…)"
-        unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
-        if effect.lost:
-            text = f"{text}; {effect.lost}"
-        key, once = self._key_of_question(effect), effect.once or Once()
-        is_asked = self._is_answered(key) or (once.unknown != "fail" and self.may_wait)
-        if begun is None or not is_asked:
-            raise unknown from why
-        arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
-        wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
-        kept, answers = self._told.get(key), Decisions(effect.read)
-        decision: Any = None
-        if kept is not None:
-            with contextlib.suppress(Exception):  # a validator of the user's refuses it; asked alone, it says why
-                decision = answers.read(kept)
-        try:
-            decision = decision or await self.wait_at(key, wait, answers)
-        except DefinitionError:  # what was answered is no result of the effect, and here nothing can wait for another
-            raise unknown from why
-        if decision == "fail":
-            self._refused.append((unknown, key))
-            raise unknown from why
-        return key, decision
-
-    def _key_of_question(self, effect: Effecting[Any]) -> str:
-        """Return the key of the question how an effect ended that began."""
-        begun = self._find_beginning(effect)
-        return f"{UNKNOWN}{effect.place}|{begun.begun}" if begun is not None else ""
-
-    def _list_left_behind(self, effect: Effecting[Any]) -> Sequence[RecordedResult]:
-        """Return the effects that began in conversations beside that of this work which nothing has asked for again.
-
-        1. A conversation acts, and the run rests. 2. The code changes, and asks for another conversation. 3. Its model
-        knows nothing of the first one, and would do the same again.
-        """
-        if not self._frame.recorded_results:
-            return ()
-        place = effect.place
-        around = max((key for key in self._groups if place.startswith(f"{key}/")), key=len, default=None)
-        if around is None:
-            return ()
-        beside, known = f"{self._groups[around]}{AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._left))
-        effects = {key.removeprefix(BEGUN): memo for key, memo in self._frame.recorded_results.items() if memo.begun}
-        left = [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
-        return left if effect.once is not None else [memo for memo in left if memo.name == effect.name]
-
-    async def _ask_before(self, effect: Effecting[T], left: Sequence[RecordedResult]) -> tuple[str, Any]:
-        """Return what a person says of an effect that an earlier conversation can have had too, and the answer's key.
-
-        Raises:
-            EffectUnknown: The answer is `fail`, or nobody is to be asked, or can be asked here.
-        """
-        path, key = path_of(self._frame.id, self._frame.at), f"{UNKNOWN}{effect.place}|left"
-        text = f"{effect.name} in {path} has not begun, but {len(left)} effects of an earlier conversation have, which "
-        text += "this attempt did not ask for again"
-        if not left:
-            text = f"{effect.name} in {path} began, and nobody knows how it ended; {effect.lost}"
-        repair = "bring back what the agent was given; or look what happened, and answer"
-        unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
-        may_ask = (effect.once or Once()).unknown != "fail" and self.may_wait
-        if key not in self._frame.recorded_results and not may_ask:
-            raise unknown
-        shown = self._show_arguments(effect.arguments)
-        arguments = "" if shown is UNSET else f"\n{to_json(shown).decode()}"
-        asked = 'rerun if it is to be done, {"result": …} if it was done, or fail'
-        wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
-        decision = await self.wait_at(key, wait, Decisions(effect.read))
-        if decision == "fail":
-            self._refused.append((unknown, key))
-            raise unknown
-        return key, decision
-
-    async def _begin_again(self, effect: Effecting[T]) -> T:
-        """Begin an effect again, once a person has said how each effect inside ended: in there nothing can wait.
-
-        1. A call inside of an effect is cut off: both began. 2. A person says that the outer one is to run again.
-        3. Asked only then, it would fail at the call, and the person would be asked of the outer one for ever.
-        """
-        above = BEGUN + (f"{effect.place}/" if effect.place else "")
-        for key, begun in [*self._frame.recorded_results.items()]:
-            if key.startswith(above) and (place := key.removeprefix(BEGUN)):
-                asked = replace(effect, once=Once(), place=place, key=str(begun.id), name=str(begun.name))
-                await self._decision(replace(cast("Effecting[Any]", asked), read=lambda record: record), "", None)
-        return await self._begin(effect)
 
     def idempotency_key(self, place: str) -> str:
         """Return the key by which others can recognise a piece of work."""
@@ -1024,6 +570,11 @@ class StepJournal:
             yield
         finally:
             _INSIDE.set(around)
+
+    @property
+    def around(self) -> Sequence[str]:
+        """The keys of the recorded work that the calling code runs inside."""
+        return self._here.around
 
     @property
     def _here(self) -> _Inside:
@@ -1128,7 +679,7 @@ class StepJournal:
             raise
         done = Recorded(key=place, name=name, value=piece.record, usage=piece.usage or {})
         done.by = piece.by if self._guard is None else self._guard.hide(piece.by)
-        done.outputs, done.took = self._outputs.get(place, {}), self._taken.pop(place, "")
+        done.outputs, done.took = self._outputs.get(place, {}), self.effects.taken.pop(place, "")
         return Noted(self._task, began, self._services.now(), done, piece.size_bytes)
 
     def _fits(self, name: str, size_bytes: int, where: str) -> None:
@@ -1185,7 +736,7 @@ class StepJournal:
         if found is not None and found.timeout:
             text = f"no answer to {wait.question!r} in time"
             error = WaitTimeout(text, where=f"node {path}", repair="set a default, or wait longer")
-            self._refused.append((error, place))
+            self.refuse_at(error, place)
             raise error
         if found is not None:
             self._pass(found)
@@ -1311,32 +862,6 @@ class StepJournal:
         return key
 
 
-def _effect_of_record(key: str, memo: RecordedResult) -> Effecting[Any]:
-    """Return an effect that the earlier code began, as far as its record describes it."""
-
-    async def make() -> object:
-        raise AssertionError(key)  # it is settled, and not made
-
-    once = Once(unknown=memo.unknown)
-    return Effecting(once, key.removeprefix(BEGUN), memo.id or "", memo.name or "", {}, make, itself, itself)
-
-
-def _key_of(memo: RecordedResult, results: Mapping[str, RecordedResult]) -> str:
-    return next(key for key, found in results.items() if found is memo)
-
-
-def _show_effect(key: str, memo: RecordedResult) -> str:
-    """Describe a recorded effect to a person, by its key.
-
-    The text contains the name of the effect, and its recorded value: the arguments if the effect has only begun, or the
-    result if the effect has ended.
-    """
-    name = memo.name or own_name(WorkKey.read(key).name)
-    if memo.value is UNSET:
-        return name
-    return f"{name}{' ' if key.startswith(BEGUN) else ' → '}{to_json(memo.value).decode()}"
-
-
 def _digest_under(
     name: str,
     function: Callable[..., object],
@@ -1364,18 +889,6 @@ def _is_node(key: str) -> bool:
 def _describe_work(name: str) -> str:
     """Return what recorded work of this name is, for errors."""
     return repr(name.removeprefix(PUBLISH)) if name.startswith(PUBLISH) else f"the result of {own_name(name)}"
-
-
-def _as_begun(begun: RecordedResult, now: Once | None) -> Once:
-    """Return how an effect that has begun is treated: as it was declared when it began.
-
-    Only the current declaration can provide the function `reconcile=`. If the effect was declared with `reconcile=`
-    when it began and is declared without `reconcile=` now, a person is asked, because the earlier declaration relied on
-    the function.
-    """
-    reconcile = now.reconcile if now is not None else None
-    unknown: OnUnknown = "ask" if begun.reconcile and reconcile is None else begun.unknown
-    return Once(reconcile, unknown, now.settle_seconds if now is not None else None)
 
 
 def journal_of(attempt: AttemptFacts) -> StepJournal:

@@ -125,7 +125,7 @@ REVERTS: Final = {
         ("records/kept_children.py", "        return any(name in visit", "        return False and any(name in visit"),
     )),
     "effects by their record": Revert("effect_taken_back", (
-        ("runner/recorded_work.py", "return self._at(key) in keys or name in names", "return False"),
+        ("runner/once_effects.py", "return self._at(key) in keys or name in names", "return False"),
     )),
     "decisions by their record": Revert("no_taken_back", (
         (
@@ -144,7 +144,7 @@ REVERTS: Final = {
     "conversations by what they are given": Revert("prompt_reworded", (
         ("agents/runtime.py", "to_json([given, *instructed])", "to_json([inputs, str(agent.system), *instructed])"),
         ("agents/runtime.py", "elif self.is_node_of(agent) and _agree(", "elif not other and _agree("),
-        ("runner/recorded_work.py", "left = self._list_left_behind(effect) if begun is None else ()", "left = ()"),
+        ("runner/once_effects.py", "left = self._list_left_behind(effect) if begun is None else ()", "left = ()"),
     )),
     "edges by the spec in force": Revert("edges_inserted", (
         (

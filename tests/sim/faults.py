@@ -146,7 +146,7 @@ _NEW: Final = {
     ),
     "effects inside effects": _fault(
         "an effect began again before anybody was asked about the one inside of it",
-        "runner/recorded_work.py",
+        "runner/once_effects.py",
         "        for key, begun in [*self._frame.recorded_results.items()]:\n            if key.startswith(above)",
         "        for key, begun in [*()]:\n            if key.startswith(above)",
     ),
@@ -386,9 +386,9 @@ _DRAWN: Final = {
     ),
     "effects of branches": _fault(
         "a branch with other arguments took an effect that had begun before it for its own",
-        "runner/recorded_work.py",
-        "if begun is not None and (begun.id == effect.key or begun.value == self._show_arguments(effect.arguments)):",
-        "if begun is not None:",
+        "runner/once_effects.py",
+        "begun.id == effect.key or begun.value == self._journal.show_arguments(effect.arguments)",
+        "True",
     ),
     "messages of ended nodes": _fault(
         "a message that code sent after its node had ended was lost without an error",
@@ -429,8 +429,8 @@ _DRAWN: Final = {
     "effects whose node is a graph now": _fault(
         "an effect that had begun was not asked about where its node is a graph now",
         "runner/attempt.py",
-        "                if not (frame.recorded_results and (self._has_begun() or journal_of(self).unsettled)):\n",
-        "                if True:\n",
+        "not (frame.recorded_results and (self._has_begun() or journal_of(self).effects.unsettled))",
+        "True",
     ),
     "crashes under a limit": _fault(
         "a crash counted for nodes that a limit had held back",

@@ -80,8 +80,8 @@ PARTS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "claim": (
         "engine/claim.py", "runner/life.py", "runner/driving.py", "runner/opening.py", "runner/recorded_work.py",
-        "runner/attempt.py", "runner/scope.py", "runner/answers.py", "runner/run.py", "runner/shared.py",
-        "runner/call_records.py", "runner/context.py",
+        "runner/once_effects.py", "runner/attempt.py", "runner/scope.py", "runner/answers.py", "runner/run.py",
+        "runner/shared.py", "runner/call_records.py", "runner/context.py",
     ),
     "stores": (
         "databases/sqlite/store.py", "databases/sqlite/writes.py", "databases/sqlite/commits.py",

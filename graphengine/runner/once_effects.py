@@ -1,0 +1,572 @@
+"""The effects of one attempt of a node that must not be repeated: `effect="once"`.
+
+An effect is something that is done outside the run, such as a payment. The beginning of such an effect is recorded. If
+the beginning is recorded and the result is not, nobody knows how the effect ended. Then the `Once` of the effect
+decides whether the effect begins again, or which result it has: a function of the user finds that out, or a person is
+asked.
+
+A deployment can change the code of a node while its run waits. Then the effects that the earlier code began are settled
+before any current code runs, and before a new effect begins, a person is asked whether the earlier code did it already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+from msgspec import UNSET
+from pydantic_core import to_json
+
+from graphengine.engine.events import Noted
+from graphengine.engine.frame_tree import place_of
+from graphengine.engine.phases import BEGUN, UNKNOWN, RecordedResult
+from graphengine.engine.size_limits import bytes_of
+from graphengine.engine.steps import Begun, WaitRecord, own_name, path_of
+from graphengine.engine.work_keys import STARTS, WorkKey
+from graphengine.errors import DefinitionError, EffectUnknown, NotDone
+from graphengine.graph.effect import KEY_NAME, Once
+from graphengine.runner.result import itself
+from graphengine.state.recorded_text import to_show
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Sequence
+
+    from msgspec import UnsetType
+
+    from graphengine.graph.effect import OnUnknown
+    from graphengine.runner.recorded_work import StepJournal
+    from graphengine.runner.scope import AttemptFacts
+    from graphengine.state.json_values import JsonValue
+
+log = logging.getLogger("graphengine.runner")
+
+T = TypeVar("T")
+
+_MAY_STILL: Final = (
+    "the process that began it was cut off, is not known to be dead, and may still do it (settle_seconds= of Once says "
+    "how long)"
+)
+_RESULT: Final[Mapping[str, JsonValue]] = {"type": "object", "required": ["result"], "maxProperties": 1}
+_DECISION: Final[Mapping[str, JsonValue]] = {"anyOf": [{"enum": ["rerun", "fail"]}, _RESULT]}
+_LEFT: Final = f"{UNKNOWN}left|"
+_LEFT_ANSWERS: Final[Mapping[str, JsonValue]] = {"enum": ["same", "another", "fail"]}
+_OTHER_CODE: Final = "; its code has changed since"
+
+
+@dataclass(frozen=True, slots=True)
+class Effecting(Generic[T]):
+    """One effect that must not be repeated, or was not to be repeated when it began.
+
+    Attributes:
+        once: How it is treated, by what is said of it now, if it is not known how it ended; None if now it may be
+            repeated.
+        place: The key of its result; "" for a node.
+        key: Its idempotency key.
+        name: The name of its function.
+        arguments: Its arguments, by name.
+        make: Does it.
+        read: Returns the result that a person gives; raises a ValidationError if it is none.
+        reread: Returns the result of its own record.
+        given: What `reconcile` can take besides the arguments, by name.
+        cut_off: Returns why a result says nothing of how it ended, None if it does. If this is given, that is found out
+            at once, also after an exception; else the exception is raised, and the next attempt finds it out.
+        may_wait: Whether it may wait: now it is no effect, and none around it that could not.
+        lost: What has become of its function since it began; "" if it is there. Nobody but a person can say then how
+            it ended.
+        is_async: Whether a cancellation ends it, as it does not end a function in a thread.
+    """
+
+    once: Once | None
+    place: str
+    key: str
+    name: str
+    arguments: Mapping[str, object]
+    make: Callable[[], Awaitable[T]]
+    read: Callable[[JsonValue], T]
+    reread: Callable[[Any], T]
+    given: Mapping[str, object] = field(default_factory=dict)
+    cut_off: Callable[[T], BaseException | None] | None = None
+    may_wait: bool = False
+    lost: str = ""
+    is_async: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """The answers to the question how an effect ended: `rerun`, `fail`, or its result, which is read as a tuple."""
+
+    read_result: Callable[[JsonValue], object]
+
+    def read(self, record: object) -> Any:  # noqa: ANN401 - of the type of the effect
+        """Return an answer. Raises: ValidationError: It is none."""
+        return (self.read_result(record["result"]),) if isinstance(record, Mapping) else record
+
+
+class OnceEffects:
+    """The effects of one attempt that must not be repeated.
+
+    Args:
+        attempt: The attempt.
+        journal: The recorded work of the attempt.
+
+    Attributes:
+        taken: By the key of work: the key of the earlier code's record that is the result of the work.
+    """
+
+    def __init__(self, attempt: AttemptFacts, journal: StepJournal) -> None:
+        self._task, self._frame, self._services = attempt.task, attempt.frame, attempt.services
+        self._journal = journal
+        self._told: dict[str, JsonValue | UnsetType] = {}  # what one answer says of several effects, by their questions
+        self.taken: dict[str, str] = {}
+
+    @functools.cached_property
+    def _earlier(self) -> tuple[Collection[tuple[str, ...]], Collection[str | None]]:
+        """The effects that began before this attempt: what of their keys branches share, and their names."""
+        begun = [memo for memo in self._frame.recorded_results.values() if memo.begun and memo.id]
+        return {self._at(memo.id) for memo in begun}, {memo.name for memo in begun}
+
+    def concerns(self, key: str, name: str) -> bool:
+        """Return whether an effect with this key, or of this name, began before this attempt."""
+        if not self._frame.recorded_results:
+            return False
+        keys, names = self._earlier
+        return self._at(key) in keys or name in names
+
+    @property
+    def unsettled(self) -> Sequence[Effecting[Any]]:
+        """The effects that the earlier code began and that have no recorded end.
+
+        Effects that were declared with `reconcile=` when they began are left out: only code that makes the same call
+        again can call the function that finds out how the effect ended.
+        """
+        begun = [(key, memo) for key, memo in self._frame.recorded_results.items() if key.startswith(BEGUN) and memo.id]
+        return [_effect_of_record(key, memo) for key, memo in begun if memo.recoded and not memo.reconcile]
+
+    async def settle(self) -> None:
+        """Find out how unfinished effects of the earlier code ended, before any current code of this node runs.
+
+        1. A call charges a card, and the process dies. 2. A deployment changes the node, so that it makes the call with
+        other arguments, or no longer makes it. 3. The current code would not notice that the call had begun, and would
+        charge the card again.
+
+        Therefore a person is asked first: once for all unfinished effects, if each of them was declared to ask. The
+        answer is kept for each effect, and code that asks for the effect later receives the answer.
+
+        Raises:
+            EffectUnknown: The answer is `fail`, or an effect was declared with `unknown="fail"`, or the node cannot
+                wait here.
+        """
+        left = self.unsettled
+        for key, memo in self._frame.recorded_results.items():
+            if key.startswith(UNKNOWN) and key.removeprefix(UNKNOWN).replace("+", "").isdecimal():
+                self._keep_answers(left, memo.value)
+        open_ = [effect for effect in left if not self._is_answered(self._key_of_question(effect))]
+        if len(open_) > 1 and all(effect.once is not None and effect.once.unknown == "ask" for effect in open_):
+            await self._settle_together(open_)
+        for effect in left:
+            await self._decision(effect, _OTHER_CODE, None)
+
+    async def _settle_together(self, left: Sequence[Effecting[Any]]) -> None:
+        """Ask a person one question about how several effects ended.
+
+        The question numbers each effect by the step that recorded the beginning of the effect.
+        """
+        asked = {str(memo.begun): memo for effect in left if (memo := self._find_beginning(effect)) is not None}
+        path = path_of(self._frame.id, self._frame.at)
+        text = f"{len(asked)} effects in {path} began, and nobody knows how they ended{_OTHER_CODE}.\n"
+        text += "\n".join(f"{number}: {_show_effect(BEGUN, memo)}" for number, memo in asked.items())
+        text += '\nAnswer rerun if none of them happened, fail, or for each number rerun or {"result": …}.'
+        each: JsonValue = {"anyOf": [{"const": "rerun"}, _RESULT]}
+        numbers: dict[str, JsonValue] = {"type": "object", "required": [*asked], "additionalProperties": False}
+        schema: dict[str, JsonValue] = {
+            "anyOf": [{"enum": ["rerun", "fail"]}, {**numbers, "properties": dict.fromkeys(asked, each)}]
+        }
+        key = f"{UNKNOWN}{'+'.join(asked)}"
+        await self._journal.wait_at(key, WaitRecord(kind="unknown", question=to_show(text), schema=schema), None)
+        self._keep_answers(left, self._frame.recorded_results[key].value)
+
+    def _keep_answers(self, left: Sequence[Effecting[Any]], told: JsonValue | UnsetType) -> None:
+        """Split one answer about several effects, so that each effect finds the part about it.
+
+        Each part is kept in memory under the key that a question about this effect alone would have.
+        """
+        for effect in left:
+            memo = self._find_beginning(effect)
+            answer = told.get(str(memo.begun)) if isinstance(told, Mapping) and memo is not None else told
+            if answer is not None:
+                self._told[self._key_of_question(effect)] = answer
+
+    def _is_answered(self, question: str) -> bool:
+        return question in self._told or question in self._frame.recorded_results
+
+    async def once(self, effect: Effecting[T]) -> T:
+        """Do an effect that must not be repeated, or find out how it ended if it began before.
+
+        What it was when it began decides. What its declaration says today counts for what has not begun.
+        A branch finds what began before it with the same arguments, under the key of the run that began it. If that did
+        not happen, it begins under a key of the branch.
+
+        Raises:
+            EffectUnknown: It is not known how it ended. Also raises what its function raises.
+        """
+        begun, at = self._find_beginning(effect), self._at(effect.key)
+        found = self._frame.recorded_results.values() if any(at) else ()
+        done = [memo for memo in found if memo.begun and self._at(memo.id) == at]
+        if done and begun is None:  # kept when an attempt began afresh
+            return effect.reread(done[-1].value)
+        if begun is not None and (
+            begun.id == effect.key or begun.value == self._journal.show_arguments(effect.arguments)
+        ):
+            return await self._find_out_result(replace(effect, once=_as_begun(begun, effect.once)), None)
+        if (taken := await self.take_over(effect.place, effect.name, effect.arguments, effect.once)) is not None:
+            return await self._result_of(taken, effect)
+        left = self._list_left_behind(effect) if begun is None else ()
+        if left or (begun is None and effect.lost):
+            key, decision = await self._ask_before(effect, left)
+            if decision != "rerun":
+                self._journal.answer = key, decision[0]
+                return cast("T", decision[0])
+        return await (self._journal.act_inside(effect) if effect.once is None else self._first(effect))
+
+    async def take_over(self, place: str, name: str, arguments: Mapping[str, object], once: Once | None) -> str | None:
+        """Find out whether an effect that is about to begin was already done by the earlier code.
+
+        1. A call charges a card, and the node waits. 2. A deployment moves the call, or changes its arguments. 3. The
+        node runs again, and the call looks like a new one.
+
+        Therefore a person is asked before an effect begins while recorded effects of the earlier code are unclaimed. A
+        recorded effect is claimed when the current code has asked for it. Code that makes several calls in parallel may
+        claim an effect a moment later, so the question waits until nothing else in the attempt can move. One answer
+        applies to all effects that the question lists.
+
+        Args:
+            place: The key of the effect that is to begin.
+            name: The name of the effect's function.
+            arguments: The arguments of the effect, by name.
+            once: What is declared for the case that the end of the effect is unknown; None if it may be repeated.
+
+        Returns:
+            The key of the recorded effect whose result is used; None if the effect is new and may begin.
+
+        Raises:
+            EffectUnknown: The answer is `fail`, or `unknown="fail"` forbids the question, or the node cannot wait here.
+        """
+        if not (self._journal.is_recoded and self._list_unclaimed()):
+            return None
+        await self._journal.in_flight.let_others_move(self._journal.around)
+        while left := self._list_unclaimed():
+            alike = [key for key in left if (WorkKey.read(key).name == STARTS) == (WorkKey.read(place).name == STARTS)]
+            said = {key: memo for key, memo in self._frame.recorded_results.items() if key.startswith(_LEFT)}
+            key, about = next((each for each in reversed(said.items()) if left[0] in each[1].seen["left"]), ("", None))
+            if about is None or (about.value == "same" and not alike):
+                await self._ask_about_left(left, len(said), name, arguments, once)
+            elif about.value == "same":
+                self._journal.claim([alike[0].removeprefix(BEGUN)])
+                self.taken[place] = alike[0]
+                return alike[0]
+            elif about.value == "another":
+                self._journal.claim([key.removeprefix(BEGUN) for key in cast("list[str]", about.seen["left"])])
+            else:
+                raise self._refuse_unclaimed(left, key)
+        return None
+
+    def _list_unclaimed(self) -> Sequence[str]:
+        """Return the keys of the earlier code's effects that this attempt has not asked for, in recorded order.
+
+        Effects inside a recorded call or conversation are left out if the attempt has asked for that call or
+        conversation. Unfinished effects are left out if a person has said that they did not happen.
+        """
+        left: list[str] = []
+        for key, memo in self._frame.recorded_results.items():
+            place = key.removeprefix(BEGUN)
+            if not memo.recoded or self._journal.is_claimed(place):
+                continue
+            if not ((memo.id and memo.begun) or WorkKey.read(key).name == STARTS):
+                continue
+            question = f"{UNKNOWN}{place}|{memo.begun}"
+            told = self._frame.recorded_results.get(question, RecordedResult(self._told.get(question, UNSET))).value
+            if not (key.startswith(BEGUN) and told == "rerun"):
+                left.append(key)
+        return left
+
+    async def _ask_about_left(
+        self,
+        left: Sequence[str],
+        number: int,
+        name: str,
+        arguments: Mapping[str, object],
+        once: Once | None,
+    ) -> None:
+        """Ask a person whether an effect that is about to begin is one of the unclaimed effects. Waits for the answer.
+
+        Args:
+            left: The keys of the unclaimed effects.
+            number: The number of such questions that were answered in this visit.
+            name: The name of the function of the effect that is about to begin.
+            arguments: The arguments of that effect, by name.
+            once: What is declared for that effect; None if it may be repeated.
+        """
+        results, key = self._frame.recorded_results, f"{_LEFT}{number + 1}"
+        if (once or Once()).unknown == "fail" or not self._journal.may_wait:
+            raise self._refuse_unclaimed(left, key)
+        given = self._journal.show_arguments(arguments)
+        now = f"{name} {to_json(given).decode()}" if given is not UNSET else name
+        path = path_of(self._frame.id, self._frame.at)
+        text = f"The code of {path} has changed. The earlier code did this, and the current code did not ask for it:\n"
+        text += "\n".join(f"- {_show_effect(each, results[each])}" for each in left)
+        text += (
+            f"\nThe current code is about to do this:\n- {now}\nAnswer same if this is what the earlier code did (the "
+        )
+        text += "results are then used in this order), another if it must be done in addition, or fail."
+        wait = WaitRecord(kind="unknown", question=to_show(text), schema=dict(_LEFT_ANSWERS), seen={"left": [*left]})
+        await self._journal.wait_at(key, wait, None)
+
+    def _refuse_unclaimed(self, left: Sequence[str], question: str) -> EffectUnknown:
+        """Return the error of an effect that may not begin, because effects of the earlier code are unclaimed."""
+        path = path_of(self._frame.id, self._frame.at)
+        names = ", ".join(WorkKey.read(key.removeprefix(BEGUN)).name or "the node" for key in left)
+        unknown = EffectUnknown(
+            f"the code of {path} has changed, and does not ask again for what it had done before: {names}",
+            where=f"node {path}",
+            repair="put the code back; or let the effect ask a person, with unknown='ask', and answer same or another",
+        )
+        self._journal.refuse_at(unknown, question)
+        return unknown
+
+    async def _result_of(self, taken: str, effect: Effecting[T]) -> T:
+        """Return the recorded result of the earlier code's effect as the result of an effect of the current code.
+
+        If the recorded effect has no recorded end, its end is found out first.
+        """
+        memo = self._frame.recorded_results[taken]
+        if not taken.startswith(BEGUN):
+            return effect.reread(memo.value)
+        begun = replace(effect, place=taken.removeprefix(BEGUN), key=memo.id or "")
+        return await self._find_out_result(replace(begun, once=_as_begun(memo, effect.once)), None)
+
+    async def _first(self, effect: Effecting[T]) -> T:
+        """Do an effect that has not begun; one whose end can be found out at once is, if it is not known."""
+        try:
+            result = await self._begin(effect)
+        except NotDone:
+            await self._note_begun(effect, not_done=True)
+            raise
+        except Exception as error:
+            if effect.cut_off is None:
+                raise
+            why: BaseException = error
+        else:
+            told = effect.cut_off(result) if effect.cut_off is not None else None
+            if told is None:
+                return result
+            why = told
+        return await self._find_out_result(effect, why)
+
+    def _find_beginning(self, effect: Effecting[Any]) -> RecordedResult | None:
+        """Return the last beginning of an effect whose end is not recorded; None if there is none."""
+        found, at = self._frame.recorded_results, self._at(effect.key)
+        if f"{BEGUN}{effect.place}" in found or not any(at):
+            return found.get(f"{BEGUN}{effect.place}")
+        each = (memo for key, memo in reversed(found.items()) if key.startswith(BEGUN) and self._at(memo.id) == at)
+        return next(each, None)
+
+    def _at(self, key: object) -> tuple[str, ...]:
+        """Return what of an effect's key a branch shares with its parent, all but the run's id; both "" for no key."""
+        return str(key).partition(f"/{place_of(self._frame)}")[1:]
+
+    async def _begin(self, effect: Effecting[T]) -> T:
+        """Record that an effect begins, and do it."""
+        await self._note_begun(effect)
+        # 1. This process is suspended here. 2. Its lease ends, and another claims the run, and finds the effect begun.
+        # 3. A person says that it did not happen. 4. This process goes on: it must not begin then.
+        if self._services.is_shared:
+            await self._services.host.check_owned()
+        return await self._journal.act_inside(effect)
+
+    async def forget(self, place: str, key: str) -> None:
+        """Record that an effect, as a person says, did not begin: something else is done in its place."""
+        await self._services.host.note(
+            Noted(self._task, 0.0, self._services.now(), Begun(key=place, idempotency_key=key, not_done=True))
+        )
+
+    async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
+        """Record that an effect begins, or that it has said that it did nothing."""
+        shown = UNSET if not_done else self._journal.show_arguments(effect.arguments)
+        begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
+        begun.not_done = not_done
+        if effect.once is not None and not not_done:
+            begun.unknown = effect.once.unknown
+            begun.reconcile = effect.once.name if effect.once.reconcile is not None else ""
+        size_bytes = None if shown is UNSET else bytes_of(shown)
+        await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
+
+    async def _find_out_result(self, effect: Effecting[T], why: BaseException | None) -> T:
+        """Return the result of an effect that began: as it is found out, or as a person says.
+
+        What a person has said is not found out again, except before the effect begins again.
+        """
+        once, path = effect.once or Once(), path_of(self._frame.id, self._frame.at)
+        told = f": {type(why).__name__}: {why}" if why is not None else ""
+        if why is not None:
+            log.warning("%s of node %s began and did not return%s", effect.name, path, told, exc_info=why)
+        begun = self._find_beginning(effect)
+        if begun is not None and begun.reconcile and once.reconcile is None:
+            told += f"; {begun.reconcile}, which was to find that out, is gone"
+        question = self._key_of_question(effect)
+        said = self._frame.recorded_results.get(question, RecordedResult(self._told.get(question, "rerun"))).value
+        cut_until = self._services.host.cut_until(begun.begun) if begun is not None and why is None else 0.0
+        is_settled = not cut_until or self._is_answered(question)
+        if once.reconcile is not None and said == "rerun":
+            if not is_settled and once.settle_seconds is not None and self._journal.may_wait:
+                await self._settle(effect, cut_until + once.settle_seconds)
+                is_settled = True
+            key = begun.id if begun is not None else effect.key
+            known = begun.value if begun is not None and isinstance(begun.value, dict) else {}
+            given = once.arguments({**effect.given, **known, **effect.arguments, KEY_NAME: key})
+            try:
+                return cast("T", await self._journal.run(functools.partial(once.reconcile, **given)))
+            except NotDone:
+                if why is not None:
+                    await self._note_begun(effect, not_done=True)
+                    raise
+                if is_settled:
+                    return await self._begin_again(effect)
+                told = f"{told}; {once.name} says that it did not happen, but {_MAY_STILL}"
+            except EffectUnknown as error:
+                told = f"{told}; {error.message}"
+        key, decision = await self._decision(effect, told, why)
+        if decision == "rerun":
+            return await self._begin_again(effect)
+        self._journal.answer = key, decision[0]
+        return cast("T", decision[0])
+
+    async def _settle(self, effect: Effecting[Any], at: float) -> None:
+        """Wait until what a process had begun that was cut off cannot happen any more; the attempt ends meanwhile."""
+        key, left = f"{self._key_of_question(effect)}|settled", at - self._services.now()
+        if left > 0 and key not in self._frame.recorded_results:
+            text = f"until {effect.name}, which another process may still be doing, has happened or not"
+            await self._journal.wait_at(
+                key, WaitRecord(kind="sleep", question=to_show(text), due=self._services.wall() + left), None
+            )
+
+    async def _decision(self, effect: Effecting[Any], told: str, why: BaseException | None) -> tuple[str, Any]:
+        """Return what a person says of how an effect ended that began, and the key of that answer.
+
+        Raises:
+            EffectUnknown: The answer is `fail`, or there is none, and nobody is to be asked, or can be asked here.
+        """
+        path, begun = path_of(self._frame.id, self._frame.at), self._find_beginning(effect)
+        how, asked = "nobody knows how it ended", 'rerun if it did not happen, {"result": …} if it did, or fail'
+        if begun is not None and begun.by is not None:
+            how, asked = f"its result was refused: {begun.by}", '{"result": …} with one that fits, rerun, or fail'
+        text = f"{f'{effect.name} in ' * bool(effect.place)}{path} began, and {how}{told}"
+        repair = "look what happened, and resume; or say how it can be found out: effect=Once(reconcile=…)"
+        unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
+        if effect.lost:
+            text = f"{text}; {effect.lost}"
+        key, once = self._key_of_question(effect), effect.once or Once()
+        is_asked = self._is_answered(key) or (once.unknown != "fail" and self._journal.may_wait)
+        if begun is None or not is_asked:
+            raise unknown from why
+        arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
+        wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
+        kept, answers = self._told.get(key), Decisions(effect.read)
+        decision: Any = None
+        if kept is not None:
+            with contextlib.suppress(Exception):  # a validator of the user's refuses it; asked alone, it says why
+                decision = answers.read(kept)
+        try:
+            decision = decision or await self._journal.wait_at(key, wait, answers)
+        except DefinitionError:  # what was answered is no result of the effect, and here nothing can wait for another
+            raise unknown from why
+        if decision == "fail":
+            self._journal.refuse_at(unknown, key)
+            raise unknown from why
+        return key, decision
+
+    def _key_of_question(self, effect: Effecting[Any]) -> str:
+        """Return the key of the question how an effect ended that began."""
+        begun = self._find_beginning(effect)
+        return f"{UNKNOWN}{effect.place}|{begun.begun}" if begun is not None else ""
+
+    def _list_left_behind(self, effect: Effecting[Any]) -> Sequence[RecordedResult]:
+        """Return the effects of conversations that this work can repeat, see `StepJournal.find_left_behind`."""
+        left = self._journal.find_left_behind(effect.place)
+        return left if effect.once is not None else [memo for memo in left if memo.name == effect.name]
+
+    async def _ask_before(self, effect: Effecting[T], left: Sequence[RecordedResult]) -> tuple[str, Any]:
+        """Return what a person says of an effect that an earlier conversation can have had too, and the answer's key.
+
+        Raises:
+            EffectUnknown: The answer is `fail`, or nobody is to be asked, or can be asked here.
+        """
+        path, key = path_of(self._frame.id, self._frame.at), f"{UNKNOWN}{effect.place}|left"
+        text = f"{effect.name} in {path} has not begun, but {len(left)} effects of an earlier conversation have, which "
+        text += "this attempt did not ask for again"
+        if not left:
+            text = f"{effect.name} in {path} began, and nobody knows how it ended; {effect.lost}"
+        repair = "bring back what the agent was given; or look what happened, and answer"
+        unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
+        may_ask = (effect.once or Once()).unknown != "fail" and self._journal.may_wait
+        if key not in self._frame.recorded_results and not may_ask:
+            raise unknown
+        shown = self._journal.show_arguments(effect.arguments)
+        arguments = "" if shown is UNSET else f"\n{to_json(shown).decode()}"
+        asked = 'rerun if it is to be done, {"result": …} if it was done, or fail'
+        wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
+        decision = await self._journal.wait_at(key, wait, Decisions(effect.read))
+        if decision == "fail":
+            self._journal.refuse_at(unknown, key)
+            raise unknown
+        return key, decision
+
+    async def _begin_again(self, effect: Effecting[T]) -> T:
+        """Begin an effect again, once a person has said how each effect inside ended: in there nothing can wait.
+
+        1. A call inside of an effect is cut off: both began. 2. A person says that the outer one is to run again.
+        3. Asked only then, it would fail at the call, and the person would be asked of the outer one for ever.
+        """
+        above = BEGUN + (f"{effect.place}/" if effect.place else "")
+        for key, begun in [*self._frame.recorded_results.items()]:
+            if key.startswith(above) and (place := key.removeprefix(BEGUN)):
+                asked = replace(effect, once=Once(), place=place, key=str(begun.id), name=str(begun.name))
+                await self._decision(replace(cast("Effecting[Any]", asked), read=lambda record: record), "", None)
+        return await self._begin(effect)
+
+
+def _effect_of_record(key: str, memo: RecordedResult) -> Effecting[Any]:
+    """Return an effect that the earlier code began, as far as its record describes it."""
+
+    async def make() -> object:
+        raise AssertionError(key)  # it is settled, and not made
+
+    once = Once(unknown=memo.unknown)
+    return Effecting(once, key.removeprefix(BEGUN), memo.id or "", memo.name or "", {}, make, itself, itself)
+
+
+def _show_effect(key: str, memo: RecordedResult) -> str:
+    """Describe a recorded effect to a person, by its key.
+
+    The text contains the name of the effect, and its recorded value: the arguments if the effect has only begun, or the
+    result if the effect has ended.
+    """
+    name = memo.name or own_name(WorkKey.read(key).name)
+    if memo.value is UNSET:
+        return name
+    return f"{name}{' ' if key.startswith(BEGUN) else ' → '}{to_json(memo.value).decode()}"
+
+
+def _as_begun(begun: RecordedResult, now: Once | None) -> Once:
+    """Return how an effect that has begun is treated: as it was declared when it began.
+
+    Only the current declaration can provide the function `reconcile=`. If the effect was declared with `reconcile=`
+    when it began and is declared without `reconcile=` now, a person is asked, because the earlier declaration relied on
+    the function.
+    """
+    reconcile = now.reconcile if now is not None else None
+    unknown: OnUnknown = "ask" if begun.reconcile and reconcile is None else begun.unknown
+    return Once(reconcile, unknown, now.settle_seconds if now is not None else None)
