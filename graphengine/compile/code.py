@@ -10,6 +10,11 @@ functions name, directly or through other functions. The digest is computed from
 form that is the same in each release of Python. Changes of comments, blank lines, docstrings and line numbers do not
 change the digest.
 
+Code can also change by a value that it names: `graph(new=True)` and `SECONDS = 60` decide what a function does. So the
+digest covers the short, simple values of variables of surrounding functions, of defaults of parameters, and of global
+variables with a name in capital letters. Long texts and large numbers are left out, because addresses, paths and ports
+differ between processes that run the same code. Variables that functions assign are left out too, such as counters.
+
 The syntax tree of a function is missing if the function was typed at a prompt, or if its file has changed since the
 import. In these cases the digest covers the byte code and the release of Python instead. Byte code differs between
 releases, so an upgrade of Python then counts as a change. At worst, a person is asked one question more.
@@ -28,7 +33,7 @@ import tokenize
 from itertools import chain
 from pathlib import Path
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast, runtime_checkable
 
 from graphengine.compile.described_types import described, types_in
 from graphengine.engine.phases import BEGUN
@@ -46,6 +51,9 @@ if TYPE_CHECKING:
 
 _MOST_FUNCTIONS: Final = 2_000
 """The digest of a node covers at most this number of functions and classes; further ones are left out."""
+_LARGE: Final = 1_024
+_LONG: Final = 20
+"""Numbers from `_LARGE` and texts longer than `_LONG` are not part of a digest: they may be addresses."""
 _UNCOUNTED: Final = ("ctx", "kind", "type_comment", "type_params")
 """Parts of a syntax tree that carry no information, or that exist in some releases of Python only."""
 
@@ -77,7 +85,9 @@ def code_of(plan: Plan[Any]) -> Code:
             made = types_in(kinds)
             types.update(made)
             parameters.update((own_name(each.__qualname__), [*_parameters_of(each)]) for each in named)
-            digests.setdefault(path, []).append(_digest([sorted(_source_text(each.__code__) for each in named), made]))
+            texts = sorted(_source_text(each.__code__) for each in named)
+            values = sorted({text for each in named for text in _values_in(each)})
+            digests.setdefault(path, []).append(_digest([texts, made, values]))
     for each in plan.nest if digests else ():
         types.update(described(each.state.model).types)
     nodes = {path: found[0] if len(found) == 1 else _digest(found) for path, found in digests.items()}
@@ -257,6 +267,23 @@ def _contents_of(cell: CellType) -> Sequence[object]:
         return ()
 
 
+def _values_in(function: FunctionType) -> Iterator[str]:
+    """Yield the simple values that decide what a function does, each as a text with its name."""
+    code, space = function.__code__, function.__globals__
+    assigned = _read_module_of(code).assigned
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    held = {name: found for name, cell in cells for found in _contents_of(cell)}
+    globals_ = {name for each in _codes_in(code) for name in each.co_names if name.isupper()}
+    held.update((name, space[name]) for name in globals_ if name in space)
+    positional, defaults = code.co_varnames[: code.co_argcount], function.__defaults__ or ()
+    given = {**dict(zip(positional[::-1], defaults[::-1], strict=False)), **(function.__kwdefaults__ or {})}
+    for name, value in (*held.items(), *given.items()):
+        is_number = type(value) in (bool, int, float) and abs(value) < _LARGE
+        is_text = type(value) is str and value.isidentifier() and len(value) <= _LONG
+        if name not in assigned and (value is None or is_number or is_text):
+            yield f"{code.co_name} {name} {value!r}"
+
+
 def _codes_in(code: CodeType) -> Iterator[CodeType]:
     yield code
     for each in code.co_consts:
@@ -271,21 +298,38 @@ def _source_text(code: CodeType) -> str:
     The text is the syntax tree of the function. If the source cannot be read, or has changed since it was imported, the
     text is the byte code with the release of Python.
     """
-    try:
-        written = Path(code.co_filename).stat().st_mtime_ns
-    except OSError:
-        written = 0
-    trees, codes = _read_module(code.co_filename, written)
-    if code in codes:
-        found = [_write(tree) for tree in trees.get((code.co_firstlineno, code.co_name), ())]
+    module = _read_module_of(code)
+    if code in module.codes:
+        found = [_write(tree) for tree in module.trees.get((code.co_firstlineno, code.co_name), ())]
         if found:
             return "\n".join(found)
     return f"{sys.implementation.cache_tag} {_write_bytes(code)}"
 
 
+class _Module(NamedTuple):
+    """The current file of a module.
+
+    Attributes:
+        trees: The syntax trees of its functions, by line and name.
+        codes: The byte code of its functions.
+        assigned: The variables outside a function that the function declares with `global` or `nonlocal`.
+    """
+
+    trees: Mapping[tuple[int, str], list[ast.AST]] = {}
+    codes: frozenset[CodeType] = frozenset()
+    assigned: frozenset[str] = frozenset()
+
+
+def _read_module_of(code: CodeType) -> _Module:
+    try:
+        written = Path(code.co_filename).stat().st_mtime_ns
+    except OSError:
+        written = 0
+    return _read_module(code.co_filename, written)
+
+
 @functools.lru_cache(maxsize=256)
-def _read_module(file: str, written: int) -> tuple[Mapping[tuple[int, str], list[ast.AST]], frozenset[CodeType]]:  # noqa: ARG001 - a file that was written again is read again
-    """Return the syntax trees of the functions in a file, by line and name, and the byte code of the current file."""
+def _read_module(file: str, written: int) -> _Module:  # noqa: ARG001 - a file that was written again is read again
     try:
         with tokenize.open(file) as opened:
             source = opened.read()
@@ -295,15 +339,18 @@ def _read_module(file: str, written: int) -> tuple[Mapping[tuple[int, str], list
         tree = ast.parse(source)
         codes = frozenset(_codes_in(compile(tree, file, "exec", dont_inherit=True)))
     except (SyntaxError, ValueError, RecursionError):
-        return {}, frozenset()
+        return _Module()
     found: dict[tuple[int, str], list[ast.AST]] = {}
+    assigned: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             line = min([node.lineno, *(each.lineno for each in node.decorator_list)])
             found.setdefault((line, node.name), []).append(node)
         elif isinstance(node, ast.Lambda):
             found.setdefault((node.lineno, "<lambda>"), []).append(node)
-    return found, codes
+        elif isinstance(node, (ast.Global, ast.Nonlocal)):
+            assigned.update(node.names)
+    return _Module(found, codes, frozenset(assigned))
 
 
 def _write(value: object) -> str:

@@ -22,7 +22,6 @@ what they folded to then; a change of meaning is a new kind of step, or a migrat
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from msgspec.structs import replace
@@ -84,7 +83,7 @@ from graphengine.engine.stored import decode_snapshot
 from graphengine.graph.options import START
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from msgspec import UnsetType
 
@@ -302,11 +301,23 @@ def _continue(
 
 
 def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None:
-    """Mark the recorded work of nodes whose code has changed with the id of the code that recorded the work."""
+    """Mark the recorded work of nodes whose code has changed with the id of the code that recorded the work.
+
+    A node that sleeps runs again, because its current code may sleep for another time.
+    """
     for frame in snapshot.frames.values() if nodes else ():
         if without_items(path_of(frame.id, frame.at)) in nodes:
-            for memo in chain.from_iterable(work.values() for work in work_at(frame)):
-                memo.recoded = memo.recoded or code
+            if any(asked.kind == "sleep" and asked.key for asked in frame.waits.values()):
+                _keep_to_ask_again(frame, frame.waits)
+                keep_asks(frame)
+                wake(snapshot, frame)
+            for work in work_at(frame):
+                for key, memo in [*work.items()]:
+                    if memo.sleep and not memo.recoded:  # the current code may have another sleep with this key
+                        del work[key]
+                        if key.removeprefix(ASKED) not in work:
+                            work[f"{key} {code}"] = memo
+                    memo.recoded = memo.recoded or code
 
 
 def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
@@ -635,11 +646,20 @@ def _end_wait(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
                 seen=asked.seen,
                 given=facts.by in ("answer", "message") and asked.kind in ("ask", "receive") and not is_own,
             )
-        elif asked.key:  # the node will ask it again: it keeps its name, id and due time
-            again = RecordedResult(asked.due, asked.asked_at, name=name, id=asked.id, seen=asked.seen)
-            known[f"{ASKED}{asked.key}"] = again
+    _keep_to_ask_again(frame, {name: asked for name, asked in waits.items() if name not in ended})
     keep_asks(frame)
     wake(snapshot, frame)
+
+
+def _keep_to_ask_again(frame: Frame, waits: Mapping[str, steps.WaitRecord]) -> None:
+    """Keep the name, the id and the due time of waits that the node will ask again."""
+    kept = frame.recorded_results
+    for name, asked in waits.items():
+        if asked.key:
+            again = RecordedResult(asked.due, asked.asked_at, name=name, id=asked.id, seen=asked.seen)
+            if asked.kind == "sleep":
+                again.sleep = asked.question
+            kept[f"{ASKED}{asked.key}"] = again
 
 
 def _refuse_answer(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:

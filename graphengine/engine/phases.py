@@ -15,6 +15,7 @@ from graphengine.engine.steps import MAX_OPEN, FailureRecord, ForkRecord, Output
 from graphengine.state.amounts import LimitsRecord, Number, Usage
 from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonObject, JsonValue, Mark, Op
+from graphengine.state.recorded_text import NO_TEXT, RecordedText
 
 
 class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -36,6 +37,8 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
         reconcile: The name of the function that was to find that out, when it began.
         seen: What was seen, besides what identifies the question, by the one who answered.
         given: Whether it is an answer or a message from outside: a person or a caller gave it.
+        sleep: The text of a sleep to ask again, which says for how long. Code that has changed since takes the sleep
+            over only if it sleeps equally long.
         recoded: The id of the code that recorded the work, if the code of the node or the graph spec has changed since.
             `-` if the id is not known; "" if nothing has changed.
     """
@@ -54,6 +57,7 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
     reconcile: str = ""
     seen: JsonObject = {}
     given: bool = False
+    sleep: RecordedText = NO_TEXT
     recoded: str = ""
 
 

@@ -457,7 +457,7 @@ async def _find_reason_to_leave(life: Life[S], look: Look, *, as_it_was: bool) -
     if is_over or (info.status == "waiting" and as_it_was and await _still_waits(life, look)):
         there = kept.snapshot if kept is not None else await shared.kept.read(life.id)
         # If another process has moved it since `info` was read, it is claimed, and all is checked again.
-        stays = there.seq == info.seq
+        stays = there.seq == info.seq and (is_over or not _sleeps_under_other_code(plan, there))
         stays = stays and (is_over or not asked or not has_failed_parts(there, find_settled_maps(plan, there)))
         if stays and (is_over or not asked or not await looks_after(shared.store, there)):
             if kept is not None:
@@ -556,6 +556,12 @@ async def _still_waits(life: Life[Any], look: Look) -> bool:
     if is_due or info.fingerprint != life.plan.fingerprint:
         return False
     return not (await life.shared.store.inbox([info.id]) if look.inbox is None else look.inbox)
+
+
+def _sleeps_under_other_code(plan: Plan[Any], snapshot: Snapshot) -> bool:
+    """Return whether a node of a run sleeps that may sleep for another time in the current code."""
+    waits = (asked for frame in snapshot.frames.values() for asked in frame.waits.values())
+    return any(asked.kind == "sleep" and asked.key for asked in waits) and code_of(plan).id != snapshot.code
 
 
 def _check_graph_of_run(plan: Plan[Any], graph: str, run_id: str) -> None:

@@ -756,7 +756,7 @@ class StepJournal:
         self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None, path: str
     ) -> None:
         """Open a wait, and return when it is over; mostly the attempt ends before, and runs again then."""
-        earlier = self._frame.recorded_results.get(f"{ASKED}{place}", RecordedResult())
+        earlier = self._find_earlier_wait(place, wait)
         name = name or earlier.name or self._free_name(path)
         wait.question = to_show(utf8_text(str(wait.question)))  # whatever the node gave
         if self._guard is not None:
@@ -779,6 +779,24 @@ class StepJournal:
                 self.in_flight.waits.pop(name, None)
                 self._number = 1
             raise
+
+    def _find_earlier_wait(self, place: str, wait: WaitRecord) -> RecordedResult:
+        """Return what is kept of a wait that an earlier attempt opened; nothing is kept of a new wait.
+
+        1. A node sleeps for an hour. 2. A deployment inserts a sleep of a minute before that sleep. 3. The node runs
+        again, and its first sleep is now the minute, which must not last for the rest of the hour.
+
+        Therefore a sleep that the earlier code opened is continued only by a sleep for the same time.
+        """
+        results = self._frame.recorded_results
+        earlier = results.get(f"{ASKED}{place}")
+        if earlier is None and wait.kind == "sleep" and self.is_recoded:
+            memos = [memo for memo in results.values() if not (memo.begun or memo.keyed)]
+            taken = {memo.name for memo in memos if not (memo.sleep and memo.recoded)} | self.in_flight.waits.keys()
+            like = f"{ASKED}{WorkKey.read(place).stem}|"
+            left = (memo for key, memo in results.items() if memo.recoded and key.startswith(like))
+            earlier = next((memo for memo in left if memo.sleep == wait.question and memo.name not in taken), None)
+        return earlier or RecordedResult()
 
     def note_names(self, names: Collection[str]) -> None:
         """Note the names of waits that are recorded now."""

@@ -30,12 +30,26 @@ def rate(order):
     """The rate."""
     return 5
 
+def count():
+    global CALLS
+    CALLS += 1
+
+RATE = 5
+PORT = 8123
+CALLS = 0
+calls = 0
+
 def pay(order: Order) -> str:
     # a comment
-    return f"paid {rate(order)}"
+    return f"paid {rate(order)} {RATE} {PORT} {CALLS} {calls}"
 
-async def sell(order: Order, ctx: Context) -> str:
-    return await ctx.call(pay, order, effect="once")
+def seller(is_loud, file="/var/lib/shop.db"):
+    path = file
+    async def sell(order: Order, ctx: Context) -> str:
+        return await ctx.call(pay, order, effect="once")[: 5 if is_loud and path else 4]
+    return sell
+
+sell = seller(False)
 
 def thank(order: Order) -> str:
     return "thanks"
@@ -76,12 +90,19 @@ UNCHANGED = {
     "a docstring": ('"""The rate."""', '"""How much it costs."""'),
     "blank lines": ("    return 5", "\n\n\n    return 5"),
     "a line above": ("class Order", "import math\n\nclass Order"),
+    "a long text around it": ("/var/lib/shop.db", "/var/lib/other_shop.db"),
+    "a large number": ("PORT = 8123", "PORT = 9999"),
+    "a counter": ("CALLS = 0", "CALLS = 3"),
+    "a variable that is no constant": ("calls = 0", "calls = 3"),
     "quotes": ('return "thanks"', "return 'thanks'"),
 }
 CHANGED = {
     "the function of the node": ('effect="once")', 'effect="once") + "!"'),
     "a function that it calls": ('f"paid', 'f"has paid'),
     "a function that this one calls": ("return 5", "return 6"),
+    "a constant that it names": ("RATE = 5", "RATE = 6"),
+    "a value around it": ("seller(False)", "seller(True)"),
+    "a default": ("rate(order)", "rate(order, twice=False)"),
     "a type that it names": ("id: int = 1", 'id: int = 1\n    note: str = ""'),
 }
 
