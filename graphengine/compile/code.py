@@ -41,6 +41,7 @@ from graphengine.engine.plan import Code
 from graphengine.engine.snapshot import work_at
 from graphengine.engine.steps import own_name, path_of, without_items
 from graphengine.engine.user_frames import is_user_code
+from graphengine.graph.definition import GraphDefinition
 from graphengine.state.hints import hints_of
 
 if TYPE_CHECKING:
@@ -253,7 +254,9 @@ def _list_references(function: FunctionType) -> Iterator[object]:
     names = {*chain.from_iterable(each.co_names for each in _codes_in(code))}
     held = [found for cell in function.__closure__ or () for found in _contents_of(cell)]
     for found in [*held, *(space[name] for name in sorted(names) if name in space)]:
-        if isinstance(found, ModuleType):
+        if isinstance(found, GraphDefinition):  # a graph whose runs the function starts
+            yield found.state
+        elif isinstance(found, ModuleType):
             yield from (vars(found)[name] for name in sorted(names) if name in vars(found))
         elif callable(found):
             yield found

@@ -120,7 +120,7 @@ class Attempt(AttemptFacts):
             self.call = node.call
             is_map = node.each is not None and frame.kind != "item"
             if not node.plain and (is_map or (node.call is not None and node.call.graph is not None)):
-                if not (frame.recorded_results and (self._has_begun() or journal_of(self).effects.unsettled)):
+                if not (frame.recorded_results and self._has_left_effects()):
                     return self._enter_node()
                 self.call = self.call or node.calls[0]
         checks = run.checks
@@ -175,7 +175,9 @@ class Attempt(AttemptFacts):
             call = self.call
             if call is None:
                 call, self.choice = self.node.pick(self.view)
-            if call.graph is not None and not has_begun:
+            if not has_begun and (call.graph is not None or (frame.recorded_results and self._enters(call))):
+                if frame.recorded_results:
+                    await journal_of(self).effects.ask_about_rest(f"the graph or map {call.body.name}")
                 return self._enter_node()
             if frame.recorded_results or self.node.effect is not None:
                 result = self._start(call, has_begun=has_begun)
@@ -189,6 +191,9 @@ class Attempt(AttemptFacts):
                 if self._enters(call):
                     return self._enter_node()
                 result, has_begun = result.result, False
+            if frame.recorded_results and not has_begun and self.node.effect is None:
+                function = call.body.call if call.body.kind == "function" else None
+                result = await journal_of(self).end_with_rest(function, result)
             if not self.node.plain and isinstance(call.body, AskBody) and not has_begun:
                 return self._asks(call, call.body, result)
         except asyncio.CancelledError as error:
@@ -229,8 +234,11 @@ class Attempt(AttemptFacts):
         node, is_run = self.node, self.task.mode == "run"
         acts = has_begun or (node.effect is not None and is_run)
         self.call = call = self._replace_function(call, has_begun=has_begun) if acts else call
-        if self.frame.recorded_results and is_run and (committed := self._find_committed_key(call)):
-            return journal_of(self).reread(committed, call.body.call)
+        if self.frame.recorded_results and is_run:
+            if committed := self._find_committed_key(call):
+                return journal_of(self).reread(committed, call.body.call)
+            if (outcome := journal_of(self).read_outcome(call.body.call)) is not None:
+                return outcome.value
         if acts and (node.once is not None or has_begun) and self.services.effects == "act":
             return self._once(node.once, call)
         return self._begin(call)
@@ -380,6 +388,11 @@ class Attempt(AttemptFacts):
     def _has_begun(self) -> bool:
         """Return whether the node began in this visit as an effect that must not be repeated."""
         return journal_of(self).effects.concerns(self.visit_key, "")
+
+    def _has_left_effects(self) -> bool:
+        """Return whether this visit has effects that a graph or map must not repeat before a person was asked."""
+        effects = journal_of(self).effects
+        return self._has_begun() or bool(effects.unsettled) or effects.has_rest
 
     async def _goes_on(self) -> bool:
         """Settle the effects that the earlier code began in this visit, before the node runs.

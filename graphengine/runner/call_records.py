@@ -228,6 +228,43 @@ class Shapes:
         kept = {field: each for field, each in values.items() if field in known}
         return name.removesuffix(kind.__name__) + then, kept
 
+    def narrow_record(self, value: object, record: Any) -> Any:  # noqa: ANN401 - JSON, of any type
+        """Return the JSON of a value without the fields that did not exist when the call was recorded.
+
+        Args:
+            value: The value, in the current form of its type.
+            record: The JSON of the value.
+
+        Raises:
+            DoesNotFit: As for `narrow`.
+        """
+        kept = self.narrow(value)
+        if kept is not None and isinstance(record, dict):
+            return {name: self.narrow_record(kept[name], each) for name, each in record.items() if name in kept}
+        if isinstance(value, (list, tuple)) and isinstance(record, list) and len(value) == len(record):
+            return [self.narrow_record(*pair) for pair in zip(value, record, strict=True)]
+        if isinstance(value, Mapping) and isinstance(record, dict) and len(value) == len(record):
+            pairs = zip(value.values(), record.items(), strict=True)
+            return {name: self.narrow_record(part, each) for part, (name, each) in pairs}
+        return record
+
+    def narrow_given(self, kind: type, typed: Mapping[str, object], given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the fields that a run is given, as JSON, in the form that their types had when it was started.
+
+        Args:
+            kind: The state model of the run.
+            typed: The values of the fields.
+            given: The JSON of the fields that are given.
+
+        Raises:
+            DoesNotFit: As for `narrow`.
+        """
+        known = self._types.get(self._names.get(kind.__name__, kind.__name__), given)
+        for name in given.keys() - known.keys():
+            if not is_same(typed[name], _new_default(kind, name)):
+                raise DoesNotFit(name)
+        return {name: self.narrow_record(typed[name], each) for name, each in given.items() if name in known}
+
 
 _NO_DEFAULT: Final = object()
 

@@ -46,7 +46,7 @@ from graphengine.history.begun import begun_otherwise
 from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
 from graphengine.runner.arguments import as_limits, check_tags, place_in
-from graphengine.runner.call_records import digest_of_call
+from graphengine.runner.call_records import Shapes, digest_of_call
 from graphengine.runner.extensions import Extension
 from graphengine.runner.ids import derive_id, tenants_id
 from graphengine.runner.life import Lives
@@ -176,13 +176,18 @@ class ChildRuns(Extension):
         shown = {name: opened(initial.values[name]) for name in initial.given if name not in plan.state.secrets}
         names = [options["run_id"], options["topic"], options["queue"]]
         attempt.refuse_secrets([shown, *names], f"what {_WHERE}({graph.name}) is given")
-        what = digest_of_call(_WHERE, (graph.name, options["run_id"], shown), {})
+
+        def digest_under(shapes: Shapes | None) -> str:
+            then = shown if shapes is None else shapes.narrow_given(plan.state.model, initial.typed, shown)
+            return digest_of_call(_WHERE, (graph.name, options["run_id"], then), {})
+
+        what = digest_under(None)
         shared = None if self._shared is None else self._shared()
         start = _Start(shared, attempt, graph, given, initial, options, shown)
         # Past those that were recorded before this run branched off, unless their results were too: they tell the other
         # run their end.
         while True:
-            made = msgspec.convert(await journal.step_result(STARTS, what, start.make, _WHERE), _Made)
+            made = msgspec.convert(await journal.step_result(STARTS, what, start.make, _WHERE, digest_under), _Made)
             _known_to(attempt).child(made.run_id)
             if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):
                 return StartedRun(start, made)
@@ -245,6 +250,8 @@ class _Start(Generic[S]):
             made.run_id = _derive_child_id(name, f"{key} {self.starter.nonce}") if self.starter.nonce else key_base
             if chosen and not await self._is_taken_over(tenants_id(parent.tenant, chosen), made.run_id, parent):
                 made.run_id, key_base = tenants_id(parent.tenant, chosen), ""
+            elif services.run.snapshot.deaths and (found := await self._find_unrecorded(made.run_id)):
+                made.run_id = found
             if services.may_be_lost:
                 await services.host.check_owned()
             known = _known_to(self.attempt)
@@ -350,6 +357,31 @@ class _Start(Generic[S]):
                 return False
             above = parent.parent
         return derived in found
+
+    async def _find_unrecorded(self, derived: str) -> str:
+        """Return the id of the child that this call began before the process died; "" if there is none.
+
+        1. A call begins a child, and the process dies before the start is recorded. 2. A deployment adds a field with a
+        default to the type of the child's input, so that another id is derived. 3. The node runs again, and must not
+        begin a second child.
+
+        The child that a call of this visit has begun with the same input is that of this call.
+        """
+        store, found = self.lives.shared.store, []
+        memos, known = self.attempt.frame.recorded_results, _known_to(self.attempt).children
+        started = {cast("Any", memo.value)["run_id"] for key, memo in memos.items() if WorkKey.read(key).name == STARTS}
+        for info in await store.started([self.starter.run_id]):
+            if info.id == derived:
+                return ""
+            if info.graph == self.plan.graph and info.id not in known and info.id not in started:
+                was = (await load_snapshot(store, info.id, None)).starter
+                if was is not None and (was.node, was.visit) == (self.starter.node, self.starter.visit):
+                    found.append(info.id)
+        alike = [each for each in found if not await begun_otherwise(store, each, self.plan, self._initial)]
+        mine = next((each for each in alike if each not in known), "")
+        if mine:
+            _known_to(self.attempt).child(mine)
+        return mine
 
     def _note_place(self, parent: RunInfo) -> None:
         """Set the depth of the child in the tree of runs, and the root of that tree."""

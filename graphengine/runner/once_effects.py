@@ -53,7 +53,6 @@ _MAY_STILL: Final = (
 _RESULT: Final[Mapping[str, JsonValue]] = {"type": "object", "required": ["result"], "maxProperties": 1}
 _DECISION: Final[Mapping[str, JsonValue]] = {"anyOf": [{"enum": ["rerun", "fail"]}, _RESULT]}
 _LEFT: Final = f"{UNKNOWN}left|"
-_LEFT_ANSWERS: Final[Mapping[str, JsonValue]] = {"enum": ["same", "another", "fail"]}
 _OTHER_CODE: Final = "; its code has changed since"
 
 
@@ -121,6 +120,7 @@ class OnceEffects:
         self._task, self._frame, self._services = attempt.task, attempt.frame, attempt.services
         self._journal = journal
         self._told: dict[str, JsonValue | UnsetType] = {}  # what one answer says of several effects, by their questions
+        self._about_to_begin: dict[str, str] = {}  # by the key of an effect that waits for claims: its function
         self.taken: dict[str, str] = {}
 
     @functools.cached_property
@@ -240,8 +240,11 @@ class OnceEffects:
 
         Therefore a person is asked before an effect begins while recorded effects of the earlier code are unclaimed. A
         recorded effect is claimed when the current code has asked for it. Code that makes several calls in parallel may
-        claim an effect a moment later, so the question waits until nothing else in the attempt can move. One answer
-        applies to all effects that the question lists.
+        claim an effect a moment later, so the question waits until nothing else in the attempt can move.
+
+        The answer `same` also covers later effects of the functions that the question lists. The answer `another`
+        covers the effect that is about to begin, and later effects of its function unless the question lists that
+        function: an effect that was moved behind a new one must still not be repeated.
 
         Args:
             place: The key of the effect that is to begin.
@@ -255,26 +258,82 @@ class OnceEffects:
         Raises:
             EffectUnknown: The answer is `fail`, or `unknown="fail"` forbids the question, or the node cannot wait here.
         """
-        if not (self._journal.is_recoded and self._list_unclaimed()):
+        if not self.has_rest:
             return None
-        await self._journal.in_flight.let_others_move(self._journal.around)
-        while left := self._list_unclaimed():
-            alike = [key for key in left if (WorkKey.read(key).name == STARTS) == (WorkKey.read(place).name == STARTS)]
-            said = {key: memo for key, memo in self._frame.recorded_results.items() if key.startswith(_LEFT)}
-            key, about = next((each for each in reversed(said.items()) if left[0] in each[1].seen["left"]), ("", None))
-            if about is None or (about.value == "same" and not alike):
-                await self._ask_about_left(left, len(said), name, arguments, once)
-            elif about.value == "same":
-                self._journal.claim([alike[0].removeprefix(BEGUN)])
-                self.taken[place] = alike[0]
-                return alike[0]
-            elif about.value == "another":
-                self._journal.claim([key.removeprefix(BEGUN) for key in cast("list[str]", about.seen["left"])])
-            else:
-                raise self._refuse_unclaimed(left, key)
+        kind = STARTS if WorkKey.read(place).name == STARTS else name
+        await self._wait_for_claims(place, kind)
+        while left := self.list_unclaimed():
+            kinds = [self._kind_of(key) for key in left]
+            alike = [key for key, other in zip(left, kinds, strict=True) if (other == STARTS) == (kind == STARTS)]
+            like = next((key for key in alike if self._kind_of(key) == kind), alike[0] if alike else "")
+            for question, said in self._list_answers(left[0]):
+                is_asked = said.seen["place"] == place
+                if said.value == "fail":
+                    raise self._refuse_unclaimed(left, question)
+                if said.value == "another" and (is_asked or (said.seen["kind"] == kind and kind not in kinds)):
+                    return None
+                if said.value == "same" and like and (is_asked or self._kind_of(like) == kind):
+                    self._journal.claim([like.removeprefix(BEGUN)])
+                    self.taken[place] = like
+                    return like
+            given = self._journal.show_arguments(arguments)
+            now = f"{name} {to_json(given).decode()}" if given is not UNSET else name
+            may_ask = (once or Once()).unknown != "fail"
+            await self._ask_about_left(left, now, {"place": place, "kind": kind}, may_ask=may_ask, same=bool(alike))
         return None
 
-    def _list_unclaimed(self) -> Sequence[str]:
+    async def _wait_for_claims(self, place: str, kind: str) -> None:
+        """Wait until the current code can claim no more effects of the earlier code before this effect begins.
+
+        Of several effects that wait here at once, those of a function that is among the unclaimed effects come first,
+        because one of them is most probably what the question is about.
+        """
+        self._about_to_begin[place] = kind
+        try:
+            await self._journal.in_flight.let_others_move(self._journal.around)
+            while left := {self._kind_of(key) for key in self.list_unclaimed()}:
+                if kind in left or left.isdisjoint(self._about_to_begin.values()):
+                    break
+                await self._journal.in_flight.let_others_move(self._journal.around)
+        finally:
+            del self._about_to_begin[place]
+
+    async def ask_about_rest(self, doing: str) -> None:
+        """Ask a person about the effects of the earlier code that the current code has left unclaimed at its end.
+
+        Args:
+            doing: What the node does now, for the question.
+
+        Raises:
+            EffectUnknown: The answer is `fail`, or an effect was declared with `unknown="fail"`, or the node cannot
+                wait here.
+        """
+        while self.has_rest:
+            left = self.list_unclaimed()
+            for question, said in self._list_answers(left[0]):
+                if said.value == "fail":
+                    raise self._refuse_unclaimed(left, question)
+                if said.value == "another" and {*left} <= {*cast("list[str]", said.seen["left"])}:
+                    return
+            may_ask = all(self._frame.recorded_results[key].unknown != "fail" for key in left)
+            await self._ask_about_left(left, doing, {"place": "", "kind": ""}, may_ask=may_ask, same=False)
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether effects of the earlier code are unclaimed."""
+        return self._journal.is_recoded and bool(self.list_unclaimed())
+
+    def _list_answers(self, effect: str) -> Sequence[tuple[str, RecordedResult]]:
+        """Return the answers to questions that list an unclaimed effect, newest first, each with its key."""
+        answers = [each for each in self._frame.recorded_results.items() if each[0].startswith(_LEFT)]
+        return [(key, memo) for key, memo in reversed(answers) if effect in cast("list[str]", memo.seen["left"])]
+
+    def _kind_of(self, key: str) -> str:
+        """Return the name of the function of a recorded effect; `STARTS` for the start of a child run."""
+        name = WorkKey.read(key).name
+        return name if name == STARTS else self._frame.recorded_results[key].name or own_name(name)
+
+    def list_unclaimed(self) -> Sequence[str]:
         """Return the keys of the earlier code's effects that this attempt has not asked for, in recorded order.
 
         Effects inside a recorded call or conversation are left out if the attempt has asked for that call or
@@ -294,35 +353,30 @@ class OnceEffects:
         return left
 
     async def _ask_about_left(
-        self,
-        left: Sequence[str],
-        number: int,
-        name: str,
-        arguments: Mapping[str, object],
-        once: Once | None,
+        self, left: Sequence[str], now: str, about: Mapping[str, JsonValue], *, may_ask: bool, same: bool
     ) -> None:
-        """Ask a person whether an effect that is about to begin is one of the unclaimed effects. Waits for the answer.
+        """Ask a person what an effect that is about to begin has to do with unclaimed effects. Waits for the answer.
 
         Args:
             left: The keys of the unclaimed effects.
-            number: The number of such questions that were answered in this visit.
-            name: The name of the function of the effect that is about to begin.
-            arguments: The arguments of that effect, by name.
-            once: What is declared for that effect; None if it may be repeated.
+            now: What the current code is about to do.
+            about: The key of that effect, and the name of its function.
+            may_ask: Whether the declarations of the effects allow the question.
+            same: Whether the effect can have the result of an unclaimed effect.
         """
-        results, key = self._frame.recorded_results, f"{_LEFT}{number + 1}"
-        if (once or Once()).unknown == "fail" or not self._journal.may_wait:
+        results = self._frame.recorded_results
+        key = f"{_LEFT}{sum(each.startswith(_LEFT) for each in results) + 1}"
+        if not (may_ask and self._journal.may_wait):
             raise self._refuse_unclaimed(left, key)
-        given = self._journal.show_arguments(arguments)
-        now = f"{name} {to_json(given).decode()}" if given is not UNSET else name
         path = path_of(self._frame.id, self._frame.at)
         text = f"The code of {path} has changed. The earlier code did this, and the current code did not ask for it:\n"
         text += "\n".join(f"- {_show_effect(each, results[each])}" for each in left)
-        text += (
-            f"\nThe current code is about to do this:\n- {now}\nAnswer same if this is what the earlier code did (the "
-        )
-        text += "results are then used in this order), another if it must be done in addition, or fail."
-        wait = WaitRecord(kind="unknown", question=to_show(text), schema=dict(_LEFT_ANSWERS), seen={"left": [*left]})
+        text += f"\nThe current code is about to do this:\n- {now}\nAnswer "
+        text += "same if this is what the earlier code did, whose result is then used; " * same
+        text += "another if it must be done in addition; or fail."
+        answers: dict[str, JsonValue] = {"enum": [*["same"] * same, "another", "fail"]}
+        seen: dict[str, JsonValue] = {"left": [*left], **about}
+        wait = WaitRecord(kind="unknown", question=to_show(text), schema=answers, seen=seen)
         await self._journal.wait_at(key, wait, None)
 
     def _refuse_unclaimed(self, left: Sequence[str], question: str) -> EffectUnknown:

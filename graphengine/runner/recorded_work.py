@@ -100,6 +100,13 @@ class _Inside(NamedTuple):
     seals: bool = False
 
 
+class Outcome(NamedTuple):
+    """What a node returned, as it was recorded before a person was asked about effects of the earlier code."""
+
+    value: object
+
+
+_OUTCOME: Final = "node ended"
 _NOTHING: Final = contextlib.nullcontext()
 _NOWHERE: Final = _Inside()
 _INSIDE: Final[ContextVar[_Inside]] = ContextVar("graphengine_step", default=_NOWHERE)
@@ -378,6 +385,56 @@ class StepJournal:
         name = WorkKey.read(place).name
         return self._read_back(returned(function, name), own_name(name), place)
 
+    async def end_with_rest(self, function: Callable[..., object] | None, result: object) -> object:
+        """Ask about the effects that the earlier code of a node did and that its current code has not asked for.
+
+        1. A node pays, and waits. 2. A deployment removes the payment from the node. 3. The node runs again, and ends.
+        The payment must not be forgotten in silence, and the node must not run once more because of a question.
+
+        Therefore the result of the node is recorded first, with the effects that are left, and then a person is asked.
+
+        Args:
+            function: The function of the node; None for a node of another kind, such as an agent. Such a node runs
+                again after the answer, with its recorded work.
+            result: What the node returned.
+
+        Returns:
+            The result.
+
+        Raises:
+            EffectUnknown: As `OnceEffects.ask_about_rest`.
+        """
+        if not self.effects.has_rest:
+            return result
+        if function is not None and self._read_outcome_record() is None:
+            own = own_name(identity_of(function)[0])
+            with contextlib.suppress(NotRecordable):
+                record, _, size_bytes = returned(function, own).record(result, own)
+                left = [*self.effects.list_unclaimed()]
+
+                async def make() -> StepResult:
+                    return StepResult({"result": record, "left": left}, size_bytes)
+
+                await self.step_result(_OUTCOME, "", make, self._attempt.where)
+        await self.effects.ask_about_rest("nothing more: the node ends")
+        return result
+
+    def read_outcome(self, function: Callable[..., object]) -> Outcome | None:
+        """Return the recorded result of a node that ended before a person was asked about its effects.
+
+        Returns None if no such result is recorded. Only the effects that were left then are unclaimed.
+        """
+        if (outcome := self._read_outcome_record()) is None:
+            return None
+        left = {*outcome["left"]}
+        self.claim(key.removeprefix(BEGUN) for key in self._frame.recorded_results if key not in left)
+        own = own_name(identity_of(function)[0])
+        return Outcome(self._reread(returned(function, own), own, outcome["result"]))
+
+    def _read_outcome_record(self) -> Any:  # noqa: ANN401 - its JSON
+        memo = self._frame.recorded_results.get(numbered(stem_of("", _OUTCOME, ""), 1))
+        return None if memo is None else memo.value
+
     def _read_back(self, kind: Returned, name: str, place: str) -> object:
         """Return a recorded result, and repeat the messages and live data that the call sent and emitted."""
         record = self._repeat_known(place)
@@ -532,7 +589,12 @@ class StepJournal:
         return f"{own}/{place}" if place else own
 
     async def step_result(
-        self, name: str, what: str, make: Callable[[], Awaitable[StepResult]], where: str = ""
+        self,
+        name: str,
+        what: str,
+        make: Callable[[], Awaitable[StepResult]],
+        where: str = "",
+        what_under: Callable[[Shapes | None], str] | None = None,
     ) -> JsonValue:
         """Return the record of a piece of work: the existing one, or the one that `make` returns after doing the work.
 
@@ -541,6 +603,7 @@ class StepJournal:
             what: A text that distinguishes it from other work of that name.
             make: Does the work, and returns its record.
             where: What it is called in errors; if not given, it is an agent's.
+            what_under: Returns the text in the form that the types had when the work was recorded; see `as_recorded`.
 
         Raises:
             TooLarge: The record takes too many bytes. Also raises whatever `make` raises.
@@ -548,6 +611,8 @@ class StepJournal:
         where = where or f"the {name} of an agent"
         self._attempt.check_not_over(where)
         place = self.key_of(name, what)
+        if self.shapes and what_under is not None and place not in self._frame.recorded_results:
+            place = self.as_recorded(place, what_under)
         if place in self._frame.recorded_results:
             return self._repeat_known(place)
         return await self._do_and_record(place, name, make, where, is_call=self.is_inside)

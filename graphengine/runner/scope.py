@@ -462,7 +462,7 @@ class InFlight:
         self._held: Counter[str] = Counter()
         self._parked: dict[asyncio.Future[None], str] = {}  # with the key of its wait, "" for none
         self._idle: asyncio.Future[None] | None = None
-        self._moved: set[asyncio.Future[None]] = set()  # of what waits until nothing else of the attempt can move
+        self._moved: list[asyncio.Future[None]] = []  # of what waits until nothing else of the attempt can move
         self._turns = 0  # left before it ends, see `_TURNS`; 0 if it is not about to
         self.waits: dict[str, WaitRecord] = {}
         self.acting = 0
@@ -517,12 +517,12 @@ class InFlight:
         """
         moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._held.update(around)
-        self._moved.add(moved)
+        self._moved.append(moved)
         self._end_soon()
         try:
             await moved
         finally:
-            self._moved.discard(moved)
+            self._moved.remove(moved)
             self._held.subtract(around)
 
     def go_on(self) -> bool:

@@ -153,7 +153,7 @@ async def test_same_takes_the_recorded_end(runner: Runner, node: Node) -> None:
 
 
 async def test_another_begins_the_effect_besides(runner: Runner) -> None:
-    """After `another`, the new effect begins, and a later one in the visit asks nothing."""
+    """After `another`, the new effect begins; a later call of a function that the question lists is asked about too."""
 
     async def pays_twice(amount: int, ctx: Context) -> str:
         first = await ctx.call(pay, amount, "USD", effect="once")
@@ -162,7 +162,91 @@ async def test_another_begins_the_effect_besides(runner: Runner) -> None:
     run_id = await waiting(runner, pays_and_asks)
     await goes_on(runner, run_id, pays_twice)
     result = await goes_on(runner, run_id, pays_twice, "another")
+    assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["pay 5 EUR", "pay 5 USD"])
+    result = await goes_on(runner, run_id, pays_twice, "another")
     assert (result.state.out, ACTS) == ("paid 5 paid 5", ["pay 5 EUR", "pay 5 USD", "pay 5 GBP"])
+
+
+async def mails_first(amount: int, ctx: Context) -> str:
+    """Send mails before the payment, which has another form."""
+    await ctx.call(mail, "a", effect="once")
+    await ctx.call(mail, "b", effect="once")
+    return await ctx.call(pay, float(amount), effect="once")
+
+
+async def test_an_effect_behind_new_ones_is_not_repeated(runner: Runner) -> None:
+    """`another` for a new mail covers the second mail, but not the payment that was done and is asked for later."""
+    run_id = await waiting(runner, pays_and_asks)
+    await goes_on(runner, run_id, mails_first)
+    result = await goes_on(runner, run_id, mails_first, "another")
+    assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["pay 5 EUR", "mail a", "mail b"])
+    result = await goes_on(runner, run_id, mails_first, "same")
+    assert (result.state.out, ACTS) == ("paid 5", ["pay 5 EUR", "mail a", "mail b"])
+
+
+async def test_of_several_effects_the_one_of_a_recorded_function_is_asked_about(runner: Runner) -> None:
+    """Two effects are about to begin at once: the payment is asked about and claimed, and the mail begins unasked."""
+
+    async def at_once(amount: int, ctx: Context) -> str:
+        both = (ctx.call(mail, "a", effect="once"), ctx.call(pay, float(amount), effect="once"))
+        return " ".join(await asyncio.gather(*both))
+
+    run_id = await waiting(runner, pays_and_asks)
+    await goes_on(runner, run_id, at_once)
+    result = await goes_on(runner, run_id, at_once, "same")
+    assert (result.state.out, ACTS) == ("sent paid 5", ["pay 5 EUR", "mail a"])
+
+
+RAN: list[str] = []
+"""How often the code of a node ran that ends without its effect."""
+
+
+async def no_payment(amount: int, ctx: Context) -> str:
+    """Pay nothing any more."""
+    RAN.append("ran")
+    return f"nothing for {amount}"
+
+
+@pytest.mark.parametrize("answer", ["another", "fail"])
+async def test_an_effect_that_was_removed_is_asked_about_at_the_end(runner: Runner, answer: str) -> None:
+    """A node that ends without an effect which happened asks a person; its code does not run again after the answer."""
+    RAN.clear()
+    run_id = await waiting(runner, pays_and_asks)
+    result = await goes_on(runner, run_id, no_payment)
+    (wait,) = result.waits
+    assert wait.kind == "unknown"
+    assert "nothing more: the node ends" in wait.question
+    assert "same" not in wait.question
+    if answer == "fail":
+        with pytest.raises(RunFailed, match="does not ask again for what it had done before: pay"):
+            await goes_on(runner, run_id, no_payment, answer)
+    else:
+        result = await goes_on(runner, run_id, no_payment, answer)
+        assert (result.status, result.state.out) == ("finished", "nothing for 5")
+    assert (RAN, ACTS) == (["ran"], ["pay 5 EUR"])
+
+
+async def test_a_graph_does_not_begin_before_effects_of_its_node_are_settled(runner: Runner) -> None:
+    """A node that paid is a graph now, whose node pays: a person is asked before the graph begins."""
+    inside = Graph("inside", Sale, result="out")
+    inside.add_node("pay", pays_and_asks, writes="out")
+    inside.add_path(START, "pay", END)
+    made = Graph("sale", Sale)
+    made.add_node("sell", inside, inputs={"amount": "amount"}, writes="out")
+    made.add_path(START, "sell", END)
+    run_id = await waiting(runner, pays_and_dies)
+    result = await runner.resume(run_id, made).result()
+    (wait,) = result.waits
+    assert ("the graph or map" in wait.question, ACTS) == (True, ["pay 5 EUR"])
+    with pytest.raises(RunFailed, match="does not ask again"):
+        await (await runner.answer(run_id, "fail", made)).result()
+    assert ACTS == ["pay 5 EUR"]
+
+
+async def pays_and_dies(amount: int, ctx: Context) -> str:
+    """Pay, and fail afterwards."""
+    await ctx.call(pay, amount, effect="once")
+    raise ConnectionError("afterwards")
 
 
 async def test_fail_fails_the_node_and_a_resume_asks_again(runner: Runner) -> None:
