@@ -606,6 +606,10 @@ class Lives:
         lives = (life for life in self.shared.lives if life.id == run_id and not life.task.done())
         return min(lives, key=lambda life: (not life.claim.may("be_wanted"), not life.seq), default=None)
 
+    async def result_under(self, plan: Plan[S], snapshot: Snapshot) -> Result[S, Any]:
+        """Return the result of a recorded run, with its state as today's graph has it; see `read_result`."""
+        return await read_result(self.shared, plan, snapshot)
+
     def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], claim: Claim | None = None) -> Life[S]:
         """Let a run live here, from its opening to its result."""
         return Life(self.shared, run_id, plan, open_, claim or Claim())

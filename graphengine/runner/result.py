@@ -133,6 +133,11 @@ class Result(Generic[S, Out_co]):
     later: Mapping[str, Callable[[], Any]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def is_migrated(self) -> bool:
+        """Whether the state has the form of today's graph: not if the losses have `unmigrated`."""
+        return UNMIGRATED not in self.losses
+
+    @property
     def label(self) -> str:
         """The label of the edge that led to the end; "" if there is none."""
         return self.ending.label if self.ending is not None else ""

@@ -138,9 +138,8 @@ async def test_the_results_of_items_of_a_map_are_migrated(runner: Runner) -> Non
         return made
 
     begun = await runner.start(graph(1), run_id="r").result()
-    for wait in begun.waits:
-        run = await runner.answer("r", True, graph(2), wait=wait)  # noqa: FBT003 - an answer
-    assert (await run.result()).state.got == ["Price(cents=700)"] * 2
+    runs = [await runner.answer("r", True, graph(2), wait=wait) for wait in begun.waits]  # noqa: FBT003 - an answer
+    assert (await runs[-1].result()).state.got == ["Price(cents=700)"] * 2
 
 
 async def test_the_result_of_a_child_that_had_a_child_is_migrated(runner: Runner) -> None:
