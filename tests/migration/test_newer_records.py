@@ -1,5 +1,6 @@
 """Records of a newer version than a process has: the run fails nowhere, and waits for a process that has the graph."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import create_model
 from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.errors import GraphChanged
 from graphengine.worker.worker import Refused, RunOutcome, Took, Worker, WorkerEvent
+from tests.kit.runs import SOON
 from tests.kit.workers import let_work
 
 
@@ -49,13 +51,13 @@ async def work_beside(runner: Runner, graph: Graph[Any]) -> Sequence[WorkerEvent
     def note(event: WorkerEvent) -> None:
         events.append(event)
         done = sum(isinstance(each, RunOutcome) and each.info.graph == "other" for each in events)
-        if isinstance(event, Refused) or (isinstance(event, RunOutcome) and event.info.graph == "other" and done < 5):
-            runner.start(other(), queue="default")
-        elif done >= 5:
+        if done >= 5:
             worker.stop()
+        elif isinstance(event, Refused | RunOutcome):
+            runner.start(other(), queue="default")
 
     worker = Worker(runner, graph, other(), on_event=note, poll_seconds=0.01)
-    await worker.run()
+    await asyncio.wait_for(worker.run(), SOON)
     met = [event for event in events if isinstance(event, Took | RunOutcome | Refused)]
     return [event for event in met if event.info is not None and event.info.graph != "other"]
 

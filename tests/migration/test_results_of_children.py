@@ -152,14 +152,16 @@ async def test_a_child_that_goes_on_under_the_new_version_is_migrated_once(runne
     """The child itself is migrated when it is resumed, and its end is of the new version then."""
 
     def asking(version: int) -> Graph[Any]:
-        made = child(version)
-        made.add_node("ask", lambda ctx: ctx.ask("Well?", bool))
-        made = Graph("price", made.state, version=version, migrate={1: MIGRATIONS[1]} if version > 1 else None)
+        options: Any = {"version": 2, "migrate": {1: MIGRATIONS[1]}} if version > 1 else {}
+        made: Graph[Any] = Graph("price", create_model("Price", **FORMS[version]), **options)
 
         async def wait(ctx: Context) -> None:
             await ctx.ask("Well?", bool)
 
-        made.add_node("price", lambda: 7, writes="euros") if version == 1 else made.add_node("price", lambda: None)
+        if version == 1:
+            made.add_node("price", lambda: 7, writes="euros")
+        else:
+            made.add_node("price", lambda: None)
         made.add_node("wait", wait)
         made.add_path(START, "price", "wait", END)
         return made
