@@ -376,6 +376,8 @@ def _tell_recorded_work(made: Account, facts: Recorded, told: list[str], limit: 
     work = WorkKey.read(facts.key)
     if work.kind == "child":
         _tell_end_of_child(made, work.of, value, limit)
+        if " " in work.input and isinstance(value, dict):  # with the form of the graph from which it was migrated
+            made.text = f"the result of run {work.of} was migrated to version {value.get('version', 1)} of its graph"
     elif facts.name == STARTS and isinstance(value, dict):
         made.child = str(value.get("run_id", ""))
         made.text = f"started run {made.child}"

@@ -53,6 +53,7 @@ _LOSSES: Final[Mapping[str, tuple[str, str]]] = {
     "retries": ("retry", "retries"),
     "rejected_answers": ("answer rejected", "answers rejected"),
     "failed_tools": ("tool call failed", "tool calls failed"),
+    "unmigrated": ("state not migrated", "states not migrated"),
 }
 """How one and several of what a run can lose are called."""
 

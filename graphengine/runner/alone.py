@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame, Snapshot, Task
     from graphengine.engine.steps import Decided, WaitRecord
+    from graphengine.errors import GraphEngineError
     from graphengine.graph.effect import Effects
     from graphengine.runner.clock import Clock
     from graphengine.runner.followers import Follower
-    from graphengine.runner.result import PastRun
     from graphengine.state.json_values import JsonValue
 
 _ENDS: Final = ("node", "item", "failed", "attempt")
@@ -99,7 +99,7 @@ class Alone:
             threads=self._threads,
             now=self.clock.now,
             wall=self.clock.now,
-            past=_no_runs,
+            past=None,
             children=ChildRuns(),
             effects=self.effects,
         )
@@ -207,6 +207,9 @@ class Alone:
     def check(self) -> None:
         """Do nothing: there is no store to check."""
 
+    def give_up(self, error: GraphEngineError) -> None:
+        """Do nothing: the node raises the error."""
+
     async def check_owned(self) -> None:
         """Do nothing: there is no store that another process could open."""
 
@@ -254,10 +257,6 @@ class Alone:
         self.decide(event)
         if isinstance(event, Noted) and isinstance(event.facts, Recorded):
             self.noted(event.facts)
-
-
-async def _no_runs(*_: object) -> Sequence[PastRun]:
-    return ()
 
 
 __all__ = ["Alone"]

@@ -31,6 +31,7 @@ from graphengine.engine.work_keys import CHILD, STARTS, WorkKey
 from graphengine.errors import (
     ChildFailed,
     DefinitionError,
+    GraphEngineError,
     InputError,
     RunExists,
     RunnerClosed,
@@ -50,6 +51,7 @@ from graphengine.runner.call_records import Shapes, digest_of_call
 from graphengine.runner.extensions import Extension
 from graphengine.runner.ids import derive_id, tenants_id
 from graphengine.runner.life import Lives
+from graphengine.runner.other_forms import StateOf, find_version
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import result_of
 from graphengine.runner.runner import lives_of
@@ -92,7 +94,11 @@ class _Made(Struct, omit_defaults=True, kw_only=True):
 
 
 class _End(Struct, omit_defaults=True, kw_only=True):
-    """How a child ended, as it is recorded with the node; `attempt` is the attempt of the node that was told."""
+    """How a child ended, as it is recorded with the node; `attempt` is the attempt of the node that was told.
+
+    `fingerprint` and `version` say which form of its graph the values of a finished child have. Records of earlier
+    versions have no fingerprint; their values are read as they are.
+    """
 
     status: Literal["running", "waiting", "finished", "stopped", "failed", "cancelled"] = "finished"
     attempt: int = 0
@@ -104,6 +110,8 @@ class _End(Struct, omit_defaults=True, kw_only=True):
     losses: dict[str, int] = {}
     visits: int = 0
     seconds: Number = 0.0
+    fingerprint: str = ""
+    version: int = 1
 
     @property
     def is_from_above(self) -> bool:
@@ -558,11 +566,46 @@ class StartedRun(Generic[S]):
             record = await journal.step_result(f"{CHILD}{self.id}", str(told["seq"]), look, where)
             end = msgspec.convert(record, _End)
             if end.status == "finished":
-                return end
+                return await self._migrate(end, told["seq"])
             goes_on = end.attempt < attempt.task.attempt or (known is not None and known.at < attempt.frame.arrived)
             if end.status in OVER and not ((goes_on or end.is_from_above) and end.status != "cancelled"):
                 return end
             seq = end.seq
+
+    async def _migrate(self, end: _End, seq: int) -> _End:
+        """Return the end of a finished child with its values in the form that its graph has today.
+
+        1. The child's end is recorded. 2. A deployment changes the graph's version, and this node runs again: what
+        `migrate=` makes of the values is recorded under the fingerprint that they had. 3. The node runs again, and
+        takes that record, so that the team may remove `migrate=`. 4. The next deployment begins from that record.
+
+        Raises:
+            GraphChanged: The values do not fit the graph, or are of a newer version. The run is released as it is: a
+                process with another form of the graph can go on.
+            SecretKeyWrong: The graph has another key; the same happens.
+        """
+        name, journal = f"{CHILD}{self.id}", journal_of(self._start.attempt)
+        while end.fingerprint not in ("", self._start.plan.fingerprint):
+            under, new = f"{seq} {end.fingerprint}", end
+            if journal.known(name, under) is None:
+                new = await self._migrate_values(end)
+                if new.version == end.version and encode(new.values) == encode(end.values):
+                    break  # a record would say nothing new
+            record = await journal.step_result(name, under, partial(_make_step_result, new), "child.result")
+            end = msgspec.convert(record, _End)
+        return end
+
+    async def _migrate_values(self, end: _End) -> _End:
+        """Return the end of a finished child under today's graph. Raises: As `_migrate`."""
+        plan, shared = self._start.plan, self._start.lives.shared
+        state = StateOf(self.id, plan.graph, end.seq, end.values, end.fingerprint, end.version)
+        try:
+            values = await state.migrate_to(plan, shared.store, shared.extensions)
+        except GraphEngineError as error:
+            self._start.attempt.services.host.give_up(error)
+            raise
+        new = {"values": dict(values), "fingerprint": plan.fingerprint, "version": plan.version}
+        return msgspec.structs.replace(end, **new)
 
     async def _look(self, seq: int) -> StepResult:
         """Return how it ended with a step, as it is recorded.
@@ -575,6 +618,7 @@ class StartedRun(Generic[S]):
         if here is not None:
             end.status, end.ending, end.values = "finished", here.ending, from_json(here.body)
             end.usage, end.losses, end.visits, end.seconds = here.usage, here.losses, here.visits, here.seconds
+            await self._note_form(end, here.fingerprint)
             return _as_step_result(end)
         try:
             there = await load_snapshot(self._start.lives.shared.store, self.id, seq)
@@ -587,12 +631,18 @@ class StartedRun(Generic[S]):
         if there.status == "finished":
             end.values, end.usage, end.losses = _open_values(there.root.values), there.usage, there.losses
             end.visits, end.seconds = there.steps, there.elapsed_seconds
+            await self._note_form(end, there.fingerprint)
         elif there.failure is not None:
             end.why = f"{there.failure.kind}: {there.failure.message}"
         elif there.ending is not None:
             end.why = there.ending.why
         is_loss = end.status in OVER and end.status != "finished" and not end.is_from_above
         return replace(_as_step_result(end), usage={"failed_children": 1} if is_loss else None)
+
+    async def _note_form(self, end: _End, fingerprint: str) -> None:
+        """Note the form of the child's graph under which the child ended."""
+        end.fingerprint = fingerprint
+        end.version = await find_version(fingerprint, self._start.plan, self._start.lives.shared.store)
 
     def _as_result(self, end: _End) -> Result[S, Any]:
         """Return the result of a finished child."""
@@ -606,6 +656,10 @@ class StartedRun(Generic[S]):
 def _as_step_result(made: _Made | _End) -> StepResult:
     record = msgspec.to_builtins(made)
     return StepResult(record, len(encode(record)))
+
+
+async def _make_step_result(made: _End) -> StepResult:
+    return _as_step_result(made)
 
 
 def _derive_child_id(name: str, key: str) -> str:

@@ -9,6 +9,7 @@ import random
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, ParamSpec, TypeVar, overload
 
+from graphengine.compile.compiler import compiled
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
 from graphengine.graph.elsewhere import OF_A_CONTEXT, missing
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeForm
 
+    from graphengine.engine.plan import Plan
     from graphengine.graph.definition import GraphDefinition, Out_co, S
     from graphengine.graph.effect import Effect
     from graphengine.graph.options import Limits
@@ -414,19 +416,40 @@ class Context:
             fields: The fields of their states to return; all if not given. Name them if states are large, because they
                 are recorded with this run.
 
+        If the graph is given, and not its name, the states of runs that were recorded under an older version of the
+        graph are migrated. Runs that cannot be migrated are left out, and the log names them.
+
         Raises:
             InputError: The graph has no such field.
         """
         past = self._attempt.services.past
-        name = graph if isinstance(graph, str) else graph.name
+        name, plan = (graph, None) if isinstance(graph, str) else (graph.name, compiled(graph))
         wanted = None if fields is None else sorted(set(fields))
         if wanted is not None and not isinstance(graph, str):
             _check_state_fields(graph, wanted)
 
         async def earlier_runs() -> list[PastRun]:
-            return list(await past(self.run_id, name, last, wanted))
+            return [] if past is None else await past.find(self.run_id, name, last, wanted, plan)
 
-        return await self.call(earlier_runs, key=" ".join([name, str(last), *(wanted or ())]))
+        key = " ".join([name, str(last), *(wanted or ())])
+        found: Sequence[PastRun] = await self.call(earlier_runs, key=key)
+        while plan is not None and any(run.fingerprint != plan.fingerprint for run in found):
+            found = await self._migrate_runs(found, wanted, plan, key)
+        return found
+
+    async def _migrate_runs(
+        self, runs: Sequence[PastRun], fields: Collection[str] | None, plan: Plan[Any], key: str
+    ) -> Sequence[PastRun]:
+        """Return runs that were recorded before a deployment, as the graph has them that was deployed next.
+
+        What they become is recorded, so that their migrations are called once.
+        """
+        past = self._attempt.services.past
+
+        async def migrate_earlier_runs() -> list[PastRun]:
+            return [] if past is None else await past.migrate(runs, fields, plan)
+
+        return await self.call(migrate_earlier_runs, key=" ".join([key, *sorted({run.fingerprint for run in runs})]))
 
     def emit(self, data: object, *, record: bool = False) -> None:
         """Show data to the live watchers of the run.

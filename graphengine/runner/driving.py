@@ -54,7 +54,7 @@ from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, Waiting, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.engine.work_keys import STARTS
-from graphengine.errors import LeaseLost, OutOfOrder, ResourceFailed, StoreError
+from graphengine.errors import GraphEngineError, LeaseLost, OutOfOrder, ResourceFailed, StoreError
 from graphengine.history.load import answer_in
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock, first_of
@@ -199,7 +199,7 @@ class Driving:
         self._numbering: asyncio.Lock | None = None  # held while a function's transaction is committed: `note_within`
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
         self._spent_in_cut: Usage = {}
-        self._broken: StoreError | OutOfOrder | None = None
+        self._broken: GraphEngineError | None = None
         self.raised: dict[str, BaseException] = {}
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
@@ -600,9 +600,13 @@ class Driving:
         try:
             await self.commit((event,), partial(self.append, status="running"), is_note=True)
         except (StoreError, OutOfOrder) as error:
-            self._broken = error
-            self.claim.step(Raised())  # the loop meets it at its next step, and cancels what is in flight
+            self.give_up(error)
             raise
+
+    def give_up(self, error: GraphEngineError) -> None:
+        """Record nothing more: the loop raises the error at its next step, and cancels what is in flight."""
+        self._broken = error
+        self.claim.step(Raised())
 
     @property
     def transactions(self) -> Transactional | None:
@@ -628,8 +632,7 @@ class Driving:
                     step.seq, step.typed = step.seq + number, None
                 await to_its_end(self._commit_within(steps, transaction))
             except (StoreError, OutOfOrder) as error:
-                self._broken = error
-                self.claim.step(Raised())
+                self.give_up(error)
                 raise
 
     async def _commit_within(self, steps: Sequence[Decided], transaction: Transaction) -> None:

@@ -40,6 +40,7 @@ from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.followers import NOBODY, Audience, log_run
 from graphengine.runner.import_guard import IS_IMPORTING, RunAtImport
+from graphengine.runner.other_forms import read_result
 from graphengine.runner.result import Result, RunFailed, result_of
 from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.scope import CURRENT
@@ -517,7 +518,7 @@ class Life(Generic[S]):
 
     async def _current_result(self) -> Result[S, Any]:
         """Return the recorded result, even if the Runner closes while it is read."""
-        loading = asyncio.ensure_future(self.shared.kept.read(self.id))
+        loading = asyncio.ensure_future(self._load_result())
         while not loading.done():
             try:
                 await asyncio.wait((loading,))
@@ -525,7 +526,10 @@ class Life(Generic[S]):
                 if not self.claim.closed:
                     loading.cancel()
                     raise
-        return result_of(self.plan, loading.result())
+        return loading.result()
+
+    async def _load_result(self) -> Result[S, Any]:
+        return await read_result(self.shared, self.plan, await self.shared.kept.read(self.id))
 
     def ask(self, request: Stop | Release | Closed) -> None:
         """Stop it; or release it for another process: end here without a step, when what is in flight has ended."""
@@ -601,6 +605,10 @@ class Lives:
             return driven
         lives = (life for life in self.shared.lives if life.id == run_id and not life.task.done())
         return min(lives, key=lambda life: (not life.claim.may("be_wanted"), not life.seq), default=None)
+
+    async def result_under(self, plan: Plan[S], snapshot: Snapshot) -> Result[S, Any]:
+        """Return the result of a recorded run, with its state as today's graph has it; see `read_result`."""
+        return await read_result(self.shared, plan, snapshot)
 
     def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], claim: Claim | None = None) -> Life[S]:
         """Let a run live here, from its opening to its result."""

@@ -67,6 +67,7 @@ from graphengine.runner import ids
 from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.driving import stop_in
 from graphengine.runner.extensions import OpenRun
+from graphengine.runner.other_forms import StateOf, read_result
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.starters import looks_after
 from graphengine.state.declared import given_in, values_of
@@ -221,7 +222,8 @@ async def _continue_state(
             f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
         )
     if left.graph == plan.graph and left.fingerprint != plan.fingerprint:
-        left.root.values = {**await _migrate_state(shared, plan, left)}
+        migrated = await StateOf.last_of(left).migrate_to(plan, shared.store, shared.extensions)
+        left.root.values = {**migrated}
     records = _own_secrets(plan, left)
     update = utf8_value(given_in(given))
     written = sorted(update)
@@ -243,19 +245,6 @@ async def _continue_state(
     anew = {name for name in written if name not in update} | {op[1] for op in change.ops if op[0] == "set"}
     by_nodes = tuple(name for name in left.root.written if name in frame.values and name not in anew)
     return Initial(frame.values, frame.typed, written, len(encode(frame.values))), by_nodes
-
-
-async def _migrate_state(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> Mapping[str, JsonValue]:
-    """Return the recorded state of a run, converted by the migrations of the current graph.
-
-    The state is returned as it was recorded if no extension of the runner migrates runs.
-
-    Raises:
-        GraphChanged: The state does not fit the plan of the current graph.
-    """
-    graph_spec = await graph_spec_of(shared.store, snapshot.fingerprint)
-    found = (each.migrate_state(plan, snapshot, graph_spec) for each in shared.extensions)
-    return next((values for values in found if values is not None), snapshot.root.values)
 
 
 def _encode_items(plan: Plan[Any], name: str, record: JsonValue) -> JsonValue:
@@ -462,7 +451,7 @@ async def _find_reason_to_leave(life: Life[S], look: Look, *, as_it_was: bool) -
         if stays and (is_over or not asked or not await looks_after(shared.store, there)):
             if kept is not None:
                 shared.kept.keep(*kept)
-            return result_of(plan, there)
+            return await read_result(shared, plan, there)
     if kept is None:
         _check_free(life)
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run

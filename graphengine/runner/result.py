@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copyreg
 from copy import deepcopy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias
 
@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from graphengine.engine.map_items import list_lost_parts
 from graphengine.engine.user_frames import cut_to_user_code
-from graphengine.errors import DefinitionError, GraphEngineError, StoreError
+from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.graph.definition import Out_co, S
 from graphengine.graph.elsewhere import OF_RESULTS, missing
-from graphengine.history.load import Wait, load_snapshot, waits_of
+from graphengine.history.load import Wait, waits_of
 from graphengine.history.refused import RefusedMessage, refusals_in
 from graphengine.history.usage import NO_USAGE, Usage, usage_from
 from graphengine.runner.ids import RESERVED
@@ -26,7 +26,7 @@ from graphengine.state.failure import Failure
 from graphengine.state.view import RecordsAlone, View
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
     from graphengine.engine.phases import LostItem
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from graphengine.state.ending import Ending
     from graphengine.state.json_values import JsonValue
     from graphengine.state.selector import Reading
-    from graphengine.stores.base import Store
 
 Draws: TypeAlias = "Callable[[Result[Any], Snapshot | None], str]"
 _DRAWS: Final[list[Draws]] = []
@@ -51,6 +50,9 @@ def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str | None
     """Return what a notebook shows; None if nothing draws it."""
     return _DRAWS[0](result, snapshot) if _DRAWS else None
 
+
+UNMIGRATED: Final = "unmigrated"
+"""The loss of a result whose state is given as it was recorded, because today's graph cannot read it."""
 
 _MADE: Final = ("state", "output")
 """What of a result is made when it is first looked at: most of its time, for a large state."""
@@ -91,7 +93,8 @@ class Result(Generic[S, Out_co]):
         usage: What it used of models in total.
         inherited: The part of the usage from before the run branched off its parent.
         losses: What was lost on the way to the end: `failed_items`, `failed_children`, `fallbacks`, `retries`,
-            `rejected_answers` and `failed_tools`, each if there was one.
+            `rejected_answers` and `failed_tools`, each if there was one. `unmigrated` says that the state was recorded
+            under another form of the graph, and cannot be read under this one: `state` then has the recorded values.
         deaths: How often a process died with nodes of the run in flight: model calls in flight then are in no usage.
         visits: Completed node visits.
         seq: The last step of its log.
@@ -128,6 +131,11 @@ class Result(Generic[S, Out_co]):
     cause: BaseException | None = field(default=None, compare=False, repr=False)
     recorded: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     later: Mapping[str, Callable[[], Any]] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def is_migrated(self) -> bool:
+        """Whether the state has the form of today's graph: not if the losses have `unmigrated`."""
+        return UNMIGRATED not in self.losses
 
     @property
     def label(self) -> str:
@@ -242,14 +250,10 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         records = dict(records)
         root.owned.clear()
         root.owned_lists.clear()
-    later: dict[str, Callable[[], Any]] = {"state": partial(_build_recorded_state, records)}
-    if plan is not None:
-        typed: dict[str, object] = {}
-        if snapshot.status == "finished":  # no node will read them
-            typed, root.typed = root.typed, typed
-        later["state"] = partial(plan.state.rebuild, records, typed)
-        if plan.result is not None:
-            later["output"] = partial(_read_output, plan, plan.result, records)
+    typed: dict[str, object] = {}
+    if plan is not None and snapshot.status == "finished":  # no node will read them
+        typed, root.typed = root.typed, typed
+    later = _build_later(plan, records, typed)
     failure = snapshot.failure
     for frame in snapshot.frames.values() if failure is None else ():
         if frame.failing is not None:  # a failed part is reported while others still wait
@@ -271,6 +275,23 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
     made.cut_off, made.recorded, made.later = (), records, later
     made.__class__ = Result
     return made  # type: ignore[no-any-return]
+
+
+def _build_later(
+    plan: Plan[Any] | None, records: Mapping[str, Any], typed: dict[str, object]
+) -> dict[str, Callable[[], Any]]:
+    """Return what builds the state and the output of a result when they are first looked at."""
+    if plan is None:
+        return {"state": partial(_build_recorded_state, records)}
+    later: dict[str, Callable[[], Any]] = {"state": partial(plan.state.rebuild, records, typed)}
+    if plan.result is not None:
+        later["output"] = partial(_read_output, plan, plan.result, records)
+    return later
+
+
+def read_with(plan: Plan[Any] | None, result: Result[Any, Any], records: Mapping[str, Any]) -> Result[Any, Any]:
+    """Return a result with other records of its state, which a graph reads; None for the records without a graph."""
+    return replace(result, recorded=records, later=_build_later(plan, records, {}))
 
 
 def itself(made: object) -> object:
@@ -301,31 +322,13 @@ class PastRun(BaseModel):
     Attributes:
         run_id: Its id.
         created_at: When it began, epoch seconds.
-        state: Its final state, as recorded; only the requested fields that it has.
+        state: The records of its final state; only the requested fields that it has.
+        version: The version of its graph whose form the state has.
+        fingerprint: The fingerprint of the graph spec whose form the state has; "" in records that have none.
     """
 
     run_id: str
     created_at: float
     state: dict[str, Any]
-
-
-Past: TypeAlias = "Callable[[str, str, int, Collection[str] | None], Awaitable[Sequence[PastRun]]]"
-"""`past_runs` of a store; called with the id of the calling run, the graph's name, the maximum number, the fields."""
-
-
-async def past_runs(
-    store: Store, run_id: str, graph: str, last: int, fields: Collection[str] | None
-) -> Sequence[PastRun]:
-    """Return the newest finished runs of a graph, without the calling run and runs that cannot be read."""
-    found: list[PastRun] = []
-    for info in await store.runs(limit=last + 1, status="finished", graph=graph):
-        if info.id == run_id or len(found) == last:
-            continue
-        try:
-            snapshot = await load_snapshot(store, info.id, None)
-        except StoreError:
-            continue
-        ended = snapshot.root.values
-        state = ended if fields is None else {name: ended[name] for name in fields if name in ended}
-        found.append(PastRun(run_id=info.id, created_at=info.created_at, state=state))
-    return found
+    version: int = 1
+    fingerprint: str = ""

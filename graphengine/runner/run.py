@@ -41,6 +41,7 @@ from graphengine.runner.answers import Asked, check_against, find_asked_wait, fi
 from graphengine.runner.arguments import as_limits, check_tags, pauses_of
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.ids import check_id, check_unreserved, chosen_id, new_id
+from graphengine.runner.other_forms import read_result
 from graphengine.runner.published import Reader
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
@@ -651,7 +652,7 @@ class Run(Generic[S, Out_co]):
                 is_idle = row.status != "running" or (row.driver is None and not row.queued)
                 if row.status in OVER or (is_idle and not wait_out):
                     plan = self._plan or self._lives.shared.plan_by(row.fingerprint)
-                    yield RunEnded(result_of(plan, snapshot))
+                    yield RunEnded(await read_result(self._lives.shared, plan, snapshot))
                     return
                 waits = tuple(waits_of(snapshot))
                 status = status_of(row)

@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from graphengine.engine.redaction import Redactor
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import ModelCaller, OutputKind, Outputs, WaitRecord
+    from graphengine.errors import GraphEngineError
     from graphengine.graph.definition import GraphDefinition
     from graphengine.graph.effect import Effect, Effects
     from graphengine.runner.answers import KnownTypes
     from graphengine.runner.followers import Audience
+    from graphengine.runner.other_forms import PastRuns
     from graphengine.runner.recorded_work import StepJournal
-    from graphengine.runner.result import Past, Result
+    from graphengine.runner.result import Result
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
     from graphengine.state.view import View
@@ -124,6 +126,13 @@ class Host(Protocol):
 
         Raises:
             StoreError: A step could not be recorded, and the run ends.
+        """
+        ...
+
+    def give_up(self, error: GraphEngineError) -> None:
+        """Let go of the run without a step, so that it neither fails nor continues here; its result raises the error.
+
+        For what a node cannot do in this process, but in a process that has another form of a graph.
         """
         ...
 
@@ -228,7 +237,7 @@ class NodeServices(Struct, kw_only=True):
         threads: The thread pool of blocking functions.
         now: The clock of the run's log.
         wall: The machine's clock, by which waits end.
-        past: Finds earlier runs.
+        past: The earlier runs that nodes can read; None if there are none.
         executors: Where nodes with `on=` run; None to run them in place.
         children: What starts runs from nodes; None if nothing does.
         following: Who follows the run.
@@ -247,7 +256,7 @@ class NodeServices(Struct, kw_only=True):
     threads: Executor
     now: Callable[[], float]
     wall: Callable[[], float]
-    past: Past
+    past: PastRuns | None
     executors: Executors | None = None
     children: Children | None = None
     following: Following = NOBODY

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
@@ -20,7 +19,7 @@ from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.clock import Alarms
 from graphengine.runner.extensions import Extension
 from graphengine.runner.followers import NOBODY, Following
-from graphengine.runner.result import past_runs
+from graphengine.runner.other_forms import PastRuns
 from graphengine.runner.starters import EndsHere, child_of, is_end, told_end
 
 if TYPE_CHECKING:
@@ -217,7 +216,7 @@ class Shared(Generic[L]):
         self.kept, self.types = CachedSnapshots(store), KnownTypes()
         self.newest_plan: Plan[Any] | None = None
         self.plans: WeakValueDictionary[str, Plan[Any]] | None = None  # once there are several
-        self.past = functools.partial(past_runs, store)
+        self.past = PastRuns(store, extensions)
         self.closed = False
         self._alarms: Alarms | None = None
         self._soon: dict[str, asyncio.TimerHandle] = {}  # of the runs that are woken soon

@@ -30,12 +30,13 @@ _KEPT_SECONDS: Final = 10.0
 class EndHere(NamedTuple):
     """How a run finished here, as its log says it; `by` are the run that started it, its nonce and its node's visit.
 
-    `body` has the final state as JSON.
+    `body` has the final state as JSON, in the form of the graph spec with this fingerprint.
     """
 
     by: tuple[str, str, int]
     seq: int
     body: bytes
+    fingerprint: str
     ending: Ending | None
     usage: Usage
     losses: dict[str, int]
@@ -65,9 +66,9 @@ class EndsHere:
         body = encode({name: opened(value) for name, value in snapshot.root.values.items()})
         if len(body) <= _MOST_BYTES:
             usage, losses = snapshot.usage.copy(), snapshot.losses.copy()
-            by = starter.run_id, starter.nonce, starter.visit
+            head = (starter.run_id, starter.nonce, starter.visit), snapshot.seq, body, snapshot.fingerprint
             facts = (snapshot.steps, snapshot.elapsed_seconds, now + _KEPT_SECONDS)
-            kept[snapshot.run_id] = EndHere(by, snapshot.seq, body, snapshot.ending, usage, losses, *facts)
+            kept[snapshot.run_id] = EndHere(*head, snapshot.ending, usage, losses, *facts)
 
     def has(self, run_id: str, starter: StarterRecord) -> bool:
         """Return whether the end of a run is kept, for the visit of a node that started it."""

@@ -20,7 +20,7 @@ from msgspec import UNSET
 from pydantic_core import to_jsonable_python
 
 from graphengine.errors import GraphNotFound, InputError, NotPublishedYet, RunExists, UnknownRun
-from graphengine.kernel.extension import OwnId, RunFailed, compiled, did_you_mean, result_of
+from graphengine.kernel.extension import OwnId, RunFailed, compiled, did_you_mean
 from graphengine.kernel.inside import ask_anew, bare, begun_otherwise, lives_of, polled, question_id, send_alone
 from graphengine.records.json_document import PublishedValue, run_now_document
 from graphengine.records.now import load_now
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
-    from graphengine.kernel.extension import Event, Plan, Run
-    from graphengine.kernel.reader import At, Step
+    from graphengine.kernel.extension import Event, Plan, Result, Run
+    from graphengine.kernel.reader import At, Snapshot, Step
     from graphengine.kernel.store import InboxMessage, RunInfo
     from graphengine.records.json_document import RunNow
     from graphengine.serve.callers import Right
@@ -231,6 +231,10 @@ class CallersRunner:
             raise GraphNotFound(f"this server has no graph {name!r}", where=f"graph {name!r}", repair=repair)
         return self._graphs[name]
 
+    async def result_under(self, graph: Graph[Any], snapshot: Snapshot) -> Result[Any]:
+        """Return the result of a recorded run, with its state as the graph has it today; see `Result.is_migrated`."""
+        return await lives_of(self._runner).result_under(compiled(graph), snapshot)
+
     async def now(self, run: str | RunInfo) -> RunNow | Mapping[str, str]:
         """Return a run as it is now; but its id to a caller who may not read it. The row must just have been read."""
         if not caller().may("read"):
@@ -239,8 +243,9 @@ class CallersRunner:
         snapshot = await load_now(self.store, info.id)
         graph, output = self._graphs.get(info.graph), UNSET
         if graph is not None and graph.result is not None and snapshot.status == "finished":
-            result = result_of(compiled(graph), snapshot)
-            output = to_jsonable_python(result.output, by_alias=False, fallback=str)
+            result = await self.result_under(graph, snapshot)
+            if result.is_migrated:
+                output = to_jsonable_python(result.output, by_alias=False, fallback=str)
         return run_now_document(info, snapshot, output)
 
     async def begin(

@@ -12,7 +12,7 @@ as the attempt.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from copy import deepcopy
@@ -70,11 +70,10 @@ from graphengine.engine.steps import (
     path_of,
 )
 from graphengine.engine.stored import from_record, to_record
-from graphengine.errors import CrashLoop
+from graphengine.errors import CrashLoop, GraphEngineError
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.followers import Audience, Follower, Following
-from graphengine.runner.result import PastRun
 from graphengine.runner.scope import AttemptFacts, NodeServices
 from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.interrupts import Interrupt
@@ -159,6 +158,9 @@ class Alone:
 
     def check(self) -> None:
         """Do nothing: everything recorded is kept."""
+
+    def give_up(self, error: GraphEngineError) -> None:
+        """Do nothing: no other process has other graphs."""
 
     def has_message(self, topic: str) -> bool:
         """Return False: nothing is sent."""
@@ -399,7 +401,7 @@ class Session:
         async def attempted() -> Event:
             services = NodeServices(
                 run=engine.Session(self.plan, self.snapshot), run_id=self.run_id, host=Alone(note), resources={},
-                threads=pool, now=lambda: self.now, wall=lambda: self.now, past=no_past,
+                threads=pool, now=lambda: self.now, wall=lambda: self.now, past=None,
                 following=Following(self.followers()),
             )  # fmt: skip
             attempt = Attempt(task, services)
@@ -597,11 +599,6 @@ class Session:
 
 class Died(Interrupt):
     """The death of the process, which no code catches."""
-
-
-async def no_past(run_id: str, graph: str, last: int, fields: Collection[str] | None) -> Sequence[PastRun]:
-    """Return no previous runs."""
-    return []
 
 
 def first_facts(plan: Plan[Any], run_id: str, limits: LimitsRecord) -> Started:

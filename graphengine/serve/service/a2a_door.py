@@ -496,7 +496,8 @@ class _Agent(RequestHandler):
             return task
         failure = failure_of(self._graph, rest)
         nothing: tuple[None, list[Media]] = (None, [])
-        shown, media = nothing if failure is not None else output(self._graph, rest)
+        result = await self._service.runner.result_under(self._graph, rest)
+        shown, media = nothing if failure is not None else output(self._graph, result)
         if rest.status == "finished":
             files = [_build_file_part(each) for each in media if not each.file_id]
             part = new_text_part(shown) if isinstance(shown, str) else new_data_part(exact(shown))

@@ -200,7 +200,7 @@ async def follow_run(  # noqa: PLR0913 - what to follow, and from where
                     if rest is not None and rest.seq <= after:
                         break
     if rest.status in OVER:
-        yield RunEnded(result_of(compiled(service.graphs[run.graph]), rest))
+        yield RunEnded(await service.runner.result_under(service.graphs[run.graph], rest))
     yield rest
 
 

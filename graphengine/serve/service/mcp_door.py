@@ -41,7 +41,7 @@ from starlette.routing import Route
 from graphengine.agents.chats import is_chat
 from graphengine.agents.prompts import has_media, marked
 from graphengine.errors import GraphEngineError, InputError
-from graphengine.kernel.extension import StepRecorded, compiled, did_you_mean, result_of
+from graphengine.kernel.extension import StepRecorded, compiled, did_you_mean
 from graphengine.kernel.inside import bare, unknown_fields
 from graphengine.kernel.reader import Snapshot
 from graphengine.records.now import load_now
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel.extension import Plan
+    from graphengine.kernel.extension import Plan, Result
     from graphengine.kernel.reader import Step, Wait
     from graphengine.media import Media
     from graphengine.serve.service.app import Service
@@ -201,7 +201,8 @@ class McpDoor:
                 continue
             questions = waits(found, ())
             if not questions:
-                return _build_call_result(call.tool, found, meta)
+                result = await self._service.runner.result_under(call.tool.graph, found)
+                return _build_call_result(call.tool, found, result, meta)
             if not _can_ask(ctx.session.client_capabilities):
                 raise _still_open(run_id, next(iter(questions.values())), "this client cannot ask a person")
             forms = {key: _elicitation(wait, wrong.get(key, "")) for key, wait in questions.items()}
@@ -418,12 +419,13 @@ def _read_call_arguments(tool: _Tool, params: types.CallToolRequestParams) -> Ma
     return given
 
 
-def _build_call_result(tool: _Tool, snapshot: Snapshot, meta: dict[str, Any]) -> types.CallToolResult:
+def _build_call_result(
+    tool: _Tool, snapshot: Snapshot, result: Result[Any], meta: dict[str, Any]
+) -> types.CallToolResult:
     """Return the result of a run that is over. Raises: RunFailed, RunStopped."""
     if (failure := failure_of(tool.graph, snapshot)) is not None:
         raise failure
-    result = result_of(tool.plan, snapshot)
-    if tool.plan.result is None:
+    if tool.plan.result is None or not result.is_migrated:
         shown = {name: bare(value) for name, value in result.values.items() if name not in tool.plan.state.secrets}
         return _build_tool_content(to_json(shown).decode(), shown, meta)
     value = bare(result.values.get(tool.field)) if tool.field is not None else _dump_plain_json(result.output)

@@ -554,12 +554,12 @@ class OpenAiDoor:
                             spent = (await load_snapshot(store, turn.run_id, at) if at else Snapshot()).usage
                         left = texts.counts()
                         reply.shown, reply.said = texts.shown, texts.said
-                        ended = self._build_reply(model, turn, reply, event, spent)
+                        ended = await self._build_reply(model, turn, reply, event, spent)
                         if left and ended.failure is None:
                             yield left
                         yield ended
 
-    def _build_reply(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot, spent: Spent) -> _Reply:
+    async def _build_reply(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot, spent: Spent) -> _Reply:
         """Return the reply of a run that rests, of which this was spent before."""
         reply.usage = usage_from(spent_since(spent, end.usage))
         reply.failure = failure_of(model.graph, end)
@@ -572,7 +572,8 @@ class OpenAiDoor:
                 reply.asked[key] = {"name": str(wait.facts["tool"]), "arguments": written}
         questions = [asked(wait) for wait in found.values() if wait.kind != "tool"]
         reply.is_question = bool(questions)
-        said = reply.said if reply.asked else as_text(output(model.graph, end, reply.said)[0])
+        result = await self._service.runner.result_under(model.graph, end)
+        said = reply.said if reply.asked else as_text(output(model.graph, result, reply.said)[0])
         text = hide_secrets("\n".join(questions) or said)
         reply.text = f"{_LATE}\n\n{text}" if turn.is_late else text
         if not reply.shown.endswith(reply.text):

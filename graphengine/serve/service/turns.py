@@ -36,7 +36,7 @@ from graphengine.agents.call_inputs import ANSWER
 from graphengine.agents.chats import TURN, is_chat, refuse_before
 from graphengine.agents.prompts import has_media, marked
 from graphengine.errors import InputError, RunExists, UnknownRun
-from graphengine.kernel.extension import OwnId, StepRecorded, compiled, result_of
+from graphengine.kernel.extension import OwnId, StepRecorded, compiled
 from graphengine.kernel.inside import fit_answer
 from graphengine.kernel.reader import OVER, Snapshot, Wait, load_snapshot
 from graphengine.kernel.store import check_not_cancelled
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel.extension import Event
+    from graphengine.kernel.extension import Event, Result
     from graphengine.kernel.reader import Step
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.serve.service.app import Service
@@ -526,15 +526,14 @@ def asked(wait: Wait) -> str:
     return f"{wait.question or wait.name}{how}"
 
 
-def output(graph: Graph[Any], end: Snapshot, said: str = "") -> tuple[Any, Sequence[Media]]:
+def output(graph: Graph[Any], result: Result[Any], said: str = "") -> tuple[Any, Sequence[Media]]:
     """Return the result of a graph as JSON, with a mark for each medium, and the media.
 
     Without a result it is what an agent said last, else the state.
     """
     plan, media = compiled(graph), list[Media]()
-    result = result_of(plan, end)
     value = result.output
-    if plan.result is None:
+    if plan.result is None or not result.is_migrated:
         value = said or {name: record for name, record in result.values.items() if name not in plan.state.secrets}
     elif has_media(value):
         value = marked(value, media)

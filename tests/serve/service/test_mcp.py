@@ -14,7 +14,6 @@ import pytest
 from mcp import Client, MCPError
 
 from graphengine import Graph, Runner
-from graphengine.records.now import load_now
 from graphengine.serve.service import mcp_door
 from graphengine.serve.service.mcp_door import ERROR, RUN_ID, McpDoor
 from graphengine.serve.service.turns import output
@@ -149,8 +148,7 @@ async def test_the_text_of_a_reply_has_no_bytes() -> None:
     """Where a reply is a text, as by OpenAI's API, a mark stands for each medium, and not its base64."""
     async with Runner() as runner:
         run = runner.start(flows.report, {"text": "Tides"})
-        await run.result()
-        found, media = output(flows.report, await load_now(runner.store, run.id))
+        found, media = output(flows.report, await run.result())
     assert found[:2] == ["Tides", "[media 1: tides.png]"]
     assert len(media) == 4
 

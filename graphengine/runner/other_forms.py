@@ -1,0 +1,184 @@
+"""States that were recorded under another form of their graph, read under the form that the graph has today.
+
+A deployment can change the state of a graph while the store keeps runs of its earlier form. `Graph(version=, migrate=)`
+says how such a state becomes a state of today. This module asks the extensions of a Runner for that, which know the
+migrations, in three situations:
+
+- Code that goes on gets the state, as a node gets the result of a child run. The caller records what the state became,
+  so that each migration is called once for a record and can be deleted when no run needs it any more.
+- A program asks for the result of a run that is not driven on. The state is migrated in memory, and nothing is
+  recorded.
+- A node asks for earlier runs of a graph.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from graphengine.engine.snapshot import ROOT, Frame, Snapshot
+from graphengine.errors import GraphEngineError, StoreError
+from graphengine.history.load import graph_spec_of, load_snapshot
+from graphengine.runner.result import UNMIGRATED, PastRun, read_with, result_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.plan import Plan
+    from graphengine.runner.extensions import Extension
+    from graphengine.runner.result import Result
+    from graphengine.runner.shared import Shared
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import RunStore, Store
+
+S = TypeVar("S")
+
+log = logging.getLogger("graphengine.runner")
+_LEFT_OUT: Final = "run %s is left out of ctx.runs, because it cannot be read under today's graph: %s"
+
+
+class StateOf:
+    """A recorded state, and the form of the graph under which it was recorded.
+
+    Args:
+        run_id: The run whose state it is.
+        graph: The name of its graph.
+        seq: The step after which the run had this state.
+        values: The records of the fields.
+        fingerprint: The fingerprint of the graph spec.
+        version: The version of the graph, for a store from which the graph spec was removed with its last run; 0 if it
+            is not known.
+    """
+
+    def __init__(  # noqa: PLR0913 - what is recorded of a state
+        self, run_id: str, graph: str, seq: int, values: Mapping[str, JsonValue], fingerprint: str, version: int = 0
+    ) -> None:
+        self.snapshot = Snapshot(run_id=run_id, graph=graph, seq=seq, fingerprint=fingerprint)
+        self.snapshot.frames = {ROOT: Frame(values=dict(values))}
+        self.version = version
+
+    @property
+    def values(self) -> Mapping[str, JsonValue]:
+        """The records of the fields."""
+        return self.snapshot.root.values
+
+    @classmethod
+    def last_of(cls, snapshot: Snapshot) -> StateOf:
+        """Return the last recorded state of a run."""
+        return cls(snapshot.run_id, snapshot.graph, snapshot.seq, snapshot.root.values, snapshot.fingerprint)
+
+    async def migrate_to(
+        self, plan: Plan[Any], store: RunStore, extensions: Sequence[Extension]
+    ) -> Mapping[str, JsonValue]:
+        """Return the state as today's graph has it; as it was recorded if no extension of the Runner migrates runs.
+
+        Raises:
+            GraphChanged: The state does not fit the graph, or was recorded under a newer version of the graph.
+            SecretKeyWrong: The graph has another key.
+        """
+        known: GraphSpec = {"version": self.version} if self.version else {}
+        graph_spec = await graph_spec_of(store, self.snapshot.fingerprint) or known or None
+        found = (each.migrate_state(plan, self.snapshot, graph_spec) for each in extensions)
+        return next((values for values in found if values is not None), self.values)
+
+
+async def find_version(fingerprint: str, plan: Plan[Any] | None, store: RunStore) -> int:
+    """Return the version of a graph whose spec has this fingerprint; 1 if the store has no such spec."""
+    if plan is not None and fingerprint == plan.fingerprint:
+        return plan.version
+    return (await graph_spec_of(store, fingerprint) or {}).get("version", 1)
+
+
+async def read_result(shared: Shared[Any], plan: Plan[S] | None, snapshot: Snapshot) -> Result[S, Any]:
+    """Return the result of a recorded run, with its state as today's graph has it.
+
+    If the state cannot be migrated, the result has the state as it was recorded, and says so in its losses.
+    """
+    made = result_of(plan, snapshot)  # before anything is awaited: the caller's snapshot may change then
+    if plan is None or snapshot.graph != plan.graph or snapshot.fingerprint == plan.fingerprint:
+        return made
+    state = StateOf.last_of(snapshot)
+    try:
+        values = await state.migrate_to(plan, shared.store, shared.extensions)
+    except GraphEngineError as error:
+        log.warning("run %s: its state is given as it was recorded: %s", snapshot.run_id, error)
+        return read_with(None, replace(made, losses={UNMIGRATED: 1, **made.losses}), made.recorded)
+    return read_with(plan, made, values)
+
+
+class PastRuns:
+    """The earlier runs that a node can read with `ctx.runs`.
+
+    Args:
+        store: The store of the runs.
+        extensions: The extensions of the Runner.
+    """
+
+    def __init__(self, store: Store, extensions: Sequence[Extension]) -> None:
+        self._store, self._extensions = store, extensions
+
+    async def find(
+        self, run_id: str, graph: str, last: int, fields: Collection[str] | None, plan: Plan[Any] | None
+    ) -> list[PastRun]:
+        """Return the newest finished runs of a graph, without the calling run and runs that cannot be read.
+
+        Args:
+            run_id: The calling run.
+            graph: The name of the graph.
+            last: The maximum number of runs.
+            fields: The fields of their states to return; None for all.
+            plan: The graph whose form the states are to have; None for the states as they were recorded.
+        """
+        found: list[PastRun] = []
+        for info in await self._store.runs(limit=last + 1, status="finished", graph=graph):
+            if info.id == run_id or len(found) == last:
+                continue
+            try:
+                state = StateOf.last_of(await load_snapshot(self._store, info.id, None))
+            except StoreError:
+                continue
+            found += await self._read(state, info.created_at, fields, plan)
+        return found
+
+    async def migrate(self, runs: Sequence[PastRun], fields: Collection[str] | None, plan: Plan[Any]) -> list[PastRun]:
+        """Return runs that the node was given under another form of their graph, as today's graph has them.
+
+        A migration needs all fields of a state. If the node was given only some of them, the run is read again.
+        """
+        found: list[PastRun] = []
+        for run in runs:
+            state = StateOf(run.run_id, plan.graph, 0, run.state, run.fingerprint, run.version)
+            if run.fingerprint == plan.fingerprint:
+                found.append(run)
+                continue
+            if fields is not None or not run.fingerprint:
+                there = await self._store.infos([run.run_id])
+                if not any(info.created_at == run.created_at for info in there):  # another run can have its id now
+                    log.warning(_LEFT_OUT, run.run_id, "it was removed, and only some fields of its state are recorded")
+                    continue
+                try:
+                    state = StateOf.last_of(await load_snapshot(self._store, run.run_id, None))
+                except GraphEngineError as error:
+                    log.warning(_LEFT_OUT, run.run_id, error)
+                    continue
+            found += await self._read(state, run.created_at, fields, plan)
+        return found
+
+    async def _read(
+        self, state: StateOf, created_at: float, fields: Collection[str] | None, plan: Plan[Any] | None
+    ) -> list[PastRun]:
+        """Return a run with these fields of its state; nothing if the state cannot be migrated, which the log says."""
+        values, fingerprint = state.values, state.snapshot.fingerprint
+        if plan is not None and fingerprint != plan.fingerprint:
+            try:
+                values = await state.migrate_to(plan, self._store, self._extensions)
+            except GraphEngineError as error:
+                log.warning(_LEFT_OUT, state.snapshot.run_id, error)
+                return []
+            fingerprint = plan.fingerprint
+        version = await find_version(fingerprint, plan, self._store)
+        shown = values if fields is None else {name: values[name] for name in fields if name in values}
+        run = PastRun(run_id=state.snapshot.run_id, created_at=created_at, state=dict(shown))
+        return [run.model_copy(update={"version": version, "fingerprint": fingerprint})]
