@@ -221,7 +221,7 @@ async def _continue_state(
             f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
         )
     if left.graph == plan.graph and left.fingerprint != plan.fingerprint:
-        left.root.values = {**await _migrate_state(shared, plan, left)}
+        left.root.values = {**await migrate_recorded(shared, plan, left)}
     records = _own_secrets(plan, left)
     update = utf8_value(given_in(given))
     written = sorted(update)
@@ -245,15 +245,26 @@ async def _continue_state(
     return Initial(frame.values, frame.typed, written, len(encode(frame.values))), by_nodes
 
 
-async def _migrate_state(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> Mapping[str, JsonValue]:
-    """Return the recorded state of a run, converted by the migrations of the current graph.
+async def migrate_recorded(
+    shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot, version: int | None = None
+) -> Mapping[str, JsonValue]:
+    """Return a recorded state, converted by the migrations of the current graph.
 
     The state is returned as it was recorded if no extension of the runner migrates runs.
+
+    Args:
+        shared: What the runs of the Runner share.
+        plan: The plan of the current graph.
+        snapshot: The snapshot that contains the state.
+        version: The version of the graph that recorded the state; None if only the graph's recorded spec tells it. The
+            store has no spec of a graph that was never run.
 
     Raises:
         GraphChanged: The state does not fit the plan of the current graph.
     """
     graph_spec = await graph_spec_of(shared.store, snapshot.fingerprint)
+    if version is not None:
+        graph_spec = {**(graph_spec or {}), "graph": plan.graph, "version": version}
     found = (each.migrate_state(plan, snapshot, graph_spec) for each in shared.extensions)
     return next((values for values in found if values is not None), snapshot.root.values)
 
