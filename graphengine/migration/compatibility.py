@@ -151,8 +151,9 @@ def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> Grap
     )
     repairs = [f"put back {back}"] if back else []
     repairs = [" and ".join([*repairs, *given]) or "put back what the run needs"]
-    repairs += [f"or migrate the run: {', or '.join(migrations[:2])}"] if migrations else []
-    repairs.append("or branch it from a step where it still fits")
+    what = "run" if snapshot.seq else "input"
+    repairs += [f"or migrate the {what}: {', or '.join(migrations[:2])}"] if migrations else []
+    repairs += ["or branch it from a step where it still fits"] if snapshot.seq else []
     where = f"{name_record(snapshot)} at step {snapshot.seq}" if snapshot.seq else name_record(snapshot)
     return GraphChanged("\n".join(lines), where=where, repair="; ".join(repairs))
 

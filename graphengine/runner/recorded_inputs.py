@@ -111,14 +111,16 @@ class RecordedInput:
             GraphChanged: The input does not fit the current graph, no migration leads to the current version, or the
                 input was recorded under a newer version than the graph has here.
         """
-        before = {**self.others, **self.given}
+        fields = plan.state.fields
+        # Without a migration function, nothing reads the default of a field that is gone, so that it is no loss.
+        others = {name: record for name, record in self.others.items() if name in fields or self.version < plan.version}
+        before = {**others, **self.given}
         after, names = before, list(self.given)
         if self.fingerprint != plan.fingerprint:
             snapshot = Snapshot(run_id=run_id, graph=plan.graph, fingerprint=self.fingerprint)
             snapshot.frames = {ROOT: Frame(values=dict(before))}
             after = {**await migrate_recorded(shared, plan, snapshot, self.version)}
             names = [name for name in after if name in self.given or name not in before or after[name] != before[name]]
-        fields = plan.state.fields
         unknown = sorted(name for name in names if name not in fields)
         if unknown:
             raise GraphChanged(

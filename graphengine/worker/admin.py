@@ -101,7 +101,9 @@ class Admin:
         old = as_schedule(kept)
         found = replace(found, paused=found.paused or old.paused)
         if not (changed := changes(old, found)):
-            return old
+            if old.recorded != found.recorded:  # the graph has changed, and its version has not
+                await self._store.keep_schedule(kept._replace(body=as_kept(found).body))
+            return replace(old, recorded=found.recorded)
         if old.next_at is not None and has_same_times(old, found):
             found = replace(found, next_at=old.next_at)
         elif not found.paused:
