@@ -135,19 +135,14 @@ def _schedule_notes(context: CommandContext) -> Sequence[Finding]:
     from graphengine.cli.project import graphs_to_drive
     from graphengine.databases.findings import Finding
     from graphengine.errors import GraphEngineError
-    from graphengine.worker.schedules import as_schedule, find_misfits
 
     async def notes(store: Store) -> Sequence[Finding]:
-        schedules = [as_schedule(kept) for kept in await store.schedules()]
-        if not schedules:
+        if not await store.schedules():
             return ()
-        graphs = {name: found.graph for name, found in graphs_to_drive(())[0].items()}
-        return [
-            Finding(
-                "schedule_misfit", f"schedule {name} starts no run: {error.message}", repair=error.repair, note=True
-            )
-            for name, error in (await find_misfits(Runner(store), graphs, schedules)).items()
-        ]
+        graphs = [found.graph for found in graphs_to_drive(())[0].values()]
+        misfits = (await Runner(store).admin.misfit_schedules(*graphs)).items()
+        whats = {name: f"schedule {name} starts no run: {error.message}" for name, error in misfits}
+        return [Finding("schedule_misfit", whats[name], repair=error.repair, note=True) for name, error in misfits]
 
     try:
         return context.read(notes)

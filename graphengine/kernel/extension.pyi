@@ -15,7 +15,6 @@ from graphengine.runner import RunFailed as RunFailed
 from graphengine.runner.clock import Clock as Clock
 from graphengine.runner.clock import SystemClock as SystemClock
 from graphengine.runner.context import Context as Context
-from graphengine.runner.recorded_inputs import RecordedInput as RecordedInput
 from graphengine.runner.result import Result as Result
 from graphengine.runner.result import result_of as result_of
 from graphengine.runner.run import Run as Run

@@ -22,10 +22,10 @@ from graphengine.kernel.extension import (
     START,
     Context,
     Limits,
-    RecordedInput,
     Retention,
     compiled,
 )
+from graphengine.kernel.inside import RecordedInput
 
 if TYPE_CHECKING:
     from graphengine.kernel.extension import GraphDefinition, JsonValue, Seconds

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 from pydantic_core import to_jsonable_python
 
 from graphengine.errors import GraphChanged, InputError, RunExists
-from graphengine.kernel.extension import RecordedInput, compiled, is_tag
-from graphengine.kernel.inside import given_in, lives_of
+from graphengine.kernel.extension import compiled, is_tag
+from graphengine.kernel.inside import RecordedInput, given_in, lives_of
 from graphengine.kernel.store import DEFAULT_QUEUE, StoredSchedule
 
 if TYPE_CHECKING:
@@ -327,26 +327,6 @@ async def start_due(
     return after
 
 
-async def find_misfits(
-    runner: Runner, graphs: Mapping[str, GraphDefinition[Any]], among: Sequence[Schedule]
-) -> Mapping[str, InputError | GraphChanged]:
-    """Return the names of the schedules whose input does not fit its graph any more, each with the reason.
-
-    Args:
-        runner: A Runner over the store that has the schedules.
-        graphs: The graphs by name. Schedules of other graphs are left out.
-        among: The schedules to check.
-    """
-    found: dict[str, InputError | GraphChanged] = {}
-    for schedule in among:
-        if schedule.graph in graphs:
-            try:
-                await input_for(runner, graphs[schedule.graph], schedule, f"{schedule.name}@…")
-            except (InputError, GraphChanged) as error:
-                found[schedule.name] = error
-    return found
-
-
 class Ticker:
     """Starts the runs of schedules whose time has come, once over all workers.
 
@@ -411,7 +391,6 @@ __all__ = [
     "changes",
     "check_schedule",
     "find",
-    "find_misfits",
     "has_same_times",
     "input_for",
     "next_tick",

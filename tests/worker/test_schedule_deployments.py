@@ -11,7 +11,7 @@ from graphengine import END, START, Graph, Runner
 from graphengine.errors import GraphChanged
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.worker import Schedule
-from graphengine.worker.schedules import Ticker, find_misfits
+from graphengine.worker.schedules import Ticker
 
 HOUR = 3600.0
 FIRST = {"euros": (int, 0), "note": (str, "old")}
@@ -92,9 +92,9 @@ async def test_an_input_that_no_longer_fits_is_named_and_kept(
     broken, repaired = report(NEEDS), report(NEEDS, **WITH_TITLE)
     await timed.admin.schedule(HOURLY, report(FIRST), {"euros": 7})
     await timed.admin.schedule(Schedule("other", "0 * * * *", "report"), broken, {"title": "t"})
-    [before, other] = await timed.admin.schedules()
-    assert sorted(await find_misfits(timed, {"report": broken}, [before, other])) == ["hourly"]
-    assert not await find_misfits(timed, {"report": repaired}, [before])
+    [before, _] = await timed.admin.schedules()
+    assert sorted(await timed.admin.misfit_schedules(broken)) == ["hourly"]
+    assert "hourly" not in await timed.admin.misfit_schedules(repaired)
     trouble = await tick(timed, clock, broken)
     assert isinstance(trouble, GraphChanged)
     assert trouble.where.startswith("schedule hourly, ")

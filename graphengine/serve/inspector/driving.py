@@ -23,7 +23,6 @@ from graphengine.migration.compatibility import plan_at
 from graphengine.serve.callers import CallersStore, caller
 from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.inspector.live import LiveRun
-from graphengine.worker.schedules import as_schedule, find_misfits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -218,12 +217,13 @@ class Driver:
     async def problems(self, asked: OfGraph) -> dict[str, Any]:
         """Return the problems that `check` finds in a graph, and the schedules whose input no longer fits the graph."""
         found = self._drivable(asked)
-        schedules = [as_schedule(kept) for kept in await self._store.schedules()]
-        seen = [each for each in schedules if caller().sees(each.tenant)]
-        misfits = await find_misfits(Runner(self._store), {asked.graph: found.graph}, seen)
+        admin = Runner(self._store).admin
+        misfits = await admin.misfit_schedules(found.graph)
+        seen = {each.name for each in await admin.schedules() if caller().sees(each.tenant)}
         unfit = [
             Problem("schedule_misfit", f"schedule {name}", error.message, error.repair)
             for name, error in misfits.items()
+            if name in seen
         ]
         return {"file": found.file, "problems": [*found.graph.check(), *unfit]}
 
