@@ -12,6 +12,7 @@ from graphengine import END, START, Graph, Limits, Runner, Secret, debounced
 from graphengine.errors import CompileError, InputError
 from graphengine.kernel.extension import Context, compiled
 from graphengine.kernel.fake_clock import FakeClock
+from graphengine.runner import children
 from tests.kit.runs import SOON
 
 FIRST = {"euros": (int, 0), "note": (str, "old")}
@@ -284,3 +285,27 @@ def test_a_graph_with_secrets_is_refused() -> None:
     graph.add_path(START, "read", END)
     with pytest.raises(CompileError, match="field 'token' of graph 'account' is secret"):
         compiled(debounced(graph, seconds=WINDOW))
+
+
+async def test_a_run_that_was_started_before_the_process_died_is_not_started_again(
+    timed: Runner, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies when the run is created and its start is not recorded yet. The next version finds that run."""
+    old, new = Deployed(timed, clock, index(FIRST)), Deployed(timed, clock, index(CENTS, **IN_CENTS))
+    begin, created = children._Start.make, asyncio.Event()  # noqa: SLF001 - between two records
+
+    async def die(start: Any) -> Any:
+        await begin(start)
+        created.set()
+        await asyncio.Event().wait()
+
+    await old.send({"euros": 7})
+    with monkeypatch.context() as patched:
+        patched.setattr(children._Start, "make", die)  # noqa: SLF001
+        clock.move(WINDOW + 1)
+        await timed.drive("k", old.later)
+        await asyncio.wait_for(created.wait(), SOON)
+        await timed.release("k", now=True)
+    await new.settle()
+    assert await new.started() == [{"euros": 7, "note": "old"}]
+    assert (await new.collected())["newest"] is None
