@@ -17,7 +17,7 @@ from graphengine.doors import checked
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.kernel.extension import CURRENT, Context, GraphDefinition, Run, is_tag
-from graphengine.kernel.inside import LONGEST_TAG, ChildRuns, OriginRecord, draw_with, missing, shown
+from graphengine.kernel.inside import ChildRuns, OriginRecord, draw_with, missing, shown
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
 from graphengine.worker.admin import Admin
@@ -332,7 +332,7 @@ def _deploy_of(given: str | None) -> str:
     label = os.environ.get(_DEPLOY, "") if given is None else given
     if label and not is_tag(label):
         where = f"the environment variable {_DEPLOY}" if given is None else "Runner"
-        repair = f"use up to {LONGEST_TAG} printable characters"
+        repair = "use up to 100 printable characters, as for a tag of a run"
         raise DefinitionError(f"deploy={label!r} cannot be the label of a deploy", where=where, repair=repair)
     return label
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.databases.findings import Finding, Repaired, Report
+    from graphengine.kernel.store import Store
     from graphengine.records.step_document import Document
 
 _FAULTS_REMAIN: Final = 1
@@ -45,6 +46,8 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     that are behind their rows, also while processes work. Exit codes: 0 no fault was found, 1 a fault
     remains, 5 the file cannot be opened.
 
+    In a project, the check also names the schedules whose input no longer fits their graph.
+
     --production checks durability, disk, retention, workers, health, errors, token, versions and backups: each line
     says ok, not, or cannot say, with what to do. The exit code is 1 if one says not.
     """
@@ -59,6 +62,8 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     report = repaired.report if repaired is not None else _examine_database(place)
     if not isinstance(place.database, str):
         report = replace(report, findings=[*report.findings, *_of_the_library()])
+    if report.is_sound:
+        report = replace(report, findings=[*report.findings, *_schedule_notes(context)])
     if context.json:
         context.document(_build_examined(report, repaired))
     else:
@@ -122,6 +127,27 @@ def _of_the_library() -> Iterator[Finding]:
     from graphengine.databases.sqlite import doctor as of_file
 
     return of_file.of_this_library()
+
+
+def _schedule_notes(context: CommandContext) -> Sequence[Finding]:
+    """Return a note for each schedule whose input no longer fits its graph, of the graphs of the current project."""
+    from graphengine.api.runner import Runner
+    from graphengine.cli.project import graphs_to_drive
+    from graphengine.databases.findings import Finding
+    from graphengine.errors import GraphEngineError
+
+    async def notes(store: Store) -> Sequence[Finding]:
+        if not await store.schedules():
+            return ()
+        graphs = [found.graph for found in graphs_to_drive(())[0].values()]
+        misfits = (await Runner(store).admin.misfit_schedules(*graphs)).items()
+        whats = {name: f"schedule {name} starts no run: {error.message}" for name, error in misfits}
+        return [Finding("schedule_misfit", whats[name], repair=error.repair, note=True) for name, error in misfits]
+
+    try:
+        return context.read(notes)
+    except GraphEngineError:  # there is no project here, or the database is in use by a repair
+        return ()
 
 
 def _repair_database(place: DatabaseOption) -> Repaired:

@@ -47,6 +47,7 @@ from graphengine.state.field import type_name
 from graphengine.state.json_values import clipped
 from graphengine.state.numbers import alike, equal
 from graphengine.state.path import did_you_mean, is_path, members, nearest
+from graphengine.state.secret import is_secret
 from graphengine.state.type_facts import closed_values, enum_value, is_number
 
 if TYPE_CHECKING:
@@ -226,6 +227,7 @@ class _Compiler:
             graph_spec=graph_spec,
             fingerprint=fingerprint_of(graph_spec),
             warnings=tuple(self.problems),
+            collects=graph.collects,
         )
 
     def _inner(self, graph: GraphDefinition[Any], where: str) -> Plan[Any] | None:
@@ -592,9 +594,18 @@ class _Compiler:
         for hole in filter(is_path, holes(title)):
             self.binder.open(self.binder.reading(hole, "title="), "title=", "leave it out of the title")
 
+    def _inputs(self) -> None:
+        """Report graphs with secret fields whose inputs would be messages of this graph's runs."""
+        for topic, target in self.graph.collects.items():
+            fields = getattr(target.state, "model_fields", {}).items()
+            for name in (name for name, info in fields if is_secret(info.annotation, info.metadata)):
+                text = f"field {name!r} of graph {target.name!r} is secret, and messages are kept in clear text"
+                self.report("secret_field", f"topic {topic}", text, "read the secret in a node of the graph to start")
+
     def _options(self, state: StateType[Any]) -> None:
         graph = self.graph
         self._title()
+        self._inputs()
         for name in graph.resources:
             if name in state.fields or name in ("ctx", "state", "error", "result"):
                 self.report(

@@ -420,6 +420,7 @@ class Plan(_WithWeakReferences, Generic[S]):
         graph_spec: A description of the graph in JSON, enough to draw it and to compare versions.
         fingerprint: The graph spec's digest.
         warnings: The warnings of compile.
+        collects: The graphs whose inputs its runs receive as messages, by topic, as they are declared.
         secret: Whether its state, or that of a graph inside it, has secrets.
         graphs: The graphs among its calls.
         agents: Whether a node of it, or of a graph inside it, or what stands in for one, is an agent.
@@ -447,6 +448,7 @@ class Plan(_WithWeakReferences, Generic[S]):
     graph_spec: GraphSpec
     fingerprint: str
     warnings: tuple[Problem, ...]
+    collects: Mapping[str, Any] = dataclass_field(repr=False, compare=False, default_factory=dict)
     secret: bool = dataclass_field(init=False, repr=False, compare=False)
     graphs: tuple[Plan[Any], ...] = dataclass_field(init=False, repr=False, compare=False)
     agents: bool = dataclass_field(init=False, repr=False, compare=False)

@@ -265,6 +265,8 @@ class GraphDefinition(Generic[S, Out_co]):
         nodes: Its nodes, in the order in which they were added.
         edges: Its edges, switches and forks, likewise.
         rules: What `require` added.
+        collects: The graphs whose inputs its runs receive as messages, by topic. An input is recorded with the version
+            of its graph when it is sent.
         own_limits: The limits that it was given; None if `limits` are the defaults.
         origin: Where it was made; None if unknown.
     """
@@ -302,6 +304,7 @@ class GraphDefinition(Generic[S, Out_co]):
         self.nodes: list[Declared] = []
         self.edges: list[AnyEdge] = []
         self.rules: list[Rule] = []
+        self.collects: dict[str, GraphDefinition[Any]] = {}
         self._compiled: _Compiled | None = None
 
     if not TYPE_CHECKING:  # type checkers know what it has

@@ -81,7 +81,6 @@ from graphengine.graph.elsewhere import missing as missing
 from graphengine.graph.elsewhere import shown as shown
 from graphengine.graph.endings import EndedWith as EndedWith
 from graphengine.graph.options import DEFAULT_RETRY as DEFAULT_RETRY
-from graphengine.graph.options import LONGEST_TAG as LONGEST_TAG
 from graphengine.graph.options import none_for_ever as none_for_ever
 from graphengine.graph.question import AskBody as AskBody
 from graphengine.graph.question import HOLE as HOLE
@@ -130,6 +129,7 @@ from graphengine.runner.ids import new_id as new_id
 from graphengine.runner.import_guard import RunAtImport as RunAtImport
 from graphengine.runner.import_guard import importing as importing
 from graphengine.runner.opening import asks_anew as asks_anew
+from graphengine.runner.recorded_inputs import RecordedInput as RecordedInput
 from graphengine.runner.result import draw_with as draw_with
 from graphengine.runner.run import handle_on as handle_on
 from graphengine.runner.run import life_of as life_of

@@ -52,10 +52,13 @@ class Migrations(Extension):
         return values
 
     def _warn(self, plan: Plan[Any], snapshot: Snapshot, left: Sequence[Mismatch]) -> None:
-        """Say in the log what a run leaves behind, once for each step and graph."""
+        """Say in the log what a run leaves behind, once for each step and graph.
+
+        A recorded input has no step, so that its losses are logged whenever a run is started with it.
+        """
         key = (snapshot.run_id, snapshot.seq, plan.fingerprint)
         for each in left if key not in self._warned else ():
-            self._warned |= {key}
+            self._warned |= {key} if snapshot.seq else frozenset()
             repair = "" if each.code == "value_changed" else f"; if it was renamed: {each.migration}"
             log.warning("run %s: %s%s", snapshot.run_id, each.text, repair)
 

@@ -237,12 +237,18 @@ def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Seque
     )
 
 
+def name_record(snapshot: Snapshot) -> str:
+    """Return what a snapshot is of, for messages: a run, or, before the first step, the recorded input of a run."""
+    return f"run {snapshot.run_id}" if snapshot.seq else f"the input of run {snapshot.run_id}"
+
+
 def _plan_walk(plan: Plan[Any], graph_spec: GraphSpec, snapshot: Snapshot, path: str) -> Walked:
     version: int = graph_spec.get("version", plan.version)
-    where = f"run {snapshot.run_id} at step {snapshot.seq}, graph {path}"
+    what = name_record(snapshot)
+    where = f"{what} at step {snapshot.seq}, graph {path}"
     if version > plan.version:
         raise GraphChanged(
-            f"run {snapshot.run_id} was recorded under version {version} of graph {plan.graph!r}, which is version "
+            f"{what} was recorded under version {version} of graph {plan.graph!r}, which is version "
             f"{plan.version} here",
             where=where,
             repair="resume it with that version; migrations cannot go back to an older one",
@@ -251,7 +257,7 @@ def _plan_walk(plan: Plan[Any], graph_spec: GraphSpec, snapshot: Snapshot, path:
     for older in range(version, plan.version) if plan.migrate else ():
         if older not in plan.migrate:
             raise GraphChanged(
-                f"run {snapshot.run_id} was recorded under version {version} of graph {plan.graph!r}, and no migration "
+                f"{what} was recorded under version {version} of graph {plan.graph!r}, and no migration "
                 f"leads from version {older} to {older + 1}: migrate= has {', '.join(map(str, plan.migrate))}",
                 where=where,
                 repair=f"add migrate={{{older}: f}}, or {older}: Migration() if nothing has to change",

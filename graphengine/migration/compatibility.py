@@ -26,7 +26,16 @@ from graphengine.kernel.inside import (
     plan_of,
 )
 from graphengine.kernel.reader import Frame, Snapshot, path_of
-from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walk_frames
+from graphengine.migration.apply import (
+    Walked,
+    does_not_fit,
+    in_new_names,
+    moves_of,
+    name_record,
+    shift_of,
+    state_of,
+    walk_frames,
+)
 from graphengine.migration.draft import renamed_fields
 from graphengine.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
 from graphengine.records.graph_spec_diff import differences
@@ -131,7 +140,7 @@ def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> Grap
         snapshot: The run's snapshot.
         found: How the run fits it, with the mismatches.
     """
-    lines = [f"the graph {plan.graph!r} was changed, and run {snapshot.run_id} no longer fits it"]
+    lines = [f"the graph {plan.graph!r} was changed, and {name_record(snapshot)} no longer fits it"]
     lines += ["  what does not fit:", *(f"    {mismatch.text}" for mismatch in found.mismatches)]
     if found.shift.changes:
         lines += ["  what changed:", *(f"    {line}" for line in found.shift.changes)]
@@ -142,9 +151,10 @@ def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> Grap
     )
     repairs = [f"put back {back}"] if back else []
     repairs = [" and ".join([*repairs, *given]) or "put back what the run needs"]
-    repairs += [f"or migrate the run: {', or '.join(migrations[:2])}"] if migrations else []
-    repairs.append("or branch it from a step where it still fits")
-    where = f"run {snapshot.run_id} at step {snapshot.seq}"
+    what = "run" if snapshot.seq else "input"
+    repairs += [f"or migrate the {what}: {', or '.join(migrations[:2])}"] if migrations else []
+    repairs += ["or branch it from a step where it still fits"] if snapshot.seq else []
+    where = f"{name_record(snapshot)} at step {snapshot.seq}" if snapshot.seq else name_record(snapshot)
     return GraphChanged("\n".join(lines), where=where, repair="; ".join(repairs))
 
 
@@ -180,7 +190,7 @@ def _states(
             text = f"the run is inside graph {was!r} at {path}, and that is graph {graph.plan.graph!r} now"
             mismatches.append(Mismatch(text, f"graph {was!r} at {path}"))
             continue
-        where = f"run {there.run_id} at step {there.seq}, graph {key.rstrip('/') or graph.plan.graph}"
+        where = f"{name_record(there)} at step {there.seq}, graph {key.rstrip('/') or graph.plan.graph}"
         values = state_of(graph, frame.values, where)
         done = _operations(frame.values, values)
         apply_shift(there, Shift(field_changes={key: done}))

@@ -2,28 +2,55 @@
 
 There is a run for each key, which collects: it takes the first start, then waits until none came for the window, and
 starts the run as its child. It is a run like any other: durable, in lists, continued by any worker that has its graph.
+
+The run that collects keeps an input as JSON, with the version of the graph that the input was sent for. So a deployment
+that changes the state of that graph does not change the graph that collects. The input is migrated when its run is
+started, by the graph's own `migrate=`, and the run that collects forgets the input then.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import logging
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, create_model
+from pydantic import AfterValidator, BaseModel
 
 from graphengine.api.graph import Graph
+from graphengine.errors import GraphChanged, InputError
 from graphengine.kernel.extension import (
     END,
     START,
     Context,
     Limits,
     Retention,
+    compiled,
 )
+from graphengine.kernel.inside import RecordedInput
 
 if TYPE_CHECKING:
-    from graphengine.kernel.extension import GraphDefinition, Seconds
+    from graphengine.kernel.extension import GraphDefinition, JsonValue, Seconds
 
 TOPIC: Final = "start"
 _KEPT_STEPS: Final = 1000
+_AGAIN_SECONDS: Final = 60.0
+"""How long to keep an input that could not be started, before the next try. As a rule, the cause is that a deployment
+changed the graph, so that a worker of another version, or a person, is needed."""
+
+log = logging.getLogger("graphengine.runner")
+
+
+class _Collected(BaseModel):
+    """The state of a run that collects.
+
+    Attributes:
+        newest: The last input, as `RecordedInput.as_json` writes it; None once its run is started.
+        is_quiet: Whether no other input came for the length of the window.
+        trouble: Why the input could not be started, so that it is tried again later; "" if nothing is wrong.
+    """
+
+    newest: dict[str, Any] | None = None
+    is_quiet: bool = False
+    trouble: str = ""
 
 
 def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | None = None) -> Graph[BaseModel]:
@@ -31,8 +58,12 @@ def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | Non
 
     Give workers both graphs. To end the run of a key, send it None.
 
+    An input is checked when it is sent by a process that has the graph, and otherwise when it is received. If the graph
+    has changed until the input is started, so that the input no longer fits, the key keeps the input, tries again
+    every minute, and goes on with the next input that is sent.
+
     Args:
-        graph: The graph to start.
+        graph: The graph to start. Its state has no secret fields, because messages are kept in clear text.
         seconds: How long no other start with the key must have come.
         queue: The queue from which a worker takes the run; by default it is driven where its key's run is.
 
@@ -49,30 +80,58 @@ def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | Non
         >>> index_later.name
         'index later'
     """
-    given: Any = graph.state | None
-    state = create_model("Collected", newest=(given, None), is_quiet=(bool, False))
 
-    async def first(ctx: Context) -> Any:  # noqa: ANN401 - the graph's state
+    def record(given: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Return a received input as it is recorded; one that was sent without a version is of the current one."""
+        if given is None or RecordedInput.find(given) is not None:
+            return given
+        try:
+            return RecordedInput.of(compiled(graph), given, f"graph {graph.name}").as_json()
+        except InputError as error:
+            raise ValueError(error.message) from error
+
+    given: Any = Annotated[dict[str, Any] | None, AfterValidator(record)]
+
+    async def first(ctx: Context) -> Any:  # noqa: ANN401 - JSON
         return await ctx.receive(TOPIC, given)
 
-    async def later(ctx: Context, newest: Any) -> dict[str, Any]:  # noqa: ANN401
-        found = await ctx.receive(TOPIC, given, timeout_seconds=seconds, default=None)
-        return {"newest": newest if found is None else found, "is_quiet": found is None}
+    async def later(ctx: Context, newest: Any, trouble: str) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        window = max(seconds, _AGAIN_SECONDS) if trouble else seconds
+        found = await ctx.receive(TOPIC, given, timeout_seconds=window, default=None)
+        if found is None:
+            return {"newest": newest, "is_quiet": True, "trouble": trouble}
+        return {"newest": found, "is_quiet": False, "trouble": ""}
 
-    async def start(ctx: Context, newest: Any) -> None:  # noqa: ANN401
-        await ctx.start(graph, newest, queue=queue, on_stop="leave")
+    async def start(ctx: Context, newest: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        try:
+            await ctx.start(graph, RecordedInput.find(newest), queue=queue, on_stop="leave")
+        except (InputError, GraphChanged) as error:
+            log.error("the input that run %s has collected cannot be started: %s", ctx.run_id, error)  # noqa: TRY400 - for people
+            return {"newest": newest, "is_quiet": False, "trouble": error.message}
+        return {"newest": None, "is_quiet": False, "trouble": ""}
 
-    collecting = Graph(
-        f"{graph.name} later", state, limits=Limits(visits=None), retention=Retention(keep_steps=_KEPT_STEPS)
+    def keep_as_json(old: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """Return the state of a run that kept its input typed and without a version: the current version counts."""
+        return {**old, "newest": old["newest"] and RecordedInput.of_state(old["newest"], graph.version).as_json()}
+
+    collecting: Graph[BaseModel] = Graph(
+        f"{graph.name} later",
+        _Collected,
+        limits=Limits(visits=None),
+        retention=Retention(keep_steps=_KEPT_STEPS),
+        version=2,
+        migrate={1: keep_as_json},
     )
+    collecting.collects[TOPIC] = graph
     collecting.add_node("first", first, writes="newest")
-    collecting.add_node("later", later, writes=("newest", "is_quiet"))
-    collecting.add_node("start", start)
+    collecting.add_node("later", later, writes=("newest", "is_quiet", "trouble"))
+    collecting.add_node("start", start, writes=("newest", "is_quiet", "trouble"))
     collecting.add_edge(START, "first")
     collecting.add_edge("first", END, when=lambda newest: newest is None, label="no more")
     collecting.add_edge("first", "later")
     collecting.add_edge("later", "start", when=lambda is_quiet: is_quiet, label="quiet")
     collecting.add_edge("later", "later")
+    collecting.add_edge("start", "later", when=lambda trouble: trouble != "", label="not started")
     collecting.add_edge("start", "first")
     return collecting
 

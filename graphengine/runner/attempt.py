@@ -186,7 +186,7 @@ class Attempt(AttemptFacts):
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the faster check first
                 result = await result
             if self.journal is not None:
-                self._check_awaited(self.journal)
+                self._check_awaited(journal_of(self))
             if isinstance(result, _Anew):
                 if self._enters(call):
                     return self._enter_node()
@@ -214,7 +214,7 @@ class Attempt(AttemptFacts):
                 return self._waits()
             more = self._more()
             self._compare()
-            answer = _answer_in(result, self.journal)
+            answer = _answer_in(result, journal_of(self))
         chance = random.random()  # noqa: S311 - jitter, should the update not fit
         return NodeFinished(
             task, self.began, services.now(), result, self.usage, self.choice, chance, more=more, answer=answer
@@ -238,7 +238,7 @@ class Attempt(AttemptFacts):
             if committed := self._find_committed_key(call):
                 return journal_of(self).reread(committed, call.body.call)
             if (outcome := journal_of(self).read_outcome(call.body.call)) is not None:
-                return outcome.value
+                return outcome[0]
         if acts and (node.once is not None or has_begun) and self.services.effects == "act":
             return self._once(node.once, call)
         return self._begin(call)
@@ -286,7 +286,7 @@ class Attempt(AttemptFacts):
             return self._waits()  # it raised its own error instead of the cancellation
         if self.journal and isinstance(error, AttributeError | TypeError) and "coroutine" in text_of(error):
             try:
-                self.journal.check_awaited()
+                journal_of(self).check_awaited()
             except NotAwaited as forgotten:  # "'coroutine' object has no attribute 'result'" says it in no words
                 error = forgotten
         return self._fail_node(error)
@@ -322,10 +322,9 @@ class Attempt(AttemptFacts):
 
     def _compare(self) -> None:
         """Log the first recorded piece of work that a node did not ask for when it ran again."""
-        work = self.journal
         if (
-            work is not None
-            and work.has_run
+            self.journal is not None
+            and (work := journal_of(self)).has_run
             and not self.settles
             and self.services.host.runs_again
             and (unused := work.unused)
@@ -344,7 +343,8 @@ class Attempt(AttemptFacts):
         record = failure_record(error, self.path, self.task.attempt)
         failed = NodeFailed(self.task, self.began, ended, record, self.usage, self.choice, chance)
         if self.journal is not None:
-            failed.refused, failed.lost = self.journal.refused(error), self.journal.lost
+            work = journal_of(self)
+            failed.refused, failed.lost = work.refused(error), work.lost
         return failed
 
     def _find_change_by_items(self) -> FailureRecord | None:
@@ -568,9 +568,9 @@ class Attempt(AttemptFacts):
 _SET_CURRENT: Final = CURRENT.set
 
 
-def _answer_in(result: object, work: StepJournal | None) -> str:
+def _answer_in(result: object, work: StepJournal) -> str:
     """Return the key of the recorded answer that a node's result is; "" if it is none."""
-    key, answer = work.answer if work is not None and work.answer is not None else ("", None)
+    key, answer = work.answer if work.answer is not None else ("", None)
     value = result.value if type(result) is Remembered else result
     return key if value is answer else ""
 

@@ -52,6 +52,7 @@ from graphengine.runner.extensions import Extension
 from graphengine.runner.ids import derive_id, tenants_id
 from graphengine.runner.life import Lives
 from graphengine.runner.other_forms import StateOf, find_version
+from graphengine.runner.recorded_inputs import RecordedInput
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import result_of
 from graphengine.runner.runner import lives_of
@@ -180,13 +181,19 @@ class ChildRuns(Extension):
         plan, journal = compiled(graph), journal_of(attempt)
         attempt.check_not_over(_WHERE)
         given: Any = {} if state is None else state
-        initial = plan.state.initial(given, f"{_WHERE}({graph.name})")
-        shown = {name: opened(initial.values[name]) for name in initial.given if name not in plan.state.secrets}
+        initial: Initial | None = None
+        if isinstance(given, RecordedInput):  # which is read when the child is made: what was begun is found without
+            shown = given.as_json()
+        else:
+            initial = plan.state.initial(given, f"{_WHERE}({graph.name})")
+            shown = {name: opened(initial.values[name]) for name in initial.given if name not in plan.state.secrets}
         names = [options["run_id"], options["topic"], options["queue"]]
         attempt.refuse_secrets([shown, *names], f"what {_WHERE}({graph.name}) is given")
 
         def digest_under(shapes: Shapes | None) -> str:
-            then = shown if shapes is None else shapes.narrow_given(plan.state.model, initial.typed, shown)
+            then = shown
+            if shapes is not None and initial is not None:
+                then = {**shapes.narrow_given(plan.state.model, initial.typed, shown)}
             return digest_of_call(_WHERE, (graph.name, options["run_id"], then), {})
 
         what = digest_under(None)
@@ -210,7 +217,7 @@ class _Start(Generic[S]):
         attempt: AttemptFacts,
         graph: GraphDefinition[S],
         given: object,
-        initial: Initial,
+        initial: Initial | None,
         options: Mapping[str, Any],
         shown: Mapping[str, object],
     ) -> None:
@@ -244,6 +251,10 @@ class _Start(Generic[S]):
         taken = await journal.effects.take_over(journal.below, f"{_WHERE}({name})", self._shown, None)
         if taken is not None:
             return _as_step_result(msgspec.convert(self.attempt.frame.recorded_results[taken].value, _Made))
+        if isinstance(given := self._given, RecordedInput):
+            shared, run_id = self._shared, services.run_id
+            self._given = given.given if shared is None else await given.fields_for(shared, self.plan, run_id)
+            self._initial = self.plan.state.initial(self._given, f"{_WHERE}({name})")
         effects, made = services.effects, _Made(run_id=name, by=services.run_id)
         if effects != "act" and (self._shared is None or self.attempt.given_for(name) is not None):
             replacement = self.attempt.acting("idempotent", name)
@@ -375,7 +386,8 @@ class _Start(Generic[S]):
 
         The child that a call of this visit has begun with the same input is that of this call.
         """
-        store, found = self.lives.shared.store, []
+        store, initial, found = self.lives.shared.store, self._initial, list[str]()
+        assert initial is not None  # noqa: S101 - `make` has read it
         memos, known = self.attempt.frame.recorded_results, _known_to(self.attempt).children
         started = {cast("Any", memo.value)["run_id"] for key, memo in memos.items() if WorkKey.read(key).name == STARTS}
         for info in await store.started([self.starter.run_id]):
@@ -385,7 +397,7 @@ class _Start(Generic[S]):
                 was = (await load_snapshot(store, info.id, None)).starter
                 if was is not None and (was.node, was.visit) == (self.starter.node, self.starter.visit):
                     found.append(info.id)
-        alike = [each for each in found if not await begun_otherwise(store, each, self.plan, self._initial)]
+        alike = [each for each in found if not await begun_otherwise(store, each, self.plan, initial)]
         mine = next((each for each in alike if each not in known), "")
         if mine:
             _known_to(self.attempt).child(mine)
@@ -413,6 +425,7 @@ class _Start(Generic[S]):
     async def _is_other(self, run_id: str, *, is_known: bool) -> bool:
         """Return whether another call started a run of this node: of another graph, or with another input."""
         store, new = self.lives.shared.store, self._initial
+        assert new is not None  # noqa: S101 - the child was made with it
         if (await store.info(run_id)).graph != self.plan.graph:
             return True
         return is_known and bool(await begun_otherwise(store, run_id, self.plan, new))
@@ -604,7 +617,7 @@ class StartedRun(Generic[S]):
         except GraphEngineError as error:
             self._start.attempt.services.host.give_up(error)
             raise
-        new = {"values": dict(values), "fingerprint": plan.fingerprint, "version": plan.version}
+        new = {"values": _open_values(values), "fingerprint": plan.fingerprint, "version": plan.version}
         return msgspec.structs.replace(end, **new)
 
     async def _look(self, seq: int) -> StepResult:

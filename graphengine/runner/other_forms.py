@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from graphengine.engine.snapshot import ROOT, Frame, Snapshot
 from graphengine.errors import GraphEngineError, StoreError
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.runner.extensions import Extension
     from graphengine.runner.result import Result
-    from graphengine.runner.shared import Shared
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunStore, Store
 
@@ -78,8 +77,9 @@ class StateOf:
             GraphChanged: The state does not fit the graph, or was recorded under a newer version of the graph.
             SecretKeyWrong: The graph has another key.
         """
-        known: GraphSpec = {"version": self.version} if self.version else {}
-        graph_spec = await graph_spec_of(store, self.snapshot.fingerprint) or known or None
+        known: GraphSpec = {"graph": plan.graph, "version": self.version} if self.version else {}
+        recorded = await graph_spec_of(store, self.snapshot.fingerprint) or {}
+        graph_spec = cast("GraphSpec", {**known, **recorded}) or None
         found = (each.migrate_state(plan, self.snapshot, graph_spec) for each in extensions)
         return next((values for values in found if values is not None), self.values)
 
@@ -91,7 +91,21 @@ async def find_version(fingerprint: str, plan: Plan[Any] | None, store: RunStore
     return (await graph_spec_of(store, fingerprint) or {}).get("version", 1)
 
 
-async def read_result(shared: Shared[Any], plan: Plan[S] | None, snapshot: Snapshot) -> Result[S, Any]:
+class _Runs(Protocol):
+    """Where runs are, and what extends the Runner: `graphengine.runner.shared.Shared`."""
+
+    @property
+    def store(self) -> Store:
+        """The store of the runs."""
+        ...
+
+    @property
+    def extensions(self) -> Sequence[Extension]:
+        """The extensions of the Runner."""
+        ...
+
+
+async def read_result(shared: _Runs, plan: Plan[S] | None, snapshot: Snapshot) -> Result[S, Any]:
     """Return the result of a recorded run, with its state as today's graph has it.
 
     If the state cannot be migrated, the result has the state as it was recorded, and says so in its losses.

@@ -100,12 +100,6 @@ class _Inside(NamedTuple):
     seals: bool = False
 
 
-class Outcome(NamedTuple):
-    """What a node returned, as it was recorded before a person was asked about effects of the earlier code."""
-
-    value: object
-
-
 _OUTCOME: Final = "node ended"
 _NOTHING: Final = contextlib.nullcontext()
 _NOWHERE: Final = _Inside()
@@ -419,17 +413,18 @@ class StepJournal:
         await self.effects.ask_about_rest("nothing more: the node ends")
         return result
 
-    def read_outcome(self, function: Callable[..., object]) -> Outcome | None:
+    def read_outcome(self, function: Callable[..., object]) -> tuple[object] | None:
         """Return the recorded result of a node that ended before a person was asked about its effects.
 
-        Returns None if no such result is recorded. Only the effects that were left then are unclaimed.
+        The result is alone in a tuple; None if no such result is recorded. Only the effects that were left then are
+        unclaimed.
         """
         if (outcome := self._read_outcome_record()) is None:
             return None
         left = {*outcome["left"]}
         self.claim(key.removeprefix(BEGUN) for key in self._frame.recorded_results if key not in left)
         own = own_name(identity_of(function)[0])
-        return Outcome(self._reread(returned(function, own), own, outcome["result"]))
+        return (self._reread(returned(function, own), own, outcome["result"]),)
 
     def _read_outcome_record(self) -> Any:  # noqa: ANN401 - its JSON
         memo = self._frame.recorded_results.get(numbered(stem_of("", _OUTCOME, ""), 1))
@@ -978,7 +973,7 @@ def journal_of(attempt: AttemptFacts) -> StepJournal:
     """Return the recorded work of an attempt."""
     if attempt.journal is None:
         attempt.journal = StepJournal(attempt)
-    return attempt.journal
+    return cast("StepJournal", attempt.journal)
 
 
 def _came_from(error: BaseException, cause: BaseException) -> bool:

@@ -43,6 +43,7 @@ from graphengine.runner.attempt import Attempt
 from graphengine.runner.ids import check_id, check_unreserved, chosen_id, new_id
 from graphengine.runner.other_forms import read_result
 from graphengine.runner.published import Reader
+from graphengine.runner.recorded_inputs import as_input
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.scope import CURRENT
@@ -326,6 +327,7 @@ class Run(Generic[S, Out_co]):
         check_not_cancelled(info)
         if info.status == "finished":
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
+        payload = as_input(self._plan_here(info), topic, payload, where)
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
         known = None if alone else self._topics(info)
         if known is not None and topic not in known and not await self._awaits(topic):
@@ -340,10 +342,14 @@ class Run(Generic[S, Out_co]):
         await self._look()
         return is_new
 
+    def _plan_here(self, info: RunInfo) -> Plan[Any] | None:
+        """Return the plan of the run's graph as this process has it; None if it does not know the graph."""
+        life = self._lives.of(self.id)
+        return life.plan if life is not None else self._plan or self._lives.shared.plan_by(info.fingerprint)
+
     def _topics(self, info: RunInfo) -> frozenset[str] | None:
         """Return all topics that its nodes receive; None if they are not known here, or if other code may drive it."""
-        shared, life = self._lives.shared, self._lives.of(self.id)
-        plan = life.plan if life is not None else self._plan or shared.plan_by(info.fingerprint)
+        shared, life, plan = self._lives.shared, self._lives.of(self.id), self._plan_here(info)
         is_other = life is None and (info.driver is not None or plan is None or plan.fingerprint != info.fingerprint)
         return None if plan is None or is_other or shared.effects != "act" else topics_of(plan)
 

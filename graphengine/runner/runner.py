@@ -31,6 +31,7 @@ from graphengine.runner.arguments import (
 from graphengine.runner.clock import Clock, SystemClock, first_of
 from graphengine.runner.ids import OwnId, check_id, chosen_id, new_id
 from graphengine.runner.life import Lives
+from graphengine.runner.recorded_inputs import as_input
 from graphengine.runner.resources import Resources
 from graphengine.runner.run import Run, handle_on, is_inside
 from graphengine.runner.shared import Shared
@@ -688,6 +689,7 @@ class Runner:
             CompileError, StoreError; InputError: The run is over, or JSON cannot represent the payload.
         """
         lives, run_id = self._lives, chosen_id(run_id)
+        payload = as_input(compiled(graph), topic, payload, f"run {run_id}")
         record = as_record(payload, "the message", self._shared.sizes.message_bytes, marks=True)
         await lives.known(run_id)
         if not await self.store.infos([run_id]):

@@ -25,7 +25,7 @@ from graphengine.graph.options import Sizes
 from graphengine.runner.followers import NOBODY, Following
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from random import Random
 
@@ -40,9 +40,7 @@ if TYPE_CHECKING:
     from graphengine.graph.effect import Effect, Effects
     from graphengine.runner.answers import KnownTypes
     from graphengine.runner.followers import Audience
-    from graphengine.runner.other_forms import PastRuns
-    from graphengine.runner.recorded_work import StepJournal
-    from graphengine.runner.result import Result
+    from graphengine.runner.result import PastRun, Result
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
     from graphengine.state.view import View
@@ -226,6 +224,20 @@ class Children(Protocol):
         ...
 
 
+class EarlierRuns(Protocol):
+    """The earlier runs that a node can read with `ctx.runs`; see `graphengine.runner.other_forms.PastRuns`."""
+
+    async def find(
+        self, run_id: str, graph: str, last: int, fields: Collection[str] | None, plan: Plan[Any] | None
+    ) -> list[PastRun]:
+        """Return the newest finished runs of a graph."""
+        ...
+
+    async def migrate(self, runs: Sequence[PastRun], fields: Collection[str] | None, plan: Plan[Any]) -> list[PastRun]:
+        """Return runs that the node was given under another form of their graph, as today's graph has them."""
+        ...
+
+
 class NodeServices(Struct, kw_only=True):
     """What the attempts of a run share.
 
@@ -256,7 +268,7 @@ class NodeServices(Struct, kw_only=True):
     threads: Executor
     now: Callable[[], float]
     wall: Callable[[], float]
-    past: PastRuns | None
+    past: EarlierRuns | None
     executors: Executors | None = None
     children: Children | None = None
     following: Following = NOBODY
@@ -277,6 +289,25 @@ class NodeServices(Struct, kw_only=True):
         """Whether another process may have taken the run, because this one has not written for long."""
         # A clock that was set counts as time that has passed.
         return self.is_shared and abs(self.wall() - self.host.wrote_at) > _RECENT_SECONDS
+
+
+class Journal(Protocol):
+    """The recorded work of an attempt, as far as this module uses it; see `StepJournal`, which `journal_of` returns."""
+
+    in_flight: InFlight
+
+    @property
+    def time(self) -> float:
+        """The time in the log: when the attempt could begin, or the last piece of recorded work was done."""
+        ...
+
+    def note_output(self, what: OutputKind, record: JsonValue) -> None:
+        """Add a message or live data to the recorded calls that the calling code runs inside."""
+        ...
+
+    def note_names(self, names: Collection[str]) -> None:
+        """Note the names of waits that are recorded now."""
+        ...
 
 
 class AttemptFacts:
@@ -336,7 +367,7 @@ class AttemptFacts:
         self.choice, self.began, self.settles = "", 0.0, False
         self.usage: Usage | None = None
         self.outputs: Outputs | None = None
-        self.journal: StepJournal | None = None
+        self.journal: Journal | None = None
         self.random: Random | None = None
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from graphengine.errors import InputError
+from graphengine.errors import GraphChanged, InputError
 from graphengine.kernel.extension import compiled
 from graphengine.kernel.inside import lives_of, missing, shown
 from graphengine.kernel.reader import At  # noqa: TC001 - the door reads it
@@ -23,12 +23,13 @@ from graphengine.worker.schedules import (
     check_schedule,
     find,
     has_same_times,
+    input_for,
     next_tick,
     start_due,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.kernel.extension import GraphDefinition, Retention
     from graphengine.kernel.store import QueueLimits
@@ -101,7 +102,9 @@ class Admin:
         old = as_schedule(kept)
         found = replace(found, paused=found.paused or old.paused)
         if not (changed := changes(old, found)):
-            return old
+            if old.recorded != found.recorded:  # the graph has changed, and its version has not
+                await self._store.keep_schedule(kept._replace(body=as_kept(found).body))
+            return replace(old, recorded=found.recorded)
         if old.next_at is not None and has_same_times(old, found):
             found = replace(found, next_at=old.next_at)
         elif not found.paused:
@@ -118,6 +121,28 @@ class Admin:
         self._lives.check_usable()
         await self._store.open()
         return [as_schedule(kept) for kept in await self._store.schedules()]
+
+    async def misfit_schedules(self, *graphs: GraphDefinition[Any]) -> Mapping[str, InputError | GraphChanged]:
+        """Return the schedules whose input does not fit its graph any more: each starts nothing until it is changed.
+
+        Args:
+            graphs: The graphs as they are now. Schedules of other graphs are left out.
+
+        Returns:
+            The reasons, by the name of the schedule.
+
+        Raises:
+            CompileError: A graph does not compile.
+        """
+        known = {graph.name: graph for graph in graphs}
+        found: dict[str, InputError | GraphChanged] = {}
+        for schedule in await self.schedules():
+            if schedule.graph in known:
+                try:
+                    await input_for(self._runner, known[schedule.graph], schedule, f"{schedule.name}@…")
+                except (InputError, GraphChanged) as error:
+                    found[schedule.name] = error
+        return found
 
     async def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule:
         """Pause a schedule, or resume it at its next time: what it missed while it was paused is not started.

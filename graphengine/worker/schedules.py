@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic_core import to_jsonable_python
 
-from graphengine.errors import InputError, RunExists
-from graphengine.kernel.extension import is_tag
-from graphengine.kernel.inside import given_in, lives_of
+from graphengine.errors import GraphChanged, InputError, RunExists
+from graphengine.kernel.extension import compiled, is_tag
+from graphengine.kernel.inside import RecordedInput, given_in, lives_of
 from graphengine.kernel.store import DEFAULT_QUEUE, StoredSchedule
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ Missed: TypeAlias = Literal["skip", "one", "all"]
 
 LATE_SECONDS: Final = 60.0
 """A tick that a worker sees later than this was missed."""
+
+log = logging.getLogger("graphengine.worker")
 
 _AT_ONCE: Final = 100
 _HOUR: Final = {5: 1, 6: 2}
@@ -52,6 +55,10 @@ class Schedule:
         tags: Their tags.
         paused: Whether it starts nothing until it is resumed.
         next_at: The next tick, epoch seconds; None while it is paused.
+        recorded: What `Runner.admin.schedule` records beside the input, so that the input is migrated when it is used:
+            the `version` and the `fingerprint` of the graph, the values with which the `others` of its fields would
+            have begun, and the `given` fields as a run records them, if that differs from the input. None if the
+            schedule was kept without it; then the input is read as one of the current version.
     """
 
     name: str
@@ -66,6 +73,7 @@ class Schedule:
     tags: Sequence[str] = ()
     paused: bool = False
     next_at: float | None = None
+    recorded: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 def check_schedule(schedule: Schedule, plan: Plan[Any], given: object, now: float) -> Schedule:
@@ -87,8 +95,11 @@ def check_schedule(schedule: Schedule, plan: Plan[Any], given: object, now: floa
         message = f"a schedule keeps its input in clear text, and {', '.join(secret)} is secret"
         raise InputError(message, where=where, repair="read the secret in a node")
     kept = to_jsonable_python(fields)
-    plan.state.initial(kept, where)
-    found = replace(schedule, input=kept)
+    written = RecordedInput.of(plan, kept, where)
+    recorded = {"version": written.version, "fingerprint": written.fingerprint, "others": written.others}
+    if written.given != kept:
+        recorded["given"] = written.given
+    found = replace(schedule, input=kept, recorded=recorded)
     return replace(found, next_at=next_tick(found, now))
 
 
@@ -243,12 +254,39 @@ def changes(old: Schedule, new: Schedule) -> Sequence[str]:
             found.append("the input is another one")
         elif name != "input" and (tuple(was) != tuple(is_now) if name == "tags" else was != is_now):
             found.append(f"{name} is now {is_now!r}, and was {was!r}")
+    versions = [None if each.recorded is None else each.recorded["version"] for each in (old, new)]
+    if None not in versions and versions[0] != versions[1]:
+        found.append(f"the input is of version {versions[1]} of the graph, and was of version {versions[0]}")
     return found
 
 
 def has_same_times(old: Schedule, new: Schedule) -> bool:
     """Return whether two schedules have the same ticks."""
     return (old.cron, old.zone) == (new.cron, new.zone)
+
+
+async def input_for(
+    runner: Runner, graph: GraphDefinition[Any], schedule: Schedule, run_id: str
+) -> Mapping[str, object]:
+    """Return the fields with which a schedule starts a run, migrated if the graph has changed since they were recorded.
+
+    Args:
+        runner: What starts the run.
+        graph: The graph.
+        schedule: The schedule.
+        run_id: The run that is started, for errors and warnings.
+
+    Raises:
+        InputError, GraphChanged: The input does not fit the graph any more.
+    """
+    plan, recorded = compiled(graph), schedule.recorded
+    found: Mapping[str, object] = schedule.input
+    if recorded is not None and recorded["fingerprint"] != plan.fingerprint:
+        given = recorded.get("given", schedule.input)
+        written = RecordedInput(given, recorded["version"], recorded["fingerprint"], recorded["others"])
+        found = await written.fields_for(lives_of(runner).shared, plan, run_id)
+    plan.state.initial(found, f"graph {plan.graph}")
+    return found
 
 
 async def start_due(
@@ -262,6 +300,9 @@ async def start_due(
         schedule: The schedule.
         next_at: Its next tick, not later than now.
         now: The time.
+
+    Raises:
+        InputError, GraphChanged: The input of the schedule does not fit the graph any more.
     """
     if schedule.missed == "all":  # the next call starts those that are left
         missed = takewhile(lambda tick: tick <= now, ticks(schedule, next_at))
@@ -271,10 +312,11 @@ async def start_due(
         last, after = ticks_around(schedule, next_at, now)
         due = [last] if schedule.missed == "one" or now - last <= LATE_SECONDS else []
     for tick in due:
+        run_id = run_id_of(schedule.name, tick)
         run = runner.start(
             graph,
-            schedule.input,
-            run_id=run_id_of(schedule.name, tick),
+            await input_for(runner, graph, schedule, run_id),
+            run_id=run_id,
             tags=schedule.tags,
             queue=schedule.queue,
             priority=schedule.priority,
@@ -303,17 +345,19 @@ class Ticker:
         self._seen_at = _NEVER
         self._aside: dict[str, float] = {}
 
-    async def tick(self) -> InputError | None:
-        """Start what is due. Return why a schedule could not be started; it is tried again.
+    async def tick(self) -> InputError | GraphChanged | None:
+        """Start what is due. Return why a schedule could not be started, which the log says too; it is tried again.
 
-        Of several such schedules each call returns the trouble of one, and the next call that of the next.
+        A schedule whose input does not fit its graph keeps its next time, so that a worker with another version of the
+        graph starts what is due. Of several such schedules each call returns the trouble of one, and the next call that
+        of the next.
 
         Raises:
             StoreError: The store failed.
         """
         now, store = lives_of(self._runner).shared.clock.now(), self._runner.store
         is_back, self._seen_at = now < self._seen_at, now  # also the first time
-        trouble: InputError | None = None
+        trouble: InputError | GraphChanged | None = None
         for kept in await store.schedules():
             schedule = as_schedule(kept)
             if schedule.graph not in self._graphs or schedule.paused or self._aside.get(kept.name, 0.0) > now:
@@ -325,11 +369,12 @@ class Ticker:
                     # 1. The clock jumps ahead, and a tick of that future time is started. 2. The clock is corrected.
                     # 3. Without this, nothing would be started until the clock reaches that time again.
                     await store.move_schedule(kept.name, kept.next_at, earlier)
-            except InputError as error:  # the graph has changed: only a person can decide
+            except (InputError, GraphChanged) as error:  # a person decides, or a worker of another version starts it
                 if trouble is None:
                     self._aside[kept.name] = now + LATE_SECONDS
                     error.where = f"schedule {kept.name}, {error.where}"
                     trouble = error
+                    log.error("schedule %s starts no run: %s", kept.name, error)  # noqa: TRY400 - for people
         return trouble
 
     async def _start(self, schedule: Schedule, kept: StoredSchedule, now: float) -> None:
@@ -347,6 +392,7 @@ __all__ = [
     "check_schedule",
     "find",
     "has_same_times",
+    "input_for",
     "next_tick",
     "run_id_of",
     "start_due",

@@ -60,3 +60,16 @@ def test_a_dump_that_was_loaded_is_saved_whole(ran: Invoke) -> None:
     assert "1 fault in checkpoints/loaded.db, 1 run, 4 steps" in ran("doctor", "--store", str(loaded)).stdout
     assert ran("doctor", "--repair", "--store", str(loaded)).exit_code == 0
     assert ran("show", "r", "--store", str(loaded)).exit_code == 0
+
+
+def test_a_schedule_whose_input_no_longer_fits_is_a_note(ran: Invoke) -> None:
+    """It says why the schedule starts nothing, and what repairs it; the database is sound all the same."""
+    assert (
+        ran("schedule", "add", "daily", "--cron", "0 7 * * *", "--graph", "counter", "--input", "goal=7").exit_code == 0
+    )
+    assert "schedule_misfit" not in ran("doctor").stdout
+    flow = Path("flows/counter.py")
+    flow.write_text(flow.read_text().replace("goal: int = 3", "most: int = 3"))
+    said = ran("doctor")
+    assert (said.exit_code, "sound: " in said.stdout) == (0, True)
+    assert "note schedule_misfit: schedule daily starts no run: the input was given the field 'goal'" in said.stdout

@@ -15,12 +15,12 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.api.runner import Runner
-from graphengine.errors import GraphEngineError
+from graphengine.errors import GraphEngineError, Problem
 from graphengine.kernel.extension import RunFailed
 from graphengine.kernel.inside import life_of, poke
 from graphengine.kernel.reader import load_snapshot
 from graphengine.migration.compatibility import plan_at
-from graphengine.serve.callers import CallersStore
+from graphengine.serve.callers import CallersStore, caller
 from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.inspector.live import LiveRun
 
@@ -215,9 +215,17 @@ class Driver:
         return {"states": [_read_branch_state(plan, frame, snapshot) for frame in (snapshot.root, *inner)]}
 
     async def problems(self, asked: OfGraph) -> dict[str, Any]:
-        """Return the problems that `check` finds in a graph."""
+        """Return the problems that `check` finds in a graph, and the schedules whose input no longer fits the graph."""
         found = self._drivable(asked)
-        return {"file": found.file, "problems": found.graph.check()}
+        admin = Runner(self._store).admin
+        misfits = await admin.misfit_schedules(found.graph)
+        seen = {each.name for each in await admin.schedules() if caller().sees(each.tenant)}
+        unfit = [
+            Problem("schedule_misfit", f"schedule {name}", error.message, error.repair)
+            for name, error in misfits.items()
+            if name in seen
+        ]
+        return {"file": found.file, "problems": [*found.graph.check(), *unfit]}
 
 
 def _read_branch_state(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> dict[str, Any]:

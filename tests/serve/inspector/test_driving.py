@@ -3,17 +3,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import create_model
 
-from graphengine import Runner
+from graphengine import END, START, Graph, Runner
 from graphengine.agents import TextDelta
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import InputError, RunExists
+from graphengine.serve.callers import Caller, acting
 from graphengine.serve.inspector.driving import Drivable, Driver, Drives
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.reads.run_cache import RunCache
-from graphengine.serve.requests import StopRequest, fields_of
+from graphengine.serve.requests import OfGraph, StopRequest, fields_of
+from graphengine.worker import Schedule
 from tests.kit.runs import SOON
 from tests.serve.inspector import driven
 from tests.serve.inspector.graphs import counter
@@ -126,3 +130,18 @@ def test_a_long_text_is_sent_in_pieces() -> None:
     kept = live.document({number: 9})["texts"][0]
     assert kept["at"] + len(kept["text"]) == 300_009
     assert len(kept["text"]) == 200_000
+
+
+async def test_a_schedule_whose_input_no_longer_fits_is_a_problem_of_its_graph(tmp_path: Path) -> None:
+    """The page of the graph shows it beside what `check` finds, to callers who see the schedule's tenant."""
+    earlier: Graph[Any] = Graph("counter", create_model("Earlier", gone=(int, 0)))
+    earlier.add_node("count", lambda: None)
+    earlier.add_path(START, "count", END)
+    async with driver_of(tmp_path / "runs.db") as driver, Runner(tmp_path / "runs.db") as runner:
+        daily = Schedule("daily", "0 7 * * *", "counter", tenant="ann")
+        await runner.admin.schedule(daily, earlier, {"gone": 7})
+        [problem] = (await driver.problems(OfGraph("counter")))["problems"]
+        assert (problem.code, problem.where) == ("schedule_misfit", "schedule daily")
+        assert "the input was given the field 'gone'" in problem.message
+        with acting(Caller("bob", tenant="bob")):
+            assert not (await driver.problems(OfGraph("counter")))["problems"]

@@ -1,0 +1,155 @@
+"""Inputs that are recorded before the run that they are for is started: by a debounced graph, or by a schedule.
+
+Such an input can wait for longer than the code that recorded it lives. So the input is kept as JSON, together with the
+version of the graph that it was given to, and no code reads it by the graph's types until the run is started. Then the
+input is migrated as a recorded state is, by the `migrate=` of the graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import convert
+
+from graphengine.compile.compiler import compiled
+from graphengine.errors import GraphChanged, InputError
+from graphengine.runner.other_forms import StateOf
+from graphengine.state.declared import values_of
+from graphengine.state.encoded import opened
+from graphengine.state.json_values import JsonValue  # noqa: TC001 - msgspec reads it
+from graphengine.state.marks import FIELDS_SET
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.engine.plan import Plan
+    from graphengine.runner.shared import Shared
+
+_MARK: Final = "ge:input"
+"""The key that tells a recorded input from the plain fields of one. No caller may use names that begin with `ge:`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedInput:
+    """The input of a run that is to be started later.
+
+    Attributes:
+        given: The records of the fields that the caller gave.
+        version: The version of the graph that the input was given to.
+        fingerprint: The fingerprint of that graph; "" if it is not known.
+        others: The records with which the other fields would have begun then. Migrations read them, because a function
+            of `migrate=` takes the whole state.
+    """
+
+    given: dict[str, JsonValue]
+    version: int
+    fingerprint: str = ""
+    others: dict[str, JsonValue] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: Plan[Any], given: object, where: str) -> RecordedInput:
+        """Return the record of an input, as the current graph reads the input.
+
+        Args:
+            plan: The plan of the graph to start. Its state has no secret fields.
+            given: The initial state, or a mapping of its fields.
+            where: What the input is for, for errors.
+
+        Raises:
+            InputError: The input does not fit the state of the graph.
+        """
+        initial = plan.state.initial({} if given is None else given, where)
+        records = {name: opened(record) for name, record in initial.values.items()}
+        own = {name: records.pop(name) for name in initial.given if name in records}
+        return cls(own, plan.version, plan.fingerprint, records)
+
+    @classmethod
+    def find(cls, record: object) -> RecordedInput | None:
+        """Return the recorded input that `as_json` has written; None if the record is anything else."""
+        if not isinstance(record, dict) or _MARK not in record:
+            return None
+        try:
+            return convert({**record, "given": record[_MARK]}, cls)
+        except ValueError:
+            return None
+
+    @classmethod
+    def of_state(cls, record: Any, version: int) -> RecordedInput:  # noqa: ANN401 - JSON
+        """Return the input that a recorded instance of a state is, under a version of its graph.
+
+        Args:
+            record: The JSON object of the state, which has the marks of `graphengine.state.marks`.
+            version: The version of the graph.
+        """
+        others = {name: part for name, part in record.items() if name != FIELDS_SET}
+        return cls({name: others.pop(name) for name in record.get(FIELDS_SET, list(others))}, version, "", others)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the recorded input as a JSON object."""
+        return {
+            _MARK: self.given,
+            "version": self.version,
+            "fingerprint": self.fingerprint,
+            "others": self.others,
+        }
+
+    async def fields_for(self, shared: Shared[Any], plan: Plan[Any], run_id: str) -> Mapping[str, object]:
+        """Return the fields to start a run with, as values of the current state of the graph.
+
+        These are the fields that the caller gave, and those that a migration made or changed. A field that was not
+        given and was not changed begins with its current default.
+
+        Args:
+            shared: What the runs of the Runner share.
+            plan: The plan of the current graph.
+            run_id: The run that the input belongs to, for errors and warnings.
+
+        Raises:
+            GraphChanged: The input does not fit the current graph, no migration leads to the current version, or the
+                input was recorded under a newer version than the graph has here.
+        """
+        fields = plan.state.fields
+        # Without a migration function, nothing reads the default of a field that is gone, so that it is no loss.
+        others = {name: record for name, record in self.others.items() if name in fields or self.version < plan.version}
+        before = {**others, **self.given}
+        after, names = before, list(self.given)
+        if self.fingerprint != plan.fingerprint:
+            state = StateOf(run_id, plan.graph, 0, before, self.fingerprint, self.version)
+            after = {**await state.migrate_to(plan, shared.store, shared.extensions)}
+            names = [name for name in after if name in self.given or name not in before or after[name] != before[name]]
+        unknown = sorted(name for name in names if name not in fields)
+        if unknown:
+            raise GraphChanged(
+                f"the input was given the field {unknown[0]!r}, which the state of graph {plan.graph!r} no longer has",
+                where=f"input of run {run_id}",
+                repair=did_you_mean(unknown[0], fields) or "write a migration: version=, migrate=",
+            )
+        typed = values_of(plan.state.rebuild({name: record for name, record in after.items() if name in fields}))
+        return {name: typed[name] for name in names}
+
+
+def as_input(plan: Plan[Any] | None, topic: str, payload: object, where: str) -> object:
+    """Return a message as it is sent. If the run collects inputs of a graph, that is a recorded input.
+
+    1. A process with version 1 of the graph sends an input, and a process with version 2 drives the run that collects.
+    2. If the message had no version, the receiver would read the input as one of version 2.
+
+    Args:
+        plan: The plan of the run's graph; None if this process does not know it.
+        topic: The topic of the message.
+        payload: The message. None, and an input that is recorded already, stay as they are.
+        where: The run, for errors.
+
+    Raises:
+        InputError: The input does not fit the graph that it is for.
+    """
+    target = None if plan is None or payload is None else plan.collects.get(topic)
+    if target is None or RecordedInput.find(payload) is not None:
+        return payload
+    try:
+        return RecordedInput.of(compiled(target), payload, f"graph {target.name}").as_json()
+    except InputError as error:
+        text = f"this is not a message on {topic!r}: {error.message}"
+        raise InputError(text, where=where, repair=error.repair) from error
