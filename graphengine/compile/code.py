@@ -6,9 +6,12 @@ effect is something that is done outside the run, such as a payment. Therefore a
 with the first work that one of its nodes records. For each id, the store keeps the digests once, beside the graph spec.
 
 The digest of a node covers the functions of the node, and all functions and classes of the same project that these
-functions name, directly or through other functions. The digest is computed from syntax trees, which are written in a
-form that is the same in each release of Python. Changes of comments, blank lines, docstrings and line numbers do not
-change the digest.
+functions name, directly or through other functions. It also covers the statements at the top of a module that assign
+values to the names that these functions use, such as `AMOUNT = 5` or `parcels = Graph("parcels", Parcel)`. Not the
+value counts, but the text of the statement, so a value that differs between processes is no change.
+
+The digest is computed from syntax trees, which are written in a form that is the same in each release of Python.
+Changes of comments, blank lines, docstrings and line numbers do not change the digest.
 
 The syntax tree of a function is missing if the function was typed at a prompt, or if its file has changed since the
 import. In these cases the digest covers the byte code and the release of Python instead. Byte code differs between
@@ -28,7 +31,7 @@ import tokenize
 from itertools import chain
 from pathlib import Path
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast, runtime_checkable
 
 from graphengine.compile.described_types import described, types_in
 from graphengine.engine.phases import BEGUN
@@ -264,28 +267,57 @@ def _codes_in(code: CodeType) -> Iterator[CodeType]:
             yield from _codes_in(each)
 
 
-@functools.lru_cache(maxsize=4096)
 def _source_text(code: CodeType) -> str:
     """Return a text that changes with the code of a function.
 
-    The text is the syntax tree of the function. If the source cannot be read, or has changed since it was imported, the
-    text is the byte code with the release of Python.
+    The text is the syntax tree of the function, and of the statements that assign values to its global names. If the
+    source cannot be read, or has changed since it was imported, the text is the byte code with the release of Python.
     """
     try:
         written = Path(code.co_filename).stat().st_mtime_ns
     except OSError:
         written = 0
-    trees, codes = _read_module(code.co_filename, written)
+    return _write_function(code.co_filename, written, code)
+
+
+@functools.lru_cache(maxsize=4096)
+def _write_function(file: str, written: int, code: CodeType) -> str:
+    """Return the text of a function in a file. Functions of two files can have equal byte code."""
+    trees, codes, assigned = _read_module(file, written)
     if code in codes:
         found = [_write(tree) for tree in trees.get((code.co_firstlineno, code.co_name), ())]
         if found:
-            return "\n".join(found)
+            names = set(chain.from_iterable(each.co_names for each in _codes_in(code)))
+            return "\n".join([*found, *_write_assignments(names, assigned)])
     return f"{sys.implementation.cache_tag} {_write_bytes(code)}"
 
 
+def _write_assignments(names: set[str], assigned: Mapping[str, ast.AST]) -> list[str]:
+    """Return the statements that assign values to global names, and to the names that these statements contain."""
+    left, found = names & assigned.keys(), dict[str, str]()
+    while left:
+        name = left.pop()
+        found[name] = _write(assigned[name])
+        inside = {each.id for each in ast.walk(assigned[name]) if isinstance(each, ast.Name)}
+        left |= (inside & assigned.keys()) - found.keys()
+    return [found[name] for name in sorted(found)]
+
+
+class _ReadFile(NamedTuple):
+    """What is known of a file: the syntax trees of its functions, by line and name, and its byte code.
+
+    Attributes:
+        assigned: The statement of the module that assigns a value to a name last, by the name.
+    """
+
+    trees: Mapping[tuple[int, str], list[ast.AST]]
+    codes: frozenset[CodeType]
+    assigned: Mapping[str, ast.AST]
+
+
 @functools.lru_cache(maxsize=256)
-def _read_module(file: str, written: int) -> tuple[Mapping[tuple[int, str], list[ast.AST]], frozenset[CodeType]]:  # noqa: ARG001 - a file that was written again is read again
-    """Return the syntax trees of the functions in a file, by line and name, and the byte code of the current file."""
+def _read_module(file: str, written: int) -> _ReadFile:  # noqa: ARG001 - a file that was written again is read again
+    """Return what is known of the current file."""
     try:
         with tokenize.open(file) as opened:
             source = opened.read()
@@ -295,7 +327,13 @@ def _read_module(file: str, written: int) -> tuple[Mapping[tuple[int, str], list
         tree = ast.parse(source)
         codes = frozenset(_codes_in(compile(tree, file, "exec", dont_inherit=True)))
     except (SyntaxError, ValueError, RecursionError):
-        return {}, frozenset()
+        return _ReadFile({}, frozenset(), {})
+    assigned: dict[str, ast.AST] = {}
+    for statement in tree.body:
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names = (each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name))
+            assigned.update((name, statement) for name in names)
     found: dict[tuple[int, str], list[ast.AST]] = {}
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -303,7 +341,7 @@ def _read_module(file: str, written: int) -> tuple[Mapping[tuple[int, str], list
             found.setdefault((line, node.name), []).append(node)
         elif isinstance(node, ast.Lambda):
             found.setdefault((node.lineno, "<lambda>"), []).append(node)
-    return found, codes
+    return _ReadFile(found, codes, assigned)
 
 
 def _write(value: object) -> str:
