@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar, cast
@@ -46,7 +47,7 @@ from graphengine.history.begun import begun_otherwise
 from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
 from graphengine.runner.arguments import as_limits, check_tags, place_in
-from graphengine.runner.call_records import digest_of_call
+from graphengine.runner.call_records import DoesNotFit, digest_of_call
 from graphengine.runner.extensions import Extension
 from graphengine.runner.ids import derive_id, tenants_id
 from graphengine.runner.life import Lives
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.life import Life
+    from graphengine.runner.recorded_work import StepJournal
     from graphengine.runner.result import Result
     from graphengine.runner.runner import Runner
     from graphengine.runner.scope import AttemptFacts
@@ -176,7 +178,7 @@ class ChildRuns(Extension):
         shown = {name: opened(initial.values[name]) for name in initial.given if name not in plan.state.secrets}
         names = [options["run_id"], options["topic"], options["queue"]]
         attempt.refuse_secrets([shown, *names], f"what {_WHERE}({graph.name}) is given")
-        what = digest_of_call(_WHERE, (graph.name, options["run_id"], shown), {})
+        what = _digest_of_start(journal, (graph.name, options["run_id"]), shown, initial.typed)
         shared = None if self._shared is None else self._shared()
         start = _Start(shared, attempt, graph, given, initial, options, shown)
         # Past those that were recorded before this run branched off, unless their results were too: they tell the other
@@ -186,6 +188,33 @@ class ChildRuns(Extension):
             _known_to(attempt).child(made.run_id)
             if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):
                 return StartedRun(start, made)
+
+
+def _digest_of_start(
+    journal: StepJournal, names: tuple[object, ...], shown: Mapping[str, object], typed: Mapping[str, object]
+) -> str:
+    """Return the digest of what a child is started with, as the code that recorded this start computed it.
+
+    1. A node starts a child with an order, and waits. 2. A deployment adds a field with a default to the class of the
+    order. 3. The node runs again, and the digest of the same input has changed.
+
+    Args:
+        journal: The recorded work of the attempt.
+        names: The name of the child's graph, and the id that the child is given.
+        shown: The records of the fields that the child is given.
+        typed: The values of these fields.
+    """
+    what = digest_of_call(_WHERE, (*names, shown), {})
+    if not journal.shapes or journal.known(STARTS, what) is not None:
+        return what
+    for code, shapes in journal.shapes.items():
+        with suppress(DoesNotFit):
+            then = shown if shapes is None else {name: shapes.project(typed[name], shown[name]) for name in shown}
+            before = digest_of_call(_WHERE, (*names, then), {})
+            memo = journal.known(STARTS, before)
+            if memo is not None and memo.recoded == code:
+                return before
+    return what
 
 
 class _Start(Generic[S]):
