@@ -641,9 +641,9 @@ def is_left_out(program: Program, edits: Sequence[Edit]) -> bool:
     pieces = [piece for node in program.nodes for piece in all_pieces(node.pieces)]
     starts = any(isinstance(piece, Child) for piece in pieces)
     if any(edit.kind == "gain" and edit.at == "Order" for edit in edits):
-        return starts  # a child run is not found again if a model in its input gained a field
+        return starts  # a child run that began before its start was recorded is not found again with a new field
     edit = edits[0]
-    if edit.label == "call":  # `another`, said of something else, also counts for the call that was moved
+    if edit.label in ("call", "tool"):  # `another`, said of something else, also counts for the call that was moved
         return any(isinstance(piece, Both) for piece in pieces)
     if edit.label == "moved":  # effects below a graph or a map are not looked at by the nodes inside of it
         return starts or program.nodes[int(edit.at[1:]) - 1].kind in ("subgraph", "map")

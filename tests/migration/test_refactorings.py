@@ -1,0 +1,30 @@
+"""The table of refactorings in the documentation: each of its cells is what really happens to a run that waits."""
+
+from typing import Any
+
+import pytest
+
+from tests.migration.refactorings import COLUMNS, NO_CELL, REFACTORINGS, deploy, rows
+
+TABLE = dict(rows())
+CELLS = [(name, column) for name, columns in REFACTORINGS.items() for column in columns]
+
+
+def test_the_table_and_the_refactorings_have_the_same_rows() -> None:
+    """Each row of the table is a refactoring of the same name, and has a cell where the refactoring has a change."""
+    assert [*TABLE] == [*REFACTORINGS]
+    cells = {(name, column) for name, row in TABLE.items() for column, cell in row.items() if cell != NO_CELL}
+    assert cells == {*CELLS}
+
+
+@pytest.mark.parametrize(("name", "column"), CELLS)
+async def test_a_cell_of_the_table_is_what_happens(name: str, column: str) -> None:
+    """A run that waits for a person is resumed under the refactored program, as its cell in the table says."""
+    assert (await deploy(column, name)).word == TABLE[name][column]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+async def test_each_run_of_a_deployment_asks_for_itself(column: str, database: Any) -> None:
+    """Of several runs that wait, in a database, each asks one question, and does nothing twice."""
+    outcome = await deploy(column, "taken away", database, runs=3)
+    assert (outcome.questions, outcome.done) == (0 if column == "a plain call" else 3, 3)
