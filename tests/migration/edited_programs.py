@@ -506,7 +506,7 @@ class Draw:
 
     def act(self, *, plain: bool = False) -> Act:
         """Draw a call. `plain` draws one whose argument is an `Order` alone."""
-        effect: Effect = self.random.choices(("once", "idempotent", ""), (5, 3, 2))[0]  # type: ignore[assignment]
+        effect: Effect = self.random.choices(("once", "idempotent", ""), (5, 3, 2))[0]
         if plain:
             return Act(self.ref(), effect)
         model, form = self.random.choice(MODELS), self.random.choice((0, 0, 0, 1, 2, 3))
@@ -559,7 +559,7 @@ class Draw:
                 nodes.append(Node("effect", (Act("seed"),)))
             else:
                 most = self.random.choice((1, 2, 3, 4)) if kind != "map" else self.random.choice((1, 2))
-                nodes.append(Node(kind, self.pieces(most, in_map=kind == "map")))  # type: ignore[arg-type]
+                nodes.append(Node(kind, self.pieces(most, in_map=kind == "map")))
         return Program(tuple(nodes))
 
     def edits(self, program: Program, kind: str) -> list[Edit]:

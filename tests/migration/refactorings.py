@@ -17,6 +17,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -298,15 +299,20 @@ class Warnings(logging.Handler):
         self._outcome.warned.append(record.getMessage())
 
 
-async def deploy(column: str, name: str, store: Any = None, runs: int = 1) -> Outcome:
-    """Let runs wait for a person, refactor the program, and answer until each run has ended."""
-    outcome, world = Outcome(runs), World()
+async def deploy(column: str, name: str, store: Any = None, runs: int = 1, *, breaks: bool = False) -> Outcome:
+    """Let runs wait for a person, refactor the program, and answer until each run has ended.
+
+    With `breaks`, the runs do not wait: they fail in the work, after it was done and before its end is recorded.
+    """
+    outcome, world = Outcome(runs), World(breaks=breaks)
     handler, log = Warnings(outcome), logging.getLogger("graphengine")
     async with Runner(store) as runner:
         before = loaded(source_of(column, name, is_after=False))
         before.__dict__["world"] = world
         for number in range(runs):
-            await runner.start(before.__dict__["graph"], run_id=f"r{number}").result()
+            with suppress(RunFailed):
+                await runner.start(before.__dict__["graph"], run_id=f"r{number}").result()
+        world.breaks = False
         after = loaded(source_of(column, name, is_after=True))
         after.__dict__["world"] = world
         log.addHandler(handler)
