@@ -6,14 +6,18 @@ effect is something that is done outside the run, such as a payment. Therefore a
 with the first work that one of its nodes records. For each id, the store keeps the digests once, beside the graph spec.
 
 The digest of a node covers the functions of the node, and all functions and classes of the same project that these
-functions name, directly or through other functions. The digest is computed from syntax trees, which are written in a
-form that is the same in each release of Python. Changes of comments, blank lines, docstrings and line numbers do not
-change the digest.
+functions name, directly or through other functions. It also covers the statements at the top of a module that assign
+values to the names that these functions use, such as `AMOUNT = 5` or `parcels = Graph("parcels", Parcel)`. Not the
+value counts, but the text of the statement, so a value that differs between processes is no change.
 
-Code can also change by a value that it names: `graph(new=True)` and `SECONDS = 60` decide what a function does. So the
-digest covers the short, simple values of variables of surrounding functions, of defaults of parameters, and of global
-variables with a name in capital letters. Long texts and large numbers are left out, because addresses, paths and ports
-differ between processes that run the same code. Variables that functions assign are left out too, such as counters.
+The digest is computed from syntax trees, which are written in a form that is the same in each release of Python.
+Changes of comments, blank lines, docstrings and line numbers do not change the digest.
+
+Code can also change by a value that no such statement contains: `graph(new=True)` decides what the functions inside do.
+So the digest also covers the short, simple values of variables of surrounding functions, of defaults of parameters, and
+of global variables with a name in capital letters. Long texts and large numbers are left out, because addresses, paths
+and ports differ between processes that run the same code. Variables that functions assign are left out too, such as
+counters.
 
 The syntax tree of a function is missing if the function was typed at a prompt, or if its file has changed since the
 import. In these cases the digest covers the byte code and the release of Python instead. Byte code differs between
@@ -273,7 +277,7 @@ def _contents_of(cell: CellType) -> Sequence[object]:
 def _values_in(function: FunctionType) -> Iterator[str]:
     """Yield the simple values that decide what a function does, each as a text with its name."""
     code, space = function.__code__, function.__globals__
-    assigned = _read_module_of(code).assigned
+    changing = _read_module(code.co_filename, _read_time(code)).changing
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
     held = {name: found for name, cell in cells for found in _contents_of(cell)}
     globals_ = {name for each in _codes_in(code) for name in each.co_names if name.isupper()}
@@ -283,7 +287,7 @@ def _values_in(function: FunctionType) -> Iterator[str]:
     for name, value in (*held.items(), *given.items()):
         is_number = type(value) in (bool, int, float) and abs(value) < _LARGE
         is_text = type(value) is str and value.isidentifier() and len(value) <= _LONG
-        if name not in assigned and (value is None or is_number or is_text):
+        if name not in changing and (value is None or is_number or is_text):
             yield f"{code.co_name} {name} {value!r}"
 
 
@@ -294,19 +298,36 @@ def _codes_in(code: CodeType) -> Iterator[CodeType]:
             yield from _codes_in(each)
 
 
-@functools.lru_cache(maxsize=4096)
 def _source_text(code: CodeType) -> str:
     """Return a text that changes with the code of a function.
 
-    The text is the syntax tree of the function. If the source cannot be read, or has changed since it was imported, the
-    text is the byte code with the release of Python.
+    The text is the syntax tree of the function, and of the statements that assign values to its global names. If the
+    source cannot be read, or has changed since it was imported, the text is the byte code with the release of Python.
     """
-    module = _read_module_of(code)
+    return _write_function(code.co_filename, _read_time(code), code)
+
+
+@functools.lru_cache(maxsize=4096)
+def _write_function(file: str, written: int, code: CodeType) -> str:
+    """Return the text of a function in a file. Functions of two files can have equal byte code."""
+    module = _read_module(file, written)
     if code in module.codes:
         found = [_write(tree) for tree in module.trees.get((code.co_firstlineno, code.co_name), ())]
         if found:
-            return "\n".join(found)
+            names = set(chain.from_iterable(each.co_names for each in _codes_in(code)))
+            return "\n".join([*found, *_write_assignments(names, module.assigned)])
     return f"{sys.implementation.cache_tag} {_write_bytes(code)}"
+
+
+def _write_assignments(names: set[str], assigned: Mapping[str, ast.AST]) -> list[str]:
+    """Return the statements that assign values to global names, and to the names that these statements contain."""
+    left, found = names & assigned.keys(), dict[str, str]()
+    while left:
+        name = left.pop()
+        found[name] = _write(assigned[name])
+        inside = {each.id for each in ast.walk(assigned[name]) if isinstance(each, ast.Name)}
+        left |= (inside & assigned.keys()) - found.keys()
+    return [found[name] for name in sorted(found)]
 
 
 class _Module(NamedTuple):
@@ -315,20 +336,22 @@ class _Module(NamedTuple):
     Attributes:
         trees: The syntax trees of its functions, by line and name.
         codes: The byte code of its functions.
-        assigned: The variables outside a function that the function declares with `global` or `nonlocal`.
+        assigned: The last statement at the top of the module that assigns a value to a name, by the name.
+        changing: The variables outside a function that the function declares with `global` or `nonlocal`.
     """
 
     trees: Mapping[tuple[int, str], list[ast.AST]] = {}
     codes: frozenset[CodeType] = frozenset()
-    assigned: frozenset[str] = frozenset()
+    assigned: Mapping[str, ast.AST] = {}
+    changing: frozenset[str] = frozenset()
 
 
-def _read_module_of(code: CodeType) -> _Module:
+def _read_time(code: CodeType) -> int:
+    """Return the time at which the file of a function was written; 0 if there is no file."""
     try:
-        written = Path(code.co_filename).stat().st_mtime_ns
+        return Path(code.co_filename).stat().st_mtime_ns
     except OSError:
-        written = 0
-    return _read_module(code.co_filename, written)
+        return 0
 
 
 @functools.lru_cache(maxsize=256)
@@ -343,8 +366,14 @@ def _read_module(file: str, written: int) -> _Module:  # noqa: ARG001 - a file t
         codes = frozenset(_codes_in(compile(tree, file, "exec", dont_inherit=True)))
     except (SyntaxError, ValueError, RecursionError):
         return _Module()
+    assigned: dict[str, ast.AST] = {}
+    for statement in tree.body:
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names = (each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name))
+            assigned.update((name, statement) for name in names)
     found: dict[tuple[int, str], list[ast.AST]] = {}
-    assigned: set[str] = set()
+    changing: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             line = min([node.lineno, *(each.lineno for each in node.decorator_list)])
@@ -352,8 +381,8 @@ def _read_module(file: str, written: int) -> _Module:  # noqa: ARG001 - a file t
         elif isinstance(node, ast.Lambda):
             found.setdefault((node.lineno, "<lambda>"), []).append(node)
         elif isinstance(node, (ast.Global, ast.Nonlocal)):
-            assigned.update(node.names)
-    return _Module(found, codes, frozenset(assigned))
+            changing.update(node.names)
+    return _Module(found, codes, assigned, frozenset(changing))
 
 
 def _write(value: object) -> str:

@@ -33,7 +33,7 @@ from graphengine.state.field import short, why
 from graphengine.state.given import in_utf8
 from graphengine.state.hints import hints_of, signature_of
 from graphengine.state.json_values import check_depth, clipped, utf8_text
-from graphengine.state.marks import marked, read_json
+from graphengine.state.marks import FIELDS_SET, marked, read_json
 from graphengine.state.reread import EarlierReader, Reread, Then
 from graphengine.state.same import Changed, Ways, is_same, kept
 
@@ -209,6 +209,32 @@ class Shapes:
         values = field_values(value)
         return None if values is None else self.fields(value, values)[1]
 
+    def project(self, value: object, record: object) -> object:
+        """Return the record that a value would have had when the call was recorded, without the fields added since.
+
+        Args:
+            value: The value.
+            record: The record of the value, as JSON values.
+
+        Raises:
+            DoesNotFit: The value contains a field that its class did not have at that time, as `narrow` says.
+        """
+        values = field_values(value)
+        if values is not None and isinstance(record, Mapping):
+            kept = self.fields(value, values)[1]
+            added = values.keys() - kept.keys()
+            inside = {name: each for name, each in record.items() if name not in added}
+            if isinstance(marked_set := inside.pop(FIELDS_SET, None), list):
+                given = [name for name in marked_set if name not in added]
+                inside |= {} if len(given) == len(inside) else {FIELDS_SET: given}  # without the mark, all are set
+            return {name: self.project(values.get(name), each) for name, each in inside.items()}
+        if isinstance(value, Mapping) and isinstance(record, Mapping) and len(value) == len(record):
+            pairs = zip(value.values(), record.items(), strict=True)
+            return {name: self.project(each, held) for each, (name, held) in pairs}
+        if isinstance(value, (list, tuple)) and isinstance(record, list) and len(value) == len(record):
+            return [self.project(each, held) for each, held in zip(value, record, strict=True)]
+        return record
+
     def fields(self, value: object, values: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
         """Return the class name and the field values that a value would have had when the call was recorded.
 
@@ -228,26 +254,6 @@ class Shapes:
         kept = {field: each for field, each in values.items() if field in known}
         return name.removesuffix(kind.__name__) + then, kept
 
-    def narrow_record(self, value: object, record: Any) -> Any:  # noqa: ANN401 - JSON, of any type
-        """Return the JSON of a value without the fields that did not exist when the call was recorded.
-
-        Args:
-            value: The value, in the current form of its type.
-            record: The JSON of the value.
-
-        Raises:
-            DoesNotFit: As for `narrow`.
-        """
-        kept = self.narrow(value)
-        if kept is not None and isinstance(record, dict):
-            return {name: self.narrow_record(kept[name], each) for name, each in record.items() if name in kept}
-        if isinstance(value, (list, tuple)) and isinstance(record, list) and len(value) == len(record):
-            return [self.narrow_record(*pair) for pair in zip(value, record, strict=True)]
-        if isinstance(value, Mapping) and isinstance(record, dict) and len(value) == len(record):
-            pairs = zip(value.values(), record.items(), strict=True)
-            return {name: self.narrow_record(part, each) for part, (name, each) in pairs}
-        return record
-
     def narrow_given(self, kind: type, typed: Mapping[str, object], given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the fields that a run is given, as JSON, in the form that their types had when it was started.
 
@@ -263,7 +269,7 @@ class Shapes:
         for name in given.keys() - known.keys():
             if not is_same(typed[name], _new_default(kind, name)):
                 raise DoesNotFit(name)
-        return {name: self.narrow_record(typed[name], each) for name, each in given.items() if name in known}
+        return {name: self.project(typed[name], each) for name, each in given.items() if name in known}
 
 
 _NO_DEFAULT: Final = object()
