@@ -280,7 +280,8 @@ def _continue(
     snapshot.fingerprint = facts.fingerprint
     before, snapshot.code = snapshot.code or UNKNOWN_CODE, facts.code or snapshot.code
     was_failed = snapshot.status == "failed" or retries
-    if was_failed or facts.moves:  # any frame can change
+    changes = was_failed or facts.moves or bool(facts.recoded)
+    if changes:  # any frame can change
         snapshot.maybe_runnable = snapshot.open = None
     snapshot.status, snapshot.ending, snapshot.failure = "running", None, None
     apply_shift(snapshot, facts)
@@ -295,7 +296,7 @@ def _continue(
         if not frame.is_settled(facts.settled):
             _revive(snapshot, frame, facts.settled)
     _pause_before(snapshot, facts)
-    if was_failed or facts.moves:
+    if changes:
         deepest = sorted(snapshot.frames.values(), key=lambda frame: len([*upwards(frame)]), reverse=True)
         update_slots(snapshot, deepest)
 

@@ -111,8 +111,8 @@ class Account(Part, omit_defaults=True):
         usage: What it used, as recorded; a cost that is not known is null, and calls that no model answered are named.
         child: The run that it started, or whose end it tells.
         count: How many items a map has that begins.
-        losses: What was lost with it: `failed_items`, `failed_children`, `fallbacks`, `retries`, `rejected_answers`,
-            `failed_tools`.
+        losses: What was lost with it: `failed_items`, `failed_children`, `unused_results`, `fallbacks`, `retries`,
+            `rejected_answers`, `failed_tools`.
     """
 
     seq: int

@@ -138,7 +138,7 @@ class RunHead(Document):
         waits: What it waits for.
         usage: Its usage of models, including what it inherited.
         inherited: The part of it that was spent before it branched off.
-        losses: What was lost on the way: `failed_items`, `failed_children`, `fallbacks`, `retries`,
+        losses: What was lost on the way: `failed_items`, `failed_children`, `unused_results`, `fallbacks`, `retries`,
             `rejected_answers`, `failed_tools`.
         deaths: How often its process died with nodes in flight: their calls of models are in no usage.
         published: What its nodes published, the newest value of each name and item of a map; the newest 20.

@@ -49,6 +49,7 @@ _PARTS: Final[tuple[tuple[int, TokensName, str], ...]] = (
 _LOSSES: Final[Mapping[str, tuple[str, str]]] = {
     "failed_items": ("item failed", "items failed"),
     "failed_children": ("child run failed", "child runs failed"),
+    "unused_results": ("recorded result not used again", "recorded results not used again"),
     "fallbacks": ("fallback", "fallbacks"),
     "retries": ("retry", "retries"),
     "rejected_answers": ("answer rejected", "answers rejected"),

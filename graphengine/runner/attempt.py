@@ -35,8 +35,8 @@ from graphengine.engine.failures import failure_record, text_of
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
 from graphengine.engine.size_limits import check_room
-from graphengine.engine.steps import Node, Waiting, WaitRecord
-from graphengine.engine.work_keys import OF_NODE
+from graphengine.engine.steps import Node, Waiting, WaitRecord, own_name
+from graphengine.engine.work_keys import OF_NODE, STARTS, WorkKey
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout, NotAwaited, NotRecordable, TooLarge
 from graphengine.graph.effect import taken_by
 from graphengine.graph.question import NO_ANSWER, AskBody
@@ -60,7 +60,7 @@ from graphengine.state.view import View
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator, Sequence
 
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Call
@@ -77,6 +77,11 @@ _OTHERWISE: Final = (
     "  repair: let what it does depend on its inputs and its records alone: ctx.now() and ctx.random instead of the "
     "clock and chance, ctx.call for what else differs"
 )
+_UNUSED: Final = (
+    "%s (run %s): its code has changed since it recorded results, and it did not ask again for those of: %s\n"
+    "  repair: nothing, if the code was to change so; otherwise put the calls back, and branch off before this node"
+)
+_WITHOUT_RESULT: Final = ("sleep", STARTS)
 BLOCKED_SECONDS: Final = 2.0
 """A step that takes longer blocks the loop: well above the pauses of a busy but healthy one."""
 _OF_LOOP: Final = "make it a plain function (def, without thread=False), which runs in a thread, or await what blocks"
@@ -366,12 +371,29 @@ class Attempt(AttemptFacts):
         """Return what the node's step records in addition to its result; None for nothing."""
         outputs = self.outputs or {}
         found = Node(sent=outputs.get("sent", ()), emitted=outputs.get("emitted", ()))
-        unused = journal_of(self).unused if self.frame.recorded_results else ()
-        found.unused = list(unused) or ()
+        if self.frame.recorded_results:
+            found.unused = list(journal_of(self).unused) or ()
+            self._note_results_of_earlier_code(found.unused)
         if self.journal is not None:
             left = self.journal.in_flight  # begun, but not awaited to the end
             found.unawaited = sorted((*left.waits, *left.cut_short)) or ()
         return found if outputs or found.unused or found.unawaited else None
+
+    def _note_results_of_earlier_code(self, unused: Sequence[str]) -> None:
+        """Log and count the recorded results of earlier code that the current code did not ask for again.
+
+        Effects are left out, because a person was asked about them, and sleeps, because they have no result.
+        """
+        found = self.frame.recorded_results
+        plain = [
+            key
+            for key in unused
+            if found[key].recoded and not found[key].begun and WorkKey.read(key).name not in _WITHOUT_RESULT
+        ]
+        if plain:
+            self.count({"unused_results": len(plain)})
+            names = ", ".join(dict.fromkeys(own_name(WorkKey.read(key).name) for key in plain))
+            log.warning(_UNUSED, self.where, self.services.run_id, names, extra={"run": self.services.run_id})
 
     @property
     def acts(self) -> bool:

@@ -77,6 +77,8 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 log = logging.getLogger("graphengine.runner")
+_BY_NUMBER: Final = digest_of_call("sleep", (None,), {})
+"""The input of `ctx.sleep` in keys: its sleeps are known by their number. Other sleeps are known by their text."""
 _REFUSED: Final = "a message on %r to run %s is refused, and not kept, since node %s receives another type: %s"
 
 T = TypeVar("T")
@@ -853,9 +855,10 @@ class StepJournal:
         if earlier is None and wait.kind == "sleep" and self.is_recoded:
             memos = [memo for memo in results.values() if not (memo.begun or memo.keyed)]
             taken = {memo.name for memo in memos if not (memo.sleep and memo.recoded)} | self.in_flight.waits.keys()
-            like = f"{ASKED}{WorkKey.read(place).stem}|"
+            like, is_named = f"{ASKED}{WorkKey.read(place).stem}|", WorkKey.read(place).input != _BY_NUMBER
             left = (memo for key, memo in results.items() if memo.recoded and key.startswith(like))
-            earlier = next((memo for memo in left if memo.sleep == wait.question and memo.name not in taken), None)
+            fits = (memo for memo in left if memo.sleep and (is_named or memo.sleep == wait.question))
+            earlier = next((memo for memo in fits if memo.name not in taken), None)
         return earlier or RecordedResult()
 
     def note_names(self, names: Collection[str]) -> None:

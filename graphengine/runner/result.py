@@ -92,9 +92,10 @@ class Result(Generic[S, Out_co]):
         repair: How to fix the failure, if the engine knows.
         usage: What it used of models in total.
         inherited: The part of the usage from before the run branched off its parent.
-        losses: What was lost on the way to the end: `failed_items`, `failed_children`, `fallbacks`, `retries`,
-            `rejected_answers` and `failed_tools`, each if there was one. `unmigrated` says that the state was recorded
-            under another form of the graph, and cannot be read under this one: `state` then has the recorded values.
+        losses: What was lost on the way to the end: `failed_items`, `failed_children`, `unused_results`, `fallbacks`,
+            `retries`, `rejected_answers` and `failed_tools`, each if there was one. `unmigrated` says that the state
+            was recorded under another form of the graph, and cannot be read under this one: `state` then has the
+            recorded values.
         deaths: How often a process died with nodes of the run in flight: model calls in flight then are in no usage.
         visits: Completed node visits.
         seq: The last step of its log.

@@ -19,7 +19,7 @@ TokensName: TypeAlias = Literal[
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"
 ]
 LossName: TypeAlias = Literal[
-    "failed_items", "failed_children", "fallbacks", "retries", "rejected_answers", "failed_tools"
+    "failed_items", "failed_children", "unused_results", "fallbacks", "retries", "rejected_answers", "failed_tools"
 ]
 LOSSES: Final[Sequence[str]] = get_args(LossName)
 """What a run can lose on its way to its end, the worst first."""
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
             rejected_answers: Answers of models that did not fit, and were asked for again.
             failed_tools: Calls of tools whose result was an error.
             failed_children: Ends of child runs that did not finish, as the nodes that wait for them received them.
+            unused_results: Recorded results of earlier code that the current code of a node did not ask for again.
         """
 
         calls: int
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         rejected_answers: int
         failed_tools: int
         failed_children: int
+        unused_results: int
 
     class LimitsRecord(TypedDict, total=False):
         """The limits that are set, by the names of `graphengine.Limits`.

@@ -438,3 +438,29 @@ async def test_a_child_run_is_not_started_a_second_time_without_a_question(runne
     assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["mail ada"])
     result = await goes_on(runner, run_id, starts_otherwise, "same")
     assert (result.state.out, ACTS) == ("sent", ["mail ada"])
+
+
+def look_up(amount: int) -> int:
+    """Look something up, which may be repeated."""
+    return amount * 2
+
+
+async def test_a_plain_result_that_is_not_used_again_is_a_loss(
+    runner: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Recorded calls without an effect are made again under changed code; the log and `losses` say so."""
+
+    async def looks_up(amount: int, ctx: Context) -> str:
+        found = await ctx.call(look_up, amount)
+        await ctx.sleep(0)
+        return f"{found} {await ctx.ask('Go on?')}"
+
+    async def looks_up_more(amount: int, ctx: Context) -> str:
+        found = await ctx.call(look_up, amount + 1)
+        return f"{found} {await ctx.ask('Go on?')}"
+
+    run_id = await waiting(runner, looks_up)
+    result = await runner.resume(run_id, graph_of(looks_up)).result()
+    result = await goes_on(runner, run_id, looks_up_more)
+    assert (result.state.out, result.losses) == ("12 yes", {"unused_results": 1})
+    assert "did not ask again for those of: look_up" in caplog.text

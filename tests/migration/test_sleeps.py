@@ -154,3 +154,33 @@ async def test_an_answer_reaches_a_question_beside_a_sleep(timed: Runner, clock:
     clock.move(MINUTE)
     result = await timed.resume("x", graph_of(asks_beside_a_minute), wait_out=False).result()
     assert (result.status, result.state.got) == ("finished", "Ada")
+
+
+class Nights(BaseModel):
+    rooms: list[int] = [1, 2, 3]
+    done: list[str] = []
+
+
+async def test_items_of_a_map_that_sleep_go_on_under_changed_code(timed: Runner, clock: FakeClock) -> None:
+    """The items run again in their slots, and each open sleep ends when it would have."""
+
+    def rooms(*, twice: bool) -> Graph[Nights]:
+        async def rest(room: int, ctx: Context) -> str:
+            await ctx.sleep(MINUTE)
+            if twice:
+                await ctx.sleep(MINUTE)
+            return f"{room} at {ctx.now():.0f}"
+
+        made = Graph("nights", Nights)
+        made.add_node("rest", rest, each={"room": "rooms"}, concurrency=1, writes="done")
+        made.add_path(START, "rest", END)
+        return made
+
+    began = clock.now()
+    await timed.start(rooms(twice=False), run_id="x", wait_out=False).result()
+    clock.move(30)
+    result = await timed.resume("x", rooms(twice=True), wait_out=False).result()
+    while result.status == "waiting":
+        clock.move(30)
+        result = await timed.resume("x", rooms(twice=True), wait_out=False).result()
+    assert (result.status, result.state.done) == ("finished", [f"{room} at {began + 120:.0f}" for room in (1, 2, 3)])

@@ -66,6 +66,7 @@ export function cost(usage: Amounts | null | undefined): string {
 const LOSSES: Record<string, [string, string]> = {
   failed_items: ["item failed", "items failed"],
   failed_children: ["child run failed", "child runs failed"],
+  unused_results: ["recorded result not used again", "recorded results not used again"],
   fallbacks: ["fallback", "fallbacks"],
   retries: ["retry", "retries"],
   rejected_answers: ["answer rejected", "answers rejected"],
