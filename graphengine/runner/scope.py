@@ -443,6 +443,10 @@ class AttemptFacts:
             if asyncio.current_task() is not self.within:
                 self.within.cancel()
             raise asyncio.CancelledError
+        if self.state == "ending":
+            # 1. A node waits in one arm, and an agent works in another arm. 2. Between two tools nothing is in flight,
+            # so the attempt ends. 3. Before the agent is cancelled, the next tool begins, and would be cut off.
+            raise asyncio.CancelledError
         if self.state == "over":
             raise DefinitionError(
                 f"{what} was called after its node had ended",

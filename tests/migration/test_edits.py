@@ -13,7 +13,8 @@ from graphengine.engine.steps import WaitRecord
 from graphengine.errors import EffectUnknown
 from graphengine.runner.once_effects import OnceEffects
 from graphengine.state.recorded_text import to_show
-from tests.migration.edits import File, Hunt
+from tests.migration.edited_programs import Act, Both, Node, Program, Sleep, Talk
+from tests.migration.edits import File, Hunt, Memory, Stop, played
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,16 @@ async def test_a_call_that_moved_or_changed_never_acts_twice() -> None:
     assert not hunt.counts.wrong
     assert hunt.counts.programs > 20
     assert hunt.counts.asked["amount", 1] > 0
+
+
+async def test_no_tool_begins_in_an_attempt_that_is_ending() -> None:
+    """If a wait ends the attempt while an agent in another arm is between two calls, nobody is asked about a call."""
+    calls = (Act("r01", "idempotent"), Act("r02", "idempotent")), (Act("r03", "idempotent"), Act("r04", "once"))
+    program = Program((Node("code", (Both(((Sleep(0),), (Talk("t01", calls),))),)),))
+    for writes in range(1, 12):
+        play = await played(program, Memory, (Stop(writes), ()))
+        assert play is not None
+        assert len(play.unknown) == play.left.total()
 
 
 async def test_a_runner_that_always_asks_breaks_the_promise(monkeypatch: pytest.MonkeyPatch) -> None:
