@@ -2,17 +2,18 @@
 
 from contextlib import suppress
 from types import SimpleNamespace
+from typing import Any
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Runner
+from graphengine import END, START, Context, Graph, Migration, Runner
 from graphengine.errors import StoreError
 from tests.kit.dying import Dying
 
 DONE: list[str] = []
 
 
-def deployment(*, has_note: bool) -> SimpleNamespace:
+def deployment(*, has_note: bool, name: str = "sell", **options: Any) -> SimpleNamespace:
     """Return the graphs of one deployment: the later one has a field more in the model inside the child's input."""
     if has_note:
 
@@ -47,9 +48,9 @@ def deployment(*, has_note: bool) -> SimpleNamespace:
         sent = (await child.result()).state.sent
         return f"{sent} {await ctx.ask('Go on?')}"
 
-    shop = Graph("shop", Shop)
-    shop.add_node("sell", starts, writes="out")
-    shop.add_path(START, "sell", END)
+    shop = Graph("shop", Shop, **options)
+    shop.add_node(name, starts, writes="out")
+    shop.add_path(START, name, END)
     return SimpleNamespace(shop=shop, order=Order)
 
 
@@ -58,6 +59,20 @@ async def test_a_child_is_found_after_its_input_has_gained_a_field(runner: Runne
     DONE.clear()
     await runner.start(deployment(has_note=False).shop, run_id="x").result()
     result = await (await runner.answer("x", "yes", deployment(has_note=True).shop)).result()
+    assert (result.status, result.state.out, DONE) == ("finished", "sent yes", ["send 7"])
+
+
+async def test_a_child_that_had_ended_is_waited_for_no_more_after_a_move(runner: Runner) -> None:
+    """A moved node takes the child that the dropped visit had started, and reads its end, which was told already."""
+    DONE.clear()
+    before = deployment(has_note=False).shop
+    await runner.start(before, run_id="x").result()
+    after = deployment(
+        has_note=False, name="deliver", version=2, migrate={1: Migration(moved={"sell": "deliver"})}
+    ).shop
+    result = await runner.resume("x", after).result()
+    assert ([wait.kind for wait in result.waits], DONE) == (["ask"], ["send 7"])
+    result = await (await runner.answer("x", "yes", after)).result()
     assert (result.status, result.state.out, DONE) == ("finished", "sent yes", ["send 7"])
 
 
