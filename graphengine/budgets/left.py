@@ -28,7 +28,7 @@ class AccountLeft(Part):
         begin: When the window began, epoch seconds.
         end: When it ends.
         spent: What was spent, by the names of limits.
-        in_flight: What calls that are in flight or were cut off may take, by the names of limits; null if not known.
+        in_flight: What calls in flight may take, by the names of limits; null if not known.
         calls_in_flight: How many calls these are.
     """
 

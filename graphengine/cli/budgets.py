@@ -22,7 +22,7 @@ def budgets(context: CommandContext) -> int:
     """Show what was spent of each budget across runs, and what calls in flight may take.
 
     Budgets are settings of the project, [[tool.graphengine.budgets]]. A call that was cut off, since its process died
-    or its run was stopped, counts as in flight until its run makes it again, or the window ends.
+    or its run was stopped, is no longer in flight: its question counts as spent.
     """
     from graphengine.budgets.left import BudgetsLeft, left_of, table_of
     from graphengine.budgets.settings import budgets_in
