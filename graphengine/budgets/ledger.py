@@ -314,6 +314,25 @@ class Ledger:
 
         await self._write(settled, hold.run)
 
+    async def correct(self, place: Place, spent: Mapping[AmountName, float]) -> bool:
+        """Set what was spent of an account, as an invoice of the provider says; return whether there is the account.
+
+        These amounts are no estimates any more, and no call counts as unknown. Calls in flight stay.
+        """
+        accounts = self._store.accounts
+
+        def overwrite(connection: object) -> bool:
+            account, _ = accounts.find(connection, *_order(place), "")
+            if account is None or account.begin < place.begin:
+                return False
+            account.spent |= spent
+            account.estimated |= {name: 0.0 for name in spent if name in account.estimated}
+            account.unknown_calls = 0
+            accounts.keep(connection, account, is_new=False)
+            return True
+
+        return await self._write(overwrite, "")
+
     async def accounts(self) -> Sequence[Account]:
         """Return all accounts, by budget and key, as if reservations of calls that nobody makes were dropped."""
         await self._store.open()

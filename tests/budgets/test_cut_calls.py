@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from graphengine import Agent, Budget, Budgets, Runner, Settings
 from graphengine.budgets.ledger import Hold, Ledger, Place, make_hold
+from graphengine.budgets.left import left_of, table_of
 from graphengine.models import Request, Response
 from tests.agents.run_kits import one, within
 from tests.budgets.test_budgets import process
@@ -202,3 +203,22 @@ async def test_a_reservation_of_an_earlier_run_with_the_same_id_is_dropped(place
         assert (account.calls_in_flight, account.unknown_calls, account.estimated["tokens"]) == (1, 1, 7)
         answered.set_result(None)
         assert (await within(run)).status == "finished"
+
+
+async def test_an_estimate_is_shown_and_corrected(place: str | None) -> None:
+    """An invoice replaces what was counted, and no call is unknown any more."""
+    model, budget = Waiting(), Budget(name="b", cost_usd=5)
+    async with Runner(place, models=model, extensions=[Budgets(budget)]) as runner:
+        run = runner.start(WRITING)
+        await model.begun.get()
+        await runner.stop(run.id, now=True)
+        await within(run)
+        ledger = Ledger(runner.store)
+        (row,) = table_of(await left_of([budget], runner.store)).rows
+        assert row[2:5] == ("$0.0030 of $5.0000", "", "$0.0030, 1 unknown call")
+        (account,) = await ledger.accounts()
+        where = Place(budget, "", account.begin)
+        assert await ledger.correct(where, {"cost_usd": 0.75})
+        (row,) = table_of(await left_of([budget], runner.store)).rows
+        assert row[2:5] == ("$0.7500 of $5.0000", "", "")
+        assert not await ledger.correct(Place(budget, "nobody", account.begin), {"cost_usd": 1})
