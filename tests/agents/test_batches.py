@@ -28,6 +28,8 @@ from graphengine import (
     ScriptedModel,
     Settings,
 )
+from graphengine.budgets import Budget, Budgets
+from graphengine.budgets.ledger import Ledger
 from graphengine.errors import DefinitionError
 from graphengine.models import Message, OpenAIModel, Price, Request, Response, Router, ToolCall, batches
 from graphengine.models.base import Form
@@ -165,6 +167,25 @@ async def test_an_agent_with_tools_takes_a_batch_for_each_turn(members: Callable
     assert result.state.drafts == ["A", "B"]
     assert [len(requests) for requests in provider.submitted.values()] == [2, 2]
     assert provider.alone == []
+
+
+async def test_a_call_in_a_batch_is_not_cut_off_while_its_node_sleeps(
+    tmp_path: Path, members: Callable[[int], None]
+) -> None:
+    """A budget across runs keeps the call's reservation until another Runner gets its answer, and counts it once."""
+    members(2)
+    provider, budgets = Provider(), Budgets(Budget(name="b", calls=9))
+    graph = mapped(Agent("shout", model=provider, prompt="{item}", batch=True))
+    async with Runner(tmp_path / "runs.db", extensions=[budgets]) as runner:
+        runner.start(graph, Work(items=["a", "b"]), run_id="r", limits=Limits(seconds=1000.0))
+        await provider.looked(1)
+        (account,) = await Ledger(runner.store).accounts()
+        assert (account.calls_in_flight, account.spent["calls"], account.unknown_calls) == (2, 0, 0)
+    provider.is_open = False
+    async with Runner(tmp_path / "runs.db", extensions=[budgets]) as runner:
+        assert (await within(runner.resume("r", graph))).state.drafts == ["A", "B"]
+        (account,) = await Ledger(runner.store).accounts()
+        assert (account.calls_in_flight, account.spent["calls"], account.unknown_calls) == (0, 2, 0)
 
 
 async def test_the_step_of_an_answer_of_a_batch_says_how_the_schema_was_sent(members: Callable[[int], None]) -> None:
