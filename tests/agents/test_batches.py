@@ -181,7 +181,7 @@ async def test_a_call_in_a_batch_is_not_cut_off_while_its_node_sleeps(
         runner.start(graph, Work(items=["a", "b"]), run_id="r", limits=Limits(seconds=1000.0))
         await provider.looked(1)
         async with asyncio.timeout(SOON):
-            while (await runner.info("r")).status != "waiting":
+            while (await runner.info("r")).status != "waiting":  # noqa: ASYNC110 - nothing tells it
                 await asyncio.sleep(0)
         (account,) = await Ledger(runner.store).accounts()
         assert (account.calls_in_flight, account.spent["calls"], account.unknown_calls) == (2, 0, 0)
