@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 Settle: TypeAlias = "Callable[[Usage], Awaitable[None]]"
 """Gets what a call used before its answer is recorded."""
-_Name: TypeAlias = Literal["cost_usd", "tokens"]
-_NAMES: Final[tuple[_Name, ...]] = ("cost_usd", "tokens")
+LimitedName: TypeAlias = Literal["cost_usd", "tokens"]
+_NAMES: Final[tuple[LimitedName, ...]] = ("cost_usd", "tokens")
 _ANSWER_TOKENS: Final = 4096
 """How long an answer may be that has no `max_tokens`; few are longer."""
 _ROUNDING: Final = 1e-9
@@ -57,7 +57,7 @@ _IS_INSIDE: Final[ContextVar[bool]] = ContextVar("graphengine_reserved", default
 class _DearestCall:
     """The dearest call of one agent and model so far."""
 
-    amounts: Mapping[_Name, float]
+    amounts: Mapping[LimitedName, float]
     characters: int
 
 
@@ -73,7 +73,7 @@ class Estimate:
 
     kinds: Sequence[tuple[str, str]]
     characters: int
-    guess: Mapping[_Name, float]
+    guess: Mapping[LimitedName, float]
 
 
 class Estimates:
@@ -88,9 +88,10 @@ class Estimates:
 
         kinds = ((request.agent, model.name), ("", model.name))
         is_known = any(kind in self._known for kind in kinds)
-        return Estimate(kinds, characters(request), {} if is_known else await _guess_first_call(model, request))
+        most = request.settings.max_tokens or _ANSWER_TOKENS
+        return Estimate(kinds, characters(request), {} if is_known else await estimate_use(model, request, most))
 
-    def amounts(self, call: Estimate) -> Mapping[_Name, float]:
+    def amounts(self, call: Estimate) -> Mapping[LimitedName, float]:
         """Return what a call may use, by name, as far as is known now; infinity for all that is left."""
         known = next((self._known[kind] for kind in call.kinds if kind in self._known), None)
         if known is None:
@@ -104,7 +105,7 @@ class Estimates:
         for kind in call.kinds:
             known = self._known.get(kind, _DearestCall({}, 0))
             if any(amounts[name] > known.amounts.get(name, -1.0) for name in _NAMES):
-                most: dict[_Name, float] = {name: max(amounts[name], known.amounts.get(name, 0.0)) for name in _NAMES}
+                most = {name: max(amounts[name], known.amounts.get(name, 0.0)) for name in _NAMES}
                 self._known[kind] = _DearestCall(most, max(call.characters, known.characters))
 
 
@@ -126,7 +127,7 @@ class _Reservation:
     frame: Frame
     place: str
     estimate: Estimate
-    amounts: Mapping[_Name, float]
+    amounts: Mapping[LimitedName, float]
     awake: asyncio.Future[None] | None = None
 
 
@@ -144,7 +145,7 @@ class Reservations:
         self._estimates = Estimates()
         self._asleep: dict[tuple[str, str], _Reservation] = {}
         for frame in snapshot.frames.values():
-            for place in _in_batches(frame):
+            for place in find_calls_in_batches(frame):
                 self._reserved.append(_Reservation(frame, place, _ALL_THAT_IS_LEFT, _ALL_THAT_IS_LEFT.guess))
                 self._asleep[frame.id, place] = self._reserved[-1]
 
@@ -204,7 +205,7 @@ class Reservations:
 
     def _find_limits(
         self, frame: Frame, spending: Sequence[AttemptFacts] = ()
-    ) -> Iterator[tuple[Frame | None, _Name, float, float]]:
+    ) -> Iterator[tuple[Frame | None, LimitedName, float, float]]:
         """Yield the limits around a frame on what calls use, each with its subgraph and what is used of it."""
         for sub, limits, usage in budgets(self._snapshot, frame):
             for each in spending:
@@ -230,7 +231,7 @@ class Reservations:
             if not await runtime.may_continue(call.awake):
                 return False
 
-    def _fits(self, call: _Reservation, sub: Frame | None, name: _Name, limit: float, used: float) -> bool:
+    def _fits(self, call: _Reservation, sub: Frame | None, name: LimitedName, limit: float, used: float) -> bool:
         """Return whether a call fits into a limit beside those in flight, by its present estimate."""
         inside = [each.amounts[name] for each in self._reserved if _is_in(each.frame, sub)]
         return not inside or used + call.amounts[name] + sum(inside) <= limit + _ROUNDING
@@ -246,16 +247,19 @@ def _settle_nothing(usage: Usage) -> None:
     """Do nothing, as no limit applies."""
 
 
-async def _guess_first_call(model: Model, request: Request) -> dict[_Name, float]:
-    """Return what a first call may use: about the tokens of the question, and the most of an answer."""
+async def estimate_use(model: Model, request: Request, answer_tokens: int) -> dict[LimitedName, float]:
+    """Return what a call uses whose answer has this many tokens: about that, and the tokens of the question.
+
+    An unknown cost is infinite.
+    """
     from graphengine.models.base import EstimatesCosts, estimate_tokens  # noqa: PLC0415 - see above
 
-    asked, answered = estimate_tokens(request), request.settings.max_tokens or _ANSWER_TOKENS
-    cost = await model.price_of(asked, answered) if isinstance(model, EstimatesCosts) else None
-    return {"tokens": float(asked + answered), "cost_usd": math.inf if cost is None else cost}
+    asked = estimate_tokens(request)
+    cost = await model.price_of(asked, answer_tokens) if isinstance(model, EstimatesCosts) else None
+    return {"tokens": float(asked + answer_tokens), "cost_usd": math.inf if cost is None else cost}
 
 
-def _in_batches(frame: Frame) -> Iterator[str]:
+def find_calls_in_batches(frame: Frame) -> Iterator[str]:
     """Yield the keys of a frame's calls that are in a batch and have no answer yet."""
     for key in frame.recorded_results:
         work = WorkKey.read(key)
@@ -354,4 +358,6 @@ __all__ = [
     "Routes",
     "Settle",
     "SharedBudgets",
+    "estimate_use",
+    "find_calls_in_batches",
 ]

@@ -182,6 +182,8 @@ class Live:
         self.turn = 0
         self.structured, self.key = False, ""
         self._when_watched: Callable[[], None] | None = None
+        self._received_earlier = 0
+        self._text, self._thinking = Kept(), Kept()
         self._clear()
 
     def is_watched(self) -> bool:
@@ -279,7 +281,13 @@ class Live:
     def _place(self) -> dict[str, Any]:
         return {"call": self.call, "turn": self.turn, "attempt": self._attempt}
 
+    @property
+    def received_characters(self) -> int:
+        """How many characters of answers and thinking have arrived in all, those that were reset included."""
+        return self._received_earlier + self._text.length + self._thinking.length
+
     def _clear(self) -> None:
+        self._received_earlier = self.received_characters
         self._text = Kept()
         self._thinking = Kept()
         self._next_partial = 1

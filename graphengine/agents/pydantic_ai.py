@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 from contextlib import AsyncExitStack, nullcontext
@@ -17,7 +18,7 @@ from graphengine.errors import DefinitionError, NotRecordable
 from graphengine.kernel.extension import StepResult, signature_of, utf8_text
 from graphengine.kernel.inside import install_command
 from graphengine.media import Media
-from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
+from graphengine.models.base import UNKNOWN_USAGE, Message, Request, ToolCall, usage_of, usage_of_failure
 from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, key_of, show, translated, whole
 
 if TYPE_CHECKING:
@@ -183,6 +184,9 @@ async def _answer_recorded_turn(  # noqa: PLR0913 - the parts of a call
             if live is not None:
                 live.reset(failed.message)
             raise failed from error
+        except asyncio.CancelledError:
+            runtime.paid(UNKNOWN_USAGE)
+            raise
         response = model.response_of(found)
         await used(usage_of(response))
         record: JsonValue = {

@@ -100,12 +100,20 @@ class RunRuntime(NodeScope):
 
     Attributes:
         failed: What failed calls used since the last reservation.
+        shown: What shows the live events of the agent; None before it has begun.
     """
 
     def __init__(self, attempt: AttemptFacts) -> None:
         super().__init__(attempt)
         self._run = next(each for each in self.around.following.all if isinstance(each, AgentsOfRun))
         self.failed: Usage = {}
+        self.shown: Live | None = None
+        self._received_before = 0
+
+    @property
+    def streamed_characters(self) -> int:
+        """How many characters of answers and thinking have arrived since the last reservation."""
+        return 0 if self.shown is None else self.shown.received_characters - self._received_before
 
     def model_for(self, agent: str, own: str | Model | None) -> Model:
         """Return the model of an agent here: the Runner's replacement, or the agent's own."""
@@ -362,7 +370,9 @@ class RunRuntime(NodeScope):
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call of an agent."""
         attempt = self.attempt
-        return Live(agent, attempt.path, attempt.task.attempt, self.around.host.audience, self.around.guard)
+        self._received_before = 0
+        self.shown = Live(agent, attempt.path, attempt.task.attempt, self.around.host.audience, self.around.guard)
+        return self.shown
 
     async def opened(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner; `begins` says if a call begins."""
@@ -381,6 +391,7 @@ class RunRuntime(NodeScope):
     async def reserved(self, model: Model, request: Request) -> AsyncIterator[Settle]:
         """Reserve what a call may use of the budgets across runs and of the limits of this one, once it fits."""
         self.failed = {}
+        self._received_before += self.streamed_characters
         shared = [each for each in self.around.following.all if isinstance(each, SharedBudgets)]
         async with AsyncExitStack() as stack:
             settles = [await stack.enter_async_context(each.held(self, model, request)) for each in shared]

@@ -28,8 +28,11 @@ class AccountLeft(Part):
         begin: When the window began, epoch seconds.
         end: When it ends.
         spent: What was spent, by the names of limits.
-        in_flight: What calls that are in flight or were cut off may take, by the names of limits; null if not known.
+        in_flight: What calls in flight may take, by the names of limits; null if not known.
         calls_in_flight: How many calls these are.
+        estimated: How much of what was spent is an estimate, because a call was cut off, or failed, and nobody reported
+            what it used. By the names of limits on costs and tokens.
+        unknown_calls: How many of the spent calls may have used more than was counted.
     """
 
     key: str
@@ -38,6 +41,8 @@ class AccountLeft(Part):
     spent: Mapping[AmountName, float]
     in_flight: Mapping[AmountName, float | None]
     calls_in_flight: int
+    estimated: Mapping[AmountName, float] = {}
+    unknown_calls: int = 0
 
 
 class BudgetLeft(Part):
@@ -80,7 +85,7 @@ async def left_of(budgets: Sequence[Budget], store: Store) -> BudgetsLeft:
 def table_of(left: BudgetsLeft) -> Table:
     """Return a line for each limit of each account, or for each limit of a budget of which nothing was spent."""
     rows = [row for each in left.budgets for row in _rows_of_accounts(each.budget, each.accounts)]
-    return Table("Budgets", ("budget", "of", "spent", "in flight", "until (UTC)", "then"), rows)
+    return Table("Budgets", ("budget", "of", "spent", "in flight", "estimated", "until (UTC)", "then"), rows)
 
 
 async def tables(store: Store, settings: Settings, tenant: str | None) -> Sequence[Table]:
@@ -112,20 +117,29 @@ def headline_of(left: BudgetsLeft, now: float) -> str:
 
 
 def _rows_of_accounts(budget: Budget, accounts: Sequence[AccountLeft]) -> Sequence[Sequence[str]]:
-    def row(of: str, name: AmountName, spent: float, held: float | None, end: float) -> Sequence[str]:
-        until = when(end, UTC, "%Y-%m-%d %H:%M")
+    def row(of: str, name: AmountName, account: AccountLeft) -> Sequence[str]:
+        until = when(account.end, UTC, "%Y-%m-%d %H:%M")
+        held = account.in_flight[name]
         flying = "unknown" if held is None else words_of(name, held) if held else ""
-        return budget.name, of, words_of(name, spent, budget.limits[name]), flying, until, budget.over
+        spent = words_of(name, account.spent[name], budget.limits[name])
+        return budget.name, of, spent, flying, _words_of_estimate(account, name), until, budget.over
 
     if not accounts:
-        end = window_of(budget.window, time.time())[1]
-        return [row(budget.by, name, 0, 0, end) for name in budget.limits]
+        begin, end = window_of(budget.window, time.time())
+        nothing = dict.fromkeys(budget.limits, 0.0)
+        empty = AccountLeft(key="", begin=begin, end=end, spent=nothing, in_flight=nothing, calls_in_flight=0)
+        return [row(budget.by, name, empty) for name in budget.limits]
     none = "all" if budget.by == "all" else f"(no {budget.by})"
-    return [
-        row(each.key or none, name, each.spent[name], each.in_flight[name], each.end)
-        for each in accounts
-        for name in budget.limits
-    ]
+    return [row(each.key or none, name, each) for each in accounts for name in budget.limits]
+
+
+def _words_of_estimate(account: AccountLeft, name: AmountName) -> str:
+    """Return how much of what was spent is an estimate, as in "$0.0100, 2 unknown calls"; "" for nothing."""
+    amount, unknown = account.estimated.get(name, 0.0), account.unknown_calls
+    texts = [words_of(name, amount)] if amount else []
+    if unknown:
+        texts.append(f"{unknown} unknown call{'' if unknown == 1 else 's'}")
+    return ", ".join(texts)
 
 
 def _accounts_in_window(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
@@ -146,6 +160,8 @@ def _accounts_in_window(budget: Budget, accounts: Sequence[Account]) -> Sequence
                     spent={name: account.spent[name] for name in budget.limits},
                     in_flight=bounded,
                     calls_in_flight=account.calls_in_flight,
+                    estimated={name: each for name, each in account.estimated.items() if name in budget.limits},
+                    unknown_calls=account.unknown_calls,
                 )
             )
     return found

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from itertools import count
 from math import inf
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from graphengine.agents.budget import Estimates, SharedBudgets
-from graphengine.budgets.ledger import Ledger, Place, window_of, words_of
-from graphengine.errors import DefinitionError
+from graphengine.agents.budget import Estimates, SharedBudgets, estimate_use, find_calls_in_batches
+from graphengine.budgets.ledger import Ledger, Place, make_hold, window_of, words_of
+from graphengine.errors import DefinitionError, RunnerClosed, StoreError
 from graphengine.kernel.extension import Answers, Extension, is_cost_unknown
 from graphengine.kernel.inside import of_limit, to_show
 from graphengine.kernel.reader import WaitRecord
-from graphengine.models.base import KnowsPrices
+from graphengine.models.base import CHARACTERS_PER_TOKEN, KnowsPrices
 from graphengine.models.errors import ModelNotReady, PriceUnknown
 from graphengine.models.limiter import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from graphengine.agents.budget import Settle
+    from graphengine.agents.budget import Estimate, LimitedName, Settle
     from graphengine.agents.runtime import RunRuntime
-    from graphengine.budgets.ledger import AmountName, Budget, Refusal
+    from graphengine.budgets.ledger import AmountName, Budget, Hold, Refusal
+    from graphengine.databases.accounts import Amounts
     from graphengine.kernel.extension import OpenRun
     from graphengine.kernel.reader import Usage
     from graphengine.models.base import Model, Request
@@ -86,29 +89,27 @@ class _BudgetsOfRun(SharedBudgets):
             yield _charge_no_budget
             return
         await self._check_price(model)
-        call = runtime.idempotency_key(runtime.below)
+        run = self._run.snapshot
         estimate = await self._all.estimates.of(model, request)
-        known = self._all.estimates.amounts(estimate)
-        amounts: dict[AmountName, float] = {name: known[name] for name in known if known[name] < inf}
-        amounts["calls"] = 1
-        places = await self._reserve_place(runtime, request.agent, call, amounts)
-        is_settled = False
-
-        async def settle(usage: Usage) -> None:
-            nonlocal is_settled
-            is_settled = True
-            if usage:
-                self._all.estimates.learn(estimate, usage)
-            await self._ledger.settle(places, call, _amounts_of_use(usage, amounts), run_id=self._run.snapshot.run_id)
-
+        amounts: dict[AmountName, float] = {**_only_known(self._all.estimates.amounts(estimate)), "calls": 1}
+        asked = _only_known(await estimate_use(model, request, 0))
+        key = runtime.idempotency_key(runtime.below)
+        hold = make_hold(key, amounts, run=run.run_id, nonce=run.nonce, asked=asked)
+        places = await self._reserve_place(runtime, request.agent, hold)
+        call = _CallInFlight(self._all.estimates, estimate, self._ledger, places, hold)
         before = _IS_INSIDE.set(True)
         try:
-            yield settle
+            yield call.settle
+        except GeneratorExit:  # the event loop is closing, and nothing can be awaited
+            raise
         except Exception:
-            if not is_settled:  # what it used was reported, if anything
-                await self._ledger.settle(
-                    places, call, _amounts_of_use(runtime.failed, amounts), run_id=self._run.snapshot.run_id
-                )
+            if not call.is_settled:
+                await call.settle_failed(runtime, await _least_use(runtime, model, request), hold.amounts)
+            raise
+        except BaseException:  # it was cut off: if the store is closed, the reservation is dropped once its run is over
+            if not (call.is_settled or _is_in_batch(runtime)):
+                with suppress(StoreError, RunnerClosed):
+                    await call.settle_failed(runtime, await _least_use(runtime, model, request))
             raise
         finally:
             _IS_INSIDE.reset(before)
@@ -124,9 +125,7 @@ class _BudgetsOfRun(SharedBudgets):
                     repair="allow it: Budget(…, unknown_cost=True); or give the model price=Price(…)",
                 )
 
-    async def _reserve_place(
-        self, runtime: RunRuntime, agent: str, call: str, amounts: Mapping[AmountName, float]
-    ) -> Sequence[Place]:
+    async def _reserve_place(self, runtime: RunRuntime, agent: str, hold: Hold) -> Sequence[Place]:
         """Return the accounts in which a call has its place, once it has one in all of them.
 
         What earlier attempts waited for comes first, in the same order: a run that was asked is asked no more.
@@ -146,7 +145,7 @@ class _BudgetsOfRun(SharedBudgets):
                     allowed.add(budget.name)
             now = runtime.around.wall()
             places = [Place(each, keys[each.by], window_of(each.window, now)[0]) for each in self._all.budgets]
-            refusal = await self._ledger.reserve(places, call, amounts, allowed, run_id=self._run.snapshot.run_id)
+            refusal = await self._ledger.reserve(places, hold, allowed, continues=_is_in_batch(runtime))
             if refusal is None:
                 return places
             if refusal.is_spent:
@@ -197,12 +196,69 @@ class _BudgetsOfRun(SharedBudgets):
         return {"all": "", "tenant": self._tenant or "", "user": user, "agent": agent, "graph": snapshot.graph}
 
 
-def _amounts_of_use(usage: Usage, reserved: Mapping[AmountName, float]) -> dict[AmountName, float]:
-    """Return what a call used, in the amounts of budgets; a cost that nobody knows counts as it was estimated."""
-    cost = of_limit("cost_usd", usage)
-    if is_cost_unknown(usage):
-        cost = max(cost, reserved.get("cost_usd", 0.0))
-    return {"cost_usd": cost, "tokens": of_limit("tokens", usage), "calls": usage.get("calls") or 0}
+@dataclass(slots=True)
+class _CallInFlight:
+    """A call with its place in every account.
+
+    Attributes:
+        is_settled: Whether what it used was reported.
+    """
+
+    estimates: Estimates
+    estimate: Estimate
+    ledger: Ledger
+    places: Sequence[Place]
+    hold: Hold
+    is_settled: bool = False
+
+    async def settle(self, usage: Usage) -> None:
+        """Spend what an answered call used; a cost that nobody knows counts as it was reserved."""
+        if usage:
+            self.estimates.learn(self.estimate, usage)
+        await self._spend(usage, {} if not is_cost_unknown(usage) else _cost_in(self.hold.amounts))
+
+    async def settle_failed(
+        self, runtime: RunRuntime, least: Mapping[AmountName, float], reserved: Amounts = MappingProxyType({})
+    ) -> None:
+        """Spend what a call used that failed or was cut off.
+
+        If it was not reported, the question and what was streamed count. Of a failed call whose cost is unknown, at
+        least what it had reserved counts.
+        """
+        at_least = {**least} if runtime.failed.get("unknown_calls") else {}
+        if is_cost_unknown(runtime.failed):
+            at_least |= _cost_in(reserved)
+        await self._spend(runtime.failed, at_least)
+
+    async def _spend(self, usage: Usage, at_least: Mapping[AmountName, float]) -> None:
+        """Spend what a call used. What is missing to the amounts that it used at least is marked as an estimate."""
+        self.is_settled = True
+        used: dict[AmountName, float] = {name: of_limit(name, usage) for name in ("cost_usd", "tokens")}
+        used["calls"] = usage.get("calls") or 0
+        estimated = {name: amount - used[name] for name, amount in at_least.items() if amount > used[name]}
+        unknown_calls = usage.get("unknown_calls") or 0
+        await self.ledger.settle(self.places, self.hold, used, estimated=estimated, unknown_calls=unknown_calls)
+
+
+async def _least_use(runtime: RunRuntime, model: Model, request: Request) -> Mapping[AmountName, float]:
+    """Return about what a call has used that broke off: its question, and what arrived of its answer."""
+    return _only_known(await estimate_use(model, request, runtime.streamed_characters // CHARACTERS_PER_TOKEN))
+
+
+def _only_known(amounts: Mapping[LimitedName, float]) -> dict[AmountName, float]:
+    """Return the amounts that are known."""
+    return {name: amount for name, amount in amounts.items() if amount < inf}
+
+
+def _cost_in(amounts: Amounts) -> dict[AmountName, float]:
+    """Return the cost alone, if it is known."""
+    cost = amounts.get("cost_usd")
+    return {} if cost is None else {"cost_usd": cost}
+
+
+def _is_in_batch(runtime: RunRuntime) -> bool:
+    """Return whether the call here goes on at its provider, in a batch, while its node sleeps."""
+    return runtime.below in find_calls_in_batches(runtime.frame)
 
 
 async def _charge_no_budget(usage: Usage) -> None:

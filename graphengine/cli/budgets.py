@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from graphengine.cli import options
+from graphengine.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.budgets.ledger import AmountName, Budget
     from graphengine.cli.context import CommandContext
 
 
@@ -18,16 +24,37 @@ if TYPE_CHECKING:
         graphengine budgets --json
     """,
 )
-def budgets(context: CommandContext) -> int:
+@click.option("--correct", metavar="BUDGET", help="Set what was spent of this budget in its present window.")
+@click.option("--key", default="", help="With --correct: whose account, such as a tenant. Default: that of all.")
+@click.option("--cost-usd", type=click.FloatRange(min=0), help="With --correct: US dollars.")
+@click.option("--tokens", type=click.IntRange(min=0), help="With --correct: tokens of questions and answers.")
+@click.option("--calls", type=click.IntRange(min=0), help="With --correct: calls of models.")
+def budgets(  # noqa: PLR0913 - options
+    context: CommandContext,
+    /,
+    *,
+    correct: str | None,
+    key: str,
+    cost_usd: float | None,
+    tokens: int | None,
+    calls: int | None,
+) -> int:
     """Show what was spent of each budget across runs, and what calls in flight may take.
 
     Budgets are settings of the project, [[tool.graphengine.budgets]]. A call that was cut off, since its process died
-    or its run was stopped, counts as in flight until its run makes it again, or the window ends.
+    or its run was stopped, is no longer in flight: its question and what was streamed count as spent. This is an
+    estimate, and the call may have cost more. --correct replaces the account's amounts by those of an invoice.
     """
     from graphengine.budgets.left import BudgetsLeft, left_of, table_of
     from graphengine.budgets.settings import budgets_in
 
     given = budgets_in(context.settings("budgets"))
+    amounts: dict[AmountName, float | None] = {"cost_usd": cost_usd, "tokens": tokens, "calls": calls}
+    spent = {name: amount for name, amount in amounts.items() if amount is not None}
+    if bool(spent) != (correct is not None):
+        raise click.UsageError("give an account and an amount: --correct BUDGET --cost-usd 12.50")
+    if correct is not None:
+        _correct_account(context, given, correct, key, spent)
     found = context.read(lambda store: left_of(given, store)) if given else BudgetsLeft(budgets=[])
     if context.json:
         context.document(found)
@@ -35,5 +62,28 @@ def budgets(context: CommandContext) -> int:
         context.err.line("the project has no budgets; [[tool.graphengine.budgets]] in pyproject.toml sets them")
     else:
         table = table_of(found)
-        context.out.table(table.columns, table.rows, expendable=("then",))
+        context.out.table(table.columns, table.rows, expendable=("then", "estimated"))
     return 0
+
+
+def _correct_account(
+    context: CommandContext, given: Sequence[Budget], name: str, key: str, spent: dict[AmountName, float]
+) -> None:
+    """Set what was spent of an account.
+
+    Raises:
+        InputError: The project has no such budget, or the budget no such account in its present window.
+    """
+    import time
+
+    from graphengine.budgets.ledger import Ledger, Place, window_of
+
+    budget = next((each for each in given if each.name == name), None)
+    if budget is None:
+        names = ", ".join(each.name for each in given) or "none"
+        raise InputError(f"the project has no budget {name!r}", where="--correct", repair=f"its budgets are: {names}")
+    context.use(writes=True)
+    place = Place(budget, key, window_of(budget.window, time.time())[0])
+    if not context.read(lambda store: Ledger(store).correct(place, spent)):
+        text = f"the budget {name!r} has no account {key!r} in its present window"
+        raise InputError(text, where="--key", repair="list the accounts: graphengine budgets")

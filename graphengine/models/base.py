@@ -124,7 +124,7 @@ class Message(BaseModel):
 
 
 PDF: Final = "application/pdf"
-_CHARACTERS_PER_TOKEN: Final = 4
+CHARACTERS_PER_TOKEN: Final = 4
 PICTURE_TOKENS: Final = 1600
 """The most tokens of a picture, to which Anthropic scales larger ones."""
 _BYTES_PER_TOKEN: Final = 30
@@ -371,7 +371,7 @@ def usage_of_failure(error: BaseException) -> Usage:
 
 def estimate_tokens(request: Request) -> int:
     """Return about how many tokens a question has."""
-    return characters(request) // _CHARACTERS_PER_TOKEN + 1
+    return characters(request) // CHARACTERS_PER_TOKEN + 1
 
 
 def characters(request: Request) -> int:
@@ -379,7 +379,7 @@ def characters(request: Request) -> int:
     count = len(request.system)
     for message in request.messages:
         count += len(message.text) + sum(len(call.arguments) for call in message.calls)
-        count += sum(media_tokens(one) * _CHARACTERS_PER_TOKEN for one in message.media)
+        count += sum(media_tokens(one) * CHARACTERS_PER_TOKEN for one in message.media)
     return count
 
 

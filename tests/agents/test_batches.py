@@ -28,6 +28,8 @@ from graphengine import (
     ScriptedModel,
     Settings,
 )
+from graphengine.budgets import Budget, Budgets
+from graphengine.budgets.ledger import Ledger, Place, make_hold
 from graphengine.errors import DefinitionError
 from graphengine.models import Message, OpenAIModel, Price, Request, Response, Router, ToolCall, batches
 from graphengine.models.base import Form
@@ -35,6 +37,7 @@ from graphengine.models.batches import BatchCollector, Batches, Ticket
 from graphengine.models.errors import BadRequest
 from graphengine.models.openai_calls import OpenAIBatches
 from graphengine.models.prices import Prices, Spent
+from graphengine.stores.memory import InMemoryStore
 from tests.agents.run_kits import Work, add, forked, one, within
 from tests.kit.facts import said
 from tests.kit.runs import SOON
@@ -165,6 +168,34 @@ async def test_an_agent_with_tools_takes_a_batch_for_each_turn(members: Callable
     assert result.state.drafts == ["A", "B"]
     assert [len(requests) for requests in provider.submitted.values()] == [2, 2]
     assert provider.alone == []
+
+
+async def test_a_call_in_a_batch_is_not_cut_off_while_its_node_sleeps(
+    tmp_path: Path, members: Callable[[int], None]
+) -> None:
+    """A budget across runs keeps the call's reservation while the run waits for its batch."""
+    members(2)
+    provider, budgets = Provider(), Budgets(Budget(name="b", calls=9))
+    graph = mapped(Agent("shout", model=provider, prompt="{item}", batch=True))
+    async with Runner(tmp_path / "runs.db", extensions=[budgets]) as runner:
+        runner.start(graph, Work(items=["a", "b"]), run_id="r", limits=Limits(seconds=1000.0))
+        await provider.looked(1)
+        async with asyncio.timeout(SOON):
+            while (await runner.info("r")).status != "waiting":  # noqa: ASYNC110 - nothing tells it
+                await asyncio.sleep(0)
+        (account,) = await Ledger(runner.store).accounts()
+        assert (account.calls_in_flight, account.spent["calls"], account.unknown_calls) == (2, 0, 0)
+        await runner.stop("r", now=True)
+
+
+async def test_a_call_that_goes_on_at_its_provider_takes_the_place_of_its_reservation() -> None:
+    """The same call, made again, was cut off before, and counts as such, unless the caller says that it goes on."""
+    budget = Budget(name="b", calls=9)
+    ledger, places = Ledger(InMemoryStore()), [Place(budget, "", 0.0)]
+    for continues, expected in ((False, (1, 0, 0)), (True, (1, 0, 0)), (False, (1, 1, 1))):
+        assert await ledger.reserve(places, make_hold("a call", {"calls": 1}), continues=continues) is None
+        (account,) = await ledger.accounts()
+        assert (account.calls_in_flight, account.spent["calls"], account.unknown_calls) == expected
 
 
 async def test_the_step_of_an_answer_of_a_batch_says_how_the_schema_was_sent(members: Callable[[int], None]) -> None:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from graphengine import Agent, Context, Retry, Runner
 from graphengine.api.places import store_at
 from graphengine.budgets import Budget, Budgets
-from graphengine.budgets.ledger import Account, Ledger, Place, Window, window_of
+from graphengine.budgets.ledger import Account, Hold, Ledger, Place, Window, window_of
 from graphengine.budgets.left import AccountLeft, BudgetLeft, BudgetsLeft, headline_of
 from graphengine.databases.sqlite.doctor import examine
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
@@ -119,22 +119,29 @@ class Failing:
         return 0.5
 
 
-async def test_what_failed_and_was_cut_off_counts(tmp_path: Path) -> None:
-    """A failed call of unknown cost counts with its estimate; one that was cut off keeps its place until it is made."""
-    model = Failing()
-    async with Runner(tmp_path / "runs.db", models=model, extensions=[Budgets(Budget(name="b", cost_usd=9))]) as runner:
+async def test_what_failed_and_was_cut_off_counts(place: str | None, tmp_path: Path) -> None:
+    """A failed call of unknown cost counts with its estimate, and a call that was cut off with its question.
+
+    Both are marked as estimated in the account, and nothing stays in flight. The run has no estimate.
+    """
+    model, budgets = Failing(), Budgets(Budget(name="b", cost_usd=9))
+    async with Runner(place, models=model, extensions=[budgets]) as runner:
         run = runner.start(one(Agent("writer", prompt="{task}"), retry=Retry(attempts=2, initial_seconds=0)))
         await model.begun.wait()
         await runner.stop(run.id, now=True)
-        assert (await within(run)).status == "stopped"
+        stopped = await within(run)
+        assert stopped.status == "stopped"
         (account,) = await accounts(runner.store)
-        assert account.spent == {"cost_usd": 0.5, "tokens": 5, "calls": 1}
-        assert (account.calls_in_flight, account.in_flight("cost_usd")) == (1, 0.5)
-    other = Noting(tmp_path / "calls")
-    async with Runner(tmp_path / "runs.db", models=other, extensions=[Budgets(Budget(name="b", cost_usd=9))]) as runner:
-        await within(runner.resume(run.id, writing()))
-        (account,) = await accounts(runner.store)
-    assert (account.spent["cost_usd"], account.spent["calls"], account.calls_in_flight) == (0.75, 2, 0)
+        assert account.spent == {"cost_usd": 1.0, "tokens": 7, "calls": 2}
+        assert (account.estimated, account.unknown_calls) == ({"cost_usd": 1.0, "tokens": 2}, 2)
+        assert (account.calls_in_flight, account.in_flight("cost_usd")) == (0, 0)
+        assert (stopped.usage.input_tokens, stopped.usage.cost_usd, stopped.usage.unknown_calls) == (5, None, 2)
+    if place is not None:
+        other = Noting(tmp_path / "calls")
+        async with Runner(place, models=other, extensions=[budgets]) as runner:
+            await within(runner.resume(run.id, writing()))
+            (account,) = await accounts(runner.store)
+        assert (account.spent["cost_usd"], account.spent["calls"], account.calls_in_flight) == (1.25, 3, 0)
 
 
 async def process(store: str, calls: Path, *ids: str, **variables: str) -> int:
@@ -164,15 +171,15 @@ async def test_two_processes_spend_no_more_than_one(shared: str, tmp_path: Path)
 
 @pytest.mark.parametrize(("dies", "made"), [("1", 2), ("-1", 2)])
 async def test_a_killed_call_counts_as_often_as_it_is_paid(shared: str, tmp_path: Path, dies: str, made: int) -> None:
-    """Killed in the call, its place is kept; killed after the answer is spent, both calls are."""
+    """Killed in the call, its question counts as an estimate; killed after the answer is spent, both calls count."""
     calls = tmp_path / "calls"
     assert await process(shared, calls, "r", DIES=dies, MOST="9") == 9
     (account,) = await _kept(shared)
-    assert (account.spent["calls"], account.calls_in_flight) == ((0, 1) if dies == "1" else (1, 0))
+    assert (account.spent["calls"], account.calls_in_flight, account.unknown_calls) == (1, 0, int(dies == "1"))
     assert await process(shared, calls, "r", MOST="9") == 0
     (account,) = await _kept(shared)
     assert len(calls.read_text().splitlines()) == made
-    assert (account.spent["calls"], account.calls_in_flight) == (1 if dies == "1" else 2, 0)
+    assert (account.spent["calls"], account.calls_in_flight) == (2, 0)
 
 
 async def _kept(store: str) -> list[Account]:
@@ -200,7 +207,7 @@ async def test_the_doctor_saves_accounts(model: Noting, tmp_path: Path) -> None:
     path, copy, budget = tmp_path / "runs.db", tmp_path / "copy.db", Budget(name="b", calls=9)
     async with Runner(path, models=model, extensions=[Budgets(budget)]) as runner:
         await within(runner.start(writing()))
-        await Ledger(runner.store).reserve([Place(budget, "", 0.0)], "cut off", {"calls": 1})
+        await Ledger(runner.store).reserve([Place(budget, "", 0.0)], Hold("cut off", amounts={"calls": 1}))
         before = await accounts(runner.store)
         await runner.store.vacuum()
     assert examine(path).is_sound
@@ -251,12 +258,13 @@ async def test_an_agent_in_a_call_waits_for_a_call_in_flight(model: Noting, monk
 
     async def until(*_: object) -> None:
         if next(tries) == 10:
-            await ledger.settle(places, "of a killed process", {})
+            await ledger.settle(places, hold, {})
 
     monkeypatch.setattr("graphengine.budgets.shared.count", partial(count, 1020))
     monkeypatch.setattr("graphengine.budgets.shared.until", until)
     async with Runner(clock=FakeClock(MIDNIGHT), extensions=[Budgets(budget)]) as runner:
+        hold = Hold("of another process", amounts={"calls": 1})
         ledger, places = Ledger(runner.store), [Place(budget, "", window_of(budget.window, MIDNIGHT)[0])]
-        await ledger.reserve(places, "of a killed process", {"calls": 1})
+        await ledger.reserve(places, hold)
         assert (await within(runner.start(one(work)))).status == "finished"
     assert model.made == 1

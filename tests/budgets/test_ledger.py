@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphengine.api.places import store_at
-from graphengine.budgets.ledger import AMOUNTS, AmountName, Budget, Ledger, Place
-from graphengine.databases.sqlite.in_process import InProcess
-from graphengine.databases.sqlite.queries import FIRST, migration
+from graphengine.budgets.ledger import AMOUNTS, AmountName, Budget, Hold, Ledger, Place
+from graphengine.databases.sqlite.in_process import InProcess, budget_tables
 from graphengine.stores.memory import InMemoryStore
 
 CALLS, COST_USD, TOKENS = 5, 1.0, 100
@@ -57,12 +56,14 @@ class Change(NamedTuple):
 
     def of(self, kept: dict[str, Kept], budget: Budget) -> tuple[str, AmountName, bool] | None:
         """Make it, and return why it is refused."""
-        found = {key: kept[key] for key in self.keys if key in kept and kept[key].begin >= self.begin}
         if self.kind == "settle":
-            for account in found.values():
-                if account.calls.pop(self.call, None) is not None:
+            for key in (key for key in self.keys if key in kept):
+                kept[key] = kept[key] if kept[key].begin >= self.begin else Kept(self.begin)
+                account = kept[key]
+                if account.calls.pop(self.call, None) is not None or account.begin == self.begin:
                     account.spent = {name: account.spent[name] + self.amounts.get(name, 0) for name in AMOUNTS}
             return None
+        found = {key: kept[key] for key in self.keys if key in kept and kept[key].begin >= self.begin}
         found |= {key: Kept(self.begin) for key in self.keys if key not in found}
         before = {key: account.calls for key, account in found.items()}
         for key in sorted(found):
@@ -112,9 +113,9 @@ def test_accounts_are_as_if_all_calls_were_kept(store: object) -> None:
             places = [Place(budget, key, change.begin) for key in change.keys]
             refusal = None
             if change.kind == "reserve":
-                refusal = await ledger.reserve(places, change.call, change.amounts)
+                refusal = await ledger.reserve(places, Hold(change.call, amounts=change.amounts))
             else:
-                await ledger.settle(places, change.call, change.amounts)
+                await ledger.settle(places, Hold(change.call, amounts=change.amounts), change.amounts)
             expected = change.of(kept, budget)
             assert (None if refusal is None else (refusal.place.key, refusal.name, refusal.is_spent)) == expected
         found = {each.key: each for each in await ledger.accounts() if each.budget == budget.name}
@@ -138,7 +139,7 @@ def test_accounts_are_as_if_all_calls_were_kept(store: object) -> None:
 
 async def test_a_call_costs_the_same_beside_thousands() -> None:
     """Neither its reservation nor its settlement reads what the others hold."""
-    database = InProcess(migration(FIRST))
+    database = InProcess(budget_tables())
     ledger, place = Ledger(database), Place(Budget(name="b", calls=10_000), "", 0.0)
     made = 0
 
@@ -152,13 +153,13 @@ async def test_a_call_costs_the_same_beside_thousands() -> None:
     async def instructions(call: str) -> int:
         nonlocal made
         made = 0
-        await ledger.reserve([place], call, {"calls": 1})
-        await ledger.settle([place], call, {"calls": 1})
+        await ledger.reserve([place], Hold(call, amounts={"calls": 1}))
+        await ledger.settle([place], Hold(call, amounts={"calls": 1}), {"calls": 1})
         return made
 
     await instructions("first")
     await database.write(watched)
     alone = await instructions("alone")
     for number in range(2000):
-        await ledger.reserve([place], f"other {number}", {"calls": 1})
+        await ledger.reserve([place], Hold(f"other {number}", amounts={"calls": 1}))
     assert alone * 0.8 < await instructions("beside") < alone * 1.2

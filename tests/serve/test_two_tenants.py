@@ -17,7 +17,7 @@ from urllib.parse import quote
 import pytest
 
 from graphengine import END, START, Context, Graph
-from graphengine.budgets.ledger import Ledger, window_of
+from graphengine.budgets.ledger import Hold, Ledger, window_of
 from graphengine.budgets.ledger import Place as Account
 from graphengine.serve.users import UsersFile, write_users
 from tests.serve.exchanges import Answer
@@ -281,8 +281,9 @@ async def test_a_tenant_sees_its_own_account_of_a_budget_alone(tmp_path: Path, d
         ledger, places = Ledger(here.runner.store), []
         for budget, key in zip((BUDGETS[0], BUDGETS[0], BUDGETS[1]), (*TENANTS, "acme"), strict=True):
             places.append(Account(budget, key, window_of("day", time.time())[0]))
-        assert await ledger.reserve(places, "a call", {"calls": 1}) is None
-        await ledger.settle(places[:1], "a call", {"calls": 1})
+        hold = Hold("a call", amounts={"calls": 1})
+        assert await ledger.reserve(places, hold) is None
+        await ledger.settle(places[:1], hold, {"calls": 1})
         seen = {}
         for who in ("acme", "globex", "chief"):
             got = (await request(here.inspector, token_of(who), "GET", "/api/tables", origin="http://localhost")).json

@@ -9,6 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, TypeVar
 
 from graphengine.databases.sqlite.accounts import ACCOUNTS
+from graphengine.databases.sqlite.queries import FIRST, latest_format, migration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from graphengine.databases.accounts import Accounts
 
 T = TypeVar("T")
+
+
+def budget_tables() -> Sequence[str]:
+    """Return the statements that make the tables of a new database of runs, which has the accounts of budgets."""
+    return [statement for version in range(FIRST, latest_format() + 1) for statement in migration(version)]
 
 
 class InProcess:

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from graphengine import Runner
 from graphengine.budgets import Budget
-from graphengine.budgets.ledger import Ledger, Place, window_of
+from graphengine.budgets.ledger import Hold, Ledger, Place, window_of
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.records.words import clean
 from graphengine.runner import RunFailed
@@ -549,9 +549,9 @@ async def _spend(path: Path, account: Place) -> None:
     store = SQLiteStore(path)
     await store.open()
     ledger = Ledger(store)
-    assert await ledger.reserve([account], "one", {"calls": 1}) is None
-    await ledger.settle([account], "one", {"calls": 1, "cost_usd": 0.25})
-    assert await ledger.reserve([account], "two", {"calls": 1}) is None
+    assert await ledger.reserve([account], Hold("one", amounts={"calls": 1})) is None
+    await ledger.settle([account], Hold("one", amounts={"calls": 1}), {"calls": 1, "cost_usd": 0.25})
+    assert await ledger.reserve([account], Hold("two", amounts={"calls": 1})) is None
     await store.close()
 
 

@@ -7,7 +7,14 @@ ALTER TABLE runs
     ADD COLUMN code text COLLATE "C" NOT NULL DEFAULT '';           -- codes.id: when it was started or last resumed; '' if not known
 ALTER TABLE budget_holds
     ADD COLUMN run text COLLATE "C" NOT NULL DEFAULT '',            -- the id of the run that calls; '' if not known
-    ADD COLUMN nonce text COLLATE "C" NOT NULL DEFAULT '';          -- its nonce
+    ADD COLUMN nonce text COLLATE "C" NOT NULL DEFAULT '',          -- its nonce
+    ADD COLUMN token text COLLATE "C" NOT NULL DEFAULT '',          -- drawn for the reservation: a call that is made again has another one
+    ADD COLUMN asked_cost_usd double precision NOT NULL DEFAULT 0,  -- what its question costs: counted if it is cut off
+    ADD COLUMN asked_tokens double precision NOT NULL DEFAULT 0;
+ALTER TABLE budget_accounts
+    ADD COLUMN estimated_cost_usd double precision NOT NULL DEFAULT 0,  -- how much of what was spent is an estimate
+    ADD COLUMN estimated_tokens double precision NOT NULL DEFAULT 0,
+    ADD COLUMN calls_of_unknown_use integer NOT NULL DEFAULT 0;         -- spent calls that may have used more than was counted
 
 ALTER TABLE inbox ADD COLUMN taken_seq integer;  -- the last step when it was consumed, so that a branch knows its key
 

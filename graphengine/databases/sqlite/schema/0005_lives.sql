@@ -7,6 +7,12 @@ ALTER TABLE runs ADD COLUMN root_nonce TEXT NOT NULL DEFAULT '';     -- of the r
 ALTER TABLE runs ADD COLUMN code TEXT NOT NULL DEFAULT '';           -- codes.id: when it was started or last resumed; '' if not known
 ALTER TABLE budget_holds ADD COLUMN run TEXT NOT NULL DEFAULT '';    -- the id of the run that calls; '' if not known
 ALTER TABLE budget_holds ADD COLUMN nonce TEXT NOT NULL DEFAULT '';  -- its nonce
+ALTER TABLE budget_holds ADD COLUMN token TEXT NOT NULL DEFAULT '';  -- drawn for the reservation: a call that is made again has another one
+ALTER TABLE budget_holds ADD COLUMN asked_cost_usd REAL NOT NULL DEFAULT 0;  -- what its question costs: counted if it is cut off
+ALTER TABLE budget_holds ADD COLUMN asked_tokens REAL NOT NULL DEFAULT 0;
+ALTER TABLE budget_accounts ADD COLUMN estimated_cost_usd REAL NOT NULL DEFAULT 0;  -- how much of what was spent is an estimate
+ALTER TABLE budget_accounts ADD COLUMN estimated_tokens REAL NOT NULL DEFAULT 0;
+ALTER TABLE budget_accounts ADD COLUMN calls_of_unknown_use INTEGER NOT NULL DEFAULT 0;  -- spent calls that may have used more than was counted
 
 ALTER TABLE inbox ADD COLUMN taken_seq INTEGER;  -- the last step when it was consumed, so that a branch knows its key
 

@@ -1,0 +1,224 @@
+"""When no run is in flight nothing is reserved, and what was spent is at least what was billed for answers.
+
+Runs are drawn that start, are answered, stopped, killed, frozen and removed in the middle of a call. Kills and freezes
+are simulated. A killed process writes nothing more to its accounts, and another process ends its run. A frozen process
+writes what its call used after that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from graphengine import Agent, Budget, Budgets, Runner, Settings
+from graphengine.budgets.ledger import Hold, Ledger, Place, make_hold
+from graphengine.budgets.left import left_of, table_of
+from graphengine.models import Request, Response
+from tests.agents.run_kits import one, within
+from tests.budgets.test_budgets import process
+
+USERS = count()
+COST_USD, TOKENS = 1.0, 1000
+BUDGET = Budget(name="b", by="user", window="month", cost_usd=5, over="fail")
+WRITING = one(Agent("writer", prompt="{task}", settings=Settings(max_tokens=900)))
+
+
+class Waiting:
+    """A model that answers once it is told to, and whose price is known after the answer alone."""
+
+    name = "waiting"
+
+    def __init__(self) -> None:
+        self.begun: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+
+    async def answer(self, request: Request) -> Response:
+        """Wait, and answer."""
+        request.emit_text("so far")
+        answered = asyncio.get_running_loop().create_future()
+        self.begun.put_nowait(answered)
+        await answered
+        return Response("ok", input_tokens=TOKENS - 1, output_tokens=1, cost_usd=COST_USD)
+
+    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
+        """Return what the tokens cost."""
+        return (input_tokens + output_tokens) * COST_USD / TOKENS
+
+
+class Session:
+    """What happens to the runs of one user.
+
+    Attributes:
+        answered: How many calls were answered, in processes that live or froze.
+        cut: How many calls were cut off.
+    """
+
+    def __init__(self, runner: Runner, model: Waiting, silenced: dict[str, list[Callable[[], Any]]]) -> None:
+        self.runner, self.model, self.silenced = runner, model, silenced
+        self.user = f"user {next(USERS)}"
+        self.flying: list[tuple[Any, asyncio.Future[None]]] = []
+        self.answered = self.cut = 0
+
+    async def start(self, run_id: str | None = None) -> None:
+        """Start a run and wait for its call, unless the budget is spent or calls in flight hold the rest."""
+        if len(self.flying) < 2 and self.spent < 2:
+            run = self.runner.start(WRITING, run_id=run_id, user=self.user)
+            self.flying.append((run, await asyncio.wait_for(self.model.begun.get(), 20)))
+
+    @property
+    def spent(self) -> float:
+        """How much was spent at most."""
+        return self.answered * COST_USD + self.cut * 0.01
+
+    async def apply(self, act: str) -> None:
+        """Let something happen to the first run in flight, or start one."""
+        if act == "start" or not self.flying:
+            return await self.start()
+        run, answered = self.flying.pop(0)
+        if act == "answer":
+            answered.set_result(None)
+            self.answered += 1
+            assert (await within(run)).status == "finished"
+            return None
+        self.cut += 1
+        if act == "stop":
+            await self.runner.stop(run.id, now=True)
+            await within(run)
+            return None
+        late = self.silenced[run.id] = []
+        await self.runner.stop(run.id, now=True, final=True)
+        await within(run)
+        if act in ("freeze", "freeze long"):
+            del self.silenced[run.id]
+            self.answered += 1
+            if act == "freeze":  # the process wakes before anybody drops the reservation: its call was not cut off
+                self.cut -= 1
+            else:
+                ledger = Ledger(self.runner.store)
+                (account,) = [each for each in await ledger.accounts() if each.key == self.user]
+                where, other = [Place(BUDGET, self.user, account.begin)], make_hold("other", {"cost_usd": 5})
+                await ledger.reserve(where, other)
+                await ledger.settle(where, other, {})
+            await late[0]()
+        elif act == "remove":
+            await self.runner.store.remove([await self.runner.info(run.id)])
+            del self.silenced[run.id]
+            await self.start(run.id)
+        return None
+
+
+@pytest.fixture(params=["process", "sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
+    """Return where runs are kept."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres"))
+    return None if request.param == "process" else str(tmp_path / "runs.db")
+
+
+ACTS = st.lists(
+    st.sampled_from(["start", "start", "answer", "stop", "kill", "freeze", "freeze long", "remove"]), max_size=10
+)
+
+
+def test_no_reservation_outlives_its_call(place: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happens to runs in a call: once none is in flight, another one gets its call or fails at once."""
+    silenced: dict[str, list[Callable[[], Any]]] = {}
+    settle = Ledger.settle
+
+    async def settled(
+        self: Ledger, places: Sequence[Place], hold: Hold, used: Mapping[Any, float], **more: Any
+    ) -> None:
+        if hold.run in silenced:
+            paid: Mapping[Any, float] = {"cost_usd": COST_USD, "tokens": TOKENS, "calls": 1}
+            silenced[hold.run].append(lambda: settle(self, places, hold, paid))
+        else:
+            await settle(self, places, hold, used, **more)
+
+    monkeypatch.setattr(Ledger, "settle", settled)
+
+    async def check(runner: Runner, model: Waiting, acts: Sequence[str]) -> None:
+        session, ledger = Session(runner, model, silenced), Ledger(runner.store)
+        for act in acts:
+            await session.apply(act)
+        while session.flying:
+            await session.apply("stop")
+        found = [each for each in await ledger.accounts() if each.key == session.user]
+        for account in found:
+            assert (account.calls_in_flight, account.in_flight("cost_usd")) == (0, 0)
+            assert account.spent["cost_usd"] >= session.answered * COST_USD - 1e-9
+            assert account.spent["calls"] == session.answered + session.cut
+            assert account.unknown_calls == session.cut
+            assert math.isclose(
+                account.spent["cost_usd"], session.answered * COST_USD + account.estimated["cost_usd"], abs_tol=1e-9
+            )
+        where = [Place(BUDGET, session.user, found[0].begin if found else 0.0)]
+        last = make_hold(f"last of {session.user}", {"cost_usd": 4.9, "calls": 1})
+        refusal = await ledger.reserve(where, last)
+        assert refusal is None or refusal.is_spent
+        await ledger.settle(where, last, {})
+
+    async def all_of_them() -> None:
+        model = Waiting()
+        async with Runner(place, models=model, extensions=[Budgets(BUDGET)]) as runner:
+
+            @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+            @given(ACTS)
+            def holds(acts: Sequence[str]) -> None:
+                asyncio.run_coroutine_threadsafe(check(runner, model, acts), loop).result(60)
+
+            loop = asyncio.get_running_loop()
+            await asyncio.to_thread(holds)
+
+    asyncio.run(all_of_them())
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+async def test_a_killed_process_holds_nothing(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Nobody stopped its run, and the rest of the budget is too small for its call and another one together."""
+    store = str(request.getfixturevalue("postgres")) if database == "postgres" else str(tmp_path / "runs.db")
+    calls = tmp_path / "calls"
+    assert await process(store, calls, "killed", DIES="1", MOST="0.3", OVER="fail") == 9
+    assert await process(store, calls, "next", MOST="0.3", OVER="fail") == 0
+    assert len(calls.read_text().splitlines()) == 2
+
+
+async def test_a_reservation_of_an_earlier_run_with_the_same_id_is_dropped(place: str | None) -> None:
+    """The id alone does not say whose call it is: a removed run's id can be used again."""
+    model, budget = Waiting(), Budget(name="b", calls=9)
+    async with Runner(place, models=model, extensions=[Budgets(budget)]) as runner:
+        run = runner.start(WRITING)
+        answered = await model.begun.get()
+        ledger = Ledger(runner.store)
+        (account,) = await ledger.accounts()
+        earlier = make_hold("a call", {"calls": 1}, run=run.id, nonce="of an earlier run", asked={"tokens": 7.0})
+        assert await ledger.reserve([Place(budget, "", account.begin)], earlier) is None
+        (account,) = await ledger.accounts()
+        assert (account.calls_in_flight, account.unknown_calls, account.estimated["tokens"]) == (1, 1, 7)
+        answered.set_result(None)
+        assert (await within(run)).status == "finished"
+
+
+async def test_an_estimate_is_shown_and_corrected(place: str | None) -> None:
+    """An invoice replaces what was counted, and no call is unknown any more."""
+    model, budget = Waiting(), Budget(name="b", cost_usd=5)
+    async with Runner(place, models=model, extensions=[Budgets(budget)]) as runner:
+        run = runner.start(WRITING)
+        await model.begun.get()
+        await runner.stop(run.id, now=True)
+        await within(run)
+        ledger = Ledger(runner.store)
+        (row,) = table_of(await left_of([budget], runner.store)).rows
+        assert row[2:5] == ("$0.0030 of $5.0000", "", "$0.0030, 1 unknown call")
+        (account,) = await ledger.accounts()
+        where = Place(budget, "", account.begin)
+        assert await ledger.correct(where, {"cost_usd": 0.75})
+        (row,) = table_of(await left_of([budget], runner.store)).rows
+        assert row[2:5] == ("$0.7500 of $5.0000", "", "")
+        assert not await ledger.correct(Place(budget, "nobody", account.begin), {"cost_usd": 1})
