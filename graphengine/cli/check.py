@@ -378,14 +378,20 @@ def _preflight(
     from contextlib import suppress
 
     from graphengine.cli.project import graphs_to_drive
-    from graphengine.errors import GraphNotFound
-    from graphengine.testing import preflight
+    from graphengine.errors import CompileError, GraphNotFound
+    from graphengine.testing.preflights import compile_with_gaps, preflight
 
-    graphs = {each.graph.name: each.graph for each in checked if each.graph is not None and not each.errors}
+    given = [each.graph for each in checked if each.graph is not None]
+    graphs: dict[str, Graph[Any]] = {}
     if not references:
-        graphs = {}  # a name that two files have stands for neither
         with suppress(GraphNotFound):
             graphs = {name: each.graph for name, each in graphs_to_drive(())[0].items()}
+        names_given = [graph.name for graph in given]  # a name that two files have stands for neither
+        given = [graph for graph in given if graph.name not in graphs and names_given.count(graph.name) == 1]
+    for graph in given:
+        with suppress(CompileError):
+            compile_with_gaps(graph)
+            graphs[graph.name] = graph
     names = {each.graph.name for each in checked if each.graph is not None} if references else None
     return context.read(lambda store: preflight(graphs.values(), store, newer_seconds=since, names=names))
 
