@@ -147,8 +147,8 @@ class Preflight:
         runs: How many runs were looked at.
         refused: How many of them do not fit.
         groups: The runs, in groups; first those that do not fit, then the larger ones.
-        drafts: By graph, one draft of `migrate=` as code, for runs with reasons that a migration can repair. It was tried
-            on examples of the runs; `...` is what only a person knows.
+        drafts: By graph, one draft of `migrate=` as code, for runs with reasons that a migration can repair. The draft
+            was tried on examples of the runs; `...` is what only a person knows.
     """
 
     runs: int
