@@ -56,7 +56,7 @@ class _Checked:
         graphengine check review --servers    # and the tools of its MCP servers
         graphengine check --strict --json     # for CI: a warning is an error too
         graphengine check --store checkpoints/runs.db --since 30d   # before a deploy
-        graphengine check review --store checkpoints/runs.db --accept same   # effects that earlier code did
+        graphengine check review --store checkpoints/runs.db --accept same
         graphengine check review --bounds     # the most that a run can take
         graphengine check review --forecast --store checkpoints/runs.db
     """,
