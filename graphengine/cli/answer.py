@@ -214,13 +214,14 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
     from graphengine.kernel.inside import parse_answer
     from graphengine.records.whole_characters import with_whole_characters
 
-    text = _read_answer_text(raw)
+    text = read_answer(raw)
     if text.startswith(('"', "[", "{")):
         text = with_whole_characters(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
     return parse_answer(text, schema)
 
 
-def _read_answer_text(raw: str) -> str:
+def read_answer(raw: str) -> str:
+    """Return the text that VALUE, @FILE or `-` gives. Raises: InputError: A file cannot be read."""
     from graphengine.cli.inputs import read_text
 
     if raw.startswith("@@"):

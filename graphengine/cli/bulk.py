@@ -1,8 +1,8 @@
-"""`graphengine bulk`: stop, resume, retry, tag or prune all runs that a search finds."""
+"""`graphengine bulk`: stop, resume, retry, answer, tag or prune all runs that a search finds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -24,14 +24,22 @@ _SOME_REFUSED: Final = 1
         graphengine bulk stop graph:review since:1d --dry-run
         graphengine bulk retry status:failed timeout --yes
         graphengine bulk tag tag:nightly since:2h --tag incident-7 --yes
+        graphengine bulk answer graph:shop --value same --by ann --dry-run
         graphengine bulk prune graph:review before:2026-01-31 --yes
     """,
     exits={0: "all runs that were found are changed", 1: "some could not be changed; they are listed with the reason"},
 )
-@click.argument("action", type=options.Choice(("stop", "cancel", "resume", "retry", "tag", "untag", "prune")))
+@click.argument("action", type=options.Choice(("stop", "cancel", "resume", "retry", "answer", "tag", "untag", "prune")))
 @click.argument("words", metavar="WORDS...", nargs=-1, required=True, shell_complete=options.complete_search)
 @click.option("--tag", metavar="NAME", help="The tag to add or remove.")
 @click.option("--why", default="asked", metavar="TEXT", help="With stop and cancel: the reason that is recorded.")
+@click.option("--value", metavar="VALUE|@FILE|-", help="With answer: the answer, as for `graphengine answer`.")
+@click.option(
+    "--wait",
+    metavar="NAME",
+    help="With answer: the name of the questions; without it, those about effects are answered.",
+)
+@click.option("--by", metavar="NAME", default="", help="With answer: who answers; it is recorded and shown.")
 @options.graphs("With resume and retry: the graphs of the runs")
 @click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
 @click.option("--yes", is_flag=True, help="Skip the confirmation; required without a terminal.")
@@ -39,25 +47,32 @@ def bulk(  # noqa: PLR0913 - options
     context: CommandContext,
     /,
     *,
-    action: Action,
+    action: Action | Literal["answer"],
     words: tuple[str, ...],
     references: tuple[str, ...],
     dry_run: bool,
     yes: bool,
-    **given: Any,  # noqa: ANN401 - tag, why
+    value: str | None,
+    **given: Any,  # noqa: ANN401 - tag, why, wait, by
 ) -> int:
-    """Stop, cancel, resume, retry, tag or prune all runs that a search finds: WORDS are those of `graphengine runs`.
+    """Stop, cancel, resume, retry, answer, tag or prune all runs that a search finds.
+
+    WORDS are those of `graphengine runs`.
 
     stop: runs that have not ended. cancel: the same for good, also those that failed or were stopped. resume: those
     that were stopped, with their graphs; that is recorded, and workers drive them. retry: the same for those that
-    failed. tag, untag: any. prune: those that have ended. It shows how many they are and the first of them, then
-    asks. Interrupted, it is called again, and does what is left.
+    failed. answer: waiting runs that ask a question of the name --wait, or, without --wait, a question about an effect:
+    how it ended, or whether earlier code did it; the answers are recorded, and workers go on with the runs. tag,
+    untag: any. prune: those that have ended. It shows how many they are and the first of them, then asks. Interrupted,
+    it is called again, and does what is left.
     """
     from graphengine.api.runner import Runner
+    from graphengine.cli.answer import read_answer
     from graphengine.cli.project import graphs_to_drive
 
     if not (dry_run or yes) and (context.json or not is_person()):
         raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
+    given["value"] = None if value is None else read_answer(value)
     graphs = graphs_to_drive(references)[0] if action in ("resume", "retry") else {}
     context.use(writes=True)
     context.place.check_exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -11,7 +11,7 @@ from graphengine.cli import options
 from graphengine.cli.graphs import broken, file_and_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -56,6 +56,7 @@ class _Checked:
         graphengine check review --servers    # and the tools of its MCP servers
         graphengine check --strict --json     # for CI: a warning is an error too
         graphengine check --store checkpoints/runs.db --since 30d   # before a deploy
+        graphengine check review --store checkpoints/runs.db --accept same
         graphengine check review --bounds     # the most that a run can take
         graphengine check review --forecast --store checkpoints/runs.db
     """,
@@ -73,6 +74,14 @@ class _Checked:
 @click.option(
     "--since", type=options.Age(), metavar="AGE", help="With --store: only runs whose last step is newer, e.g. 30d."
 )
+@click.option(
+    "--accept",
+    type=options.Choice(("same", "another", "fail")),
+    help="With --store: record this answer in advance, for runs whose code changed.",
+)
+@click.option("--graph", "graph_name", metavar="NAME", help="With --accept: only runs of this graph.")
+@click.option("--function", metavar="NAME", help="With --accept: only for effects of this function.")
+@click.option("--by", metavar="NAME", default="", help="With --accept: who decides; it is recorded and shown.")
 def check(  # noqa: PLR0913 - the options of the command
     context: CommandContext,
     references: tuple[str, ...],
@@ -82,6 +91,9 @@ def check(  # noqa: PLR0913 - the options of the command
     bounds: bool,
     forecast: bool,
     since: float | None,
+    accept: Literal["same", "another", "fail"] | None,
+    graph_name: str | None,
+    **given: str | None,
 ) -> int:
     """List every error and warning of graphs, by file and line.
 
@@ -92,6 +104,10 @@ def check(  # noqa: PLR0913 - the options of the command
     With --store, each waiting, sleeping, queued, interrupted or running run in the database is compared with its graph:
     whether a resume would continue it, with which migrations, or where and why not, with a draft of migrate=. Without
     an argument, a run whose graph is not in the project does not fit either.
+
+    With --accept, a rule is recorded for each of these runs whose nodes have other code now. When such a run goes on
+    under exactly this code, and asks whether an effect that is about to begin was already done by the earlier code, the
+    rule answers in the place of a person. `graphengine show` names the rule as the author of the answer.
 
     With --servers, the MCP servers of the graphs' agents are started, and a warning names each tool that no model can
     call, with the reason.
@@ -105,6 +121,7 @@ def check(  # noqa: PLR0913 - the options of the command
     from graphengine.cli.context import Exit
     from graphengine.errors import GraphNotFound
 
+    _refuse_lone_rule(context, accept, {"--graph": graph_name, **given})
     _refuse_lone_options(context, since, bounds=bounds, forecast=forecast)
     checked = [each for listed in _list_files_to_check(references) for each in _check_file(listed)]
     if servers:
@@ -114,6 +131,7 @@ def check(  # noqa: PLR0913 - the options of the command
         repair = 'define a graph at the top level of a file, as graph = Graph("name", State)'
         raise GraphNotFound("there is no graph to check", where=where, repair=repair)
     errors, warnings = sum(each.errors for each in checked), sum(each.warnings for each in checked)
+    _accept(context, checked, accept, graph_name, given)
     found = _preflight(context, references, checked, since) if context.database is not None else None
     sound = [each.graph for each in checked if each.graph is not None and not each.errors]
     most = [_find_run_bounds(context, each) for each in checked if each.graph in sound] if bounds else None
@@ -145,6 +163,14 @@ def _refuse_lone_options(context: CommandContext, since: float | None, *, bounds
         raise click.UsageError("--model names the models whose prices count: add --bounds")
     if forecast and context.database is None:
         raise click.UsageError("--forecast reads the runs of a database: add --store PATH")
+
+
+def _refuse_lone_rule(context: CommandContext, accept: str | None, given: Mapping[str, str | None]) -> None:
+    """Refuse the options of a rule without a rule, and a rule without a database. Raises: click.UsageError."""
+    if accept is None and any(given.values()):
+        raise click.UsageError("--graph, --function and --by belong to a rule: add --accept same|another|fail")
+    if accept is not None and context.database is None:
+        raise click.UsageError("--accept records a rule for runs of a database: add --store PATH")
 
 
 def _list_files_to_check(references: Sequence[str]) -> Sequence[Listed]:
@@ -378,16 +404,58 @@ def _preflight(
     from contextlib import suppress
 
     from graphengine.cli.project import graphs_to_drive
-    from graphengine.errors import GraphNotFound
-    from graphengine.testing import preflight
+    from graphengine.errors import CompileError, GraphNotFound
+    from graphengine.testing.preflights import compile_with_gaps, preflight
 
-    graphs = {each.graph.name: each.graph for each in checked if each.graph is not None and not each.errors}
+    given = [each.graph for each in checked if each.graph is not None]
+    graphs: dict[str, Graph[Any]] = {}
     if not references:
-        graphs = {}  # a name that two files have stands for neither
         with suppress(GraphNotFound):
             graphs = {name: each.graph for name, each in graphs_to_drive(())[0].items()}
+        names_given = [graph.name for graph in given]  # a name that two files have stands for neither
+        given = [graph for graph in given if graph.name not in graphs and names_given.count(graph.name) == 1]
+    for graph in given:
+        with suppress(CompileError):
+            compile_with_gaps(graph)
+            graphs[graph.name] = graph
     names = {each.graph.name for each in checked if each.graph is not None} if references else None
     return context.read(lambda store: preflight(graphs.values(), store, newer_seconds=since, names=names))
+
+
+def _accept(
+    context: CommandContext,
+    checked: Sequence[_Checked],
+    answer: Literal["same", "another", "fail"] | None,
+    graph_name: str | None,
+    given: Mapping[str, str | None],
+) -> None:
+    """Record a rule for each run that has not ended, and whose nodes have other code now; none without an answer.
+
+    Raises:
+        StoreError: There is no database, or it cannot be written.
+    """
+    if answer is None:
+        return
+    from graphengine.api.runner import Runner
+    from graphengine.kernel.reader import TodaysCode
+    from graphengine.records.selection import list_unfinished
+    from graphengine.records.words import counted
+
+    sound = [each.graph for each in checked if each.graph is not None and not each.errors]
+    graphs = {graph.name: graph for graph in sound if graph_name in (None, graph.name)}
+
+    async def send(store: Store) -> int:
+        today = {name: TodaysCode(graph.compile()) for name, graph in graphs.items()}
+        found = [info async for info in list_unfinished(store) if info.graph in graphs]
+        other = [info for info in found if today[info.graph].is_other(info.code)]
+        runner, function, by = Runner(store), given["function"], given["by"] or ""
+        for info in other:
+            await runner.answer_ahead(info.id, answer, graphs[info.graph], function=function, by=by)
+        return len(other)
+
+    context.use(writes=True)
+    count = context.read(send)
+    context.err.line(f"a rule is recorded for {counted(count, 'run')} whose code changed: {answer}")
 
 
 def _show_preflight(context: CommandContext, found: Preflight) -> None:

@@ -53,7 +53,7 @@ SECTIONS: Final = {
     },
     "Operate": {
         "tag": ("runs", "Tag a run, or remove tags of it."),
-        "bulk": ("bulk", "Stop, resume, retry, tag or prune all runs that a search finds."),
+        "bulk": ("bulk", "Stop, resume, retry, answer, tag or prune all runs that a search finds."),
         "export": ("export", "Export a run to a JSON file."),
         "import": ("export", "Import exported runs into a database."),
         "prune": ("prune", "Remove old runs, and free disk space."),

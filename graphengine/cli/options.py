@@ -289,7 +289,8 @@ DATABASE: Final = _database(
     "given, the `store` of [tool.graphengine] in pyproject.toml, else the project's checkpoints/runs.db."
 )
 CHECKED_DATABASE: Final = _database(
-    "Check also whether the runs in this database that have not ended fit the graphs. It is only read."
+    "Check also whether the runs in this database that have not ended fit the graphs. It is only read, "
+    "except with --accept."
 )
 graph = click.option(
     "--graph",

@@ -36,7 +36,6 @@ from graphengine.migration.apply import (
     state_of,
     walk_frames,
 )
-from graphengine.migration.draft import renamed_fields
 from graphengine.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
 from graphengine.records.graph_spec_diff import differences
 
@@ -194,7 +193,7 @@ def _states(
         values = state_of(graph, frame.values, where)
         done = _operations(frame.values, values)
         apply_shift(there, Shift(field_changes={key: done}))
-        more, problems, notes = _fit_fields(graph, frame, {op[1] for op in done})
+        more, problems, notes = fit_fields(graph, frame, {op[1] for op in done})
         if problems and done:
             raise does_not_fit(graph, values, [problem.text for problem in problems], where)
         apply_shift(there, Shift(field_changes={key: more}))
@@ -231,6 +230,16 @@ def _find_removed_fields(graph: Walked, frame: Frame, changes: Sequence[Op]) -> 
         yield Mismatch(text, field=news[0] if news else "", code="field_renamed" if news else "field_removed")
 
 
+def renamed_fields(recorded: GraphSpec, today: GraphSpec) -> dict[str, list[str]]:
+    """Return the fields that are gone, each with the new ones of its type, one of which could be it."""
+    before, now = recorded.get("state", {}), today.get("state", {})
+    return {
+        gone: [new for new in now if new not in before and now[new] == kind]
+        for gone, kind in before.items()
+        if gone not in now
+    }
+
+
 def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
     """Return the operations that turn one set of fields into another."""
     changed = [
@@ -241,7 +250,7 @@ def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue])
     return [*changed, *(("drop", name) for name in before if name not in after)]
 
 
-def _fit_fields(
+def fit_fields(
     graph: Walked, frame: Frame, migrated: Collection[str]
 ) -> tuple[list[Op], list[Mismatch], list[Mismatch]]:
     """Fit the recorded fields to today's state.

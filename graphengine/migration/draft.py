@@ -1,92 +1,464 @@
-"""Drafts of `migrate=`: the code that runs which no longer fit need, as far as both specs of the graph tell it."""
+"""Drafts of `migrate=`: one for each graph, tried on recorded runs before a person sees it.
+
+A draft keeps every migration that the graph has, and adds the steps that its waiting runs need: those that are missing
+between two versions, and one from the present version to the next if runs of the present version no longer fit. The
+search goes in rounds. Each round resumes every run on a copy of its snapshot, under plans that have the drafts of the
+round before, and adds to the drafts what still does not fit. The last round is the proof.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from graphengine.errors import GraphChanged, GraphEngineError
+from graphengine.kernel.extension import START, Migration
+from graphengine.kernel.reader import Frame
+from graphengine.migration.apply import Walked, walk_frames
+from graphengine.migration.compatibility import field_changes, fit_fields
+from graphengine.schemas.examples import Values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel.reader import GraphSpec
-    from graphengine.migration.apply import Walked
-    from graphengine.migration.positions import Mismatch
+    from graphengine.kernel.extension import Call, Plan
+    from graphengine.kernel.reader import GraphSpec, Snapshot
 
-
-def renamed_fields(recorded: GraphSpec, today: GraphSpec) -> dict[str, list[str]]:
-    """Return the fields that are gone, each with the new ones of its type, one of which could be it."""
-    before, now = recorded.get("state", {}), today.get("state", {})
-    return {
-        gone: [new for new in now if new not in before and now[new] == kind]
-        for gone, kind in before.items()
-        if gone not in now
-    }
+MISSING_STEP: Final = Migration()
+"""Stands in a plan for a step that `migrate=` leaves out, so that a graph with a gap can be compiled."""
+_ROUNDS: Final = 12
 
 
-def draft_of(graph: Walked, mismatches: Sequence[Mismatch]) -> str:
-    """Return a migration from a recorded version, as code; `...` is what only a person knows.
+class RecordedRun(NamedTuple):
+    """A run on which drafts are tried.
 
-    Args:
-        graph: The graph, as recorded and in its present form.
-        mismatches: Why runs that were recorded under that version do not fit it, or what they would leave behind.
+    Attributes:
+        plan: Today's plan of its graph.
+        snapshot: The run as recorded.
+        spec: The recorded spec of its graph.
     """
-    fields = dict.fromkeys(each.field for each in mismatches if each.field)
-    nodes = dict.fromkeys(each.at for each in mismatches if each.at)
-    lines = list(_function(graph, list(fields))) if fields else []
-    given = [f"from_{graph.version}"] if fields else []
-    renamed, moved, notes = _draft_places(graph, list(nodes))
-    given += [f"{name}={{{text}}}" for name, text in (("renamed", renamed), ("moved", moved)) if text]
-    made = given[0] if given == [f"from_{graph.version}"] else f"Migration({', '.join(given)})"
-    newer = max(graph.plan.version, graph.version + 1)
-    state = graph.plan.state.model.__name__
-    call = f"Graph({graph.plan.graph!r}, {state}, version={newer}, migrate={{{graph.version}: {made}}})"
-    return "\n".join([*lines, *notes, call])
+
+    plan: Plan[Any]
+    snapshot: Snapshot
+    spec: GraphSpec | None
 
 
-def _function(graph: Walked, fields: Sequence[str]) -> Iterator[str]:
-    """Yield the function that changes fields.
+@dataclass(slots=True)
+class _Step:
+    """One drafted step of `migrate=`: what it does to nodes and fields, and what it was tried on.
 
-    A new field takes the value of the one of its type that is gone; of several, of the one with a similar name.
+    Attributes:
+        state: Today's fields that it sets, each with the recorded fields that could be the same one; without any, a
+            person gives the value.
+        retyped: The fields of `state` whose recorded value no longer fits.
+        drops: Whether it drops what is no field of today's state.
+        renamed: Nodes, as in `Migration`.
+        moved: Nodes, as in `Migration`; None for a node that a person chooses.
+        notes: Comments on nodes.
+        given: The fields that it was called with in this round.
+        made: The fields that its last call for this run returned; None if it was not called.
     """
-    recorded, today = graph.graph_spec.get("state", {}), graph.plan.graph_spec.get("state", {})
-    gone = [name for name in recorded if name not in today]
-    yield f"def from_{graph.version}(old: dict[str, Any]) -> dict[str, Any]:"
-    for name in fields:
-        same = [each for each in gone if recorded[each] == today.get(name)]
-        if name in recorded:
-            yield f"    old[{name!r}] = ...  # was {recorded[name]}, is {today.get(name)}"
-        elif meant := same[0] if len(same) == 1 else next(iter(get_close_matches(name, same, n=1)), ""):
-            gone.remove(meant)
-            yield f"    old[{name!r}] = old.pop({meant!r})  # is this the same field?"
-        else:
-            yield f"    old[{name!r}] = ...  # new: {today.get(name)}"
-    for name in gone:
-        yield f"    old.pop({name!r}, None)  # is gone"
-    yield "    return old"
-    yield ""
+
+    state: dict[str, list[str]] = field(default_factory=dict)
+    retyped: set[str] = field(default_factory=set)
+    drops: bool = False
+    renamed: dict[str, str] = field(default_factory=dict)
+    moved: dict[str, str | None] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    given: list[dict[str, Any]] = field(default_factory=list)
+    made: dict[str, Any] | None = None
 
 
-def _draft_places(graph: Walked, nodes: Sequence[str]) -> tuple[str, str, list[str]]:
-    """Return what to rename and to move, as items of a dict, and comments.
+class _GraphDraft:
+    """The draft for one graph: its next version, and the steps that `migrate=` gains."""
 
-    A node that is gone was renamed if one node of its kind is new. A node that is still there is begun again.
-    """
-    recorded = {node["name"]: node for node in graph.graph_spec.get("nodes", ())}
-    today = {node["name"]: node for node in graph.plan.graph_spec.get("nodes", ())}
-    renamed, moved, notes = [], [], []
-    for name in nodes:
+    def __init__(self, plan: Plan[Any], recorded: set[int], unfit: set[int]) -> None:
+        self.plan = plan
+        self.kept = {version: step for version, step in plan.migrate.items() if step is not MISSING_STEP}
+        absent = [version for version in range(min(recorded), plan.version) if version not in self.kept]
+        self.target = absent[-1] if absent and plan.version not in unfit else plan.version
+        self.version = max(plan.version, self.target + 1)
+        self.steps = {version: _Step() for version in sorted({*absent, self.target})}
+        self.types: dict[str, str] = {}
+
+    @property
+    def last(self) -> _Step:
+        """The step that changes fields and nodes; the others only lead to its version."""
+        return self.steps[self.target]
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether a step does something, or closes a gap between the migrations of the graph."""
+        does = any(step.state or step.drops or step.renamed or step.moved for step in self.steps.values())
+        return does or any(version < self.plan.version for version in self.steps if self.kept)
+
+    @property
+    def open_fields(self) -> set[str]:
+        """The fields whose value a person gives."""
+        return {name for name, sources in self.last.state.items() if not sources or name in self.last.retyped}
+
+    @property
+    def migrate(self) -> dict[int, Migration]:
+        """The whole `migrate=`, with functions that do what the text of the draft says."""
+        elsewhere = next(iter(self.plan.nodes), START)
+        drafted = {
+            version: Migration(
+                partial(self._apply, step), step.renamed, {old: new or elsewhere for old, new in step.moved.items()}
+            )
+            for version, step in self.steps.items()
+        }
+        return dict(sorted((self.kept | drafted).items()))
+
+    def _apply(self, step: _Step, old: dict[str, Any]) -> dict[str, Any]:
+        """Change the fields of a state as the text of a step does; `...` is a value of the field's type."""
+        step.given.append(dict(old))
+        for name, sources in step.state.items():
+            if name in step.retyped:
+                old[name] = self._value_of(name)
+                continue
+            for source in sources:
+                if source in old:
+                    old[name] = old.pop(source)
+            if name not in old:
+                old[name] = self._value_of(name)
+        if step.state or step.drops:
+            old = {name: value for name, value in old.items() if name not in self._list_gone_fields(step)}
+        step.made = dict(old)
+        return old
+
+    def _value_of(self, name: str) -> object:
+        """Return some value of a field's type, as JSON; an ellipsis as a text if none is known."""
+        try:
+            schema = self.plan.state.model.model_json_schema(by_alias=False)
+            here = schema["properties"][name]
+            return Values({"$defs": schema.get("$defs", {}), **here}, "...").smallest()
+        except Exception:  # noqa: BLE001 - user code: a type of its own need not have a schema
+            return "..."
+
+    def _list_gone_fields(self, step: _Step) -> list[str]:
+        """Return the fields that a step drops; none if the graph's own migrations follow, which may read them."""
+        if step is not self.last or self.target != self.version - 1:
+            return []
+        taken = {source for sources in step.state.values() for source in sources}
+        names = dict.fromkeys(name for given in step.given for name in given)
+        return [name for name in names if name not in self.plan.state.fields and name not in taken]
+
+    def add_field(self, name: str, walked: Walked, given: Mapping[str, Any]) -> bool:
+        """Have the last step give a field to a state that had the given ones; return whether this changes the draft.
+
+        A new field takes the value of the one of its type that is gone; of several, of the one with a similar name.
+        """
+        step = self.last
+        self.types = {**walked.graph_spec.get("state", {}), **self.types}
+        if name in given:
+            is_new = name not in step.retyped
+            step.retyped.add(name)
+            step.state.setdefault(name, [])
+            return is_new
+        today = self.plan.graph_spec.get("state", {})
+        taken = {source for other, sources in step.state.items() if other != name for source in sources}
+        gone = [each for each in given if each not in today and each not in taken]
+        same = [each for each in gone if self.types.get(each, today.get(name)) == today.get(name)]
+        meant = same if len(same) == 1 else get_close_matches(name, same, n=1)
+        is_new = name not in step.state
+        sources = step.state.setdefault(name, [])
+        if meant and meant[0] not in sources:
+            sources.append(meant[0])
+            return True
+        return is_new
+
+    def add_node(self, name: str, walked: Walked) -> bool:
+        """Have a step rename or move a node; return whether none did yet.
+
+        A node that is gone was renamed if one node of its kind is new. A node that is still there is begun again.
+        """
+        step = self.last
+        recorded = {walked.names.get(each["name"], each["name"]): each for each in walked.graph_spec.get("nodes", ())}
+        today = {node["name"]: node for node in self.plan.graph_spec.get("nodes", ())}
         kind = recorded[name].get("kind") if name in recorded else None
         near = [new for new, node in today.items() if new not in recorded and node.get("kind") == kind]
+        before = self._name_before(name)
+        if before in {*step.renamed, *step.moved}:
+            return False
         if name in today:
-            moved.append(f"{name!r}: {name!r}")
-            notes.append(f"# moved: what is in progress at {name!r} begins again")
+            step.moved[before] = self._name_before(name)
+            step.notes.append(f"# moved: what is in progress at {before!r} begins again")
         elif len(near) == 1:
-            renamed.append(f"{name!r}: {near[0]!r}")
-            notes.append(f"# renamed: is {near[0]!r} what {name!r} was? If not, use moved=")
+            self._rename(before, self._name_before(near[0]), walked.version)
         else:
-            moved.append(f"{name!r}: ...")
-            notes.append(f"# moved: where runs at {name!r} continue: {', '.join(map(repr, today))}")
-    return ", ".join(renamed), ", ".join(moved), notes
+            step.moved[before] = None
+            step.notes.append(f"# moved: where runs at {before!r} continue: {', '.join(map(repr, today))}")
+        return True
+
+    def _name_before(self, name: str) -> str:
+        """Return the name that a node of today has right after the drafted step."""
+        for version, step in sorted(self.kept.items(), reverse=True):
+            if version > self.target:
+                name = next((old for old, new in step.renamed.items() if new == name), name)
+        return name
+
+    def _rename(self, old: str, new: str, version: int) -> None:
+        """Rename a node. A name that another node has taken is reached by way of that node, in an earlier step."""
+        target = new
+        for step in (self.steps[each] for each in sorted(self.steps, reverse=True) if version <= each <= self.target):
+            taken = next((each for each, name in step.renamed.items() if name == target), None)
+            if taken is None:
+                step.renamed[old] = target
+                step.notes.append(f"# renamed: is {target!r} what {old!r} was? If not, use moved=")
+                return
+            target = taken
+        self.last.moved[old] = new
+        self.last.notes.append(f"# moved: {old!r} became {new!r} too, and what is in progress there begins again")
+
+    def lines(self) -> Iterator[str]:
+        """Yield the draft as code; `...` is what only a person knows."""
+        names = {version: _name_of(step.state) for version, step in self.kept.items()}
+        texts = {
+            version: _migration_text([names[version]], step.renamed, step.moved) for version, step in self.kept.items()
+        }
+        for version, step in self.steps.items():
+            name = f"from_{version}"
+            while name in names.values():
+                name += "_again"
+            function = list(self._function(name, step))
+            yield from function
+            yield from step.notes
+            texts[version] = _migration_text([name if function else ""], step.renamed, step.moved)
+        for version in (version for version, name in names.items() if name == "..."):
+            yield f"# {version}: keep the present function of migrate={{{version}: …}} in place of `...`"
+        steps = ", ".join(f"{version}: {texts[version]}" for version in sorted(texts))
+        state = self.plan.state.model.__name__
+        yield f"Graph({self.plan.graph!r}, {state}, version={self.version}, migrate={{{steps}}})"
+
+    def _function(self, name: str, step: _Step) -> Iterator[str]:
+        """Yield the function of a step that changes fields."""
+        gone = self._list_gone_fields(step) if step.state or step.drops else []
+        if not step.state and not gone:
+            return
+        today = self.plan.graph_spec.get("state", {})
+        yield f"def {name}(old: dict[str, Any]) -> dict[str, Any]:"
+        for each, sources in step.state.items():
+            new = f"    old[{each!r}] = ...  # new: {today.get(each)}"
+            if each in step.retyped:
+                yield f"    old[{each!r}] = ...  # was {self.types.get(each, 'another')}, is {today.get(each)}"
+                continue
+            is_always = all(each not in given for given in step.given)
+            if len(sources) == 1 and all(sources[0] in given for given in step.given):
+                yield f"    old[{each!r}] = old.pop({sources[0]!r})  # is this the same field?"
+                continue
+            for source in sources:
+                yield f"    if {source!r} in old:"
+                yield f"        old[{each!r}] = old.pop({source!r})  # is this the same field?"
+            if not sources and is_always:
+                yield new
+            elif not all(each in given or any(source in given for source in sources) for given in step.given):
+                yield f"    if {each!r} not in old:"
+                yield f"    {new}"
+        for each in gone:
+            yield f"    old.pop({each!r}, None)  # is gone"
+        yield "    return old"
+        yield ""
 
 
-__all__ = ["draft_of", "renamed_fields"]
+def _name_of(function: object) -> str:
+    """Return the name by which a module names a migration's function: "..." if it has none, "" without a function."""
+    if function is None:
+        return ""
+    name = str(getattr(function, "__qualname__", "")).rpartition("<locals>.")[2]
+    return name if name and all(part.isidentifier() for part in name.split(".")) else "..."
+
+
+def _migration_text(names: Sequence[str], renamed: Mapping[str, str], moved: Mapping[str, str | None]) -> str:
+    """Return a migration as code."""
+    given = [name for name in names if name]
+    if given and not renamed and not moved:
+        return given[0]
+    for word, nodes in (("renamed", renamed), ("moved", moved)):
+        items = ", ".join(f"{old!r}: {'...' if new is None else repr(new)}" for old, new in nodes.items())
+        given += [f"{word}={{{items}}}"] if items else []
+    return f"Migration({', '.join(given)})"
+
+
+class _Need(NamedTuple):
+    """What a run needs from the draft of one of its graphs: a field, a node, or else that fields are dropped.
+
+    Attributes:
+        walked: The graph.
+        field: The field that has no value, or one that does not fit.
+        at: The node that is gone, or has become something else.
+        given: The fields that the draft's last step was called with.
+    """
+
+    walked: Walked
+    field: str = ""
+    at: str = ""
+    given: Mapping[str, Any] = MappingProxyType({})
+
+
+def draft_migrations(runs: Sequence[RecordedRun]) -> dict[str, str]:
+    """Return a draft of `migrate=` as code, by graph, for the graphs that some of these runs no longer fit.
+
+    If runs would still be refused under the drafts, a comment above each draft says so, with the reason of one of them.
+
+    Args:
+        runs: Runs of each kind that wait: those that do not fit, and those that do and have to fit under the drafts.
+    """
+    search = _Search()
+    for run in runs:
+        search.note_versions(run.plan, run.spec or {})
+    search.open_gaps()
+    for _ in range(_ROUNDS):
+        if not search.go_on(runs):
+            break
+    code = {name: "\n".join(draft.lines()) for name, draft in sorted(search.drafts.items()) if draft.is_needed}
+    if search.refused:
+        run_id, reason = next(iter(search.refused.items()))
+        note = f"# not enough: under this draft, run {run_id} would still be refused: {reason.splitlines()[0]}"
+        return {name: f"{note}\n{text}" for name, text in code.items()}
+    return code
+
+
+class _Search:
+    """The drafts found so far, and what is known of their graphs.
+
+    Attributes:
+        drafts: The drafts by graph.
+        refused: The runs that do not fit under them, each with a reason.
+    """
+
+    def __init__(self) -> None:
+        self.drafts: dict[str, _GraphDraft] = {}
+        self.refused: dict[str, str] = {}
+        self._recorded: dict[str, set[int]] = {}
+        self._unfit: dict[str, set[int]] = {}
+        self._plans: dict[str, Plan[Any]] = {}
+
+    def note_versions(self, plan: Plan[Any], spec: GraphSpec) -> None:
+        """Note under which versions a graph and those inside it were recorded, and the plan of each today."""
+        self._plans.setdefault(plan.graph, plan)
+        version: int = spec.get("version", plan.version)
+        self._recorded.setdefault(plan.graph, set()).add(min(version, plan.version))
+        inside = {graph.graph: graph for graph in plan.graphs}
+        for node in spec.get("nodes", ()):
+            for inner in node.get("graphs", {}).values():
+                if inner["graph"] in inside:
+                    self.note_versions(inside[inner["graph"]], inner)
+
+    def open_gaps(self) -> None:
+        """Begin drafts of the graphs whose migrations do not lead from each recorded version to the present one."""
+        for name, plan in self._plans.items():
+            steps = (
+                plan.migrate.get(version, MISSING_STEP) for version in range(min(self._recorded[name]), plan.version)
+            )
+            if plan.migrate and any(step is MISSING_STEP for step in steps):
+                self.drafts[name] = _GraphDraft(plan, self._recorded[name], set())
+
+    def go_on(self, runs: Sequence[RecordedRun]) -> bool:
+        """Try the drafts on each run, and add to them what the runs need; return whether this changed a draft."""
+        for step in (step for known in self.drafts.values() for step in known.steps.values()):
+            step.given.clear()
+        self.refused = {}
+        is_changed = False
+        tried = {*self.drafts}
+        needs = [need for run in runs for need in self._try(run)]
+        for need in sorted(needs, key=lambda need: -need.walked.version):
+            name, version = need.walked.plan.graph, need.walked.version
+            unfit = self._unfit.setdefault(name, set())
+            unfit.add(version)
+            draft = self.drafts.get(name)
+            if draft is None or draft.target < version:
+                self.drafts[name] = _GraphDraft(self._plans[name], self._recorded[name], unfit)
+                tried.discard(name)
+                is_changed = True
+            elif name not in tried:
+                continue  # what the run gave to the new draft is known in the next round
+            elif need.field:
+                is_changed |= draft.add_field(need.field, need.walked, need.given)
+            elif need.at:
+                is_changed |= draft.add_node(need.at, need.walked)
+            elif not draft.last.drops:
+                is_changed = draft.last.drops = True
+        return is_changed
+
+    def _try(self, run: RecordedRun) -> Sequence[_Need]:
+        """Resume a run on a copy, under the drafts; return what it still needs."""
+        for known in self.drafts.values():
+            known.last.made = None
+        plan = change_plans(run.plan, self._change_plan)
+        run_id = run.snapshot.run_id
+        try:
+            found = field_changes(plan, run.snapshot, run.spec)
+        except GraphChanged as error:
+            self.refused[run_id] = error.message
+            return list(self._list_what_failed_lacks(plan, run))
+        except GraphEngineError as error:
+            self.refused[run_id] = error.message
+            return ()
+        if found.mismatches:
+            self.refused[run_id] = found.mismatches[0].text
+        needs: list[_Need] = []
+        for mismatch in (*found.mismatches, *(each for each in found.left if each.field)):
+            wanted = (mismatch.graph, mismatch.version)
+            walked = next((each for each in found.graphs.values() if (each.plan.graph, each.version) == wanted), None)
+            draft = self.drafts.get(mismatch.graph)
+            given = draft.last.given[-1] if draft is not None and draft.last.given else {}
+            if walked is not None and (mismatch.field or mismatch.at):
+                needs.append(_Need(walked, mismatch.field, mismatch.at, given))
+        return needs
+
+    def _list_what_failed_lacks(self, plan: Plan[Any], run: RecordedRun) -> Iterator[_Need]:
+        """Yield what a run needs whose migrations failed: fields that the last step of a draft gives or drops.
+
+        Such a run does not count as refused if it lacks only values that a person gives.
+        """
+        try:
+            graphs = walk_frames(plan, run.snapshot, run.spec or {})
+        except GraphChanged:
+            return
+        open_only: list[bool] = []
+        for walked in graphs.values():
+            draft = self.drafts.get(walked.plan.graph)
+            if draft is None:
+                if any(step.state is not None for _, step in walked.steps):
+                    yield _Need(walked)
+            elif draft.last.made is not None and draft.target == draft.version - 1:
+                needs = list(_list_unfit_fields(draft, walked, draft.last.made))
+                open_only += [need.field in draft.open_fields for need in needs]
+                yield from needs
+        if open_only and all(open_only):
+            del self.refused[run.snapshot.run_id]
+
+    def _change_plan(self, plan: Plan[Any]) -> Plan[Any]:
+        draft = self.drafts.get(plan.graph)
+        return plan if draft is None else replace(plan, version=draft.version, migrate=draft.migrate)
+
+
+def _list_unfit_fields(draft: _GraphDraft, walked: Walked, made: Mapping[str, Any]) -> Iterator[_Need]:
+    """Yield a need for each field of a migrated state that does not fit, and one if fields are left that are gone."""
+    state = walked.plan.state
+    if any(name not in state.fields for name in made):
+        yield _Need(walked)
+    record = {name: value for name, value in made.items() if name in state.fields}
+    for problem in fit_fields(walked, Frame(values=record), set(made))[1]:
+        if problem.field not in state.secrets:
+            yield _Need(walked, problem.field, given=draft.last.given[-1])
+
+
+def change_plans(plan: Plan[Any], change: Callable[[Plan[Any]], Plan[Any]]) -> Plan[Any]:
+    """Return a plan in which it and each plan inside it is changed by a function."""
+
+    def inside(call: Call) -> Call:
+        return call if call.graph is None else replace(call, graph=change_plans(call.graph, change))
+
+    nodes = dict(plan.nodes)
+    for name, node in plan.nodes.items():
+        if any(call.graph is not None for call in node.calls):
+            choices = {case: inside(call) for case, call in node.choices.items()}
+            nodes[name] = replace(node, call=node.call and inside(node.call), choices=choices)
+    return change(replace(plan, nodes=nodes))
+
+
+__all__ = ["MISSING_STEP", "RecordedRun", "change_plans", "draft_migrations"]

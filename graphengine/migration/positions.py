@@ -93,7 +93,7 @@ def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismat
         text = f"the run is inside a graph at {path}, which is no longer one"
         return [Mismatch(text, f"the graph at {path}", hint, place=path)]
     hint = migration_hint(inner, version, f"Migration(moved={{{frame.at!r}: 'the node to continue at'}})")
-    found = list(_at_node(inner, frame, version, hint))
+    found = list(_at_node(inner, frame, _version_to_leave(inner, version), hint))
     if isinstance(frame.phase, Ended):
         found = list(_check_updates(inner, frame, hint))
     elif not found:
@@ -103,9 +103,15 @@ def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismat
 
 
 def migration_hint(plan: Plan[Any], version: int, migration: str) -> str:
-    """Return how to write a migration from the recorded version, as code."""
-    newer = max(plan.version, version + 1)
-    return f"Graph({plan.graph!r}, …, version={newer}, migrate={{{version}: {migration}}})"
+    """Return how to write a migration from the recorded version, as code; the migrations that the graph has stay."""
+    older = _version_to_leave(plan, version)
+    kept = "…, " if plan.migrate else ""
+    return f"Graph({plan.graph!r}, …, version={max(plan.version, older + 1)}, migrate={{{kept}{older}: {migration}}})"
+
+
+def _version_to_leave(plan: Plan[Any], version: int) -> int:
+    """Return the version that a new migration starts from, for runs that were recorded under the given version."""
+    return plan.version if version in plan.migrate else version
 
 
 def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
@@ -128,7 +134,7 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
     return False
 
 
-def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator[Mismatch]:
+def _at_node(plan: Plan[Any], frame: Frame, older: int, hint: str) -> Iterator[Mismatch]:
     """Check that the node exists, and still has what the frame is in the middle of."""
     path = path_of(frame.id, frame.at)
     phase = frame.phase
@@ -138,7 +144,7 @@ def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator
         yield Mismatch(
             f"the run is at node {path!r} (visit {frame.visit}, {_say_doing(frame)}), which the graph no longer has",
             f"node {path!r}",
-            f"{hint}, or {version}: Migration(renamed={{{frame.at!r}: 'its new name'}})",
+            f"{hint}, or {older}: Migration(renamed={{{frame.at!r}: 'its new name'}})",
         )
         return
     if isinstance(phase, Forked) and not _has_fork(plan, frame, phase):

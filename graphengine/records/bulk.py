@@ -1,4 +1,4 @@
-"""What is done to all runs that a search finds: stop, resume, retry, tag, untag, prune.
+"""What is done to all runs that a search finds: stop, resume, retry, answer, tag, untag, prune.
 
 Each run is changed on its own, and then no longer among those that the action is for. So a call that was interrupted is
 repeated, by this or another process, and does what is left.
@@ -27,15 +27,18 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import GraphDefinition
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.records import Records
+    from graphengine.records.run_waits import RunWait
 
 Action: TypeAlias = Literal["stop", "cancel", "resume", "retry", "tag", "untag", "prune"]
-ACTIONS: Final[Sequence[Action]] = get_args(Action)
+"""The actions that need no value."""
+ACTIONS: Final[Sequence[str]] = (*get_args(Action), "answer")
 
 _FOR: Final[Mapping[str, Sequence[str]]] = {
     "stop": ("queued", "running", "interrupted", "waiting"),
     "cancel": ("queued", "running", "interrupted", "waiting", "stopped", "failed"),
     "resume": ("stopped",),
     "retry": ("failed",),
+    "answer": ("waiting",),
     "prune": ENDED,
 }
 """The statuses of the runs that an action is for; tags are for all."""
@@ -52,7 +55,7 @@ class Bulk(Document):
         dry_run: Whether nothing was changed.
     """
 
-    action: Action
+    action: Action | Literal["answer"]
     runs: Sequence[str]
     refused: Mapping[str, str]
     dry_run: bool = False
@@ -62,11 +65,14 @@ class Bulk(Document):
 class Order:
     """An action with what it needs; see `Admin.bulk`. Without a search, the runs are chosen otherwise."""
 
-    action: Action
+    action: Action | Literal["answer"]
     search: str | None
     graphs: Sequence[GraphDefinition[Any]] = ()
     tag: str | None = None
     why: str = "asked"
+    value: object = None
+    wait: str | None = None
+    by: str = ""
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:
@@ -81,6 +87,9 @@ class Order:
         if (self.tag is not None) != (self.action in ("tag", "untag")):
             repair = "give a tag to tag and untag, and only to those"
             raise InputError(f"tag={self.tag!r}", where=f"bulk {self.action}", repair=repair)
+        if (self.value is not None) != (self.action == "answer"):
+            repair = "give a value to answer, and only to that"
+            raise InputError(f"value={self.value!r}", where=f"bulk {self.action}", repair=repair)
         check_tags([] if self.tag is None else [self.tag], "tag=")
         graphs_by_name(self.graphs, "bulk(graphs=")
 
@@ -97,6 +106,9 @@ async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None =
         return Bulk(order.action, tuple(gone), kept, dry_run)
     graphs = graphs_by_name(order.graphs, "bulk(graphs=")
     refused: dict[str, str] = {}
+    if order.action == "answer":
+        questions = await asyncio.gather(*(_list_questions(runner, order, info.id) for info in found))
+        found = [info for info, asked in zip(found, questions, strict=True) if asked]
     if order.action in ("resume", "retry"):
         refused = {i.id: f"its graph {i.graph} is not given" for i in found if i.graph not in graphs}
     going = {info.id: info for info in found if info.id not in refused}
@@ -140,6 +152,12 @@ async def _act_on_all(
     return refused
 
 
+async def _list_questions(runner: Records, order: Order, run_id: str) -> Sequence[RunWait]:
+    """Return the open questions of a run that an order answers: of one name, or else those about effects."""
+    waits = [wait for wait in await runner.waits(run_id) if wait.answerable]
+    return [wait for wait in waits if (wait.kind == "unknown" if order.wait is None else wait.name == order.wait)]
+
+
 async def _act(runner: Records, order: Order, info: RunInfo, graphs: Mapping[str, GraphDefinition[Any]]) -> None:
     """Do what was ordered to one run."""
     tags = [] if order.tag is None else [order.tag]
@@ -152,6 +170,9 @@ async def _act(runner: Records, order: Order, info: RunInfo, graphs: Mapping[str
             await runner.tag(info.id, add=tags)
         case "untag":
             await runner.tag(info.id, remove=tags)
+        case "answer":
+            for wait in await _list_questions(runner, order, info.id):
+                await runner.answer(info.id, order.value, wait=wait, by=order.by, through="bulk")
         case _:
             now = status_of(await runner.store.info(info.id))
             if now != status_of(info):  # another process was faster

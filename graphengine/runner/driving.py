@@ -60,6 +60,7 @@ from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock, first_of
 from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.recorded_work import journal_of
+from graphengine.runner.rules_for_effects import RULES, answers_by_rules
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import AttemptFacts, NodeServices
 from graphengine.runner.shared import INBOX_SECONDS
@@ -664,6 +665,8 @@ class Driving:
                 step.typed = None  # the frame has them now, and no store should keep them
         if self._jobs:
             self._cancel_obsolete()
+        if RULES in snapshot.mailbox:
+            self.deliver([*answers_by_rules(snapshot, self.plan, self.time.now())])
         status = status or self._status()
         batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._encode)
         if status != self._listed or status != "running":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 from msgspec.structs import replace
 
+from graphengine.compile.code import code_of
 from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Closed, Release, Wanted
 from graphengine.engine.steps import Started
@@ -33,6 +34,7 @@ from graphengine.runner.ids import OwnId, check_id, chosen_id, new_id
 from graphengine.runner.life import Lives
 from graphengine.runner.recorded_inputs import as_input
 from graphengine.runner.resources import Resources
+from graphengine.runner.rules_for_effects import RULES
 from graphengine.runner.run import Run, handle_on, is_inside
 from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from graphengine.history.load import At, Wait
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Life
+    from graphengine.runner.rules_for_effects import EffectAnswer
     from graphengine.runner.run import Posted
     from graphengine.runner.run_events import Event
     from graphengine.stores.base import RunInfo, Store
@@ -637,6 +640,37 @@ class Runner:
             if (await self.info(run_id)).status == "stopped" or all(x.role is None for x in await self.store.owners()):
                 log.warning("the answer to %r of run %s is recorded; %s", given.wait, run_id, given.then)
         return given
+
+    async def answer_ahead(
+        self,
+        run_id: str,
+        value: EffectAnswer,
+        graph: GraphDefinition[Any],
+        *,
+        function: str | None = None,
+        by: str = "",
+    ) -> None:
+        """Record a rule that answers, in the place of a person, whether earlier code did an effect already.
+
+        The rule holds for exactly the present code of the graph. The run may go on under this code, and ask whether an
+        effect that is about to begin was done by the earlier code. Then the rule gives the answer, if the question
+        offers this answer. A rule that is recorded later takes precedence.
+
+        Args:
+            run_id: The run.
+            value: The answer: `same`, `another` or `fail`.
+            graph: The graph of the run, with the code that the rule is for.
+            function: Only for effects of this function, by its name; None for all.
+            by: Who made the rule. The recorded answer names the person.
+
+        Raises:
+            UnknownRun: There is no such run.
+            CompileError: The graph has an error.
+        """
+        rule = {"code": code_of(compiled(graph)).id, "answer": value, "function": function, "by": by}
+        await self.store.open()
+        key = f"{RULES} {new_id(self._shared.clock.now())}"
+        await self.store.post(run_id, "message", {"topic": RULES, "payload": rule}, key=key)
 
     async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to a run; it is kept until a node receives its topic.

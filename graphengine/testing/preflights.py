@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence  # noqa: TC003 - a document is made of these types
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
@@ -25,7 +25,7 @@ import msgspec
 
 from graphengine.agents.asked import has_conversation
 from graphengine.api.places import reading
-from graphengine.errors import GraphChanged, GraphEngineError, UnknownRun
+from graphengine.errors import CompileError, GraphChanged, GraphEngineError, UnknownRun
 from graphengine.kernel.reader import (
     Collecting,
     Ended,
@@ -37,8 +37,8 @@ from graphengine.kernel.reader import (
     path_of,
     status_of,
 )
-from graphengine.migration.compatibility import field_changes
-from graphengine.migration.draft import draft_of, renamed_fields
+from graphengine.migration.compatibility import field_changes, renamed_fields
+from graphengine.migration.draft import MISSING_STEP, RecordedRun, change_plans, draft_migrations
 from graphengine.records.selection import list_unfinished
 from graphengine.records.words import counted
 
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import Plan
     from graphengine.kernel.reader import Frame, GraphSpec, NodeSpec, Snapshot
     from graphengine.kernel.store import RunInfo, RunStore, Store
-    from graphengine.migration.apply import Walked
     from graphengine.migration.positions import Mismatch
 
 Verdict: TypeAlias = Literal["unchanged", "fits", "migrates", "refused", "no_graph", "unreadable"]
@@ -148,8 +147,8 @@ class Preflight:
         runs: How many runs were looked at.
         refused: How many of them do not fit.
         groups: The runs, in groups; first those that do not fit, then the larger ones.
-        drafts: Code for `migrate=` by graph, for runs with reasons that a migration can repair; `...` is what only a
-            person knows.
+        drafts: By graph, one draft of `migrate=` as code, for runs with reasons that a migration can repair. The draft
+            was tried on examples of the runs; `...` is what only a person knows.
     """
 
     runs: int
@@ -201,10 +200,10 @@ async def preflight(
         The runs in groups, with the reasons of those that do not fit and drafts of `migrate=`.
 
     Raises:
-        CompileError: A graph has an error.
+        CompileError: A graph has an error that the draft of a migration does not repair.
         StoreError: The database cannot be read.
     """
-    plans = {graph.name: graph.compile() for graph in graphs}
+    plans = {graph.name: compile_with_gaps(graph) for graph in graphs}
     async with reading(store) as opened:
         look = _Look(opened, plans)
         changed: list[RunInfo] = []
@@ -226,15 +225,46 @@ async def preflight(
             for info, found in zip(infos, await asyncio.gather(*map(look.group_of, infos)), strict=True):
                 if found is not None:
                     look.add(info, found)
+        drafts = await look.drafts()
     groups = sorted(look.groups.values(), key=lambda group: (group.fits, -group.runs, group.graph, group.places))
-    drafts: dict[str, list[str]] = {}
-    for (graph, _), (walked, mismatches) in sorted(look.unfit.items()):
-        draft = draft_of(walked, list(mismatches.values()))
-        begun = [each for group in groups if group.graph == graph and not group.fits for each in group.unsettled]
-        notes = [f"# moved: a person is asked first, since {each}" for each in begun if "moved={" in draft]
-        drafts.setdefault(graph, []).append("\n".join([*notes, draft]))
     counts = [(group.runs, group.fits) for group in groups]
     return Preflight(sum(n for n, _ in counts), sum(n for n, fits in counts if not fits), groups, drafts)
+
+
+def compile_with_gaps(graph: Graph[Any]) -> Plan[Any]:
+    """Return the plan of a graph that may have changed since its last migration was written.
+
+    The steps that its `migrate=` leaves out are `MISSING_STEP`, and its last migration may name nodes that are gone. A
+    draft repairs both.
+
+    Raises:
+        CompileError: The graph has another error.
+    """
+    try:
+        return graph.compile()
+    except CompileError:
+        with suppress(CompileError):
+            return change_plans(_go_on(graph).compile(), _go_back)
+        raise
+
+
+def _go_on(graph: Graph[Any]) -> Graph[Any]:
+    """Return a copy of a graph, and of the graphs inside it, with one more version, and no gap on the way there."""
+    other = graph.but()
+    other.version += 1
+    steps = range(min(graph.migrate, default=graph.version), other.version)
+    other.migrate = {version: graph.migrate.get(version, MISSING_STEP) for version in steps}
+    for place, declared in enumerate(graph.nodes):
+        if isinstance(declared.runnable, type(graph)):
+            other.nodes[place] = replace(declared, runnable=_go_on(declared.runnable))
+    return other
+
+
+def _go_back(plan: Plan[Any]) -> Plan[Any]:
+    """Return the plan of a graph that `_go_on` made, with the version that the graph has."""
+    version = plan.version - 1
+    migrate = {older: step for older, step in plan.migrate.items() if older != version}
+    return replace(plan, version=version, migrate=migrate, graph_spec={**plan.graph_spec, "version": version})
 
 
 def _unknown(info: RunInfo) -> RunGroup:
@@ -244,7 +274,7 @@ def _unknown(info: RunInfo) -> RunGroup:
 
 
 class _Look:
-    """What was found out so far: groups by what decides them and of all runs, and mismatches by graph and version."""
+    """What was found out so far: groups by what decides them, and of all runs."""
 
     def __init__(self, store: RunStore, plans: Mapping[str, Plan[Any]]) -> None:
         self._store, self._plans = store, plans
@@ -252,7 +282,6 @@ class _Look:
         self._names: dict[str, frozenset[str] | None] = {}
         self._decided: dict[bytes, RunGroup] = {}
         self.groups: dict[tuple[object, ...], RunGroup] = {}
-        self.unfit: dict[tuple[str, int], tuple[Walked, dict[tuple[str, str], Mismatch]]] = {}
 
     def add(self, info: RunInfo, group: RunGroup) -> None:
         """Count a run in a group, or in the first one like it."""
@@ -302,9 +331,18 @@ class _Look:
             return group("refused", reasons=(_reason_of_error(error),))
         except GraphEngineError as error:
             return group("unreadable", reasons=(_reason_of_error(error),))
-        for mismatch in (*found.mismatches, *(each for each in found.left if each.field)):
-            self._note(mismatch, found.graphs)
         reasons = tuple(dict.fromkeys(_reason_of_mismatch(mismatch) for mismatch in found.mismatches))
+        reasons += tuple(
+            Reason(
+                "graph_changed",
+                "",
+                f"no migration leads from version {version} of graph {graph.plan.graph!r} to {version + 1}",
+                f"add migrate={{{version}: f}}, or {version}: Migration() if nothing has to change",
+            )
+            for graph in found.graphs.values()
+            for version, step in graph.steps
+            if step is MISSING_STEP
+        )
         if reasons:
             return group("refused", reasons=reasons, changes=found.shift.changes)
         older = tuple(dict.fromkeys(_older_words(plan, snapshot, spec)))
@@ -319,13 +357,29 @@ class _Look:
             reasons=(*dict.fromkeys(map(_reason_of_mismatch, found.left)), *older),
         )
 
-    def _note(self, mismatch: Mismatch, graphs: Mapping[str, Walked]) -> None:
-        """Keep a mismatch for the draft of a migration."""
-        for graph in graphs.values():
-            if (graph.plan.graph, graph.version) == (mismatch.graph, mismatch.version):
-                _, known = self.unfit.setdefault((mismatch.graph, mismatch.version), (graph, {}))
-                known.setdefault((mismatch.field, mismatch.at), mismatch)
-                return
+    async def drafts(self) -> dict[str, list[str]]:
+        """Return a draft of `migrate=` for each graph that runs do not fit, tried on the examples of all groups."""
+        groups = [group for group in self.groups.values() if group.graph in self._plans]
+        unfit = {
+            group.graph
+            for group in groups
+            if group.verdict == "refused" or any(reason.code == "field_renamed" for reason in group.reasons)
+        }
+        runs: list[RecordedRun] = []
+        for graph, run_id in (
+            (each.graph, run_id) for each in groups if each.graph in unfit for run_id in each.examples
+        ):
+            with suppress(GraphEngineError):  # it ended meanwhile, or cannot be read
+                snapshot = await load_snapshot(self._store, run_id, None)
+                if snapshot.status in ("running", "waiting"):
+                    spec = await graph_spec_of(self._store, snapshot.fingerprint)
+                    runs.append(RecordedRun(self._plans[graph], snapshot, spec))
+        found: dict[str, list[str]] = {}
+        for graph, draft in draft_migrations(runs).items():
+            begun = [each for group in groups if group.graph == graph and not group.fits for each in group.unsettled]
+            notes = [f"# moved: a person is asked first, since {each}" for each in begun if "moved={" in draft]
+            found[graph] = ["\n".join([*notes, draft])]
+        return found
 
 
 def _fields_that_decide(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[str] | None:

@@ -255,12 +255,15 @@ class Admin:
 
     async def bulk(  # noqa: PLR0913 - an action and what it needs
         self,
-        action: Action,
+        action: Action | Literal["answer"],
         search: str,
         *,
         graphs: Sequence[GraphDefinition[Any]] = (),
         tag: str | None = None,
         why: str = "asked",
+        value: object = None,
+        wait: str | None = None,
+        by: str = "",
         dry_run: bool = False,
     ) -> Bulk:
         """Do something to every run that a search finds, such as stop all that began today.
@@ -270,11 +273,16 @@ class Admin:
         Args:
             action: `stop` runs that have not ended, or `cancel` them for good, also failed and stopped ones;
                 `resume` stopped ones, or `retry` failed ones: that is recorded, and workers drive them; `tag` or
-                `untag` them; `prune` those that have ended, as `prune` does.
+                `untag` them; `prune` those that have ended, as `prune` does; or `answer` questions of waiting runs:
+                the answers are recorded, and whatever drives the runs takes them up.
             search: Words and filters, as for `runs`; at least one.
             graphs: The graphs of the runs to resume or retry.
             tag: The tag to add or remove.
             why: The reason of a stop, final or not, for people.
+            value: The answer, as for `runner.answer`.
+            wait: The name of the questions to answer. Without it, the questions about effects are answered: how an
+                effect ended, and whether an effect that is about to begin was already done by earlier code.
+            by: Who answers.
             dry_run: Only report which runs would be changed.
 
         Raises:
@@ -295,7 +303,7 @@ class Admin:
         from graphengine.records.bulk import Order, bulk  # noqa: PLC0415 - few programs do it
 
         self._lives.check_usable()
-        order = Order(action, search, graphs, tag, why)
+        order = Order(action, search, graphs, tag, why, value, wait, by)
         await self._store.open()
         return await bulk(self._runner, order, dry_run=dry_run)
 

@@ -13,8 +13,10 @@ from graphengine.cli.main import main
 from tests.docs.page import ROOT, blocks, compare_printed, names_of
 
 PAGE = ROOT / "docs" / "use" / "deploying.md"
-OLD, NEW, CHANGE, TEST = blocks(PAGE, "python")
+OLD, NEW, CHANGE, CUSTOMER, NEXT, TEST = blocks(PAGE, "python")
 MIGRATED = NEW.replace('graph = Graph("desk", Case)\n', CHANGE)
+SECOND = MIGRATED.replace(NEW[NEW.index("class Case") : NEW.index("\n\n\ngraph")] + "\n", CUSTOMER)
+REPAIRED = SECOND.replace(SECOND[SECOND.index("graph = ") : SECOND.index("graph.add_node")], NEXT)
 COMMANDS = [text.replace("$ graphengine ", "").splitlines() for text in blocks(PAGE, "console")]
 
 
@@ -30,7 +32,7 @@ def test_what_the_commands_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
     (tmp_path / "flows").mkdir()
     file = tmp_path / "flows" / "desk.py"
-    starts, checks, again, back = COMMANDS
+    starts, checks, again, back, later, once_more = COMMANDS
     file.write_text(OLD)
     assert [typed(line)[0] for line in starts] == [3, 3]
     file.write_text(NEW)
@@ -41,7 +43,13 @@ def test_what_the_commands_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     file.write_text(OLD)
     undone = typed(back[1])
     assert (refused[0], migrated[0], undone[0]) == (3, 0, 0)
-    compare_printed(PAGE, [refused[1], migrated[1], undone[1]])
+    file.write_text(MIGRATED)
+    assert [typed(line)[0] for line in later] == [3]
+    file.write_text(SECOND)
+    second = typed(*once_more)
+    file.write_text(REPAIRED)
+    assert (second[0], typed(*once_more)[0]) == (3, 0)
+    compare_printed(PAGE, [refused[1], migrated[1], undone[1], second[1]])
 
 
 async def test_the_test_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
