@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.checks.before_waits import acts_before_waits
 from graphengine.checks.cases import choice_problems, none_problems
 from graphengine.checks.dead import dead_problems
 from graphengine.checks.forks import cancelled_effects, fork_problems
@@ -55,6 +56,8 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
     """Yield the problems of a graph as a whole."""
     graph, nodes, state = found.graph, found.nodes, found.state
     yield from wait_problems(nodes)
+    if found.walks:
+        yield from acts_before_waits(found)
     yield from choice_problems(found)
     yield from none_problems(found)
     shape = MeantShape.of(graph)
