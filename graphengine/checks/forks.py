@@ -41,7 +41,7 @@ def fork_problems(
         yield from _conflicts(fork, shape.out, nodes, fields, undeclared)
 
 
-def cancelled_effects(shape: MeantShape, nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
+def check_cancelled_effects(shape: MeantShape, nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
     """Yield the nodes that can be cancelled while they act: of their fork the join needs other arms alone."""
     for fork in shape.forks:
         if fork.need is None or fork.need >= len(fork.targets):

@@ -65,7 +65,7 @@ class _Arrow(NamedTuple):
     ends: _Needs
 
 
-def unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Sequence[str]]:
+def find_unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Sequence[str]]:
     """Yield loops that nothing forces to end, each as its nodes with the first one again as the last.
 
     Args:

@@ -44,16 +44,22 @@ def wait_problems(nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
 
 def wait_in(function: object) -> str:
     """Return the first wait that the source of a function shows, as one writes it; "" if it shows none."""
-    inner = getattr(function, "func", function)  # functools.partial
-    inner = inspect.unwrap(inner if inspect.isroutine(inner) else type(inner).__call__)
-    inner = getattr(inner, "__func__", inner)
-    found = source_of(inner) if isinstance(inner, FunctionType) else None
-    if found is None or getattr(found[0], "name", "") != inner.__code__.co_name:  # a lambda, in the source of another
-        return ""
+    inner = function_of(function)
+    found = source_of(inner) if inner is not None else None
+    if inner is None or found is None or getattr(found[0], "name", "") != inner.__code__.co_name:
+        return ""  # a lambda, in the source of another
     nodes = list(_walk_function(found[0]))
     assigned = [node for node in nodes if isinstance(node, ast.Assign) and _starts(node.value)]
     children = {each.id for node in assigned for each in node.targets if isinstance(each, ast.Name)}
     return next(filter(None, (_wait(node, children) for node in nodes)), "")
+
+
+def function_of(function: object) -> FunctionType | None:
+    """Return the function with the code of a partial, a method, a decorated function or an object that is called."""
+    inner = getattr(function, "func", function)  # functools.partial
+    inner = inspect.unwrap(inner if inspect.isroutine(inner) else type(inner).__call__)
+    inner = getattr(inner, "__func__", inner)
+    return inner if isinstance(inner, FunctionType) else None
 
 
 def _walk_function(node: ast.AST) -> Iterator[ast.AST]:
@@ -88,4 +94,4 @@ def _starts(value: ast.AST) -> bool:
     )
 
 
-__all__ = ["wait_in", "wait_problems"]
+__all__ = ["function_of", "wait_in", "wait_problems"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.checks.before_waits import acts_before_waits
 from graphengine.checks.cases import choice_problems, none_problems
 from graphengine.checks.dead import dead_problems
-from graphengine.checks.forks import cancelled_effects, fork_problems
-from graphengine.checks.loops import may_rise_for_ever, unbounded_loops
+from graphengine.checks.forks import check_cancelled_effects, fork_problems
+from graphengine.checks.loops import find_unbounded_loops, may_rise_for_ever
 from graphengine.checks.options import graph_problems, migration_problems, node_problems
 from graphengine.checks.rules import rule_problems
 from graphengine.checks.shape import MeantShape
@@ -55,6 +56,8 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
     """Yield the problems of a graph as a whole."""
     graph, nodes, state = found.graph, found.nodes, found.state
     yield from wait_problems(nodes)
+    if found.walks:
+        yield from acts_before_waits(found)
     yield from choice_problems(found)
     yield from none_problems(found)
     shape = MeantShape.of(graph)
@@ -68,7 +71,7 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
     open_ends = [name for name, node in nodes.items() if node.edges and name in ending - closed - {*found.unclear}]
     problems = list(shape.problems({fork.join for fork in wrong}, open_ends))
     yield from forks
-    yield from cancelled_effects(shape, nodes)
+    yield from check_cancelled_effects(shape, nodes)
     yield from problems
     if not (shape.unknown or wrong or found.doubtful or found.unclear or found.unsound):
         yield from _find_walk_problems(found, open_ends, problems)
@@ -97,7 +100,7 @@ def _no_otherwise(name: str) -> Problem:
 
 def _find_unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Problem]:
     """Yield the loops that nothing forces to end."""
-    for loop in unbounded_loops(nodes, state):
+    for loop in find_unbounded_loops(nodes, state):
         text = f"nothing forces the loop {' → '.join(loop)} to end"
         if idle := [each for name in loop for each in _plateaus(nodes[name]) if may_rise_for_ever(each, state)]:
             text += f": '{idle[0]}' may never hold, as the score may be missing, or get better for ever"

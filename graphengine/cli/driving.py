@@ -201,7 +201,7 @@ def fleet_of(
     file = file_of(references[0]) if references else None
     (found, unread), executors = graphs_to_drive(references), read_settings("executors", file)
     if only_able and not references:
-        lacking = lacking_executors(found, executors)
+        lacking = list_lacking_executors(found, executors)
         found = {name: each for name, each in found.items() if name not in lacking}
         unread += lacking.values()
     for problem in unread:
@@ -212,7 +212,7 @@ def fleet_of(
     return Fleet(found, unread, models, executors, extensions_of(file), read_settings("retention", file))
 
 
-def lacking_executors(graphs: Mapping[str, Found], executors: Collection[str]) -> dict[str, str]:
+def list_lacking_executors(graphs: Mapping[str, Found], executors: Collection[str]) -> dict[str, str]:
     """Return the graphs whose heavy nodes cannot run here, with the reason; if all lack something, a worker raises."""
     lacking: dict[str, str] = {}
     for name, found in graphs.items():
@@ -252,6 +252,7 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
         executors=read_settings("executors", job.found.file),
         telemetry=telemetry,
         effects=job.effects,
+        run_again=True,
         extensions=extensions_of(job.found.file),
     ) as runner:
         run = await begin(runner)

@@ -36,6 +36,7 @@ from graphengine.runner.recorded_inputs import as_input
 from graphengine.runner.resources import Resources
 from graphengine.runner.rules_for_effects import RULES
 from graphengine.runner.run import Run, handle_on, is_inside
+from graphengine.runner.second_pass import SecondPass
 from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
 from graphengine.state.given import as_record
@@ -106,7 +107,7 @@ class Runner:
             clock or SystemClock(),
             Resources(resources or {}),
             Threads("graphengine-node", threads),
-            tuple(extensions),
+            (*extensions, SecondPass()) if run_again else tuple(extensions),
             checks=check,
             sizes=sizes_of(sizes),
             effects=check_effects(effects, "Runner"),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from graphengine.cli.driving import lacking_executors
+from graphengine.cli.driving import list_lacking_executors
 from graphengine.cli.places import read_settings
 from graphengine.cli.project import graphs_to_drive
 from tests.cli.programs import Invoke
@@ -42,7 +42,7 @@ def test_a_worker_leaves_out_graphs_whose_executor_it_lacks(project: Path) -> No
     """A worker drives the project's other graphs, and warns; if such a graph is the only one, that is an error."""
     (project / "flows" / "heavy.py").write_text(FLOW)
     found, _ = graphs_to_drive([])
-    assert lacking_executors(found, read_settings("executors")) == {
+    assert list_lacking_executors(found, read_settings("executors")) == {
         "heavy": "heavy is left out: it needs the executor 'cpu', see [tool.graphengine.executors]"
     }
 

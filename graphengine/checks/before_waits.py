@@ -1,0 +1,625 @@
+"""A check for code before a wait that acts outside the run: after the wait the node runs again from its start.
+
+The source of a node is read in the order in which it runs, with both branches of each `if` and two rounds of each
+loop. Whatever acts is remembered until a wait (`ctx.ask`, `ctx.receive`, `ctx.sleep`, `ctx.sleep_until`, the result of
+a child run), which would let it act again. Functions inside the node, functions of the project that it calls, and
+functions that it gives its `ctx` to are read where they are called.
+
+Names are looked up in the node's own globals, closure, bound object and resources, so that an alias of an import or an
+attribute of a client is known by what it is. No code of the user is run.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import inspect
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from graphengine.checks.outside_acts import find_deed, find_qualified_name
+from graphengine.checks.waits import function_of
+from graphengine.errors import Problem
+from graphengine.kernel.inside import source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.kernel.extension import Compiling
+
+_WAITS: Final = ("ctx.ask", "ctx.receive", "ctx.sleep", "ctx.sleep_until", "child.result")
+_UNKNOWN: Final = object()
+_DEEPEST: Final = 4
+"""How many calls deep functions are read."""
+_GATHERS: Final = frozenset(
+    [f"asyncio.{name}" for name in ("as_completed", "create_task", "ensure_future", "gather", "shield", "wait")]
+    + ["asyncio.wait_for", "functools.partial"]
+    + ["map", "filter", "zip", "enumerate", "list", "tuple", "set", "sorted", "reversed"]
+)
+"""Functions whose result is known, or is awaited, as their arguments are: by the package and the name."""
+_HARMLESS: Final = frozenset(
+    ["contextlib.suppress", "contextlib.nullcontext", "asyncio.taskgroups.TaskGroup", "warnings.catch_warnings"]
+)
+"""Context managers that may be left at a wait and entered again."""
+_SAME: Final = {
+    "AsyncFor": "For",
+    "AsyncFunctionDef": "FunctionDef",
+    "AsyncWith": "With",
+    "Continue": "Break",
+    "DictComp": "ListComp",
+    "GeneratorExp": "ListComp",
+    "Raise": "Return",
+    "SetComp": "ListComp",
+    "TryStar": "Try",
+}
+"""Kinds of syntax that are read as others are."""
+_INSIDE: Final = {"ListComp": "elt", "SetComp": "elt", "GeneratorExp": "elt", "Starred": "value", "NamedExpr": "value"}
+"""The part of an expression that is awaited with it."""
+_OF_PART: Final = {**_INSIDE, "Await": "value", "Subscript": "value", "DictComp": "value", "BinOp": "left"}
+"""The part of an expression from which it is known."""
+_OF_PARTS: Final = {"List": "elts", "Tuple": "elts", "Set": "elts", "Dict": "values", "BoolOp": "values"}
+"""The parts of an expression of which it is one or has all."""
+_LONGEST: Final = 60
+"""How much of an expression a message shows."""
+_TWICE: Final = "does so again after {}, which starts the node again from its beginning"
+_ANOTHER: Final = "gets another value after {}, which starts the node again from its beginning"
+_ENDED: Final = "does so already when {} begins, since a wait ends the node and starts it again from its beginning"
+_REPAIR: Final = (
+    "put what must happen once into await ctx.call(function, …), or into a node of its own before this one; "
+    'add_node(…, effect="idempotent") or "read" says that all of the node may be repeated'
+)
+_REPAIR_VALUE: Final = "take it from ctx.now(), ctx.random or ctx.idempotency_key, or record it: await ctx.call(uuid4)"
+_REPAIR_AROUND: Final = (
+    "begin it after the wait, in await ctx.call(function, …), or let nodes before and after this one begin and end it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """What is known of the value of an expression.
+
+    Attributes:
+        kind: `context` for the node's `ctx`, `ours` for what comes from it or from graphengine, `child` for a handle of
+            a child run or several, `clock` for a time taken before `since` waits; "" for anything else.
+        name: Its qualified name, as `graphengine.checks.outside_acts` has it; "" if it is unknown.
+        owner: The object itself, if there is one before the node runs.
+        of: The class of which it is an instance.
+        code: The function that it is, inside the node.
+        scope: The names that this function sees.
+    """
+
+    kind: Literal["context", "ours", "child", "clock", ""] = ""
+    name: str = ""
+    owner: object = _UNKNOWN
+    of: object = None
+    code: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | None = None
+    scope: _Scope | None = None
+    since: int = 0
+
+    @classmethod
+    def of_object(cls, owner: object, name: str = "") -> _Value:
+        name = name or find_qualified_name(owner)
+        return replace(cls.of_name(name), owner=owner, of=type(owner) if name.endswith("()") else None)
+
+    @classmethod
+    def of_name(cls, name: str) -> _Value:
+        return cls("ours" if name.startswith("graphengine.") else "", name)
+
+    def attribute(self, name: str) -> _Value:
+        """Return what is known of an attribute."""
+        if self.kind == "context":
+            return _Value("ours", f"ctx.{name}")
+        if self.kind == "child":
+            return _Value("ours", "child.result") if name == "result" else self
+        if self.kind:
+            return _Value(self.kind, f"{self.name}.{name}")
+        owner = self.owner if self.owner is not _UNKNOWN else self.of
+        found = _UNKNOWN if owner is None else inspect.getattr_static(owner, name, _UNKNOWN)
+        if type(found) in (staticmethod, classmethod):
+            found = found.__func__  # type: ignore[union-attr]  # either has it
+        if found is _UNKNOWN or hasattr(type(found), "__set__"):  # a property, or a slot
+            return _Value.of_name(f"{self.name}.{name}" if self.name else "")
+        has_name = issubclass(type(found), ModuleType | type | FunctionType) or not callable(found)
+        return _Value.of_object(found, "" if has_name else f"{self.name}.{name}")
+
+
+@dataclass(slots=True)
+class _Scope:
+    """The names that code sees: those that are bound where it runs, and those of its function."""
+
+    names: dict[str, _Value] = field(default_factory=dict)
+    given: Mapping[str, object] = field(default_factory=dict)
+
+    def find(self, name: str) -> _Value:
+        if name in self.names:
+            return self.names[name]
+        found = self.given.get(name, getattr(builtins, name, _UNKNOWN))
+        return _Value() if found is _UNKNOWN else _Value.of_object(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _EarlyAct:
+    """Something that is done before a wait, or around it: where, in words, what the wait does to it, and its repair."""
+
+    line: int
+    words: str
+    outcome: str = _TWICE
+    repair: str = _REPAIR
+
+
+def acts_before_waits(found: Compiling) -> Iterator[Problem]:
+    """Yield a warning for each function of a node that acts before a wait, unless `effect=` says that it may repeat."""
+    for name, node in found.nodes.items():
+        for body in (call.body for call in node.calls if node.effect is None and call.body.kind == "function"):
+            yield from _find_acts(f"node {name}", body.name, body.call, found.graph.resources)
+
+
+def _find_acts(where: str, name: str, call: object, resources: Mapping[str, object]) -> Iterator[Problem]:
+    function = function_of(call)
+    source = source_of(function) if function is not None else None
+    if function is None or source is None or not isinstance(source[0], ast.AsyncFunctionDef):
+        return
+    reader = _NodeReader(source[0].lineno - source[1].line)
+    bound = {"ctx": _Value("context"), **{each: _know_resource(factory) for each, factory in resources.items()}}
+    owner = getattr(call, "__self__", None if isinstance(call, FunctionType | functools.partial) else call)
+    if owner is not None and (first := source[0].args.args[:1]):
+        bound[first[0].arg] = _Value.of_object(owner)
+    reader.read(source[0], _Scope(given=_list_globals(function)), bound)
+    if not reader.found:
+        return
+    (act, (wait, line)), *others = sorted(reader.found.items(), key=lambda each: each[0].line)
+    lines = sorted({other.line for other, _ in others} - {act.line})
+    more = f" (and does such a thing in line {', '.join(map(str, lines))})" if lines else ""
+    text = f"{name} {act.words} in line {act.line}{more}, and {act.outcome.format(f'{wait} in line {line}')}"
+    yield Problem("acts_before_wait", where, text, act.repair, warning=True, file=source[1].file, line=act.line)
+
+
+def _know_resource(factory: object) -> _Value:
+    """Return what is known of a resource, by the class or function that makes it."""
+    made = factory if isinstance(factory, type) else getattr(factory, "__annotations__", {}).get("return")
+    return _Value("", f"{find_qualified_name(made)}()", of=made) if isinstance(made, type) else _Value()
+
+
+def _list_globals(function: FunctionType) -> Mapping[str, object]:
+    """Return the names that a function sees, of its module and of the functions around it."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
+    return {**function.__globals__, **{name: cell.cell_contents for name, cell in cells if _is_set(cell)}}
+
+
+def _is_set(cell: Any) -> bool:  # noqa: ANN401 - a cell
+    try:
+        cell.cell_contents  # noqa: B018 - an empty one raises
+    except ValueError:
+        return False
+    return True
+
+
+def _is_of_project(function: FunctionType) -> bool:
+    """Return whether a function is of the user's project, and of no library."""
+    root, file = function.__module__.partition(".")[0], function.__code__.co_filename
+    return root not in sys.stdlib_module_names and root != "graphengine" and "-packages" not in file
+
+
+class _NodeReader(ast.NodeVisitor):
+    """Reads the code of one function in the order in which it runs.
+
+    Attributes:
+        found: What acts before a wait, with the wait and its line.
+        pending: What has acted so far on some path that leads here.
+        waits: How many waits were read so far.
+    """
+
+    def __init__(self, offset: int) -> None:
+        self.found: dict[_EarlyAct, tuple[str, int]] = {}
+        self.pending: dict[_EarlyAct, None] = {}
+        self.waits = 0
+        self._last = ("", 0)
+        self._scope = _Scope()
+        self._offset = offset
+        self._at: int | None = None  # the line of the node that calls the function of another place that is read
+        self._is_over = False
+        self._jumps: list[dict[_EarlyAct, None]] = [{}]
+        self._reading: list[ast.AST] = []
+
+    def read(self, code: ast.AST, scope: _Scope, bound: Mapping[str, _Value]) -> None:
+        """Read a function's body where it is called, with what is known of its arguments."""
+        if len(self._reading) >= _DEEPEST or any(code is each for each in self._reading):
+            return
+        before = self._scope, self._is_over, self._jumps
+        self._jumps = [{}]
+        self._reading.append(code)
+        self._enter(code, scope, bound)
+        body = code.body  # type: ignore[attr-defined]
+        self._block(body) if isinstance(body, list) else self.visit(body)
+        self._reading.pop()
+        self._scope, self._is_over, self._jumps = before
+
+    def _enter(self, code: ast.AST, scope: _Scope, bound: Mapping[str, _Value]) -> None:
+        """Make the names that a function's body sees those of `scope`, with its parameters."""
+        self._scope = _Scope({**scope.names}, scope.given)
+        arguments: ast.arguments = code.args  # type: ignore[attr-defined]  # a function
+        for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+            self._scope.names[each.arg] = bound.get(each.arg) or self._instance(each.annotation)
+
+    # --- what happens ------------------------------------------------------------------------------------------------
+
+    def _line(self, node: ast.AST) -> int:
+        return self._at if self._at is not None else node.lineno - self._offset  # type: ignore[attr-defined]
+
+    def _act(self, node: ast.AST, words: str) -> None:
+        self.pending[_EarlyAct(self._line(node), words)] = None
+
+    def _wait(self, node: ast.AST, wait: str) -> None:
+        self.waits, self._last = self.waits + 1, (wait, self._line(node))
+        for act in self.pending:
+            self.found.setdefault(act, self._last)
+
+    @contextmanager
+    def _around(self, node: ast.AST, words: str) -> Iterator[None]:
+        """Report what is around a wait; "" for words reports nothing."""
+        before = self.waits
+        yield  # an error is a fault of this check, so that nothing is to be tidied up
+        if self.waits > before and words:
+            self.found[_EarlyAct(self._line(node), words, _ENDED, _REPAIR_AROUND)] = self._last
+
+    def visit(self, node: ast.AST) -> None:
+        kind = type(node).__name__
+        getattr(self, f"visit_{_SAME.get(kind, kind)}", self.generic_visit)(node)
+
+    # --- statements --------------------------------------------------------------------------------------------------
+
+    def _block(self, statements: Sequence[ast.stmt]) -> None:
+        self._is_over = False
+        for each in statements:
+            self.visit(each)
+            if self._is_over:
+                break
+
+    def _branches(self, *blocks: Sequence[ast.stmt]) -> None:
+        """Read blocks of which one runs; what follows them can have passed each that does not leave."""
+        before, after, is_over = self.pending, dict[_EarlyAct, None](), True
+        for block in blocks:
+            self.pending = {**before}
+            self._block(block)
+            if not self._is_over:
+                after, is_over = {**after, **self.pending}, False
+        self.pending, self._is_over = after, is_over
+
+    def visit_If(self, node: ast.If) -> None:
+        self.visit(node.test)
+        self._branches(node.body, node.orelse)
+
+    def visit_Match(self, node: ast.Match) -> None:
+        self.visit(node.subject)
+        self._branches(*(case.body for case in node.cases), [])
+
+    def visit_While(self, node: ast.While) -> None:
+        self._loop(node, [node.test])
+
+    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
+        self.visit(node.iter)
+        if isinstance(node, ast.AsyncFor) and not self._is_known(node.iter):
+            self._act(node, f"iterates over {_short_text(node.iter)}")
+        self._bind(node.target, self._value(node.iter))
+        self._loop(node, [])
+
+    def _loop(self, node: ast.For | ast.AsyncFor | ast.While, tests: Sequence[ast.expr]) -> None:
+        """Read a loop twice, since what acts in one round is before the waits of the next."""
+        before = {**self.pending}
+        for _ in range(2):
+            self._jumps.append({})
+            for test in tests:
+                self.visit(test)
+            self._block(node.body)
+            jumps = self._jumps.pop()
+            self.pending = {**before, **jumps, **({} if self._is_over else self.pending)}
+            before = {**self.pending}
+        self._block(node.orelse)
+        self._is_over = False
+
+    def visit_Break(self, node: ast.Break | ast.Continue) -> None:  # noqa: ARG002 - of the visitor
+        self._jumps[-1].update(self.pending)
+        self._is_over = True
+
+    def visit_Return(self, node: ast.Return | ast.Raise) -> None:
+        self.generic_visit(node)
+        self._is_over = True
+
+    def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
+        ends = [
+            *node.finalbody,
+            *(each for handler in node.handlers if _takes_a_wait(handler) for each in handler.body),
+        ]
+        deed = next(filter(self._does, ends), None)
+        before = {**self.pending}
+        with self._around(deed or node, f"runs {_short_text(deed)} at the end of a try" if deed is not None else ""):
+            self._block([*node.body, *node.orelse])
+            after, is_over = self.pending, self._is_over
+            self.pending = {**before, **after}
+            if node.handlers:
+                self._branches(*(handler.body for handler in node.handlers))
+                is_over, after = is_over and self._is_over, {**after, **self.pending}
+        self.pending = after
+        self._block(node.finalbody)
+        self._is_over = self._is_over or is_over
+
+    def _does(self, statement: ast.stmt) -> bool:
+        """Return whether a statement calls anything but the log, and what comes from `ctx`."""
+        parts = list(ast.walk(statement))
+        values = [self._value(each.func) for each in parts if isinstance(each, ast.Call)]
+        sets = any(
+            isinstance(each, ast.Attribute | ast.Subscript) and not isinstance(each.ctx, ast.Load) for each in parts
+        )
+        quiet = ("logging.", "asyncio.", "builtins.print")
+        return sets or any(not (each.kind or each.name.startswith(quiet)) for each in values)
+
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
+        words = ""
+        for item in node.items:
+            self.visit(item.context_expr)
+            found = self._value(item.context_expr)
+            if not found.kind and found.name.removesuffix("()") not in _HARMLESS:
+                words = f"leaves the context manager {_short_text(item.context_expr)}"
+                if isinstance(node, ast.AsyncWith) and not found.name.startswith("asyncio."):
+                    self._act(node, f"enters {_short_text(item.context_expr)}")
+            if item.optional_vars is not None:
+                self._bind(item.optional_vars, found)
+        with self._around(node, words):
+            self._block(node.body)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        self._scope.names[node.name] = _Value(code=node, scope=self._scope)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """Skip it: its methods do not run here."""
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for each in node.names:
+            module = each.name if each.asname else each.name.partition(".")[0]
+            owner = sys.modules.get(module, _UNKNOWN)
+            self._scope.names[each.asname or module] = _Value("", module, owner)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        module = _Value("", node.module or "", sys.modules.get(node.module or "", _UNKNOWN))
+        for each in node.names:
+            self._scope.names[each.asname or each.name] = module.attribute(each.name)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        self.visit(node.value)
+        for target in node.targets:
+            self._bind(target, self._value(node.value), node.value)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.visit(node.value)
+            self._bind(node.target, self._value(node.value))
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self.visit(node.value)
+        self._bind(node.target, self._value(node.value))
+
+    def _bind(self, target: ast.expr, value: _Value, source: ast.expr | None = None) -> None:
+        if isinstance(target, ast.Name):
+            self._scope.names[target.id] = value
+        elif isinstance(target, ast.Tuple | ast.List):
+            parts = source.elts if isinstance(source, ast.Tuple | ast.List) else []
+            for number, each in enumerate(target.elts):
+                is_split = len(parts) == len(target.elts)
+                self._bind(each, self._value(parts[number]) if is_split else value)
+        elif isinstance(target, ast.Starred):
+            self._bind(target.value, value)
+
+    # --- expressions -------------------------------------------------------------------------------------------------
+
+    def visit_Name(self, node: ast.Name) -> None:
+        value = self._scope.names.get(node.id)
+        if isinstance(node.ctx, ast.Load) and value is not None and value.kind == "clock" and self.waits > value.since:
+            words = f"uses {node.id}, a time from before a wait,"
+            self.found[_EarlyAct(self._line(node), words, _ANOTHER, _REPAIR_VALUE)] = self._last
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        """Skip it until it is called."""
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
+        for part in node.generators:
+            self.visit(part.iter)
+            if part.is_async and not self._is_known(part.iter):
+                self._act(node, f"iterates over {_short_text(part.iter)}")
+            self._bind(part.target, self._value(part.iter))
+        parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+        for each in [*(test for part in node.generators for test in part.ifs), *parts] * 2:
+            self.visit(each)
+
+    def visit_Await(self, node: ast.Await) -> None:
+        before = self.waits
+        self.visit(node.value)
+        if not self._is_known(node.value):
+            self._act(node, f"awaits {_short_text(node.value)}")
+            if self.waits > before:  # what is awaited together begins before the wait ends the node
+                self.found.setdefault([*self.pending][-1], self._last)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        func = self._value(node.func)
+        self.visit(node.func)
+        gathers = _gathers(func)
+        given = [*node.args, *(each.value for each in node.keywords)]
+        for each in given * (1 + gathers):  # what one argument does is before what another waits for
+            self.visit(each)
+        if func.kind:
+            if func.name in _WAITS:
+                self._wait(node, func.name)
+            elif func.name.startswith("ctx.") or not self._hands_context(given):
+                return
+        if gathers or self._hands_context(given):
+            for part in given:
+                self._read_code(node, self._value(part), ())
+            if func.name.endswith(("create_task", "ensure_future")) and not self._is_known(node):
+                self._act(node, f"begins {_short_text(node.args[0] if node.args else node)}")
+        if func.code is not None or isinstance(func.owner, FunctionType):
+            self._read_code(node, func, node.args, {each.arg: self._value(each.value) for each in node.keywords})
+        self._note_deed(node, func)
+
+    def _note_deed(self, node: ast.Call, func: _Value) -> None:
+        makes = isinstance(func.owner, type) or (func.owner is _UNKNOWN and func.name.rpartition(".")[2][:1].isupper())
+        deed = "" if func.kind or func.code is not None else find_deed(func.name, node, makes=makes)
+        if deed == "acts":
+            self._act(node, f"calls {_short_text(node)}")
+        elif deed == "value":
+            self.pending[_EarlyAct(self._line(node), f"takes {_short_text(node)}", _ANOTHER, _REPAIR_VALUE)] = None
+
+    def _read_code(
+        self, node: ast.Call, func: _Value, given: Sequence[ast.expr], named: Mapping[str | None, _Value] | None = None
+    ) -> None:
+        """Read the code of a function that is called: one inside the node, or one of the project."""
+        code, scope, at, offset = func.code, func.scope, self._at, self._offset
+        if code is None and isinstance(func.owner, FunctionType) and _is_of_project(func.owner):
+            is_async = inspect.iscoroutinefunction(func.owner)
+            handed = [*map(self._value, given), *(named or {}).values()]
+            if is_async and not any(each.kind == "context" for each in handed):
+                return  # awaiting it counts
+            source = source_of(func.owner)
+            if source is None or not isinstance(source[0], ast.FunctionDef | ast.AsyncFunctionDef):
+                return
+            code, scope, self._at = source[0], _Scope(given=_list_globals(func.owner)), self._line(node)
+        if code is not None and scope is not None:
+            names = [each.arg for each in (*code.args.posonlyargs, *code.args.args)]
+            values = [*map(self._value, given)]
+            if isinstance(node.func, ast.Attribute) and names[:1] in (["self"], ["cls"]):
+                values.insert(0, self._value(node.func.value))
+            bound = {**dict(zip(names, values, strict=False)), **{str(name): v for name, v in (named or {}).items()}}
+            self.read(code, scope, bound)
+        self._at, self._offset = at, offset
+
+    # --- what is known of values -------------------------------------------------------------------------------------
+
+    def _instance(self, annotation: ast.expr | None) -> _Value:
+        """Return what is known of a parameter by its annotation."""
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            try:
+                annotation = ast.parse(annotation.value, mode="eval").body
+            except SyntaxError:
+                return _Value()
+        found = self._value(annotation) if annotation is not None else _Value()
+        if found.name == "graphengine.runner.context.Context":
+            return _Value("context")
+        return replace(found, name=f"{found.name}()", owner=_UNKNOWN, of=found.owner) if found.name else _Value()
+
+    def _value(self, node: ast.expr) -> _Value:
+        """Return what is known of the value of an expression."""
+        kind = type(node).__name__
+        if kind in _OF_PART:
+            return self._value(getattr(node, _OF_PART[kind]))
+        if kind in _OF_PARTS or isinstance(node, ast.IfExp):
+            return self._join(
+                [node.body, node.orelse] if isinstance(node, ast.IfExp) else getattr(node, _OF_PARTS[kind])
+            )
+        if isinstance(node, ast.Name):
+            return self._scope.find(node.id)
+        if isinstance(node, ast.Attribute):
+            return self._attribute(self._value(node.value), node.attr)
+        if isinstance(node, ast.Call):
+            return self._result(node)
+        return _Value(code=node, scope=self._scope) if isinstance(node, ast.Lambda) else _Value()
+
+    def _attribute(self, value: _Value, name: str) -> _Value:
+        """Return what is known of an attribute, also of one that `__init__` of a class of the project assigns."""
+        begin = inspect.getattr_static(value.of, "__init__", None) if isinstance(value.of, type) else None
+        source = source_of(begin) if isinstance(begin, FunctionType) and _is_of_project(begin) else None
+        found = value.attribute(name)
+        if found.owner is not _UNKNOWN or value.kind or source is None or begin is None:
+            return found
+        reader = _NodeReader(0)
+        reader._enter(source[0], _Scope(given=_list_globals(begin)), {})
+        assigned = [each for each in ast.walk(source[0]) if isinstance(each, ast.Assign | ast.AnnAssign)]
+        targets = [
+            (part, each.value)
+            for each in assigned
+            for part in getattr(each, "targets", [getattr(each, "target", None)])
+        ]
+        values = [value for part, value in targets if isinstance(part, ast.Attribute) and part.attr == name and value]
+        return reader._value(values[0]) if values else found
+
+    def _join(self, nodes: Sequence[ast.expr]) -> _Value:
+        """Return what is known of one of several values: what is known of all."""
+        values = [self._value(each) for each in nodes]
+        if all(each.kind in ("ours", "child") for each in values):
+            return _Value("child" if any(each.kind == "child" for each in values) else "ours")
+        return values[0] if all(each == values[0] for each in values) else _Value()
+
+    def _result(self, node: ast.Call) -> _Value:
+        """Return what is known of the result of a call."""
+        func = self._value(node.func)
+        given = [*node.args, *(each.value for each in node.keywords)]
+        if func.kind == "child" or func.name == "ctx.start":
+            return _Value("child")
+        if _gathers(func) and not func.kind:
+            parts = [each for each in node.args if not isinstance(each, ast.Constant)]
+            return self._join(parts[:1] if func.name.endswith("partial") else parts)
+        if func.kind or func.code is not None or self._hands_context(given):
+            return _Value("ours")
+        if isinstance(func.owner, type):
+            return _Value("", f"{func.name}()", of=func.owner)
+        if find_deed(func.name, node, makes=False) == "clock":
+            return _Value("clock", since=self.waits)
+        return _Value("", f"{func.name}()" if func.name else "")
+
+    def _hands_context(self, given: Sequence[ast.expr]) -> bool:
+        """Return whether arguments let a function record and wait: `ctx`, a method of it, or a function that has it."""
+        for each in given:
+            value = self._value(each)
+            if value.kind == "context" or (value.name.startswith("ctx.") and not isinstance(each, ast.Call)):
+                return True
+            names = (part.id for part in ast.walk(value.code) if isinstance(part, ast.Name)) if value.code else ()
+            if value.scope is not None and any(value.scope.find(name).kind == "context" for name in names):
+                return True
+        return False
+
+    def _is_known(self, node: ast.expr) -> bool:
+        """Return whether awaiting an expression does nothing outside the run that is not counted elsewhere."""
+        kind = type(node).__name__
+        if kind in _INSIDE or isinstance(node, ast.List | ast.Tuple):
+            parts = [getattr(node, _INSIDE[kind])] if kind in _INSIDE else getattr(node, _OF_PARTS[kind])
+            return all(map(self._is_known, parts))
+        if not isinstance(node, ast.Call):
+            return self._value(node).kind in ("ours", "child")
+        func = self._value(node.func)
+        given = [*node.args, *(each.value for each in node.keywords)]
+        if func.kind in ("ours", "child") or func.code is not None or self._hands_context(given):
+            return True
+        if _gathers(func):
+            return all(map(self._is_known, node.args if func.name.endswith("gather") else node.args[:1]))
+        if not (func.name or node.args) and isinstance(node.func, ast.Attribute) and node.func.attr == "wait":
+            return True  # an asyncio.Event, or a process
+        return func.name.startswith("asyncio.") and find_deed(func.name, node, makes=False) == ""
+
+
+def _gathers(func: _Value) -> bool:
+    """Return whether a function's result is known as its arguments are."""
+    root, _, rest = func.name.partition(".")
+    name = rest.rpartition(".")[2]
+    return (name if root == "builtins" else f"{root}.{name}") in _GATHERS
+
+
+def _takes_a_wait(handler: ast.ExceptHandler) -> bool:
+    """Return whether a handler catches the cancellation by which a wait ends a node."""
+    kinds = [] if handler.type is None else [ast.unparse(each).rpartition(".")[2] for each in _kinds(handler.type)]
+    return handler.type is None or bool({*kinds} & {"BaseException", "CancelledError"})
+
+
+def _kinds(node: ast.expr) -> Sequence[ast.expr]:
+    return node.elts if isinstance(node, ast.Tuple) else [node]
+
+
+def _short_text(node: ast.AST) -> str:
+    """Return an expression as one writes it, with a dash for arguments."""
+    if isinstance(node, ast.Expr | ast.Await):
+        return _short_text(node.value)
+    text = f"{ast.unparse(node.func)}(…)" if isinstance(node, ast.Call) else ast.unparse(node)
+    return text if len(text) <= _LONGEST and "\n" not in text else f"{text.splitlines()[0][: _LONGEST - 1]}…"
+
+
+__all__ = ["acts_before_waits"]

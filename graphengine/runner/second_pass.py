@@ -1,0 +1,135 @@
+"""Log what a node does again when it runs again after a wait: `Runner(run_again=True)`.
+
+A node that waits begins again from its start. What it records through its `ctx` is not repeated, and anything else that
+it did before the wait is. While a node is in that part of its code again, an audit hook of Python tells which sockets,
+processes and files it opens outside its recorded calls. The first of them is logged with the code `acts_before_wait`.
+
+Python cannot remove an audit hook. So the hook is added when the first node runs again, and returns at once while no
+node does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+from graphengine.engine.phases import ASKED
+from graphengine.runner.extensions import Extension
+from graphengine.runner.followers import Follower
+from graphengine.runner.recorded_work import journal_of
+from graphengine.runner.scope import CURRENT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.engine.snapshot import Frame
+    from graphengine.runner.extensions import OpenRun
+    from graphengine.runner.scope import AttemptFacts
+
+log = logging.getLogger("graphengine.runner")
+_TOLD: Final = (
+    "acts_before_wait: %s (run %s) ran again after a wait, and did something again that is not recorded: %s\n"
+    "  repair: put what must happen once into await ctx.call(function, …), or into a node of its own before this one"
+)
+_EVENTS: Final = frozenset(
+    [
+        *("socket.connect", "socket.sendto", "socket.sendmsg", "smtplib.connect", "ftplib.connect", "imaplib.open"),
+        *("urllib.Request", "http.client.connect", "sqlite3.connect", "webbrowser.open"),
+        *("subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.spawn", "os.fork", "os.kill"),
+        *("open", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"),
+        *("shutil.copyfile", "shutil.copytree", "shutil.move", "shutil.rmtree", "shutil.make_archive"),
+    ]
+)
+_WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
+
+
+class _Pass:
+    """One attempt of a node that ran before up to a wait.
+
+    Args:
+        attempt: The attempt.
+        waits: The keys of the waits that are over.
+    """
+
+    def __init__(self, attempt: AttemptFacts, waits: Sequence[str]) -> None:
+        self._attempt = attempt
+        self._waits = waits
+        self._is_told = False
+
+    def note(self, event: str, given: tuple[object, ...]) -> None:
+        """Log an audit event, if the node's own code causes it before the last wait that is over."""
+        attempt = self._attempt
+        if self._is_told or attempt.state != "running" or not (_is_write(given) if event == "open" else True):
+            return
+        work = journal_of(attempt)
+        if work.around or all(map(work.is_used, self._waits)) or not _is_of_user():
+            return
+        self._is_told = True  # before it is logged, since a log may be written to a file
+        text = f"{event} {given[0]!r}" if given and isinstance(given[0], str | bytes) else event
+        address = given[1] if event.startswith("socket.") and len(given) > 1 else None
+        text = text if address is None else f"{event} {address!r}"
+        log.warning(_TOLD, attempt.where, attempt.services.run_id, text, extra={"run": attempt.services.run_id})
+
+
+_PASS: Final[ContextVar[_Pass | None]] = ContextVar("graphengine_second_pass", default=None)
+_running: Final[set[_Pass]] = set()
+_hooks: Final[list[object]] = []
+
+
+def _is_write(given: tuple[object, ...]) -> bool:
+    """Return whether a file is opened to write, other than byte code that Python keeps."""
+    path, mode, flags = (*given, None, None, None)[:3]
+    is_write = bool({*mode} & {*"wax+"}) if isinstance(mode, str) else isinstance(flags, int) and bool(flags & _WRITES)
+    return is_write and path != os.devnull and "__pycache__" not in str(path)
+
+
+def _is_of_user() -> bool:
+    """Return whether the code that runs was called by a node, and not by graphengine, as when a store connects."""
+    frame = sys._getframe(3)  # noqa: SLF001 - inspect.stack() reads files
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module == "asyncio.events":  # a task of the node
+            return True
+        if module.startswith("graphengine."):
+            return module in ("graphengine.runner.attempt", "graphengine.runner.threads")
+        frame = frame.f_back  # type: ignore[assignment]
+    return True
+
+
+def _hear(event: str, given: tuple[object, ...]) -> None:
+    """Hear an audit event of this process."""
+    if _running and event in _EVENTS and (here := _PASS.get()) is not None:
+        here.note(event, given)
+
+
+class SecondPass(Extension, Follower):
+    """Watches the nodes that run again after a wait, in all runs of a Runner."""
+
+    async def opened(self, run: OpenRun) -> Follower:  # noqa: ARG002 - each is watched
+        """Return itself: it watches each run."""
+        return self
+
+    def entered(self, frame: Frame) -> None:
+        """Begin to watch a node, if a wait of it is over."""
+        results = frame.recorded_results.items() if frame.recorded_results else ()
+        waits = [
+            k for k, memo in results if memo.name is not None and not (memo.begun or memo.keyed or k.startswith(ASKED))
+        ]
+        attempt = CURRENT.get()
+        if not waits or attempt is None:
+            return
+        if not _hooks:
+            _hooks.append(_hear)
+            sys.addaudithook(_hear)
+        here = _Pass(attempt, waits)
+        _running.add(here)
+        _PASS.set(here)
+
+    def ended(self, frame: Frame) -> None:  # noqa: ARG002 - the context has the node
+        """End watching a node."""
+        if (here := _PASS.get()) is not None:
+            _running.discard(here)
+            _PASS.set(None)
