@@ -131,14 +131,15 @@ def _of_the_library() -> Iterator[Finding]:
 
 def _schedule_notes(context: CommandContext) -> Sequence[Finding]:
     """Return a note for each schedule whose input no longer fits its graph, of the graphs of the current project."""
-    from graphengine.api.runner import Runner
-    from graphengine.cli.project import graphs_to_drive
     from graphengine.databases.findings import Finding
     from graphengine.errors import GraphEngineError
 
     async def notes(store: Store) -> Sequence[Finding]:
         if not await store.schedules():
             return ()
+        from graphengine.api.runner import Runner
+        from graphengine.cli.project import graphs_to_drive
+
         graphs = [found.graph for found in graphs_to_drive(())[0].values()]
         misfits = (await Runner(store).admin.misfit_schedules(*graphs)).items()
         whats = {name: f"schedule {name} starts no run: {error.message}" for name, error in misfits}

@@ -160,7 +160,7 @@ class Attempt(AttemptFacts):
             except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
                 step, given = work.throw, error
 
-    async def run(self) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
+    async def run(self) -> Event | None:  # noqa: C901, PLR0911, PLR0912 - an attempt in the order it happens
         """Run a task of which `moved` returned None, and return its event.
 
         Returns:
@@ -180,9 +180,10 @@ class Attempt(AttemptFacts):
             call = self.call
             if call is None:
                 call, self.choice = self.node.pick(self.view)
-            if not has_begun and (call.graph is not None or (frame.recorded_results and self._enters(call))):
-                if frame.recorded_results:
-                    await journal_of(self).effects.ask_about_rest(f"the graph or map {call.body.name}")
+            if frame.recorded_results:
+                if not has_begun and self._enters(call):
+                    return await self._enter_after_effects(call)
+            elif call.graph is not None:
                 return self._enter_node()
             if frame.recorded_results or self.node.effect is not None:
                 result = self._start(call, has_begun=has_begun)
@@ -196,9 +197,8 @@ class Attempt(AttemptFacts):
                 if self._enters(call):
                     return self._enter_node()
                 result, has_begun = result.result, False
-            if frame.recorded_results and not has_begun and self.node.effect is None:
-                function = call.body.call if call.body.kind == "function" else None
-                result = await journal_of(self).end_with_rest(function, result)
+            if frame.recorded_results:
+                result = await self._end_with_rest(call, result, has_begun=has_begun)
             if not self.node.plain and isinstance(call.body, AskBody) and not has_begun:
                 return self._asks(call, call.body, result)
         except asyncio.CancelledError as error:
@@ -211,18 +211,22 @@ class Attempt(AttemptFacts):
                 await self.journal.in_flight.end()
                 for ended in services.following.ended:
                     ended(frame)
-        more, answer = None, ""
         if self.journal is not None or self.outputs is not None or frame.recorded_results:
-            if was == "suspended":
-                return None
-            if was == "ending" and _take_back_cancellation():
-                return self._waits()
-            more = self._more()
-            self._compare()
-            answer = _answer_in(result, journal_of(self))
+            return self._end_with_records(result, was)
         chance = random.random()  # noqa: S311 - jitter, should the update not fit
+        return NodeFinished(task, self.began, services.now(), result, self.usage, self.choice, chance)
+
+    def _end_with_records(self, result: object, was: str) -> Event | None:
+        """Return the event of an attempt that has returned and that recorded work, sent messages, or waits."""
+        if was == "suspended":
+            return None
+        if was == "ending" and _take_back_cancellation():
+            return self._waits()
+        more, now = self._more(), self.services.now()
+        self._compare()
+        answer, chance = _answer_in(result, journal_of(self)), random.random()  # noqa: S311 - as in `run`
         return NodeFinished(
-            task, self.began, services.now(), result, self.usage, self.choice, chance, more=more, answer=answer
+            self.task, self.began, now, result, self.usage, self.choice, chance, more=more, answer=answer
         )
 
     async def _may_begin(self) -> bool:
@@ -309,6 +313,17 @@ class Attempt(AttemptFacts):
             return WaitOver(task.frame, task.wait, max(now, task.due), delivered=task.mode == "deliver")
         error = self._find_change_by_items() if task.mode == "collect" and self.services.run.checks else None
         return Settled(task.frame, now, error, random.random())  # noqa: S311 - jitter, should there be a retry
+
+    async def _end_with_rest(self, call: Call, result: object, *, has_begun: bool) -> object:
+        """Ask about effects that a node leaves behind, unless the node is an effect itself, and return its result."""
+        if has_begun or self.node.effect is not None:
+            return result
+        return await journal_of(self).end_with_rest(call.body, result)
+
+    async def _enter_after_effects(self, call: Call) -> NodeEntered:
+        """Enter a graph or a map, once a person has said what the earlier code's effects in this visit mean."""
+        await journal_of(self).effects.ask_about_rest(f"the graph or map {call.body.name}")
+        return self._enter_node()
 
     def _enter_node(self) -> NodeEntered:
         return NodeEntered(self.task, self.services.now(), random.random())  # noqa: S311 - jitter

@@ -214,10 +214,11 @@ class OnceEffects:
             EffectUnknown: It is not known how it ended. Also raises what its function raises.
         """
         begun, at = self._find_beginning(effect), self._at(effect.key)
-        found = self._frame.recorded_results.values() if any(at) else ()
-        done = [memo for memo in found if memo.begun and self._at(memo.id) == at]
+        found = self._frame.recorded_results.items() if any(at) else ()
+        done = [(key, memo) for key, memo in found if memo.begun and self._at(memo.id) == at]
         if done and begun is None:  # kept when an attempt began afresh
-            return effect.reread(done[-1].value)
+            self._journal.claim([key for key, _ in done])
+            return effect.reread(done[-1][1].value)
         if begun is not None and (
             begun.id == effect.key or begun.value == self._journal.show_arguments(effect.arguments)
         ):
@@ -320,8 +321,8 @@ class OnceEffects:
 
     @property
     def has_rest(self) -> bool:
-        """Whether effects of the earlier code are unclaimed."""
-        return self._journal.is_recoded and bool(self.list_unclaimed())
+        """Whether effects of the earlier code are unclaimed. A fallback has other code than the node that left them."""
+        return self._journal.is_recoded and self._task.mode == "run" and bool(self.list_unclaimed())
 
     def _list_answers(self, effect: str) -> Sequence[tuple[str, RecordedResult]]:
         """Return the answers to questions that list an unclaimed effect, newest first, each with its key."""

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.effect import Effect
     from graphengine.graph.question import Answers, ReadsAnswer
+    from graphengine.graph.runnable import Body
     from graphengine.graph.transaction import Handle
     from graphengine.runner.call_records import Returned
     from graphengine.runner.scope import AttemptFacts
@@ -381,7 +382,7 @@ class StepJournal:
         name = WorkKey.read(place).name
         return self._read_back(returned(function, name), own_name(name), place)
 
-    async def end_with_rest(self, function: Callable[..., object] | None, result: object) -> object:
+    async def end_with_rest(self, body: Body, result: object) -> object:
         """Ask about the effects that the earlier code of a node did and that its current code has not asked for.
 
         1. A node pays, and waits. 2. A deployment removes the payment from the node. 3. The node runs again, and ends.
@@ -390,8 +391,8 @@ class StepJournal:
         Therefore the result of the node is recorded first, with the effects that are left, and then a person is asked.
 
         Args:
-            function: The function of the node; None for a node of another kind, such as an agent. Such a node runs
-                again after the answer, with its recorded work.
+            body: What the node runs. If that is no function, as of an agent, the node runs again after the answer,
+                with its recorded work.
             result: What the node returned.
 
         Returns:
@@ -402,10 +403,10 @@ class StepJournal:
         """
         if not self.effects.has_rest:
             return result
-        if function is not None and self._read_outcome_record() is None:
-            own = own_name(identity_of(function)[0])
+        if body.kind == "function" and self._read_outcome_record() is None:
+            own = own_name(identity_of(body.call)[0])
             with contextlib.suppress(NotRecordable):
-                record, _, size_bytes = returned(function, own).record(result, own)
+                record, _, size_bytes = returned(body.call, own).record(result, own)
                 left = [*self.effects.list_unclaimed()]
 
                 async def make() -> StepResult:

@@ -429,7 +429,7 @@ _DRAWN: Final = {
     "effects whose node is a graph now": _fault(
         "an effect that had begun was not asked about where its node is a graph now",
         "runner/attempt.py",
-        "not (frame.recorded_results and (self._has_begun() or journal_of(self).effects.unsettled))",
+        "not (frame.recorded_results and self._has_left_effects())",
         "True",
     ),
     "crashes under a limit": _fault(

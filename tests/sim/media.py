@@ -101,6 +101,7 @@ def row_of(step: steps.Step) -> Row:
     return Row(
         step.kind, step.frame, step.node, step.visit, step.attempt,
         tuple(outcome.to), outcome.edge, status, fault, more, step.at,
+        tuple(data.recoded) if isinstance(data, steps.Continued) else (),
     )  # fmt: skip
 
 

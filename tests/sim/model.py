@@ -45,6 +45,7 @@ What races, and how it is followed
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -109,6 +110,7 @@ class Row(NamedTuple):
         more: What else the step of this kind says: the count of a map, the pause before the next attempt, what is
             waited for, what was answered.
         at: When, in seconds; it is compared with nothing but the times of waits.
+        again: The paths of the nodes whose code has changed since they recorded work.
     """
 
     kind: str
@@ -122,6 +124,7 @@ class Row(NamedTuple):
     fault: Fault | None = None
     more: Any = None
     at: float = 0.0
+    again: tuple[str, ...] = ()
 
 
 class Todo(NamedTuple):
@@ -171,6 +174,7 @@ class Frame:
         answers: What was recorded of this visit, by its place, and by its words if it asked.
         asked: The words of the question that it waits for.
         waits: What it waits for: its place, and when that is over.
+        slept: The sleep that it will continue, since its code has changed: its place, and when that is over.
         begun: The effects that began in this visit and are not known not to have happened; of them, those are `lost`
             whose end nobody recorded. What was `promised` once holds for the visit.
         has_acted: Whether an effect began in this visit, also in a graph inside.
@@ -209,6 +213,7 @@ class Frame:
     answers: dict[tuple[p.Place, str], Any] = field(default_factory=dict)
     asked: str = ""
     waits: tuple[p.Place, float | None] | None = None
+    slept: tuple[p.Place, float | None] | None = None
     begun: set[p.Place] = field(default_factory=set)
     lost: set[p.Place] = field(default_factory=set)
     told: set[p.Place] = field(default_factory=set)
@@ -371,7 +376,7 @@ class Model:
             todo = self.flown(row)
             frame = self.frames[todo.frame]
             expected = self.play(frame, todo, row)
-            if expected != row._replace(at=0.0):
+            if expected != row._replace(at=0.0, again=()):
                 raise Wrong(f"expected {expected}, got {row}")
             frame.crashes = frame.crashes if row.kind == "begun" else 0
         self.settle(anew=row.kind in ("started", "resumed", "branched"))
@@ -488,7 +493,10 @@ class Model:
         assert not isinstance(op, p.Send)  # it is done at once
         frame.phase = "waiting"
         frame.waits, frame.asked = (number, row.at + op.seconds if op.seconds else None), self.key(number, op)[1]
-        return self.row(frame, "waiting", more=(type(op).__name__.lower(), op.seconds))
+        left: float = op.seconds
+        if frame.slept is not None and frame.slept[0] == number and frame.slept[1] is not None:
+            frame.waits, left = frame.slept, round(frame.slept[1] - row.at, 3)
+        return self.row(frame, "waiting", more=(type(op).__name__.lower(), left))
 
     def starts(self, frame: Frame, number: int, op: p.Start, row: Row) -> Row:
         """Record the starts of child runs; without a topic, wait for their ends, record them, or fail with one."""
@@ -763,7 +771,7 @@ class Model:
         frame.at, frame.attempt, frame.tries, frame.crashes, frame.due, frame.cause = target, 1, 0, 0, 0.0, None
         frame.visit = 1 + sum(visit.node == target for visit in frame.past)
         frame.answers, frame.waits, frame.begun, frame.lost, frame.told = {}, None, set(), set(), set()
-        frame.promised, frame.has_acted, frame.inner_label = set(), False, ""
+        frame.promised, frame.has_acted, frame.inner_label, frame.slept = set(), False, "", None
 
     def holds(self, frame: Frame, cond: p.Cond) -> bool:
         """Return whether a condition holds now. Raises: Misfit, if its function raises."""
@@ -990,11 +998,25 @@ class Model:
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
         was, self.status = self.status, "running"
+        self.sleep_again(row)
         now = row.at + ROUNDED_SECONDS  # a question of a budget is due at 0: it has no end
         if row.more == "retries" and any(todo.mode != "wake" or 0 < todo.due <= now for todo in self.enabled()):
             raise Wrong("what failed is retried, although the run has something else to do")
         if was == "failed" or row.more == "retries":
             self.revive(self.root)
+
+    def sleep_again(self, row: Row) -> None:
+        """Let nodes run again that sleep, and whose code has changed: they may sleep for another time now."""
+        for frame in self.frames.values():
+            if (
+                frame.phase == "waiting"
+                and frame.waits is not None
+                and re.sub(r"\[[^\]]*\]", "", node_path(frame)) in row.again
+            ):
+                place = frame.waits[0]
+                if isinstance(op_of(frame, place), p.Sleep) or (not isinstance(place, int) and place[1] == "turn"):
+                    frame.slept, frame.phase, frame.waits = frame.waits, "ready", None
+                    self.woken(frame)
 
     def revive(self, frame: Frame) -> None:
         """Let all go on that failed in a frame, but for the items that a map settled (E11)."""
@@ -1027,9 +1049,10 @@ class Model:
         self.status = row.status
         self.flying = set()
 
-    def branched(self, _: Row) -> None:
+    def branched(self, row: Row) -> None:
         """Go on as a branch, which shares all that happened (L3)."""
         self.status = "running"
+        self.sleep_again(row)
 
     def message(self, row: Row) -> None:
         """Keep a message until it is received (W6)."""
