@@ -105,7 +105,9 @@ class Estimates:
         for kind in call.kinds:
             known = self._known.get(kind, _DearestCall({}, 0))
             if any(amounts[name] > known.amounts.get(name, -1.0) for name in _NAMES):
-                most = {name: max(amounts[name], known.amounts.get(name, 0.0)) for name in _NAMES}
+                most: dict[LimitedName, float] = {
+                    name: max(amounts[name], known.amounts.get(name, 0.0)) for name in _NAMES
+                }
                 self._known[kind] = _DearestCall(most, max(call.characters, known.characters))
 
 

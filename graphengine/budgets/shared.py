@@ -225,7 +225,7 @@ class _CallInFlight:
         If it was not reported, the question and what was streamed count. Of a failed call whose cost is unknown, at
         least what it had reserved counts.
         """
-        at_least = {**least} if runtime.failed.get("unknown_calls") else {}
+        at_least: dict[AmountName, float] = {**least} if runtime.failed.get("unknown_calls") else {}
         if is_cost_unknown(runtime.failed):
             at_least |= _cost_in(reserved)
         await self._spend(runtime.failed, at_least)
@@ -235,7 +235,9 @@ class _CallInFlight:
         self.is_settled = True
         used: dict[AmountName, float] = {name: of_limit(name, usage) for name in ("cost_usd", "tokens")}
         used["calls"] = usage.get("calls") or 0
-        estimated = {name: amount - used[name] for name, amount in at_least.items() if amount > used[name]}
+        estimated: dict[AmountName, float] = {
+            name: amount - used[name] for name, amount in at_least.items() if amount > used[name]
+        }
         unknown_calls = usage.get("unknown_calls") or 0
         await self.ledger.settle(self.places, self.hold, used, estimated=estimated, unknown_calls=unknown_calls)
 

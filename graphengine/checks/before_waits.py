@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from graphengine.checks.outside_acts import find_deed, find_qualified_name
 from graphengine.checks.waits import function_of
 from graphengine.errors import Problem
+from graphengine.kernel.extension import hints_of
 from graphengine.kernel.inside import source_of
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _find_acts(where: str, name: str, call: object, resources: Mapping[str, obje
 
 def _know_resource(factory: object) -> _Value:
     """Return what is known of a resource, by the class or function that makes it."""
-    made = factory if isinstance(factory, type) else getattr(factory, "__annotations__", {}).get("return")
+    made = factory if isinstance(factory, type) else hints_of(factory).get("return")
     return _Value("", f"{find_qualified_name(made)}()", of=made) if isinstance(made, type) else _Value()
 
 

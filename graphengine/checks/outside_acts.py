@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import random
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType, ModuleType
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 _ACTING: Final = frozenset(
     """
@@ -69,7 +69,7 @@ def find_qualified_name(owner: object) -> str:
     """
     kind = type(owner)
     if issubclass(kind, ModuleType):
-        return str(kind.__getattribute__(owner, "__name__"))
+        return str(ModuleType.__getattribute__(cast("ModuleType", owner), "__name__"))
     if not issubclass(kind, type | FunctionType | BuiltinFunctionType | MethodType | MethodDescriptorType):
         return f"{find_qualified_name(kind)}()"
     bound = getattr(owner, "__self__", getattr(owner, "__objclass__", None))

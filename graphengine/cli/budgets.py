@@ -50,7 +50,7 @@ def budgets(  # noqa: PLR0913 - options
 
     given = budgets_in(context.settings("budgets"))
     amounts: dict[AmountName, float | None] = {"cost_usd": cost_usd, "tokens": tokens, "calls": calls}
-    spent = {name: amount for name, amount in amounts.items() if amount is not None}
+    spent: dict[AmountName, float] = {name: amount for name, amount in amounts.items() if amount is not None}
     if bool(spent) != (correct is not None):
         raise click.UsageError("give an account and an amount: --correct BUDGET --cost-usd 12.50")
     if correct is not None:

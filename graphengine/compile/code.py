@@ -279,16 +279,17 @@ def _values_in(function: FunctionType) -> Iterator[str]:
     code, space = function.__code__, function.__globals__
     changing = _read_module(code.co_filename, _read_time(code)).changing
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-    held = {name: found for name, cell in cells for found in _contents_of(cell)}
+    held = {name: each for name, cell in cells for each in _contents_of(cell)}
     globals_ = {name for each in _codes_in(code) for name in each.co_names if name.isupper()}
     held.update((name, space[name]) for name in globals_ if name in space)
     positional, defaults = code.co_varnames[: code.co_argcount], function.__defaults__ or ()
     given = {**dict(zip(positional[::-1], defaults[::-1], strict=False)), **(function.__kwdefaults__ or {})}
-    for name, value in (*held.items(), *given.items()):
-        is_number = type(value) in (bool, int, float) and abs(value) < _LARGE
-        is_text = type(value) is str and value.isidentifier() and len(value) <= _LONG
-        if name not in changing and (value is None or is_number or is_text):
-            yield f"{code.co_name} {name} {value!r}"
+    found: Any
+    for name, found in (*held.items(), *given.items()):
+        is_number = type(found) in (bool, int, float) and abs(found) < _LARGE
+        is_text = type(found) is str and found.isidentifier() and len(found) <= _LONG
+        if name not in changing and (found is None or is_number or is_text):
+            yield f"{code.co_name} {name} {found!r}"
 
 
 def _codes_in(code: CodeType) -> Iterator[CodeType]:

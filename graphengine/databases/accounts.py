@@ -174,13 +174,13 @@ def _account(row: Sequence[Any]) -> Account:
     budget, key, begin, calls, *amounts = row
     spent, held, unknown = (dict(zip(AMOUNTS, amounts[at : at + 3], strict=True)) for at in (0, 3, 6))
     *estimates, unknown_calls = amounts[9:]
-    estimated = dict(zip(_ESTIMATED, estimates, strict=True))
+    estimated: dict[AmountName, float] = dict(zip(_ESTIMATED, estimates, strict=True))
     return Account(budget, key, begin, calls, spent, held, unknown, estimated, unknown_calls)
 
 
 def _hold(row: Sequence[Any]) -> Hold:
     call, run, nonce, token, *amounts = row
-    asked = dict(zip(_ESTIMATED, amounts[3:], strict=True))
+    asked: dict[AmountName, float] = dict(zip(_ESTIMATED, amounts[3:], strict=True))
     return Hold(call, run, nonce, token, dict(zip(AMOUNTS, amounts[:3], strict=True)), asked)
 
 

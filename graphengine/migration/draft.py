@@ -344,8 +344,8 @@ class _Search:
         inside = {graph.graph: graph for graph in plan.graphs}
         for node in spec.get("nodes", ()):
             for inner in node.get("graphs", {}).values():
-                if inner["graph"] in inside:
-                    self.note_versions(inside[inner["graph"]], inner)
+                if (name := inner.get("graph", "")) in inside:
+                    self.note_versions(inside[name], inner)
 
     def open_gaps(self) -> None:
         """Begin drafts of the graphs whose migrations do not lead from each recorded version to the present one."""

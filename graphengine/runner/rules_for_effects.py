@@ -10,7 +10,7 @@ like any other, and the answer names the rule as its author.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 from zlib import crc32
 
 from graphengine.compile.code import code_of
@@ -20,7 +20,7 @@ from graphengine.schemas.words import whats_wrong
 from graphengine.stores.base import InboxMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
@@ -36,14 +36,15 @@ def answers_by_rules(snapshot: Snapshot, plan: Plan[Any], now: float) -> Iterato
 
     The number of such a message is negative, and the same for the same question.
     """
-    kept: Sequence[Any] = snapshot.mailbox[RULES]
+    kept = cast("Sequence[Mapping[str, Any]]", snapshot.mailbox[RULES])
     rules = [rule for rule in kept if rule["code"] == code_of(plan).id]
     for frame in snapshot.frames.values() if rules else ():
         for name, wait in frame.waits.items():
             if not (wait.key or "").startswith(f"{UNKNOWN}left|"):
                 continue
-            listed = [frame.recorded_results[key].name for key in wait.seen["left"] if key in frame.recorded_results]
-            functions = (None, wait.seen["kind"] or None, *(() if wait.seen["kind"] else listed))
+            seen: Mapping[str, Any] = wait.seen
+            listed = [frame.recorded_results[key].name for key in seen["left"] if key in frame.recorded_results]
+            functions = (None, seen["kind"] or None, *(() if seen["kind"] else listed))
             fits = [rule for rule in rules if rule["function"] in functions]
             rule = next((each for each in reversed(fits) if not whats_wrong(wait.schema or {}, each["answer"])), None)
             if rule is not None:
