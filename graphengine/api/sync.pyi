@@ -40,6 +40,7 @@ from graphengine.records.run_diff import Difference
 from graphengine.records.run_waits import RunWait
 from graphengine.records.spending import Spent
 from graphengine.records.trends import Trends
+from graphengine.runner.rules_for_effects import EffectAnswer
 from graphengine.runner.run import Posted
 from graphengine.runner.run_events import Event
 from graphengine.state.json_values import JsonValue
@@ -75,12 +76,15 @@ class SyncAdmin:
     def vacuum(self) -> pruning.Vacuumed: ...
     def bulk(
         self,
-        action: Action,
+        action: Literal[Action, "answer"],
         search: str,
         *,
         graphs: Sequence[GraphDefinition[Any]] = (),
         tag: str | None = None,
         why: str = "asked",
+        value: object = None,
+        wait: str | None = None,
+        by: str = "",
         dry_run: bool = False,
     ) -> Bulk: ...
     def trends(
@@ -202,6 +206,15 @@ class SyncRunner:
         reason: str = "",
         through: str = "",
     ) -> Posted: ...
+    def answer_ahead(
+        self,
+        run_id: str,
+        value: EffectAnswer,
+        graph: GraphDefinition[Any],
+        *,
+        function: str | None = None,
+        by: str = "",
+    ) -> None: ...
     def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def start_or_send(
         self,

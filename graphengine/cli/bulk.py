@@ -47,7 +47,7 @@ def bulk(  # noqa: PLR0913 - options
     context: CommandContext,
     /,
     *,
-    action: Action | Literal["answer"],
+    action: Literal[Action, "answer"],
     words: tuple[str, ...],
     references: tuple[str, ...],
     dry_run: bool,

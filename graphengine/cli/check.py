@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -446,7 +447,8 @@ def _accept(
 
     async def send(store: Store) -> int:
         today = {name: TodaysCode(graph.compile()) for name, graph in graphs.items()}
-        found = [info async for info in list_unfinished(store) if info.graph in graphs]
+        async with aclosing(list_unfinished(store)) as unfinished:
+            found = [info async for info in unfinished if info.graph in graphs]
         other = [info for info in found if today[info.graph].is_other(info.code)]
         runner, function, by = Runner(store), given["function"], given["by"] or ""
         for info in other:

@@ -61,6 +61,7 @@ def excerpt_of(file: str, line: int, message: str, where: str, columns: int | No
         where: The place in the graph.
         columns: The width of the terminal; None for any width.
     """
+    linecache.checkcache(file)  # a check can have read an earlier form of the file
     lines = linecache.getlines(file)
     if not 1 <= line <= len(lines):
         return None

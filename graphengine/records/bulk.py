@@ -55,7 +55,7 @@ class Bulk(Document):
         dry_run: Whether nothing was changed.
     """
 
-    action: Action | Literal["answer"]
+    action: Literal[Action, "answer"]
     runs: Sequence[str]
     refused: Mapping[str, str]
     dry_run: bool = False
@@ -65,7 +65,7 @@ class Bulk(Document):
 class Order:
     """An action with what it needs; see `Admin.bulk`. Without a search, the runs are chosen otherwise."""
 
-    action: Action | Literal["answer"]
+    action: Literal[Action, "answer"]
     search: str | None
     graphs: Sequence[GraphDefinition[Any]] = ()
     tag: str | None = None

@@ -255,7 +255,7 @@ class Admin:
 
     async def bulk(  # noqa: PLR0913 - an action and what it needs
         self,
-        action: Action | Literal["answer"],
+        action: Literal[Action, "answer"],
         search: str,
         *,
         graphs: Sequence[GraphDefinition[Any]] = (),

@@ -130,12 +130,15 @@ class TestFolder:
             assert today == kept
 
     def test_documents_lose_no_key(self, folder: Path) -> None:
-        """Each key of a document is there, with the same type; keys can be added."""
+        """Each key of a document is there, with the same type; keys can be added, and values to an enumeration."""
         written = documents()
         for name, kept in json.loads((folder / "documents.json").read_text()).items():
             today = written[name]
+            has = today["properties"]
             lost = {
-                key: form for key, form in kept.get("properties", {}).items() if today["properties"].get(key) != form
+                key: form
+                for key, form in kept.get("properties", {}).items()
+                if has.get(key) != form and not {*form.get("enum", [None])} <= {*has.get(key, {}).get("enum", [])}
             }
             assert not lost, name
             assert set(kept.get("required", [])) <= set(today.get("required", [])), name
