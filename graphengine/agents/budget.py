@@ -250,7 +250,7 @@ def _settle_nothing(usage: Usage) -> None:
 
 
 async def estimate_use(model: Model, request: Request, answer_tokens: int) -> dict[LimitedName, float]:
-    """Return what a call uses whose answer has this many tokens: about that, and the tokens of the question.
+    """Return about how much a call uses, with its question, if its answer has this many tokens.
 
     An unknown cost is infinite.
     """

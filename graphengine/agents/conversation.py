@@ -995,9 +995,10 @@ class Conversation(Generic[T]):
         """Return the outcome of a call that must not be repeated, or of finding out how it ended if it began before."""
         once = once_of(tool.effect)
 
-        async def make() -> ToolOutcome:
+        async def make(key: str) -> ToolOutcome:
             try:
-                return self._struck(await tool.call(call.arguments, given, self._runtime.blocking))
+                own = {**given, KEY_NAME: key}
+                return self._struck(await tool.call(call.arguments, own, self._runtime.blocking))
             except asyncio.CancelledError as error:
                 if _is_cancelled():
                     raise

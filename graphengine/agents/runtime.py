@@ -564,7 +564,7 @@ class StandaloneRuntime:
             EffectUnknown: It did not return.
         """
         try:
-            result = await effect.make()
+            result = await effect.make(effect.key)
         except NotDone:
             raise
         except Exception as error:  # noqa: BLE001 - a tool may raise anything

@@ -1,13 +1,14 @@
 """The accounts of budgets: one for each budget and key, in tables of the database of the runs.
 
 An account has the window, what was spent in it, and what the calls in flight may take, each of which is a row too. All
-that a call changes is one transaction, whatever the number of budgets, so that processes cannot both take the rest:
+changes of a call are one transaction, whatever the number of budgets, so that two processes cannot both take what is
+left of a budget:
 
 | call of a model | account |
 |---|---|
 | is about to begin | the call is added to those in flight if it fits, and refused otherwise |
-| answered or failed | the call leaves them, and what it used is spent; only then the answer is recorded in the run |
-| was cut off | the call leaves them, its question is spent as an estimate, and the rest counts as one unknown call |
+| answered or failed | its reservation is removed, what it used is spent; only then the run records the answer |
+| was cut off | its reservation is removed, its question is spent as an estimate, the rest is one unknown call |
 
 So a process that dies before the answer is recorded pays twice, and both calls count. A window begins with nothing
 spent and nothing in flight: a call counts in the window in which it began.
@@ -16,7 +17,7 @@ A process that cuts a call off says so itself, unless the process was killed or 
 run. A call that does not fit beside those in flight asks the store about their runs, and drops the reservations of runs
 that are over, that were removed, or whose driver is dead. Such a reservation never comes to life again: whoever takes
 the run up makes the call again, under a reservation with another token. So what the store said is still true in the
-transaction that drops the reservation. Whoever only looks at accounts sees them as if this had happened already.
+transaction that drops the reservation. A reader of accounts computes the same result, and writes nothing.
 """
 
 from __future__ import annotations
@@ -378,7 +379,9 @@ def _load_holds(connection: object, _: object, accounts: Accounts[object], budge
 
 
 def _may_be_made(hold: Hold, run: RunInfo | None) -> bool:
-    """Return whether the call of a reservation may still be in flight, given the run that has its run's id now.
+    """Return whether the call that a reservation was made for can still be in flight.
+
+    The run that has the reservation's run id today is given; it can be another run than the one that reserved.
 
     A waiting run without a driver counts: its call goes on at its provider, in a batch.
     """

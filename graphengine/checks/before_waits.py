@@ -84,7 +84,7 @@ class _Value:
     """What is known of the value of an expression.
 
     Attributes:
-        kind: `context` for the node's `ctx`, `ours` for what comes from it or from graphengine, `child` for a handle of
+        kind: `context` for the node's `ctx`, `ours` for a value that `ctx` or graphengine returned, `child` for one or
             a child run or several, `clock` for a time taken before `since` waits; "" for anything else.
         name: Its qualified name, as `graphengine.checks.outside_acts` has it; "" if it is unknown.
         owner: The object itself, if there is one before the node runs.

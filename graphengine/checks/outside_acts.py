@@ -83,7 +83,7 @@ def find_qualified_name(owner: object) -> str:
 
 
 def find_deed(name: str, call: ast.Call, *, makes: bool) -> Deed:
-    """Return what a call does that is another thing when it is repeated.
+    """Classify a call that has another outcome if it is repeated.
 
     Args:
         name: The qualified name of what is called; "" if it is unknown.

@@ -430,7 +430,7 @@ def _accept(
     graph_name: str | None,
     given: Mapping[str, str | None],
 ) -> None:
-    """Record a rule for each run that has not ended, and whose nodes have other code now; none without an answer.
+    """Record the rule of `--accept` for each run that has not ended and whose code has changed. Without it, do nothing.
 
     Raises:
         StoreError: There is no database, or it cannot be written.

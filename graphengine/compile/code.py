@@ -7,17 +7,17 @@ with the first work that one of its nodes records. For each id, the store keeps 
 
 The digest of a node covers the functions of the node, and all functions and classes of the same project that these
 functions name, directly or through other functions. It also covers the statements at the top of a module that assign
-values to the names that these functions use, such as `AMOUNT = 5` or `parcels = Graph("parcels", Parcel)`. Not the
-value counts, but the text of the statement, so a value that differs between processes is no change.
+values to the names that these functions use, such as `AMOUNT = 5` or `parcels = Graph("parcels", Parcel)`. The text of
+such a statement counts, and not the value, which can differ between processes.
 
 The digest is computed from syntax trees, which are written in a form that is the same in each release of Python.
 Changes of comments, blank lines, docstrings and line numbers do not change the digest.
 
 Code can also change by a value that no such statement contains: `graph(new=True)` decides what the functions inside do.
 So the digest also covers the short, simple values of variables of surrounding functions, of defaults of parameters, and
-of global variables with a name in capital letters. Long texts and large numbers are left out, because addresses, paths
-and ports differ between processes that run the same code. Variables that functions assign are left out too, such as
-counters.
+of constants (names in capital letters) that a module imports. Long texts and large numbers are left out, because
+addresses, paths and ports differ between processes that run the same code. Variables that functions assign are left out
+too, such as counters.
 
 The syntax tree of a function is missing if the function was typed at a prompt, or if its file has changed since the
 import. In these cases the digest covers the byte code and the release of Python instead. Byte code differs between
@@ -57,8 +57,9 @@ if TYPE_CHECKING:
 _MOST_FUNCTIONS: Final = 2_000
 """The digest of a node covers at most this number of functions and classes; further ones are left out."""
 _LARGE: Final = 1_024
+"""Numbers from this one on are not part of a digest, because they may be ports."""
 _LONG: Final = 20
-"""Numbers from `_LARGE` and texts longer than `_LONG` are not part of a digest: they may be addresses."""
+"""Texts with more characters are not part of a digest, because they may be addresses."""
 _UNCOUNTED: Final = ("ctx", "kind", "type_comment", "type_params")
 """Parts of a syntax tree that carry no information, or that exist in some releases of Python only."""
 
@@ -277,18 +278,18 @@ def _contents_of(cell: CellType) -> Sequence[object]:
 def _values_in(function: FunctionType) -> Iterator[str]:
     """Yield the simple values that decide what a function does, each as a text with its name."""
     code, space = function.__code__, function.__globals__
-    changing = _read_module(code.co_filename, _read_time(code)).changing
+    module = _read_module(code.co_filename, _read_time(code))
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
     held = {name: each for name, cell in cells for each in _contents_of(cell)}
     globals_ = {name for each in _codes_in(code) for name in each.co_names if name.isupper()}
-    held.update((name, space[name]) for name in globals_ if name in space)
+    held.update((name, space[name]) for name in globals_ - module.assigned.keys() if name in space)
     positional, defaults = code.co_varnames[: code.co_argcount], function.__defaults__ or ()
     given = {**dict(zip(positional[::-1], defaults[::-1], strict=False)), **(function.__kwdefaults__ or {})}
     found: Any
     for name, found in (*held.items(), *given.items()):
         is_number = type(found) in (bool, int, float) and abs(found) < _LARGE
         is_text = type(found) is str and found.isidentifier() and len(found) <= _LONG
-        if name not in changing and (found is None or is_number or is_text):
+        if name not in module.changing and (found is None or is_number or is_text):
             yield f"{code.co_name} {name} {found!r}"
 
 
@@ -320,13 +321,14 @@ def _write_function(file: str, written: int, code: CodeType) -> str:
     return f"{sys.implementation.cache_tag} {_write_bytes(code)}"
 
 
-def _write_assignments(names: set[str], assigned: Mapping[str, ast.AST]) -> list[str]:
+def _write_assignments(names: set[str], assigned: Mapping[str, Sequence[ast.stmt]]) -> list[str]:
     """Return the statements that assign values to global names, and to the names that these statements contain."""
     left, found = names & assigned.keys(), dict[str, str]()
     while left:
         name = left.pop()
-        found[name] = _write(assigned[name])
-        inside = {each.id for each in ast.walk(assigned[name]) if isinstance(each, ast.Name)}
+        found[name] = " ".join(map(_write, assigned[name]))
+        parts = (part for statement in assigned[name] for part in ast.walk(statement))
+        inside = {each.id for each in parts if isinstance(each, ast.Name)}
         left |= (inside & assigned.keys()) - found.keys()
     return [found[name] for name in sorted(found)]
 
@@ -337,13 +339,13 @@ class _Module(NamedTuple):
     Attributes:
         trees: The syntax trees of its functions, by line and name.
         codes: The byte code of its functions.
-        assigned: The last statement at the top of the module that assigns a value to a name, by the name.
+        assigned: The statements at the top of the module that assign or change the value of a name, by the name.
         changing: The variables outside a function that the function declares with `global` or `nonlocal`.
     """
 
     trees: Mapping[tuple[int, str], list[ast.AST]] = {}
     codes: frozenset[CodeType] = frozenset()
-    assigned: Mapping[str, ast.AST] = {}
+    assigned: Mapping[str, Sequence[ast.stmt]] = {}
     changing: frozenset[str] = frozenset()
 
 
@@ -367,12 +369,12 @@ def _read_module(file: str, written: int) -> _Module:  # noqa: ARG001 - a file t
         codes = frozenset(_codes_in(compile(tree, file, "exec", dont_inherit=True)))
     except (SyntaxError, ValueError, RecursionError):
         return _Module()
-    assigned: dict[str, ast.AST] = {}
+    assigned: dict[str, list[ast.stmt]] = {}
     for statement in tree.body:
-        if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            names = (each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name))
-            assigned.update((name, statement) for name in names)
+            for name in {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}:
+                assigned.setdefault(name, []).append(statement)
     found: dict[tuple[int, str], list[ast.AST]] = {}
     changing: set[str] = set()
     for node in ast.walk(tree):

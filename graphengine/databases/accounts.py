@@ -101,7 +101,7 @@ class Account(Struct):
     def spend(
         self, used: Mapping[AmountName, float], estimated: Mapping[AmountName, float], unknown_calls: int = 0
     ) -> None:
-        """Add what a call used to what is spent, `estimated` included; that part is marked as an estimate too."""
+        """Add the use of a call to the amounts spent. `estimated` is a part of it, and marked as an estimate."""
         for name, amount in used.items():
             self.spent[name] += amount
         for name, amount in estimated.items():

@@ -33,9 +33,9 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
         timeout: Whether the wait ended without an answer.
         begun: The seq of the step that recorded the beginning of an effect which must not be repeated; 0 for others.
         keyed: The seq of the step that recorded the key of an idempotent effect before it began; 0 for others.
-        unknown: What was to follow, when it began, if nobody could tell how it ended.
-        reconcile: The name of the function that was to find that out, when it began.
-        seen: What was seen, besides what identifies the question, by the one who answered.
+        unknown: The `unknown=` that was declared when the effect began: what follows if nobody can tell how it ended.
+        reconcile: The name of the function that was declared, when the effect began, to find out how it ended.
+        seen: What the person who answered was shown, besides what identifies the question.
         given: Whether it is an answer or a message from outside: a person or a caller gave it.
         sleep: The text of a sleep to ask again, which says for how long. Code that has changed since takes the sleep
             over only if it sleeps equally long.

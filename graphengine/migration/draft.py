@@ -171,9 +171,10 @@ class _GraphDraft:
         return is_new
 
     def add_node(self, name: str, walked: Walked) -> bool:
-        """Have a step rename or move a node; return whether none did yet.
+        """Add the renaming or moving of a node to a step, and return whether no step had done so yet.
 
-        A node that is gone was renamed if one node of its kind is new. A node that is still there is begun again.
+        A node that is gone counts as renamed if exactly one node of its kind is new. The visit of a node that is still
+        there begins again.
         """
         step = self.last
         recorded = {walked.names.get(each["name"], each["name"]): each for each in walked.graph_spec.get("nodes", ())}
@@ -201,7 +202,7 @@ class _GraphDraft:
         return name
 
     def _rename(self, old: str, new: str, version: int) -> None:
-        """Rename a node. A name that another node has taken is reached by way of that node, in an earlier step."""
+        """Rename a node. If another node has the new name already, that node is renamed first, in an earlier step."""
         target = new
         for step in (self.steps[each] for each in sorted(self.steps, reverse=True) if version <= each <= self.target):
             taken = next((each for each, name in step.renamed.items() if name == target), None)
@@ -337,7 +338,7 @@ class _Search:
         self._plans: dict[str, Plan[Any]] = {}
 
     def note_versions(self, plan: Plan[Any], spec: GraphSpec) -> None:
-        """Note under which versions a graph and those inside it were recorded, and the plan of each today."""
+        """Note the recorded version and the current plan of a graph, and of each graph inside it."""
         self._plans.setdefault(plan.graph, plan)
         version: int = spec.get("version", plan.version)
         self._recorded.setdefault(plan.graph, set()).add(min(version, plan.version))
@@ -437,7 +438,7 @@ class _Search:
 
 
 def _list_unfit_fields(draft: _GraphDraft, walked: Walked, made: Mapping[str, Any]) -> Iterator[_Need]:
-    """Yield a need for each field of a migrated state that does not fit, and one if fields are left that are gone."""
+    """Yield a `Need` for each field of a migrated state that does not fit, and one if the state has dropped fields."""
     state = walked.plan.state
     if any(name not in state.fields for name in made):
         yield _Need(walked)

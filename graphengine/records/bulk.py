@@ -153,7 +153,7 @@ async def _act_on_all(
 
 
 async def _list_questions(runner: Records, order: Order, run_id: str) -> Sequence[RunWait]:
-    """Return the open questions of a run that an order answers: of one name, or else those about effects."""
+    """Return the open questions of a run that a bulk answer is for: those of a name, or without one, about effects."""
     waits = [wait for wait in await runner.waits(run_id) if wait.answerable]
     return [wait for wait in waits if (wait.kind == "unknown" if order.wait is None else wait.name == order.wait)]
 

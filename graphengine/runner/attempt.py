@@ -224,7 +224,8 @@ class Attempt(AttemptFacts):
             return self._waits()
         more, now = self._more(), self.services.now()
         self._compare()
-        answer, chance = _answer_in(result, journal_of(self)), random.random()  # noqa: S311 - as in `run`
+        answer = _answer_in(result, journal_of(self)) if self.journal is not None else ""
+        chance = random.random()  # noqa: S311 - as in `run`
         return NodeFinished(
             self.task, self.began, now, result, self.usage, self.choice, chance, more=more, answer=answer
         )
@@ -315,8 +316,11 @@ class Attempt(AttemptFacts):
         return Settled(task.frame, now, error, random.random())  # noqa: S311 - jitter, should there be a retry
 
     async def _end_with_rest(self, call: Call, result: object, *, has_begun: bool) -> object:
-        """Ask about effects that a node leaves behind, unless the node is an effect itself, and return its result."""
-        if has_begun or self.node.effect is not None:
+        """Ask about effects that a node leaves behind, and return its result.
+
+        A node that must not be repeated has asked before it began.
+        """
+        if has_begun or self.node.once is not None or self.node.effect == TRANSACTION:
             return result
         return await journal_of(self).end_with_rest(call.body, result)
 
@@ -455,8 +459,9 @@ class Attempt(AttemptFacts):
         return journal_of(self).committed() if call.body.kind == "function" else ""
 
     def _enters(self, call: Call) -> bool:
-        """Return whether the node is a graph or a map."""
-        return call.graph is not None or (self.node.each is not None and self.frame.kind != "item")
+        """Return whether a call is a graph, or runs for each item of a map; the fallback of a map runs once."""
+        is_map = self.node.each is not None and self.frame.kind != "item" and self.task.mode == "run"
+        return call.graph is not None or is_map
 
     async def _once(self, once: Once | None, call: Call) -> object:
         """Run a node that must not be repeated, or find out how it ended if it began before.
@@ -465,7 +470,7 @@ class Attempt(AttemptFacts):
         """
         is_code = not self._enters(call) and not isinstance(call.body, AskBody)
 
-        async def made() -> object:
+        async def made(_: str) -> object:
             if not is_code:
                 await journal_of(self).effects.forget("", self.visit_key)
             result = None if self._enters(call) else self._begin(call)

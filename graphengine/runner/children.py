@@ -67,7 +67,7 @@ from graphengine.stores.base import status_of
 from graphengine.stores.refusals import unknown_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import CoroutineType
 
     from graphengine.graph.definition import GraphDefinition
@@ -84,6 +84,7 @@ S = TypeVar("S")
 
 _TOLD: Final = Answers(Any)
 _WHERE: Final = "ctx.start"
+_ALL: Final = 1_000_000
 
 
 class _Made(Struct, omit_defaults=True, kw_only=True):
@@ -131,11 +132,14 @@ class _KnownChild:
 class _Known:
     """What an attempt knows of the runs that it starts, by their ids, and of its own, which is read once.
 
+    `begun` are the runs that its run has started since the attempt could begin; None if they were not read.
+
     Its tenant, user and place never change. Nothing here may keep the attempt, as the context of a task does.
     """
 
     def __init__(self) -> None:
         self.children: dict[str, _KnownChild] = {}
+        self.begun: Sequence[RunInfo] | None = None
         self.parent: RunInfo | None = None
         self.reading: asyncio.Task[RunInfo] | None = None  # only until it is done
 
@@ -384,24 +388,28 @@ class _Start(Generic[S]):
         default to the type of the child's input, so that another id is derived. 3. The node runs again, and must not
         begin a second child.
 
-        The child that a call of this visit has begun with the same input is that of this call.
+        The child that a call of this attempt has begun with the same input is that of this call. Only runs that began
+        since the attempt could begin are read, once for each attempt.
         """
-        store, initial, found = self.lives.shared.store, self._initial, list[str]()
+        store, initial, known = self.lives.shared.store, self._initial, _known_to(self.attempt)
         assert initial is not None  # noqa: S101 - `make` has read it
-        memos, known = self.attempt.frame.recorded_results, _known_to(self.attempt).children
+        if await store.infos([derived]):
+            return ""
+        if known.begun is None:
+            since, here = self.attempt.frame.arrived, self.starter.run_id
+            known.begun = await store.runs(starter=here, begun_after=since, limit=_ALL)
+        memos = self.attempt.frame.recorded_results
         started = {cast("Any", memo.value)["run_id"] for key, memo in memos.items() if WorkKey.read(key).name == STARTS}
-        for info in await store.started([self.starter.run_id]):
-            if info.id == derived:
-                return ""
-            if info.graph == self.plan.graph and info.id not in known and info.id not in started:
-                was = (await load_snapshot(store, info.id, None)).starter
-                if was is not None and (was.node, was.visit) == (self.starter.node, self.starter.visit):
-                    found.append(info.id)
-        alike = [each for each in found if not await begun_otherwise(store, each, self.plan, initial)]
-        mine = next((each for each in alike if each not in known), "")
-        if mine:
-            _known_to(self.attempt).child(mine)
-        return mine
+        for info in known.begun:
+            if info.graph != self.plan.graph or info.id in started or info.id in known.children:
+                continue
+            was = (await load_snapshot(store, info.id, None)).starter
+            is_of_visit = was is not None and (was.node, was.visit) == (self.starter.node, self.starter.visit)
+            is_alike = is_of_visit and not await begun_otherwise(store, info.id, self.plan, initial)
+            if is_alike and info.id not in known.children:  # another call can have found it meanwhile
+                known.child(info.id)
+                return info.id
+        return ""
 
     def _note_place(self, parent: RunInfo) -> None:
         """Set the depth of the child in the tree of runs, and the root of that tree."""
@@ -615,7 +623,11 @@ class StartedRun(Generic[S]):
                 new = await self._migrate_values(end)
                 if new.version == end.version and encode(new.values) == encode(end.values):
                     break  # a record would say nothing new
-            record = await journal.step_result(name, under, partial(_make_step_result, new), "child.result")
+
+            async def make(made: _End = new) -> StepResult:
+                return _as_step_result(made)
+
+            record = await journal.step_result(name, under, make, "child.result")
             end = msgspec.convert(record, _End)
         return end
 
@@ -680,10 +692,6 @@ class StartedRun(Generic[S]):
 def _as_step_result(made: _Made | _End) -> StepResult:
     record = msgspec.to_builtins(made)
     return StepResult(record, len(encode(record)))
-
-
-async def _make_step_result(made: _End) -> StepResult:
-    return _as_step_result(made)
 
 
 def _derive_child_id(name: str, key: str) -> str:

@@ -410,14 +410,14 @@ class Context:
     ) -> Sequence[PastRun]:
         """Return earlier finished runs of a graph, newest first. The returned runs are recorded.
 
+        If the graph is given, and not its name, the states of runs that were recorded under an older version of the
+        graph are migrated. Runs that cannot be migrated are left out, and the log names them.
+
         Args:
             graph: The graph, or its name.
             last: The maximum number of runs.
             fields: The fields of their states to return; all if not given. Name them if states are large, because they
                 are recorded with this run.
-
-        If the graph is given, and not its name, the states of runs that were recorded under an older version of the
-        graph are migrated. Runs that cannot be migrated are left out, and the log names them.
 
         Raises:
             InputError: The graph has no such field.
@@ -440,7 +440,7 @@ class Context:
     async def _migrate_runs(
         self, runs: Sequence[PastRun], fields: Collection[str] | None, plan: Plan[Any], key: str
     ) -> Sequence[PastRun]:
-        """Return runs that were recorded before a deployment, as the graph has them that was deployed next.
+        """Migrate runs that were recorded before a deployment to the graph that was deployed after it.
 
         What they become is recorded, so that their migrations are called once.
         """

@@ -61,22 +61,23 @@ class Effecting(Generic[T]):
     """One effect that must not be repeated, or was not to be repeated when it began.
 
     Attributes:
-        once: How it is treated, by what is said of it now, if it is not known how it ended; None if now it may be
-            repeated.
+        once: What the current code declares for the case that the end of the effect is unknown; None if the current
+            code allows that the effect is repeated.
         place: The key of its result; "" for a node.
         key: Its idempotency key.
         name: The name of its function.
         arguments: Its arguments, by name.
-        make: Does it.
-        read: Returns the result that a person gives; raises a ValidationError if it is none.
-        reread: Returns the result of its own record.
+        make: Runs the effect; gets the idempotency key with which it begins.
+        read: Converts the result that a person gives; raises a ValidationError if that is no result of the effect.
+        reread: Converts the recorded result of the effect.
         given: What `reconcile` can take besides the arguments, by name.
-        cut_off: Returns why a result says nothing of how it ended, None if it does. If this is given, that is found out
-            at once, also after an exception; else the exception is raised, and the next attempt finds it out.
-        may_wait: Whether it may wait: now it is no effect, and none around it that could not.
-        lost: What has become of its function since it began; "" if it is there. Nobody but a person can say then how
-            it ended.
-        is_async: Whether a cancellation ends it, as it does not end a function in a thread.
+        cut_off: Returns why a result does not tell how the effect ended; None if the result tells it. If `cut_off` is
+            given, the end is found out at once, also after an exception. Otherwise the exception is raised, and the
+            next attempt finds the end out.
+        may_wait: Whether the code may wait, because it is no effect any more, and runs inside none.
+        lost: What has become of the function since the effect began; "" if the function is there. If it is gone, only a
+            person can tell how the effect ended.
+        is_async: Whether a cancellation ends the effect. It does not end a function in a thread.
     """
 
     once: Once | None
@@ -84,7 +85,7 @@ class Effecting(Generic[T]):
     key: str
     name: str
     arguments: Mapping[str, object]
-    make: Callable[[], Awaitable[T]]
+    make: Callable[[str], Awaitable[T]]
     read: Callable[[JsonValue], T]
     reread: Callable[[Any], T]
     given: Mapping[str, object] = field(default_factory=dict)
@@ -113,13 +114,14 @@ class OnceEffects:
         journal: The recorded work of the attempt.
 
     Attributes:
-        taken: By the key of work: the key of the earlier code's record that is the result of the work.
+        taken: The key of the earlier code's record whose result is used, by the key of the current work.
     """
 
     def __init__(self, attempt: AttemptFacts, journal: StepJournal) -> None:
         self._task, self._frame, self._services = attempt.task, attempt.frame, attempt.services
         self._journal = journal
-        self._told: dict[str, JsonValue | UnsetType] = {}  # what one answer says of several effects, by their questions
+        # By the question of an effect: the part of a joint answer that is about the effect, and the joint question.
+        self._told: dict[str, tuple[JsonValue | UnsetType, str]] = {}
         self._about_to_begin: dict[str, str] = {}  # by the key of an effect that waits for claims: its function
         self.taken: dict[str, str] = {}
 
@@ -162,8 +164,8 @@ class OnceEffects:
         """
         left = self.unsettled
         for key, memo in self._frame.recorded_results.items():
-            if key.startswith(UNKNOWN) and key.removeprefix(UNKNOWN).replace("+", "").isdecimal():
-                self._keep_answers(left, memo.value)
+            if key.startswith(UNKNOWN) and "effects" in memo.seen:
+                self._keep_answers(key, left)
         open_ = [effect for effect in left if not self._is_answered(self._key_of_question(effect))]
         if len(open_) > 1 and all(effect.once is not None and effect.once.unknown == "ask" for effect in open_):
             await self._settle_together(open_)
@@ -186,19 +188,28 @@ class OnceEffects:
             "anyOf": [{"enum": ["rerun", "fail"]}, {**numbers, "properties": dict.fromkeys(asked, each)}]
         }
         key = f"{UNKNOWN}{'+'.join(asked)}"
-        await self._journal.wait_at(key, WaitRecord(kind="unknown", question=to_show(text), schema=schema), None)
-        self._keep_answers(left, self._frame.recorded_results[key].value)
+        wait = WaitRecord(kind="unknown", question=to_show(text), schema=schema, seen={"effects": [*asked]})
+        await self._journal.wait_at(key, wait, None)
+        self._keep_answers(key, left)
 
-    def _keep_answers(self, left: Sequence[Effecting[Any]], told: JsonValue | UnsetType) -> None:
-        """Split one answer about several effects, so that each effect finds the part about it.
+    def _keep_answers(self, question: str, left: Sequence[Effecting[Any]]) -> None:
+        """Split the answer to one question about several effects, so that each of these effects finds its part.
 
-        Each part is kept in memory under the key that a question about this effect alone would have.
+        Each part is kept in memory under the key that a question about this effect alone would have. An effect that
+        began after the question was asked has no part.
         """
+        memo = self._frame.recorded_results[question]
+        asked, told = cast("Sequence[str]", memo.seen["effects"]), memo.value
         for effect in left:
-            memo = self._find_beginning(effect)
-            answer = told.get(str(memo.begun)) if isinstance(told, Mapping) and memo is not None else told
-            if answer is not None:
-                self._told[self._key_of_question(effect)] = answer
+            begun = self._find_beginning(effect)
+            if begun is not None and str(begun.begun) in asked:
+                part = told[str(begun.begun)] if isinstance(told, Mapping) else told
+                self._told[self._key_of_question(effect)] = part, question
+
+    def _read_answer(self, question: str, default: JsonValue) -> JsonValue | UnsetType:
+        """Return the answer to the question how an effect ended, or the part of a joint answer about the effect."""
+        memo = self._frame.recorded_results.get(question)
+        return memo.value if memo is not None else self._told.get(question, (default, ""))[0]
 
     def _is_answered(self, question: str) -> bool:
         return question in self._told or question in self._frame.recorded_results
@@ -219,9 +230,12 @@ class OnceEffects:
         if done and begun is None:  # kept when an attempt began afresh
             self._journal.claim([key for key, _ in done])
             return effect.reread(done[-1][1].value)
-        if begun is not None and (
-            begun.id == effect.key or begun.value == self._journal.show_arguments(effect.arguments)
-        ):
+        is_same = begun is not None and (
+            begun.id == effect.key
+            or begun.value == self._journal.show_arguments(effect.arguments)
+            or (effect.place and self._is_answered(self._key_of_question(effect)))
+        )
+        if begun is not None and is_same:
             return await self._find_out_result(replace(effect, once=_as_begun(begun, effect.once)), None)
         if (taken := await self.take_over(effect.place, effect.name, effect.arguments, effect.once)) is not None:
             return await self._result_of(taken, effect)
@@ -268,10 +282,10 @@ class OnceEffects:
             alike = [key for key, other in zip(left, kinds, strict=True) if (other == STARTS) == (kind == STARTS)]
             like = next((key for key in alike if self._kind_of(key) == kind), alike[0] if alike else "")
             for question, said in self._list_answers(left[0]):
-                is_asked = said.seen["place"] == place
+                is_asked = said.seen.get("place") == place
                 if said.value == "fail":
                     raise self._refuse_unclaimed(left, question)
-                if said.value == "another" and (is_asked or (said.seen["kind"] == kind and kind not in kinds)):
+                if said.value == "another" and (is_asked or (said.seen.get("kind") == kind and kind not in kinds)):
                     return None
                 if said.value == "same" and like and (is_asked or self._kind_of(like) == kind):
                     self._journal.claim([like.removeprefix(BEGUN)])
@@ -299,11 +313,11 @@ class OnceEffects:
         finally:
             del self._about_to_begin[place]
 
-    async def ask_about_rest(self, doing: str) -> None:
+    async def ask_about_rest(self, doing: str = "") -> None:
         """Ask a person about the effects of the earlier code that the current code has left unclaimed at its end.
 
         Args:
-            doing: What the node does now, for the question.
+            doing: What the node is about to do; "" if the node ends.
 
         Raises:
             EffectUnknown: The answer is `fail`, or an effect was declared with `unknown="fail"`, or the node cannot
@@ -348,7 +362,7 @@ class OnceEffects:
             if not ((memo.id and memo.begun) or WorkKey.read(key).name == STARTS):
                 continue
             question = f"{UNKNOWN}{place}|{memo.begun}"
-            told = self._frame.recorded_results.get(question, RecordedResult(self._told.get(question, UNSET))).value
+            told = self._read_answer(question, None)
             if not (key.startswith(BEGUN) and told == "rerun"):
                 left.append(key)
         return left
@@ -360,7 +374,7 @@ class OnceEffects:
 
         Args:
             left: The keys of the unclaimed effects.
-            now: What the current code is about to do.
+            now: What the current code is about to do; "" if the node ends.
             about: The key of that effect, and the name of its function.
             may_ask: Whether the declarations of the effects allow the question.
             same: Whether the effect can have the result of an unclaimed effect.
@@ -372,9 +386,10 @@ class OnceEffects:
         path = path_of(self._frame.id, self._frame.at)
         text = f"The code of {path} has changed. The earlier code did this, and the current code did not ask for it:\n"
         text += "\n".join(f"- {_show_effect(each, results[each])}" for each in left)
-        text += f"\nThe current code is about to do this:\n- {now}\nAnswer "
+        text += f"\nThe current code is about to do this:\n- {now}\nAnswer " if now else "\nThe node ends now. Answer "
         text += "same if this is what the earlier code did, whose result is then used; " * same
-        text += "another if it must be done in addition; or fail."
+        text += "another if it must be done in addition; " if now else "another if the node may end so; "
+        text += "or fail."
         answers: dict[str, JsonValue] = {"enum": [*["same"] * same, "another", "fail"]}
         seen: dict[str, JsonValue] = {"left": [*left], **about}
         wait = WaitRecord(kind="unknown", question=to_show(text), schema=answers, seen=seen)
@@ -430,7 +445,7 @@ class OnceEffects:
         return next(each, None)
 
     def _at(self, key: object) -> tuple[str, ...]:
-        """Return what of an effect's key a branch shares with its parent, all but the run's id; both "" for no key."""
+        """Return the parts of an effect's key without the run's id, which a branch shares with its parent."""
         return str(key).partition(f"/{place_of(self._frame)}")[1:]
 
     async def _begin(self, effect: Effecting[T]) -> T:
@@ -443,7 +458,7 @@ class OnceEffects:
         return await self._journal.act_inside(effect)
 
     async def forget(self, place: str, key: str) -> None:
-        """Record that an effect, as a person says, did not begin: something else is done in its place."""
+        """Record that an effect did not begin, as a person has said, because the node does something else now."""
         await self._services.host.note(
             Noted(self._task, 0.0, self._services.now(), Begun(key=place, idempotency_key=key, not_done=True))
         )
@@ -472,7 +487,7 @@ class OnceEffects:
         if begun is not None and begun.reconcile and once.reconcile is None:
             told += f"; {begun.reconcile}, which was to find that out, is gone"
         question = self._key_of_question(effect)
-        said = self._frame.recorded_results.get(question, RecordedResult(self._told.get(question, "rerun"))).value
+        said = self._read_answer(question, "rerun")
         cut_until = self._services.host.cut_until(begun.begun) if begun is not None and why is None else 0.0
         is_settled = not cut_until or self._is_answered(question)
         if once.reconcile is not None and said == "rerun":
@@ -529,7 +544,7 @@ class OnceEffects:
             raise unknown from why
         arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
         wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
-        kept, answers = self._told.get(key), Decisions(effect.read)
+        (kept, joint), answers = self._told.get(key, (None, "")), Decisions(effect.read)
         decision: Any = None
         if kept is not None:
             with contextlib.suppress(Exception):  # a validator of the user's refuses it; asked alone, it says why
@@ -539,7 +554,7 @@ class OnceEffects:
         except DefinitionError:  # what was answered is no result of the effect, and here nothing can wait for another
             raise unknown from why
         if decision == "fail":
-            self._journal.refuse_at(unknown, key)
+            self._journal.refuse_at(unknown, joint or key)
             raise unknown from why
         return key, decision
 
@@ -554,10 +569,10 @@ class OnceEffects:
         return left if effect.once is not None else [memo for memo in left if memo.name == effect.name]
 
     async def _ask_before(self, effect: Effecting[T], left: Sequence[RecordedResult]) -> tuple[str, Any]:
-        """Return what a person says of an effect that an earlier conversation can have had too, and the answer's key.
+        """Ask a person whether an earlier conversation had this effect already, and return the answer with its key.
 
         Raises:
-            EffectUnknown: The answer is `fail`, or nobody is to be asked, or can be asked here.
+            EffectUnknown: The answer is `fail`, or `unknown="fail"` forbids the question, or the node cannot wait here.
         """
         path, key = path_of(self._frame.id, self._frame.at), f"{UNKNOWN}{effect.place}|left"
         text = f"{effect.name} in {path} has not begun, but {len(left)} effects of an earlier conversation have, which "
@@ -580,10 +595,13 @@ class OnceEffects:
         return key, decision
 
     async def _begin_again(self, effect: Effecting[T]) -> T:
-        """Begin an effect again, once a person has said how each effect inside ended: in there nothing can wait.
+        """Ask a person how each effect inside an effect ended, and then begin the outer effect again.
+
+        Code inside an effect cannot wait for a person, so the question comes before the effect begins:
 
         1. A call inside of an effect is cut off: both began. 2. A person says that the outer one is to run again.
-        3. Asked only then, it would fail at the call, and the person would be asked of the outer one for ever.
+        3. If the question came only when the inner call is reached, the call would fail, and the person would be asked
+        about the outer effect for ever.
         """
         above = BEGUN + (f"{effect.place}/" if effect.place else "")
         for key, begun in [*self._frame.recorded_results.items()]:
@@ -596,7 +614,7 @@ class OnceEffects:
 def _effect_of_record(key: str, memo: RecordedResult) -> Effecting[Any]:
     """Return an effect that the earlier code began, as far as its record describes it."""
 
-    async def make() -> object:
+    async def make(_: str) -> object:
         raise AssertionError(key)  # it is settled, and not made
 
     once = Once(unknown=memo.unknown)

@@ -1,11 +1,11 @@
-"""States that were recorded under another form of their graph, read under the form that the graph has today.
+"""Migrate states that were recorded under another form of their graph to the form that the graph has today.
 
 A deployment can change the state of a graph while the store keeps runs of its earlier form. `Graph(version=, migrate=)`
 says how such a state becomes a state of today. This module asks the extensions of a Runner for that, which know the
 migrations, in three situations:
 
-- Code that goes on gets the state, as a node gets the result of a child run. The caller records what the state became,
-  so that each migration is called once for a record and can be deleted when no run needs it any more.
+- Code that goes on, such as a node that receives the result of a child run, gets the migrated state. The caller
+  records that state, so that each migration is called once for a record and can be deleted when no run needs it.
 - A program asks for the result of a run that is not driven on. The state is migrated in memory, and nothing is
   recorded.
 - A node asks for earlier runs of a graph.
@@ -157,7 +157,7 @@ class PastRuns:
         return found
 
     async def migrate(self, runs: Sequence[PastRun], fields: Collection[str] | None, plan: Plan[Any]) -> list[PastRun]:
-        """Return runs that the node was given under another form of their graph, as today's graph has them.
+        """Migrate runs that the node was given under an earlier form of their graph to today's form.
 
         A migration needs all fields of a state. If the node was given only some of them, the run is read again.
         """

@@ -77,7 +77,7 @@ class RecordedInput:
 
     @classmethod
     def of_state(cls, record: Any, version: int) -> RecordedInput:  # noqa: ANN401 - JSON
-        """Return the input that a recorded instance of a state is, under a version of its graph.
+        """Convert a recorded instance of a state to an input of a version of its graph.
 
         Args:
             record: The JSON object of the state, which has the marks of `graphengine.state.marks`.

@@ -294,15 +294,17 @@ class StepJournal:
         then = "once" if self.effects.concerns(own_key, "") else effect
         replacement = None if known is not UNSET else self._attempt.acting(then, own, where)
         once, called = (None, replacement) if replacement is not None else (once_of(effect), function)
+        is_new = replacement is None and handle is not None  # a transaction, of which only the end is recorded
         is_effect = once is not None or (replacement is None and self.effects.concerns(own_key, own))
+        is_effect = is_effect or (is_new and self.effects.has_rest)
         results: list[object] = []
 
-        async def made() -> object:
+        async def made(used_key: str) -> object:
             if handle is not None and replacement is None:
                 bound = functools.partial(function, *args, **kwargs)
                 return await self._call_in_transaction(place, name, kind, handle, bound)
             has_key = effect is not None or KEYED + place in self._frame.recorded_results
-            more = {KEY_NAME: own_key} if has_key and takes_key(called, kwargs) else {}
+            more = {KEY_NAME: used_key} if has_key and takes_key(called, kwargs) else {}
             work = functools.partial(called, *args, **kwargs, **more)
             if is_effect:
                 return await self.run(work)
@@ -316,7 +318,7 @@ class StepJournal:
                 results.append(kind.read(known))
                 return StepResult(known, len(to_json(known)))
             if not is_effect:
-                result = await made()
+                result = await made(own_key)
             else:
                 named, defaults = arguments_of(function, args, kwargs)
                 result = await self.effects.once(
@@ -413,14 +415,14 @@ class StepJournal:
                     return StepResult({"result": record, "left": left}, size_bytes)
 
                 await self.step_result(_OUTCOME, "", make, self._attempt.where)
-        await self.effects.ask_about_rest("nothing more: the node ends")
+        await self.effects.ask_about_rest()
         return result
 
     def read_outcome(self, function: Callable[..., object]) -> tuple[object] | None:
         """Return the recorded result of a node that ended before a person was asked about its effects.
 
-        The result is alone in a tuple; None if no such result is recorded. Only the effects that were left then are
-        unclaimed.
+        Returns `(result,)`, or None if no such result is recorded. Only the effects that were unclaimed when the result
+        was recorded count as unclaimed.
         """
         if (outcome := self._read_outcome_record()) is None:
             return None
@@ -454,8 +456,6 @@ class StepJournal:
     ) -> object:
         """Make a call in a transaction that ends with its record."""
         own, began, key = own_name(name), self._services.now(), self.idempotency_key(place)
-        if (taken := await self.effects.take_over(place, own, arguments_of(call, (), {})[0], None)) is not None:
-            return self._reread(kind, own, self._frame.recorded_results[taken].value)
         given = dict(call.keywords, **{KEY_NAME: key} if takes_key(call.func, call.keywords) else {})
         where = f"ctx.call({own})"
         work, arguments = held_call(call.func, call.args, given, handle.name)
@@ -569,14 +569,14 @@ class StepJournal:
         """Do an effect; nothing can wait in it. The keys of what a node does inside are the same as without effect=."""
         around, acts = _INSIDE.get(), self._acts
         if effect.may_wait:
-            return await effect.make()
+            return await effect.make(effect.key)
         if effect.place:
             _INSIDE.set(around._replace(work=self, is_call=True))
         else:
             self._acts = True
         try:
             with self.in_flight.acts(is_async=effect.is_async):
-                return await effect.make()
+                return await effect.make(effect.key)
         finally:
             _INSIDE.set(around)
             self._acts = acts
@@ -600,7 +600,7 @@ class StepJournal:
             name: The kind of work.
             what: A text that distinguishes it from other work of that name.
             make: Does the work, and returns its record.
-            where: What it is called in errors; if not given, it is an agent's.
+            where: How errors name the work; by default, as work of an agent.
             what_under: Returns the text in the form that the types had when the work was recorded; see `as_recorded`.
 
         Raises:

@@ -44,7 +44,8 @@ def answers_by_rules(snapshot: Snapshot, plan: Plan[Any], now: float) -> Iterato
                 continue
             seen: Mapping[str, Any] = wait.seen
             listed = [frame.recorded_results[key].name for key in seen["left"] if key in frame.recorded_results]
-            functions = (None, seen["kind"] or None, *(() if seen["kind"] else listed))
+            kind = seen.get("kind", "")
+            functions = (None, kind or None, *(() if kind else listed))
             fits = [rule for rule in rules if rule["function"] in functions]
             rule = next((each for each in reversed(fits) if not whats_wrong(wait.schema or {}, each["answer"])), None)
             if rule is not None:

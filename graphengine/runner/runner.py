@@ -16,7 +16,7 @@ from graphengine.compile.code import code_of
 from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Closed, Release, Wanted
 from graphengine.engine.steps import Started
-from graphengine.errors import RunExists, RunIsDriven
+from graphengine.errors import InputError, RunExists, RunIsDriven
 from graphengine.graph.effect import check_effects
 from graphengine.history.load import load_snapshot
 from graphengine.runner import answers, opening
@@ -666,8 +666,12 @@ class Runner:
 
         Raises:
             UnknownRun: There is no such run.
+            InputError: The value is none of the three answers.
             CompileError: The graph has an error.
         """
+        if str(value) not in ("same", "another", "fail"):
+            text, repair = f"{value!r} answers no question about an effect", "give 'same', 'another' or 'fail'"
+            raise InputError(text, where=f"run {run_id}", repair=repair)
         rule = {"code": code_of(compiled(graph)).id, "answer": value, "function": function, "by": by}
         await self.store.open()
         key = f"{RULES} {new_id(self._shared.clock.now())}"

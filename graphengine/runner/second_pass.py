@@ -119,7 +119,7 @@ class SecondPass(Extension, Follower):
             k for k, memo in results if memo.name is not None and not (memo.begun or memo.keyed or k.startswith(ASKED))
         ]
         attempt = CURRENT.get()
-        if not waits or attempt is None:
+        if not waits or attempt is None or attempt.task.mode == "crash_loop":
             return
         if not _hooks:
             _hooks.append(_hear)

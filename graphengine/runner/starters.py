@@ -28,7 +28,9 @@ _KEPT_SECONDS: Final = 10.0
 
 
 class EndHere(NamedTuple):
-    """How a run finished here, as its log says it; `by` are the run that started it, its nonce and its node's visit.
+    """How a run that this process drove has finished.
+
+    `by` are the id and the nonce of the run that started it, and the visit of the node that did.
 
     `body` has the final state as JSON, in the form of the graph spec with this fingerprint.
     """

@@ -349,8 +349,7 @@ class Ticker:
         """Start what is due. Return why a schedule could not be started, which the log says too; it is tried again.
 
         A schedule whose input does not fit its graph keeps its next time, so that a worker with another version of the
-        graph starts what is due. Of several such schedules each call returns the trouble of one, and the next call that
-        of the next.
+        graph starts what is due. If several schedules do not fit, each call reports one of them, in turn.
 
         Raises:
             StoreError: The store failed.

@@ -35,13 +35,16 @@ def count():
     CALLS += 1
 
 RATE = 5
+RATE += 1
+PRICES = {1: 5}
+PRICES["a"] = 1
 PORT = 8123
 CALLS = 0
 calls = 0
 
 def pay(order: Order) -> str:
     # a comment
-    return f"paid {rate(order)} {RATE} {PORT} {CALLS} {calls}"
+    return f"paid {rate(order)} {RATE} {PRICES} {PORT} {CALLS} {calls}"
 
 def seller(is_loud, file="/var/lib/shop.db"):
     path = file
@@ -98,6 +101,9 @@ CHANGED = {
     "a function that it calls": ('f"paid', 'f"has paid'),
     "a function that this one calls": ("return 5", "return 6"),
     "a constant that it names": ("RATE = 5", "RATE = 6"),
+    "a change of a constant": ('PRICES["a"] = 1', 'PRICES["a"] = 2'),
+    "the first value of a constant that changes": ("PRICES = {1: 5}", "PRICES = {1: 6}"),
+    "an addition to a constant": ("RATE += 1", "RATE += 2"),
     "a value around it": ("seller(False)", "seller(True)"),
     "a default": ("rate(order)", "rate(order, twice=False)"),
     "a type that it names": ("id: int = 1", 'id: int = 1\n    note: str = ""'),

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+import psycopg
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Once, RunFailed, Runner
+from graphengine import END, START, Context, Graph, NotDone, Once, RunFailed, Runner
+from graphengine.graph.effect import Effect
 
 Node = Callable[..., Awaitable[Any]]
 ACTS: list[str] = []
@@ -215,7 +217,7 @@ async def test_an_effect_that_was_removed_is_asked_about_at_the_end(runner: Runn
     result = await goes_on(runner, run_id, no_payment)
     (wait,) = result.waits
     assert wait.kind == "unknown"
-    assert "nothing more: the node ends" in wait.question
+    assert "The node ends now" in wait.question
     assert "same" not in wait.question
     if answer == "fail":
         with pytest.raises(RunFailed, match="does not ask again for what it had done before: pay"):
@@ -464,3 +466,145 @@ async def test_a_plain_result_that_is_not_used_again_is_a_loss(
     result = await goes_on(runner, run_id, looks_up_more)
     assert (result.state.out, result.losses) == ("12 yes", {"unused_results": 1})
     assert "did not ask again for those of: look_up" in caplog.text
+
+
+async def breaks_two(amount: int, ctx: Context) -> str:
+    """Begin two payments, of which nobody knows how they ended."""
+    both = (ctx.call(pay_and_break, amount, effect="once"), ctx.call(pay_and_break, 7, effect="once"))
+    await asyncio.gather(*both, return_exceptions=True)
+    raise ConnectionError("both lines are down")
+
+
+async def mails_and_breaks(amount: int, ctx: Context) -> str:
+    """Begin another effect, of which nobody knows how it ended either."""
+    return await ctx.call(mail_and_break, "a", effect="once")
+
+
+async def mails_and_breaks_again(amount: int, ctx: Context) -> str:
+    """Do the same in other code."""
+    return f"{await ctx.call(mail_and_break, 'a', effect='once')}!"
+
+
+def mail_and_break(text: str) -> str:
+    """Send a mail, and lose the connection before the answer comes."""
+    ACTS.append(f"mail {text}")
+    raise ConnectionError("the line is down")
+
+
+async def test_a_joint_answer_covers_only_the_effects_that_it_was_asked_about(runner: Runner) -> None:
+    """`rerun` for two payments says nothing of a mail that a later version begins: a third version asks about it."""
+    run_id = await waiting(runner, breaks_two)
+    await runner.resume(run_id, graph_of(mails_and_breaks)).result()
+    with pytest.raises(RunFailed):
+        await goes_on(runner, run_id, mails_and_breaks, "rerun")
+    result = await runner.resume(run_id, graph_of(mails_and_breaks_again)).result()
+    assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["pay 5", "pay 7", "mail a"])
+
+
+async def test_a_joint_fail_is_asked_again_at_the_next_resume(runner: Runner) -> None:
+    """After `fail` for several effects the node fails, and the next resume asks the question again."""
+    run_id = await waiting(runner, breaks_two)
+    await runner.resume(run_id, graph_of(acts_otherwise)).result()
+    with pytest.raises(RunFailed):
+        await goes_on(runner, run_id, acts_otherwise, "fail")
+    result = await runner.resume(run_id, graph_of(acts_otherwise)).result()
+    assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["pay 5", "pay 7"])
+    result = await goes_on(runner, run_id, acts_otherwise, "rerun")
+    assert (result.state.out, ACTS) == ("otherwise sent", ["pay 5", "pay 7", "mail a"])
+
+
+async def test_an_effect_that_is_taken_begins_again_with_its_own_key(runner: Runner) -> None:
+    """After `same`, the function and `reconcile=` get the key under which the earlier code began the effect."""
+    keys: list[str] = []
+    happened: list[str] = []
+
+    def pays(amount: int, idempotency_key: str) -> str:
+        keys.append(idempotency_key)
+        if len(keys) == 1:
+            raise ConnectionError("nothing happened")
+        happened.append(idempotency_key)
+        raise ConnectionError("it happened")
+
+    def found(amount: int, idempotency_key: str) -> str:
+        if idempotency_key not in happened:
+            raise NotDone("not yet")
+        return "found"
+
+    once = Once(reconcile=found)
+
+    async def before(amount: int, ctx: Context) -> str:
+        return await ctx.call(pays, amount, effect=once)
+
+    async def after(amount: int, ctx: Context) -> str:
+        return f"{await ctx.call(pays, amount + 1, effect=once)}!"
+
+    run_id = await waiting(runner, before)
+    await runner.resume(run_id, graph_of(after)).result()
+    with pytest.raises(RunFailed):
+        await goes_on(runner, run_id, after, "same")
+    result = await runner.resume(run_id, graph_of(after)).result()
+    assert (result.state.out, len(keys), len({*keys})) == ("found!", 2, 1)
+
+
+@pytest.mark.parametrize("effect", ["read", "idempotent"])
+async def test_a_node_that_may_be_repeated_asks_too(runner: Runner, effect: Effect) -> None:
+    """A payment that the code of such a node leaves behind is not forgotten."""
+    again = Graph("sale", Sale)
+    again.add_node("sell", no_payment, writes="out", effect=effect)
+    again.add_path(START, "sell", END)
+    run_id = await waiting(runner, pays_and_dies)
+    result = await runner.resume(run_id, again).result()
+    assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["pay 5 EUR"])
+
+
+async def test_a_branch_takes_the_answer_about_an_effect_whose_argument_has_changed(runner: Runner) -> None:
+    """The answer counts in the branch although the type of the argument has gained a field since."""
+
+    def version(*, has_note: bool) -> Graph[Sale]:
+        if has_note:
+
+            class Order(BaseModel):
+                amount: int
+                note: str = ""
+        else:
+
+            class Order(BaseModel):  # type: ignore[no-redef]
+                amount: int
+
+        async def sells(amount: int, ctx: Context) -> str:
+            return await ctx.call(pay_order_and_break, Order(amount=amount), effect="once")
+
+        return graph_of(sells)
+
+    handle = runner.start(version(has_note=False))
+    with suppress(RunFailed):
+        await handle.result()
+    (begun,) = [step.seq for step in await runner.history(handle.id) if step.kind == "begun"]
+    branch = runner.branch(handle.id, version(has_note=True), begun)
+    assert [wait.kind for wait in (await branch.result()).waits] == ["unknown"]
+    result = await (await runner.answer(branch.id, {"result": "by hand"}, version(has_note=True))).result()
+    assert (result.state.out, ACTS) == ("by hand", ["pay an order"])
+
+
+def pay_order_and_break(order: BaseModel) -> str:
+    """Pay an order, and lose the connection before the answer comes."""
+    ACTS.append("pay an order")
+    raise ConnectionError("the line is down")
+
+
+async def test_a_transaction_asks_before_it_begins(postgres: str) -> None:
+    """A transaction of changed code is asked about like another effect; `another` lets it commit."""
+
+    def charge(amount: int, db: psycopg.Connection) -> str:
+        db.execute("SELECT 1")
+        return f"charged {amount}"
+
+    async def charges(amount: int, ctx: Context) -> str:
+        return await ctx.call(charge, amount, effect="transaction")
+
+    async with Runner(postgres) as runner:
+        run_id = await waiting(runner, pays_and_asks)
+        result = await goes_on(runner, run_id, charges)
+        assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["pay 5 EUR"])
+        result = await goes_on(runner, run_id, charges, "another")
+        assert (result.status, result.state.out) == ("finished", "charged 5")

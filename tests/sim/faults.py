@@ -387,8 +387,8 @@ _DRAWN: Final = {
     "effects of branches": _fault(
         "a branch with other arguments took an effect that had begun before it for its own",
         "runner/once_effects.py",
-        "begun.id == effect.key or begun.value == self._journal.show_arguments(effect.arguments)",
-        "True",
+        "or begun.value == self._journal.show_arguments(effect.arguments)",
+        "or True",
     ),
     "messages of ended nodes": _fault(
         "a message that code sent after its node had ended was lost without an error",
