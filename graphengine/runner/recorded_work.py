@@ -295,8 +295,8 @@ class StepJournal:
         replacement = None if known is not UNSET else self._attempt.acting(then, own, where)
         once, called = (None, replacement) if replacement is not None else (once_of(effect), function)
         is_new = replacement is None and handle is not None  # a transaction, of which only the end is recorded
-        is_effect = once is not None or (replacement is None and self.effects.concerns(own_key, own))
-        is_effect = is_effect or (is_new and self.effects.has_rest)
+        concerns = replacement is None and self.effects.concerns(own_key, own)
+        is_effect = once is not None or concerns or (is_new and self.effects.has_rest)
         results: list[object] = []
 
         async def made(used_key: str) -> object:
@@ -320,21 +320,14 @@ class StepJournal:
             if not is_effect:
                 result = await made(own_key)
             else:
-                named, defaults = arguments_of(function, args, kwargs)
-                result = await self.effects.once(
-                    Effecting(
-                        once,
-                        place,
-                        own_key,
-                        own,
-                        named,
-                        made,
-                        kind.read,
-                        functools.partial(self._reread, kind, own),
-                        given=defaults,
-                        is_async=is_async(called),
-                    )
+                (named, given), reread = (
+                    arguments_of(function, args, kwargs),
+                    functools.partial(self._reread, kind, own),
                 )
+                begins = Effecting(
+                    once, place, own_key, own, named, made, kind.read, reread, given, is_async=is_async(called)
+                )
+                result = await self.effects.once(begins)
             record, back, size_bytes = kind.record(result, own)
             results.append(back)
             return StepResult(record, size_bytes)

@@ -419,8 +419,9 @@ class Play:
         """Return the true answer to a question about effects."""
         head, *lines = question.splitlines()
         if "The earlier code did this" in head:
-            at = next(number for number, line in enumerate(lines) if line.startswith("The current code is about"))
-            return self._compares(lines[:at], lines[at + 1], question)
+            current = ("The current code is about", "The node ends now")
+            at = next(number for number, line in enumerate(lines) if line.startswith(current))
+            return self._compares(lines[:at], lines[at + 1] if at + 1 < len(lines) else "", question)
         numbered = [line.partition(": ") for line in lines if line[:1].isdigit()]
         if numbered:
             return {number: self._ended(text) for number, _, text in numbered}
