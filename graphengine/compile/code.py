@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast, runtim
 from graphengine.compile.described_types import described, types_in
 from graphengine.engine.phases import BEGUN
 from graphengine.engine.plan import Code
-from graphengine.engine.snapshot import work_at
+from graphengine.engine.snapshot import READY, work_at
 from graphengine.engine.steps import own_name, path_of, without_items
 from graphengine.engine.user_frames import is_user_code
 from graphengine.graph.definition import GraphDefinition
@@ -105,9 +105,9 @@ def code_of(plan: Plan[Any]) -> Code:
 
 def nodes_with_work(snapshot: Snapshot) -> Sequence[str]:
     """Return the paths of the nodes with recorded work, and of the nodes whose code waits for an answer."""
-    frames = snapshot.frames.values()
-    found = [f for f in frames if work_at(f) or any(asked.key for asked in f.waits.values())]
-    return [*dict.fromkeys(without_items(path_of(frame.id, frame.at)) for frame in found)]
+    found = [frame for frame in snapshot.frames.values() if frame.recorded_results or frame.phase is not READY]
+    found = [frame for frame in found if work_at(frame) or any(asked.key for asked in frame.waits.values())]
+    return [*dict.fromkeys(without_items(path_of(frame.id, frame.at)) for frame in found)] if found else ()
 
 
 def other_code(

@@ -278,14 +278,16 @@ def _continue(
     """Let a run continue, possibly under a changed graph. The nodes of the frames in `cut_off` were in flight."""
     snapshot.limits = facts.limits
     snapshot.fingerprint = facts.fingerprint
-    before, snapshot.code = snapshot.code or UNKNOWN_CODE, facts.code or snapshot.code
     was_failed = snapshot.status == "failed" or retries
     changes = was_failed or facts.moves or bool(facts.recoded)
     if changes:  # any frame can change
         snapshot.maybe_runnable = snapshot.open = None
     snapshot.status, snapshot.ending, snapshot.failure = "running", None, None
     apply_shift(snapshot, facts)
-    _mark_recoded(snapshot, facts.recoded, before)
+    if facts.recoded:
+        _mark_recoded(snapshot, facts.recoded, snapshot.code or UNKNOWN_CODE)
+    if facts.code:
+        snapshot.code = facts.code
     for frame in cut_off:
         # In a shared process, another run may have caused the crash. So the last crash, which fails the node, counts
         # only if the process drove no other run.
@@ -306,7 +308,7 @@ def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None
 
     A node that sleeps runs again, because its current code may sleep for another time.
     """
-    for frame in snapshot.frames.values() if nodes else ():
+    for frame in snapshot.frames.values():
         if without_items(path_of(frame.id, frame.at)) in nodes:
             if any(asked.kind == "sleep" and asked.key for asked in frame.waits.values()):
                 _keep_to_ask_again(frame, frame.waits)

@@ -223,10 +223,10 @@ class Driving:
             return
         # Not kept: it has this object, and both would outlive the run until the next collection of cycles.
         services = NodeServices(
-            run=self.session,
-            run_id=snapshot.run_id,
-            host=self,
-            resources=resources,
+            self.session,
+            snapshot.run_id,
+            self,
+            resources,
             following=self.following,
             threads=shared.threads,
             now=self.time.now,
@@ -665,7 +665,7 @@ class Driving:
                 step.typed = None  # the frame has them now, and no store should keep them
         if self._jobs:
             self._cancel_obsolete()
-        if RULES in snapshot.mailbox:
+        if snapshot.mailbox and RULES in snapshot.mailbox:
             self.deliver([*answers_by_rules(snapshot, self.plan, self.time.now())])
         status = status or self._status()
         batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._encode)

@@ -180,13 +180,13 @@ async def _create(
             driving.take_failure(step, step.data.error)
     origin = snapshot.origin
     info = RunInfo(
-        id=life.id,
-        graph=plan.graph,
-        fingerprint=plan.fingerprint,
-        status=snapshot.status,
-        seq=first.seq,
-        created_at=first.at,
-        updated_at=first.at,
+        life.id,
+        plan.graph,
+        plan.fingerprint,
+        snapshot.status,
+        first.seq,
+        first.at,
+        first.at,
         due_at=next_due(snapshot) if snapshot.waiting else None,
         tags=tags,
         summary=summary_of(snapshot) if snapshot.status != "running" else None,
@@ -204,7 +204,7 @@ async def _create(
         info = structs.replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
     if place is not None and place.queue is not None:  # of a branch, that of its parent: its workers have the graph
         info = structs.replace(info, queue=place.queue, priority=place.priority, queued=info.parent is None)
-    code = plan.code.body if plan.code is not None and plan.code.id == info.code else None
+    code = plan.code.body if info.code and plan.code is not None and plan.code.id == info.code else None
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec, code)
     for post in life.shared.posts(snapshot, snapshot.status):  # the first step can be the last
         with contextlib.suppress(UnknownRun):

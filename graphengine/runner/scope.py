@@ -238,7 +238,7 @@ class EarlierRuns(Protocol):
         ...
 
 
-class NodeServices(Struct, kw_only=True):
+class NodeServices(Struct):
     """What the attempts of a run share.
 
     Attributes:

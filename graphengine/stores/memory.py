@@ -353,8 +353,7 @@ class InMemoryStore:
         for post in batch.posts:
             if (to := self._logs.get(post.run_id)) is not None and post.nonce in {None, to.info.nonce}:
                 self._put(to, post.kind, post.payload, post.key)
-        changes_code = batch.fingerprint is not None or batch.code is not None
-        if batch.consume or changes_code or status != log.status or status != "running":
+        if batch.consume or batch.fingerprint or batch.code or status != log.status or status != "running":
             self._change(log, batch)
 
     async def info(self, run_id: str) -> RunInfo:

@@ -118,8 +118,8 @@ ORDER BY created_at DESC, id DESC LIMIT :limit;
 -- name: graph_spec
 SELECT CAST(body AS BLOB), sum FROM graph_specs WHERE fingerprint = ?;
 
--- name: has_specs
-SELECT EXISTS (SELECT * FROM graph_specs WHERE fingerprint = ?), EXISTS (SELECT * FROM codes WHERE id = ?);
+-- name: has_graph_spec
+SELECT 1 FROM graph_specs WHERE fingerprint = ?;
 
 -- name: code
 SELECT CAST(body AS BLOB), sum FROM codes WHERE id = ?;

@@ -18,7 +18,7 @@ from graphengine.databases.snapshots import Tail
 from graphengine.databases.sql import Claimed
 from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
-from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, shared
+from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, Found, find, lineage, shared
 from graphengine.databases.statements import keys_with
 from graphengine.errors import RunIsDriven, UnknownRun
 from graphengine.kernel.store import (
@@ -199,16 +199,8 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
     stop = None if info.starter is None else shared.stop_over(connection, info.starter)
     if stop is not None:
         raise tree_stopped(info.id, stop.run_id)
-    if info.parent is not None:  # a taken id is said before what is wrong with the parent
-        with suppress(UnknownRun):
-            find(connection, info.id)
-            raise run_exists(info.id)
-    parent = None if info.parent is None else find(connection, info.parent)
+    parent = None if info.parent is None else _parent_of(connection, info, info.parent)
     parent_seq = 0 if parent is None else info.parent_seq
-    if parent is not None and not 1 <= parent_seq <= parent.info.seq:
-        raise unknown_step(parent.info.id, parent_seq, parent.info.seq)
-    if parent is not None and any(connection.execute(SQL["is_removed"], (parent.key << KEY_BITS | parent_seq,))):
-        raise step_removed(parent.info.id, parent_seq)
     due_at = info.due_at if info.status == "waiting" else None
     began_with = "" if info.began_with == info.fingerprint else info.began_with
     began = info.id, info.graph, info.fingerprint, began_with, info.status, info.created_at
@@ -226,16 +218,20 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
         connection.execute(SQL["set_place"], (*place, info.starter_nonce, info.root_nonce, key))
     if info.queued:
         connection.execute(SQL["enqueue"], (info.created_at, key))
-    _keep_specs(connection, info, graph_spec, code_body)
-    if parent is not None:
-        connection.execute(SQL["take_keys_over"], (key, parent.key, parent_seq))
+    if connection.execute(SQL["has_graph_spec"], (info.fingerprint,)).fetchone() is None:
+        _keep(connection, "keep_graph_spec", info.fingerprint, to_json(graph_spec).decode())
+    if code_body is not None:
+        _keep(connection, "keep_code", info.code, to_json(code_body).decode())
     for each in info.tags:
         connection.execute(SQL["add_tag"], (each, key))
     _add_rows(connection, key, rows)
     words.added(connection, key)
     own = Tail(len(rows), sum(len(row.body) for row in rows))
     seq = rows[-1].seq if rows else parent_seq
-    return Claimed(key, 0 if info.queued else 1, own if parent is None else tail(connection, key, seq))
+    if parent is None:
+        return Claimed(key, 0 if info.queued else 1, own)
+    connection.execute(SQL["take_keys_over"], (key, parent.key, parent_seq))
+    return Claimed(key, 0 if info.queued else 1, tail(connection, key, seq))
 
 
 def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
@@ -331,13 +327,20 @@ def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> 
         connection.executemany(_ADD_STEP, made)
 
 
-def _keep_specs(connection: sqlite3.Connection, info: RunInfo, graph_spec: GraphSpec, code_body: Code | None) -> None:
-    """Keep a new run's graph spec and code, unless other runs had them before it."""
-    has_graph_spec, has_code = connection.execute(SQL["has_specs"], (info.fingerprint, info.code)).fetchone()
-    if not has_graph_spec:
-        _keep(connection, "keep_graph_spec", info.fingerprint, to_json(graph_spec).decode())
-    if code_body is not None and not has_code:
-        _keep(connection, "keep_code", info.code, to_json(code_body).decode())
+def _parent_of(connection: sqlite3.Connection, info: RunInfo, parent_id: str) -> Found:
+    """Return the run that a new branch begins in, if its id is free and its parent has the step.
+
+    A taken id is said before what is wrong with the parent.
+    """
+    with suppress(UnknownRun):
+        find(connection, info.id)
+        raise run_exists(info.id)
+    parent = find(connection, parent_id)
+    if not 1 <= info.parent_seq <= parent.info.seq:
+        raise unknown_step(parent_id, info.parent_seq, parent.info.seq)
+    if any(connection.execute(SQL["is_removed"], (parent.key << KEY_BITS | info.parent_seq,))):
+        raise step_removed(parent_id, info.parent_seq)
+    return parent
 
 
 def _keep(connection: sqlite3.Connection, statement: str, name: str, body: str) -> None:
