@@ -8,6 +8,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterator
@@ -21,7 +22,7 @@ from hypothesis import settings
 
 from graphengine.errors import OutOfOrder
 from graphengine.runner import ids
-from tests.kit import limits
+from tests.kit import limits, pure_engine
 from tests.kit.machine import IS_BARE, bare_path
 
 if TYPE_CHECKING:
@@ -97,12 +98,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A shell lets what it starts in the background ignore Ctrl-C, and so would every program that tests start.
 
-    A test that takes too long fails with its stacks.
+    A test that takes too long fails with its stacks. A test in which the engine opens a file fails too.
     """
     lacking = [each for each in SEARCHES if not is_there(each)]
     if lacking and not config.pluginmanager.hasplugin("tests.kit.core_only"):
         raise pytest.UsageError(f"there is none of these any more, correct SEARCHES: {', '.join(lacking)}")
     config.pluginmanager.register(limits)
+    sys.addaudithook(pure_engine.watch)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
@@ -166,9 +168,15 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail a test in which a claim on a run was given what cannot come then, even if nobody got that error."""
+    """Fail a test in which the engine opened a file, or a claim on a run was given what cannot come then.
+
+    It fails even if nobody got the error of the claim.
+    """
     BROKEN.clear()
+    pure_engine.OPENED.clear()
     result = yield
+    if pure_engine.OPENED:
+        pytest.fail("the engine is pure:\n" + "\n".join(pure_engine.OPENED))
     if BROKEN and "broken_orders" not in getattr(item, "fixturenames", ()):
         pytest.fail("\n".join(BROKEN))
     return result

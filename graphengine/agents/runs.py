@@ -21,8 +21,8 @@ from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.kernel.extension import END, START, GraphDefinition
 from graphengine.kernel.inside import NO_DEFAULT, DeclaredModel, model_of, parse
 from graphengine.models.base import Message
-from graphengine.records.again import start_or_join
 from graphengine.reducers import extend
+from graphengine.worker.joining import start_or_join
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping

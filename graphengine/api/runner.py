@@ -232,7 +232,7 @@ class Runner(Records):
             ['finished', 'finished']
         """
         if isinstance(agent, GraphDefinition):
-            from graphengine.records.again import start_or_join  # noqa: PLC0415 - runs of agents do not need it
+            from graphengine.worker.joining import start_or_join  # noqa: PLC0415 - runs of agents do not need it
 
             resume = more.pop("resume", False)
             others = {**more, "chat": chat, "idempotency_key": idempotency_key}

@@ -143,7 +143,7 @@ def _is_begun(context: CommandContext, found: Found, state: object, run_id: str,
     Raises:
         RunExists: It began with another input.
     """
-    from graphengine.records.again import check_same
+    from graphengine.records.same_start import check_same
 
     if not context.place.exists:
         return False

@@ -1,4 +1,7 @@
-"""Tracebacks cut to the user's code: the frames of the engine between a caller and a node explain nothing to either."""
+"""Tracebacks cut to the user's code: the frames of the engine between a caller and a node explain nothing to either.
+
+The text of a traceback contains lines of the user's source files. Nothing else in the engine reads a file.
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ import msgspec
 from graphengine.engine.claim import Stop
 from graphengine.engine.fold import fold
 from graphengine.engine.steps import OVER, AnswerRecord
-from graphengine.engine.topics import topics_of
 from graphengine.errors import (
     UNREADABLE,
     DefinitionError,
@@ -50,7 +49,6 @@ from graphengine.runner.scope import CURRENT
 from graphengine.runner.starters import child_of
 from graphengine.state.given import as_record
 from graphengine.state.json_values import check_stored_name, check_stored_text, utf8_text
-from graphengine.state.path import did_you_mean
 from graphengine.state.recorded_text import to_show
 from graphengine.stores.base import status_of
 from graphengine.stores.refusals import check_not_cancelled
@@ -304,15 +302,17 @@ class Run(Generic[S, Out_co]):
     async def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to the run; it is kept until a node receives its topic.
 
+        A topic that no node receives is accepted too. While the run waits for messages on other topics only, a warning
+        in the log names those topics. `Run.unread` returns the messages that no node has received.
+
         Args:
             topic: The topic.
             payload: A JSON value or a pydantic model.
             idempotency_key: A second message with the same one is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, it waits for a message of another type, the source of its graph
-                shows that no node receives the topic, JSON cannot represent the payload, or the topic or the key has a
-                NUL or a lone surrogate.
+            UnknownRun; InputError: The run is over, it waits for a message of another type, JSON cannot represent the
+                payload, or the topic or the key has a NUL or a lone surrogate.
         """
         await self._send(topic, payload, idempotency_key)
 
@@ -329,10 +329,6 @@ class Run(Generic[S, Out_co]):
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
         payload = as_input(self._plan_here(info), topic, payload, where)
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
-        known = None if alone else self._topics(info)
-        if known is not None and topic not in known and not await self._awaits(topic):
-            text = f"no node of graph {info.graph} receives {topic!r}"
-            raise InputError(text, where=where, repair=did_you_mean(topic, known) or "it receives no messages at all")
         if info.status == "waiting":
             await self._check_message(topic, message["payload"])
         key = f"message {topic} {idempotency_key}" if idempotency_key else f"once {secrets.token_hex(8)}"
@@ -346,20 +342,6 @@ class Run(Generic[S, Out_co]):
         """Return the plan of the run's graph as this process has it; None if it does not know the graph."""
         life = self._lives.of(self.id)
         return life.plan if life is not None else self._plan or self._lives.shared.plan_by(info.fingerprint)
-
-    def _topics(self, info: RunInfo) -> frozenset[str] | None:
-        """Return all topics that its nodes receive; None if they are not known here, or if other code may drive it."""
-        shared, life, plan = self._lives.shared, self._lives.of(self.id), self._plan_here(info)
-        is_other = life is None and (info.driver is not None or plan is None or plan.fingerprint != info.fingerprint)
-        return None if plan is None or is_other or shared.effects != "act" else topics_of(plan)
-
-    async def _awaits(self, topic: str) -> bool:
-        """Return whether it waits for a message on a topic: the code that asked for it may be of another version."""
-        try:
-            frames = (await load_snapshot(self._lives.shared.store, self.id, None)).frames.values()
-        except UNREADABLE:
-            return True  # it is of a newer version, which knows
-        return any(wait.topic == topic for frame in frames for wait in frame.waits.values())
 
     async def _check_message(self, topic: str, record: JsonValue) -> None:
         """Refuse a message to a run that waits for another type on this topic, unless another message comes first.

@@ -199,7 +199,7 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
     stop = None if info.starter is None else shared.stop_over(connection, info.starter)
     if stop is not None:
         raise tree_stopped(info.id, stop.run_id)
-    parent = None if info.parent is None else _parent_of(connection, info, info.parent)
+    parent = None if info.parent is None else _find_parent(connection, info, info.parent)
     parent_seq = 0 if parent is None else info.parent_seq
     due_at = info.due_at if info.status == "waiting" else None
     began_with = "" if info.began_with == info.fingerprint else info.began_with
@@ -327,7 +327,7 @@ def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> 
         connection.executemany(_ADD_STEP, made)
 
 
-def _parent_of(connection: sqlite3.Connection, info: RunInfo, parent_id: str) -> Found:
+def _find_parent(connection: sqlite3.Connection, info: RunInfo, parent_id: str) -> Found:
     """Return the run that a new branch begins in, if its id is free and its parent has the step.
 
     A taken id is said before what is wrong with the parent.
