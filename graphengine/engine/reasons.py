@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from graphengine.engine.steps import Continued, Entered, Joined, Removed, Started, outcome_of
-from graphengine.graph.condition_spec import compared_in, plain_sentence, sentence, value_text
+from graphengine.graph.condition_spec import compared_in, plain_sentences, sentence, value_text
 from graphengine.state.measured import Samples
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class Reason(NamedTuple):
     words: str
 
     @property
-    def plain(self) -> str:
-        """The words for who does not read code, with by how much a number missed what it needed."""
-        return self.words if self.condition is None else plain_sentence(self.condition, self.found, held=self.held)
+    def plain(self) -> Sequence[str]:
+        """The reason in sentences for people who do not read code: one for each simple condition that decided."""
+        return [self.words] if self.condition is None else plain_sentences(self.condition, self.found, held=self.held)
 
 
 def reasons_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Sequence[Reason]:

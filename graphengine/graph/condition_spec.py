@@ -121,9 +121,15 @@ def quantity_text(of: QuantitySpec) -> str:
         return of
     if "length" in of:
         return f"length of {quantity_text(of['length'])}"
-    if "visits" not in of:
-        return of.get("usage") or of.get("function") or ""
-    return f"iterations of {of.get('visits', '')}" + (f" since {of.get('since')}" if of.get("since") else "")
+    counted = _visits_text(of)
+    return f"iterations of {counted}" if counted else of.get("usage") or of.get("function") or ""
+
+
+def _visits_text(of: QuantitySpec) -> str:
+    """Return the name of the node whose visits are counted, and since when; "" if no visits are measured."""
+    if isinstance(of, str) or "visits" not in of:
+        return ""
+    return of.get("visits", "") + (f" since {of.get('since')}" if of.get("since") else "")
 
 
 def value_text(measured: object) -> str:
@@ -267,58 +273,56 @@ _NEEDED: Final = {
 }
 
 
-def plain_sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str = "") -> str:
-    """Return what a condition found, for who does not read code, and by how much a number missed what it needed.
+def plain_sentences(spec: ConditionSpec, found: Found, *, held: bool) -> Sequence[str]:
+    """Return what decided a condition, for people who do not read code: one sentence for each simple condition.
 
-    >>> plain_sentence({"is": ">=", "of": "score", "than": 7.0}, 6.5, held=False)
-    'score is 6.5, at least 7.0 is needed: 0.5 too little'
+    A sentence about a number says by how much the number missed what was needed.
+
+    >>> plain_sentences({"is": ">=", "of": "score", "than": 7.0}, 6.5, held=False)
+    ['score is 6.5, at least 7.0 is needed: 0.5 too little']
 
     Args:
         spec: The condition.
         found: What was recorded of it.
         held: Whether it held.
-        source: The node whose edge it is on.
     """
     if spec["is"] not in _COMPOSED:
-        return _plain_leaf(spec, found, source, held=held)  # type: ignore[arg-type]
-    return _plain_composed(spec, iter(_as_leaves(found)), source, is_denied=False)[1]
+        return [_plain_leaf(spec, found, held=held)]  # type: ignore[arg-type]
+    return _plain_composed(spec, iter(_as_leaves(found)), is_denied=False)[1]
 
 
-def _plain_composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str, *, is_denied: bool) -> tuple[bool, str]:
+def _plain_composed(spec: ConditionSpec, leaves: Iterator[Leaf], *, is_denied: bool) -> tuple[bool, Sequence[str]]:
     """Return whether it held, and what decided that, in words; `is_denied` below a `not`, which is taken into them."""
     test = spec["is"]
     if test not in _COMPOSED:
         leaf = next(leaves, None)
         if leaf is None:
-            return False, condition_text(spec)
+            return False, [condition_text(spec)]
         opposite = _OPPOSITE.get(test) if is_denied else None
         if opposite is not None:
             turned: ConditionSpec = {**spec, "is": opposite}
-            return leaf.held, _plain_leaf(turned, leaf.measured, source, held=not leaf.held)
-        return leaf.held, _plain_leaf(spec, leaf.measured, source, held=leaf.held)
+            return leaf.held, [_plain_leaf(turned, leaf.measured, held=not leaf.held)]
+        return leaf.held, [_plain_leaf(spec, leaf.measured, held=leaf.held)]
     if test == "not":
-        held, words = _plain_composed(_parts_of_condition(spec)[0], leaves, source, is_denied=not is_denied)
+        held, words = _plain_composed(_parts_of_condition(spec)[0], leaves, is_denied=not is_denied)
         return not held, words
-    held, words = _plain_composed(_parts_of_condition(spec)[0], leaves, source, is_denied=is_denied)
+    held, words = _plain_composed(_parts_of_condition(spec)[0], leaves, is_denied=is_denied)
     said = [(held, words)]
     for part in _parts_of_condition(spec)[1:]:
         if held is (test == "or"):
             break
-        held, words = _plain_composed(part, leaves, source, is_denied=is_denied)
+        held, words = _plain_composed(part, leaves, is_denied=is_denied)
         said.append((held, words))
-    return held, "; ".join(words for each, words in said if each is held)
+    return held, [sentence for each, words in said if each is held for sentence in words]
 
 
-_COUNTED: Final = "iterations of "
-
-
-def _plain_leaf(spec: ConditionSpec, measured: Measured, source: str, *, held: bool) -> str:
+def _plain_leaf(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
     test, of, than = spec["is"], quantity_text(spec.get("of", "")), spec.get("than")
     value = value_text(measured)
     if isinstance(measured, Shown) and measured.unlike:
-        return _simple(spec, measured, source, held=held)
+        return _simple(spec, measured, "", held=held)
     if test in _NEEDED:
-        return _plain_number(of, measured, test, than, held=held)
+        return _plain_number(spec, measured, held=held)
     if test in ("is in", "contains"):
         word = {"is in": ("is", "is not"), "contains": ("contains", "does not contain")}[test][not held]
         inside = f"{value} {word} in" if test == "is in" else f"{value} {word}"
@@ -327,18 +331,18 @@ def _plain_leaf(spec: ConditionSpec, measured: Measured, source: str, *, held: b
         said = value.lower() if isinstance(measured, bool) else value
         is_said = held or measured is False
         return f"{of} is {said}" + ("" if is_said else f", {'no value' if test == 'is none' else 'true'} is needed")
-    words = _simple(spec, measured, source, held=held)
     if test == "plateau" and isinstance(measured, Samples):  # whether it held is in the words
-        return words.removesuffix(f": {_word(held)}").replace(of, f"{of} is", 1)
-    return words
+        return f"{of} is {_describe_samples(measured, spec.get('patience', 1))}"
+    return _simple(spec, measured, "", held=held)
 
 
-def _plain_number(of: str, measured: Measured, test: str, than: object, *, held: bool) -> str:
+def _plain_number(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
+    test, of, than = spec["is"], quantity_text(spec.get("of", "")), spec.get("than")
     value, wanted = value_text(measured), value_text(than)
-    if test in (">=", ">") and of.startswith(_COUNTED):
-        told = f"visit {value} of {of.removeprefix(_COUNTED)}"
+    visits = _visits_text(spec.get("of", ""))
+    if visits and test in (">=", ">"):
         needed = f"from visit {wanted} on" if test == ">=" else f"after visit {wanted}"
-        return told if held else f"{told}, this way is taken {needed}"
+        return f"visit {value} of {visits}" + ("" if held else f", this way is taken {needed}")
     if held:
         return f"{of} is {value}" + (f", {_NEEDED[test].format(wanted)} was needed" if value != wanted else "")
     missed = "" if test in ("==", "!=") else _describe_miss(measured, than)
@@ -374,10 +378,15 @@ def _simple(spec: ConditionSpec, measured: Measured, source: str, *, held: bool)
 def _plateau(of: str, measured: Measured, patience: int, answer: str) -> str:
     if not isinstance(measured, Samples):
         return f"{of} has no sample yet: no"
+    return f"{of} {_describe_samples(measured, patience)}: {answer}"
+
+
+def _describe_samples(measured: Samples, patience: int) -> str:
+    """Return where the newest sample stands: whether it is the best, or how long there was no gain."""
     last, best, stale = str(measured.last), str(measured.best), measured.stale
     if last == best and not stale:
-        return f"{of} {last}, the best so far: no"
-    return f"{of} {last} after a best of {best}, {stale} of {patience} without gain: {answer}"
+        return f"{last}, the best so far"
+    return f"{last} after a best of {best}, {stale} of {patience} without gain"
 
 
 def _word(held: bool) -> str:  # noqa: FBT001

@@ -239,9 +239,9 @@ def account_of_step(
     made.losses = _losses(step)
     if isinstance(facts, Outcome):
         made.targets, made.edge, made.choice = facts.to, facts.edge, facts.choice
-        made.why = _safe_line(why, why_limit) if why != OTHERWISE else ""
+        made.why = safe_line(why, why_limit) if why != OTHERWISE else ""
     if facts.error is not None and facts.error.kind != "fail":
-        made.error = _safe_line(f"{facts.error.kind}: {facts.error.message}", limit)
+        made.error = safe_line(f"{facts.error.kind}: {facts.error.message}", limit)
     made.facts = told = list[str]()
     _tell(made, step, told, limit)
     made.tone = made.tone or _tone(step)
@@ -321,14 +321,14 @@ def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # no
             told += more
             made.withdrawn = facts.withdrawn
         case Refused():
-            made.text = _safe_line(_of_message(facts) + show(facts.message), limit)
+            made.text = safe_line(_of_message(facts) + show(facts.message), limit)
             told += ["it is asked again"] if made.path else []
         case Message():
             _tell_message(made, facts, limit)
         case Joined():
             told += [f"cancelled: {', '.join(facts.cancelled)}"] if facts.cancelled else []
         case Stopped():
-            made.text = "" if facts.error is not None else _safe_line(facts.words, limit)
+            made.text = "" if facts.error is not None else safe_line(facts.words, limit)
         case Shift():
             made.text = _death(step.at, facts) if isinstance(facts, Resumed) and facts.crashed else ""
             made.shifts = list(_shifts(facts))
@@ -370,7 +370,7 @@ def _tell_recorded_work(made: Account, facts: Recorded, told: list[str], limit: 
     if isinstance(record, CallRecord):
         made.tone = "broken" if record.error else "call"
         made.text = f"{name}{' failed' if record.error else _RETURNED}"
-        made.said = _safe_line(record.text, limit) or '""'
+        made.said = safe_line(record.text, limit) or '""'
         told += [f"{field} will get {_value_on_line(new, limit)}" for field, new in record.writes.items()]
         return
     work = WorkKey.read(facts.key)
@@ -389,19 +389,19 @@ def _tell_end_of_child(made: Account, child: str, told: object, limit: int) -> N
     """Say how a child run ended, as its starter was told."""
     end = told if isinstance(told, dict) else {}
     made.child, made.text = child, f"run {child} {end.get('status', 'finished')}"
-    made.said = _safe_line(str(end.get("why", "")), limit)
+    made.said = safe_line(str(end.get("why", "")), limit)
 
 
 def _tell_turn(made: Account, record: TurnRecord, told: list[str], limit: int) -> None:
     """Say what a model replied in a turn, and what it had been told before."""
     calls = [f"calls {call.name}({call.arguments})" for call in record.calls]
     texts = [record.text or '""'] if record.text or not calls else []
-    made.said = _safe_line("; ".join([*texts, *calls]), limit)
+    made.said = safe_line("; ".join([*texts, *calls]), limit)
     made.said += f" ({record.stop})" if record.stop not in ("end", "tools") else ""
     if record.feedback is not None:
-        made.tone, made.sent_back = "rejected", _safe_line(record.feedback, limit)
+        made.tone, made.sent_back = "rejected", safe_line(record.feedback, limit)
     told += ["was asked to go on with its answer, which was cut"] if record.goes_on is not None else []
-    told += [f"was sent: {_safe_line(text, limit)}" for text in record.steered]
+    told += [f"was sent: {safe_line(text, limit)}" for text in record.steered]
     if record.held_seconds:
         told.append(f"waited {seconds(record.held_seconds)} for other calls of its model; {_MORE_CALLS}")
 
@@ -413,12 +413,12 @@ def _tell_end_of_wait(made: Account, step: Step, facts: AttemptEnded | Answered,
     made.text = _ENDED_BY.get(by, "answered")
     if by == "time" or given is None:
         return
-    made.by = _safe_line(given.by, _PERSON)
+    made.by = safe_line(given.by, _PERSON)
     made.text += f" by {made.by}" if made.by else ""
     was_open = open_seconds(step) if by == "answer" else None
     made.text += f" after {seconds(was_open)}" if was_open is not None else ""
     made.said = _value_on_line(None if given.value is UNSET else given.value, limit)
-    told += [f"because: {_safe_line(show(given.reason), limit)}"] if show(given.reason) else []
+    told += [f"because: {safe_line(show(given.reason), limit)}"] if show(given.reason) else []
     if isinstance(facts, Answered):
         told += [f"{name}: {_value_on_line(value, limit)}" for name, value in facts.also.items()]
 
@@ -452,7 +452,7 @@ def _tell_message(made: Account, facts: Message, limit: int) -> None:
         return
     given = payload.get("given") if isinstance(payload, dict) else None
     texts = [each for each in given.values() if isinstance(each, str)] if isinstance(given, dict) else []
-    made.text, made.said = _safe_line(facts.topic, limit), _value_on_line(texts[0] if texts else payload, limit)
+    made.text, made.said = safe_line(facts.topic, limit), _value_on_line(texts[0] if texts else payload, limit)
 
 
 def _shifts(facts: Shift) -> Iterator[str]:
@@ -496,7 +496,7 @@ def _losses(step: Step) -> Mapping[str, int]:
     return losses_of(usage, own) if usage or own else own
 
 
-def _safe_line(text: str, limit: int) -> str:
+def safe_line(text: str, limit: int) -> str:
     """Return a text on one line, safe to show."""
     line = one_line(text, limit)
     return line if line.isprintable() else clean(line)
@@ -519,5 +519,6 @@ __all__ = [
     "changes_in",
     "due_words",
     "lost_call",
+    "safe_line",
     "wait_line",
 ]

@@ -434,7 +434,7 @@ class Tried(NamedTuple):
     why: str
     is_taken: bool
     is_earlier: bool
-    plain: str = ""
+    plain: Sequence[str] = ()
 
 
 def list_tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
@@ -455,6 +455,6 @@ def list_tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
             is_taken = drawn.way == edge.outcome.way and drawn.target in edge.outcome.to
             is_own = reason is not None and (not drawn.fork or bool(reason.arm)) and reason.words != OTHERWISE
             is_earlier = known[drawn.way] not in scope.ways
-            words, plain = (reason.words, reason.plain) if reason is not None and is_own else ("", "")
+            words, plain = (reason.words, reason.plain) if reason is not None and is_own else ("", ())
             found.append(Tried(drawn, words, is_taken, is_earlier, plain))
     return found

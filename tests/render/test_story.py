@@ -1,6 +1,7 @@
 """The story of a run, or of two, as one file."""
 
 import html
+import random
 import re
 import time
 from contextlib import suppress
@@ -13,11 +14,14 @@ from pydantic import BaseModel, Field
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, ask, tool, value
 from graphengine.agents.agent import ToolLike
 from graphengine.agents.runs import RunWaits
+from graphengine.engine.reasons import reasons_of, ways_of
+from graphengine.engine.steps import outcome_of
 from graphengine.models.base import Request, Response
 from graphengine.models.scripted import calls
 from graphengine.records.export import import_run, parse
 from graphengine.render.story import story_of
 from graphengine.render.story.prose import as_words, duel, in_brief, text_html, value_html
+from graphengine.render.text import one_line
 from graphengine.runner import RunFailed
 from tests.cli.secret_graph import CANARY, made
 from tests.serve.inspector.graphs import Place, survey
@@ -415,3 +419,46 @@ async def test_the_story_names_what_failed_below() -> None:
         words = await story(runner, "top")
     assert "2 of 20 runs below failed" in words
     assert "What failed below top.0.2.1 spread: ValueError: nothing at top.0.2.1" in words
+
+
+class Case(BaseModel):
+    verdict: str = ""
+    note: str = ""
+    score: int = 5
+
+
+PIECES = ("; ", ": yes", ": no", "'", '"', "|", "\n", "; verdict is ", "is needed", "iterations of ", "<b>", "x" * 40)
+"""What a program that takes sentences apart would take for the end of one."""
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_a_reason_stands_whole_whatever_the_values_are(seed: int) -> None:
+    """The story shows the first reasons, and the first of them can be cut at its end; a value is never a border."""
+    draw = random.Random(seed)  # noqa: S311 - cases, not secrets
+    note, verdict, label = ("".join(draw.choices(PIECES, k=draw.randrange(1, 5))) for _ in range(3))
+    graph = Graph("desk", Case, result="verdict")
+    graph.add_node("judge", lambda: verdict, writes="verdict")
+    graph.add_node("pay", lambda: "paid", writes="verdict")
+    graph.add_node("hold", lambda: "held", writes="verdict")
+    graph.add_edge(START, "judge")
+    either = (value("note") == "accepted") | (value("verdict") == label + "!") | (value("score") >= 9)
+    graph.add_edge("judge", "pay", when=either)
+    graph.add_edge("judge", "hold")
+    graph.add_path("pay", END)
+    graph.add_path("hold", END)
+    async with Runner() as runner:
+        await runner.start(graph, Case(note=note), run_id="a").result()
+        step = next(step for step in await runner.history("a") if step.node == "judge")
+        ways = ways_of(graph.compile().graph_spec, step)
+        whole = [one_line(said) for each in reasons_of(outcome_of(step), ways) for said in each.plain]
+        story = await story_of(runner.store, "a", None, time.time())
+    shown = [html.unescape(each) for each in re.findall(r'<span class="beside">(.*?)</span>', story, re.DOTALL)]
+    said = next(each for each in shown if each.startswith("note is"))
+    first = next(each for each in range(1, len(whole) + 1) if said in _prefixes(whole, each))
+    assert first
+
+
+def _prefixes(whole: list[str], count: int) -> set[str]:
+    """Return how a story may show the first reasons: all of them whole, or the very first one cut at its end."""
+    cut = {whole[0][:length] + "…" for length in range(100, len(whole[0]))} if count == 1 else set[str]()
+    return {"; ".join(whole[:count]), *cut}

@@ -10,7 +10,7 @@ from graphengine.kernel.reader import outcome_of, show, status_of
 from graphengine.records.offline import are_offline
 from graphengine.records.run_diff import diff
 from graphengine.records.words import cost, counted, seconds
-from graphengine.render.story.parts import by_agent, moment, picture, rows, steps_table, whole_reasons
+from graphengine.render.story.parts import by_agent, moment, picture, rows, steps_table
 from graphengine.render.story.prose import as_html, as_words, duel, heading, path_words, place
 from graphengine.render.text import one_line
 
@@ -153,7 +153,7 @@ def _went_on(told: Told, row: Row, seq: int | None) -> str:
         to = ", ".join(f"<b>{as_html(as_words(each))}</b>" for each in account.targets)
         words, why = (
             f"went on to {to}" + (f", {as_html(account.edge)}" if account.edge else ""),
-            whole_reasons(account.why),
+            row.why,
         )
     return words + (f'<span class="beside">{as_html(why)}</span>' if why else "")
 

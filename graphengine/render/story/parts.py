@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.kernel.extension import END, FAIL, add_usage, clipped
 from graphengine.kernel.inside import OTHERWISE, InForce, load_specs, reasons_of, why_of
 from graphengine.kernel.reader import Answered, Message, Recorded, losses_of, outcome_of, status_of, waits_of
-from graphengine.records.account import account_of_step
+from graphengine.records.account import account_of_step, safe_line
 from graphengine.records.now import load_now
 from graphengine.records.offline import are_offline
 from graphengine.records.runs_below import CountsBelow, failed_words, runs_below
@@ -26,7 +27,7 @@ from graphengine.render.story.prose import as_html, as_words, heading, in_brief,
 from graphengine.render.svg import svg_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from graphengine.kernel.reader import EdgeSpec, GraphSpec, Snapshot, Step, Usage
     from graphengine.kernel.store import RunInfo, Store
@@ -69,7 +70,7 @@ class Told:
         snapshot: Its last snapshot, with the answers in its inbox.
         steps: Its steps, with those that it shares with its parents.
         specs: The specs of its graph, by fingerprint.
-        whys: Why steps took their edges, in words, by their seqs.
+        whys: Why steps took their edges, in sentences, by their seqs.
         held: Only the reason of the edge that was taken, by the seq of its step.
         own: What its own steps used.
         below: What its child runs cost, and how many of those below failed, in words; "" if it has none.
@@ -80,7 +81,7 @@ class Told:
     snapshot: Snapshot
     steps: Sequence[Step]
     specs: Mapping[str, GraphSpec]
-    whys: Mapping[int, str]
+    whys: Mapping[int, Sequence[str]]
     held: Mapping[int, str]
     own: Usage
     below: str
@@ -125,18 +126,20 @@ async def told_run(store: Store, run_id: str) -> Told:
     return Told(info, snapshot, steps, specs, whys, held, await own_usage(store, info, snapshot), words, failed)
 
 
-def _reasons_by_seq(steps: Sequence[Step], specs: Mapping[str, GraphSpec]) -> tuple[dict[int, str], dict[int, str]]:
+def _reasons_by_seq(
+    steps: Sequence[Step], specs: Mapping[str, GraphSpec]
+) -> tuple[dict[int, Sequence[str]], dict[int, str]]:
     """Return why steps took their edges, and the reason of the edge that was taken alone, by their seqs."""
-    whys, held, force = dict[int, str](), dict[int, str](), InForce(specs)
+    whys, held, force = dict[int, Sequence[str]](), dict[int, str](), InForce(specs)
     for step in steps:
         outcome, ways = outcome_of(step), force.ways(step)
         found = [each for each in reasons_of(outcome, ways) if each.words != OTHERWISE]
         taken = [each for each in found if each.held and not each.arm]
         found = [each for each in found if each.arm or each in taken or not (taken or _fails(ways, each.way))]
-        told = [f"{place(each.arm)}: {each.plain}" if each.arm else each.plain for each in found]
-        whys[step.seq] = "; ".join(told) if outcome.tests or outcome.arms else why_of(outcome, ways)
-        held[step.seq] = next((each.plain for each in found if each.held and not each.arm), "")
-    return {seq: "" if why == OTHERWISE else why for seq, why in whys.items()}, held
+        told = [f"{place(each.arm)}: {said}" if each.arm else said for each in found for said in each.plain]
+        whys[step.seq] = told if outcome.tests or outcome.arms else [why_of(outcome, ways)]
+        held[step.seq] = next(("; ".join(each.plain) for each in found if each.held and not each.arm), "")
+    return {seq: [] if why == [OTHERWISE] else why for seq, why in whys.items()}, held
 
 
 def _fails(ways: Sequence[EdgeSpec], way: int) -> bool:
@@ -272,12 +275,14 @@ class Row:
         account: That of its step.
         what: What came of it, as HTML.
         moves: Where its visit led, as HTML.
+        why: Why its visit led there.
         seqs: The further steps that this line covers.
     """
 
     account: Account
     what: str
     moves: str = ""
+    why: str = ""
     seqs: tuple[int, ...] = ()
 
 
@@ -293,8 +298,9 @@ def rows(told: Told, after: int = 0, limit: int = _LINE) -> list[Row]:
     for step in told.steps:
         if step.seq <= after:
             continue
-        account = account_of_step(step, told.whys.get(step.seq, ""), limit=2 * _LINE, why_limit=2 * _LINE)
-        moves = _moves(account)
+        account = account_of_step(step, limit=2 * _LINE)
+        why = _list_whole(told.whys.get(step.seq, ()))
+        moves = _moves(account, why)
         if account.sent_back:  # a line of its own: the answer that it is about is in the call before
             sent_back = account_of_step(step, limit=2 * _LINE)
             sent_back.model, sent_back.usage = "", {}
@@ -303,9 +309,9 @@ def rows(told: Told, after: int = 0, limit: int = _LINE) -> list[Row]:
         what = as_html(clipped(_tell_step(step, account), limit * (1 + account.is_trouble)))
         last = found[-1] if found else None
         if moves and not what and last and (last.account.path, last.account.visit) == (account.path, account.visit):
-            last.moves, last.seqs = moves, (step.seq,)
+            last.moves, last.why, last.seqs = moves, why, (step.seq,)
         elif what or moves:
-            found.append(Row(account, what, moves))
+            found.append(Row(account, what, moves, why))
     return found
 
 
@@ -342,24 +348,24 @@ def _tell_returned(facts: Recorded, account: Account) -> str:
     return in_brief(account.said, _LINE)
 
 
-def _moves(account: Account) -> str:
+def _moves(account: Account, why: str) -> str:
     """Return where a visit led, as HTML, with why."""
     if account.kind != "node" or not account.targets:
         return ""
     to = ", ".join(each.lower() if each in (END, FAIL) else as_words(each) for each in account.targets)
     label = f"<b>{as_html(account.edge)}</b> " if account.edge else ""
-    why = f'<span class="beside">{as_html(whole_reasons(account.why))}</span>' if account.why else ""
-    return f'{label}<span class="to">→ {as_html(to)}</span>{why}'
+    beside = f'<span class="beside">{as_html(why)}</span>' if why else ""
+    return f'{label}<span class="to">→ {as_html(to)}</span>{beside}'
 
 
-def whole_reasons(why: str) -> str:
-    """Return as many of these reasons as a line or two have room for, each whole."""
-    first, *more = why.split("; ")
-    kept = [clipped(first, _LINE)]
-    for each in more:
-        if len("; ".join([*kept, each])) > _LINE:
+def _list_whole(why: Sequence[str]) -> str:
+    """Return as many of these reasons as a line or two have room for, each whole; a first one that is long is cut."""
+    kept = list[str]()
+    for each in why:
+        said = safe_line(each, _LINE)
+        if kept and len("; ".join([*kept, said])) > _LINE:
             break
-        kept.append(each)
+        kept.append(said)
     return "; ".join(kept)
 
 
@@ -448,5 +454,4 @@ __all__ = [
     "times",
     "told_run",
     "verdict",
-    "whole_reasons",
 ]

@@ -176,10 +176,11 @@ def _find_edge_decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision
     took = next((each for each in tried if each.is_taken), None)
     visit = entry.visit.number if entry.visit is not None else 1
     if own.is_taken:
-        return Decision(entry.step.seq, visit, "taken", own.plain, "")
+        return Decision(entry.step.seq, visit, "taken", "; ".join(own.plain), "")
     if own.why or took is None or took.edge.order >= own.edge.order:
-        return Decision(entry.step.seq, visit, "missed", own.plain, "")
-    return Decision(entry.step.seq, visit, "earlier", took.plain, took.edge.label or f"to {took.edge.target}")
+        return Decision(entry.step.seq, visit, "missed", "; ".join(own.plain), "")
+    earlier = took.edge.label or f"to {took.edge.target}"
+    return Decision(entry.step.seq, visit, "earlier", "; ".join(took.plain), earlier)
 
 
 def _as_if(last: tuple[Entry, Decision], scope: Scope, edge: DrawnEdge) -> AsIf | None:
