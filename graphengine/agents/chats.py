@@ -352,7 +352,7 @@ class Turn(Asked[T]):
         alone, graph, limits = self.graph(), self._chat(), self.options.get("limits")
         run_id = derive_id("chat", str(self.options["chat"]))
         known = next(iter(await self.runner.store.infos([run_id])), None)
-        seen, begun = known.seq if known is not None else 0, None
+        seen, begun = known.cursor if known is not None else 0, None
         if known is not None and (known.summary is None or known.summary.kind != "receive"):
             begun = turn_in(await self.runner.state_at(run_id))  # this one may have been cut off, or ask a person
         if known is not None and known.status == "stopped" and limits is not None:

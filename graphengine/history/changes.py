@@ -340,7 +340,7 @@ async def polled(store: Store, info: RunInfo, after: int, *, wants_posted: bool 
                 follower.is_lost, follower.info = False, await store.info(info.id)
                 follower.posted = await _load_posted_now(store, follower.info, wanted=wants_posted)
             before, info = info, follower.info or info
-            if info.created_at != before.created_at or info.seq < before.seq:
+            if (info.nonce, info.created_at) != (before.nonce, before.created_at) or info.seq < before.seq:
                 raise UnknownRun(f"run {info.id} was removed while it was watched", where=f"run {info.id}")
     finally:
         if changes is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from graphengine.engine.published import find_published
+from graphengine.stores.base import cursor_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +23,12 @@ class Published(Generic[T]):
     Attributes:
         name: Its name.
         value: The value, of the type that was asked for.
-        seq: The step that has it: give it as `after=` to wait for a newer one.
+        seq: The step that has it.
         at: When it was published, epoch seconds.
         path: The path of the node, as `article/review` or `research[3]`.
         item: The item of a map in which it was published, as `research[3]`; "" outside of maps.
+        cursor: Give it as `after=` to wait for a newer value. If the run is removed and another run gets its id, the
+            cursor is refused, while `seq` would count for the other run.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Published(Generic[T]):
     at: float
     path: str
     item: str = ""
+    cursor: str = ""
 
 
 def values_in(snapshot: Snapshot, most: int = 100) -> Sequence[Published[Any]]:
@@ -43,4 +47,10 @@ def values_in(snapshot: Snapshot, most: int = 100) -> Sequence[Published[Any]]:
         return ()
     from graphengine.state.marks import bare  # noqa: PLC0415 - it loads pydantic, which most readers do not need
 
-    return [Published(each.name, bare(each.value), each.seq, each.at, each.path, each.item) for each in found[::-1]]
+    return [
+        Published(
+            *(each.name, bare(each.value), each.seq, each.at, each.path, each.item),
+            cursor_of(each.seq, snapshot.nonce),
+        )
+        for each in found[::-1]
+    ]

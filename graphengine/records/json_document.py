@@ -374,6 +374,7 @@ class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
         published: What its nodes published, the newest value of each name and item of a map; the newest 20.
         progress: How far each of its maps is that runs.
         refused: The messages that its nodes refused, since they were of another type; the newest 10.
+        cursor: The place of its last step: give it as `after`, which a later run with its id refuses.
     """
 
     ending: Ending | None
@@ -385,6 +386,7 @@ class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
     published: Sequence[PublishedPart]
     progress: Sequence[MapProgress]
     refused: Sequence[RefusedMessage]
+    cursor: str
 
 
 class PublishedValue(Document):
@@ -394,10 +396,11 @@ class PublishedValue(Document):
         run_id: The run.
         name: Its name.
         value: The value.
-        seq: The step that has it; as `after`, it asks for a newer one.
+        seq: The step that has it.
         at: When it was published, epoch seconds.
         path: The path of the node.
         item: The item of a map in which it was published; "" outside of maps.
+        cursor: The place of that step: as `after`, it asks for a newer value, which a later run with this id refuses.
     """
 
     run_id: str
@@ -407,6 +410,7 @@ class PublishedValue(Document):
     at: float
     path: str
     item: str
+    cursor: str
 
 
 class Runs(Document):
@@ -473,6 +477,7 @@ def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) 
         **_fields_of_place(info, snapshot),
         **_fields_in_progress(snapshot),
         "seq": snapshot.seq,
+        "cursor": info.cursor_at(snapshot.seq),
     }
     return RunNow(**facts, failures=_failures(snapshot), state=snapshot.root.values, output=output)
 

@@ -78,7 +78,7 @@ from graphengine.state.schema import Initial
 from graphengine.state.secret import is_sealed
 from graphengine.state.view import View
 from graphengine.stores.base import Append, RunInfo
-from graphengine.stores.refusals import check_not_cancelled
+from graphengine.stores.refusals import check_not_cancelled, unknown_run
 from graphengine.stores.summaries import begun_as, summary_of
 
 if TYPE_CHECKING:
@@ -655,49 +655,67 @@ async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     """
     store = shared.store
     await store.mark_stop(run_id, "cancel" if asked.final else "stop")  # nothing is read before: a node could begin
-    await _stop_one(shared, run_id, asked)
+    top = await store.info(run_id)
+    await _stop_one(shared, top, asked)
     asked = stopped_with(run_id, asked)
-    level, seen = [run_id], {run_id}
-    while below := [info for info in await store.started(level) if info.id not in seen]:
-        seen.update(level := [info.id for info in below])
+    level, seen = {run_id: top.nonce}, {run_id}
+    while below := [
+        info
+        for info in await store.started([*level])
+        if info.id not in seen and info.starter_nonce == level[info.starter or ""]
+    ]:
+        level = {info.id: info.nonce for info in below}
+        seen.update(level)
         for info in below:
             try:
-                await _stop_one(shared, info.id, asked)
+                with contextlib.suppress(UnknownRun):  # it was removed meanwhile
+                    await _stop_one(shared, info, asked)
             except UNREADABLE as error:
                 log.warning("run %s below run %s is not stopped with it: %s", info.id, run_id, error)
 
 
-async def _stop_one(shared: Shared[Any], run_id: str, asked: Stop) -> None:
-    life = shared.driven.get(run_id)
+async def _stop_one(shared: Shared[Any], run: RunInfo, asked: Stop) -> None:
+    life = shared.driven.get(run.id)
     if life is not None and life.driving is not None:
         life.driving.ask(asked)
     else:
-        await stop(shared, run_id, asked)
-        shared.wake(run_id)
+        await stop(shared, run.id, asked, run.nonce)
+        shared.wake(run.id)
 
 
-async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
+async def stop(shared: Shared[Any], run_id: str, asked: Stop, nonce: str | None = None) -> None:
     """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver.
 
     A final stop also ends one that failed or was stopped, and one whose process died or released it, which nobody would
     resume to read a message. It drops the messages and answers that the run has not taken.
+
+    Args:
+        shared: What runs share.
+        run_id: The run.
+        asked: The stop.
+        nonce: The nonce of the run; None for whatever run has the id.
+
+    Raises:
+        UnknownRun: The run was removed. A later run with its id goes on.
     """
     store, why = shared.store, asked.why
-    info = await store.info(run_id)
+    info = await _load_row(store, run_id, nonce)
     plan = shared.plan_by(info.fingerprint)
     if _must_be_asked(info, asked):
-        await _post_stop(store, plan, run_id, asked, f"{why} by another process" if why == "asked" else why)
-        info = await store.info(run_id)  # nobody looks into its inbox if it began to wait before that
+        await _post_stop(store, plan, info, asked, f"{why} by another process" if why == "asked" else why)
+        info = await _load_row(store, run_id, info.nonce)  # nobody looks into its inbox if it began to wait before that
     at_rest = ("waiting", "stopped", "failed", "running") if asked.final else ("waiting",)
     if _must_be_asked(info, asked) or info.status not in (*at_rest, "running"):
         return
     try:
         fence = await store.claim(run_id)
     except RunIsDriven:  # another process has just resumed it
-        await _post_stop(store, plan, run_id, asked, why)
+        await _post_stop(store, plan, info, asked, why)
         return
     try:
         snapshot = await load_snapshot(store, run_id, None)
+        if snapshot.nonce != info.nonce:
+            raise unknown_run(run_id)
         if snapshot.status in at_rest or (info.queued and snapshot.status == "running"):
             followers = await shared.following(OpenRun(store, snapshot, info))
             event = StopAsked(max(shared.clock.now(), snapshot.now), asked.reason, why, final=asked.final)
@@ -723,12 +741,21 @@ def _must_be_asked(info: RunInfo, asked: Stop) -> bool:
     return info.status == "running" and not info.queued and not (asked.final and info.driver is None)
 
 
-async def _post_stop(store: RunStore, plan: Plan[Any] | None, run_id: str, asked: Stop, why: str) -> None:
-    reason = words_for(plan, await load_snapshot(store, run_id, None), why)
+async def _load_row(store: RunStore, run_id: str, nonce: str | None) -> RunInfo:
+    """Return the row of a run. Raises: UnknownRun: There is none with this nonce."""
+    info = await store.info(run_id)
+    if nonce not in (None, info.nonce):
+        raise unknown_run(run_id)
+    return info
+
+
+async def _post_stop(store: RunStore, plan: Plan[Any] | None, info: RunInfo, asked: Stop, why: str) -> None:
+    reason = words_for(plan, await load_snapshot(store, info.id, None), why)
     flags: dict[str, JsonValue] = {"now": True} if asked.now else {}
     flags |= {"final": True} if asked.final else {}
     flags |= {"above": True} if asked.reason == "above" else {}
-    await store.post(run_id, "stop", {"why": reason, **flags} if flags else reason, key=f"stop {secrets.token_hex(8)}")
+    body: JsonValue = {"why": reason, **flags} if flags else reason
+    await store.post(info.id, "stop", body, key=f"stop {secrets.token_hex(8)}", nonce=info.nonce)
 
 
 async def release(store: RunStore, run_id: str, fence: int) -> None:

@@ -20,7 +20,7 @@ from graphengine.errors import DefinitionError, InputError, NotPublished, NotPub
 from graphengine.graph.options import is_seconds
 from graphengine.graph.question import Answers
 from graphengine.history.changes import polled
-from graphengine.history.load import load_snapshot
+from graphengine.history.load import load_snapshot, snapshot_of
 from graphengine.history.published import Published
 from graphengine.state.field import explain, type_name
 from graphengine.state.path import did_you_mean
@@ -58,21 +58,23 @@ class Reader(Generic[T]):
         self._output, self._answers = output, _answers_of(output)
         self._item = item
 
-    async def newest(self, after: int, timeout_seconds: float | None) -> Published[T]:
+    async def newest(self, cursor: int | str, timeout_seconds: float | None) -> Published[T]:
         """Return the newest value after a step, and wait until there is one. Raises: as `Run.published`."""
         if timeout_seconds is not None and timeout_seconds != 0 and not is_seconds(timeout_seconds):
             repair = "give seconds, 0 to take what there is, or None for no limit"
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=self._where, repair=repair)
-        snapshot = await load_snapshot(self._store, self._run_id, None)
+        loaded = await self._store.load(self._run_id)
+        info, snapshot = loaded.info, snapshot_of(loaded, self._run_id)
+        after = info.seq_in(cursor)
         found = find_published(snapshot, self._name, self._item)
         if found and found[-1].seq > after:
-            return self._read_as_type(found[-1])
+            return self._read_as_type(found[-1], info)
         try:
             last = max(after, snapshot.seq)
-            async with asyncio.timeout(timeout_seconds or None), aclosing(self._poll_published(last)) as news:
+            async with asyncio.timeout(timeout_seconds or None), aclosing(self._poll_published(info, last)) as news:
                 async for info, publications in news:
                     if publications:
-                        return self._read_as_type(publications[-1])
+                        return self._read_as_type(publications[-1], info)
                     if info.status in OVER:
                         raise await self._never(info, after)
                     if timeout_seconds == 0:
@@ -85,22 +87,24 @@ class Reader(Generic[T]):
         repair = "wait longer, or follow the run: its status says whether it goes on"
         raise NotPublishedYet(text, where=self._where, repair=repair)
 
-    async def each(self, after: int | None) -> AsyncGenerator[Published[T], None]:
+    async def each(self, cursor: int | str | None) -> AsyncGenerator[Published[T], None]:
         """Yield the newest value, or all after a step, and then each new one until the run is over."""
-        last = after
-        if last is None:
-            snapshot = await load_snapshot(self._store, self._run_id, None)
+        if cursor is None:
+            loaded = await self._store.load(self._run_id)
+            info, snapshot = loaded.info, snapshot_of(loaded, self._run_id)
             last = snapshot.seq
             if found := find_published(snapshot, self._name, self._item):
-                yield self._read_as_type(found[-1])
-        async with aclosing(self._poll_published(last)) as news:
-            async for _, publications in news:
+                yield self._read_as_type(found[-1], info)
+        else:
+            info = await self._store.info(self._run_id)
+            last = info.seq_in(cursor)
+        async with aclosing(self._poll_published(info, last)) as news:
+            async for info, publications in news:
                 for each in publications:
-                    yield self._read_as_type(each)
+                    yield self._read_as_type(each, info)
 
-    async def _poll_published(self, seq: int) -> AsyncGenerator[tuple[RunInfo, list[Publication]], None]:
+    async def _poll_published(self, info: RunInfo, seq: int) -> AsyncGenerator[tuple[RunInfo, list[Publication]], None]:
         """Yield the run's row and what it has published since, at once and whenever it changes, until it is over."""
-        info = await self._store.info(self._run_id)
         async with aclosing(polled(self._store, info, seq, wants_posted=False)) as polls:
             async for row, steps, _ in polls:
                 found = list(self._in(steps, seq))
@@ -131,7 +135,7 @@ class Reader(Generic[T]):
         item = "" if not self._item else f" in {self._item}"
         return f"as {self._name!r}{item}" + (f" after step {after}" if after else "")
 
-    def _read_as_type(self, found: Publication) -> Published[T]:
+    def _read_as_type(self, found: Publication, info: RunInfo) -> Published[T]:
         """Return a value as its type. Raises: InputError: It is of another one."""
         try:
             value = self._answers.read(found.value)
@@ -140,7 +144,8 @@ class Reader(Generic[T]):
             text += explain(error)
             repair = f"read it as the type that {found.path} publishes, or without a type"
             raise InputError(text, where=f"step {found.seq}", repair=repair) from error
-        return Published(found.name, value, found.seq, found.at, found.path, found.item)
+        cursor = info.cursor_at(found.seq)
+        return Published(found.name, value, found.seq, found.at, found.path, found.item, cursor)
 
     async def _never(self, info: RunInfo, after: int) -> NotPublished:
         """Return the error of a run that is over."""

@@ -244,14 +244,18 @@ class Run(Generic[S, Out_co]):
         await self._wait_until_recorded()
         return status_of(await self._lives.shared.store.info(self.id))
 
-    async def history(self, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
-        """Return its steps after seq `after`, at most `limit`, including those it shares with its parents.
+    async def history(self, *, after: int | str = 0, limit: int | None = None) -> Sequence[Step]:
+        """Return its steps after a seq or a cursor, at most `limit`, including those it shares with its parents.
 
         Raises:
             UnknownRun: It is not recorded.
+            RunReplaced: The cursor is of an earlier run with this id.
         """
         await self._wait_until_recorded()
-        return await self._lives.shared.store.steps(self.id, after, None if limit is None else after + limit)
+        store = self._lives.shared.store
+        if not isinstance(after, int):
+            after = (await store.info(self.id)).seq_in(after)
+        return await store.steps(self.id, after, None if limit is None else after + limit)
 
     async def answer(
         self, value: object, *, wait: str | Wait | None = None, by: str = "", reason: str = "", through: str = ""
@@ -394,14 +398,14 @@ class Run(Generic[S, Out_co]):
         name: str,
         output: TypeForm[T],
         *,
-        after: int = 0,
+        after: int | str = 0,
         item: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Published[T]: ...
 
     @overload
     async def published(
-        self, name: str, *, after: int = 0, item: str | None = None, timeout_seconds: float | None = None
+        self, name: str, *, after: int | str = 0, item: str | None = None, timeout_seconds: float | None = None
     ) -> Published[Any]: ...
 
     async def published(
@@ -409,7 +413,7 @@ class Run(Generic[S, Out_co]):
         name: str,
         output: object = Any,
         *,
-        after: int = 0,
+        after: int | str = 0,
         item: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Published[Any]:
@@ -420,7 +424,8 @@ class Run(Generic[S, Out_co]):
         Args:
             name: The name that `ctx.publish` gave it.
             output: The type of the value; any JSON value by default.
-            after: Wait for a value that is newer than this step: the `seq` of the one that was seen last.
+            after: Wait for a value that is newer than this one: the `cursor` of the value that was seen last, or its
+                `seq`, which counts for whatever run has the id.
             item: An item of a map, as `research[3]`, whose newest value to return; "" for what is published outside of
                 maps. The newest of all by default.
             timeout_seconds: How long to wait; 0 to take what there is, None until the run is over.
@@ -430,6 +435,7 @@ class Run(Generic[S, Out_co]):
             NotPublishedYet: It was not published in time.
             InputError: The value is of another type.
             UnknownRun: It is not recorded, or was removed meanwhile.
+            RunReplaced: The cursor is of an earlier run with this id.
         """
         await self._wait_until_recorded()
         reader = Reader[Any](self._lives.shared.store, self.id, name, output, item)
@@ -437,32 +443,34 @@ class Run(Generic[S, Out_co]):
 
     @overload
     def publications(
-        self, name: str, output: TypeForm[T], *, after: int | None = None, item: str | None = None
+        self, name: str, output: TypeForm[T], *, after: int | str | None = None, item: str | None = None
     ) -> AsyncGenerator[Published[T], None]: ...
 
     @overload
     def publications(
-        self, name: str, *, after: int | None = None, item: str | None = None
+        self, name: str, *, after: int | str | None = None, item: str | None = None
     ) -> AsyncGenerator[Published[Any], None]: ...
 
     def publications(
-        self, name: str, output: object = Any, *, after: int | None = None, item: str | None = None
+        self, name: str, output: object = Any, *, after: int | str | None = None, item: str | None = None
     ) -> AsyncGenerator[Published[Any], None]:
         """Iterate over the values of a name: the newest, and then each that is published until the run is over.
 
         Args:
             name: The name that `ctx.publish` gave them.
             output: Their type; any JSON value by default.
-            after: Begin with the first after this step, instead of with the newest: for a client that reconnects.
+            after: Begin with the first value after this cursor or seq, instead of with the newest: for a client that
+                reconnects.
             item: As for `published`.
 
         Raises:
+            RunReplaced: When iterated, if the cursor is of an earlier run with this id.
             InputError: When iterated, if a value is of another type.
             UnknownRun: When iterated, if the run is not recorded, or was removed meanwhile.
         """
         return self._publications(Reader[Any](self._lives.shared.store, self.id, name, output, item), after)
 
-    async def _publications(self, reader: Reader[Any], after: int | None) -> AsyncGenerator[Published[Any], None]:
+    async def _publications(self, reader: Reader[Any], after: int | str | None) -> AsyncGenerator[Published[Any], None]:
         await self._wait_until_recorded()
         async with aclosing(reader.each(after)) as found:
             async for each in found:

@@ -444,11 +444,12 @@ class Runner:
         info = await self.store.info(run_id)
         return replace(info, status=status_of(info))
 
-    async def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
-        """Return the steps of a run after seq `after`, at most `limit`, including those it shares with its parents.
+    async def history(self, run_id: str, *, after: int | str = 0, limit: int | None = None) -> Sequence[Step]:
+        """Return the steps of a run after a seq or a cursor, at most `limit`, with those it shares with its parents.
 
         Raises:
             UnknownRun: No run with this id is recorded.
+            RunReplaced: The cursor is of an earlier run with this id.
         """
         return await Run(run_id, self._lives).history(after=after, limit=limit)
 

@@ -130,10 +130,10 @@ class CallersRunner:
         found = await self._runner.runs(status=status, graph=graph, tag=tag, tenant=tenant, before=before, limit=limit)
         return [info for info in found if self._sees is None or info.graph in self._sees]
 
-    async def history(self, run_id: str | RunInfo, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
+    async def history(self, run_id: str | RunInfo, *, after: int | str = 0, limit: int | None = None) -> Sequence[Step]:
         """Return the steps of a run."""
         info = await self.info(run_id)
-        return await self._runner.history(info.id, after=after, limit=limit)
+        return await self._runner.history(info.id, after=info.seq_in(after), limit=limit)
 
     async def inbox(self, run: str | RunInfo) -> Sequence[InboxMessage]:
         """Return the messages to a run that it has not taken up."""
@@ -146,10 +146,11 @@ class CallersRunner:
         return await self._runner.state_at(run_id, at)
 
     async def watch(
-        self, run: str | RunInfo, *, after: int = 0, wait_out: bool = True, live: bool = True
+        self, run: str | RunInfo, *, after: int | str = 0, wait_out: bool = True, live: bool = True
     ) -> AsyncGenerator[Event, None]:
         """Yield the events of a run."""
         info = await self.info(run)
+        after = info.seq_in(after)
         events = self._runner.watch(info.id, self._graphs[info.graph], after=after, wait_out=wait_out, live=live)
         async with aclosing(events):
             async for event in events:
@@ -167,17 +168,19 @@ class CallersRunner:
                 yield row, steps
 
     async def published(
-        self, run: str | RunInfo, name: str, *, after: int, item: str | None, timeout_seconds: float
+        self, run: str | RunInfo, name: str, *, after: int | str, item: str | None, timeout_seconds: float
     ) -> PublishedValue | None:
         """Return the newest value of a name; None if it is not published in time and the run goes on."""
         info = await self.info(run)
+        after = info.cursor_at(info.seq_in(after))
         try:
             found = await self._runner.get(info.id).published(
                 name, after=after, item=item, timeout_seconds=timeout_seconds
             )
         except NotPublishedYet:
             return None
-        return PublishedValue(info.id, found.name, bare(found.value), found.seq, found.at, found.path, found.item)
+        rest = found.seq, found.at, found.path, found.item, found.cursor
+        return PublishedValue(info.id, found.name, bare(found.value), *rest)
 
     async def answer(self, run_id: str, value: object, *, wait: str, by: str = "", reason: str = "") -> None:
         """Answer a question of a run, by its id; a user does so in their own name."""

@@ -42,6 +42,7 @@ from graphengine.errors import (
     NotDelivered,
     RunExists,
     RunIsDriven,
+    RunReplaced,
     StoreError,
     Transient,
     UnknownRun,
@@ -62,7 +63,7 @@ from graphengine.kernel.extension import (
 from graphengine.kernel.extension import Runner as CoreRunner
 from graphengine.kernel.inside import UNREADABLE, question_of, wait_of
 from graphengine.kernel.reader import OVER, Started, load_snapshot, losses_of
-from graphengine.kernel.store import Append, Post, unknown_run
+from graphengine.kernel.store import Append, Post
 from graphengine.records.now import load_now
 from graphengine.runner import opening
 from graphengine.serve.signatures import key_of, signed
@@ -316,7 +317,12 @@ class Notifications(Extension):
         for message in inbox:
             try:
                 await self._start(runner, msgspec.convert(message.payload, _WebhookMessage).payload)
-            except (UnknownRun, UnknownStep, *UNREADABLE) as error:  # removed since, or not to be read here
+            except (
+                UnknownRun,
+                RunReplaced,
+                UnknownStep,
+                *UNREADABLE,
+            ) as error:  # removed since, or not to be read here
                 _LOG.warning("news is not sent: %s", error)
             except msgspec.ValidationError as error:  # another message to this run, such as a stop
                 _LOG.warning("a message to run %s is no news: %s", OUTBOX, error)
@@ -334,8 +340,7 @@ class Notifications(Extension):
 
     async def _start(self, runner: CoreRunner, found: _Told) -> None:
         info = await runner.store.info(found.run_id)
-        if found.nonce not in ("", info.nonce):
-            raise unknown_run(info.id)  # it was removed, and another run has its id
+        info.check_nonce(found.nonce, "the news")
         snapshot = await load_snapshot(runner.store, info.id, found.seq)
         for webhook in self._webhooks.values():
             for kind, wait_id in _kinds_of(snapshot) if webhook.wants(info) else ():
@@ -419,8 +424,7 @@ class Notifications(Extension):
     async def _body(self, webhook: Webhook, news: News) -> Mapping[str, Any]:
         """Return what is sent."""
         info = await self._store.info(news.run_id)
-        if news.nonce not in ("", info.nonce):
-            raise unknown_run(info.id)  # it was removed, and another run has its id
+        info.check_nonce(news.nonce, "the news")
         there = await load_snapshot(self._store, news.run_id, news.seq)
         page = f"{'questions' if news.kind == 'asked' else 'run'}?{urlencode({'id': info.id})}"
         data: dict[str, Any] = {"run_id": info.id, "graph": info.graph, "tags": info.tags, "tenant": info.tenant}
@@ -491,7 +495,7 @@ async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: s
     wait_id = (await question_of(runner.store, snapshot, wait, snapshot.posted)).facts.id
     if wait_id in snapshot.posted:
         raise AnsweredAlready(f"question {wait_id} of run {run_id} was answered already", where=f"run {run_id}")
-    news = {"run_id": run_id, "seq": snapshot.seq, "wait_id": wait_id, "to": to, "by": by}
+    news = {"run_id": run_id, "seq": snapshot.seq, "wait_id": wait_id, "to": to, "by": by, "nonce": snapshot.nonce}
     try:
         await runner.store.post(OUTBOX, "message", {"topic": "news", "payload": news}, f"to {run_id} {wait_id} {to}")
     except UnknownRun as error:

@@ -58,6 +58,8 @@ class RunStopped(GraphEngineError):
 
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
 Seq = Annotated[int, Meta(ge=0, lt=1 << 32)]
+Cursor = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[a-z0-9]{1,20})?$")]
+"""A place in the log of a run: a cursor that the service gave out, or the seq of a step of the run that is there."""
 Texts = Annotated[list[Text], Meta(max_length=50)]
 
 
@@ -262,10 +264,10 @@ class StreamParameters(MaybeOfRun):
 
     Attributes:
         run_id: The run.
-        after: Leave out the steps up to this one.
+        after: Leave out the steps up to this cursor, or this `seq`.
     """
 
-    after: Seq = 0
+    after: Cursor = "0"
 
 
 class OfRuns(Struct):
@@ -335,11 +337,11 @@ class RunParameters(Struct):
 
     Attributes:
         wait: Wait so many seconds until it is over or waits.
-        after: And until it has a step after this `seq`, such as that of an answer.
+        after: And until it has a step after this `cursor`, or this `seq`, such as that of an answer.
     """
 
     wait: Annotated[int, Meta(ge=0, le=60)] = 0
-    after: Seq = 0
+    after: Cursor = "0"
 
 
 class ValueParameters(Struct):
@@ -348,13 +350,13 @@ class ValueParameters(Struct):
     Attributes:
         name: Its name.
         wait: Wait so many seconds for it.
-        after: For one that is newer than this step: the `seq` of the value that was seen last.
+        after: For one that is newer: the `cursor` of the value that was seen last, or its `seq`.
         item: An item of a map, such as `research[3]`, whose newest value is wanted; the newest of all by default.
     """
 
     name: str
     wait: Annotated[int, Meta(ge=0, le=60)] = 0
-    after: Seq = 0
+    after: Cursor = "0"
     item: str | None = None
 
 
@@ -362,10 +364,10 @@ class EventParameters(Struct):
     """The parameters of a request for the events of a run.
 
     Attributes:
-        after: Leave out the steps up to this one.
+        after: Leave out the steps up to this cursor, or this `seq`.
     """
 
-    after: Seq = 0
+    after: Cursor = "0"
 
 
 # --- Bodies ----------------------------------------------------------------------------------------------------------

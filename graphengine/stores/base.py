@@ -144,6 +144,11 @@ class RunInfo(Struct, frozen=True, gc=False):
     root_nonce: str = ""
 
     @property
+    def identity(self) -> str:
+        """Its id and its nonce with a blank in between, which no id contains. No later run with its id has both."""
+        return f"{self.id} {self.nonce}" if self.nonce else self.id
+
+    @property
     def cursor(self) -> str:
         """What a watcher that has seen its last step goes on from: no later run with its id takes it for its own."""
         return self.cursor_at(self.seq)
@@ -165,10 +170,22 @@ class RunInfo(Struct, frozen=True, gc=False):
         if not (seq.isascii() and seq.isdecimal() and len(seq) < len(str(1 << 32))):
             repair = "give the seq of a step, or the cursor of a run or an event"
             raise InputError(f"{cursor!r} is not a cursor", where=f"run {self.id}", repair=repair)
-        if nonce not in ("", self.nonce):
-            text = f"the cursor {cursor} is of an earlier run {self.id}, which was removed since"
-            raise RunReplaced(text, where=f"run {self.id}", repair="begin at 0: another run has its id now")
+        self.check_nonce(nonce, f"the cursor {cursor}")
         return int(seq)
+
+    def check_nonce(self, nonce: str, what: str) -> None:
+        """Check that something was given out by this run, and not by an earlier run with its id.
+
+        Args:
+            nonce: The nonce of the run that gave it out; "" if that is not known, so that it counts for this run.
+            what: What it is, for the error.
+
+        Raises:
+            RunReplaced: An earlier run with this id gave it out.
+        """
+        if nonce not in ("", self.nonce):
+            text = f"{what} is of an earlier run {self.id}, which was removed since"
+            raise RunReplaced(text, where=f"run {self.id}", repair="begin anew: another run has its id now")
 
 
 class EndedRun(Struct, frozen=True, gc=False):

@@ -321,7 +321,7 @@ async def reached(here: Place, who: str, way: Way, value: str) -> str:
         return urlsafe_b64decode(name + "=" * (-len(name) % 4)).decode().split(":", 2)[2]
     found = re.search(r'"(?:run_id|runId|graphengine/run_id)":\s*"([^"]*)"', answer.text)
     if found is None:
-        return str(answer.json["result"]["task"]["id"])  # of A2A
+        return str(answer.json["result"]["task"]["id"]).partition(" ")[0]  # of A2A
     return found[1]
 
 

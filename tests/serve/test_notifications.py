@@ -14,7 +14,7 @@ import pytest
 from graphengine import Retention, RunFailed, Runner, Worker
 from graphengine.cli.project import extensions_of
 from graphengine.engine.graph_spec import GraphSpec
-from graphengine.engine.steps import Step
+from graphengine.engine.steps import OVER, Step
 from graphengine.errors import DefinitionError, InputError, StoreError
 from graphengine.serve.notifications import OUTBOX, Notifications, Posting, Webhook, delegate
 from graphengine.stores.base import Append, RunInfo
@@ -309,6 +309,45 @@ async def test_it_reminds_while_the_question_is_open_and_is_handed_on(receiver: 
         async with asyncio.timeout(60):
             while any(info.status != "finished" for info in await runner.store.runs(graph="notification")):  # noqa: ASYNC110 - another process or run does it
                 await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("is_handed_on", [False, True])
+async def test_news_of_a_removed_run_is_not_that_of_another(
+    place: str, receiver: Receiver, drawn_nonces: None, *, is_handed_on: bool
+) -> None:
+    """The question of the later run goes out once, whether that of the removed run was handed on or not."""
+    del drawn_nonces
+    notifications = to(receiver)
+
+    async def news() -> list[str]:
+        infos = await runner.store.runs(graph="notification")
+        return [(await runner.state_at(info.id, 1))["nonce"] for info in infos]
+
+    async with Runner(place, extensions=[notifications]) as runner:
+        nonces, waits = list[str](), list[str]()
+        for number in range(2):
+            (wait,) = (await runner.start(graph, run_id="p").result()).waits
+            await delegate(runner, "p", wait.id, to="Ann")
+            info = await runner.info("p")
+            nonces.append(info.nonce)
+            waits.append(wait.id)
+            if number == 0:
+                if is_handed_on:
+                    assert await notifications.hand_on(runner) == 2
+                await runner.stop("p", final=True)
+                assert await runner.store.remove([await runner.info("p")]) == {}
+        await notifications.hand_on(runner)
+        first, second = nonces
+        assert sorted(await news()) == sorted([second] * 2 + [first] * 2 * is_handed_on)
+        async with notifications.delivering(runner), asyncio.timeout(60):
+            while any(  # noqa: ASYNC110 - runs deliver
+                info.status not in OVER for info in await runner.store.runs(graph="notification")
+            ):
+                await asyncio.sleep(0.02)
+        assert [body["data"]["wait"] for body in receiver.bodies] == waits[1:] * 2
+        failed = await runner.store.runs(graph="notification", status="failed")
+        reasons = [info.summary.reason for info in failed if info.summary is not None]
+        assert ["the news is of an earlier run p" in each for each in reasons] == [True] * 2 * is_handed_on
 
 
 @pytest.mark.parametrize("answer", [302, 404])

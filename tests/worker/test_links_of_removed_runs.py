@@ -1,9 +1,14 @@
-"""Questions of a run that was removed: no answer to one of them reaches a later run with its id, over each store."""
+"""What a run gave out before it was removed, such as questions and cursors: no later run with its id takes it.
+
+Over each store.
+"""
+
+from collections.abc import Awaitable, Callable
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner, StepRecorded, ask
+from graphengine import END, START, Context, Graph, Runner, StepRecorded, ask
 from graphengine.errors import InputError, RunReplaced
 
 pytestmark = pytest.mark.usefixtures("drawn_nonces")
@@ -68,3 +73,63 @@ async def test_a_cursor_of_a_removed_run_skips_no_step_of_another(runner: Runner
     for after in (1, "1", own):
         events = [event async for event in runner.watch("post", graph, after=after)]
         assert [event.seq for event in events if isinstance(event, StepRecorded)] == [2, 3, 4]
+
+
+class Counted(BaseModel):
+    n: int = 0
+    ok: bool = False
+
+
+async def count(ctx: Context, n: int) -> int:
+    """Publish a number."""
+    await ctx.publish("n", n)
+    return n + 1
+
+
+def counting() -> Graph[Counted]:
+    """Return a graph that publishes a number, and asks."""
+    graph = Graph("counting", Counted)
+    graph.add_node("count", count, writes="n")
+    graph.add_node("approve", ask("Go on?", bool), writes="ok")
+    graph.add_path(START, "count", "approve", END)
+    return graph
+
+
+async def read_history(runner: Runner, after: int | str) -> list[int]:
+    """Return the seqs of the steps after a place."""
+    return [step.seq for step in await runner.history("run", after=after)]
+
+
+async def read_published(runner: Runner, after: int | str) -> list[int]:
+    """Return the seq of the newest value after a place."""
+    return [(await runner.get("run").published("n", after=after, timeout_seconds=0)).seq]
+
+
+async def read_publications(runner: Runner, after: int | str) -> list[int]:
+    """Return the seqs of the values after a place."""
+    return [each.seq async for each in runner.get("run").publications("n", after=after)]
+
+
+@pytest.mark.parametrize(
+    ("read", "seqs"), [(read_history, [2, 3, 4, 5]), (read_published, [2]), (read_publications, [2])]
+)
+async def test_a_cursor_of_a_removed_run_reads_nothing_of_another(
+    runner: Runner, read: Callable[[Runner, int | str], Awaitable[list[int]]], seqs: list[int]
+) -> None:
+    """Steps and values have cursors that the later run refuses, and a number counts for the run that is there."""
+    graph, places = counting(), list[tuple[str, str]]()
+    for _ in range(2):
+        await runner.start(graph, run_id="run").result()
+        value = await runner.get("run").published("n")
+        info = await runner.info("run")
+        assert value.cursor == info.cursor_at(value.seq)
+        places.append((info.cursor_at(1), value.cursor))
+        if len(places) == 1:
+            await runner.stop("run", final=True)
+            assert await runner.store.remove([await runner.info("run")]) == {}
+    await runner.stop("run", final=True)
+    (earlier, seen), (own, _) = places
+    for cursor in (earlier, seen):
+        with pytest.raises(RunReplaced, match=f"the cursor {cursor} is of an earlier run run"):
+            await read(runner, cursor)
+    assert await read(runner, own) == await read(runner, 1) == await read(runner, "1") == seqs

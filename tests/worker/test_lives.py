@@ -1,11 +1,13 @@
 """Runs that have the id of an earlier run, which was removed: nothing of that one reaches them, over each store."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, RunFailed, Runner
+from graphengine import END, START, Context, Graph, RunFailed, Runner, ask
+from graphengine.stores.base import RunInfo
 
 pytestmark = pytest.mark.usefixtures("drawn_nonces")
 
@@ -69,3 +71,41 @@ async def test_a_chosen_id_of_an_earlier_runs_child_is_refused(runner: Runner) -
     await remove(runner, "report")
     await remove(runner, "rates-1")
     assert (await runner.start(graphs(days, run_id="rates-1"), run_id="report").result()).state.got == 2
+
+
+def asking() -> Graph[Rates]:
+    """Return a graph that asks for a day."""
+    graph = Graph("asking", Rates)
+    graph.add_node("ask", ask("Which day?", int), writes="day")
+    graph.add_path(START, "ask", END)
+    return graph
+
+
+@pytest.mark.parametrize("final", [False, True])
+async def test_a_stop_of_a_tree_passes_by_a_run_that_has_a_childs_id_by_now(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, *, final: bool
+) -> None:
+    """1. The children are listed. 2. One is removed, and another run gets its id. 3. The stop reaches that run."""
+
+    async def build(ctx: Context) -> int:
+        return (await (await ctx.start(asking(), run_id="child")).result()).state.day
+
+    graph = Graph("top", Rates)
+    graph.add_node("build", build, writes="day")
+    graph.add_path(START, "build", END)
+    await runner.start(graph, run_id="top").result()
+    listed = runner.store.started
+
+    async def started(run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        found = await listed(run_ids)
+        if run_ids == ["top"] and (await runner.info("child")).starter is not None:
+            await runner.stop("child", final=True)
+            await remove(runner, "child")
+            await runner.start(asking(), run_id="child").result()
+        return found
+
+    monkeypatch.setattr(runner.store, "started", started)
+    await runner.stop("top", final=final)
+    assert (await runner.info("top")).status == ("cancelled" if final else "stopped")
+    there = await runner.info("child")
+    assert (there.status, there.seq, await runner.store.inbox(["child"])) == ("waiting", 2, [])

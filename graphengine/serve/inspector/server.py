@@ -206,8 +206,7 @@ def _build_events_endpoint(
     async def answer(request: Request) -> Response:
         asked = parameters_of(request, StreamParameters, ignores_others=True)
         run_id, after = asked.run_id, asked.after
-        last = request.headers.get("last-event-id", "")
-        after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
+        after = request.headers.get("last-event-id") or after  # the browser repeats the address too
         if run_id is None:
             events = list_events(views, store)
         else:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.errors import GraphEngineError, StoreError
+from graphengine.errors import GraphEngineError, RunReplaced, StoreError
 from graphengine.kernel.inside import follow
 from graphengine.kernel.reader import status_of
 from graphengine.serve.callers import caller
@@ -87,17 +87,17 @@ class RunStream:
         store: The store.
         live: What the runs do that are driven here.
         run_id: The run.
-        after: The seq.
+        after: The cursor or the seq after which the page wants the steps.
     """
 
     def __init__(  # noqa: PLR0913 - what it reads, and of which run
-        self, views: Views, books: RunCache, store: Store, live: Mapping[str, LiveRun], run_id: str, after: int
+        self, views: Views, books: RunCache, store: Store, live: Mapping[str, LiveRun], run_id: str, after: str
     ) -> None:
         self._views = views
         self._books = books
         self._store = store
         self._run_id = run_id
-        self._after = after
+        self._cursor = after
         self._now = _Now(live, run_id)
         self._shown: object = None
 
@@ -126,24 +126,32 @@ class RunStream:
                     yield stream_event(error.message, name="trouble")
 
     async def _news(self, info: RunInfo | None) -> AsyncGenerator[bytes]:
-        """Yield what is new since the last time; a page far behind gets `reset` and reloads."""
+        """Yield what is new since the last time.
+
+        A page that is far behind gets `reset`, and reloads. So does a page that has shown an earlier run with this id.
+        """
         if info is None or not caller().sees(info.tenant):
             if self._shown != "gone":
                 self._shown = "gone"
                 yield stream_event("", name="gone")
             return
         book = await self._books.book(info)
-        if info.seq - self._after > _MOST_BEHIND:
-            yield stream_event({}, name="reset", number=info.seq)
-            self._after = info.seq
-        for row in book.rows[self._after : info.seq]:
-            yield stream_event(row, name="step", number=row.account.seq)
-        self._after = max(self._after, info.seq)
+        try:
+            after = info.seq_in(self._cursor)
+            is_behind = info.seq - after > _MOST_BEHIND
+        except RunReplaced:
+            after, is_behind = 0, True
+        if is_behind:
+            yield stream_event({}, name="reset", number=info.cursor)
+            after = info.seq
+        for row in book.rows[after : info.seq]:
+            yield stream_event(row, name="step", number=info.cursor_at(row.account.seq))
+        self._cursor = info.cursor_at(max(after, info.seq))
         head = self._views.head(info, book, await self._views.store.inbox([info.id]))
         standing = (info, status_of(info), [*book.visits.snapshot.posted])
         if standing != self._shown:
             self._shown = standing
-            yield stream_event(head, name="stands")
+            yield stream_event(head, name="stands", number=self._cursor)
         if (fresh := self._now.document()) is not None:
             yield stream_event(fresh, name="now")
 

@@ -105,7 +105,7 @@ class QuestionLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._logs: OrderedDict[tuple[str, float], _AskLog] = OrderedDict()
+        self._logs: OrderedDict[tuple[str, str, float], _AskLog] = OrderedDict()
 
     async def questions(self, only: str | None, answerers: Sequence[str]) -> Questions:
         """Return the open questions and the answers of the last days, of all runs or of one."""
@@ -135,12 +135,12 @@ class QuestionLog:
         statuses: tuple[Status | None, ...] = ("waiting", "running", None)
         for status in statuses:
             found |= {info.id: info for info in await self._store.runs(limit=_NEWEST, status=status)}
-        asked = [run_id for (run_id, _), log in self._logs.items() if log.questions and run_id not in found]
+        asked = [run_id for (run_id, *_), log in self._logs.items() if log.questions and run_id not in found]
         return [*found.values(), *await self._store.infos(asked)]
 
     async def _load_decided(self, info: RunInfo) -> list[Decided]:
         """Return the answers that a run took up."""
-        key = (info.id, info.created_at)
+        key = (info.id, info.nonce, info.created_at)
         log = self._logs.setdefault(key, _AskLog(max(info.parent_seq, info.seq - _STEPS)))
         self._logs.move_to_end(key)
         while len(self._logs) > _KEPT:

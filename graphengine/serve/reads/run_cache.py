@@ -156,7 +156,7 @@ class RunCache:
             UnknownRun: It was removed meanwhile.
             StoreError: It cannot be read.
         """
-        key = (info.id, info.created_at, info.fingerprint)  # a run with its id, or on another graph, has another book
+        key = (info.identity, info.created_at, info.fingerprint)  # a later run with its id has another book
         if key not in self._books:
             self._books[key] = Book(await self.atlas(info.fingerprint)), asyncio.Lock()
         self._books.move_to_end(key)

@@ -305,7 +305,7 @@ class Views:
         found: dict[str, Line] = {}
         below = await runs_below(self.store, asked.run_id[:_PAGE])
         for info in await as_answered(self.store, await self.store.infos(asked.run_id[:_PAGE])):
-            key = (info.id, info.seq, info.created_at)
+            key = (info.identity, info.seq, info.created_at)
             with suppress(StoreError, ValueError):  # a run that cannot be read is still listed
                 if info.status == "running" and key not in self._lines:
                     snapshot = await load_snapshot(self.store, info.id, None)

@@ -1,8 +1,10 @@
 """The A2A door: each graph is an agent of the A2A protocol 1.0 and 0.3, with a card of its own (`serve --a2a`).
 
 A task is a run, and nothing else is kept: what a client reads of it is made from the run, so any server on the database
-answers for it. A message starts a run whose id has the message's id, answers the open question of its task, or is
-received by it; `turns` says how it is delivered once. Bindings, versions and errors on the wire are the SDK's.
+answers for it. The id of a task is the id of the run, a blank, and the run's nonce, so that no later run with the same
+id is taken for the task. A client may leave out the nonce. A message starts a run whose id has the message's id,
+answers the open question of its task, or is received by it; `turns` says how it is delivered once. Bindings, versions
+and errors on the wire are the SDK's.
 
 A request for push notifications is a run too, which has the place and ends with its task. What is sent there goes
 through the outbox, as webhooks do: it is repeated until it arrives, whichever process lives, and may come twice.
@@ -39,7 +41,7 @@ from typing_extensions import override
 from graphengine.addresses import AddressRefused, is_http, number_of
 from graphengine.agents.a2a import ROUNDED, exact
 from graphengine.api.graph import Graph
-from graphengine.errors import GraphEngineError, GraphNotFound, InputError, RunExists, UnknownRun
+from graphengine.errors import GraphEngineError, GraphNotFound, InputError, RunExists, RunReplaced, UnknownRun
 from graphengine.kernel.extension import END, START, OwnId, compiled, derive_id, is_tag
 from graphengine.kernel.reader import OVER, Snapshot
 from graphengine.media import label
@@ -198,7 +200,7 @@ def _as_errors() -> Iterator[None]:
     """Raise the errors of the protocol for those of the engine."""
     try:
         yield
-    except UnknownRun as error:
+    except (UnknownRun, RunReplaced) as error:
         raise errors.TaskNotFoundError(str(error)) from error
     except (InputError, RunExists) as error:
         raise errors.InvalidParamsError(str(error)) from error
@@ -282,7 +284,7 @@ class _Agent(RequestHandler):
         """Deliver a message; return its task once the run rests, or at once if that is asked for."""
         turn = await self._deliver_message(params)
         is_awaited = not params.configuration.return_immediately
-        return await self.task(turn.run_id, await self._turns.rested(turn) if is_awaited else None)
+        return await self.task(turn.identity, await self._turns.rested(turn) if is_awaited else None)
 
     @_method
     async def on_message_send_stream(self, params: a2a.SendMessageRequest) -> AsyncGenerator[Any, None]:
@@ -297,7 +299,7 @@ class _Agent(RequestHandler):
         info = await self._info(params.id)
         if info.status in OVER:
             raise errors.UnsupportedOperationError(f"task {info.id} is over: read it with GetTask")
-        async with aclosing(self._follow_task(Turn(-1, info.id))) as events:
+        async with aclosing(self._follow_task(Turn(-1, info.id, nonce=info.nonce))) as events:
             async for event in events:
                 yield event
 
@@ -305,7 +307,7 @@ class _Agent(RequestHandler):
     async def on_get_task(self, params: a2a.GetTaskRequest) -> a2a.Task:
         """Return a task as it is now."""
         _check_history(params)
-        return await self.task((await self._info(params.id)).id)
+        return await self.task((await self._info(params.id)).identity)
 
     @_method
     async def on_list_tasks(self, params: a2a.ListTasksRequest) -> a2a.ListTasksResponse:
@@ -355,8 +357,8 @@ class _Agent(RequestHandler):
         await self._service.runner.stop(info.id, "the task was cancelled", now=True, final=True)
         rest: Snapshot | None = None
         while rest is None or rest.status not in OVER:  # one that waits rests already, until it is stopped
-            rest = await self._turns.rested(Turn(-1, info.id))
-        return await self.task(info.id, rest)
+            rest = await self._turns.rested(Turn(-1, info.id, nonce=info.nonce))
+        return await self.task(info.identity, rest)
 
     @_method
     async def on_create_task_push_notification_config(
@@ -370,14 +372,14 @@ class _Agent(RequestHandler):
         self, params: a2a.GetTaskPushNotificationConfigRequest
     ) -> a2a.TaskPushNotificationConfig:
         """Return where notifications about a task are sent."""
-        return await self._pushes.read((await self._info(params.task_id)).id, params.id)
+        return await self._pushes.read(await self._info(params.task_id), params.id)
 
     @_method
     async def on_list_task_push_notification_configs(
         self, params: a2a.ListTaskPushNotificationConfigsRequest
     ) -> a2a.ListTaskPushNotificationConfigsResponse:
         """Return all places where notifications about a task are sent."""
-        found = await self._pushes.of_task((await self._info(params.task_id)).id)
+        found = await self._pushes.of_task(await self._info(params.task_id))
         return a2a.ListTaskPushNotificationConfigsResponse(configs=found)
 
     @_method
@@ -385,7 +387,7 @@ class _Agent(RequestHandler):
         self, params: a2a.DeleteTaskPushNotificationConfigRequest
     ) -> None:
         """Send no more notifications about a task to a place."""
-        await self._pushes.end((await self._info(params.task_id)).id, params.id)
+        await self._pushes.end(await self._info(params.task_id), params.id)
 
     @override
     async def on_get_extended_agent_card(
@@ -419,11 +421,13 @@ class _Agent(RequestHandler):
                 turn = await self._next(info, message, key, value, info)
             else:
                 async with self._turns.order(info.id):
-                    turn = await self._next(await self._info(info.id), message, key, value, info)
+                    turn = await self._next(await self._info(info.identity), message, key, value, info)
         else:
             turn = await self._start_task(message, key, data[0] if data else {}, text if texts else None)
         if params.configuration.HasField("task_push_notification_config"):
-            await self._pushes.begin(await self._info(turn.run_id), params.configuration.task_push_notification_config)
+            await self._pushes.begin(
+                await self._info(turn.identity), params.configuration.task_push_notification_config
+            )
         return turn
 
     async def _next(self, info: RunInfo, message: a2a.Message, key: str, value: object, seen: RunInfo) -> Turn:
@@ -457,7 +461,7 @@ class _Agent(RequestHandler):
 
     async def _follow_task(self, turn: Turn) -> AsyncGenerator[Any, None]:
         """Yield a task, then what happens to it, until the run rests."""
-        task = await self.task(turn.run_id)
+        task = await self.task(turn.identity)
         place: dict[str, Any] = {"task_id": task.id, "context_id": task.context_id}
         if task.status.state != _STATES["queued"] and (turn.after >= 0 or task.status.state in _STATES.values()):
             # As it was when the message came: it may be over by now, and what follows would go back from there.
@@ -478,19 +482,19 @@ class _Agent(RequestHandler):
                     found.metadata.update({"node": event.name})
                     yield found
                 elif isinstance(event, Snapshot):
-                    task = await self.task(turn.run_id, event)
+                    task = await self.task(turn.identity, event)
                     for artifact in task.artifacts:
                         yield a2a.TaskArtifactUpdateEvent(**place, artifact=artifact, last_chunk=True)
                     yield a2a.TaskStatusUpdateEvent(**place, status=task.status)
 
-    async def task(self, run_id: str, end: Snapshot | None = None) -> a2a.Task:
-        """Return the task of a run as it is now, or as it rested."""
-        info = await self._service.info_of(run_id)
-        rest = end or await self._turns.rest(Turn(-1, run_id))
+    async def task(self, task_id: str, end: Snapshot | None = None) -> a2a.Task:
+        """Return the task with an id as it is now, or as it rested."""
+        info = await self._service.info_of(task_id)
+        rest = end or await self._turns.rest(Turn(-1, info.id))
         state = _WORKING if rest is None else _STATES.get(rest.status, _INPUT)
         if info.status == "queued":
             state = _STATES["queued"]
-        task = a2a.Task(id=run_id, context_id=_context_of(info), status=a2a.TaskStatus(state=state))
+        task = a2a.Task(id=info.identity, context_id=_context_of(info), status=a2a.TaskStatus(state=state))
         task.status.timestamp.FromMilliseconds(_last_change_ms(info))
         if rest is None:
             return task
@@ -507,8 +511,8 @@ class _Agent(RequestHandler):
         found = waits(rest)
         questions = [asked(wait) for wait in found.values() if wait.answerable]
         said = task.status.message
-        said.role, said.task_id, said.context_id = a2a.Role.ROLE_AGENT, run_id, task.context_id
-        said.message_id = digest([run_id, *found])
+        said.role, said.task_id, said.context_id = a2a.Role.ROLE_AGENT, task.id, task.context_id
+        said.message_id = digest([task.id, *found])
         text = "\n".join(questions) or as_text(shown)
         said.parts.append(new_text_part(text if failure is None else str(failure)))
         for wait in found.values() if questions else ():
@@ -563,7 +567,7 @@ def _check_numbers(value: object) -> None:
 
 
 class _Push(BaseModel):
-    """Where notifications about a task are sent, as its client said."""
+    """Where notifications about a task are sent, as its client said; `task` is the id of the task, with its nonce."""
 
     task: str
     name: str
@@ -597,18 +601,18 @@ class _Pushes(Notifications):
         self._service = service
         self._runner = service.unguarded
         self.agents: dict[str, _Agent] = {}
-        self._tasks: dict[str, str] = {}  # of places, by the ids of their runs
+        self._tasks: dict[str, str] = {}  # of places, by the identities of their runs
         self._told: dict[str, int] = {}  # the last steps that were news, likewise
 
     async def begin(self, task: RunInfo, given: a2a.TaskPushNotificationConfig) -> a2a.TaskPushNotificationConfig:
         """Send notifications to a place from now on. Raises: InputError, NotAllowed, RunExists."""
         require("answer")
-        task_id = task.id
+        task_id = task.identity
         if not is_http(given.url):
             raise InputError(f"{given.url!r} is no address", where="url", repair="give an http or https address")
         state = {"task": task_id, "place": MessageToDict(given), "is_of_user": bool(caller().name)}
         state["name"] = given.id or digest(state)
-        others = [each.id for each in await self.of_task(task_id)]
+        others = [each.id for each in await self.of_task(task)]
         if len(others) >= _MOST_PLACES and state["name"] not in others:
             repair = "delete one of them"
             raise InputError(f"task {task_id} has {len(others)} places already", where="id", repair=repair)
@@ -625,11 +629,11 @@ class _Pushes(Notifications):
         except RunExists:
             if not state.items() <= (await self._runner.state_at(run_id, 1)).items():
                 raise
-        return await self.read(task_id, state["name"])
+        return await self.read(task, state["name"])
 
-    async def read(self, task_id: str, name: str) -> a2a.TaskPushNotificationConfig:
+    async def read(self, task: RunInfo, name: str) -> a2a.TaskPushNotificationConfig:
         """Return a place. Raises: UnknownRun."""
-        return await self._read(await self._runner.info(_push_id(task_id, name)))
+        return await self._read(await self._runner.info(_push_id(task.identity, name)))
 
     async def _read(self, push: RunInfo) -> a2a.TaskPushNotificationConfig:
         state = await self._runner.state_at(push.id)
@@ -640,17 +644,17 @@ class _Pushes(Notifications):
         )
         return found
 
-    async def of_task(self, task_id: str) -> Sequence[a2a.TaskPushNotificationConfig]:
+    async def of_task(self, task: RunInfo) -> Sequence[a2a.TaskPushNotificationConfig]:
         """Return the places for a task."""
-        prefix = _push_id(task_id, "")
+        prefix = _push_id(task.identity, "")
         every = await self._runner.store.runs(graph=_PLACES.name, text=prefix, limit=100)
         own = [info for info in every if info.id.startswith(prefix) and info.status not in OVER]
         return [await self._read(info) for info in own]
 
-    async def end(self, task_id: str, name: str) -> None:
+    async def end(self, task: RunInfo, name: str) -> None:
         """Send no more notifications to a place. Raises: NotAllowed."""
         require("answer")
-        await self._runner.stop(_push_id(task_id, name), "it was deleted", final=True)
+        await self._runner.stop(_push_id(task.identity, name), "it was deleted", final=True)
 
     @override
     async def open_outbox(self, store: Store) -> None:
@@ -670,13 +674,17 @@ class _Pushes(Notifications):
 
     async def _hand_to(self, place: RunInfo) -> bool:
         """Start the run that posts the task to its place, if it has changed; return whether it has."""
-        if place.id not in self._tasks:
-            self._tasks[place.id] = (await self._runner.state_at(place.id))["task"]
-        task = next(iter(await self._runner.store.infos([self._tasks[place.id]])), None)
-        is_new = task is not None and task.status in (*OVER, "waiting") and self._told.get(place.id) != task.seq
+        if place.identity not in self._tasks:
+            self._tasks[place.identity] = (await self._runner.state_at(place.id))["task"]
+        task_id, _, nonce = self._tasks[place.identity].partition(" ")
+        task = next(iter(await self._runner.store.infos([task_id])), None)
+        if task is not None and nonce not in ("", task.nonce):
+            task = None  # it was removed, and another run has its id
+        is_new = task is not None and task.status in (*OVER, "waiting") and self._told.get(place.identity) != task.seq
         if task is not None and is_new:
-            await self.deliver(self._runner, News(webhook=place.id, run_id=task.id, seq=task.seq), task.tenant)
-            self._told[place.id] = task.seq
+            news = News(webhook=place.id, run_id=task.id, seq=task.seq, nonce=task.nonce)
+            await self.deliver(self._runner, news, task.tenant)
+            self._told[place.identity] = task.seq
         if task is None or task.status in OVER:
             await self._runner.stop(place.id, "its task is over" if task is not None else "its task was removed")
         return is_new
@@ -686,10 +694,12 @@ class _Pushes(Notifications):
         places, tasks = [await self._runner.store.infos([each]) for each in (news.webhook, news.run_id)]
         if not places or places[0].status == "cancelled" or not tasks or tasks[0].seq != news.seq:
             return None  # it was deleted, or a newer notification takes the place of this one
+        if news.nonce not in ("", tasks[0].nonce):
+            return None  # the task was removed, and another run has its id
         state = await self._runner.state_at(news.webhook)
         given = ParseDict(state["place"], a2a.TaskPushNotificationConfig())
         with acting(Caller("")):  # who asked for it could read the task
-            found = await self.agents[tasks[0].graph].task(news.run_id)
+            found = await self.agents[tasks[0].graph].task(tasks[0].identity)
         if found.status.state == _WORKING:
             return None
         auth, token = given.authentication, given.token

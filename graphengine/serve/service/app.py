@@ -191,7 +191,7 @@ class Service:
         """Return a run; with `wait`, once it is over or waits."""
         query = parameters_of(request, RunParameters)
         info = await self._info(request)
-        seconds, after = query.wait, query.after
+        seconds, after = query.wait, info.seq_in(query.after)
         if seconds and not (info.seq > after and info.status in (*OVER, "waiting")):
             following = asyncio.create_task(self._wait_until_settled(info, after))
             try:
@@ -218,9 +218,11 @@ class Service:
     async def events(self, request: Request) -> Response:
         """Return the stream of the events of a run."""
         query = parameters_of(request, EventParameters)
-        info, after = await self._info(request), query.after
+        info = await self._info(request)
         last = request.headers.get("last-event-id")
-        if last is not None:
+        if last is None:
+            after = info.seq_in(query.after)
+        else:
             try:
                 after = info.seq_in(last.removesuffix(_LAST))
             except InputError as error:
@@ -235,8 +237,16 @@ class Service:
         return await self.info_of(request.path_params["run_id"])
 
     async def info_of(self, run_id: str, right: Right = "read") -> RunInfo:
-        """Return the row of a run, to a caller with a right. Raises: NotAllowed, UnknownRun."""
-        return await self.runner.info(run_id, right)
+        """Return the row of a run, by its id or its identity (`RunInfo.identity`), to a caller with a right.
+
+        Raises:
+            NotAllowed; UnknownRun.
+            RunReplaced: The identity is of an earlier run with the same id.
+        """
+        own_id, _, nonce = run_id.partition(" ")
+        info = await self.runner.info(own_id, right)
+        info.check_nonce(nonce, "what this request names")
+        return info
 
     async def _now(self, run: str | RunInfo) -> Response:
         """Return a run as it is now. The row must just have been read."""

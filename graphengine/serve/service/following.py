@@ -71,13 +71,11 @@ class Rest(NamedTuple):
     """A run at rest, as a door has shown it.
 
     Attributes:
-        created_at: When the run was begun: another run can have its id later.
         run: The run.
         after: The seq after which it was shown; -1 if nobody asks for that.
         answers: How many answers to questions it has taken up since.
     """
 
-    created_at: float
     run: Snapshot
     after: int = -1
     answers: int = 0
@@ -106,7 +104,7 @@ class Rests:
     def take(self, info: RunInfo) -> Snapshot | None:
         """Return the run of a row that was just read, if it is kept as it is now."""
         kept = self._kept.pop(info.id, None)
-        is_now = kept is not None and (kept.created_at, kept.run.seq) == (info.created_at, info.seq)
+        is_now = kept is not None and (kept.run.nonce, kept.run.seq) == (info.nonce, info.seq)
         return kept.run if kept is not None and is_now else None
 
 

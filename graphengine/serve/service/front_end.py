@@ -159,6 +159,7 @@ class Thread:
 
         Raises:
             UnknownRun: There is no such run.
+            RunReplaced: An earlier run with this id asked the question.
             InputError: An id is none of a question of the run, or an answer does not fit.
         """
         if not answers:
@@ -183,13 +184,20 @@ class Thread:
         return bool(found)
 
     async def _check(self, keys: Iterable[str]) -> Mapping[str, Wait]:
-        """Return the open questions; these ids are theirs, or of questions that are over. Raises: InputError."""
+        """Return the open questions; these ids are theirs, or of questions that are over.
+
+        Raises:
+            InputError: An id is that of no question.
+            RunReplaced: An earlier run with this id asked the question.
+        """
         found = waits(await load_now(self._service.runner.store, self.run_id), ())
         unknown, visits = set(keys) - found.keys(), Visits(keeps=False)
         for step in await self._service.runner.history(self.run_id) if unknown else ():
             visits.feed(step)
             unknown -= waits(visits.snapshot, ()).keys()
         for key in sorted(unknown):
+            _, _, place = key.rpartition("@")
+            (await self.existing()).check_nonce(place.partition(".")[2], f"the question {key}")
             repair = did_you_mean(key, found) or f"its open questions: {', '.join(found) or 'none'}"
             raise InputError(f"run {self.run_id} asks nothing with the id {key!r}", where="answer", repair=repair)
         return found
@@ -253,7 +261,7 @@ class Thread:
                 if isinstance(event, RunEnded | Snapshot):
                     for each in _rest_of(fold, event, has_begun=has_begun):
                         yield each
-                    service.rests.keep(self.run_id, Rest(info.created_at, fold.snapshot))
+                    service.rests.keep(self.run_id, Rest(fold.snapshot))
                     return
 
 

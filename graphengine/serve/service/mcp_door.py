@@ -3,8 +3,8 @@
 A call of a tool starts a run, and the run is all that there is of the call. Revision 2026-07-28 of the protocol is
 stateless: a request that cannot be answered yet is answered with "input required", which has questions to a person, or
 none if the run is still at work, and `request_state`, with which the client asks again. Here `request_state` is the id
-of the run, sealed, and the questions are the run's waits by their ids. So a client, or this process, can go away at any
-time:
+of the run with its nonce, sealed, and the questions are the run's waits by their ids. So a client, or this process, can
+go away at any time:
 
 1. The client sends answers; they are recorded, and this process dies before it replies.
 2. The client sends the same request again, to any process: these waits are over, so nothing is answered twice.
@@ -174,12 +174,13 @@ class McpDoor:
         self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool
     ) -> _ToolRequest:
         """Start the run of a call, unless the call goes on with one."""
-        run_id, is_new = params.request_state or "", False
+        run, is_new = params.request_state or "", False
         if params.request_state is None:
             given = (params.meta or {}).get(RUN_ID)
             chosen = None if given is None else caller().own_id(str(given))
-            run_id, is_new = await self._service.begin(tool.graph, _read_call_arguments(tool, params), chosen)
-        return _ToolRequest(ctx, tool, run_id, 0 if is_new else (await self._service.info_of(run_id)).seq)
+            run, is_new = await self._service.begin(tool.graph, _read_call_arguments(tool, params), chosen)
+        info = await self._service.info_of(run)
+        return _ToolRequest(ctx, tool, info.id, info.identity, 0 if is_new else info.seq)
 
     async def _outcome(
         self, call: _ToolRequest, params: types.CallToolRequestParams
@@ -193,7 +194,7 @@ class McpDoor:
         while True:
             found = await self._wait_for_call(call, hold)
             if found is None and is_modern:
-                return types.InputRequiredResult(request_state=run_id, _meta=meta)
+                return types.InputRequiredResult(request_state=call.identity, _meta=meta)
             if found is None:
                 if self._service.is_stopping:
                     repair = f"call the tool again, with {RUN_ID} in _meta"
@@ -208,7 +209,7 @@ class McpDoor:
             forms = {key: _elicitation(wait, wrong.get(key, "")) for key, wait in questions.items()}
             if is_modern:
                 asked: types.InputRequests = {key: types.ElicitRequest(params=form) for key, form in forms.items()}
-                return types.InputRequiredResult(input_requests=asked, request_state=run_id, _meta=meta)
+                return types.InputRequiredResult(input_requests=asked, request_state=call.identity, _meta=meta)
             answers: dict[str, Any] = {}
             for key, form in forms.items():
                 answers[key] = await ctx.session.elicit_form(form.message, form.requested_schema, ctx.request_id)
@@ -225,7 +226,7 @@ class McpDoor:
 
     async def _follow_call(self, call: _ToolRequest) -> Snapshot | None:
         """Return a run once it is over or asks, and report its progress."""
-        info = await self._service.info_of(call.run_id)
+        info = await self._service.info_of(call.identity)
         async with aclosing(follow_run(self._service, info, call.seen, topics=(), live=False)) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
@@ -325,12 +326,14 @@ class _ToolRequest:
         ctx: What the SDK knows of it.
         tool: The tool.
         run_id: Its run.
+        identity: The run's identity: another run can have its id later.
         seen: The last step that was reported, or that was recorded before the request.
     """
 
     ctx: ServerRequestContext[Any]
     tool: _Tool
     run_id: str
+    identity: str
     seen: int
 
     async def report(self, step: Step) -> None:

@@ -385,7 +385,7 @@ class OpenAiDoor:
             InputError: It goes on, is needed, has the turns of other responses too, or its id could come again.
         """
         _, turn = await self._response_named(request)
-        info = await self._service.info_of(turn.run_id)
+        info = await self._service.info_of(turn.identity)
         is_unnamed = any(each.startswith(CONVERSATION + UNNAMED) for each in info.tags)
         repair = "cancel it if it is at work, `graphengine stop RUN` if it waits; then delete it"
         why = (
@@ -405,7 +405,7 @@ class OpenAiDoor:
     async def _response_named(self, request: Request) -> tuple[TextGraph, Turn]:
         """Return the model and the turn of a response. Raises: UnknownRun."""
         turn = _turn_named(request.path_params["id"])
-        info = await self._service.info_of(turn.run_id)
+        info = await self._service.info_of(turn.identity)
         turns_with(turn, await self._turns.of(info))
         return self._find_model(info.graph), turn
 
@@ -453,7 +453,7 @@ class OpenAiDoor:
         if name and (len(name) > _LONGEST_KEY or not is_tag(name) or name.startswith(_OWN_NAMES)):
             name = digest(name)
         if previous is not None:
-            info = await self._service.info_of(previous.run_id)
+            info = await self._service.info_of(previous.identity)
             if info.graph != model.name:
                 repair = "name the model that replied, or begin another conversation"
                 text = f"this response is not of the model {model.name!r}"
@@ -492,7 +492,7 @@ class OpenAiDoor:
         if rest is None:
             await self._turns.deliver(turn, said.message, said.key)
             return turn
-        info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.run_id)
+        info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.identity)
         if said.previous is not None and said.previous != newest_turn(await self._turns.of(info), info):
             repair = "continue from the newest response, or begin another conversation"
             raise InputError("the conversation went on", where="previous_response_id", repair=repair)
@@ -796,7 +796,7 @@ def _read_given_messages(given: Sequence[Mapping[str, Any]], where: str) -> tupl
 
 def _name_turn_ids(turn: Turn) -> str:
     """Return what the ids of a turn are made of."""
-    text = f"{turn.after}:{int(turn.is_late)}:{turn.run_id}"
+    text = f"{turn.after}:{int(turn.is_late)}:{turn.identity}"
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -804,8 +804,9 @@ def _turn_named(name: str) -> Turn:
     """Return the turn of the id of a response. Raises: UnknownRun."""
     text = name.removeprefix("resp_")
     try:
-        after, is_late, run_id = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(":", 2)
-        return Turn(int(after), run_id, is_late == "1")
+        after, is_late, identity = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(":", 2)
+        run_id, _, nonce = identity.partition(" ")
+        return Turn(int(after), run_id, is_late == "1", nonce)
     except ValueError:
         repair = "send the id as it was received"
         raise UnknownRun(f"there is no response {name!r}", where="response id", repair=repair) from None

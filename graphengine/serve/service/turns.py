@@ -75,6 +75,7 @@ class Turn:
         after: The step of the run after which the message came; 0 if it started the run.
         run_id: The run.
         is_late: Whether the message came too late to be used: the question was answered elsewhere.
+        nonce: The nonce of the run, since another run can have its id later; "" if that is not known.
         place: The run at that place, and its row, if they were just read for a new turn: they are not read again. What
             shows the turn feeds its steps to this snapshot.
     """
@@ -82,7 +83,13 @@ class Turn:
     after: int
     run_id: str
     is_late: bool = False
+    nonce: str = field(default="", compare=False)
     place: tuple[RunInfo, Snapshot] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def identity(self) -> str:
+        """The identity of the run, as `RunInfo.identity`."""
+        return f"{self.run_id} {self.nonce}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +189,11 @@ class Turns:
             RunExists: There is a run with this id that something else began.
         """
         tags = [*place.pop("tags", ()), *([_build_turn_tag(turn, key)] if message is None else [])]
-        await self._service.begin(graph, state, turn.run_id, tags=tags, **place)
-        if message is None:
-            return turn
+        _, is_new = await self._service.begin(graph, state, turn.run_id, tags=tags, **place)
         info = await self._service.info_of(turn.run_id)
+        turn = replace(turn, nonce=info.nonce)
+        if message is None:
+            return replace(turn, place=(info, Snapshot())) if is_new else turn
         known = await self.of(info) if isinstance(turn.run_id, RequestId) else ()
         if known and turn_of(known, key) is None:
             text, repair = f"run {info.id} began with another message", "give this message an id of its own"
@@ -223,7 +231,7 @@ class Turns:
         shown = self._service.rests.of(info.id)
         row, rest = await look_at(self._service, info.id)
         if rest is None:
-            rest, row = await self.rested(Turn(-1, info.id)), await self._service.info_of(info.id)
+            rest, row = await self.rested(Turn(-1, info.id)), await self._service.info_of(info.identity)
         if shown is not None and shown.run is rest and shown.after == newest.after:
             answers = shown.answers
         else:
@@ -232,7 +240,7 @@ class Turns:
         if answers and newest.after and not newest.is_late:
             before = await load_snapshot(self._runner.store, info.id, newest.after)
             own = int(any(wait.answerable for wait in waits(before).values()))
-        return Turn(rest.seq, info.id, is_late=answers > own), row, rest
+        return Turn(rest.seq, info.id, is_late=answers > own, nonce=row.nonce), row, rest
 
     async def say(self, turn: Turn, message: object, key: str) -> Turn:
         """Deliver a message in a new turn, and return it.
@@ -246,7 +254,7 @@ class Turns:
             try:
                 await self.deliver(turn, message, key, is_new=True)
             except _PlaceTaken:
-                turn, rest = await self.find(await self._service.info_of(turn.run_id), key)
+                turn, rest = await self.find(await self._service.info_of(turn.identity), key)
                 if rest is None:  # this very message was delivered by another process
                     return turn
             except InputError:
@@ -259,7 +267,7 @@ class Turns:
         """Tag a run with a new turn that is no message of its inbox, and remove the tags of the oldest ones."""
         if not is_new:
             return
-        info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.run_id)
+        info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.identity)
         tags = {tag: int(found[2]) for tag in info.tags if (found := _TURN.fullmatch(tag)) is not None}
         old = sorted(tags, key=lambda tag: tags[tag])[: max(len(tags) + 1 - _KEPT, 0)]
         await self._runner.note(info, [_build_turn_tag(turn, key)], old)
@@ -276,7 +284,7 @@ class Turns:
             await self._note(turn, key, is_new=is_new)
             return
         run_id = turn.run_id
-        info, before = turn.place or (await self._service.info_of(run_id), None)
+        info, before = turn.place or (await self._service.info_of(turn.identity), None)
         check_not_cancelled(info)
         graph = self._service.graphs[info.graph]
         found = waits(before or await load_snapshot(self._runner.store, run_id, turn.after))
@@ -304,7 +312,7 @@ class Turns:
             if info.status not in OVER or (in_chat and info.status in ("failed", "stopped")):
                 place = f"{_SENT.lstrip()}{turn.after} "
                 is_new = await say(self._service, info, wait.topic or "", payload, f"{place}{key}", place)
-                if not is_new and turn_of(await self.of(await self._service.info_of(run_id)), key) is None:
+                if not is_new and turn_of(await self.of(await self._service.info_of(turn.identity)), key) is None:
                     raise _PlaceTaken
             else:
                 await self._note(turn, key, is_new=is_new)
@@ -334,7 +342,7 @@ class Turns:
             return None
         if not turn.after and field is not None:
             return as_text((await self._runner.state_at(turn.run_id, 1)).get(field))
-        for step in await self._runner.history(turn.run_id, after=turn.after):
+        for step in await self._runner.history(await self._service.info_of(turn.identity), after=turn.after):
             if getattr(step.data, "by", "") in ("answer", "message"):
                 record = getattr(step.data, "answer", None)
                 value = record.value if record is not None else None
@@ -357,14 +365,14 @@ class Turns:
         """Return the place of the turn after a turn; None: it is the newest."""
         if turn.after < 0:
             return None
-        known = await self.of(await self._service.info_of(turn.run_id))
+        known = await self.of(await self._service.info_of(turn.identity))
         places = [each.after for each in turns_with(turn, known)]
         return min((place for place in places if place > turn.after), default=None)
 
     async def shown(self, turn: Turn) -> AsyncGenerator[FrontEvent | Snapshot, None]:
         """Yield what is shown of a turn, and at last the run when it rests, which is the caller's until it asks on."""
         run_id, after, store = turn.run_id, max(turn.after, 0), self._runner.store
-        info = turn.place[0] if turn.place is not None else await self._service.info_of(run_id)
+        info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.identity)
         before, end = None if turn.place is None else turn.place[1], None
         if turn.is_late or before is None or before.seq != after:
             end = turn.after if turn.is_late else await self._end(turn)
@@ -393,7 +401,7 @@ class Turns:
                         yield each
         finally:
             if rest is not None:
-                self._service.rests.keep(run_id, Rest(info.created_at, rest, after, answers))
+                self._service.rests.keep(run_id, Rest(rest, after, answers))
 
     async def _load_turn_end(self, turn: Turn, event: Event | Snapshot) -> Snapshot | None:
         """Return the run at the end of a turn, if an event belongs to a later one.
@@ -414,7 +422,7 @@ class Turns:
         return await self._service.unless_stopped(self._wait_until_rest(turn))
 
     async def _wait_until_rest(self, turn: Turn) -> Snapshot:
-        info = await self._service.info_of(turn.run_id)
+        info = await self._service.info_of(turn.identity)
         async with aclosing(follow_run(self._service, info, max(turn.after, info.seq), live=False)) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
@@ -434,12 +442,12 @@ def _is_answer(step: Step) -> bool:
 async def turns(store: Store, info: RunInfo) -> Sequence[tuple[Turn, str]]:
     """Return the turns of a run that are known, with their keys: those that are tags, and those of its inbox."""
     tags = [part for part in map(_TURN.fullmatch, info.tags) if part is not None]
-    found = {(Turn(int(part[2]), info.id, part[1] == "late"), part[3]): None for part in tags}
+    found = {(Turn(int(part[2]), info.id, part[1] == "late", info.nonce), part[3]): None for part in tags}
     for sent in await store.message_keys(info.id, _READ):
         _, is_turn, place = sent.rpartition(_SENT)
         after, _, key = place.partition(" ")
         if is_turn and after.isdecimal():
-            found[Turn(int(after), info.id), key] = None
+            found[Turn(int(after), info.id, nonce=info.nonce), key] = None
     return [*found]
 
 
@@ -460,7 +468,7 @@ def turns_with(turn: Turn, known: Sequence[tuple[Turn, str]]) -> Sequence[Turn]:
 def newest_turn(known: Sequence[tuple[Turn, str]], info: RunInfo) -> Turn:
     """Return the newest turn of a run."""
     found = (turn for turn, _ in known)
-    return max(found, key=lambda turn: (turn.after, not turn.is_late), default=Turn(0, info.id))
+    return max(found, key=lambda turn: (turn.after, not turn.is_late), default=Turn(0, info.id, nonce=info.nonce))
 
 
 def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None) -> None:

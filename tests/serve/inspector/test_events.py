@@ -41,7 +41,7 @@ class Stream:
         )
         self._response = self._connection.getresponse()
 
-    def __iter__(self) -> Iterator[tuple[str, Any, int | None]]:
+    def __iter__(self) -> Iterator[tuple[str, Any, str]]:
         found: dict[str, str] = {}
         for raw in self._response:
             line = raw.decode().rstrip("\n")
@@ -50,7 +50,7 @@ class Stream:
                 found[name] = value
             elif found:
                 if "event" in found:
-                    yield found["event"], json.loads(found["data"]), int(found["id"]) if "id" in found else None
+                    yield found["event"], json.loads(found["data"]), found.get("id", "")
                 found = {}
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ def seqs(stream: Stream, count: int) -> list[int]:
     found: list[int] = []
     for name, row, number in stream:
         if name == "step":
-            assert number == row["account"]["seq"]
+            assert number == f"{row['account']['seq']}.k3x9ab"
             found.append(row["account"]["seq"])
             if len(found) == count:
                 break

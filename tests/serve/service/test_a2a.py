@@ -77,6 +77,13 @@ def text_of(task: types.Task) -> str:
     return get_artifact_text(task.artifacts[0]) if task.artifacts else get_message_text(task.status.message)
 
 
+def run_of(task: types.Task) -> str:
+    """Return the run of a task."""
+    run_id, _, nonce = task.id.partition(" ")
+    assert nonce
+    return run_id
+
+
 async def runs_of(database: Any) -> list[str]:
     """Return the ids of all runs."""
     async with Runner(database) as runner:
@@ -91,7 +98,11 @@ async def test_a_task_asks_survives_a_kill_and_is_answered_once(
     service = await asyncio.to_thread(serve, database)
     async with connected(service, is_stream=is_stream) as client:
         task = await sent(client, said("Tides"))
-        assert (task.id, task.status.state, text_of(task)) == ("ge:thread:posts:m1", ASKS, "Publish Tides? (yes or no)")
+        assert (task.id, task.status.state, text_of(task)) == (
+            "ge:thread:posts:m1 k3x9ab",
+            ASKS,
+            "Publish Tides? (yes or no)",
+        )
     await asyncio.to_thread(service.end, signal.SIGKILL)
     service = await asyncio.to_thread(serve, database)
     async with connected(service, is_stream=is_stream) as client:
@@ -101,7 +112,7 @@ async def test_a_task_asks_survives_a_kill_and_is_answered_once(
         assert (done.status.state, text_of(done)) == (DONE, "All about Tides")
         assert (await client.get_task(types.GetTaskRequest(id=task.id))).artifacts == done.artifacts
         listed = await client.list_tasks(types.ListTasksRequest(context_id=task.context_id))
-        assert [each.id for each in listed.tasks] == ["ge:thread:posts:m1"]
+        assert [each.id for each in listed.tasks] == ["ge:thread:posts:m1 k3x9ab"]
     assert (tmp_path / "calls").read_text() == "x"
 
 
@@ -133,7 +144,7 @@ async def test_large_numbers_in_data_are_texts(serve: Callable[..., Service], da
         found = MessageToDict(done.artifacts[0].parts[0].data)
         assert found == {"ids": [str(large), less], "chosen": str(large)}
     async with Runner(database) as runner:
-        assert await runner.state_at(task.id) == {"ids": [large, less], "chosen": large}
+        assert await runner.state_at(run_of(task)) == {"ids": [large, less], "chosen": large}
 
 
 @BOTH
@@ -172,7 +183,7 @@ async def test_two_servers_are_one(serve: Callable[..., Service], database: Any,
         first, second = await asyncio.gather(*(sent(each, said("Tides")) for each in (one, two)))
         assert first.status == second.status
         async with Runner(database) as runner:
-            await runner.answer(first.id, value=True)  # days later, by another process
+            await runner.answer(run_of(first), value=True)  # days later, by another process
         done = await asyncio.gather(*(sent(each, said("no", first, "m2")) for each in (one, two)))
     assert [text_of(each) for each in done] == ["All about Tides"] * 2
     assert (tmp_path / "calls").read_text() == "x"
@@ -260,7 +271,7 @@ async def test_push_notifications_survive_a_kill(
     assert receiver.ids[0] == receiver.ids[1]
     await asyncio.to_thread(service.end, signal.SIGKILL)
     async with Runner(database) as runner:
-        await runner.answer(task.id, value=True)
+        await runner.answer(run_of(task), value=True)
     services = [await asyncio.to_thread(serve, database) for _ in range(2)]
     async with connected(services[0]) as client:
         await until(lambda: len(receiver.got) == 2)
@@ -473,7 +484,7 @@ async def test_tasks_are_listed_in_pages_by_their_last_change(serve: Callable[..
 
         async def ids(**given: Any) -> tuple[list[str], int, str]:
             found = await client.list_tasks(types.ListTasksRequest(**given))
-            return [each.id[-1] for each in found.tasks], found.total_size, found.next_page_token
+            return [run_of(each)[-1] for each in found.tasks], found.total_size, found.next_page_token
 
         pages, token = list[list[str]](), ""
         while len(pages) < 9:

@@ -132,21 +132,24 @@ export function query(parameters: Query): string {
 
 /**
  * Follow a stream while the page is visible; a hidden page costs nothing. The browser repeats the last event's id when
- * it connects again; `where` gives the parameters for a stream that begins anew.
+ * it connects again, and so does a stream that begins anew: the id also says of which run the event was. `where` gives
+ * the other parameters.
  */
 export function follow(where: () => Query, handlers: Record<string, (data: any) => void>): () => void {
   let source: EventSource | null = null;
+  let last = "";
   const close = () => {
     source?.close();
     source = null;
   };
   const open = () => {
     if (source || document.hidden || gone) return;
-    source = new EventSource(`/api/events?${query(where())}`);
+    source = new EventSource(`/api/events?${query(last ? { ...where(), after: last } : where())}`);
     for (const [name, handle] of Object.entries(handlers)) {
-      source.addEventListener(name, (event: MessageEvent) =>
-        handle(event.data === undefined ? null : readJson(event.data)),
-      );
+      source.addEventListener(name, (event: MessageEvent) => {
+        last = event.lastEventId || last;
+        handle(event.data === undefined ? null : readJson(event.data));
+      });
     }
     source.onopen = () => handlers.live?.(true);
     source.onerror = () => {

@@ -130,7 +130,10 @@ function useRun(id: string) {
             standing.current = found; // each step has one: drawn with it, not before its turn
             plan();
           },
-          reset: () => load().catch(setError),
+          reset: () => {
+            pending.current = []; // they can be of an earlier run with this id
+            load().catch(setError);
+          },
           gone: () => setMissing("this run is no longer in the database"),
           trouble: (text: string) => setError({ message: text }),
           now: (found: Doing) => setDoing((was) => joined(was, found)),

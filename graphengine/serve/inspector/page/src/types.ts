@@ -844,6 +844,8 @@ export interface RunNow {
   progress: MapProgress[];
   /** The messages that its nodes refused, since they were of another type; the newest 10. */
   refused: RefusedMessage[];
+  /** The place of its last step: give it as `after`, which a later run with its id refuses. */
+  cursor: string;
 }
 
 export interface Runs {
