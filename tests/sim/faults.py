@@ -508,7 +508,7 @@ _AGAIN: Final = {
         "if False:",
     ),
     "ends of children of earlier runs": _fault(
-        "a run was told of the ends of children that an earlier run with its id had started (seldom drawn: a page has it)",
+        "a run was told of the ends of children that an earlier run with its id had started (a page has it)",
         "runner/starters.py",
         'return Post(starter.run_id, "message", payload, key, starter.nonce)',
         'return Post(starter.run_id, "message", payload, key)',
