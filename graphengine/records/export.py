@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, cast, get_args
 
 import msgspec
@@ -637,9 +637,9 @@ async def _write_run(store: RunStore, run: Exported) -> None:
             await _append(store, Append(info.id, fence, [], "running", code=code, code_body=body))
     last = Append(info.id, fence, [], info.status, consume=taken, due_at=info.due_at, summary=summary_of(end))
     if len(run.graph_specs) > 1:
-        last = replace(last, fingerprint=info.fingerprint, graph_spec=run.graph_specs[info.fingerprint])
+        last = structs.replace(last, fingerprint=info.fingerprint, graph_spec=run.graph_specs[info.fingerprint])
     if run.codes.keys() - {info.code}:
-        last = replace(last, code=info.code)
+        last = structs.replace(last, code=info.code)
     await _append(store, last)
     await store.release(info.id, fence)
 

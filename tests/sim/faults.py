@@ -9,8 +9,8 @@ Invariants
       machine finds stays here: it says what programs should do that no program does.
     - Each edit applies to today's text, at one place, and leaves valid code (`test_sim`). Who changes such a place
       changes the edit with it, or drops the fault if the code that had it is gone.
-    - The first ones are those of `tests.crossing.reverts`. The last ones, `_DRAWN`, somebody else drew of the same
-      history after the simulator was frozen.
+    - The first ones are those of `tests.crossing.reverts`. Those of `_DRAWN` somebody else drew of the same
+      history after the simulator was frozen. The last ones, `_AGAIN`, came with the event `again`.
 """
 
 from __future__ import annotations
@@ -481,4 +481,43 @@ _DRAWN: Final = {
         "                pass\n            elif",
     ),
 }
-FAULTS: Final = {**_OLD, **_NEW, **_DRAWN}
+_AGAIN: Final = {
+    # Only a run that has the id of one that was removed shows these.
+    "ids of children of later runs": _fault(
+        "a run with the id of one that was removed met the children of that one, as its own would have had their ids",
+        "runner/children.py",
+        'made.run_id = _derive_child_id(name, f"{key} {self.starter.nonce}") if self.starter.nonce else key_base',
+        "made.run_id = key_base",
+    ),
+    "keys of later runs": _fault(
+        "a run that was removed and started again did what it had done outside under other idempotency keys",
+        "runner/scope.py",
+        "{self.services.run.snapshot.key_base or self.services.run_id}/",
+        "{self.services.run.snapshot.key_base or self.services.run_id}.{self.services.run.snapshot.nonce}/",
+    ),
+    "keys of children of later runs": _fault(
+        "so did its child runs, as their keys began with their ids",
+        "runner/children.py",
+        'await self._create(made.run_id, parent, "" if key_base == made.run_id else key_base, is_known',
+        'await self._create(made.run_id, parent, "", is_known',
+    ),
+    "questions of earlier runs": _fault(
+        "the link to a question of a run that was removed answered the same question of a later run with its id",
+        "history/ended_questions.py",
+        "if found[3] not in (None, snapshot.nonce):",
+        "if False:",
+    ),
+    "ends of children of earlier runs": _fault(
+        "a run was told of the ends of children that an earlier run with its id had started (a page has it)",
+        "runner/starters.py",
+        'return Post(starter.run_id, "message", payload, key, starter.nonce)',
+        'return Post(starter.run_id, "message", payload, key)',
+    ),
+    "cursors of earlier runs": _fault(
+        "a watcher of a run that was removed went on in a later one with its id, and missed its first steps",
+        "stores/base.py",
+        'if nonce not in ("", self.nonce):',
+        "if False:",
+    ),
+}
+FAULTS: Final = {**_OLD, **_NEW, **_DRAWN, **_AGAIN}

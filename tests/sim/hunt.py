@@ -17,6 +17,9 @@ SHARES: Final[Mapping[Medium, float]] = {"engine": 0.2, "runner": 0.5, "sqlite":
 COMMANDED: Final[Mapping[Medium, float]] = {"runner": 0.5, "sqlite": 0.75}
 """The shares of their programs that command stores: in memory they take no time, in a file a third of a run's."""
 
+AGAIN: Final = 0.2
+"""The share of their other programs in which a run is removed, and another one with its id is started."""
+
 
 class Found(NamedTuple):
     """How a program ended: the status of its run, or why it is wrong, with the page of the smallest such program."""
@@ -47,7 +50,8 @@ class Hunt:
     def draw(self) -> p.Program:
         """Return the next program, of what its medium can play."""
         commanded = COMMANDED.get(self.medium, 0.0)
-        return p.draw(self.seed, self.played, in_runner=self.medium != "engine", commanded=commanded)
+        again = AGAIN if self.medium in COMMANDED else 0.0
+        return p.draw(self.seed, self.played, in_runner=self.medium != "engine", commanded=commanded, again=again)
 
     def next(self) -> Found:
         """Play the next program."""

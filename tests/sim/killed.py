@@ -99,7 +99,7 @@ class Killed(Running):
             program=p.written(self.program),
             orders=tuple(orders),
             die_at=die_at,
-            stops=[(POINTS * each.at - first, each.what == "cancel") for each in self.stops],
+            stops=[(POINTS * each.at - first, each.what != "stop") for each in self.stops],
             now=now,
             turns=self.turns,
         )  # fmt: skip

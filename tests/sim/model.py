@@ -1014,7 +1014,8 @@ class Model:
                 and re.sub(r"\[[^\]]*\]", "", node_path(frame)) in row.again
             ):
                 place = frame.waits[0]
-                if isinstance(op_of(frame, place), p.Sleep) or (not isinstance(place, int) and place[1] == "turn"):
+                has_no_room = not isinstance(place, int) and place[1] == "turn" and self.program.over == "wait"
+                if isinstance(op_of(frame, place), p.Sleep) or has_no_room:
                     frame.slept, frame.phase, frame.waits = frame.waits, "ready", None
                     self.woken(frame)
 

@@ -261,7 +261,7 @@ def chat(talks: tuple[Talk, ...]) -> Graph:
 # --- What happens to its run ------------------------------------------------------------------------------------------
 
 
-What: TypeAlias = Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy", "prune"]
+What: TypeAlias = Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy", "prune", "again"]
 
 
 @dataclass(frozen=True)
@@ -271,8 +271,9 @@ class Event:
     A `crash` ends the process, and another one resumes; a `stop` is resumed at once, a `cancel` is for good; a
     `branch` goes on with a branch of the run; after `read` the run goes on from a snapshot that was written and read.
     A `message` is sent to the run before anything waits for it. With a `deploy` each later process has the code of
-    another deployment, which has these `changes` of the program; in the pure engine the run is stopped and resumed. A
-    From a `prune` on, runs that have finished are removed at each write, in a Runner.
+    another deployment, which has these `changes` of the program; in the pure engine the run is stopped and resumed.
+    From a `prune` on, runs that have finished are removed at each write, in a Runner. `again` is a `cancel`; once the
+    run has ended, in whatever way, it is removed, its child runs stay, and a run with the same id is started.
     """
 
     at: int
@@ -409,6 +410,8 @@ def starts(graph: Graph) -> Iterator[Start]:
             yield from starts(op.graph)
 
 
+CHILDREN_AGAIN: Final = 4
+"""How many times as often the run is removed and started again if it starts child runs, which then stay."""
 MOST_RUNS: Final = 12
 """How many child runs a drawn program starts at most if each node is visited once, with two items for each map."""
 
@@ -814,7 +817,7 @@ SCRIPTS: Final = 6
 """So many programs in a row share a graph, as a graph takes as long to compile as a run to play; in a Runner half."""
 
 
-def draw(seed: object, number: int, *, in_runner: bool = False, commanded: float = 0.0) -> Program:
+def draw(seed: object, number: int, *, in_runner: bool = False, commanded: float = 0.0, again: float = 0.0) -> Program:
     """Return a program of a seed, by its number: for the pure engine, or for a Runner.
 
     Args:
@@ -822,6 +825,8 @@ def draw(seed: object, number: int, *, in_runner: bool = False, commanded: float
         number: The number.
         in_runner: Whether a Runner plays it.
         commanded: The share of programs in which owners command stores, and no run is driven.
+        again: The share of those others without child runs in which the run is removed, and another one with its id is
+            started.
     """
     place = number // (SCRIPTS // 2 if in_runner else SCRIPTS)
     if commanded and Draw(f"{seed} {place} commands").chance(commanded):
@@ -829,7 +834,11 @@ def draw(seed: object, number: int, *, in_runner: bool = False, commanded: float
         return Program(Graph((), ()), order=random.randint(0, 99), commands=draw_commands(random))
     group = Draw(f"{seed} {place}")
     taste = group.taste(in_runner=in_runner)
-    return Draw(f"{seed} {number} events").program(group.graph(taste), taste)
+    made, more = Draw(f"{seed} {number} events").program(group.graph(taste), taste), Draw(f"{seed} {number} again")
+    if again and more.chance(again * (CHILDREN_AGAIN if any(True for _ in starts(made.graph)) else 1)):
+        events = *made.events, Event(more.random.randint(1, more.one(6, 25, 400)), "again")
+        made = replace(made, events=tuple(sorted(events, key=lambda event: event.at)))
+    return made
 
 
 # --- Shrinking --------------------------------------------------------------------------------------------------------

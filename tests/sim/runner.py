@@ -17,6 +17,8 @@ Invariants
       first run alone; but once a stop of it is acknowledged, no run begins below it, and none waits.
     - If no process was lost, and no arm cancelled, every act is in the log: nothing is paid twice, or unseen.
     - The state of a conversation is its agent's, and not compared: its steps are.
+    - Of a run that was removed, and whose id another one has, the ledger and the model of that other one know nothing;
+      `earlier` keeps what must not be seen of it, and its idempotency keys, which must be the same again.
     - How many steps there are between two snapshots depends on the program, so that short runs have some.
 """
 
@@ -49,6 +51,7 @@ from graphengine.state.recorded_text import show
 from tests.sim import program as p
 from tests.sim.build import graph_of
 from tests.sim.disk import Disk
+from tests.sim.earlier import Earlier, nonces, refused_as_replaced
 from tests.sim.media import fault_of, place_of, row_of, same, same_edge, state_of
 from tests.sim.model import Model, Row, Wrong
 from tests.sim.world import COST_USD, RUN, Clock, Loop, Loss, Memory, Outside, Place, Process, World, cost_of
@@ -85,6 +88,10 @@ class Orders(NamedTuple):
         answer: The answer.
         stop: How to stop the run, and do no more: "stop", or for good "cancel"; "" not to.
         changes: What the code of the process has changed.
+        cursor: Where a watcher of an earlier run with the same id was, who goes on in vain, as all that is done; "" if
+            there is none.
+        links: The ids of the questions that the earlier run asked, which are answered in vain before that.
+        orphans: The child runs of the earlier run that have not ended, and are cancelled after that.
     """
 
     starts: bool = False
@@ -97,6 +104,9 @@ class Orders(NamedTuple):
     answer: Any = None
     stop: str = ""
     changes: Sequence[p.Change] = ()
+    cursor: str = ""
+    links: Sequence[str] = ()
+    orphans: Sequence[str] = ()
 
 
 def runner_of(store: Any, program: p.Program) -> Runner:
@@ -117,7 +127,7 @@ async def obey(
     ended = contextlib.suppress(RunFailed, RunCancelled, RunIsDriven)  # a stop from outside claims the run, too
     if orders.stop:
         with contextlib.suppress(GraphEngineError):
-            await runner.stop(RUN, final=orders.stop == "cancel")
+            await runner.stop(RUN, final=orders.stop != "stop")
         return False
     if orders.topic:
         await runner.send(orders.run, orders.topic, orders.message)
@@ -144,6 +154,16 @@ async def obey(
     return False
 
 
+async def meddle(runner: Runner, graph: Graph[Any], orders: Orders) -> None:
+    """Do what was meant for an earlier run with the same id, in vain, and end the child runs of that one."""
+    for link in orders.links:
+        await refused_as_replaced(runner.answer(RUN, "late", wait=link))
+    await refused_as_replaced(anext(runner.watch(RUN, graph, after=orders.cursor)))
+    for child in orders.orphans:
+        with contextlib.suppress(GraphEngineError):
+            await runner.stop(child, final=True)
+
+
 @lru_cache(maxsize=200)
 def compiled(graph: p.Graph, name: str, changes: tuple[p.Change, ...] = ()) -> Graph[Any]:
     """Return a graph in a deployment, whose functions act outside of the process in which they are called."""
@@ -164,7 +184,9 @@ class Running:
         drawn: Mapping[int, Loss] = {at: self.random.choice(self.place.losses) for at in crashes}
         self.world = World({**(drawn if losses is None else losses)}, self.wrote, self.place.drives)
         self.world.lag = LAGS[program.order % len(LAGS)]
-        self.stops = [event for event in program.events if event.what in ("stop", "cancel")]
+        self.stops = [event for event in program.events if event.what in ("stop", "cancel", "again")]
+        self.agains = sum(event.what == "again" for event in program.events)
+        self.earlier = Earlier()
         self.prunes = [event.at for event in program.events if event.what == "prune"]
         self.deploys = [event for event in program.events if event.what == "deploy"]
         self.deployed: dict[int, tuple[p.Change, ...]] = {}
@@ -186,6 +208,7 @@ class Running:
         patches = contextlib.ExitStack()
         for name in ("databases.snapshots", "stores.memory"):
             patches.enter_context(patch(f"graphengine.{name}.MIN_ROWS", rows))
+        patches.enter_context(patch("graphengine.runner.ids.new_nonce", nonces()))
         try:
             self.graph(())
             return self.loop.run_until_complete(self.played())
@@ -217,10 +240,10 @@ class Running:
             await self.lives(await self.orders())
             await self.kept()
             info = await self.info()
-            if info is not None and info.status in ("finished", "cancelled"):
-                break
-            if info is not None and info.status in ("failed", "stopped") and not self.resumes:
-                break
+            if info is not None and self.is_over(info.status):
+                if not self.agains:
+                    break
+                await self.begin_again()
         else:
             raise Wrong("the run does not end")
         for each in self.stalled:
@@ -229,6 +252,27 @@ class Running:
         model = await self.checked()
         await self.place.check()
         return model
+
+    def is_over(self, status: str) -> bool:
+        """Return whether nobody resumes a run with a status any more."""
+        return status in ("finished", "cancelled") or (status in ("failed", "stopped") and not self.resumes)
+
+    async def begin_again(self) -> None:
+        """Check the run, which is over, and remove it, so that the next process starts another one with its id."""
+        await self.kept(ended=True)
+        await self.checked()
+        if await self.earlier.remove(self.place.view):  # a process that stalled has claimed it
+            for each in self.stalled:
+                await self.wake(each)
+            self.stalled = []
+            same("why a run that is over stays", await self.earlier.remove(self.place.view), "")
+        self.agains -= 1
+        self.stops = [event for event in self.stops if event.what != "again"]
+        self.rows, self.deployed = [], {1: self.changes}
+        self.most, self.raised_at, self.resumes = self.program.visits, 0, self.program.resumes
+        self.sent = 0 if self.program.graph.talks else self.sent
+        self.world.forget()
+        self.world.limit = self.program.quarters * COST_USD or inf
 
     # --- processes ----------------------------------------------------------------------------------------------------
 
@@ -264,7 +308,9 @@ class Running:
     async def drives(self, process: Process, orders: Orders) -> None:
         """Do what is ordered, and close the Runner."""
         runner = self.runners[process]
-        if await obey(runner, self.graph(orders.changes), self.children, dict(self.program.begins), orders):
+        if orders.cursor:
+            await meddle(runner, self.graph(orders.changes), orders)
+        elif await obey(runner, self.graph(orders.changes), self.children, dict(self.program.begins), orders):
             await self.note_stop()
         await runner.close()
 
@@ -286,7 +332,7 @@ class Running:
         """Stop the run if the program says so at this write, and prune what has finished from such a write on."""
         while self.stops and self.stops[0].at <= self.world.writes:
             event = self.stops.pop(0)
-            stop = self.stop(self.runners[process], final=event.what == "cancel")
+            stop = self.stop(self.runners[process], final=event.what != "stop")
             self.loop.create_task(stop, context=process.context.copy())
         if self.prunes and self.prunes[0] <= self.world.writes:
             self.loop.create_task(self.prune(self.runners[process]), context=process.context.copy())
@@ -313,7 +359,8 @@ class Running:
 
         One whose process closed before it read its stop has that in its inbox, which its next process obeys.
         """
-        infos = {info.id: info for info in await self.place.view.runs(limit=MANY)} if self.at_stop else {}
+        there = await self.place.view.runs(limit=MANY) if self.at_stop else ()
+        infos = {info.id: info for info in self.earlier.left_out(there)}
         if RUN not in infos or infos[RUN].status not in ("stopped", "cancelled"):
             return
         for info in infos.values():
@@ -344,6 +391,10 @@ class Running:
             raise Wrong("a run at its limit is not stopped, but waits")
         if info.status == "waiting" and self.stops and self.random.random() < 0.2:
             return orders._replace(stop=self.stops.pop(0).what)
+        if info.status == "waiting" and self.earlier.cursor:
+            cursor, self.earlier.cursor = self.earlier.cursor, ""
+            orphans = await self.earlier.orphans(self.place.view)
+            return orders._replace(cursor=cursor, links=self.earlier.links, orphans=orphans)
         return await self.answers(orders) if info.status == "waiting" else orders
 
     def limited(self, orders: Orders) -> Orders:
@@ -362,6 +413,7 @@ class Running:
             if not (wait.topic or "").startswith("ge:end:")
         ]
         some = [each for each in waits if each[2].kind in ("ask", "unknown", "receive")]
+        self.earlier.asked |= {wait.id for run_id, _, wait in some if run_id == RUN and wait.kind == "ask"}
         due = min((wait.due for _, _, wait in waits if wait.due is not None), default=None)
         if due is not None and (not some or self.random.random() < 0.3):
             self.loop.now = max(self.loop.now, due)
@@ -439,6 +491,7 @@ class Running:
             same("the failure", fault_of(snapshot.failure), model.root.failed)
         self.check_acts(RUN, log)
         await self.check_children()
+        await self.earlier.check(self.place.view)
         return model
 
     def changes_at(self, seq: int) -> Sequence[p.Change]:
@@ -481,7 +534,7 @@ class Running:
         """
         view, order = self.place.view, self.world.order
         above = next((info for info in await view.runs(limit=MANY) if info.id == starter), None)
-        if above is None:
+        if above is None or (starter == RUN and child in self.earlier.runs):
             return
         log = [step.data for step in await view.steps(starter)]
         mail = [each.payload["payload"] for each in await view.inbox([starter]) if each.kind == "message"]

@@ -131,11 +131,11 @@ def test_a_page_reads_back() -> None:
 
 def test_every_shape_is_drawn() -> None:
     """Programs of a Runner have every kind of operation, event and change."""
-    programs = [draw("shapes", number, in_runner=True) for number in range(0, 600, 3)]
+    programs = [draw("shapes", number, in_runner=True, again=0.2) for number in range(0, 600, 3)]
     nodes = [node for program in programs for node in program.graph.nodes]
     assert {type(op) for node in nodes for op in node.does} == {*get_args(p.Op)}
     events = [event for program in programs for event in program.events]
-    assert {event.what for event in events} == {"crash", "stop", "cancel", "deploy", "prune"}
+    assert {event.what for event in events} == {"crash", "stop", "cancel", "deploy", "prune", "again"}
     assert {change for event in events for change in event.changes} == {*p.CHANGES}
     assert any(program.budget and program.quarters for program in programs)
     assert any(program.graph.talks for program in programs)

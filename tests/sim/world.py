@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from math import inf
@@ -30,7 +30,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import StoreError
 from graphengine.kernel.fake_clock import _threads
-from graphengine.stores.base import Append, Store
+from graphengine.stores.base import Append, EndedRun, RunInfo, Store
 from graphengine.stores.memory import InMemoryStore
 from tests.sim.model import Wrong
 from tests.sim.program import Change
@@ -280,6 +280,12 @@ class Shared(InMemoryStore):
         if run_id in self.drivers and self.drivers[run_id].is_dead:
             log.driver_fence = None
 
+    async def remove(self, runs: Sequence[RunInfo | EndedRun]) -> Mapping[str, str]:
+        """Remove runs, of which nobody drives those that a dead process drove."""
+        for each in runs:
+            self.freed(each.id)
+        return await super().remove(runs)
+
 
 class Door:
     """The store in memory as one process has it: a door that closes when it dies."""
@@ -382,6 +388,12 @@ class World:
     writers: dict[int, Process] = field(default_factory=dict)
     order: list[tuple[str, int]] = field(default_factory=list)
     broken: str = ""
+
+    def forget(self) -> None:
+        """Forget the run: it is removed, and another one will have its id."""
+        self.acts = Counter({key: number for key, number in self.acts.items() if not key.startswith(f"{RUN} ")})
+        self.writers, self.order = {}, [each for each in self.order if each[0] != RUN]
+        self.spent, self.flying = 0.0, 0
 
     def begins(self, run_id: str) -> None:
         """Begin a turn of an agent, which costs. One at a time may begin below the limit (L1)."""
