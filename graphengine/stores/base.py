@@ -196,6 +196,7 @@ class EndedRun(Struct, frozen=True, gc=False):
             does not count, nor what a store keeps once for several runs.
         branched: Whether it has branches.
         starter_nonce: The nonce of the run that started it.
+        nonce: Its own nonce. A later run with its id is not removed in its place.
         driver: As all others, what `RunInfo` has.
     """
 
@@ -214,6 +215,7 @@ class EndedRun(Struct, frozen=True, gc=False):
     tags: tuple[str, ...] = ()
     driver: str | None = None
     starter_nonce: str = ""
+    nonce: str = ""
 
 
 def cursor_of(seq: int, nonce: str) -> str:
@@ -868,10 +870,10 @@ class Store(RunStore, QueueStore, Protocol):
     async def remove(self, runs: Sequence[RunInfo | EndedRun]) -> Mapping[str, str]:
         """Remove runs from the store, in the given order. Return those that are kept, each with the reason.
 
-        A run is removed if at that moment its status, `seq` and tags are those passed here, it is neither `running`
-        nor `waiting`, no live owner holds it, and no run in the store is a branch of it: pass branches before their
-        parents. From then on it cannot be found, and its id can be used again. A run that no longer exists counts as
-        kept. The call is atomic.
+        A run is removed if at that moment its nonce, status, `seq` and tags are those passed here, it is neither
+        `running` nor `waiting`, no live owner holds it, and no run in the store is a branch of it: pass branches before
+        their parents. From then on it cannot be found, and its id can be used again. A run that no longer exists counts
+        as kept. The call is atomic.
 
         The data of a removed run can take up space until `sweep`.
         """

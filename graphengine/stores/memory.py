@@ -605,7 +605,7 @@ class InMemoryStore:
         for _, log in found[::-1][: max(limit, 0)]:
             size, info = sum(len(encode_step(step)) for step in log.steps), self._info(log)
             facts = info.seq, info.created_at, info.updated_at, info.parent, info.parent_seq, info.starter, info.depth
-            more = size, log.branches > 0, info.tags, info.driver, info.starter_nonce
+            more = size, log.branches > 0, info.tags, info.driver, info.starter_nonce, info.nonce
             ended.append(EndedRun(info.id, info.graph, status, *facts, *more))
         return ended
 
@@ -620,7 +620,8 @@ class InMemoryStore:
                 continue
             now = self._info(log)
             branches = (each.info.id for each in (self._logs.values() if log.branches else ()) if each.parent is log)
-            reason = reason_to_stay(now.status, now.seq, now.tags, expected, now.driver, next(branches, None))
+            found = now.nonce, now.status, now.seq, now.tags
+            reason = reason_to_stay(found, expected, now.driver, next(branches, None))
             if reason:
                 kept[expected.id] = reason
                 continue

@@ -85,23 +85,21 @@ def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
     return StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
 
 
-def reason_to_stay(  # noqa: PLR0913 - what is compared
-    status: str, seq: int, tags: tuple[str, ...], expected: RunInfo | EndedRun, driver: object, branch: str | None
+def reason_to_stay(
+    found: tuple[str, str, int, tuple[str, ...]], expected: RunInfo | EndedRun, driver: object, branch: str | None
 ) -> str:
     """Return why a run that is to be removed must be kept; "" if it can be removed.
 
     Args:
-        status: Its status.
-        seq: Its last step.
-        tags: Its tags, sorted.
+        found: The nonce of the run that has the id now, its status, its last step, and its tags, sorted.
         expected: What the caller knows of it.
         driver: The live owner that drives it; None if there is none.
         branch: The id of a run that branched off it, if there is one.
     """
     if driver is not None:
         return f"driven by {driver}"
-    if status in {"running", "waiting"}:
-        return f"it is {status}"
-    if (status, seq, tags) != (expected.status, expected.seq, expected.tags):
+    if found[1] in {"running", "waiting"}:
+        return f"it is {found[1]}"
+    if found != (expected.nonce, expected.status, expected.seq, expected.tags):
         return "changed meanwhile"
     return "" if branch is None else f"needed by branch {branch}"

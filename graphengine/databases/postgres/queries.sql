@@ -132,8 +132,8 @@ SELECT is_known, is_new FROM post_to(%s::bigint, %s::text, %s::text, %s::text, %
 SELECT is_known, tags FROM tag_run(%s::text, %s::text[], %s::text[], %s::text[]);
 
 -- name: remove
-SELECT x.id, remove_run(%s::text, %s::bigint, x.id, x.status, x.seq, string_to_array(x.tags, chr(10)))
-FROM unnest(%s::text[], %s::text[], %s::integer[], %s::text[]) AS x (id, status, seq, tags);
+SELECT x.id, remove_run(%s::text, %s::bigint, x.id, x.nonce, x.status, x.seq, string_to_array(x.tags, chr(10)))
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::integer[], %s::text[]) AS x (id, nonce, status, seq, tags);
 
 -- name: lock
 SELECT count(*) FROM (SELECT 1 FROM runs AS r WHERE r.id = ANY (%s::text[]) ORDER BY r.id FOR NO KEY UPDATE) AS locked;
@@ -295,7 +295,7 @@ SELECT r.id, r.graph, r.status, last_seq(r.key, r.parent_seq), r.created_at, coa
                AND NOT EXISTS (SELECT FROM text_uses AS u WHERE u.digest = t.digest AND u.run <> r.key))
     )::bigint,
     EXISTS (SELECT FROM runs AS c WHERE c.parent = r.key), ARRAY(SELECT t.tag FROM tags AS t WHERE t.run = r.key),
-    (SELECT o.id FROM owners AS o WHERE o.id = r.driver AND (o.id = %(owner)s::text OR is_alive(o))), r.starter_nonce
+    (SELECT o.id FROM owners AS o WHERE o.id = r.driver AND (o.id = %(owner)s::text OR is_alive(o))), r.starter_nonce, r.nonce
 FROM runs AS r WHERE r.status = %(status)s::text AND (%(graph)s::text IS NULL OR r.graph = %(graph)s::text)
     AND r.created_at <= %(created_at)s::float8 AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text)
 ORDER BY r.created_at DESC, r.id DESC LIMIT %(limit)s;

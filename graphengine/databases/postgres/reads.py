@@ -457,8 +457,8 @@ def ended(  # noqa: PLR0913 - the words of `Store.ended`
     values = {"owner": own.id, "status": status, "graph": graph, "created_at": created_at, "id": run_id}
     rows = connection.execute(SQL["ended"], {**values, "limit": max(clamped(limit), 0)}).fetchall()
     found: list[EndedRun] = []
-    for *facts, tags, driver, starter_nonce in rows:
-        facts.extend((tuple(sorted(tags)), driver, starter_nonce))
+    for *facts, tags, driver, starter_nonce, nonce in rows:
+        facts.extend((tuple(sorted(tags)), driver, starter_nonce, nonce))
         found.append(EndedRun(*facts))
     return found
 

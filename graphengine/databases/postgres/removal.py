@@ -21,8 +21,8 @@ _ROWS_AT_ONCE: Final = 500
 
 def remove(connection: Connection, runs: Sequence[RunInfo | EndedRun], owner: str, token: int) -> dict[str, str]:
     """Move runs to the trash if they are unchanged and not needed. Return those that are kept, with the reason."""
-    expected = [(known(run.id), run.status, clamped(run.seq), "\n".join(run.tags)) for run in runs]
-    columns = [list(column) for column in zip(*expected, strict=True)] or [[], [], [], []]
+    expected = [(known(run.id), run.nonce, run.status, clamped(run.seq), "\n".join(run.tags)) for run in runs]
+    columns = [list(column) for column in zip(*expected, strict=True)] or [[]] * 5
     rows = connection.execute(SQL["remove"], (owner, token, *columns)).fetchall()
     return {run.id: reason for run, (_, reason) in zip(runs, rows, strict=True) if reason}
 

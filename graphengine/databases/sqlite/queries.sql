@@ -426,7 +426,8 @@ SELECT r.id, r.graph,
     iif((SELECT EXISTS (SELECT * FROM page JOIN runs AS c ON c.parent BETWEEN low AND high)),
         EXISTS (SELECT * FROM runs AS c WHERE c.parent = r.key), 0),
     iif((SELECT EXISTS (SELECT * FROM page JOIN tags AS t ON t.run BETWEEN low AND high)),
-        (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key), NULL), r.driver, r.starter_nonce
+        (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key), NULL), r.driver, r.starter_nonce,
+    r.nonce
 FROM runs AS r WHERE r.status = :status AND r.status <> 'running' AND (:graph IS NULL OR r.graph = :graph)
     AND (r.created_at, r.id) < (:created_at, :id)
 ORDER BY r.created_at DESC, r.id DESC LIMIT :limit;
@@ -436,7 +437,7 @@ SELECT json_each.key, r.key, r.status,
     coalesce((SELECT s.id & 4294967295 FROM steps AS s WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32
               ORDER BY s.id DESC LIMIT 1), r.parent_seq),
     (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key), r.driver,
-    EXISTS (SELECT * FROM runs AS c WHERE c.parent = r.key)
+    EXISTS (SELECT * FROM runs AS c WHERE c.parent = r.key), r.nonce
 FROM json_each(?) CROSS JOIN runs AS r ON r.id = json_each.value;
 
 -- name: branches_of

@@ -71,10 +71,10 @@ def ended(  # noqa: PLR0913 - the words of `Store.ended`
     created_at, run_id = (math.inf, "") if after is None else (after.created_at, after.id)
     values = {"status": status, "graph": graph, "created_at": created_at, "id": run_id, "limit": max(limit, 0)}
     found: list[EndedRun] = []
-    for *facts, branched, tags, driver, starter_nonce in connection.execute(SQL["ended"], values):
+    for *facts, branched, tags, driver, starter_nonce, nonce in connection.execute(SQL["ended"], values):
         alive = None if driver is None else find(connection, facts[0], onlooker).info.driver
         facts.insert(_STATUS, status)
-        facts.extend((branched != 0, _tags(tags), alive, starter_nonce))
+        facts.extend((branched != 0, _tags(tags), alive, starter_nonce, nonce))
         found.append(EndedRun(*facts))
     return found
 
@@ -94,10 +94,10 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], l
         if row is None or row[1] in going:
             kept[expected.id] = "already removed"
             continue
-        _, key, status, seq, tags, driver, branched = row
+        _, key, status, seq, tags, driver, branched, nonce = row
         owner = None if driver is None else lease.other(connection, driver)
         branch = _branch_outside(connection, key, going) if branched else None
-        reason = reason_to_stay(status, seq, _tags(tags), expected, owner, branch)
+        reason = reason_to_stay((nonce, status, seq, _tags(tags)), expected, owner, branch)
         if reason:
             kept[expected.id] = reason
         else:

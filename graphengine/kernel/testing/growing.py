@@ -514,7 +514,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_run_that_changed_is_not_removed(self, store: Store) -> None:
-        """A run is removed only if its status, seq and tags are those that the caller saw."""
+        """A run is removed only if its nonce, status, seq and tags are those that the caller saw."""
         for run_id in ("more", "tagged", "other", "same"):
             await ended_run(store, run_id)
         seen = [await store.info(run_id) for run_id in ("more", "tagged", "other", "same")]
@@ -527,6 +527,10 @@ class GrowingStores(StoreSuite):
         tagged = await store.info("tagged")  # each is judged when its turn comes, also a run that is given again
         assert await store.remove([seen[1], tagged]) == {"tagged": "changed meanwhile"}
         assert await listed(store) == ["more", "other"]
+        ended = await store.ended("finished")  # what an earlier run with an id was, if another one looks the same
+        assert [(run.id, run.nonce) for run in ended] == [("more", "")]
+        for run in (await store.info("other"), replace(await store.info("more"), nonce="earlier")):
+            assert await store.remove([replace(run, nonce="earlier")]) == {run.id: "changed meanwhile"}
 
     @scenario
     async def test_a_run_with_a_branch_is_not_removed(self, store: Store) -> None:

@@ -185,8 +185,10 @@ BEGIN
 END $$;
 
 -- Move a run to the trash if it is unchanged and not needed. Returns why it stays; '' if it was removed.
-CREATE OR REPLACE FUNCTION remove_run(p_owner text, p_token bigint, p_id text, p_status text, p_seq integer, p_tags text[])
-RETURNS text LANGUAGE plpgsql AS $$
+DROP FUNCTION remove_run(text, bigint, text, text, integer, text[]);
+CREATE FUNCTION remove_run(
+    p_owner text, p_token bigint, p_id text, p_nonce text, p_status text, p_seq integer, p_tags text[]
+) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     r runs;
     o owners;
@@ -208,7 +210,7 @@ BEGIN
         RETURN 'it is ' || r.status;
     END IF;
     SELECT * INTO facts FROM run_facts AS x WHERE x.key = r.key;
-    IF facts.status <> p_status OR facts.seq <> p_seq
+    IF r.nonce <> p_nonce OR facts.status <> p_status OR facts.seq <> p_seq
         OR (SELECT array_agg(t ORDER BY t) FROM unnest(facts.tags) AS t)
            IS DISTINCT FROM (SELECT array_agg(t ORDER BY t) FROM unnest(p_tags) AS t) THEN
         RETURN 'changed meanwhile';
