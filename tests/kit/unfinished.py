@@ -241,6 +241,20 @@ async def bought(ctx: Context) -> str:
     return await ctx.call(unclear, effect="once")
 
 
+async def ship(item: str, idempotency_key: str) -> str:
+    """Ship an item; while the bank is down, the process ends meanwhile."""
+    done = act(f"ship {item} as {idempotency_key}")
+    OUTSIDE.begun.set()
+    if not OUTSIDE.is_up:
+        await asyncio.Event().wait()
+    return done
+
+
+async def shipped(ctx: Context, topic: str) -> str:
+    """Ship; the effect may be repeated with the key with which it began."""
+    return await ctx.call(ship, topic, effect="idempotent")
+
+
 async def flaky(ctx: Context) -> str:
     """Record work, and fail until the bank is up."""
     done = await ctx.call(act, "before the failure")
@@ -283,6 +297,7 @@ GRAPHS: Final[Mapping[str, Graph[Kept]]] = {
     "memory": one("memory", remembered),
     "effect_begun": one("effect_begun", paid),
     "effect_asked": one("effect_asked", bought, retry=Retry(attempts=2, initial_seconds=0, on=(ConnectionError,))),
+    "key_begun": one("key_begun", shipped),
     "retry": one("retry", flaky, retry=Retry(attempts=2, initial_seconds=60, on=(ConnectionError,))),
     "items": one("items", delivered, each={"item": "items"}, writes="results"),
     "batch": one("batch", counter, each={"item": "items"}, writes="results"),
@@ -290,6 +305,7 @@ GRAPHS: Final[Mapping[str, Graph[Kept]]] = {
 """The graph of each run, by the run's id."""
 _ONE: Final = "deliver one as items/work:1[0]/deliver|ffca2522f37f8793cb|1"
 _TWO: Final = "deliver two as items/work:1[1]/deliver|ae1e4b419b97e40458|1"
+_SHIP: Final = "ship bees as key_begun/work:1/ship|a1fa9018c482ce5fac|1"
 AFTER: Final[Mapping[str, tuple[str, list[str]]]] = {
     "call": ("second done", []),
     "turn": ("clerk has 1 results", []),
@@ -301,6 +317,7 @@ AFTER: Final[Mapping[str, tuple[str, list[str]]]] = {
     "memory": ("rice", []),
     "effect_begun": ("paid, says the bank of effect_begun/work:1/pay|15b33c85c6cc8cd903|1", []),
     "effect_asked": ("a person saw it", []),
+    "key_begun": (f"{_SHIP} done", [_SHIP]),
     "retry": ("before the failure done", []),
     "items": (
         f"pack one done, {_ONE} done by items/work:1[0] pack two done, {_TWO} done by items/work:1[1]",
@@ -333,8 +350,9 @@ async def leave(store: Any, memory: Memory) -> None:
 
 async def _left(runner: Runner, run: Run[Kept, Any]) -> None:
     """Release a run once it waits, or once its effect has begun."""
-    if run.id == "effect_begun":
+    if run.id in ("effect_begun", "key_begun"):
         await OUTSIDE.begun.wait()
+        OUTSIDE.begun.clear()
     elif run.id in ("sleep", "retry", "batch"):  # their result comes when they wake up
         async for event in run.events():
             if isinstance(event, StepRecorded) and event.step.kind in ("waiting", "attempt"):

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from tests.kit.postgres import PostgresServer
 
 FOLDERS = sorted(FOLDER.parent.glob("kept_*"))
-EACH = pytest.mark.parametrize("name", GRAPHS)
+KINDS = ("sqlite", "postgres", "runs")
+KEPT = [
+    pytest.param((folder, kind), name, id=f"{folder.name}-{kind}-{name}")
+    for folder in FOLDERS
+    for kind in KINDS
+    for name in GRAPHS
+    if (folder / "runs" / f"{name}.json").exists()
+]
+"""Each run that each folder keeps, in each form."""
 LATER = 86_400.0
 """How much later the runs are continued, in seconds."""
 
@@ -44,10 +52,7 @@ async def _empty_memory() -> AsyncIterator[None]:
     assert not entries
 
 
-@pytest.fixture(
-    params=[(each, kind) for each in FOLDERS for kind in ("sqlite", "postgres", "runs")],
-    ids=lambda each: f"{each[0].name}-{each[1]}",
-)
+@pytest.fixture
 def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opening]:
     """Return what opens the kept runs: a database of each kind, or exported runs in a new one."""
     folder, kind = request.param
@@ -74,7 +79,7 @@ def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opening]
         postgres.execute(server.address(), f"DROP SCHEMA {folder.name} CASCADE")
 
 
-@EACH
+@pytest.mark.parametrize(("opening", "name"), KEPT, indirect=["opening"])
 async def test_a_run_is_read_and_continued_without_a_repeated_call(opening: Opening, name: str) -> None:
     """It folds, is replayed, and ends as it would have; what it recorded is not asked again."""
     async with opening() as runner:
@@ -84,7 +89,9 @@ async def test_a_run_is_read_and_continued_without_a_repeated_call(opening: Open
         assert await finish(runner, name) == AFTER[name]
 
 
-@pytest.mark.parametrize("name", [each for each in GRAPHS if each != "child"])
+@pytest.mark.parametrize(
+    ("opening", "name"), [each for each in KEPT if each.values[1] != "child"], indirect=["opening"]
+)
 async def test_a_branch_of_a_run_has_what_it_recorded(opening: Opening, name: str) -> None:
     """It begins after the last step, and asks nothing again either.
 
