@@ -442,6 +442,30 @@ async def test_a_child_run_is_not_started_a_second_time_without_a_question(runne
     assert (result.state.out, ACTS) == ("sent", ["mail ada"])
 
 
+async def test_another_covers_the_child_runs_of_one_graph(runner: Runner) -> None:
+    """`another` for a new child run covers no child run of another graph, which can contain the payment that moved."""
+
+    class Parcel(BaseModel):
+        amount: int = 5
+        done: str = ""
+
+    parcels, moved = Graph("parcels", Parcel), Graph("moved", Parcel)
+    parcels.add_node("send", mail, inputs={"text": "done"}, writes="done")
+    parcels.add_path(START, "send", END)
+    moved.add_node("pay", pay, inputs={"amount": "amount"}, writes="done")
+    moved.add_path(START, "pay", END)
+
+    async def starts(amount: int, ctx: Context) -> str:
+        for graph in (parcels, parcels, moved):
+            await (await ctx.start(graph, {"done": graph.name})).result()
+        return "done"
+
+    run_id = await waiting(runner, pays_and_asks)
+    await goes_on(runner, run_id, starts)
+    result = await goes_on(runner, run_id, starts, "another")
+    assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["pay 5 EUR", "mail parcels", "mail parcels"])
+
+
 def look_up(amount: int) -> int:
     """Look something up, which may be repeated."""
     return amount * 2
