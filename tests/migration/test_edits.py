@@ -46,8 +46,9 @@ async def test_edits_in_a_file() -> None:
 
 async def test_a_call_that_moved_or_changed_never_acts_twice() -> None:
     """A person is asked about it, at most once in each visit; a changed effect is never left without a word."""
-    hunt = Hunt("3", kinds=("helper", "tool", "amount", "moved", "call", "function", "removed"), most=4)
-    for number in range(70):
+    kinds = ("helper", "tool", "amount", "moved", "call", "function", "removed", "child", "inner")
+    hunt = Hunt("3", kinds=kinds, most=4)
+    for number in range(72):
         await hunt.play(number)
     assert not hunt.counts.wrong
     assert hunt.counts.programs > 20
