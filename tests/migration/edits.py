@@ -328,6 +328,7 @@ class Play:
         recorded: What was recorded at the last stop, and what was answered since.
         known: How often the work of each piece was recorded at the last stop.
         before: How many things had been done at the last stop.
+        on_the_way: The program's own questions whose answers the last process had not recorded when it died.
         open: The store of the next process, if it was opened to see what the last one left.
     """
 
@@ -347,6 +348,7 @@ class Play:
     recorded: str = ""
     known: Counter[str] = field(default_factory=Counter)
     before: int = 0
+    on_the_way: Counter[str] = field(default_factory=Counter)
     open: Store | None = None
 
     async def process(self, program: Program, stop: Stop | None) -> bool:
@@ -466,10 +468,12 @@ class Play:
     async def _note(self, store: Store) -> None:
         """Note what is recorded when the process has died."""
         infos = await store.runs(limit=1000)
-        self.left, self.at_stake, self.recorded = Counter(), set(), ""
+        self.left, self.at_stake, self.recorded, self.on_the_way = Counter(), set(), "", Counter()
         for info in infos:
             snapshot = await load_snapshot(store, info.id, None)
+            mail = [each.payload.get("id") for each in await store.inbox([info.id])]
             for frame in snapshot.frames.values():
+                self.on_the_way.update(str(wait.question) for wait in frame.waits.values() if wait.id in mail)
                 begun = {key: memo for key, memo in frame.recorded_results.items() if memo.begun and memo.id}
                 self.left[visit_of(snapshot, frame)] += sum(key.startswith(BEGUN) for key in begun)
                 self.at_stake.update(ref_in(str(memo.value)) for memo in begun.values())
@@ -511,12 +515,25 @@ def own_questions(play: Play) -> dict[str, int]:
     return {text: count for text, count in play.asked.items() if not any(each in text for each in left_out)}
 
 
-def faults_of_kept(play: Play, plain: Play, *, is_first: bool = True) -> Iterator[str]:
+def questions_once(play: Play, edits: Sequence[Edit]) -> dict[str, int]:
+    """Return how often each question of the program was asked, without those that may be asked once more.
+
+    A resume under changed code ends the sleeps of a node. If the node then waits for something that was inserted, an
+    answer that is still on its way is refused, as the step `refused` tells, and its question is asked once more.
+    """
+    own = own_questions(play)
+    if not any(edit.kind == "wait" for edit in edits):
+        return own
+    return {text: count - (count > 1 and text in play.on_the_way) for text, count in own.items()}
+
+
+def faults_of_kept(play: Play, plain: Play, edits: Sequence[Edit], *, is_first: bool = True) -> Iterator[str]:
     """Yield what is wrong with a run that was stopped, and resumed under edits that keep the meaning.
 
     Args:
         play: The run.
         plain: The run of the edited program without a stop.
+        edits: The edits.
         is_first: Whether it was stopped once: after a second stop, a question may have been answered before.
     """
     if play.refused:
@@ -536,8 +553,8 @@ def faults_of_kept(play: Play, plain: Play, *, is_first: bool = True) -> Iterato
             yield f"{what} was done with {play.world.keys()[what]} keys, not {plain.world.keys()[what]}"
         if after[what] > max(right[what] - play.known[ref], 0):
             yield f"{what} was recorded {play.known[ref]} times, and then done {after[what]} times"
-    if own_questions(play) != own_questions(plain):
-        yield f"asked {own_questions(play)}, not {own_questions(plain)}"
+    if (own := questions_once(play, edits)) != own_questions(plain):
+        yield f"asked {own}, not {own_questions(plain)}"
     if (play.runs, play.state) != (plain.runs, plain.state):
         yield f"ended with {play.runs} runs and {play.state}, not {plain.runs} runs and {plain.state}"
 
@@ -668,7 +685,7 @@ class Hunt:
         if self.shows:
             sys.stdout.write(f"{where}: {play.refused} {play.unknown} {play.world.acts} {play.before}\n")
         if kind in KEEPING:
-            found = faults_of_kept(play, plain, is_first=second is None)
+            found = faults_of_kept(play, plain, edits, is_first=second is None)
         elif kind == "change":
             found = faults_of_changed(play, plain, whole, edits[0])
         else:
