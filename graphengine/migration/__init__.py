@@ -59,7 +59,7 @@ class Migrations(Extension):
         key = (snapshot.run_id, snapshot.seq, plan.fingerprint)
         for each in left if key not in self._warned else ():
             self._warned |= {key} if snapshot.seq else frozenset()
-            repair = "" if each.code == "value_changed" else f"; if it was renamed: {each.migration}"
+            repair = f"; if it was renamed: {each.migration}" if each.code.startswith("field_") else ""
             log.warning("run %s: %s%s", snapshot.run_id, each.text, repair)
 
 

@@ -25,7 +25,7 @@ from graphengine.kernel.inside import (
     is_sealed,
     plan_of,
 )
-from graphengine.kernel.reader import Frame, Snapshot, path_of
+from graphengine.kernel.reader import Collecting, Frame, Snapshot, path_of
 from graphengine.migration.apply import (
     Walked,
     does_not_fit,
@@ -88,12 +88,14 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
     apply_shift(there, shift)
     renamed = dict(zip(snapshot.frames, there.frames, strict=True))
     moves = moves_of(snapshot, there, graphs)
+    dropped = [_note_of_move(there.frames[key], node) for key, node in moves.items() if _has_ended_inside(there, key)]
     if moves:
         known = {key: node for key, node in moves.items() if node in plan_at(plan, there.frames[key]).nodes}
         shift.moved = moves
         apply_shift(there, Shift(moved=known))
     today = {renamed[key]: graph for key, graph in graphs.items()}
     mismatches, left = _states(plan, there, today, shift)
+    left += dropped
     for frame in there.frames.values():
         around = today.get(frame.sub.id if frame.sub is not None else ROOT)
         mismatches += place_mismatches(plan, frame, around.version if around is not None else plan.version)
@@ -105,6 +107,24 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
     shift.left = tuple(dict.fromkeys(each.text for each in left))
     shift.changes = differences(in_new_names(plan, graph_spec or {}), plan.graph_spec)
     return GraphFit(shift, there, list(dict.fromkeys(mismatches)), graphs, left)
+
+
+def _note_of_move(frame: Frame, node: str) -> Mismatch:
+    """Return the note that a frame continues at another node, without what has ended inside of its node."""
+    path = path_of(frame.id, frame.at)
+    text = f"what has ended inside {path} is dropped: its effects are done again if {node} does them"
+    return Mismatch(text, place=path, code="visits_dropped")
+
+
+def _has_ended_inside(snapshot: Snapshot, key: str) -> bool:
+    """Return whether something has ended inside of the node of a frame: a node of a graph or an arm, or an item.
+
+    The effects of these are only in the log. Unlike the effects of what is in progress, a move does not keep them.
+    """
+    frame = snapshot.frames[key]
+    if isinstance(frame.phase, Collecting) and any(each is not None for each in frame.phase.done):
+        return True
+    return any(snapshot.frames[each].counts or _has_ended_inside(snapshot, each) for each in frame.children)
 
 
 def migrate_state(

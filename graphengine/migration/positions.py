@@ -57,8 +57,8 @@ class Mismatch(NamedTuple):
         version: The version of that graph that the run was recorded under.
         at: The node that a migration would rename or move.
         field: The field that a migration would change.
-        code: What kind of reason it is: `does_not_fit`; of a run that fits, `field_removed`, `field_renamed` or
-            `value_changed`.
+        code: What kind of reason it is: `does_not_fit`; of a run that fits, `field_removed`, `field_renamed`,
+            `value_changed` or `visits_dropped`.
     """
 
     text: str

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from graphengine.history.usage import Usage
 from graphengine.kernel.extension import Ending
@@ -179,7 +179,8 @@ class Run(RunHead, kw_only=True):
     """A run.
 
     Attributes:
-        state: Its fields.
+        state: Its fields, as they were recorded.
+        version: The version of the graph that recorded them; omitted if the store does not have the spec of that graph.
         failures: The parts of maps and forks that failed and were not repeated since.
         output: The value of the graph's `result=`; omitted without one, and always in `show`.
         children: What its child runs cost; it is in no other figure.
@@ -188,6 +189,7 @@ class Run(RunHead, kw_only=True):
     """
 
     state: Mapping[str, Any]
+    version: int | UnsetType = UNSET
     failures: Sequence[FailedPart]
     output: Any = UNSET
     children: SpentBelow
@@ -257,18 +259,23 @@ def run_document(  # noqa: PLR0913 - what a run's document is made of
         steps: Its steps up to there, including those that it shares with its parents.
         below: What its child runs cost; None for nothing.
         output: The value of the graph's `result=`, as JSON.
-        specs: The specs of its graph by fingerprint, in which the reasons for edges are read.
+        specs: The specs of its graph by fingerprint, in which its version and the reasons for edges are read.
     """
     taken, reasons = list(steps), InForce(specs or {})
     return Run(
         **head_facts(info, snapshot),
         state=snapshot.root.values,
+        version=_version_in((specs or {}).get(snapshot.fingerprint)),
         failures=_failures(snapshot),
         output=output,
         children=below or SpentBelow(),
         spending=spending_document(spending(taken, info.parent_seq)),
         steps=[step_document(step, reasons.why(step)) for step in taken],
     )
+
+
+def _version_in(graph_spec: GraphSpec | None) -> int | UnsetType:
+    return UNSET if graph_spec is None else graph_spec.get("version", 1)
 
 
 def _parent_of(info: RunInfo) -> Parent | None:
@@ -367,7 +374,8 @@ class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
     Attributes:
         ending: Why it ended.
         error: What it failed with.
-        state: Its fields; secret ones are encrypted.
+        state: Its fields, as they were recorded; secret ones are encrypted.
+        version: The version of the graph that recorded them; omitted if the store does not have the spec of that graph.
         failures: The parts of maps and forks that failed and were not repeated since.
         output: The value of the graph's `result=`, once it is finished; omitted without one.
         usage: Its usage of models.
@@ -380,6 +388,7 @@ class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
     ending: Ending | None
     error: Failure | None
     state: Mapping[str, Any]
+    version: int | UnsetType = UNSET
     failures: Sequence[FailedPart]
     output: Any = UNSET
     usage: Usage
@@ -470,8 +479,17 @@ def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | Non
     return Runs(runs=[ListedRun(**_fields_of_listed(info, (waiting or {}).get(info.id))) for info in runs])
 
 
-def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) -> RunNow:
-    """Return the document of a run as it is now, without its steps; `output` as in `run_document`."""
+def run_now_document(
+    info: RunInfo, snapshot: Snapshot, output: object = UNSET, graph_spec: GraphSpec | None = None
+) -> RunNow:
+    """Return the document of a run as it is now, without its steps.
+
+    Args:
+        info: The store's facts about the run.
+        snapshot: Its snapshot.
+        output: The value of the graph's `result=`, as JSON.
+        graph_spec: The spec of the graph under which its state was recorded; None if the store does not have the spec.
+    """
     facts = {
         **_fields_of_listed(info, snapshot),
         **_fields_of_place(info, snapshot),
@@ -479,7 +497,8 @@ def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) 
         "seq": snapshot.seq,
         "cursor": info.cursor_at(snapshot.seq),
     }
-    return RunNow(**facts, failures=_failures(snapshot), state=snapshot.root.values, output=output)
+    version = _version_in(graph_spec)
+    return RunNow(**facts, failures=_failures(snapshot), state=snapshot.root.values, version=version, output=output)
 
 
 def tree_document(

@@ -61,6 +61,7 @@ class Alone:
     is_halting = False
     runs_again = False
     wrote_at = 0.0
+    resumed_at = 0.0
     transactions = None
 
     def __init__(  # noqa: PLR0913 - what a run has

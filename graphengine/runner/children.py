@@ -273,7 +273,9 @@ class _Start(Generic[S]):
             made.run_id = _derive_child_id(name, f"{key} {self.starter.nonce}") if self.starter.nonce else key_base
             if chosen and not await self._is_taken_over(tenants_id(parent.tenant, chosen), made.run_id, parent):
                 made.run_id, key_base = tenants_id(parent.tenant, chosen), ""
-            elif services.run.snapshot.deaths and (found := await self._find_unrecorded(made.run_id)):
+            elif self.attempt.frame.arrived <= services.host.resumed_at and (
+                found := await self._find_unrecorded(made.run_id)
+            ):
                 made.run_id = found
             if services.may_be_lost:
                 await services.host.check_owned()
@@ -382,11 +384,11 @@ class _Start(Generic[S]):
         return derived in found
 
     async def _find_unrecorded(self, derived: str) -> str:
-        """Return the id of the child that this call began before the process died; "" if there is none.
+        """Return the id of the child that this call began in an earlier process of the run; "" if there is none.
 
-        1. A call begins a child, and the process dies before the start is recorded. 2. A deployment adds a field with a
-        default to the type of the child's input, so that another id is derived. 3. The node runs again, and must not
-        begin a second child.
+        1. A call begins a child, and the process dies, or releases the run, before the start is recorded.
+        2. A deployment adds a field with a default to the type of the child's input, so that another id is derived.
+        3. The node runs again, and must not begin a second child.
 
         The child that a call of this attempt has begun with the same input is that of this call. Only runs that began
         since the attempt could begin are read, once for each attempt.

@@ -122,6 +122,7 @@ class Driving:
         wrote_at: When its last append began, by the machine's clock, if other processes can open the store.
         time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
+        resumed_at: When this process resumed the run, by `time`; 0 if the run began here.
         following: Who follows it; see `runner.extensions`.
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
         raised: The exceptions of failed frames, by path.
@@ -159,6 +160,7 @@ class Driving:
         "loop",
         "plan",
         "raised",
+        "resumed_at",
         "session",
         "snapshot",
         "time",
@@ -181,6 +183,7 @@ class Driving:
         clock = shared.clock  # if the machine's is before the log's last time, that is used instead
         self.fence, self.wrote_at = 0, clock.now()
         self.time = SteadyClock(max(self.wrote_at, snapshot.now)) if isinstance(clock, SystemClock) else clock
+        self.resumed_at = 0.0
         self.following: Following = NOBODY
         self.cut_off: list[str] = []
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()

@@ -285,16 +285,18 @@ class OnceEffects:
                 is_asked = said.seen.get("place") == place
                 if said.value == "fail":
                     raise self._refuse_unclaimed(left, question)
-                if said.value == "another" and (is_asked or (said.seen.get("kind") == kind and kind not in kinds)):
+                is_alike = said.seen.get("kind") == name
+                if said.value == "another" and (is_asked or (is_alike and kind not in kinds)):
                     return None
-                if said.value == "same" and like and (is_asked or self._kind_of(like) == kind):
+                is_listed = self._kind_of(like) == kind if like else False
+                if said.value == "same" and like and (is_asked or (is_listed and (is_alike or kind != STARTS))):
                     self._journal.claim([like.removeprefix(BEGUN)])
                     self.taken[place] = like
                     return like
             given = self._journal.show_arguments(arguments)
             now = f"{name} {to_json(given).decode()}" if given is not UNSET else name
             may_ask = (once or Once()).unknown != "fail"
-            await self._ask_about_left(left, now, {"place": place, "kind": kind}, may_ask=may_ask, same=bool(alike))
+            await self._ask_about_left(left, now, {"place": place, "kind": name}, may_ask=may_ask, same=bool(alike))
         return None
 
     async def _wait_for_claims(self, place: str, kind: str) -> None:

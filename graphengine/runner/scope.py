@@ -85,6 +85,11 @@ class Host(Protocol):
         """When the run was last shown to be driven by this process, by the machine's clock."""
         ...
 
+    @property
+    def resumed_at(self) -> float:
+        """When this process resumed the run, by the clock of the run's log; 0 if the run began here."""
+        ...
+
     async def check_owned(self) -> None:
         """Ask the store whether this process still drives the run.
 

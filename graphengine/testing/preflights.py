@@ -71,8 +71,9 @@ class Reason:
     Attributes:
         code: `does_not_fit`, or the code of the error with which a resume would end. If runs fit: `field_removed` if a
             recorded field, also one inside a type, is gone; `field_renamed` if one of its type is new; `value_changed`
-            if a recorded value is read as another one; `older_words` if conversations of agents go on with the
-            instructions or the prompt with which they began.
+            if a recorded value is read as another one; `visits_dropped` if a migration moves runs out of a graph or a
+            map in which something has ended, whose effects are then done again if the new node does them;
+            `older_words` if conversations of agents go on with the instructions or the prompt with which they began.
         place: The path of the node; "" for the state.
         text: The reason, with the values of the first such run.
         repair: What to do about it.
@@ -478,6 +479,7 @@ def _reason_of_mismatch(mismatch: Mismatch) -> Reason:
     conditions = {"does_not_fit": "", "value_changed": "if the value must stay as it was, "}
     condition = conditions.get(mismatch.code, "if it was renamed, ")
     ways += [f"{condition}migrate the run: {mismatch.migration}"] if mismatch.migration else []
+    ways += ["nothing, or let these runs end first"] if mismatch.code == "visits_dropped" else []
     return Reason(mismatch.code, _ITEM.sub("[]", mismatch.place), mismatch.text, "; or ".join(ways))
 
 

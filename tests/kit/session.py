@@ -117,6 +117,7 @@ class Alone:
     audience: Audience = field(default_factory=Audience)
     is_halting: bool = False
     wrote_at: float = 0.0
+    resumed_at: float = 0.0
 
     async def check_owned(self) -> None:
         """Do nothing: no other process drives it."""

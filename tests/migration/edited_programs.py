@@ -386,7 +386,11 @@ class Text:
         """Return the lines of a call that has moved."""
         name = f"moved_{ref}"
         if where == "call":
-            return [f"async def {name}() -> str:", f"    return told({call})", f"got.append(await ctx.call({name}))"]
+            written = [f"async def {name}() -> str:", f"    return told({call})"]
+            if name in self.functions:  # the same call again, behind the first one
+                written = []
+            self.functions[name] = ""
+            return [*written, f"got.append(await ctx.call({name}))"]
         if where == "helper":
             self.before.append(f"async def {name}(ctx, seed):\n    return told({call})")
             return [f"got.append(await {name}(ctx, seed))"]
@@ -617,13 +621,13 @@ def moves_in(program: Program, how: str) -> list[Edit]:
 
 
 def changes_in(program: Program, how: str) -> list[Edit]:
-    """Return the edits that change a call in a way."""
+    """Return the edits that change a call in a way. A call with `key=` stays the same call with another amount."""
     return [
         Edit("change", act.ref, how)
         for node in program.nodes
         if node.kind in ("code", "subgraph")
         for act in own_acts(node.pieces)
-        if act.effect == "once"
+        if act.effect == "once" and not (act.key and how == "amount")
     ]
 
 
@@ -634,17 +638,3 @@ def own_acts(pieces: Sequence[Piece]) -> Iterator[Act]:
             yield each
         elif isinstance(each, Both):
             yield from (act for arm in each.arms for act in own_acts(arm))
-
-
-def is_left_out(program: Program, edits: Sequence[Edit]) -> bool:
-    """Return whether a program is left out, because it is known that a promise is broken there."""
-    pieces = [piece for node in program.nodes for piece in all_pieces(node.pieces)]
-    starts = any(isinstance(piece, Child) for piece in pieces)
-    if any(edit.kind == "gain" and edit.at == "Order" for edit in edits):
-        return starts  # a child run that began before its start was recorded is not found again with a new field
-    edit = edits[0]
-    if edit.label in ("call", "tool"):  # `another`, said of something else, also counts for the call that was moved
-        return any(isinstance(piece, Both) for piece in pieces)
-    if edit.label == "moved":  # effects below a graph or a map are not looked at by the nodes inside of it
-        return starts or program.nodes[int(edit.at[1:]) - 1].kind in ("subgraph", "map")
-    return edit.label in ("child", "inner")

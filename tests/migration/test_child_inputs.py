@@ -4,6 +4,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Migration, Runner
@@ -76,8 +77,9 @@ async def test_a_child_that_had_ended_is_waited_for_no_more_after_a_move(runner:
     assert (result.status, result.state.out, DONE) == ("finished", "sent yes", ["send 7"])
 
 
-async def test_a_child_whose_start_was_not_recorded_is_found() -> None:
-    """The process dies after the child has begun and before its start is recorded; the later code starts no second."""
+@pytest.mark.parametrize("died", [True, False])
+async def test_a_child_whose_start_was_not_recorded_is_found(*, died: bool) -> None:
+    """The process dies, or releases the run, before the start of the child is recorded; no second child is started."""
     found = set[tuple[int, str]]()
     for left in range(8):
         DONE.clear()
@@ -86,7 +88,7 @@ async def test_a_child_whose_start_was_not_recorded_is_found() -> None:
         async with Runner(store) as runner:
             with suppress(StoreError):
                 await runner.start(deployment(has_note=False).shop, run_id="x").result()
-        store.left, store.died = 10**9, True
+        store.left, store.died = 10**9, died
         async with Runner(store) as runner:
             await runner.resume("x", deployment(has_note=True).shop).result()
             result = await (await runner.answer("x", "yes", deployment(has_note=True).shop)).result()

@@ -12,8 +12,10 @@ import psycopg
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, NotDone, Once, RunFailed, Runner
+from graphengine import END, START, Context, Graph, Migration, NotDone, Once, RunFailed, Runner, ask
 from graphengine.graph.effect import Effect
+from graphengine.testing import preflight
+from tests.kit.facts import said
 
 Node = Callable[..., Awaitable[Any]]
 ACTS: list[str] = []
@@ -442,6 +444,30 @@ async def test_a_child_run_is_not_started_a_second_time_without_a_question(runne
     assert (result.state.out, ACTS) == ("sent", ["mail ada"])
 
 
+async def test_another_covers_the_child_runs_of_one_graph(runner: Runner) -> None:
+    """`another` for a new child run covers no child run of another graph, which can contain the payment that moved."""
+
+    class Parcel(BaseModel):
+        amount: int = 5
+        done: str = ""
+
+    parcels, moved = Graph("parcels", Parcel), Graph("moved", Parcel)
+    parcels.add_node("send", mail, inputs={"text": "done"}, writes="done")
+    parcels.add_path(START, "send", END)
+    moved.add_node("pay", pay, inputs={"amount": "amount"}, writes="done")
+    moved.add_path(START, "pay", END)
+
+    async def starts(amount: int, ctx: Context) -> str:
+        for graph in (parcels, parcels, moved):
+            await (await ctx.start(graph, {"done": graph.name})).result()
+        return "done"
+
+    run_id = await waiting(runner, pays_and_asks)
+    await goes_on(runner, run_id, starts)
+    result = await goes_on(runner, run_id, starts, "another")
+    assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["pay 5 EUR", "mail parcels", "mail parcels"])
+
+
 def look_up(amount: int) -> int:
     """Look something up, which may be repeated."""
     return amount * 2
@@ -608,3 +634,27 @@ async def test_a_transaction_asks_before_it_begins(postgres: str) -> None:
         assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["pay 5 EUR"])
         result = await goes_on(runner, run_id, charges, "another")
         assert (result.status, result.state.out) == ("finished", "charged 5")
+
+
+async def test_a_move_out_of_a_graph_says_that_effects_inside_are_dropped(runner: Runner) -> None:
+    """The effect of a node inside that has ended is not kept: the step and `check --store` tell it."""
+    inner = Graph("inner", Sale, result="out")
+    inner.add_node("pay", pay, inputs={"amount": "amount"}, writes="out", effect="once")
+    inner.add_node("ask", ask("Go on?", str), writes="out")
+    inner.add_path(START, "pay", "ask", END)
+
+    def outer(name: str, **options: Any) -> Graph[Sale]:
+        made = Graph("sale", Sale, **options)
+        made.add_node(name, inner, inputs={"amount": "amount"}, writes="out")
+        made.add_path(START, name, END)
+        return made
+
+    await runner.start(outer("sell"), run_id="r").result()
+    moved = outer("deliver", version=2, migrate={1: Migration(moved={"sell": "deliver"})})
+    text = "what has ended inside sell is dropped: its effects are done again if deliver does them"
+    found = await preflight([moved], runner.store)
+    assert [(each.code, each.text) for group in found.groups for each in group.reasons] == [("visits_dropped", text)]
+    assert found.fits
+    await runner.resume("r", moved).result()
+    left = [each for step in await runner.history("r") if step.kind == "resumed" for each in said(step).get("left", ())]
+    assert (left, ACTS) == ([text], ["pay 5 EUR", "pay 5 EUR"])

@@ -1,16 +1,23 @@
 """Types inside a state that change while a run waits: what was recorded of them is kept, or its loss is said."""
 
+import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import AliasChoices, BaseModel, Field, create_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import AliasChoices, BaseModel, Field, TypeAdapter, create_model
 
 from graphengine import END, START, Context, Graph, Runner, ask, changed
 from graphengine.errors import GraphChanged, RunExists
+from graphengine.history.load import load_snapshot
+from graphengine.state.encoded import encode, opened
 from graphengine.testing import preflight
 from tests.kit.facts import said
+from tests.state.drawn_types import annotation_of, changed_types, lost_leaves
 
 Types = type[BaseModel]
 
@@ -253,3 +260,48 @@ async def test_a_sequel_says_what_it_begins_without(runner: Runner, caplog: pyte
     with caplog.at_level(logging.WARNING):
         await runner.start(without, {}, after="one").result()
     assert any("field 'who.name' is gone" in line for line in caplog.messages)
+
+
+async def recorded_and_read_again(before: Any, after: Any, json: Any) -> tuple[Any, Any, list[str], list[str]] | None:
+    """Let a run wait under one type, and resume the run under another; None if the run cannot go on.
+
+    Returns:
+        The record of the value, the record under the other type, the texts that `resumed` has of what was lost, and
+        those of `check --store`.
+    """
+
+    def graph(kind: Any) -> Graph[Any]:
+        made: Graph[Any] = Graph("desk", create_model("Desk", __module__=__name__, held=(kind, ...), ok=(bool, False)))
+        made.add_node("ask", ask("Well?", bool), writes="ok")
+        made.add_path(START, "ask", END)
+        return made
+
+    async with Runner() as runner:
+        given = TypeAdapter(before).validate_json(encode(json))
+        await runner.start(graph(before), {"held": given}, run_id="r").result()
+        record = opened((await load_snapshot(runner.store, "r", None)).root.values["held"])
+        changed = graph(after)
+        found = await preflight([changed], runner.store)
+        if not found.fits:
+            with pytest.raises(GraphChanged):
+                await runner.answer("r", True, changed)  # noqa: FBT003 - an answer
+            return None
+        await (await runner.answer("r", True, changed)).result()  # noqa: FBT003 - an answer
+        again = opened((await load_snapshot(runner.store, "r", None)).root.values["held"])
+        steps = [step for step in await runner.history("r") if step.kind == "resumed"]
+        foreseen = [each.text for group in found.groups for each in group.reasons]
+        return record, again, [text for step in steps for text in said(step).get("left", ())], foreseen
+
+
+@settings(max_examples=20)
+@given(st.data())
+def test_a_run_keeps_each_value_or_names_it_or_stops(data: st.DataObject) -> None:
+    """No leaf of a state vanishes under a changed type unless the step and `check --store` name its path."""
+    before, after, json = changed_types(data.draw)
+    found = asyncio.run(recorded_and_read_again(annotation_of(before), annotation_of(after), json))
+    if found is not None:
+        record, again, left, foreseen = found
+        assert {*left} <= {*foreseen}
+        assert not lost_leaves(
+            record, again, [each[1] for each in map(re.compile(r"[^']*'([^']+)'").match, left) if each]
+        )

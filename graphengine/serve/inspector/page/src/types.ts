@@ -830,8 +830,10 @@ export interface RunNow {
   ending: Ending | null;
   /** What it failed with. */
   error: Failure | null;
-  /** Its fields; secret ones are encrypted. */
+  /** Its fields, as they were recorded; secret ones are encrypted. */
   state: Record<string, unknown>;
+  /** The version of the graph that recorded them; omitted if the store does not have the spec of that graph. */
+  version?: number;
   /** The parts of maps and forks that failed and were not repeated since. */
   failures: FailedPart[];
   /** The value of the graph's `result=`, once it is finished; omitted without one. */
