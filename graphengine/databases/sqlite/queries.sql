@@ -153,18 +153,16 @@ SELECT {run} FROM json_each(?) AS above CROSS JOIN run_facts AS f ON f.starter =
 -- The key is above those of removed runs whose rows are not deleted yet, and of all that the index of words has had.
 -- Adds no row if the id is taken.
 INSERT INTO runs (key, id, graph, fingerprint, began_with, status, created_at, due_at, parent, parent_seq, fence, driver,
-                  summary, cost_usd, ended_at, title, deploy, code, nonce)
+                  summary, cost_usd, ended_at, title, deploy, code, nonce, queue, priority, queue_key, user_name)
 VALUES (
     1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0),
             coalesce((SELECT upto FROM words_due WHERE run = 0), 0)),
     ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?,
-    ?, ?, ?, ?, ?, ?, ?
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 ) ON CONFLICT (id) DO NOTHING;
 
--- name: set_place
-UPDATE runs SET queue = ?, priority = ?, queue_key = ?, user_name = ?, starter = ?, root = ?, depth = ?,
-    starter_nonce = ?, root_nonce = ?
-WHERE key = ?;
+-- name: set_starter
+UPDATE runs SET starter = ?, root = ?, depth = ?, starter_nonce = ?, root_nonce = ? WHERE key = ?;
 
 -- name: enqueue
 -- Its turn is one after the last of its tenant, but not before those whose turn it is now.

@@ -22,7 +22,6 @@ from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, Found, find, 
 from graphengine.databases.statements import keys_with
 from graphengine.errors import RunIsDriven, UnknownRun
 from graphengine.kernel.store import (
-    DEFAULT_QUEUE,
     lease_lost,
     not_dense,
     run_exists,
@@ -207,15 +206,15 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
     where = due_at, None if parent is None else parent.key, parent_seq, owner
     end = (None, None) if info.summary is None else (summary_text(info.summary), info.summary.cost_usd)
     ended_at = rows[-1].at if rows and info.status not in ("running", "waiting") else None
-    added = connection.execute(
-        SQL["add_run"], (*began, *where, *end, ended_at, info.title, info.deploy, info.code, info.nonce)
-    )
+    named = info.title, info.deploy, info.code, info.nonce
+    place = info.queue, info.priority, info.tenant or "", info.user or ""
+    added = connection.execute(SQL["add_run"], (*began, *where, *end, ended_at, *named, *place))
     if not added.rowcount:
         raise run_exists(info.id)
     key = added.lastrowid or 0
-    if (info.queue, info.priority, info.tenant, info.user, info.starter) != (DEFAULT_QUEUE, 0, None, None, None):
-        place = info.queue, info.priority, info.tenant or "", info.user or "", info.starter, info.root, info.depth
-        connection.execute(SQL["set_place"], (*place, info.starter_nonce, info.root_nonce, key))
+    if info.starter is not None:
+        above = info.starter, info.root, info.depth, info.starter_nonce, info.root_nonce
+        connection.execute(SQL["set_starter"], (*above, key))
     if info.queued:
         connection.execute(SQL["enqueue"], (info.created_at, key))
     if connection.execute(SQL["has_graph_spec"], (info.fingerprint,)).fetchone() is None:
