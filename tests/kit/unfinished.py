@@ -384,5 +384,5 @@ async def finish(runner: Runner, name: str, as_: str = "") -> tuple[str, list[st
             await runner.answer(run_id, value=True, wait=wait)
         result = await runner.resume(run_id, graph).result()
         done = result.state.done or " ".join(result.state.results)
-        asked = sorted(asked) if name == "items" else asked  # either item may be the first
-        return done.replace(f"{run_id}/", f"{name}/"), [each.replace(f"{run_id}/", f"{name}/") for each in asked]
+        keys = [each.replace(f"{run_id}/", f"{name}/") for each in asked]
+        return done.replace(f"{run_id}/", f"{name}/"), sorted(keys) if name == "items" else keys  # either item is first
