@@ -143,8 +143,11 @@ class OnceEffects:
         """The effects that the earlier code began and that have no recorded end.
 
         Effects that were declared with `reconcile=` when they began are left out: only code that makes the same call
-        again can call the function that finds out how the effect ended.
+        again can call the function that finds out how the effect ended. A fallback has none: it replaces the node,
+        whether a deployment came between them or not.
         """
+        if self._task.mode != "run":
+            return []
         begun = [(key, memo) for key, memo in self._frame.recorded_results.items() if key.startswith(BEGUN) and memo.id]
         return [_effect_of_record(key, memo) for key, memo in begun if memo.recoded and not memo.reconcile]
 
