@@ -44,20 +44,27 @@ _BEGAN_AGAIN: Final = """\
 _NO_TEXT: Final = 'given: list[object] = [[] if name == "ask" else [*args], dict(kwargs)]'
 _ONE_MARK: Final = """\
     await store.mark_stop(run_id, "cancel" if asked.final else "stop")  # nothing is read before: a node could begin
-    await _stop_one(shared, run_id, asked)
+    top = await store.info(run_id)
+    await _stop_one(shared, top, asked)
     asked = stopped_with(run_id, asked)
-    level, seen = [run_id], {run_id}
-    while below := [info for info in await store.started(level) if info.id not in seen]:
-        seen.update(level := [info.id for info in below])
+    level, seen = {run_id: top.nonce}, {run_id}
+    while below := [
+        info
+        for info in await store.started([*level])
+        if info.id not in seen and info.starter_nonce == level[info.starter or ""]
+    ]:
+        level = {info.id: info.nonce for info in below}
+        seen.update(level)
         for info in below:
             try:
-                await _stop_one(shared, info.id, asked)
+                with contextlib.suppress(UnknownRun):  # it was removed meanwhile
+                    await _stop_one(shared, info, asked)
             except UNREADABLE as error:
                 log.warning("run %s below run %s is not stopped with it: %s", info.id, run_id, error)
 """
 _DEEPEST_FIRST: Final = """\
     await stop_started(shared, run_id, asked)
-    await _stop_one(shared, run_id, asked)
+    await _stop_one(shared, await store.info(run_id), asked)
 
 
 async def stop_started(shared: Shared[Any], run_id: str, asked: Stop) -> None:

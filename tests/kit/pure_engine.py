@@ -22,8 +22,9 @@ def watch(event: str, arguments: tuple[object, ...]) -> None:
     """Note a file that a function of the engine opens, itself or through what it calls.
 
     Modules that are imported, and code of users such as conditions, may open files. The text of a traceback may too.
+    Libraries may open their own data, such as time zones.
     """
-    if event != "open":
+    if event != "open" or str(arguments[0]).startswith((sys.base_prefix, sys.prefix)):
         return
     frame = sys._getframe(1)  # noqa: SLF001 - there is no other way to see who calls
     while frame is not None:
