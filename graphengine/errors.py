@@ -148,7 +148,7 @@ class QuestionWithdrawn(InputError):
 
 
 class RunReplaced(GraphEngineError):
-    """A question or a cursor is that of an earlier run, which was removed: another run has its id now."""
+    """A question, a cursor or an id was given out by an earlier run, which was removed. Another run has its id now."""
 
     code = "run_replaced"
 

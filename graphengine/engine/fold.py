@@ -451,7 +451,7 @@ def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
         keep_asks(frame)
         wake(snapshot, frame)
     _forget_work(frame, facts, ("answer", "message"))
-    frame.phase = Fallback(facts.error) if facts.then == "fallback" and facts.error is not None else READY
+    frame.phase = Fallback(facts.error, step.seq) if facts.then == "fallback" and facts.error is not None else READY
     frame.tries += 1
     frame.attempt += 1
     frame.crashes = 0

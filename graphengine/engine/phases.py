@@ -100,9 +100,15 @@ class Ready(Struct, frozen=True):
 
 
 class Fallback(Struct, frozen=True):
-    """The node's fallback will run; `cause` is the failure that it replaces."""
+    """The node's fallback will run.
+
+    Attributes:
+        cause: The failure that the fallback replaces.
+        since: The seq of the step that recorded this failure. What began later, the fallback began.
+    """
 
     cause: FailureRecord
+    since: int = 0
 
 
 class Leaving(Struct, frozen=True):

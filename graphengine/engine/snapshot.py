@@ -145,10 +145,15 @@ class Frame(FrameRecord, eq=False):
         return {asked.name or "": (key, asked) for key, asked in again if key not in known}
 
     @property
+    def fallback(self) -> Fallback | None:
+        """Its phase if its fallback runs, also while the fallback waits; None otherwise."""
+        phase = self.phase.then if isinstance(self.phase, Waiting) else self.phase
+        return phase if isinstance(phase, Fallback) else None
+
+    @property
     def cause(self) -> FailureRecord | None:
         """The failure that its fallback replaces, also while the fallback waits."""
-        phase = self.phase.then if isinstance(self.phase, Waiting) else self.phase
-        return phase.cause if isinstance(phase, Fallback) else None
+        return None if self.fallback is None else self.fallback.cause
 
     @property
     def choice(self) -> str:

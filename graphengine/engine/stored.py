@@ -65,6 +65,7 @@ class _Frame(FrameRecord, kw_only=True):
     at: str
     phase: _PhaseName
     cause: FailureRecord | None = None
+    cause_at: int = 0
     failure: FailureRecord | None = None
     fork: _Fork | None = None
     map: Collecting | None = None
@@ -179,7 +180,9 @@ def _frame_row(frame: Frame) -> _Frame:
     row = _Frame(kind=frame.kind, parent=frame.parent, values=frame.values, at=frame.at, phase=_NAMES[type(phase)])
     for name in _SAME:
         setattr(row, name, getattr(frame, name))
-    row.ending, row.cause, row.choice = frame.ending, frame.cause, frame.choice
+    row.ending, row.choice = frame.ending, frame.choice
+    if frame.fallback is not None:
+        row.cause, row.cause_at = frame.fallback.cause, frame.fallback.since
     if frame.failing is not None:
         row.failure = frame.failing.error
     match phase:
@@ -241,7 +244,7 @@ def _decode_frame(key: str, row: _Frame) -> Frame:
 
 
 def _phase(key: str, row: _Frame) -> Phase:  # noqa: PLR0911 - one return for each phase
-    then = READY if row.cause is None else Fallback(row.cause)
+    then = READY if row.cause is None else Fallback(row.cause, row.cause_at)
     match row.phase:
         case "ready":
             return READY

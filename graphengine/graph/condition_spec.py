@@ -331,9 +331,28 @@ def _plain_leaf(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
         said = value.lower() if isinstance(measured, bool) else value
         is_said = held or measured is False
         return f"{of} is {said}" + ("" if is_said else f", {'no value' if test == 'is none' else 'true'} is needed")
-    if test == "plateau" and isinstance(measured, Samples):  # whether it held is in the words
-        return f"{of} is {_describe_samples(measured, spec.get('patience', 1))}"
-    return _simple(spec, measured, "", held=held)
+    if test in ("changed", "failed", "ended"):
+        said = _plain_event(spec, measured, held=held)
+    elif test == "plateau" and isinstance(measured, Samples):  # whether it held is in the words
+        said = f"{of} is {_describe_samples(measured, spec.get('patience', 1))}"
+    else:
+        said = _simple(spec, measured, "", held=held)
+    return said
+
+
+def _plain_event(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
+    """Return what a condition on a change, on a failure or on the end of a graph found."""
+    if spec["is"] == "changed":
+        since = f" since {spec.get('since')}" if spec.get("since") else ""
+        return f"{quantity_text(spec.get('of', ''))} has {'' if held else 'not '}changed{since}"
+    names = spec.get("names", ())
+    if spec["is"] == "failed":
+        needed = " or ".join(name.rpartition(".")[2] for name in names)
+        said = f"it failed with {measured}" if measured else "it did not fail"
+    else:
+        needed = " or ".join(map(repr, names))
+        said = f"it ended {measured!r}" if measured else "it ended without a label"
+    return said if held else f"{said}, {needed} is needed"
 
 
 def _plain_number(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:

@@ -143,13 +143,20 @@ class OnceEffects:
         """The effects that the earlier code began and that have no recorded end.
 
         Effects that were declared with `reconcile=` when they began are left out: only code that makes the same call
-        again can call the function that finds out how the effect ended. A fallback has none: it replaces the node,
-        whether a deployment came between them or not.
+        again can call the function that finds out how the effect ended.
         """
-        if self._task.mode != "run":
-            return []
         begun = [(key, memo) for key, memo in self._frame.recorded_results.items() if key.startswith(BEGUN) and memo.id]
-        return [_effect_of_record(key, memo) for key, memo in begun if memo.recoded and not memo.reconcile]
+        left = [(key, memo) for key, memo in begun if memo.recoded and not memo.reconcile]
+        return [_effect_of_record(key, memo) for key, memo in left if self._is_of_this_code(memo)]
+
+    def _is_of_this_code(self, memo: RecordedResult) -> bool:
+        """Return whether the code that runs replaces the code that did recorded work.
+
+        A fallback replaces only the earlier fallback. The fallback stands in for the node, whose effects it does not do
+        again, whether a deployment came between them or not.
+        """
+        fallback = self._frame.fallback
+        return fallback is None or memo.begun > fallback.since
 
     async def settle(self) -> None:
         """Find out how unfinished effects of the earlier code ended, before any current code of this node runs.
@@ -340,8 +347,8 @@ class OnceEffects:
 
     @property
     def has_rest(self) -> bool:
-        """Whether effects of the earlier code are unclaimed. A fallback has other code than the node that left them."""
-        return self._journal.is_recoded and self._task.mode == "run" and bool(self.list_unclaimed())
+        """Whether effects of the earlier code are unclaimed."""
+        return self._journal.is_recoded and bool(self.list_unclaimed())
 
     def _list_answers(self, effect: str) -> Sequence[tuple[str, RecordedResult]]:
         """Return the answers to questions that list an unclaimed effect, newest first, each with its key."""
@@ -362,7 +369,7 @@ class OnceEffects:
         left: list[str] = []
         for key, memo in self._frame.recorded_results.items():
             place = key.removeprefix(BEGUN)
-            if not memo.recoded or self._journal.is_claimed(place):
+            if not memo.recoded or self._journal.is_claimed(place) or not self._is_of_this_code(memo):
                 continue
             if not ((memo.id and memo.begun) or WorkKey.read(key).name == STARTS):
                 continue

@@ -506,7 +506,8 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
         if look.former:
             log.warning(_CUT_OFF, life.id, look.former)
     event = RunResumed(driving.time.now(), facts, shift, is_idle and life.claim.asked, retry_failed)
-    driving.resumed_at = event.now
+    # A frame that waits for its next attempt arrives later. Its last attempt may have run in the earlier process.
+    driving.resumed_at = max([event.now, *(frame.arrived for frame in snapshot.frames.values())])
     driving.deliver(news)
     events, ids = driving.arrived(() if life.claim.stop else takewhile(lambda each: each.kind == "message", news))
     await driving.commit(chain([event], events), partial(driving.append, consume=[*stale, *ids], changed=changed))

@@ -317,12 +317,7 @@ class Notifications(Extension):
         for message in inbox:
             try:
                 await self._start(runner, msgspec.convert(message.payload, _WebhookMessage).payload)
-            except (
-                UnknownRun,
-                RunReplaced,
-                UnknownStep,
-                *UNREADABLE,
-            ) as error:  # removed since, or not to be read here
+            except (UnknownRun, RunReplaced, UnknownStep, *UNREADABLE) as error:  # removed, or not to be read here
                 _LOG.warning("news is not sent: %s", error)
             except msgspec.ValidationError as error:  # another message to this run, such as a stop
                 _LOG.warning("a message to run %s is no news: %s", OUTBOX, error)

@@ -196,7 +196,7 @@ class EndedRun(Struct, frozen=True, gc=False):
             does not count, nor what a store keeps once for several runs.
         branched: Whether it has branches.
         starter_nonce: The nonce of the run that started it.
-        nonce: Its own nonce. A later run with its id is not removed in its place.
+        nonce: The nonce of the run. If a later run has the same id, the later run is not removed.
         driver: As all others, what `RunInfo` has.
     """
 

@@ -658,3 +658,43 @@ async def test_a_move_out_of_a_graph_says_that_effects_inside_are_dropped(runner
     await runner.resume("r", moved).result()
     left = [each for step in await runner.history("r") if step.kind == "resumed" for each in said(step).get("left", ())]
     assert (left, ACTS) == ([text], ["pay 5 EUR", "pay 5 EUR"])
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_fallback_does_not_repeat_what_the_earlier_fallback_did(runner: Runner, *, ends: bool) -> None:
+    """A deployment changes a call in a fallback that was cut off in the call, or that waits after the call."""
+    acts, began = list[str](), asyncio.Event()
+
+    async def pay(amount: int, currency: str = "EUR") -> str:
+        acts.append(currency)
+        began.set()
+        if not ends and len(acts) == 1:
+            await asyncio.Event().wait()
+        return currency
+
+    def broken() -> str:
+        raise ValueError
+
+    async def before(ctx: Context) -> str:
+        paid = await ctx.call(pay, 5, effect="once")
+        return paid if await ctx.ask("Well?", bool) else ""
+
+    async def after(ctx: Context) -> str:
+        paid = await ctx.call(pay, 5, "USD", effect="once")
+        return paid if await ctx.ask("Well?", bool) else ""
+
+    def graph(fallback: Any) -> Graph[Sale]:
+        made = Graph("sale", Sale)
+        made.add_node("sell", broken, writes="out", fallback=fallback)
+        made.add_path(START, "sell", END)
+        return made
+
+    runner.start(graph(before), run_id="r")
+    await began.wait()
+    if ends:
+        await runner.get("r").result()
+        await runner.answer("r", value=True)
+    else:
+        await runner.stop("r", now=True)
+    result = await runner.resume("r", graph(after)).result()
+    assert (result.status, [wait.kind for wait in result.waits], acts) == ("waiting", ["unknown"], ["EUR"])

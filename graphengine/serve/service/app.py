@@ -240,12 +240,13 @@ class Service:
         """Return the row of a run, by its id or its identity (`RunInfo.identity`), to a caller with a right.
 
         Raises:
-            NotAllowed; UnknownRun.
+            NotAllowed: The caller does not have the right.
+            UnknownRun: The caller has no run with this id.
             RunReplaced: The identity is of an earlier run with the same id.
         """
         own_id, _, nonce = run_id.partition(" ")
         info = await self.runner.info(own_id, right)
-        info.check_nonce(nonce, "what this request names")
+        info.check_nonce(nonce, "the id in this request")
         return info
 
     async def _now(self, run: str | RunInfo) -> Response:

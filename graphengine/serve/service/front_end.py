@@ -196,8 +196,9 @@ class Thread:
             visits.feed(step)
             unknown -= waits(visits.snapshot, ()).keys()
         for key in sorted(unknown):
-            _, _, place = key.rpartition("@")
-            (await self.existing()).check_nonce(place.partition(".")[2], f"the question {key}")
+            seq, _, nonce = key.rpartition("@")[2].partition(".")
+            if seq.isdecimal() and nonce.isalpha() and nonce.islower():  # the id of a question: `approve@7.hgcnpab`
+                (await self.existing()).check_nonce(nonce, f"the question {key}")
             repair = did_you_mean(key, found) or f"its open questions: {', '.join(found) or 'none'}"
             raise InputError(f"run {self.run_id} asks nothing with the id {key!r}", where="answer", repair=repair)
         return found
