@@ -183,6 +183,7 @@ def test_every_class_of_conditions_has_an_example() -> None:
     made = {type(as_condition(kind.condition)).__name__ for kind in KINDS.values()}
     left, found = [*Condition.__subclasses__()], set[str]()
     while left:
-        found.add((here := left.pop()).__name__)
+        here = left.pop()
+        found.update([here.__name__] if here.__module__.startswith("graphengine.") else ())
         left += here.__subclasses__()
     assert made == found
