@@ -150,10 +150,10 @@ class OnceEffects:
         return [_effect_of_record(key, memo) for key, memo in left if self._is_of_this_code(memo)]
 
     def _is_of_this_code(self, memo: RecordedResult) -> bool:
-        """Return whether the code that runs replaces the code that did recorded work.
+        """Return whether an earlier form of the code that runs now did this recorded work.
 
-        A fallback replaces only the earlier fallback. The fallback stands in for the node, whose effects it does not do
-        again, whether a deployment came between them or not.
+        A node and its fallback are different code. A fallback is asked about nothing that its node did, because a
+        fallback stands in for the node and does not do the node's effects again.
         """
         fallback = self._frame.fallback
         return fallback is None or memo.begun > fallback.since

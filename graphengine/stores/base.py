@@ -145,7 +145,7 @@ class RunInfo(Struct, frozen=True, gc=False):
 
     @property
     def identity(self) -> str:
-        """Its id and its nonce with a blank in between, which no id contains. No later run with its id has both."""
+        """The id and the nonce of the run, with a blank between them: a later run with the id has another identity."""
         return f"{self.id} {self.nonce}" if self.nonce else self.id
 
     @property
