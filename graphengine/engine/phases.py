@@ -104,7 +104,8 @@ class Fallback(Struct, frozen=True):
 
     Attributes:
         cause: The failure that the fallback replaces.
-        since: The seq of the step that recorded this failure. What began later, the fallback began.
+        since: The seq of the step that recorded this failure. What began after this step, the fallback has begun, and
+            not the node.
     """
 
     cause: FailureRecord

@@ -146,7 +146,7 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def fallback(self) -> Fallback | None:
-        """Its phase if its fallback runs, also while the fallback waits; None otherwise."""
+        """The phase of the frame if the fallback of its node runs or waits; None otherwise."""
         phase = self.phase.then if isinstance(self.phase, Waiting) else self.phase
         return phase if isinstance(phase, Fallback) else None
 

@@ -1,4 +1,4 @@
-"""Tracebacks cut to the user's code: the frames of the engine between a caller and a node explain nothing to either.
+"""Tracebacks without the frames of the engine, which do not help the user to find a fault.
 
 The text of a traceback contains lines of the user's source files. Nothing else in the engine reads a file.
 """

@@ -341,7 +341,7 @@ def _plain_leaf(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
 
 
 def _plain_event(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
-    """Return what a condition on a change, on a failure or on the end of a graph found."""
+    """Return a sentence about what was found by a condition on a change, on a failure or on the end of a graph."""
     if spec["is"] == "changed":
         since = f" since {spec.get('since')}" if spec.get("since") else ""
         return f"{quantity_text(spec.get('of', ''))} has {'' if held else 'not '}changed{since}"
@@ -401,7 +401,7 @@ def _plateau(of: str, measured: Measured, patience: int, answer: str) -> str:
 
 
 def _describe_samples(measured: Samples, patience: int) -> str:
-    """Return where the newest sample stands: whether it is the best, or how long there was no gain."""
+    """Return in words whether the newest sample is the best so far, or for how many samples there was no gain."""
     last, best, stale = str(measured.last), str(measured.best), measured.stale
     if last == best and not stale:
         return f"{last}, the best so far"

@@ -110,16 +110,17 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
 
 
 def _note_of_move(frame: Frame, node: str) -> Mismatch:
-    """Return the note that a frame continues at another node, without what has ended inside of its node."""
+    """Return the note that a move to another node drops the visits that have ended inside of the node before."""
     path = path_of(frame.id, frame.at)
     text = f"what has ended inside {path} is dropped: its effects are done again if {node} does them"
     return Mismatch(text, place=path, code="visits_dropped")
 
 
 def _has_ended_inside(snapshot: Snapshot, key: str) -> bool:
-    """Return whether something has ended inside of the node of a frame: a node of a graph or an arm, or an item.
+    """Return whether any work inside of a frame's node has ended: a node of its graph or of an arm, or an item.
 
-    The effects of these are only in the log. Unlike the effects of what is in progress, a move does not keep them.
+    If the frame is moved to another node, the effects of this work are not kept. They are only in the log. The effects
+    of work that is in progress are kept.
     """
     frame = snapshot.frames[key]
     if isinstance(frame.phase, Collecting) and any(each is not None for each in frame.phase.done):

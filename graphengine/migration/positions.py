@@ -45,16 +45,16 @@ _KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that r
 
 
 class Mismatch(NamedTuple):
-    """A reason why a run cannot be resumed, and its repairs.
+    """A reason why a run cannot be resumed, or what a resume would change, and the repairs.
 
     Attributes:
         text: The reason.
         back: What to put back into the graph; "" if nothing can be put back.
         migration: A migration that would repair it.
-        default: The field that needs a default instead; "" if none does.
+        default: The field that needs a default instead of a migration; "" if no default would repair it.
         place: The path of the node where the run does not fit; "" for its state.
-        graph: The name of the graph that a migration would be of; "" if none repairs it.
-        version: The version of that graph that the run was recorded under.
+        graph: The name of the graph that would need the migration; "" if no migration would repair it.
+        version: The version of that graph under which the run was recorded.
         at: The node that a migration would rename or move.
         field: The field that a migration would change.
         code: What kind of reason it is: `does_not_fit`; of a run that fits, `field_removed`, `field_renamed`,

@@ -93,7 +93,7 @@ class SpendingOfRun(Document):
         run_id: The run.
         usage: All of it.
         inherited: The part of it that was spent before it branched off.
-        children: What its child runs cost; it is in no other figure.
+        children: What its child runs cost. No other figure of this document contains that.
         spending: The same as `usage` by agent, model and node.
     """
 
@@ -182,8 +182,8 @@ class Run(RunHead, kw_only=True):
         state: Its fields, as they were recorded.
         version: The version of the graph that recorded them; omitted if the store does not have the spec of that graph.
         failures: The parts of maps and forks that failed and were not repeated since.
-        output: The value of the graph's `result=`; omitted without one, and always in `show`.
-        children: What its child runs cost; it is in no other figure.
+        output: The value of the graph's `result=`; omitted if the graph has none, and always by `show`.
+        children: What its child runs cost. No other figure of this document contains that.
         spending: Its usage by agent, model and node.
         steps: Its steps, those shared with its parents included.
     """
@@ -380,9 +380,9 @@ class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
         output: The value of the graph's `result=`, once it is finished; omitted without one.
         usage: Its usage of models.
         published: What its nodes published, the newest value of each name and item of a map; the newest 20.
-        progress: How far each of its maps is that runs.
-        refused: The messages that its nodes refused, since they were of another type; the newest 10.
-        cursor: The place of its last step: give it as `after`, which a later run with its id refuses.
+        progress: For each map that is running, how many of its items are done.
+        refused: The newest 10 messages that its nodes refused because they were of another type.
+        cursor: The place of its last step, to give as `after`. A later run with the same id refuses this cursor.
     """
 
     ending: Ending | None
@@ -409,7 +409,8 @@ class PublishedValue(Document):
         at: When it was published, epoch seconds.
         path: The path of the node.
         item: The item of a map in which it was published; "" outside of maps.
-        cursor: The place of that step: as `after`, it asks for a newer value, which a later run with this id refuses.
+        cursor: The place of that step. Give it as `after` to ask for a newer value. If another run has the id by then,
+            the request is refused.
     """
 
     run_id: str

@@ -1,4 +1,4 @@
-"""Whether a run began as another start of its id would begin it."""
+"""Whether a second start with the id of a recorded run asks for the same run."""
 
 from __future__ import annotations
 

@@ -390,8 +390,8 @@ class _Start(Generic[S]):
         2. A deployment adds a field with a default to the type of the child's input, so that another id is derived.
         3. The node runs again, and must not begin a second child.
 
-        The child that a call of this attempt has begun with the same input is that of this call. Only runs that began
-        since the attempt could begin are read, once for each attempt.
+        If an earlier process began a child with the same input for this attempt, that child belongs to this call. Only
+        the runs that began after the attempt could begin are read, once for each attempt.
         """
         store, initial, known = self.lives.shared.store, self._initial, _known_to(self.attempt)
         assert initial is not None  # noqa: S101 - `make` has read it

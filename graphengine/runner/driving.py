@@ -119,11 +119,11 @@ class Driving:
         audience: Who watches it.
         fence: The fencing number of this claim.
         claim: What the life of the run allows here, and how it goes on; see `engine.claim`.
-        wrote_at: When its last append began, by the machine's clock, if other processes can open the store.
+        wrote_at: When its last append began, by the machine's clock. Kept only if other processes can open the store.
         time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
-        resumed_at: When this process resumed the run, by `time`, but not before the attempts that were under way then
-            could begin; 0 if the run began here.
+        resumed_at: When this process resumed the run, by `time`; 0 if the run began here. If an attempt could begin
+            only after a pause, the end of that pause counts.
         following: Who follows it; see `runner.extensions`.
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
         raised: The exceptions of failed frames, by path.

@@ -152,11 +152,14 @@ class OnceEffects:
     def _is_of_this_code(self, memo: RecordedResult) -> bool:
         """Return whether an earlier form of the code that runs now did this recorded work.
 
-        A node and its fallback are different code. A fallback is asked about nothing that its node did, because a
-        fallback stands in for the node and does not do the node's effects again.
+        A node and its fallback are different code. Before a fallback runs, nobody is asked about the effects of the
+        node, because the fallback replaces the node and does not do the node's effects again.
         """
         fallback = self._frame.fallback
-        return fallback is None or memo.begun > fallback.since
+        if fallback is None:
+            return True
+        # The start of a child has no step of its beginning. A fallback begins when its node has failed.
+        return memo.begun > fallback.since if memo.begun else memo.at >= self._frame.arrived
 
     async def settle(self) -> None:
         """Find out how unfinished effects of the earlier code ended, before any current code of this node runs.
@@ -347,7 +350,7 @@ class OnceEffects:
 
     @property
     def has_rest(self) -> bool:
-        """Whether effects of the earlier code are unclaimed."""
+        """Whether the earlier code did effects that the current code has not asked for."""
         return self._journal.is_recoded and bool(self.list_unclaimed())
 
     def _list_answers(self, effect: str) -> Sequence[tuple[str, RecordedResult]]:

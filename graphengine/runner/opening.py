@@ -686,10 +686,12 @@ async def _stop_one(shared: Shared[Any], run: RunInfo, asked: Stop) -> None:
 
 
 async def stop(shared: Shared[Any], run_id: str, asked: Stop, nonce: str | None = None) -> None:
-    """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver.
+    """Stop a run that this process does not drive.
 
-    A final stop also ends one that failed or was stopped, and one whose process died or released it, which nobody would
-    resume to read a message. It drops the messages and answers that the run has not taken.
+    A run that waits or is queued is stopped at once. Otherwise a message is sent to the process that drives the run.
+
+    A final stop also ends a run that failed or was stopped, or whose process died or released it: nobody would resume
+    such a run to read a message. The messages and answers that the run has not taken are dropped.
 
     Args:
         shared: What runs share.
@@ -698,7 +700,7 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop, nonce: str | None 
         nonce: The nonce of the run; None for whatever run has the id.
 
     Raises:
-        UnknownRun: The run was removed. A later run with its id goes on.
+        UnknownRun: The run was removed. If a later run has the same id, the later run is not stopped.
     """
     store, why = shared.store, asked.why
     info = await _load_row(store, run_id, nonce)

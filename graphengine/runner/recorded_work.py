@@ -320,14 +320,13 @@ class StepJournal:
             if not is_effect:
                 result = await made(own_key)
             else:
-                (named, given), reread = (
-                    arguments_of(function, args, kwargs),
-                    functools.partial(self._reread, kind, own),
+                named, given = arguments_of(function, args, kwargs)
+                reread = functools.partial(self._reread, kind, own)
+                result = await self.effects.once(
+                    Effecting(
+                        once, place, own_key, own, named, made, kind.read, reread, given, is_async=is_async(called)
+                    )
                 )
-                begins = Effecting(
-                    once, place, own_key, own, named, made, kind.read, reread, given, is_async=is_async(called)
-                )
-                result = await self.effects.once(begins)
             record, back, size_bytes = kind.record(result, own)
             results.append(back)
             return StepResult(record, size_bytes)

@@ -87,7 +87,7 @@ class Host(Protocol):
 
     @property
     def resumed_at(self) -> float:
-        """When this process resumed the run, by the clock of the run's log; 0 if the run began here."""
+        """When this process resumed the run; see `Driving.resumed_at`."""
         ...
 
     async def check_owned(self) -> None:

@@ -336,8 +336,8 @@ class RunParameters(Struct):
     """The parameters of a request for a run.
 
     Attributes:
-        wait: Wait so many seconds until it is over or waits.
-        after: And until it has a step after this `cursor`, or this `seq`, such as that of an answer.
+        wait: Wait up to this number of seconds until the run is over or waits.
+        after: Wait also until the run has a step after this `cursor`, or after this `seq`, which an answer returns.
     """
 
     wait: Annotated[int, Meta(ge=0, le=60)] = 0

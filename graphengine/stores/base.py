@@ -192,12 +192,12 @@ class EndedRun(Struct, frozen=True, gc=False):
     """What a prune needs of a run that has ended.
 
     Attributes:
-        size: The approximate bytes that it alone takes: its own steps, snapshots and messages. What its parents hold
-            does not count, nor what a store keeps once for several runs.
+        size: The approximate bytes of its own steps, snapshots and messages. The data of its parents, and the data that
+            a store keeps once for several runs, are not counted.
         branched: Whether it has branches.
         starter_nonce: The nonce of the run that started it.
-        nonce: The nonce of the run. If a later run has the same id, the later run is not removed.
-        driver: As all others, what `RunInfo` has.
+        nonce: The nonce of the run. A later run with the same id has another nonce, and is not removed.
+        driver: The same as in `RunInfo`, as are all attributes that are not named here.
     """
 
     id: str

@@ -98,8 +98,9 @@ def reason_to_stay(
     """
     if driver is not None:
         return f"driven by {driver}"
-    if found[1] in {"running", "waiting"}:
-        return f"it is {found[1]}"
+    _, status, _, _ = found
+    if status in {"running", "waiting"}:
+        return f"it is {status}"
     if found != (expected.nonce, expected.status, expected.seq, expected.tags):
         return "changed meanwhile"
     return "" if branch is None else f"needed by branch {branch}"

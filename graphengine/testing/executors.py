@@ -281,7 +281,7 @@ async def _failure_of(run: Run[calls.Work]) -> Result[calls.Work]:
 
 
 async def _await_begin(folder: str) -> None:
-    """Wait until a node has begun to work: a file can be there before its first line is."""
+    """Wait until a node has begun to work, and has written the first line of its file."""
     while not any(file.stat().st_size for file in Path(folder).glob("ticks")):  # noqa: ASYNC110 - another process
         await asyncio.sleep(calls.TICK_SECONDS)
 

@@ -66,14 +66,15 @@ _encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why runs do not fit; or, if they do, what they continue without.
+    """A reason why runs do not fit. For runs that fit, what changes or is lost when they continue.
 
     Attributes:
         code: `does_not_fit`, or the code of the error with which a resume would end. If runs fit: `field_removed` if a
-            recorded field, also one inside a type, is gone; `field_renamed` if one of its type is new; `value_changed`
-            if a recorded value is read as another one; `visits_dropped` if a migration moves runs out of a graph or a
-            map in which something has ended, whose effects are then done again if the new node does them;
-            `older_words` if conversations of agents go on with the instructions or the prompt with which they began.
+            recorded field is gone, also inside a type; `field_renamed` if such a field is gone and a field of the same
+            type is new; `value_changed` if a recorded value is read as another value; `visits_dropped` if a migration
+            moves runs out of a graph or a map in which work has ended (the effects of that work are done again if the
+            new node does them); `older_words` if conversations of agents go on with the instructions or the prompt with
+            which they began.
         place: The path of the node; "" for the state.
         text: The reason, with the values of the first such run.
         repair: What to do about it.

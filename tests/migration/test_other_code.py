@@ -698,3 +698,45 @@ async def test_a_fallback_does_not_repeat_what_the_earlier_fallback_did(runner: 
         await runner.stop("r", now=True)
     result = await runner.resume("r", graph(after)).result()
     assert (result.status, [wait.kind for wait in result.waits], acts) == ("waiting", ["unknown"], ["EUR"])
+
+
+@pytest.mark.parametrize("in_fallback", [True, False])
+async def test_a_fallback_is_asked_about_the_child_that_it_started(runner: Runner, *, in_fallback: bool) -> None:
+    """A deployment changes which child a fallback starts; the children that its node started are of no concern."""
+
+    class Parcel(BaseModel):
+        number: int = 0
+
+    def send(number: int) -> int:
+        ACTS.append(f"send {number}")
+        return number
+
+    parcels = Graph("parcels", Parcel, result="number")
+    parcels.add_node("send", send, writes="number")
+    parcels.add_path(START, "send", END)
+
+    async def broken(ctx: Context) -> str:
+        if not in_fallback:
+            await (await ctx.start(parcels, {"number": 1})).result()
+        raise ValueError
+
+    def instead(number: int) -> Callable[[Context], Awaitable[str]]:
+        async def starts(ctx: Context) -> str:
+            if in_fallback or number == 2:
+                await (await ctx.start(parcels, {"number": number})).result()
+            return await ctx.ask("Well?")
+
+        return starts
+
+    def graph(number: int) -> Graph[Sale]:
+        made = Graph("sale", Sale)
+        made.add_node("sell", broken, writes="out", fallback=instead(number))
+        made.add_path(START, "sell", END)
+        return made
+
+    await runner.start(graph(1), run_id="r").result()
+    result = await (await runner.answer("r", "yes", graph(2))).result()
+    if in_fallback:
+        assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["send 1"])
+    else:
+        assert (result.state.out, ACTS) == ("yes", ["send 1", "send 2"])

@@ -327,9 +327,10 @@ def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> 
 
 
 def _find_parent(connection: sqlite3.Connection, info: RunInfo, parent_id: str) -> Found:
-    """Return the run that a new branch begins in, if its id is free and its parent has the step.
+    """Return the parent of a new branch.
 
-    A taken id is said before what is wrong with the parent.
+    The id of the branch must be free, and the parent must have the step after which the branch begins. If both are
+    wrong, the error is about the id.
     """
     with suppress(UnknownRun):
         find(connection, info.id)

@@ -63,17 +63,17 @@ _WHOLE_TITLE: Final = 190
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A run as it is told.
+    """All that is needed to tell the story of a run.
 
     Attributes:
         info: The store's facts about it.
         snapshot: Its last snapshot, with the answers in its inbox.
         steps: Its steps, with those that it shares with its parents.
         specs: The specs of its graph, by fingerprint.
-        whys: Why steps took their edges, in sentences, by their seqs.
-        held: Only the reason of the edge that was taken, by the seq of its step.
+        whys: All reasons why a step took its edge, as sentences, by the seq of the step.
+        held: The reason of the edge that was taken alone, by the seq of the step.
         own: What its own steps used.
-        below: What its child runs cost, and how many of those below failed, in words; "" if it has none.
+        below: What its child runs cost, and how many of the runs below it failed, in words; "" without child runs.
         failed: The failed runs below it that have no failed run below them.
     """
 
@@ -269,14 +269,14 @@ def times(told: Told) -> str:
 
 @dataclass(slots=True)
 class Row:
-    """A line of how it came to this.
+    """A line of the story of a run.
 
     Attributes:
-        account: That of its step.
-        what: What came of it, as HTML.
-        moves: Where its visit led, as HTML.
-        why: Why its visit led there.
-        seqs: The further steps that this line covers.
+        account: The account of the step of this line.
+        what: What the step did, as HTML.
+        moves: The nodes to which the visit led, as HTML.
+        why: Why the visit led to these nodes.
+        seqs: The seqs of the further steps that this line covers.
     """
 
     account: Account

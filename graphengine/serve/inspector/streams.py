@@ -79,7 +79,7 @@ async def list_events(views: Views, store: Store) -> AsyncIterator[bytes]:
 
 
 class RunStream:
-    """The stream of one run: each step after a seq once, in order, where the run is, and what it does meanwhile.
+    """The stream of one run: its steps after a place, each once and in order, its position, and what it does meanwhile.
 
     Args:
         views: The reads of the page.

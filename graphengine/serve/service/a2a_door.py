@@ -3,11 +3,12 @@
 A task is a run, and nothing else is kept: what a client reads of it is made from the run, so any server on the database
 answers for it. The id of a task is the id of the run, a blank, and the run's nonce, so that no later run with the same
 id is taken for the task. A client may leave out the nonce. A message starts a run whose id has the message's id,
-answers the open question of its task, or is received by it; `turns` says how it is delivered once. Bindings, versions
-and errors on the wire are the SDK's.
+answers the open question of its task, or is received by a node of the run; the module `turns` describes how a message
+is delivered once. Bindings, versions and errors on the wire are the SDK's.
 
-A request for push notifications is a run too, which has the place and ends with its task. What is sent there goes
-through the outbox, as webhooks do: it is repeated until it arrives, whichever process lives, and may come twice.
+A request for push notifications is a run too. This run holds the address to which news is sent, and ends with its task.
+The news goes through the outbox, as webhooks do: it is sent again until it arrives, by any process that is alive, and
+may arrive twice.
 """
 
 from __future__ import annotations
@@ -488,7 +489,7 @@ class _Agent(RequestHandler):
                     yield a2a.TaskStatusUpdateEvent(**place, status=task.status)
 
     async def task(self, task_id: str, end: Snapshot | None = None) -> a2a.Task:
-        """Return the task with an id as it is now, or as it rested."""
+        """Return a task as it is now, or as it was at the snapshot `end`."""
         info = await self._service.info_of(task_id)
         rest = end or await self._turns.rest(Turn(-1, info.id))
         state = _WORKING if rest is None else _STATES.get(rest.status, _INPUT)

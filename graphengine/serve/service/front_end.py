@@ -184,7 +184,7 @@ class Thread:
         return bool(found)
 
     async def _check(self, keys: Iterable[str]) -> Mapping[str, Wait]:
-        """Return the open questions; these ids are theirs, or of questions that are over.
+        """Check that each id is that of a question of this run, open or over, and return the open questions.
 
         Raises:
             InputError: An id is that of no question.

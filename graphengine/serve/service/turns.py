@@ -69,15 +69,15 @@ _SENT: Final = " turn "
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn.
+    """A message of a conversation, and what followed it.
 
     Attributes:
         after: The step of the run after which the message came; 0 if it started the run.
         run_id: The run.
         is_late: Whether the message came too late to be used: the question was answered elsewhere.
         nonce: The nonce of the run, since another run can have its id later; "" if that is not known.
-        place: The run at that place, and its row, if they were just read for a new turn: they are not read again. What
-            shows the turn feeds its steps to this snapshot.
+        place: The snapshot of the run at `after`, and its row, if they were just read for a new turn, so that nobody
+            reads them again. Whoever shows the turn applies the later steps to this snapshot.
     """
 
     after: int

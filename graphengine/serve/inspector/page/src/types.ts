@@ -842,11 +842,11 @@ export interface RunNow {
   usage: Usage;
   /** What its nodes published, the newest value of each name and item of a map; the newest 20. */
   published: PublishedPart[];
-  /** How far each of its maps is that runs. */
+  /** For each map that is running, how many of its items are done. */
   progress: MapProgress[];
-  /** The messages that its nodes refused, since they were of another type; the newest 10. */
+  /** The newest 10 messages that its nodes refused because they were of another type. */
   refused: RefusedMessage[];
-  /** The place of its last step: give it as `after`, which a later run with its id refuses. */
+  /** The place of its last step, to give as `after`. A later run with the same id refuses this cursor. */
   cursor: string;
 }
 
@@ -948,7 +948,7 @@ export interface SpendingOfRun {
   usage: Usage;
   /** The part of it that was spent before it branched off. */
   inherited: Usage;
-  /** What its child runs cost; it is in no other figure. */
+  /** What its child runs cost. No other figure of this document contains that. */
   children: SpentBelow;
   /** The same as `usage` by agent, model and node. */
   spending: Spending[];
