@@ -36,10 +36,11 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
     load.current();
     return follow(() => ({}), { changed: () => load.current(), live: setLive });
   }, []);
-  const isAsked = (wait: Wait) => ASKS.includes(wait.kind) && (!only || wait.id === only);
+  const isNamed = (wait: { id: string }) => !only || wait.id === only || wait.id.startsWith(`${only}.`); // with its nonce
+  const isAsked = (wait: Wait) => ASKS.includes(wait.kind) && isNamed(wait);
   const runs = (found?.runs || []).map((run) => ({ ...run, waits: run.waits.filter(isAsked) }));
   const open = runs.filter((run) => run.waits.length).sort((one, other) => one.updated_at - other.updated_at);
-  const done = (found?.done || []).filter((each) => !only || each.id === only);
+  const done = (found?.done || []).filter(isNamed);
   const followed = done.filter((each) => id || mine.has(keyOf(each.run_id, each.id)));
   const number = open.reduce((sum, run) => sum + run.waits.length, 0);
   return (
