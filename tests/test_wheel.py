@@ -212,7 +212,7 @@ def copied(made: Environment, folder: Path, name: str) -> None:
 
 
 def test_the_code_of_the_readme_works_as_files(with_pytest: Environment, tmp_path: Path) -> None:
-    """Its first program asks without any extra; its tests pass with pytest alone, and drawing `first.py` starts no run."""
+    """Its first program asks without an extra; its tests pass with pytest alone; drawing `first.py` starts no run."""
     refund, first, tests, *_ = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     (tmp_path / "refund.py").write_text(refund, encoding="utf-8")
     words = ("run", "refund.py", "--store", "refunds.db", "--model", "placeholder")
