@@ -415,9 +415,9 @@ class Tool(Generic[P, R_co]):
 class ToolSource(Protocol):
     """A source of tools that are unknown until it is opened, such as a server.
 
-    It may be opened several times, also by several event loops; its resources are released after the last close. A tool
-    is known again by its `origin`, or else by its `name`: a call that waits or is repeated goes to the same one. It
-    may not write fields of the state.
+    A toolset may be opened several times, also in several event loops. Its resources are released after the last close.
+    When a call waits or is repeated, it goes to the toolset with the same `origin`, or with the same `name` if there is
+    no `origin`. The tools of a toolset may not write fields of the state.
     """
 
     @property

@@ -391,13 +391,13 @@ def media_tokens(one: Media) -> int:
 class Model(Protocol):
     """Answers requests.
 
-    Calls may run concurrently, and may be cancelled. A call returns one complete answer or raises the matching
-    `ModelError`; it does not retry, and keeps nothing of a conversation between calls. No error, log line or answer
-    contains an API key.
+    Calls may run concurrently, and may be cancelled. A call returns one complete answer, or raises the `ModelError`
+    that fits. It does not retry, and keeps nothing of a conversation between calls. Errors, log lines and answers never
+    contain an API key.
 
-    Agents call it through its rate limiter, which waits and calls again; see `graphengine.models.RateLimiter`. A model
-    may have an attribute `limiter`: a `RateLimiter`, or None for a model that calls others and has nothing to limit.
-    Without one it gets a limiter of its own, without limits.
+    Agents call a model through its rate limiter, which waits and calls again: see `graphengine.models.RateLimiter`. A
+    model may have an attribute `limiter`. Its value is a `RateLimiter`, or None for a model that only calls other
+    models. A model without the attribute gets a limiter of its own, without limits.
     """
 
     @property

@@ -88,10 +88,13 @@ PLAIN_WAITS: Final = PlainWaits()
 class RateLimiter:
     """The limits on the calls of one model in this process, by all agents, runs and items that use it.
 
-    Every model has a limiter. By default it learns the server's limits from its refusals; give limits to be refused
-    less. Models with the same address, name and key share a limiter, and so do models that get the same object. The
-    limiter that a model called over HTTP gets by itself has at most 100 calls in flight at a provider's own address; at
-    other addresses, half as many as the process may open files. The log says once that calls wait for others.
+    Every model has a limiter. By default, the limiter learns the limits of the server from requests that the server
+    refuses. If you set the limits, fewer requests are refused. Models with the same address, name and key share a
+    limiter, and so do models to which you give the same object.
+
+    If you give no limiter to a model that is called over HTTP, the number of calls in flight is limited: to 100 at the
+    address of a provider, and at other addresses to half the number of files that the process may open. The first time
+    a call waits for others, the log says so.
 
     Args:
         calls_at_once: The most calls in flight; None for no limit.
