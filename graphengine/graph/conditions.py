@@ -388,6 +388,10 @@ class Value(Quantity):
         """Return a condition that holds if the value is true in Python's sense."""
         return Comparison(self, "is true", None)
 
+    def is_false(self) -> Condition:
+        """Return the opposite of `is_true`: it holds for False, 0, an empty text or list, and None."""
+        return ~self.is_true()
+
     def is_none(self) -> Condition:
         """Return a condition that holds if the value is None or missing."""
         return Comparison(self, "is none", None)
@@ -396,12 +400,20 @@ class Value(Quantity):
         """Return a condition that holds if the value is one of these.
 
         Raises:
-            DefinitionError: They are no list, tuple or set of values.
+            DefinitionError: The argument is no list, tuple or set of values.
         """
         if isinstance(allowed, str) or not hasattr(allowed, "__iter__"):
             raise DefinitionError(f"{self}.is_in({allowed!r})", repair=f"list the values: is_in([{allowed!r}])")
         values = sorted(allowed, key=steady_text) if isinstance(allowed, AbstractSet) else allowed
         return Comparison(self, "is in", tuple(values))
+
+    def not_in(self, refused: Iterable[object]) -> Condition:
+        """Return the opposite of `is_in`: it holds if the value is none of these, and also if it is None or missing.
+
+        Raises:
+            DefinitionError: The argument is no list, tuple or set of values.
+        """
+        return ~self.is_in(refused)
 
     def contains(self, item: object) -> Condition:
         """Return a condition that holds if the value, a list, dict or text, contains this item."""
