@@ -250,6 +250,20 @@ class Request:
         """Return it with earlier answers as texts and calls alone, for a provider that refuses them in its own form."""
         return replace(self, messages=[message.model_copy(update={"native": None}) for message in self.messages])
 
+    def naming_tools(self) -> Request:
+        """Return the request with a description of each tool that the conversation names and the request lacks.
+
+        The description allows any arguments. Returns the request itself if it lacks none.
+        """
+        known = {tool.name for tool in self.tools}
+        named = dict.fromkeys(
+            call.name for message in self.messages for call in message.calls if call.name not in known
+        )
+        gone = [
+            ToolSpec(name, "This tool is gone: do not call it.", {"type": "object", "properties": {}}) for name in named
+        ]
+        return replace(self, tools=[*self.tools, *gone]) if gone else self
+
     @property
     def prompt(self) -> str:
         """The text of the last question; "" if there is none."""

@@ -18,6 +18,7 @@ import itertools
 import logging
 import math
 import random
+import re
 import threading
 import time
 import weakref
@@ -29,7 +30,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import is_seconds
 from graphengine.models.base import UNKNOWN_USAGE, Response, estimate_tokens, usage_of_failure
-from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
+from graphengine.models.errors import BadRequest, ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
 from graphengine.models.rates import PAUSES, PastFailure, RateController
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ CACHED_SECONDS: Final = 240.0
 _MOST_BEGINNINGS: Final = 1000
 """The number of beginnings from which expired ones are removed."""
 _LONG_WAIT_SECONDS: Final = 5.0
+_ABOUT_NAMED_TOOLS: Final = re.compile(
+    r"toolconfig|tool_config|must define tools|without `?tools|`?tools`?=? ?(param|parameter|field)?.{0,30}"
+    r"(must be (defined|provided|specified|set)|is required|required when|not (defined|provided|specified))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What a server says that refuses a conversation with calls of tools that the request does not describe."""
 """Pauses from this length on are logged."""
 
 
@@ -123,11 +130,21 @@ class RateLimiter:
     pause_seconds: Seconds = PAUSES.max_seconds
     _queues: WeakKeyDictionary[Clock, WaitQueue] = field(default_factory=WeakKeyDictionary, init=False)
     _making: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _found: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         if not (is_seconds(self.patience_seconds) or self.patience_seconds == math.inf):
             text = f"RateLimiter(patience_seconds={self.patience_seconds!r})"
             raise DefinitionError(text, repair="give seconds above 0, or math.inf")
+
+    @property
+    def names_tools(self) -> bool:
+        """Whether the server was found to want a description of each tool that a conversation names."""
+        return "names tools" in self._found
+
+    def note_names_tools(self) -> None:
+        """Note that the server wants a description of each tool that a conversation names."""
+        self._found.add("names tools")
 
     def __repr__(self) -> str:
         shown = (f"{each.name}={getattr(self, each.name)}" for each in fields(self) if self._is_given(each))
@@ -333,7 +350,7 @@ class PacedCall:
         request: Request,
         failures: tuple[type[Exception], ...] = (ModelTransient,),
     ) -> None:
-        self._model = model
+        self._model, self._limiter = model, limiter
         self._patience_seconds = limiter.patience_seconds
         self._request = request
         self._failures = failures
@@ -364,7 +381,7 @@ class PacedCall:
         asked = self._note_begin_in(request or self._request, permit, writes)
         try:
             with reset_if_failed(self._model, asked):
-                response = await self._model.answer(asked)
+                response = await _answer_naming_tools(self._model, asked, self._limiter)
         except BaseException as error:
             used = usage_of_failure(error) or (UNKNOWN_USAGE if permit.has_begun else {})
             if used and self._request.on_spent is not None and not self._limits_others:
@@ -494,7 +511,7 @@ async def limited(model: Model, request: Request, *, beginning: str = "") -> Res
     limiter = limiter_of(model)
     if limiter is None:
         with reset_if_failed(model, request):
-            return await model.answer(request)
+            return await _answer_naming_tools(model, request, None)
     call = PacedCall(model, limiter, request)
     while True:
         writes = beginning if beginning and await call.queue.is_first(beginning, call.waits) else ""
@@ -512,6 +529,28 @@ async def limited(model: Model, request: Request, *, beginning: str = "") -> Res
             if writes:
                 call.queue.release(beginning)
         await call.wait_after(refusal)
+
+
+async def _answer_naming_tools(model: Model, request: Request, limiter: RateLimiter | None) -> Response:
+    """Return the answer, also from a server that refuses conversations with calls of tools that the request lacks.
+
+    This happens after a deployment removed the tools of a chat, and after a hand-over to an agent without tools. The
+    request is then sent again with a description of each tool that the conversation names. If the model calls such a
+    tool, the call is refused as one of an unknown tool. The limiter, which all models of one server and key share,
+    remembers what the server wants.
+    """
+    if limiter is not None and limiter.names_tools:
+        request = request.naming_tools()
+    try:
+        return await model.answer(request)
+    except BadRequest as error:
+        named = request.naming_tools()
+        if named is request or _ABOUT_NAMED_TOOLS.search(error.message) is None:
+            raise
+    response = await model.answer(named)
+    if limiter is not None:
+        limiter.note_names_tools()
+    return response
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from graphengine.agents.tools import Tool
 from graphengine.errors import DefinitionError
 from graphengine.models import ToolCall
 from graphengine.models.base import Message, Request, ToolSpec
+from graphengine.models.limiter import limited
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.tool_schemas import fitting_names, sent_schema, simple_schema
 from tests.conformance.model_scenes import Says
@@ -317,3 +318,31 @@ def test_what_some_providers_do_not_know_is_left_out() -> None:
     inside = sent_schema(FITTING["required and undeclared inside"][0]).schema["properties"]
     assert inside["a"]["properties"] == {"b": TEXT, "c": {}}  # type: ignore[index,call-overload]
     assert sent_schema(BROKEN["a reference by name"]).schema["$defs"] == {"Range": TEXT}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
+        "Bedrock doesn't support tool calling without `tools=` param specified. Pass `tools=` param.",
+        "Requests which include `tool_use` or `tool_result` blocks must define tools",
+    ],
+)
+async def test_a_conversation_goes_on_without_its_tools(edge: EdgeServer, model: Made, words: str) -> None:
+    """A server that wants a description of each tool that the conversation names gets one, also in the next turn."""
+
+    def answer(_: object) -> Says | Raw:
+        return Says("done") if edge.calls[-1].body.get("tools") else Raw(400, {"error": {"message": words}})
+
+    call = ToolCall(id="c1", name="look", arguments="{}")
+    messages = [
+        Message(role="user", text="go"),
+        Message(role="assistant", calls=(call,)),
+        Message(role="tool", text="found", call_id="c1"),
+    ]
+    edge.answer(answer)
+    for number in (2, 1):
+        before = len(edge.calls)
+        assert (await limited(model, Request("a", "", messages))).content == "done"
+        assert len(edge.calls) - before == number
+    assert [*edge.received()[-1].tools] == ["look"]
