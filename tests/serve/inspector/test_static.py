@@ -59,10 +59,10 @@ def test_the_licences_of_what_is_built_in_are_there() -> None:
 
 
 def test_the_page_is_small() -> None:
-    """All code and styles take at most 260 KB, and 85 KB compressed; what each story brings along takes 100 KB."""
+    """All code and styles take at most 260 KB, and 85 KB compressed; what each story brings along takes 110 KB."""
     assert sum(file.stat().st_size for file in BUILT) <= 260_000
     assert sum(len(gzip.compress(file.read_bytes())) for file in BUILT) <= 85_000
-    assert sum(file.stat().st_size for file in STORY) <= 100_000
+    assert sum(file.stat().st_size for file in STORY) <= 110_000
 
 
 def test_lines_are_short() -> None:
