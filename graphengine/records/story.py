@@ -77,8 +77,6 @@ _SAID: Final = 40
 """Messages of a conversation that are shown."""
 _OF_CHATS: Final = ("turn", "messages", "answer", "question")
 _FAILED: Final = 8
-_WAY: Final = 40
-"""Steps that are told of each of two runs."""
 _ASIDE: Final = ("started", "removed", "begun")
 """Steps that say nothing of how a run came to its result."""
 
@@ -258,7 +256,9 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
     waits = {each.id: each for each in waits_of(run.snapshot) if each.answered is None}
     waits = waits if found.status == "waiting" else {}
     found.awaited = [*dict.fromkeys(wait.kind for wait in waits.values())]
-    final = {name: value for name, value in values.items() if says_something(value) and given.get(name) != value}
+    last = _last_fields(run.steps)
+    final = {name: each for name, each in values.items() if name in last or given.get(name) != each}
+    final = {name: each for name, each in final.items() if says_something(each)}
     messages = _messages_in(values)
     if messages is None:
         found.question = _fields_of({name: each for name, each in given.items() if says_something(each)})
@@ -269,17 +269,17 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
         waits = {key: wait for key, wait in waits.items() if wait.kind != "receive"}
         final = {name: value for name, value in final.items() if name not in _OF_CHATS}
         found.accounts = [each for each in found.accounts if each.kind != "message" and each.ended_by != "message"]
-    found.answer = _fields_of(final, _last_fields(run.steps))
+    found.answer = _fields_of(final, last)
     found.questions = _tell_questions(run.snapshot, waits, call_asked)
-    if len(found.accounts) > _FIRST + _LAST:
-        found.left_out = len(found.accounts) - _FIRST - _LAST
-        found.accounts = [*found.accounts[:_FIRST], *found.accounts[-_LAST:]]
+    _cut_middle(found)
     below = await load_spent_below(store, run.info.id)
     if below.runs:
         found.below = below
         failed = (await runs_below(store, [run.info.id])).failed(run.info.id) if below.failed else ()
         reasons = [clipped(each.summary.reason if each.summary is not None else "", BRIEF) for each in failed]
-        found.failed = [*zip((each.title or each.id for each in failed), reasons, strict=True)][:_FAILED]
+        told = [*zip((each.title or each.id for each in failed), reasons, strict=True)]
+        more = [(f"and {len(failed) - _FAILED} more", "")] if len(failed) > _FAILED else []
+        found.failed = [*told[:_FAILED], *more]
     return found
 
 
@@ -295,16 +295,22 @@ async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun]
     told = [await _begin_story(store, run, shared) for run in runs]
     for one in told:
         ways = [each for each in one.accounts if each.targets or each.tone in TROUBLES]
-        one.accounts, one.left_out = ways[:_WAY], max(0, len(ways) - _WAY)
-    changed = [[_cut_difference(each) for each in side.changed] for side in (found.first, found.second)]
-    was = {(each.path, str(each.after)) for each in found.second.changed} | {
-        (each.path, str(each.before)) for each in found.first.changed
-    }
-    found.differences = [_cut_difference(each) for each in found.differences if (each.path, str(each.after)) not in was]
-    for side, differences in zip((found.first, found.second), changed, strict=True):
-        side.begins, side.way, side.changed = None if side.begins is None else (), (), differences
+        one.accounts = ways
+        _cut_middle(one)
+    changes = [*found.second.changed, *(Difference(each.path, each.after, each.before) for each in found.first.changed)]
+    found.differences = [_cut_difference(each) for each in found.differences if each not in changes]
+    for side in (found.first, found.second):
+        side.begins, side.way = None if side.begins is None else (), ()
+        side.changed = [_cut_difference(each) for each in side.changed]
     visits = [step for step in runs[0].steps if step.seq <= shared and step.kind == "node"]
     return told, found, node_words(visits[-1].path, visits[-1].visit) if visits else "", len(visits)
+
+
+def _cut_middle(run: StoryRun) -> None:
+    """Leave out the accounts between the first and the last ones of a long run."""
+    if len(run.accounts) > _FIRST + _LAST:
+        run.left_out = len(run.accounts) - _FIRST - _LAST
+        run.accounts = [*run.accounts[:_FIRST], *run.accounts[-_LAST:]]
 
 
 def _cut_difference(each: Difference) -> Difference:

@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import UTC
 from hashlib import sha256
 from html import escape, unescape
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -133,6 +134,8 @@ def _safe(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Return a value with each text in it, also each key, without secrets and control codes."""
     if isinstance(value, str):
         return clean(hide_secrets(value))
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # for which JSON has no number
     if isinstance(value, Mapping):
         return {_safe(name): _safe(each) for name, each in value.items()}
     return [_safe(each) for each in value] if isinstance(value, (list, tuple)) else value

@@ -20,9 +20,9 @@ DOCUMENT = re.compile(r'<script type="application/json" id="story">(.*?)</script
 
 
 def document_of(page: str) -> Any:
-    """Return the document that a story's file brings along."""
+    """Return the document that a story's file brings along; `NaN`, which Python reads, is no JSON."""
     (found,) = DOCUMENT.findall(page)
-    return json.loads(found)
+    return json.loads(found, parse_constant=int)
 
 
 class Text(BaseModel):

@@ -19,77 +19,8 @@ from graphengine.render.story import STATIC, story_of
 from graphengine.render.text import one_line
 from graphengine.runner import RunFailed
 from tests.cli.secret_graph import CANARY, made
-from tests.render.stories import asking, chat, document_of, shorter, tides, unpriced
+from tests.render.stories import document_of
 from tests.serve.inspector.graphs import Place, survey
-
-
-async def test_it_has_what_was_rejected_and_what_failed() -> None:
-    """The reason of a rejection, the message of a tool, the input, the result, and what was lost."""
-    async with Runner() as runner:
-        page = await tides(runner)
-    (run,) = document_of(page)["runs"]
-    told = {each.get("sent_back", "") or each.get("said", "") for each in run["accounts"]}
-    assert "ValueError: nothing at <b>the pier</b>" in told
-    assert "Your answer cannot be used: no word of the moon" in " ".join(told)
-    assert run["question"] == {"name": "topic", "lead": "tides", "rest": {}}
-    assert run["answer"] == {"name": "text", "lead": "The moon pulls.", "rest": {}}
-    assert run["losses"] == {"rejected_answers": 1, "failed_tools": 1}
-
-
-async def test_readers_without_a_script_see_question_answer_and_losses() -> None:
-    """They stand in the file as plain text."""
-    async with Runner() as runner:
-        page = await tides(runner)
-    words = re.sub(r"<[^>]*>", " ", page.partition("<noscript>")[2].partition("</noscript>")[0])
-    assert "The question tides" in " ".join(words.split())
-    assert "The answer The moon pulls." in " ".join(words.split())
-    assert "Losses 1 answer rejected, 1 tool call failed" in " ".join(words.split())
-
-
-async def test_an_unknown_cost_is_unknown() -> None:
-    """It is never 0, neither for a call nor in all."""
-    async with Runner() as runner:
-        (run,) = document_of(await unpriced(runner))["runs"]
-    assert run["usage"]["cost_usd"] is None
-    assert [each["cost_usd"] for each in run["spent"]] == [None]
-    assert [each["usage"]["cost_usd"] for each in run["accounts"] if each.get("agent")] == [None]
-
-
-async def test_what_waits_has_its_question() -> None:
-    """With the answers that it takes, by their titles and descriptions."""
-    async with Runner() as runner:
-        (run,) = document_of(await asking(runner))["runs"]
-    (question,) = run["questions"]
-    assert (run["status"], run["awaited"]) == ("waiting", ["ask"])
-    assert (question["name"], question["text"]) == ("approve", "Publish this draft?")
-    assert question["answers"] == [
-        ["What to do", "publish or revise", "With the draft as it is."],
-        ["Stars", "a whole number", ""],
-    ]
-
-
-async def test_a_chat_that_waits_shows_the_turn_and_the_call() -> None:
-    """What was said in the turn that is not over, and the call that is to be approved by its arguments."""
-    async with Runner() as runner:
-        (run,) = document_of(await chat(runner))["runs"]
-    assert [each["text"] for each in run["said"]] == ["Hi", "Hello!", "My lamp is broken.", "find"]
-    assert run["said"][-1]["value"] == {"number": "A-1", "item": "Lamp"}
-    (question,) = run["questions"]
-    assert question["text"] == "May desk call refund?"
-    assert question["facts"] == {"number": "A-1", "amount": 12.5, "reason": "damaged"}
-    assert "yes or no" in [fits for _, fits, _ in question["answers"]]
-
-
-async def test_two_runs_show_where_they_part() -> None:
-    """And what the branch began with, and what is different in the end but for that."""
-    async with Runner() as runner:
-        found = document_of(await shorter(runner))
-    diff = found["compared"]
-    assert (found["parted_after"], found["shared_visits"]) == ("review", 1)
-    assert diff["second"]["changed"] == [{"path": "Draft", "before": "long", "after": "short"}]
-    assert [each["path"] for each in diff["differences"]] == ["Item 2 of scores", "Item 3 of scores"]
-    assert "Draft" not in [each["path"] for each in diff["differences"]], "what was changed is told above"
-    assert [run["accounts"][0]["targets"] for run in found["runs"]] == [["review"], ["END"]]
 
 
 async def test_secrets_stay_hidden() -> None:
@@ -116,6 +47,7 @@ async def test_the_story_names_what_failed_below() -> None:
 
 SECRETS = ("sk-ant-api03-Xy7Zq2Lm9Kd4Rt6", "hunter2-from-the-environment", "AKIAQ3EXAMPLE7ZTR5WX")
 HOSTILE = (
+    '{"a": NaN, "b": [1e999]}',
     *(
         "</script>",
         "</SCRIPT ",
@@ -189,7 +121,7 @@ async def test_whatever_a_run_has_is_text_and_no_secret(seed: int, monkeypatch: 
     graph.add_path("approve", END)
     graph.add_path("fail", END)
     async with Runner() as runner:
-        case = Case(note=text(), by_name={text(): text()}, score=draw.choice((5, 9)))
+        case = Case(note=text(), by_name={text(): text(), "n": HOSTILE[0]}, score=draw.choice((5, 9)))
         with suppress(RunFailed):
             await runner.start(graph, case, run_id="a").result()
         await runner.branch(

@@ -162,6 +162,7 @@ def test_the_story_of_two_says_what_was_changed_and_why_each_ended(words: Told) 
     )
     assert "made 1 visit fewer than A since they part." in said
     assert "They share their first 1 visit. Nothing after that is alike." in said
+    assert "Draft" not in said.partition("What came of it")[2], "what was changed is told above"
     assert "Its last score is 8, in A 7.4." in words(stories.worse), "less time with a lower score is not all"
 
 

@@ -7,7 +7,7 @@ import { type ComponentChildren, render } from "preact";
 
 import { Letter, Outcomes } from "./compare";
 import { places } from "./formats";
-import { readJson } from "./json";
+import { readJson, writeJson } from "./json";
 import { Chip, Sign, elementOf } from "./parts";
 import { Diff, Markdown } from "./text";
 import { type Line, type Row, type Scale, TROUBLES, linesOf, nameOf, scaleOf, shownOf, told, whole } from "./trace";
@@ -105,7 +105,7 @@ function Section({ title, values, above = "" }: { title: string; values: StoryFi
   if (!lead && !rest.length) return null;
   const sizeOf = (each: unknown) =>
     typeof each === "string" ? `${wordsOf(each)} words` : Array.isArray(each) ? `${each.length}` : "";
-  const isLong = (each: unknown) => (JSON.stringify(each) ?? "").length > LONG;
+  const isLong = (each: unknown) => writeJson(each).length > LONG;
   return (
     <>
       <h2>
@@ -305,8 +305,7 @@ const isWrong = (line: Line): boolean =>
 /** The lines of a run that are shown; of many those of the beginning and the end, and what went wrong between. */
 function waysOf(accounts: Account[]): { shown: Line[]; leftOut: number; scale: Scale } {
   const lines = linesOf(accounts.map((account) => whole({ account, spots: [], edges: [], compared: {} })));
-  const isFolded = (line: Line) => line.kind !== "visit" && line.below.length > FIRST;
-  const all = shownOf(lines, isFolded, null).filter(
+  const all = shownOf(lines, () => false, null).filter(
     (line) => line.kind !== "loop" && (line.kind !== "event" || textsOf(line).length > 0),
   );
   const between = all.length > FIRST + LAST ? all.slice(FIRST, -LAST) : [];
