@@ -107,7 +107,7 @@ class Span(NamedTuple):
 
 
 @dataclass(slots=True)
-class Row:
+class TimelineRow:
     """What was done at a path.
 
     Attributes:
@@ -125,16 +125,16 @@ class Row:
     items: int = 1
 
 
-def rows_of(run: Visits) -> list[Row]:
+def lay_out_rows(run: Visits) -> list[TimelineRow]:
     """Return the rows of a run, in the order of its tree: siblings in the order of their first step."""
     many = Counter(without_items(path) for path in {visit.path for visit in run.visits} if "[" in path)
-    rows: dict[str, Row] = {}
+    rows: dict[str, TimelineRow] = {}
 
-    def row_of(visit: Visit) -> Row:
+    def row_of(visit: Visit) -> TimelineRow:
         path, count = visit.path, many[without_items(visit.path)]
         is_shared = count > ITEM_ROWS and path != without_items(path)
         path = _ITEM.sub("[…]", path) if is_shared else path
-        return rows.setdefault(path, Row(path, items=count if is_shared else 1))
+        return rows.setdefault(path, TimelineRow(path, items=count if is_shared else 1))
 
     for entry in run.entries:
         visit, usage = entry.visit, usage_of(entry.step)
@@ -159,7 +159,7 @@ def rows_of(run: Visits) -> list[Row]:
     return _in_order_of_the_tree(rows.values(), [*begun, *run.visits])
 
 
-def _in_order_of_the_tree(rows: Iterable[Row], visits: Sequence[Visit]) -> list[Row]:
+def _in_order_of_the_tree(rows: Iterable[TimelineRow], visits: Sequence[Visit]) -> list[TimelineRow]:
     """Return rows so that each path follows the one around it, and items are in the order of their list."""
     first: dict[str, int] = {}
     for visit in visits:
@@ -345,7 +345,7 @@ def timeline(steps: Sequence[Step], status: str = "") -> Chart:
     if not steps:
         raise RenderError("a run without steps has no timeline", where="steps=", repair="pass the steps of a run")
     run = visits_of(steps)
-    rows = rows_of(run)
+    rows = lay_out_rows(run)
     facts = [_describe_row(row) for row in rows]
     spans = [span for row in rows for span in row.spans]
     names = min(_NAMES_MOST, max((measure(_name_of_row(row)) + _indent(row) for row in rows), default=0.0))
@@ -379,7 +379,7 @@ def timeline(steps: Sequence[Step], status: str = "") -> Chart:
     return canvas.done(f"Timeline of {title}, {said}", across, down)
 
 
-def _totals(run: Visits, rows: Sequence[Row], gaps: Sequence[tuple[float, float, str]], began: float) -> str:
+def _totals(run: Visits, rows: Sequence[TimelineRow], gaps: Sequence[tuple[float, float, str]], began: float) -> str:
     usage: Usage = {}
     for row in rows:
         usage = add_usage(usage, row.usage)
@@ -391,15 +391,15 @@ def _totals(run: Visits, rows: Sequence[Row], gaps: Sequence[tuple[float, float,
     return ", ".join([*parts, *filter(None, [paid(usage)]), f"began {when(began, UTC)}"])
 
 
-def _name_of_row(row: Row) -> str:
+def _name_of_row(row: TimelineRow) -> str:
     return row.path.rpartition("/")[2]
 
 
-def _indent(row: Row) -> float:
+def _indent(row: TimelineRow) -> float:
     return _INDENT * (row.path.count("/") + ("[" in _name_of_row(row)))
 
 
-def _describe_row(row: Row) -> str:
+def _describe_row(row: TimelineRow) -> str:
     """Return the time and cost of a row, in words."""
     is_item = "[" in _name_of_row(row)
     parts = [f"{row.items} items"] if is_item and row.items > 1 else []
@@ -433,7 +433,7 @@ def _gap_in_words(scale: Scale, start: float, end: float, why: str) -> str:
     return f"{seconds(end - start)} {why}" + (", drawn short" if is_short else "")
 
 
-def _draw_row(sheet: _Sheet, row: Row, facts: str, middle: float) -> None:
+def _draw_row(sheet: _Sheet, row: TimelineRow, facts: str, middle: float) -> None:
     """Draw a row: its name, and a bar for each span; many narrow ones as a density."""
     canvas, indent = sheet.canvas, _indent(row)
     problems = "; ".join(span.said for span in row.spans if span.what == "failed")
@@ -454,7 +454,7 @@ def _draw_row(sheet: _Sheet, row: Row, facts: str, middle: float) -> None:
                 canvas.text(left + wide / 2, middle + 3.5, text, size=10, anchor="middle")
 
 
-def _list_dense(sheet: _Sheet, row: Row) -> list[Span]:
+def _list_dense(sheet: _Sheet, row: TimelineRow) -> list[Span]:
     """Return the attempts of a row that have no bar each: those of many items, and many narrower than a pixel."""
     narrow = [span for span in row.spans if span.what in _DENSE and (row.items > 1 or sheet.wide(span) < 1)]
     return narrow if row.items > 1 or len(narrow) >= _MANY else []
@@ -499,7 +499,7 @@ def _bar(canvas: Canvas, what: What, left: float, wide: float, middle: float) ->
         canvas.cross(left + across / 2, middle, 4, Paint("none", "bad-line", 1.6))
 
 
-def _legend(sheet: _Sheet, rows: Sequence[Row], y: float, *, branched: bool) -> float:
+def _legend(sheet: _Sheet, rows: Sequence[TimelineRow], y: float, *, branched: bool) -> float:
     """Draw the meaning of what is there; return where the sheet ends."""
     canvas, spans = sheet.canvas, [span for row in rows for span in row.spans]
     x, right = MARGIN, sheet.scale.stretches[-1].right

@@ -1,7 +1,7 @@
 import asyncio
 
 from graphengine.render.charts import timeline
-from graphengine.render.charts.timeline import rows_of
+from graphengine.render.charts.timeline import lay_out_rows
 from graphengine.render.trace import visits_of
 from tests.kit.facts import altered, made_step
 from tests.render.relatives import relatives
@@ -13,7 +13,7 @@ SVG = {"s": "http://www.w3.org/2000/svg"}
 
 def rows(steps):
     run = visits_of(steps)
-    found = rows_of(run)
+    found = lay_out_rows(run)
     began = min(span.start for row in found for span in row.spans)
     lines = [
         f"{row.path}: " + ", ".join(f"{s.what} {s.start - began:.2f} to {s.end - began:.2f}" for s in row.spans)
