@@ -137,7 +137,7 @@ def test_the_story_of_a_run_says_what_happened(words: Told) -> None:
     assert "The question" not in said, "its only field is the title"
     assert "The answer text The moon pulls." in said
     assert "Losses 1 answer rejected, 1 tool call failed" in said
-    assert "writer unpriced 1 unknown" in words(stories.unpriced)
+    assert "writer 1 12 3 unknown cost" in words(stories.unpriced)
 
 
 def test_what_is_open_has_its_question(words: Told) -> None:

@@ -111,14 +111,12 @@ export const Letter = ({ at }: { at: number }) => <span class={`ab ${at ? "b" : 
 
 /** What the branch began with, and how graphs, prompts and models differ. */
 function Changed({ found }: { found: Comparison }) {
-  const { diff, rows } = found;
+  const { diff } = found;
   const at = [diff.first, diff.second].findIndex((side) => side.begins);
   const side = at < 0 ? null : [diff.first, diff.second][at]!;
-  const since = diff.shared?.seq || 0;
-  const branched = side && accounts(rows[at]).find(({ kind, seq }) => kind === "branched" && seq > since);
   return (
     <>
-      {side && branched && (
+      {side && (
         <>
           <h2>
             What was changed{" "}
@@ -126,7 +124,17 @@ function Changed({ found }: { found: Comparison }) {
               in <Letter at={at} /> at step {diff.shared?.seq}
             </span>
           </h2>
-          <Began id={side.run_id} seq={branched.seq} />
+          {!side.changed.length && <p class="soft">No field of the state.</p>}
+          {side.changed.map(({ path, before, after }) => (
+            <section class="change" key={path}>
+              <header>
+                <Path path={path} />
+              </header>
+              <div>
+                <Change before={before} after={after} />
+              </div>
+            </section>
+          ))}
         </>
       )}
       {diff.setup.length > 0 && (
@@ -168,26 +176,6 @@ function Told({ found, agent }: { found: Comparison; agent: string }) {
         <Change before={sent[0]} after={sent[1]} />
       </div>
     </section>
-  );
-}
-
-function Began({ id, seq }: { id: string; seq: number }) {
-  const [found] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq });
-  if (!found) return null;
-  if (!found.changes.length) return <p class="soft">No field of the state.</p>;
-  return (
-    <>
-      {found.changes.map(({ path, before, after }) => (
-        <section class="change" key={path}>
-          <header>
-            <Path path={path} />
-          </header>
-          <div>
-            <Change before={before} after={after} />
-          </div>
-        </section>
-      ))}
-    </>
   );
 }
 

@@ -9,11 +9,12 @@ import { Letter, Outcomes } from "./compare";
 import { places } from "./formats";
 import { readJson, writeJson } from "./json";
 import { Chip, Sign, elementOf } from "./parts";
+import { Sums } from "./outcome";
 import { Diff, Markdown } from "./text";
 import { type Line, type Row, type Scale, TROUBLES, linesOf, nameOf, scaleOf, shownOf, told, whole } from "./trace";
 import { Lane, lostOf } from "./trace_view";
-import type { Account, Saying, Side, Spending, Story, StoryFields, StoryQuestion, StoryRun, Usage } from "./types";
-import { both, cost, count, dollars, failedBelow, kilo, lost, seconds, wordsOf } from "./words";
+import type { Account, Saying, Side, Story, StoryFields, StoryQuestion, StoryRun, Usage } from "./types";
+import { cost, count, dollars, failedBelow, kilo, lost, seconds, wordsOf } from "./words";
 
 const OPEN = 2400; // characters of a text that stand open
 const SHORT = 40; // of a value that stands in a line
@@ -130,28 +131,6 @@ const Picture = ({ svg }: { svg: string }) =>
 
 const isOffline = (usage: Usage): boolean => usage.calls === usage.offline_calls;
 
-function Head({
-  kicker,
-  at,
-  title,
-  children,
-}: {
-  kicker: string;
-  at: number;
-  title: string;
-  children: ComponentChildren;
-}) {
-  return (
-    <header>
-      <p class="soft">
-        {kicker} · {day(at)}
-      </p>
-      <h1>{title}</h1>
-      {children}
-    </header>
-  );
-}
-
 const AWAITED: Record<string, string> = {
   ask: "for an answer",
   receive: "for a message",
@@ -221,7 +200,11 @@ function Questions({ found }: { found: StoryQuestion[] }) {
           </p>
           <Markdown text={each.text} most={OPEN} />
           <Fields values={Object.entries(each.facts)} />
-          {each.proposed.length > 0 && <Grid head={["", "was", "proposed"]} rows={each.proposed} />}
+          {each.proposed.map(([name, was, now]) => (
+            <p key={name}>
+              {name} <del>{was}</del> <ins>{now}</ins>
+            </p>
+          ))}
           <dl class="answers">
             {each.answers.map(([name, fits, about]) => (
               <>
@@ -235,31 +218,6 @@ function Questions({ found }: { found: StoryQuestion[] }) {
         </section>
       ))}
     </>
-  );
-}
-
-function Grid({ head, rows }: { head: ComponentChildren[]; rows: ComponentChildren[][] }) {
-  return (
-    <table class="grid">
-      <thead>
-        <tr>
-          {head.map((each, at) => (
-            <th scope="col" key={at}>
-              {each}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map((row, at) => (
-          <tr key={at}>
-            {row.map((each, column) => (
-              <td key={column}>{each}</td>
-            ))}
-          </tr>
-        ))}
-      </tbody>
-    </table>
   );
 }
 
@@ -402,36 +360,14 @@ const toWords = (node: string): string => (node === "END" || node === "FAIL" ? n
 
 // --- What it cost ---
 
-/** What models cost, by agent and model. */
-function byAgent(spent: Spending[]): Map<string, { names: [string, string]; calls: number; usd: number | null }> {
-  const found = new Map<string, { names: [string, string]; calls: number; usd: number | null }>();
-  for (const { agent, node, model, calls, cost_usd } of spent) {
-    const names: [string, string] = [agent ? words(agent) : place(node), model];
-    const known = found.get(names.join("\n")) || { names, calls: 0, usd: 0 };
-    found.set(names.join("\n"), { names, calls: known.calls + calls, usd: both(known.usd, cost_usd) });
-  }
-  return found;
-}
-
-const priceOf = (usd: number | null): string => (usd === null ? "unknown" : dollars(usd));
 const isPriced = (run: StoryRun): boolean => run.spent.some((each) => !isOffline(each));
 
+/** What models cost, by agent, and by model if there are several. */
 function Spent({ run }: { run: StoryRun }) {
-  if (!isPriced(run)) return null;
-  const found = [...byAgent(run.spent).values()];
-  const total = found.reduce<number | null>((sum, { usd }) => both(sum, usd), 0);
   return (
     <>
-      <h2>What it cost</h2>
-      <Grid
-        head={["agent", "model", "calls", "price", "share"]}
-        rows={found.map(({ names, calls, usd }) => [
-          ...names,
-          calls,
-          priceOf(usd),
-          usd !== null && total ? `${Math.round((100 * usd) / total)} %` : "",
-        ])}
-      />
+      <Sums spending={run.spent} by="agent" />
+      {new Set(run.spent.map(({ model }) => model)).size > 1 && <Sums spending={run.spent} by="model" />}
     </>
   );
 }
@@ -440,10 +376,12 @@ function One({ run }: { run: StoryRun }) {
   const { said, error, failed, answer } = run;
   return (
     <>
-      <Head kicker={`A ${said ? "conversation with" : "run of"} ${run.graph}`} at={run.created_at} title={run.title}>
-        <Verdict run={run} />
-        <Figures run={run} />
-      </Head>
+      <p class="soft">
+        A {said ? "conversation with" : "run of"} {run.graph} · {day(run.created_at)}
+      </p>
+      <h1>{run.title}</h1>
+      <Verdict run={run} />
+      <Figures run={run} />
       {said && <Conversation said={said} earlier={run.earlier} />}
       <Questions found={run.questions} />
       <Section title="The question" values={run.question} above={run.title} />
@@ -475,7 +413,8 @@ function One({ run }: { run: StoryRun }) {
       <Picture svg={run.picture} />
       <h2>How it came to this</h2>
       <Way run={run} isTimed />
-      <Spent run={run} />
+      {isPriced(run) && <h2>What it cost</h2>}
+      {isPriced(run) && <Spent run={run} />}
       {lost(run.losses) && (
         <>
           <h2>Losses</h2>
@@ -634,14 +573,14 @@ function Two({ story }: { story: Story }) {
     ending: { label, why },
     error: error && { message: error[1] },
   }));
-  const spent = runs.map((run) => byAgent(run.spent));
-  const agents = [...new Set(spent.flatMap((each) => [...each.keys()]))];
   const since = diff.shared ? " since they part" : "";
   return (
     <>
-      <Head kicker={`Two runs of ${runs[0].graph}`} at={runs[1].created_at} title={runs[0].title}>
-        <Short {...{ story, runs, sides }} />
-      </Head>
+      <p class="soft">
+        Two runs of {runs[0].graph} · {day(runs[1].created_at)}
+      </p>
+      <h1>{runs[0].title}</h1>
+      <Short {...{ story, runs, sides }} />
       <h2>What each took{since}</h2>
       <Outcomes sides={sides} heads={heads} name={({ run_id }) => <code>{run_id}</code>} />
       {sides.map(
@@ -686,16 +625,13 @@ function Two({ story }: { story: Story }) {
       {runs.some(isPriced) && (
         <>
           <h2>What it cost{since}</h2>
-          <Grid
-            head={["agent", "model", <Letter at={0} />, <Letter at={1} />]}
-            rows={agents.map((each) => [
-              ...each.split("\n"),
-              ...spent.map((found) => {
-                const used = found.get(each);
-                return used ? `${count(used.calls, "call")}, ${priceOf(used.usd)}` : "nothing";
-              }),
-            ])}
-          />
+          <div class="two">
+            {runs.map((run, at) => (
+              <section key={at}>
+                <Letter at={at} /> <Spent run={run} />
+              </section>
+            ))}
+          </div>
         </>
       )}
       {diff.setup.length > 0 && (
