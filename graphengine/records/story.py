@@ -75,6 +75,7 @@ _WRAPPED: Final = re.compile(r"^<(\w+)>\n?(.*?)\n?</\1>$", re.DOTALL)
 """A question as agents are sent it."""
 _SAID: Final = 40
 """Messages of a conversation that are shown."""
+_DIFFERENCES: Final = 16
 _OF_CHATS: Final = ("turn", "messages", "answer", "question")
 _FAILED: Final = 8
 _ASIDE: Final = ("started", "removed", "begun")
@@ -294,14 +295,13 @@ async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun]
     shared = found.shared.seq if found.shared is not None else 0
     told = [await _begin_story(store, run, shared) for run in runs]
     for one in told:
-        ways = [each for each in one.accounts if each.targets or each.tone in TROUBLES]
-        one.accounts = ways
+        one.accounts = [each for each in one.accounts if each.targets or each.tone in TROUBLES]
         _cut_middle(one)
     changes = [*found.second.changed, *(Difference(each.path, each.after, each.before) for each in found.first.changed)]
-    found.differences = [_cut_difference(each) for each in found.differences if each not in changes]
+    found.differences = _cut_differences([each for each in found.differences if each not in changes])
     for side in (found.first, found.second):
         side.begins, side.way = None if side.begins is None else (), ()
-        side.changed = [_cut_difference(each) for each in side.changed]
+        side.changed = _cut_differences(side.changed)
     visits = [step for step in runs[0].steps if step.seq <= shared and step.kind == "node"]
     return told, found, node_words(visits[-1].path, visits[-1].visit) if visits else "", len(visits)
 
@@ -313,20 +313,33 @@ def _cut_middle(run: StoryRun) -> None:
         run.accounts = [*run.accounts[:_FIRST], *run.accounts[-_LAST:]]
 
 
-def _cut_difference(each: Difference) -> Difference:
-    return Difference(heading(path_words(each.path)), cut_value(each.before), cut_value(each.after))
+def _cut_differences(found: Sequence[Difference]) -> list[Difference]:
+    """Return the first differences, with paths in words and values as they are shown, and how many more there are."""
+    more = [Difference(f"And {len(found) - _DIFFERENCES} more", None, None)] if len(found) > _DIFFERENCES else []
+    shown = [
+        (heading(path_words(each.path)), cut_value(each.before), cut_value(each.after)) for each in found[:_DIFFERENCES]
+    ]
+    return [*(Difference(*each) for each in shown), *more]
 
 
 async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
-    """Return what a story of one run and of two begin with; the accounts are those of the steps after a step."""
-    info, snapshot, end = run.info, run.snapshot, run.end
+    """Return the part that a story of one run and a story of two have in common.
+
+    Args:
+        store: The store that has the run.
+        run: The run.
+        after: The last step of which nothing is told, since the other run shares it.
+    """
+    info, snapshot, end, why = run.info, run.snapshot, run.end, ""
     specs = {name: _word_conditions(spec) for name, spec in run.specs.items()}
     force, whys, numbers = InForce(specs), dict[int, Sequence[str]](), dict[str, float]()
     for step in run.steps:
         ways = force.ways(step)
         whys[step.seq] = _reasons(step, ways)
         numbers = dict(compared(outcome_of(step), ways)) or numbers
-    entries = Visits.of(run.steps, specs=run.specs).entries
+        if step is end and snapshot.ending is not None:
+            why = "; ".join(_reasons(step, ways, is_taken=True))
+    entries, failure = Visits.of(run.steps, specs=run.specs).entries, snapshot.failure
     return StoryRun(
         run_id=info.id,
         graph=heading(info.graph),
@@ -339,8 +352,8 @@ async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
         inherited=usage_from(snapshot.inherited),
         losses=losses_of(snapshot.usage, snapshot.losses),
         label=heading(snapshot.ending.label) if snapshot.ending is not None else "",
-        why="; ".join(_reasons(end, force.ways(end), is_taken=True)) if end and snapshot.ending else "",
-        error=None if snapshot.failure is None else (node_words(snapshot.failure.path), show(snapshot.failure.message)),
+        why=why,
+        error=None if failure is None else (node_words(failure.path), f"{failure.kind}: {show(failure.message)}"),
         accounts=[
             _tell_account(each, whys[each.step.seq])
             for each in entries

@@ -177,7 +177,7 @@ def test_only_what_is_less_in_all_is_saved(price: float, label: str, words: Told
 def test_what_failed_saved_nothing(words: Told) -> None:
     """A branch that failed early is not praised for the time, and its failure is told in the first lines."""
     said = words(stories.failing)
-    assert "B failed at first: nothing to work on" in said
+    assert "B failed at first: ValueError: nothing to work on" in said
     assert "Saved" not in said
 
 

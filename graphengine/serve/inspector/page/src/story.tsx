@@ -21,7 +21,6 @@ const SHORT = 40; // of a value that stands in a line
 const LONG = 400; // of a value that is folded beside an answer
 const ITEMS = 5; // of a list that stand open
 const [FIRST, LAST, WRONG] = [20, 12, 10]; // lines of how it came to this: of the beginning, the end, and what failed
-const MOST = 16; // differences of two runs
 
 const words = (name: string): string => name.replace(/^_+|_+$/g, "").replace(/[_\s]+/g, " ") || name.replace(/_/g, " ");
 const heading = (name: string): string => words(name).replace(/^./u, (first) => first.toUpperCase());
@@ -245,7 +244,7 @@ const HOW: Record<string, string> = { retry: "tried again", fallback: "fell back
 
 const UNTOLD = ["recorded", "entered", "mapped"]; // of a visit: they have lines of their own
 
-/** What is told of a line: what happened in it, and of one that is folded what went wrong below. */
+/** What is told of a line: what happened in it, what was said, and how it failed. */
 function textsOf(line: Line): string[] {
   const isCall = line.kind === "call";
   const isTold = (row: Row) => !UNTOLD.includes(row.kind) && (row.kind !== "waiting" || row.withdrawn.length > 0);
@@ -280,7 +279,7 @@ function calledOf(line: Line): string {
 
 function Way({ run, isTimed, parted }: { run: StoryRun; isTimed: boolean; parted?: number | null | undefined }) {
   const { shown, leftOut, scale } = waysOf(run.accounts);
-  const isPriced = isTimed && shown.some(({ cost }) => cost !== 0);
+  const hasPrices = isTimed && shown.some(({ cost }) => cost !== 0);
   const lane = isTimed && run.took >= 0.01 && run.accounts.length > 1;
   return (
     <>
@@ -293,7 +292,7 @@ function Way({ run, isTimed, parted }: { run: StoryRun; isTimed: boolean; parted
               <th>
                 0 <span class="right">{seconds(run.took)}</span>
               </th>
-              {isPriced && <th class="r">price</th>}
+              {hasPrices && <th class="r">price</th>}
             </tr>
           </thead>
         )}
@@ -330,14 +329,14 @@ function Way({ run, isTimed, parted }: { run: StoryRun; isTimed: boolean; parted
                     <Lane line={line} scale={scale} now={0} isLive={false} />
                   </td>
                 )}
-                {isPriced && (
+                {hasPrices && (
                   <td class="r">
-                    {line.kind === "call" ? cost(usage) : line.below.length || !last?.usage ? "" : cost(usage)}
-                    {line.kind === "call" && usage?.input_tokens ? (
+                    {cost(usage)}
+                    {Boolean(usage?.input_tokens) && (
                       <span class="beside">
-                        {kilo(usage.input_tokens)} → {kilo(usage.output_tokens || 0)}
+                        {kilo(usage!.input_tokens!)} → {kilo(usage!.output_tokens || 0)}
                       </span>
-                    ) : null}
+                    )}
                   </td>
                 )}
               </tr>
@@ -460,13 +459,12 @@ function Differs({ before, after }: { before: unknown; after: unknown }) {
 function Differences({ found }: { found: Side["changed"] }) {
   return (
     <>
-      {found.slice(0, MOST).map(({ path, before, after }) => (
+      {found.map(({ path, before, after }) => (
         <section class="change" key={path}>
           <h3>{path}</h3>
           <Differs before={before} after={after} />
         </section>
       ))}
-      {found.length > MOST && <p class="soft">and {found.length - MOST} more</p>}
     </>
   );
 }
@@ -638,7 +636,7 @@ function Two({ story }: { story: Story }) {
         <>
           <h2>Set up differently</h2>
           <ul>
-            {diff.setup.slice(0, MOST).map((each) => (
+            {diff.setup.slice(0, ITEMS * 3).map((each) => (
               <li key={each}>{each}</li>
             ))}
           </ul>
