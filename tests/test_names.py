@@ -2,7 +2,7 @@
 
 from scripts.names import is_participle, measured
 
-PARTICIPLES = 545
+PARTICIPLES = 544
 """How many functions begin with a participle."""
 REPEATED = 640
 """How many definitions of module level have a name that another module defines too."""

@@ -140,7 +140,9 @@ def json_in(text: str) -> Any:  # noqa: ANN401 - JSON
 
 
 def cut_value(value: JsonValue, deep: int = 0) -> JsonValue:
-    """Return as much of a value as a story shows: without secrets, empty fields and the marks of records.
+    """Return the part of a value that a story shows.
+
+    Secrets, empty fields and the marks of records are left out; long texts and long lists are cut.
 
     >>> cut_value({"token": {"$secret": "x"}, "note": "", "shares": '{"a": 1}', "__fields_set__": ["token"]})
     {'token': 'secret', 'shares': {'a': 1}}

@@ -431,7 +431,8 @@ def _tell_account(entry: Entry, whys: Sequence[str]) -> Account:
 
 def _fields_of(values: Mapping[str, JsonValue], first: frozenset[str] = frozenset()) -> StoryFields:
     """Return fields as they are shown: the longest text first, if possible one of the fields in `first`."""
-    texts = {name: value for name, value in values.items() if isinstance(value, str) and value.strip()}
+    texts = {name: each for name, each in values.items() if isinstance(each, str) and each.strip()}
+    texts = {name: each for name, each in texts.items() if isinstance(json_in(each), str)}
     last = {name: text for name, text in texts.items() if name in first}
     longest = max(last or texts, key=lambda name: len(texts[name]), default="")
     rest = {name: value for name, value in values.items() if name != longest and value != texts.get(longest)}
@@ -450,7 +451,7 @@ def _last_fields(steps: Sequence[Step]) -> frozenset[str]:
 
 
 def _tell_questions(snapshot: Snapshot, waits: Mapping[str, Wait], call_asked: CallAsked) -> list[StoryQuestion]:
-    """Return what a run waits for: each question with what one must know to answer it."""
+    """Return the open questions of a run, each with the values and the call that a person must know to answer it."""
     found: list[StoryQuestion] = []
     for frame in snapshot.frames.values():
         for record in frame.waits.values():
@@ -489,7 +490,7 @@ def _proposed(proposed: JsonValue, was: JsonValue) -> list[tuple[str, str, str]]
 
 
 def _possible_answers(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return what a question takes for an answer: by fields, with their titles and descriptions, if it is a form."""
+    """List what can be answered: the kinds of a simple answer, or the fields of a form with their descriptions."""
     every = [each for each in variants(schema, schema) if each and each.get("type") != "null"]
     simple = [each for each in every if not isinstance(each.get("properties"), Mapping)]
     if simple:
@@ -505,7 +506,7 @@ def _possible_answers(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _messages_in(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]] | None:
-    """Return the messages of a conversation; None if a run is none."""
+    """Return the messages of a conversation; None if the run is no conversation."""
     for value in values.values():
         if isinstance(value, list) and any(_is_spoken_message(each) for each in value):
             return [each for each in value if isinstance(each, Mapping)]
@@ -517,7 +518,7 @@ def _is_spoken_message(value: JsonValue) -> bool:
 
 
 def _conversation(run: ReadRun, messages: Sequence[Mapping[str, Any]], *, is_over: bool) -> list[Saying]:
-    """Return a conversation as it was said, and of a turn that is not over what was said so far."""
+    """Return the last messages of a conversation, and what was said so far in a turn that is not over yet."""
     results = {each.get("call_id"): each for each in messages if each.get("role") == "tool"}
     found: list[Saying] = []
     for each in messages[-_SAID:]:
@@ -527,11 +528,12 @@ def _conversation(run: ReadRun, messages: Sequence[Mapping[str, Any]], *, is_ove
             came = results.get(call.get("id"), {})
             text, is_error = str(came.get("text", "")), bool(came.get("is_error"))
             found.append(_did(str(call.get("name")), call.get("arguments", ""), text, has_failed=is_error))
-    return [each for each in (*found, *(() if is_over else _last_turn(run))) if each.text.strip()]
+    said = [*found, *(() if is_over else _last_turn(run))]
+    return [each for each in said if each.text.strip() or each.value is not None]
 
 
 def _last_turn(run: ReadRun) -> Iterator[Saying]:
-    """Yield what was said since the last message."""
+    """Yield what the agent and its tools said since the last message that the run received."""
     begins = next((step for step in reversed(run.steps) if isinstance(step.data, Message)), None)
     if begins is None or not isinstance(begins.data, Message):
         return
@@ -549,9 +551,8 @@ def _last_turn(run: ReadRun) -> Iterator[Saying]:
 
 
 def _saying(role: str, text: str, agent: str) -> Saying:
-    return Saying(
-        role, str(cut_value(_WRAPPED.sub(r"\2", text.strip()))), as_words(agent) if role == "assistant" else ""
-    )
+    said, who = cut_value(_WRAPPED.sub(r"\2", text.strip())), as_words(agent) if role == "assistant" else ""
+    return Saying(role, said, who) if isinstance(said, str) else Saying(role, "", who, said)
 
 
 def _did(name: str, arguments: str, result: str, *, has_failed: bool) -> Saying:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner, ask, value
+from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, ask, value
 from graphengine.engine.reasons import reasons_of, ways_of
 from graphengine.engine.steps import outcome_of
 from graphengine.render.story import STATIC, story_of
@@ -21,6 +21,13 @@ from graphengine.runner import RunFailed
 from tests.cli.secret_graph import CANARY, made
 from tests.render.stories import document_of
 from tests.serve.inspector.graphs import Place, survey
+
+
+class Case(BaseModel):
+    verdict: str = ""
+    note: str = ""
+    by_name: dict[str, str] = {}
+    score: int = 5
 
 
 async def test_secrets_stay_hidden() -> None:
@@ -41,6 +48,21 @@ async def test_the_story_names_what_failed_below() -> None:
         (run,) = document_of(await story_of(runner.store, "top", None, 0.0))["runs"]
     assert (run["below"]["runs"], run["below"]["failed"]) == (20, 2)
     assert ["top.0.2.1", "spread: ValueError: nothing at top.0.2.1"] in run["failed"]
+
+
+async def test_a_text_that_is_json_is_shown_by_its_fields() -> None:
+    """Both as the result of a run and as what an agent said in a conversation: nobody reads JSON in a story."""
+    graph = Graph("desk", Case)
+    graph.add_node("judge", lambda: '{"grade": 1, "why": "clear"}', writes="verdict")
+    graph.add_path(START, "judge", END)
+    agent = Agent("desk", prompt="{question}", messages="messages", model=ScriptedModel(['{"grade": 2}']))
+    async with Runner() as runner:
+        await runner.start(graph, run_id="a").result()
+        await runner.run(agent, chat="ada", question="Hi")
+        (run,) = document_of(await story_of(runner.store, "a", None, 0.0))["runs"]
+        (chat,) = document_of(await story_of(runner.store, "ge:chat:ada", None, 0.0))["runs"]
+    assert run["answer"] == {"name": "", "lead": "", "rest": {"verdict": {"grade": 1, "why": "clear"}}}
+    assert [(each["text"], each["value"]) for each in chat["said"]] == [("Hi", None), ("", {"grade": 2})]
 
 
 # --- What no text can do ---------------------------------------------------------------------------------------------
@@ -86,13 +108,6 @@ class Parts(HTMLParser):
         """Note what stands in a script."""
         if self.tags and self.tags[-1] == "script" and self.cdata_elem == "script":
             self.scripts.append(data)
-
-
-class Case(BaseModel):
-    verdict: str = ""
-    note: str = ""
-    by_name: dict[str, str] = {}
-    score: int = 5
 
 
 @pytest.mark.parametrize("seed", range(30))

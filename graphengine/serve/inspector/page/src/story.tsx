@@ -229,7 +229,7 @@ function Conversation({ said, earlier }: { said: Saying[]; earlier: number }) {
         {said.map(({ role, text, who, value }, at) => (
           <div class={`said ${role}`} key={at}>
             {who && <small class="soft">{who}</small>}
-            {role === "tool" ? <p class="soft">{text}</p> : <Markdown text={text} most={OPEN} />}
+            {role === "tool" ? <p class="soft">{text}</p> : text && <Markdown text={text} most={OPEN} />}
             {value !== null && <Shown value={value} />}
           </div>
         ))}
