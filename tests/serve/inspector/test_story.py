@@ -136,6 +136,7 @@ def test_the_story_of_a_run_says_what_happened(words: Told) -> None:
     assert "Rejected and sent back: Your answer cannot be used: no word of the moon" in said
     assert "The question" not in said, "its only field is the title"
     assert "The answer text The moon pulls." in said
+    assert "finished 1 answer rejected, 1 tool call failed" in said
     assert "Losses 1 answer rejected, 1 tool call failed" in said
     assert "writer 1 12 3 unknown cost" in words(stories.unpriced)
 
@@ -158,7 +159,7 @@ def test_the_story_of_two_says_what_was_changed_and_why_each_ended(words: Told) 
     assert (
         "Parted at review 2: A went on to review last score is 5.0, at least 7.0 is needed: 2 too little "
         "B ended, good enough last score is 8.0, at least 7.0 was needed "
-        "Ended A finished: Good enough (last score is 8.0, at least 7.0 was needed) B finished: Good enough" in said
+        "Ended A B both finished: Good enough (last score is 8.0, at least 7.0 was needed) Saved" in said
     )
     assert "made 1 visit fewer than A since they part." in said
     assert "They share their first 1 visit. Nothing after that is alike." in said

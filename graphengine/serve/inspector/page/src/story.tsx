@@ -149,7 +149,8 @@ function Verdict({ run }: { run: StoryRun }) {
         <Sign status={status} /> {status}
       </Chip>{" "}
       {waits || <b>{label}</b>} {!waits && <span class="soft">{why}</span>}
-      {lost(losses) && ` · ${lost(losses)}`}
+      {[waits || label || why, lost(losses)].every(Boolean) && " · "}
+      {lost(losses)}
     </p>
   );
 }
@@ -257,7 +258,9 @@ function textsOf(line: Line): string[] {
 }
 
 const isWrong = (line: Line): boolean =>
-  TROUBLES.includes(line.tone) || line.rows.some(({ tone }) => TROUBLES.includes(tone));
+  line.kind === "call"
+    ? TROUBLES.includes(line.tone)
+    : line.rows.some(({ kind, tone }) => kind !== "recorded" && TROUBLES.includes(tone));
 
 /** The lines of a run that are shown; of many those of the beginning and the end, and what went wrong between. */
 function waysOf(accounts: Account[]): { shown: Line[]; leftOut: number; scale: Scale } {
@@ -543,7 +546,16 @@ function Short({ story, runs, sides }: { story: Story; runs: [StoryRun, StoryRun
             at {place(first.path || "", first.visit)}:{pair((run, at) => <Went run={run} seq={sides[at]!.parted_at} />)}
           </>,
         )}
-      {row("Ended", pair((_, at) => ends[at]))}
+      {row(
+        "Ended",
+        ends[0] === ends[1] ? (
+          <p>
+            <Letter at={0} /> <Letter at={1} /> both {ends[0]}
+          </p>
+        ) : (
+          pair((_, at) => ends[at])
+        ),
+      )}
       {(parts.length > 0 || numbers.length > 0) &&
         row(
           isSaved ? "Saved" : "Took",
