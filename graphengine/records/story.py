@@ -390,14 +390,8 @@ def _word_conditions(part: Any) -> Any:  # noqa: ANN401 - a spec, or a part of i
         return [_word_conditions(each) for each in part]
     if not isinstance(part, dict):
         return part
-    return {name: _word_condition(each) if name == "when" else _word_conditions(each) for name, each in part.items()}
-
-
-def _word_condition(spec: Mapping[str, Any]) -> dict[str, Any]:
-    made = {**spec, "parts": [_word_condition(each) for each in spec.get("parts", ())]}
-    if "of" in spec:
-        made["of"] = _quantity(spec["of"])
-    return made
+    made = {name: _word_conditions(each) for name, each in part.items()}
+    return {**made, "of": _quantity(part["of"])} if {"is", "of"} <= part.keys() else made
 
 
 def _quantity(of: Any) -> Any:  # noqa: ANN401 - of a condition
@@ -508,13 +502,10 @@ def _possible_answers(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def _messages_in(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]] | None:
     """Return the messages of a conversation; None if the run is no conversation."""
     for value in values.values():
-        if isinstance(value, list) and any(_is_spoken_message(each) for each in value):
-            return [each for each in value if isinstance(each, Mapping)]
+        said = [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+        if any(each.get("role") in ("user", "assistant") and "text" in each for each in said):
+            return said
     return None
-
-
-def _is_spoken_message(value: JsonValue) -> bool:
-    return isinstance(value, Mapping) and value.get("role") in ("user", "assistant") and "text" in value
 
 
 def _conversation(run: ReadRun, messages: Sequence[Mapping[str, Any]], *, is_over: bool) -> list[Saying]:
