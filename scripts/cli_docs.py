@@ -5,7 +5,6 @@ Run it when a command changes; tests/docs/test_cli_page.py checks that the pages
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from collections import Counter
@@ -166,7 +165,7 @@ def _command(name: str) -> str:
     blocks = [
         f"## graphengine {name}",
         f"```text\ngraphengine {name} {usage}\n```",
-        "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(command.help or "").split("\n\n")),
+        "\n\n".join("\n".join(map(_marked, texts)) for texts in command.paragraphs),
         _options(command, own),
         "```console\n" + "\n".join(f"$ {line}" for line in command.examples) + "\n```",
         _own_codes(command),
@@ -198,11 +197,11 @@ def _records(command: click.Command, context: click.Context) -> list[tuple[str, 
 def _options(command: click.Command, context: click.Context) -> str:
     common = _common()
     rows = _records(command, context)
-    own = [row for row in rows if f"| `{_cell(row[0])}` | {_cell(row[1])} |" not in common]
+    own = [row for row in rows if f"| `{_cell(row[0])}` | {_cell(_marked(row[1]))} |" not in common]
     others = ", ".join(
         f"`{row[0].split()[0] if not row[0].startswith('-o,') else '--output'}`" for row in rows if row not in own
     )
-    also = f"And {others} of the [common options](#common-options)." if others else ""
+    also = f"The command also accepts these [common options](#common-options): {others}." if others else ""
     return "\n\n".join(part for part in (_table(own) if own else "", also) if part)
 
 
@@ -210,12 +209,13 @@ def _own_codes(command: Command) -> str:
     """Return the codes of a command that mean something of its own."""
     counts = Counter(text for name in COMMANDS for text in _found(name)[0].exit_codes.items())
     own = {code: text for code, text in command.exit_codes.items() if counts[code, text] < COMMON}
-    return "Exit codes: " + "; ".join(f"{int(code)} {text}" for code, text in own.items()) + "." if own else ""
+    items = (f"- `{int(code)}`: {_marked(text)}" for code, text in own.items())
+    return "Exit codes:\n\n" + "\n".join(items) if own else ""
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
     return "\n".join(
-        ["| option | meaning |", "|---|---|", *(f"| `{_cell(row[0])}` | {_cell(row[1])} |" for row in rows)]
+        ["| option | meaning |", "|---|---|", *(f"| `{_cell(row[0])}` | {_cell(_marked(row[1]))} |" for row in rows)]
     )
 
 
@@ -223,15 +223,28 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("] [", "] \\[")  # two in brackets would be a link
 
 
+def _marked(text: str) -> str:
+    """Return a text with the options in it as code, except where the text marks code itself."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"(?<![\w-])--[a-z][\w-]*", r"`\g<0>`", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
 def _written(name: str) -> str:
     kinds = documents().get(name)
     if kinds is None:
-        return "It writes a JSON Schema, with and without `--json`."
+        return "The command writes a JSON Schema, with and without `--json`."
     if not kinds:
-        return "Its stdout is the protocol's, with and without `--json`."
+        return "The command writes only the protocol to stdout, with and without `--json`."
     names = ["the run's file" if kind.model is RunFile else _link(kind.model.__name__) for kind in kinds]
-    texts = [f"{name}{f' {kind.when}' if kind.when else ''}" for name, kind in zip(names, kinds, strict=True)]
-    return f"`--json` writes {'; '.join(texts)}."
+    if len(kinds) == 1:
+        return f"With `--json`, the command writes the document {names[0]}."
+    by_time: dict[str, list[str]] = {}
+    for document, kind in zip(names, kinds, strict=True):
+        by_time.setdefault(kind.when, []).append(document)
+    items = (f"- {', '.join(several)} {when}".rstrip() for when, several in by_time.items())
+    what = "these documents, one on each line" if kinds[0].lines else "one of these documents"
+    return f"With `--json`, the command writes {what}:\n\n" + "\n".join(items)
 
 
 def _link(name: str) -> str:
