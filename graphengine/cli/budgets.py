@@ -24,11 +24,23 @@ if TYPE_CHECKING:
         graphengine budgets --json
     """,
 )
-@click.option("--correct", metavar="BUDGET", help="Set what was spent of this budget in its present window.")
-@click.option("--key", default="", help="With --correct: whose account, such as a tenant. Default: that of all.")
-@click.option("--cost-usd", type=click.FloatRange(min=0), help="With --correct: US dollars.")
-@click.option("--tokens", type=click.IntRange(min=0), help="With --correct: tokens of questions and answers.")
-@click.option("--calls", type=click.IntRange(min=0), help="With --correct: calls of models.")
+@click.option(
+    "--correct",
+    metavar="BUDGET",
+    help="Set what was spent of this budget in its present window. Give the amounts with --cost-usd, --tokens "
+    "and --calls.",
+)
+@click.option(
+    "--key",
+    default="",
+    help="With --correct: the account to correct, such as a tenant. By default, the account of all runs, or of runs "
+    "without a key.",
+)
+@click.option("--cost-usd", type=click.FloatRange(min=0), help="With --correct: the spent US dollars.")
+@click.option(
+    "--tokens", type=click.IntRange(min=0), help="With --correct: the spent tokens, of questions and answers together."
+)
+@click.option("--calls", type=click.IntRange(min=0), help="With --correct: the number of model calls.")
 def budgets(  # noqa: PLR0913 - options
     context: CommandContext,
     /,
@@ -41,9 +53,11 @@ def budgets(  # noqa: PLR0913 - options
 ) -> int:
     """Show what was spent of each budget across runs, and what calls in flight may take.
 
-    Budgets are settings of the project, [[tool.graphengine.budgets]]. A call that was cut off, since its process died
-    or its run was stopped, is no longer in flight: its question and what was streamed count as spent. This is an
-    estimate, and the call may have cost more. --correct replaces the account's amounts by those of an invoice.
+    Budgets are settings of the project, in [[tool.graphengine.budgets]].
+
+    A call is cut off if its process dies or its run is stopped. The call is then no longer in flight, and its question
+    and the part of the answer that was streamed count as spent. This amount is an estimate, and the call may have cost
+    more. --correct replaces the amounts of an account, for example by those of an invoice.
     """
     from graphengine.budgets.left import BudgetsLeft, left_of, table_of
     from graphengine.budgets.settings import budgets_in
