@@ -22,7 +22,7 @@ _FILE: Final = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("users.json"),
     show_default=True,
-    help="The file of users.",
+    help="The file that lists the users.",
 )
 _NAME: Final = click.argument("name", metavar="NAME")
 _RIGHTS: Final = "start, answer, read and operate, separated by commas, or all"
