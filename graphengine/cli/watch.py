@@ -130,7 +130,7 @@ async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first:
             status = status_of(info)
             if status in OVER or (ends_idle and status != "running"):
                 view.ends(info, visits.snapshot, await load_spent_below(store, run_id))
-                return Exit.STOPPED if status == "interrupted" else CODES[status]
+                return Exit.STOPPED if status in ("interrupted", "queued") else CODES[status]
             standing = (status, info.seq, info.driver, [*posted])
             if standing != reported:
                 reported = standing
