@@ -83,7 +83,7 @@ def _find_file_to_copy(context: CommandContext) -> Path:
         from graphengine.errors import StoreNotSupported
 
         repair = "pg_dump -Fc -n graphengine -f runs.dump ADDRESS, or a base backup with an archive: use/machines.md"
-        raise StoreNotSupported("backup copies files", where=shown(database), repair=repair)
+        raise StoreNotSupported("backup copies only SQLite files", where=shown(database), repair=repair)
     return database
 
 

@@ -66,7 +66,7 @@ def budgets(  # noqa: PLR0913 - options
     amounts: dict[AmountName, float | None] = {"cost_usd": cost_usd, "tokens": tokens, "calls": calls}
     spent: dict[AmountName, float] = {name: amount for name, amount in amounts.items() if amount is not None}
     if bool(spent) != (correct is not None):
-        raise click.UsageError("give an account and an amount: --correct BUDGET --cost-usd 12.50")
+        raise click.UsageError("give a budget and an amount: --correct BUDGET --cost-usd 12.50")
     if correct is not None:
         _correct_account(context, given, correct, key, spent)
     found = context.read(lambda store: left_of(given, store)) if given else BudgetsLeft(budgets=[])
@@ -95,7 +95,9 @@ def _correct_account(
     budget = next((each for each in given if each.name == name), None)
     if budget is None:
         names = ", ".join(each.name for each in given) or "none"
-        raise InputError(f"the project has no budget {name!r}", where="--correct", repair=f"its budgets are: {names}")
+        raise InputError(
+            f"the project has no budget {name!r}", where="--correct", repair=f"choose one of its budgets: {names}"
+        )
     context.use(writes=True)
     place = Place(budget, key, window_of(budget.window, time.time())[0])
     if not context.read(lambda store: Ledger(store).correct(place, spent)):

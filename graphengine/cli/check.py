@@ -181,7 +181,7 @@ def _refuse_lone_options(context: CommandContext, since: float | None, *, bounds
     if since is not None and context.database is None:
         raise click.UsageError("--since selects runs of a database: add --store PATH")
     if context.models and not bounds:
-        raise click.UsageError("--model names the models whose prices count: add --bounds")
+        raise click.UsageError("--model chooses the models whose prices --bounds uses: add --bounds")
     if forecast and context.database is None:
         raise click.UsageError("--forecast reads the runs of a database: add --store PATH")
 
@@ -189,7 +189,9 @@ def _refuse_lone_options(context: CommandContext, since: float | None, *, bounds
 def _refuse_lone_rule(context: CommandContext, accept: str | None, given: Mapping[str, str | None]) -> None:
     """Refuse the options of a rule without a rule, and a rule without a database. Raises: click.UsageError."""
     if accept is None and any(given.values()):
-        raise click.UsageError("--graph, --function and --by belong to a rule: add --accept same|another|fail")
+        raise click.UsageError(
+            "--graph, --function and --by describe the rule that --accept records: add --accept same|another|fail"
+        )
     if accept is not None and context.database is None:
         raise click.UsageError("--accept records a rule for runs of a database: add --store PATH")
 

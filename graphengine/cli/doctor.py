@@ -57,7 +57,7 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     """
     if production:
         if repair:
-            raise click.UsageError("--production checks other things: give it alone")
+            raise click.UsageError("--production checks something else and repairs nothing: give it without --repair")
         return _ready(context)
     from graphengine.cli.places import shown
 
@@ -172,7 +172,7 @@ def _repair_database(place: DatabaseOption) -> Repaired:
         repaired = repair_sequences(place.database)
         if repaired.done or repaired.is_whole:
             return repaired
-        message = "--repair repairs files; of a PostgreSQL database it only moves sequences"
+        message = "--repair can repair only SQLite files; of a PostgreSQL database it moves sequences"
         repair = "restore a backup; runs that are intact can be saved with `graphengine export`"
         raise StoreNotSupported(message, where=shown(place.database), repair=repair)
     from graphengine.databases.sqlite import doctor as of_file

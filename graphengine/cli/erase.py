@@ -53,7 +53,7 @@ def erase(context: CommandContext, /, *, person: str, also: tuple[str, ...], dry
 
     kind, _, user = person.partition(":")
     if kind != "user" or not user:
-        raise click.UsageError(f"{person!r} is no person: write user:NAME")
+        raise click.UsageError(f"PERSON is {person!r}, which does not have the form user:NAME")
     if not (dry_run or yes) and (context.json or not is_person()):
         raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
     context.use(writes=True)

@@ -120,7 +120,9 @@ def eval_(  # noqa: PLR0913 - one for each option
     from graphengine.testing.evaluation.evaluating import begin
 
     if context.pauses:
-        raise click.UsageError("an evaluation pauses before no node; use `run --pause-before` on one case")
+        raise click.UsageError(
+            "an evaluation cannot pause before a node; use `run --pause-before` with the input of one case"
+        )
     if context.output is not None:
         check_output(context.output)
     plan = _plan(reference, scorers, against, context.models)
@@ -214,7 +216,7 @@ def _plan(reference: str, scorers: str | None, against: Sequence[str], models: S
     graphs = [text for text in against if _names_graph(text, found)]
     others = [text for text in against if text not in graphs]
     if len(graphs) > 1 or (graphs and others):
-        raise click.BadParameter("compare with one graph, or with models", param_hint="--against")
+        raise click.BadParameter("give either one graph or models, not both", param_hint="--against")
     other = find(graphs[0]) if graphs else found
     replaced = {split(text)[0] for text in others}
     theirs = [*others, *(text for text in own if split(text)[0] not in replaced)]
@@ -288,7 +290,9 @@ def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[s
     for text in given:
         name, _, number = text.rpartition("=")
         if name and name not in scorers:
-            raise click.BadParameter(f"{text!r}: there are {', '.join(scorers)}", param_hint="--threshold")
+            raise click.BadParameter(
+                f"{text!r} names no scorer; the scorers are {', '.join(scorers)}", param_hint="--threshold"
+            )
         try:
             least[name] = float(number)
         except ValueError:

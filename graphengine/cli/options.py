@@ -88,7 +88,7 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if error.option_name == "--graph" and any(param.name == "run_id" for param in self.params):
-                text = f"{error.message} It reads the record of a run, which needs no graph."
+                text = f"{error.message} This command reads the record of a run, which needs no graph."
                 raise click.UsageError(text, ctx) from error
             if error.option_name == "--db":
                 raise click.UsageError("No such option '--db'. Did you mean '--store'?", ctx) from error

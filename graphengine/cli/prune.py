@@ -96,7 +96,9 @@ def prune(
     is_given = any(value not in (None, ()) for value in given.values())
     prunes = not vacuum or as_kept or is_given  # --vacuum alone removes none
     if as_kept and is_given:
-        raise click.UsageError("--retention says which runs to keep: leave the other options out")
+        raise click.UsageError(
+            "--retention already says which runs to keep: leave out the other options that select runs"
+        )
     rules = _retentions() if as_kept else [rule]
     if prunes and not as_kept and given["keep_last"] is None and given["older_than"] is None:
         raise click.UsageError("say which runs to keep: --keep-last 100, or --older-than 30d, or both")

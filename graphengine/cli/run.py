@@ -129,9 +129,9 @@ def run(  # noqa: PLR0913 - one for each option
     if after is None:
         _check_needs(job, state)
     if goes_on and run_id is None:
-        raise click.UsageError("--resume goes on with the run of an id: add --run-id ID")
+        raise click.UsageError("--resume needs the id of the run to continue: add --run-id ID")
     if goes_on and queue is not None:
-        raise click.UsageError("--resume goes on with the run here: leave out --queue")
+        raise click.UsageError("--resume continues the run in this process: leave out --queue")
     if goes_on and run_id is not None and _is_begun(context, found, state if pairs else None, run_id, after):
         there = recorded_job(context, run_id, reference)
         there.sleeps = job.sleeps
@@ -465,9 +465,10 @@ def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, 
         for name in needs.get(model, ()):
             if not given.get(name):
                 raise InputError(
-                    f"{name} is empty, and {model} cannot answer without",
+                    f"the field {name} is empty, and the model {model} cannot answer without it",
                     where="--input",
-                    repair=f"give some, as --input {name}=@FILE; or a language model: {ways_to_a_model(job.found)}",
+                    repair=f"give a value, such as --input {name}=@FILE, or choose a language model: "
+                    f"{ways_to_a_model(job.found)}",
                 )
 
 
@@ -512,4 +513,6 @@ def example_of(found: Found) -> object:
         return example()
     except Exception as error:
         text = f"example() raised {type(error).__name__}: {error}"
-        raise GraphFileBroken(text, where=str(found.file), repair="fix it, or give --input") from error
+        raise GraphFileBroken(
+            text, where=str(found.file), repair="repair the function example, or give --input"
+        ) from error

@@ -138,7 +138,10 @@ def runs(  # noqa: PLR0913 - options
     from graphengine.records.selection import Wanted, hint_of, newest
 
     if older_than is not None and newer_than is not None and older_than >= newer_than:
-        raise click.UsageError("no run can be both: --older-than 1d --newer-than 7d lists the runs in between")
+        raise click.UsageError(
+            "no run can be older and newer at once: give a shorter time to --older-than, as in "
+            "--older-than 1d --newer-than 7d"
+        )
     wanted = Wanted(
         limit, named["status"], named["graph"], named["tag"], older_than, newer_than, tenant=named["tenant"]
     )

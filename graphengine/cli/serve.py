@@ -281,12 +281,18 @@ def _webhook_secret(variable: str) -> str:
 
     where, secret = f"--webhook-secret-env {variable}", os.environ.get(variable, "").strip()
     if not secret:
-        raise InputError(f"the variable {variable} is empty", where=where, repair=f"export {variable}=… before")
+        raise InputError(
+            f"the variable {variable} is empty",
+            where=where,
+            repair=f"set it before you start the command: export {variable}=…",
+        )
     try:
         key_of(secret)
     except ValueError:
         repair = "copy it again from the settings of the sender"
-        raise InputError(f"{variable} has no base64 key after whsec_", where=where, repair=repair) from None
+        raise InputError(
+            f"the secret in {variable} has no base64 key after whsec_", where=where, repair=repair
+        ) from None
     return secret
 
 
@@ -315,7 +321,7 @@ def webhook_secret(context: CommandContext, /, *, variable: str, address: str) -
     parts = urlsplit(address)
     if not parts.path.startswith("/graphs/") or not parts.path.endswith("/runs"):
         repair = "give the address of a start, such as /graphs/GRAPH/runs?field=event"
-        raise InputError(f"{address} starts no runs", where="ADDRESS", repair=repair)
+        raise InputError(f"{address} is not the address of a request that starts a run", where="ADDRESS", repair=repair)
     path = unquote(parts.path)
     secret = secret_for(_webhook_secret(variable), path, parts.query)
     if context.json:

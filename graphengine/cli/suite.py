@@ -80,7 +80,7 @@ def _write_suite_file(context: CommandContext, chosen: Suite, found: Found) -> N
     name = next((key for key, value in vars(found.module).items() if value is found.graph), "")
     if not all(part.isidentifier() for part in (*module.split("."), name)):
         repair = "name the file as a Python module, and the graph as a variable in it"
-        raise InputError("a test cannot import the graph", where=str(found.file), repair=repair)
+        raise InputError("the test of the suite could not import the graph", where=str(found.file), repair=repair)
     try:
         context.read(lambda store: chosen.write(Path(chosen.folder), module, name, store))
     except OSError as error:

@@ -96,7 +96,7 @@ def whatif(  # noqa: PLR0913 - one for each option
     concurrency: int,
     reference: str | None,
 ) -> int:
-    """Compare recorded runs with what they would have come to under a change.
+    """Compare recorded runs with the results that they would have had under a change.
 
     The command branches each run where the change first matters, and drives the branch to its end. The branch keeps
     what came before. The recorded runs must have ended, and they are not changed. The branches have the tag
@@ -191,7 +191,7 @@ def ended_runs(
 
     context.use(file_of(reference), writes=True)
     if not names and not search:
-        raise click.UsageError("name runs, or find them: --runs 'graph:NAME since:7d'")
+        raise click.UsageError("give the ids of runs, or find runs with --runs 'graph:NAME since:7d'")
     found = [context.find(name) for name in names]
     wanted = wanted_of(" ".join(search), Wanted(limit))
     if search:
@@ -200,14 +200,18 @@ def ended_runs(
     graphs = sorted({info.graph for info in runs.values()})
     where = shown(context.place.database)
     if found and not graphs:
-        repair = "name the recorded runs that they were branched from"
-        raise InputError("they are branches that `whatif` made", where=where, repair=repair)
+        repair = "name the recorded runs from which they were branched"
+        raise InputError("the chosen runs are all branches that `whatif` made", where=where, repair=repair)
     if not graphs:
         hint = context.read(lambda store: hint_of(store, wanted))
         repair = hint or "`graphengine runs` lists those that there are; choose another database with --store PATH"
         raise InputError(f"no run fits {' '.join(search)!r}", where=where, repair=repair)
     if len(graphs) > 1:
-        raise InputError(f"they are runs of {', '.join(graphs)}", where=where, repair="add graph:NAME to --runs")
+        raise InputError(
+            f"the chosen runs belong to several graphs: {', '.join(graphs)}",
+            where=where,
+            repair="choose runs of one graph, for example with graph:NAME in --runs",
+        )
     return graph_of(graphs[0], reference), list(runs)
 
 
