@@ -66,8 +66,9 @@ def bulk(  # noqa: PLR0913 - options
     - `cancel` ends runs as cancelled, for good. It also applies to runs that failed or were stopped.
     - `resume` resumes the runs that were stopped. The command records the resume, and workers drive the runs.
     - `retry` does the same as `resume` for the runs that failed.
-    - `answer` answers the question --wait of waiting runs. Without --wait, it answers questions about effects: how an
-      effect ended, or whether earlier code did it. The command records the answers, and workers continue the runs.
+    - `answer` answers the question that --wait names, in waiting runs. Without --wait, it answers questions about
+      effects: how an effect ended, or whether earlier code did it. The command records the answers, and workers
+      continue the runs.
     - `tag` and `untag` add the tag --tag to runs in any status, or remove it.
     - `prune` removes the runs that have ended.
 

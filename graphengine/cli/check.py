@@ -119,7 +119,8 @@ def check(  # noqa: PLR0913 - the options of the command
     With --store, the command compares each unfinished run of the database with its graph. A run is unfinished if it
     waits, sleeps, is queued, was interrupted, or is running. The command shows whether a resume would continue the run,
     and which migrations the resume would apply. If a resume could not continue the run, the command shows where and
-    why, with a draft of `migrate=`. Without an argument, a run whose graph is not in the project does not fit either.
+    why, and a draft for the graph's `migrate=`. Without an argument, a run whose graph is not in the project does not
+    fit either.
 
     With --accept, the command records a rule for each unfinished run whose nodes now have different code. Such a run
     may continue under exactly this code, and ask whether the earlier code already did an effect that is about to begin.

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -> int:  # noqa: ANN401 - three options
     """Serve graphs as the tools of an MCP server over stdin and stdout, for the program that starts this command.
 
-    The server has the graphs of the given files, or all graphs of the project. A call of a tool starts a run. If the
+    The server serves the graphs of the given files, or all graphs of the project. A call of a tool starts a run. If the
     run asks a question, the server asks the question through the client. Only the protocol is written to stdout, also
     with --json. The runs are shown on stderr.
 

@@ -327,7 +327,7 @@ poll = click.option(
     type=click.FloatRange(min=0, min_open=True, max=86_400),
     default=1.0,
     show_default=True,
-    help="How many seconds to wait before the next look for due runs, if there were none.",
+    help="How many seconds to wait before looking for due runs again, if no run was due.",
 )
 
 

@@ -55,7 +55,7 @@ _LISTED: Final = 20
     "statuses",
     type=options.Choice(("finished", "failed", "stopped", "cancelled")),
     multiple=True,
-    help="Remove only runs with this status. By default, finished. May be repeated.",
+    help="Remove only runs with this status. The default is finished. May be repeated.",
 )
 @click.option(
     "--retention",

@@ -257,7 +257,11 @@ def branch(  # noqa: PLR0913 - one for each option
     tags: tuple[str, ...],
     reference: str | None,
 ) -> int:
-    """Start a new run from a step of another run, which stays unchanged."""
+    """Start a new run from a step of another run, which stays unchanged.
+
+    The new run shares the steps up to --at with the other run, and continues from there with the graph as it is now.
+    Effects that the other run began after that step can happen again in the branch. --dry-run lists these effects.
+    """
     from graphengine.cli.driving import drive, recorded_job
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
 

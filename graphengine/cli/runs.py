@@ -100,9 +100,9 @@ def runs(  # noqa: PLR0913 - options
 ) -> int:
     """List the recorded runs, the newest first.
 
-    With WORDS, the command lists only the runs that match all of them, in any order and case. A word can be a word, or
-    the beginning of a word, in the run's id, graph, tags or first input, or in what the run waits for or why it ended.
-    A word can also be a filter:
+    With WORDS, the command lists only the runs that match every word, in any order and case. A word is searched in the
+    run's id, graph, tags and first input, and in what the run waits for or why it ended. The beginning of a word is
+    enough. A word can also be a filter:
 
     - status:failed, graph:NAME, tag:NAME, tenant:NAME, user:NAME, version:LABEL and error:TEXT
     - agent:NAME, for runs in which this agent called a model
@@ -460,7 +460,7 @@ async def _tree_of(store: Store, found: Sequence[RunInfo]) -> _Tree:
     help="A tag to remove, if the run has it. May be repeated.",
 )
 def tag(context: CommandContext, run_id: str, add: tuple[str, ...], remove: tuple[str, ...]) -> int:
-    """Tag a run, or remove its tags, in any status."""
+    """Tag a run, or remove tags from it. The run can have any status."""
     from graphengine.api.runner import Runner
     from graphengine.cli.documents import Tagged
 

@@ -124,9 +124,10 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
 ) -> int:
     """Start, answer and follow runs of graphs over HTTP, until stopped.
 
-    The service has the graphs of the given files, or all graphs of the project. `POST /graphs/GRAPH/runs` starts a run
-    with the body of the request as the input. If a client sends the same request again with the same Idempotency-Key,
-    no second run is started. `GET /openapi.json` describes every endpoint, with the inputs of the graphs.
+    The service serves the graphs of the given files, or all graphs of the project. `POST /graphs/GRAPH/runs` starts a
+    run with the body of the request as the input. If a client sends the same request again with the same
+    Idempotency-Key, no second run is started. `GET /openapi.json` describes every endpoint, with the inputs of the
+    graphs.
 
     Besides its own HTTP API, the service can open doors to other protocols, such as --mcp or --openai. The command
     prints the address of each door that is open, and the options that open the others.
@@ -309,8 +310,8 @@ def webhook_secret(context: CommandContext, /, *, variable: str, address: str) -
     """Print the secret with which a sender of webhooks signs requests for one address.
 
     VARIABLE is the environment variable that you give to `graphengine serve --webhook-secret-env`. ADDRESS is the path
-    to which the sender posts, with its query. What is signed for this address cannot start a run of another graph,
-    queue or tenant.
+    to which the sender posts, with its query. A signature for this address is not valid at another address, so it
+    cannot start a run of another graph, queue or tenant.
     """
     from urllib.parse import unquote, urlsplit
 

@@ -71,8 +71,9 @@ def users_add(  # noqa: PLR0913 - options
     The token is shown only now, because the file keeps only a hash of it. Servers that use the file know the user at
     once.
 
-    A NAME that begins with `oidc:` stands for a user of the OpenID provider, under the name that answers record. Such a
-    user gets no token from this command. The tenant and the rights given here replace those of the provider.
+    If NAME begins with `oidc:`, the command adds a user of the OpenID provider. NAME is then the name under which
+    answers of this user are recorded. The user gets no token from this command. The tenant and the rights given here
+    replace those that the provider names.
     """
     from graphengine.errors import InputError
     from graphengine.serve.users import OIDC, User, UsersFile, check_name, hash_of, new_token, read_users, rights_of
@@ -97,7 +98,7 @@ def users_add(  # noqa: PLR0913 - options
 @_NAME
 @_FILE
 def users_remove(context: CommandContext, name: str, path: Path) -> int:
-    """Remove a user, whose token is then no longer valid.
+    """Remove a user. Their token is then no longer valid.
 
     If the user has approved a tool call that has not begun yet, processes that use this file ask for approval again.
     """
@@ -147,7 +148,7 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
 )
 @_FILE
 def users_oidc(context: CommandContext, /, *, path: Path, all_tenants: bool, rights: str, **given: Any) -> int:  # noqa: ANN401 - fields of Oidc
-    """Take the tokens of an OpenID provider, such as Keycloak, Entra ID, Auth0 or Okta, as those of users.
+    """Take the tokens of an OpenID provider, such as Keycloak, Entra ID, Auth0 or Okta, as tokens of users.
 
     A valid token is a JSON web token of this issuer for this audience, and has not expired. The names of these users
     begin with `oidc:`. For a user who was added by `users add oidc:NAME`, the tenant and the rights given there replace

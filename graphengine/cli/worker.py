@@ -397,9 +397,9 @@ def queues_set(
 
     The new limits replace all earlier limits of the queue, and they apply to all workers together.
 
-    While a queue is paused, no worker takes a run from it: no new run, no run that is due or answered, and no run whose
-    process died. Runs that are driven already continue. `graphengine bulk stop` stops them. Setting new limits does not
-    end a pause, but --no-limits does.
+    While a queue is paused, no worker takes a run from it, whether the run is new, due or answered, or its process
+    died. Runs that a process already drives continue, and `graphengine bulk stop` stops them. Setting new limits does
+    not end a pause, but --no-limits does.
 
     A graph or a tenant can be paused in all queues. For this, give graph:NAME or tenant:NAME in place of QUEUE. Workers
     notice the pause within a second. If you set a pause before you start workers, it holds from the first run on.
