@@ -250,7 +250,7 @@ class Request:
         """Return it with earlier answers as texts and calls alone, for a provider that refuses them in its own form."""
         return replace(self, messages=[message.model_copy(update={"native": None}) for message in self.messages])
 
-    def naming_tools(self) -> Request:
+    def with_tool_names(self) -> Request:
         """Return the request with a description of each tool that the conversation names and the request lacks.
 
         The description allows any arguments. Returns the request itself if it lacks none.

@@ -71,11 +71,11 @@ def _plain_tool(tool: JsonObject) -> JsonObject:
 
 
 def _build_tool_change(change: Callable[[JsonObject], JsonObject]) -> Callable[[JsonObject], JsonObject]:
-    def changed(body: JsonObject) -> JsonObject:
+    def change_tools(body: JsonObject) -> JsonObject:
         tools = [{**each, "function": change(inside(each, "function"))} for each in list_at(body, "tools")]
         return {**body, "tools": [*tools]} if tools else body
 
-    return changed
+    return change_tools
 
 
 def _with_simple_schema(function: JsonObject) -> JsonObject:

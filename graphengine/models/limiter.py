@@ -381,7 +381,7 @@ class PacedCall:
         asked = self._note_begin_in(request or self._request, permit, writes)
         try:
             with reset_if_failed(self._model, asked):
-                response = await _answer_naming_tools(self._model, asked, self._limiter)
+                response = await _answer_with_tool_names(self._model, asked, self._limiter)
         except BaseException as error:
             used = usage_of_failure(error) or (UNKNOWN_USAGE if permit.has_begun else {})
             if used and self._request.on_spent is not None and not self._limits_others:
@@ -511,7 +511,7 @@ async def limited(model: Model, request: Request, *, beginning: str = "") -> Res
     limiter = limiter_of(model)
     if limiter is None:
         with reset_if_failed(model, request):
-            return await _answer_naming_tools(model, request, None)
+            return await _answer_with_tool_names(model, request, None)
     call = PacedCall(model, limiter, request)
     while True:
         writes = beginning if beginning and await call.queue.is_first(beginning, call.waits) else ""
@@ -531,7 +531,7 @@ async def limited(model: Model, request: Request, *, beginning: str = "") -> Res
         await call.wait_after(refusal)
 
 
-async def _answer_naming_tools(model: Model, request: Request, limiter: RateLimiter | None) -> Response:
+async def _answer_with_tool_names(model: Model, request: Request, limiter: RateLimiter | None) -> Response:
     """Return the answer, also from a server that refuses conversations with calls of tools that the request lacks.
 
     This happens after a deployment removed the tools of a chat, and after a hand-over to an agent without tools. The
@@ -540,11 +540,11 @@ async def _answer_naming_tools(model: Model, request: Request, limiter: RateLimi
     remembers what the server wants.
     """
     if limiter is not None and limiter.names_tools:
-        request = request.naming_tools()
+        request = request.with_tool_names()
     try:
         return await model.answer(request)
     except BadRequest as error:
-        named = request.naming_tools()
+        named = request.with_tool_names()
         if named is request or _ABOUT_NAMED_TOOLS.search(error.message) is None:
             raise
     response = await model.answer(named)
