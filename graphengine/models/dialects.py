@@ -79,9 +79,9 @@ def _build_tool_change(change: Callable[[JsonObject], JsonObject]) -> Callable[[
 
 
 def _with_simple_schema(function: JsonObject) -> JsonObject:
-    return {key: value for key, value in function.items() if key != "strict"} | {
-        "parameters": simple_schema(inside(function, "parameters"))
-    }
+    kept: JsonObject = {key: value for key, value in function.items() if key != "strict"}
+    kept["parameters"] = simple_schema(inside(function, "parameters"))
+    return kept
 
 
 def _with_schema_in_words(function: JsonObject) -> JsonObject:
