@@ -109,7 +109,8 @@ class Disk:
     def commits(self, process: Process, before: Seen, after: Seen) -> None:
         """Check a transaction of a process; another one that stalled may go on after it."""
         mine = self.owner(process)
-        if before.steps != after.steps and mine not in (before.driver, after.driver):
+        is_queued = not before.steps and after.fence == 0  # by the process that starts it, which does not drive it
+        if before.steps != after.steps and mine not in (before.driver, after.driver) and not is_queued:
             process.world.broken = f"steps were added by a process that does not drive the run: {before}, {after}"
         if (before.driver, before.fence) != (after.driver, after.fence) and mine != before.driver:
             of = next((each for each in self.stores if self.owner(each) == before.driver), None)
