@@ -558,5 +558,11 @@ _BESIDE: Final = {
         "Claim(asked=False, of_worker=True",
         "Claim(asked=True, of_worker=True",
     ),
+    "crashes that are not recorded": _fault(
+        "who took the run of a process that had died did not record the crash, so that no node was ever given up",
+        "runner/opening.py",
+        'crashed = snapshot.status == "running" and look.held',
+        "crashed = False",
+    ),
 }
 FAULTS: Final = {**_OLD, **_NEW, **_DRAWN, **_AGAIN, **_BESIDE}

@@ -10,6 +10,7 @@ Invariants
       file also by a stall.
     - Whatever is in the log before a loss is in it after it, unchanged.
     - Everything that a process does is ordered as data, so that it can be another process of the system.
+    - Who resumes the run after its process died while something was in flight records that it crashed.
     - When the run rests, somebody answers one question, of it or of a child run, or sends one message; if nobody is
       asked, time goes on.
     - A deployment is the code of each later process. The model hears of it before the first step of such a process.
@@ -220,6 +221,7 @@ class Running:
         self.runners: dict[Process, Runner] = {}
         self.stalled: list[Process] = []
         self.at_stop: frozenset[str] | None = None
+        self.cut: set[int] = set()
 
     def play(self) -> Model:
         """Play the program to its end. Raises: Wrong, or whatever the engine raises."""
@@ -290,7 +292,7 @@ class Running:
             same("why a run that is over stays", await self.earlier.remove(self.place.view), "")
         self.agains -= 1
         self.stops = [event for event in self.stops if event.what != "again"]
-        self.rows, self.deployed = [], {1: self.changes}
+        self.rows, self.deployed, self.cut = [], {1: self.changes}, set()
         self.most, self.raised_at, self.resumes = self.program.visits, 0, self.program.resumes
         self.sent = 0 if self.program.graph.talks else self.sent
         self.world.forget()
@@ -341,6 +343,8 @@ class Running:
             if not is_last:
                 self.place.expires(process)
         elif process.is_dead:
+            if self.place.drives(process):
+                self.cut.add(len(await self.log()))
             await self.end(process)
         else:
             await driving
@@ -569,6 +573,9 @@ class Running:
             by = self.world.writers.get(step.seq)
             if step.kind == "resumed" and model.status in steps.OVER and by is not None and not by.resumes:
                 raise Wrong(f"a worker resumes the run, which is {model.status}, at {step.seq}")
+            was_cut = step.seq - 1 in self.cut and model.status == "running" and bool(model.enabled())
+            if step.kind == "resumed" and was_cut and not self.program.quarters:  # at a limit nothing is in flight
+                same(f"how the run is resumed at {step.seq}", row_of(step).more, "crashed")
             model.take(row_of(step))
             same_edge(step, model.edge, in_force.ways(step))
             self.note_end(RUN, step, model)

@@ -218,7 +218,7 @@ class Place(Protocol):
         ...
 
     def drives(self, process: Process, run_id: str = RUN) -> bool:
-        """Return whether a process that has stalled has the claim on a run still, or again."""
+        """Return whether a process has the claim on a run; one that is lost has it still, or again."""
         ...
 
     async def check(self) -> None:
@@ -259,8 +259,9 @@ class Memory:
         """Do nothing: there are no leases."""
 
     def drives(self, process: Process, run_id: str = RUN) -> bool:
-        """Return False: no process stalls."""
-        return False
+        """Return whether a process has the claim on a run."""
+        log = self.view._logs.get(run_id)  # noqa: SLF001 - the store does not say it of a dead process
+        return log is not None and log.driver_fence is not None and self.view.drivers.get(run_id) is process
 
     async def check(self) -> None:
         """Do nothing: there is nothing but the log."""
