@@ -280,10 +280,10 @@ class Event:
     A `crash` ends the process, and another one resumes; a `stop` is resumed at once, a `cancel` is for good; a
     `branch` goes on with a branch of the run; after `read` the run goes on from a snapshot that was written and read.
     A `message` is sent to the run, whether or not anything waits for it; in a Runner with an idempotency key, until it
-    is accepted or refused. With a `deploy` each later process has the code of
-    another deployment, which has these `changes` of the program; in the pure engine the run is stopped and resumed.
-    From a `prune` on, runs that have finished are removed at each write, in a Runner. `again` is a `cancel`; once the
-    run has ended, in whatever way, it is removed, its child runs stay, and a run with the same id is started.
+    is accepted or refused. With a `deploy` each later process has the code of another deployment, which has these
+    `changes` of the program; in the pure engine the run is stopped and resumed. From a `prune` on, runs that have
+    finished are removed at each write, in a Runner. `again` is a `cancel`; once the run has ended, in whatever way, it
+    is removed, its child runs stay, and a run with the same id is started.
     """
 
     at: int
