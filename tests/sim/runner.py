@@ -49,6 +49,7 @@ from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, RunCancelled, RunIsDriven, UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.history.reasons import load_specs
+from graphengine.runner.run import life_of
 from graphengine.runner.runner import lives_of
 from graphengine.state.recorded_text import show
 from tests.sim import program as p
@@ -378,7 +379,10 @@ class Running:
         infos = () if self.program.workers else await runner.runs(limit=MANY)
         left = [info for info in infos if info.id in self.beside.begun and info.id not in due]
         begun += [runner.resume(info.id, self.children[info.graph]) for info in left if info.status not in steps.OVER]
-        return [each for each in begun if each is not None]
+        handles = [each for each in begun if each is not None]
+        for each in handles:  # else a failure is logged later if this process is lost before it awaits that
+            life_of(each).is_retrieved = True
+        return handles
 
     async def tell(self, to: str, text: str) -> None:
         """Send a message from the process in which the code runs."""
