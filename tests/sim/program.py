@@ -674,8 +674,13 @@ class Draw:
         second = first if after and self.chance(0.5) else other
         two = [Peer(first, more.one(0, 0, 4, 9), more.one("", "", "", "run")), Peer(second, more.one(0, 4, 9), after)]
         peers = tuple(replace(peer, queued=bool(workers) and more.chance(0.5)) for peer in two[: self.one(1, 2, 2)])
-        times = () if graph.talks else (more.random.randint(1, 15) for _ in range(more.one(0, 0, 1, 2)))
-        events = (*program.events, *(Event(at, "message") for at in times))
+        events = list(program.events)
+        for at in (more.random.randint(1, 15) for _ in range(more.one(0, 0, 1, 2) * (not graph.talks))):
+            events.append(Event(at, "message"))
+            if more.chance(0.5):  # maybe once it is durable, and its sender does not know that
+                events.append(Event(at + more.one(1, 1, 2, 3), "crash"))
+        if workers and more.chance(0.4):  # what one loses, another one takes
+            events.append(Event(more.random.randint(1, 12), "crash"))
         return replace(
             program, graph=graph if graph.talks else replace(graph, nodes=tuple(nodes)), peers=peers, workers=workers,
             events=tuple(sorted(events, key=lambda event: event.at)),
