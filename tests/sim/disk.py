@@ -17,6 +17,7 @@ What races, and how it is played
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 import tempfile
@@ -165,6 +166,12 @@ class Door:
             assert self._store.lease is not None
             self._disk.owners[self._process] = self._store.lease.id
             wires(self._store, self._disk, self._process)
+
+    async def notifications(self, after: int) -> int:
+        """Wait for an announcement; a dead process hears none, and its worker, which nobody has ended yet, rests."""
+        if self._process.is_dead:
+            await asyncio.get_running_loop().create_future()
+        return int(await self._answer(self._store.notifications(after)))
 
     def append(self, batch: Append) -> Awaitable[None] | None:
         """Add steps."""
