@@ -19,6 +19,8 @@ COMMANDED: Final[Mapping[Medium, float]] = {"runner": 0.5, "sqlite": 0.75}
 
 AGAIN: Final = 0.2
 """The share of their other programs in which a run is removed, and another one with its id is started."""
+WIDE: Final = 0.25
+"""The share of the rest that have peers, messages between runs, or workers."""
 
 
 class Found(NamedTuple):
@@ -50,8 +52,9 @@ class Hunt:
     def draw(self) -> p.Program:
         """Return the next program, of what its medium can play."""
         commanded = COMMANDED.get(self.medium, 0.0)
-        again = AGAIN if self.medium in COMMANDED else 0.0
-        return p.draw(self.seed, self.played, in_runner=self.medium != "engine", commanded=commanded, again=again)
+        again, wide = (AGAIN, WIDE) if self.medium in COMMANDED else (0.0, 0.0)
+        in_runner = self.medium != "engine"
+        return p.draw(self.seed, self.played, in_runner=in_runner, commanded=commanded, again=again, wide=wide)
 
     def next(self) -> Found:
         """Play the next program."""

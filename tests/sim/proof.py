@@ -41,11 +41,11 @@ What is missing in the simulator, by what only old ones find:
 
 What nobody finds: ends of children in special states (trimmed, of a retried graph, under another input), effects of
 branches and of renamed nodes, mail that comes beside a time, stops of what has ended, claims that are cancelled, nodes
-that begin in a process that lost its run. Those need branches, workers, several runs that meet, and other mail.
+that begin in a process that lost its run. Those need branches and other mail; workers and several runs that meet are
+drawn since then (`beside`).
 
-The simulator draws no messages between two runs, `choose`, pauses, `after=`, chats with hand-overs, deployments of a
-child's code, effects among tools called at once, migrations, transactions and workers; messages between two runs, trims
-and takes from queues it draws as commands to stores alone.
+The simulator draws no `choose`, pauses, chats with hand-overs, deployments of a child's code, effects among tools
+called at once, migrations and transactions; trims, limits of queues and tenants it draws as commands to stores alone.
 """
 
 from __future__ import annotations

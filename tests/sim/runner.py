@@ -10,6 +10,7 @@ Invariants
       file also by a stall.
     - Whatever is in the log before a loss is in it after it, unchanged.
     - Everything that a process does is ordered as data, so that it can be another process of the system.
+    - Who resumes the run after its process died while something was in flight records that it crashed.
     - When the run rests, somebody answers one question, of it or of a child run, or sends one message; if nobody is
       asked, time goes on.
     - A deployment is the code of each later process. The model hears of it before the first step of such a process.
@@ -19,6 +20,8 @@ Invariants
     - The state of a conversation is its agent's, and not compared: its steps are.
     - Of a run that was removed, and whose id another one has, the ledger and the model of that other one know nothing;
       `earlier` keeps what must not be seen of it, and its idempotency keys, which must be the same again.
+    - With workers, several processes live at the same time, and each ends when nothing is due (`beside`). Only the
+      first one acts for somebody outside.
     - How many steps there are between two snapshots depends on the program, so that short runs have some.
 """
 
@@ -46,15 +49,17 @@ from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, RunCancelled, RunIsDriven, UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.history.reasons import load_specs
+from graphengine.runner.run import life_of
 from graphengine.runner.runner import lives_of
 from graphengine.state.recorded_text import show
 from tests.sim import program as p
+from tests.sim.beside import Beside, works
 from tests.sim.build import graph_of
 from tests.sim.disk import Disk
 from tests.sim.earlier import Earlier, nonces, refused_as_replaced
 from tests.sim.media import fault_of, place_of, row_of, same, same_edge, state_of
 from tests.sim.model import Model, Row, Wrong
-from tests.sim.world import COST_USD, RUN, Clock, Loop, Loss, Memory, Outside, Place, Process, World, cost_of
+from tests.sim.world import COST_USD, HERE, RUN, Clock, Loop, Loss, Memory, Outside, Place, Process, World, cost_of
 
 MANY: Final = 10_000
 """More runs than any program has."""
@@ -92,6 +97,9 @@ class Orders(NamedTuple):
             there is none.
         links: The ids of the questions that the earlier run asked, which are answered in vain before that.
         orphans: The child runs of the earlier run that have not ended, and are cancelled after that.
+        leaves: Whether to leave the run alone after all that: it is over, or workers drive it.
+        queue: The queue in which the run is started; "" for none.
+        peers: The peers to start before that.
     """
 
     starts: bool = False
@@ -107,6 +115,9 @@ class Orders(NamedTuple):
     cursor: str = ""
     links: Sequence[str] = ()
     orphans: Sequence[str] = ()
+    leaves: bool = False
+    queue: str = ""
+    peers: Sequence[str] = ()
 
 
 def runner_of(store: Any, program: p.Program) -> Runner:
@@ -114,6 +125,14 @@ def runner_of(store: Any, program: p.Program) -> Runner:
     cost_usd, over = program.budget * COST_USD, program.over
     budgets = [Budgets(Budget(name="b", window="hour", cost_usd=cost_usd, over=over))] if cost_usd else []
     return Runner(store, clock=Clock(), extensions=budgets)
+
+
+async def speak(runner: Runner, orders: Orders) -> None:
+    """Send and answer what is ordered."""
+    if orders.topic:
+        await runner.send(orders.run, orders.topic, orders.message)
+    if orders.wait:
+        await runner.answer(orders.run, orders.answer, wait=orders.wait)
 
 
 async def obey(
@@ -129,17 +148,15 @@ async def obey(
         with contextlib.suppress(GraphEngineError):
             await runner.stop(RUN, final=orders.stop != "stop")
         return False
-    if orders.topic:
-        await runner.send(orders.run, orders.topic, orders.message)
-    if orders.wait:
-        await runner.answer(orders.run, orders.answer, wait=orders.wait)
     if orders.starts:
         with ended:
-            await runner.start(graph, dict(begins), run_id=RUN, limits=limits, tags=["first"]).result()
+            queue = orders.queue or None
+            await runner.start(graph, dict(begins), run_id=RUN, limits=limits, tags=["first"], queue=queue).result()
+    if orders.starts or orders.leaves:
         return False
     if children and limits is None:
         resumed: list[str] = []
-        for child in [each for each in await runner.runs(limit=MANY) if each.id != RUN]:
+        for child in [each for each in await runner.runs(limit=MANY) if each.starter]:
             if child.status in ("running", "waiting"):
                 resumed.append(child.id)
                 with ended, contextlib.suppress(UnknownRun):  # it can have been removed meanwhile
@@ -179,14 +196,17 @@ class Running:
         self.program, self.on_disk = program, on_disk
         self.random = Random(program.order)  # noqa: S311 - no secret
         self.loop = Loop()
-        self.place: Place = Disk(self.loop, program.order) if on_disk else Memory(self.loop)
+        shared = program.workers > 1
+        self.place: Place = Disk(self.loop, program.order) if on_disk else Memory(self.loop, shared=shared)
         crashes = [event.at for event in program.events if event.what == "crash"]
         drawn: Mapping[int, Loss] = {at: self.random.choice(self.place.losses) for at in crashes}
-        self.world = World({**(drawn if losses is None else losses)}, self.wrote, self.place.drives)
+        self.world = World({**(drawn if losses is None else losses)}, self.wrote, self.place.drives, self.tell)
         self.world.lag = LAGS[program.order % len(LAGS)]
         self.stops = [event for event in program.events if event.what in ("stop", "cancel", "again")]
         self.agains = sum(event.what == "again" for event in program.events)
         self.earlier = Earlier()
+        self.beside = Beside({f"peer{number}": peer for number, peer in enumerate(program.peers)})
+        self.posts = [event.at for event in program.events if event.what == "message"]
         self.prunes = [event.at for event in program.events if event.what == "prune"]
         self.deploys = [event for event in program.events if event.what == "deploy"]
         self.deployed: dict[int, tuple[p.Change, ...]] = {}
@@ -195,11 +215,14 @@ class Running:
         self.most, self.raised_at = program.visits, 0
         self.resumes, self.sent = program.resumes, 0
         self.rows: list[bytes] = []
-        self.children = {op.name: compiled(op.graph, op.name) for op in p.starts(program.graph)}
+        starts = *p.starts(program.graph), *(p.Start(peer.graph) for peer in program.peers)
+        self.specs = {op.name: op.graph for op in starts}
+        self.children = {name: compiled(graph, name) for name, graph in self.specs.items()}
         self.has_topics = any(op.topic for op in p.starts(program.graph))
         self.runners: dict[Process, Runner] = {}
         self.stalled: list[Process] = []
         self.at_stop: frozenset[str] | None = None
+        self.cut: set[int] = set()
 
     def play(self) -> Model:
         """Play the program to its end. Raises: Wrong, or whatever the engine raises."""
@@ -209,6 +232,7 @@ class Running:
         for name in ("databases.snapshots", "stores.memory"):
             patches.enter_context(patch(f"graphengine.{name}.MIN_ROWS", rows))
         patches.enter_context(patch("graphengine.runner.ids.new_nonce", nonces()))
+        patches.enter_context(patch("graphengine.runner.shared.LOOK_SECONDS", 60.0))  # looks would take a fifth of it
         try:
             self.graph(())
             return self.loop.run_until_complete(self.played())
@@ -237,13 +261,14 @@ class Running:
                 raise Wrong("the run does not end, and nothing moves")
             if self.on_disk and number and number % ROUNDS == 0:  # one is lost if its Runner closes before
                 self.stops.append(p.Event(0, "cancel"))
-            await self.lives(await self.orders())
+            await self.lives(await self.ordered())
             await self.kept()
             info = await self.info()
             if info is not None and self.is_over(info.status):
-                if not self.agains:
+                if self.agains:
+                    await self.begin_again()
+                elif not (self.beside.peers and await self.beside.goes_on(self.place.view)):
                     break
-                await self.begin_again()
         else:
             raise Wrong("the run does not end")
         for each in self.stalled:
@@ -268,7 +293,7 @@ class Running:
             same("why a run that is over stays", await self.earlier.remove(self.place.view), "")
         self.agains -= 1
         self.stops = [event for event in self.stops if event.what != "again"]
-        self.rows, self.deployed = [], {1: self.changes}
+        self.rows, self.deployed, self.cut = [], {1: self.changes}, set()
         self.most, self.raised_at, self.resumes = self.program.visits, 0, self.program.resumes
         self.sent = 0 if self.program.graph.talks else self.sent
         self.world.forget()
@@ -277,42 +302,98 @@ class Running:
     # --- processes ----------------------------------------------------------------------------------------------------
 
     async def lives(self, orders: Orders) -> None:
-        """Let a process live until the run rests, or it is lost; then those that stalled before learn of it."""
+        """Let a process live until the run rests, or it is lost; then those that stalled before learn of it.
+
+        With workers, several live at the same time: what one loses, another one takes.
+        """
         before = self.stalled
         self.stalled = []
         for each in before:
             self.place.expires(each)
-        process = self.place.process(self.world)
-        process.changes = orders.changes
         self.world.flying, self.at_stop = 0, None
-        self.runners[process] = process.context.copy().run(lambda: runner_of(process.door, self.program))
-        driving = self.loop.create_task(self.drives(process, orders), context=process.context.copy())
-        losing = self.loop.create_task(process.lost.wait())
-        await asyncio.wait([driving, losing], return_when=asyncio.FIRST_COMPLETED)
-        losing.cancel()
-        if process.has_stalled and not process.is_dead:
-            self.world.lost += 1
-            self.stalled.append(process)
-        elif process.is_dead:
-            self.world.lost += 1
-            await self.end(process)
-        else:
-            await driving
-            self.place.forget(process)
+        driving: dict[Process, asyncio.Task[None]] = {}
+        for number in range(max(1, self.program.workers)):
+            process = self.place.process(self.world)
+            mine = Orders(changes=orders.changes, leaves=True) if number else orders
+            process.changes, process.resumes = mine.changes, not mine.leaves
+            self.runners[process] = process.context.copy().run(runner_of, process.door, self.program)
+            driving[process] = self.loop.create_task(self.drives(process, mine), context=process.context.copy())
+        lost = self.world.lost
+        while driving:
+            losing = [self.loop.create_task(process.lost.wait()) for process in driving]
+            await asyncio.wait([*driving.values(), *losing], return_when=asyncio.FIRST_COMPLETED)
+            for watch in losing:
+                watch.cancel()
+            for process in [each for each in driving if each.lost.is_set() or driving[each].done()]:
+                done = driving.pop(process)
+                await self.ended(process, done, is_last=not driving)
+        if self.world.lost == lost:
             if orders.stop:
                 await self.note_stop()
             await self.check_stop()
         for each in before:
             await self.wake(each)
 
+    async def ended(self, process: Process, driving: asyncio.Task[None], *, is_last: bool) -> None:
+        """Note how a process ended that is lost, or has done what it had to; others can take what it has lost."""
+        if process.lost.is_set():
+            self.world.lost += 1
+            self.world.flying = 0
+        if process.has_stalled and not process.is_dead:
+            self.stalled.append(process)
+            if not is_last:
+                self.place.expires(process)
+        elif process.is_dead:
+            if self.place.drives(process):
+                self.cut.add(len(await self.log()))
+            await self.end(process)
+        else:
+            await driving
+            self.place.forget(process)
+
     async def drives(self, process: Process, orders: Orders) -> None:
-        """Do what is ordered, and close the Runner."""
-        runner = self.runners[process]
+        """Do what is ordered, let a worker work if the program has any, and close the Runner."""
+        runner, graph = self.runners[process], self.graph(orders.changes)
         if orders.cursor:
-            await meddle(runner, self.graph(orders.changes), orders)
-        elif await obey(runner, self.graph(orders.changes), self.children, dict(self.program.begins), orders):
-            await self.note_stop()
+            await meddle(runner, graph, orders)
+        else:
+            for text in self.beside.posts:
+                await self.tell(RUN, text)
+            await speak(runner, orders)
+            peers = await self.go_on(runner, orders.peers)
+            if await obey(runner, graph, self.children, dict(self.program.begins), orders):
+                await self.note_stop()
+            for each in peers:
+                with contextlib.suppress(RunFailed, RunCancelled, RunIsDriven, UnknownRun):
+                    await each.result()
+        if self.program.workers:
+            await works(runner, [graph, *self.children.values()], self.place.view, self.breaks)
         await runner.close()
+
+    async def go_on(self, runner: Runner, due: Sequence[str]) -> Sequence[Any]:
+        """Start the peers that are due; resume the others, unless workers do. Return handles on all."""
+        begun: list[Any] = []
+        for name in due:
+            graph = self.children[p.Start(self.beside.peers[name].graph).name]
+            begun.append(await self.beside.start(runner, name, graph, self.place.view))
+        infos = () if self.program.workers else await runner.runs(limit=MANY)
+        left = [info for info in infos if info.id in self.beside.begun and info.id not in due]
+        begun += [runner.resume(info.id, self.children[info.graph]) for info in left if info.status not in steps.OVER]
+        handles = [each for each in begun if each is not None]
+        for each in handles:  # else a failure is logged later if this process is lost before it awaits that
+            life_of(each).is_retrieved = True
+        return handles
+
+    async def tell(self, to: str, text: str) -> None:
+        """Send a message from the process in which the code runs."""
+        try:
+            await self.beside.tell(self.runners[HERE.get()], to, text, self.place.view)
+        except Wrong as wrong:  # a node would take it for a failure of its own
+            self.breaks(str(wrong))
+
+    def breaks(self, why: str) -> None:
+        """Note what is wrong."""
+        self.world.broken = self.world.broken or why
 
     async def wake(self, process: Process) -> None:
         """Let a process go on that has stalled, if it has lost its run; then end it."""
@@ -330,6 +411,9 @@ class Running:
 
     def wrote(self, process: Process) -> None:
         """Stop the run if the program says so at this write, and prune what has finished from such a write on."""
+        while self.posts and self.posts[0] <= self.world.writes:
+            self.beside.posts.append(f"post {self.posts.pop(0)} {len(self.posts)}")
+            self.loop.create_task(self.tell(RUN, self.beside.posts[-1]), context=process.context.copy())
         while self.stops and self.stops[0].at <= self.world.writes:
             event = self.stops.pop(0)
             stop = self.stop(self.runners[process], final=event.what != "stop")
@@ -361,6 +445,7 @@ class Running:
         """
         there = await self.place.view.runs(limit=MANY) if self.at_stop else ()
         infos = {info.id: info for info in self.earlier.left_out(there)}
+        infos = {name: info for name, info in infos.items() if name not in self.beside.peers}
         if RUN not in infos or infos[RUN].status not in ("stopped", "cancelled"):
             return
         for info in infos.values():
@@ -371,14 +456,26 @@ class Running:
 
     # --- somebody outside ---------------------------------------------------------------------------------------------
 
+    async def ordered(self) -> Orders:
+        """Return what the next process is to do, also with peers, and what it leaves to workers."""
+        orders = await self.orders()
+        if self.beside.peers:
+            writes = inf if orders.leaves else self.world.writes
+            orders = orders._replace(peers=await self.beside.due(self.place.view, writes))
+        if self.program.workers:
+            orders = orders._replace(leaves=orders.leaves or not orders.visits, queue=p.QUEUE)
+        return orders
+
     async def orders(self) -> Orders:
-        """Return what the next process is to do."""
+        """Return what the next process is to do, but for peers and workers."""
         while self.deploys and self.deploys[0].at <= self.world.writes:
             self.changes = self.deployed[len(self.rows) + 1] = self.deploys.pop(0).changes
         orders = Orders(changes=self.changes)
         info = await self.info()
         if info is None:
             return self.limited(orders)._replace(starts=True)
+        if self.is_over(info.status):  # peers go on
+            return await self.answers(orders._replace(leaves=True))
         if info.status in ("failed", "stopped"):
             self.resumes -= 1
             is_at_limit = info.status == "stopped" and (await self.snapshot()).steps >= self.most
@@ -469,7 +566,7 @@ class Running:
 
     async def checked(self) -> Model:
         """Hand the log to the model, and compare what is left."""
-        model = Model(self.program)
+        model, self.beside.ends = Model(self.program), {}
         log = await self.log()
         in_force = InForce(await load_specs(self.place.view, log))
         changes: Sequence[p.Change] = ()
@@ -477,8 +574,15 @@ class Running:
             if step.kind in ("started", "resumed") and (now := self.changes_at(step.seq)) != changes:
                 changes = now
                 model.take(Row("deployed", more=changes))
+            by = self.world.writers.get(step.seq)
+            if step.kind == "resumed" and model.status in steps.OVER and by is not None and not by.resumes:
+                raise Wrong(f"a worker resumes the run, which is {model.status}, at {step.seq}")
+            was_cut = step.seq - 1 in self.cut and model.status == "running" and bool(model.enabled())
+            if step.kind == "resumed" and was_cut and not self.program.quarters:  # at a limit nothing is in flight
+                same(f"how the run is resumed at {step.seq}", row_of(step).more, "crashed")
             model.take(row_of(step))
             same_edge(step, model.edge, in_force.ways(step))
+            self.note_end(RUN, step, model)
         snapshot = await self.snapshot()
         same("the status", snapshot.status, model.status)
         for frame in snapshot.frames.values():
@@ -492,7 +596,13 @@ class Running:
         self.check_acts(RUN, log)
         await self.check_children()
         await self.earlier.check(self.place.view)
+        await self.beside.check(self.place.view)
         return model
+
+    def note_end(self, run_id: str, step: steps.Step, model: Model) -> None:
+        """Note with which state a run ended, if it did at this step."""
+        if model.status in steps.OVER:
+            self.beside.ends.setdefault(run_id, []).append((step, model.status, deepcopy(model.root.state)))
 
     def changes_at(self, seq: int) -> Sequence[p.Change]:
         """Return what the code had changed that recorded a step: of its process, else that of the newest deployment.
@@ -504,18 +614,22 @@ class Running:
         return next((changes for at, changes in reversed(self.deployed.items()) if at <= seq), ())
 
     async def check_children(self) -> None:
-        """Hand the log of each child run to a model of its own."""
+        """Hand the log of each other run to a model of its own; that of a peer after those that it can begin after."""
         view = self.place.view
-        specs = {op.name: op.graph for op in p.starts(self.program.graph)}
-        for info in await view.runs(limit=MANY):
+        for info in sorted(await view.runs(limit=MANY), key=lambda info: info.id):
             if info.id == RUN:
                 continue
-            model = Model(p.Program(specs[info.graph], (("n", 1),), 1000, budget=self.program.budget))
-            log, ends = await view.steps(info.id), []
+            log = await view.steps(info.id)
+            if info.id in self.beside.peers:
+                first = state_of((await load_snapshot(view, info.id, 1)).root)
+                model = self.beside.model(info.id, first, log[0].at)
+            else:
+                workers = int(info.queue == p.QUEUE)
+                spec, budget = self.specs[info.graph], self.program.budget
+                model = Model(p.Program(spec, (("n", 1),), 1000, budget=budget, workers=workers))
             for step in log:
                 model.take(row_of(step))
-                if model.status in steps.OVER:
-                    ends.append((step, model.status, deepcopy(model.root.state)))
+                self.note_end(info.id, step, model)
             woke = info.status == "running" and model.status == "waiting"  # to read its mail, when its Runner closed
             mail = await view.inbox([info.id]) or has_mail(log)
             if not (woke and (self.world.lost or not info.held) and mail):
@@ -524,7 +638,7 @@ class Running:
             same(f"the state of {info.id}", state, model.root.state)
             self.check_acts(info.id, log)
             if isinstance(began := log[0].data, steps.Started) and began.starter and began.starter.topic:
-                await self.check_told(info.id, began.starter.run_id, ends)
+                await self.check_told(info.id, began.starter.run_id, self.beside.ends.get(info.id, ()))
 
     async def check_told(self, child: str, starter: str, ends: Sequence[tuple[steps.Step, str, Any]]) -> None:
         """Check that each end of a child run with a topic is a message of the run that started it, and what that says.
