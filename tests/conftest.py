@@ -60,7 +60,6 @@ SEARCHES = (
     "runner/waits/test_kept.py::test_a_waiting_run_holds_nothing",
     "serve/inspector/test_browser.py",
     "serve/inspector/test_events.py",
-    "stateful",
     "databases/test_random_prunes.py",
     "databases/test_sqlite_damage.py",
     "databases/test_sqlite_hostile.py::test_no_value_is_ever_part_of_a_statement",

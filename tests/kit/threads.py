@@ -4,7 +4,8 @@ The speed of a thread decides which batches share a transaction, which of two ru
 owner's work reached the file before it died. With real threads, that differs from one time to the next. Here each piece
 of work waits for a drawn number of turns of the event loop before it is done, and its answer for another number. It is
 done by the event loop, while everything else pauses. So no two threads write at the same moment: simultaneous
-writes are tested by `store_machine`, whose threads are real, and by tests/crash, with processes.
+writes are tested by `tests/databases/test_sqlite_threads.py`, whose threads are real, and by tests/crash, with
+processes.
 """
 
 from __future__ import annotations

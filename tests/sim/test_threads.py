@@ -1,18 +1,18 @@
-"""The machine of runs depends only on drawn data, not on the speed of its threads."""
+"""The threads of stores are as fast as was drawn, and so a program is always played in the same way."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from graphengine.databases.sqlite.worker import Worker
-from tests.stateful.runner_prunes import FileRuns
-from tests.stateful.threads import Threads
+import pytest
 
-PLAYS = 3
-TURNS = (0, 3, 10, 20, 40)
+from graphengine.databases.sqlite.worker import Worker
+from graphengine.engine.step_json import decode_step
+from tests.kit.threads import Threads
+from tests.sim import program as p
+from tests.sim.runner import Running
 
 
 def test_a_thread_has_the_drawn_speed(tmp_path: Path) -> None:
@@ -42,25 +42,15 @@ def test_a_thread_has_the_drawn_speed(tmp_path: Path) -> None:
     assert found == [(least[0] + before, least[1] + before + after) for before in range(3) for after in range(3)]
 
 
-def played(turns: int, paces: Sequence[int]) -> list[list[str]]:
-    """Return the logs of two runs whose owners die this many turns after nodes ended."""
-    machine = FileRuns()
-    try:
-        machine.start_one(None, paces)
-        machine.start(1, None)
-        machine.end_nodes(0, "", 6, turns)
+@pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "file"])
+def test_the_same_program_makes_the_same_log(on_disk: bool) -> None:  # noqa: FBT001 - a parameter
+    """The log of a run has the same steps each time, also if processes die while their threads write."""
+    programs = [p.draw("same", number, in_runner=True) for number in range(0, 90, 3)]
+    for program in [each for each in programs if any(event.what == "crash" for event in each.events)][:6]:
+        logs = []
         for _ in range(2):
-            machine.crash_at_work(0, 2, turns, 0, "")
-        return [[step.kind for step in known.log] for known in machine.runs.values()]
-    finally:
-        machine.teardown()
-
-
-def test_the_same_commands_make_the_same_logs() -> None:
-    """The same commands make the same logs, even if owners die while their threads write."""
-    logs: list[list[list[str]]] = []
-    for turns in TURNS:
-        first, *others = (played(turns, [turns % 3, 2]) for _ in range(PLAYS))
-        assert others == [first] * (PLAYS - 1), turns
-        logs.append(first)
-    assert len({str(log) for log in logs}) > 1, "the logs do not depend on the time of death"
+            running = Running(program, on_disk=on_disk)
+            running.play()
+            steps = [decode_step(seq, row) for seq, row in enumerate(running.rows, start=1)]
+            logs.append([(step.kind, step.path, step.visit, step.attempt) for step in steps])
+        assert logs[0] == logs[1]
