@@ -115,8 +115,6 @@ def searches() -> Sequence[Search]:
         Search("hostile input", ("tests/fuzz",), {"bad inputs": r"(\d+) bad inputs"}, "FUZZ", 60),
         Search("the simulator", ("tests/sim", "-k", "given_seed"), {"programs": r"(\d+) programs played"}, "PROGRAMS",
                100, SEED),
-        Search("the crossing", ("tests/crossing", "-k", "every_pair"), {"programs": r"(\d+) programs crossed"},
-               "CROSSINGS", 40, SEED),
         Search("random nests", ("tests/engine/test_random_nests.py",), {"tests of nests": r"(\d+) passed"}, "SCENES",
                300, {"FIRST": "{seed}00000"}),
     )  # fmt: skip

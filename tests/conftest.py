@@ -48,7 +48,6 @@ SEARCHES = (
     "benchmarks/test_benchmarks.py",
     "checks/test_loops.py::test_every_run_without_an_end_is_found",
     "crash",
-    "crossing/test_crossing.py::test_every_pair_of_features_is_crossed_and_every_promise_is_kept",
     "docs/test_nothing_acts_twice_page.py::test_an_order_is_refunded_once_whenever_the_program_is_killed",
     "engine/test_random_forks.py",
     "engine/test_random_graphs.py",

@@ -110,20 +110,6 @@ while time.process_time() - began < seconds:
 else:
     print(f"not within {hunt.played} programs")
 """
-_CROSSING: Final = """
-import sys, time
-from tests.crossing.hunt import Hunt
-began, seconds = time.process_time(), float(sys.argv[2])
-hunt = Hunt(int(sys.argv[1]), shrinks=False)
-while time.process_time() - began < seconds:
-    try:
-        hunt.play(hunt.played)
-    except Exception as error:
-        print(f"{hunt.played} programs, {time.process_time() - began:.1f} s: {str(error).splitlines()[0][:60]}")
-        break
-else:
-    print(f"not within {hunt.played} programs")
-"""
 _MACHINES: Final = """
 import os, sys, time
 share = float(sys.argv[2]) / 60
@@ -144,7 +130,7 @@ code = pytest.main([*options, "-k", "not cover", *(f"tests/{name}" for name in f
 spent = f"{time.process_time() - began:.1f} s"
 print(f"{spent}: {seen.failed or code}" if code else f"not within {spent}", file=out)
 """
-SIDES: Final[Mapping[str, str]] = {"simulator": _OURS, "crossing": _CROSSING, "machines": _MACHINES}
+SIDES: Final[Mapping[str, str]] = {"simulator": _OURS, "machines": _MACHINES}
 """Who looks for a fault: a program that is given a seed and seconds of CPU time, and says what it found."""
 
 
