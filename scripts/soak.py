@@ -1,10 +1,9 @@
 """Search for a set time for failures of the engine: `make soak SECONDS=600`.
 
 The random tests run in turns, each with its own seed and as much work as fits its share of the time: the simulator,
-random nests of graphs against a second interpreter, killed processes, killed prunes, hostile input, damaged and cut-off
-files. Earlier turns show how much fits. The first failure ends the search:
-its output is shown with the command that repeats it, and the exit code is 1. Otherwise, a summary lists what was tried,
-as counted by the tests themselves.
+killed processes, killed prunes, hostile input, damaged and cut-off files. Earlier turns show how much fits. The first
+failure ends the search: its output is shown with the command that repeats it, and the exit code is 1. Otherwise, a
+summary lists what was tried, as counted by the tests themselves.
 
 No turn starts that would end too late, and one that takes far longer than its share is cut short, so a slow machine
 tries less. A search that is cut short twice in a row counts as a failure, since it probably hangs.
@@ -115,8 +114,6 @@ def searches() -> Sequence[Search]:
         Search("hostile input", ("tests/fuzz",), {"bad inputs": r"(\d+) bad inputs"}, "FUZZ", 60),
         Search("the simulator", ("tests/sim", "-k", "given_seed"), {"programs": r"(\d+) programs played"}, "PROGRAMS",
                100, SEED),
-        Search("random nests", ("tests/engine/test_random_nests.py",), {"tests of nests": r"(\d+) passed"}, "SCENES",
-               300, {"FIRST": "{seed}00000"}),
     )  # fmt: skip
 
 
