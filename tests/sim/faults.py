@@ -66,7 +66,7 @@ async def stop_started(shared: Shared[Any], run_id: str, asked: Stop) -> None:
         if info.status in ("running", "waiting"):
             await stop_tree(shared, info.id, asked)
 """
-_CROSSED: Final = {
+_OLD: Final = {
     # Those of the crossing, a simulator before this one. Who finds each: its page, if no other test is named.
     "waits in an effect": Fault(
         "a node with an effect that must not be repeated acted, asked, and acted again once it was answered",
@@ -645,4 +645,4 @@ _AGAIN: Final = {
         "if False:",
     ),
 }
-FAULTS: Final = {**_CROSSED, **_NEW, **_DRAWN, **_AGAIN}
+FAULTS: Final = {**_OLD, **_NEW, **_DRAWN, **_AGAIN}
