@@ -85,10 +85,11 @@ check: .venv/ready-test ## the inner loop: style, types by mypy and tests of the
 
 core: .venv/ready-test ## the core's tests in a clone without the wings, with the core's own dependencies
 	@printf '\n== %s\n' "pytest of the core alone"
-	@SCENES=$${SCENES:-100} $(BIN)/python -m scripts.core $(PARALLEL) $(ARGS)
+	@$(BIN)/python -m scripts.core $(PARALLEL) $(ARGS)
 
 # mypy comes first, since some tests run it too, with what it has learned here; basedpyright runs next to the tests.
-# SCENES is the number of random graphs; `.ci/run` takes 300, `make soak` and the tests alone more.
+# SCENES is the number of random graphs whose rules, forks and replays are tried; `.ci/run` takes 300, and the tests alone
+# more. PROGRAMS is the number of programs that the simulator draws from SEED.
 test: style ## every check: style, types and tests
 	@$(types_begin); \
 	printf '\n== %s\n' pytest; \
@@ -184,7 +185,7 @@ dist: .venv/ready-dist ## build and check the wheel and the source distribution 
 	$(BIN)/python -m scripts.sbom dist
 
 pythons: dist ## the wheel, the README's code, commands and the core's tests on every Python here [PYTHONS="python3.14"]
-	@SCENES=$${SCENES:-100} $(BIN)/python -m scripts.pythons dist/*.whl README.md $(ARGS) $(PYTHONS)
+	@$(BIN)/python -m scripts.pythons dist/*.whl README.md $(ARGS) $(PYTHONS)
 
 clean: ## remove environments, caches and builds; recorded runs stay
 	rm -rf .venv .venv-bench .venv-executors .venv-lowest .venv-pin .venv-suites .venv-real-model build dist htmlcov .coverage .coverage.*

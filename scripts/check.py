@@ -22,12 +22,12 @@ DEFAULT: Final = ("engine", "scenarios")
 """What is checked where nothing differs from main, or where nobody knows what does."""
 BESIDE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "engine": ("scenarios",),
+        "engine": ("scenarios", "sim"),
         "kernel": ("test_wall",),
         "media": ("models",),
         "reducers": ("state",),
         "errors": ("compile", "graph"),
-        "runner": ("claims",),
+        "runner": ("claims", "sim"),
         "nodes": ("graphs",),
     }
 )

@@ -1,10 +1,9 @@
 """Search for a set time for failures of the engine: `make soak SECONDS=600`.
 
 The random tests run in turns, each with its own seed and as much work as fits its share of the time: the simulator,
-state machines of the stores and of runs, random nests of graphs against a second interpreter, killed processes, killed
-prunes, hostile input, damaged and cut-off files. Earlier turns show how much fits. The first failure ends the search:
-its output is shown with the command that repeats it, and the exit code is 1. Otherwise, a summary lists what was tried,
-as counted by the tests themselves.
+killed processes, killed prunes, hostile input, damaged and cut-off files. Earlier turns show how much fits. The first
+failure ends the search: its output is shown with the command that repeats it, and the exit code is 1. Otherwise, a
+summary lists what was tried, as counted by the tests themselves.
 
 No turn starts that would end too late, and one that takes far longer than its share is cut short, so a slow machine
 tries less. A search that is cut short twice in a row counts as a failure, since it probably hangs.
@@ -94,20 +93,15 @@ class Search:
 
 
 SEED = {"SEED": "{seed}"}
-MACHINES = {"COMMANDS": "50"}
-EXAMPLES = {"examples": r"(\d+) examples of"}
 KILLS = {"kills": r"(\d+) kills"}
 DAMAGES = {"damages": r"(?:flipped|truncations|repaired): (\d+)"}
 CUTS = {"cuts": r"'cuts [a-z ]+': (\d+)", "damages": r"bytes of the log flipped: (\d+)"}
-STORES, RUNS = "tests/stateful/test_stores.py", "tests/stateful/test_runs.py"
 DAMAGED = ("tests/databases/test_sqlite_damage.py", "-k", "flipped_byte or cut_off or repair_loses")
 
 
 def searches() -> Sequence[Search]:
     """Return all searches."""
     return (
-        Search("stores in a file", (STORES, "-k", "File"), EXAMPLES, "EXAMPLES", 20, MACHINES),
-        Search("runs in a file", (RUNS,), EXAMPLES, "EXAMPLES", 10, MACHINES),
         Search("one life, killed", ("tests/crash/test_kill_life.py",), KILLS, "KILLS", 4, SEED),
         Search("workers, killed", ("tests/crash/test_workers_life.py",), KILLS, "KILLS", 5, {**SEED, "RUNS": "30"}),
         Search("connections, cut", ("tests/crash/test_postgres_cuts.py", "-k", "cut"),
@@ -120,11 +114,6 @@ def searches() -> Sequence[Search]:
         Search("hostile input", ("tests/fuzz",), {"bad inputs": r"(\d+) bad inputs"}, "FUZZ", 60),
         Search("the simulator", ("tests/sim", "-k", "given_seed"), {"programs": r"(\d+) programs played"}, "PROGRAMS",
                100, SEED),
-        Search("the crossing", ("tests/crossing", "-k", "every_pair"), {"programs": r"(\d+) programs crossed"},
-               "CROSSINGS", 40, SEED),
-        Search("random nests", ("tests/engine/test_random_nests.py",), {"tests of nests": r"(\d+) passed"}, "SCENES",
-               300, {"FIRST": "{seed}00000"}),
-        Search("stores in memory", (STORES, "-k", "Memory"), EXAMPLES, "EXAMPLES", 60, MACHINES),
     )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def test_an_area_has_its_package_and_its_tests(tmp_path: Path) -> None:
     """`make check AREA=…` gives each tool the package and the tests of an area; an unknown one is named."""
     code, output, _ = made("check", tmp_path / "known", AREA="engine")
     assert code == 0, output
-    assert "areas: engine, scenarios\n" in output
+    assert "areas: engine, scenarios, sim\n" in output
     assert "<mypy tests/engine>" in output  # the package is empty here
     code, output, called = made("check", tmp_path / "unknown", AREA="engines")
     assert "there is no area engines; there are: engine" in output

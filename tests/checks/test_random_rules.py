@@ -1,6 +1,6 @@
 """Random graphs with random rules: a rule that is proved is kept by every run, and a broken one is broken by its walk.
 
-The runs are of the same graph without the rule, with random results, failures and orders; what they did is read from
+The graphs and runs are those that the simulator draws for the pure engine, without the rule; what they did is read from
 their logs. SCENES=100000 makes a run of hours, and FIRST=5000 begins it where an earlier one ended.
 """
 
@@ -23,36 +23,33 @@ from graphengine.graph.rules import Rule
 from graphengine.state.schema import StateType
 from graphengine.state.view import View
 from graphengine.testing import walk
-from tests.kit import spec as kit
-from tests.kit.fork_graphs import outcome
-from tests.kit.nest_graphs import Taste, begun, nest_spec
-from tests.kit.schedule import Schedule
-from tests.kit.spec import Spec, build
-from tests.kit.walker import Outcomes
+from tests.sim import build
+from tests.sim import program as p
+from tests.sim.logs import played
 
 SCENES = int(os.environ.get("SCENES", "160")) // 3  # a search of a graph takes long
 FIRST = int(os.environ.get("FIRST", "0"))
 PARTS = max(4, SCENES // 50)
 RUNS = 4
-RESUMES = 2
+TASTE = p.Taste(outside=("crash", "stop"))
 
 
-def scene(seed: str) -> tuple[Random, Spec]:
+def scene(seed: str) -> tuple[p.Draw, p.Graph]:
     """Return a graph, half of them without forks, few with graphs inside."""
-    random = Random(seed)  # noqa: S311 - no secret
-    taste = Taste(random.choice((0, 0, 1, 2)), random.choice((0, 0, 1)), usage=False, maps=random.choice((0.0, 0.3)))
-    return random, nest_spec(random, taste)
+    draw = p.Draw(seed)
+    taste = p.Taste(draw.one(0, 0, 1, 2), draw.one(0, 0, 1), maps=draw.one(0.0, 0.3), busy=0.0)
+    return draw, p.Scopes(draw, taste).graph()
 
 
-def ruled(random: Random, spec: Spec) -> Sequence[Rule]:
+def ruled(random: Random, graph: p.Graph) -> Sequence[Rule]:
     """Return some rules about a graph's nodes, and of those inside the graphs of its nodes."""
-    names = [node.name for node in spec.nodes]
-    inner = [f"{node.name}/{each.name}" for node in spec.nodes if node.graph for each in node.graph.nodes]
+    names = [node.name for node in graph.nodes]
+    inner = [f"{node.name}/{each.name}" for node in graph.nodes if node.graph for each in node.graph.nodes]
     if len(names) < 2:
         return [Rule(names[0], at_most=random.randint(1, 4))]
     (a, b), (c, d) = random.sample(names, 2), random.sample(names, 2)
     rules = [Rule(a, before=b), Rule(c, after=d)]
-    answered = random.choice((value("n") >= 2, value("kind") == "b", ~(value("kind") == "b") & (value("n") < 3)))
+    answered = random.choice((value("n") >= 2, value("n") == 1, ~(value("score") == 2) & (value("n") < 3)))
     rules += [Rule(b, before=random.choice((a, END)), answered=answered)]
     rules += [Rule(random.choice(names), before=random.choice(inner)) for _ in inner[:1]]
     return [*rules, Rule(random.choice(names), at_most=random.randint(1, 4))]
@@ -101,14 +98,9 @@ def keeps(rule: Rule, log: Sequence[Step], state: StateType[Any]) -> bool:
     return len(visits) <= rule.at_most
 
 
-def results(seed: str) -> Outcomes:
-    """Return the outcome of every attempt of a run."""
-    return lambda at, visit, attempt: outcome(seed, at, visit, attempt)
-
-
 def shown(verdict: Verdict, graph: Any, seed: str) -> None:
     """Run the test that a verdict shows."""
-    names: dict[str, Any] = {"walk": walk, "graph": graph, **vars(kit)}
+    names: dict[str, Any] = {"walk": walk, "graph": graph, **vars(build)}
     text = verdict.test()
     exec(compile(text, "shown", "exec"), names)  # noqa: S102 - our own text
     try:
@@ -127,18 +119,18 @@ def test_no_run_breaks_a_proved_rule_and_the_walk_of_a_broken_one_does(part: int
     seen: Counter[str] = Counter()
     for number in range(FIRST, FIRST + SCENES // PARTS):
         seed = f"rules {part} {number}"
-        random, spec = scene(seed)
-        graph = build(spec, [])
+        draw, spec = scene(seed)
+        graph = build.graph_of(spec)
         plan = graph.compile()
-        found = verdicts_of(graph, ruled(random, spec))
+        found = verdicts_of(graph, ruled(draw.random, spec))
         seen.update(f"{each.verdict}" for each in found)
         graph.rules = []
         proved = [each.rule for each in found if each.verdict == "proved"]
         for run in range(RUNS if proved else 0):
-            given = begun(random)
-            drive = Schedule.begin(spec, graph, given, results(f"{seed} {run}"), random, RESUMES).run_to_end()
+            program = p.Draw(f"{seed} {run}").program(spec, TASTE)
+            log = played(program, graph).log
             for rule in proved:
-                assert keeps(rule, drive.session.log, plan.state), (seed, run, str(rule))
+                assert keeps(rule, log, plan.state), (seed, run, str(rule))
         for each in found:
             if each.verdict == "broken":
                 ruled_by_it = graph.but()

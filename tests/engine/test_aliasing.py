@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Replace, iterations
 from graphengine.reducers import append, extend, merge
 from graphengine.state.encoded import opened
+from tests.kit.scenario import work
 from tests.kit.session import Session, picture, unchanged
-from tests.kit.spec import work
 
 
 class Item(BaseModel):

@@ -24,8 +24,8 @@ from graphengine.history.usage import usage_from
 from graphengine.reducers import maximum
 from graphengine.state import amounts
 from tests.kit.facts import made_step, said
+from tests.kit.scenario import work
 from tests.kit.session import Session
-from tests.kit.spec import work
 
 
 class State(BaseModel):

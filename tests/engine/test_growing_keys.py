@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 import pytest
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -12,12 +13,30 @@ from graphengine.engine.fold import fold
 from graphengine.engine.plan import Remembered
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import GraphEngineError
+from graphengine.graph.runnable import FunctionBody
 from graphengine.reducers import merge
 from graphengine.state.encoded import opened
 from tests.kit.facts import altered, made_step, said
 from tests.kit.runs import alone, repeated
+from tests.kit.scenario import work
 from tests.kit.session import Session, picture, unchanged
-from tests.kit.spec import Speaker, work
+
+WORK: Final = FunctionBody.of(work, thread=False)
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A node function that keeps its messages."""
+
+    messages: str
+    message_type: type = int
+
+    def __body__(self) -> Any:
+        """Return the body, in place of an agent's."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(WORK, name)
 
 
 class State(BaseModel):

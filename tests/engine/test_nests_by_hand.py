@@ -1,4 +1,4 @@
-"""Cases that random nests hardly reach: labels that are read later, limits inside limits, the eleventh item."""
+"""Cases that random programs hardly reach: labels that are read later, limits inside limits, the eleventh item."""
 
 from typing import Annotated
 

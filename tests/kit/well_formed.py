@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from graphengine.checks.reachability import reachable_from
-from tests.kit.fork_graphs import fork_spec
-from tests.kit.spec import EdgeSpec, ForkSpec, SwitchSpec
+from tests.sim import program as p
 
 Arm = tuple[int, str]
 
@@ -90,11 +89,10 @@ def random_shape(random: Random) -> Shape:
     """Return a graph whose nodes can all be reached: an arbitrary one, or a well-formed one with up to two changes."""
     if random.random() < 0.5:
         return _reached(_anything(random))
-    spec = fork_spec(random, random.choice((1, 2)))
-    edges = {(edge.source, edge.target) for edge in spec.edges if isinstance(edge, EdgeSpec)}
-    edges |= {(edge.source, target) for edge in spec.edges if isinstance(edge, SwitchSpec) for _, target in edge.cases}
-    forks = [ForkShape(w.source, tuple(t for t, _ in w.targets), w.join) for w in spec.edges if isinstance(w, ForkSpec)]
-    names = tuple(node.name for node in spec.nodes)
+    graph = p.Scopes(p.Draw(random.random()), p.Taste(forks=random.choice((1, 2)), busy=0.0)).graph()
+    edges = {(edge.source, edge.target) for edge in graph.edges if isinstance(edge, p.Edge)}
+    forks = [ForkShape(w.source, tuple(to for to, _ in w.arms), w.join) for w in graph.edges if isinstance(w, p.Fork)]
+    names = tuple(node.name for node in graph.nodes)
     shape = Shape(names, tuple(sorted(edges)), tuple(forks))
     for _ in range(random.choice((0, 0, 1, 2))):
         shape = _changed(shape, random)

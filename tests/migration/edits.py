@@ -225,7 +225,7 @@ class Memory:
 @functools.cache
 def no_runs() -> bytes:
     """Return a SQLite file without runs, which is made by an event loop of its own."""
-    from tests.stateful.media import empty_file  # noqa: PLC0415 - runs in memory need no databases
+    from tests.kit.sqlite_files import empty_file  # noqa: PLC0415 - runs in memory need no databases
 
     with ThreadPoolExecutor(1) as threads:
         return threads.submit(empty_file).result()
@@ -251,7 +251,7 @@ class File:
 
     async def kill(self, store: Store) -> None:
         """End the store of a process as `kill -9` does."""
-        from tests.stateful.media import kill  # noqa: PLC0415 - as above
+        from tests.kit.sqlite_files import kill  # noqa: PLC0415 - as above
 
         await kill(cast("Any", store))
 

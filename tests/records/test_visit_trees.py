@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from graphengine import START
 from graphengine.engine.fold import fold
@@ -18,13 +16,8 @@ from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Shift, usage_of
 from graphengine.engine.stored import to_record
 from graphengine.records.visits import Visits
-from tests.kit.drive import Drive
-from tests.kit.fork_graphs import outcome
-from tests.kit.graphs import cases
-from tests.kit.nest_graphs import Taste, begun, nest_spec
 from tests.kit.scenario import Scenario, pages, played
-from tests.kit.schedule import Schedule
-from tests.kit.spec import Case, build
+from tests.sim.logs import runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,32 +126,12 @@ def unfinished(run: Visits) -> dict[str, list[tuple[str, int, str]]]:
     return {key: brief([v for v in track.visits[-1:] if not v.completed]) for key, track in run.live.items()}
 
 
-@settings(max_examples=30, suppress_health_check=list(HealthCheck))
-@given(cases())
-def test_visits_agree_with_the_snapshot(scene: Case) -> None:
-    """The runs are of generated graphs, with retries, fallbacks, failures, limits, crashes and resumes."""
-    drive = Drive.begin(scene, build(scene.spec, []), careful=False)
-    drive.run_to_end()
-    agree(drive.session.log, drive.session.specs)
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_visits_agree_in_forks_maps_and_graphs(seed: int) -> None:
-    """Nodes end in any order, with crashes, stops and branches in between; every step is checked."""
-    random = Random(f"visits {seed}")  # noqa: S311 - no secret
-    spec = nest_spec(random, Taste(seed % 3, seed % 2 + 1))
-    drive = Schedule.begin(
-        spec,
-        build(spec, []),
-        begun(random),
-        lambda at, visit, attempt: outcome(f"visits {seed}", at, visit, attempt),
-        random,
-        3,
-        upsets=seed % 4,
-    ).run_to_end()
-    log, specs = drive.session.log, drive.session.specs
-    for end in sorted({*range(1, len(log), max(1, len(log) // 12)), len(log)}):
-        agree(log[:end], specs)
+def test_visits_agree_with_the_snapshot() -> None:
+    """In runs with loops, forks, maps, graphs inside, retries, crashes, stops and branches, after any step."""
+    for run in runs("visits", 70):
+        plan = run.graph.compile()
+        for end in sorted({*range(1, len(run.log), max(1, len(run.log) // 12)), len(run.log)}):
+            agree(run.log[:end], {plan.fingerprint: plan.graph_spec})
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)

@@ -5,7 +5,7 @@ Invariants
       after it, when it is durable and nobody learns of it.
     - Of two processes only the one that has the claim changes the run: `Wire` looks at each commit, with statements of
       its own, whether a process added steps to a run that it did not drive, or took it from a driver that was alive.
-    - The threads of the stores take turns of the event loop (`tests.stateful.threads`), so that the same program is
+    - The threads of the stores take turns of the event loop (`tests.kit.threads`), so that the same program is
       always played in the same way, and none is started. At NORMAL the event loop writes itself, at FULL the thread.
     - Once all stores are closed, the file has no log any more.
 
@@ -34,10 +34,10 @@ from unittest.mock import patch
 from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.runner.shared import INBOX_SECONDS
 from graphengine.stores.base import Append
+from tests.kit.sqlite_files import empty_file, kill
+from tests.kit.threads import Threads
 from tests.sim.model import Wrong
 from tests.sim.world import ENDS, RUN, Loop, Loss, Process, World
-from tests.stateful.media import empty_file, kill
-from tests.stateful.threads import Threads
 
 _STEPS: Final = "SELECT count(*) FROM steps WHERE id > runs.key << 32 AND id < (runs.key + 1) << 32"
 _SEEN: Final = f"SELECT driver, fence, ({_STEPS}) FROM runs WHERE id = ?"  # noqa: S608 - no input

@@ -9,15 +9,13 @@ Invariants
       machine finds stays here: it says what programs should do that no program does.
     - Each edit applies to today's text, at one place, and leaves valid code (`test_sim`). Who changes such a place
       changes the edit with it, or drops the fault if the code that had it is gone.
-    - The first ones are those of `tests.crossing.reverts`. Those of `_DRAWN` somebody else drew of the same
-      history after the simulator was frozen. `_AGAIN` came with the event `again`, `_BESIDE` with peers and workers.
+    - Those of `_DRAWN` somebody else drew of the same history after the simulator was frozen. `_AGAIN` came with the event
+      `again`, `_BESIDE` with peers and workers.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
-
-from tests.crossing.reverts import REVERTS
 
 
 class Fault(NamedTuple):
@@ -31,7 +29,134 @@ def _fault(what: str, file: str, has: str, had: str) -> Fault:
     return Fault(what, ((file, has, had),))
 
 
-_OLD: Final = {name: Fault(revert.page.replace("_", " "), revert.edits) for name, revert in REVERTS.items()}
+_BEGAN_AGAIN: Final = """\
+    frame.crashes = 0
+    if not any(each.key.startswith(f"{UNKNOWN}|") for each in facts.waits.values()):
+        frame.recorded_results.pop(BEGUN, None)
+    if facts.withdrawn:"""
+_NO_TEXT: Final = 'given: list[object] = [[] if name == "ask" else [*args], dict(kwargs)]'
+_ONE_MARK: Final = """\
+    await store.mark_stop(run_id, "cancel" if asked.final else "stop")  # nothing is read before: a node could begin
+    top = await store.info(run_id)
+    await _stop_one(shared, top, asked)
+    asked = stopped_with(run_id, asked)
+    level, seen = {run_id: top.nonce}, {run_id}
+    while below := [
+        info
+        for info in await store.started([*level])
+        if info.id not in seen and info.starter_nonce == level[info.starter or ""]
+    ]:
+        level = {info.id: info.nonce for info in below}
+        seen.update(level)
+        for info in below:
+            try:
+                with contextlib.suppress(UnknownRun):  # it was removed meanwhile
+                    await _stop_one(shared, info, asked)
+            except UNREADABLE as error:
+                log.warning("run %s below run %s is not stopped with it: %s", info.id, run_id, error)
+"""
+_DEEPEST_FIRST: Final = """\
+    await stop_started(shared, run_id, asked)
+    await _stop_one(shared, await store.info(run_id), asked)
+
+
+async def stop_started(shared: Shared[Any], run_id: str, asked: Stop) -> None:
+    asked = stopped_with(run_id, asked)
+    for info in await shared.store.started([run_id]):
+        if info.status in ("running", "waiting"):
+            await stop_tree(shared, info.id, asked)
+"""
+_OLD: Final = {
+    # Those of the crossing, a simulator before this one. Who finds each: its page, if no other test is named.
+    "waits in an effect": Fault(
+        "a node with an effect that must not be repeated acted, asked, and acted again once it was answered",
+        (
+            ("runner/recorded_work.py", "return not (self._acts or self.is_inside)", "return not self.is_inside"),
+            ("engine/fold.py", "    frame.crashes = 0\n    if facts.withdrawn:", _BEGAN_AGAIN),
+        ),
+    ),
+    "turns that fail for good": Fault(
+        "a turn of a chat that failed for good was the answer to every later message",
+        (
+            (
+                "agents/chats.py",
+                "failed(BaseException) & ~failed(*_PASS)",
+                "failed(BaseException) & ~failed(BaseException)",
+            ),
+        ),
+    ),
+    "calls after the limit": Fault(
+        "a call of a model began after the limit of its run was reached",
+        (
+            ("agents/budget.py", "any(used >= limit for _, _, limit, used in limits)", "False"),
+            ("agents/budget.py", "is call and all(self._fits(", "is call or all(self._fits("),
+        ),
+    ),
+    "items that wait": Fault(
+        "items of a map that waited for answers held its concurrency, so the others were never asked",
+        (("engine/map_items.py", "    for frame in frames:\n        map_ =", "    for frame in ():\n        map_ ="),),
+    ),
+    # Found by tests/worker/test_run_trees.py.
+    "trees that are stopped": Fault(
+        "a chain of 500 child runs that waited could not be stopped",
+        (("runner/opening.py", _ONE_MARK, _DEEPEST_FIRST),),
+    ),
+    "children that are needed": _fault(
+        "a finished child run was removed before the run that waited for it had read its end",
+        "records/kept_children.py",
+        "        return any(name in visit",
+        "        return False and any(name in visit",
+    ),
+    "effects by their record": Fault(
+        "an effect acted again, since the code that came after its process died promised nothing",
+        (
+            ("runner/once_effects.py", "return self._at(key) in keys or name in names", "return False"),
+        ),
+    ),
+    "decisions by their record": Fault(
+        "a call that a person had refused was made, since the tool needed no approval any more",
+        (
+            (
+                "agents/approval.py",
+                "if self.tool.approval is None and not (self.why or runtime.was_asked(self.identity)):",
+                "if self.tool.approval is None:",
+            ),
+        ),
+    ),
+    # Found by tests/agents/runs/test_decisions_kept.py, as no program asks about several calls at once.
+    "questions by their record": Fault(
+        "so was one whose answer had come and whose question was not asked again before the deployment",
+        (
+            (
+                "agents/approval.py",
+                "not (self.why or runtime.was_asked(self.identity))",
+                "not (self.why or runtime.answered_to(self.identity) is not None)",
+            ),
+        ),
+    ),
+    "conversations by what they are given": Fault(
+        "recorded calls were made again under new keys, since a word of the instructions had changed",
+        (
+            ("agents/runtime.py", "to_json([given, *instructed])", "to_json([inputs, str(agent.system), *instructed])"),
+            ("agents/runtime.py", "elif self.is_node_of(agent) and _agree(", "elif not other and _agree("),
+            ("runner/once_effects.py", "left = self._list_left_behind(effect) if begun is None else ()", "left = ()"),
+        ),
+    ),
+    "edges by the spec in force": Fault(
+        "steps before a deployment were read in the graph of after it: their edges were those of others",
+        (
+            (
+                "engine/reasons.py",
+                "self.fingerprint = fingerprint_after(step) or self.fingerprint\n        return ways_of(",
+                "self.fingerprint = self.fingerprint or fingerprint_after(step)\n        return ways_of(",
+            ),
+        ),
+    ),
+    "answers by the id of their question": Fault(
+        "an answer to a question was taken for one to the question that had taken its place",
+        (("runner/call_records.py", "given: list[object] = [[*args], dict(kwargs)]", _NO_TEXT),),
+    ),
+}  # fmt: skip
 _NEW: Final = {
     # --- maps and items -----------------------------------------------------------------------------------------------
     "maps that are given up": _fault(

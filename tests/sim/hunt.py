@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from graphengine.errors import CompileError, DefinitionError
 from tests.sim import program as p
 from tests.sim.media import Engine
 
 Medium: TypeAlias = Literal["engine", "runner", "sqlite", "kill"]
+PAGES: Final = sorted((Path(__file__).parent / "pages").glob("*.txt"))
+"""The smallest programs that once failed."""
 SHARES: Final[Mapping[Medium, float]] = {"engine": 0.2, "runner": 0.5, "sqlite": 0.3}
 """The shares of the time that media have in a hunt in all of them; processes that are killed take too much of it."""
 COMMANDED: Final[Mapping[Medium, float]] = {"runner": 0.5, "sqlite": 0.75}
@@ -95,6 +98,13 @@ class HuntAll:
         found = self.hunts[medium].next()
         self.spent[medium] += time.process_time() - began
         return found
+
+
+def kept() -> Iterator[tuple[str, p.Program, Medium]]:
+    """Yield the name of each kept page, its program, and the medium that the name ends with: else the engine."""
+    for path in PAGES:
+        medium: Medium = next((each for each in get_args(Medium) if path.stem.endswith(f"_{each}")), "engine")
+        yield path.stem, p.read(path.read_text(encoding="utf-8")), medium
 
 
 def kind(why: str | None) -> list[str]:

@@ -46,13 +46,13 @@ from graphengine.records import retention
 from graphengine.stores.base import Append, ClaimQuery, Post, QueueLimits, RunInfo, StoredSchedule, Summary
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.facts import altered
+from tests.kit.sqlite_files import empty_file, kill
 from tests.sim import commands as c
 from tests.sim import rows
 from tests.sim.disk import check_file, patched
 from tests.sim.model import Wrong
 from tests.sim.rows import MIN_ROWS, Refused, Rows, Run, same
 from tests.sim.world import Loop
-from tests.stateful.media import empty_file, kill
 
 SPEC: Final[GraphSpec] = {"nodes": [{"name": "write"}]}
 TEXT_BYTES: Final = 64

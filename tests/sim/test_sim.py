@@ -13,7 +13,7 @@ from tests.kit import forks
 from tests.sim import program as p
 from tests.sim.commands import Command, Create
 from tests.sim.faults import FAULTS
-from tests.sim.hunt import Hunt, HuntAll, Medium, play
+from tests.sim.hunt import Hunt, HuntAll, Medium, kept, play
 from tests.sim.killed import Killed
 from tests.sim.program import Event, Program, draw, read, shrunk, written
 from tests.sim.runner import Running
@@ -22,7 +22,6 @@ from tests.sim.world import Loss
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PACKAGE = ROOT / "graphengine"
-PAGES = sorted((HERE / "pages").glob("*.txt"))
 
 
 def hunted(hunt: Hunt | HuntAll, programs: int) -> None:
@@ -95,11 +94,10 @@ def test_real_processes_are_killed(order: int) -> None:
     assert (killed.play().status, killed.world.lost) == ("finished", 4)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_a_kept_page(path: Path) -> None:
+@pytest.mark.parametrize(("program", "medium"), [pytest.param(*rest, id=stem) for stem, *rest in kept()])
+def test_a_kept_page(program: Program, medium: Medium) -> None:
     """Each page says in its first line what was wrong, and has the smallest program that showed it."""
-    medium: Medium = next((each for each in get_args(Medium) if path.stem.endswith(f"_{each}")), "engine")
-    play(read(path.read_text(encoding="utf-8")), medium)
+    play(program, medium)
 
 
 @pytest.mark.parametrize("name", FAULTS)

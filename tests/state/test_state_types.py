@@ -19,8 +19,8 @@ from graphengine.errors import InputError
 from graphengine.state.encoded import opened
 from tests.kit.facts import said
 from tests.kit.kinds import VALUES, Everything, EverythingWhole, Spot, joined, neat
+from tests.kit.scenario import work
 from tests.kit.session import Session
-from tests.kit.spec import work
 
 searched = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 REDUCED: dict[str, Callable[[Any, Any], Any]] = {

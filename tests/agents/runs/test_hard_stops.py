@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from graphengine import Agent, Limits, Runner
+from graphengine import Agent, Limits, Runner, ScriptedModel
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.models import Request, Response
 from graphengine.runner.runner import lives_of
@@ -135,3 +135,21 @@ async def test_a_release_can_cut_too(caplog: pytest.LogCaptureFixture) -> None:
         assert [record.levelname for record in caplog.records if "cut off: work" in record.getMessage()] == ["WARNING"]
         done = await within(runner.resume("r", graph))
         assert (done.status, done.state.draft) == ("finished", "3")
+
+
+async def test_a_message_that_a_stop_overtakes_waits_for_the_chat(tmp_path: Path) -> None:
+    """Its sender gets the answer, or learns that the chat is stopped; nobody asks for a message that is kept again."""
+    for turns in range(6):
+        agent = Agent("talker", model=ScriptedModel(["one", "two"]), prompt="{question}")
+        async with Runner(tmp_path / f"{turns}.db") as runner:
+            await runner.run(agent, chat="c", question="1")
+
+            async def stop(runner: Runner = runner, turns: int = turns) -> None:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await runner.stop("ge:chat:c")
+
+            sent = runner.run(agent, chat="c", question="2", idempotency_key="k")
+            said, _ = await asyncio.gather(sent, stop(), return_exceptions=True)
+            assert said == "two" or "is stopped" in str(said), said
+            assert await runner.run(agent, chat="c", idempotency_key="k") == "two"
