@@ -9,8 +9,8 @@ Invariants
       machine finds stays here: it says what programs should do that no program does.
     - Each edit applies to today's text, at one place, and leaves valid code (`test_sim`). Who changes such a place
       changes the edit with it, or drops the fault if the code that had it is gone.
-    - Those of `_DRAWN` somebody else drew of the same history after the simulator was frozen. `_AGAIN` came with the event
-      `again`, `_BESIDE` with peers and workers.
+    - Those of `_DRAWN` somebody else drew of the same history after the simulator was frozen. `_AGAIN` came with the
+      event `again`, `_BESIDE` with peers and workers.
 """
 
 from __future__ import annotations
