@@ -122,9 +122,10 @@ def check(  # noqa: PLR0913 - the options of the command
     why, and a draft for the graph's `migrate=`. Without an argument, a run whose graph is not in the project does not
     fit either.
 
-    With --accept, the command records a rule for each unfinished run whose nodes now have different code. Such a run
-    may continue under exactly this code, and ask whether the earlier code already did an effect that is about to begin.
-    The rule then answers in place of a person. `graphengine show` names the rule as the author of the answer.
+    With --accept, you answer in advance a question that runs ask after a deployment. When the code of a node has
+    changed, a run asks a person before it begins an effect that the earlier code may have done already. The command
+    records your answer for each unfinished run whose nodes have other code now. The answer holds only while the code
+    stays as it is. `graphengine show` says that this rule has answered.
 
     With --servers, the command starts the MCP servers of the graphs' agents. A warning names each tool that no model
     can call, with the reason.

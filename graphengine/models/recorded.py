@@ -53,10 +53,10 @@ class NotRecorded(ModelError):
 class RecordedModel(OverModels):
     """Answers from a file of recorded answers. Calls another model, if it has one, for the rest, and records it.
 
-    A request is identified by its agent, instructions, messages, schema, tools and settings. What graphengine adds to
-    the words of the author and the user does not count: tags, names of inputs, and the note about tags. If equal
-    requests were recorded several times, the first call gets the first answer, the second call the second answer, and
-    so on. Errors are not recorded.
+    A recorded answer is found by its request: by the agent, instructions, messages, schema, tools and settings. The
+    tags, names of inputs and notes that graphengine adds to a prompt are left out of the comparison. If equal requests
+    were recorded several times, the first call gets the first answer, the second call the second answer, and so on.
+    Errors are not recorded.
 
     A replayed answer has the name of its model and its numbers of tokens. It costs 0.0 and is marked `offline`, because
     nothing is spent now. The file contains the original cost.

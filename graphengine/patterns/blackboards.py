@@ -75,9 +75,10 @@ def blackboard(
 ) -> Graph[S]:
     """Return a graph that runs, in rounds, the agents whose watched fields changed, until nothing changes.
 
-    The agents of a round run in parallel, and read the board as the previous round left it. In the first round, a field
-    counts as changed in two cases: no other agent writes the field, so that the input has decided its value; or its
-    value differs from its default. An agent that fails writes nothing, and the others continue.
+    The agents of a round run in parallel, and read the board as the previous round left it. An agent runs in a round if
+    a field that it watches has changed in the round before. In the first round, the fields of the input count as
+    changed: all fields that no other agent writes, and all fields whose value differs from their default. An agent that
+    fails writes nothing, and the others continue.
 
     Args:
         board: The state: a subclass of Board.

@@ -30,8 +30,9 @@ class Failure(BaseModel):
         message: The error's message.
         attempt: The number of the attempt, from 1.
 
-    A failure that was read from a run also has the attributes `traceback`, `where` and `repair` of the recorded error.
-    They are not fields, so that a state that keeps failures does not store them again.
+    If a failure was read from a run, it also has the attributes `traceback`, `where` and `repair` of the recorded
+    error. They are attributes and no fields, because a state that keeps failures would otherwise store these texts a
+    second time.
     """
 
     model_config = ConfigDict(frozen=True)
