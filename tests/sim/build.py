@@ -103,7 +103,7 @@ def graph_of(
     """Return the graph of a deployment."""
     if spec.talks:
         return Graph.chat(_agent(0, spec.talks, outside, changes, prompt=""))
-    spec = p.deployed(spec, changes) if name == "sim" else spec
+    spec = spec if name.startswith("in_") else p.deployed(spec, changes)
     limits = Limits(visits=spec.visits or 1000)
     graph: Graph[Any] = Graph(name, State, collect_errors="errors" if spec.errors else None, limits=limits)
     for node in spec.nodes:
@@ -150,7 +150,8 @@ def _standing_in(node: p.Node) -> Callable[..., Any]:
 
 def _body(node: p.Node, outside: Outside | None, changes: Sequence[p.Change]) -> Callable[..., Any]:
     """Return the function of a node."""
-    children = {op: graph_of(op.graph, outside, op.name) for op in node.does if isinstance(op, p.Start)}
+    of_children = p.of_children(changes)
+    children = {op: graph_of(op.graph, outside, op.name, of_children) for op in node.does if isinstance(op, p.Start)}
     talks = {at: op for at, op in enumerate(node.does) if isinstance(op, p.Talk)}
     agents = {at: _agent(at, (op,), outside, changes) for at, op in talks.items()}
 

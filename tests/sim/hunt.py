@@ -21,6 +21,10 @@ AGAIN: Final = 0.2
 """The share of their other programs in which a run is removed, and another one with its id is started."""
 
 
+MORE = 0.06
+"""The share of the rest that has each of what `Draw.beside` adds."""
+
+
 class Found(NamedTuple):
     """How a program ended: the status of its run, or why it is wrong, with the page of the smallest such program."""
 
@@ -51,7 +55,10 @@ class Hunt:
         """Return the next program, of what its medium can play."""
         commanded = COMMANDED.get(self.medium, 0.0)
         again = AGAIN if self.medium in COMMANDED else 0.0
-        return p.draw(self.seed, self.played, in_runner=self.medium != "engine", commanded=commanded, again=again)
+        more = MORE if self.medium in COMMANDED else 0.0
+        return p.draw(
+            self.seed, self.played, in_runner=self.medium != "engine", commanded=commanded, again=again, more=more
+        )
 
     def next(self) -> Found:
         """Play the next program."""

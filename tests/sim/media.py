@@ -94,6 +94,8 @@ def row_of(step: steps.Step) -> Row:
             more = p.heard(data.payload)
             if data.topic.startswith("ge:end:"):
                 return Row("told", at=step.at)
+        case steps.Branched():
+            more = data.limits.get("visits")
         case steps.Resumed():
             more = "crashed" if data.crashed else "retries" if data.retries else None
     fault = fault_of(data.error) if isinstance(data, (steps.Attempt, steps.Failed, steps.Joined)) else None

@@ -499,7 +499,12 @@ class Model:
         return self.row(frame, "waiting", more=(type(op).__name__.lower(), left))
 
     def starts(self, frame: Frame, number: int, op: p.Start, row: Row) -> Row:
-        """Record the starts of child runs; without a topic, wait for their ends, record them, or fail with one."""
+        """Record the starts of child runs; without a topic, wait for their ends, record them, or fail with one.
+
+        Where the store is full, a start can fail, as all that is raised in a node fails it (X1).
+        """
+        if row.fault is not None and row.fault.kind == "storefull":
+            return self.wrong(frame, "storefull")
         for child in range(op.wide):
             place: p.Place = number, "start", child
             if (place, "") not in frame.answers:
@@ -1051,9 +1056,15 @@ class Model:
         self.flying = set()
 
     def branched(self, row: Row) -> None:
-        """Go on as a branch, which shares all that happened (L3)."""
-        self.status = "running"
-        self.sleep_again(row)
+        """Go on as a branch, which shares all that happened, with the limit that the run has by now (L3)."""
+        self.resumed(row)
+        self.most = row.more
+        for frame in self.frames.values():  # it has child runs of its own, but those whose end is recorded
+            for place in [place for place, _ in frame.answers if not isinstance(place, int) and place[1] == "start"]:
+                end: p.Place = place[0], "end", place[2]
+                if frame.answers.get((end, ""), "told") == "told":
+                    for each in (place, end, place[0]):
+                        frame.answers.pop((each, ""), None)
 
     def message(self, row: Row) -> None:
         """Keep a message until it is received (W6)."""
@@ -1068,7 +1079,9 @@ class Model:
         op = op_of(frame, number)
         by, value = row.more
         if not isinstance(number, int) and number[1] == "end":
-            frame.answers[number, ""], frame.phase, frame.waits = "told", "ready", None
+            if ((number[0], "start", number[2]), "") in frame.answers:  # else it is one of the run that a branch left
+                frame.answers[number, ""] = "told"
+            frame.phase, frame.waits = "ready", None
             self.woken(frame)
             return
         early = ROUNDED_SECONDS if self.program.budget else 0.0  # when a budget has room is known to that

@@ -48,11 +48,11 @@ Cond: TypeAlias = tuple[Any, ...]
 """
 Error: TypeAlias = Literal["boom", "slow"]
 """What a node raises."""
-Change: TypeAlias = Literal["effects", "edges", "questions", "words", "approvals", "tools"]
+Change: TypeAlias = Literal["effects", "edges", "questions", "words", "approvals", "tools", "children"]
 """What differs in another deployment: calls promise no effects; there are more edges, in another order, under other
 conditions; the words of questions; the instructions of agents; tools that needed an approval need none, and others
-one; the names of tools."""
-CHANGES: Final[tuple[Change, ...]] = ("effects", "edges", "questions", "words", "approvals", "tools")
+one; the names of tools. With `children` the code of child runs differs so, too."""
+CHANGES: Final[tuple[Change, ...]] = ("effects", "edges", "questions", "words", "approvals", "tools", "children")
 Target: TypeAlias = Literal["n", "score", "total", "best", "log", "items", "table"]
 """A field that a node writes: n and score are replaced, total added, best the largest, log extended; items is a list
 without a reducer, of which a map writes one value for each item; table has a key for each node, or item."""
@@ -137,7 +137,7 @@ class Talk:
 
 @dataclass(frozen=True)
 class Start:
-    """Child runs are started, so many, and then waited for. Their code is the same in all deployments.
+    """Child runs are started, so many, and then waited for.
 
     If they have a `topic`, nothing waits: the end of each is a message to the run that started it.
     """
@@ -261,7 +261,7 @@ def chat(talks: tuple[Talk, ...]) -> Graph:
 # --- What happens to its run ------------------------------------------------------------------------------------------
 
 
-What: TypeAlias = Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy", "prune", "again"]
+What: TypeAlias = Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy", "prune", "again", "full"]
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,8 @@ class Event:
     """What happens from outside once so many steps are recorded.
 
     A `crash` ends the process, and another one resumes; a `stop` is resumed at once, a `cancel` is for good; a
-    `branch` goes on with a branch of the run; after `read` the run goes on from a snapshot that was written and read.
+    `branch` goes on with a branch of the run, and in a Runner begins one beside it, `many` steps before its last one;
+    after `read` the run goes on from a snapshot that was written and read. The store is `full` for `many` writes.
     A `message` is sent to the run before anything waits for it. With a `deploy` each later process has the code of
     another deployment, which has these `changes` of the program; in the pure engine the run is stopped and resumed.
     From a `prune` on, runs that have finished are removed at each write, in a Runner. `again` is a `cancel`; once the
@@ -279,6 +280,7 @@ class Event:
     at: int
     what: What
     changes: tuple[Change, ...] = ()
+    many: int = 0
 
 
 @dataclass(frozen=True)
@@ -387,6 +389,11 @@ def target_of(node: Node, field: str) -> str:
 
 
 # --- Other deployments ------------------------------------------------------------------------------------------------
+
+
+def of_children(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Return what differs in the code of child runs."""
+    return tuple(changes) if "children" in changes else ()
 
 
 def words(number: int, changes: Sequence[Change]) -> str:
@@ -631,7 +638,19 @@ class Draw:
     def changes(self) -> tuple[Change, ...]:
         """Return what differs in a deployment: most often some of all, at times all or nothing."""
         share = self.one(0.3, 0.5, 0.5, 1.0)
-        return tuple(each for each in CHANGES if self.chance(share))
+        return tuple(each for each in CHANGES if each != "children" and self.chance(share))
+
+    def beside(self, program: Program, share: float) -> Program:
+        """Return a program with branches, a full store and deployments of child runs, each with this chance."""
+        draw, events = self.random, [*program.events]
+        if self.chance(8 * share) and any(True for _ in starts(program.graph)):
+            events = [replace(each, changes=(*each.changes, "children")) if each.changes else each for each in events]
+        if self.chance(share):
+            ats = [draw.randint(2, self.one(6, 12, 25)) for _ in range(self.one(1, 1, 2))]
+            events += [Event(at, "branch", many=self.one(0, 0, 0, 1, 2, draw.randint(0, 12))) for at in ats]
+        if self.chance(share):
+            events.append(Event(draw.randint(1, self.one(6, 12, 25)), "full", many=self.one(1, 2, 5)))
+        return replace(program, events=tuple(sorted(events, key=lambda event: event.at)))
 
     def talk(self) -> Talk:
         """Return an agent."""
@@ -817,7 +836,9 @@ SCRIPTS: Final = 6
 """So many programs in a row share a graph, as a graph takes as long to compile as a run to play; in a Runner half."""
 
 
-def draw(seed: object, number: int, *, in_runner: bool = False, commanded: float = 0.0, again: float = 0.0) -> Program:
+def draw(  # noqa: PLR0913 - one for each kind of program
+    seed: object, number: int, *, in_runner: bool = False, commanded: float = 0.0, again: float = 0.0, more: float = 0.0
+) -> Program:
     """Return a program of a seed, by its number: for the pure engine, or for a Runner.
 
     Args:
@@ -827,6 +848,7 @@ def draw(seed: object, number: int, *, in_runner: bool = False, commanded: float
         commanded: The share of programs in which owners command stores, and no run is driven.
         again: The share of those others without child runs in which the run is removed, and another one with its id is
             started.
+        more: The share of the rest that has each of what `Draw.beside` adds.
     """
     place = number // (SCRIPTS // 2 if in_runner else SCRIPTS)
     if commanded and Draw(f"{seed} {place} commands").chance(commanded):
@@ -834,11 +856,11 @@ def draw(seed: object, number: int, *, in_runner: bool = False, commanded: float
         return Program(Graph((), ()), order=random.randint(0, 99), commands=draw_commands(random))
     group = Draw(f"{seed} {place}")
     taste = group.taste(in_runner=in_runner)
-    made, more = Draw(f"{seed} {number} events").program(group.graph(taste), taste), Draw(f"{seed} {number} again")
-    if again and more.chance(again * (CHILDREN_AGAIN if any(True for _ in starts(made.graph)) else 1)):
-        events = *made.events, Event(more.random.randint(1, more.one(6, 25, 400)), "again")
-        made = replace(made, events=tuple(sorted(events, key=lambda event: event.at)))
-    return made
+    made, begins = Draw(f"{seed} {number} events").program(group.graph(taste), taste), Draw(f"{seed} {number} again")
+    if again and begins.chance(again * (CHILDREN_AGAIN if any(True for _ in starts(made.graph)) else 1)):
+        events = *made.events, Event(begins.random.randint(1, begins.one(6, 25, 400)), "again")
+        return replace(made, events=tuple(sorted(events, key=lambda event: event.at)))
+    return Draw(f"{seed} {number} beside").beside(made, more) if more else made
 
 
 # --- Shrinking --------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from math import inf
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from graphengine.engine.steps import Step, usage_of
-from graphengine.errors import StoreError
+from graphengine.errors import StoreError, StoreFull
 from graphengine.kernel.fake_clock import _threads
 from graphengine.stores.base import Append, EndedRun, RunInfo, Store
 from graphengine.stores.memory import InMemoryStore
@@ -145,12 +145,15 @@ class Process:
         self.awake.set()
 
     def before_write(self) -> None:
-        """Count a write, and die before it if the program says so. Raises: StoreError."""
+        """Count a write, and die before it if the program says so. Raises: StoreError; StoreFull: There is no room."""
         self.lives()
         self.world.writes += 1
         self.world.wrote(self)
         if self.world.losses.get(self.world.writes) == "before":
             self.dies()
+        if self.world.full:
+            self.world.full -= 1
+            raise StoreFull("there is no room")
 
     def after_write(self) -> None:
         """Die or stall now that the write is durable, if the program says so. Raises: StoreError."""
@@ -366,11 +369,13 @@ class World:
         lag: How many turns of the event loop an act takes.
         writes: How many writes were made.
         acts: How often each call acted, by the path of its node, the visit, and the number of the operation.
-        lost: How many processes were lost.
+        lost: How many processes were lost, or found the store full.
+        full: How many writes are to be refused.
         limit: The limit of the run's costs, in US dollars.
         spent: What its steps recorded.
         flying: How many turns of agents began in the process that drives it, and are not recorded.
-        writers: Which process recorded its steps, by their seq, as far as that is seen.
+        writers: Which process recorded a step of a run, as far as that is seen; of other runs than the first one only
+            if their `heads` are read at each commit.
         order: The steps of all runs, by run and seq, in the order in which they were recorded, as far as that is seen.
         broken: The first thing that is wrong, as far as it showed while the run was driven.
     """
@@ -382,10 +387,12 @@ class World:
     writes: int = 0
     acts: Counter[str] = field(default_factory=Counter)
     lost: int = 0
+    full: int = 0
     limit: float = inf
     spent: float = 0.0
     flying: int = 0
-    writers: dict[int, Process] = field(default_factory=dict)
+    writers: dict[tuple[str, int], Process] = field(default_factory=dict)
+    heads: bool = False
     order: list[tuple[str, int]] = field(default_factory=list)
     broken: str = ""
 
@@ -412,8 +419,7 @@ class World:
     def recorded(self, run_id: str, made: Sequence[Step], process: Process) -> None:
         """Note what durable steps cost, and which process recorded them."""
         self.order += [(run_id, step.seq) for step in made]
-        if run_id == RUN:
-            self.writers.update({step.seq: process for step in made})
+        self.writers.update({(run_id, step.seq): process for step in made})
         self.spends(run_id, made)
 
     def spends(self, run_id: str, made: Sequence[Step]) -> None:
