@@ -40,9 +40,8 @@ from tests.stateful.media import empty_file, kill
 from tests.stateful.threads import Threads
 
 _STEPS: Final = "SELECT count(*) FROM steps WHERE id > runs.key << 32 AND id < (runs.key + 1) << 32"
-_HEADS: Final = (
-    "SELECT id, (SELECT max(seq) FROM steps WHERE steps.id > runs.key << 32 AND steps.id < (runs.key + 1) << 32) FROM runs"
-)
+_LAST: Final = "SELECT max(seq) FROM steps WHERE steps.id > runs.key << 32 AND steps.id < (runs.key + 1) << 32"
+_HEADS: Final = f"SELECT id, ({_LAST}) FROM runs"  # noqa: S608 - no input
 _SEEN: Final = f"SELECT driver, fence, ({_STEPS}) FROM runs WHERE id = ?"  # noqa: S608 - no input
 
 

@@ -68,7 +68,7 @@ def compiled(graph: p.Graph, changes: tuple[p.Change, ...] = ()) -> Graph[Any]:
     return graph_of(graph, changes=changes)
 
 
-def row_of(step: steps.Step) -> Row:
+def row_of(step: steps.Step) -> Row:  # noqa: C901 - one case for each kind
     """Return a step of a log as the model sees it."""
     data, outcome = step.data, steps.outcome_of(step)
     more: Any = None

@@ -454,6 +454,9 @@ class Model:
             return self.map(frame, node)
         if node.graph is not None:
             return self.enter(frame, node)
+        if row.fault is not None and row.fault.kind == "storefull":  # of a record or a child run, where that is awaited
+            frame.lost |= self.unended(frame)
+            return self.wrong(frame, "storefull")
         if node.effect and WHOLE not in frame.begun - frame.lost:
             return self.begins(frame, WHOLE)
         does = frame.graph.does(frame.at, frame.visit)
@@ -478,6 +481,10 @@ class Model:
             frame.sent = []
             return self.wrong(frame, "invalid_update")
 
+    def unended(self, frame: Frame) -> set[p.Place]:
+        """Return the effects of a visit that began, and of which nobody knows how they ended."""
+        return {number for number in frame.begun - frame.told if (number, "") not in frame.answers}
+
     def key(self, number: int, op: p.Op) -> tuple[int, str]:
         """Return what a recorded operation is known by: other words are another question (W4)."""
         return number, p.words(number, self.changes) if isinstance(op, p.Ask) else ""
@@ -499,12 +506,7 @@ class Model:
         return self.row(frame, "waiting", more=(type(op).__name__.lower(), left))
 
     def starts(self, frame: Frame, number: int, op: p.Start, row: Row) -> Row:
-        """Record the starts of child runs; without a topic, wait for their ends, record them, or fail with one.
-
-        Where the store is full, a start can fail, as all that is raised in a node fails it (X1).
-        """
-        if row.fault is not None and row.fault.kind == "storefull":
-            return self.wrong(frame, "storefull")
+        """Record the starts of child runs; without a topic, wait for their ends, record them, or fail with one."""
         for child in range(op.wide):
             place: p.Place = number, "start", child
             if (place, "") not in frame.answers:
@@ -999,7 +1001,7 @@ class Model:
                 if todo.mode in ("run", "fallback") and todo.due <= row.at + ROUNDED_SECONDS:
                     self.frames[todo.frame].crashes += 1
         for frame in self.frames.values():  # K5: at a reached limit, nothing is said to have been in flight at a crash
-            frame.lost |= {number for number in frame.begun - frame.told if (number, "") not in frame.answers}
+            frame.lost |= self.unended(frame)
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
         was, self.status = self.status, "running"
@@ -1062,7 +1064,7 @@ class Model:
         for frame in self.frames.values():  # it has child runs of its own, but those whose end is recorded
             for place in [place for place, _ in frame.answers if not isinstance(place, int) and place[1] == "start"]:
                 end: p.Place = place[0], "end", place[2]
-                if frame.answers.get((end, ""), "told") == "told":
+                if frame.answers.get((end, "")) != "finished":
                     for each in (place, end, place[0]):
                         frame.answers.pop((each, ""), None)
 

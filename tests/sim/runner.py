@@ -129,7 +129,7 @@ def runner_of(store: Any, program: p.Program) -> Runner:
     return Runner(store, clock=Clock(), extensions=budgets)
 
 
-async def obey(
+async def obey(  # noqa: C901 - one order after another
     runner: Runner, graph: Graph[Any], children: Mapping[str, Graph[Any]], begins: Mapping[str, Any], orders: Orders
 ) -> bool:
     """Do what is ordered, until the run rests; before it is resumed, other runs are, by the names of their graphs.
@@ -370,7 +370,8 @@ class Running:
             if event.what == "full":
                 self.world.full, self.world.lost = event.many, self.world.lost + 1
             else:
-                self.loop.create_task(self.branch(process, event.many, f"branch-{len(self.besides)}"), context=process.context.copy())
+                branch = self.branch(process, event.many, f"branch-{len(self.besides)}")
+                self.loop.create_task(branch, context=process.context.copy())
         while self.stops and self.stops[0].at <= self.world.writes:
             event = self.stops.pop(0)
             stop = self.stop(self.runners[process], final=event.what != "stop")
@@ -628,15 +629,16 @@ class Running:
         log, before = log[shared:], logged(run_id, log[:shared], "begun")
         begun = logged(run_id, log, "begun")
         for key, number in begun.items():
-            if self.world.acts[key] > number and not any("effects" in each for each in self.deployed.values()):
+            if self.world.acts[key] > number and not any("effects" in changes for _, changes in self.deployed):
                 raise Wrong(f"an effect began {number} times and acted {self.world.acts[key]} times: {key}")
         recorded = logged(run_id, log, "recorded")
         if not self.world.lost and not p.can_cut(self.program.graph):
             for key, number in self.world.acts.items():
                 if key.startswith(f"{run_id} ") and number != recorded[key]:
                     raise Wrong(f"a call is recorded {recorded[key]} times and acted {number} times: {key}")
+        before += begun
         for key, number in recorded.items():
-            if self.world.acts[key] < number and key not in begun | before and "'start'" not in key and "'end'" not in key:
+            if self.world.acts[key] < number and key not in before and "'start'" not in key and "'end'" not in key:
                 raise Wrong(f"a call is recorded {number} times and acted {self.world.acts[key]} times: {key}")
 
 
