@@ -643,8 +643,9 @@ class Draw:
     def beside(self, program: Program, share: float) -> Program:
         """Return a program with branches, a full store and deployments of child runs, each with this chance."""
         draw, events = self.random, [*program.events]
-        if self.chance(8 * share) and any(True for _ in starts(program.graph)):
-            events = [replace(each, changes=(*each.changes, "children")) if each.changes else each for each in events]
+        if self.chance(4 * share) and any(True for _ in starts(program.graph)):
+            deploys = [Event(draw.randint(1, 12), "deploy", (*self.changes(), "children")) for _ in range(self.one(1, 2))]
+            events += [*deploys, *(Event(each.at + draw.randint(0, 3), "crash") for each in deploys if self.chance(0.5))]
         if self.chance(share):
             ats = [draw.randint(2, self.one(6, 12, 25)) for _ in range(self.one(1, 1, 2))]
             events += [Event(at, "branch", many=self.one(0, 0, 0, 1, 2, draw.randint(0, 12))) for at in ats]
