@@ -643,13 +643,21 @@ class Draw:
     def beside(self, program: Program, share: float) -> Program:
         """Return a program with branches, a full store and deployments of child runs, each with this chance."""
         draw, events = self.random, [*program.events]
-        if self.chance(4 * share) and any(True for _ in starts(program.graph)):
-            deploys = [Event(draw.randint(1, 12), "deploy", (*self.changes(), "children")) for _ in range(self.one(1, 2))]
-            events += [*deploys, *(Event(each.at + draw.randint(0, 3), "crash") for each in deploys if self.chance(0.5))]
+        nodes = [node for graph in walked(program.graph) for node in graph.nodes]
+        begins = [node for node in nodes if any(isinstance(op, Start) for op in node.does)]
+        if self.chance(4 * share) and begins and not any(node.fallback for node in begins):  # else time decides, see K8
+            deploys = [
+                Event(draw.randint(1, 12), "deploy", (*self.changes(), "children")) for _ in range(self.one(1, 2))
+            ]
+            events += [
+                *deploys,
+                *(Event(each.at + draw.randint(0, 3), "crash") for each in deploys if self.chance(0.5)),
+            ]
         if self.chance(share):
             ats = [draw.randint(2, self.one(6, 12, 25)) for _ in range(self.one(1, 1, 2))]
             events += [Event(at, "branch", many=self.one(0, 0, 0, 1, 2, draw.randint(0, 12))) for at in ats]
-        if self.chance(share):
+        hides = any(node.fallback == "value" and (node.does or node.effect) for node in nodes)
+        if self.chance(share) and not hides:  # else no step says that a node failed so
             events.append(Event(draw.randint(1, self.one(6, 12, 25)), "full", many=self.one(1, 2, 5)))
         return replace(program, events=tuple(sorted(events, key=lambda event: event.at)))
 
