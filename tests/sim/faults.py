@@ -10,7 +10,8 @@ Invariants
     - Each edit applies to today's text, at one place, and leaves valid code (`test_sim`). Who changes such a place
       changes the edit with it, or drops the fault if the code that had it is gone.
     - The first ones are those of `tests.crossing.reverts`. Those of `_DRAWN` somebody else drew of the same
-      history after the simulator was frozen. The last ones, `_AGAIN`, came with the event `again`.
+      history after the simulator was frozen. `_AGAIN` came with the event `again`, and `_BESIDE` with branches,
+      full stores and deployments of child runs.
 """
 
 from __future__ import annotations
@@ -520,4 +521,43 @@ _AGAIN: Final = {
         "if False:",
     ),
 }
-FAULTS: Final = {**_OLD, **_NEW, **_DRAWN, **_AGAIN}
+_BESIDE: Final = {
+    # Only branches, full stores and deployments of child runs show these.
+    "children of branches": _fault(
+        "a branch took the child run of the run that it left for its own",
+        "runner/children.py",
+        "if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):",
+        "if True:",
+    ),
+    "branches that wait for children": _fault(
+        "a branch waited for ever for the end of a child run that tells it only to the run that the branch left",
+        "runner/starters.py",
+        "        or (info.starter, info.starter_nonce) != (snapshot.run_id, snapshot.nonce)\n",
+        "",
+    ),
+    "keys of branches": _fault(
+        "what a branch did outside had the idempotency keys of the run that it left",
+        "engine/fold.py",
+        'snapshot.run_id, snapshot.key_base, snapshot.starter = facts.run_id, "", None',
+        "snapshot.key_base, snapshot.run_id, snapshot.starter = snapshot.run_id, facts.run_id, None",
+    ),
+    "resumes of children that are refused": _fault(
+        "a run waited for ever for its failed child, as the store had no room for the child's resume (a page has it)",
+        "runner/children.py",
+        "if not life.seq and isinstance(error, StoreError):",
+        "if False:",
+    ),
+    "children of earlier visits that are pruned": _fault(
+        "a node failed with unknown_run, as a prune had removed a child run of its visit before (a page has it)",
+        "runner/children.py",
+        "            except UnknownRun:  # a prune has removed it since",
+        "            except StoreError:  # a prune has removed it since",
+    ),
+    "effects of branches": _fault(
+        "a branch did again what the run that it left had begun, and asked nobody",
+        "engine/rules/run.py",
+        "    facts = copy(event.facts)\n    there =",
+        "    facts = copy(event.facts)\n    for frame in snapshot.frames.values():\n        frame.recorded_results.clear()\n    there =",
+    ),
+}
+FAULTS: Final = {**_OLD, **_NEW, **_DRAWN, **_AGAIN, **_BESIDE}

@@ -21,7 +21,7 @@ AGAIN: Final = 0.2
 """The share of their other programs in which a run is removed, and another one with its id is started."""
 
 
-MORE = 0.06
+MORE: Final = 0.1
 """The share of the rest that has each of what `Draw.beside` adds."""
 
 

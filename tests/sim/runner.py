@@ -409,9 +409,10 @@ class Running:
     async def check_stop(self) -> None:
         """Check, if the run was stopped, that no run below it began after that, or waits (docs/use/children.md).
 
-        One whose process closed before it read its stop has that in its inbox, which its next process obeys.
+        One whose process closed before it read its stop has that in its inbox, which its next process obeys. For which
+        of several stops the store had no room is not known here.
         """
-        there = await self.place.view.runs(limit=MANY) if self.at_stop else ()
+        there = await self.place.view.runs(limit=MANY) if self.at_stop and not self.gets_full else ()
         infos = {info.id: info for info in self.earlier.left_out(there) if RUN in (info.id, info.root)}
         if RUN not in infos or infos[RUN].status not in ("stopped", "cancelled"):
             return
