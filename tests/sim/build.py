@@ -19,6 +19,7 @@ from graphengine import (
     Failure,
     Graph,
     Limits,
+    Migration,
     Retry,
     changed,
     ended_with,
@@ -58,6 +59,12 @@ class State(BaseModel):
     items: list[int] = []
     table: dict[str, int] = {}
     errors: Annotated[list[Failure], append] = []
+
+
+class Next(State):
+    """The state of the next version."""
+
+    more: int = 0
 
 
 ERRORS: Final[Mapping[str, type[Exception]]] = {
@@ -105,7 +112,12 @@ def graph_of(
         return Graph.chat(_agent(0, spec.talks, outside, changes, prompt=""))
     spec = spec if name.startswith("in_") else p.deployed(spec, changes)
     limits = Limits(visits=spec.visits or 1000)
-    graph: Graph[Any] = Graph(name, State, collect_errors="errors" if spec.errors else None, limits=limits)
+    newer: dict[str, Any] = {}
+    if "next" in changes:
+        names = {p.first_names(node.name): node.name for node in spec.nodes}
+        newer = {"version": 2, "migrate": {1: Migration(lambda old: {**old, "more": 1}, renamed=names)}}
+    collects = "errors" if spec.errors else None
+    graph: Graph[Any] = Graph(name, Next if newer else State, collect_errors=collects, limits=limits, **newer)
     for node in spec.nodes:
         _add_node(graph, node, outside, changes)
     for edge in spec.edges:
@@ -133,7 +145,7 @@ def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None, changes:
         options["inputs"] = {name: name for name in INPUTS} | ({"n": "item"} if node.each else {})
     if node.fallback:
         options["fallback"] = p.stand_in(node) if node.fallback == "value" else _standing_in(node)
-    inner = node.graph and graph_of(node.graph, outside, f"in_{node.name}", changes)
+    inner = node.graph and graph_of(node.graph, outside, f"in_{p.first_names(node.name)}", changes)
     runs = inner or _body(node, outside, changes)
     parts = {field: field if node.graph is None else p.part_of(node, field) for field in node.writes}
     graph.add_node(
@@ -212,7 +224,7 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, chan
 
 def key_of(ctx: Context, place: p.Place) -> str:
     """Return the key of a place in the ledger."""
-    return f"{ctx.run_id} {ctx.path} {ctx.visit} {place}"
+    return f"{ctx.run_id} {p.first_names(ctx.path)} {ctx.visit} {place}"
 
 
 def _agent(
@@ -273,7 +285,7 @@ class Scripted:
             raise error
         place: p.Place = self._number, "turn", turn
         try:
-            await outside.act(f"{run_id} {path_of(frame.id, frame.at)} {frame.visit} {place}")
+            await outside.act(f"{run_id} {p.first_names(path_of(frame.id, frame.at))} {frame.visit} {place}")
         except asyncio.CancelledError:  # with its arm, before it acts
             outside.fails(run_id)
             raise

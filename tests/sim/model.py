@@ -960,7 +960,8 @@ class Model:
         given = {name: deepcopy(frame.state[name]) for name in INPUTS}
         given |= {"n": frame.state["item"]} if frame.kind == "item" else {}
         name = f"{frame.id}/" if frame.kind == "item" else f"{joined(frame, node.name)}/"
-        sub = Frame(name, "sub", node.graph, {**deepcopy(dict(p.DEFAULTS)), **given}, frame)
+        newer = {"more": 0} if "next" in self.changes else {}
+        sub = Frame(name, "sub", node.graph, {**deepcopy(dict(p.DEFAULTS)), **given, **newer}, frame)
         sub.past.append(Visit(p.START, frozenset(given), deepcopy(sub.state)))
         frame.phase, frame.inner_label = "inside", ""
         frame.below[sub.id] = self.frames[sub.id] = sub
@@ -1029,7 +1030,9 @@ class Model:
     def revive(self, frame: Frame) -> None:
         """Let all go on that failed in a frame, but for the items that a map settled (E11)."""
         had_failed = frame.failed is not None
-        raised = frame.failed is not None and frame.failed == self.fault(frame, "condition_failed")
+        raised = False
+        if frame.failed is not None:
+            raised = frame.failed._replace(path=self.path(frame)) == self.fault(frame, "condition_failed")
         if had_failed:
             frame.failed, frame.tries, frame.crashes = None, 0, 0
         is_settled = frame.slots is not None and frame.graph.node(frame.at).keep
@@ -1044,6 +1047,8 @@ class Model:
 
     def deployed(self, row: Row) -> None:
         """Go on with other code: what was said of an effect when it began decides (K5), and edges are those of now."""
+        if "next" in row.more and "next" not in self.changes:
+            self.migrate()
         self.changes = row.more
         for frame in sorted(self.frames.values(), key=lambda frame: len([*frame.around()])):
             if frame.up is None:
@@ -1051,6 +1056,16 @@ class Model:
             else:
                 inner = frame.up.graph.node(frame.up.at).graph if frame.kind == "sub" else None
                 frame.graph = inner or frame.up.graph
+
+    def migrate(self) -> None:
+        """Go on as the next version, with a new field, and all counts and positions under the new names (L6, L7)."""
+        for frame in self.frames.values():
+            frame.state["more"] = int(self.status != "new")
+            frame.id, frame.at, frame.until, frame.fork = map(p.renamed, (frame.id, frame.at, frame.until, frame.fork))
+            frame.past = [visit._replace(node=p.renamed(visit.node)) for visit in frame.past]
+        for frame in self.frames.values():
+            frame.below = {each.id: each for each in frame.below.values()}
+        self.frames = {frame.id: frame for frame in self.frames.values()}
 
     def stopped(self, row: Row) -> None:
         """Stop the run (L1), maybe for good (L8)."""

@@ -21,6 +21,7 @@ How it works
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from random import Random
@@ -48,11 +49,14 @@ Cond: TypeAlias = tuple[Any, ...]
 """
 Error: TypeAlias = Literal["boom", "slow"]
 """What a node raises."""
-Change: TypeAlias = Literal["effects", "edges", "questions", "words", "approvals", "tools", "children"]
+Change: TypeAlias = Literal["effects", "edges", "questions", "words", "approvals", "tools", "children", "next"]
 """What differs in another deployment: calls promise no effects; there are more edges, in another order, under other
 conditions; the words of questions; the instructions of agents; tools that needed an approval need none, and others
-one; the names of tools. With `children` the code of child runs differs so, too."""
-CHANGES: Final[tuple[Change, ...]] = ("effects", "edges", "questions", "words", "approvals", "tools", "children")
+one; the names of tools. With `children` the code of child runs differs so, too. The `next` version of the graph,
+and of those inside, has a field more, and other names of nodes; no later deployment has an earlier one."""
+CHANGES: Final[tuple[Change, ...]] = (
+    "effects", "edges", "questions", "words", "approvals", "tools", "children", "next",
+)  # fmt: skip
 Target: TypeAlias = Literal["n", "score", "total", "best", "log", "items", "table"]
 """A field that a node writes: n and score are replaced, total added, best the largest, log extended; items is a list
 without a reducer, of which a map writes one value for each item; table has a key for each node, or item."""
@@ -393,7 +397,29 @@ def target_of(node: Node, field: str) -> str:
 
 def of_children(changes: Sequence[Change]) -> tuple[Change, ...]:
     """Return what differs in the code of child runs."""
-    return tuple(changes) if "children" in changes else ()
+    return tuple(each for each in changes if each != "next") if "children" in changes else ()
+
+
+def renamed(part: Any) -> Any:
+    """Return a part of a graph, or a path, with the names that nodes have in the next version. Child runs keep theirs.
+
+    >>> renamed("n0[1]/n2")
+    'm0[1]/m2'
+    """
+    if isinstance(part, str):
+        return re.sub(r"\bn(\d+)\b", r"m\1", part)
+    if isinstance(part, tuple):
+        return tuple(map(renamed, part))
+    if isinstance(part, Node):
+        return replace(part, name=renamed(part.name), graph=renamed(part.graph))
+    if isinstance(part, (Graph, Edge, Fork)):
+        return replace(part, **{each.name: renamed(getattr(part, each.name)) for each in fields(part)})
+    return part
+
+
+def first_names(path: str) -> str:
+    """Return a path with the names that nodes have in the first version."""
+    return re.sub(r"\bm(\d+)\b", r"n\1", path)
 
 
 def words(number: int, changes: Sequence[Change]) -> str:
@@ -443,6 +469,8 @@ def is_approved(talk: Talk, tool: Tool, changes: Sequence[Change]) -> bool:
 
 def deployed(graph: Graph, changes: Sequence[Change]) -> Graph:
     """Return a graph as another deployment has it: with the same nodes, forks and arms, so that each run fits it."""
+    if "next" in changes:
+        graph = renamed(graph)
     if "edges" not in changes or graph.talks:
         return graph
     edges: list[Edge | Fork] = []
@@ -455,7 +483,7 @@ def deployed(graph: Graph, changes: Sequence[Change]) -> Graph:
         edges += never
         edges += [_edited(next(turned) if edge in with_conditions else edge) for edge in mine]
     nodes = tuple(
-        node if node.graph is None else replace(node, graph=deployed(node.graph, changes)) for node in graph.nodes
+        node if node.graph is None else replace(node, graph=deployed(node.graph, ("edges",))) for node in graph.nodes
     )
     return replace(graph, nodes=nodes, edges=tuple(edges))
 
@@ -638,10 +666,10 @@ class Draw:
     def changes(self) -> tuple[Change, ...]:
         """Return what differs in a deployment: most often some of all, at times all or nothing."""
         share = self.one(0.3, 0.5, 0.5, 1.0)
-        return tuple(each for each in CHANGES if each != "children" and self.chance(share))
+        return tuple(each for each in CHANGES if each not in ("children", "next") and self.chance(share))
 
     def beside(self, program: Program, share: float) -> Program:
-        """Return a program with branches, a full store and deployments of child runs, each with this chance."""
+        """Return a program with branches, a full store, deployments of child runs and the next version, by chance."""
         draw, events = self.random, [*program.events]
         nodes = [node for graph in walked(program.graph) for node in graph.nodes]
         begins = [node for node in nodes if any(isinstance(op, Start) for op in node.does)]
@@ -656,6 +684,9 @@ class Draw:
         if self.chance(share):
             ats = [draw.randint(2, self.one(6, 12, 25)) for _ in range(self.one(1, 1, 2))]
             events += [Event(at, "branch", many=self.one(0, 0, 0, 1, 2, draw.randint(0, 12))) for at in ats]
+        if self.chance(share) and not program.graph.talks:
+            events.append(Event(draw.randint(1, 12), "deploy", (*(self.changes() if self.chance(0.3) else ()), "next")))
+            events += [Event(events[-1].at + draw.randint(0, 3), "crash")] if self.chance(0.7) else []
         hides = any(node.fallback == "value" and (node.does or node.effect) for node in nodes)
         if self.chance(share) and not hides:  # else no step says that a node failed so
             events.append(Event(draw.randint(1, self.one(6, 12, 25)), "full", many=self.one(1, 2, 5)))

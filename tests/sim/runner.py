@@ -46,6 +46,7 @@ from graphengine.engine.reasons import InForce
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import (
+    GraphChanged,
     GraphEngineError,
     RunCancelled,
     RunIsDriven,
@@ -383,7 +384,7 @@ class Running:
         """Branch off so many steps before the last one; the run may have finished there, or none may be there yet."""
         runner = self.runners[process]
         try:
-            with contextlib.suppress(RunFailed, RunNotResumable, RunnerClosed, StoreError, UnknownRun):
+            with contextlib.suppress(GraphChanged, RunFailed, RunNotResumable, RunnerClosed, StoreError, UnknownRun):
                 at = max(1, (await runner.info(RUN)).seq - back)
                 await runner.branch(RUN, self.graph(process.changes), at, run_id=run_id).result()
         except Exception as error:  # noqa: BLE001 - whatever else it raises is wrong
@@ -427,7 +428,8 @@ class Running:
     async def orders(self) -> Orders:
         """Return what the next process is to do."""
         while self.deploys and self.deploys[0].at <= self.world.writes:
-            self.changes = self.deploys.pop(0).changes
+            newer: tuple[p.Change, ...] = ("next",) if "next" in self.changes else ()
+            self.changes = tuple(dict.fromkeys((*self.deploys.pop(0).changes, *newer)))
             heads = {info.id: info.seq for info in await self.place.view.runs(limit=MANY)}
             self.deployed.append((heads, self.changes))
         orders = Orders(changes=self.changes)
@@ -489,7 +491,7 @@ class Running:
         if wait.key.count("|") < 2:  # a whole node, which acts only in its calls
             return orders._replace(wait=wait.id, answer="rerun")
         place = place_of(wait.key.rpartition("|")[0])
-        key = f"{run_id} {steps.path_of(frame.id, frame.at)} {frame.visit} {place}"
+        key = f"{run_id} {p.first_names(steps.path_of(frame.id, frame.at))} {frame.visit} {place}"
         acts = self.world.acts[key]
         if run_id.startswith("branch"):  # what began before it left is in the ledger of the run that it left
             acts += self.world.acts[key.replace(run_id, RUN, 1)]
@@ -651,7 +653,8 @@ def after(order: Sequence[Any], one: Any) -> Sequence[Any]:
 def logged(run_id: str, log: Sequence[steps.Step], kind: str) -> Counter[str]:
     """Return how many steps of a kind each place of a run has, as the ledger names it."""
     rows = [row for row in map(row_of, log) if row.kind == kind]
-    return Counter(f"{run_id} {steps.path_of(row.frame, row.node)} {row.visit} {row.more}" for row in rows)
+    paths = [p.first_names(steps.path_of(row.frame, row.node)) for row in rows]
+    return Counter(f"{run_id} {path} {row.visit} {row.more}" for path, row in zip(paths, rows, strict=True))
 
 
 def has_mail(log: Sequence[steps.Step]) -> bool:
