@@ -74,6 +74,15 @@ INPUTS: Final = ("n", "items", "best")
 """The fields that a graph inside is given."""
 
 
+class Connection:
+    """What a function is handed that acts in the transaction of its record: it has its acts until that is durable."""
+
+    __module__ = "psycopg"  # by this the engine knows what it is
+
+    def __init__(self) -> None:
+        self.acts: list[str] = []
+
+
 class Outside(Protocol):
     """What functions do outside."""
 
@@ -206,7 +215,14 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, chan
                     await ctx.ask("inside?")
                 return await outside.act(key)
 
-            return await ctx.call(act, key=str(number), effect=("effects" not in changes and effect) or None)
+            def act_within(db: Connection) -> str:
+                db.acts.append(key)
+                return "acted"
+
+            act_within.__qualname__ = act.__qualname__  # it is the same call when a deployment promises nothing
+            promised = "" if "effects" in changes else effect
+            function = act_within if promised == "transaction" else act
+            return await ctx.call(function, key=str(number), effect=promised or None)
         case p.Ask(seconds):
             timed: dict[str, Any] = {"timeout_seconds": seconds, "default": "late"} if seconds else {}
             return await ctx.ask(p.words(number, changes), **timed)

@@ -11,7 +11,7 @@ Invariants
       changes the edit with it, or drops the fault if the code that had it is gone.
     - The first ones are those of `tests.crossing.reverts`. Those of `_DRAWN` somebody else drew of the same
       history after the simulator was frozen. `_AGAIN` came with the event `again`, and `_BESIDE` with branches,
-      full stores and deployments of child runs, `_MIGRATED` with migrations.
+      full stores and deployments of child runs, `_MIGRATED` with migrations, `_TRANSACTED` with transactions.
 """
 
 from __future__ import annotations
@@ -581,4 +581,13 @@ _MIGRATED: Final = {
         'frame.named, frame.at = "", names[frame.at]',
     ),
 }
-FAULTS: Final = {**_OLD, **_NEW, **_DRAWN, **_AGAIN, **_BESIDE, **_MIGRATED}
+_TRANSACTED: Final = {
+    # Only transactions show these; a page has them.
+    "transactions that are made again": _fault(
+        "what had acted in a transaction was not found in the record of it, and acted again when its node ran again",
+        "runner/recorded_work.py",
+        "            return Noted(self._task, 0.0, done.now, begun), done\n",
+        "            return (Noted(self._task, 0.0, done.now, begun),)\n",
+    ),
+}
+FAULTS: Final = {**_OLD, **_NEW, **_DRAWN, **_AGAIN, **_BESIDE, **_MIGRATED, **_TRANSACTED}

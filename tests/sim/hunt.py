@@ -57,7 +57,13 @@ class Hunt:
         again = AGAIN if self.medium in COMMANDED else 0.0
         more = MORE if self.medium in COMMANDED else 0.0
         return p.draw(
-            self.seed, self.played, in_runner=self.medium != "engine", commanded=commanded, again=again, more=more
+            self.seed,
+            self.played,
+            in_runner=self.medium != "engine",
+            commanded=commanded,
+            again=again,
+            more=more,
+            transacts=self.medium == "runner",
         )
 
     def next(self) -> Found:

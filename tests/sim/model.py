@@ -587,7 +587,7 @@ class Model:
 
     def is_promised(self, frame: Frame, place: p.Place, effect: str) -> bool:
         """Return whether something is an effect: one that began stays one (K5)."""
-        return place in frame.promised or (effect == "once" and "effects" not in self.changes)
+        return place in frame.promised or (bool(effect) and "effects" not in self.changes)
 
     def calls(self, frame: Frame, number: int, op: p.Call) -> Row:
         """Begin an effect, record a call, or ask how an effect ended whose process died (K1, K5)."""
@@ -1005,6 +1005,9 @@ class Model:
             frame.lost |= self.unended(frame)
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
+        torn = [frame.at for frame in self.frames.values() if any(is_torn(frame, place) for place in frame.lost)]
+        if torn:
+            raise Wrong(f"a transaction began, and its end is not recorded: {torn}")
         was, self.status = self.status, "running"
         self.sleep_again(row)
         now = row.at + ROUNDED_SECONDS  # a question of a budget is due at 0: it has no end
@@ -1138,6 +1141,12 @@ def op_of(frame: Frame, place: p.Place) -> p.Op:
     """Return the operation at a place of a frame's node; a node that is an effect itself is like a call."""
     number = place if isinstance(place, int) else place[0]
     return p.Call() if number == WHOLE else frame.graph.does(frame.at, frame.visit)[number]
+
+
+def is_torn(frame: Frame, place: p.Place) -> bool:
+    """Return whether an effect that began and has no end is one whose beginning and end are recorded together (K5)."""
+    op = op_of(frame, place)
+    return isinstance(op, p.Call) and op.effect == "transaction"
 
 
 def joined(frame: Frame, name: str) -> str:

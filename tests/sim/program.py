@@ -75,9 +75,12 @@ SCORES: Final = (1.0, 2.0, 2.5, 2.5, None, 4.0, 2.0)
 
 @dataclass(frozen=True)
 class Call:
-    """A recorded call acts outside. `effect` is what is promised: nothing, or `once`. If it `asks`, that is refused."""
+    """A recorded call acts outside. If it `asks`, that is refused.
 
-    effect: Literal["", "once"] = ""
+    `effect` is what is promised: nothing, `once`, or that it acts in the transaction of its record, in memory alone.
+    """
+
+    effect: Literal["", "once", "transaction"] = ""
     asks: bool = False
 
 
@@ -457,6 +460,17 @@ def runs_of(graph: Graph) -> int:
     )  # fmt: skip
 
 
+def in_transactions(part: Any) -> Any:
+    """Return a part of a program whose calls that are promised once act in transactions."""
+    if isinstance(part, Call):
+        return replace(part, effect="transaction") if part.effect and not part.asks else part
+    if isinstance(part, tuple):
+        return tuple(map(in_transactions, part))
+    if isinstance(part, (Program, Graph, Node, Start)):
+        return replace(part, **{each.name: in_transactions(getattr(part, each.name)) for each in fields(part)})
+    return part
+
+
 def can_cut(graph: Graph) -> bool:
     """Return whether a fork of a graph can cancel arms."""
     return any(isinstance(edge, Fork) and edge.need for each in walked(graph) for edge in each.edges)
@@ -668,7 +682,7 @@ class Draw:
         share = self.one(0.3, 0.5, 0.5, 1.0)
         return tuple(each for each in CHANGES if each not in ("children", "next") and self.chance(share))
 
-    def beside(self, program: Program, share: float) -> Program:
+    def beside(self, program: Program, share: float, *, transacts: bool) -> Program:
         """Return a program with branches, a full store, deployments of child runs and the next version, by chance."""
         draw, events = self.random, [*program.events]
         nodes = [node for graph in walked(program.graph) for node in graph.nodes]
@@ -690,7 +704,8 @@ class Draw:
         hides = any(node.fallback == "value" and (node.does or node.effect) for node in nodes)
         if self.chance(share) and not hides:  # else no step says that a node failed so
             events.append(Event(draw.randint(1, self.one(6, 12, 25)), "full", many=self.one(1, 2, 5)))
-        return replace(program, events=tuple(sorted(events, key=lambda event: event.at)))
+        made = replace(program, events=tuple(sorted(events, key=lambda event: event.at)))
+        return in_transactions(made) if transacts and self.chance(2 * share) else made
 
     def talk(self) -> Talk:
         """Return an agent."""
@@ -877,7 +892,14 @@ SCRIPTS: Final = 6
 
 
 def draw(  # noqa: PLR0913 - one for each kind of program
-    seed: object, number: int, *, in_runner: bool = False, commanded: float = 0.0, again: float = 0.0, more: float = 0.0
+    seed: object,
+    number: int,
+    *,
+    in_runner: bool = False,
+    commanded: float = 0.0,
+    again: float = 0.0,
+    more: float = 0.0,
+    transacts: bool = False,
 ) -> Program:
     """Return a program of a seed, by its number: for the pure engine, or for a Runner.
 
@@ -889,6 +911,7 @@ def draw(  # noqa: PLR0913 - one for each kind of program
         again: The share of those others without child runs in which the run is removed, and another one with its id is
             started.
         more: The share of the rest that has each of what `Draw.beside` adds.
+        transacts: Whether its store has transactions.
     """
     place = number // (SCRIPTS // 2 if in_runner else SCRIPTS)
     if commanded and Draw(f"{seed} {place} commands").chance(commanded):
@@ -900,7 +923,7 @@ def draw(  # noqa: PLR0913 - one for each kind of program
     if again and begins.chance(again * (CHILDREN_AGAIN if any(True for _ in starts(made.graph)) else 1)):
         events = *made.events, Event(begins.random.randint(1, begins.one(6, 25, 400)), "again")
         return replace(made, events=tuple(sorted(events, key=lambda event: event.at)))
-    return Draw(f"{seed} {number} beside").beside(made, more) if more else made
+    return Draw(f"{seed} {number} beside").beside(made, more, transacts=transacts) if more else made
 
 
 # --- Shrinking --------------------------------------------------------------------------------------------------------

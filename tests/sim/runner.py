@@ -204,6 +204,7 @@ class Running:
         self.world.lag = LAGS[program.order % len(LAGS)]
         self.stops = [event for event in program.events if event.what in ("stop", "cancel", "again")]
         self.besides = [event for event in program.events if event.what in ("branch", "full")]
+        self.transacts = "effect='transaction'" in p.written(program)
         self.gets_full = any(event.what == "full" for event in program.events)
         self.has_branches = any(event.what == "branch" for event in program.events)
         self.agains = sum(event.what == "again" for event in program.events)
@@ -639,6 +640,9 @@ class Running:
             for key, number in self.world.acts.items():
                 if key.startswith(f"{run_id} ") and number != recorded[key]:
                     raise Wrong(f"a call is recorded {recorded[key]} times and acted {number} times: {key}")
+        is_kept = self.transacts and not any("effects" in changes for _, changes in self.deployed)
+        for key in [key for key in begun if is_kept and key.rpartition(" ")[2].isdigit()]:
+            same(f"how often {key} acted in a transaction", self.world.acts[key], recorded[key])
         before += begun
         for key, number in recorded.items():
             if self.world.acts[key] < number and key not in before and "'start'" not in key and "'end'" not in key:

@@ -131,9 +131,12 @@ def test_a_page_reads_back() -> None:
 
 def test_every_shape_is_drawn() -> None:
     """Programs of a Runner have every kind of operation, event and change."""
-    programs = [draw("shapes", number, in_runner=True, again=0.2, more=0.1) for number in range(0, 600, 3)]
+    programs = [
+        draw("shapes", number, in_runner=True, again=0.2, more=0.1, transacts=True) for number in range(0, 600, 3)
+    ]
     nodes = [node for program in programs for node in program.graph.nodes]
     assert {type(op) for node in nodes for op in node.does} == {*get_args(p.Op)}
+    assert any("effect='transaction'" in written(program) for program in programs)
     events = [event for program in programs for event in program.events]
     whats = {"crash", "stop", "cancel", "deploy", "prune", "again", "branch", "full"}
     assert {event.what for event in events} == whats

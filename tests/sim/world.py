@@ -21,7 +21,9 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import asynccontextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from math import inf
@@ -32,6 +34,7 @@ from graphengine.errors import StoreError, StoreFull
 from graphengine.kernel.fake_clock import _threads
 from graphengine.stores.base import Append, EndedRun, RunInfo, Store
 from graphengine.stores.memory import InMemoryStore
+from tests.sim.build import Connection
 from tests.sim.model import Wrong
 from tests.sim.program import Change
 
@@ -316,10 +319,11 @@ class Door:
         self._shared.drivers[run_id] = self._process
         return fence
 
-    def append(self, batch: Append) -> None:
-        """Add steps, unless the process dies before; it may die right after it."""
+    def append(self, batch: Append, acts: Sequence[str] = ()) -> None:
+        """Add steps, with acts in their transaction, unless the process dies before; it may die right after it."""
         self._process.before_write()
         self._shared.append(batch)
+        self._process.world.acts.update(acts)
         self._process.world.recorded(batch.run_id, batch.steps, self._process)
         self._process.after_write()
 
@@ -330,11 +334,45 @@ class Door:
         self._process.after_write()
         return done
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Yield a transaction."""
+        self._process.lives()
+        yield Transaction(self)
+
     async def open(self) -> None:
         """Do nothing: it is open."""
 
     async def close(self) -> None:
         """Do nothing: it is read on."""
+
+
+class Transaction:
+    """A transaction of the store in memory: what a function does there is done with the commit of its record."""
+
+    def __init__(self, door: Door) -> None:
+        self._door, self._connection, self.threads = door, Connection(), AtOnce()
+
+    def call(self, function: Callable[[Any], object], kind: type[object]) -> object:
+        """Call a function."""
+        return function(self._connection)
+
+    async def commit(self, batch: Append) -> None:
+        """Add steps, and do what the function did, or nothing of both."""
+        self._door.append(batch, self._connection.acts)
+
+    def cancel(self) -> None:
+        """Do nothing: no statement waits."""
+
+
+class AtOnce(Executor):
+    """Threads that have always ended."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a function."""
+        done: Future[Any] = Future()
+        done.set_result(function(*args, **kwargs))
+        return done
 
 
 def cost_of(made: Sequence[Step]) -> float:
