@@ -583,8 +583,8 @@ _MIGRATED: Final = {
 }
 _TRANSACTED: Final = {
     # Only transactions show these; a page has them.
-    "transactions that are made again": _fault(
-        "what had acted in a transaction was not found in the record of it, and acted again when its node ran again",
+    "ends of transactions": _fault(
+        "what acted in a transaction had the record of its end after the transaction, in a commit of its own",
         "runner/recorded_work.py",
         "            return Noted(self._task, 0.0, done.now, begun), done\n",
         "            return (Noted(self._task, 0.0, done.now, begun),)\n",

@@ -13,7 +13,9 @@ parent, the child is waited for again; after a failure that passes, a graph is t
 a call of a tool that is gone, which a person says is to be made again, begins, and the model is told that it was not
 made.
 
-It is more lenient than the rules in three places: where the program has a budget, any turn of an agent may wait for
+A branch starts child runs of its own in place of those that its run had started and whose ends it has not recorded.
+
+It is more lenient than the rules in four places: a node may fail because the store has no room for a record; where the program has a budget, any turn of an agent may wait for
 room in it; what a stop, or a reached limit of costs, may cut is left to the ledger; and of several children the end of
 a later one may be recorded without a wait.
 
