@@ -15,9 +15,9 @@ made.
 
 A branch starts child runs of its own in place of those that its run had started and whose ends it has not recorded.
 
-It is more lenient than the rules in four places: a node may fail because the store has no room for a record; where the program has a budget, any turn of an agent may wait for
-room in it; what a stop, or a reached limit of costs, may cut is left to the ledger; and of several children the end of
-a later one may be recorded without a wait.
+It is more lenient than the rules in four places: a node may fail because the store has no room for a record; where the
+program has a budget, any turn of an agent may wait for room in it; what a stop, or a reached limit of costs, may cut is
+left to the ledger; and of several children the end of a later one may be recorded without a wait.
 
 What it is for
     `Model(program)` is a run that follows a history. `take(row)` asks whether this next step is allowed, and takes it;

@@ -44,7 +44,7 @@ branches and of renamed nodes, mail that comes beside a time, stops of what has 
 that begin in a process that lost its run. Those need branches, workers, several runs that meet, and other mail.
 
 The simulator draws no messages between two runs, `choose`, pauses, `after=`, chats with hand-overs, effects among tools
-called at once, and workers; messages between two runs, trims and takes from queues it draws as commands to stores alone.
+called at once, and workers. Messages between two runs, trims and takes from queues are drawn as commands to stores.
 Of migrations it draws those that rename all nodes and add a field, and none that moves a run or is refused.
 Transactions it draws in memory alone. Since these figures it also draws branches, full stores, deployments of a child's
 code, migrations and transactions, a few of each: their known faults are found by pages, and seldom within seconds.
