@@ -456,6 +456,8 @@ class Model:
             return self.map(frame, node)
         if node.graph is not None:
             return self.enter(frame, node)
+        if row.more == ("unknown", 0) and any(event.what == "full" for event in self.program.events):
+            frame.lost |= self.unended(frame)  # an agent asks at once how the effect ended whose end was refused
         if row.fault is not None and row.fault.kind == "storefull":  # of a record or a child run, where that is awaited
             frame.lost |= self.unended(frame)
             return self.wrong(frame, "storefull")

@@ -539,7 +539,9 @@ class Running:
                 await self.followed(each, self.program)
                 await self.check_keys(each)
             elif each.id != RUN:
-                spec = p.Program(self.specs[each.graph], (("n", 1),), 1000, budget=self.program.budget)
+                spec = p.Program(
+                    self.specs[each.graph], (("n", 1),), 1000, events=self.program.events, budget=self.program.budget
+                )
                 _, ends = await self.followed(each, spec)
                 await self.check_told(each, ends)
         await self.earlier.check(self.place.view)
