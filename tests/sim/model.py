@@ -449,7 +449,7 @@ class Model:
 
     # --- attempts -----------------------------------------------------------------------------------------------------
 
-    def attempts(self, frame: Frame, row: Row) -> Row:  # noqa: PLR0911 - one for each way to go on
+    def attempts(self, frame: Frame, row: Row) -> Row:  # noqa: C901, PLR0911 - one for each way to go on
         """Begin or end an attempt."""
         node = frame.graph.node(frame.at)
         if node.each and frame.kind != "item":
