@@ -65,11 +65,11 @@ class Articles(BaseModel):
 
 
 async def call(settings: Settings) -> Outcome:
-    """CPU time of the process for one request after the other, from the call to the answer; the server answers at once.
+    """This program measures the CPU time of one call of a model after another; the server answers at once.
 
     All sides send the same text to Anthropic's Messages API through Anthropic's SDK, over an open connection. LangChain
-    calls its model, without an agent. A run of one node, recorded in memory, is shown for comparison, and
-    `runner.run(agent)` in SQLite. At FULL the disk is synced three times a call, which costs what the disk does.
+    calls its model, without an agent. Two other sides are shown for comparison: a run of one node, recorded in memory,
+    and `runner.run(agent)` in SQLite. At FULL, the disk is synced three times a call, which costs what the disk does.
     """
     calls = settings.count(20, 3)
     async with AsyncExitStack() as stack:
@@ -95,11 +95,12 @@ async def call(settings: Settings) -> Outcome:
 
 
 async def calls_at_once(settings: Settings) -> Outcome:
-    """1,000 requests at once in one process, from the first call to the last answer; each answer takes 50 ms.
+    """This program measures the time of 1,000 requests at once, when the server takes 50 ms for each answer.
 
-    Our agents share the 100 connections of one model object, and so do the items of a map. The others open any number.
-    Connections are the maximum that the server had open at one time; memory is the peak minus the memory before, by
-    `tracemalloc`. Both are measured in one more round, directly after another.
+    The time is taken from the first call to the last answer, in one process. Our agents share the 100 connections of
+    one model object, and so do the items of a map. The others open any number. Connections are the maximum that the
+    server had open at one time. Memory is the peak minus the memory before, by `tracemalloc`. Both are measured in one
+    more round, directly after another.
     """
     count = settings.count(1000, 5)
     async with AsyncExitStack() as stack:

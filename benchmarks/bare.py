@@ -42,29 +42,24 @@ class Recorded(NamedTuple):
 
 
 async def bare(settings: Settings) -> Outcome:
-    """A run of one node and one of ten, against a loop over `sqlite3` with the same commits and the same rows.
+    """This program measures runs of one and of ten nodes, and compares them with a plain loop over `sqlite3`.
 
-    The loop has no graph, no nodes and no event loop. It has a table of runs, found by their ids, and one of steps. Its
-    first commit inserts the run and the first step, each further one a step, and the last one also sets the run's
-    status and its summary. The texts are those that a run of ours has recorded. Its database has SQLite's page size,
-    write-ahead log and automatic checkpoints. LangGraph, with `durability="sync"`, commits a checkpoint of the state
-    before each node.
+    The loop makes the same commits and writes the same rows, but it has no graph, no nodes and no event loop. It has a
+    table of runs, which are found by their ids, and a table of steps. Its first commit inserts the run and the first
+    step. Each further commit inserts a step, and the last commit also sets the status and the summary of the run. The
+    rows contain what a run of graphengine has recorded. The database has SQLite's page size, write-ahead log and
+    automatic checkpoints. LangGraph, with `durability="sync"`, commits a checkpoint of the state before each node.
 
-    Enough runs come first that both logs are written over from the beginning, as in a process that runs for long. At
-    FULL the figures are time, most of which is the disk's: the slower the disk, the nearer the ratio is to one. At
-    NORMAL they are CPU time of the process.
+    The loop and graphengine first write so many runs that both write-ahead logs begin again from their start, as in a
+    process that has run for a long time.
 
-    What is between ours and the loop at FULL is not the disk: by `strace`, a run of ours makes as many syncs (2.0 with
-    one node, 11.1 with ten) and with ten nodes as many writes (45; with one 24 against 14, since its first commit also
-    fills the indexes by which runs are found, and its last one those of what is over). Of a commit in the middle, the
-    writing takes as long as the loop's commit, 0.2 ms at least; then there are 85 µs of our own work and, if both cores
-    are awake, 50 µs to the writing thread and back. Cores that have fallen asleep make that dear: on a quiet virtual
-    machine a commit awaited through aiosqlite took 596 µs and one of the loop 313, and ours took 2.9 to 3.7 times the
-    loop's time with one node and 3.1 to 3.2 times with ten. Threads of ours sleep 4.9 times a commit, the loop twice,
-    while the disk syncs; a thread that waits for commits sleeps at least four times. Without one, the event loop and
-    all other runs would stand still while the disk syncs, for 0.3 ms or for seconds. At NORMAL the event loop writes
-    itself, and takes 4.5 to 6.3 times the loop's CPU time: a run of one node is 530 calls of functions, of which none
-    but SQLite's own takes more than 2 %.
+    - At FULL, the figures are elapsed time. Most of it is the disk's. The slower the disk is, the nearer the ratio is
+      to 1.
+    - At NORMAL, the figures are the CPU time of the process.
+
+    At FULL, a run of graphengine makes as many syncs of the disk as the loop. The difference comes from its own work
+    and from the thread that writes to the database. Without this thread, the event loop and all other runs would stand
+    still while the disk syncs. `docs/project/speed.md` says how the time of a commit is spent.
     """
     figures: dict[str, Figure] = {}
     for synchronous, runs in _RUNS.items():

@@ -23,12 +23,13 @@ _SUMMARISE: Final = "older part of a conversation"
 
 
 async def chats(settings: Settings) -> Outcome:
-    """Conversations of 500 turns with 2 KB of question and 2 KB of answer each, in SQLite at NORMAL.
+    """This program measures the CPU time of a turn in conversations of 500 turns, in SQLite at NORMAL.
 
-    `after=` begins each turn's run with the state of the last one, `chat=` sends each to one run that waits for it. A
-    `Window` of 8,000 tokens bounds what is sent to the model; without one it gets all of the conversation. Time is the
-    CPU time of the process, its threads included: the median of the 20 turns up to that one. The size is that of the
-    closed database against the UTF-8 of all questions and answers.
+    Each turn has 2 KB of question and 2 KB of answer. With `after=`, the run of each turn begins with the state of the
+    last one. With `chat=`, each turn is sent to one run that waits for it. A `Window` of 8,000 tokens limits what is
+    sent to the model; without a `Window` ("all sent") the model receives all of the conversation. The time is the CPU
+    time of the process with its threads: the median of the 20 turns up to the named one. The size is that of the closed
+    database, divided by that of all questions and answers in UTF-8.
     """
     at = [settings.count(turn, 5 * number) for number, turn in enumerate(_AT, 1)]
     figures: dict[str, Figure] = {}

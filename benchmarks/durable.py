@@ -28,19 +28,20 @@ OURS, RAW, PEER = "graphengine", "raw aiosqlite: one insert, one commit", 'LangG
 
 
 async def full(settings: Settings) -> Outcome:
-    """The time between a node's first visit and its last, divided by the steps between, at `synchronous = FULL`.
+    """This program measures a durable step at `synchronous = FULL`: the time from visit to visit of a loop's node.
 
-    Each step is durable before the next node starts. It is compared with an insert of an equally long row and a commit,
-    awaited through aiosqlite in a database with the same page size, journal mode and `synchronous`.
+    The time between the first and the last visit of a node is divided by the number of steps between them. Each step is
+    durable before the next node starts. It is compared with an insert of an equally long row and a commit, awaited
+    through aiosqlite in a database with the same page size, journal mode and `synchronous`.
     """
     return await _durable(settings, "FULL")
 
 
 async def normal(settings: Settings) -> Outcome:
-    """The same at `synchronous = NORMAL`, and LangGraph's SQLite saver at NORMAL with `durability="sync"`.
+    """This program measures the same as `full`, at `synchronous = NORMAL`, and compares it with LangGraph's saver.
 
-    LangGraph's figure is the time from the call to the result, divided by the steps; its state is the same pydantic
-    model.
+    LangGraph's SQLite saver runs at NORMAL with `durability="sync"`. Its figure is the time from the call to the
+    result, divided by the steps; its state is the same pydantic model.
     """
     return await _durable(settings, "NORMAL")
 
@@ -102,19 +103,15 @@ async def _raw(connection: aiosqlite.Connection, steps: int, synchronous: Synchr
 
 
 async def many(settings: Settings) -> Outcome:
-    """Steps a second of 2,000 runs of 10 steps, all started at once in one Runner over one SQLite file.
+    """This program measures steps per second of 2,000 runs of 10 steps that start at once, in one SQLite file.
 
-    From the first `start` to the last `result()`. Only node visits count, not the row with which each run starts.
-    `synchronous` is FULL, the default, and NORMAL. Each round has a new database. They are compared with inserts of
-    equal rows by `executemany`, 2,000 in a transaction at FULL, without a graph, an engine or an event loop.
+    One Runner drives all runs. The time is taken from the first `start` to the last `result()`. Only visits of nodes
+    count, not the row with which each run starts. `synchronous` is FULL, the default, and NORMAL. Each round has a new
+    database. The figures are compared with inserts of equal rows by `executemany`, 2,000 in a transaction at FULL,
+    without a graph, an engine or an event loop.
 
     Python looks for garbage again and again among the objects of all runs in progress. The command line lets it collect
     garbage less often, and so can a program: `gc.set_threshold(50_000, 20, 20)`.
-
-    In a profile of a step's CPU time (64 µs), a fifth each are the steps themselves (11 µs, as in memory), the
-    beginning and end of the runs (13 µs), and the writing thread (12 µs, of which SQLite takes 5). A quarter is
-    garbage collection, since each run in progress has some 70 containers. The rest is what 2,000 runs in turns cost
-    more than one after the other: the encoding of the row, a future, a wake-up, and a cold cache.
     """
     runs, steps = settings.count(2000, 20), 10
     async with Runner() as runner:

@@ -112,11 +112,11 @@ async def _record(runner: Runner, run_id: str, count: int) -> None:
 
 
 async def sleepers(settings: Settings) -> Outcome:
-    """10,000 sleeping runs in one process, 1,000 for comparison, and 10,000 that wait for an answer.
+    """This program measures 10,000 runs that sleep in one process, and 10,000 that wait for an answer.
 
-    Measured for each run: the time from the first start until all sleep, the memory of the process, and the time to
-    close the Runner. And for all: the share of one core that the process takes while they sleep, and a look for due
-    runs.
+    A smaller number of sleeping runs, 1,000, is measured for comparison. Three figures are for each run: the time from
+    the first start until all sleep, the memory of the process, and the time to close the Runner. Two figures are for
+    all runs: the share of one core that the process takes while they sleep, and the time to look for due runs.
     """
     few, many, seconds = settings.count(1000, 5), settings.count(10_000, 10), settings.count(5, 1)
     figures: dict[str, Figure] = {}

@@ -112,11 +112,13 @@ def ours(size: int) -> Graph[Issue]:
 
 
 async def passed(settings: Settings) -> Outcome:
-    """Runs that pass large values on, as in LangGraph's program `wide_state`: fifteen fields, six nodes, a fork.
+    """This program measures the CPU time of runs that pass large values on, as LangGraph's program `wide_state` does.
 
-    In a loop, each node reads one field and returns it, or its last item, as other fields, until there are more than
-    300 or 1,200 messages. LangGraph's state is a dataclass, which validates nothing; it keeps its default durability,
-    by which commits overlap with nodes. In SQLite, `synchronous` is `NORMAL` on both sides. All figures are CPU time.
+    The graph has fifteen fields, six nodes and a fork. In a loop, each node reads one field, and returns the value or
+    its last item as other fields. The loop ends when there are more than 300 or 1,200 messages.
+
+    LangGraph's state is a dataclass, which validates nothing. LangGraph keeps its default durability, so that commits
+    overlap with nodes. In SQLite, `synchronous` is `NORMAL` on both sides.
     """
     figures: dict[str, Figure] = {}
     compared: dict[str, str] = {}
@@ -221,13 +223,14 @@ def _making(state: type[BaseModel], nodes: int, new: Sequence[object], *, reads:
 
 
 async def fresh(settings: Settings) -> Outcome:
-    """A step that sets a field to a new value of 0.8 MB against one encoding of that value.
+    """This program measures a step that sets a field to a new value of 0.8 MB, and one encoding of that value.
 
-    The value is a list of dicts of texts, numbers and lists, then of models with the same fields. Twelve nodes each set
-    it. Either none of them reads the field, or each reads what the one before has written. All figures are CPU time.
+    The value is a list of dicts of texts, numbers and lists, and then a list of models with the same fields. Twelve
+    nodes each set it. In one workload no node reads the field; in the other, each node reads what the node before has
+    written. All figures are CPU time.
 
-    The types in a value decide that its JSON reads back equal, so that it is read back only for a node that reads the
-    field. To look at the types in the dicts takes 1.5 to 2 encodings, to read them back three to four.
+    If the types in a value show that its JSON reads back equal, the value is read back only for a node that reads the
+    field. To look at the types in the dicts takes 1.5 to 2 encodings. To read the dicts back takes three to four.
     """
     nodes, items = settings.count(12, 2), settings.count(7_000, 20)
     new: list[dict[str, Any]] = [

@@ -69,16 +69,21 @@ class Workload:
 
 
 async def peers(settings: Settings) -> Outcome:
-    """CPU time of the process from the call to the result, of workloads that several libraries have, in memory.
+    """This program measures the CPU time of a run in memory, for workloads that several libraries can express.
 
-    A node is an async function that adds one to a field of a state of three. The workloads are nodes in a row, a loop
-    of one node under a condition, and a node with ten after it in parallel and their join. Graphs are built once.
+    A node is an async function that adds one to one of the three fields of the state. There are three workloads: nodes
+    in a row, a loop of one node under a condition, and a node that is followed by ten parallel nodes and their join.
+    The figures contain the time from the call to the result. Graphs are built only once, before the measurement.
 
-    The libraries do not do the same work. Ours validates each update and records each step in its in-memory store; the
-    others record nothing here. LangGraph, without a checkpointer, validates the state that it passes to a node. Burr,
-    without a persister, validates what an action reads and writes; each run builds an `Application`, as Burr requires.
-    pydantic-graph's nodes change one state in place. Variants: LangGraph with a `TypedDict` and Burr with a plain
-    `State` validate nothing; pydantic-graph with a class as a node needs no decision.
+    The libraries do not do the same work:
+
+    - graphengine validates each update, and records each step in its in-memory store. The others record nothing here.
+    - LangGraph runs without a checkpointer. It validates the state that it passes to a node. The variant `TypedDict`
+      validates nothing.
+    - Burr runs without a persister. It validates what an action reads and writes. Each run builds an `Application`, as
+      Burr requires. The variant with a plain `State` validates nothing.
+    - The nodes of pydantic-graph change one shared state in place. The variant with a class as a node needs no
+      decision.
     """
     nodes, visits, arms = settings.count(100, 4), settings.count(200, 5), settings.count(10, 3)
     workloads = [
@@ -93,17 +98,23 @@ async def peers(settings: Settings) -> Outcome:
 
 
 async def durable_peers(settings: Settings) -> Outcome:
-    """CPU time of the process from the call to the result, of such workloads, each step durable in SQLite.
+    """This program measures the CPU time of the same kind of workloads, with each step durable in SQLite.
 
-    Each library has an open database in WAL mode at `synchronous = NORMAL`, and for the last workload at FULL, our
-    default. What it commits before the next node starts: ours the validated update, LangGraph a checkpoint of the whole
-    state (`durability="sync"`), Burr the whole state (`AsyncSQLitePersister`), DBOS what the step returned. Runs at
-    once are started together in one process; their time is divided by all steps.
+    Each library uses an open database in WAL mode with `synchronous = NORMAL`. The last workload uses FULL, which is
+    the default of graphengine. The libraries commit different things before the next node starts:
 
-    "Without async" are plain functions and the library's synchronous calls, which block the thread that calls them.
-    DBOS has no settings for WAL mode and `synchronous`: the program sets them. For production, DBOS recommends
-    Postgres, which `python -m benchmarks.postgres` measures, and Burr a database other than SQLite. pydantic-graph
-    stores nothing.
+    - graphengine commits the validated update.
+    - LangGraph commits a checkpoint of the whole state (`durability="sync"`).
+    - Burr commits the whole state (`AsyncSQLitePersister`).
+    - DBOS commits what the step returned.
+
+    In the workload "runs at once", the runs are started together in one process, and their time is divided by the
+    number of all steps. The variant "without async" uses plain functions and the synchronous calls of the library,
+    which block the thread that calls them.
+
+    DBOS has no settings for WAL mode and `synchronous`, so the program sets them. For production, DBOS recommends
+    Postgres, which `python -m benchmarks.postgres` measures. Burr recommends another database than SQLite.
+    pydantic-graph stores nothing.
     """
     nodes, visits = settings.count(10, 3), settings.count(100, 5)
     arms, runs = settings.count(10, 3), settings.count(100, 3)

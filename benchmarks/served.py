@@ -40,12 +40,16 @@ class _Served(NamedTuple):
 
 
 async def served(settings: Settings) -> Outcome:
-    """A service and a bare application, each a process of its own over a file of SQLite, taking turns.
+    """This program compares `graphengine serve --openai` with a bare web application that only writes rows.
 
-    `graphengine serve --openai` checks each request, records a run with all its steps at FULL, and drives it. The bare
-    application, of Starlette and uvicorn, records one row for a run and two for a turn, also at FULL, and drives
-    nothing: it is what a service costs at least. CPU is that of the server's process. 500 streams of runs that wait are
-    open for 5 seconds in which nothing is written, and then while 100 runs are started one after the other.
+    Each of the two services is a process of its own over a SQLite file, and they take turns.
+
+    - The service of graphengine checks each request, records a run with all its steps at FULL, and drives the run.
+    - The bare application is made of Starlette and uvicorn. It records one row for a run and two rows for a turn, also
+      at FULL, and drives nothing. Its figures are what a service costs at least.
+
+    The rows with "CPU" show the CPU time of the server's process. For the last rows, 500 streams of waiting runs are
+    open: first for 5 seconds in which nothing is written, and then while 100 runs are started one after the other.
     """
     title, names = "A service over HTTP", ("starlette", "uvicorn", "openai")
     if any(find_spec(name) is None for name in names):

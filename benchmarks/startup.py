@@ -102,10 +102,11 @@ WINGS: Final[Mapping[str, str]] = {
 
 
 async def wings(settings: Settings) -> Outcome:
-    """The first import of each wing alone, with all that it imports, in a process of its own: its CPU time.
+    """This program measures the CPU time of the first import of each wing, each in a new process.
 
-    The interpreter has started. Compiled files exist. A wing whose extra is not installed is left out. Another wing
-    that a wing imports is in `tests/test_wings.py`.
+    The time includes everything that the wing imports. It does not include the start of the interpreter. Compiled files
+    exist already. A wing whose extra is not installed is left out. `tests/test_wings.py` lists which wings import
+    others.
     """
     sides: dict[str, Side] = {name: _import(module) for name, module in {"pydantic": "pydantic.main", **WINGS}.items()}
     for name in list(sides):

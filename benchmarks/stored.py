@@ -19,9 +19,9 @@ _WAL_HEADER_BYTES, _WAL_FRAME_BYTES = 32, 24
 
 
 async def size(settings: Settings) -> Outcome:
-    """Bytes of the database file, and of any that SQLite leaves next to it, when the Runner is closed.
+    """This program measures the bytes of the closed database, with all files that SQLite leaves next to it.
 
-    A run of 1,000 steps, each of which appends a message of 1 KB to a list. LangGraph's saver stores the same steps
+    A run of 1,000 steps appends a message of 1 KB to a list in each step. LangGraph's saver stores the same steps
     (`durability="async"`, its default; "sync" stores the same).
     """
     steps = settings.count(1000, 20)
@@ -53,11 +53,11 @@ def _megabytes(folder: Path, name: str) -> float:
 
 
 async def resume(settings: Settings) -> Outcome:
-    """From just before `Runner(path)` until the next node starts, in a process that has run others before.
+    """This program measures the time from `Runner(path)` until the next node starts, in a process that has run others.
 
-    That is: open the database, take the lease, load the run, fold it, record the row of the resume (one commit at
-    FULL), start the node. The run had stopped at its limit of 10,000 steps and is resumed with one more. Nothing is
-    subtracted; each round has a fresh copy of the closed file, which the system holds in memory.
+    In this time, the Runner opens the database, takes the lease, loads the run, folds it, records the row of the resume
+    (one commit at FULL), and starts the node. The run had stopped at its limit of 10,000 steps and is resumed with one
+    more. Nothing is subtracted. Each round has a fresh copy of the closed file, which the system holds in memory.
     """
     steps = settings.count(10_000, 300)
     visits = Visits()

@@ -204,10 +204,11 @@ def _forms(child: Graph[Counter]) -> Mapping[str, Callable[[Context, int], Await
 
 
 async def children(settings: Settings) -> Outcome:
-    """CPU time of the process for a child run of one node: a node starts many, and awaits their results in five forms.
+    """This program measures the CPU time of a child run of one node, in memory, for five ways to await children.
 
-    In memory, from the start of the run to its result, divided by the children. The plain runs are of the same graph,
-    one after the other in one Runner. The ratios show whether a child of many costs what one of few does.
+    A node starts many child runs and awaits their results. The time from the start of the run to its result is divided
+    by the number of children. The plain runs are of the same graph, one after the other in one Runner. The ratios show
+    whether one child of many costs what one child of few does.
     """
     child, few, many = counting(1), settings.count(100, 3), settings.count(1000, 5)
 

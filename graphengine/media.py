@@ -71,9 +71,9 @@ def _as_base64(given: object) -> object:
 class Media(BaseModel):
     """A picture, a PDF document or a piece of sound: its bytes, its address, or its id among a provider's files.
 
-    A field of the state, a prompt (`{picture}`) and the result of a tool may hold it. A store keeps the data once,
-    however many steps and runs hold it. What is at an address or among a provider's files is not recorded: the provider
-    reads it at each call.
+    A medium can stand in a field of the state, in a prompt (`{picture}`) and in the result of a tool. A store keeps its
+    data once, however many steps and runs contain it. If the medium is an address, or a file at a provider, its content
+    is not recorded, and the provider reads it at each call.
 
     Args:
         data: Its bytes; recorded, and given back, as base64.

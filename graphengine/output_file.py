@@ -25,9 +25,9 @@ _STREAMS: Final = {"/dev/stdout": "1", "/dev/stderr": "2"}
 def write_file(path: str | os.PathLike[str], content: bytes, *, is_private: bool = False) -> None:
     """Write a file.
 
-    Links are followed. A regular file is replaced in one step, so that a failure leaves the old one, and the new one
-    has its mode and owner. If it cannot be replaced, it is overwritten. Anything else, such as a device, a pipe or
-    an open stream (`/dev/stdout`, `/dev/fd/3`), is written into.
+    Links are followed. A regular file is replaced in one step: if writing fails, the old file is still there. The new
+    file has the mode and the owner of the old one. If a file cannot be replaced, it is overwritten. Devices, pipes and
+    open streams (`/dev/stdout`, `/dev/fd/3`) are written into.
 
     Args:
         path: The file.

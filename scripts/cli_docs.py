@@ -5,7 +5,6 @@ Run it when a command changes; tests/docs/test_cli_page.py checks that the pages
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from collections import Counter
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from graphengine.cli.context import Exit
-from graphengine.cli.main import COMMANDS, main
+from graphengine.cli.main import COMMANDS, PAGED, main
 from graphengine.cli.options import Command
 from graphengine.cli.schemas import documents, schema_of
 from graphengine.records.export import RunFile
@@ -32,60 +31,95 @@ HEAD = """\
 
 # The command line
 
-`graphengine COMMAND --help` shows the same text in a terminal; `graphengine new PATH` creates a project.
+```console
+$ graphengine new my_flows       # create a project
+$ graphengine run review         # run a graph, and record every step
+$ graphengine runs               # list the recorded runs
+$ graphengine show tides         # show how a run ended, and its steps
+```
 
-With `--json` a command writes only one JSON document to stdout (`watch` and `worker` one per line), and other messages
-to stderr: [the documents](json.md), key by key. `--debug` shows tracebacks. Output has no colours if `NO_COLOR` is set
-or if it does not go to a terminal; what is longer than the terminal is shown in a pager, that of `GRAPHENGINE_PAGER` or
-`PAGER`, or `less` (`cat` for none). `eval "$(graphengine completion bash)"` in `~/.bashrc` completes commands, options,
-graphs, runs, tags and nodes; also for `zsh` and `fish`.
+This page describes every command. `graphengine COMMAND --help` shows the same text in a terminal.
+
+To complete commands, options, graphs, runs, tags and nodes with the Tab key, add
+`eval "$(graphengine completion bash)"` to `~/.bashrc`. The shells `zsh` and `fish` are
+[supported too](#graphengine-completion).
+
+## Output
+
+- With `--json`, a command writes one JSON document to stdout, and nothing else. The commands `watch`, `worker` and
+  `serve` write one document on each line. [JSON documents](json.md) describes the documents key by key. All other
+  messages go to stderr.
+- With `--debug`, a command shows the traceback of an unexpected error.
+- The output has no colours if the environment variable `NO_COLOR` is set, or if the output does not go to a terminal.
+- Output that is longer than the terminal is shown in a pager by these commands:
+  PAGED.
+  The pager is the program that `GRAPHENGINE_PAGER` or `PAGER` names, or else `less`. The value `cat` turns it off.
 
 ## Graphs, runs, steps
 
-- Graphs are found by name in the folders that `[tool.graphengine] graphs = ["graphs"]` in pyproject.toml lists. A graph
-  file is imported, so it must not start a run: put script code below `if __name__ == "__main__":`.
-- A run stores its graph's name, never a path. Commands that need the code of a run from another file, such as `resume`
-  and `branch`, take `--graph FILE`; `show`, `render` and `export` read the record.
-- RUN_ID can be a unique prefix of an id, at least four characters long.
-- STEP is a step's number, or a node's path and its visit: `12`, `review:2`, `article/review:1`.
-- `busy_timeout_seconds = 60` in `[tool.graphengine]` is how long commands wait for another program's lock of a SQLite
-  file; 10 if not given.
+- Commands find a graph by its name in the folders that pyproject.toml lists: `[tool.graphengine] graphs = ["graphs"]`.
+  A command imports the file of the graph, so importing the file must not start a run. Put code of a script below
+  `if __name__ == "__main__":`.
+- A run records the name of its graph, and not the path of a file. Some commands need the code of the graph, such as
+  `resume` and `branch`. If the graph cannot be found by its name, give these commands `--graph FILE`. The commands
+  `show`, `render` and `export` need only the record of the run.
+- `RUN_ID` is the id of a run. A unique prefix of the id is enough if it has at least four characters.
+- `STEP` is the number of a step, such as `12`. It can also be the path of a node and the number of a visit, such as
+  `review:2` or `article/review:1`.
+- If another program has locked a SQLite file, commands wait 10 seconds for it. `busy_timeout_seconds = 60` in
+  `[tool.graphengine]` changes this time.
 
 ## Input
 
+`--input` and `--set` give values to fields of the state. The type of the field determines how a value is read:
+
 | `--input …`, `--set …` | meaning |
 |---|---|
-| `task=Tides` | a text field takes the value unparsed: `task=null` is the text `null` |
-| `budget=350`, `review={"score": 7}` | any other field takes JSON |
-| `notes=one`, then `notes=two` | a list takes one item each time, or a JSON array, which begins with `[` |
-| `draft=@file.md` | a file's text, JSON or `TextFile`, as the field needs; a text that begins with `@` is `@@…` |
-| `sources=@report.pdf`, `sources=@notes/` | a list of `TextFile` takes files, or all readable ones of a folder |
-| `sources=https://…` | the page, if its address is public, up to 5 MB |
-| `task:=null` | JSON for any field, so that a text can be None |
-| `@state.json`, `-` | a JSON object of fields, from a file or from stdin |
+| `task=Tides` | A text field takes the value as it is. `task=null` is the text `null`. |
+| `budget=350`, `review={"score": 7}` | Any other field takes JSON. |
+| `notes=one`, then `notes=two` | A list takes one item each time, or a whole JSON array, which begins with `[`. |
+| `draft=@file.md` | The field takes the content of the file: as text, JSON or a `TextFile`, depending on its type. |
+| `note=@@home` | This is the text `@home`. Two `@` at the beginning stand for one `@`. |
+| `sources=@report.pdf`, `sources=@notes/` | A list of `TextFile` takes a file, or all readable files of a folder. |
+| `sources=https://…` | The field takes the page at this address. The address must be public. The limit is 5 MB. |
+| `task:=null` | `:=` sets any field to JSON. This makes a text None, for example. |
+| `@state.json`, `-` | A JSON object sets several fields. It is read from a file or from stdin. |
 
-A `TextFile` has Markdown, text, CSV and TSV unchanged, HTML and DOCX as Markdown, PDF as text; the last three need
-`pip install "durable-graphengine[sources]"`. A folder gives up to 200 files, sorted; a note lists what was left out and
-why. PDF, DOCX and long HTML are read in a child process, up to 60 s and 2 GB of memory. `graphengine.agents.sources`
-does the same in Python.
+The text of a `TextFile` depends on the kind of the file:
+
+- Markdown, text, CSV and TSV are unchanged.
+- HTML and DOCX become Markdown, and PDF becomes plain text. These three need
+  `pip install "durable-graphengine[sources]"`.
+
+A folder gives at most 200 files, sorted by name. A note lists the files that were left out, with the reasons. PDF, DOCX
+and long HTML files are read in a child process, which may take 60 seconds and 2 GB of memory. In Python,
+`graphengine.agents.sources` reads files in the same way.
 
 ## Models and costs
 
-The graph's file defines sets of models: `MODELS = {"default": {"*": "placeholder"}}` is what every command
-uses where neither `--model` nor the run names another.
-`check --bounds` shows the most that a run can cost before it begins, and `check --forecast` what recorded runs cost.
-"""
+An agent in a run uses the first of these models that is given:
+
+1. the model that `--model` names
+2. the model that an earlier command gave to the run
+3. the model in the set `default` of the graph's file, such as `MODELS = {"default": {"*": "placeholder"}}`
+4. the model in the definition of the agent
+
+`check --bounds` shows the most that a run can cost, before the run begins. `check --forecast` shows what recorded runs
+cost.
+""".replace("PAGED", ", ".join(f"`{name}`" for name in PAGED[:-1]) + f" and `{PAGED[-1]}`")
 
 EXITS = {
-    Exit.FINISHED: "finished, or done",
-    Exit.FAILED: "the run failed; `replay`: decided differently; `doctor`: a fault remains, or something is lost",
-    Exit.USAGE: "wrong usage, input or graph",
-    Exit.WAITING: "the run waits; or an answer or message was recorded and the run could not be resumed here",
-    Exit.STOPPED: "stopped, by a limit or on request, or cancelled",
+    Exit.FINISHED: "the command is done, or the run finished",
+    Exit.FAILED: "the run failed, or an unexpected error occurred; for `replay`, a run is decided differently; for "
+    "`doctor`, a fault remains or something is lost",
+    Exit.USAGE: "the usage, the input or the graph is wrong",
+    Exit.WAITING: "the run waits; or an answer or a message was recorded, but the run could not be resumed here",
+    Exit.STOPPED: "the run was stopped by a limit or on request, or it was cancelled",
     Exit.STORE: "the database cannot be used",
     Exit.DRIVEN: "another process drives the run",
-    Exit.CUT_OFF: "a worker lost its database, and code that held its event loop kept it from cancelling what acts",
-    Exit.INTERRUPTED: "interrupted",
+    Exit.CUT_OFF: "a worker lost its lease while code blocked its event loop, so effects in flight could not be "
+    "cancelled",
+    Exit.INTERRUPTED: "the command was interrupted",
 }
 
 JSON_HEAD = """\
@@ -93,16 +127,27 @@ JSON_HEAD = """\
 
 # JSON documents
 
-What the [commands](cli.md) write with `--json`. Every document has the key `schema`, currently N, which rises when a
-reader of the old documents would misread the new ones. Keys can be added without a new number, so readers should
-ignore unknown keys. Times are epoch seconds. Keys marked with * are present only if the condition next to them
-applies. A command that fails writes [`Failed`](#failed).
+With `--json`, a [command](cli.md) writes a JSON document, for example `graphengine tag tides --add kept --json`:
+
+```json
+{"schema": N, "run_id": "tides", "tags": ["kept"]}
+```
+
+This page lists the documents of all commands. These rules hold for all of them:
+
+- Every document has the key `schema`, which is currently N. The number rises when a reader of the old documents would
+  misread the new ones.
+- New keys can be added without a new number. Readers should therefore ignore unknown keys.
+- Times are seconds since the beginning of 1970, in UTC.
+- A key that is marked with * is present only in the case that its description names.
+- A command that fails writes the document [`Failed`](#failed).
 
 ## Whole numbers in JavaScript
 
-Whole numbers of states, answers and messages have all their digits, in these documents and through each door of
-`graphengine serve`. JavaScript reads numbers as doubles, which round them from 2**53 on: an id is then another one, and
-is sent back so. These functions keep it, as a `bigint`, in browsers since 2025 and in Node.js 22:
+Whole numbers in states, answers and messages keep all their digits, in these documents and in every protocol of
+`graphengine serve`. JavaScript reads numbers as doubles, which round whole numbers from 2**53 on. If JavaScript reads
+an id as such a number, the id changes, and the changed id is sent back. The following functions read and write these
+numbers as `bigint`, so that no digit is lost. They work in browsers since 2025 and in Node.js 22:
 
 ```js
 const read = (text) =>
@@ -113,26 +158,33 @@ const write = (value) =>
   JSON.stringify(value, (_, each) => (typeof each === "bigint" ? JSON.rawJSON(String(each)) : each));
 ```
 
-| door | numbers that JavaScript rounds | texts instead |
-|---|---|---|
-| [HTTP](serve.md) | answers and events; use `read(await response.text())` | inputs and answers, if sent so |
-| [AG-UI](front_ends.md) | `STATE_SNAPSHOT`, `STATE_DELTA`, results | arguments of tools; answers, if sent so |
-| [AI SDK](front_ends.md) | `data-state`, `data-output`, inputs of tools | answers, if sent so |
-| [MCP](mcp_server.md) | `structuredContent` | the text of a result; arguments and answers, if sent so |
-| [OpenAI](openai_endpoint.md) | none but counts of tokens | messages, arguments of tools |
-| [A2A](a2a.md) | none: data parts have doubles | whole numbers of data parts from 2**53 on |
+A number that is sent as a text also keeps its digits. The table shows what each protocol of `graphengine serve` sends
+as numbers, and what it sends or accepts as texts:
 
-A field of type `int` reads the text `"9007199254740993"`. Where a client's library parses the JSON, give what it shows
-the type `str`. A script writes `1.0` as `1`: a `float` field reads it as 1.0, a field of type `Any` as a whole number.
+| protocol | numbers that JavaScript rounds | texts instead |
+|---|---|---|
+| [HTTP](serve.md) | responses and events; use `read(await response.text())` | inputs and answers, if you send texts |
+| [AG-UI](front_ends.md) | `STATE_SNAPSHOT`, `STATE_DELTA`, results | arguments of tools; answers, if you send texts |
+| [AI SDK](front_ends.md) | `data-state`, `data-output`, inputs of tools | answers, if you send texts |
+| [MCP](mcp_server.md) | `structuredContent` | the text of a result; arguments and answers, if you send texts |
+| [OpenAI](openai_endpoint.md) | only counts of tokens | messages, arguments of tools |
+| [A2A](a2a.md) | none, because data parts contain doubles | whole numbers of data parts from 2**53 on |
+
+A field of type `int` reads the text `"9007199254740993"` as this number. If a library on the client parses the JSON,
+use fields of type `str` for numbers that the client must show exactly. JavaScript writes `1.0` as `1`. A `float` field
+reads this as 1.0, and a field of type `Any` reads it as a whole number.
 
 ## Marks in values
 
-Recorded values have what JSON lacks as [marks](types.md). An object of a model has the names of its set fields under
-`"__fields_set__"`, unless all are set. A time has the name of its zone after it,
-`2026-10-25T02:30:00+01:00[Europe/Berlin][_fold=1]`, with `[_fold=1]` for the second of two equal times. An input, an
-answer or a change of a branch can have them too: send back what is not changed as it came, and add a field that is
-changed to the names. Without the key all fields that are sent are set. Of a time whose zone and offset differ the
-offset counts.
+Some Python values have no form in JSON. In recorded values, [marks](types.md) stand for them:
+
+- If some fields of a model are not set, its object lists the names of the set fields under `"__fields_set__"`.
+- A time is followed by the name of its zone, as in `2026-10-25T02:30:00+01:00[Europe/Berlin][_fold=1]`. When clocks are
+  set back, the same time of day occurs twice, and `[_fold=1]` marks the second of the two.
+
+Inputs, answers and changes of a branch can contain these marks too. Send back a value that you do not change exactly as
+you received it. If you change a field, add its name to the list under `"__fields_set__"`. Without this key, all fields
+that you send are set. If the zone and the offset of a time contradict each other, the offset counts.
 """
 
 
@@ -140,7 +192,10 @@ def pages() -> dict[str, str]:
     """Return the whole pages by the names of their files."""
     return {
         "cli.md": _joined(HEAD, _exit_codes(), _common(), *map(_command, COMMANDS)),
-        "json.md": _joined(JSON_HEAD.replace("currently N,", f"currently {SCHEMA},"), *_models()),
+        "json.md": _joined(
+            JSON_HEAD.replace("currently N.", f"currently {SCHEMA}.").replace('"schema": N,', f'"schema": {SCHEMA},'),
+            *_models(),
+        ),
     }
 
 
@@ -150,7 +205,10 @@ def _joined(*parts: str) -> str:
 
 def _exit_codes() -> str:
     rows = "\n".join(f"| {int(code)} | {EXITS[code]} |" for code in Exit)
-    also = "Each command names those of its own; 1 for an unexpected error, 2 and 130 are common to all."
+    also = (
+        "The section of a command lists the codes that have a special meaning for this command. Every command can exit "
+        "with 1 after an unexpected error, with 2 and with 130."
+    )
     return f"## Exit codes\n\n| exit code | meaning |\n|---|---|\n{rows}\n\n{also}"
 
 
@@ -166,7 +224,7 @@ def _command(name: str) -> str:
     blocks = [
         f"## graphengine {name}",
         f"```text\ngraphengine {name} {usage}\n```",
-        "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(command.help or "").split("\n\n")),
+        "\n\n".join("\n".join(map(_marked, texts)) for texts in command.paragraphs),
         _options(command, own),
         "```console\n" + "\n".join(f"$ {line}" for line in command.examples) + "\n```",
         _own_codes(command),
@@ -198,11 +256,11 @@ def _records(command: click.Command, context: click.Context) -> list[tuple[str, 
 def _options(command: click.Command, context: click.Context) -> str:
     common = _common()
     rows = _records(command, context)
-    own = [row for row in rows if f"| `{_cell(row[0])}` | {_cell(row[1])} |" not in common]
+    own = [row for row in rows if f"| `{_cell(row[0])}` | {_cell(_marked(row[1]))} |" not in common]
     others = ", ".join(
         f"`{row[0].split()[0] if not row[0].startswith('-o,') else '--output'}`" for row in rows if row not in own
     )
-    also = f"And {others} of the [common options](#common-options)." if others else ""
+    also = f"The command also accepts these [common options](#common-options): {others}." if others else ""
     return "\n\n".join(part for part in (_table(own) if own else "", also) if part)
 
 
@@ -210,12 +268,13 @@ def _own_codes(command: Command) -> str:
     """Return the codes of a command that mean something of its own."""
     counts = Counter(text for name in COMMANDS for text in _found(name)[0].exit_codes.items())
     own = {code: text for code, text in command.exit_codes.items() if counts[code, text] < COMMON}
-    return "Exit codes: " + "; ".join(f"{int(code)} {text}" for code, text in own.items()) + "." if own else ""
+    items = (f"- `{int(code)}`: {_marked(text)}" for code, text in own.items())
+    return "Exit codes:\n\n" + "\n".join(items) if own else ""
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
     return "\n".join(
-        ["| option | meaning |", "|---|---|", *(f"| `{_cell(row[0])}` | {_cell(row[1])} |" for row in rows)]
+        ["| option | meaning |", "|---|---|", *(f"| `{_cell(row[0])}` | {_cell(_marked(row[1]))} |" for row in rows)]
     )
 
 
@@ -223,15 +282,28 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("] [", "] \\[")  # two in brackets would be a link
 
 
+def _marked(text: str) -> str:
+    """Return a text with the options in it as code, except where the text marks code itself."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"(?<![\w-])--[a-z][\w-]*", r"`\g<0>`", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
 def _written(name: str) -> str:
     kinds = documents().get(name)
     if kinds is None:
-        return "It writes a JSON Schema, with and without `--json`."
+        return "The command writes a JSON Schema, with and without `--json`."
     if not kinds:
-        return "Its stdout is the protocol's, with and without `--json`."
+        return "The command writes only the protocol to stdout, with and without `--json`."
     names = ["the run's file" if kind.model is RunFile else _link(kind.model.__name__) for kind in kinds]
-    texts = [f"{name}{f' {kind.when}' if kind.when else ''}" for name, kind in zip(names, kinds, strict=True)]
-    return f"`--json` writes {'; '.join(texts)}."
+    if len(kinds) == 1:
+        return f"With `--json`, the command writes the document {names[0]}."
+    by_time: dict[str, list[str]] = {}
+    for document, kind in zip(names, kinds, strict=True):
+        by_time.setdefault(kind.when, []).append(document)
+    items = (f"- {', '.join(several)} {when}".rstrip() for when, several in by_time.items())
+    what = "these documents, one on each line" if kinds[0].lines else "one of these documents"
+    return f"With `--json`, the command writes {what}:\n\n" + "\n".join(items)
 
 
 def _link(name: str) -> str:

@@ -99,14 +99,17 @@ def _claim_arrows() -> Iterator[str]:
 def _claim_table() -> str:
     lines = ["| input | in the states | then |", "|---|---|---|"]
     for row in claim.TABLE:
-        then = f"nothing: {row.why}" if row.why else ", ".join(row.then) or "as it was"
+        then = f"nothing is done: {row.why}" if row.why else ", ".join(row.then) or "as it was"
         lines.append(f"| {row.given.__name__} | {', '.join(row.states)} | {then} |")
     known = {row.given for row in claim.TABLE}
     taken = {(row.given, state) for row in claim.TABLE for state in row.states}
     some = sum(len(row.states) for row in claim.TABLE if row.why)
     every = len(known) * len(get_args(claim.State))
-    counted = f"Of {every} pairs of an input and a state, {len(taken) - some} do something, {some} nothing, and "
-    return "\n".join([*lines, "", f"{counted}{every - len(taken)} are impossible.", ""])
+    counted = (
+        f"There are {every} pairs of an input and a state: in {len(taken) - some} of them the claim does something,\n"
+    )
+    counted += f"in {some} it ignores the input, and {every - len(taken)} are impossible."
+    return "\n".join([*lines, "", counted, ""])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.records.json_schema import schemas_of
+from graphengine.records.story import Story
 from graphengine.serve.routes import DRIVES, PREFIX, READS, WRITES
 from graphengine.serve.service.openapi import described
 
@@ -28,6 +30,7 @@ _SIMPLE: Final = {"string": "string", "integer": "number", "number": "number", "
 def types() -> str:
     """Return the file."""
     paths, schemas = described([*READS, *WRITES, *DRIVES])
+    schemas |= schemas_of([Story], "#/components/schemas/{name}")[1]
     answers: dict[str, Any] = {}
     for row in sorted((row for row in READS if row.document is not None), key=lambda row: row.path):
         answer = paths[row.path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]

@@ -2,9 +2,9 @@
 
 from scripts.names import is_participle, measured
 
-PARTICIPLES = 547
+PARTICIPLES = 544
 """How many functions begin with a participle."""
-REPEATED = 648
+REPEATED = 640
 """How many definitions of module level have a name that another module defines too."""
 
 

@@ -212,8 +212,12 @@ def copied(made: Environment, folder: Path, name: str) -> None:
 
 
 def test_the_code_of_the_readme_works_as_files(with_pytest: Environment, tmp_path: Path) -> None:
-    """Its tests pass with pytest alone, and the command line reads `first.py` without starting its runs."""
-    first, tests, *_ = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    """Its first program asks without an extra; its tests pass with pytest alone; drawing `first.py` starts no run."""
+    refund, first, tests, *_ = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "refund.py").write_text(refund, encoding="utf-8")
+    words = ("run", "refund.py", "--store", "refunds.db", "--model", "placeholder")
+    asked = with_pytest.run("graphengine", *words, where=tmp_path)
+    assert (asked.returncode, "Send this reply?" in asked.stdout + asked.stderr) == (3, True), asked.stderr
     (tmp_path / "first.py").write_text(first, encoding="utf-8")
     (tmp_path / "test_first.py").write_text("from first import graph\n" + tests, encoding="utf-8")
     drawn = with_pytest.run("graphengine", "render", "first.py", "-o", "first.txt", where=tmp_path)

@@ -46,8 +46,9 @@ class RemoteAgentFailed(GraphEngineError):
 def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Callable[..., Awaitable[Any]]:
     """Return an async function that lets a remote A2A agent work on a message, for `add_node` or `tool`.
 
-    It takes `message`, a text or an object, which becomes a data part, and returns the texts of the task's artifacts as
-    one, or else the value of its data. Its calls are recorded; a node that runs again follows the same task.
+    The function has one argument, `message`: a text, or an object, which is sent as a data part. It returns the texts
+    of the artifacts of the task as one text; if there are no texts, it returns the value of their data. The calls are
+    recorded, so that a node that runs again follows the same task.
 
     Args:
         url: The address of the agent, below which it has `/.well-known/agent-card.json`.

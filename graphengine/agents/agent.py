@@ -830,8 +830,13 @@ def _list_tool_reads(agent: Agent[Any, Any]) -> Sequence[Parameter]:
     """Return the paths of the state that an agent's tools read, and what says when they are offered."""
     kit = _parts_of(agent).kit
     found = [parameter for each in kit if isinstance(each, Tool) for parameter in each.reads()]
-    offers = {function for each in kit if (function := getattr(each, "offered", None)) is not None}
-    return [*found, *(parameter for function in offers for parameter in reads_of_offer(function))]
+    offers = {
+        (function, (*inputs,))
+        for each in kit
+        if (function := getattr(each, "offered", None)) is not None
+        for inputs in [getattr(each, "inputs", ())]
+    }
+    return [*found, *(each for function, own in offers for each in reads_of_offer(function) if each.name not in own)]
 
 
 def call_inputs_of(agent: Agent[Any, Any]) -> CallInputs:

@@ -189,7 +189,7 @@ class Form:
     names: Mapping[str, str]
 
     def read(self, text: str) -> dict[str, object]:
-        """Return the arguments, with defaults for those that the model omitted.
+        """Return the arguments, with defaults for those that the model omitted, or gave as null although it may not be.
 
         Raises:
             BadArguments: They do not fit.
@@ -203,12 +203,24 @@ class Form:
         except ValidationError as error:
             if any(item["type"] == "json_invalid" for item in error.errors(include_url=False, include_input=False)):
                 raise
+            if (without := self._without_nulls(text, error)) is not None:
+                return self._validate_arguments(without)
             if (read := texts_read(from_json(text), self.schema)) is not None:
                 return self._validate_arguments(to_json(read).decode())
             raise BadArguments(self._explain_mistakes(error.errors(include_url=False))) from error
         if counted := no_numbers(declared.encode(), functools.partial(self.adapter.validate_json, strict=True)):
             raise BadArguments(self._explain_mistakes(counted))
         return found
+
+    def _without_nulls(self, text: str, error: ValidationError) -> str | None:
+        """Return the arguments without nulls that do not fit and have a default; None if there are no such nulls."""
+        sent = {declared: name for name, declared in self.names.items()}
+        required = cast("Sequence[str]", self.schema.get("required", ()))
+        items = error.errors(include_url=False)
+        names = {sent.get(str(item["loc"][0]), str(item["loc"][0])) for item in items if item["loc"]}
+        given: dict[str, JsonValue] = from_json(text)
+        kept = {name: value for name, value in given.items() if value is not None or name not in names - {*required}}
+        return to_json(kept, inf_nan_mode="constants").decode() if len(kept) < len(given) else None
 
     def _use_declared_names(self, text: str) -> str:
         """Return the arguments under the names that the validator knows. Raises: ValueError: They are not JSON."""

@@ -419,8 +419,7 @@ class Conversation(Generic[T]):
         if not is_known and self._turn > 1:
             await self._renew_tools()
         if not is_known and any(tool.offered is not None for tool in self._tools.values()):
-            values = {**self._given, **self._inputs}
-            offer = functools.partial(offered_in, self._turn, self._tools, values)
+            offer = functools.partial(offered_in, self._turn, self._tools, self._given, self._inputs)
             self._offered = cast("Sequence[str]", await self._runtime.blocking(offer))
         if self._live is not None:
             self._live.begin(self._turn)

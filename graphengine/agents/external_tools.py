@@ -67,8 +67,9 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
         offered: As for `Tool`.
 
     Returns:
-        A tool for `Agent(tools=[…])`. It is answered as any question is (`runner.answer`, `graphengine answer`, the
-        HTTP service, front ends by AG-UI) by the result, or by `{"error": "why"}` if the call failed.
+        Use the tool in `Agent(tools=[…])`. Another program answers the call, as it would answer any question: with
+        `runner.answer`, `graphengine answer`, the HTTP service or a front end. The answer is the result of the call, or
+        `{"error": "why"}` if the call failed.
 
     Raises:
         DefinitionError: An option is invalid, or there is nothing that describes the tool.

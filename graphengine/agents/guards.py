@@ -49,10 +49,12 @@ gives the model the reason in place of the result; of arguments, in place of the
 class Hooks:
     """Code around the calls of an agent. Subclass it, override one method or both, and give it in `Agent(hooks=[…])`.
 
-    A hook sees what is sent and what comes back, and may change both, refuse a call by raising, answer without calling,
-    or call again. What it returns is recorded, and is not asked for again when a run is resumed: a hook runs once for
-    each call that is made (around a call in a batch, at each look at the batch). The first hook of an agent is the
-    outermost. If a hook calls the model again, watchers get an `AnswerReset` for the call before.
+    A hook sees what is sent to the model and what comes back. The hook may change both, refuse the call by raising an
+    exception, answer without calling the model, or call the model again. The first hook of an agent is the outermost.
+
+    What the hook returns is recorded, and the hook is not called again when the run is resumed. So a hook runs once for
+    each call that is made. (For a call in a batch, it runs each time the batch is looked at.) If a hook calls the model
+    a second time, watchers get an `AnswerReset` for the first call.
 
     Example:
         >>> class Audit(Hooks):
@@ -171,8 +173,9 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
 def bare_markdown(text: str) -> str:
     r"""Return a document in Markdown without the fence around it, and without what a model says before its title.
 
-    A guard of answers, `guards=[bare_markdown]`: no model has to be asked again for that. A text without a title, and
-    one that begins with more than 40 words, another heading or code, stays as it is.
+    Use it as a guard of answers, `guards=[bare_markdown]`, so that the model does not have to be asked again for a
+    clean text. The text stays as it is if it has no title, or if more than 40 words, another heading or code stand at
+    its beginning.
 
     Example:
         >>> bare_markdown("Here is the brief:\n\n```markdown\n# Tides\n\nThey rise.\n```\nAnything else?")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Message, ToolCall
 
 MOST_HOPS: Final = 8
-"""How often one message is handed on; then the agent that has it has to answer."""
+"""How often one message is handed on. Then no agent is offered to hand the message on, and the last one answers it."""
 _SHOWN: Final = 200
 
 
@@ -51,16 +51,18 @@ def hand_over_to(to: str, system: object, hops: str) -> HandOver:
         hops: The path of how often the message was handed on.
     """
 
-    def hand_over(reason: str = "", hops: int = 0) -> str:  # noqa: ARG001 - for whoever reads the conversation
-        if hops >= MOST_HOPS:
-            raise ValueError(f"this message was handed on {hops} times: answer it yourself, with what you know")
+    def may_hand_over(hops: int = 0) -> bool:
+        return hops < MOST_HOPS
+
+    def hand_over(reason: str = "", hops: int = 0) -> str:  # noqa: ARG001 - `hops` is read by `may_hand_over`
         return f"Handed over to {to}."
 
     purpose = system if isinstance(system, str) else ""
     first = re.split(r"(?<=[.!?])\s", purpose.strip(), maxsplit=1)[0][:_SHOWN]
     name = f"hand_to_{re.sub(r'[^A-Za-z0-9_-]+', '_', to)}"[:64]
     text = f"Hand the conversation over to {to}, who answers in your place. {first}".strip()
-    return HandOver(hand_over, name=name, description=text, inputs={"hops": hops}, effect="read", to=to)
+    inputs = {"hops": hops}
+    return HandOver(hand_over, name=name, description=text, inputs=inputs, effect="read", offered=may_hand_over, to=to)
 
 
 def handed_over(calls: Sequence[ToolCall], results: Sequence[Message], tools: Mapping[str, Tool]) -> HandedOver | None:

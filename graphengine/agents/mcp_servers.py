@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from graphengine.agents.approval import Approval
 from graphengine.agents.arguments import misfits
@@ -600,7 +600,7 @@ async def _all_pages(list_page: Callable[..., Awaitable[P]], items: Callable[[P]
 
 
 def text_of_result(result: types.CallToolResult, media: list[Media] | None = None) -> str:
-    """Return a result as text: its text blocks, or its structured content if it has none.
+    """Return a result as text: its blocks, and its structured content if the text blocks do not say the same.
 
     Args:
         result: The result.
@@ -608,9 +608,23 @@ def text_of_result(result: types.CallToolResult, media: list[Media] | None = Non
             binary content, a line describes them.
     """
     parts = [_text_of_block(block, media) for block in result.content]
-    if result.structured_content is not None and not any(block.type == "text" for block in result.content):
-        parts.append(to_json(result.structured_content, inf_nan_mode="strings").decode())
+    structured = result.structured_content
+    texts = [block.text for block in result.content if block.type == "text"]
+    if structured is not None and not _says_same(texts, structured):
+        parts.append(to_json(structured, inf_nan_mode="strings").decode())
     return "\n".join(parts)
+
+
+def _says_same(texts: Sequence[str], structured: Mapping[str, object]) -> bool:
+    """Return whether texts are a structured content, or the value that a server wrapped as `result` in it."""
+    values: list[object] = []
+    for each in texts:
+        try:
+            values.append(from_json(each))
+        except ValueError:
+            values.append(each)
+    inner = structured["result"] if structured.keys() == {"result"} else structured
+    return bool(texts) and any(each in (structured, inner) for each in (values, *values[:1], *texts[:1]))
 
 
 def _text_of_block(block: types.ContentBlock, media: list[Media] | None) -> str:
@@ -619,7 +633,8 @@ def _text_of_block(block: types.ContentBlock, media: list[Media] | None) -> str:
     if block.type == "text":
         return block.text
     if block.type == "resource_link":
-        return f"[resource {block.uri}{f', {block.description}' if block.description else ''}]"
+        said = [block.title or block.name, block.mime_type, block.description]
+        return f"[{', '.join([f'resource {block.uri}', *filter(None, said)])}]"
     if block.type == "resource":
         found = block.resource
         if isinstance(found, TextResourceContents):

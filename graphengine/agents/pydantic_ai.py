@@ -39,10 +39,10 @@ def pydantic_ai_node(
 ) -> Callable[..., Awaitable[O]]:
     """Return a node function that runs an agent of pydantic-ai, and returns its output.
 
-    Each answer of its model and each result of its tools is recorded, priced and limited as part of the run: a run that
-    is resumed after a crash does not call the model or a tool again. Tool results must be JSON values or pydantic-ai's
-    own types, as after a resume they are read from the record. Node retries apply to failed calls. Answers are streamed
-    if the model can, and watchers of the run see their text and the calls of tools.
+    Each answer of the model and each result of a tool is recorded, priced and limited as part of the run. A run that is
+    resumed after a crash does not call the model or the tool again. The results of tools must be JSON values or types
+    of pydantic-ai, because after a resume they are read from the record. The retry policy of the node applies to calls
+    that failed. If the model can stream, answers are streamed, and watchers of the run see the text and the tool calls.
 
     Args:
         agent: The agent. Its model may be replaced with `agent.override(model=…)`.

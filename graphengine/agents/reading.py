@@ -323,9 +323,10 @@ def result_of(function: Callable[..., T]) -> TypeForm[T]: ...
 def result_of(function: Callable[..., Any]) -> TypeForm[Any]:
     """Return the `output=` of an agent whose answers are the results of a function.
 
-    The model answers with the function's arguments, as JSON. The function's ValueError is sent back to the model, as
-    that of `check=`. Its call is recorded with its result: a run that is resumed does not make it again. Rules and
-    placeholders give the result itself, without a call.
+    The model answers with the arguments of the function, as JSON. If the function raises ValueError, the message is
+    sent back to the model, like that of `check=`. The call of the function is recorded with its result, so that a
+    resumed run does not call the function again. Rules and placeholders give the result itself, and the function is not
+    called.
 
     Args:
         function: Makes the answer, sync or async. Like a tool it gets resources and `ctx` by name.

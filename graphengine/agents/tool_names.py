@@ -96,17 +96,22 @@ def reads_of_offer(function: Callable[..., bool]) -> Iterator[Parameter]:
         yield from (each for each in Injected.of(function).parameters if each.name not in OF_A_TURN)
 
 
-def offered_in(turn: int, tools: Mapping[str, Tool], values: Mapping[str, object]) -> list[str]:
-    """Return the names of the tools that a turn offers; the functions of users that say so are called.
+def offered_in(
+    turn: int, tools: Mapping[str, Tool], given: Mapping[str, object], fields: Mapping[str, object]
+) -> list[str]:
+    """Return the names of the tools that a turn offers. Calls the functions that were given as `offered=`.
 
     Args:
         turn: The number of the turn, from 1.
         tools: The tools by name.
-        values: What the functions can read, by name.
+        given: The values that the run provides, by name.
+        fields: The values of the state, by path.
     """
     found = []
     for name, tool in tools.items():
-        if tool.offered is None or _allows(tool.offered, {**values, "turn": turn, "tool": name}):
+        own = tool.given({}, fields) if tool.inputs else {}
+        values = {**given, **fields, **own, "turn": turn, "tool": name}
+        if tool.offered is None or _allows(tool.offered, values):
             found.append(name)
     return found
 

@@ -128,9 +128,10 @@ class Tool(Generic[P, R_co]):
             the result's keys name, or a dict of field to `"path.in.result"` or `"."`. They are recorded with the call,
             and written with the result of the agent's node, in the order of the calls; later calls find them in
             `ctx.written`, see `ToolContext`. A call that fails writes nothing, nor does a key that the result lacks.
-        offered: Returns whether models get it in a turn: a function of fields of the state, which its parameters name,
-            and of `turn`, from 1, and `tool`, the tool's name. It is offered in all turns if not given. A turn records
-            what it offered, and a call of anything else is refused.
+        offered: A function that returns whether a turn offers the tool to the model. Its parameters name fields of the
+            state, what `inputs` of the tool names, `turn` (the number of the turn, from 1) and `tool` (the name of the
+            tool). Without this function, every turn offers the tool. A turn records which tools it offered, and a call
+            of another tool is refused.
         schema: JSON Schema of the arguments (an object), to use instead of the signature. The function then gets them
             as one dict, validated by it. Models get a form of it that all providers accept, with other names for
             properties whose own are not.
@@ -415,9 +416,9 @@ class Tool(Generic[P, R_co]):
 class ToolSource(Protocol):
     """A source of tools that are unknown until it is opened, such as a server.
 
-    It may be opened several times, also by several event loops; its resources are released after the last close. A tool
-    is known again by its `origin`, or else by its `name`: a call that waits or is repeated goes to the same one. It
-    may not write fields of the state.
+    A toolset may be opened several times, also in several event loops. Its resources are released after the last close.
+    When a call waits or is repeated, it goes to the toolset with the same `origin`, or with the same `name` if there is
+    no `origin`. The tools of a toolset may not write fields of the state.
     """
 
     @property

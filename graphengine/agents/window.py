@@ -61,10 +61,12 @@ tokens has 3 or 4 for its models."""
 class Window:
     """How much of a conversation is sent before its older part becomes a summary.
 
-    The results of the tools of one turn get at most half of it: of longer ones, the beginning and the end are sent.
-    The conversation counts, and neither the instructions nor the tools: these are sent besides, however large. Tokens
-    are the provider's count if it is known, less the share of instructions and tools, else estimated at 4 bytes each; a
-    picture counts as 1,600.
+    The results of the tools of one turn may use at most half of this number. Of longer results, only the beginning and
+    the end are sent. The number limits the conversation. Instructions and tools are sent in addition, however large
+    they are.
+
+    If the provider has reported a number of tokens, that number is used, without the share of the instructions and
+    tools. Otherwise the tokens are estimated: 4 bytes are one token, and a picture is 1,600 tokens.
 
     Args:
         max_tokens: The number of tokens of question and conversation above which the older messages are summarised.

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class NodeLogFilter(logging.Filter):
     """Adds `run`, `node`, `visit` and `attempt` to each record that the code of a node logs.
 
-    Give it to a handler, and the handler's format can name them. Outside a node, each is "". It is also a processor of
-    structlog, which adds them to the event instead, inside a node alone.
+    Add the filter to a handler. The format of the handler can then name these attributes. Outside a node, each
+    attribute is "". The object can also be used as a processor of structlog, which adds the attributes to the event;
+    there it adds nothing outside a node.
 
     >>> handler = logging.StreamHandler()
     >>> handler.addFilter(NodeLogFilter())

@@ -92,8 +92,8 @@ class SyncAdmin:
 class SyncRunner:
     """A Runner for scripts, threads of a web server, task queues and notebooks. Any thread may use it.
 
-    Use it as a context manager, or call `close` at the end. A process that forks needs one in each child.
-    `Runner` describes the arguments.
+    Use the runner as a context manager, or call `close` at the end. After a fork, each child process needs a runner of
+    its own. The arguments are those of `Runner`.
 
     Example:
         >>> with SyncRunner("runs.db") as runner:

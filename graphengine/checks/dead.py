@@ -13,7 +13,7 @@ from graphengine.checks.paths import Paths, Undecided, leaves_of
 from graphengine.checks.subjects import holds
 from graphengine.errors import Problem
 from graphengine.kernel.extension import START, Fork, Switch
-from graphengine.kernel.inside import Comparison, Fact, Plateau
+from graphengine.kernel.inside import Comparison, Fact
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -123,7 +123,7 @@ def _put_at_line(edge: AnyEdge, problem: Problem) -> Problem:
 def _find_constant_conditions(edge: AnyEdge, paths: Paths, found: Compiling) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with the simple conditions of an edge of which the outcome is known before any run."""
     for leaf in leaves_of(edge):
-        if isinstance(leaf, Plateau) and (name := _unwritten(leaf, found)):
+        if not isinstance(leaf, Switch) and leaf.sampled and (name := _unwritten(leaf.sampled, found)):
             yield f"'{leaf}' never holds: no node writes {name}", "ask for a plateau of a field that a node writes"
         elif isinstance(leaf, Comparison) and (held := _decide_outcome(leaf, paths)) is not None:
             word = "always" if held else "never"
@@ -131,13 +131,12 @@ def _find_constant_conditions(edge: AnyEdge, paths: Paths, found: Compiling) -> 
             yield f"'{leaf}' {word} holds: {why}", "compare with another value, or remove it"
 
 
-def _unwritten(leaf: Plateau, found: Compiling) -> str:
-    """Return the fields that a plateau samples, if nothing writes them; "" otherwise."""
-    roots = leaf.reading.roots
+def _unwritten(sampled: Collection[str], found: Compiling) -> str:
+    """Return the fields that a condition samples, if nothing writes them; "" otherwise."""
     if found.state.whole or found.unsound:
         return ""
     written = {name for node in found.nodes.values() for name in node.writer.fields} | {found.graph.collect_errors}
-    return "" if written.intersection(roots) else " or ".join(sorted(roots))
+    return "" if written.intersection(sampled) else " or ".join(sorted(sampled))
 
 
 def _decide_outcome(leaf: Comparison, paths: Paths) -> bool | None:

@@ -14,55 +14,27 @@ back. The cap removes the edge to `c`, which is tried after it, but not the one 
 from __future__ import annotations
 
 import inspect
-import math
 from collections import defaultdict
-from dataclasses import dataclass
-from itertools import product
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_origin
 
 from graphengine.checks.reachability import components, reachable_from
 from graphengine.kernel.extension import END, START, Fork, Switch
-from graphengine.kernel.inside import Comparison, Composed, Fact, Negated, Plateau, Value, members
+from graphengine.kernel.inside import members
 from graphengine.reducers import Replace
-from graphengine.schemas.walking import kinds, variants
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.kernel.extension import AnyEdge, Call, Condition, NodePlan, Plan, StateType
-    from graphengine.schemas.walking import Schema
-
-_RISES: Final = (">=", ">", "!=")
-_FALLS: Final = ("<=", "<", "==")
-
-
-@dataclass(frozen=True, slots=True)
-class _Growth:
-    """A quantity that must keep growing for a condition to hold, or not to hold, from some round on.
-
-    Attributes:
-        counted: The node whose visits count; "" if it is not a count.
-        appends: The field that becomes longer; "" if it is not a length.
-        samples: The fields that are sampled; empty if there are none.
-        since: The node whose visits reset the quantity; "" if there is none.
-    """
-
-    counted: str = ""
-    appends: str = ""
-    samples: frozenset[str] = frozenset()
-    since: str = ""
-
-
-_Needs: TypeAlias = "list[frozenset[_Growth]]"
-"""Alternatives, each a set of quantities that must all grow."""
+    from graphengine.kernel.inside import GrowingQuantity
 
 
 class _Arrow(NamedTuple):
-    """An edge, and needs; any one of them keeps it from being taken forever."""
+    """An edge, and the alternative growths of which each keeps a run from taking the edge for ever."""
 
     source: str
     target: str
-    ends: _Needs
+    ends: Sequence[frozenset[GrowingQuantity]]
 
 
 def find_unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Sequence[str]]:
@@ -110,11 +82,11 @@ class _Rounds:
         for name in self.out:
             self.members[self.group[name]].append(name)
 
-    def all_grow(self, arrow: _Arrow, needs: Iterable[_Growth]) -> bool:
+    def all_grow(self, arrow: _Arrow, needs: Iterable[GrowingQuantity]) -> bool:
         """Return whether all of these quantities grow in each loop that an edge is part of."""
         return all(self._grows(arrow, growth) for growth in needs)
 
-    def _grows(self, arrow: _Arrow, growth: _Growth) -> bool:
+    def _grows(self, arrow: _Arrow, growth: GrowingQuantity) -> bool:
         loop = self.members[self.group[arrow.source]]
         if growth.since in loop:
             return False
@@ -162,87 +134,21 @@ def _targets(edges: Iterable[AnyEdge]) -> list[str]:
 
 def _arrows(source: str, edges: Iterable[AnyEdge], state: StateType[Any]) -> Iterator[_Arrow]:
     """Yield the edges that leave a node, in the order in which they are tried, each with the needs that end its use."""
-    before: _Needs = []
+    before: list[frozenset[GrowingQuantity]] = []
     for edge in edges:
         condition = None if isinstance(edge, Switch) else edge.condition
-        ends = [*before, *_settles(condition, state, holds=False)]
+        ends = [*before, *_growth_until(condition, state, holds=False)]
         arms = dict(edge.arms) if isinstance(edge, Fork) else {}
         for target in edge.targets:
-            yield _Arrow(source, target, [*ends, *_settles(arms.get(target), state, holds=False)])
+            yield _Arrow(source, target, [*ends, *_growth_until(arms.get(target), state, holds=False)])
         if condition is not None:
-            before += _settles(condition, state, holds=True)
+            before += _growth_until(condition, state, holds=True)
 
 
-def _settles(condition: Condition | None, state: StateType[Any], *, holds: bool) -> _Needs:
-    """Return what must grow for a condition to hold, or not to hold, from some round on."""
-    if isinstance(condition, Negated):
-        return _settles(condition.of, state, holds=not holds)
-    if isinstance(condition, Composed):
-        left, right = (_settles(part, state, holds=holds) for part in condition.parts())
-        either = holds == (condition.word == "or")
-        return [*left, *right] if either else [a | b for a, b in product(left, right)]
-    if isinstance(condition, Plateau) and holds and not may_rise_for_ever(condition, state):
-        return [frozenset([_Growth(samples=condition.reading.roots, since=condition.since or "")])]
-    if isinstance(condition, Comparison) and condition.operator in (_RISES if holds else _FALLS):
-        return [frozenset([growth]) for growth in _find_growing(condition, state)]
-    return []
-
-
-def may_rise_for_ever(plateau: Plateau, state: StateType[Any]) -> bool:
-    """Return whether a plateau may never hold: its score can be missing, or get better and better, as far as known."""
-    path = plateau.reading.path
-    if path is None:
-        return True
-    try:
-        root = state.model.model_json_schema(by_alias=False)
-    except Exception:  # noqa: BLE001 - of types of the user's, which have no schema
-        return True
-    found = variants(root.get("properties", {}).get(path.root), root)
-    for kind, key in path.parts:
-        if any("null" in kinds(each) for each in found):
-            return True
-        found = [below for each in found for below in variants(_schema_of_part(each, kind, key), root)]
-    return not found or not all(_has_end(each, plateau) for each in found)
-
-
-def _schema_of_part(schema: Schema, kind: str, key: str | int) -> object:
-    """Return the schema of a part of a value; None if it is not known."""
-    if kind == "name":
-        return schema.get("properties", {}).get(key, schema.get("additionalProperties"))
-    return schema.get("items", schema.get("additionalProperties"))
-
-
-def _has_end(schema: Schema, plateau: Plateau) -> bool:
-    """Return whether a value of a schema is never missing, and can be better than before so many times only."""
-    if "enum" in schema or "const" in schema:
-        return None not in schema.get("enum", [schema.get("const")])
-    names = ("maximum", "exclusiveMaximum") if plateau.mode == "max" else ("minimum", "exclusiveMinimum")
-    is_bounded, allowed = any(name in schema for name in names), kinds(schema)
-    steps = allowed == {"integer"} or (allowed == {"number"} and plateau.min_delta > 0)
-    return allowed == {"boolean"} or (steps and is_bounded)
-
-
-def _find_growing(comparison: Comparison, state: StateType[Any]) -> Iterator[_Growth]:
-    """Yield the left side of a comparison if it grows without bound."""
-    quantity, bound = comparison.quantity, comparison.other
-    if not isinstance(bound, (int, float)) or not -math.inf < bound < math.inf:
-        return
-    if isinstance(quantity, Fact) and quantity.grows:
-        counted, since = (*quantity.names, "", "")[:2]
-        yield _Growth(counted, since=since)
-    elif isinstance(quantity, Value):
-        field = _field_measured_by(quantity, state)
-        if field:
-            yield _Growth(appends=field)
-
-
-def _field_measured_by(quantity: Value, state: StateType[Any]) -> str:
-    """Return the field whose length this is, if it is a whole list that is only appended to; else ""."""
-    path = quantity.reading.path
-    if quantity.measure != "length" or path is None or path.parts or state.whole:
-        return ""
-    field = state.fields.get(path.root)
-    return path.root if field is not None and field.operation == "append" and not field.constrained else ""
+def _growth_until(
+    condition: Condition | None, state: StateType[Any], *, holds: bool
+) -> Sequence[frozenset[GrowingQuantity]]:
+    return () if condition is None else condition.growth_until(state, holds=holds)
 
 
 def _appends(node: NodePlan, field: str) -> bool:

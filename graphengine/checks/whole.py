@@ -8,22 +8,30 @@ from graphengine.checks.before_waits import acts_before_waits
 from graphengine.checks.cases import choice_problems, none_problems
 from graphengine.checks.dead import dead_problems
 from graphengine.checks.forks import check_cancelled_effects, fork_problems
-from graphengine.checks.loops import find_unbounded_loops, may_rise_for_ever
+from graphengine.checks.loops import find_unbounded_loops
 from graphengine.checks.options import graph_problems, migration_problems, node_problems
+from graphengine.checks.paths import leaves_of
 from graphengine.checks.rules import rule_problems
 from graphengine.checks.shape import MeantShape
 from graphengine.checks.state import field_problems, model_problems
 from graphengine.checks.waits import wait_problems
 from graphengine.errors import Problem
 from graphengine.kernel.extension import Checks, Limits, Switch
-from graphengine.kernel.inside import Plateau, closed_values
+from graphengine.kernel.inside import closed_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pydantic import BaseModel
 
-    from graphengine.kernel.extension import AnyEdge, Compiling, FieldType, GraphDefinition, NodePlan, StateType
+    from graphengine.kernel.extension import (
+        AnyEdge,
+        Compiling,
+        FieldType,
+        GraphDefinition,
+        NodePlan,
+        StateType,
+    )
     from graphengine.kernel.inside import Declared
 
 
@@ -102,17 +110,12 @@ def _find_unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Ite
     """Yield the loops that nothing forces to end."""
     for loop in find_unbounded_loops(nodes, state):
         text = f"nothing forces the loop {' → '.join(loop)} to end"
-        if idle := [each for name in loop for each in _plateaus(nodes[name]) if may_rise_for_ever(each, state)]:
+        edges = [edge for name in loop for edge in (*nodes[name].edges, *nodes[name].failure_edges)]
+        leaves = [leaf for edge in edges for leaf in leaves_of(edge) if not isinstance(leaf, Switch)]
+        if idle := [leaf for leaf in leaves if leaf.may_never_hold(state)]:
             text += f": '{idle[0]}' may never hold, as the score may be missing, or get better for ever"
         repair = "before the edges back, add an edge that leaves the loop, with iterations(…)"
         yield Problem("unbounded_loop", f"node {loop[0]}", text, repair, warning=True)
-
-
-def _plateaus(node: NodePlan) -> Iterator[Plateau]:
-    """Yield the plateaus that the edges out of a node ask for."""
-    for edge in (*node.edges, *node.failure_edges):
-        if not isinstance(edge, Switch) and edge.condition is not None:
-            yield from (leaf for leaf in edge.condition.leaves() if isinstance(leaf, Plateau))
 
 
 def _exhaustive(edge: AnyEdge, state: StateType[Any]) -> bool:

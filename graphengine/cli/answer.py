@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     """,
     exits={
         **options.DRIVES,
-        0: "the run finished, or the answer is recorded and left to the process that drives the run",
-        2: "the answer does not fit, or the graph asks another question now, which the run then asks",
-        3: "the run waits; or the answer is recorded, and the run could not be resumed here",
+        0: "the run finished; or the answer is recorded, and another process continues the run",
+        2: "the answer does not fit; or the graph asks a different question now, which the run then asks",
+        3: "the run waits; or the answer is recorded, but the run could not be resumed here",
     },
 )
 @options.run_id
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 @click.option(
     "--wait",
     metavar="ID",
-    help="The id of the question, as `show` names it, or its name if the run has asked no other of that name; "
-    "required if the run asks several.",
+    help="The id of the question, as `show` names it. The name of the question is enough if the run has asked "
+    "no other question of this name. Required if the run asks several questions.",
 )
-@click.option("--by", metavar="NAME", default="", help="Who answers; it is recorded as given, and shown.")
+@click.option("--by", metavar="NAME", default="", help="Who answers. The name is recorded as given, and shown.")
 @options.no_resume
 @options.graph
 def answer(  # noqa: PLR0913 - one for each option
@@ -64,15 +64,24 @@ def answer(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Answer a run's question, and resume the run as `resume` does.
 
-    VALUE is parsed as JSON if it is valid and fits the question; otherwise it is text. yes and no answer both text and
-    yes-or-no questions (as do true and false), 5 both number and text questions. @FILE reads the value from a file, -
-    from stdin, both without the final line break; a leading @@ means a literal @. A value that does not fit is refused,
-    and nothing is recorded. `graphengine show` shows the question.
+    `graphengine show` shows the question. VALUE is parsed as JSON if that is valid and fits the question. Otherwise,
+    VALUE is text. A value that does not fit the question is refused, and nothing is recorded. Some values have a
+    special meaning:
 
-    The answer is recorded first, which does not require the run's graph. If the graph was changed and asks another
-    question now, the answer to the old one is not recorded: the run asks the new one. If the graph is not found, the
-    run is left to a worker or a later `resume`, and the exit code is 3. With --no-resume, or if another process drives
-    the run, the run is left too, and the exit code is 0. Otherwise the exit code is that of `resume`.
+    - yes, no, true and false answer questions that ask for yes or no. They also answer questions that ask for a text.
+    - 5 answers a question that asks for a number, and also one that asks for a text.
+    - @FILE reads the value from a file, and - reads the value from stdin. The final line break is left out.
+    - @@ at the beginning stands for a literal @.
+
+    The command records the answer first, which does not need the run's graph. Then the command resumes the run, and the
+    exit code is that of `resume`. There are three exceptions:
+
+    - The graph was changed and asks a different question now. The command does not record the answer, the run asks the
+      new question, and the exit code is 2.
+    - The run cannot be resumed here, for example because its graph is not found. The answer stays recorded, a worker or
+      a later `resume` continues the run, and the exit code is 3.
+    - --no-resume is given, or another process drives the run. The command only records the answer, and the exit code is
+      0.
     """
     from graphengine.kernel.inside import question_of
 
@@ -99,8 +108,8 @@ def answer(  # noqa: PLR0913 - one for each option
     """,
     exits={
         **options.DRIVES,
-        0: "the run finished, or the message is sent and left to the process that drives the run",
-        3: "the run waits; or the message is sent, and the run could not be resumed here",
+        0: "the run finished; or the message is recorded, and another process continues the run",
+        3: "the run waits; or the message is recorded, but the run could not be resumed here",
     },
 )
 @options.run_id
@@ -109,7 +118,7 @@ def answer(  # noqa: PLR0913 - one for each option
 @click.option(
     "--idempotency-key",
     metavar="KEY",
-    help="Send at most one message with this key, so that the command can be retried.",
+    help="Send at most one message with this key, so that you can safely repeat the command.",
 )
 @options.no_resume
 @options.graph
@@ -122,15 +131,20 @@ def send(  # noqa: PLR0913 - one for each option
     no_resume: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
 ) -> int:
-    """Send a message to a run; if the run waits and no process drives it, resume it as `resume` does.
+    """Send a message to a run, and resume the run as `resume` does if it waits and no process drives it.
 
-    VALUE is parsed as JSON if it is valid; otherwise it is text. @FILE reads the value from a file, - from stdin, both
-    without the final line break; a leading @@ means a literal @. A message is kept until a node of the run receives its
-    topic.
+    The message is kept until a node of the run receives its topic. VALUE is parsed as JSON if that is valid. Otherwise,
+    VALUE is text. Some values have a special meaning:
 
-    The message is recorded first, which does not require the run's graph. If the graph is not found, the run is left to
-    a worker or a later `resume`, and the exit code is 3. If the run is resumed, the exit code is that of `resume`. With
-    --no-resume, or if the run does not wait or another process drives it, the exit code is 0.
+    - @FILE reads the value from a file, and - reads the value from stdin. The final line break is left out.
+    - @@ at the beginning stands for a literal @.
+
+    The command records the message first, which does not need the run's graph. The exit code depends on what follows:
+
+    - If the command resumes the run, the exit code is that of `resume`.
+    - If the run cannot be resumed here, for example because its graph is not found, a worker or a later `resume`
+      continues the run, and the exit code is 3.
+    - With --no-resume, or if the run does not wait, or if another process drives it, the exit code is 0.
     """
     info, snapshot = _find_waiting_run(context, run_id, reference, resumes=not no_resume)
     payload = value_from(value, None)

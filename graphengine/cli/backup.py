@@ -27,20 +27,24 @@ _REPORT_SECONDS: Final = 2.0
         graphengine backup unchecked.db --no-check
     """,
     exits={
-        0: "the copy is whole, and no fault was found in it",
-        1: "the copy was made, and has a fault",
-        2: "there is a file of that name; or wrong usage",
-        5: "the database cannot be read, or the copy not be written",
+        0: "the copy is complete, and no fault was found in it",
+        1: "the copy was made, but a fault was found in it",
+        2: "there is a file of that name already, or the usage is wrong",
+        5: "the database cannot be read, or the copy cannot be written",
     },
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--check/--no-check", default=True, help="Whether to check every row of the copy.  [default: check]")
+@click.option(
+    "--check/--no-check", default=True, help="Check every row of the copy, or leave out the check.  [default: check]"
+)
 def backup(context: CommandContext, /, *, file: Path, check: bool) -> int:
     """Copy a database of runs to FILE, in one pass, while runs are driven, and check the copy.
 
-    The copy has what was recorded when the command began, and can be used as it is, for example by
-    `graphengine worker --store FILE` after the workers of the original have ended. FILE must not exist; until it is
-    whole it is named FILE.part. For PostgreSQL use pg_dump or base backups.
+    The copy contains what was recorded when the command began. You can use it as it is, for example with `graphengine
+    worker --store FILE` after the workers of the original have ended. FILE must not exist. Until the copy is complete,
+    its name is FILE.part.
+
+    The command copies SQLite files. For PostgreSQL, use pg_dump or base backups.
     """
     from graphengine.databases.sqlite.backup import back_up
 
@@ -79,7 +83,7 @@ def _find_file_to_copy(context: CommandContext) -> Path:
         from graphengine.errors import StoreNotSupported
 
         repair = "pg_dump -Fc -n graphengine -f runs.dump ADDRESS, or a base backup with an archive: use/machines.md"
-        raise StoreNotSupported("backup copies files", where=shown(database), repair=repair)
+        raise StoreNotSupported("backup copies only SQLite files", where=shown(database), repair=repair)
     return database
 
 

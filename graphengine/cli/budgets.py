@@ -24,11 +24,23 @@ if TYPE_CHECKING:
         graphengine budgets --json
     """,
 )
-@click.option("--correct", metavar="BUDGET", help="Set what was spent of this budget in its present window.")
-@click.option("--key", default="", help="With --correct: whose account, such as a tenant. Default: that of all.")
-@click.option("--cost-usd", type=click.FloatRange(min=0), help="With --correct: US dollars.")
-@click.option("--tokens", type=click.IntRange(min=0), help="With --correct: tokens of questions and answers.")
-@click.option("--calls", type=click.IntRange(min=0), help="With --correct: calls of models.")
+@click.option(
+    "--correct",
+    metavar="BUDGET",
+    help="Set what was spent of this budget in its present window. Give the amounts with --cost-usd, --tokens "
+    "and --calls.",
+)
+@click.option(
+    "--key",
+    default="",
+    help="With --correct: the account to correct, such as a tenant. By default, the account of all runs, or of runs "
+    "without a key.",
+)
+@click.option("--cost-usd", type=click.FloatRange(min=0), help="With --correct: the spent US dollars.")
+@click.option(
+    "--tokens", type=click.IntRange(min=0), help="With --correct: the spent tokens, of questions and answers together."
+)
+@click.option("--calls", type=click.IntRange(min=0), help="With --correct: the number of model calls.")
 def budgets(  # noqa: PLR0913 - options
     context: CommandContext,
     /,
@@ -41,9 +53,11 @@ def budgets(  # noqa: PLR0913 - options
 ) -> int:
     """Show what was spent of each budget across runs, and what calls in flight may take.
 
-    Budgets are settings of the project, [[tool.graphengine.budgets]]. A call that was cut off, since its process died
-    or its run was stopped, is no longer in flight: its question and what was streamed count as spent. This is an
-    estimate, and the call may have cost more. --correct replaces the account's amounts by those of an invoice.
+    Budgets are settings of the project, in [[tool.graphengine.budgets]].
+
+    A call is cut off if its process dies or its run is stopped. The call is then no longer in flight, and its question
+    and the part of the answer that was streamed count as spent. This amount is an estimate, and the call may have cost
+    more. --correct replaces the amounts of an account, for example by those of an invoice.
     """
     from graphengine.budgets.left import BudgetsLeft, left_of, table_of
     from graphengine.budgets.settings import budgets_in
@@ -52,7 +66,7 @@ def budgets(  # noqa: PLR0913 - options
     amounts: dict[AmountName, float | None] = {"cost_usd": cost_usd, "tokens": tokens, "calls": calls}
     spent: dict[AmountName, float] = {name: amount for name, amount in amounts.items() if amount is not None}
     if bool(spent) != (correct is not None):
-        raise click.UsageError("give an account and an amount: --correct BUDGET --cost-usd 12.50")
+        raise click.UsageError("give a budget and an amount: --correct BUDGET --cost-usd 12.50")
     if correct is not None:
         _correct_account(context, given, correct, key, spent)
     found = context.read(lambda store: left_of(given, store)) if given else BudgetsLeft(budgets=[])
@@ -81,7 +95,9 @@ def _correct_account(
     budget = next((each for each in given if each.name == name), None)
     if budget is None:
         names = ", ".join(each.name for each in given) or "none"
-        raise InputError(f"the project has no budget {name!r}", where="--correct", repair=f"its budgets are: {names}")
+        raise InputError(
+            f"the project has no budget {name!r}", where="--correct", repair=f"choose one of its budgets: {names}"
+        )
     context.use(writes=True)
     place = Place(budget, key, window_of(budget.window, time.time())[0])
     if not context.read(lambda store: Ledger(store).correct(place, spent)):

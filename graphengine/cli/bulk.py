@@ -27,22 +27,25 @@ _SOME_REFUSED: Final = 1
         graphengine bulk answer graph:shop --value same --by ann --dry-run
         graphengine bulk prune graph:review before:2026-01-31 --yes
     """,
-    exits={0: "all runs that were found are changed", 1: "some could not be changed; they are listed with the reason"},
+    exits={
+        0: "all runs that were found are changed",
+        1: "some runs could not be changed; the output lists them with the reason",
+    },
 )
 @click.argument("action", type=options.Choice(("stop", "cancel", "resume", "retry", "answer", "tag", "untag", "prune")))
 @click.argument("words", metavar="WORDS...", nargs=-1, required=True, shell_complete=options.complete_search)
-@click.option("--tag", metavar="NAME", help="The tag to add or remove.")
-@click.option("--why", default="asked", metavar="TEXT", help="With stop and cancel: the reason that is recorded.")
-@click.option("--value", metavar="VALUE|@FILE|-", help="With answer: the answer, as for `graphengine answer`.")
+@click.option("--tag", metavar="NAME", help="With tag and untag: the tag to add or remove.")
+@click.option("--why", default="asked", metavar="TEXT", help="With stop and cancel: the reason to record.")
+@click.option("--value", metavar="VALUE|@FILE|-", help="With answer: the answer, in the form of `graphengine answer`.")
 @click.option(
     "--wait",
     metavar="NAME",
-    help="With answer: the name of the questions; without it, those about effects are answered.",
+    help="With answer: the name of the questions to answer. Without this option, questions about effects are answered.",
 )
-@click.option("--by", metavar="NAME", default="", help="With answer: who answers; it is recorded and shown.")
+@click.option("--by", metavar="NAME", default="", help="With answer: who answers. The name is recorded and shown.")
 @options.graphs("With resume and retry: the graphs of the runs")
 @click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
-@click.option("--yes", is_flag=True, help="Skip the confirmation; required without a terminal.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation. Required if there is no terminal.")
 def bulk(  # noqa: PLR0913 - options
     context: CommandContext,
     /,
@@ -57,14 +60,20 @@ def bulk(  # noqa: PLR0913 - options
 ) -> int:
     """Stop, cancel, resume, retry, answer, tag or prune all runs that a search finds.
 
-    WORDS are those of `graphengine runs`.
+    WORDS are the words and filters of `graphengine runs`. Each action applies to some of the runs that they find:
 
-    stop: runs that have not ended. cancel: the same for good, also those that failed or were stopped. resume: those
-    that were stopped, with their graphs; that is recorded, and workers drive them. retry: the same for those that
-    failed. answer: waiting runs that ask a question of the name --wait, or, without --wait, a question about an effect:
-    how it ended, or whether earlier code did it; the answers are recorded, and workers go on with the runs. tag,
-    untag: any. prune: those that have ended. It shows how many they are and the first of them, then asks. Interrupted,
-    it is called again, and does what is left.
+    - `stop` stops the runs that have not ended.
+    - `cancel` ends runs as cancelled, for good. It also applies to runs that failed or were stopped.
+    - `resume` resumes the runs that were stopped. The command records the resume, and workers drive the runs.
+    - `retry` does the same as `resume` for the runs that failed.
+    - `answer` answers the question that --wait names, in waiting runs. Without --wait, it answers questions about
+      effects: how an effect ended, or whether earlier code did it. The command records the answers, and workers
+      continue the runs.
+    - `tag` and `untag` add the tag --tag to runs in any status, or remove it.
+    - `prune` removes the runs that have ended.
+
+    The command shows the number of the runs and the first of them, and asks for confirmation. If the command is
+    interrupted, call it again, and it does what is left.
     """
     from graphengine.api.runner import Runner
     from graphengine.cli.answer import read_answer

@@ -62,27 +62,40 @@ class _Checked:
         graphengine check review --forecast --store checkpoints/runs.db
     """,
     exits={
-        0: "no graph has an error; with --store, and every run that has not ended fits",
-        2: "a graph has an error, or a warning with --strict; or wrong usage",
-        3: "with --store: a run that has not ended does not fit",
+        0: "no graph has an error, and with --store, every unfinished run fits its graph",
+        2: "a graph has an error, or with --strict a warning; or the usage is wrong",
+        3: "with --store: an unfinished run does not fit its graph",
     },
 )
 @click.argument("references", metavar="[FILE[:NAME]|NAME]…", nargs=-1, shell_complete=options.complete_graphs)
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
-@click.option("--servers", is_flag=True, help="Start the MCP servers of agents, and list tools that no model can call.")
-@click.option("--bounds", is_flag=True, help="Show the most visits, calls, tokens and cost that a run can take.")
-@click.option("--forecast", is_flag=True, help="With --store: show what recorded runs took that have ended.")
 @click.option(
-    "--since", type=options.Age(), metavar="AGE", help="With --store: only runs whose last step is newer, e.g. 30d."
+    "--servers", is_flag=True, help="Start the MCP servers of agents, and list the tools that no model can call."
+)
+@click.option("--bounds", is_flag=True, help="Show the most visits, calls, tokens and cost that a run can take.")
+@click.option(
+    "--forecast",
+    is_flag=True,
+    help="With --store: show how recorded runs ended, what they cost and how long they took.",
+)
+@click.option(
+    "--since",
+    type=options.Age(),
+    metavar="AGE",
+    help="With --store: check only runs whose last step is newer than this, e.g. 30d.",
 )
 @click.option(
     "--accept",
     type=options.Choice(("same", "another", "fail")),
-    help="With --store: record this answer in advance, for runs whose code changed.",
+    help="With --store: record this answer in advance, for runs whose code has changed.",
 )
-@click.option("--graph", "graph_name", metavar="NAME", help="With --accept: only runs of this graph.")
-@click.option("--function", metavar="NAME", help="With --accept: only for effects of this function.")
-@click.option("--by", metavar="NAME", default="", help="With --accept: who decides; it is recorded and shown.")
+@click.option(
+    "--graph", "graph_name", metavar="NAME", help="With --accept: record the rule only for runs of this graph."
+)
+@click.option(
+    "--function", metavar="NAME", help="With --accept: let the rule answer only about effects of this function."
+)
+@click.option("--by", metavar="NAME", default="", help="With --accept: who decides. The name is recorded and shown.")
 def check(  # noqa: PLR0913 - the options of the command
     context: CommandContext,
     references: tuple[str, ...],
@@ -98,24 +111,32 @@ def check(  # noqa: PLR0913 - the options of the command
 ) -> int:
     """List every error and warning of graphs, by file and line.
 
-    Without an argument, every graph of the project is checked; FILE means all graphs of a file. Each problem has its
-    file and line of source, a stable code, and the repair. Files that cannot be run are listed too, and do not hide
-    other problems. Two files that define graphs of one name are an error: a run records only the name.
+    Without an argument, the command checks every graph of the project. FILE stands for all graphs of that file. Each
+    problem is shown with its file and line, a stable code, and the repair. A file that cannot be run is listed too, and
+    the other files are still checked. Two files that define graphs of the same name are an error, because a run records
+    only the name of its graph.
 
-    With --store, each waiting, sleeping, queued, interrupted or running run in the database is compared with its graph:
-    whether a resume would continue it, with which migrations, or where and why not, with a draft of migrate=. Without
-    an argument, a run whose graph is not in the project does not fit either.
+    With --store, the command compares each unfinished run of the database with its graph. A run is unfinished if it
+    waits, sleeps, is queued, was interrupted, or is running. The command shows whether a resume would continue the run,
+    and which migrations the resume would apply. If a resume could not continue the run, the command shows where and
+    why, and a draft for the graph's `migrate=`. Without an argument, a run whose graph is not in the project does not
+    fit either.
 
-    With --accept, a rule is recorded for each of these runs whose nodes have other code now. When such a run goes on
-    under exactly this code, and asks whether an effect that is about to begin was already done by the earlier code, the
-    rule answers in the place of a person. `graphengine show` names the rule as the author of the answer.
+    With --accept, the command records a rule for each unfinished run whose nodes now have different code. Such a run
+    may continue under exactly this code, and ask whether the earlier code already did an effect that is about to begin.
+    The rule then answers in place of a person. `graphengine show` names the rule as the author of the answer.
 
-    With --servers, the MCP servers of the graphs' agents are started, and a warning names each tool that no model can
-    call, with the reason.
+    With --servers, the command starts the MCP servers of the graphs' agents. A warning names each tool that no model
+    can call, with the reason.
 
-    With --bounds, the conditions, caps and limits of each graph show the most visits of each node, the most calls,
-    tokens and cost of a run, and the edges that no run takes. With --forecast, the runs of the database that have ended
-    show how often a run ended how, and the cost and time that 50, 90 and 99 % of them did not exceed.
+    With --bounds, the command computes the following from the conditions, caps and limits of each graph:
+
+    - the most visits of each node
+    - the most calls, tokens and cost of a run
+    - the edges that no run takes
+
+    With --forecast, the command reads the runs of the database that have ended. It shows how often runs ended in which
+    way, and the cost and the time that 50, 90 and 99 % of the runs did not exceed.
     """
     from msgspec import UNSET
 
@@ -161,7 +182,7 @@ def _refuse_lone_options(context: CommandContext, since: float | None, *, bounds
     if since is not None and context.database is None:
         raise click.UsageError("--since selects runs of a database: add --store PATH")
     if context.models and not bounds:
-        raise click.UsageError("--model names the models whose prices count: add --bounds")
+        raise click.UsageError("--model chooses the models whose prices --bounds uses: add --bounds")
     if forecast and context.database is None:
         raise click.UsageError("--forecast reads the runs of a database: add --store PATH")
 
@@ -169,7 +190,9 @@ def _refuse_lone_options(context: CommandContext, since: float | None, *, bounds
 def _refuse_lone_rule(context: CommandContext, accept: str | None, given: Mapping[str, str | None]) -> None:
     """Refuse the options of a rule without a rule, and a rule without a database. Raises: click.UsageError."""
     if accept is None and any(given.values()):
-        raise click.UsageError("--graph, --function and --by belong to a rule: add --accept same|another|fail")
+        raise click.UsageError(
+            "--graph, --function and --by describe the rule that --accept records: add --accept same|another|fail"
+        )
     if accept is not None and context.database is None:
         raise click.UsageError("--accept records a rule for runs of a database: add --store PATH")
 

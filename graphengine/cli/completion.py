@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 )
 @click.argument("shell", metavar="SHELL", type=options.Choice(("bash", "zsh", "fish")))
 def completion(context: CommandContext, shell: str) -> int:
-    """Print a completion script for bash, zsh or fish: commands, options, graphs, runs, tags and nodes.
+    """Print a completion script for bash, zsh or fish.
 
-    For bash, add this at the end of ~/.bashrc: eval "$(graphengine completion bash)". For zsh, add the same with zsh to
-    ~/.zshrc, after compinit. For fish: graphengine completion fish > ~/.config/fish/completions/graphengine.fish
+    The script completes commands, options, graphs, runs, tags and nodes. Install it as follows:
+
+    - For bash, add `eval "$(graphengine completion bash)"` at the end of ~/.bashrc.
+    - For zsh, add `eval "$(graphengine completion zsh)"` to ~/.zshrc, after compinit.
+    - For fish, run `graphengine completion fish > ~/.config/fish/completions/graphengine.fish`.
     """
     from click.shell_completion import ShellComplete, get_completion_class
 
@@ -58,7 +61,7 @@ def schema(context: CommandContext, name: tuple[str, ...]) -> int:
     """Print the JSON Schema of a command's --json output, or of the output of all commands.
 
     If a command writes different documents, depending on its options or on failure, the schema accepts any of them.
-    Readers should ignore unknown keys: keys can be added without a new `schema` number.
+    Readers should ignore unknown keys, because keys can be added without a new `schema` number.
     """
     from graphengine.cli.schemas import schema_of
 

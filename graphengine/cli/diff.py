@@ -49,15 +49,17 @@ _COMPARED: Final = 4_000_000
     type=options.At(),
     metavar="STEP",
     multiple=True,
-    help="Compare the runs as of this step, e.g. 12 or review:2; given twice, the first run as of one and the second "
-    "as of the other.",
+    help="Compare the runs as of this step, e.g. 12 or review:2. If the option is given twice, the first step "
+    "applies to the first run and the second step to the second run.",
 )
 def diff(context: CommandContext, first: str, second: str, at: tuple[At, ...]) -> int:
     """Show where two runs diverge: the last step they share, the paths from there side by side, and how they differ.
 
-    Runs that share no step are compared from their beginnings. A run can be compared with itself, at two steps. Graphs,
-    prompts, limits and the models that answered are compared as far as they are recorded: of a prompt that a function
-    makes, only the name of the function is.
+    Runs that share no step are compared from their beginnings. You can also compare a run with itself, at two of its
+    steps.
+
+    The command also compares graphs, prompts, limits and the models that answered, as far as these are recorded. Of a
+    prompt that a function makes, only the name of the function is recorded.
     """
     from graphengine.records.json_document import diff_document
     from graphengine.records.run_diff import diff as compare

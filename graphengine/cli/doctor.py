@@ -31,29 +31,33 @@ _SHOWN: Final = 50
         graphengine doctor --repair --store checkpoints/runs.db
     """,
     exits={
-        0: "no fault was found",
-        1: "a fault remains, or something is lost",
+        0: "no fault was found, or every fault was repaired and nothing is lost",
+        1: "a fault remains, or something is lost; or, with --production, something is not ready",
         5: "the file cannot be opened",
     },
 )
 @click.option("--repair", is_flag=True, help="Repair what can be repaired, after copying the file.")
-@click.option("--production", is_flag=True, help="Check instead what production needs: see docs/use/deployment.md.")
+@click.option(
+    "--production", is_flag=True, help="Check what production needs, in place of faults: see docs/use/deployment.md."
+)
 def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     """Check a database of runs for faults, and repair it.
 
-    A check changes nothing and can be run while runs are driven. --repair copies the file first, keeps every recorded
-    step that can be read, and requires exclusive access to the database; of a PostgreSQL database it moves sequences
-    that are behind their rows, also while processes work. Exit codes: 0 no fault was found, 1 a fault
-    remains, 5 the file cannot be opened.
+    A check changes nothing, and you can run it while runs are driven. In a project, the check of a database without
+    faults also names the schedules whose input no longer fits their graph.
 
-    In a project, the check also names the schedules whose input no longer fits their graph.
+    --repair repairs a SQLite file. It needs exclusive access to the database. It copies the file first, and keeps every
+    recorded step that can be read. If there is nothing to repair, it changes nothing. Of a PostgreSQL database,
+    --repair only moves sequences that are behind their rows, which is possible while processes work.
 
-    --production checks durability, disk, retention, workers, health, errors, token, versions and backups: each line
-    says ok, not, or cannot say, with what to do. The exit code is 1 if one says not.
+    --production checks whether what runs here is ready for production, and not the database for faults. It checks
+    durability, disk, retention, workers, health, errors, token, versions and backups. Each line begins with "ok", "not"
+    or "cannot say". A line that does not begin with "ok" also shows what to do. The exit code is 1 if any line begins
+    with "not".
     """
     if production:
         if repair:
-            raise click.UsageError("--production checks other things: give it alone")
+            raise click.UsageError("--production checks something else and repairs nothing: give it without --repair")
         return _ready(context)
     from graphengine.cli.places import shown
 
@@ -168,7 +172,7 @@ def _repair_database(place: DatabaseOption) -> Repaired:
         repaired = repair_sequences(place.database)
         if repaired.done or repaired.is_whole:
             return repaired
-        message = "--repair repairs files; of a PostgreSQL database it only moves sequences"
+        message = "--repair can repair only SQLite files; of a PostgreSQL database it moves sequences"
         repair = "restore a backup; runs that are intact can be saved with `graphengine export`"
         raise StoreNotSupported(message, where=shown(place.database), repair=repair)
     from graphengine.databases.sqlite import doctor as of_file

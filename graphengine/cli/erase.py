@@ -24,27 +24,36 @@ _SOME_KEPT = 1
         graphengine erase user:ada --yes
         graphengine erase user:ada --also bobs-branch --yes
     """,
+    exits={0: "done", 1: "some runs could not be erased; the output lists them with the reason"},
 )
 @click.argument("person")
 @click.option(
     "--also", multiple=True, metavar="RUN", help="A run of another user that may be erased too. May be repeated."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be erased, and change nothing.")
-@click.option("--yes", is_flag=True, help="Skip the confirmation; required without a terminal.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation. Required if there is no terminal.")
 def erase(context: CommandContext, /, *, person: str, also: tuple[str, ...], dry_run: bool, yes: bool) -> int:
-    """Erase a user, PERSON as `user:NAME`, with all that came of the user's runs, and show what that is.
+    """Erase a user with everything that came of the user's runs, and show what was erased.
 
-    Erased are the runs that the user started and the conversation of this key, their branches, children, later turns
-    and notices, and the memories in a namespace with the user's name. Runs that have not ended are cancelled. If
-    something belongs to another user, nothing is erased, unless --also names it. A SQLite file is rewritten at last,
-    so that no byte is left; other processes that write wait until then.
+    PERSON has the form `user:NAME`. The command erases:
+
+    - the runs that the user started, and the conversation whose key is the user's name
+    - the branches, child runs, later turns and notices of these runs
+    - the memories in a namespace that contains the user's name
+    - the user's accounts of budgets
+
+    Runs that have not ended are cancelled first. A run that a process drives is kept, so stop it and call the command
+    again. If one of the runs belongs to another user, the command erases nothing, unless --also names that run.
+
+    At the end, a SQLite file is rewritten, so that no byte of the erased data is left in it. Other processes that write
+    to the file wait until then.
     """
     from graphengine.api.runner import Runner
     from graphengine.memory import erase as erased
 
     kind, _, user = person.partition(":")
     if kind != "user" or not user:
-        raise click.UsageError(f"{person!r} is no person: write user:NAME")
+        raise click.UsageError(f"PERSON is {person!r}, which does not have the form user:NAME")
     if not (dry_run or yes) and (context.json or not is_person()):
         raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
     context.use(writes=True)

@@ -32,7 +32,7 @@ SCORERS: Final = "SCORERS"
 _NO_RESUME: Final = "--no-resume"
 _EXITS: Final[Mapping[int, str]] = {
     **options.DRIVES,
-    Exit.FINISHED: "every threshold is reached, or none is given",
+    Exit.FINISHED: "every threshold is reached, or no threshold is given",
     Exit.FAILED: "a threshold is not reached, or the evaluation failed",
 }
 
@@ -55,33 +55,39 @@ _EXITS: Final[Mapping[int, str]] = {
     metavar="FILE",
     required=True,
     type=click.Path(path_type=Path, readable=False),
-    help='The cases, a JSON object on each line: {"name": "…", "input": {…}, "expected": …}. In a list of input, '
-    "@file and @folder are read, relative to the data.",
+    help='The file with the cases, one JSON object per line: {"name": "…", "input": {…}, "expected": …}. In a '
+    "list of the input, an item @file or @folder is read, relative to the file with the cases.",
 )
 @click.option(
     "--scorers",
     metavar="FILE[:NAME]",
-    help=f"The scorers: a Python file with a dict or a list of functions and agents named {SCORERS}, or NAME. If not "
-    "given, the graph's file.",
+    help=f"The Python file with the scorers, which are a dict or a list of functions and agents named "
+    f"{SCORERS}, or NAME. By default, the graph's file.",
 )
 @click.option(
     "--against",
     metavar="FILE[:NAME]|[WHO=]MODEL",
     multiple=True,
-    help="What to compare with: another version of the graph, or other models as --model takes them. May be repeated "
-    "for models.",
+    help="What to compare with: another version of the graph, or other models in the form of --model. May be "
+    "repeated for models.",
 )
 @click.option(
     "--threshold",
     "thresholds",
     metavar="[SCORER=]NUMBER",
     multiple=True,
-    help="The lowest acceptable mean, from 0 to 1, of one scorer or of all; below it the command exits with 1. May be "
-    "repeated.",
+    help="The lowest acceptable mean of one scorer, or of all scorers, from 0 to 1. If a mean is lower, the "
+    "command exits with code 1. May be repeated.",
 )
-@click.option("--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Cases at a time.")
-@click.option("--run-id", metavar="ID", help="The run's id. If it is recorded, that evaluation is resumed.")
-@click.option("--act", is_flag=True, help="Let effects outside the runs happen, which are refused otherwise.")
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="How many cases run at a time."
+)
+@click.option(
+    "--run-id", metavar="ID", help="The id of the evaluation's run. If this run exists, the evaluation is resumed."
+)
+@click.option(
+    "--act", is_flag=True, help="Let the graph's effects on the outside world happen. By default, they are refused."
+)
 @options.tags
 def eval_(  # noqa: PLR0913 - one for each option
     context: CommandContext,
@@ -97,12 +103,16 @@ def eval_(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Run a graph on every case of a data set, score the results, and compare two versions.
 
-    A scorer is a function or an agent that reads, by name, fields of the graph's final state, `output`, `label`,
-    `expected` and `case`, and returns a number from 0 to 1, a bool, a `Score`, or None if it does not apply.
+    A scorer is a function or an agent that judges the result of a case. The names of its parameters say what it reads:
+    fields of the graph's final state, `output`, `label`, `expected` or `case`. It returns a number from 0 to 1, a bool,
+    a `Score`, or None if it does not apply to the case.
 
-    The evaluation is a run: it is recorded with every step and every cost, and the same command with --run-id resumes
-    it after an interruption. A case whose graph fails counts as 0 and does not stop the others. --model is for the
-    graph, and for a scorer that is an agent of that name.
+    The evaluation is itself a run, which records every step and every cost. After an interruption, the same command
+    with --run-id resumes the evaluation. A case whose graph fails counts as 0, and the other cases still run. An
+    evaluation cannot pause, so the command refuses --pause-before.
+
+    --model chooses the models of the graph. If WHO is the name of a scorer that is an agent, --model chooses the model
+    of that scorer.
     """
     from graphengine.cli.driving import drive_to_rest
     from graphengine.cli.report import check_output, report
@@ -110,7 +120,9 @@ def eval_(  # noqa: PLR0913 - one for each option
     from graphengine.testing.evaluation.evaluating import begin
 
     if context.pauses:
-        raise click.UsageError("an evaluation pauses before no node; use `run --pause-before` on one case")
+        raise click.UsageError(
+            "an evaluation cannot pause before a node; use `run --pause-before` with the input of one case"
+        )
     if context.output is not None:
         check_output(context.output)
     plan = _plan(reference, scorers, against, context.models)
@@ -204,7 +216,7 @@ def _plan(reference: str, scorers: str | None, against: Sequence[str], models: S
     graphs = [text for text in against if _names_graph(text, found)]
     others = [text for text in against if text not in graphs]
     if len(graphs) > 1 or (graphs and others):
-        raise click.BadParameter("compare with one graph, or with models", param_hint="--against")
+        raise click.BadParameter("give either one graph or models, not both", param_hint="--against")
     other = find(graphs[0]) if graphs else found
     replaced = {split(text)[0] for text in others}
     theirs = [*others, *(text for text in own if split(text)[0] not in replaced)]
@@ -278,7 +290,9 @@ def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[s
     for text in given:
         name, _, number = text.rpartition("=")
         if name and name not in scorers:
-            raise click.BadParameter(f"{text!r}: there are {', '.join(scorers)}", param_hint="--threshold")
+            raise click.BadParameter(
+                f"{text!r} names no scorer; the scorers are {', '.join(scorers)}", param_hint="--threshold"
+            )
         try:
             least[name] = float(number)
         except ValueError:

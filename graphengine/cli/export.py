@@ -31,13 +31,14 @@ _STDOUT: Final = "-"
     "--output",
     metavar="FILE",
     default=_STDOUT,
-    help="The file to write; if it is new, readable only by you. '-' or no option for stdout.",
+    help="The file to write. A new file is readable only by you. Without this option, or with '-', the command"
+    " writes to stdout.",
 )
 def export(context: CommandContext, run_id: str, output: str) -> int:
     """Export a run to a JSON file: its steps, including those shared with its parents, and its unread messages.
 
-    `graphengine import` records the run in another database, where it can be resumed; `graphengine replay` reads the
-    file directly. The file holds the whole state of the run in clear text, except for secret fields.
+    `graphengine import` records the run in another database, where the run can be resumed. `graphengine replay` reads
+    the file directly. The file contains the whole state of the run in clear text, except for secret fields.
     """
     from graphengine import __version__
     from graphengine.cli.context import harmless_json
@@ -80,8 +81,8 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
 def import_(context: CommandContext, files: tuple[Path, ...]) -> int:
     """Import runs from files that `graphengine export` wrote, under their original ids.
 
-    Every file is checked before anything is written. A run that waits, failed or was interrupted can be resumed in
-    this database as in the original one. If the database already has the same run, nothing is done.
+    The command checks every file before it writes anything. A run that waits, failed or was interrupted can be resumed
+    in this database as in the original one. A run that the database already contains is left as it is.
     """
     from graphengine.records.export import check_ids, import_run, read_file
 

@@ -23,15 +23,22 @@ if TYPE_CHECKING:
         graphengine graphs
         graphengine graphs --json
     """,
-    exits={0: "listed", 2: "a file cannot be run, two have one name, or there is no project; or wrong usage"},
+    exits={
+        0: "the graphs are listed",
+        2: "a file cannot be run, two graphs have the same name, there is no project, or the usage is wrong",
+    },
 )
 def graphs(context: CommandContext) -> int:
     """List the graphs of the project, which `graphengine run NAME` finds by name.
 
-    They are the graphs in the folders listed in pyproject.toml under [tool.graphengine] graphs, except those that are
-    nodes of other graphs in the same file. Each is described by the first sentence of its file. If a file has several
-    graphs, this sentence describes the graph named after the file, and the others refer to that graph. Files that
-    cannot be run, and names that graphs of two files have, are listed on stderr, and the exit code is then 2.
+    The command reads the folders that pyproject.toml lists under [tool.graphengine] graphs. It leaves out graphs that
+    are nodes of other graphs in the same file.
+
+    Each graph is described by the first sentence of its file. If a file defines several graphs, this sentence describes
+    the graph that is named after the file. The descriptions of the other graphs name that graph.
+
+    If a file cannot be run, or if graphs of two files have the same name, the command says so on stderr and exits with
+    code 2.
     """
     from graphengine.cli.context import Exit
     from graphengine.cli.project import list_graphs

@@ -133,7 +133,9 @@ def texts_of(pairs: Sequence[str], option: str) -> dict[str, str]:
         where = f"{option} {clipped(pair, _SHOWN)}"
         if not equals or not who:
             raise InputError(
-                f"{clipped(pair, _SHOWN)!r} names nobody", where=where, repair=f"write {option} agent=text"
+                f"{clipped(pair, _SHOWN)!r} does not name the agent or node that the text is for",
+                where=where,
+                repair=f"write {option} agent=text",
             )
         _set_once(texts, who, read_text(text[1:], where) if text.startswith("@") else text, where)
     return cast("dict[str, str]", texts)
@@ -171,7 +173,9 @@ def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], 
     found = _parse_json_value(read_text(given.removeprefix("@"), where), Form(frozenset()), where)
     if not isinstance(found, dict):
         raise InputError(
-            "it is no object of fields", where=where, repair='write {"field": …}; for one field, key=@file'
+            "the JSON is not an object with the names of fields as its keys",
+            where=where,
+            repair='write {"field": …}; for one field, key=@file',
         )
     for key, value in found.items():
         _form_of(key, forms, where)

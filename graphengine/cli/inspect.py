@@ -36,25 +36,28 @@ if TYPE_CHECKING:
         graphengine inspect --drive           # start, resume and branch in the page
         graphengine inspect --shared --users users.json --port 8765
     """,
-    exits={0: "it was ended with Ctrl-C", 2: "the port is taken, or the extra `inspect` is not installed"},
+    exits={0: "Ctrl-C ended the command", 2: "the port is taken, or the extra `inspect` is not installed"},
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="The port on this machine; 0 finds a free one.  [default: 8765, or the next one that is free]",
+    help="The port on this machine. 0 finds a free port.  [default: 8765, or the next free port]",
 )
-@click.option("--no-open", is_flag=True, help="Do not open a browser; only print the URL.")
-@click.option("--read-only", is_flag=True, help="Show everything, but answer, send, stop, tag and prune nothing.")
+@click.option("--no-open", is_flag=True, help="Print the URL, and do not open a browser.")
+@click.option(
+    "--read-only", is_flag=True, help="Let the page show everything, but not answer, send, stop, tag or prune."
+)
 @click.option(
     "--drive",
     is_flag=True,
-    help="Let the page start, resume and branch runs, which this command then drives. It imports the graphs' code.",
+    help="Let the page start, resume and branch runs. This command imports the graphs' code and drives these runs.",
 )
 @options.graphs("With --drive: drive only runs of these graphs")
 @click.option(
     "--shared",
     is_flag=True,
-    help="Serve users on other machines, behind a proxy that adds TLS: each opens it with their token of --users.",
+    help="Serve users on other machines, behind a proxy that adds TLS. Each user opens the page with their "
+    "token from --users.",
 )
 @click.option("--host", metavar="ADDRESS", help="With --shared: the address to listen on.  [default: 127.0.0.1]")
 @options.users
@@ -71,18 +74,21 @@ def inspect(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Show the runs of a database live in a browser, until Ctrl-C.
 
-    The page lists the runs, shows each run on its graph with every step, decision, state, model call and error, and
-    follows runs that other processes drive. It answers questions, sends messages, stops, tags and prunes. Only this
-    machine can open it, and only with the printed URL, which contains a token. The token is kept in `inspect.token`
-    beside the database, so that links and tabs go on after a restart.
+    The page lists the runs. It shows each run on its graph, with every step, decision, state, model call and error, and
+    it follows runs that other processes drive. In the page, you can answer questions, send messages, and stop, tag and
+    prune runs.
 
-    Without --drive it runs no graph's code. With --drive, the page also starts, resumes and branches runs of the
-    project's graphs; Ctrl-C releases those that are driven, so that `resume` or a worker can continue them.
+    Only this machine can open the page, and only with the printed URL, which contains a token. The token is kept in the
+    file `inspect.token` beside the database, so that links and open tabs still work after a restart.
 
-    With --shared, the users of a file open it on other machines too, each with their own token, and see and do what
-    their tenant and their rights allow.
+    Without --drive, the command runs no code of graphs. With --drive, the page can also start, resume and branch runs
+    of the project's graphs. Ctrl-C releases the runs that the command drives, so that `resume` or a worker can continue
+    them.
 
-    Under --json the URL is a document of one line.
+    With --shared, users can open the page on other machines too. Each user has a token of their own, and sees and does
+    only what their tenant and their rights allow.
+
+    With --json, the command prints one line, which is a document with the URL.
     """
     from graphengine import __version__
     from graphengine.api.places import store_at

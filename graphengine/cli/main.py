@@ -283,8 +283,10 @@ def _report_misuse(context: CommandContext, error: click.ClickException) -> int:
 @click.group(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 finished or done, 1 the run failed or replays differently, 2 usage, input or compile error, "
-    "3 the run waits, 4 it was stopped, 5 store error, 6 driven by another process, 130 interrupted.",
+    epilog="Exit codes: 0 the run finished or the command is done, 1 the run failed or replays differently, "
+    "2 the usage, the input or the graph is wrong, 3 the run waits, 4 the run was stopped, "
+    "5 the database cannot be used, 6 another process drives the run, 7 a worker lost its lease, "
+    "130 the command was interrupted.",
 )
 @click.version_option(__version__, prog_name="graphengine")
 def main() -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         graphengine mcp flows/review.py --store runs.db
     """,
     exits={
-        0: "the client closed stdin, or SIGTERM; another process can continue its runs",
+        0: "the client closed stdin, or SIGTERM ended the server; another process can continue its runs",
         2: "a graph cannot be used, or the extras `serve` and `mcp` are not installed",
     },
 )
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 @click.option(
     "--queue",
     metavar="NAME",
-    help="Drive no run here: put all runs into this queue, from which workers take them.",
+    help="Do not drive runs here, but put all runs into this queue, from which workers take them.",
 )
 @options.concurrency(16)
 @options.poll
 def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -> int:  # noqa: ANN401 - three options
     """Serve graphs as the tools of an MCP server over stdin and stdout, for the program that starts this command.
 
-    The graphs are given by files, or are all graphs of the project. A call of a tool starts a run; its questions are
-    asked through the client. What is written to stdout is the protocol and nothing else, also with --json; runs are
-    shown on stderr.
+    The server serves the graphs of the given files, or all graphs of the project. A call of a tool starts a run. If the
+    run asks a question, the server asks the question through the client. Only the protocol is written to stdout, also
+    with --json. The runs are shown on stderr.
 
-    This process drives the runs, like a worker of the queue `default`. With --queue it only records them, and workers
-    drive them. `graphengine serve --mcp` serves the same tools over HTTP.
+    This process drives the runs like a worker of the queue `default`. With --queue, this process only records the runs,
+    and workers drive them. `graphengine serve --mcp` serves the same tools over HTTP.
     """
     from graphengine import __version__
     from graphengine.cli.driving import fleet_of, until_stopped

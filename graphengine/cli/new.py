@@ -126,14 +126,15 @@ def _iter_imported_names(text: str) -> Iterator[str]:
     "workflow",
     metavar="WORKFLOW",
     type=options.Choice([*names(), *_APPS]),
-    help=f"Copy a bundled workflow with its agents and prompts: {', '.join(names())}. Or begin with an application: "
-    f"{', '.join(_APPS)}, a chat in a web page.",
+    help=f"Copy one of the bundled workflows with its agents and prompts: {', '.join(names())}. "
+    f"{', '.join(_APPS)} creates an application instead, which is a chat in a web page.",
 )
 def new(context: CommandContext, path: Path, workflow: str | None) -> int:
     """Create a project at PATH, a folder that does not exist or is empty.
 
-    It contains a small review loop, or the workflow that --from names, which runs without an API key, its nodes, its
-    tests and a .gitignore, in the folders nodes, graphs, checkpoints and tests. No existing file is overwritten.
+    The project contains a workflow that runs without an API key, with its nodes, its tests and a .gitignore. By
+    default, the workflow is a small review loop. The files are in the folders nodes, graphs, checkpoints and tests.
+    Existing files are never overwritten.
     """
     folder = Path(path.absolute())
     name = name_of(folder.resolve().name)

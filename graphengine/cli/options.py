@@ -39,19 +39,19 @@ _ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none
 
 
 ALWAYS: Final[Mapping[int, str]] = {
-    Exit.FAILED: "an unexpected error, or the output cannot be written",
-    Exit.USAGE: "wrong usage, input or graph",
+    Exit.FAILED: "an unexpected error occurred, or the output cannot be written",
+    Exit.USAGE: "the options, the input or the graph are wrong",
     Exit.STORE: "the database cannot be used",
-    Exit.INTERRUPTED: "interrupted",
+    Exit.INTERRUPTED: "the command was interrupted",
 }
 """The default meaning of exit codes, which a command can override."""
 
 DRIVES: Final[Mapping[int, str]] = {
     Exit.FINISHED: "the run finished",
-    Exit.FAILED: "it failed",
-    Exit.WAITING: "it waits, for an answer, a message or a time",
-    Exit.STOPPED: "it was stopped, by a limit or on request, or cancelled; or released by SIGTERM",
-    Exit.DRIVEN: "another process drives it",
+    Exit.FAILED: "the run failed",
+    Exit.WAITING: "the run waits for an answer, a message or a time",
+    Exit.STOPPED: "the run was stopped by a limit or on request, or it was cancelled, or SIGTERM released it",
+    Exit.DRIVEN: "another process drives the run",
 }
 """Their meaning for a command that drives a run."""
 
@@ -88,7 +88,7 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if error.option_name == "--graph" and any(param.name == "run_id" for param in self.params):
-                text = f"{error.message} It reads the record of a run, which needs no graph."
+                text = f"{error.message} This command reads the record of a run, which needs no graph."
                 raise click.UsageError(text, ctx) from error
             if error.option_name == "--db":
                 raise click.UsageError("No such option '--db'. Did you mean '--store'?", ctx) from error
@@ -110,6 +110,26 @@ class Command(click.Command):
 
         with logged(context):
             return super().invoke(ctx)
+
+    @property
+    def paragraphs(self) -> Sequence[Sequence[str]]:
+        """The paragraphs of the help, in order. A text is one string, and a list is one string for each item.
+
+        A list is a paragraph of the docstring that begins with `- `, as each of its items does.
+        """
+        parts = inspect.cleandoc(self.help or "").split("\n\n")
+        split = [re.split(r"\n(?=- )", part) if part.startswith("- ") else [part] for part in parts]
+        return [[" ".join(text.split()) for text in texts] for texts in split]
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the paragraphs of the help. Each item of a list begins on a line of its own."""
+        del ctx
+        for texts in self.paragraphs:
+            formatter.write_paragraph()
+            for text in texts:
+                first = " " * (formatter.current_indent + 2)
+                others = f"{first}  " if text.startswith("- ") else first
+                formatter.write(f"{click.wrap_text(text, formatter.width, first, others)}\n")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples and the exit codes after the options."""
@@ -285,11 +305,12 @@ def _database(help: str) -> click.Option:  # noqa: A002 - click's name
 
 
 DATABASE: Final = _database(
-    "The database of runs: a file, or postgresql://user@host/database with the password in PGPASSWORD. If not "
-    "given, the `store` of [tool.graphengine] in pyproject.toml, else the project's checkpoints/runs.db."
+    "The database that contains the runs. It is a file, or an address such as postgresql://user@host/database, whose "
+    "password is in PGPASSWORD. By default, the database is the `store` of [tool.graphengine] in pyproject.toml, or "
+    "else checkpoints/runs.db in the project."
 )
 CHECKED_DATABASE: Final = _database(
-    "Check also whether the runs in this database that have not ended fit the graphs. It is only read, "
+    "Check also whether the unfinished runs in this database fit the graphs. The command only reads the database, "
     "except with --accept."
 )
 graph = click.option(
@@ -297,7 +318,7 @@ graph = click.option(
     "reference",
     metavar="FILE[:NAME]",
     shell_complete=complete_graphs,
-    help="The run's graph, if it cannot be found by name.",
+    help="The file that defines the run's graph. Give this option if the graph cannot be found by its name.",
 )
 poll = click.option(
     "--poll",
@@ -306,13 +327,13 @@ poll = click.option(
     type=click.FloatRange(min=0, min_open=True, max=86_400),
     default=1.0,
     show_default=True,
-    help="How long to wait before the next poll if no run is due.",
+    help="How many seconds to wait before looking for due runs again, if no run was due.",
 )
 
 
 def graphs(what: str) -> Callable[[F], F]:
     """Return the option that names graphs, of a command that does this with their runs."""
-    text = f"{what}; may be repeated. Default: all graphs of the project."
+    text = f"{what}. May be repeated. By default, the command uses all graphs of the project."
     given: Any = {"metavar": "FILE[:NAME]", "multiple": True, "shell_complete": complete_graphs, "help": text}
     return click.option("--graph", "references", **given)
 
@@ -321,7 +342,11 @@ def concurrency(default: int) -> Callable[[F], F]:
     """Return the option for the number of runs that a process drives at a time."""
     kind = click.IntRange(min=1)
     return click.option(
-        "--concurrency", type=kind, default=default, show_default=True, help="Maximum runs driven at a time."
+        "--concurrency",
+        type=kind,
+        default=default,
+        show_default=True,
+        help="The most runs that this process drives at a time.",
     )
 
 
@@ -330,17 +355,17 @@ users = click.option(
     "users_file",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False, readable=False),
-    help="The file of users, with their tenants and rights: `graphengine users` writes it.",
+    help="The file that lists the users with their tenants and rights. `graphengine users` writes this file.",
 )
 no_resume = click.option(
     "--no-resume",
     is_flag=True,
-    help="Only record it; a worker or a later `resume` continues the run.",
+    help="Only record the answer or the message. A worker or a later `resume` continues the run.",
 )
 no_wait = click.option(
     "--no-wait",
     is_flag=True,
-    help="If the run only sleeps, exit with code 3 and leave it to a worker or a later `resume`.",
+    help="If the run only sleeps, exit with code 3. A worker or a later `resume` then continues the run.",
 )
 tags = click.option(
     "--tag",
@@ -348,20 +373,21 @@ tags = click.option(
     metavar="NAME",
     multiple=True,
     shell_complete=complete_tags,
-    help="Tag the run, for `runs` and `prune`. May be repeated.",
+    help="Add this tag to the run. `runs` and `prune` can select runs by tag. May be repeated.",
 )
 searched = click.option(
     "--runs",
     "search",
     metavar="WORDS",
     multiple=True,
-    help="The runs that these words and filters find, as in `graphengine runs`, e.g. 'graph:review since:7d'.",
+    help="Take the runs that match these words and filters, as in `graphengine runs`, e.g. 'graph:review since:7d'.",
 )
 instructions = click.option(
     "--instructions",
     metavar="WHO=TEXT|@FILE",
     multiple=True,
-    help="Other standing instructions for WHO, an agent or a node's path; recorded with the branch. May be repeated.",
+    help="Replace the standing instructions of WHO, which is an agent or a node's path. The branch records the"
+    " new instructions. May be repeated.",
 )
 MODEL: Final = click.Option(
     ["--model", "models"],
@@ -369,9 +395,9 @@ MODEL: Final = click.Option(
     multiple=True,
     expose_value=False,
     callback=_keep_option,
-    help="The model to use for all agents, or only for WHO, an agent or a node's path. NAME is "
-    "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, rules, placeholder, or a "
-    "set of models that the graph's file defines in MODELS. May be repeated.",
+    help="The model of all agents, or only of WHO, which is an agent or a node's path. NAME is "
+    "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, rules, "
+    "placeholder, or a set of models that the graph's file defines in MODELS. May be repeated.",
 )
 _OUTPUT: Final = click.Option(
     ["-o", "--output"],
@@ -379,7 +405,8 @@ _OUTPUT: Final = click.Option(
     callback=_keep_option,
     metavar="FILE",
     type=click.Path(path_type=Path, readable=False),
-    help="Write the result of a finished run to this file: plain text, or JSON for other types.",
+    help="Write the result of a finished run to this file. A text is written as it is, and other results are "
+    "written as JSON.",
 )
 _LIMIT: Final = click.Option(
     ["--limit", "limits"],
@@ -387,8 +414,9 @@ _LIMIT: Final = click.Option(
     callback=_keep_option,
     metavar="NAME=NUMBER",
     multiple=True,
-    help="Stop at visits=…, tokens=…, cost_usd=… or seconds=…; 'none' removes a limit. With cost_usd, unknown_cost=yes "
-    "allows models whose price is unknown. depth=… limits how deep child runs may start others.",
+    help="Stop the run at visits=…, tokens=…, cost_usd=… or seconds=…. The value 'none' removes a limit. With "
+    "cost_usd, unknown_cost=yes allows models whose price is unknown. depth=… is different: it limits how"
+    " many levels of child runs nodes can start. May be repeated.",
 )
 _PAUSE: Final = click.Option(
     ["--pause-before", "pauses"],
@@ -397,8 +425,8 @@ _PAUSE: Final = click.Option(
     metavar="NODE",
     multiple=True,
     shell_complete=complete_nodes,
-    help="Wait before every visit of this node, by path, e.g. article/review, until `graphengine answer` approves it. "
-    "May be repeated.",
+    help="Wait before every visit of this node until `graphengine answer` approves the visit. NODE is a path, "
+    "e.g. article/review. May be repeated.",
 )
 
 
@@ -448,21 +476,21 @@ _OTEL: Final = click.Option(
     is_flag=True,
     expose_value=False,
     callback=_keep_option,
-    help="Export traces and metrics with OpenTelemetry, configured by its OTEL_* variables.",
+    help="Export traces and metrics with OpenTelemetry. The OTEL_* environment variables configure the export.",
 )
 _LOG_FORMAT: Final = click.Option(
     ["--log-format"],
     type=click.Choice(["text", "json"]),
     expose_value=False,
     callback=_keep_option,
-    help="Write the log to stderr, as text or as a JSON object on each line.",
+    help="Write the log to stderr, as text or as one JSON object per line.",
 )
 _LOG_LEVEL: Final = click.Option(
     ["--log-level"],
     type=click.Choice(["debug", "info", "warning", "error"]),
     expose_value=False,
     callback=_keep_option,
-    help="The lowest level that is logged.  [default with --log-format: info]",
+    help="Log messages of this level and above.  [default with --log-format: info]",
 )
 
 

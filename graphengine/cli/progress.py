@@ -500,9 +500,9 @@ def _whole_seconds(duration: float) -> str:
 async def show(run: Run[S, Out_co], *, stream: TextIO | None = None) -> Result[S, Out_co]:
     """Show a run live, as `graphengine run` does, and return its result.
 
-    A line for each node that starts or ends, with the edge taken and why; for a map a count of its items. On a
-    terminal, a line below shows the end of the text that a model is writing, a bar for a map with the time it is
-    likely to take, or the nodes at work.
+    Each node that starts or ends is shown as one line, with the edge that was taken and the reason. A map is shown as
+    one line with the number of finished items. On a terminal, one more line shows what happens now: the end of the text
+    that a model is writing, a bar for a map with the time that the rest is likely to take, or the nodes at work.
 
     Args:
         run: A handle, as `Runner.start`, `resume` or `get` returned it.

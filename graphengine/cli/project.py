@@ -528,7 +528,11 @@ def _iter_named_wings(file: Path | None) -> Iterator[Wing]:
             raise WingBroken(message, where=place, repair=repair)
         if name not in known:
             repair = did_you_mean(name, known) or "install the package that has it"
-            raise ProjectBroken(f"wings names {name!r}, which is not installed", where=place, repair=repair)
+            raise ProjectBroken(
+                f"[tool.graphengine] wings contains {name!r}, and no installed package has a wing of this name",
+                where=place,
+                repair=repair,
+            )
         if known[name] not in BUILT_IN and known[name].extension:
             yield known[name]
 

@@ -34,7 +34,10 @@ _LISTED: Final = 20
 )
 @click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="Keep the newest N runs of each graph.")
 @click.option(
-    "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, e.g. 30d, 12h, 45m."
+    "--older-than",
+    type=options.Age(),
+    metavar="AGE",
+    help="Remove only runs whose last step is older than this, e.g. 30d, 12h, 45m.",
 )
 @click.option(
     "--keep-tag",
@@ -42,26 +45,31 @@ _LISTED: Final = 20
     metavar="NAME",
     multiple=True,
     shell_complete=options.complete_tags,
-    help="Keep runs with this tag; a likely misspelling of a tag is refused. May be repeated.",
+    help="Keep runs with this tag. A tag that looks misspelt is refused. May be repeated.",
 )
-@click.option("--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="Only runs of this graph.")
+@click.option(
+    "--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="Remove only runs of this graph."
+)
 @click.option(
     "--status",
     "statuses",
     type=options.Choice(("finished", "failed", "stopped", "cancelled")),
     multiple=True,
-    help="Only runs with this status; finished if not given. May be repeated.",
+    help="Remove only runs with this status. The default is finished. May be repeated.",
 )
 @click.option(
     "--retention",
     "as_kept",
     is_flag=True,
-    help="Remove what workers would: the runs that the retention of the project and its graphs no longer keeps.",
+    help="Remove the runs that workers would remove, because the retention of the project and its graphs no "
+    "longer keeps them.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and change nothing.")
-@click.option("--yes", is_flag=True, help="Skip the confirmation; required without a terminal.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation. Required if there is no terminal.")
 @click.option(
-    "--vacuum", is_flag=True, help="Then shrink the file to free disk space; without other options, do only this."
+    "--vacuum",
+    is_flag=True,
+    help="Afterwards, shrink the file to free disk space. Without other options, only shrink the file.",
 )
 def prune(
     context: CommandContext,
@@ -75,9 +83,11 @@ def prune(
 ) -> int:
     """Remove old runs with all their records, and show how much space that frees.
 
-    Runs that are running or waiting are kept, and so are runs that a kept branch or parent needs. Bytes are an
-    estimate: the texts of steps, snapshots and messages. The file keeps its size, and the space is reused, unless
-    --vacuum shrinks the file.
+    Say which runs to keep with --keep-last, --older-than or both, or use --retention. Runs that are running or waiting
+    are always kept. So are runs that are needed by a branch or a parent run that is kept.
+
+    The shown number of bytes is an estimate, from the texts of steps, snapshots and messages. The database file keeps
+    its size, and the freed space is reused. --vacuum shrinks the file.
     """
     from graphengine.api.runner import Runner
 
@@ -86,7 +96,9 @@ def prune(
     is_given = any(value not in (None, ()) for value in given.values())
     prunes = not vacuum or as_kept or is_given  # --vacuum alone removes none
     if as_kept and is_given:
-        raise click.UsageError("--retention says which runs to keep: leave the other options out")
+        raise click.UsageError(
+            "--retention already says which runs to keep: leave out the other options that select runs"
+        )
     rules = _retentions() if as_kept else [rule]
     if prunes and not as_kept and given["keep_last"] is None and given["older_than"] is None:
         raise click.UsageError("say which runs to keep: --keep-last 100, or --older-than 30d, or both")

@@ -94,10 +94,10 @@ def render(  # noqa: PLR0913 - one for each option
     """Draw a graph, a run on its graph, or a chart of a run.
 
     A run is drawn from its record; its code is not needed. Charts can be .svg, .html, .png or .txt. A run as .html is
-    its story, one file to send: question and answer as text, conversations, what waits, the graph with the way taken,
-    each call with its price, what was rejected and why, and losses, without a script, on two printed pages; with a
-    second run, what was changed, where the two part and why, what that saved, and their results word by word. Fields
-    declared secret are left out.
+    its story, one file to send that needs no server and no network: question and answer as text, conversations, what
+    waits, the graph with the way taken, each call with its time and price, what was rejected and why, and losses, on
+    two printed pages; with a second run, what was changed, where the two part and why, what that saved, and their
+    results word by word. Fields declared secret are left out.
     """
     kind = _find_chart_kind(timeline=timeline, scores=scores)
     is_story = kind is None and output.suffix == ".html" and (other is not None or _is_run(context, reference))

@@ -31,14 +31,15 @@ if TYPE_CHECKING:
     "--all",
     "everything",
     is_flag=True,
-    help="Show every difference and every reworded reason, not only the first difference.",
+    help="Show every difference, and also every decision that is the same but has a differently worded reason."
+    " By default, only the first difference is shown.",
 )
 @options.graph
 def replay(context: CommandContext, *, runs: tuple[str, ...], everything: bool, reference: str | None) -> int:
     """Replay recorded runs on the current graph, and show the first step that it decides differently.
 
-    Name a run by its id in the database, or by a file that `graphengine export` wrote. No node, agent or resource is
-    called, and nothing is written. Exit code 0: every run is decided as recorded; 1: a run is decided differently.
+    Name a run by its id in the database, or by a file that `graphengine export` wrote. The command calls no node, agent
+    or resource, and writes nothing.
     """
     from graphengine.cli.project import file_of, graph_of
     from graphengine.records.replay.replay import replay as replayed

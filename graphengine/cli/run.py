@@ -46,16 +46,17 @@ _LISTED: Final = 5
     "pairs",
     metavar="KEY=VALUE|@FILE",
     multiple=True,
-    help="A field of the state: plain text, JSON for other types, @file for a file or @folder for its files, https://… "
-    "for a page as a source; KEY:=JSON is JSON for any field, e.g. name:=null. Repeat the key to add items to a list. "
-    "Without KEY, @state.json, or - for stdin, is a JSON object of fields.",
+    help="Set a field of the state. A text field takes the text as it is, and other fields take JSON. @file "
+    "reads a file, @folder reads the files of a folder, and https://… reads a page. KEY:=JSON sets any "
+    "field to JSON, e.g. name:=null. Repeat the key to add items to a list. Without KEY=, @state.json, or"
+    " - for stdin, is a JSON object of fields.",
 )
-@click.option("--run-id", metavar="ID", help="The run's id; generated if not given.")
+@click.option("--run-id", metavar="ID", help="The run's id. By default, the id is generated.")
 @click.option(
     "--resume",
     "goes_on",
     is_flag=True,
-    help="With --run-id: if there is such a run, go on with it, or print its result again if it is over.",
+    help="With --run-id: if the run exists, continue it, or print its result again if it is over.",
 )
 @click.option(
     "--after",
@@ -64,12 +65,14 @@ _LISTED: Final = 5
     help="Start with the final state of this earlier run.",
 )
 @options.tags
-@click.option("--queue", metavar="NAME", help="Put the run into this queue and exit: a worker drives it.")
-@click.option("--priority", type=int, default=0, help="With --queue: the higher, the sooner it is taken.  [default: 0]")
+@click.option("--queue", metavar="NAME", help="Put the run into this queue and exit. A worker drives the run.")
+@click.option(
+    "--priority", type=int, default=0, help="With --queue: workers take runs with a higher number first.  [default: 0]"
+)
 @click.option(
     "--tenant",
     metavar="NAME",
-    help="For whom the run is; the tenants of a queue take turns.",
+    help="The tenant to whom the run belongs. The tenants of a queue take turns.",
 )
 @options.no_wait
 def run(  # noqa: PLR0913 - one for each option
@@ -87,20 +90,28 @@ def run(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Run a graph and record every step.
 
-    The graph is given by its file, FILE.py or FILE.py:NAME, or by its NAME in a folder listed in pyproject.toml under
-    [tool.graphengine] graphs. Without --input it runs on the file's `example`, if there is one: a state, a dict of its
-    fields, or a function that returns one of these.
+    Name the graph by its file, as FILE.py or FILE.py:NAME. A graph in a folder that pyproject.toml lists under
+    [tool.graphengine] graphs can also be named by its NAME alone. Without --input, the run starts with the `example`
+    that the graph's file defines, if there is one. An `example` is a state, a dict of its fields, or a function that
+    returns a state or such a dict.
 
     If the run waits for an answer or a message, the command exits with code 3 and shows the commands that continue the
-    run. If the run only sleeps, the command waits for it unless --no-wait is given; Ctrl-C then leaves the run waiting.
+    run. If the run only sleeps, the command waits until the sleep is over, unless --no-wait is given. Ctrl-C during
+    this time leaves the run waiting.
 
-    Ctrl-C stops the run after the node in flight and records the stop: only `resume` continues it. SIGTERM releases the
-    run after the node in flight, or 8 seconds later without it, so that a worker can also continue it; a plain function
-    that runs longer cannot be ended, so the command waits for it. With --queue the run is only recorded, with exit code
-    0: `graphengine worker` drives it, and `graphengine watch` follows it.
+    While a node is at work, Ctrl-C and SIGTERM have different effects:
 
-    With --run-id and --resume the same command can be given any number of times, as by cron: it starts the run, resumes
-    it if it failed or was interrupted, or prints its result again. Another input is refused.
+    - Ctrl-C lets the node in flight finish, then stops the run and records the stop. Only `resume` continues the run.
+    - SIGTERM lets the node in flight finish for up to 8 seconds, then cancels the node and releases the run. A worker
+      or `resume` can continue the run. A plain function cannot be cancelled, so the command waits until the function
+      returns.
+
+    With --queue, the command only records the run and exits with code 0. `graphengine worker` then drives the run, and
+    `graphengine watch` follows it.
+
+    With --run-id and --resume, you can repeat the same command any number of times, for example from cron. The command
+    starts the run, resumes a run that failed or was interrupted, or prints the result of a finished run again. If the
+    input has changed, the command refuses to continue.
     """
     from graphengine.cli.driving import drive, recorded_job
     from graphengine.cli.driving import resume as resume_job
@@ -118,9 +129,9 @@ def run(  # noqa: PLR0913 - one for each option
     if after is None:
         _check_needs(job, state)
     if goes_on and run_id is None:
-        raise click.UsageError("--resume goes on with the run of an id: add --run-id ID")
+        raise click.UsageError("--resume needs the id of the run to continue: add --run-id ID")
     if goes_on and queue is not None:
-        raise click.UsageError("--resume goes on with the run here: leave out --queue")
+        raise click.UsageError("--resume continues the run in this process: leave out --queue")
     if goes_on and run_id is not None and _is_begun(context, found, state if pairs else None, run_id, after):
         there = recorded_job(context, run_id, reference)
         there.sleeps = job.sleeps
@@ -166,7 +177,8 @@ def _is_begun(context: CommandContext, found: Found, state: object, run_id: str,
 @click.option(
     "--retry-failed",
     is_flag=True,
-    help='Retry all that failed, also items of a map with on_item_error="keep" that has not ended.',
+    help='Retry everything that failed. In a map with on_item_error="keep" that has not ended, this also '
+    "retries the failed items.",
 )
 @options.no_wait
 @options.graph
@@ -179,9 +191,12 @@ def resume(
 ) -> int:
     """Resume a run after a crash, a stop, a failure, a reached limit or an answer.
 
-    Finished nodes are not run again. A finished run prints its result again; a run that still waits shows what it waits
-    for. Nodes given with --pause-before replace those given before. Ctrl-C stops the run after the node in flight;
-    SIGTERM releases it after the node in flight, so that a worker can continue it.
+    Nodes that have finished are not run again. If the run has finished, the command prints the result again. If the run
+    still waits, the command shows what the run waits for. Nodes given with --pause-before replace the nodes that were
+    given with this option before.
+
+    Ctrl-C lets the node in flight finish and stops the run. SIGTERM lets the node in flight finish and releases the
+    run, so that a worker can continue it.
     """
     from graphengine.cli import driving
 
@@ -205,24 +220,29 @@ def resume(
     type=options.At(),
     metavar="STEP",
     required=True,
-    help="The last step that the branch shares with the run: its number, or a node and its visit, e.g. review:2.",
+    help="The last step that the branch shares with the run. STEP is the step's number, or a node and its "
+    "visit, e.g. review:2.",
 )
 @click.option(
     "--set",
     "pairs",
     metavar="FIELD=VALUE",
     multiple=True,
-    help="Update a field first, through its reducer; values have the syntax of --input.",
+    help="Update this field before the branch begins, through the field's reducer. Values have the syntax of "
+    "--input. May be repeated.",
 )
 @click.option(
     "--path",
     metavar="PATH",
-    help="The state that --set updates, if several are active at that step: '' for the run's, article for that of the "
-    "graph at that node, ~facts for that of the arm to facts.",
+    help="The state that --set updates, if several states are active at that step. '' is the state of the run,"
+    " article is the state of the graph at the node article, and ~facts is the state of the fork's arm "
+    "that leads to facts.",
 )
 @options.instructions
-@click.option("--run-id", "branch_id", metavar="ID", help="The branch's id; generated if not given.")
-@click.option("--dry-run", is_flag=True, help="Show what it would keep, leave out and repeat, and start nothing.")
+@click.option("--run-id", "branch_id", metavar="ID", help="The branch's id. By default, the id is generated.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what the branch would keep, leave out and repeat, and start nothing."
+)
 @options.tags
 @options.graph
 def branch(  # noqa: PLR0913 - one for each option
@@ -237,7 +257,11 @@ def branch(  # noqa: PLR0913 - one for each option
     tags: tuple[str, ...],
     reference: str | None,
 ) -> int:
-    """Start a new run from a step of another run, which stays unchanged."""
+    """Start a new run from a step of another run, which stays unchanged.
+
+    The new run shares the steps up to --at with the other run, and continues from there with the graph as it is now.
+    Effects that the other run began after that step can happen again in the branch. --dry-run lists these effects.
+    """
     from graphengine.cli.driving import drive, recorded_job
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
 
@@ -343,17 +367,24 @@ def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
         graphengine stop desk --final          # ends it as cancelled, for good
     """,
     exits={
-        0: "it is stopped, or its process was asked to stop it",
-        2: "it has already ended, or, without --final, no process drives it; or wrong usage",
+        0: "the run is stopped, or its process was asked to stop it",
+        2: "the run has already ended; or its process died and --final is not given; or the usage is wrong",
     },
 )
 @options.run_id
-@click.option("--now", is_flag=True, help="Cancel the nodes in flight, as calls of models; a resume repeats them.")
-@click.option("--final", is_flag=True, help="End it as cancelled, for good, also if it failed or was stopped.")
+@click.option(
+    "--now", is_flag=True, help="Cancel the nodes in flight, such as calls of models. A resume repeats these nodes."
+)
+@click.option(
+    "--final",
+    is_flag=True,
+    help="End the run as cancelled, so that it can never be resumed. This also works if the run failed or was stopped.",
+)
 def stop(context: CommandContext, run_id: str, *, now: bool, final: bool) -> int:
-    """Stop a run and those below it: at their next safe point if driven, at once if they wait or are queued.
+    """Stop a run and its child runs.
 
-    With --final also at once if no process drives them, as after a crash.
+    A run that a process drives stops at its next safe point, which is after the node in flight. A run that waits or is
+    queued stops at once. With --final, a run whose process died also ends at once.
     """
     from graphengine.api.runner import Runner
     from graphengine.cli.places import graph_words
@@ -438,9 +469,10 @@ def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, 
         for name in needs.get(model, ()):
             if not given.get(name):
                 raise InputError(
-                    f"{name} is empty, and {model} cannot answer without",
+                    f"the field {name} is empty, and the model {model} cannot answer without it",
                     where="--input",
-                    repair=f"give some, as --input {name}=@FILE; or a language model: {ways_to_a_model(job.found)}",
+                    repair=f"give a value, such as --input {name}=@FILE, or choose a language model: "
+                    f"{ways_to_a_model(job.found)}",
                 )
 
 
@@ -485,4 +517,6 @@ def example_of(found: Found) -> object:
         return example()
     except Exception as error:
         text = f"example() raised {type(error).__name__}: {error}"
-        raise GraphFileBroken(text, where=str(found.file), repair="fix it, or give --input") from error
+        raise GraphFileBroken(
+            text, where=str(found.file), repair="repair the function example, or give --input"
+        ) from error

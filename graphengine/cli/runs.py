@@ -46,24 +46,44 @@ _INDENT: Final = 4
     "--status",
     type=options.Choice(_STATUSES),
     metavar="STATUS",
-    help="Only runs with this status: queued, running, interrupted (its process died before finishing it), waiting, "
-    "finished, stopped, failed or cancelled.",
+    help="List only runs with this status: queued, running, interrupted, waiting, finished, stopped, failed or"
+    " cancelled. The process of an interrupted run died before the run was over.",
 )
-@click.option("--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="Only runs of this graph.")
-@click.option("--tag", metavar="NAME", shell_complete=options.complete_tags, help="Only runs with this tag.")
-@click.option("--tenant", metavar="NAME", help="Only runs for this tenant.")
 @click.option(
-    "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, e.g. 30d, 12h, 45m."
+    "--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="List only runs of this graph."
 )
-@click.option("--newer-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is newer, e.g. 1h.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Maximum runs to list.")
+@click.option("--tag", metavar="NAME", shell_complete=options.complete_tags, help="List only runs with this tag.")
+@click.option("--tenant", metavar="NAME", help="List only runs of this tenant.")
+@click.option(
+    "--older-than",
+    type=options.Age(),
+    metavar="AGE",
+    help="List only runs whose last step is older than this, e.g. 30d, 12h, 45m.",
+)
+@click.option(
+    "--newer-than",
+    type=options.Age(),
+    metavar="AGE",
+    help="List only runs whose last step is newer than this, e.g. 1h.",
+)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="List at most this many runs.")
 @click.option("--tree", "is_tree", is_flag=True, help="Show branches and child runs below their runs.")
 @click.option(
-    "--trends", "is_trends", is_flag=True, help="Show how runs ended, and what they cost and took, over time."
+    "--trends", "is_trends", is_flag=True, help="Show how runs ended, what they cost and how long they took, over time."
 )
-@click.option("--by", type=options.Choice(("graph", "tag")), default="graph", help="With --trends: a line for each.")
 @click.option(
-    "--every", type=options.Age(), metavar="AGE", default="1d", show_default=True, help="With --trends: the interval."
+    "--by",
+    type=options.Choice(("graph", "tag")),
+    default="graph",
+    help="With --trends: whether a line is about a graph or a tag.",
+)
+@click.option(
+    "--every",
+    type=options.Age(),
+    metavar="AGE",
+    default="1d",
+    show_default=True,
+    help="With --trends: the length of an interval.",
 )
 def runs(  # noqa: PLR0913 - options
     context: CommandContext,
@@ -80,23 +100,36 @@ def runs(  # noqa: PLR0913 - options
 ) -> int:
     """List the recorded runs, the newest first.
 
-    With WORDS, only those that all of them find: words of a run's id, graph, tags and first input, and of what it waits
-    for or why it ended, or their beginnings, in any order and case. A word can be a filter: status:failed, graph:NAME,
-    tag:NAME, tenant:NAME, since:7d and after:2026-01-31 and before:2026-02-28 (when they began), version:LABEL,
-    error:TEXT, lost:yes, or 'cost>0.5'.
+    With WORDS, the command lists only the runs that match every word, in any order and case. A word is searched in the
+    run's id, graph, tags and first input, and in what the run waits for or why it ended. The beginning of a word is
+    enough. A word can also be a filter:
 
-    `seq` is the number of a run's last recorded step, `cost` what models cost until its status last changed: `?` if a
-    price is not known. A waiting run has waited since its `last step`, and `due` is when its first wait ends by itself.
-    What a run waits for, or why it ended, is in the last column, or on a terminal below its line; `graphengine show`
-    shows the commands that answer it.
+    - status:failed, graph:NAME, tag:NAME, tenant:NAME, user:NAME, version:LABEL and error:TEXT
+    - agent:NAME, for runs in which this agent called a model
+    - child-of:RUN_ID, for runs that nodes of this run started
+    - since:7d, after:2026-01-31 and before:2026-02-28, for when runs began
+    - lost:yes, for runs that finished without a part of their result
+    - 'cost>0.5', for runs whose models cost at least this many US dollars
 
-    With --tree, a run is shown below the run it was branched from, or that started it, even if that one is not in the
-    list. `spent` is the cost of models for the run itself, without the steps a branch shares with its parent; `in all`
-    adds the cost of all runs shown below it.
+    The columns have these meanings:
 
-    With --trends, a line has the runs of a graph or tag that began in an interval: how many ended in which way, how
-    many lost something on the way, what they cost, and how long they took, the median and what 95 % of them did not
-    exceed.
+    - `seq` is the number of the run's last recorded step.
+    - `cost` is what models cost until the status of the run last changed. It is `?` if a price is unknown.
+    - `last step` is when the last step was recorded. A waiting run has waited since then.
+    - `due` is when the first wait of the run ends by itself.
+    - `why` says what the run waits for, or why it ended. On a terminal, this text is below the line of the run.
+      `graphengine show` shows the commands that answer a question.
+
+    With --tree, a run is shown below the run from which it was branched, or which started it. That run is shown even if
+    it does not match. `spent` is what the models of the run itself cost, without the steps that a branch shares with
+    its parent. `in all` adds the cost of all runs that are shown below the run.
+
+    With --trends, each line is about the runs of one graph or tag that began in one interval. The line contains:
+
+    - how many runs ended in which way
+    - how many runs lost something on the way
+    - what the runs cost
+    - how long the runs took: the median, and the time that 95 % of the runs did not exceed
     """
     from graphengine.cli.places import shown
     from graphengine.records.json_document import runs_document
@@ -105,7 +138,10 @@ def runs(  # noqa: PLR0913 - options
     from graphengine.records.selection import Wanted, hint_of, newest
 
     if older_than is not None and newer_than is not None and older_than >= newer_than:
-        raise click.UsageError("no run can be both: --older-than 1d --newer-than 7d lists the runs in between")
+        raise click.UsageError(
+            "no run can be older and newer at once: give a shorter time to --older-than, as in "
+            "--older-than 1d --newer-than 7d"
+        )
     wanted = Wanted(
         limit, named["status"], named["graph"], named["tag"], older_than, newer_than, tenant=named["tenant"]
     )
@@ -424,7 +460,7 @@ async def _tree_of(store: Store, found: Sequence[RunInfo]) -> _Tree:
     help="A tag to remove, if the run has it. May be repeated.",
 )
 def tag(context: CommandContext, run_id: str, add: tuple[str, ...], remove: tuple[str, ...]) -> int:
-    """Tag a run, or remove tags of it, in any status."""
+    """Tag a run, or remove tags from it. The run can have any status."""
     from graphengine.api.runner import Runner
     from graphengine.cli.documents import Tagged
 

@@ -46,7 +46,7 @@ def schedule_list(context: CommandContext) -> int:
     "--cron",
     metavar="TIMES",
     required=True,
-    help='Minute, hour, day of the month, month, day of the week, e.g. "0 7 * * *".',
+    help='The times: minute, hour, day of the month, month and day of the week, e.g. "0 7 * * *".',
 )
 @click.option("--zone", metavar="NAME", default="UTC", show_default=True, help="The time zone of the times.")
 @click.option(
@@ -57,17 +57,24 @@ def schedule_list(context: CommandContext) -> int:
     shell_complete=options.complete_graphs,
     help="The graph to start.",
 )
-@click.option("--input", "pairs", metavar="KEY=VALUE", multiple=True, help="A field of the state, as for `run`.")
+@click.option(
+    "--input",
+    "pairs",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Set a field of the state, as for `run`. May be repeated.",
+)
 @click.option(
     "--missed",
     type=options.Choice(_MISSED),
     default="skip",
     show_default=True,
-    help="What to do with times at which no worker was there: skip them, start the last one, or all.",
+    help="What to do about times at which no worker was running: skip them, start one run for the last of "
+    "them, or start all.",
 )
 @click.option("--queue", metavar="NAME", default="default", show_default=True, help="The queue of the runs.")
-@click.option("--priority", type=int, default=0, help="The higher, the sooner a run is taken.  [default: 0]")
-@click.option("--tenant", metavar="NAME", help="For whom the runs are; the tenants of a queue take turns.")
+@click.option("--priority", type=int, default=0, help="Workers take runs with a higher number first.  [default: 0]")
+@click.option("--tenant", metavar="NAME", help="The tenant to whom the runs belong. The tenants of a queue take turns.")
 @options.tags
 def schedule_add(
     context: CommandContext,
@@ -80,10 +87,11 @@ def schedule_add(
 ) -> int:
     """Start runs at given times, or change the schedule of this name.
 
-    The same schedule again changes nothing; a change says what is different, and keeps what is due and a pause.
+    If there is a schedule of this name, the command changes it and prints what is different. Times that are due already
+    are kept, and so is a pause. Adding the same schedule again changes nothing.
 
-    Workers that have the graph start and drive the runs, each time once; their ids are such as daily@20261121T060000Z,
-    with the time in UTC.
+    Workers that have the graph start and drive the runs, once for each time. The id of a run contains the time in UTC,
+    as in daily@20261121T060000Z.
     """
     from graphengine.api.runner import Runner
     from graphengine.cli.inputs import forms_of, parse_pairs
@@ -113,21 +121,21 @@ def schedule_add(
 @options.command("pause", options.DATABASE, examples="graphengine schedule pause nightly")
 @_NAME
 def schedule_pause(context: CommandContext, name: str) -> int:
-    """Pause a schedule: it starts nothing."""
+    """Pause a schedule, so that it starts no runs."""
     return _change_schedule(context, name, lambda runner: runner.admin.pause_schedule(name))
 
 
 @options.command("resume", options.DATABASE, examples="graphengine schedule resume nightly")
 @_NAME
 def schedule_resume(context: CommandContext, name: str) -> int:
-    """Resume a schedule at its next time; what it missed is not started."""
+    """Resume a schedule at its next time. Runs that it missed during the pause are not started."""
     return _change_schedule(context, name, lambda runner: runner.admin.pause_schedule(name, paused=False))
 
 
 @options.command("remove", options.DATABASE, examples="graphengine schedule remove nightly")
 @_NAME
 def schedule_remove(context: CommandContext, name: str) -> int:
-    """Remove a schedule; the runs that it started stay."""
+    """Remove a schedule. The runs that it started stay in the database."""
     return _change_schedule(context, name, lambda runner: runner.admin.unschedule(name))
 
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import JsonValue
     from graphengine.wings import Wing
 
-_DRIVEN: Final = "if it resumes the run"
-_POSTED: Final = "if it does not"
+_DRIVEN: Final = "if the command resumes the run"
+_POSTED: Final = "if the command does not resume the run"
 
 _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
     "new": [Kind(own.Made)],
@@ -48,8 +48,8 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
     "branch": [Kind(Run, "without `--dry-run`"), Kind(own.DryBranch, "with `--dry-run`")],
     "watch": [
         Kind(Stepped, "for each step", lines=True),
-        Kind(StatusReported, "when its status changes", lines=True),
-        Kind(WatchEnded, "at the end", lines=True),
+        Kind(StatusReported, "when the status of the run changes", lines=True),
+        Kind(WatchEnded, "when the run is over", lines=True),
     ],
     "stop": [Kind(own.Stopped)],
     "runs": [
@@ -58,17 +58,17 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(Trends, "with `--trends`"),
     ],
     "show": [
-        Kind(Run, "without the options below"),
+        Kind(Run, "without `--step` and `--usage`"),
         Kind(OneStep, "with `--step`"),
         Kind(SpendingOfRun, "with `--usage`"),
     ],
     "backup": [Kind(own.BackedUp)],
-    "doctor": [Kind(own.Examined), Kind(own.Ready, "with `--production`")],
+    "doctor": [Kind(own.Examined, "without `--production`"), Kind(own.Ready, "with `--production`")],
     "replay": [Kind(own.Replays)],
     "tag": [Kind(own.Tagged)],
     "export": [
         Kind(own.Exported, "with `-o FILE`"),
-        Kind(RunFile, "without `-o`; this is the file itself, with its own version"),
+        Kind(RunFile, "without `-o`; the file has a version of its own"),
     ],
     "import": [Kind(own.Imported)],
     "bulk": [Kind(Bulk)],
@@ -102,7 +102,10 @@ def _of_command(name: str) -> Sequence[Kind]:
     """
     if name in _OF_RECORDS:
         lines = live_lines() if name == "watch" else ()
-        live = [Kind(each, "only in Python: `event_document` of a live event", lines=True) for each in lines]
+        live = [
+            Kind(each, "only in Python, where `event_document` makes them from live events", lines=True)
+            for each in lines
+        ]
         return [*_OF_RECORDS[name], *live]
     ours = (_of_wing(wing) for wing in BUILT_IN if name in wing.commands)
     known = next(ours, None) or documents()

@@ -42,64 +42,74 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
         graphengine serve flows/review.py --host 127.0.0.1 --port 8080 --queue mail
     """,
     exits={
-        0: "stopped by SIGTERM or Ctrl-C; another process can continue its runs",
-        2: "the port is taken, the token cannot be used, or the extra `serve` or that of a door is not installed",
+        0: "SIGTERM or Ctrl-C ended the service; another process can continue its runs",
+        2: "the port is taken, the token cannot be used, or the extra `serve` or the extra of a door is not installed",
     },
 )
 @click.argument("references", metavar="[FILE[:NAME]]...", nargs=-1, shell_complete=options.complete_graphs)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0 finds a free one."
+    "--host", default="127.0.0.1", show_default=True, help="The address to listen on. 0.0.0.0 listens on all addresses."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port. 0 finds a free port."
 )
 @click.option(
     "--token-file",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False, readable=False),
-    help=f"The file with the token. If not given, the variable {TOKEN}, else a token is generated and printed.",
+    help=f"The file that contains the token. By default, the token is in the environment variable {TOKEN}. If "
+    f"there is neither, a token is generated and printed.",
 )
 @options.users
 @click.option(
     "--queue",
     metavar="NAME",
-    help="Drive no run here: put all runs into this queue, from which workers take them.",
+    help="Do not drive runs here, but put all runs into this queue, from which workers take them.",
 )
 @options.concurrency(16)
 @options.poll
 @click.option(
     "--webhook-secret-env",
     metavar="VARIABLE",
-    help="The environment variable with the secret of webhooks: a request that starts a run can then be signed, as "
-    "by GitHub or Standard Webhooks, in place of a token. `graphengine webhook-secret` makes the sender's of it.",
+    help="The environment variable that contains the secret of webhooks. A request that starts a run can then "
+    "be signed, as by GitHub or Standard Webhooks, and needs no token. `graphengine webhook-secret` "
+    "prints the secret for a sender.",
 )
 @_door_options
 @click.option(
     "--a2a-root",
     metavar="GRAPH",
-    help="The graph whose A2A agent is that of the host, with its card at /.well-known/agent-card.json; the only one "
-    "if not given.",
+    help="With --a2a: the graph that is the agent of the whole host, with its card at "
+    "/.well-known/agent-card.json. By default, this is the only graph, if there is only one.",
 )
 @click.option(
     "--live-text",
     is_flag=True,
-    help="Let a chat completion of --openai stream each piece as it comes, as for requests with `X-Text: live`: also "
-    "text that is refused or made again later, which that API cannot take back.",
+    help="With --openai: let chat completions stream each piece of text at once, as for requests with `X-Text:"
+    " live`. This includes text that is later refused or written again, which OpenAI's API cannot take "
+    "back.",
 )
 @click.option(
     "--pages",
     metavar="FOLDER",
     type=click.Path(path_type=Path, readable=False),
-    help="Also serve the files of a front end, at /pages/, to anybody: only the doors need the token.",
+    help="Also serve the files of a front end, at /pages/, to everybody. The doors still need the token.",
 )
 @click.option(
     "--origin",
     "origins",
     metavar="ADDRESS",
     multiple=True,
-    help="An address by which browsers reach the service, such as https://flows.example.com of a proxy; can be "
-    "repeated. Pages from elsewhere are refused (403), except for those of this machine.",
+    help="An address by which browsers reach the service, such as https://flows.example.com of a proxy. May be"
+    " repeated. Requests from pages of other addresses are refused with status 403, except for pages of "
+    "this machine.",
 )
 @click.option(
-    "--body-bytes", type=click.IntRange(min=1), default=1 << 20, show_default=True, help="The largest request body."
+    "--body-bytes",
+    type=click.IntRange(min=1),
+    default=1 << 20,
+    show_default=True,
+    help="The largest size of a request's body, in bytes.",
 )
 def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     context: CommandContext,
@@ -114,21 +124,30 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
 ) -> int:
     """Start, answer and follow runs of graphs over HTTP, until stopped.
 
-    The graphs are given by files, or are all graphs of the project. `POST /graphs/GRAPH/runs` starts a run, with the
-    input as its body; a request that is sent again with the same Idempotency-Key starts no second one. GET
-    /openapi.json describes every endpoint, with the inputs of the graphs. Every request needs the header
-    `Authorization: Bearer TOKEN`, except for GET /health. It prints the address of each door that is open, and
-    the options for the others.
+    The service serves the graphs of the given files, or all graphs of the project. `POST /graphs/GRAPH/runs` starts a
+    run with the body of the request as the input. If a client sends the same request again with the same
+    Idempotency-Key, no second run is started. `GET /openapi.json` describes every endpoint, with the inputs of the
+    graphs.
 
-    With --users, each user has a token of their own, and sees and starts only the runs of their tenant. The file is
-    read again when it has changed. There is a token for everything only if it is given.
+    Besides its own HTTP API, the service can open doors to other protocols, such as --mcp or --openai. The command
+    prints the address of each door that is open, and the options that open the others.
 
-    This process drives the runs, like a worker of the queue `default`, and removes old ones; it prints how long they
-    are kept. With --queue it only records them, and workers do both. It prints a line for each run that it takes, as
-    `graphengine worker` does; under --json the first line is a document with its URL.
+    Every request needs the header `Authorization: Bearer TOKEN`, with these exceptions:
 
-    SIGTERM or Ctrl-C ends it with exit code 0: open streams end, nodes in flight finish and are recorded, and the runs
-    are released to other processes. A second Ctrl-C ends it at once (130).
+    - `GET /health` needs no token.
+    - The files of --pages need no token.
+    - A request that starts a run can be signed instead, with --webhook-secret-env.
+
+    With --users, each user has a token of their own, and sees and starts only the runs of their tenant. The service
+    reads the file again when it changes. A token that allows everything then exists only if you give it.
+
+    This process drives the runs like a worker of the queue `default`, and removes old runs. It prints how long runs are
+    kept. With --queue, this process only records the runs, and workers drive and remove them. Like `graphengine
+    worker`, the command prints a line for each run that it takes. With --json, the first line is a document with the
+    URL.
+
+    SIGTERM or Ctrl-C ends the service with exit code 0. Open streams end, nodes in flight finish and are recorded, and
+    the runs are released to other processes. A second Ctrl-C ends the service at once, with exit code 130.
     """
     from graphengine import __version__
     from graphengine.cli.driving import fleet_of, until_stopped
@@ -263,12 +282,18 @@ def _webhook_secret(variable: str) -> str:
 
     where, secret = f"--webhook-secret-env {variable}", os.environ.get(variable, "").strip()
     if not secret:
-        raise InputError(f"the variable {variable} is empty", where=where, repair=f"export {variable}=… before")
+        raise InputError(
+            f"the variable {variable} is empty",
+            where=where,
+            repair=f"set it before you start the command: export {variable}=…",
+        )
     try:
         key_of(secret)
     except ValueError:
         repair = "copy it again from the settings of the sender"
-        raise InputError(f"{variable} has no base64 key after whsec_", where=where, repair=repair) from None
+        raise InputError(
+            f"the secret in {variable} has no base64 key after whsec_", where=where, repair=repair
+        ) from None
     return secret
 
 
@@ -282,10 +307,11 @@ def _webhook_secret(variable: str) -> str:
 @click.argument("variable", metavar="VARIABLE")
 @click.argument("address", metavar="ADDRESS")
 def webhook_secret(context: CommandContext, /, *, variable: str, address: str) -> int:
-    """Print the secret with which a sender of webhooks signs for one address.
+    """Print the secret with which a sender of webhooks signs requests for one address.
 
-    VARIABLE is that of `graphengine serve --webhook-secret-env`. ADDRESS is where the sender posts to, with its query:
-    what is signed for it starts no run of another graph, queue or tenant.
+    VARIABLE is the environment variable that you give to `graphengine serve --webhook-secret-env`. ADDRESS is the path
+    to which the sender posts, with its query. A signature for this address is not valid at another address, so it
+    cannot start a run of another graph, queue or tenant.
     """
     from urllib.parse import unquote, urlsplit
 
@@ -296,7 +322,7 @@ def webhook_secret(context: CommandContext, /, *, variable: str, address: str) -
     parts = urlsplit(address)
     if not parts.path.startswith("/graphs/") or not parts.path.endswith("/runs"):
         repair = "give the address of a start, such as /graphs/GRAPH/runs?field=event"
-        raise InputError(f"{address} starts no runs", where="ADDRESS", repair=repair)
+        raise InputError(f"{address} is not the address of a request that starts a run", where="ADDRESS", repair=repair)
     path = unquote(parts.path)
     secret = secret_for(_webhook_secret(variable), path, parts.query)
     if context.json:

@@ -49,11 +49,17 @@ _CHILDREN: Final = 10
     """,
 )
 @options.run_id
-@click.option("--at", type=options.At(), metavar="STEP", help="Show the run as of this step, e.g. 12 or review:2.")
-@click.option("--step", type=options.At(), metavar="STEP", help="Show this step with everything recorded.")
+@click.option(
+    "--at", type=options.At(), metavar="STEP", help="Show the run as it was after this step, e.g. 12 or review:2."
+)
+@click.option("--step", type=options.At(), metavar="STEP", help="Show this step with everything that it recorded.")
 @click.option("--all", "is_whole", is_flag=True, help="Show every step of a long run.")
-@click.option("--state", "is_state", is_flag=True, help="Show the state with every value uncut, and no steps.")
-@click.option("--usage", "is_usage", is_flag=True, help="Show what it spent on models, by agent, by model and by node.")
+@click.option(
+    "--state", "is_state", is_flag=True, help="Show the state with every value uncut, and leave out the steps."
+)
+@click.option(
+    "--usage", "is_usage", is_flag=True, help="Show what the run spent on models, by agent, by model and by node."
+)
 def show(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     *,
@@ -66,10 +72,15 @@ def show(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Show a run: how it ended and why, what it waits for, what it cost, its state, its steps.
 
-    Long values of the state are cut; --state shows all of it. Of a run with more than 1,200 steps the last 200 are
-    shown; --all shows every step. More than five consecutive items of a map are shown as one line, with
-    their first failures; --step shows one of them, --json has them all.
-    `took` counts only time in which the run was driven, not stops or waits.
+    Some of the output is shortened:
+
+    - Long values of the state are cut. --state shows the whole state.
+    - Of a run with more than 1,200 steps, only the last 200 steps are shown. --all shows every step.
+    - Steps of more than five consecutive items of a map are summed up on one line, followed by the first failures.
+      --step shows one step, and --json contains all steps.
+
+    `took` counts only the time in which a process drove the run. It leaves out the time in which the run waited or was
+    stopped.
     """
     _check_show_options(click.get_current_context().params)
     meant = context.find(run_id).id

@@ -27,8 +27,8 @@ _MOST: Final = 10_000
         graphengine suite tides -o tests/recorded --update
     """,
     exits={
-        0: "the suite is written, or is up to date",
-        1: "the folder has another suite, see --update; or no run can be replayed",
+        0: "the suite is written, or the folder is up to date",
+        1: "the folder contains a different suite, see --update; or no run can be replayed",
     },
 )
 @click.argument("names", metavar="[RUN_ID]...", nargs=-1, shell_complete=options.complete_runs)
@@ -36,7 +36,7 @@ _MOST: Final = 10_000
 @click.option(
     "-o", "--output", metavar="FOLDER", required=True, type=click.Path(path_type=Path), help="The folder to write."
 )
-@click.option("--update", is_flag=True, help="Replace the suite in the folder, after what changes is shown.")
+@click.option("--update", is_flag=True, help="Replace the suite in the folder, and show what changed.")
 @options.graph
 def suite(  # noqa: PLR0913 - one for each option
     context: CommandContext,
@@ -47,11 +47,14 @@ def suite(  # noqa: PLR0913 - one for each option
     update: bool,
     reference: str | None,
 ) -> int:
-    """Export the fewest recorded runs that take all that occurred, as tests.
+    """Export the fewest recorded runs that cover all that occurred, as tests.
 
-    That is every edge, ending, failure and fallback. They are written as exported runs, with one test file that replays
-    them: no node is run and no model is called. Secret fields stay encrypted, so that the test needs their key. What
-    none of the runs takes is listed. A run that today's graph decides otherwise is left out and named.
+    "All that occurred" means every edge, ending, failure and fallback that the given runs took. The command writes the
+    chosen runs as exported files, and one test file that replays them. The test runs no node and calls no model. Secret
+    fields stay encrypted in the files, so the test needs their key.
+
+    The output lists the edges that none of the given runs takes. If today's graph decides a run differently, the
+    command leaves the run out. The output counts such runs, with the reason, and --json names them.
     """
     from graphengine.cli.whatif import ended_runs
     from graphengine.testing.suites import suite as chosen_of
@@ -77,7 +80,7 @@ def _write_suite_file(context: CommandContext, chosen: Suite, found: Found) -> N
     name = next((key for key, value in vars(found.module).items() if value is found.graph), "")
     if not all(part.isidentifier() for part in (*module.split("."), name)):
         repair = "name the file as a Python module, and the graph as a variable in it"
-        raise InputError("a test cannot import the graph", where=str(found.file), repair=repair)
+        raise InputError("the test of the suite could not import the graph", where=str(found.file), repair=repair)
     try:
         context.read(lambda store: chosen.write(Path(chosen.folder), module, name, store))
     except OSError as error:

@@ -22,10 +22,10 @@ _FILE: Final = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("users.json"),
     show_default=True,
-    help="The file of users.",
+    help="The file that lists the users.",
 )
 _NAME: Final = click.argument("name", metavar="NAME")
-_RIGHTS: Final = "start, answer, read and operate, with commas between them, or all"
+_RIGHTS: Final = "start, answer, read and operate, separated by commas, or all"
 
 
 @options.command(
@@ -37,7 +37,10 @@ _RIGHTS: Final = "start, answer, read and operate, with commas between them, or 
 )
 @_FILE
 def users_list(context: CommandContext, path: Path) -> int:
-    """List the users, with their tenants and rights; of their tokens there is only a hash."""
+    """List the users, with their tenants and rights.
+
+    The file contains only a hash of each token, so tokens cannot be listed.
+    """
     from graphengine.serve.users import read_users
 
     return _show_users(context, read_users(path))
@@ -52,17 +55,25 @@ def users_list(context: CommandContext, path: Path) -> int:
     """,
 )
 @_NAME
-@click.option("--tenant", metavar="TENANT", help="The tenant whose runs they see and start. Default: the runs of all.")
-@click.option("--rights", metavar="RIGHTS", required=True, help=f"What they may do: {_RIGHTS}.")
-@click.option("--replace", is_flag=True, help="Replace the user of this name: the old token is not valid any more.")
+@click.option(
+    "--tenant",
+    metavar="TENANT",
+    help="The tenant whose runs the user sees and starts. By default, the user sees the runs of all tenants.",
+)
+@click.option("--rights", metavar="RIGHTS", required=True, help=f"What the user may do: {_RIGHTS}.")
+@click.option("--replace", is_flag=True, help="Replace the user of this name. The old token is no longer valid.")
 @_FILE
 def users_add(  # noqa: PLR0913 - options
     context: CommandContext, /, *, name: str, tenant: str | None, rights: str, replace: bool, path: Path
 ) -> int:
-    """Add a user, and print their token: it is shown only now.
+    """Add a user, and print their token.
 
-    Servers that use the file know the user at once. A name that begins with `oidc:` is that of a user of the OpenID
-    provider, as answers record it: they need no token from here, and their tenant and rights are these.
+    The token is shown only now, because the file keeps only a hash of it. Servers that use the file know the user at
+    once.
+
+    If NAME begins with `oidc:`, the command adds a user of the OpenID provider. NAME is then the name under which
+    answers of this user are recorded. The user gets no token from this command. The tenant and the rights given here
+    replace those that the provider names.
     """
     from graphengine.errors import InputError
     from graphengine.serve.users import OIDC, User, UsersFile, check_name, hash_of, new_token, read_users, rights_of
@@ -87,7 +98,10 @@ def users_add(  # noqa: PLR0913 - options
 @_NAME
 @_FILE
 def users_remove(context: CommandContext, name: str, path: Path) -> int:
-    """Remove a user: their token is not valid any more, and what they approved does not begin any more."""
+    """Remove a user. Their token is then no longer valid.
+
+    If the user has approved a tool call that has not begun yet, processes that use this file ask for approval again.
+    """
     from graphengine.errors import InputError
     from graphengine.kernel.extension import did_you_mean
     from graphengine.serve.users import UsersFile, read_users
@@ -109,23 +123,39 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
     """,
 )
 @click.argument("issuer", metavar="ISSUER")
-@click.option("--audience", required=True, metavar="NAME", help="The audience that their tokens are for.")
-@click.option("--name-claim", metavar="CLAIM", default="sub", show_default=True, help="The claim with the user's name.")
-@click.option("--tenant-claim", metavar="CLAIM", default="", help="The claim with the user's tenant.")
-@click.option("--tenant", metavar="TENANT", help="The tenant of all its users.")
-@click.option("--all-tenants", is_flag=True, help="Its users see the runs of all tenants.")
-@click.option("--rights-claim", metavar="CLAIM", default="", help="The claim with the user's rights.")
-@click.option("--rights", metavar="RIGHTS", default="", help=f"The rights of all its users: {_RIGHTS}.")
-@click.option("--client-id", metavar="ID", default="", help="The client as which the page signs users in.")
-@click.option("--secret-variable", metavar="NAME", default="", help="The environment variable with its secret.")
-@click.option("--scope", metavar="WORDS", default="openid", show_default=True, help="What the page asks for.")
+@click.option("--audience", required=True, metavar="NAME", help="The audience for which the tokens must be issued.")
+@click.option(
+    "--name-claim", metavar="CLAIM", default="sub", show_default=True, help="The claim that contains the user's name."
+)
+@click.option("--tenant-claim", metavar="CLAIM", default="", help="The claim that contains the user's tenant.")
+@click.option("--tenant", metavar="TENANT", help="The tenant of all users of the provider.")
+@click.option("--all-tenants", is_flag=True, help="Let the users of the provider see the runs of all tenants.")
+@click.option("--rights-claim", metavar="CLAIM", default="", help="The claim that contains the user's rights.")
+@click.option("--rights", metavar="RIGHTS", default="", help=f"The rights of all users of the provider: {_RIGHTS}.")
+@click.option("--client-id", metavar="ID", default="", help="The id of the client with which the page signs users in.")
+@click.option(
+    "--secret-variable",
+    metavar="NAME",
+    default="",
+    help="The environment variable that contains the secret of the client.",
+)
+@click.option(
+    "--scope",
+    metavar="WORDS",
+    default="openid",
+    show_default=True,
+    help="The scopes that the page requests, separated by blanks.",
+)
 @_FILE
 def users_oidc(context: CommandContext, /, *, path: Path, all_tenants: bool, rights: str, **given: Any) -> int:  # noqa: ANN401 - fields of Oidc
-    """Take the tokens of an OpenID provider, such as Keycloak, Entra ID, Auth0 or Okta, as those of users.
+    """Take the tokens of an OpenID provider, such as Keycloak, Entra ID, Auth0 or Okta, as tokens of users.
 
-    A token must be a JSON web token of this issuer for this audience that has not expired. Their names begin with
-    `oidc:`. What `users add oidc:NAME` says of a user holds in place of the token's claims. With `--client-id`,
-    `inspect --shared` signs users in there. Needs the extra `oidc`.
+    A valid token is a JSON web token of this issuer for this audience, and has not expired. The names of these users
+    begin with `oidc:`. For a user who was added by `users add oidc:NAME`, the tenant and the rights given there replace
+    the claims of the token. With --client-id, users of `inspect --shared` sign in at the provider.
+
+    The command needs the extra `oidc`. Give one of --tenant-claim, --tenant and --all-tenants, and one of
+    --rights-claim and --rights.
     """
     from graphengine.serve.users import Oidc, UsersFile, read_users, rights_of
 

@@ -41,10 +41,10 @@ _LAST: Final = 5
     """,
     exits={
         Exit.FINISHED: "the run finished",
-        Exit.FAILED: "it failed",
-        Exit.WAITING: "with `--no-wait`: it waits",
-        Exit.STOPPED: "it was stopped or cancelled; with `--no-wait`: no process drives it",
-        Exit.INTERRUPTED: "no longer watched; the run itself is left alone",
+        Exit.FAILED: "the run failed",
+        Exit.WAITING: "with --no-wait: the run waits",
+        Exit.STOPPED: "the run was stopped or cancelled; or, with --no-wait, no process drives it",
+        Exit.INTERRUPTED: "Ctrl-C ended the command; the run itself is not affected",
     },
 )
 @options.run_id
@@ -53,12 +53,12 @@ _LAST: Final = 5
     "first",
     type=click.IntRange(min=1),
     metavar="SEQ",
-    help="Start with this step; with the last 5 if not given.",
+    help="Begin with the step of this number. By default, the output begins with the last 5 steps.",
 )
 @click.option(
     "--no-wait",
     is_flag=True,
-    help="If the run waits, or no process drives it, exit with code 3 or 4 instead of waiting.",
+    help="Do not wait for others: exit with code 3 if the run waits, and with code 4 if no process drives it.",
 )
 def watch(
     context: CommandContext,
@@ -68,12 +68,16 @@ def watch(
 ) -> int:
     """Follow a run live while another process drives it, until it is over.
 
-    The database is only read: the run and its driver are not affected. The output shows recorded steps, the nodes at
-    work, what the run waits for with the command that answers it, and, if its driver is gone, how to resume it. Of a
-    node in a loop the first visits are shown, then how many went the same way.
+    The command only reads the database, so it does not affect the run or the process that drives it. The output shows:
 
-    The exit code is the run's outcome: 0 finished, 1 failed, 4 stopped. Ctrl-C ends only the watching (130). Under
-    --json each line is a document.
+    - the recorded steps, and the nodes that are at work
+    - what the run waits for, with the command that answers
+    - how to resume the run, if the process that drove it has died
+
+    If a node is in a loop, its first visits are shown one by one, and then only how many more visits went the same way.
+
+    The exit code is the outcome of the run: 0 if it finished, 1 if it failed, 4 if it was stopped. Ctrl-C ends only
+    this command, with exit code 130. With --json, each line of the output is a document.
     """
     found = context.find(run_id).id
     view = _Documents(context) if context.json else _RunLines(context)
@@ -126,7 +130,7 @@ async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first:
             status = status_of(info)
             if status in OVER or (ends_idle and status != "running"):
                 view.ends(info, visits.snapshot, await load_spent_below(store, run_id))
-                return Exit.STOPPED if status == "interrupted" else CODES[status]
+                return Exit.STOPPED if status in ("interrupted", "queued") else CODES[status]
             standing = (status, info.seq, info.driver, [*posted])
             if standing != reported:
                 reported = standing

@@ -36,34 +36,50 @@ _ROWS: Final = 10
     exits={
         0: "every branch ended",
         1: "no run could be compared",
-        3: "a branch waits for what the log does not answer",
+        3: "a branch waits for an answer that the log does not contain",
     },
 )
 @click.argument("names", metavar="[RUN_ID]...", nargs=-1, shell_complete=options.complete_runs)
 @options.searched
 @options.instructions
 @click.option(
-    "--set", "pairs", metavar="FIELD=VALUE", multiple=True, help="Another value of a field; see --at. May be repeated."
+    "--set", "pairs", metavar="FIELD=VALUE", multiple=True, help="Change this field of the state. May be repeated."
 )
 @click.option(
     "--at",
     type=options.At(),
     metavar="NODE[:VISIT]",
-    help="Branch before this visit of a node, e.g. review:2, instead of where the log shows that the change matters.",
+    help="Branch before this visit of a node, e.g. review:2, and not where the log shows that the change matters.",
 )
 @click.option(
     "--tools",
     type=options.Choice(("recorded", "live", "refuse")),
     default="recorded",
     show_default=True,
-    help="Results of tools and recorded calls: from the log if it has a call with the same arguments, else called; "
-    "called; or from the log alone. Effects never act.",
+    help="Where the results of tools and of recorded calls come from. recorded: from the log if it contains a "
+    "call with the same arguments, and otherwise from a new call. live: from new calls. refuse: only from"
+    " the log. Effects are never performed.",
 )
-@click.option("--scorers", metavar="FILE[:NAME]", help="Score what both ended with, as in `eval`.")
-@click.option("--budget", type=float, metavar="USD", help="Begin no branch once the branches have cost this.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Maximum runs to branch.")
-@click.option("--name", help="The name of the comparison: the same name continues it, and repeats nothing.")
-@click.option("--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Branches at a time.")
+@click.option(
+    "--scorers",
+    metavar="FILE[:NAME]",
+    help="Score the final states of the recorded runs and of their branches, as in `eval`.",
+)
+@click.option(
+    "--budget",
+    type=float,
+    metavar="USD",
+    help="Begin no further branch once the branches have cost this many US dollars.",
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="The most runs that --runs can find."
+)
+@click.option(
+    "--name", help="The name of the comparison. The same name continues an earlier comparison, and repeats nothing."
+)
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="How many branches run at a time."
+)
 @options.graph
 def whatif(  # noqa: PLR0913 - one for each option
     context: CommandContext,
@@ -80,17 +96,31 @@ def whatif(  # noqa: PLR0913 - one for each option
     concurrency: int,
     reference: str | None,
 ) -> int:
-    """Compare recorded runs with what they would have come to under a change.
+    """Compare recorded runs with the results that they would have had under a change.
 
-    Each run is branched where the change first matters, and the branch runs to its end.
+    The command branches each run where the change first matters, and drives the branch to its end. The branch keeps
+    what came before. The recorded runs must have ended, and they are not changed. The branches have the tag
+    whatif:NAME.
 
-    The change is --model, --instructions, --set, or the graph's file as it is now, or with --graph another one. The log
-    shows where it first matters: the first turn of the agent, the first visit of a node that is declared otherwise, the
-    first step that is decided otherwise. Other code in a node's function cannot be seen there: name the place with
-    --at. What came before is kept. The recorded runs are not changed; the branches have the tag whatif:NAME.
+    The change can be any of these:
 
-    Answers of people, and results of tools whose arguments are unchanged, come from the log. What it does not have is
-    said.
+    - other models, with --model
+    - other instructions for agents, with --instructions
+    - other values of fields of the state, with --set
+    - the graph's file as it is now, or another graph with --graph
+
+    With --set, the branch begins at the start of the run, unless --at names a place. For the other changes, the
+    recorded log shows where the change first matters:
+
+    - at the first turn of an agent that has another model or other instructions
+    - at the first visit of a node that is declared differently
+    - at the first step that the graph decides differently
+
+    The log does not contain the code of functions. If you changed the code of a node's function, name the place with
+    --at.
+
+    The answers of people come from the log. If a branch asks a question that the log does not answer, the branch waits,
+    and the output shows the question. By default, results of tools come from the log if the arguments are unchanged.
     """
     from graphengine.cli.evaluating import judges_in, scorers_of
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
@@ -161,7 +191,7 @@ def ended_runs(
 
     context.use(file_of(reference), writes=True)
     if not names and not search:
-        raise click.UsageError("name runs, or find them: --runs 'graph:NAME since:7d'")
+        raise click.UsageError("give the ids of runs, or find runs with --runs 'graph:NAME since:7d'")
     found = [context.find(name) for name in names]
     wanted = wanted_of(" ".join(search), Wanted(limit))
     if search:
@@ -170,14 +200,18 @@ def ended_runs(
     graphs = sorted({info.graph for info in runs.values()})
     where = shown(context.place.database)
     if found and not graphs:
-        repair = "name the recorded runs that they were branched from"
-        raise InputError("they are branches that `whatif` made", where=where, repair=repair)
+        repair = "name the recorded runs from which they were branched"
+        raise InputError("the chosen runs are all branches that `whatif` made", where=where, repair=repair)
     if not graphs:
         hint = context.read(lambda store: hint_of(store, wanted))
         repair = hint or "`graphengine runs` lists those that there are; choose another database with --store PATH"
         raise InputError(f"no run fits {' '.join(search)!r}", where=where, repair=repair)
     if len(graphs) > 1:
-        raise InputError(f"they are runs of {', '.join(graphs)}", where=where, repair="add graph:NAME to --runs")
+        raise InputError(
+            f"the chosen runs belong to several graphs: {', '.join(graphs)}",
+            where=where,
+            repair="choose runs of one graph, for example with graph:NAME in --runs",
+        )
     return graph_of(graphs[0], reference), list(runs)
 
 

@@ -44,7 +44,10 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
         graphengine worker --queue mail --queue reports --health 8080
         graphengine worker --json                # a JSON document on each line
     """,
-    exits={0: "stopped by SIGTERM or Ctrl-C; another worker can continue its runs"},
+    exits={
+        0: "SIGTERM or Ctrl-C stopped the worker; another worker can continue its runs",
+        7: "the worker lost its lease while code blocked its event loop, so effects in flight could not be cancelled",
+    },
 )
 @options.concurrency(4)
 @options.poll
@@ -54,19 +57,21 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     "queues",
     metavar="NAME",
     multiple=True,
-    help="Take only runs of this queue; may be repeated. Default: all queues, in turn.",
+    help="Take only runs of this queue. May be repeated. By default, the worker takes runs of all queues in turn.",
 )
 @click.option(
     "--health",
     metavar="[HOST:]PORT",
-    help="Answer HTTP requests with its health: 200, or 503 if it stops or fails. By default only on 127.0.0.1.",
+    help="Answer HTTP requests with the health of the worker: status 200, or 503 if the worker stops or fails."
+    " By default, only this machine can ask, at 127.0.0.1.",
 )
 @click.option(
     "--cut-off",
     type=click.Choice(("end", "stay")),
     default="end",
     show_default=True,
-    help="What to do if its lease ends and something holds the event loop, so that what acts cannot be cancelled.",
+    help="What to do if the lease ends while code blocks the event loop, so that effects in flight cannot be "
+    "cancelled: end the process, or stay.",
 )
 @options.users
 def worker(
@@ -81,23 +86,30 @@ def worker(
 ) -> int:
     """Continue the due runs of a database until stopped.
 
-    A run is due if it is queued (`run --queue`), if its sleep is over, if it received an answer or a message, or if the
-    process that drove it died. Runs of other graphs are left alone. Any number of workers can share a database. The
-    worker prints a line on stdout
-    for each run that it takes, and another with the outcome; under --json each line is a JSON document. A --model
-    option for an agent applies to the graphs that have this agent.
+    A run is due in these cases:
 
-    It removes the runs that `retention=` of a graph, or [tool.graphengine.retention] of the project, no longer keeps;
-    of several workers one does. `graphengine prune --retention --dry-run` shows them.
+    - It is queued, for example by `graphengine run --queue`.
+    - Its sleep is over.
+    - It received an answer or a message.
+    - The process that drove it died.
 
-    SIGTERM or Ctrl-C stops the worker with exit code 0: nodes in flight finish and are recorded, and the runs are
-    released to other workers. A second Ctrl-C ends it at once (130).
+    A worker takes only the runs of its own graphs. Any number of workers can share a database. The worker prints a line
+    on stdout for each run that it takes, and another line with the outcome of the run. With --json, each line is a JSON
+    document. A --model option for one agent applies to the graphs that contain this agent.
 
-    A worker that cannot renew its lease cancels effects in flight before the lease ends, since another one may take its
-    runs. If it cannot, because code holds its event loop, it ends with exit code 7, unless --cut-off is stay.
+    A worker also removes old runs, which `retention=` of a graph or [tool.graphengine.retention] of the project no
+    longer keeps. If several workers share a database, one of them removes the runs. `graphengine prune --retention
+    --dry-run` shows which runs would be removed.
 
-    With --users, a tool's call that was approved by a user whose right to answer has gone since does not begin: it is
-    asked again.
+    SIGTERM or Ctrl-C stops the worker with exit code 0. Nodes in flight finish and are recorded, and the runs are
+    released to other workers. A second Ctrl-C ends the worker at once, with exit code 130.
+
+    A worker that cannot renew its lease cancels effects in flight before the lease ends, because another worker may
+    then take its runs. If code blocks the event loop of the worker, the effects cannot be cancelled. The worker then
+    ends with exit code 7, unless --cut-off is stay.
+
+    With --users, the worker checks each approved tool call again before the call begins. If the user who approved the
+    call has lost the right to answer since then, the call does not begin, and the run asks for approval again.
     """
     from graphengine.cli.driving import fleet_of, until_stopped
     from graphengine.cli.places import shown
@@ -275,9 +287,9 @@ _LISTED = 5
     """,
 )
 def workers(context: CommandContext) -> int:
-    """List the processes that have a database open for driving runs and are alive, and the runs that they drive.
+    """List the live processes that can drive runs of a database, and the runs that they drive.
 
-    A process that is not a worker drives the runs that it has started or resumed itself, as `graphengine run` does.
+    A process that is not a worker drives only the runs that it started or resumed itself, as `graphengine run` does.
     """
     from graphengine.worker.documents import Workers
 
@@ -338,9 +350,9 @@ class _Rate(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 take
     """,
 )
 def queues_list(context: CommandContext) -> int:
-    """List the queues with runs that are queued or driven, and the limits of queues.
+    """List the queues that contain runs which are queued or driven, and the limits of queues.
 
-    `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take them from there.
+    `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take the runs from there.
     """
     return _list_queues(context)
 
@@ -359,12 +371,19 @@ def queues_list(context: CommandContext) -> int:
     """,
 )
 @click.argument("queue", metavar="QUEUE")
-@click.option("--concurrency", type=click.IntRange(min=1), help="How many of its runs may be driven at a time.")
-@click.option("--rate", type=_Rate(), metavar="N/TIME", help="At most N of its runs begin in this time, e.g. 100/60s.")
-@click.option("--tenant-concurrency", type=click.IntRange(min=1), help="The same as --concurrency for each tenant.")
-@click.option("--tenant-rate", type=_Rate(), metavar="N/TIME", help="The same as --rate for each tenant.")
-@click.option("--pause/--unpause", "paused", default=None, help="Take no run of it. Alone, this keeps its limits.")
-@click.option("--no-limits", is_flag=True, help="Remove the limits of the queue.")
+@click.option("--concurrency", type=click.IntRange(min=1), help="The most runs of the queue that are driven at a time.")
+@click.option(
+    "--rate", type=_Rate(), metavar="N/TIME", help="Let at most N runs of the queue begin in this time, e.g. 100/60s."
+)
+@click.option("--tenant-concurrency", type=click.IntRange(min=1), help="The same as --concurrency, for each tenant.")
+@click.option("--tenant-rate", type=_Rate(), metavar="N/TIME", help="The same as --rate, for each tenant.")
+@click.option(
+    "--pause/--unpause",
+    "paused",
+    default=None,
+    help="Pause the queue, or end the pause. Given alone, this option keeps the limits of the queue.",
+)
+@click.option("--no-limits", is_flag=True, help="Remove the limits and the pause of the queue.")
 def queues_set(
     context: CommandContext,
     /,
@@ -374,13 +393,16 @@ def queues_set(
     paused: bool | None,
     **given: Any,  # noqa: ANN401 - the limits
 ) -> int:
-    """Set the limits of a queue, which replace those it had, and hold over all workers.
+    """Set the limits of a queue.
 
-    From a paused queue no worker takes a run, whether it is new, due, answered, or its process died. What is driven
-    already goes on: `graphengine bulk stop` ends it. New limits leave a pause as it is; --no-limits ends it too.
+    The new limits replace all earlier limits of the queue, and they apply to all workers together.
 
-    In place of a QUEUE, graph:NAME and tenant:NAME can be paused in all queues: workers see it within a second. A
-    pause that is set before workers start holds from the first run on.
+    While a queue is paused, no worker takes a run from it, whether the run is new, due or answered, or its process
+    died. Runs that a process already drives continue, and `graphengine bulk stop` stops them. Setting new limits does
+    not end a pause, but --no-limits does.
+
+    A graph or a tenant can be paused in all queues. For this, give graph:NAME or tenant:NAME in place of QUEUE. Workers
+    notice the pause within a second. If you set a pause before you start workers, it holds from the first run on.
     """
     from graphengine.api.runner import Runner
     from graphengine.kernel.store import QueueLimits

@@ -525,8 +525,8 @@ class Row(NamedTuple):
     why: str = ""
 
 
-_OVER: Final = "nothing moves here any more, and it gets the end that the run has"
-_LATE: Final = "an append failed while this was on its way; the loop meets that error next"
+_OVER: Final = "the run no longer moves in this process, and callers get the end that the run has"
+_LATE: Final = "an append failed while this input was on its way, and the loop gets that error next"
 _MOVES: Final[tuple[State, ...]] = ("driving", "halting")
 _MAY: Final[dict[Act, tuple[State, ...]]] = {
     "start": ("opening", "driving"),
@@ -537,7 +537,13 @@ _MAY: Final[dict[Act, tuple[State, ...]]] = {
 TABLE: Final = (
     Row(Begin, ("opening",), ("opening",), _begin),
     Row(Wanted, ("opening", *_MOVES), (), _keep_for_caller),
-    Row(Wanted, ("asleep", "lost"), (), _ignore, "what the caller sent wakes it, or it gets the end it has"),
+    Row(
+        Wanted,
+        ("asleep", "lost"),
+        (),
+        _ignore,
+        "what the caller sent wakes the run, or the caller gets the end that the run has",
+    ),
     Row(Alone, ("opening",), ("opening",), _open_alone),
     Row(Refused, ("opening",), ("opening", "over"), _retry_refused),
     Row(Moved, ("opening",), ("opening",), _look_again),
@@ -550,12 +556,12 @@ TABLE: Final = (
         ("asleep", "parked", "over"),
         (),
         _ignore,
-        "a node that a join dropped records something: it is stale",
+        "a node that a join dropped has recorded something, which is out of date",
     ),
     Row(Mail, _MOVES, (), _append_step),
     Row(Durable, ("driving",), ("driving", "halting"), _durable),
     Row(Durable, ("opening", "halting"), (), _durable),
-    Row(Durable, ("lost",), (), _ignore, "an append that began before the one that failed"),
+    Row(Durable, ("lost",), (), _ignore, "an append that began before the append that failed"),
     Row(Idle, _MOVES, ("halting",), _idle),
     Row(Left, ("halting",), ("opening", "asleep", "parked", "over"), _leave_run),
     Row(Quiet, ("asleep",), ("parked",), _quiet),
@@ -583,7 +589,7 @@ TABLE: Final = (
     Row(Cut, ("over",), ("over", "lost"), _cut),
     Row(Cut, ("lost",), (), _lose_run),
     Row(Raised, ("opening", *_MOVES, "asleep", "parked", "lost"), ("lost",), _lose_run),
-    Row(Raised, ("over",), (), _ignore, "the error that ended it passes the shell, as that of `Refused` does"),
+    Row(Raised, ("over",), (), _ignore, "the shell passes on the error that ended the run, as it does for `Refused`"),
 )
 _RULES: Final = {(state, row.given): row.rule for row in TABLE for state in row.states}
 _FLAGS: Final[Mapping[State, tuple[bool, bool]]] = {

@@ -31,10 +31,10 @@ def ended_before(how: str) -> str:
 class NodeExecutor(Executor, ABC):
     """An executor that runs calls elsewhere, and ends them when their node's time is over.
 
-    What a Runner needs of one: it calls `open` once before the first call, `begin` for each attempt of a node, `end`
-    where the attempt is no longer wanted, and `shutdown` as it closes if it made the executor. Attempts and retries are
-    the Runner's, and so is what is recorded. Two attempts of a node never run at the same time: the next one begins
-    after the future of the last one is done, or after `end` has returned.
+    A Runner calls `open` once before the first call, `begin` for each attempt of a node, and `end` if an attempt is no
+    longer wanted. If the Runner made the executor itself, it calls `shutdown` when it closes. The Runner is responsible
+    for attempts and retries, and for what is recorded. Two attempts of a node never run at the same time: the next
+    attempt begins when the future of the last attempt is done, or when `end` has returned.
 
     See the page "Write an executor"; `graphengine.testing.ExecutorConformance` has the requirements as tests.
 

@@ -40,9 +40,9 @@ class ChildDied(BrokenExecutor):
 class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
     """Runs heavy nodes in child processes of this machine.
 
-    Unlike `concurrent.futures.ProcessPoolExecutor` it ends the child whose node ran out of time, or is no longer
-    wanted, and a child that dies takes no other call with it. Children are started when they are needed, as new
-    processes that import the node's module (`forkserver`, or `spawn` on Windows).
+    Unlike `concurrent.futures.ProcessPoolExecutor`, this executor ends a child process whose node ran out of time or is
+    no longer wanted. If a child process dies, no other call is lost. Child processes are started when they are needed.
+    They are new processes that import the module of the node (`forkserver`, or `spawn` on Windows).
 
     Args:
         max_workers: The maximum number of child processes; the number of processors if not given.

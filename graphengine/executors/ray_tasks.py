@@ -79,12 +79,13 @@ class RayDied(BrokenExecutor):
 class RayExecutor(ThreadedExecutor["_TaskCall"]):
     """Runs heavy nodes as tasks of a Ray cluster. Needs the extra `ray`, here and on the cluster.
 
-    The cluster is the one at `address`, the one that `RAY_ADDRESS` names, the one that the program is connected to, or
-    else a new one on this machine, for as long as this process lives; never another one that happens to run here.
+    The cluster is chosen in this order: the cluster at `address`, the cluster that `RAY_ADDRESS` names, the cluster to
+    which the program is connected, or a new cluster on this machine that lives as long as this process. A cluster that
+    only happens to run on this machine is never used.
 
-    A child process connects to it at the first call. If the connection is lost, such as when the cluster is restarted,
-    another one is made. Calls that had not begun then begin there, in the same attempt of their nodes; those that had
-    fail as `worker_died`.
+    A child process connects to the cluster at the first call. If the connection is lost, for example because the
+    cluster was restarted, a new connection is made. Calls that had not begun then begin in the same attempt of their
+    nodes. Calls that had begun fail with `worker_died`.
 
     Args:
         num_cpus: The processors that a call occupies.

@@ -13,7 +13,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sized
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, product
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from msgspec import to_builtins
@@ -29,6 +30,7 @@ from graphengine.graph.condition_spec import (
     quantity_text,
 )
 from graphengine.graph.elsewhere import named_node
+from graphengine.graph.growth import GrowingQuantity, may_improve_for_ever
 from graphengine.state.field import short
 from graphengine.state.immutable import digest_of
 from graphengine.state.injection import Injected
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from graphengine.graph.runnable import AnyFunction
+    from graphengine.state.schema import StateType
     from graphengine.state.view import View
 
 _OF: Final = "node in a condition"
@@ -52,6 +55,10 @@ _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
+_RISES: Final = (">=", ">", "!=")
+"""Comparisons that hold in the end if the left side grows without bound."""
+_FALLS: Final = ("<=", "<", "==")
+"""Comparisons that no longer hold in the end if the left side grows without bound."""
 
 
 class Condition(ABC):
@@ -80,6 +87,30 @@ class Condition(ABC):
     def roots(self) -> Collection[str]:
         """The fields that a simple condition reads."""
         return ()
+
+    @property
+    def sampled(self) -> Collection[str]:
+        """The fields whose new values a simple condition follows: it never holds if no node writes them."""
+        return ()
+
+    def growth_until(self, state: StateType[Any], *, holds: bool) -> Sequence[frozenset[GrowingQuantity]]:  # noqa: ARG002
+        """Return what has to grow again and again so that the condition holds in the end, or no longer holds.
+
+        A loop is sure to end if an edge out of it relies on such growth. The default is that the condition forces
+        nothing.
+
+        Args:
+            state: The state type of the graph.
+            holds: Whether the condition has to hold in the end (True), or to hold no longer (False).
+
+        Returns:
+            Alternatives: it is enough that all quantities of one of them grow.
+        """
+        return ()
+
+    def may_never_hold(self, state: StateType[Any]) -> bool:  # noqa: ARG002 - used by subclasses
+        """Return whether a condition that waits for the end of an improvement may wait for ever."""
+        return False
 
     def check_depth(self) -> None:
         """Check that it is not nested deeper than a graph's spec can have it.
@@ -166,6 +197,12 @@ class Composed(Condition):
     def parts(self) -> Sequence[Condition]:
         return (self.left, self.right)
 
+    @override
+    def growth_until(self, state: StateType[Any], *, holds: bool) -> Sequence[frozenset[GrowingQuantity]]:
+        left, right = (part.growth_until(state, holds=holds) for part in self.parts())
+        one_is_enough = holds == (self.word == "or")
+        return [*left, *right] if one_is_enough else [one | other for one, other in product(left, right)]
+
     @property
     @override
     def spec(self) -> ConditionSpec:
@@ -186,6 +223,10 @@ class Negated(Condition):
     @override
     def parts(self) -> Sequence[Condition]:
         return (self.of,)
+
+    @override
+    def growth_until(self, state: StateType[Any], *, holds: bool) -> Sequence[frozenset[GrowingQuantity]]:
+        return self.of.growth_until(state, holds=not holds)
 
     @property
     @override
@@ -219,6 +260,10 @@ class Quantity(ABC):
     def needs(self, source: str) -> Iterable[Tracker]:  # noqa: ARG002 - used by subclasses
         """Return the trackers that it needs on an edge from `source`."""
         return ()
+
+    def growth(self, state: StateType[Any]) -> GrowingQuantity | None:  # noqa: ARG002 - used by subclasses
+        """Return how it grows without bound while nothing makes it smaller; None if it may also shrink or stand."""
+        return None
 
     def __ge__(self, other: object) -> Comparison:
         return Comparison(self, ">=", other)
@@ -260,10 +305,12 @@ class Fact(Quantity):
     def __init__(self, name: str, node: str = "", since: str | None = None) -> None:
         self._name, self._node, self._since = name, node, since
 
-    @property
-    def grows(self) -> bool:
-        """Whether it only grows. A count since the counted node itself does not."""
-        return self._since is None or self._since != self._node
+    @override
+    def growth(self, state: StateType[Any]) -> GrowingQuantity | None:
+        """Return its growth; None for a count since the last visit of the counted node itself."""
+        return (
+            None if self._since and self._since == self._node else GrowingQuantity(self._node, since=self._since or "")
+        )
 
     @property
     def names(self) -> Sequence[str]:
@@ -323,6 +370,16 @@ class Value(Quantity):
         current = self.reading.read(view)
         return len(current) if isinstance(current, Sized) else None
 
+    @override
+    def growth(self, state: StateType[Any]) -> GrowingQuantity | None:
+        """Return its growth if it is the length of a whole list to which nodes only append."""
+        path = self.reading.path
+        if self.measure != "length" or path is None or path.parts or state.whole:
+            return None
+        field = state.fields.get(path.root)
+        only_appended = field is not None and field.operation == "append" and not field.constrained
+        return GrowingQuantity(appends=path.root) if only_appended else None
+
     def length(self) -> Value:
         """Return its length as a quantity; None if it has none."""
         return Value(self._source(), "length")
@@ -330,6 +387,10 @@ class Value(Quantity):
     def is_true(self) -> Condition:
         """Return a condition that holds if the value is true in Python's sense."""
         return Comparison(self, "is true", None)
+
+    def is_false(self) -> Condition:
+        """Return the opposite of `is_true`: it holds for False, 0, an empty text or list, and None."""
+        return ~self.is_true()
 
     def is_none(self) -> Condition:
         """Return a condition that holds if the value is None or missing."""
@@ -339,12 +400,20 @@ class Value(Quantity):
         """Return a condition that holds if the value is one of these.
 
         Raises:
-            DefinitionError: They are no list, tuple or set of values.
+            DefinitionError: The argument is no list, tuple or set of values.
         """
         if isinstance(allowed, str) or not hasattr(allowed, "__iter__"):
             raise DefinitionError(f"{self}.is_in({allowed!r})", repair=f"list the values: is_in([{allowed!r}])")
         values = sorted(allowed, key=steady_text) if isinstance(allowed, AbstractSet) else allowed
         return Comparison(self, "is in", tuple(values))
+
+    def not_in(self, refused: Iterable[object]) -> Condition:
+        """Return the opposite of `is_in`: it holds if the value is none of these, and also if it is None or missing.
+
+        Raises:
+            DefinitionError: The argument is no list, tuple or set of values.
+        """
+        return ~self.is_in(refused)
 
     def contains(self, item: object) -> Condition:
         """Return a condition that holds if the value, a list, dict or text, contains this item."""
@@ -419,6 +488,14 @@ class Comparison(Condition):
             held = self._special(left)
         return held, measured_of(left)
 
+    @override
+    def growth_until(self, state: StateType[Any], *, holds: bool) -> Sequence[frozenset[GrowingQuantity]]:
+        is_bound = isinstance(self.other, (int, float)) and -inf < self.other < inf
+        if not is_bound or self.operator not in (_RISES if holds else _FALLS):
+            return ()
+        growth = self.quantity.growth(state)
+        return () if growth is None else [frozenset([growth])]
+
     def holds_for(self, value: object) -> bool:
         """Return whether it holds when this is the value of the quantity."""
         return Comparison(_Given(value), self.operator, self.other).evaluate(None)[0]  # type: ignore[arg-type]
@@ -476,6 +553,22 @@ class Plateau(Condition):
     @override
     def roots(self) -> Collection[str]:
         return self.reading.roots
+
+    @property
+    @override
+    def sampled(self) -> Collection[str]:
+        return self.reading.roots
+
+    @override
+    def growth_until(self, state: StateType[Any], *, holds: bool) -> Sequence[frozenset[GrowingQuantity]]:
+        if not holds or self.may_never_hold(state):
+            return ()
+        return [frozenset([GrowingQuantity(samples=self.reading.roots, since=self.since or "")])]
+
+    @override
+    def may_never_hold(self, state: StateType[Any]) -> bool:
+        """Return whether the score can be missing, or can become better without end."""
+        return may_improve_for_ever(self.reading.path, state, self.mode, self.min_delta)
 
     @override
     def evaluate(self, view: View) -> tuple[bool, Found]:

@@ -41,8 +41,9 @@ WAIT_ELSEWHERE: Final = (
 class Once:
     """An effect that must not be repeated: it begins at most once without somebody knowing how it ended.
 
-    Its beginning is recorded first. If it began and did not return, because of a crash, a stop, a timeout or an
-    exception other than `NotDone`, its end is unknown, and it is not called again before that is settled.
+    The beginning of the effect is recorded before the effect begins. If the effect began and did not return (because of
+    a crash, a stop, a timeout, or an exception other than `NotDone`), nobody knows whether it happened. It is then not
+    called again before that question is settled.
 
     Args:
         reconcile: Finds out what happened: a function, sync or async, of any of the call's arguments and

@@ -59,7 +59,6 @@ from graphengine.graph.conditions import Composed as Composed
 from graphengine.graph.conditions import Fact as Fact
 from graphengine.graph.conditions import Failed as Failed
 from graphengine.graph.conditions import Negated as Negated
-from graphengine.graph.conditions import Plateau as Plateau
 from graphengine.graph.conditions import Value as Value
 from graphengine.graph.definition import Declared as Declared
 from graphengine.graph.definition import UNSET as UNSET
@@ -80,6 +79,7 @@ from graphengine.graph.elsewhere import RESULTS as RESULTS
 from graphengine.graph.elsewhere import missing as missing
 from graphengine.graph.elsewhere import shown as shown
 from graphengine.graph.endings import EndedWith as EndedWith
+from graphengine.graph.growth import GrowingQuantity as GrowingQuantity
 from graphengine.graph.options import DEFAULT_RETRY as DEFAULT_RETRY
 from graphengine.graph.options import none_for_ever as none_for_ever
 from graphengine.graph.question import AskBody as AskBody

@@ -114,8 +114,9 @@ def _record_calls(effect: Effect) -> Callable[[_Method[P, T]], _Method[P, T]]:
 class Memory:
     """Values by namespace and key, kept across runs in the database of the runs, and found by words or by meaning.
 
-    A namespace is a path such as `users/ada`; what is asked of a namespace is asked of those below it too,
-    `users/ada/diet`, and of no other. Use it as an async context manager, or as a resource of a graph, which closes it.
+    A namespace is a path such as `users/ada`. A search or a list in a namespace also covers the namespaces below it,
+    such as `users/ada/diet`, and no others. Use the memory as an async context manager, or as a resource of a graph;
+    the graph then closes the memory.
 
     Args:
         store: The path of a SQLite database, the address of a PostgreSQL database, the store that a Runner has, or None

@@ -250,6 +250,20 @@ class Request:
         """Return it with earlier answers as texts and calls alone, for a provider that refuses them in its own form."""
         return replace(self, messages=[message.model_copy(update={"native": None}) for message in self.messages])
 
+    def with_tool_names(self) -> Request:
+        """Return the request with a description of each tool that the conversation names and the request lacks.
+
+        The description allows any arguments. Returns the request itself if it lacks none.
+        """
+        known = {tool.name for tool in self.tools}
+        named = dict.fromkeys(
+            call.name for message in self.messages for call in message.calls if call.name not in known
+        )
+        gone = [
+            ToolSpec(name, "This tool is gone: do not call it.", {"type": "object", "properties": {}}) for name in named
+        ]
+        return replace(self, tools=[*self.tools, *gone]) if gone else self
+
     @property
     def prompt(self) -> str:
         """The text of the last question; "" if there is none."""
@@ -391,13 +405,13 @@ def media_tokens(one: Media) -> int:
 class Model(Protocol):
     """Answers requests.
 
-    Calls may run concurrently, and may be cancelled. A call returns one complete answer or raises the matching
-    `ModelError`; it does not retry, and keeps nothing of a conversation between calls. No error, log line or answer
-    contains an API key.
+    Calls may run concurrently, and may be cancelled. A call returns one complete answer, or raises the `ModelError`
+    that fits. It does not retry, and keeps nothing of a conversation between calls. Errors, log lines and answers never
+    contain an API key.
 
-    Agents call it through its rate limiter, which waits and calls again; see `graphengine.models.RateLimiter`. A model
-    may have an attribute `limiter`: a `RateLimiter`, or None for a model that calls others and has nothing to limit.
-    Without one it gets a limiter of its own, without limits.
+    Agents call a model through its rate limiter, which waits and calls again: see `graphengine.models.RateLimiter`. A
+    model may have an attribute `limiter`. Its value is a `RateLimiter`, or None for a model that only calls other
+    models. A model without the attribute gets a limiter of its own, without limits.
     """
 
     @property

@@ -220,8 +220,9 @@ class _AzureServer(OpenAIServer):
 class AzureModel(_NoBatches, OpenAIChatModel):
     """A deployment of a model of OpenAI on Azure, through `AsyncAzureOpenAI`. The arguments are `OpenAIChatModel`'s.
 
-    The `model` is the deployment's name, `base_url` the resource's address (None for AZURE_OPENAI_ENDPOINT), `api_key`
-    its key (None for AZURE_OPENAI_API_KEY). The API's version is that of OPENAI_API_VERSION.
+    `model` is the name of the deployment. `base_url` is the address of the resource; if it is None,
+    AZURE_OPENAI_ENDPOINT is used. `api_key` is its key; if it is None, AZURE_OPENAI_API_KEY is used. The version of the
+    API is read from OPENAI_API_VERSION.
     """
 
     _api = "azure"

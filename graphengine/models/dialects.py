@@ -6,11 +6,13 @@ A refusal that names one of these is answered once more in that way, and the mod
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.models.received import inside, list_at
+from graphengine.models.received import inside, list_at, text
+from graphengine.models.tool_schemas import simple_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 _LONGEST_ID: Final = 9
 _NOT_KNOWN: Final = r"(unsupported|not supported|not permitted|unknown|unrecogni[sz]ed|unexpected|extra inputs)"
 _UNKNOWN_LIMIT: Final = rf"{_NOT_KNOWN}.{{0,120}}max_completion_tokens|max_completion_tokens.{{0,80}}{_NOT_KNOWN}"
+_ABOUT_TOOLS: Final = (
+    r"^(?!.*(response_format|text\.format|output_format)).*"
+    r"(grammar|json.?schema|schema|(tools?|functions?)\W.{0,80}parameters|parameters.{0,80}(tools?|functions?)\b|\benum\b)"
+)
+"""What a refusal says that is about the schemas of tools, and not about that of the answer."""
+_ANY_ARGUMENTS: Final[JsonObject] = {"type": "object", "properties": {}}
 _UNSIGNED: Final[JsonObject] = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 """What Gemini takes for a call that another model made. Source: Google's documentation of thought signatures."""
 
@@ -60,6 +68,31 @@ def _not_strict(body: JsonObject) -> JsonObject:
 def _plain_tool(tool: JsonObject) -> JsonObject:
     function: JsonObject = {key: value for key, value in inside(tool, "function").items() if key != "strict"}
     return {**tool, "function": function} if function else tool
+
+
+def _build_tool_change(change: Callable[[JsonObject], JsonObject]) -> Callable[[JsonObject], JsonObject]:
+    def change_tools(body: JsonObject) -> JsonObject:
+        tools = [{**each, "function": change(inside(each, "function"))} for each in list_at(body, "tools")]
+        return {**body, "tools": [*tools]} if tools else body
+
+    return change_tools
+
+
+def _with_simple_schema(function: JsonObject) -> JsonObject:
+    kept: JsonObject = {key: value for key, value in function.items() if key != "strict"}
+    kept["parameters"] = simple_schema(inside(function, "parameters"))
+    return kept
+
+
+def _with_schema_in_words(function: JsonObject) -> JsonObject:
+    """Describe the arguments of a tool in its description alone."""
+    parameters = inside(function, "parameters")
+    if parameters == _ANY_ARGUMENTS:
+        return function
+    told = f"Its arguments are one JSON object that fits this JSON Schema: {json.dumps(parameters, ensure_ascii=False)}"
+    description = "\n\n".join(each for each in (text(function, "description"), told) if each)
+    kept = {key: value for key, value in function.items() if key != "strict"}
+    return {**kept, "description": description, "parameters": dict(_ANY_ARGUMENTS)}
 
 
 def _build_message_change(
@@ -148,6 +181,8 @@ DIALECTS: Final = (
         _compile_refusal(r"content.{0,60}(null|none\b|string|required|missing)|nonetype"),
         _build_message_change(_with_content),
     ),
+    Dialect(_compile_refusal(_ABOUT_TOOLS), _build_tool_change(_with_simple_schema)),  # llama.cpp, LM Studio, Moonshot
+    Dialect(_compile_refusal(_ABOUT_TOOLS), _build_tool_change(_with_schema_in_words)),
 )
 """Those that are known, in the order in which they are looked for."""
 

@@ -84,8 +84,8 @@ class AnswerTorn(ModelTransient):
 class ModelNotReady(ModelError):
     """A model cannot be called until a key, an account, a name, an address or a limit is fixed.
 
-    The request is not at fault, and any other request would fail in the same way. So patterns that survive the
-    failure of a part fail with this one, and the run can be resumed where it stopped.
+    The request is not the cause: any other request would fail in the same way. Therefore patterns that go on when a
+    part of them fails do not go on after this error. The run fails, and can be resumed where it stopped.
     """
 
     code = "model_not_ready"

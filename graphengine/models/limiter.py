@@ -18,6 +18,7 @@ import itertools
 import logging
 import math
 import random
+import re
 import threading
 import time
 import weakref
@@ -29,7 +30,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import is_seconds
 from graphengine.models.base import UNKNOWN_USAGE, Response, estimate_tokens, usage_of_failure
-from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
+from graphengine.models.errors import BadRequest, ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
 from graphengine.models.rates import PAUSES, PastFailure, RateController
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ CACHED_SECONDS: Final = 240.0
 _MOST_BEGINNINGS: Final = 1000
 """The number of beginnings from which expired ones are removed."""
 _LONG_WAIT_SECONDS: Final = 5.0
+_ABOUT_NAMED_TOOLS: Final = re.compile(
+    r"toolconfig|tool_config|must define tools|without `?tools|`?tools`?=? ?(param|parameter|field)?.{0,30}"
+    r"(must be (defined|provided|specified|set)|is required|required when|not (defined|provided|specified))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What a server says that refuses a conversation with calls of tools that the request does not describe."""
 """Pauses from this length on are logged."""
 
 
@@ -88,10 +95,13 @@ PLAIN_WAITS: Final = PlainWaits()
 class RateLimiter:
     """The limits on the calls of one model in this process, by all agents, runs and items that use it.
 
-    Every model has a limiter. By default it learns the server's limits from its refusals; give limits to be refused
-    less. Models with the same address, name and key share a limiter, and so do models that get the same object. The
-    limiter that a model called over HTTP gets by itself has at most 100 calls in flight at a provider's own address; at
-    other addresses, half as many as the process may open files. The log says once that calls wait for others.
+    Every model has a limiter. By default, the limiter learns the limits of the server from requests that the server
+    refuses. If you set the limits, fewer requests are refused. Models with the same address, name and key share a
+    limiter, and so do models to which you give the same object.
+
+    If you give no limiter to a model that is called over HTTP, the number of calls in flight is limited: to 100 at the
+    address of a provider, and at other addresses to half the number of files that the process may open. The first time
+    a call waits for others, the log says so.
 
     Args:
         calls_at_once: The most calls in flight; None for no limit.
@@ -120,11 +130,21 @@ class RateLimiter:
     pause_seconds: Seconds = PAUSES.max_seconds
     _queues: WeakKeyDictionary[Clock, WaitQueue] = field(default_factory=WeakKeyDictionary, init=False)
     _making: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _found: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         if not (is_seconds(self.patience_seconds) or self.patience_seconds == math.inf):
             text = f"RateLimiter(patience_seconds={self.patience_seconds!r})"
             raise DefinitionError(text, repair="give seconds above 0, or math.inf")
+
+    @property
+    def names_tools(self) -> bool:
+        """Whether the server was found to want a description of each tool that a conversation names."""
+        return "names tools" in self._found
+
+    def note_names_tools(self) -> None:
+        """Note that the server wants a description of each tool that a conversation names."""
+        self._found.add("names tools")
 
     def __repr__(self) -> str:
         shown = (f"{each.name}={getattr(self, each.name)}" for each in fields(self) if self._is_given(each))
@@ -330,7 +350,7 @@ class PacedCall:
         request: Request,
         failures: tuple[type[Exception], ...] = (ModelTransient,),
     ) -> None:
-        self._model = model
+        self._model, self._limiter = model, limiter
         self._patience_seconds = limiter.patience_seconds
         self._request = request
         self._failures = failures
@@ -361,7 +381,7 @@ class PacedCall:
         asked = self._note_begin_in(request or self._request, permit, writes)
         try:
             with reset_if_failed(self._model, asked):
-                response = await self._model.answer(asked)
+                response = await _answer_with_tool_names(self._model, asked, self._limiter)
         except BaseException as error:
             used = usage_of_failure(error) or (UNKNOWN_USAGE if permit.has_begun else {})
             if used and self._request.on_spent is not None and not self._limits_others:
@@ -491,7 +511,7 @@ async def limited(model: Model, request: Request, *, beginning: str = "") -> Res
     limiter = limiter_of(model)
     if limiter is None:
         with reset_if_failed(model, request):
-            return await model.answer(request)
+            return await _answer_with_tool_names(model, request, None)
     call = PacedCall(model, limiter, request)
     while True:
         writes = beginning if beginning and await call.queue.is_first(beginning, call.waits) else ""
@@ -509,6 +529,28 @@ async def limited(model: Model, request: Request, *, beginning: str = "") -> Res
             if writes:
                 call.queue.release(beginning)
         await call.wait_after(refusal)
+
+
+async def _answer_with_tool_names(model: Model, request: Request, limiter: RateLimiter | None) -> Response:
+    """Return the answer, also from a server that refuses conversations with calls of tools that the request lacks.
+
+    This happens after a deployment removed the tools of a chat, and after a hand-over to an agent without tools. The
+    request is then sent again with a description of each tool that the conversation names. If the model calls such a
+    tool, the call is refused as one of an unknown tool. The limiter, which all models of one server and key share,
+    remembers what the server wants.
+    """
+    if limiter is not None and limiter.names_tools:
+        request = request.with_tool_names()
+    try:
+        return await model.answer(request)
+    except BadRequest as error:
+        named = request.with_tool_names()
+        if named is request or _ABOUT_NAMED_TOOLS.search(error.message) is None:
+            raise
+    response = await model.answer(named)
+    if limiter is not None:
+        limiter.note_names_tools()
+    return response
 
 
 @contextmanager

@@ -39,9 +39,10 @@ FORMS: Final = (
 def model_of(name: str) -> Model:
     """Return the model of a name.
 
-    `openai:` uses OpenAI's Responses API, `openai-chat:` its Chat Completions API, as most other servers do. The
-    model's name may be followed by `@` and the API's address, which begins at the last `@http`. Without an address, the
-    provider's variable applies (`OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL`), then the provider's own address.
+    `openai:` uses OpenAI's Responses API. `openai-chat:` uses the Chat Completions API, which most other servers offer.
+    The name of the model may be followed by `@` and the address of the API; the address begins at the last `@http`.
+    Without an address, the variable of the provider is used (`OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL`), and otherwise
+    the provider's own address.
 
     Raises:
         ModelUnavailable: The provider is missing or unknown, the model is missing, or the address is invalid; the error

@@ -27,8 +27,8 @@ PLACEHOLDER: Final = "placeholder"
 class PlaceholderModel(RulesModel):
     """Answers every agent at once and at no cost; the agent's `check` is not applied.
 
-    A check tests what a language model wrote, which a placeholder never satisfies by itself. Calls are counted for each
-    agent and each object of this class, so equal runs have equal answers.
+    `check=` tests the text of a language model, and a placeholder would never pass such a test by itself. Calls are
+    counted for each agent and each object of this class, so that equal runs have equal answers.
 
     Args:
         call_tools: Whether to call each tool of an agent once, with the smallest arguments, before it answers. For

@@ -53,14 +53,17 @@ class NotRecorded(ModelError):
 class RecordedModel(OverModels):
     """Answers from a file of recorded answers. Calls another model, if it has one, for the rest, and records it.
 
-    A request is identified by its agent, instructions, messages, schema, tools and settings, without what graphengine
-    adds to the author's and the user's words: tags, names of inputs, and the note on tags. If equal requests were
-    recorded several times, the n-th call gets the n-th answer. Errors are not recorded.
+    A request is identified by its agent, instructions, messages, schema, tools and settings. What graphengine adds to
+    the words of the author and the user does not count: tags, names of inputs, and the note about tags. If equal
+    requests were recorded several times, the first call gets the first answer, the second call the second answer, and
+    so on. Errors are not recorded.
 
-    A replayed answer has its model's name and its numbers of tokens, costs 0.0, and is marked `offline`, as nothing is
-    spent now. The file has its original cost. Secrets are hidden in the file: values of environment variables with KEY,
-    TOKEN, SECRET or PASSWORD in their name, and texts that look like keys. Requests that differ only in a secret are
-    equal. Two processes that write the same file at the same moment can lose each other's answers.
+    A replayed answer has the name of its model and its numbers of tokens. It costs 0.0 and is marked `offline`, because
+    nothing is spent now. The file contains the original cost.
+
+    Secrets are hidden in the file: the values of environment variables with KEY, TOKEN, SECRET or PASSWORD in their
+    name, and texts that look like keys. Requests that differ only in a secret are equal. If two processes write the
+    same file at the same moment, one of them can lose answers of the other.
 
     Args:
         file: The recording. With a model, neither it nor its folder need exist.

@@ -290,11 +290,17 @@ def _read_asked_seconds(words: str) -> float | None:
         (360.5, 26.0, None)
     """
     found = _WAIT.search(words)
-    times = re.findall(_TIME, found[1]) if found else []
+    seconds = _read_duration(found[1]) if found else None
+    return None if seconds is None else min(seconds, LONGEST_WAIT_SECONDS)
+
+
+def _read_duration(words: str) -> float | None:
+    """Return the seconds of a duration such as `6m0.5s`; None if the text has none."""
+    times = re.findall(_TIME, words)
     seconds = 0.0
     for number, unit in times:
         seconds += float(number) * _UNITS["ms" if unit.lower().startswith(("ms", "mil")) else unit[0].lower()]
-    return min(seconds, LONGEST_WAIT_SECONDS) if times else None
+    return seconds if times else None
 
 
 def _extract_unread_call(words: str) -> str:
@@ -345,7 +351,10 @@ def _of_status(report: Complaint, coded: type[ModelError] | None) -> type[ModelE
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds a server asks to wait, by `retry-after-ms` or `retry-after`; None if neither is set.
+    """Return how many seconds a server asks to wait; None if its headers do not say.
+
+    `retry-after-ms` and `retry-after` count first. Without them, OpenAI's `x-ratelimit-reset-requests` and
+    `x-ratelimit-reset-tokens` count, each if nothing of its limit remains.
 
     Args:
         headers: A response's headers. The mapping decides whether names are case-sensitive.
@@ -358,6 +367,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = _parse_finite_number(text)
         if seconds is None:
             seconds = _seconds_until(text)
+    if seconds is None:
+        resets = [
+            _read_duration(headers.get(f"x-ratelimit-reset-{kind}") or "")
+            for kind in ("requests", "tokens")
+            if headers.get(f"x-ratelimit-remaining-{kind}") == "0"
+        ]
+        seconds = max((each for each in resets if each is not None), default=None)
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
 
 

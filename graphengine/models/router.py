@@ -84,12 +84,12 @@ class OverModels:
 class Router(OverModels):
     """Calls several models in order until one answers.
 
-    The answer's `model` names the one that answered. If none answers, the error is that of the model that can be called
-    again soonest, or `ModelOverloaded` if that one is skipped after an exception that is no `ModelError`. Its message
-    lists the outcome of each model, and its `retry_after_seconds` is the time to wait.
+    `model` of the answer names the model that answered. If no model answers, the error is that of the model that can be
+    called again soonest. If that model is skipped because of an exception that is no `ModelError`, the error is
+    `ModelOverloaded`. The message lists the outcome of each model, and `retry_after_seconds` is the time to wait.
 
-    Streamed text comes from one model only: if a model fails after it has begun to stream, no further text of this call
-    is streamed. The returned answer is always the complete answer of one model.
+    Streamed text comes from one model only. If a model fails after it has begun to stream, no further text of this call
+    is streamed. The answer that is returned is always the complete answer of one model.
 
     Args:
         models: The models in the order of calls, as objects or names. The limiter of each decides when it is skipped:

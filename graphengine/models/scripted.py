@@ -49,9 +49,9 @@ class ScriptedModel:
     list of them, see `calls`; a `Response`, returned unchanged; an exception, raised when its turn comes; a function of
     the request, async or not, that returns any of these. Texts are streamed word by word if the request wants that.
 
-    A script can be that of a whole conversation, also where another process had its first answers, and the run was
-    resumed: if all that the model said in the conversation so far are the first answers of a script that gave none yet,
-    it goes on behind them.
+    A script can cover a whole conversation, even if another process used its first answers and the run was resumed
+    here. If everything that the model has said in the conversation so far is equal to the first answers of a script
+    that has not been used yet, the script continues after these answers.
 
     As a context manager it checks at the end of the block that every answer was used, as `done` does.
 

@@ -46,6 +46,7 @@ _MEANT: Final = {
     "text": "string",
 }
 """Types of other languages that servers write, and those of JSON Schema that they mean."""
+_NEEDS_NO_WORDS: Final = frozenset({"$defs", "additionalProperties", "title"})
 _NOT_AT_THE_TOP: Final = (*BRANCHES, "const", "enum", "not")
 _DROPPED: Final = frozenset(
     {"$anchor", "$defs", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef", "$schema"}
@@ -121,6 +122,58 @@ def unlike(name: str, by: str, taken: Collection[str]) -> str:
     digest = hashlib.blake2b(by.encode("utf-8", "replace"), digest_size=_DIGEST // 2).hexdigest()
     found = f"{name[: LONGEST_NAME - _DIGEST - 1]}_{digest}"
     return unlike(name, f"{by}\n", taken) if found in taken else found
+
+
+def simple_schema(schema: JsonObject) -> JsonObject:
+    """Return a simpler form of a tool's schema, for servers that do not know all keywords.
+
+    Only types, properties, required properties, items, descriptions and enumerations of texts are left. What a part of
+    the schema says besides stands in the description of that part, as JSON. The simpler form accepts at least the
+    arguments that the schema accepts, and arguments are validated by the declared schema in any case.
+
+    Args:
+        schema: The schema, in the form that `sent_schema` returns.
+
+    Example:
+        >>> simple_schema({"type": "object", "properties": {"n": {"type": "string", "pattern": "^a"}}})
+        {'type': 'object', 'properties': {'n': {'type': 'string', 'description': '{"pattern": "^a"}'}}}
+    """
+    return _simplify(schema, schema, frozenset())
+
+
+def _simplify(part: JsonValue, root: JsonObject, seen: frozenset[str]) -> JsonObject:
+    """Return a simpler form of a part of a schema; `seen` are the references that lead there."""
+    schema: JsonObject = dict(_object_or_empty(part))
+    reference = schema.pop("$ref", None)
+    if isinstance(reference, str) and reference not in seen:
+        schema = _object_or_empty(cast("JsonValue", part_at(root, reference))) | schema
+        seen |= {reference}
+    for key in ("anyOf", "oneOf", "allOf"):
+        possible = [each for each in _list_of_values(schema.get(key)) if each != {"type": "null"}]
+        if len(possible) == 1 and not schema.keys() & {"type", "properties"}:
+            del schema[key]
+            return _simplify({**_object_or_empty(possible[0]), **schema}, root, seen)
+    made: JsonObject = {}
+    kinds = [each for each in _list_type_names(schema.get("type")) if each != "null"]
+    if len(kinds) == 1:
+        made["type"] = kinds[0]
+        schema.pop("type")
+    if "object" in kinds:
+        properties = _object_or_empty(schema.pop("properties", None))
+        made["properties"] = {name: _simplify(each, root, seen) for name, each in properties.items()}
+        if required := _list_unique_texts(schema.pop("required", None)):
+            made["required"] = [*required]
+    if "array" in kinds:
+        made["items"] = _simplify(schema.pop("items", None), root, seen)
+    allowed = _list_of_values(schema.get("enum"))
+    if allowed and all(isinstance(each, str) for each in allowed):
+        made["enum"] = schema.pop("enum")
+    given = schema.pop("description", None)
+    lost = {key: value for key, value in schema.items() if key not in _NEEDS_NO_WORDS}
+    words = json.dumps(lost, ensure_ascii=False)[:_SHOWN] if lost else ""
+    if description := " ".join(each for each in (given if isinstance(given, str) else "", words) if each):
+        made["description"] = description
+    return made
 
 
 class _SchemaForm:
@@ -362,4 +415,4 @@ _FITS: Final[Mapping[str, Callable[[JsonValue], bool]]] = {
 }
 """For each keyword that is no schema, whether a value is one that the draft allows."""
 
-__all__ = ["LONGEST_NAME", "SentSchema", "fitting_names", "sent_schema", "unlike"]
+__all__ = ["LONGEST_NAME", "SentSchema", "fitting_names", "sent_schema", "simple_schema", "unlike"]

@@ -73,8 +73,9 @@ def advisor(
 ) -> Graph[S]:
     """Return a graph whose worker can ask an expert before it answers.
 
-    An Agent that asks one question too many gets an error message and tries again; any other worker ends the graph, and
-    the output is None. If the expert fails, the worker gets an advice with `failed` and continues.
+    If an `Agent` asks one question too many, it gets an error message and tries again. If the worker is of another
+    kind, the graph ends, and the output is None. If the expert fails, the worker gets an advice with `failed`, and
+    continues.
 
     Args:
         worker: Returns an Attempt; can read `task`, `advice`, `left` (how many questions remain) and the caller's own

@@ -75,9 +75,9 @@ def blackboard(
 ) -> Graph[S]:
     """Return a graph that runs, in rounds, the agents whose watched fields changed, until nothing changes.
 
-    The agents of one round run in parallel and read the board as the previous round left it. In the first round a field
-    counts as changed if no other agent writes it, since the input has then decided it, or if it differs from its
-    default. An agent that fails writes nothing, and the others continue.
+    The agents of a round run in parallel, and read the board as the previous round left it. In the first round, a field
+    counts as changed in two cases: no other agent writes the field, so that the input has decided its value; or its
+    value differs from its default. An agent that fails writes nothing, and the others continue.
 
     Args:
         board: The state: a subclass of Board.

@@ -58,9 +58,9 @@ def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | Non
 
     Give workers both graphs. To end the run of a key, send it None.
 
-    An input is checked when it is sent by a process that has the graph, and otherwise when it is received. If the graph
-    has changed until the input is started, so that the input no longer fits, the key keeps the input, tries again
-    every minute, and goes on with the next input that is sent.
+    If the process that sends an input has the graph, the input is checked when it is sent. Otherwise the input is
+    checked when it is received. Suppose that the graph has changed meanwhile, so that the input no longer fits. Then
+    the input is kept and tried again every minute, and the next input that is sent for the same key is used.
 
     Args:
         graph: The graph to start. Its state has no secret fields, because messages are kept in clear text.

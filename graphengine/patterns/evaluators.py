@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel.extension import END, START, Condition, Runnable, failed, iterations, plateau, value
-from graphengine.models.errors import ModelError
+from graphengine.kernel.extension import END, START, Condition, Runnable, iterations, plateau, value
+from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import writing
 from graphengine.reducers import append
 
@@ -103,7 +103,7 @@ def evaluator_optimizer(  # noqa: PLR0913 - the runnables, and when to stop
     graph.add_node("generate", writing(generate, made))
     graph.add_node("evaluate", writing(evaluate, judged))
     graph.add_path(START, "generate", "evaluate")
-    graph.add_edge("evaluate", END, when=failed(Exception) & ~failed(ModelError), label="unevaluated")
+    graph.add_edge("evaluate", END, when=SURVIVED, label="unevaluated")
     graph.add_edge("evaluate", END, when=accept, label="accepted")
     if score is not None:
         graph.add_edge("evaluate", END, when=plateau(score), label="no longer improving")

@@ -17,8 +17,9 @@ def with_limits(
 ) -> Graph[S]:
     """Return a graph that runs something within limits, and something else if it reaches them.
 
-    A limit is checked between two steps and before each call of a model; `seconds` also interrupts a single function or
-    agent. Costs up to that point count in the run; an interrupted graph's state is only in the log.
+    A limit is checked between two steps and before each call of a model. The limit `seconds` also interrupts a single
+    function or agent. The costs until the limit count for the run. The state of a graph that was interrupted is only in
+    the log.
 
     Args:
         state: The state; each runnable reads the fields that it names.

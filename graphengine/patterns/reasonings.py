@@ -88,8 +88,8 @@ def react(
 ) -> Graph[S]:
     """Return a graph that alternates between thinking and tools until there is an answer.
 
-    A tool's failure is an observation. An Agent that names an unknown tool gets an error message and tries again; for
-    any other runnable that is an observation too.
+    If a tool fails, its error is an observation for the agent. If an `Agent` names a tool that does not exist, it gets
+    an error message and tries again. For other kinds of nodes, the unknown name is an observation too.
 
     Args:
         think: Returns a Thought; can read `task`, `trail`, `tools` (their names) and the caller's own fields.

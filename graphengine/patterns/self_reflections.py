@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel.extension import END, START, Failure, Runnable, failed, iterations, value
-from graphengine.models.errors import ModelError
+from graphengine.kernel.extension import END, START, Failure, Runnable, iterations, value
 from graphengine.patterns.critiques import Critique
+from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 from graphengine.reducers import append
 
@@ -49,7 +49,7 @@ def self_reflection(
     Args:
         write: Writes the draft; reads `task`.
         reflect: Returns a `Critique` of `draft`. Usually the author once more: `author.but(prompt=…, output=Critique)`.
-            If it fails, the draft is kept unchanged, as `unreviewed`; a model that cannot be called fails the run.
+            If it fails, the draft is kept unchanged, as `unreviewed`. A model that cannot be called fails the run.
         revise: Rewrites the draft; reads `task`, `draft` and `critiques[-1]`. Default: `write`.
         rounds: The maximum number of reviews and revisions. The last revision is not reviewed.
         state: `SelfReflection`, or a subclass with more fields for the agents to read.
@@ -65,7 +65,7 @@ def self_reflection(
     graph.add_node("reflect", part(reflect, state, _OWN), writes="critiques")
     graph.add_node("revise", part(revise or write, state, _OWN), writes="draft")
     graph.add_path(START, "write", "reflect")
-    graph.add_edge("reflect", END, when=failed(Exception) & ~failed(ModelError), label="unreviewed")
+    graph.add_edge("reflect", END, when=SURVIVED, label="unreviewed")
     graph.add_edge("reflect", END, when=value("critiques[-1].verdict") == "accept", label="accepted")
     graph.add_edge("reflect", "revise")
     graph.add_edge("revise", END, when=iterations("revise") >= rounds, label="out of rounds")

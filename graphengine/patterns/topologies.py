@@ -49,8 +49,8 @@ def topology(
       all and speaks again.
     - mesh: all speak in parallel and hear all others; at the end the first one has the last word.
 
-    An agent that speaks in parallel with others can fail: its previous text is kept. If an agent fails that others wait
-    for, the run fails.
+    If an agent that speaks in parallel with others fails, its previous text is kept. If others have to wait for an
+    agent, and this agent fails, the run fails.
 
     Args:
         kind: The topology.

@@ -63,8 +63,9 @@ class OpenRun(NamedTuple):
 class Extension:
     """An extension of a Runner: `Runner(extensions=[…])`.
 
-    Override the methods of the moments that it needs. They run in the event loop and must not block; what they raise
-    fails the call, or the run. An extension adds nothing to the log of a run.
+    Override the methods for the moments at which the extension has something to do. The methods run in the event loop
+    and must not block. An exception in a method fails the call or the run. An extension adds nothing to the log of a
+    run.
 
     Example:
         >>> from graphengine.kernel.extension import Follower

@@ -230,7 +230,9 @@ async def _continue_state(
     kept = plan.carry_over if plan.carry_over is not None else tuple(plan.state.fields)
     encoded = {name: _encode_items(plan, name, record) for name, record in records.items()}
     built = values_of(plan.state.rebuild(encoded))
-    earlier = {name: records[name] if value is encoded.get(name) else value for name, value in built.items()}
+    earlier = {
+        name: records[name] if name in records and value is encoded[name] else value for name, value in built.items()
+    }
     carried: dict[str, object] = {}
     if left.fingerprint == plan.fingerprint and not plan.state.whole:
         carried = {name: earlier[name] for name in kept if _is_carried(plan, name, records, earlier)}

@@ -86,7 +86,7 @@ class Inspected(Document):
     read_only: bool
 
 
-SERVE: Final = (Kind(Serving, "when it accepts requests", lines=True), *WORKER)
+SERVE: Final = (Kind(Serving, "when the service accepts requests", lines=True), *WORKER)
 INSPECT: Final = (Kind(Inspected),)
 USERS: Final = (Kind(UserList),)
 WEBHOOK: Final = (Kind(WebhookSecret),)

@@ -30,8 +30,8 @@ class Failure(BaseModel):
         message: The error's message.
         attempt: The number of the attempt, from 1.
 
-    Failures read from a run also have what is recorded of the error besides: `traceback`, `where` and `repair`. They
-    are not fields, so a state that keeps failures does not store them again.
+    A failure that was read from a run also has the attributes `traceback`, `where` and `repair` of the recorded error.
+    They are not fields, so that a state that keeps failures does not store them again.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -46,20 +46,24 @@ _CUT: Final = re.compile(r"( ?(?:\.\.\.|…|\\u2026) ?)")  # as people, pydantic
 class Secret:
     """Marks a field of a state as secret: `token: Annotated[str, Secret]`; needs `Graph(secret_key=…)`.
 
-    Nodes and `Result.state` have the value in clear. Steps, snapshots, exports, events and pictures hold it encrypted,
-    and pydantic's JSON of the state hides it. In errors and tracebacks of nodes, in what they emit and in the live text
-    of agents it is replaced, but not in data that a node spreads over several calls of `ctx.emit`. Only the exact text
-    is found: one that a model writes with blanks between the letters is shown. An emitted object that shows it is
-    hidden as a whole.
+    Nodes and `Result.state` contain the value in clear text. Steps, snapshots, exports, events and pictures contain the
+    value encrypted, and pydantic's JSON of the state hides it. In errors and tracebacks of nodes, in what nodes emit,
+    and in the live text of agents, the value is replaced. An emitted object that contains the value is hidden as a
+    whole.
 
-    A node that would record it elsewhere (in another field, or in a payload, topic, key, question, type or default of a
-    method of `ctx`) fails with `not_recordable`; texts shorter than 8 characters are not searched for. Compile refuses
-    (`secret_field`) a graph that uses it in `value`, `plateau`, `changed`, a switch, a choice, a map or a question,
-    shows it to an agent, or passes it to a subgraph that does not hide it. `value("token").is_none()` and conditions
-    that are functions are allowed.
+    Only the exact text of the value is found. If a model writes the value with blanks between the letters, it is shown.
+    If a node spreads the value over several calls of `ctx.emit`, it is shown too.
 
-    To rotate keys, pass both, the new one first: `secret_key=[new, old]`. New records use the new key; keep the old one
-    until every secret field has been written again.
+    A node that would record the value in another place fails with `not_recordable`. Such places are another field, and
+    a payload, topic, key, question, type or default that is passed to a method of `ctx`. Texts with fewer than 8
+    characters are not searched for.
+
+    A graph does not compile (`secret_field`) if it uses the field in `value`, `plateau`, `changed`, a switch, a choice,
+    a map or a question, if it shows the field to an agent, or if it passes the field to a subgraph that does not hide
+    it. `value("token").is_none()` and conditions that are functions are allowed.
+
+    To replace a key by a new one, pass both, the new key first: `secret_key=[new, old]`. New records use the new key.
+    Keep the old key until every secret field has been written again.
     """
 
     @classmethod

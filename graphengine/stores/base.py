@@ -515,9 +515,11 @@ def check_page(page: Page) -> None:
 class RunStore(Protocol):
     """What a run needs of a store: its log, its driver, its inbox. One instance belongs to one event loop.
 
-    Durability: when an awaited write returns, it survives the death of the process. Atomicity: a write happens
-    completely or not at all. Order: writes to one run take effect in the order of the calls. Every method raises
-    `StoreError` or a subclass if the medium fails, and then nothing of that call was written.
+    - Durability: when an awaited write returns, the write survives the death of the process.
+    - Atomicity: a write happens completely or not at all.
+    - Order: writes to one run take effect in the order of the calls.
+    - Failure: if the medium fails, every method raises `StoreError` or a subclass, and nothing of that call was
+      written.
     """
 
     @property

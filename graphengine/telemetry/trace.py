@@ -78,10 +78,10 @@ _CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 class Telemetry(Extension):
     """Makes spans and metrics of the runs of a Runner: `Runner(telemetry=Telemetry())`.
 
-    The ids of traces and spans are digests of the run's id and of their place in it, so a process that resumes a run
-    continues its trace, and sampling by the trace id is the same in all processes. A run that is resumed after it
-    failed or was stopped has another span `invoke_workflow` below the first. A failed attempt has the status ERROR,
-    `error.type`, and an `exception` event.
+    The ids of traces and spans are computed from the id of the run and from their place in the run. Therefore a process
+    that resumes a run continues the trace of the run, and sampling by the trace id is the same in all processes. If a
+    run is resumed after it failed or was stopped, the trace gets another span `invoke_workflow` below the first one. A
+    failed attempt has the status ERROR, `error.type`, and an `exception` event.
 
     Args:
         tracer_provider: The provider of spans, of opentelemetry-sdk; the global one if not given.

@@ -64,10 +64,12 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
 ) -> Done[S]:
     """Run one node alone, and return its result.
 
-    Only its first attempt runs: if that fails, its exception is raised, with notes on the state, the last prompt and
-    what a run would do next; an update that does not fit raises the error that a run would record. The items of a map,
-    and the nodes of a nested graph, have their retries and fallbacks, and no time passes. A node with `on=` runs in
-    place, in this process, with a whole Context; its executor is not needed.
+    Only the first attempt of the node runs. If the attempt fails, its exception is raised, with notes about the state,
+    the last prompt, and what a run would do next. If the update does not fit the state, the error is the one that a run
+    would record.
+
+    The items of a map, and the nodes of a nested graph, have their retries and fallbacks, and the waiting time between
+    retries is skipped. A node with `on=` runs in this process, with a complete Context; its executor is not needed.
 
     Args:
         graph: The graph.

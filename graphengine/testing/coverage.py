@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 class EdgeCoverage:
     """Records which edges of graphs are taken while it is entered, as a context manager. It can be entered again.
 
-    Of conditions composed with `&`, `|` and `~`, each part counts too: seen to hold, and not to hold. Graphs with the
-    same name whose edges lead to the same nodes count as one. A node that runs alone takes no edge.
+    If a condition is composed with `&`, `|` and `~`, each of its parts is counted too: whether it was seen to hold, and
+    seen not to hold. Graphs with the same name whose edges lead to the same nodes are counted as one graph. A node that
+    runs alone takes no edge.
 
     Args:
         graphs: The graphs to cover, or their names. A graph counts with all graphs inside it, run or not. By default

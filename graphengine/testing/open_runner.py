@@ -31,8 +31,8 @@ S = TypeVar("S")
 class OpenRunner(Runner):
     """A Runner for one test, which belongs to the event loop that first uses it.
 
-    In an async test it needs no `async with` and is closed when the test function ends. In a plain one, enter it as any
-    other Runner: `async with runner: …` inside `asyncio.run`.
+    In an async test, use the fixture without `async with`. It is closed when the test function ends. In a test that is
+    not async, enter it like any other Runner, with `async with runner: …` inside `asyncio.run`.
 
     Args:
         store: The store of its runs.

@@ -150,8 +150,9 @@ def _replace_files(folder: Path, graph: str, texts: Mapping[str, str]) -> Sequen
 async def suite(graph: Graph[Any], runs: Iterable[str], store: str | PathLike[str] | Store) -> Suite:
     """Choose the fewest of some recorded runs that take every edge, ending, failure and fallback that occurred.
 
-    Runs are compared by what they take, and of two that take the same the shorter one is chosen. The choice is greedy:
-    each next run is the one that adds the most. Nothing is written and no node is run.
+    Runs are compared by what they cover: edges, endings, failures and fallbacks. If two runs cover the same, the
+    shorter run is chosen. The choice is greedy: the next run is always the run that adds the most. Nothing is written,
+    and no node is run.
 
     Args:
         graph: Today's graph.

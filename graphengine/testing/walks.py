@@ -157,10 +157,10 @@ async def walk(
       (`"article/review"`), also for each item of a map;
     - `Items(…)` for a map, item by item. Without it a mapping replaces the whole map.
 
-    A path is written as its nodes in their order, ending with END, FAIL, or STOPPED at a limit: `write review write
-    review END`. A fork is `[facts | counter]`, its arms in declared order, `-` for one that is empty; the
-    visits in a nested graph follow its name, `article (write review)`, as do those of a map's items, `teams (a b |
-    a b)`.
+    A path is written as the names of its nodes in their order. It ends with END, with FAIL, or with STOPPED if a limit
+    was reached: `write review write review END`. A fork is written `[facts | counter]`, with its arms in declared order
+    and `-` for an empty arm. The visits in a nested graph follow its name, as in `article (write review)`. So do the
+    visits of the items of a map, as in `teams (a b | a b)`.
 
     Args:
         graph: The graph.

@@ -138,10 +138,10 @@ class Removed(WorkerLine, kw_only=True):
 
 
 WORKER: Final = (
-    Kind(GoesOn, "when it takes a run", lines=True),
-    Kind(WorkerEnded, "when it is done with the run", lines=True),
+    Kind(GoesOn, "when the process takes a run", lines=True),
+    Kind(WorkerEnded, "when the process is done with the run", lines=True),
     Kind(Refused, "when a run cannot be resumed", lines=True),
-    Kind(Removed, "when it has removed old runs", lines=True),
+    Kind(Removed, "when the process has removed old runs", lines=True),
 )
 WORKERS: Final = (Kind(Workers),)
 QUEUES: Final = (Kind(Queues),)

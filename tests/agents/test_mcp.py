@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from mcp.types import CallToolResult, ResourceLink, TextContent
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Retry, Runner
 from graphengine.agents import mcp_connection
-from graphengine.agents.mcp_servers import McpServer, mcp
+from graphengine.agents.mcp_servers import McpServer, mcp, text_of_result
 from graphengine.agents.records import NOT_KNOWN
 from graphengine.agents.tools import Tool, ToolOutcome, ToolSource, ToolsUnavailable
 from graphengine.errors import DefinitionError
@@ -115,7 +116,7 @@ async def test_content_that_is_not_text_is_described(shelf: dict[str, Tool]) -> 
         "[resource shelf://note]",
         "a note",
         "[resource shelf://scan, image/tiff, about 600 bytes: not passed on]",
-        "[resource shelf://book, a book]",
+        "[resource shelf://book, book, a book]",
         "last",
     ]
 
@@ -611,3 +612,30 @@ def _serving(port: int) -> forks.Started:
     while "running on" not in (line := server.stderr.readline()):
         assert line, "the server ended"
     return server
+
+
+@pytest.mark.parametrize(
+    ("texts", "structured", "text"),
+    [
+        (['{"a": 1}'], {"a": 1}, '{"a": 1}'),
+        (["22 degrees"], {"result": "22 degrees"}, "22 degrees"),
+        (["22"], {"result": 22}, "22"),
+        (["1", "2"], {"result": [1, 2]}, "1\n2"),
+        (["one", "two"], {"result": ["one", "two"]}, "one\ntwo"),
+        ([], {"a": 1}, '{"a":1}'),
+        (["It is warm."], {"degrees": 22}, 'It is warm.\n{"degrees":22}'),
+        (["1"], {"result": [1, 2]}, '1\n{"result":[1,2]}'),
+    ],
+)
+def test_structured_content_that_the_texts_do_not_say_is_kept(
+    texts: list[str], structured: dict[str, Any], text: str
+) -> None:
+    """What the texts say already is not repeated."""
+    content: list[Any] = [TextContent(text=each) for each in texts]
+    assert text_of_result(CallToolResult(content=content, structured_content=structured)) == text
+
+
+def test_a_link_to_a_resource_keeps_its_title_and_type() -> None:
+    """A model chooses by them."""
+    link = ResourceLink(name="r7", title="Report of May", uri="shelf://r7", mime_type="application/pdf")
+    assert text_of_result(CallToolResult(content=[link])) == "[resource shelf://r7, Report of May, application/pdf]"

@@ -96,6 +96,20 @@ async def test_a_turn_offers_what_its_state_and_number_allow() -> None:
         assert ("wrote x" in str(found.output)) == (level == 2)
 
 
+async def test_an_offer_reads_what_the_inputs_of_its_tool_name() -> None:
+    """A path of the state has a name of the tool's own there, as for its function."""
+
+    def raise_level(rank: int = 0) -> str:
+        return f"raised to {rank + 1}"
+
+    deep = tool(raise_level, inputs={"rank": "level"}, offered=lambda rank, turn: rank > 1 and turn == 1)
+    for level, offered in ((1, []), (2, ["raise_level"])):
+        model = ScriptedModel(["ok"])
+        async with Runner() as runner:
+            await runner.start(desk(model, deep), Desk(level=level)).result()
+        assert [each.name for each in model.requests[0].tools] == offered
+
+
 async def test_a_recorded_turn_keeps_what_it_offered(tmp_path: Path) -> None:
     """A run that is resumed under other rules makes the calls of the turn that was recorded, and asks no rule again."""
     model = ScriptedModel(

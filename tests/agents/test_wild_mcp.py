@@ -201,7 +201,7 @@ ANSWERS: dict[str, tuple[str, str, bool]] = {
     "nothing at all": ("{}", DONE, False),
     "another output than declared": (
         '{"content": [{"type": "text", "text": "sent"}], "structuredContent": {"a": "x"}}',
-        "sent\n\n[The structured content of this answer is not what the tool declares: WRONG.]".replace(
+        'sent\n{"a":"x"}\n\n[The structured content of this answer is not what the tool declares: WRONG.]'.replace(
             "WRONG", "a: 'x' is not of type 'integer'"
         ),
         False,
@@ -210,12 +210,12 @@ ANSWERS: dict[str, tuple[str, str, bool]] = {
     "an output that is no object": ('{"content": [], "structuredContent": [1, 2]}', f"[1, 2]{DONE}", False),
     "an unknown block": (
         '{"content": [{"type": "hologram", "x": 1}, {"type": "text", "text": "after"}], "structuredContent": {"a": 1}}',
-        "[hologram: this content cannot be read, and is not passed on]\nafter",
+        '[hologram: this content cannot be read, and is not passed on]\nafter\n{"a":1}',
         False,
     ),
     "a picture without data": (
         '{"content": [{"type": "image"}, {"type": "text", "text": "after"}], "structuredContent": {"a": 1}}',
-        "[image: this content cannot be read, and is not passed on]\nafter",
+        '[image: this content cannot be read, and is not passed on]\nafter\n{"a":1}',
         False,
     ),
     "blocks that are texts": ('{"content": ["one", 2, {"text": "three"}]}', f"one\n2\nthree{DONE}", False),
@@ -226,7 +226,7 @@ ANSWERS: dict[str, tuple[str, str, bool]] = {
     "a text in place of a result": ('"sent"', f"sent{DONE}", False),
     "half of an emoji": (
         f'{{"content": [{{"type": "text", {HALF}}}], "structuredContent": {{"a": 1}}}}',
-        "half \ufffd here, whole \U0001f600, written \\ud83d",
+        'half \ufffd here, whole \U0001f600, written \\ud83d\n{"a":1}',
         False,
     ),
     "nested deeply": (

@@ -54,6 +54,14 @@ def test_the_watched_database_is_not_touched(invoke: Invoke, project: Path) -> N
     assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
 
 
+def test_a_queued_run_that_nobody_drives_is_not_waited_for(invoke: Invoke, project: Path) -> None:
+    """With `--no-wait`, the exit code of a run that no worker has begun says that no process drives it."""
+    (project / "flows" / "waiting.py").write_text(WAITING)
+    invoke("run", "waiting", "--run-id", "desk", "--queue", "mail")
+    shown = invoke("watch", "desk", "--no-wait")
+    assert (shown.exit_code, shown.stderr) == (4, "")
+
+
 class Held(SQLiteStore):
     """A database to read from, whose runs are not looked up while `free` is cleared."""
 

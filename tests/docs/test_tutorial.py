@@ -11,7 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shutil import which
 
@@ -122,23 +122,42 @@ def written(folder: Path, block: str) -> None:
     file.write_text(block, encoding="utf-8")
 
 
-@pytest.mark.skipif(which("bash") is None, reason="the tutorial is typed into bash")
-def test_the_tutorial_works(tmp_path: Path) -> None:
-    """Every file is written and every command typed in order, and each prints the output below it."""
-    home = tmp_path / "graphengine"
+def follow(page: Path, folder: Path, *, files: Sequence[str] = ()) -> int:
+    """Write the files of a page, type its commands, compare what they print, and return how many were typed.
+
+    Args:
+        page: The page. If its commands do not enter a folder, they are typed where the files are.
+        folder: An empty folder.
+        files: The files to write, of a page that has other code too; by default all code is of files.
+    """
+    home = folder / "graphengine"
     scripts(home / ".venv" / "bin")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "COLUMNS": "110"}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), "COLUMNS": "110"}
     shell = Shell(home, environment)
     typed = 0
     try:
-        for language, block in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+        if files:
+            shell.type(f"PATH={home}/.venv/bin:$PATH; mkdir ../notes; cd ../notes")
+        for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
             if language == "console":
                 for command, expected in commands(block):
                     printed = shell.type(command)
                     assert matches(expected, printed), f"$ {command}\nexpected:\n{expected}\nprinted:\n{printed}"
                     typed += 1
-                continue
-            written(home.parent / "notes", block)
+            elif not files or block.startswith(tuple(f"# {file}\n" for file in files)):
+                written(folder / "notes", block)
     finally:
         shell.close()
-    assert typed > 10
+    return typed
+
+
+@pytest.mark.skipif(which("bash") is None, reason="the tutorial is typed into bash")
+def test_the_tutorial_works(tmp_path: Path) -> None:
+    """Every file is written and every command typed in order, and each prints the output below it."""
+    assert follow(PAGE, tmp_path) > 10
+
+
+@pytest.mark.skipif(which("bash") is None, reason="its commands are typed into bash")
+def test_the_first_example_of_the_readme_works(tmp_path: Path) -> None:
+    """So it is with the first program of README."""
+    assert follow(ROOT / "README.md", tmp_path, files=["refund.py"]) == 3

@@ -66,7 +66,7 @@ SERVER: Final = ("anyio._backends._asyncio", "uvicorn.protocols.http.auto", "sta
 """What a server of HTTP imports."""
 DESCRIBED: Final = ("tests.kit.docstrings",)
 """What describes documents imports, to find them described."""
-INSPECTOR: Final = ("graphengine.serve.inspector.server", "graphengine.render.charts.spans", *SERVER, *DESCRIBED)
+INSPECTOR: Final = ("graphengine.serve.inspector.server", "graphengine.render.charts.timeline", *SERVER, *DESCRIBED)
 SERVICE: Final = (
     "graphengine.serve.service.server",
     "graphengine.serve.service.app",

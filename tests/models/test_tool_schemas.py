@@ -16,9 +16,13 @@ from graphengine import Agent, Runner, mcp
 from graphengine.agents.tools import Tool
 from graphengine.errors import DefinitionError
 from graphengine.models import ToolCall
-from graphengine.models.tool_schemas import fitting_names, sent_schema
+from graphengine.models.base import Message, Request, ToolSpec
+from graphengine.models.limiter import limited
+from graphengine.models.openai_chat import OpenAIChatModel
+from graphengine.models.tool_schemas import fitting_names, sent_schema, simple_schema
 from tests.conformance.model_scenes import Says
 from tests.models import wire_schemas
+from tests.models.acts import Raw
 from tests.models.adapters import Made
 from tests.models.edge_server import EdgeServer
 
@@ -218,6 +222,90 @@ async def test_a_server_with_any_tools_takes_no_call_down(
     assert all(source.name in text for text in left)
 
 
+@pytest.mark.parametrize("name", FITTING)
+def test_the_simpler_form_accepts_at_least_as_much(name: str) -> None:
+    """Arguments that fit what is sent fit the simpler form, which has only the keywords that all servers know."""
+    schema, arguments = FITTING[name]
+    form = sent_schema(schema)
+    theirs = {declared: short for short, declared in form.names.items()}
+    simple = simple_schema(form.schema)
+    jsonschema.validate({theirs.get(key, key): value for key, value in arguments.items() if value is not None}, simple)
+    assert _keywords(simple) <= {"type", "properties", "required", "items", "enum", "description"}
+
+
+REFUSALS = {
+    "llama.cpp": "Failed to initialize samplers: failed to parse grammar",
+    "LM Studio": "Error in tools[0]: the grammar of its JSON schema cannot be compiled",
+    "Moonshot": "tools.function.parameters is not a valid moonshot flavored json schema: <At path 'properties.a'>",
+    "Gemini": "Invalid value at 'tools[0].function_declarations[0].parameters.properties[0].value.enum[0]'",
+    "vLLM": "The provided JSON schema contains features not supported by xgrammar.",
+    "OpenAI": "Invalid schema for function 'use': In context=('properties', 'a'), 'minLength' is not permitted.",
+}
+KEYWORDS: dict[str, Any] = {
+    "pattern": {"type": "string", "pattern": "^a"},
+    "maxLength": {"type": "string", "maxLength": 65536},
+    "minLength": {"type": "string", "minLength": 1},
+    "format": {"type": "string", "format": "date"},
+    "minimum": {"type": "integer", "minimum": 1},
+    "multipleOf": {"type": "number", "multipleOf": 2},
+    "minItems": {"type": "array", "items": TEXT, "minItems": 1},
+    "uniqueItems": {"type": "array", "items": TEXT, "uniqueItems": True},
+    "prefixItems": {"type": "array", "prefixItems": [TEXT]},
+    "anyOf": {"anyOf": [TEXT, {"type": "integer"}]},
+    "oneOf": {"oneOf": [TEXT, {"type": "integer"}]},
+    "allOf": {"allOf": [{"type": "string"}, {"maxLength": 3}]},
+    "not": {"type": "string", "not": {"const": "x"}},
+    "const": {"const": "x"},
+    "enum": {"type": "string", "enum": ["x", "y"]},
+    "additionalProperties": {"type": "object", "properties": {}, "additionalProperties": TEXT},
+    "patternProperties": {"type": "object", "patternProperties": {"^a": TEXT}},
+    "propertyNames": {"type": "object", "propertyNames": {"pattern": "^a"}},
+    "default": {"type": "string", "default": "x"},
+    "examples": {"type": "string", "examples": ["x"]},
+    "title": {"type": "string", "title": "A"},
+    "$ref": {"$ref": "#/$defs/a"},
+    "items": {"type": "array", "items": TEXT},
+    "required": {"type": "object", "properties": {"b": TEXT}, "required": ["b"]},
+}
+
+
+def _keywords(schema: Any) -> set[str]:
+    """Return the keywords of a schema, without the names of properties."""
+    found = set(schema) if isinstance(schema, dict) else set()
+    below = [*schema.get("properties", {}).values()] if isinstance(schema, dict) else []
+    for key in found - {"properties", "enum", "description", "default", "examples", "const", "required"}:
+        below += schema[key] if isinstance(schema[key], list) else [schema[key]]
+    return found.union(*(_keywords(each) for each in below if isinstance(each, dict)))
+
+
+@pytest.mark.parametrize("server", REFUSALS)
+async def test_a_server_that_refuses_a_keyword_gets_simpler_tools(edge: EdgeServer, server: str) -> None:
+    """The call is made, whichever keyword a server refuses, and the next request is simple from the start."""
+    call = ToolCall(id="c1", name="use", arguments="{}")
+    for keyword, part in KEYWORDS.items():
+        declared: dict[str, Any] = {"type": "object", "properties": {"a": part}, "$defs": {"a": TEXT}}
+
+        def answer(_: object, keyword: str = keyword) -> Says | Raw:
+            tools = edge.calls[-1].body["tools"]
+            refused = any(keyword in _keywords(each["function"]["parameters"]) for each in tools)
+            return Raw(400, {"error": {"message": REFUSALS[server]}}) if refused else Says(calls=(call,))
+
+        edge.answer(answer)
+        model = OpenAIChatModel("any", base_url=edge.openai_url)
+        tool = ToolSpec("use", "Use it.", sent_schema(declared).schema)
+        request = Request("a", "", [Message(role="user", text="go")], tools=[tool])
+        numbers = []
+        for _ in range(2):
+            before = len(edge.calls)
+            (made,) = (await model.answer(request)).calls
+            assert made.name == "use", keyword
+            numbers.append(len(edge.calls) - before)
+        assert (numbers[0] in (2, 3), numbers[1]) == (True, 1), (keyword, numbers)
+        described = json.dumps(edge.calls[-1].body["tools"])
+        assert keyword in described or keyword in ("title", "additionalProperties", "$ref", "allOf"), keyword
+        await model.close()
+
+
 def test_what_some_providers_do_not_know_is_left_out() -> None:
     """`not` of an optional property, an empty schema of further ones, and what is required and not declared."""
     schema, _ = FITTING["an optional property of zod"]
@@ -230,3 +318,31 @@ def test_what_some_providers_do_not_know_is_left_out() -> None:
     inside = sent_schema(FITTING["required and undeclared inside"][0]).schema["properties"]
     assert inside["a"]["properties"] == {"b": TEXT, "c": {}}  # type: ignore[index,call-overload]
     assert sent_schema(BROKEN["a reference by name"]).schema["$defs"] == {"Range": TEXT}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
+        "Bedrock doesn't support tool calling without `tools=` param specified. Pass `tools=` param.",
+        "Requests which include `tool_use` or `tool_result` blocks must define tools",
+    ],
+)
+async def test_a_conversation_goes_on_without_its_tools(edge: EdgeServer, model: Made, words: str) -> None:
+    """A server that wants a description of each tool that the conversation names gets one, also in the next turn."""
+
+    def answer(_: object) -> Says | Raw:
+        return Says("done") if edge.calls[-1].body.get("tools") else Raw(400, {"error": {"message": words}})
+
+    call = ToolCall(id="c1", name="look", arguments="{}")
+    messages = [
+        Message(role="user", text="go"),
+        Message(role="assistant", calls=(call,)),
+        Message(role="tool", text="found", call_id="c1"),
+    ]
+    edge.answer(answer)
+    for number in (2, 1):
+        before = len(edge.calls)
+        assert (await limited(model, Request("a", "", messages))).content == "done"
+        assert len(edge.calls) - before == number
+    assert [*edge.received()[-1].tools] == ["look"]

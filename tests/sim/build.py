@@ -90,6 +90,10 @@ class Outside(Protocol):
         """Act, and return the result."""
         ...
 
+    async def tell(self, to: str, text: str) -> None:
+        """Send a message to a run, unless it is refused."""
+        ...
+
     def begins(self, run_id: str) -> None:
         """Begin a turn of an agent."""
         ...
@@ -180,9 +184,9 @@ def _body(node: p.Node, outside: Outside | None, changes: Sequence[p.Change]) ->
         said: list[Any] = []
         for number, op in enumerate(node.does):
             if isinstance(op, p.Start):
-                topic: Any = {"topic": "t"} if op.topic else {}
-                begun = [await ctx.start(children[op], {"n": 1}, **topic) for _ in range(op.wide)]
-                said.append("started" if topic else " ".join([(await child.result()).status for child in begun]))
+                how: Any = {**({"topic": "t"} if op.topic else {}), **({"queue": p.QUEUE} if op.queued else {})}
+                begun = [await ctx.start(children[op], {"n": 1}, **how) for _ in range(op.wide)]
+                said.append("started" if op.topic else " ".join([(await child.result()).status for child in begun]))
             elif number in agents:
                 said.append(await agents[number].run())
             else:
@@ -206,14 +210,17 @@ def _body(node: p.Node, outside: Outside | None, changes: Sequence[p.Change]) ->
 async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, changes: Sequence[p.Change]) -> Any:
     """Do one operation, and return what is answered."""
     match op:
-        case p.Call(effect, asks):
+        case p.Call(effect, asks, to):
             key = key_of(ctx, number)
 
             async def act() -> str:
                 assert outside is not None
                 if asks:
                     await ctx.ask("inside?")
-                return await outside.act(key)
+                done = await outside.act(key)
+                if to:
+                    await outside.tell(to, f"told by {key}")
+                return done
 
             def act_within(db: Connection) -> str:
                 db.acts.append(key)

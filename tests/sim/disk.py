@@ -17,6 +17,7 @@ What races, and how it is played
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 import tempfile
@@ -112,7 +113,8 @@ class Disk:
     def commits(self, process: Process, before: Seen, after: Seen) -> None:
         """Check a transaction of a process; another one that stalled may go on after it."""
         mine = self.owner(process)
-        if before.steps != after.steps and mine not in (before.driver, after.driver):
+        is_queued = not before.steps and after.fence == 0  # by the process that starts it, which does not drive it
+        if before.steps != after.steps and mine not in (before.driver, after.driver) and not is_queued:
             process.world.broken = f"steps were added by a process that does not drive the run: {before}, {after}"
         if (before.driver, before.fence) != (after.driver, after.fence) and mine != before.driver:
             of = next((each for each in self.stores if self.owner(each) == before.driver), None)
@@ -168,6 +170,12 @@ class Door:
             assert self._store.lease is not None
             self._disk.owners[self._process] = self._store.lease.id
             wires(self._store, self._disk, self._process)
+
+    async def notifications(self, after: int) -> int:
+        """Wait for an announcement; a dead process hears none, and its worker, which nobody has ended yet, rests."""
+        if self._process.is_dead:
+            await asyncio.get_running_loop().create_future()
+        return int(await self._answer(self._store.notifications(after)))
 
     def append(self, batch: Append) -> Awaitable[None] | None:
         """Add steps."""

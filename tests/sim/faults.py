@@ -10,8 +10,9 @@ Invariants
     - Each edit applies to today's text, at one place, and leaves valid code (`test_sim`). Who changes such a place
       changes the edit with it, or drops the fault if the code that had it is gone.
     - The first ones are those of `tests.crossing.reverts`. Those of `_DRAWN` somebody else drew of the same
-      history after the simulator was frozen. `_AGAIN` came with the event `again`, and `_BESIDE` with branches,
-      full stores and deployments of child runs, `_MIGRATED` with migrations, `_TRANSACTED` with transactions.
+      history after the simulator was frozen. `_AGAIN` came with the event `again`, `_BESIDE` with peers and workers,
+      `_BRANCHED` with branches, full stores and deployments of child runs, `_MIGRATED` with migrations, and
+      `_TRANSACTED` with transactions.
 """
 
 from __future__ import annotations
@@ -522,6 +523,51 @@ _AGAIN: Final = {
     ),
 }
 _BESIDE: Final = {
+    # Only programs with peers, messages between runs, or workers show these.
+    "messages that are sent again": _fault(
+        "a message that was sent again with its idempotency key was received twice",
+        "runner/run.py",
+        'key = f"message {topic} {idempotency_key}" if idempotency_key else f"once {secrets.token_hex(8)}"',
+        'key = f"once {secrets.token_hex(8)}"',
+    ),
+    "messages to runs that failed": _fault(
+        "a run that failed or was stopped refused messages, though it can be resumed",
+        "runner/run.py",
+        'if info.status == "finished":\n            raise InputError(f"run {self.id} is over"',
+        'if info.status not in ("running", "waiting"):\n            raise InputError(f"run {self.id} is over"',
+    ),
+    "starts after a run that goes on": _fault(
+        "a run began after another one that was still running, with the state that this one had then",
+        "runner/opening.py",
+        'if left.status in ("running", "waiting"):',
+        'if left.status == "waiting":',
+    ),
+    "updates of a last state": _fault(
+        "what a start gave replaced fields of the last state of the other run, in place of being reduced into them",
+        "runner/opening.py",
+        "if name not in base and field.info.is_required() and name in update:",
+        "if name in update:",
+    ),
+    "fields that an earlier run lacks": _fault(
+        "a start after a run of a graph with fewer fields failed if another field could be None (a page has it)",
+        "runner/opening.py",
+        "name: records[name] if name in records and value is encoded[name] else value",
+        "name: records[name] if value is encoded.get(name) else value",
+    ),
+    "failed runs that a worker resumes": _fault(
+        "a worker that came too late resumed a run that had failed with another worker meanwhile",
+        "worker/worker.py",
+        "Claim(asked=False, of_worker=True",
+        "Claim(asked=True, of_worker=True",
+    ),
+    "crashes that are not recorded": _fault(
+        "who took the run of a process that had died did not record the crash, so that no node was ever given up",
+        "runner/opening.py",
+        'crashed = snapshot.status == "running" and look.held',
+        "crashed = False",
+    ),
+}
+_BRANCHED: Final = {
     # Only branches, full stores and deployments of child runs show these.
     "children of branches": _fault(
         "a branch took the child run of the run that it left for its own",
@@ -590,4 +636,4 @@ _TRANSACTED: Final = {
         "            return (Noted(self._task, 0.0, done.now, begun),)\n",
     ),
 }
-FAULTS: Final = {**_OLD, **_NEW, **_DRAWN, **_AGAIN, **_BESIDE, **_MIGRATED, **_TRANSACTED}
+FAULTS: Final = {**_OLD, **_NEW, **_DRAWN, **_AGAIN, **_BESIDE, **_BRANCHED, **_MIGRATED, **_TRANSACTED}

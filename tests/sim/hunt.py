@@ -19,10 +19,10 @@ COMMANDED: Final[Mapping[Medium, float]] = {"runner": 0.5, "sqlite": 0.75}
 
 AGAIN: Final = 0.2
 """The share of their other programs in which a run is removed, and another one with its id is started."""
-
-
+WIDE: Final = 0.25
+"""The share of the rest that have peers, messages between runs, or workers."""
 MORE: Final = 0.1
-"""The share of the rest that has each of what `Draw.beside` adds."""
+"""The share of what is left then that has each of what `Draw.more` adds."""
 
 
 class Found(NamedTuple):
@@ -54,14 +54,14 @@ class Hunt:
     def draw(self) -> p.Program:
         """Return the next program, of what its medium can play."""
         commanded = COMMANDED.get(self.medium, 0.0)
-        again = AGAIN if self.medium in COMMANDED else 0.0
-        more = MORE if self.medium in COMMANDED else 0.0
+        again, wide, more = (AGAIN, WIDE, MORE) if self.medium in COMMANDED else (0.0, 0.0, 0.0)
         return p.draw(
             self.seed,
             self.played,
             in_runner=self.medium != "engine",
             commanded=commanded,
             again=again,
+            wide=wide,
             more=more,
             transacts=self.medium == "runner",
         )

@@ -100,9 +100,10 @@ def row_of(step: steps.Step) -> Row:  # noqa: C901 - one case for each kind
             more = "crashed" if data.crashed else "retries" if data.retries else None
     fault = fault_of(data.error) if isinstance(data, (steps.Attempt, steps.Failed, steps.Joined)) else None
     status = data.status if isinstance(data, steps.Stopped) else outcome.status
+    beside = isinstance(data, steps.Resumed) and data.shared_process
     return Row(
         step.kind, step.frame, step.node, step.visit, step.attempt,
-        tuple(outcome.to), outcome.edge, status, fault, more, step.at,
+        tuple(outcome.to), "beside" if beside else outcome.edge, status, fault, more, step.at,
         tuple(data.recoded) if isinstance(data, steps.Continued) else (),
     )  # fmt: skip
 

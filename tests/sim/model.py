@@ -240,9 +240,12 @@ class Frame:
 class Model:
     """A run that follows a history."""
 
-    def __init__(self, program: p.Program) -> None:
+    def __init__(self, program: p.Program, after: Mapping[str, Any] | None = None) -> None:
         self.program = program
-        self.root = Frame("", "root", program.graph, {**deepcopy(dict(p.DEFAULTS)), **deepcopy(dict(program.begins))})
+        state = {**deepcopy(dict(p.DEFAULTS)), **deepcopy(dict(after or {}))}
+        for name, value in program.begins:  # what a start gives updates the last state of the run that it comes after
+            state[name] = deepcopy(value) if after is None else reduced(state[name], Write(name, value))
+        self.root = Frame("", "root", program.graph, state)
         self.frames: dict[str, Frame] = {"": self.root}
         self.status = "new"
         self.most = program.visits
@@ -252,6 +255,7 @@ class Model:
         self.edge: p.Edge | p.Fork | None = None
         self.given = Row("")
         self.mail: list[str] = []
+        self.is_beside = False
         self.flying: set[Todo] = set()
 
     # --- what should be running ---------------------------------------------------------------------------------------
@@ -425,8 +429,8 @@ class Model:
             if frame.phase == "mapped" and frame.failed is None and frame.slots is not None:
                 self.fill(frame, frame.slots)
         enabled = self.enabled()
-        if anew:
-            self.flying = enabled
+        if anew:  # nobody drives a queued run before a worker takes it
+            self.flying = set() if self.given.kind == "started" and self.program.workers else enabled
         else:
             self.flying = {todo for todo in self.flying if self.still(todo)} | enabled
         if self.status in ("running", "waiting") and self.steps < self.most:
@@ -991,7 +995,9 @@ class Model:
     # --- from outside -------------------------------------------------------------------------------------------------
 
     def started(self, row: Row) -> None:
-        """Begin the run."""
+        """Begin the run, once."""
+        if self.status != "new":
+            raise Wrong(f"it begins again: {row}")
         self.status = "running"
         given = frozenset(name for name, _ in self.program.begins)
         self.root.past.append(Visit(p.START, given, deepcopy(self.root.state)))
@@ -1000,11 +1006,16 @@ class Model:
             raise Wrong(f"expected {expected}, got {row}")
 
     def resumed(self, row: Row) -> None:
-        """Go on: after a crash (`more` says "crashed"), a stop or a wait; retry what failed (X5)."""
+        """Go on: after a crash (`more` says "crashed"), a stop or a wait; retry what failed (X5).
+
+        The third crash in a row counts only if the process drove no other run; `label` says whether this one may.
+        """
         if row.more == "crashed":
             for todo in self.enabled():
                 if todo.mode in ("run", "fallback") and todo.due <= row.at + ROUNDED_SECONDS:
-                    self.frames[todo.frame].crashes += 1
+                    crashes = self.frames[todo.frame].crashes
+                    self.frames[todo.frame].crashes += crashes < CRASHES - 1 or not self.is_beside
+        self.is_beside = row.label == "beside"
         for frame in self.frames.values():  # K5: at a reached limit, nothing is said to have been in flight at a crash
             frame.lost |= self.unended(frame)
         if self.status == "stopped" and self.steps >= self.most:

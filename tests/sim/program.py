@@ -67,6 +67,8 @@ SHARED: Final[tuple[Target, ...]] = ("total", "best", "log", "table")
 DEFAULTS: Final[Mapping[str, Any]] = {
     "n": 0, "score": None, "total": 0, "best": 0, "log": [], "items": [], "table": {}, "errors": [],
 }  # fmt: skip
+QUEUE: Final = "q"
+"""The queue of all runs that are queued."""
 SCORES: Final = (1.0, 2.0, 2.5, 2.5, None, 4.0, 2.0)
 
 
@@ -77,11 +79,15 @@ SCORES: Final = (1.0, 2.0, 2.5, 2.5, None, 4.0, 2.0)
 class Call:
     """A recorded call acts outside. If it `asks`, that is refused.
 
+    If it names the run that it is `to`, it also sends a message to that run, with an idempotency key. The call has the
+    same result whether the message is accepted or refused.
+
     `effect` is what is promised: nothing, `once`, or that it acts in the transaction of its record, in memory alone.
     """
 
     effect: Literal["", "once", "transaction"] = ""
     asks: bool = False
+    to: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,12 +152,14 @@ class Talk:
 class Start:
     """Child runs are started, so many, and then waited for.
 
-    If they have a `topic`, nothing waits: the end of each is a message to the run that started it.
+    If they have a `topic`, nothing waits: the end of each is a message to the run that started it. If they are
+    `queued`, workers drive them.
     """
 
     graph: Graph
     wide: int = 1
     topic: bool = False
+    queued: bool = False
 
     @property
     def name(self) -> str:
@@ -278,16 +286,35 @@ class Event:
     A `crash` ends the process, and another one resumes; a `stop` is resumed at once, a `cancel` is for good; a
     `branch` goes on with a branch of the run, and in a Runner begins one beside it, `many` steps before its last one;
     after `read` the run goes on from a snapshot that was written and read. The store is `full` for `many` writes.
-    A `message` is sent to the run before anything waits for it. With a `deploy` each later process has the code of
-    another deployment, which has these `changes` of the program; in the pure engine the run is stopped and resumed.
-    From a `prune` on, runs that have finished are removed at each write, in a Runner. `again` is a `cancel`; once the
-    run has ended, in whatever way, it is removed, its child runs stay, and a run with the same id is started.
+    A `message` is sent to the run, whether or not anything waits for it; in a Runner with an idempotency key, until it
+    is accepted or refused. With a `deploy` each later process has the code of another deployment, which has these
+    `changes` of the program; in the pure engine the run is stopped and resumed. From a `prune` on, runs that have
+    finished are removed at each write, in a Runner. `again` is a `cancel`; once the run has ended, in whatever way, it
+    is removed, its child runs stay, and a run with the same id is started.
     """
 
     at: int
     what: What
     changes: tuple[Change, ...] = ()
     many: int = 0
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another run beside the first one, in a Runner: its id is `peer` with its number.
+
+    Attributes:
+        graph: Its graph, a row of nodes whose code is the same in all deployments.
+        at: It is started once so many steps are recorded, or the first run has ended.
+        after: The run with whose last state it begins, as `after=` of a start says; "" for none. Its start is refused
+            until that run has ended.
+        queued: Whether workers drive it from its start on.
+    """
+
+    graph: Graph
+    at: int = 0
+    after: str = ""
+    queued: bool = False
 
 
 @dataclass(frozen=True)
@@ -306,6 +333,10 @@ class Program:
         budget: The budget of all runs in an hour, in turns; 0 for none.
         over: What the run does when the budget is spent.
         commands: What owners ask of stores, in place of a run; the graph has no nodes then.
+        peers: The runs beside it.
+        workers: How many processes have a worker, at the same time. The run is queued then, and workers drive it; it is
+            resumed by a caller only after a failure, a stop or a limit. With 0 there is one process at a time, which
+            resumes the run.
     """
 
     graph: Graph
@@ -318,6 +349,8 @@ class Program:
     budget: int = 0
     over: Literal["wait", "ask"] = "wait"
     commands: tuple[Command, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    workers: int = 0
 
 
 # --- What a node writes -----------------------------------------------------------------------------------------------
@@ -524,7 +557,7 @@ def _raised(cond: Cond) -> Cond:
 def written(part: object, indent: int = 0) -> str:
     """Return a part of a program as Python, without what is the default, a node, an edge or a command a line."""
     pad = "\n" + "    " * (indent + 1)
-    if isinstance(part, tuple) and part and isinstance(part[0], (Node, Edge, Fork, Command)):
+    if isinstance(part, tuple) and part and isinstance(part[0], (Node, Edge, Fork, Command, Peer)):
         return f"({''.join(f'{pad}{written(each, indent + 1)},' for each in part)}{pad[:-4]})"
     if isinstance(part, tuple):
         inner = ", ".join(written(each, indent) for each in part)
@@ -581,6 +614,10 @@ class Taste:
     )  # fmt: skip
     spends: bool = False
     is_chat: bool = False
+
+
+PEERS: Final = Taste(ops=("tell", "tell", "tell", "receive", "receive", "ask", "sleep", "call", "once"))
+"""What the nodes of peers do."""
 
 
 class Draw:
@@ -667,6 +704,37 @@ class Draw:
             tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99), *(spending if taste.spends else ()),
         )  # fmt: skip
 
+    def widened(self, program: Program, more: Draw) -> Program:
+        """Return a program with peers, messages between runs, and workers; what `more` draws needs no other graph."""
+        graph, workers = program.graph, self.one(0, 1, 2, 2)
+        tells = Scopes(self, Taste(ops=("tell", "tell", "tell", "receive")))
+        nodes: list[Node] = []
+        for node in () if graph.talks else graph.nodes:
+            does = tuple(
+                replace(op, queued=self.chance(0.7)) if workers and isinstance(op, Start) else op for op in node.does
+            )
+            if node.graph is None and not node.effect and (node.writes or node.does):
+                does += tuple(tells.op() for _ in range(self.one(0, 1, 2)))
+            nodes.append(replace(node, does=does))
+        ops = [op for op in PEERS.ops if op != "tell" or not graph.talks]  # a chat takes no plain text
+        first, other = (Scopes(self, replace(PEERS, ops=tuple(ops))).child() for _ in range(2))
+        after = more.one("", "run", "peer0", "peer0")
+        second = first if after and self.chance(0.5) else other
+        two = [Peer(first, more.one(0, 0, 4, 9), more.one("", "", "", "run")), Peer(second, more.one(0, 4, 9), after)]
+        peers = tuple(replace(peer, queued=bool(workers) and more.chance(0.5)) for peer in two[: self.one(1, 2, 2)])
+        events = list(program.events)
+        for at in (more.random.randint(1, 15) for _ in range(more.one(0, 0, 1, 2) * (not graph.talks))):
+            events.append(Event(at, "message"))
+            if more.chance(0.5):  # maybe once it is durable, and its sender does not know that
+                events.append(Event(at + more.one(1, 1, 2, 3), "crash"))
+        if workers and more.chance(0.4):  # what one loses, another one takes
+            events.append(Event(more.random.randint(1, 12), "crash"))
+        return replace(
+            program, graph=graph if graph.talks else replace(graph, nodes=tuple(nodes)), peers=peers, workers=workers,
+            events=tuple(sorted(events, key=lambda event: event.at)),
+            budget=0 if workers else program.budget,  # each hour of it would be a life of several processes
+        )  # fmt: skip
+
     def event(self, taste: Taste) -> tuple[Event, ...]:
         """Return what happens from outside; with a deployment or a prune most often the end of a process, too."""
         at, what = self.random.randint(1, self.one(6, 12, 25)), self.one(*taste.outside)
@@ -682,7 +750,7 @@ class Draw:
         share = self.one(0.3, 0.5, 0.5, 1.0)
         return tuple(each for each in CHANGES if each not in ("children", "next") and self.chance(share))
 
-    def beside(self, program: Program, share: float, *, transacts: bool) -> Program:
+    def more(self, program: Program, share: float, *, transacts: bool) -> Program:
         """Return a program with branches, a full store, deployments of child runs and the next version, by chance."""
         draw, events = self.random, [*program.events]
         nodes = [node for graph in walked(program.graph) for node in graph.nodes]
@@ -796,6 +864,7 @@ class Scopes:
         draw, taste = self.draw, self.taste
         made: Mapping[str, Callable[[], Op]] = {
             "call": Call,
+            "tell": lambda: Call(to=draw.one("run", "peer0", "peer1")),
             "once": lambda: Call("once", asks=draw.chance(0.1)),
             "ask": lambda: Ask(draw.one(0, 5)),
             "receive": lambda: Receive(draw.one(0, 5)),
@@ -891,13 +960,14 @@ SCRIPTS: Final = 6
 """So many programs in a row share a graph, as a graph takes as long to compile as a run to play; in a Runner half."""
 
 
-def draw(  # noqa: PLR0913 - one for each kind of program
+def draw(  # noqa: PLR0913 - a share for each dimension
     seed: object,
     number: int,
     *,
     in_runner: bool = False,
     commanded: float = 0.0,
     again: float = 0.0,
+    wide: float = 0.0,
     more: float = 0.0,
     transacts: bool = False,
 ) -> Program:
@@ -910,7 +980,8 @@ def draw(  # noqa: PLR0913 - one for each kind of program
         commanded: The share of programs in which owners command stores, and no run is driven.
         again: The share of those others without child runs in which the run is removed, and another one with its id is
             started.
-        more: The share of the rest that has each of what `Draw.beside` adds.
+        wide: The share of those in which the run is not removed that have peers, messages between runs, or workers.
+        more: The share of what is left then that has each of what `Draw.more` adds.
         transacts: Whether its store has transactions.
     """
     place = number // (SCRIPTS // 2 if in_runner else SCRIPTS)
@@ -923,7 +994,10 @@ def draw(  # noqa: PLR0913 - one for each kind of program
     if again and begins.chance(again * (CHILDREN_AGAIN if any(True for _ in starts(made.graph)) else 1)):
         events = *made.events, Event(begins.random.randint(1, begins.one(6, 25, 400)), "again")
         return replace(made, events=tuple(sorted(events, key=lambda event: event.at)))
-    return Draw(f"{seed} {number} beside").beside(made, more, transacts=transacts) if more else made
+    beside = Draw(f"{seed} {place} beside")
+    if wide and beside.chance(wide):
+        return beside.widened(made, Draw(f"{seed} {number} beside"))
+    return Draw(f"{seed} {number} more").more(made, more, transacts=transacts) if more else made
 
 
 # --- Shrinking --------------------------------------------------------------------------------------------------------

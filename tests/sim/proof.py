@@ -41,13 +41,14 @@ What is missing in the simulator, by what only old ones find:
 
 What nobody finds: ends of children in special states (trimmed, of a retried graph, under another input), effects of
 branches and of renamed nodes, mail that comes beside a time, stops of what has ended, claims that are cancelled, nodes
-that begin in a process that lost its run. Those need branches, workers, several runs that meet, and other mail.
+that begin in a process that lost its run. Those need branches, workers, several runs that meet, and other mail. Workers
+and several runs that meet are drawn since then (`beside`), and branches, too.
 
-The simulator draws no messages between two runs, `choose`, pauses, `after=`, chats with hand-overs, effects among tools
-called at once, and workers. Messages between two runs, trims and takes from queues are drawn as commands to stores.
-Of migrations it draws those that rename all nodes and add a field, and none that moves a run or is refused.
-Transactions it draws in memory alone. Since these figures it also draws branches, full stores, deployments of a child's
-code, migrations and transactions, a few of each: their known faults are found by pages, and seldom within seconds.
+The simulator draws no `choose`, pauses, chats with hand-overs and effects among tools called at once. Trims, limits of
+queues and tenants are drawn as commands to stores alone. The migrations that it draws rename all nodes and add a field;
+none of them moves a run or is refused. Transactions are drawn in memory alone. Branches, full stores, deployments of a
+child's code, migrations and transactions are drawn only since these figures, a few of each: their known faults are
+found by pages, and seldom within seconds.
 """
 
 from __future__ import annotations

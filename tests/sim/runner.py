@@ -10,6 +10,7 @@ Invariants
       file also by a stall.
     - Whatever is in the log before a loss is in it after it, unchanged.
     - Everything that a process does is ordered as data, so that it can be another process of the system.
+    - Who resumes the run after its process died while something was in flight records that it crashed.
     - When the run rests, somebody answers one question, of it or of a child run, or sends one message; if nobody is
       asked, time goes on.
     - A deployment is the code of each later process. The model hears of it before the first step of such a process.
@@ -21,6 +22,8 @@ Invariants
     - The state of a conversation is its agent's, and not compared: its steps are.
     - Of a run that was removed, and whose id another one has, the ledger and the model of that other one know nothing;
       `earlier` keeps what must not be seen of it, and its idempotency keys, which must be the same again.
+    - With workers, several processes live at the same time, and each ends when nothing is due (`beside`). Only the
+      first one acts for somebody outside.
     - How many steps there are between two snapshots depends on the program, so that short runs have some.
 """
 
@@ -58,15 +61,17 @@ from graphengine.errors import (
 )
 from graphengine.history.load import load_snapshot
 from graphengine.history.reasons import load_specs
+from graphengine.runner.run import life_of
 from graphengine.runner.runner import lives_of
 from graphengine.state.recorded_text import show
 from tests.sim import program as p
+from tests.sim.beside import Beside, works
 from tests.sim.build import graph_of
 from tests.sim.disk import Disk
 from tests.sim.earlier import Earlier, nonces, refused_as_replaced
 from tests.sim.media import fault_of, place_of, row_of, same, same_edge, state_of
 from tests.sim.model import Model, Row, Wrong
-from tests.sim.world import COST_USD, RUN, Clock, Loop, Loss, Memory, Outside, Place, Process, World, cost_of
+from tests.sim.world import COST_USD, HERE, RUN, Clock, Loop, Loss, Memory, Outside, Place, Process, World, cost_of
 
 MANY: Final = 10_000
 """More runs than any program has."""
@@ -96,7 +101,7 @@ class Orders(NamedTuple):
         run: The run to which a message is sent, or whose question is answered.
         topic: The topic of a message to it; "" for none.
         message: The message.
-        rests: Whether the first run is over, so that only others are resumed.
+        rests: Whether the first run is over, so that only other runs are resumed.
         wait: What to answer; "" for nothing.
         answer: The answer.
         stop: How to stop the run, and do no more: "stop", or for good "cancel"; "" not to.
@@ -105,6 +110,9 @@ class Orders(NamedTuple):
             there is none.
         links: The ids of the questions that the earlier run asked, which are answered in vain before that.
         orphans: The child runs of the earlier run that have not ended, and are cancelled after that.
+        leaves: Whether to leave the run alone after all that: it is over, or workers drive it.
+        queue: The queue in which the run is started; "" for none.
+        peers: The peers to start before that.
     """
 
     starts: bool = False
@@ -121,6 +129,9 @@ class Orders(NamedTuple):
     cursor: str = ""
     links: Sequence[str] = ()
     orphans: Sequence[str] = ()
+    leaves: bool = False
+    queue: str = ""
+    peers: Sequence[str] = ()
 
 
 def runner_of(store: Any, program: p.Program) -> Runner:
@@ -130,10 +141,18 @@ def runner_of(store: Any, program: p.Program) -> Runner:
     return Runner(store, clock=Clock(), extensions=budgets)
 
 
-async def obey(  # noqa: C901 - one order after another
+async def speak(runner: Runner, orders: Orders) -> None:
+    """Send and answer what is ordered."""
+    if orders.topic:
+        await runner.send(orders.run, orders.topic, orders.message)
+    if orders.wait:
+        await runner.answer(orders.run, orders.answer, wait=orders.wait)
+
+
+async def obey(
     runner: Runner, graph: Graph[Any], children: Mapping[str, Graph[Any]], begins: Mapping[str, Any], orders: Orders
 ) -> bool:
-    """Do what is ordered, until the run rests; before it is resumed, other runs are, by the names of their graphs.
+    """Drive the run as is ordered, until it rests; before it is resumed, other runs are, by the names of their graphs.
 
     Return whether the run was stopped, if that was ordered, or while children were resumed, and these then, too: a
     resume can undo a stop.
@@ -145,17 +164,15 @@ async def obey(  # noqa: C901 - one order after another
             await runner.stop(RUN, final=orders.stop != "stop")
             return True
         return False
-    if orders.topic:
-        await runner.send(orders.run, orders.topic, orders.message)
-    if orders.wait:
-        await runner.answer(orders.run, orders.answer, wait=orders.wait)
     if orders.starts:
         with ended:
-            await runner.start(graph, dict(begins), run_id=RUN, limits=limits, tags=["first"]).result()
+            queue = orders.queue or None
+            await runner.start(graph, dict(begins), run_id=RUN, limits=limits, tags=["first"], queue=queue).result()
+    if orders.starts or orders.leaves:
         return False
     if children and limits is None:
         resumed: list[str] = []
-        for child in [each for each in await runner.runs(limit=MANY) if each.id != RUN]:
+        for child in [each for each in await runner.runs(limit=MANY) if each.starter or each.parent]:
             if child.status in ("running", "waiting") or (child.parent and child.status == "interrupted"):
                 resumed += [child.id] if child.root == RUN else []
                 with ended, contextlib.suppress(UnknownRun):  # it can have been removed meanwhile
@@ -197,10 +214,11 @@ class Running:
         self.program, self.on_disk = program, on_disk
         self.random = Random(program.order)  # noqa: S311 - no secret
         self.loop = Loop()
-        self.place: Place = Disk(self.loop, program.order) if on_disk else Memory(self.loop)
+        shared = program.workers > 1
+        self.place: Place = Disk(self.loop, program.order) if on_disk else Memory(self.loop, shared=shared)
         crashes = [event.at for event in program.events if event.what == "crash"]
         drawn: Mapping[int, Loss] = {at: self.random.choice(self.place.losses) for at in crashes}
-        self.world = World({**(drawn if losses is None else losses)}, self.wrote, self.place.drives)
+        self.world = World({**(drawn if losses is None else losses)}, self.wrote, self.place.drives, self.tell)
         self.world.lag = LAGS[program.order % len(LAGS)]
         self.stops = [event for event in program.events if event.what in ("stop", "cancel", "again")]
         self.besides = [event for event in program.events if event.what in ("branch", "full")]
@@ -209,6 +227,8 @@ class Running:
         self.has_branches = any(event.what == "branch" for event in program.events)
         self.agains = sum(event.what == "again" for event in program.events)
         self.earlier = Earlier()
+        self.beside = Beside({f"peer{number}": peer for number, peer in enumerate(program.peers)})
+        self.posts = [event.at for event in program.events if event.what == "message"]
         self.prunes = [event.at for event in program.events if event.what == "prune"]
         self.deploys = [event for event in program.events if event.what == "deploy"]
         self.deployed: list[tuple[Mapping[str, int], tuple[p.Change, ...]]] = []
@@ -217,12 +237,14 @@ class Running:
         self.most, self.raised_at = program.visits, 0
         self.resumes, self.sent = program.resumes, 0
         self.rows: list[bytes] = []
-        self.specs = {op.name: op.graph for op in p.starts(program.graph)}
+        starts = *p.starts(program.graph), *(p.Start(peer.graph) for peer in program.peers)
+        self.specs = {op.name: op.graph for op in starts}
         self.world.heads = bool(self.deploys and (self.has_branches or self.specs))
         self.has_topics = any(op.topic for op in p.starts(program.graph))
         self.runners: dict[Process, Runner] = {}
         self.stalled: list[Process] = []
         self.at_stop: frozenset[str] | None = None
+        self.cut: set[int] = set()
 
     def play(self) -> Model:
         """Play the program to its end. Raises: Wrong, or whatever the engine raises."""
@@ -232,6 +254,7 @@ class Running:
         for name in ("databases.snapshots", "stores.memory"):
             patches.enter_context(patch(f"graphengine.{name}.MIN_ROWS", rows))
         patches.enter_context(patch("graphengine.runner.ids.new_nonce", nonces()))
+        patches.enter_context(patch("graphengine.runner.shared.LOOK_SECONDS", 60.0))  # looks would take a fifth of it
         try:
             self.graph(())
             return self.loop.run_until_complete(self.played())
@@ -266,13 +289,14 @@ class Running:
                 raise Wrong("the run does not end, and nothing moves")
             if self.on_disk and number and number % ROUNDS == 0:  # one is lost if its Runner closes before
                 self.stops.append(p.Event(0, "cancel"))
-            await self.lives(await self.orders())
+            await self.lives(await self.ordered())
             await self.kept()
             info = await self.info()
             if info is not None and self.is_over(info.status) and not await self.goes_on():
-                if not self.agains:
+                if self.agains:
+                    await self.begin_again()
+                elif not (self.beside.peers and await self.beside.goes_on(self.place.view)):
                     break
-                await self.begin_again()
         else:
             raise Wrong("the run does not end")
         for each in self.stalled:
@@ -302,7 +326,7 @@ class Running:
             same("why a run that is over stays", await self.earlier.remove(self.place.view), "")
         self.agains -= 1
         self.stops = [event for event in self.stops if event.what != "again"]
-        self.rows, self.deployed = [], [({}, self.changes)]
+        self.rows, self.deployed, self.cut = [], [({}, self.changes)], set()
         self.most, self.raised_at, self.resumes = self.program.visits, 0, self.program.resumes
         self.sent = 0 if self.program.graph.talks else self.sent
         self.world.forget()
@@ -311,45 +335,104 @@ class Running:
     # --- processes ----------------------------------------------------------------------------------------------------
 
     async def lives(self, orders: Orders) -> None:
-        """Let a process live until the run rests, or it is lost; then those that stalled before learn of it."""
+        """Let a process live until the run rests, or it is lost; then those that stalled before learn of it.
+
+        With workers, several live at the same time: what one loses, another one takes.
+        """
         before = self.stalled
         self.stalled = []
         for each in before:
             self.place.expires(each)
-        process = self.place.process(self.world)
-        process.changes = orders.changes
         self.world.flying, self.at_stop = 0, None
-        self.runners[process] = process.context.copy().run(lambda: runner_of(process.door, self.program))
-        driving = self.loop.create_task(self.drives(process, orders), context=process.context.copy())
-        losing = self.loop.create_task(process.lost.wait())
-        await asyncio.wait([driving, losing], return_when=asyncio.FIRST_COMPLETED)
-        losing.cancel()
-        if process.has_stalled and not process.is_dead:
-            self.world.lost += 1
-            self.stalled.append(process)
-        elif process.is_dead:
-            self.world.lost += 1
-            await self.end(process)
-        else:
-            await driving
-            self.place.forget(process)
+        driving: dict[Process, asyncio.Task[None]] = {}
+        for number in range(max(1, self.program.workers)):
+            process = self.place.process(self.world)
+            mine = Orders(changes=orders.changes, leaves=True) if number else orders
+            process.changes, process.resumes = mine.changes, not (mine.leaves or mine.rests)
+            self.runners[process] = process.context.copy().run(runner_of, process.door, self.program)
+            driving[process] = self.loop.create_task(self.drives(process, mine), context=process.context.copy())
+        lost = self.world.lost
+        while driving:
+            losing = [self.loop.create_task(process.lost.wait()) for process in driving]
+            await asyncio.wait([*driving.values(), *losing], return_when=asyncio.FIRST_COMPLETED)
+            for watch in losing:
+                watch.cancel()
+            for process in [each for each in driving if each.lost.is_set() or driving[each].done()]:
+                done = driving.pop(process)
+                await self.ended(process, done, is_last=not driving)
+        if self.world.lost == lost:
+            if orders.stop and self.program.workers > 1:  # another process that drove the run may have obeyed it later
+                await self.note_stop()
             await self.check_stop()
         for each in before:
             await self.wake(each)
 
-    async def drives(self, process: Process, orders: Orders) -> None:
-        """Do what is ordered, and close the Runner."""
-        runner = self.runners[process]
-        if orders.cursor:
-            await meddle(runner, self.graph(orders.changes), orders)
+    async def ended(self, process: Process, driving: asyncio.Task[None], *, is_last: bool) -> None:
+        """Note how a process ended that is lost, or has done what it had to; others can take what it has lost."""
+        if process.lost.is_set():
+            self.world.lost += 1
+            self.world.flying = 0
+        if process.has_stalled and not process.is_dead:
+            self.stalled.append(process)
+            if not is_last:
+                self.place.expires(process)
+        elif process.is_dead:
+            if self.place.drives(process):
+                self.cut.add(len(await self.log()))
+            await self.end(process)
         else:
-            with contextlib.suppress(StoreFull):
-                if await obey(
-                    runner, self.graph(orders.changes), self.others(orders.changes), dict(self.program.begins), orders
-                ):
-                    await self.note_stop()
+            await driving
+            self.place.forget(process)
+
+    async def drives(self, process: Process, orders: Orders) -> None:
+        """Do what is ordered, let a worker work if the program has any, and close the Runner."""
+        runner, graph, others = self.runners[process], self.graph(orders.changes), self.others(orders.changes)
+        if orders.cursor:
+            await meddle(runner, graph, orders)
+        with contextlib.suppress(StoreFull):
+            if not orders.cursor:
+                await self.act(runner, graph, others, orders)
+            if self.program.workers:
+                await works(runner, [graph, *others.values()], self.place.view, self.breaks)
         with contextlib.suppress(StoreFull):
             await runner.close()
+
+    async def act(self, runner: Runner, graph: Graph[Any], others: Mapping[str, Graph[Any]], orders: Orders) -> None:
+        """Do what is ordered, and let the peers go on that no worker drives."""
+        for text in self.beside.posts:
+            await self.tell(RUN, text)
+        await speak(runner, orders)
+        peers = await self.go_on(runner, others, orders.peers)
+        if await obey(runner, graph, others, dict(self.program.begins), orders):
+            await self.note_stop()
+        for each in peers:
+            with contextlib.suppress(RunFailed, RunCancelled, RunIsDriven, UnknownRun):
+                await each.result()
+
+    async def go_on(self, runner: Runner, others: Mapping[str, Graph[Any]], due: Sequence[str]) -> Sequence[Any]:
+        """Start the peers that are due; resume the others, unless workers do. Return handles on all."""
+        begun: list[Any] = []
+        for name in due:
+            graph = others[p.Start(self.beside.peers[name].graph).name]
+            begun.append(await self.beside.start(runner, name, graph, self.place.view))
+        infos = () if self.program.workers else await runner.runs(limit=MANY)
+        left = [info for info in infos if info.id in self.beside.begun and info.id not in due]
+        begun += [runner.resume(info.id, others[info.graph]) for info in left if info.status not in steps.OVER]
+        handles = [each for each in begun if each is not None]
+        for each in handles:  # else a failure is logged later if this process is lost before it awaits that
+            life_of(each).is_retrieved = True
+        return handles
+
+    async def tell(self, to: str, text: str) -> None:
+        """Send a message from the process in which the code runs."""
+        try:
+            await self.beside.tell(self.runners[HERE.get()], to, text, self.place.view)
+        except Wrong as wrong:  # a node would take it for a failure of its own
+            self.breaks(str(wrong))
+
+    def breaks(self, why: str) -> None:
+        """Note what is wrong."""
+        self.world.broken = self.world.broken or why
 
     async def wake(self, process: Process) -> None:
         """Let a process go on that has stalled, if it has lost its run; then end it."""
@@ -374,6 +457,9 @@ class Running:
             else:
                 branch = self.branch(process, event.many, f"branch-{len(self.besides)}")
                 self.loop.create_task(branch, context=process.context.copy())
+        while self.posts and self.posts[0] <= self.world.writes:
+            self.beside.posts.append(f"post {self.posts.pop(0)} {len(self.posts)}")
+            self.loop.create_task(self.tell(RUN, self.beside.posts[-1]), context=process.context.copy())
         while self.stops and self.stops[0].at <= self.world.writes:
             event = self.stops.pop(0)
             stop = self.stop(self.runners[process], final=event.what != "stop")
@@ -426,8 +512,18 @@ class Running:
 
     # --- somebody outside ---------------------------------------------------------------------------------------------
 
+    async def ordered(self) -> Orders:
+        """Return what the next process is to do, also with peers, and what it leaves to workers."""
+        orders = await self.orders()
+        if self.beside.peers:
+            writes = inf if orders.leaves or orders.rests else self.world.writes
+            orders = orders._replace(peers=await self.beside.due(self.place.view, writes))
+        if self.program.workers:
+            orders = orders._replace(leaves=orders.leaves or not orders.visits, queue=p.QUEUE)
+        return orders
+
     async def orders(self) -> Orders:
-        """Return what the next process is to do."""
+        """Return what the next process is to do, but for peers and workers."""
         while self.deploys and self.deploys[0].at <= self.world.writes:
             newer: tuple[p.Change, ...] = ("next",) if "next" in self.changes else ()
             self.changes = tuple(dict.fromkeys((*self.deploys.pop(0).changes, *newer)))
@@ -437,8 +533,8 @@ class Running:
         info = await self.info()
         if info is None:
             return self.limited(orders)._replace(starts=True)
-        if self.has_branches and self.is_over(info.status):
-            return await self.answers(orders._replace(rests=True))
+        if self.is_over(info.status):  # branches and peers go on
+            return await self.answers(orders._replace(rests=self.has_branches, leaves=not self.has_branches))
         if info.status in ("failed", "stopped"):
             self.resumes -= 1
             is_at_limit = info.status == "stopped" and (await self.snapshot()).steps >= self.most
@@ -531,55 +627,79 @@ class Running:
         self.rows += [encode_step(step) for step in log[len(self.rows) :]]
 
     async def checked(self) -> Model:
-        """Hand the log of each run to a model, and compare what is left."""
-        info = await self.info()
-        model, _ = await self.followed(info, self.program)
-        for each in await self.place.view.runs(limit=MANY):
-            if each.parent is not None:
-                await self.followed(each, self.program)
-                await self.check_keys(each)
-            elif each.id != RUN:
-                spec = p.Program(
-                    self.specs[each.graph], (("n", 1),), 1000, events=self.program.events, budget=self.program.budget
-                )
-                _, ends = await self.followed(each, spec)
-                await self.check_told(each, ends)
-        await self.earlier.check(self.place.view)
+        """Hand the log of each run to a model, and compare what is left.
+
+        The log of a peer comes after the logs of the runs that it can begin after.
+        """
+        view, self.beside.ends = self.place.view, {}
+        model = await self.followed(await self.info(), Model(self.program))
+        events, budget = self.program.events, self.program.budget
+        for info in sorted(await view.runs(limit=MANY), key=lambda info: info.id):
+            if info.id in self.beside.peers:
+                first = state_of((await load_snapshot(view, info.id, 1)).root)
+                at = (await view.steps(info.id))[0].at
+                await self.followed(info, self.beside.model(info.id, first, at, events))
+            elif info.parent is not None:
+                await self.followed(info, Model(self.program))
+                await self.check_keys(info)
+            elif info.id != RUN:
+                spec, workers = self.specs[info.graph], int(info.queue == p.QUEUE)
+                child = p.Program(spec, (("n", 1),), 1000, events=events, budget=budget, workers=workers)
+                await self.followed(info, Model(child))
+                await self.check_told(info)
+        await self.earlier.check(view)
+        await self.beside.check(view)
         return model
 
-    async def followed(self, info: Any, program: p.Program) -> tuple[Model, Sequence[tuple[steps.Step, str, Any]]]:
-        """Hand the log of a run to a model, and compare it. Return the model, and how the run ended, and when."""
-        view, is_child = self.place.view, info.parent is None and info.id != RUN
-        model, log = Model(program), await view.steps(info.id)
+    async def followed(self, info: Any, model: Model) -> Model:
+        """Hand the log of a run to its model, and compare what is left."""
+        view, is_other = self.place.view, info.parent is None and info.id != RUN
+        log = await view.steps(info.id)
         in_force = InForce(await load_specs(view, log))
         changes: Sequence[p.Change] = ()
-        ends: list[tuple[steps.Step, str, Any]] = []
         for step in log:
             if step.kind in ("started", "resumed", "branched"):
                 now = self.changes_at(info.parent if step.seq <= info.parent_seq else info.id, step.seq)
-                now = p.of_children(now) if is_child else now
+                now = p.of_children(now) if is_other else now
                 if now != changes:
                     model.take(Row("deployed", more=now))
                 changes = now
+            if info.id == RUN:
+                self.check_resumed(step, model)
             model.take(row_of(step))
             same_edge(step, model.edge, in_force.ways(step))
-            if model.status in steps.OVER:
-                ends.append((step, model.status, deepcopy(model.root.state)))
+            self.note_end(info.id, step, model)
         snapshot = await load_snapshot(view, info.id, None)
         woke = info.status == "running" and model.status == "waiting"  # to read its mail, when its Runner closed
-        mail = is_child and (await view.inbox([info.id]) or has_mail(log) or self.gets_full)
+        mail = is_other and (await view.inbox([info.id]) or has_mail(log) or self.gets_full)
         if not (woke and (self.world.lost or not info.held) and mail):
             same(f"the status of {info.id}", (info.status, snapshot.status), (model.status, model.status))
         for frame in snapshot.frames.values():
             mine = model.frames.get(frame.id)
             if mine is None:
                 raise Wrong(f"the model has no frame {frame.id}")
-            if not program.graph.talks:  # else it is the agent's
+            if not model.program.graph.talks:  # else it is the agent's
                 same(f"the state of {frame.id!r} in {info.id}", state_of(frame), mine.state)
         if snapshot.status == "failed":
             same(f"the failure of {info.id}", fault_of(snapshot.failure), model.root.failed)
         self.check_acts(info.id, log, info.parent_seq)
-        return model, ends
+        return model
+
+    def note_end(self, run_id: str, step: steps.Step, model: Model) -> None:
+        """Note with which state a run ended, if it did at this step."""
+        if model.status in steps.OVER:
+            self.beside.ends.setdefault(run_id, []).append((step, model.status, deepcopy(model.root.state)))
+
+    def check_resumed(self, step: steps.Step, model: Model) -> None:
+        """Check that whoever resumes the first run may do that, and records that its process died, if it did."""
+        if step.kind != "resumed":
+            return
+        by = self.world.writers.get((RUN, step.seq))
+        if model.status in steps.OVER and by is not None and not by.resumes:
+            raise Wrong(f"a worker resumes the run, which is {model.status}, at {step.seq}")
+        was_cut = step.seq - 1 in self.cut and model.status == "running" and bool(model.enabled())
+        if was_cut and not self.program.quarters:  # at a limit nothing is in flight
+            same(f"how the run is resumed at {step.seq}", row_of(step).more, "crashed")
 
     async def check_keys(self, info: Any) -> None:
         """Check that what began in a branch has other idempotency keys than what began before or beside it."""
@@ -597,7 +717,7 @@ class Running:
             return self.world.writers[run_id, seq].changes
         return next((changes for heads, changes in reversed(self.deployed) if heads.get(run_id, 0) < seq), ())
 
-    async def check_told(self, info: Any, ends: Sequence[tuple[steps.Step, str, Any]]) -> None:
+    async def check_told(self, info: Any) -> None:
         """Check that each end of a child run with a topic is a message of the run that started it, and what that says.
 
         One that ended for good gets none, or reads none. One that starts it anew, in another attempt of a graph, is
@@ -619,7 +739,7 @@ class Running:
             data.value for data in log if isinstance(data, steps.Recorded) and place_of(data.key) == START
         ]
         most = sum(value["run_id"] == child for value in begun)
-        for step, status, state in ends:
+        for step, status, state in self.beside.ends.get(child, ()):
             wanted = (step.seq, status, state if status == "finished" else None)
             ended_before = above.status == "finished" and (starter, above.seq) not in after(order, (child, step.seq))
             least = 0 if ended_before or above.status == "cancelled" else 1

@@ -124,15 +124,16 @@ def test_the_model_knows_nothing_of_the_engine() -> None:
 def test_a_page_reads_back() -> None:
     """What is written is read as the same program."""
     for number in range(40):
-        for in_runner, commanded in ((False, 0.0), (True, 0.0), (True, 1.0)):
-            program = draw("pages", number, in_runner=in_runner, commanded=commanded, more=0.3 * in_runner)
+        for in_runner, commanded, wide in ((False, 0.0, 0.0), (True, 0.0, 0.0), (True, 1.0, 0.0), (True, 0.0, 1.0)):
+            more = 0.3 * in_runner
+            program = draw("pages", number, in_runner=in_runner, commanded=commanded, wide=wide, more=more)
             assert read(written(program)) == program
 
 
 def test_every_shape_is_drawn() -> None:
     """Programs of a Runner have every kind of operation, event and change."""
     programs = [
-        draw("shapes", number, in_runner=True, again=0.2, more=0.1, transacts=True) for number in range(0, 600, 3)
+        draw("shapes", number, in_runner=True, again=0.1, more=0.2, transacts=True) for number in range(0, 600, 3)
     ]
     nodes = [node for program in programs for node in program.graph.nodes]
     assert {type(op) for node in nodes for op in node.does} == {*get_args(p.Op)}
@@ -144,6 +145,14 @@ def test_every_shape_is_drawn() -> None:
     assert any(program.budget and program.quarters for program in programs)
     assert any(program.graph.talks for program in programs)
     assert {op.how for node in nodes for op in node.does if isinstance(op, p.Talk)} == {"", "bad", "refused", "busy"}
+    wide = [draw("shapes", number, in_runner=True, wide=1.0) for number in range(0, 600, 3)]
+    assert {program.workers for program in wide} == {0, 1, 2}
+    peers = [peer for program in wide for peer in program.peers]
+    assert {(peer.after, peer.queued) for peer in peers} >= {("", False), ("run", True), ("peer0", False)}
+    ops = [op for program in wide for node in program.graph.nodes for op in node.does]
+    assert {op.to for op in ops if isinstance(op, p.Call)} == {"", "run", "peer0", "peer1"}
+    assert any(op.queued for op in ops if isinstance(op, p.Start))
+    assert any(event.what == "message" for program in wide for event in program.events)
     commanded = [draw("shapes", number, in_runner=True, commanded=1.0) for number in range(100)]
     assert {type(command) for program in commanded for command in program.commands} == {*get_args(Command)}
 

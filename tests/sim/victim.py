@@ -33,7 +33,7 @@ from tests.kit.crash_points import CrashPoints
 from tests.sim.build import graph_of
 from tests.sim.disk import patched
 from tests.sim.program import of_children, read, starts
-from tests.sim.runner import Orders, obey, runner_of
+from tests.sim.runner import Orders, obey, runner_of, speak
 from tests.sim.world import ENDS, RUN, Loop
 
 MOST_SECONDS: Final = 60
@@ -107,6 +107,9 @@ class Acts:
         os.close(file)
         return "acted"
 
+    async def tell(self, to: str, text: str) -> None:
+        """Send nothing: the programs of real processes have no messages between runs."""
+
     def begins(self, run_id: str) -> None:
         """Begin a turn of an agent: which are in flight is not counted here."""
 
@@ -129,6 +132,7 @@ def live(life: Life) -> None:
         )  # fmt: skip
         async with runner_of(points.watched(store), program) as runner:
             points.runner = runner
+            await speak(runner, orders)
             await obey(runner, graph, children, dict(program.begins), orders)
 
     with patches, points.installed():

@@ -21,18 +21,18 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager
 from contextvars import Context, ContextVar, copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import StoreError, StoreFull
 from graphengine.kernel.fake_clock import _threads
-from graphengine.stores.base import Append, EndedRun, RunInfo, Store
+from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, EndedRun, RunInfo, Store
 from graphengine.stores.memory import InMemoryStore
 from tests.sim.build import Connection
 from tests.sim.model import Wrong
@@ -132,6 +132,7 @@ class Process:
         tasks: What it does now.
         is_dead: Whether it died.
         has_stalled: Whether it stalled at a write; it may be awake again.
+        resumes: Whether a caller resumes the run in it, and not only a worker.
         awake: Set unless it is stalled.
         lost: Set once it is dead or stalled.
     """
@@ -143,7 +144,7 @@ class Process:
         self.context.run(HERE.set, self)
         self.changes: Sequence[Change] = ()
         self.tasks: set[asyncio.Task[Any]] = set()
-        self.is_dead = self.has_stalled = False
+        self.is_dead = self.has_stalled = self.resumes = False
         self.awake, self.lost = asyncio.Event(), asyncio.Event()
         self.awake.set()
 
@@ -223,7 +224,7 @@ class Place(Protocol):
         ...
 
     def drives(self, process: Process, run_id: str = RUN) -> bool:
-        """Return whether a process that has stalled has the claim on a run still, or again."""
+        """Return whether a process has the claim on a run; one that is lost has it still, or again."""
         ...
 
     async def check(self) -> None:
@@ -236,12 +237,13 @@ class Place(Protocol):
 
 
 class Memory:
-    """The memory of a server, which its processes share."""
+    """The memory of a server, which its processes share; if several live at a time, they look for what others do."""
 
     losses: tuple[Loss, ...] = ("before", "after")
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, *, shared: bool = False) -> None:
         self.view: Any = Shared(clock=loop.time)
+        self.view.shared = shared
 
     async def open(self) -> None:
         """Open the store."""
@@ -263,8 +265,9 @@ class Memory:
         """Do nothing: there are no leases."""
 
     def drives(self, process: Process, run_id: str = RUN) -> bool:
-        """Return False: no process stalls."""
-        return False
+        """Return whether a process has the claim on a run."""
+        log = self.view._logs.get(run_id)  # noqa: SLF001 - the store does not say it of a dead process
+        return log is not None and log.driver_fence is not None and self.view.drivers.get(run_id) is process
 
     async def check(self) -> None:
         """Do nothing: there is nothing but the log."""
@@ -285,6 +288,15 @@ class Shared(InMemoryStore):
         log = self._log(run_id)
         if run_id in self.drivers and self.drivers[run_id].is_dead:
             log.driver_fence = None
+
+    async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
+        """Take runs: those that dead processes drove first, which are not claimed yet, as in a file."""
+        held = [info for info in await self.infos([*self.drivers]) if info.held and self.drivers[info.id].is_dead]
+        for info in held:
+            if info.status != "running":  # it died before it had resumed the run
+                self.freed(info.id)
+        dead = [ClaimedRun(info, None) for info in held if info.status == "running" and info.id not in pick.aside]
+        return [*dead[: pick.limit], *await super().take(replace(pick, limit=max(0, pick.limit - len(dead))))]
 
     async def remove(self, runs: Sequence[RunInfo | EndedRun]) -> Mapping[str, str]:
         """Remove runs, of which nobody drives those that a dead process drove."""
@@ -318,6 +330,13 @@ class Door:
         fence = await self._shared.claim(run_id)
         self._shared.drivers[run_id] = self._process
         return fence
+
+    async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
+        """Become the driver of runs that are due."""
+        self._process.lives()
+        taken = await self._shared.take(pick)
+        self._shared.drivers.update({each.info.id: self._process for each in taken if each.fence is not None})
+        return taken
 
     def append(self, batch: Append, acts: Sequence[str] = ()) -> None:
         """Add steps, with acts in their transaction, unless the process dies before; it may die right after it."""
@@ -387,6 +406,10 @@ class Outside:
         """Act."""
         return await HERE.get().world.act(key)
 
+    async def tell(self, to: str, text: str) -> None:
+        """Send a message to a run."""
+        await HERE.get().world.tells(to, text)
+
     def begins(self, run_id: str) -> None:
         """Begin a turn of an agent."""
         HERE.get().world.begins(run_id)
@@ -404,6 +427,7 @@ class World:
         losses: At which write a process is lost, and how.
         wrote: What is called at each write, with its process.
         drives: Whether a process that has stalled has the claim on a run.
+        tells: Sends a message to a run.
         lag: How many turns of the event loop an act takes.
         writes: How many writes were made.
         acts: How often each call acted, by the path of its node, the visit, and the number of the operation.
@@ -421,6 +445,7 @@ class World:
     losses: dict[int, Loss]
     wrote: Callable[[Process], None]
     drives: Callable[[Process, str], bool]
+    tells: Callable[[str, str], Awaitable[None]]
     lag: int = 1
     writes: int = 0
     acts: Counter[str] = field(default_factory=Counter)

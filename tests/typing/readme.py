@@ -58,8 +58,8 @@ def weather(city: str) -> str:
 forecaster = assistant.but(tools=[weather])
 
 
-async def ask(question: str) -> None:
+async def answer(question: str) -> None:
     async with Runner("checkpoints/runs.db") as runner:
-        async for shown in runner.stream(forecaster, question):  # tool calls too, and at last the answer
+        async for shown in runner.stream(forecaster, question):  # pieces of text, tool calls, and the answer
             if isinstance(shown, TextDelta):
                 print(shown.text, end="", flush=True)

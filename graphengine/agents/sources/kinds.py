@@ -57,8 +57,8 @@ _READABLE: Final = "supported: Markdown, text, HTML, PDF, DOCX, CSV and TSV"
 def source_from_bytes(name: str, content: bytes) -> TextFile:
     """Return the content of a file as a text with its name.
 
-    PDF, DOCX and HTML of more than 50 kB are read in a child process, for at most 60 s. In async code call this with
-    `asyncio.to_thread`.
+    PDF files, DOCX files, and HTML files of more than 50 kB are read in a child process, for at most 60 seconds. In
+    async code, call the function with `asyncio.to_thread`.
 
     Args:
         name: The name or path of the file; its ending decides how the content is read.

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 async def read_resources(server: McpServer, *uris: str) -> Sources:
     """Return resources of an MCP server as texts, whose paths are their addresses.
 
-    A text is taken as it is, and bytes are read by the ending of their address, as files are. What cannot be read is
-    left out with the reason; so is what comes after the first 200 resources or 4,000,000 characters. The server is
-    started if it does not run, and ends when nothing uses it.
+    A resource that is a text is used unchanged. A resource of bytes is read as a file with the same ending would be. A
+    resource that cannot be read is left out, with the reason. After the first 200 resources or 4,000,000 characters,
+    the rest is left out. The server is started if it does not run, and ends when nothing uses it any more.
 
     Args:
         server: The server, as `mcp(…)` returns it.

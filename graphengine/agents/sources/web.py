@@ -66,8 +66,8 @@ def read_page(url: str) -> TextFile:
 def read_media(url: str) -> Media:
     """Return a picture, a PDF document or a piece of sound, named after the last part of its address.
 
-    A node or `ctx.call` that returns it fetches it once: the run records it, and models are sent what was there. In
-    async code call it in a thread.
+    If a node or a `ctx.call` returns the page, the page is fetched once: the run records the content, and models
+    receive the recorded content. In async code, call the function in a thread.
 
     Raises:
         PageRefused: It cannot be fetched, must not be, or is something else.

@@ -1,23 +1,27 @@
 """The timeline of a run: a row for each path, a bar for each attempt, waits and pauses, times and costs.
 
-Idle times that would dwarf the work are squeezed: drawn at a fixed width, with their length above them. All other times
-are drawn to one scale.
+`graphengine.records.visits` reads the visits, their waits, and the maps and graphs inside them. Idle times that would
+dwarf the work are squeezed: drawn at a fixed width, with their length above them. All other times are drawn to one
+scale. Attempts that are too many or too narrow for a bar each are columns, as high as the part of the time at work.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC
-from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.kernel.extension import add_usage
 from graphengine.kernel.inside import without_items
+from graphengine.kernel.reader import Attempt, Failed, Node, Usage, Waiting, show, usage_of
+from graphengine.records.step_queries import falls_back
 from graphengine.records.words import counted, seconds, when
 from graphengine.render.amounts import nice_seconds, paid, priced
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Paint, fit, measure
-from graphengine.render.charts.spans import PathSpans, laid_out
 from graphengine.render.files import RenderError
 from graphengine.render.text import one_line
 from graphengine.render.trace import standing, visits_of
@@ -25,15 +29,25 @@ from graphengine.render.trace import standing, visits_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel.reader import Step, Usage
+    from graphengine.kernel.reader import Step
+    from graphengine.records.visit_tree import Entry, Milestone, Nested, Visit, WaitTime
+    from graphengine.records.visits import Visits
     from graphengine.render.charts.canvas import Chart
-    from graphengine.render.charts.spans import Span, Timeline, What
+
+What: TypeAlias = Literal["work", "failed", "fallback", "wait", "pause", "inside", "begun"]
+"""Successful `work`, a `failed` attempt, the result of a `fallback`, a `wait` for a person, a message or a time, the
+`pause` before another attempt, the time of a map or graph (`inside`), work that has `begun` and not ended yet."""
 
 ITEM_ROWS: Final = 12
-"""The most items of one map that have a row each; with more, items that did not overlap share rows."""
+"""The most items of one map that have a row each; more are columns in one row."""
 
+_SHOWN: Final = ("node", "item", "attempt", "failed", "waiting", "recorded")
+_WORKED: Final = 0.0005
+"""Seconds. Asking a question takes no time; only a node that worked longer before it waited is shown at work."""
 _AXIS: Final = 640.0
 _NAMES_MOST: Final = 230.0
+_TOP: Final = 112.0
+"""Where the rows begin."""
 _ROW: Final = 22.0
 _BAR: Final = 14.0
 _INDENT: Final = 12.0
@@ -65,6 +79,158 @@ _BARS: Final[Mapping[What, tuple[Paint, str]]] = {
     "inside": (Paint("none", "soft", 1.6), "a graph or map, whose parts are below"),
     "begun": (Paint("none", "work-line", 1.4, "2 2"), "not ended yet"),
 }
+
+
+# --- What was done, and when ----------------------------------------------------------------------------------------
+
+
+class Span(NamedTuple):
+    """Some time in a row.
+
+    Attributes:
+        start: Epoch seconds.
+        end: The same; not before `start`.
+        seq: The step that ended it; 0 if none did.
+        said: Its text.
+    """
+
+    what: What
+    start: float
+    end: float
+    seq: int
+    said: str
+
+    @property
+    def seconds(self) -> float:
+        """Its duration."""
+        return self.end - self.start
+
+
+@dataclass(slots=True)
+class TimelineRow:
+    """What was done at a path.
+
+    Attributes:
+        path: The node's path, with the items around it: `pieces[1]/write`; `pieces[…]/write` for many items.
+        spans: In the order they ended.
+        visits: How many visits, or items, ended.
+        usage: What models cost there.
+        items: How many items share the row.
+    """
+
+    path: str
+    spans: list[Span] = field(default_factory=list)
+    visits: int = 0
+    usage: Usage = field(default_factory=Usage)
+    items: int = 1
+
+
+def lay_out_rows(run: Visits) -> list[TimelineRow]:
+    """Return the rows of a run, in the order of its tree: siblings in the order of their first step."""
+    many = Counter(without_items(path) for path in {visit.path for visit in run.visits} if "[" in path)
+    rows: dict[str, TimelineRow] = {}
+
+    def row_of(visit: Visit) -> TimelineRow:
+        path, count = visit.path, many[without_items(visit.path)]
+        is_shared = count > ITEM_ROWS and path != without_items(path)
+        path = _ITEM.sub("[…]", path) if is_shared else path
+        return rows.setdefault(path, TimelineRow(path, items=count if is_shared else 1))
+
+    for entry in run.entries:
+        visit, usage = entry.visit, usage_of(entry.step)
+        if visit is not None and (usage or entry.step.kind in _SHOWN):
+            row = row_of(visit)
+            row.usage = add_usage(row.usage, usage) if usage else row.usage
+            row.spans += _spans(entry)
+    now = run.snapshot.now
+    for visit in run.visits:
+        if visit.completed:
+            row_of(visit).visits += 1
+        for what, words, stay in _stays(visit):
+            end = now if stay.until is None else stay.until
+            said = words if stay.until is not None else f"{words}, not over yet"
+            row_of(visit).spans.append(Span(what, stay.since, end, stay.end, said))
+    for row in rows.values():
+        row.spans.sort(key=lambda span: span.seq or math.inf)
+    for visit in _visits_in_progress(run):
+        words = f"visit {visit.number} has not ended yet"
+        row_of(visit).spans.append(Span("begun", min(now, visit.ready), now, 0, words))
+    begun = [entry.visit for entry in run.entries if entry.visit is not None]
+    return _in_order_of_the_tree(rows.values(), [*begun, *run.visits])
+
+
+def _in_order_of_the_tree(rows: Iterable[TimelineRow], visits: Sequence[Visit]) -> list[TimelineRow]:
+    """Return rows so that each path follows the one around it, and items are in the order of their list."""
+    first: dict[str, int] = {}
+    for visit in visits:
+        for around in _list_enclosing_paths(visit.path):
+            item = re.search(r"\[(\d+)\]$", around)
+            first.setdefault(around, int(item[1]) if item else len(first))
+    return sorted(rows, key=lambda row: [first.get(each, 0) for each in _list_enclosing_paths(row.path)])
+
+
+def _visits_in_progress(run: Visits) -> Iterator[Visit]:
+    """Yield the visits that are in progress."""
+    for frame in run.snapshot.frames.values() if run.snapshot.status == "running" else ():
+        visit = run.live[frame.id].visit
+        if visit is not None and visit.status == "open" and not visit.waiting and visit.nested is None:
+            yield visit
+
+
+def _spans(entry: Entry) -> Iterator[Span]:
+    """Yield the span that a step ended, unless its visit waited or had something inside: that has its own span."""
+    step, facts, words = entry.step, entry.step.data, _describe_entry(entry)
+    failed = isinstance(facts, (Attempt, Failed))
+    start = step.at if entry.was_held else min(step.began or step.at, step.at)
+    if isinstance(facts, Waiting) and not entry.was_held:
+        if step.at - start > _WORKED:
+            yield Span("work", start, step.at, step.seq, f"{words}, then it waited")
+    elif isinstance(facts, (Node, Attempt, Failed)) and (failed or not entry.was_held):
+        yield Span("failed" if failed else "fallback" if falls_back(step) else "work", start, step.at, step.seq, words)
+    if isinstance(facts, Attempt) and facts.due_at is not None and facts.due_at > step.at:
+        yield Span("pause", step.at, facts.due_at, step.seq, "pause before another attempt")
+
+
+def _stays(visit: Visit) -> Iterator[tuple[What, str, WaitTime | Nested]]:
+    """Yield the times at which a visit waited, or had a map or graph inside; simultaneous waits are one."""
+    for _, waits in groupby(visit.waits, key=lambda wait: wait.seq):
+        every = list(waits)
+        yield "wait", "; ".join(f"waits {_for(w.kind)}: {one_line(w.question or w.name)}" for w in every), every[0]
+    for nested in visit.insides:
+        is_map = nested.kind == "map"
+        yield "inside", f"a map over {nested.count} items" if is_map else f"a graph, visit {visit.number}", nested
+
+
+def _why_not_driven(turn: Milestone) -> str:
+    if turn.kind == "branched" or turn.crashed:
+        return "branched off" if turn.kind == "branched" else "interrupted"
+    return {"stopped": "stopped", "failed": "failed", "waiting": "waiting"}.get(turn.status, "not driven")
+
+
+def _for(kind: str) -> str:
+    return {"ask": "for an answer", "receive": "for a message", "sleep": "for a time"}.get(kind, "for a decision")
+
+
+def _describe_entry(entry: Entry) -> str:
+    """Return what a step did, in words."""
+    step, failure = entry.step, entry.step.data.error
+    visit = f"visit {step.visit}" if step.kind != "item" else "done"
+    if step.attempt > 1:
+        visit += f", attempt {step.attempt}"
+    if failure is not None and step.kind in ("attempt", "failed"):
+        visit += f" failed: {failure.kind}: {one_line(show(failure.message))}"
+    elif falls_back(step):
+        visit += ", the fallback replaced its result"
+    then = f", then {', '.join(entry.edge.to)}" if entry.edge is not None else ""
+    return f"step {step.seq}, {visit}{then}"
+
+
+def _list_enclosing_paths(path: str) -> list[str]:
+    """Return the paths around a path, and itself: `pieces`, `pieces[1]`, `pieces[1]/write`."""
+    return [path[: end.start()] for end in re.finditer(r"/|\[|$", path)]
+
+
+# --- The axis --------------------------------------------------------------------------------------------------------
 
 
 class Stretch(NamedTuple):
@@ -148,6 +314,9 @@ def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left
     return Scale(stretches, nice_seconds(max(0.001, drawn * _MARK_PIXELS / pixels)))
 
 
+# --- The picture -----------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class _Sheet:
     """A canvas with the layout of its rows, in pixels."""
@@ -155,14 +324,13 @@ class _Sheet:
     canvas: Canvas
     scale: Scale
     names: float
-    top: float
 
     def wide(self, span: Span) -> float:
         """Return the width of a time."""
         return self.scale.x(span.end) - self.scale.x(span.start)
 
 
-def timeline(steps: Sequence[Step], status: str = "", *, axis: float = _AXIS, is_part: bool = False) -> Chart:
+def timeline(steps: Sequence[Step], status: str = "") -> Chart:
     """Draw what a run did over time.
 
     Rows are paths; items of a map have one each up to `ITEM_ROWS` of them. Everything is computed from the steps.
@@ -170,103 +338,68 @@ def timeline(steps: Sequence[Step], status: str = "", *, axis: float = _AXIS, is
     Args:
         steps: All steps of the run from seq 1 on, including those of its parents.
         status: The run's status, if the store knows more than its steps.
-        axis: How long the axis of time is, in pixels.
-        is_part: Whether it becomes part of a page that says which run it is and what that cost.
 
     Raises:
         RenderError: There are no steps, or they do not follow each other from 1 on.
     """
     if not steps:
         raise RenderError("a run without steps has no timeline", where="steps=", repair="pass the steps of a run")
-    line = laid_out(visits_of(steps))
-    rows = _pack_rows(line.rows)
+    run = visits_of(steps)
+    rows = lay_out_rows(run)
     facts = [_describe_row(row) for row in rows]
     spans = [span for row in rows for span in row.spans]
     names = min(_NAMES_MOST, max((measure(_name_of_row(row)) + _indent(row) for row in rows), default=0.0))
     left = MARGIN + names + 12
-    beside = max((measure(text, SMALL) for text in facts), default=0.0) + MARGIN + 12
-    right = left + axis
-    end = max([line.ended, *(span.end for span in spans if span.what != "pause")])
-    scale = scale_of(line.began, end, [(s.start, s.end) for s in spans if s.what in _BUSY], left, right)
-    sheet = _Sheet(Canvas(), scale, names, 48.0 if is_part else 112.0)
-    canvas, across, down = sheet.canvas, right + beside, sheet.top + len(rows) * _ROW
-    title, said, totals = _compose_heading(line, status)
-    if not is_part:
-        canvas.heading(across, title, said, totals)
-    canvas.stripes(sheet.top, across, _ROW, len(rows))
-    canvas.axis([*scale.marks()], sheet.top - 6, down)
-    _draw_breaks(sheet, line, down)
+    right = left + _AXIS
+    across = right + max((measure(text, SMALL) for text in facts), default=0.0) + MARGIN + 12
+    began = min([steps[0].at, *(span.start for span in spans)])
+    end = max([began, run.snapshot.now, *(span.end for span in spans if span.what != "pause")])
+    scale = scale_of(began, end, [(s.start, s.end) for s in spans if s.what in _BUSY], left, right)
+    sheet, back = _Sheet(Canvas(), scale, names), [turn for turn in run.turns if turn.kind in ("branched", "resumed")]
+    gaps = [(turn.since, turn.at, _why_not_driven(turn)) for turn in back if turn.at > turn.since]
+    canvas, down = sheet.canvas, _TOP + len(rows) * _ROW
+    title, said = (
+        one_line(run.snapshot.graph) or "graph",
+        f"run {run.snapshot.run_id}: {standing(run.snapshot, status)}",
+    )
+    canvas.heading(across, title, said, _totals(run, rows, gaps, began))
+    canvas.stripes(_TOP, across, _ROW, len(rows))
+    canvas.axis([*scale.marks()], _TOP - 6, down)
+    _draw_breaks(sheet, gaps, down)
     for index, (row, text) in enumerate(zip(rows, facts, strict=True)):
-        _draw_row(sheet, row, text, sheet.top + (index + 0.5) * _ROW)
-        canvas.soft(right + 12, sheet.top + (index + 0.5) * _ROW + 4, text)
-    for at, words in line.branched:
-        with canvas.title_group(words):
-            canvas.line((scale.x(at), sheet.top - 6), (scale.x(at), down + 6), Paint("none", "ink", 1.6, "6 3"))
-    canvas.spoken += [_gap_in_words(scale, gap.start, gap.end, gap.why) for gap in line.gaps]
-    canvas.spoken += [words for _, words in line.branched]
-    down = _legend(sheet, rows, down + 20, branched=bool(line.branched))
+        _draw_row(sheet, row, text, _TOP + (index + 0.5) * _ROW)
+        canvas.soft(right + 12, _TOP + (index + 0.5) * _ROW + 4, text)
+    canvas.spoken += [_gap_in_words(scale, *gap) for gap in gaps]
+    branched = [turn for turn in back if turn.kind == "branched"]
+    for turn in branched:
+        canvas.spoken.append(f"run {turn.run_id} branched off at step {turn.seq - 1}")
+        with canvas.title_group(canvas.spoken[-1]):
+            canvas.line((scale.x(turn.at), _TOP - 6), (scale.x(turn.at), down + 6), Paint("none", "ink", 1.6, "6 3"))
+    down = _legend(sheet, rows, down + 20, branched=bool(branched))
     return canvas.done(f"Timeline of {title}, {said}", across, down)
 
 
-def _compose_heading(line: Timeline, status: str) -> tuple[str, str, str]:
-    """Return the title of a run's timeline, its status, and its totals."""
+def _totals(run: Visits, rows: Sequence[TimelineRow], gaps: Sequence[tuple[float, float, str]], began: float) -> str:
     usage: Usage = {}
-    for row in line.rows:
+    for row in rows:
         usage = add_usage(usage, row.usage)
-    waited = sum(span.seconds for row in line.rows for span in row.spans if span.what == "wait")
-    idle = sum(gap.end - gap.start for gap in line.gaps if gap.why != "waiting")
-    parts = [counted(line.steps, "step"), f"{seconds(line.snapshot.elapsed_seconds)} driven"]
+    waited = sum(span.seconds for row in rows for span in row.spans if span.what == "wait")
+    idle = sum(end - start for start, end, why in gaps if why != "waiting")
+    parts = [counted(len(run.entries), "step"), f"{seconds(run.snapshot.elapsed_seconds)} driven"]
     parts += [f"{seconds(waited)} of waits"] if waited else []
     parts += [f"{seconds(idle)} not driven"] if idle else []
-    parts += [part for part in (paid(usage),) if part] + [f"began {when(line.began, UTC)}"]
-    title = one_line(line.snapshot.graph) or "graph"
-    return title, f"run {line.snapshot.run_id}: {standing(line.snapshot, status)}", ", ".join(parts)
+    return ", ".join([*parts, *filter(None, [paid(usage)]), f"began {when(began, UTC)}"])
 
 
-def _pack_rows(rows: Sequence[PathSpans]) -> list[PathSpans]:
-    """Return the rows to draw: where a map has many items, those that did not overlap share a row."""
-    groups: dict[str, list[PathSpans]] = {}
-    for row in rows:
-        groups.setdefault(without_items(row.path), []).append(row)
-    found: list[PathSpans] = []
-    packed: set[str] = set()
-    for row in rows:
-        key = without_items(row.path)
-        if key == row.path or len(groups[key]) <= ITEM_ROWS:
-            found.append(row)
-        elif key not in packed:
-            packed.add(key)
-            found += _share_rows([each for each in groups[key] if each.path != key])
-    return found
-
-
-def _share_rows(rows: Sequence[PathSpans]) -> list[PathSpans]:
-    """Pack the rows of many items into as few as possible."""
-    shared: list[tuple[float, PathSpans]] = []
-    for row in sorted(rows, key=lambda row: min((span.start for span in row.spans), default=0.0)):
-        start = min((span.start for span in row.spans), default=0.0)
-        end = max((span.end for span in row.spans), default=start)
-        spans = [span._replace(said=f"{row.path}: {span.said}") for span in row.spans]
-        free = next((index for index, (until, _) in enumerate(shared) if until <= start), None)
-        if free is None:
-            path = f"{_ITEM.sub('[…]', row.path)} {len(shared) + 1}"
-            shared.append((end, PathSpans(path, spans, row.visits, row.usage)))
-            continue
-        until, other = shared[free]
-        usage, visits = add_usage(other.usage, row.usage), other.visits + row.visits
-        shared[free] = max(until, end), PathSpans(other.path, [*other.spans, *spans], visits, usage, other.items + 1)
-    return [row for _, row in shared]
-
-
-def _name_of_row(row: PathSpans) -> str:
+def _name_of_row(row: TimelineRow) -> str:
     return row.path.rpartition("/")[2]
 
 
-def _indent(row: PathSpans) -> float:
+def _indent(row: TimelineRow) -> float:
     return _INDENT * (row.path.count("/") + ("[" in _name_of_row(row)))
 
 
-def _describe_row(row: PathSpans) -> str:
+def _describe_row(row: TimelineRow) -> str:
     """Return the time and cost of a row, in words."""
     is_item = "[" in _name_of_row(row)
     parts = [f"{row.items} items"] if is_item and row.items > 1 else []
@@ -280,18 +413,18 @@ def _describe_row(row: PathSpans) -> str:
     return ", ".join([*parts, *filter(None, [priced(row.usage)])])
 
 
-def _draw_breaks(sheet: _Sheet, line: Timeline, bottom: float) -> None:
+def _draw_breaks(sheet: _Sheet, gaps: Sequence[tuple[float, float, str]], bottom: float) -> None:
     """Draw squeezed times as blanks between dashed lines, with their lengths above."""
-    free, top = 0.0, sheet.top - 4
+    free, top = 0.0, _TOP - 4
     for part in sheet.scale.breaks():
-        why = next((gap.why for gap in line.gaps if gap.start < part.end and gap.end > part.start), "nothing to do")
+        why = next((why for start, end, why in gaps if start < part.end and end > part.start), "nothing to do")
         text, middle = seconds(part.end - part.start), (part.left + part.right) / 2
         with sheet.canvas.title_group(_gap_in_words(sheet.scale, part.start, part.end, why)):
             sheet.canvas.rect(part.left, top, part.right - part.left, bottom - top, Paint("paper"))
             for x in (part.left, part.right):
                 sheet.canvas.line((x, top), (x, bottom), Paint("none", "soft", 1.0, "3 2"))
             if middle - measure(text, SMALL) / 2 >= free:
-                sheet.canvas.text(middle, sheet.top - 24, text, size=SMALL, anchor="middle")
+                sheet.canvas.text(middle, _TOP - 24, text, size=SMALL, anchor="middle")
                 free = middle + measure(text, SMALL) / 2 + 6
 
 
@@ -300,7 +433,7 @@ def _gap_in_words(scale: Scale, start: float, end: float, why: str) -> str:
     return f"{seconds(end - start)} {why}" + (", drawn short" if is_short else "")
 
 
-def _draw_row(sheet: _Sheet, row: PathSpans, facts: str, middle: float) -> None:
+def _draw_row(sheet: _Sheet, row: TimelineRow, facts: str, middle: float) -> None:
     """Draw a row: its name, and a bar for each span; many narrow ones as a density."""
     canvas, indent = sheet.canvas, _indent(row)
     problems = "; ".join(span.said for span in row.spans if span.what == "failed")
@@ -308,10 +441,10 @@ def _draw_row(sheet: _Sheet, row: PathSpans, facts: str, middle: float) -> None:
     canvas.spoken.append(said)
     with canvas.title_group(said):
         canvas.text(MARGIN + indent, middle + 4, fit(_name_of_row(row), sheet.names - indent))
-    narrow = _narrow(sheet, row)
-    _density(sheet, middle, narrow)
-    dense = {*narrow}
-    bars = [span for span in row.spans if span not in dense]
+    dense = _list_dense(sheet, row)
+    _draw_columns(sheet, middle, dense, row.items)
+    columns = {*dense}
+    bars = [span for span in row.spans if span not in columns]
     for span in sorted(bars, key=lambda span: (span.what not in ("inside", "pause"), span.start, span.seq)):
         left, wide = sheet.scale.x(span.start), sheet.wide(span)
         with canvas.title_group(f"{span.said}; {seconds(span.seconds)}", span.seq):
@@ -321,25 +454,30 @@ def _draw_row(sheet: _Sheet, row: PathSpans, facts: str, middle: float) -> None:
                 canvas.text(left + wide / 2, middle + 3.5, text, size=10, anchor="middle")
 
 
-def _narrow(sheet: _Sheet, row: PathSpans) -> list[Span]:
-    """Return a row's attempts that are narrower than a pixel, if there are so many that their bars would be solid."""
-    narrow = [span for span in row.spans if span.what in _DENSE and sheet.wide(span) < 1]
-    return narrow if len(narrow) >= _MANY else []
+def _list_dense(sheet: _Sheet, row: TimelineRow) -> list[Span]:
+    """Return the attempts of a row that have no bar each: those of many items, and many narrower than a pixel."""
+    narrow = [span for span in row.spans if span.what in _DENSE and (row.items > 1 or sheet.wide(span) < 1)]
+    return narrow if row.items > 1 or len(narrow) >= _MANY else []
 
 
-def _density(sheet: _Sheet, middle: float, spans: Iterable[Span]) -> None:
-    """Draw visits that are narrower than a pixel as columns: as high as the part of their time that was worked.
+def _draw_columns(sheet: _Sheet, middle: float, spans: Iterable[Span], items: int) -> None:
+    """Draw attempts as columns, as high as the part of the time at work, of many items beside the busiest column.
 
     A column in which an attempt failed has the line of failures on top.
     """
-    columns: dict[int, list[Span]] = {}
+    columns: dict[int, list[tuple[Span, float]]] = {}
     for span in spans:
-        columns.setdefault(int(sheet.scale.x((span.start + span.end) / 2) // _COLUMN), []).append(span)
+        left, right = sheet.scale.x(span.start), sheet.scale.x(span.end)
+        for column in range(int(left // _COLUMN), int(right // _COLUMN) + 1):
+            wide = min(right, (column + 1) * _COLUMN) - max(left, column * _COLUMN)
+            columns.setdefault(column, []).append((span, wide))
+    worked = {column: sum(wide for _, wide in inside) / _COLUMN for column, inside in columns.items()}
+    most = max(worked.values(), default=1.0) if items > 1 else 1.0
     for column, inside in columns.items():
-        failed, worked = sum(span.what == "failed" for span in inside), sum(span.seconds for span in inside)
-        high = max(_LEAST, _BAR * min(1.0, sum(sheet.wide(span) for span in inside) / _COLUMN))
-        words = f"{len(inside)} attempts" + (f", {failed} failed" if failed else "") + f"; {seconds(worked)} of work"
-        with sheet.canvas.title_group(words, min(span.seq for span in inside)):
+        failed = sum(span.what == "failed" for span, _ in inside)
+        words = f"{counted(len(inside), 'attempt')} at work" + (f", {failed} failed" if failed else "")
+        with sheet.canvas.title_group(words, min(span.seq for span, _ in inside)):
+            high = max(_LEAST, _BAR * min(1.0, worked[column] / (most or 1.0)))
             x, bottom = column * _COLUMN, middle + _BAR / 2
             sheet.canvas.rect(x, bottom - high, _COLUMN, high, Paint("work-line"))
             if failed:
@@ -361,7 +499,7 @@ def _bar(canvas: Canvas, what: What, left: float, wide: float, middle: float) ->
         canvas.cross(left + across / 2, middle, 4, Paint("none", "bad-line", 1.6))
 
 
-def _legend(sheet: _Sheet, rows: Sequence[PathSpans], y: float, *, branched: bool) -> float:
+def _legend(sheet: _Sheet, rows: Sequence[TimelineRow], y: float, *, branched: bool) -> float:
     """Draw the meaning of what is there; return where the sheet ends."""
     canvas, spans = sheet.canvas, [span for row in rows for span in row.spans]
     x, right = MARGIN, sheet.scale.stretches[-1].right
@@ -377,7 +515,7 @@ def _legend(sheet: _Sheet, rows: Sequence[PathSpans], y: float, *, branched: boo
     signs = [
         "between dashed lines: time drawn short" if sheet.scale.breaks() else "",
         "columns: many visits, as high as the part of the time at work"
-        if any(_narrow(sheet, row) for row in rows)
+        if any(_list_dense(sheet, row) for row in rows)
         else "",
         "long dashes: branched off; what is before is shared" if branched else "",
     ]

@@ -13,6 +13,7 @@ the stream as a call without a result, which the front end executes: the next re
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -94,8 +95,17 @@ class AgUiDoor:
         return self._service.stream(_stream_ag_ui_events(given, thread, after), thread.run_id, _encode_run_error)
 
     async def _answer(self, thread: Thread, entries: Sequence[core.ResumeEntry]) -> int:
-        """Record answers, or stop the run; return the seq after which everything is new."""
+        """Record answers, or stop the run; return the seq after which everything is new.
+
+        Raises:
+            InputError: An id stands twice, or is not the id of a question of this thread. Nothing was recorded then.
+        """
         info = await thread.existing()
+        ids = Counter(each.interrupt_id for each in entries)
+        for twice in (each for each, number in ids.items() if number > 1):
+            repair = "send one answer to each interrupt: resolved, or cancelled"
+            raise InputError(f"the interrupt {twice!r} is answered twice", where="resume", repair=repair)
+        await thread.check_asked(ids)
         cancelled = [each.interrupt_id for each in entries if each.status == "cancelled"]
         await thread.answer({each.interrupt_id: each.payload for each in entries if each.status == "resolved"})
         if cancelled:

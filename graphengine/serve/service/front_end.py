@@ -165,7 +165,7 @@ class Thread:
         if not answers:
             return
         await self.existing()
-        await self._check(answers)
+        await self.check_asked(answers)
         for error in (await answer(self._service, self.run_id, answers)).values():
             raise error
 
@@ -183,7 +183,7 @@ class Thread:
         await self.answer(found)
         return bool(found)
 
-    async def _check(self, keys: Iterable[str]) -> Mapping[str, Wait]:
+    async def check_asked(self, keys: Iterable[str]) -> Mapping[str, Wait]:
         """Check that each id is that of a question of this run, open or over, and return the open questions.
 
         Raises:
@@ -205,7 +205,7 @@ class Thread:
 
     async def cancel(self, keys: Sequence[str]) -> None:
         """Stop the run instead of answering its questions with these ids; those that are over are skipped."""
-        found = await self._check(keys)
+        found = await self.check_asked(keys)
         if names := [found[key].name for key in keys if key in found]:
             await self._service.runner.stop(self.run_id, f"{names[0]} was cancelled")
 

@@ -57,8 +57,8 @@ class Score(BaseModel):
 def read_cases(path: str | PathLike[str]) -> list[Case]:
     """Read a data set: a file with one JSON object on each line, with `name`, `input` and `expected`.
 
-    A text that begins with @ is a file or a folder, relative to the data set, if it is an item of a list in `input`:
-    `"sources": ["@texts/tides.md"]` becomes a `TextFile` for each file. `@@` means a literal @.
+    If an item of a list in `input` is a text that begins with @, it names a file or a folder relative to the data set:
+    `"sources": ["@texts/tides.md"]` becomes a `TextFile` for each file. `@@` stands for a literal @.
 
     Args:
         path: The file. A case without a name is named by its line.

@@ -10,7 +10,7 @@ from graphengine.testing.evaluation.what_if import WhatIf
 from graphengine.testing.suites import Suite
 from graphengine.wings import Kind
 
-EVAL: Final = (Kind(Report, "if it finished"), Kind(Run, "if it did not"))
+EVAL: Final = (Kind(Report, "if the evaluation finished"), Kind(Run, "if the evaluation did not finish"))
 WHATIF: Final = (Kind(WhatIf),)
 SUITE: Final = (Kind(Suite),)
 

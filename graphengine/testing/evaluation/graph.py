@@ -70,10 +70,10 @@ def evaluation(
 ) -> Graph[EvaluationState]:
     """Return the graph that runs another one on every case, and scores the results.
 
-    A scorer is a function, an agent or a graph. It reads, by name, any field of the final state of the graph under
-    test, and `output` (its result), `label` (how it ended), `expected` and `case`. It returns a number from 0 to 1, a
-    bool, a `Score`, or None if it does not apply. A scorer or a case that fails does not stop the others; a model that
-    cannot be called fails the run, and a resume continues it.
+    A scorer is a function, an agent or a graph. Its parameters name what it reads: any field of the final state of the
+    graph under test, `output` (the result of the graph), `label` (how the graph ended), `expected` and `case`. It
+    returns a number from 0 to 1, a bool, a `Score`, or None if it does not apply to the case. If a scorer or a case
+    fails, the others continue. If a model cannot be called, the run fails, and a resume continues it.
 
     Args:
         graph: The graph under test.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import graphengine.serve.inspector
+from graphengine.render import story
 from graphengine.render.charts.canvas import INKS
 from scripts import page_types
 from tests.render.test_looks import EYES, seen
@@ -19,8 +20,9 @@ INSPECTOR = Path(graphengine.serve.inspector.__file__).parent
 STATIC = INSPECTOR / "static"
 PAGE = INSPECTOR / "page"
 BUILT = [STATIC / name for name in ("app.css", "app.js", "index.html")]
+STORY = [story.STATIC / name for name in ("story.css", "story.js")]
 SOURCES = [*(PAGE / "src").iterdir(), PAGE / "index.html"]
-STYLE = (PAGE / "src" / "app.css").read_text(encoding="utf-8")
+STYLE = "".join((PAGE / "src" / name).read_text(encoding="utf-8") for name in ("shared.css", "app.css"))
 LOCKED = json.loads((PAGE / "package-lock.json").read_text(encoding="utf-8"))["packages"]
 
 
@@ -33,13 +35,14 @@ def test_the_built_page_is_that_of_its_sources(tmp_path: Path) -> None:
     subprocess.run(
         ["npm", "run", "build", "--silent"],
         cwd=PAGE,
-        env=os.environ | {"PAGE_OUT": str(tmp_path)},
+        env=os.environ | {"PAGE_OUT": str(tmp_path / "page"), "STORY_OUT": str(tmp_path / "story")},
         check=True,
         capture_output=True,
     )
-    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(file.name for file in STATIC.iterdir())
-    for file in STATIC.iterdir():
-        assert file.read_bytes() == (tmp_path / file.name).read_bytes(), f"{file.name}: make page"
+    for built, folder in ((tmp_path / "page", STATIC), (tmp_path / "story", story.STATIC)):
+        assert sorted(file.name for file in built.iterdir()) == sorted(file.name for file in folder.iterdir())
+        for file in folder.iterdir():
+            assert file.read_bytes() == (built / file.name).read_bytes(), f"{file.name}: make page"
 
 
 def test_the_types_are_those_of_the_server() -> None:
@@ -50,14 +53,16 @@ def test_the_types_are_those_of_the_server() -> None:
 def test_the_licences_of_what_is_built_in_are_there() -> None:
     """Each package that is part of the page has its licence, with its version."""
     licences = (STATIC / "LICENSES.txt").read_text(encoding="utf-8")
+    assert licences in (story.STATIC / "story.js").read_text(encoding="utf-8"), "which is in each file that is sent"
     for name in LOCKED[""]["dependencies"]:
         assert f"{name} {LOCKED[f'node_modules/{name}']['version']}\n" in licences
 
 
 def test_the_page_is_small() -> None:
-    """All code and styles take at most 260 KB, and 85 KB compressed."""
+    """All code and styles take at most 260 KB, and 85 KB compressed; what each story brings along takes 110 KB."""
     assert sum(file.stat().st_size for file in BUILT) <= 260_000
     assert sum(len(gzip.compress(file.read_bytes())) for file in BUILT) <= 85_000
+    assert sum(file.stat().st_size for file in STORY) <= 110_000
 
 
 def test_lines_are_short() -> None:

@@ -71,7 +71,14 @@ def test_bad_input_is_one_error(tmp_path: Path) -> None:
     )
     assert refused[1]["error"]["repair"] == f"did you mean {key!r}?"
     assert sent(service, "t", resume=[{"interruptId": key, "status": "resolved", "payload": "perhaps"}])[0] == 422
-    stopped = sent(service, "t", resume=[{"interruptId": key, "status": "cancelled"}])[1]
+    yes, no = {"interruptId": key, "status": "resolved", "payload": True}, {"interruptId": key, "status": "cancelled"}
+    for entries in ([yes, no], [no, yes], [yes, yes], [yes, {"interruptId": "approve@1", "status": "cancelled"}]):
+        assert sent(service, "t", resume=entries)[0] == 422
+    _, other = sent(service, "u", state={"title": "Moons"})
+    others = {"interruptId": other[-1].outcome.interrupts[0].id, "status": "cancelled"}
+    assert sent(service, "t", resume=[yes, others])[0] in (409, 422)
+    assert [run["status"] for run in service.call("GET", "/runs")[1]["runs"]] == ["waiting", "waiting"]
+    stopped = sent(service, "t", resume=[no])[1]
     assert stopped[-1].outcome.type == "cancelled"
     assert service.end() == 0
 

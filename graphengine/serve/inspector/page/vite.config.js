@@ -1,5 +1,6 @@
 // Builds the page into `static`, as files without a hash in their names, so that a test can compare them.
 
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 import { defineConfig } from "vite";
@@ -45,17 +46,38 @@ const lexerOnly = {
   },
 };
 
-export default defineConfig({
-  base: "/static/",
-  plugins: [lexerOnly, wordsOnly],
-  resolve: { alias: { diff: fileURLToPath(import.meta.resolve("diff")).replace("index.js", "diff/word.js") } },
-  build: {
+/** The page itself, and with `--mode story` the one script and style sheet that a story brings along. */
+const builds = {
+  page: {
     outDir: process.env.PAGE_OUT || "../static",
-    emptyOutDir: true,
-    modulePreload: { polyfill: false },
-    target: ["chrome125", "firefox126", "safari17.5"],
     rollupOptions: {
       output: { entryFileNames: "app.js", assetFileNames: "app[extname]", chunkFileNames: "[name].js" },
     },
   },
-});
+  story: {
+    outDir: process.env.STORY_OUT || "../../../render/static",
+    cssCodeSplit: false,
+    rollupOptions: {
+      input: "src/story.tsx",
+      output: {
+        format: "iife",
+        entryFileNames: "story.js",
+        assetFileNames: "story[extname]",
+        postBanner: `/*!\n${readFileSync("public/LICENSES.txt", "utf8")}*/`, // each file that is sent has them
+      },
+    },
+  },
+};
+
+export default defineConfig(({ mode }) => ({
+  base: "/static/",
+  publicDir: mode === "story" ? false : "public",
+  plugins: [lexerOnly, wordsOnly],
+  resolve: { alias: { diff: fileURLToPath(import.meta.resolve("diff")).replace("index.js", "diff/word.js") } },
+  build: {
+    emptyOutDir: true,
+    modulePreload: { polyfill: false },
+    target: ["chrome125", "firefox126", "safari17.5"],
+    ...(builds[mode] || builds.page),
+  },
+}));

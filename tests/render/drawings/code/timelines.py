@@ -1,7 +1,7 @@
 import asyncio
 
 from graphengine.render.charts import timeline
-from graphengine.render.charts.spans import laid_out
+from graphengine.render.charts.timeline import lay_out_rows
 from graphengine.render.trace import visits_of
 from tests.kit.facts import altered, made_step
 from tests.render.relatives import relatives
@@ -12,14 +12,14 @@ SVG = {"s": "http://www.w3.org/2000/svg"}
 
 
 def rows(steps):
-    line = laid_out(visits_of(steps))
+    run = visits_of(steps)
+    found = lay_out_rows(run)
+    began = min(span.start for row in found for span in row.spans)
     lines = [
-        f"{row.path}: "
-        + ", ".join(f"{s.what} {s.start - line.began:.2f} to {s.end - line.began:.2f}" for s in row.spans)
-        for row in line.rows
+        f"{row.path}: " + ", ".join(f"{s.what} {s.start - began:.2f} to {s.end - began:.2f}" for s in row.spans)
+        for row in found
     ]
-    gaps = [f"{gap.why} {gap.start - line.began:.2f} to {gap.end - line.began:.2f}" for gap in line.gaps]
-    return "\n".join([*lines, *(f"gap: {gap}" for gap in gaps)])
+    return "\n".join(lines)
 
 
 def tips(steps):

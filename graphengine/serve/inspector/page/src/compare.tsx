@@ -59,7 +59,11 @@ export function Compare({ a, b }: { a: string; b: string }) {
       <div class="in">
         <Changed found={found} />
         <h2>What came of it</h2>
-        <Outcomes found={found} />
+        <Outcomes
+          sides={[diff.first, diff.second]}
+          heads={heads}
+          name={({ run_id }) => <Link to={runAddress(run_id)}>{run_id}</Link>}
+        />
         <h2>Ways</h2>
         <Ways found={found} />
         <h2>
@@ -103,18 +107,16 @@ export function Compare({ a, b }: { a: string; b: string }) {
 
 const accounts = (rows: Sent[] = []) => rows.map((row) => row.account);
 
-const Letter = ({ at }: { at: number }) => <span class={`ab ${at ? "b" : "a"}`}>{"AB"[at]}</span>;
+export const Letter = ({ at }: { at: number }) => <span class={`ab ${at ? "b" : "a"}`}>{"AB"[at]}</span>;
 
 /** What the branch began with, and how graphs, prompts and models differ. */
 function Changed({ found }: { found: Comparison }) {
-  const { diff, rows } = found;
+  const { diff } = found;
   const at = [diff.first, diff.second].findIndex((side) => side.begins);
   const side = at < 0 ? null : [diff.first, diff.second][at]!;
-  const since = diff.shared?.seq || 0;
-  const branched = side && accounts(rows[at]).find(({ kind, seq }) => kind === "branched" && seq > since);
   return (
     <>
-      {side && branched && (
+      {side && (
         <>
           <h2>
             What was changed{" "}
@@ -122,7 +124,17 @@ function Changed({ found }: { found: Comparison }) {
               in <Letter at={at} /> at step {diff.shared?.seq}
             </span>
           </h2>
-          <Began id={side.run_id} seq={branched.seq} />
+          {!side.changed.length && <p class="soft">No field of the state.</p>}
+          {side.changed.map(({ path, before, after }) => (
+            <section class="change" key={path}>
+              <header>
+                <Path path={path} />
+              </header>
+              <div>
+                <Change before={before} after={after} />
+              </div>
+            </section>
+          ))}
         </>
       )}
       {diff.setup.length > 0 && (
@@ -167,28 +179,23 @@ function Told({ found, agent }: { found: Comparison; agent: string }) {
   );
 }
 
-function Began({ id, seq }: { id: string; seq: number }) {
-  const [found] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq });
-  if (!found) return null;
-  if (!found.changes.length) return <p class="soft">No field of the state.</p>;
-  return (
-    <>
-      {found.changes.map(({ path, before, after }) => (
-        <section class="change" key={path}>
-          <header>
-            <Path path={path} />
-          </header>
-          <div>
-            <Change before={before} after={after} />
-          </div>
-        </section>
-      ))}
-    </>
-  );
-}
+/** How a run ended. */
+type Ended = Pick<Head, "losses"> & {
+  shown: string;
+  ending: { label: string; why: string } | null;
+  error: { message: string } | null;
+};
 
-function Outcomes({ found: { diff, heads } }: { found: Comparison }) {
-  const sides = [diff.first, diff.second] as const;
+/** What came of two runs, and what each took since they part. */
+export function Outcomes({
+  sides,
+  heads,
+  name,
+}: {
+  sides: readonly [Side, Side];
+  heads: Ended[];
+  name: (side: Side) => ComponentChildren;
+}) {
   const [one, other] = sides;
   const row = (name: string, cells: [ComponentChildren, ComponentChildren]) => (
     <tr>
@@ -197,11 +204,11 @@ function Outcomes({ found: { diff, heads } }: { found: Comparison }) {
       <td>{cells[1]}</td>
     </tr>
   );
-  const both = (cell: (side: Side, head: Head) => ComponentChildren): [ComponentChildren, ComponentChildren] => [
+  const pair = (cell: (side: Side, head: Ended) => ComponentChildren): [ComponentChildren, ComponentChildren] => [
     cell(one, heads[0]!),
     cell(other, heads[1]!),
   ];
-  const ended = both((_, head) => (
+  const ended = pair((_, head) => (
     <>
       <Sign status={head.shown === "finished" && isLossy(head.losses) ? "losses" : head.shown} /> {head.shown}
       {head.ending?.label && `, ${head.ending.label}`}
@@ -214,7 +221,14 @@ function Outcomes({ found: { diff, heads } }: { found: Comparison }) {
       {head.error && <span class="wrong"> {brief(head.error.message, 140)}</span>}
     </>
   ));
-  const known = one.spent.cost_usd !== null && other.spent.cost_usd !== null;
+  const beside = (words: (side: Side) => ComponentChildren, of: (side: Side) => number | null, isCount = false) =>
+    [
+      words(one),
+      <>
+        {words(other)} <By from={of(one)} to={of(other)} isCount={isCount} />
+      </>,
+    ] as [ComponentChildren, ComponentChildren];
+  const price = ({ usage }: Side) => cost(usage) || "nothing";
   return (
     <table class="vs">
       <thead>
@@ -222,34 +236,21 @@ function Outcomes({ found: { diff, heads } }: { found: Comparison }) {
           <td />
           {sides.map((side, at) => (
             <th scope="col" key={at}>
-              <Letter at={at} /> <Link to={runAddress(side.run_id)}>{side.run_id}</Link>
+              <Letter at={at} /> {name(side)}
             </th>
           ))}
         </tr>
       </thead>
       <tbody>
         {row("ended", ended)}
-        {row("visits since", [
-          one.spent.steps,
-          <>
-            {other.spent.steps} <By from={one.spent.steps} to={other.spent.steps} isCount />
-          </>,
-        ])}
-        {row("cost since", [
-          cost(one.spent) || "nothing",
-          <>
-            {cost(other.spent) || "nothing"} {known && <By from={one.spent.cost_usd!} to={other.spent.cost_usd!} />}
-          </>,
-        ])}
-        {row("time since", [
-          seconds(one.spent.seconds),
-          <>
-            {seconds(other.spent.seconds)} <By from={one.spent.seconds} to={other.spent.seconds} />
-          </>,
-        ])}
+        {row("visits since", beside(({ spent }) => spent.steps, ({ spent }) => spent.steps, true))}
+        {row("cost since", beside(({ spent }) => cost(spent) || "nothing", ({ spent }) => spent.cost_usd))}
+        {row("calls since", beside(({ spent }) => spent.calls, ({ spent }) => spent.calls, true))}
+        {row("time since", beside(({ spent }) => seconds(spent.seconds), ({ spent }) => spent.seconds))}
+        {price(one) !== price(other) && row("cost in all", beside(price, ({ usage }) => usage.cost_usd))}
         {row(
           "lost on the way",
-          both((_, head) => lost(head.losses) || "nothing"),
+          pair((_, head) => lost(head.losses) || "nothing"),
         )}
       </tbody>
     </table>
@@ -257,8 +258,8 @@ function Outcomes({ found: { diff, heads } }: { found: Comparison }) {
 }
 
 /** How much less or more it is: less is better of all that is shown. */
-function By({ from, to, isCount = false }: { from: number; to: number; isCount?: boolean }) {
-  if (!from || from === to) return null;
+function By({ from, to, isCount = false }: { from: number | null; to: number | null; isCount?: boolean }) {
+  if (!from || to === null || from === to) return null;
   const by = isCount ? to - from : Math.round(((to - from) / from) * 100);
   if (!by) return null;
   return (

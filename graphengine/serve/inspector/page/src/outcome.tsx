@@ -14,7 +14,7 @@ import { PublishedValues, RefusedMessages } from "./published";
 import { type Doing, Trouble } from "./step";
 import { Markdown, Reading, Value } from "./text";
 import { type Row, TROUBLES, nameOf, told } from "./trace";
-import type { Head, ListedRun, Run as Found, Session, SpendingOfRun } from "./types";
+import type { Head, ListedRun, Run as Found, Session, Spending as Spent } from "./types";
 import { both, brief, count, dollars, kilo, likeness, lost, seconds, titleOf } from "./words";
 
 /** The tab Run: an open question first, then the result, how it ended, what went wrong, and the input. */
@@ -438,8 +438,6 @@ export function Spending({ id, seq, isBrief = false }: { id: string; seq: number
   if (error) return <Failure error={error} />;
   if (!found) return null;
   if (!found.spending.length) return <p>No model was asked.</p>;
-  const sums = summed(found, by);
-  const most = Math.max(...sums.map(([, sum]) => sum.cost_usd || 0));
   return (
     <>
       {!isBrief && (
@@ -457,35 +455,44 @@ export function Spending({ id, seq, isBrief = false }: { id: string; seq: number
           />
         </div>
       )}
-      <table class="sums">
-        <thead>
-          <tr>
-            <th scope="col">{by}</th>
-            <th scope="col">calls</th>
-            <th scope="col">in</th>
-            <th scope="col">out</th>
-            <th scope="col">cost</th>
-            <th class="w" aria-hidden="true" />
-          </tr>
-        </thead>
-        <tbody>
-          {sums.map(([name, sum]) => (
-            <tr key={name}>
-              <th scope="row">{name}</th>
-              <td>{sum.calls}</td>
-              <td>{kilo(sum.input_tokens)}</td>
-              <td>{kilo(sum.output_tokens)}</td>
-              <td>
-                <b>{dollars(sum.cost_usd)}</b>
-              </td>
-              <td class="w" aria-hidden="true">
-                <i style={{ width: `${((sum.cost_usd || 0) / (most || 1)) * 100}%` }} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <Sums spending={found.spending} by={by} />
     </>
+  );
+}
+
+/** What models cost, by agent, model or node, the most first. */
+export function Sums({ spending, by }: { spending: Spent[]; by: By }) {
+  const sums = summed(spending, by);
+  const most = Math.max(...sums.map(([, sum]) => sum.cost_usd || 0));
+  return (
+    <table class="sums">
+      <thead>
+        <tr>
+          <th scope="col">{by}</th>
+          <th scope="col">calls</th>
+          <th scope="col">in</th>
+          <th scope="col">out</th>
+          <th scope="col">cost</th>
+          <th class="w" aria-hidden="true" />
+        </tr>
+      </thead>
+      <tbody>
+        {sums.map(([name, sum]) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td>{sum.calls}</td>
+            <td>{kilo(sum.input_tokens)}</td>
+            <td>{kilo(sum.output_tokens)}</td>
+            <td>
+              <b>{dollars(sum.cost_usd)}</b>
+            </td>
+            <td class="w" aria-hidden="true">
+              <i style={{ width: `${((sum.cost_usd || 0) / (most || 1)) * 100}%` }} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }
 
@@ -496,9 +503,9 @@ interface Sum {
   cost_usd: number | null;
 }
 
-function summed(found: SpendingOfRun, by: By): [string, Sum][] {
+function summed(spending: Spent[], by: By): [string, Sum][] {
   const sums = new Map<string, Sum>();
-  for (const each of found.spending) {
+  for (const each of spending) {
     const key = each[by] || "by rules";
     const sum = sums.get(key) || { calls: 0, input_tokens: 0, output_tokens: 0, cost_usd: 0 };
     sum.calls += each.calls;

@@ -36,7 +36,7 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
     load.current();
     return follow(() => ({}), { changed: () => load.current(), live: setLive });
   }, []);
-  const isNamed = (wait: { id: string }) => !only || wait.id === only || wait.id.startsWith(`${only}.`); // with its nonce
+  const isNamed = (wait: { id: string }) => !only || wait.id === only || wait.id.startsWith(`${only}.`); // or begins so
   const isAsked = (wait: Wait) => ASKS.includes(wait.kind) && isNamed(wait);
   const runs = (found?.runs || []).map((run) => ({ ...run, waits: run.waits.filter(isAsked) }));
   const open = runs.filter((run) => run.waits.length).sort((one, other) => one.updated_at - other.updated_at);

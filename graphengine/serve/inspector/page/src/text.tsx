@@ -12,13 +12,27 @@ import { brief, wordsOf } from "./words";
 const LONG = 400_000; // characters: a longer text is shown as it is
 const CITED = /\[([\w./-]+:\d+)\]/;
 
-/** Markdown: the tokens of `marked` become elements. HTML in it, and what it would load, stays text. */
-export function Markdown({ text }: { text: string }) {
+/**
+ * Markdown: the tokens of `marked` become elements. HTML in it, and what it would load, stays text.
+ *
+ * @param most - characters that stand open; the blocks after them are folded.
+ */
+export function Markdown({ text, most = Infinity }: { text: string; most?: number }) {
   const tokens = useMemo(() => (text.length > LONG ? null : lexer(text, { gfm: true, breaks: true })), [text]);
   if (!tokens) return <pre class="plain">{text}</pre>;
+  let size = 0;
+  let cut = tokens.findIndex((token) => (size += token.raw.length) > most) + 1 || tokens.length;
+  if (tokens[cut - 1]?.type === "heading") cut -= 1; // which does not stand by itself
+  const rest = tokens.slice(cut);
   return (
     <div class="read" dir="auto">
-      {tokens.map(block)}
+      {tokens.slice(0, cut).map(block)}
+      {rest.some(({ type }) => type !== "space") && (
+        <details>
+          <summary>the rest, {wordsOf(rest.map(({ raw }) => raw).join("")).toLocaleString()} words</summary>
+          {rest.map(block)}
+        </details>
+      )}
     </div>
   );
 }

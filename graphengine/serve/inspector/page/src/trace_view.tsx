@@ -378,7 +378,7 @@ function Name({ line }: { line: Line }) {
 }
 
 /** How many items of a map are lost, in words. */
-function lostOf(line: Line): string {
+export function lostOf(line: Line): string {
   const number = (how: string) => [...line.cells.values()].filter((each) => each.how === how).length;
   const [wrong, fell] = [number("failed"), number("fallback")];
   return [wrong && `${wrong} failed`, fell && `${fell} fell back`].filter(Boolean).join(", ");
@@ -433,7 +433,7 @@ function Spark({ line, scale }: { line: Line; scale: Scale }) {
 
 const percent = (part: number) => `${(part * 100).toFixed(3)}%`;
 
-function Lane({ line, scale, now, isLive }: { line: Line; scale: Scale; now: number; isLive: boolean }) {
+export function Lane({ line, scale, now, isLive }: { line: Line; scale: Scale; now: number; isLive: boolean }) {
   if (line.kind === "event" && !line.below.length)
     return (
       <div class="lane">

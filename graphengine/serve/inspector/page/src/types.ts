@@ -862,6 +862,13 @@ export interface Said {
   text: string;
 }
 
+export interface Saying {
+  role: string;
+  text: string;
+  who: string;
+  value: unknown;
+}
+
 export interface Session {
   version: string;
   database: string;
@@ -1053,6 +1060,101 @@ export interface StepDetails {
   agents: Record<string, Record<string, string>>;
   /** The command lines that act on the run after it; none where the reader has no command line. */
   commands: Record<string, string>;
+}
+
+export interface Story {
+  /** the version of the documents */
+  schema: 2;
+  /** The command line that writes it. */
+  command: string;
+  /** When it was written. */
+  written: string;
+  /** The runs. */
+  runs: StoryRun[];
+  /** How two runs differ; null in the story of one. */
+  compared: Compared | null;
+  /** The last visit that two runs share. */
+  parted_after: string;
+  /** How many visits they share. */
+  shared_visits: number;
+}
+
+export interface StoryFields {
+  name: string;
+  lead: string;
+  rest: Record<string, unknown>;
+}
+
+export interface StoryQuestion {
+  /** Who asks. */
+  name: string;
+  /** For what it waits. */
+  kind: string;
+  /** The question. */
+  text: string;
+  /** When it times out, epoch seconds; null for never. */
+  due_at: number | null;
+  /** The values that stand beside it. */
+  facts: Record<string, unknown>;
+  /** Each field that is proposed, what it was, and what it would be. */
+  proposed: [string, string, string][];
+  /** What can be answered: the name of a field or "", what fits it, and what it means. */
+  answers: [string, string, string][];
+}
+
+export interface StoryRun {
+  /** The run. */
+  run_id: string;
+  /** Its graph, in words. */
+  graph: string;
+  /** What it is about. */
+  title: string;
+  /** When it began, epoch seconds. */
+  created_at: number;
+  /** Its status. */
+  status: string;
+  /** For how many seconds it was driven. */
+  took: number;
+  /** How many visits of nodes it made. */
+  visits: number;
+  /** What its own steps used. */
+  usage: Usage;
+  /** What the steps used that it shares with its parent. */
+  inherited: Usage;
+  /** What was lost on the way. */
+  losses: Record<string, number>;
+  /** The label with which it ended. */
+  label: string;
+  /** Why it ended. */
+  why: string;
+  /** The kinds of what it waits for. */
+  awaited: string[];
+  /** What its child runs cost, and how many of them failed. */
+  below: SpentBelow | null;
+  /** The runs below it that failed, and why. */
+  failed: [string, string][];
+  /** Where it failed, and the message; null if it did not. */
+  error: [string, string] | null;
+  /** What it waits for. */
+  questions: StoryQuestion[];
+  /** What it began with. */
+  question: StoryFields | null;
+  /** A conversation; null if the run is none. */
+  said: Saying[] | null;
+  /** How many earlier messages are left out. */
+  earlier: number;
+  /** What came of it. */
+  answer: StoryFields | null;
+  /** What its steps did. */
+  accounts: Account[];
+  /** How many steps between are left out. */
+  left_out: number;
+  /** The numbers that conditions compared last, by their paths in words. */
+  numbers: Record<string, number>;
+  /** What models cost in its own steps. */
+  spent: Spending[];
+  /** The graph with the way that was taken, as SVG. */
+  picture: string;
 }
 
 export interface Summary {

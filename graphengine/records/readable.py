@@ -1,0 +1,180 @@
+"""Names and values of a record in words for people: fields, nodes, paths of the state, and values in brief.
+
+The story of a run uses them: whoever reads it has never seen the graph, so that nothing of it looks like code or JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.records.words import counted, one_line
+
+if TYPE_CHECKING:
+    from graphengine.kernel.extension import JsonValue
+
+_SECRET: Final = "$secret"  # noqa: S105 - the mark of a record
+_SET_FIELDS: Final = "__fields_set__"
+"""What the record of a model has beside its fields."""
+WHOLE: Final = 60_000
+"""Characters of a text; what is after them is left out."""
+_MOST: Final = 100
+"""Items of a list; how many more there are is said."""
+_ITEMS: Final = 5
+_DEEP: Final = 3
+"""How deep a value is shown field by field; below that, it is shown in brief."""
+BRIEF: Final = 160
+"""Characters of a value in brief."""
+_INDEX: Final = re.compile(r"\[(-?\d+|[^\]]*)\]")
+_SIGNS: Final = re.compile(r"^#{1,6} |^> |\*\*|`", re.MULTILINE)
+"""Marks of Markdown, which a text in brief leaves out."""
+
+
+def says_something(value: JsonValue) -> bool:
+    """Return whether a value says something: empty values and False are left out of a story."""
+    return value not in ("", None, [], {}, False) or (value == 0 and value is not False)
+
+
+def as_words(name: str) -> str:
+    """Return a name as words.
+
+    >>> as_words("final_score"), as_words("_has_ended"), as_words("deskChat")
+    ('final score', 'has ended', 'deskChat')
+    """
+    return " ".join(re.split(r"[_\s]+", name.strip("_"))) or name.replace("_", " ")
+
+
+def heading(name: str) -> str:
+    """Return a name as a heading.
+
+    >>> heading("final_score")
+    'Final score'
+    """
+    words = as_words(name)
+    return words[:1].upper() + words[1:]
+
+
+def node_words(path: str, visit: int = 0) -> str:
+    """Return the path of a node as words.
+
+    >>> node_words("article/write_up", 2), node_words("pieces[1]/write")
+    ('article: write up 2', 'pieces, item 2: write')
+    """
+    parts = (_INDEX.sub(_word_item, as_words(part)) for part in path.split("/"))
+    return ": ".join(parts) + (f" {visit}" if visit > 1 else "")
+
+
+def _word_item(found: re.Match[str]) -> str:
+    return f", item {int(found[1]) + 1}" if found[1].isdecimal() else f" ({found[1]})"
+
+
+def path_words(path: str) -> str:
+    """Return a path of the state as words.
+
+    >>> path_words("reviews[-1].score"), path_words("final_score"), path_words("views[editor]")
+    ('score of the last review', 'final score', 'editor of views')
+    """
+    words = ""
+    for part in re.findall(r"\[[^\]]*\]|[^.\[\]]+", path):
+        if part in ("[-1]", "[0]"):
+            one = words[:-1] if words.endswith("s") and not words.endswith("ss") else words
+            words = f"{'last' if part == '[-1]' else 'first'} {one}"
+            continue
+        name = f"item {int(part[1:-1]) + 1}" if part[1:-1].isdecimal() else as_words(part.strip("[]"))
+        article = "the " if words[:4] in ("last", "firs") else ""
+        words = f"{name} of {article}{words}" if words else name
+    return words
+
+
+def in_brief(value: JsonValue, limit: int = BRIEF) -> str:
+    """Return a value in a few words.
+
+    >>> in_brief({"score": 8.0, "notes": [], "ok": None}), in_brief([{"a": 1}] * 9), in_brief('{"n": 1}')
+    ('score: 8.0', '9 items', 'n: 1')
+    """
+    return one_line(_brief(value, 0), limit)
+
+
+def _brief(value: JsonValue, deep: int) -> str:
+    inner = json_in(value) if isinstance(value, str) else value
+    if isinstance(inner, Mapping):
+        if _SECRET in inner:
+            return "secret"
+        members = [
+            (as_words(name), each) for name, each in inner.items() if name != _SET_FIELDS and says_something(each)
+        ]
+        if deep > 1:
+            return counted(len(members), "field")
+        words = (", " if deep else "; ").join(_member(name, each, deep + 1) for name, each in members)
+        return (f"({words})" if deep else words) or "empty"
+    if isinstance(inner, list):
+        return ", ".join(_brief(each, deep + 1) for each in inner) if _is_short(inner) else counted(len(inner), "item")
+    if isinstance(inner, str):
+        return _SIGNS.sub("", inner[:WHOLE])
+    return {True: "yes", False: "no", None: "none"}[inner] if isinstance(inner, bool) or inner is None else str(inner)
+
+
+def _is_short(values: Sequence[JsonValue]) -> bool:
+    """Return whether the items of a list stand in a line."""
+    return 0 < len(values) <= _ITEMS and not any(isinstance(each, (Mapping, list)) for each in values)
+
+
+def _member(name: str, value: JsonValue, deep: int) -> str:
+    """Return a field in a few words: a list of objects as their number."""
+    if isinstance(value, list) and not _is_short(value):
+        return f"{len(value)} {name}"
+    words = _brief(value, deep)
+    return f"{name} {words}" if words.startswith("(") else f"{name}: {words}"
+
+
+def json_in(text: str) -> Any:  # noqa: ANN401 - JSON
+    """Return the object or list that a text is the JSON of; else the text."""
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            return json.loads(text[:WHOLE])
+        except (ValueError, RecursionError):
+            return text
+    return text
+
+
+def cut_value(value: JsonValue, deep: int = 0) -> JsonValue:
+    """Return the part of a value that a story shows.
+
+    Secrets, empty fields and the marks of records are left out; long texts and long lists are cut.
+
+    >>> cut_value({"token": {"$secret": "x"}, "note": "", "shares": '{"a": 1}', "__fields_set__": ["token"]})
+    {'token': 'secret', 'shares': {'a': 1}}
+    """
+    inner = json_in(value) if isinstance(value, str) else value
+    if isinstance(inner, str):
+        return inner if len(inner) <= WHOLE else f"{inner[:WHOLE]}…"
+    if isinstance(inner, Mapping) and _SECRET in inner:
+        return "secret"
+    if isinstance(inner, (Mapping, list)) and deep >= _DEEP:
+        return in_brief(inner)
+    if isinstance(inner, Mapping):
+        return {
+            name: cut_value(each, deep + 1)
+            for name, each in inner.items()
+            if name != _SET_FIELDS and says_something(each)
+        }
+    if isinstance(inner, list):
+        more = [f"and {len(inner) - _MOST} more, which are left out"] if len(inner) > _MOST else []
+        return [*(cut_value(each, deep + 1) for each in inner[:_MOST]), *more]
+    return inner
+
+
+__all__ = [
+    "BRIEF",
+    "WHOLE",
+    "as_words",
+    "cut_value",
+    "heading",
+    "in_brief",
+    "json_in",
+    "node_words",
+    "path_words",
+    "says_something",
+]

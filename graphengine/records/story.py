@@ -1,0 +1,558 @@
+"""The story of a run as a document: what was asked, how it ended, what came of it, what it cost, and what was lost.
+
+A story is one HTML file for people who have never seen the graph. `graphengine.render.story` writes it, and the code of
+the inspector's page lays this document out. It has only what is shown: names are words, values are cut, and fields that
+are declared secret are left out. The story of two runs also has how they differ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from msgspec import UNSET
+
+from graphengine.history.usage import Usage  # noqa: TC001 - msgspec reads it too
+from graphengine.kernel.extension import END, FAIL, clipped
+from graphengine.kernel.inside import OTHERWISE, InForce, compared, load_specs, reasons_of, why_of
+from graphengine.kernel.reader import (
+    Answered,
+    Message,
+    Recorded,
+    losses_of,
+    outcome_of,
+    show,
+    status_of,
+    usage_from,
+    waits_of,
+)
+from graphengine.records.account import TROUBLES, Account, account_of, account_of_step, safe_line
+from graphengine.records.json_document import Compared, Spending, diff_document, spending_document
+from graphengine.records.now import load_now
+from graphengine.records.readable import (
+    BRIEF,
+    WHOLE,
+    as_words,
+    cut_value,
+    heading,
+    in_brief,
+    json_in,
+    node_words,
+    path_words,
+    says_something,
+)
+from graphengine.records.run_diff import Difference, diff
+from graphengine.records.runs_below import runs_below
+from graphengine.records.spending import SpentBelow, load_spent_below, own_usage, spending
+from graphengine.records.step_document import Document, Part
+from graphengine.records.step_queries import ops_of
+from graphengine.records.visits import Visits
+from graphengine.records.work_records import CallRecord, TurnRecord, work_record
+from graphengine.schemas.walking import resolve_reference, variants
+from graphengine.schemas.words import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import EdgeSpec, Frame, GraphSpec, Snapshot, Step, Wait, WaitRecord
+    from graphengine.kernel.store import RunInfo, Store
+    from graphengine.records.visit_tree import Entry
+
+CallAsked: TypeAlias = "Callable[[Frame, WaitRecord], tuple[str, str, Mapping[str, JsonValue]] | None]"
+"""Returns the agent, the tool and the arguments of the call that a question is about; None if it is about none."""
+
+_LINE: Final = 130
+"""Characters of the reasons for an edge; what is told of a step may take twice as many."""
+_FIRST, _LAST = 250, 150
+"""How many steps are told, from the beginning and from the end."""
+_CHAT: Final = "ge:chat:"
+_WHOLE_TITLE: Final = 190
+"""A longer one is the beginning of a text, of at most 200 characters."""
+_WRAPPED: Final = re.compile(r"^<(\w+)>\n?(.*?)\n?</\1>$", re.DOTALL)
+"""A question as agents are sent it."""
+_SAID: Final = 40
+"""Messages of a conversation that are shown."""
+_DIFFERENCES: Final = 16
+_OF_CHATS: Final = ("turn", "messages", "answer", "question")
+_FAILED: Final = 8
+_ASIDE: Final = ("started", "removed", "begun")
+"""Steps that say nothing of how a run came to its result."""
+
+
+# --- The document ----------------------------------------------------------------------------------------------------
+
+
+class StoryFields(Part):
+    """Fields of the state: the longest text by itself, under its name, and the others."""
+
+    name: str = ""
+    lead: str = ""
+    rest: Mapping[str, Any] = {}
+
+
+class Saying(Part):
+    """What a person or an agent (`who`) said in a conversation, or what a tool did, with the value that it returned."""
+
+    role: str
+    text: str
+    who: str = ""
+    value: Any = None
+
+
+class StoryQuestion(Part):
+    """What a run waits for.
+
+    Attributes:
+        name: Who asks.
+        kind: For what it waits.
+        text: The question.
+        due_at: When it times out, epoch seconds; null for never.
+        facts: The values that stand beside it.
+        proposed: Each field that is proposed, what it was, and what it would be.
+        answers: What can be answered: the name of a field or "", what fits it, and what it means.
+    """
+
+    name: str
+    kind: str
+    text: str
+    due_at: float | None = None
+    facts: Mapping[str, Any] = {}
+    proposed: Sequence[tuple[str, str, str]] = ()
+    answers: Sequence[tuple[str, str, str]] = ()
+
+
+class StoryRun(Part):
+    """A run in a story.
+
+    Attributes:
+        run_id: The run.
+        graph: Its graph, in words.
+        title: What it is about.
+        created_at: When it began, epoch seconds.
+        status: Its status.
+        took: For how many seconds it was driven.
+        visits: How many visits of nodes it made.
+        usage: What its own steps used.
+        inherited: What the steps used that it shares with its parent.
+        losses: What was lost on the way.
+        label: The label with which it ended.
+        why: Why it ended.
+        awaited: The kinds of what it waits for.
+        below: What its child runs cost, and how many of them failed.
+        failed: The runs below it that failed, and why.
+        error: Where it failed, and the message; null if it did not.
+        questions: What it waits for.
+        question: What it began with.
+        said: A conversation; null if the run is none.
+        earlier: How many earlier messages are left out.
+        answer: What came of it.
+        accounts: What its steps did.
+        left_out: How many steps between are left out.
+        numbers: The numbers that conditions compared last, by their paths in words.
+        spent: What models cost in its own steps.
+        picture: The graph with the way that was taken, as SVG.
+    """
+
+    run_id: str
+    graph: str
+    title: str
+    created_at: float
+    status: str
+    took: float
+    visits: int
+    usage: Usage
+    inherited: Usage
+    losses: Mapping[str, int]
+    label: str = ""
+    why: str = ""
+    awaited: Sequence[str] = ()
+    below: SpentBelow | None = None
+    failed: Sequence[tuple[str, str]] = ()
+    error: tuple[str, str] | None = None
+    questions: Sequence[StoryQuestion] = ()
+    question: StoryFields | None = None
+    said: Sequence[Saying] | None = None
+    earlier: int = 0
+    answer: StoryFields | None = None
+    accounts: Sequence[Account] = ()
+    left_out: int = 0
+    numbers: Mapping[str, float] = {}
+    spent: Sequence[Spending] = ()
+    picture: str = ""
+
+
+class Story(Document):
+    """The story of a run, or of two.
+
+    Attributes:
+        command: The command line that writes it.
+        written: When it was written.
+        runs: The runs.
+        compared: How two runs differ; null in the story of one.
+        parted_after: The last visit that two runs share.
+        shared_visits: How many visits they share.
+    """
+
+    command: str
+    written: str
+    runs: Sequence[StoryRun]
+    compared: Compared | None = None
+    parted_after: str = ""
+    shared_visits: int = 0
+
+
+# --- Reading runs ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRun:
+    """A run as the store has it: its last snapshot, with the answers in its inbox, and all its steps and specs."""
+
+    info: RunInfo
+    snapshot: Snapshot
+    steps: Sequence[Step]
+    specs: Mapping[str, GraphSpec]
+
+    @property
+    def title(self) -> str:
+        """What it is about. The title of a run is cut within a word."""
+        title = self.info.title
+        if len(title) > _WHOLE_TITLE and " " in title:
+            return f"{title.rpartition(' ')[0].rstrip(' ,;:')} …"
+        return title or heading(self.info.id.removeprefix(_CHAT))
+
+    @property
+    def end(self) -> Step | None:
+        """The step with which it ended, if it did."""
+        found = (step for step in reversed(self.steps) if not step.frame and {END, FAIL} & {*outcome_of(step).to})
+        return next(found, None)
+
+
+async def read_run(store: Store, run_id: str) -> ReadRun:
+    """Read a run.
+
+    Raises:
+        UnknownRun, StoreError.
+    """
+    info, steps, snapshot = await store.info(run_id), await store.steps(run_id), await load_now(store, run_id)
+    return ReadRun(info, snapshot, steps, await load_specs(store, steps, snapshot.fingerprint))
+
+
+async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> StoryRun:
+    """Return the story of a run, without its picture.
+
+    Args:
+        store: The store that has it.
+        run: The run.
+        call_asked: Finds the call of a tool that a question is about.
+
+    Raises:
+        UnknownRun, StoreError.
+    """
+    found, values = await _begin_story(store, run), run.snapshot.root.values
+    given = {op[1]: op[-1] for op in ops_of(run.steps[0])} if run.steps else {}
+    waits = {each.id: each for each in waits_of(run.snapshot) if each.answered is None}
+    waits = waits if found.status == "waiting" else {}
+    found.awaited = [*dict.fromkeys(wait.kind for wait in waits.values())]
+    last = _last_fields(run.steps)
+    final = {name: each for name, each in values.items() if name in last or given.get(name) != each}
+    final = {name: each for name, each in final.items() if says_something(each)}
+    messages = _messages_in(values)
+    if messages is None:
+        found.question = _fields_of({name: each for name, each in given.items() if says_something(each)})
+    else:
+        found.graph = found.graph.removesuffix("-chat")
+        is_over = all(wait.kind == "receive" for wait in waits.values())
+        found.said, found.earlier = _conversation(run, messages, is_over=is_over), max(0, len(messages) - _SAID)
+        waits = {key: wait for key, wait in waits.items() if wait.kind != "receive"}
+        final = {name: value for name, value in final.items() if name not in _OF_CHATS}
+        found.accounts = [each for each in found.accounts if each.kind != "message" and each.ended_by != "message"]
+    found.answer = _fields_of(final, last)
+    found.questions = _tell_questions(run.snapshot, waits, call_asked)
+    _cut_middle(found)
+    below = await load_spent_below(store, run.info.id)
+    if below.runs:
+        found.below = below
+        failed = (await runs_below(store, [run.info.id])).failed(run.info.id) if below.failed else ()
+        reasons = [clipped(each.summary.reason if each.summary is not None else "", BRIEF) for each in failed]
+        told = [*zip((each.title or each.id for each in failed), reasons, strict=True)]
+        more = [(f"and {len(failed) - _FAILED} more", "")] if len(failed) > _FAILED else []
+        found.failed = [*told[:_FAILED], *more]
+    return found
+
+
+async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun], Compared, str, int]:
+    """Return how two runs part, without their pictures, and how they differ.
+
+    Raises:
+        UnknownRun, StoreError.
+    """
+    first, second = (run.info.id for run in runs)
+    found = diff_document(await diff(store, first, second))
+    shared = found.shared.seq if found.shared is not None else 0
+    told = [await _begin_story(store, run, shared) for run in runs]
+    for one in told:
+        one.accounts = [each for each in one.accounts if each.targets or each.tone in TROUBLES]
+        _cut_middle(one)
+    changes = [*found.second.changed, *(Difference(each.path, each.after, each.before) for each in found.first.changed)]
+    found.differences = _cut_differences([each for each in found.differences if each not in changes])
+    for side in (found.first, found.second):
+        side.begins, side.way = None if side.begins is None else (), ()
+        side.changed = _cut_differences(side.changed)
+    visits = [step for step in runs[0].steps if step.seq <= shared and step.kind == "node"]
+    return told, found, node_words(visits[-1].path, visits[-1].visit) if visits else "", len(visits)
+
+
+def _cut_middle(run: StoryRun) -> None:
+    """Leave out the accounts between the first and the last ones of a long run."""
+    if len(run.accounts) > _FIRST + _LAST:
+        run.left_out = len(run.accounts) - _FIRST - _LAST
+        run.accounts = [*run.accounts[:_FIRST], *run.accounts[-_LAST:]]
+
+
+def _cut_differences(found: Sequence[Difference]) -> list[Difference]:
+    """Return the first differences, with paths in words and values as they are shown, and how many more there are."""
+    more = [Difference(f"And {len(found) - _DIFFERENCES} more", None, None)] if len(found) > _DIFFERENCES else []
+    shown = [
+        (heading(path_words(each.path)), cut_value(each.before), cut_value(each.after)) for each in found[:_DIFFERENCES]
+    ]
+    return [*(Difference(*each) for each in shown), *more]
+
+
+async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
+    """Return the part that a story of one run and a story of two have in common.
+
+    Args:
+        store: The store that has the run.
+        run: The run.
+        after: The last step of which nothing is told, since the other run shares it.
+    """
+    info, snapshot, end, why = run.info, run.snapshot, run.end, ""
+    specs = {name: _word_conditions(spec) for name, spec in run.specs.items()}
+    force, whys, numbers = InForce(specs), dict[int, Sequence[str]](), dict[str, float]()
+    for step in run.steps:
+        ways = force.ways(step)
+        whys[step.seq] = _reasons(step, ways)
+        numbers = dict(compared(outcome_of(step), ways)) or numbers
+        if step is end and snapshot.ending is not None:
+            why = "; ".join(_reasons(step, ways, is_taken=True))
+    entries, failure = Visits.of(run.steps, specs=run.specs).entries, snapshot.failure
+    return StoryRun(
+        run_id=info.id,
+        graph=heading(info.graph),
+        title=run.title,
+        created_at=info.created_at,
+        status=status_of(info),
+        took=snapshot.elapsed_seconds,
+        visits=snapshot.steps,
+        usage=usage_from(await own_usage(store, info, snapshot)),
+        inherited=usage_from(snapshot.inherited),
+        losses=losses_of(snapshot.usage, snapshot.losses),
+        label=heading(snapshot.ending.label) if snapshot.ending is not None else "",
+        why=why,
+        error=None if failure is None else (node_words(failure.path), f"{failure.kind}: {show(failure.message)}"),
+        accounts=[
+            _tell_account(each, whys[each.step.seq])
+            for each in entries
+            if each.step.seq > after and each.step.kind not in _ASIDE
+        ],
+        numbers=numbers,
+        spent=spending_document(
+            each for each in spending(run.steps, max(after, info.parent_seq)) if not each.inherited
+        ),
+    )
+
+
+def _reasons(step: Step, ways: Sequence[EdgeSpec], *, is_taken: bool = False) -> Sequence[str]:
+    """Return why a step took its edge, as sentences; with `is_taken` without those for edges that it did not take."""
+    outcome = outcome_of(step)
+    found = [each for each in reasons_of(outcome, ways) if each.words != OTHERWISE]
+    taken = [each for each in found if each.held and not each.arm]
+    if is_taken:
+        return [said for each in taken for said in each.plain]
+    if not outcome.tests and not outcome.arms:
+        return [why for why in [why_of(outcome, ways)] if why != OTHERWISE]
+    found = [each for each in found if each.arm or each in taken or not (taken or _fails(ways, each.way))]
+    return [f"{node_words(each.arm)}: {said}" if each.arm else said for each in found for said in each.plain]
+
+
+def _fails(ways: Sequence[EdgeSpec], way: int) -> bool:
+    """Return whether an edge leads to failure, which a run that went on did not need."""
+    return 0 <= way < len(ways) and ways[way].get("to") == FAIL
+
+
+def _word_conditions(part: Any) -> Any:  # noqa: ANN401 - a spec, or a part of it
+    """Return a copy of a spec with readable names in its conditions: to word reasons, not to draw or run."""
+    if isinstance(part, list):
+        return [_word_conditions(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    made = {name: _word_conditions(each) for name, each in part.items()}
+    return {**made, "of": _quantity(part["of"])} if {"is", "of"} <= part.keys() else made
+
+
+def _quantity(of: Any) -> Any:  # noqa: ANN401 - of a condition
+    if isinstance(of, str):
+        return path_words(of)
+    return {name: _quantity(each) if name == "length" else as_words(str(each)) for name, each in of.items()}
+
+
+def _tell_account(entry: Entry, whys: Sequence[str]) -> Account:
+    """Return the account of a step, with its values in words and as many of its reasons as have room, each whole."""
+    facts, kept = entry.step.data, list[str]()
+    for each in whys:
+        said = safe_line(each, _LINE)
+        if kept and len("; ".join([*kept, said])) > _LINE:
+            break
+        kept.append(said)
+    made = account_of(entry, "; ".join(kept), limit=2 * _LINE, why_limit=2 * _LINE)
+    record = work_record(facts) if isinstance(facts, Recorded) else None
+    if isinstance(record, TurnRecord):
+        calls = [f"{as_words(call.name)} ({in_brief(call.arguments, 80)})" for call in record.calls]
+        made.said = "; ".join(filter(None, [in_brief(record.text, _LINE), *calls])) or made.said
+    elif isinstance(record, CallRecord):
+        made.said = in_brief(record.text, _LINE)
+    elif isinstance(facts, Answered) and facts.answer is not None:
+        made.said = in_brief(None if facts.answer.value is UNSET else facts.answer.value)
+    elif made.said:
+        made.said = in_brief(made.said, _LINE)
+    made.sent = ()
+    return made
+
+
+def _fields_of(values: Mapping[str, JsonValue], first: frozenset[str] = frozenset()) -> StoryFields:
+    """Return fields as they are shown: the longest text first, if possible one of the fields in `first`."""
+    texts = {name: each for name, each in values.items() if isinstance(each, str) and each.strip()}
+    texts = {name: each for name, each in texts.items() if isinstance(json_in(each), str)}
+    last = {name: text for name, text in texts.items() if name in first}
+    longest = max(last or texts, key=lambda name: len(texts[name]), default="")
+    rest = {name: value for name, value in values.items() if name != longest and value != texts.get(longest)}
+    return StoryFields(
+        as_words(longest), texts.get(longest, "")[:WHOLE], {name: cut_value(each) for name, each in rest.items()}
+    )
+
+
+def _last_fields(steps: Sequence[Step]) -> frozenset[str]:
+    """Return the fields that the last visit of the run's own graph wrote."""
+    last = next((step for step in reversed(steps) if step.kind == "node" and not step.frame), None)
+    return frozenset(op[1] for op in ops_of(last)) if last is not None else frozenset()
+
+
+# --- What it waits for -----------------------------------------------------------------------------------------------
+
+
+def _tell_questions(snapshot: Snapshot, waits: Mapping[str, Wait], call_asked: CallAsked) -> list[StoryQuestion]:
+    """Return the open questions of a run, each with the values and the call that a person must know to answer it."""
+    found: list[StoryQuestion] = []
+    for frame in snapshot.frames.values():
+        for record in frame.waits.values():
+            wait = waits.get(record.id)
+            if wait is None:
+                continue
+            facts = {name.rpartition(".")[2]: cut_value(each) for name, each in wait.facts.items()}
+            question = StoryQuestion(node_words(wait.name), wait.kind, wait.question, wait.due_at, facts)
+            call = call_asked(frame, record)
+            if call is not None:
+                question.text = f"May {as_words(call[0])} call {as_words(call[1])}?"
+                question.facts = {
+                    **{name: cut_value(each) for name, each in {**call[2], **_default_arguments(wait)}.items()},
+                    **facts,
+                }
+            if wait.proposed is not UNSET:
+                question.proposed = _proposed(wait.proposed, None if wait.old is UNSET else wait.old)
+            question.answers = _possible_answers(wait.schema or {})
+            found.append(question)
+    return found
+
+
+def _default_arguments(wait: Wait) -> dict[str, JsonValue]:
+    """Return the arguments that a call has by default, which the form of a question about it names."""
+    forms = [each.get("properties", {}).get("arguments", {}) for each in (wait.schema or {}).get("anyOf", ())]
+    every = [each for form in forms for each in form.get("properties", {}).items()]
+    return {name: each["default"] for name, each in every if "default" in each}
+
+
+def _proposed(proposed: JsonValue, was: JsonValue) -> list[tuple[str, str, str]]:
+    """Return what is proposed, field by field, beside what it would replace."""
+    old, now = ({} if each is None else each if isinstance(each, Mapping) else {"": each} for each in (was, proposed))
+    names = dict.fromkeys([*old, *now])
+    words = [[in_brief(each[name]) if name in each else "" for name in names] for each in (old, now)]
+    return [*zip(map(heading, names), *words, strict=True)]
+
+
+def _possible_answers(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """List what can be answered: the kinds of a simple answer, or the fields of a form with their descriptions."""
+    every = [each for each in variants(schema, schema) if each and each.get("type") != "null"]
+    simple = [each for each in every if not isinstance(each.get("properties"), Mapping)]
+    if simple:
+        return [("", in_words(each, schema), "") for each in simple]
+    fields = [(name, resolve_reference(each, schema)) for one in every for name, each in one["properties"].items()]
+    return [
+        (str(each.get("title") or heading(name)), in_words(each, schema), str(each.get("description", "")))
+        for name, each in fields
+    ]
+
+
+# --- Conversations ---------------------------------------------------------------------------------------------------
+
+
+def _messages_in(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]] | None:
+    """Return the messages of a conversation; None if the run is no conversation."""
+    for value in values.values():
+        said = [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+        if any(each.get("role") in ("user", "assistant") and "text" in each for each in said):
+            return said
+    return None
+
+
+def _conversation(run: ReadRun, messages: Sequence[Mapping[str, Any]], *, is_over: bool) -> list[Saying]:
+    """Return the last messages of a conversation, and what was said so far in a turn that is not over yet."""
+    results = {each.get("call_id"): each for each in messages if each.get("role") == "tool"}
+    found: list[Saying] = []
+    for each in messages[-_SAID:]:
+        if each.get("role") in ("user", "assistant"):
+            found.append(_saying(str(each["role"]), str(each.get("text", "")), str(each.get("agent", ""))))
+        for call in each.get("calls", ()):
+            came = results.get(call.get("id"), {})
+            text, is_error = str(came.get("text", "")), bool(came.get("is_error"))
+            found.append(_did(str(call.get("name")), call.get("arguments", ""), text, has_failed=is_error))
+    said = [*found, *(() if is_over else _last_turn(run))]
+    return [each for each in said if each.text.strip() or each.value is not None]
+
+
+def _last_turn(run: ReadRun) -> Iterator[Saying]:
+    """Yield what the agent and its tools said since the last message that the run received."""
+    begins = next((step for step in reversed(run.steps) if isinstance(step.data, Message)), None)
+    if begins is None or not isinstance(begins.data, Message):
+        return
+    payload: Any = begins.data.payload
+    given = payload.get("given", {}) if isinstance(payload, Mapping) else {"": payload}
+    yield from (_saying("user", text, "") for text in given.values() if isinstance(text, str))
+    for step in run.steps[begins.seq :]:
+        record = work_record(step.data) if isinstance(step.data, Recorded) else None
+        account = account_of_step(step)
+        if isinstance(record, TurnRecord):
+            yield _saying("assistant", record.text, account.agent)
+        elif isinstance(record, CallRecord):
+            name = account.name.removeprefix("tool ")
+            yield _did(name, record.arguments or "", record.text, has_failed=record.error)
+
+
+def _saying(role: str, text: str, agent: str) -> Saying:
+    said, who = cut_value(_WRAPPED.sub(r"\2", text.strip())), as_words(agent) if role == "assistant" else ""
+    return Saying(role, said, who) if isinstance(said, str) else Saying(role, "", who, said)
+
+
+def _did(name: str, arguments: str, result: str, *, has_failed: bool) -> Saying:
+    given = f" ({in_brief(arguments)})" if arguments and arguments != "{}" else ""
+    found = json_in(result)
+    if isinstance(found, Mapping) and not has_failed and len(found) > 1:
+        return Saying("tool", f"{as_words(name)}{given}", value=cut_value(found))
+    came = f"{' failed:' if has_failed else ' →'} {in_brief(result)}" if result else ""
+    return Saying("tool", f"{as_words(name)}{given}{came}")
+
+
+__all__ = ["CallAsked", "ReadRun", "Story", "StoryRun", "read_run", "story_of_run", "story_of_two"]

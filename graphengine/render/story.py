@@ -1,0 +1,189 @@
+"""The story of a run, or of two, as one HTML file that is opened from disk, without a server and without a network.
+
+    store → records.story → the document ─┐
+            pictures of the graph ────────┴→ story_of → the page's own code, inline → .html
+
+The page's code (`static/story.js`, built from `serve/inspector/page/src/story.tsx`) lays out the document that the file
+brings along. Texts are the work of strangers: each is cleaned and its secrets are struck before it gets into the file,
+no text can close the script that it stands in, and the file's own policy allows no other script and loads nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC
+from hashlib import sha256
+from html import escape, unescape
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.agents.pending import pending
+from graphengine.kernel.reader import status_of
+from graphengine.models.hiding import hide_secrets
+from graphengine.records.readable import in_brief
+from graphengine.records.step_document import plain
+from graphengine.records.story import Story, read_run, story_of_run, story_of_two
+from graphengine.records.words import clean, loss_words, when
+from graphengine.render.drawing import draw_graph
+from graphengine.render.files import RenderError
+from graphengine.render.parts import Line
+from graphengine.render.svg import svg_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import Frame, WaitRecord
+    from graphengine.kernel.store import Store
+    from graphengine.records.story import ReadRun
+    from graphengine.render.parts import Arrow, Box
+
+STATIC: Final = Path(__file__).parent / "static"
+_BOXES: Final = 16
+"""Up to so many nodes nothing is folded in a picture."""
+_ROOM: Final = (534.0, 390.0)
+"""The room of a picture, in points."""
+_HALF: Final = (255.0, 320.0)
+"""The same of each of two."""
+_READABLE: Final = 0.64
+"""A picture that is drawn smaller has text of less than 9 pixels."""
+_NUMBER: Final = re.compile(r"^\d+\.( |$)")
+"""Of a rule, at the beginning of its words."""
+_TEXT: Final = re.compile(r">([^<]+)<")
+"""Between the tags of a picture."""
+_PAGE: Final = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<noscript>
+<h1>{title}</h1>
+{words}
+<p>The way to this result is shown by the script of this file, which is not allowed to run here.</p>
+</noscript>
+<div id="app"></div>
+<script type="application/json" id="story">{story}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+async def story_of(store: Store, run_id: str, other: str | None, now: float) -> str:
+    """Return the story of a run, or of two as a comparison.
+
+    Args:
+        store: The store that has them.
+        run_id: The run.
+        other: The other one; None for none.
+        now: When it is written, epoch seconds.
+
+    Raises:
+        UnknownRun, StoreError.
+    """
+    runs = [await read_run(store, each) for each in (run_id, other) if each is not None]
+    command = f"graphengine render {' '.join(run.info.id for run in runs)} -o story.html"
+    if len(runs) == 1:
+        story = Story(command, when(now, UTC), [await story_of_run(store, runs[0], _call_asked)])
+    else:
+        story = Story(command, when(now, UTC), *await story_of_two(store, runs[0], runs[1]))
+    return _file_of(story, [_picture(run, _ROOM if len(runs) == 1 else _HALF) for run in runs])
+
+
+def _call_asked(frame: Frame, wait: WaitRecord) -> tuple[str, str, Mapping[str, JsonValue]] | None:
+    found = pending(frame, wait)
+    return (found.agent, found.tool, found.arguments) if found is not None and found.tool else None
+
+
+def _file_of(story: Story, pictures: Sequence[str]) -> str:
+    """Return the file, with what it says as plain text for readers who run no script."""
+    script, style = ((STATIC / f"story.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    document, run = _safe(plain(story)), story.runs[0]
+    for each, picture in zip(document["runs"], pictures, strict=True):
+        each["picture"] = picture
+    words = [
+        (name, "\n".join([values.lead, *(f"{key}: {in_brief(value)}" for key, value in values.rest.items())]))
+        for name, values in (("The question", run.question), ("The answer", run.answer))
+        if values is not None
+    ]
+    words += [*(("", each.text) for each in run.said or ()), ("Losses", loss_words(run.losses))]
+    return _PAGE.format(
+        policy=f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'",
+        title=escape(_safe(run.title)),
+        style=style,
+        words="\n".join(f"<h2>{name}</h2>\n<pre>{escape(_safe(text))}</pre>" for name, text in words if text.strip()),
+        story=_in_script(document),
+        script=script,
+    )
+
+
+def _safe(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a value with each text in it, also each key, without secrets and control codes."""
+    if isinstance(value, str):
+        return clean(hide_secrets(value))
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # for which JSON has no number
+    if isinstance(value, Mapping):
+        return {_safe(name): _safe(each) for name, each in value.items()}
+    return [_safe(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def _in_script(value: JsonValue) -> str:
+    """Return JSON that can stand in a script of HTML: no text in it can close the script or begin a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+# --- Pictures --------------------------------------------------------------------------------------------------------
+
+
+def _picture(run: ReadRun, room: tuple[float, float]) -> str:
+    """Return the graph with the way that was taken; "" where it cannot be drawn."""
+    spec = run.specs.get(run.snapshot.fingerprint)
+    if spec is None:
+        return ""
+    fold = 0 if len(spec.get("nodes", ())) > _BOXES else 1
+    try:
+        drawn = draw_graph(spec, run.steps, run.specs, detail="brief", fold=fold, status=status_of(run.info))
+        boxes, arrows = map(_without_question, drawn.boxes), map(_without_number, drawn.arrows)
+        drawing = replace(drawn, caption=(), legend=(), boxes=tuple(boxes), arrows=tuple(arrows))
+        shown = svg_of(drawing, "auto", is_part=True, is_wide=True)
+        if _scale_to_fit(shown, room) < _READABLE:
+            shown = max(shown, svg_of(drawing, "auto", is_part=True), key=lambda svg: _scale_to_fit(svg, room))
+    except RenderError:
+        return ""
+    return _TEXT.sub(lambda found: f">{escape(_safe(unescape(found[1])))}<", shown)
+
+
+def _without_question(box: Box) -> Box:
+    """Return a box that says only that it waits: the page has what it waits for."""
+    if box.tone != "waiting":
+        return box
+    return replace(box, lines=(*(line for line in box.lines if line.weight == "strong"), Line("waits")))
+
+
+def _without_number(arrow: Arrow) -> Arrow:
+    """Return an arrow without its place among those that are tried, which says nothing of the way that was taken."""
+    lines = (replace(line, text=_NUMBER.sub("", line.text)) for line in arrow.lines)
+    return replace(arrow, lines=tuple(line for line in lines if line.text)) if arrow.number else arrow
+
+
+def _scale_to_fit(svg: str, room: tuple[float, float]) -> float:
+    _, _, across, down = svg.partition('viewBox="')[2].partition('"')[0].split()
+    return min(1.0, room[0] / float(across), room[1] / float(down))
+
+
+__all__ = ["STATIC", "story_of"]
