@@ -10,7 +10,8 @@ Invariants
       file also by a stall.
     - Whatever is in the log before a loss is in it after it, unchanged.
     - Everything that a process does is ordered as data, so that it can be another process of the system.
-    - Who resumes the run after its process died while something was in flight records that it crashed.
+    - Who resumes the run after its process died while something was in flight records that it crashed. If the store has
+      no room for that record, its claim is released, and the next one who resumes the run does not know of the crash.
     - When the run rests, somebody answers one question, of it or of a child run, or sends one message; if nobody is
       asked, time goes on.
     - A deployment is the code of each later process. The model hears of it before the first step of such a process.
@@ -698,7 +699,7 @@ class Running:
         if model.status in steps.OVER and by is not None and not by.resumes:
             raise Wrong(f"a worker resumes the run, which is {model.status}, at {step.seq}")
         was_cut = step.seq - 1 in self.cut and model.status == "running" and bool(model.enabled())
-        if was_cut and not self.program.quarters:  # at a limit nothing is in flight
+        if was_cut and not self.program.quarters and not self.gets_full:  # at a limit nothing is in flight
             same(f"how the run is resumed at {step.seq}", row_of(step).more, "crashed")
 
     async def check_keys(self, info: Any) -> None:
