@@ -107,7 +107,11 @@ class Beside:
             return Model(plain)
         ends = [(step.at, state) for step, _, state in self.ends.get(peer.after, ()) if step.at <= at]
         earlier = max((time for time, _ in ends if time < at), default=at)  # it may have ended again at this time
-        made = [Model(replace(plain, begins=GIVEN), state) for time, state in ends if time in (at, earlier)]
+        made = [
+            Model(replace(plain, begins=GIVEN), {field: state[field] for field in p.DEFAULTS})  # it has no newer fields
+            for time, state in ends
+            if time in (at, earlier)
+        ]
         found = [model for model in made if model.root.state == first]
         if not found and peer.after in self.ends:
             raise Wrong(f"{name} begins with {first} after {peer.after}, which ended with {ends}")
@@ -132,7 +136,7 @@ class Beside:
     async def check(self, store: Any) -> None:
         """Check where all messages are. Raises: Wrong."""
         for info in await store.runs(limit=MANY):
-            log = [step.data for step in await store.steps(info.id)]
+            log = [step.data for step in (await store.steps(info.id))[info.parent_seq :]]  # a branch has its own mail
             heard = [data.payload for data in log if isinstance(data, steps.Message)]
             heard += [each.payload["payload"] for each in await store.inbox([info.id]) if each.kind == "message"]
             mine = [text for text in heard if isinstance(text, str) and text.startswith(("told by ", "post "))]

@@ -394,7 +394,7 @@ class Running:
             if not orders.cursor:
                 await self.act(runner, graph, others, orders)
             if self.program.workers:
-                await works(runner, [graph, *others.values()], self.place.view, self.breaks)
+                await works(runner, [*{graph.name: graph, **others}.values()], self.place.view, self.breaks)
         with contextlib.suppress(StoreFull):
             await runner.close()
 
