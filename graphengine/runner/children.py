@@ -35,6 +35,7 @@ from graphengine.errors import (
     InputError,
     RunExists,
     RunnerClosed,
+    StoreError,
     TooDeep,
     TreeStopped,
     UnknownRun,
@@ -405,9 +406,12 @@ class _Start(Generic[S]):
         for info in known.begun:
             if info.graph != self.plan.graph or info.id in started or info.id in known.children:
                 continue
-            was = (await load_snapshot(store, info.id, None)).starter
-            is_of_visit = was is not None and (was.node, was.visit) == (self.starter.node, self.starter.visit)
-            is_alike = is_of_visit and not await begun_otherwise(store, info.id, self.plan, initial)
+            try:
+                was = (await load_snapshot(store, info.id, None)).starter
+                is_of_visit = was is not None and (was.node, was.visit) == (self.starter.node, self.starter.visit)
+                is_alike = is_of_visit and not await begun_otherwise(store, info.id, self.plan, initial)
+            except UnknownRun:  # a prune has removed it since it was listed: it belonged to a visit that is over
+                continue
             if is_alike and info.id not in known.children:  # another call can have found it meanwhile
                 known.child(info.id)
                 return info.id
@@ -531,7 +535,12 @@ class _Start(Generic[S]):
             # 1. It failed, and the node that started it is tried again, which resumes it.
             # 2. That node is recorded as waiting for its end, and the process dies.
             # 3. If the resume was not recorded before, nobody would ever resume it.
+            # So if the store refuses the record, the node fails instead of waiting: another attempt resumes the child.
             await life.until("begun")
+            error = life.task.exception() if life.is_over and not life.task.cancelled() else None
+            if not life.seq and isinstance(error, StoreError):
+                life.is_retrieved = True  # this call raises it
+                raise error
 
 
 class StartedRun(Generic[S]):

@@ -99,15 +99,19 @@ class Beside:
             raise Wrong(f"{name} is started after a run that has not ended: {before}")
         return run
 
-    def model(self, name: str, first: Mapping[str, Any], at: float) -> Model:
+    def model(self, name: str, first: Mapping[str, Any], at: float, events: tuple[p.Event, ...]) -> Model:
         """Return the model of a peer that was started at a time with this state. Raises: Wrong."""
         peer = self.peers[name]
-        plain = p.Program(peer.graph, (("n", 1),), 1000, workers=int(peer.queued))
+        plain = p.Program(peer.graph, (("n", 1),), 1000, events=events, workers=int(peer.queued))
         if not peer.after:
             return Model(plain)
         ends = [(step.at, state) for step, _, state in self.ends.get(peer.after, ()) if step.at <= at]
         earlier = max((time for time, _ in ends if time < at), default=at)  # it may have ended again at this time
-        made = [Model(replace(plain, begins=GIVEN), state) for time, state in ends if time in (at, earlier)]
+        made = [
+            Model(replace(plain, begins=GIVEN), {field: state[field] for field in p.DEFAULTS})  # it has no newer fields
+            for time, state in ends
+            if time in (at, earlier)
+        ]
         found = [model for model in made if model.root.state == first]
         if not found and peer.after in self.ends:
             raise Wrong(f"{name} begins with {first} after {peer.after}, which ended with {ends}")
@@ -132,7 +136,7 @@ class Beside:
     async def check(self, store: Any) -> None:
         """Check where all messages are. Raises: Wrong."""
         for info in await store.runs(limit=MANY):
-            log = [step.data for step in await store.steps(info.id)]
+            log = [step.data for step in (await store.steps(info.id))[info.parent_seq :]]  # a branch has its own mail
             heard = [data.payload for data in log if isinstance(data, steps.Message)]
             heard += [each.payload["payload"] for each in await store.inbox([info.id]) if each.kind == "message"]
             mine = [text for text in heard if isinstance(text, str) and text.startswith(("told by ", "post "))]

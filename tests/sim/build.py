@@ -19,6 +19,7 @@ from graphengine import (
     Failure,
     Graph,
     Limits,
+    Migration,
     Retry,
     changed,
     ended_with,
@@ -60,11 +61,26 @@ class State(BaseModel):
     errors: Annotated[list[Failure], append] = []
 
 
+class Next(State):
+    """The state of the next version."""
+
+    more: int = 0
+
+
 ERRORS: Final[Mapping[str, type[Exception]]] = {
     "boom": Boom, "slow": Slow, "any": Exception, "update": InvalidUpdate, "fail": FailReached,
 }  # fmt: skip
 INPUTS: Final = ("n", "items", "best")
 """The fields that a graph inside is given."""
+
+
+class Connection:
+    """What a function is handed that acts in the transaction of its record: it has its acts until that is durable."""
+
+    __module__ = "psycopg"  # by this the engine knows what it is
+
+    def __init__(self) -> None:
+        self.acts: list[str] = []
 
 
 class Outside(Protocol):
@@ -107,9 +123,14 @@ def graph_of(
     """Return the graph of a deployment."""
     if spec.talks:
         return Graph.chat(_agent(0, spec.talks, outside, changes, prompt=""))
-    spec = p.deployed(spec, changes) if name == "sim" else spec
+    spec = spec if name.startswith("in_") else p.deployed(spec, changes)
     limits = Limits(visits=spec.visits or 1000)
-    graph: Graph[Any] = Graph(name, State, collect_errors="errors" if spec.errors else None, limits=limits)
+    newer: dict[str, Any] = {}
+    if "next" in changes:
+        names = {p.first_names(node.name): node.name for node in spec.nodes}
+        newer = {"version": 2, "migrate": {1: Migration(lambda old: {**old, "more": 1}, renamed=names)}}
+    collects = "errors" if spec.errors else None
+    graph: Graph[Any] = Graph(name, Next if newer else State, collect_errors=collects, limits=limits, **newer)
     for node in spec.nodes:
         _add_node(graph, node, outside, changes)
     for edge in spec.edges:
@@ -137,7 +158,7 @@ def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None, changes:
         options["inputs"] = {name: name for name in INPUTS} | ({"n": "item"} if node.each else {})
     if node.fallback:
         options["fallback"] = p.stand_in(node) if node.fallback == "value" else _standing_in(node)
-    inner = node.graph and graph_of(node.graph, outside, f"in_{node.name}", changes)
+    inner = node.graph and graph_of(node.graph, outside, f"in_{p.first_names(node.name)}", changes)
     runs = inner or _body(node, outside, changes)
     parts = {field: field if node.graph is None else p.part_of(node, field) for field in node.writes}
     graph.add_node(
@@ -154,7 +175,8 @@ def _standing_in(node: p.Node) -> Callable[..., Any]:
 
 def _body(node: p.Node, outside: Outside | None, changes: Sequence[p.Change]) -> Callable[..., Any]:
     """Return the function of a node."""
-    children = {op: graph_of(op.graph, outside, op.name) for op in node.does if isinstance(op, p.Start)}
+    of_children = p.of_children(changes)
+    children = {op: graph_of(op.graph, outside, op.name, of_children) for op in node.does if isinstance(op, p.Start)}
     talks = {at: op for at, op in enumerate(node.does) if isinstance(op, p.Talk)}
     agents = {at: _agent(at, (op,), outside, changes) for at, op in talks.items()}
 
@@ -200,7 +222,14 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, chan
                     await outside.tell(to, f"told by {key}")
                 return done
 
-            return await ctx.call(act, key=str(number), effect=("effects" not in changes and effect) or None)
+            def act_within(db: Connection) -> str:
+                db.acts.append(key)
+                return "acted"
+
+            act_within.__qualname__ = act.__qualname__  # it is the same call when a deployment promises nothing
+            promised = "" if "effects" in changes else effect
+            function = act_within if promised == "transaction" else act
+            return await ctx.call(function, key=str(number), effect=promised or None)
         case p.Ask(seconds):
             timed: dict[str, Any] = {"timeout_seconds": seconds, "default": "late"} if seconds else {}
             return await ctx.ask(p.words(number, changes), **timed)
@@ -218,7 +247,7 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, chan
 
 def key_of(ctx: Context, place: p.Place) -> str:
     """Return the key of a place in the ledger."""
-    return f"{ctx.run_id} {ctx.path} {ctx.visit} {place}"
+    return f"{ctx.run_id} {p.first_names(ctx.path)} {ctx.visit} {place}"
 
 
 def _agent(
@@ -279,7 +308,7 @@ class Scripted:
             raise error
         place: p.Place = self._number, "turn", turn
         try:
-            await outside.act(f"{run_id} {path_of(frame.id, frame.at)} {frame.visit} {place}")
+            await outside.act(f"{run_id} {p.first_names(path_of(frame.id, frame.at))} {frame.visit} {place}")
         except asyncio.CancelledError:  # with its arm, before it acts
             outside.fails(run_id)
             raise

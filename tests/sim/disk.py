@@ -32,6 +32,7 @@ from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
 from graphengine.databases.sqlite import SQLiteStore, doctor
+from graphengine.errors import StoreFull
 from graphengine.runner.shared import INBOX_SECONDS
 from graphengine.stores.base import Append
 from tests.kit.sqlite_files import empty_file, kill
@@ -40,6 +41,8 @@ from tests.sim.model import Wrong
 from tests.sim.world import ENDS, RUN, Loop, Loss, Process, World
 
 _STEPS: Final = "SELECT count(*) FROM steps WHERE id > runs.key << 32 AND id < (runs.key + 1) << 32"
+_LAST: Final = "SELECT max(seq) FROM steps WHERE steps.id > runs.key << 32 AND steps.id < (runs.key + 1) << 32"
+_HEADS: Final = f"SELECT id, ({_LAST}) FROM runs"  # noqa: S608 - no input
 _SEEN: Final = f"SELECT driver, fence, ({_STEPS}) FROM runs WHERE id = ?"  # noqa: S608 - no input
 
 
@@ -119,7 +122,8 @@ class Disk:
                 process.world.broken = f"the run is taken from a driver that is alive: {before}, {after}"
             if after.fence <= before.fence:
                 process.world.broken = f"the run is taken without a new fence: {before}, {after}"
-        process.world.writers.update(dict.fromkeys(range(before.steps + 1, after.steps + 1), process))
+        made = range(before.steps + 1, after.steps + 1)
+        process.world.writers.update({(RUN, seq): process for seq in made})
         if after.driver == mine:
             for each in self.stores:
                 if each is not process and not each.awake.is_set() and self.random.random() < 0.3:
@@ -207,6 +211,7 @@ class Wire:
     def __init__(self, connection: sqlite3.Connection, disk: Disk, process: Process) -> None:
         self._connection, self._disk, self._process = connection, disk, process
         self._before = Seen()
+        self._heads: dict[str, int] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -216,14 +221,26 @@ class Wire:
         if sql != "ROLLBACK":
             self._process.lives()
         if sql == "COMMIT":
-            self._process.before_write()
+            try:
+                self._process.before_write()
+            except StoreFull as error:
+                full = sqlite3.OperationalError(str(error))
+                full.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise full from error
             self._disk.commits(self._process, self._before, seen(self._connection))
+            for run_id, head in self.heads().items():
+                made = range(self._heads.get(run_id, 0) + 1, head + 1)
+                self._process.world.writers.update({(run_id, seq): self._process for seq in made})
         done = self._connection.execute(sql, *given)
         if sql == "BEGIN IMMEDIATE":
-            self._before = seen(self._connection)
+            self._before, self._heads = seen(self._connection), self.heads()
         elif sql == "COMMIT":
             self._process.after_write()
         return done
+
+    def heads(self) -> dict[str, int]:
+        """Return the last step of each run, if somebody is to know who made it."""
+        return dict(self._connection.execute(_HEADS).fetchall()) if self._process.world.heads else {}
 
 
 def wires(store: SQLiteStore, disk: Disk, process: Process) -> None:

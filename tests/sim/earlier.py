@@ -25,6 +25,7 @@ from graphengine.engine import steps
 from graphengine.engine.steps import Step
 from graphengine.errors import RunReplaced
 from tests.sim.model import Wrong
+from tests.sim.program import first_names
 from tests.sim.world import RUN
 
 LEFT: Final = "left to an earlier run"
@@ -120,7 +121,7 @@ def keys_of(logs: Mapping[str, Sequence[Step]], run_id: str = RUN, above: str = 
         visits[path] = step.visit
         match step.data:
             case steps.Begun(key=key, idempotency_key=made) if made:
-                yield f"{above}{place_in(path, visits)} {key}", made
+                yield first_names(f"{above}{place_in(path, visits)} {key}"), made
             case steps.Recorded(key=key, value={"run_id": child}) if key.startswith("start a run|"):
                 yield from keys_of(logs, child, f"{above}{place_in(path, visits)} {key} > ")
 

@@ -10,7 +10,8 @@ Invariants
     - Each edit applies to today's text, at one place, and leaves valid code (`test_sim`). Who changes such a place
       changes the edit with it, or drops the fault if the code that had it is gone.
     - Those of `_DRAWN` somebody else drew of the same history after the simulator was frozen. `_AGAIN` came with the
-      event `again`, `_BESIDE` with peers and workers.
+      event `again`, `_BESIDE` with peers and workers, `_BRANCHED` with branches, full stores and deployments of child
+      runs, `_MIGRATED` with migrations, and `_TRANSACTED` with transactions.
 """
 
 from __future__ import annotations
@@ -690,4 +691,73 @@ _BESIDE: Final = {
         "crashed = False",
     ),
 }
-FAULTS: Final = {**_OLD, **_NEW, **_DRAWN, **_AGAIN, **_BESIDE}
+_BRANCHED: Final = {
+    # Only branches, full stores and deployments of child runs show these.
+    "children of branches": _fault(
+        "a branch took the child run of the run that it left for its own",
+        "runner/children.py",
+        "if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):",
+        "if True:",
+    ),
+    "branches that wait for children": _fault(
+        "a branch waited for ever for the end of a child run that tells it only to the run that the branch left",
+        "runner/starters.py",
+        "        or (info.starter, info.starter_nonce) != (snapshot.run_id, snapshot.nonce)\n",
+        "",
+    ),
+    "keys of branches": _fault(
+        "what a branch did outside had the idempotency keys of the run that it left",
+        "engine/fold.py",
+        'snapshot.run_id, snapshot.key_base, snapshot.starter = facts.run_id, "", None',
+        "snapshot.key_base, snapshot.run_id, snapshot.starter = snapshot.run_id, facts.run_id, None",
+    ),
+    "resumes of children that are refused": _fault(
+        "a run waited for ever for its failed child, as the store had no room for the child's resume (a page has it)",
+        "runner/children.py",
+        "if not life.seq and isinstance(error, StoreError):",
+        "if False:",
+    ),
+    "children of earlier visits that are pruned": _fault(
+        "a node failed with unknown_run, as a prune had removed a child run of its visit before (a page has it)",
+        "runner/children.py",
+        "            except UnknownRun:  # a prune has removed it since",
+        "            except StoreError:  # a prune has removed it since",
+    ),
+    "effects of branches": _fault(
+        "a branch did again what the run that it left had begun, and asked nobody",
+        "engine/rules/run.py",
+        "    facts = copy(event.facts)\n    there =",
+        "    facts = copy(event.facts)\n    snapshot.root.recorded_results.clear()\n    there =",
+    ),
+}
+_MIGRATED: Final = {
+    # Only the next version of a graph shows these; pages have them.
+    "counts of renamed nodes": _fault(
+        "a node that a migration renamed was counted from one again",
+        "engine/graph_migration.py",
+        "new = names.get(node, node)\n        counts[new]",
+        "new = node\n        counts[new]",
+    ),
+    "arms to renamed nodes": _fault(
+        "an arm of a fork kept its name in a migration, and its join did not find it",
+        "engine/graph_migration.py",
+        'return f"{up.id}~{names.get(target, target)}"',
+        'return f"{up.id}~{target}"',
+    ),
+    "keys of renamed nodes": _fault(
+        "an effect that began again after a migration had another idempotency key",
+        "engine/graph_migration.py",
+        "frame.named, frame.at = frame.named or frame.at, names[frame.at]",
+        'frame.named, frame.at = "", names[frame.at]',
+    ),
+}
+_TRANSACTED: Final = {
+    # Only transactions show these; a page has them.
+    "ends of transactions": _fault(
+        "what acted in a transaction had the record of its end after the transaction, in a commit of its own",
+        "runner/recorded_work.py",
+        "            return Noted(self._task, 0.0, done.now, begun), done\n",
+        "            return (Noted(self._task, 0.0, done.now, begun),)\n",
+    ),
+}
+FAULTS: Final = {**_OLD, **_NEW, **_DRAWN, **_AGAIN, **_BESIDE, **_BRANCHED, **_MIGRATED, **_TRANSACTED}

@@ -24,6 +24,8 @@ AGAIN: Final = 0.2
 """The share of their other programs in which a run is removed, and another one with its id is started."""
 WIDE: Final = 0.25
 """The share of the rest that have peers, messages between runs, or workers."""
+MORE: Final = 0.1
+"""The share of what is left then that has each of what `Draw.more` adds."""
 
 
 class Found(NamedTuple):
@@ -55,9 +57,17 @@ class Hunt:
     def draw(self) -> p.Program:
         """Return the next program, of what its medium can play."""
         commanded = COMMANDED.get(self.medium, 0.0)
-        again, wide = (AGAIN, WIDE) if self.medium in COMMANDED else (0.0, 0.0)
-        in_runner = self.medium != "engine"
-        return p.draw(self.seed, self.played, in_runner=in_runner, commanded=commanded, again=again, wide=wide)
+        again, wide, more = (AGAIN, WIDE, MORE) if self.medium in COMMANDED else (0.0, 0.0, 0.0)
+        return p.draw(
+            self.seed,
+            self.played,
+            in_runner=self.medium != "engine",
+            commanded=commanded,
+            again=again,
+            wide=wide,
+            more=more,
+            transacts=self.medium == "runner",
+        )
 
     def next(self) -> Found:
         """Play the next program."""

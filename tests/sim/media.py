@@ -68,7 +68,7 @@ def compiled(graph: p.Graph, changes: tuple[p.Change, ...] = ()) -> Graph[Any]:
     return graph_of(graph, changes=changes)
 
 
-def row_of(step: steps.Step) -> Row:
+def row_of(step: steps.Step) -> Row:  # noqa: C901 - one case for each kind
     """Return a step of a log as the model sees it."""
     data, outcome = step.data, steps.outcome_of(step)
     more: Any = None
@@ -94,6 +94,8 @@ def row_of(step: steps.Step) -> Row:
             more = p.heard(data.payload)
             if data.topic.startswith("ge:end:"):
                 return Row("told", at=step.at)
+        case steps.Branched():
+            more = data.limits.get("visits")
         case steps.Resumed():
             more = "crashed" if data.crashed else "retries" if data.retries else None
     fault = fault_of(data.error) if isinstance(data, (steps.Attempt, steps.Failed, steps.Joined)) else None

@@ -13,9 +13,11 @@ parent, the child is waited for again; after a failure that passes, a graph is t
 a call of a tool that is gone, which a person says is to be made again, begins, and the model is told that it was not
 made.
 
-It is more lenient than the rules in three places: where the program has a budget, any turn of an agent may wait for
-room in it; what a stop, or a reached limit of costs, may cut is left to the ledger; and of several children the end of
-a later one may be recorded without a wait.
+A branch starts child runs of its own in place of those that its run had started and whose ends it has not recorded.
+
+It is more lenient than the rules in four places: a node may fail because the store has no room for a record; where the
+program has a budget, any turn of an agent may wait for room in it; what a stop, or a reached limit of costs, may cut is
+left to the ledger; and of several children the end of a later one may be recorded without a wait.
 
 What it is for
     `Model(program)` is a run that follows a history. `take(row)` asks whether this next step is allowed, and takes it;
@@ -451,13 +453,18 @@ class Model:
 
     # --- attempts -----------------------------------------------------------------------------------------------------
 
-    def attempts(self, frame: Frame, row: Row) -> Row:  # noqa: PLR0911 - one for each way to go on
+    def attempts(self, frame: Frame, row: Row) -> Row:  # noqa: C901, PLR0911 - one for each way to go on
         """Begin or end an attempt."""
         node = frame.graph.node(frame.at)
         if node.each and frame.kind != "item":
             return self.map(frame, node)
         if node.graph is not None:
             return self.enter(frame, node)
+        if row.more == ("unknown", 0) and any(event.what == "full" for event in self.program.events):
+            frame.lost |= self.unended(frame)  # an agent asks at once how the effect ended whose end was refused
+        if row.fault is not None and row.fault.kind == "storefull":  # of a record or a child run, where that is awaited
+            frame.lost |= self.unended(frame)
+            return self.wrong(frame, "storefull")
         if node.effect and WHOLE not in frame.begun - frame.lost:
             return self.begins(frame, WHOLE)
         does = frame.graph.does(frame.at, frame.visit)
@@ -481,6 +488,10 @@ class Model:
         except Misfit:
             frame.sent = []
             return self.wrong(frame, "invalid_update")
+
+    def unended(self, frame: Frame) -> set[p.Place]:
+        """Return the effects of a visit that began, and of which nobody knows how they ended."""
+        return {number for number in frame.begun - frame.told if (number, "") not in frame.answers}
 
     def key(self, number: int, op: p.Op) -> tuple[int, str]:
         """Return what a recorded operation is known by: other words are another question (W4)."""
@@ -584,7 +595,7 @@ class Model:
 
     def is_promised(self, frame: Frame, place: p.Place, effect: str) -> bool:
         """Return whether something is an effect: one that began stays one (K5)."""
-        return place in frame.promised or (effect == "once" and "effects" not in self.changes)
+        return place in frame.promised or (bool(effect) and "effects" not in self.changes)
 
     def calls(self, frame: Frame, number: int, op: p.Call) -> Row:
         """Begin an effect, record a call, or ask how an effect ended whose process died (K1, K5)."""
@@ -957,7 +968,8 @@ class Model:
         given = {name: deepcopy(frame.state[name]) for name in INPUTS}
         given |= {"n": frame.state["item"]} if frame.kind == "item" else {}
         name = f"{frame.id}/" if frame.kind == "item" else f"{joined(frame, node.name)}/"
-        sub = Frame(name, "sub", node.graph, {**deepcopy(dict(p.DEFAULTS)), **given}, frame)
+        newer = {"more": 0} if "next" in self.changes else {}
+        sub = Frame(name, "sub", node.graph, {**deepcopy(dict(p.DEFAULTS)), **given, **newer}, frame)
         sub.past.append(Visit(p.START, frozenset(given), deepcopy(sub.state)))
         frame.phase, frame.inner_label = "inside", ""
         frame.below[sub.id] = self.frames[sub.id] = sub
@@ -1005,9 +1017,12 @@ class Model:
                     self.frames[todo.frame].crashes += crashes < CRASHES - 1 or not self.is_beside
         self.is_beside = row.label == "beside"
         for frame in self.frames.values():  # K5: at a reached limit, nothing is said to have been in flight at a crash
-            frame.lost |= {number for number in frame.begun - frame.told if (number, "") not in frame.answers}
+            frame.lost |= self.unended(frame)
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
+        torn = [frame.at for frame in self.frames.values() if any(is_torn(frame, place) for place in frame.lost)]
+        if torn:
+            raise Wrong(f"a transaction began, and its end is not recorded: {torn}")
         was, self.status = self.status, "running"
         self.sleep_again(row)
         now = row.at + ROUNDED_SECONDS  # a question of a budget is due at 0: it has no end
@@ -1033,7 +1048,9 @@ class Model:
     def revive(self, frame: Frame) -> None:
         """Let all go on that failed in a frame, but for the items that a map settled (E11)."""
         had_failed = frame.failed is not None
-        raised = frame.failed is not None and frame.failed == self.fault(frame, "condition_failed")
+        raised = False
+        if frame.failed is not None:
+            raised = frame.failed._replace(path=self.path(frame)) == self.fault(frame, "condition_failed")
         if had_failed:
             frame.failed, frame.tries, frame.crashes = None, 0, 0
         is_settled = frame.slots is not None and frame.graph.node(frame.at).keep
@@ -1048,6 +1065,8 @@ class Model:
 
     def deployed(self, row: Row) -> None:
         """Go on with other code: what was said of an effect when it began decides (K5), and edges are those of now."""
+        if "next" in row.more and "next" not in self.changes:
+            self.migrate()
         self.changes = row.more
         for frame in sorted(self.frames.values(), key=lambda frame: len([*frame.around()])):
             if frame.up is None:
@@ -1056,15 +1075,31 @@ class Model:
                 inner = frame.up.graph.node(frame.up.at).graph if frame.kind == "sub" else None
                 frame.graph = inner or frame.up.graph
 
+    def migrate(self) -> None:
+        """Go on as the next version, with a new field, and all counts and positions under the new names (L6, L7)."""
+        for frame in self.frames.values():
+            frame.state["more"] = int(self.status != "new")
+            frame.id, frame.at, frame.until, frame.fork = map(p.renamed, (frame.id, frame.at, frame.until, frame.fork))
+            frame.past = [visit._replace(node=p.renamed(visit.node)) for visit in frame.past]
+        for frame in self.frames.values():
+            frame.below = {each.id: each for each in frame.below.values()}
+        self.frames = {frame.id: frame for frame in self.frames.values()}
+
     def stopped(self, row: Row) -> None:
         """Stop the run (L1), maybe for good (L8)."""
         self.status = row.status
         self.flying = set()
 
     def branched(self, row: Row) -> None:
-        """Go on as a branch, which shares all that happened (L3)."""
-        self.status = "running"
-        self.sleep_again(row)
+        """Go on as a branch, which shares all that happened, with the limit that the run has by now (L3)."""
+        self.resumed(row)
+        self.most = row.more
+        for frame in self.frames.values():  # it has child runs of its own, but those whose end is recorded
+            for place in [place for place, _ in frame.answers if not isinstance(place, int) and place[1] == "start"]:
+                end: p.Place = place[0], "end", place[2]
+                if frame.answers.get((end, "")) != "finished":
+                    for each in (place, end, place[0]):
+                        frame.answers.pop((each, ""), None)
 
     def message(self, row: Row) -> None:
         """Keep a message until it is received (W6)."""
@@ -1079,7 +1114,9 @@ class Model:
         op = op_of(frame, number)
         by, value = row.more
         if not isinstance(number, int) and number[1] == "end":
-            frame.answers[number, ""], frame.phase, frame.waits = "told", "ready", None
+            if ((number[0], "start", number[2]), "") in frame.answers:  # else it is one of the run that a branch left
+                frame.answers[number, ""] = "told"
+            frame.phase, frame.waits = "ready", None
             self.woken(frame)
             return
         early = ROUNDED_SECONDS if self.program.budget else 0.0  # when a budget has room is known to that
@@ -1119,6 +1156,12 @@ def op_of(frame: Frame, place: p.Place) -> p.Op:
     """Return the operation at a place of a frame's node; a node that is an effect itself is like a call."""
     number = place if isinstance(place, int) else place[0]
     return p.Call() if number == WHOLE else frame.graph.does(frame.at, frame.visit)[number]
+
+
+def is_torn(frame: Frame, place: p.Place) -> bool:
+    """Return whether an effect that began and has no end is one whose beginning and end are recorded together (K5)."""
+    op = op_of(frame, place)
+    return isinstance(op, p.Call) and op.effect == "transaction"
 
 
 def joined(frame: Frame, name: str) -> str:

@@ -21,6 +21,7 @@ How it works
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from random import Random
@@ -48,11 +49,14 @@ Cond: TypeAlias = tuple[Any, ...]
 """
 Error: TypeAlias = Literal["boom", "slow"]
 """What a node raises."""
-Change: TypeAlias = Literal["effects", "edges", "questions", "words", "approvals", "tools"]
+Change: TypeAlias = Literal["effects", "edges", "questions", "words", "approvals", "tools", "children", "next"]
 """What differs in another deployment: calls promise no effects; there are more edges, in another order, under other
 conditions; the words of questions; the instructions of agents; tools that needed an approval need none, and others
-one; the names of tools."""
-CHANGES: Final[tuple[Change, ...]] = ("effects", "edges", "questions", "words", "approvals", "tools")
+one; the names of tools. With `children` the code of child runs differs so, too. The `next` version of the graph,
+and of those inside, has a field more, and other names of nodes; no later deployment has an earlier one."""
+CHANGES: Final[tuple[Change, ...]] = (
+    "effects", "edges", "questions", "words", "approvals", "tools", "children", "next",
+)  # fmt: skip
 Target: TypeAlias = Literal["n", "score", "total", "best", "log", "items", "table"]
 """A field that a node writes: n and score are replaced, total added, best the largest, log extended; items is a list
 without a reducer, of which a map writes one value for each item; table has a key for each node, or item."""
@@ -73,13 +77,15 @@ SCORES: Final = (1.0, 2.0, 2.5, 2.5, None, 4.0, 2.0)
 
 @dataclass(frozen=True)
 class Call:
-    """A recorded call acts outside. `effect` is what is promised: nothing, or `once`. If it `asks`, that is refused.
+    """A recorded call acts outside. If it `asks`, that is refused.
 
     If it names the run that it is `to`, it also sends a message to that run, with an idempotency key. The call has the
     same result whether the message is accepted or refused.
+
+    `effect` is what is promised: nothing, `once`, or that it acts in the transaction of its record, in memory alone.
     """
 
-    effect: Literal["", "once"] = ""
+    effect: Literal["", "once", "transaction"] = ""
     asks: bool = False
     to: str = ""
 
@@ -144,7 +150,7 @@ class Talk:
 
 @dataclass(frozen=True)
 class Start:
-    """Child runs are started, so many, and then waited for. Their code is the same in all deployments.
+    """Child runs are started, so many, and then waited for.
 
     If they have a `topic`, nothing waits: the end of each is a message to the run that started it. If they are
     `queued`, workers drive them.
@@ -270,7 +276,7 @@ def chat(talks: tuple[Talk, ...]) -> Graph:
 # --- What happens to its run ------------------------------------------------------------------------------------------
 
 
-What: TypeAlias = Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy", "prune", "again"]
+What: TypeAlias = Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy", "prune", "again", "full"]
 
 
 @dataclass(frozen=True)
@@ -278,7 +284,8 @@ class Event:
     """What happens from outside once so many steps are recorded.
 
     A `crash` ends the process, and another one resumes; a `stop` is resumed at once, a `cancel` is for good; a
-    `branch` goes on with a branch of the run; after `read` the run goes on from a snapshot that was written and read.
+    `branch` goes on with a branch of the run, and in a Runner begins one beside it, `many` steps before its last one;
+    after `read` the run goes on from a snapshot that was written and read. The store is `full` for `many` writes.
     A `message` is sent to the run, whether or not anything waits for it; in a Runner with an idempotency key, until it
     is accepted or refused. With a `deploy` each later process has the code of another deployment, which has these
     `changes` of the program; in the pure engine the run is stopped and resumed. From a `prune` on, runs that have
@@ -289,6 +296,7 @@ class Event:
     at: int
     what: What
     changes: tuple[Change, ...] = ()
+    many: int = 0
 
 
 @dataclass(frozen=True)
@@ -423,6 +431,33 @@ def target_of(node: Node, field: str) -> str:
 # --- Other deployments ------------------------------------------------------------------------------------------------
 
 
+def of_children(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Return what differs in the code of child runs."""
+    return tuple(each for each in changes if each != "next") if "children" in changes else ()
+
+
+def renamed(part: Any) -> Any:
+    """Return a part of a graph, or a path, with the names that nodes have in the next version. Child runs keep theirs.
+
+    >>> renamed("n0[1]/n2")
+    'm0[1]/m2'
+    """
+    if isinstance(part, str):
+        return re.sub(r"\bn(\d+)\b", r"m\1", part)
+    if isinstance(part, tuple):
+        return tuple(map(renamed, part))
+    if isinstance(part, Node):
+        return replace(part, name=renamed(part.name), graph=renamed(part.graph))
+    if isinstance(part, (Graph, Edge, Fork)):
+        return replace(part, **{each.name: renamed(getattr(part, each.name)) for each in fields(part)})
+    return part
+
+
+def first_names(path: str) -> str:
+    """Return a path with the names that nodes have in the first version."""
+    return re.sub(r"\bm(\d+)\b", r"n\1", path)
+
+
 def words(number: int, changes: Sequence[Change]) -> str:
     """Return the question of an operation."""
     return f"{number}? Please." if "questions" in changes else f"{number}?"
@@ -458,6 +493,17 @@ def runs_of(graph: Graph) -> int:
     )  # fmt: skip
 
 
+def in_transactions(part: Any) -> Any:
+    """Return a part of a program whose calls that are promised once act in transactions."""
+    if isinstance(part, Call):
+        return replace(part, effect="transaction") if part.effect and not part.asks else part
+    if isinstance(part, tuple):
+        return tuple(map(in_transactions, part))
+    if isinstance(part, (Program, Graph, Node, Start)):
+        return replace(part, **{each.name: in_transactions(getattr(part, each.name)) for each in fields(part)})
+    return part
+
+
 def can_cut(graph: Graph) -> bool:
     """Return whether a fork of a graph can cancel arms."""
     return any(isinstance(edge, Fork) and edge.need for each in walked(graph) for edge in each.edges)
@@ -470,6 +516,8 @@ def is_approved(talk: Talk, tool: Tool, changes: Sequence[Change]) -> bool:
 
 def deployed(graph: Graph, changes: Sequence[Change]) -> Graph:
     """Return a graph as another deployment has it: with the same nodes, forks and arms, so that each run fits it."""
+    if "next" in changes:
+        graph = renamed(graph)
     if "edges" not in changes or graph.talks:
         return graph
     edges: list[Edge | Fork] = []
@@ -482,7 +530,7 @@ def deployed(graph: Graph, changes: Sequence[Change]) -> Graph:
         edges += never
         edges += [_edited(next(turned) if edge in with_conditions else edge) for edge in mine]
     nodes = tuple(
-        node if node.graph is None else replace(node, graph=deployed(node.graph, changes)) for node in graph.nodes
+        node if node.graph is None else replace(node, graph=deployed(node.graph, ("edges",))) for node in graph.nodes
     )
     return replace(graph, nodes=nodes, edges=tuple(edges))
 
@@ -700,7 +748,32 @@ class Draw:
     def changes(self) -> tuple[Change, ...]:
         """Return what differs in a deployment: most often some of all, at times all or nothing."""
         share = self.one(0.3, 0.5, 0.5, 1.0)
-        return tuple(each for each in CHANGES if self.chance(share))
+        return tuple(each for each in CHANGES if each not in ("children", "next") and self.chance(share))
+
+    def more(self, program: Program, share: float, *, transacts: bool) -> Program:
+        """Return a program with branches, a full store, deployments of child runs and the next version, by chance."""
+        draw, events = self.random, [*program.events]
+        nodes = [node for graph in walked(program.graph) for node in graph.nodes]
+        begins = [node for node in nodes if any(isinstance(op, Start) for op in node.does)]
+        if self.chance(4 * share) and begins and not any(node.fallback for node in begins):  # else time decides, see K8
+            deploys = [
+                Event(draw.randint(1, 12), "deploy", (*self.changes(), "children")) for _ in range(self.one(1, 2))
+            ]
+            events += [
+                *deploys,
+                *(Event(each.at + draw.randint(0, 3), "crash") for each in deploys if self.chance(0.5)),
+            ]
+        if self.chance(share):
+            ats = [draw.randint(2, self.one(6, 12, 25)) for _ in range(self.one(1, 1, 2))]
+            events += [Event(at, "branch", many=self.one(0, 0, 0, 1, 2, draw.randint(0, 12))) for at in ats]
+        if self.chance(share) and not program.graph.talks:
+            events.append(Event(draw.randint(1, 12), "deploy", (*(self.changes() if self.chance(0.3) else ()), "next")))
+            events += [Event(events[-1].at + draw.randint(0, 3), "crash")] if self.chance(0.7) else []
+        hides = any(node.fallback == "value" and (node.does or node.effect) for node in nodes)
+        if self.chance(share) and not hides:  # else no step says that a node failed so
+            events.append(Event(draw.randint(1, self.one(6, 12, 25)), "full", many=self.one(1, 2, 5)))
+        made = replace(program, events=tuple(sorted(events, key=lambda event: event.at)))
+        return in_transactions(made) if transacts and self.chance(2 * share) else made
 
     def talk(self) -> Talk:
         """Return an agent."""
@@ -888,7 +961,15 @@ SCRIPTS: Final = 6
 
 
 def draw(  # noqa: PLR0913 - a share for each dimension
-    seed: object, number: int, *, in_runner: bool = False, commanded: float = 0.0, again: float = 0.0, wide: float = 0.0
+    seed: object,
+    number: int,
+    *,
+    in_runner: bool = False,
+    commanded: float = 0.0,
+    again: float = 0.0,
+    wide: float = 0.0,
+    more: float = 0.0,
+    transacts: bool = False,
 ) -> Program:
     """Return a program of a seed, by its number: for the pure engine, or for a Runner.
 
@@ -900,6 +981,8 @@ def draw(  # noqa: PLR0913 - a share for each dimension
         again: The share of those others without child runs in which the run is removed, and another one with its id is
             started.
         wide: The share of those in which the run is not removed that have peers, messages between runs, or workers.
+        more: The share of what is left then that has each of what `Draw.more` adds.
+        transacts: Whether its store has transactions.
     """
     place = number // (SCRIPTS // 2 if in_runner else SCRIPTS)
     if commanded and Draw(f"{seed} {place} commands").chance(commanded):
@@ -907,12 +990,14 @@ def draw(  # noqa: PLR0913 - a share for each dimension
         return Program(Graph((), ()), order=random.randint(0, 99), commands=draw_commands(random))
     group = Draw(f"{seed} {place}")
     taste = group.taste(in_runner=in_runner)
-    made, more = Draw(f"{seed} {number} events").program(group.graph(taste), taste), Draw(f"{seed} {number} again")
-    if again and more.chance(again * (CHILDREN_AGAIN if any(True for _ in starts(made.graph)) else 1)):
-        events = *made.events, Event(more.random.randint(1, more.one(6, 25, 400)), "again")
+    made, begins = Draw(f"{seed} {number} events").program(group.graph(taste), taste), Draw(f"{seed} {number} again")
+    if again and begins.chance(again * (CHILDREN_AGAIN if any(True for _ in starts(made.graph)) else 1)):
+        events = *made.events, Event(begins.random.randint(1, begins.one(6, 25, 400)), "again")
         return replace(made, events=tuple(sorted(events, key=lambda event: event.at)))
     beside = Draw(f"{seed} {place} beside")
-    return beside.widened(made, Draw(f"{seed} {number} beside")) if wide and beside.chance(wide) else made
+    if wide and beside.chance(wide):
+        return beside.widened(made, Draw(f"{seed} {number} beside"))
+    return Draw(f"{seed} {number} more").more(made, more, transacts=transacts) if more else made
 
 
 # --- Shrinking --------------------------------------------------------------------------------------------------------

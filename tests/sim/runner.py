@@ -10,12 +10,15 @@ Invariants
       file also by a stall.
     - Whatever is in the log before a loss is in it after it, unchanged.
     - Everything that a process does is ordered as data, so that it can be another process of the system.
-    - Who resumes the run after its process died while something was in flight records that it crashed.
+    - Who resumes the run after its process died while something was in flight records that it crashed. If the store has
+      no room for that record, its claim is released, and the next one who resumes the run does not know of the crash.
     - When the run rests, somebody answers one question, of it or of a child run, or sends one message; if nobody is
       asked, time goes on.
     - A deployment is the code of each later process. The model hears of it before the first step of such a process.
-    - The log of each child run that is still there has a model of its own. What happens from outside happens to the
-      first run alone; but once a stop of it is acknowledged, no run begins below it, and none waits.
+    - The log of each child run and branch that is still there has a model of its own, for a branch with the steps that
+      it shares. What happens from outside happens to the first run alone; but once a stop of it is acknowledged, no run
+      begins below it, and none waits.
+    - No effect of a branch has the idempotency key of one of the run that it left.
     - If no process was lost, and no arm cancelled, every act is in the log: nothing is paid twice, or unseen.
     - The state of a conversation is its agent's, and not compared: its steps are.
     - Of a run that was removed, and whose id another one has, the ledger and the model of that other one know nothing;
@@ -46,7 +49,17 @@ from graphengine.engine import steps
 from graphengine.engine.reasons import InForce
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import encode_step
-from graphengine.errors import GraphEngineError, RunCancelled, RunIsDriven, UnknownRun
+from graphengine.errors import (
+    GraphChanged,
+    GraphEngineError,
+    RunCancelled,
+    RunIsDriven,
+    RunnerClosed,
+    RunNotResumable,
+    StoreError,
+    StoreFull,
+    UnknownRun,
+)
 from graphengine.history.load import load_snapshot
 from graphengine.history.reasons import load_specs
 from graphengine.runner.run import life_of
@@ -89,6 +102,7 @@ class Orders(NamedTuple):
         run: The run to which a message is sent, or whose question is answered.
         topic: The topic of a message to it; "" for none.
         message: The message.
+        rests: Whether the first run is over, so that only other runs are resumed.
         wait: What to answer; "" for nothing.
         answer: The answer.
         stop: How to stop the run, and do no more: "stop", or for good "cancel"; "" not to.
@@ -108,6 +122,7 @@ class Orders(NamedTuple):
     run: str = RUN
     topic: str = ""
     message: Any = None
+    rests: bool = False
     wait: str = ""
     answer: Any = None
     stop: str = ""
@@ -138,15 +153,17 @@ async def speak(runner: Runner, orders: Orders) -> None:
 async def obey(
     runner: Runner, graph: Graph[Any], children: Mapping[str, Graph[Any]], begins: Mapping[str, Any], orders: Orders
 ) -> bool:
-    """Do what is ordered, until the run rests; before it is resumed, its children are, by the names of their graphs.
+    """Drive the run as is ordered, until it rests; before it is resumed, other runs are, by the names of their graphs.
 
-    Return whether the run was stopped while children were resumed, and these then, too: a resume can undo a stop.
+    Return whether the run was stopped, if that was ordered, or while children were resumed, and these then, too: a
+    resume can undo a stop.
     """
     limits = Limits(visits=orders.visits, cost_usd=orders.cost_usd or None) if orders.visits else None
-    ended = contextlib.suppress(RunFailed, RunCancelled, RunIsDriven)  # a stop from outside claims the run, too
+    ended = contextlib.suppress(RunFailed, RunCancelled, RunIsDriven, StoreFull)  # a stop claims the run, too
     if orders.stop:
         with contextlib.suppress(GraphEngineError):
             await runner.stop(RUN, final=orders.stop != "stop")
+            return True
         return False
     if orders.starts:
         with ended:
@@ -156,9 +173,9 @@ async def obey(
         return False
     if children and limits is None:
         resumed: list[str] = []
-        for child in [each for each in await runner.runs(limit=MANY) if each.starter]:
-            if child.status in ("running", "waiting"):
-                resumed.append(child.id)
+        for child in [each for each in await runner.runs(limit=MANY) if each.starter or each.parent]:
+            if child.status in ("running", "waiting") or (child.parent and child.status == "interrupted"):
+                resumed += [child.id] if child.root == RUN else []
                 with ended, contextlib.suppress(UnknownRun):  # it can have been removed meanwhile
                     await runner.resume(child.id, children[child.graph]).result()
                 if (await runner.info(RUN)).status == "stopped":  # meanwhile: what is just being resumed goes on
@@ -166,6 +183,8 @@ async def obey(
                         with contextlib.suppress(GraphEngineError):
                             await runner.stop(each)
                     return True
+    if orders.rests:
+        return False
     with ended:
         await runner.resume(RUN, graph, limits=limits).result()
     return False
@@ -203,13 +222,17 @@ class Running:
         self.world = World({**(drawn if losses is None else losses)}, self.wrote, self.place.drives, self.tell)
         self.world.lag = LAGS[program.order % len(LAGS)]
         self.stops = [event for event in program.events if event.what in ("stop", "cancel", "again")]
+        self.besides = [event for event in program.events if event.what in ("branch", "full")]
+        self.transacts = "effect='transaction'" in p.written(program)
+        self.gets_full = any(event.what == "full" for event in program.events)
+        self.has_branches = any(event.what == "branch" for event in program.events)
         self.agains = sum(event.what == "again" for event in program.events)
         self.earlier = Earlier()
         self.beside = Beside({f"peer{number}": peer for number, peer in enumerate(program.peers)})
         self.posts = [event.at for event in program.events if event.what == "message"]
         self.prunes = [event.at for event in program.events if event.what == "prune"]
         self.deploys = [event for event in program.events if event.what == "deploy"]
-        self.deployed: dict[int, tuple[p.Change, ...]] = {}
+        self.deployed: list[tuple[Mapping[str, int], tuple[p.Change, ...]]] = []
         self.changes: tuple[p.Change, ...] = ()
         self.world.limit = program.quarters * COST_USD or inf
         self.most, self.raised_at = program.visits, 0
@@ -217,7 +240,7 @@ class Running:
         self.rows: list[bytes] = []
         starts = *p.starts(program.graph), *(p.Start(peer.graph) for peer in program.peers)
         self.specs = {op.name: op.graph for op in starts}
-        self.children = {name: compiled(graph, name) for name, graph in self.specs.items()}
+        self.world.heads = bool(self.deploys and (self.has_branches or self.specs))
         self.has_topics = any(op.topic for op in p.starts(program.graph))
         self.runners: dict[Process, Runner] = {}
         self.stalled: list[Process] = []
@@ -249,6 +272,12 @@ class Running:
         """Return the graph of a deployment."""
         return compiled(self.program.graph, "sim", tuple(changes))
 
+    def others(self, changes: Sequence[p.Change]) -> Mapping[str, Graph[Any]]:
+        """Return the graphs of other runs than the first one in a deployment, by name."""
+        graphs = {name: compiled(spec, name, p.of_children(changes)) for name, spec in self.specs.items()}
+        branch = self.graph(changes)
+        return {branch.name: branch, **graphs} if self.has_branches else graphs
+
     async def played(self) -> Model:
         """Play the program to its end."""
         await self.place.open()
@@ -264,7 +293,7 @@ class Running:
             await self.lives(await self.ordered())
             await self.kept()
             info = await self.info()
-            if info is not None and self.is_over(info.status):
+            if info is not None and self.is_over(info.status) and not await self.goes_on():
                 if self.agains:
                     await self.begin_again()
                 elif not (self.beside.peers and await self.beside.goes_on(self.place.view)):
@@ -282,6 +311,11 @@ class Running:
         """Return whether nobody resumes a run with a status any more."""
         return status in ("finished", "cancelled") or (status in ("failed", "stopped") and not self.resumes)
 
+    async def goes_on(self) -> bool:
+        """Return whether a branch has yet to end."""
+        runs = await self.place.view.runs(limit=MANY) if self.has_branches else ()
+        return any(info.parent is not None and info.status in ("running", "waiting") for info in runs)
+
     async def begin_again(self) -> None:
         """Check the run, which is over, and remove it, so that the next process starts another one with its id."""
         await self.kept(ended=True)
@@ -293,7 +327,7 @@ class Running:
             same("why a run that is over stays", await self.earlier.remove(self.place.view), "")
         self.agains -= 1
         self.stops = [event for event in self.stops if event.what != "again"]
-        self.rows, self.deployed, self.cut = [], {1: self.changes}, set()
+        self.rows, self.deployed, self.cut = [], [({}, self.changes)], set()
         self.most, self.raised_at, self.resumes = self.program.visits, 0, self.program.resumes
         self.sent = 0 if self.program.graph.talks else self.sent
         self.world.forget()
@@ -315,7 +349,7 @@ class Running:
         for number in range(max(1, self.program.workers)):
             process = self.place.process(self.world)
             mine = Orders(changes=orders.changes, leaves=True) if number else orders
-            process.changes, process.resumes = mine.changes, not mine.leaves
+            process.changes, process.resumes = mine.changes, not (mine.leaves or mine.rests)
             self.runners[process] = process.context.copy().run(runner_of, process.door, self.program)
             driving[process] = self.loop.create_task(self.drives(process, mine), context=process.context.copy())
         lost = self.world.lost
@@ -328,7 +362,7 @@ class Running:
                 done = driving.pop(process)
                 await self.ended(process, done, is_last=not driving)
         if self.world.lost == lost:
-            if orders.stop:
+            if orders.stop and self.program.workers > 1:  # another process that drove the run may have obeyed it later
                 await self.note_stop()
             await self.check_stop()
         for each in before:
@@ -353,32 +387,38 @@ class Running:
 
     async def drives(self, process: Process, orders: Orders) -> None:
         """Do what is ordered, let a worker work if the program has any, and close the Runner."""
-        runner, graph = self.runners[process], self.graph(orders.changes)
+        runner, graph, others = self.runners[process], self.graph(orders.changes), self.others(orders.changes)
         if orders.cursor:
             await meddle(runner, graph, orders)
-        else:
-            for text in self.beside.posts:
-                await self.tell(RUN, text)
-            await speak(runner, orders)
-            peers = await self.go_on(runner, orders.peers)
-            if await obey(runner, graph, self.children, dict(self.program.begins), orders):
-                await self.note_stop()
-            for each in peers:
-                with contextlib.suppress(RunFailed, RunCancelled, RunIsDriven, UnknownRun):
-                    await each.result()
-        if self.program.workers:
-            await works(runner, [graph, *self.children.values()], self.place.view, self.breaks)
-        await runner.close()
+        with contextlib.suppress(StoreFull):
+            if not orders.cursor:
+                await self.act(runner, graph, others, orders)
+            if self.program.workers:
+                await works(runner, [*{graph.name: graph, **others}.values()], self.place.view, self.breaks)
+        with contextlib.suppress(StoreFull):
+            await runner.close()
 
-    async def go_on(self, runner: Runner, due: Sequence[str]) -> Sequence[Any]:
+    async def act(self, runner: Runner, graph: Graph[Any], others: Mapping[str, Graph[Any]], orders: Orders) -> None:
+        """Do what is ordered, and let the peers go on that no worker drives."""
+        for text in self.beside.posts:
+            await self.tell(RUN, text)
+        await speak(runner, orders)
+        peers = await self.go_on(runner, others, orders.peers)
+        if await obey(runner, graph, others, dict(self.program.begins), orders):
+            await self.note_stop()
+        for each in peers:
+            with contextlib.suppress(RunFailed, RunCancelled, RunIsDriven, UnknownRun):
+                await each.result()
+
+    async def go_on(self, runner: Runner, others: Mapping[str, Graph[Any]], due: Sequence[str]) -> Sequence[Any]:
         """Start the peers that are due; resume the others, unless workers do. Return handles on all."""
         begun: list[Any] = []
         for name in due:
-            graph = self.children[p.Start(self.beside.peers[name].graph).name]
+            graph = others[p.Start(self.beside.peers[name].graph).name]
             begun.append(await self.beside.start(runner, name, graph, self.place.view))
         infos = () if self.program.workers else await runner.runs(limit=MANY)
         left = [info for info in infos if info.id in self.beside.begun and info.id not in due]
-        begun += [runner.resume(info.id, self.children[info.graph]) for info in left if info.status not in steps.OVER]
+        begun += [runner.resume(info.id, others[info.graph]) for info in left if info.status not in steps.OVER]
         handles = [each for each in begun if each is not None]
         for each in handles:  # else a failure is logged later if this process is lost before it awaits that
             life_of(each).is_retrieved = True
@@ -410,7 +450,14 @@ class Running:
         await self.place.ends(process)
 
     def wrote(self, process: Process) -> None:
-        """Stop the run if the program says so at this write, and prune what has finished from such a write on."""
+        """Let happen what the program says for this write, and prune what has finished from such a write on."""
+        while self.besides and self.besides[0].at <= self.world.writes:
+            event = self.besides.pop(0)
+            if event.what == "full":
+                self.world.full, self.world.lost = event.many, self.world.lost + 1
+            else:
+                branch = self.branch(process, event.many, f"branch-{len(self.besides)}")
+                self.loop.create_task(branch, context=process.context.copy())
         while self.posts and self.posts[0] <= self.world.writes:
             self.beside.posts.append(f"post {self.posts.pop(0)} {len(self.posts)}")
             self.loop.create_task(self.tell(RUN, self.beside.posts[-1]), context=process.context.copy())
@@ -420,6 +467,16 @@ class Running:
             self.loop.create_task(stop, context=process.context.copy())
         if self.prunes and self.prunes[0] <= self.world.writes:
             self.loop.create_task(self.prune(self.runners[process]), context=process.context.copy())
+
+    async def branch(self, process: Process, back: int, run_id: str) -> None:
+        """Branch off so many steps before the last one; the run may have finished there, or none may be there yet."""
+        runner = self.runners[process]
+        try:
+            with contextlib.suppress(GraphChanged, RunFailed, RunNotResumable, RunnerClosed, StoreError, UnknownRun):
+                at = max(1, (await runner.info(RUN)).seq - back)
+                await runner.branch(RUN, self.graph(process.changes), at, run_id=run_id).result()
+        except Exception as error:  # noqa: BLE001 - whatever else it raises is wrong
+            self.world.broken = self.world.broken or f"a branch fails: {error!r}"
 
     async def prune(self, runner: Runner) -> None:
         """Remove all runs that have finished and are needed no more, but for the first one."""
@@ -441,11 +498,11 @@ class Running:
     async def check_stop(self) -> None:
         """Check, if the run was stopped, that no run below it began after that, or waits (docs/use/children.md).
 
-        One whose process closed before it read its stop has that in its inbox, which its next process obeys.
+        One whose process closed before it read its stop has that in its inbox, which its next process obeys. For which
+        of several stops the store had no room is not known here.
         """
-        there = await self.place.view.runs(limit=MANY) if self.at_stop else ()
-        infos = {info.id: info for info in self.earlier.left_out(there)}
-        infos = {name: info for name, info in infos.items() if name not in self.beside.peers}
+        there = await self.place.view.runs(limit=MANY) if self.at_stop and not self.gets_full else ()
+        infos = {info.id: info for info in self.earlier.left_out(there) if RUN in (info.id, info.root)}
         if RUN not in infos or infos[RUN].status not in ("stopped", "cancelled"):
             return
         for info in infos.values():
@@ -460,7 +517,7 @@ class Running:
         """Return what the next process is to do, also with peers, and what it leaves to workers."""
         orders = await self.orders()
         if self.beside.peers:
-            writes = inf if orders.leaves else self.world.writes
+            writes = inf if orders.leaves or orders.rests else self.world.writes
             orders = orders._replace(peers=await self.beside.due(self.place.view, writes))
         if self.program.workers:
             orders = orders._replace(leaves=orders.leaves or not orders.visits, queue=p.QUEUE)
@@ -469,13 +526,16 @@ class Running:
     async def orders(self) -> Orders:
         """Return what the next process is to do, but for peers and workers."""
         while self.deploys and self.deploys[0].at <= self.world.writes:
-            self.changes = self.deployed[len(self.rows) + 1] = self.deploys.pop(0).changes
+            newer: tuple[p.Change, ...] = ("next",) if "next" in self.changes else ()
+            self.changes = tuple(dict.fromkeys((*self.deploys.pop(0).changes, *newer)))
+            heads = {info.id: info.seq for info in await self.place.view.runs(limit=MANY)}
+            self.deployed.append((heads, self.changes))
         orders = Orders(changes=self.changes)
         info = await self.info()
         if info is None:
             return self.limited(orders)._replace(starts=True)
-        if self.is_over(info.status):  # peers go on
-            return await self.answers(orders._replace(leaves=True))
+        if self.is_over(info.status):  # branches and peers go on
+            return await self.answers(orders._replace(rests=self.has_branches, leaves=not self.has_branches))
         if info.status in ("failed", "stopped"):
             self.resumes -= 1
             is_at_limit = info.status == "stopped" and (await self.snapshot()).steps >= self.most
@@ -529,8 +589,11 @@ class Running:
         if wait.key.count("|") < 2:  # a whole node, which acts only in its calls
             return orders._replace(wait=wait.id, answer="rerun")
         place = place_of(wait.key.rpartition("|")[0])
-        key = f"{run_id} {steps.path_of(frame.id, frame.at)} {frame.visit} {place}"
-        acted = self.world.acts[key] >= logged(run_id, await view.steps(run_id), "begun")[key]
+        key = f"{run_id} {p.first_names(steps.path_of(frame.id, frame.at))} {frame.visit} {place}"
+        acts = self.world.acts[key]
+        if run_id.startswith("branch"):  # what began before it left is in the ledger of the run that it left
+            acts += self.world.acts[key.replace(run_id, RUN, 1)]
+        acted = acts >= logged(run_id, await view.steps(run_id), "begun")[key]
         return orders._replace(wait=wait.id, answer={"result": "acted"} if acted else "rerun")
 
     def message(self) -> Any:
@@ -565,38 +628,62 @@ class Running:
         self.rows += [encode_step(step) for step in log[len(self.rows) :]]
 
     async def checked(self) -> Model:
-        """Hand the log to the model, and compare what is left."""
-        model, self.beside.ends = Model(self.program), {}
-        log = await self.log()
-        in_force = InForce(await load_specs(self.place.view, log))
+        """Hand the log of each run to a model, and compare what is left.
+
+        The log of a peer comes after the logs of the runs that it can begin after.
+        """
+        view, self.beside.ends = self.place.view, {}
+        model = await self.followed(await self.info(), Model(self.program))
+        events, budget = self.program.events, self.program.budget
+        for info in sorted(await view.runs(limit=MANY), key=lambda info: info.id):
+            if info.id in self.beside.peers:
+                first = state_of((await load_snapshot(view, info.id, 1)).root)
+                at = (await view.steps(info.id))[0].at
+                await self.followed(info, self.beside.model(info.id, first, at, events))
+            elif info.parent is not None:
+                await self.followed(info, Model(self.program))
+                await self.check_keys(info)
+            elif info.id != RUN:
+                spec, workers = self.specs[info.graph], int(info.queue == p.QUEUE)
+                child = p.Program(spec, (("n", 1),), 1000, events=events, budget=budget, workers=workers)
+                await self.followed(info, Model(child))
+                await self.check_told(info)
+        await self.earlier.check(view)
+        await self.beside.check(view)
+        return model
+
+    async def followed(self, info: Any, model: Model) -> Model:
+        """Hand the log of a run to its model, and compare what is left."""
+        view, is_other = self.place.view, info.parent is None and info.id != RUN
+        log = await view.steps(info.id)
+        in_force = InForce(await load_specs(view, log))
         changes: Sequence[p.Change] = ()
         for step in log:
-            if step.kind in ("started", "resumed") and (now := self.changes_at(step.seq)) != changes:
+            if step.kind in ("started", "resumed", "branched"):
+                now = self.changes_at(info.parent if step.seq <= info.parent_seq else info.id, step.seq)
+                now = p.of_children(now) if is_other else now
+                if now != changes:
+                    model.take(Row("deployed", more=now))
                 changes = now
-                model.take(Row("deployed", more=changes))
-            by = self.world.writers.get(step.seq)
-            if step.kind == "resumed" and model.status in steps.OVER and by is not None and not by.resumes:
-                raise Wrong(f"a worker resumes the run, which is {model.status}, at {step.seq}")
-            was_cut = step.seq - 1 in self.cut and model.status == "running" and bool(model.enabled())
-            if step.kind == "resumed" and was_cut and not self.program.quarters:  # at a limit nothing is in flight
-                same(f"how the run is resumed at {step.seq}", row_of(step).more, "crashed")
+            if info.id == RUN:
+                self.check_resumed(step, model)
             model.take(row_of(step))
             same_edge(step, model.edge, in_force.ways(step))
-            self.note_end(RUN, step, model)
-        snapshot = await self.snapshot()
-        same("the status", snapshot.status, model.status)
+            self.note_end(info.id, step, model)
+        snapshot = await load_snapshot(view, info.id, None)
+        woke = info.status == "running" and model.status == "waiting"  # to read its mail, when its Runner closed
+        mail = is_other and (await view.inbox([info.id]) or has_mail(log) or self.gets_full)
+        if not (woke and (self.world.lost or not info.held) and mail):
+            same(f"the status of {info.id}", (info.status, snapshot.status), (model.status, model.status))
         for frame in snapshot.frames.values():
             mine = model.frames.get(frame.id)
             if mine is None:
                 raise Wrong(f"the model has no frame {frame.id}")
-            if not self.program.graph.talks:  # else it is the agent's
-                same(f"the state of {frame.id!r}", state_of(frame), mine.state)
+            if not model.program.graph.talks:  # else it is the agent's
+                same(f"the state of {frame.id!r} in {info.id}", state_of(frame), mine.state)
         if snapshot.status == "failed":
-            same("the failure", fault_of(snapshot.failure), model.root.failed)
-        self.check_acts(RUN, log)
-        await self.check_children()
-        await self.earlier.check(self.place.view)
-        await self.beside.check(self.place.view)
+            same(f"the failure of {info.id}", fault_of(snapshot.failure), model.root.failed)
+        self.check_acts(info.id, log, info.parent_seq)
         return model
 
     def note_end(self, run_id: str, step: steps.Step, model: Model) -> None:
@@ -604,49 +691,44 @@ class Running:
         if model.status in steps.OVER:
             self.beside.ends.setdefault(run_id, []).append((step, model.status, deepcopy(model.root.state)))
 
-    def changes_at(self, seq: int) -> Sequence[p.Change]:
+    def check_resumed(self, step: steps.Step, model: Model) -> None:
+        """Check that whoever resumes the first run may do that, and records that its process died, if it did."""
+        if step.kind != "resumed":
+            return
+        by = self.world.writers.get((RUN, step.seq))
+        if model.status in steps.OVER and by is not None and not by.resumes:
+            raise Wrong(f"a worker resumes the run, which is {model.status}, at {step.seq}")
+        was_cut = step.seq - 1 in self.cut and model.status == "running" and bool(model.enabled())
+        if was_cut and not self.program.quarters and not self.gets_full:  # at a limit nothing is in flight
+            same(f"how the run is resumed at {step.seq}", row_of(step).more, "crashed")
+
+    async def check_keys(self, info: Any) -> None:
+        """Check that what began in a branch has other idempotency keys than what began before or beside it."""
+        log = await self.place.view.steps(info.id)
+        others = {keys for step in await self.log() if (keys := getattr(step.data, "idempotency_key", ""))}
+        made = {keys for step in log[info.parent_seq :] if (keys := getattr(step.data, "idempotency_key", ""))}
+        same(f"which keys {info.id} shares", made & others, set())
+
+    def changes_at(self, run_id: str, seq: int) -> Sequence[p.Change]:
         """Return what the code had changed that recorded a step: of its process, else that of the newest deployment.
 
         A process that stalled goes on with the code that it has, and can resume the run when it waits.
         """
-        if seq in self.world.writers:
-            return self.world.writers[seq].changes
-        return next((changes for at, changes in reversed(self.deployed.items()) if at <= seq), ())
+        if (run_id, seq) in self.world.writers:
+            return self.world.writers[run_id, seq].changes
+        return next((changes for heads, changes in reversed(self.deployed) if heads.get(run_id, 0) < seq), ())
 
-    async def check_children(self) -> None:
-        """Hand the log of each other run to a model of its own; that of a peer after those that it can begin after."""
-        view = self.place.view
-        for info in sorted(await view.runs(limit=MANY), key=lambda info: info.id):
-            if info.id == RUN:
-                continue
-            log = await view.steps(info.id)
-            if info.id in self.beside.peers:
-                first = state_of((await load_snapshot(view, info.id, 1)).root)
-                model = self.beside.model(info.id, first, log[0].at)
-            else:
-                workers = int(info.queue == p.QUEUE)
-                spec, budget = self.specs[info.graph], self.program.budget
-                model = Model(p.Program(spec, (("n", 1),), 1000, budget=budget, workers=workers))
-            for step in log:
-                model.take(row_of(step))
-                self.note_end(info.id, step, model)
-            woke = info.status == "running" and model.status == "waiting"  # to read its mail, when its Runner closed
-            mail = await view.inbox([info.id]) or has_mail(log)
-            if not (woke and (self.world.lost or not info.held) and mail):
-                same(f"the status of {info.id}", info.status, model.status)
-            state = state_of((await load_snapshot(view, info.id, None)).root)
-            same(f"the state of {info.id}", state, model.root.state)
-            self.check_acts(info.id, log)
-            if isinstance(began := log[0].data, steps.Started) and began.starter and began.starter.topic:
-                await self.check_told(info.id, began.starter.run_id, self.beside.ends.get(info.id, ()))
-
-    async def check_told(self, child: str, starter: str, ends: Sequence[tuple[steps.Step, str, Any]]) -> None:
+    async def check_told(self, info: Any) -> None:
         """Check that each end of a child run with a topic is a message of the run that started it, and what that says.
 
         One that ended for good gets none, or reads none. One that starts it anew, in another attempt of a graph, is
         told again.
         """
         view, order = self.place.view, self.world.order
+        began = (await view.steps(info.id))[0].data
+        if not (isinstance(began, steps.Started) and began.starter and began.starter.topic):
+            return
+        child, starter = info.id, began.starter.run_id
         above = next((info for info in await view.runs(limit=MANY) if info.id == starter), None)
         if above is None or (starter == RUN and child in self.earlier.runs):
             return
@@ -658,7 +740,7 @@ class Running:
             data.value for data in log if isinstance(data, steps.Recorded) and place_of(data.key) == START
         ]
         most = sum(value["run_id"] == child for value in begun)
-        for step, status, state in ends:
+        for step, status, state in self.beside.ends.get(child, ()):
             wanted = (step.seq, status, state if status == "finished" else None)
             ended_before = above.status == "finished" and (starter, above.seq) not in after(order, (child, step.seq))
             least = 0 if ended_before or above.status == "cancelled" else 1
@@ -669,19 +751,24 @@ class Running:
         if told:
             raise Wrong(f"it is told of {child} what it did not do: {told}")
 
-    def check_acts(self, run_id: str, log: Sequence[steps.Step]) -> None:
-        """Compare the ledger with the log of a run."""
+    def check_acts(self, run_id: str, log: Sequence[steps.Step], shared: int = 0) -> None:
+        """Compare the ledger with the log of a run, of which a branch shares the first steps with another one."""
+        log, before = log[shared:], logged(run_id, log[:shared], "begun")
         begun = logged(run_id, log, "begun")
         for key, number in begun.items():
-            if self.world.acts[key] > number and not any("effects" in each for each in self.deployed.values()):
+            if self.world.acts[key] > number and not any("effects" in changes for _, changes in self.deployed):
                 raise Wrong(f"an effect began {number} times and acted {self.world.acts[key]} times: {key}")
         recorded = logged(run_id, log, "recorded")
         if not self.world.lost and not p.can_cut(self.program.graph):
             for key, number in self.world.acts.items():
                 if key.startswith(f"{run_id} ") and number != recorded[key]:
                     raise Wrong(f"a call is recorded {recorded[key]} times and acted {number} times: {key}")
+        is_kept = self.transacts and not any("effects" in changes for _, changes in self.deployed)
+        for key in [key for key in begun if is_kept and key.rpartition(" ")[2].isdigit()]:
+            same(f"how often {key} acted in a transaction", self.world.acts[key], recorded[key])
+        before += begun
         for key, number in recorded.items():
-            if self.world.acts[key] < number and key not in begun and "'start'" not in key and "'end'" not in key:
+            if self.world.acts[key] < number and key not in before and "'start'" not in key and "'end'" not in key:
                 raise Wrong(f"a call is recorded {number} times and acted {self.world.acts[key]} times: {key}")
 
 
@@ -693,7 +780,8 @@ def after(order: Sequence[Any], one: Any) -> Sequence[Any]:
 def logged(run_id: str, log: Sequence[steps.Step], kind: str) -> Counter[str]:
     """Return how many steps of a kind each place of a run has, as the ledger names it."""
     rows = [row for row in map(row_of, log) if row.kind == kind]
-    return Counter(f"{run_id} {steps.path_of(row.frame, row.node)} {row.visit} {row.more}" for row in rows)
+    paths = [p.first_names(steps.path_of(row.frame, row.node)) for row in rows]
+    return Counter(f"{run_id} {path} {row.visit} {row.more}" for path, row in zip(paths, rows, strict=True))
 
 
 def has_mail(log: Sequence[steps.Step]) -> bool:

@@ -123,17 +123,22 @@ def test_a_page_reads_back() -> None:
     """What is written is read as the same program."""
     for number in range(40):
         for in_runner, commanded, wide in ((False, 0.0, 0.0), (True, 0.0, 0.0), (True, 1.0, 0.0), (True, 0.0, 1.0)):
-            program = draw("pages", number, in_runner=in_runner, commanded=commanded, wide=wide)
+            more = 0.3 * in_runner
+            program = draw("pages", number, in_runner=in_runner, commanded=commanded, wide=wide, more=more)
             assert read(written(program)) == program
 
 
 def test_every_shape_is_drawn() -> None:
     """Programs of a Runner have every kind of operation, event and change."""
-    programs = [draw("shapes", number, in_runner=True, again=0.2) for number in range(0, 600, 3)]
+    programs = [
+        draw("shapes", number, in_runner=True, again=0.1, more=0.2, transacts=True) for number in range(0, 600, 3)
+    ]
     nodes = [node for program in programs for node in program.graph.nodes]
     assert {type(op) for node in nodes for op in node.does} == {*get_args(p.Op)}
+    assert any("effect='transaction'" in written(program) for program in programs)
     events = [event for program in programs for event in program.events]
-    assert {event.what for event in events} == {"crash", "stop", "cancel", "deploy", "prune", "again"}
+    whats = {"crash", "stop", "cancel", "deploy", "prune", "again", "branch", "full"}
+    assert {event.what for event in events} == whats
     assert {change for event in events for change in event.changes} == {*p.CHANGES}
     assert any(program.budget and program.quarters for program in programs)
     assert any(program.graph.talks for program in programs)

@@ -32,7 +32,7 @@ from graphengine.errors import GraphEngineError
 from tests.kit.crash_points import CrashPoints
 from tests.sim.build import graph_of
 from tests.sim.disk import patched
-from tests.sim.program import read, starts
+from tests.sim.program import of_children, read, starts
 from tests.sim.runner import Orders, obey, runner_of, speak
 from tests.sim.world import ENDS, RUN, Loop
 
@@ -121,7 +121,8 @@ def live(life: Life) -> None:
     """Live a life, and say how far it came."""
     program, orders, loop, acts = read(life.program), Orders(*life.orders), Loop(life.now), Acts(life.folder)
     graph = graph_of(program.graph, acts, changes=tuple(orders.changes))
-    children = {op.name: graph_of(op.graph, acts, op.name) for op in starts(program.graph)}
+    changes = of_children(orders.changes)
+    children = {op.name: graph_of(op.graph, acts, op.name, changes) for op in starts(program.graph)}
     patches, threads = patched(loop, life.turns)
     points = Points(life)
 

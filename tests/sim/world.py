@@ -21,17 +21,20 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import asynccontextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from graphengine.engine.steps import Step, usage_of
-from graphengine.errors import StoreError
+from graphengine.errors import StoreError, StoreFull
 from graphengine.kernel.fake_clock import _threads
 from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, EndedRun, RunInfo, Store
 from graphengine.stores.memory import InMemoryStore
+from tests.sim.build import Connection
 from tests.sim.model import Wrong
 from tests.sim.program import Change
 
@@ -146,12 +149,15 @@ class Process:
         self.awake.set()
 
     def before_write(self) -> None:
-        """Count a write, and die before it if the program says so. Raises: StoreError."""
+        """Count a write, and die before it if the program says so. Raises: StoreError; StoreFull: There is no room."""
         self.lives()
         self.world.writes += 1
         self.world.wrote(self)
         if self.world.losses.get(self.world.writes) == "before":
             self.dies()
+        if self.world.full:
+            self.world.full -= 1
+            raise StoreFull("there is no room")
 
     def after_write(self) -> None:
         """Die or stall now that the write is durable, if the program says so. Raises: StoreError."""
@@ -332,10 +338,11 @@ class Door:
         self._shared.drivers.update({each.info.id: self._process for each in taken if each.fence is not None})
         return taken
 
-    def append(self, batch: Append) -> None:
-        """Add steps, unless the process dies before; it may die right after it."""
+    def append(self, batch: Append, acts: Sequence[str] = ()) -> None:
+        """Add steps, with acts in their transaction, unless the process dies before; it may die right after it."""
         self._process.before_write()
         self._shared.append(batch)
+        self._process.world.acts.update(acts)
         self._process.world.recorded(batch.run_id, batch.steps, self._process)
         self._process.after_write()
 
@@ -346,11 +353,45 @@ class Door:
         self._process.after_write()
         return done
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Yield a transaction."""
+        self._process.lives()
+        yield Transaction(self)
+
     async def open(self) -> None:
         """Do nothing: it is open."""
 
     async def close(self) -> None:
         """Do nothing: it is read on."""
+
+
+class Transaction:
+    """A transaction of the store in memory: what a function does there is done with the commit of its record."""
+
+    def __init__(self, door: Door) -> None:
+        self._door, self._connection, self.threads = door, Connection(), AtOnce()
+
+    def call(self, function: Callable[[Any], object], kind: type[object]) -> object:
+        """Call a function."""
+        return function(self._connection)
+
+    async def commit(self, batch: Append) -> None:
+        """Add steps, and do what the function did, or nothing of both."""
+        self._door.append(batch, self._connection.acts)
+
+    def cancel(self) -> None:
+        """Do nothing: no statement waits."""
+
+
+class AtOnce(Executor):
+    """Threads that have always ended."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a function."""
+        done: Future[Any] = Future()
+        done.set_result(function(*args, **kwargs))
+        return done
 
 
 def cost_of(made: Sequence[Step]) -> float:
@@ -390,11 +431,13 @@ class World:
         lag: How many turns of the event loop an act takes.
         writes: How many writes were made.
         acts: How often each call acted, by the path of its node, the visit, and the number of the operation.
-        lost: How many processes were lost.
+        lost: How many processes were lost, or found the store full.
+        full: How many writes are to be refused.
         limit: The limit of the run's costs, in US dollars.
         spent: What its steps recorded.
         flying: How many turns of agents began in the process that drives it, and are not recorded.
-        writers: Which process recorded its steps, by their seq, as far as that is seen.
+        writers: Which process recorded a step of a run, as far as that is seen; of other runs than the first one only
+            if their `heads` are read at each commit.
         order: The steps of all runs, by run and seq, in the order in which they were recorded, as far as that is seen.
         broken: The first thing that is wrong, as far as it showed while the run was driven.
     """
@@ -407,10 +450,12 @@ class World:
     writes: int = 0
     acts: Counter[str] = field(default_factory=Counter)
     lost: int = 0
+    full: int = 0
     limit: float = inf
     spent: float = 0.0
     flying: int = 0
-    writers: dict[int, Process] = field(default_factory=dict)
+    writers: dict[tuple[str, int], Process] = field(default_factory=dict)
+    heads: bool = False
     order: list[tuple[str, int]] = field(default_factory=list)
     broken: str = ""
 
@@ -437,8 +482,7 @@ class World:
     def recorded(self, run_id: str, made: Sequence[Step], process: Process) -> None:
         """Note what durable steps cost, and which process recorded them."""
         self.order += [(run_id, step.seq) for step in made]
-        if run_id == RUN:
-            self.writers.update({step.seq: process for step in made})
+        self.writers.update({(run_id, step.seq): process for step in made})
         self.spends(run_id, made)
 
     def spends(self, run_id: str, made: Sequence[Step]) -> None:
