@@ -44,8 +44,8 @@ These figures are from before programs had peers, messages between runs, `after=
 stores, deployments of a child's code, migrations and transactions. Of these, few programs have the last five: their
 known faults are found by pages, and seldom within seconds.
 
-The simulator draws no `choose`, no pauses, no chats with hand-overs, and no effects among tools that are called at once.
-It draws trims, limits of queues and tenants as commands to stores alone. The migrations that it draws rename all nodes
+The simulator draws no `choose`, no pauses, no chats with hand-overs and no effects among tools called at once. It draws
+trims, limits of queues and tenants as commands to stores alone. The migrations that it draws rename all nodes
 and add a field; it draws no migration that moves a run or that is refused. It draws transactions in memory alone.
 """
 
