@@ -151,10 +151,7 @@ class Retry:
             wait = self.initial_seconds * self.multiplier ** (failures - 1)
         except OverflowError:
             wait = self.max_seconds
-        spread = self.jitter * (2 * chance - 1)
-        if wait >= self.max_seconds:  # spread below the longest wait alone, so that many runs do not retry at once
-            return self.max_seconds * (1 - abs(spread))
-        return min(wait * (1 + spread), self.max_seconds)
+        return min(wait * (1 + self.jitter * (2 * chance - 1)), self.max_seconds)
 
 
 DEFAULT_RETRY: Final = Retry(attempts=4, initial_seconds=1.0, max_seconds=60.0, on=(Transient,))

@@ -130,21 +130,11 @@ class RateLimiter:
     pause_seconds: Seconds = PAUSES.max_seconds
     _queues: WeakKeyDictionary[Clock, WaitQueue] = field(default_factory=WeakKeyDictionary, init=False)
     _making: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _found: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         if not (is_seconds(self.patience_seconds) or self.patience_seconds == math.inf):
             text = f"RateLimiter(patience_seconds={self.patience_seconds!r})"
             raise DefinitionError(text, repair="give seconds above 0, or math.inf")
-
-    @property
-    def names_tools(self) -> bool:
-        """Whether the server was found to want a description of each tool that a conversation names."""
-        return "names tools" in self._found
-
-    def note_names_tools(self) -> None:
-        """Note that the server wants a description of each tool that a conversation names."""
-        self._found.add("names tools")
 
     def __repr__(self) -> str:
         shown = (f"{each.name}={getattr(self, each.name)}" for each in fields(self) if self._is_given(each))
@@ -539,7 +529,7 @@ async def _answer_with_tool_names(model: Model, request: Request, limiter: RateL
     tool, the call is refused as one of an unknown tool. The limiter, which all models of one server and key share,
     remembers what the server wants.
     """
-    if limiter is not None and limiter.names_tools:
+    if limiter is not None and limiter in _WANT_TOOL_NAMES:
         request = request.with_tool_names()
     try:
         return await model.answer(request)
@@ -549,7 +539,7 @@ async def _answer_with_tool_names(model: Model, request: Request, limiter: RateL
             raise
     response = await model.answer(named)
     if limiter is not None:
-        limiter.note_names_tools()
+        _WANT_TOOL_NAMES.add(limiter)
     return response
 
 
@@ -576,6 +566,8 @@ def reset_if_failed(model: Model, request: Request) -> Iterator[None]:
         raise ModelError(message, where=f"agent {request.agent}", repair="check the model's code") from error
 
 
+_WANT_TOOL_NAMES: Final[weakref.WeakSet[RateLimiter]] = weakref.WeakSet()
+"""Of the servers that were found to want a description of each tool that a conversation names."""
 _NAMED: Final[WeakValueDictionary[Hashable, RateLimiter]] = WeakValueDictionary()
 _OF_OBJECTS: Final[dict[int, RateLimiter]] = {}  # by id, as an object may have no hash
 _GUARD: Final = threading.Lock()

@@ -1,11 +1,11 @@
-"""Opposites of conditions, and pauses between attempts."""
+"""Opposites of conditions."""
 
 from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Retry, value
+from graphengine import END, START, Graph, value
 from graphengine.reducers import append
 
 
@@ -42,12 +42,3 @@ def test_not_in_is_the_opposite_of_is_in(country: str | None, way: str) -> None:
     graph.add_path("far", END)
     assert graph.run_sync({"country": country}).state.way == [way]
     assert str(value("country").not_in(["CH"])) == "not (country is in ('CH',))"
-
-
-def test_the_longest_pause_has_jitter_too() -> None:
-    """A thousand runs that failed at once do not call again at once, and nobody waits longer than `max_seconds`."""
-    retry = Retry(attempts=9, initial_seconds=1, max_seconds=30, jitter=0.1)
-    pauses = [retry.pause_seconds(8, chance / 2001) for chance in range(0, 2001, 2)]
-    assert len({round(pause, 6) for pause in pauses}) > 500
-    assert (27 <= min(pauses) < 27.1, 29.9 < max(pauses) <= 30) == (True, True)
-    assert Retry(attempts=9, jitter=0).pause_seconds(20) == 30
