@@ -134,8 +134,13 @@ class Tab:
         page = self._context.new_page()
         page.set_default_timeout(PATIENT)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("console", lambda said: self.problems.append(said.text) if is_problem(said, self.expected) else None)
+        page.on("console", self._note)
         return page
+
+    def _note(self, said: ConsoleMessage) -> None:
+        """Note what a page reports as a problem, with the address that it is about."""
+        if is_problem(said, self.expected):
+            self.problems.append(f"{said.text} {said.location['url']}")
 
     def leave(self) -> None:
         """Forget what a test did, so that the next one finds a page as in a new browser."""
