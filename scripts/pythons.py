@@ -31,7 +31,7 @@ for name, made in list(vars(main).items()):
     if name.startswith("test_") and inspect.iscoroutinefunction(made):
         asyncio.run(made())
 main.forecaster = main.forecaster.but(model=answers)
-asyncio.run(main.ask("Does it rain?"))
+asyncio.run(main.answer("Does it rain?"))
 """
 COMMANDS: tuple[tuple[int, str], ...] = (
     (0, "--help"),
