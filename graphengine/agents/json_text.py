@@ -96,10 +96,10 @@ def tolerant(text: str) -> object:
 
 
 def no_numbers(body: bytes, strictly: Callable[[bytes], object]) -> list[ErrorDetails]:
-    """Find values that pydantic accepts as numbers, although they are none, or are not the numbers that were meant.
+    """Find values that pydantic would silently accept as a wrong number.
 
-    These are true, false and the text NaN, which pydantic accepts as 1, 0 and NaN, and floats beyond 2**53 in place of
-    whole numbers, which were rounded when they were written or read.
+    - true, false and the text "NaN": pydantic accepts them as 1, 0 and NaN.
+    - Floats beyond 2**53 where a whole number is wanted: they were rounded when they were written or read.
 
     Args:
         body: JSON that fits a type.

@@ -600,12 +600,12 @@ async def _all_pages(list_page: Callable[..., Awaitable[P]], items: Callable[[P]
 
 
 def text_of_result(result: types.CallToolResult, media: list[Media] | None = None) -> str:
-    """Return a result as text: its blocks, and its structured content if the text blocks do not say the same.
+    """Return the result of a tool as text: its blocks, and its structured content unless the text blocks repeat it.
 
     Args:
         result: The result.
-        media: Gets its pictures and PDF documents, for which marks are in the text. Without it, and for all other
-            binary content, a line describes them.
+        media: A list to which pictures and PDF documents are added; marks stand in the text for them. If it is None,
+            and for all other binary content, one line of the text describes the content.
     """
     parts = [_text_of_block(block, media) for block in result.content]
     structured = result.structured_content

@@ -113,9 +113,10 @@ class Command(click.Command):
 
     @property
     def paragraphs(self) -> Sequence[Sequence[str]]:
-        """The paragraphs of the help, in order. A text is one string, and a list is one string for each item.
+        """The paragraphs of the help, in order.
 
-        A list is a paragraph of the docstring that begins with `- `, as each of its items does.
+        A paragraph of text is one string. In a list, each line of the docstring that begins with `- ` begins an item,
+        and each item is one string.
         """
         parts = inspect.cleandoc(self.help or "").split("\n\n")
         split = [re.split(r"\n(?=- )", part) if part.startswith("- ") else [part] for part in parts]

@@ -90,7 +90,7 @@ class Condition(ABC):
 
     @property
     def sampled(self) -> Collection[str]:
-        """The fields whose new values a simple condition follows: it never holds if no node writes them."""
+        """The fields of which a simple condition samples each new value. If no node writes them, it never holds."""
         return ()
 
     def growth_until(self, state: StateType[Any], *, holds: bool) -> Sequence[frozenset[GrowingQuantity]]:  # noqa: ARG002
@@ -262,7 +262,7 @@ class Quantity(ABC):
         return ()
 
     def growth(self, state: StateType[Any]) -> GrowingQuantity | None:  # noqa: ARG002 - used by subclasses
-        """Return how it grows without bound while nothing makes it smaller; None if it may also shrink or stand."""
+        """Return how the quantity grows without bound; None if the quantity may stay as it is, or become smaller."""
         return None
 
     def __ge__(self, other: object) -> Comparison:
@@ -307,7 +307,7 @@ class Fact(Quantity):
 
     @override
     def growth(self, state: StateType[Any]) -> GrowingQuantity | None:
-        """Return its growth; None for a count since the last visit of the counted node itself."""
+        """Return how the count, sum or time grows; None for a count of a node since its own last visit."""
         return (
             None if self._since and self._since == self._node else GrowingQuantity(self._node, since=self._since or "")
         )

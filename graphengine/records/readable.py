@@ -33,7 +33,7 @@ _SIGNS: Final = re.compile(r"^#{1,6} |^> |\*\*|`", re.MULTILINE)
 
 
 def says_something(value: JsonValue) -> bool:
-    """Return whether a value says something: empty values and False are left out of a story."""
+    """Return whether a story shows a value. Empty values and False are left out."""
     return value not in ("", None, [], {}, False) or (value == 0 and value is not False)
 
 
@@ -117,7 +117,7 @@ def _brief(value: JsonValue, deep: int) -> str:
 
 
 def _is_short(values: Sequence[JsonValue]) -> bool:
-    """Return whether the items of a list stand in a line."""
+    """Return whether a list is short and flat enough to be written in one line."""
     return 0 < len(values) <= _ITEMS and not any(isinstance(each, (Mapping, list)) for each in values)
 
 

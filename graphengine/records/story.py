@@ -218,7 +218,7 @@ class ReadRun:
 
     @property
     def title(self) -> str:
-        """What it is about. The title of a run is cut within a word."""
+        """The title of the run. A title that was cut in the middle of a word is shortened to its last whole word."""
         title = self.info.title
         if len(title) > _WHOLE_TITLE and " " in title:
             return f"{title.rpartition(' ')[0].rstrip(' ,;:')} …"
@@ -307,14 +307,14 @@ async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun]
 
 
 def _cut_middle(run: StoryRun) -> None:
-    """Leave out the accounts between the first and the last ones of a long run."""
+    """Leave out the steps in the middle of a long run, and note how many they are."""
     if len(run.accounts) > _FIRST + _LAST:
         run.left_out = len(run.accounts) - _FIRST - _LAST
         run.accounts = [*run.accounts[:_FIRST], *run.accounts[-_LAST:]]
 
 
 def _cut_differences(found: Sequence[Difference]) -> list[Difference]:
-    """Return the first differences, with paths in words and values as they are shown, and how many more there are."""
+    """Return the first differences of two states in the form that a story shows, and the number of the others."""
     more = [Difference(f"And {len(found) - _DIFFERENCES} more", None, None)] if len(found) > _DIFFERENCES else []
     shown = [
         (heading(path_words(each.path)), cut_value(each.before), cut_value(each.after)) for each in found[:_DIFFERENCES]
@@ -469,7 +469,7 @@ def _tell_questions(snapshot: Snapshot, waits: Mapping[str, Wait], call_asked: C
 
 
 def _default_arguments(wait: Wait) -> dict[str, JsonValue]:
-    """Return the arguments that a call has by default, which the form of a question about it names."""
+    """Return the default arguments of the tool call that a question is about, as the answer's schema names them."""
     forms = [each.get("properties", {}).get("arguments", {}) for each in (wait.schema or {}).get("anyOf", ())]
     every = [each for form in forms for each in form.get("properties", {}).items()]
     return {name: each["default"] for name, each in every if "default" in each}

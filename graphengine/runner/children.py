@@ -385,14 +385,16 @@ class _Start(Generic[S]):
         return derived in found
 
     async def _find_unrecorded(self, derived: str) -> str:
-        """Return the id of the child that this call began in an earlier process of the run; "" if there is none.
+        """Return the id of the child run that this call began in an earlier process; "" if there is none.
+
+        An example in which the child is found only by this search:
 
         1. A call begins a child, and the process dies, or releases the run, before the start is recorded.
         2. A deployment adds a field with a default to the type of the child's input, so that another id is derived.
         3. The node runs again, and must not begin a second child.
 
-        If an earlier process began a child with the same input for this attempt, that child belongs to this call. Only
-        the runs that began after the attempt could begin are read, once for each attempt.
+        If an earlier process began a child with the same input for this attempt, that child belongs to this call. An
+        attempt reads the candidates once: the runs that began since the attempt was due.
         """
         store, initial, known = self.lives.shared.store, self._initial, _known_to(self.attempt)
         assert initial is not None  # noqa: S101 - `make` has read it

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 
 class EdgeCoverage:
-    """Records which edges of graphs are taken while it is entered, as a context manager. It can be entered again.
+    """A context manager that records which edges of graphs are taken inside its `with` block. It can be used again.
 
-    If a condition is composed with `&`, `|` and `~`, each of its parts is counted too: whether it was seen to hold, and
-    seen not to hold. Graphs with the same name whose edges lead to the same nodes are counted as one graph. A node that
-    runs alone takes no edge.
+    If a condition is composed with `&`, `|` and `~`, the coverage also says for each part whether the part was ever
+    true and whether it was ever false. Graphs with the same name whose edges lead to the same nodes are counted as one
+    graph. A node that runs alone takes no edge.
 
     Args:
         graphs: The graphs to cover, or their names. A graph counts with all graphs inside it, run or not. By default

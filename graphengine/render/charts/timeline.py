@@ -455,7 +455,7 @@ def _draw_row(sheet: _Sheet, row: TimelineRow, facts: str, middle: float) -> Non
 
 
 def _list_dense(sheet: _Sheet, row: TimelineRow) -> list[Span]:
-    """Return the attempts of a row that have no bar each: those of many items, and many narrower than a pixel."""
+    """Return the attempts of a row that are drawn as columns, because single bars would be too many or too narrow."""
     narrow = [span for span in row.spans if span.what in _DENSE and (row.items > 1 or sheet.wide(span) < 1)]
     return narrow if row.items > 1 or len(narrow) >= _MANY else []
 
