@@ -624,7 +624,7 @@ def _says_same(texts: Sequence[str], structured: Mapping[str, object]) -> bool:
         except ValueError:
             values.append(each)
     inner = structured["result"] if structured.keys() == {"result"} else structured
-    return bool(texts) and any(each in (structured, inner) for each in (values, *values[:1], *texts[:1]))
+    return bool(texts) and any(each in (structured, inner) for each in (values, [*texts], *values, *texts))
 
 
 def _text_of_block(block: types.ContentBlock, media: list[Media] | None) -> str:

@@ -51,13 +51,13 @@ CACHED_SECONDS: Final = 240.0
 _MOST_BEGINNINGS: Final = 1000
 """The number of beginnings from which expired ones are removed."""
 _LONG_WAIT_SECONDS: Final = 5.0
+"""Pauses from this length on are logged."""
 _ABOUT_NAMED_TOOLS: Final = re.compile(
     r"toolconfig|tool_config|must define tools|without `?tools|`?tools`?=? ?(param|parameter|field)?.{0,30}"
     r"(must be (defined|provided|specified|set)|is required|required when|not (defined|provided|specified))",
     re.IGNORECASE | re.DOTALL,
 )
 """What a server says that refuses a conversation with calls of tools that the request does not describe."""
-"""Pauses from this length on are logged."""
 
 
 class _MachineClock:

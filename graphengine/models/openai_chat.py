@@ -7,6 +7,7 @@ a stream, `_response` reads the answer; `sdk.Server` makes the call.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
@@ -15,7 +16,7 @@ from graphengine.kernel.extension import utf8_text
 from graphengine.kernel.inside import DEEPEST
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.call_ids import paired
-from graphengine.models.dialects import DIALECTS, THOUGHTS_BACK, Dialect
+from graphengine.models.dialects import DIALECTS, THOUGHTS_BACK, Dialect, speak, spoken
 from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
 from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel, StreamReader
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from graphengine.models.openai_calls import OpenAIServer
     from graphengine.models.prices import Price, Spent
     from graphengine.models.received import JsonObject
+
+log = logging.getLogger("graphengine.models")
 
 _PATH: Final = "/chat/completions"
 _SEARCHES: Final = "gpt-4o-search-preview"
@@ -201,32 +204,31 @@ class OpenAIChatModel(ServedModel):
         self, error: BadRequest, sent: Sequence[Dialect], request: Request, *, is_native: bool
     ) -> Dialect | None:
         """Return the dialect that a refusal asks for, of those that the request was sent without; None for none."""
-        body = self._unspoken(request, is_native=is_native)
-        for each in sent:
-            body = each.said(body)
+        plain = self._unspoken(request, is_native=is_native)
+        body = speak(plain, sent)
         found = (each for each in DIALECTS if each not in sent and each.refusal.search(error.message))
-        return next((each for each in found if each is THOUGHTS_BACK or each.said(body) != body), None)
+        return next((each for each in found if each is THOUGHTS_BACK or speak(plain, (*sent, each)) != body), None)
 
     def _accept(self, sent: Sequence[Dialect], request: Request, *, is_native: bool) -> None:
         """Keep the dialects that changed a request which the server accepted."""
-        if self._accepted.issuperset(sent):
+        if self._accepted.issuperset(spoken(sent)):
             return
         body = self._unspoken(request, is_native=is_native)
-        for each in sent:
+        for each in spoken(sent):
             plain, body = body, each.said(body)
-            if each is THOUGHTS_BACK or body != plain:
+            if (each is THOUGHTS_BACK or body != plain) and each not in self._accepted:
                 self._accepted.add(each)
+                if each.note:
+                    log.warning("%s: %s", self.name, each.note)
         gone = [each for each in sent if each in self._accepted and each not in self._dialects]
-        self._dialects = (*self._dialects, *gone)
+        self._dialects = tuple(spoken((*self._dialects, *gone)))
 
     def _unspoken(self, request: Request, *, is_native: bool) -> JsonObject:
         """Return the body of a request in no dialect."""
         return {**self._body(request, is_native=is_native), **(self._streaming if request.streams else {})}
 
     def _adapt_body(self, body: JsonObject) -> JsonObject:
-        for each in self._dialects:
-            body = each.said(body)
-        return body
+        return speak(body, self._dialects)
 
     @property
     def _returns_thoughts(self) -> bool:

@@ -46,7 +46,8 @@ _MEANT: Final = {
     "text": "string",
 }
 """Types of other languages that servers write, and those of JSON Schema that they mean."""
-_NEEDS_NO_WORDS: Final = frozenset({"$defs", "additionalProperties", "title"})
+_MOST_PARTS: Final = 300
+_NEEDS_NO_WORDS: Final = frozenset({"$defs", "title"})
 _NOT_AT_THE_TOP: Final = (*BRANCHES, "const", "enum", "not")
 _DROPPED: Final = frozenset(
     {"$anchor", "$defs", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef", "$schema"}
@@ -127,9 +128,13 @@ def unlike(name: str, by: str, taken: Collection[str]) -> str:
 def simple_schema(schema: JsonObject) -> JsonObject:
     """Return a simpler form of a tool's schema, for servers that do not know all keywords.
 
-    Only types, properties, required properties, items, descriptions and enumerations of texts are left. What a part of
-    the schema says besides stands in the description of that part, as JSON. The simpler form accepts at least the
-    arguments that the schema accepts, and arguments are validated by the declared schema in any case.
+    Only types, properties, required properties, items, descriptions, enumerations of texts and the type of further
+    properties are left. What a part of the schema says besides stands in the description of that part, as JSON. The
+    simpler form accepts at least the arguments that the schema accepts, and arguments are validated by the declared
+    schema in any case.
+
+    References are replaced by what they refer to, as long as the form has at most `_MOST_PARTS` parts. Further parts
+    allow any value.
 
     Args:
         schema: The schema, in the form that `sent_schema` returns.
@@ -138,42 +143,70 @@ def simple_schema(schema: JsonObject) -> JsonObject:
         >>> simple_schema({"type": "object", "properties": {"n": {"type": "string", "pattern": "^a"}}})
         {'type': 'object', 'properties': {'n': {'type': 'string', 'description': '{"pattern": "^a"}'}}}
     """
-    return _simplify(schema, schema, frozenset())
+    return _SimpleForm(schema).simplify(schema, frozenset())
 
 
-def _simplify(part: JsonValue, root: JsonObject, seen: frozenset[str]) -> JsonObject:
-    """Return a simpler form of a part of a schema; `seen` are the references that lead there."""
-    schema: JsonObject = dict(_object_or_empty(part))
-    reference = schema.pop("$ref", None)
-    if isinstance(reference, str) and reference not in seen:
-        schema = _object_or_empty(cast("JsonValue", part_at(root, reference))) | schema
-        seen |= {reference}
-    for key in ("anyOf", "oneOf", "allOf"):
-        possible = [each for each in _list_of_values(schema.get(key)) if each != {"type": "null"}]
-        if len(possible) == 1 and not schema.keys() & {"type", "properties"}:
-            del schema[key]
-            return _simplify({**_object_or_empty(possible[0]), **schema}, root, seen)
-    made: JsonObject = {}
-    kinds = [each for each in _list_type_names(schema.get("type")) if each != "null"]
-    if len(kinds) == 1:
-        made["type"] = kinds[0]
-        schema.pop("type")
-    if "object" in kinds:
+class _SimpleForm:
+    """The simpler form of one schema."""
+
+    def __init__(self, root: JsonObject) -> None:
+        self._root, self._parts = root, 0
+
+    def simplify(self, part: JsonValue, seen: frozenset[str]) -> JsonObject:
+        """Return the simpler form of a part of the schema; `seen` are the references that lead there."""
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            return {}
+        schema, seen = self._resolve(part, seen)
+        made: JsonObject = {}
+        kinds = _list_type_names(schema.get("type"))
+        if len(kinds) == 1:
+            made["type"] = kinds[0]
+            schema.pop("type")
+        if kinds == ["object"]:
+            made |= self._members(schema, seen)
+        if kinds == ["array"]:
+            made["items"] = self.simplify(schema.pop("items", None), seen)
+        allowed = _list_of_values(schema.get("enum"))
+        if allowed and all(isinstance(each, str) for each in allowed):
+            made["enum"] = schema.pop("enum")
+        given = schema.pop("description", None)
+        lost = {key: value for key, value in schema.items() if key not in _NEEDS_NO_WORDS}
+        words = self._write(lost) if lost else ""
+        if description := " ".join(each for each in (given if isinstance(given, str) else "", words) if each):
+            made["description"] = description
+        return made
+
+    def _resolve(self, part: JsonValue, seen: frozenset[str]) -> tuple[JsonObject, frozenset[str]]:
+        """Return a part with what its references refer to in their place, and all references that lead there."""
+        schema: JsonObject = dict(_object_or_empty(part))
+        while isinstance(reference := schema.get("$ref"), str) and reference not in seen:
+            del schema["$ref"]
+            schema = _object_or_empty(cast("JsonValue", part_at(self._root, reference))) | schema
+            seen |= {reference}
+        schema.pop("$ref", None)
+        return schema, seen
+
+    def _members(self, schema: JsonObject, seen: frozenset[str]) -> JsonObject:
+        """Return the properties of an object. Further ones are allowed if it names none, or if the schema says so."""
         properties = _object_or_empty(schema.pop("properties", None))
-        made["properties"] = {name: _simplify(each, root, seen) for name, each in properties.items()}
+        made: JsonObject = {"properties": {name: self.simplify(each, seen) for name, each in properties.items()}}
         if required := _list_unique_texts(schema.pop("required", None)):
             made["required"] = [*required]
-    if "array" in kinds:
-        made["items"] = _simplify(schema.pop("items", None), root, seen)
-    allowed = _list_of_values(schema.get("enum"))
-    if allowed and all(isinstance(each, str) for each in allowed):
-        made["enum"] = schema.pop("enum")
-    given = schema.pop("description", None)
-    lost = {key: value for key, value in schema.items() if key not in _NEEDS_NO_WORDS}
-    words = json.dumps(lost, ensure_ascii=False)[:_SHOWN] if lost else ""
-    if description := " ".join(each for each in (given if isinstance(given, str) else "", words) if each):
-        made["description"] = description
-    return made
+        further = schema.pop("additionalProperties", None if properties else True)
+        if isinstance(further, dict):
+            made["additionalProperties"] = self.simplify(further, seen) or True
+        elif further is True:
+            made["additionalProperties"] = True
+        return made
+
+    def _write(self, lost: JsonObject) -> str:
+        """Return keywords as JSON, with the definitions to which they refer, as long as they are short."""
+        text, definitions = json.dumps(lost, ensure_ascii=False), _object_or_empty(self._root.get("$defs"))
+        named = {name: each for name, each in definitions.items() if f'"#/$defs/{name}"' in text}
+        if named:
+            text = json.dumps({**lost, "$defs": named}, ensure_ascii=False)
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 class _SchemaForm:

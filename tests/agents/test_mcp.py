@@ -622,6 +622,8 @@ def _serving(port: int) -> forks.Started:
         (["22"], {"result": 22}, "22"),
         (["1", "2"], {"result": [1, 2]}, "1\n2"),
         (["one", "two"], {"result": ["one", "two"]}, "one\ntwo"),
+        (["5", "6"], {"result": ["5", "6"]}, "5\n6"),
+        (["Done.", '{"a": 1}'], {"a": 1}, 'Done.\n{"a": 1}'),
         ([], {"a": 1}, '{"a":1}'),
         (["It is warm."], {"degrees": 22}, 'It is warm.\n{"degrees":22}'),
         (["1"], {"result": [1, 2]}, '1\n{"result":[1,2]}'),
