@@ -214,15 +214,15 @@ DIALECTS: Final = (
 
 def speak(body: JsonObject, dialects: Sequence[Dialect]) -> JsonObject:
     """Return a body in some dialects, without those that another one of them replaces."""
-    for each in spoken(dialects):
+    for each in drop_replaced(dialects):
         body = each.said(body)
     return body
 
 
-def spoken(dialects: Sequence[Dialect]) -> Sequence[Dialect]:
+def drop_replaced(dialects: Sequence[Dialect]) -> Sequence[Dialect]:
     """Return dialects without those that another one of them replaces."""
     replaced = {other for each in dialects for other in each.replaces}
     return [each for each in dialects if each not in replaced]
 
 
-__all__ = ["DIALECTS", "THOUGHTS_BACK", "Dialect", "speak", "spoken"]
+__all__ = ["DIALECTS", "THOUGHTS_BACK", "Dialect", "drop_replaced", "speak"]
