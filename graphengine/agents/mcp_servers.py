@@ -616,14 +616,14 @@ def text_of_result(result: types.CallToolResult, media: list[Media] | None = Non
 
 
 def _says_same(texts: Sequence[str], structured: Mapping[str, object]) -> bool:
-    """Return whether texts are a structured content, or the value that a server wrapped as `result` in it."""
+    """Return whether texts are a structured content, or the only value in it, which servers wrap as `result`."""
     values: list[object] = []
     for each in texts:
         try:
             values.append(from_json(each))
         except ValueError:
             values.append(each)
-    inner = structured["result"] if structured.keys() == {"result"} else structured
+    inner = next(iter(structured.values())) if len(structured) == 1 else structured
     return bool(texts) and any(each in (structured, inner) for each in (values, [*texts], *values, *texts))
 
 

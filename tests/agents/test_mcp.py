@@ -620,6 +620,7 @@ def _serving(port: int) -> forks.Started:
         (['{"a": 1}'], {"a": 1}, '{"a": 1}'),
         (["22 degrees"], {"result": "22 degrees"}, "22 degrees"),
         (["22"], {"result": 22}, "22"),
+        (["bye"], {"content": "bye"}, "bye"),
         (["1", "2"], {"result": [1, 2]}, "1\n2"),
         (["one", "two"], {"result": ["one", "two"]}, "one\ntwo"),
         (["5", "6"], {"result": ["5", "6"]}, "5\n6"),
