@@ -8,20 +8,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from graphengine.records.words import counted, one_line
+from graphengine.kernel.extension import clipped
+from graphengine.records.words import SECRET, SET_FIELDS, counted, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from graphengine.kernel.extension import JsonValue
 
-_SECRET: Final = "$secret"  # noqa: S105 - the mark of a record
-_SET_FIELDS: Final = "__fields_set__"
-"""What the record of a model has beside its fields."""
+T = TypeVar("T")
+
 WHOLE: Final = 60_000
 """Characters of a text; what is after them is left out."""
+_ROOM: Final = 4 * WHOLE
+"""Characters of all that is in a value."""
+_ITEM: Final = 20
+"""Characters of this room that a field or an item takes beside its text."""
 _MOST: Final = 100
-"""Items of a list; how many more there are is said."""
+"""Items of a list or object; how many more there are is said."""
 _ITEMS: Final = 5
 _DEEP: Final = 3
 """How deep a value is shown field by field; below that, it is shown in brief."""
@@ -33,8 +40,8 @@ _SIGNS: Final = re.compile(r"^#{1,6} |^> |\*\*|`", re.MULTILINE)
 
 
 def says_something(value: JsonValue) -> bool:
-    """Return whether a story shows a value. Empty values and False are left out."""
-    return value not in ("", None, [], {}, False) or (value == 0 and value is not False)
+    """Return whether a value is not empty; False and 0 are not."""
+    return value not in ("", None, [], {})
 
 
 def as_words(name: str) -> str:
@@ -100,10 +107,10 @@ def in_brief(value: JsonValue, limit: int = BRIEF) -> str:
 def _brief(value: JsonValue, deep: int) -> str:
     inner = json_in(value) if isinstance(value, str) else value
     if isinstance(inner, Mapping):
-        if _SECRET in inner:
+        if SECRET in inner:
             return "secret"
         members = [
-            (as_words(name), each) for name, each in inner.items() if name != _SET_FIELDS and says_something(each)
+            (as_words(name), each) for name, each in inner.items() if name != SET_FIELDS and says_something(each)
         ]
         if deep > 1:
             return counted(len(members), "field")
@@ -139,37 +146,70 @@ def json_in(text: str) -> Any:  # noqa: ANN401 - JSON
     return text
 
 
-def cut_value(value: JsonValue, deep: int = 0) -> JsonValue:
+def cut_value(value: JsonValue) -> JsonValue:
     """Return the part of a value that a story shows.
 
-    Secrets, empty fields and the marks of records are left out; long texts and long lists are cut.
+    Secrets, empty fields and the marks of records are left out; long texts, lists and objects are cut, and so is a
+    value whose texts are long together.
 
     >>> cut_value({"token": {"$secret": "x"}, "note": "", "shares": '{"a": 1}', "__fields_set__": ["token"]})
     {'token': 'secret', 'shares': {'a': 1}}
+    >>> cut_value([*range(200)])[-1]
+    'and 100 more, which are left out'
     """
-    inner = json_in(value) if isinstance(value, str) else value
-    if isinstance(inner, str):
-        return inner if len(inner) <= WHOLE else f"{inner[:WHOLE]}…"
-    if isinstance(inner, Mapping) and _SECRET in inner:
-        return "secret"
-    if isinstance(inner, (Mapping, list)) and deep >= _DEEP:
-        return in_brief(inner)
-    if isinstance(inner, Mapping):
-        return {
-            name: cut_value(each, deep + 1)
-            for name, each in inner.items()
-            if name != _SET_FIELDS and says_something(each)
-        }
-    if isinstance(inner, list):
-        more = [f"and {len(inner) - _MOST} more, which are left out"] if len(inner) > _MOST else []
-        return [*(cut_value(each, deep + 1) for each in inner[:_MOST]), *more]
-    return inner
+    return _Cutter().cut(value, 0)
+
+
+def cut_fields(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the part of named values that a story shows, also of those that are empty."""
+    cutter = _Cutter()
+    return {name: cutter.cut(each, 0) for name, each in values.items()}
+
+
+@dataclass(slots=True)
+class _Cutter:
+    """Cuts a value.
+
+    Attributes:
+        room: The number of characters that the rest of it may have.
+    """
+
+    room: int = _ROOM
+
+    def cut(self, value: JsonValue, deep: int) -> JsonValue:
+        """Cut a value at a depth; 0 is the whole."""
+        inner = json_in(value) if isinstance(value, str) else value
+        if isinstance(inner, Mapping) and SECRET in inner:
+            return "secret"
+        if isinstance(inner, (Mapping, list)) and deep >= _DEEP:
+            inner = in_brief(inner)
+        if isinstance(inner, str):
+            text = clipped(inner, max(1, min(WHOLE, self.room)))
+            self.room -= len(text)
+            return text
+        if isinstance(inner, Mapping):
+            fields = [(name, each) for name, each in inner.items() if name != SET_FIELDS and says_something(each)]
+            shown = {clipped(name, BRIEF): self.cut(each, deep + 1) for name, each in self._first(fields)}
+            return shown | ({f"and {more} more": "left out"} if (more := len(fields) - len(shown)) else {})
+        if isinstance(inner, list):
+            items = [self.cut(each, deep + 1) for each in self._first(inner)]
+            return [*items, f"and {more} more, which are left out"] if (more := len(inner) - len(items)) else items
+        return inner
+
+    def _first(self, items: Sequence[T]) -> Iterator[T]:
+        """Yield the first items, as long as there is room for more."""
+        for each in items[:_MOST]:
+            if self.room <= 0:
+                return
+            self.room -= _ITEM
+            yield each
 
 
 __all__ = [
     "BRIEF",
     "WHOLE",
     "as_words",
+    "cut_fields",
     "cut_value",
     "heading",
     "in_brief",

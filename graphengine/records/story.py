@@ -35,6 +35,7 @@ from graphengine.records.readable import (
     BRIEF,
     WHOLE,
     as_words,
+    cut_fields,
     cut_value,
     heading,
     in_brief,
@@ -259,10 +260,10 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
     found.awaited = [*dict.fromkeys(wait.kind for wait in waits.values())]
     last = _last_fields(run.steps)
     final = {name: each for name, each in values.items() if name in last or given.get(name) != each}
-    final = {name: each for name, each in final.items() if says_something(each)}
+    final = _choose_fields(final, last)
     messages = _messages_in(values)
     if messages is None:
-        found.question = _fields_of({name: each for name, each in given.items() if says_something(each)})
+        found.question = _fields_of(_choose_fields(given))
     else:
         found.graph = found.graph.removesuffix("-chat")
         is_over = all(wait.kind == "receive" for wait in waits.values())
@@ -296,7 +297,8 @@ async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun]
     told = [await _begin_story(store, run, shared) for run in runs]
     for one in told:
         one.accounts = [each for each in one.accounts if each.targets or each.tone in TROUBLES]
-        _cut_middle(one)
+    for one, side in zip(told, (found.first, found.second), strict=True):
+        _cut_middle(one, side.parted_at)
     changes = [*found.second.changed, *(Difference(each.path, each.after, each.before) for each in found.first.changed)]
     found.differences = _cut_differences([each for each in found.differences if each not in changes])
     for side in (found.first, found.second):
@@ -306,11 +308,12 @@ async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun]
     return told, found, node_words(visits[-1].path, visits[-1].visit) if visits else "", len(visits)
 
 
-def _cut_middle(run: StoryRun) -> None:
-    """Leave out the steps in the middle of a long run, and note how many they are."""
+def _cut_middle(run: StoryRun, parted_at: int | None = None) -> None:
+    """Leave out the steps in the middle of a long run, but not the one at which two part; note how many they are."""
     if len(run.accounts) > _FIRST + _LAST:
-        run.left_out = len(run.accounts) - _FIRST - _LAST
-        run.accounts = [*run.accounts[:_FIRST], *run.accounts[-_LAST:]]
+        kept = [each for each in run.accounts[_FIRST:-_LAST] if each.seq == parted_at]
+        run.left_out = len(run.accounts) - _FIRST - _LAST - len(kept)
+        run.accounts = [*run.accounts[:_FIRST], *kept, *run.accounts[-_LAST:]]
 
 
 def _cut_differences(found: Sequence[Difference]) -> list[Difference]:
@@ -340,6 +343,7 @@ async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
         if step is end and snapshot.ending is not None:
             why = "; ".join(_reasons(step, ways, is_taken=True))
     entries, failure = Visits.of(run.steps, specs=run.specs).entries, snapshot.failure
+    message = clipped(f"{failure.kind}: {show(failure.message)}", WHOLE) if failure is not None else ""
     return StoryRun(
         run_id=info.id,
         graph=heading(info.graph),
@@ -353,7 +357,7 @@ async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
         losses=losses_of(snapshot.usage, snapshot.losses),
         label=heading(snapshot.ending.label) if snapshot.ending is not None else "",
         why=why,
-        error=None if failure is None else (node_words(failure.path), f"{failure.kind}: {show(failure.message)}"),
+        error=None if failure is None else (node_words(failure.path), message),
         accounts=[
             _tell_account(each, whys[each.step.seq])
             for each in entries
@@ -423,6 +427,11 @@ def _tell_account(entry: Entry, whys: Sequence[str]) -> Account:
     return made
 
 
+def _choose_fields(values: Mapping[str, JsonValue], last: frozenset[str] = frozenset()) -> dict[str, JsonValue]:
+    """Return the fields that are shown: those that say something. False says something in the fields of `last`."""
+    return {name: each for name, each in values.items() if says_something(each) and (each is not False or name in last)}
+
+
 def _fields_of(values: Mapping[str, JsonValue], first: frozenset[str] = frozenset()) -> StoryFields:
     """Return fields as they are shown: the longest text first, if possible one of the fields in `first`."""
     texts = {name: each for name, each in values.items() if isinstance(each, str) and each.strip()}
@@ -430,9 +439,7 @@ def _fields_of(values: Mapping[str, JsonValue], first: frozenset[str] = frozense
     last = {name: text for name, text in texts.items() if name in first}
     longest = max(last or texts, key=lambda name: len(texts[name]), default="")
     rest = {name: value for name, value in values.items() if name != longest and value != texts.get(longest)}
-    return StoryFields(
-        as_words(longest), texts.get(longest, "")[:WHOLE], {name: cut_value(each) for name, each in rest.items()}
-    )
+    return StoryFields(as_words(longest), clipped(texts.get(longest, ""), WHOLE), cut_fields(rest))
 
 
 def _last_fields(steps: Sequence[Step]) -> frozenset[str]:
@@ -452,15 +459,14 @@ def _tell_questions(snapshot: Snapshot, waits: Mapping[str, Wait], call_asked: C
             wait = waits.get(record.id)
             if wait is None:
                 continue
-            facts = {name.rpartition(".")[2]: cut_value(each) for name, each in wait.facts.items()}
-            question = StoryQuestion(node_words(wait.name), wait.kind, wait.question, wait.due_at, facts)
+            facts = {path_words(name): each for name, each in wait.facts.items()}
+            text = clipped(wait.question, WHOLE)
+            question = StoryQuestion(node_words(wait.name), wait.kind, text, wait.due_at, cut_fields(facts))
             call = call_asked(frame, record)
             if call is not None:
                 question.text = f"May {as_words(call[0])} call {as_words(call[1])}?"
-                question.facts = {
-                    **{name: cut_value(each) for name, each in {**call[2], **_default_arguments(wait)}.items()},
-                    **facts,
-                }
+                arguments = {**call[2], **_default_arguments(wait)}
+                question.facts = cut_fields({**arguments, **facts, **arguments})
             if wait.proposed is not UNSET:
                 question.proposed = _proposed(wait.proposed, None if wait.old is UNSET else wait.old)
             question.answers = _possible_answers(wait.schema or {})

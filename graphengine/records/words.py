@@ -34,8 +34,8 @@ _ROOM: Final = 4
 _MILLISECONDS_BELOW: Final = 0.0995
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _CALENDAR: Final = "%Y-%m-%d %H:%M:%S %Z"
-_SECRET: Final = "$secret"  # noqa: S105 - the mark of a record: what it has is encrypted
-_SET_FIELDS: Final = "__fields_set__"
+SECRET: Final = "$secret"  # noqa: S105 - the mark of a record: what it has is encrypted
+SET_FIELDS: Final = "__fields_set__"
 """What the record of a model has beside its fields: which of them were set."""
 _PARTS: Final[tuple[tuple[int, TokensName, str], ...]] = (
     (0, "cache_read_tokens", "cached"),
@@ -107,11 +107,11 @@ def _as_clipped_json(value: JsonValue, room: int) -> str:
         return encode_basestring(value[:room])
     if not isinstance(value, (dict, list)):
         return json.dumps(value, default=repr)
-    if len(value) == 1 and _SECRET in value and isinstance(value, dict):
+    if len(value) == 1 and SECRET in value and isinstance(value, dict):
         return "secret"
     text, ends = "", "{}" if isinstance(value, dict) else "[]"
     for name, each in value.items() if isinstance(value, dict) else zip(repeat(""), value, strict=False):
-        if name == _SET_FIELDS:
+        if name == SET_FIELDS:
             continue
         text += ", " if text else ""
         text += f"{encode_basestring(name)}: " if ends == "{}" else ""
@@ -238,6 +238,8 @@ def loss_words(losses: Mapping[str, int]) -> str:
 
 
 __all__ = [
+    "SECRET",
+    "SET_FIELDS",
     "age",
     "clean",
     "compact",

@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphengine.engine.phases import Waiting
-from graphengine.kernel.extension import END, FAIL
+from graphengine.kernel.extension import END, FAIL, clipped
 from graphengine.kernel.inside import ROOT, progress_of
 from graphengine.kernel.reader import (
     Collecting,
@@ -37,6 +37,8 @@ Move: TypeAlias = tuple[str, str]
 """The source and the target of a frame's last move; the target is "" if it has not left the source."""
 
 SEVEREST: Final[Sequence[How]] = ("failed", "waiting", "here", "ended")
+_LONGEST: Final = 1000
+"""Characters of a state in words, which may have the question of a wait or the message of a failure."""
 _POSITIONS: Final = {
     "running": ("is here", "are here"),
     "waiting": ("waits here", "wait here"),
@@ -103,7 +105,7 @@ def _combine_states(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources
     present = {how for how, _ in said}
     severest: How = next(how for how in SEVEREST if how in present)
     one, several = _POSITIONS.get(snapshot.status, ("", ""))
-    notes = [note for _, note in said if note]
+    notes = [clipped(note, _LONGEST) for _, note in said if note]
     same = notes.count(one)
     others = [note for note in dict.fromkeys(notes) if note != one]
     waits = [note for note in others if note.startswith("waits")]

@@ -10,6 +10,7 @@ no text can close the script that it stands in, and the file's own policy allows
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from base64 import b64encode
@@ -99,7 +100,7 @@ async def story_of(store: Store, run_id: str, other: str | None, now: float) -> 
         story = Story(command, when(now, UTC), [await story_of_run(store, runs[0], _call_asked)])
     else:
         story = Story(command, when(now, UTC), *await story_of_two(store, runs[0], runs[1]))
-    return _file_of(story, [_picture(run, _ROOM if len(runs) == 1 else _HALF) for run in runs])
+    return await asyncio.to_thread(_file_of, story, runs)
 
 
 def _call_asked(frame: Frame, wait: WaitRecord) -> tuple[str, str, Mapping[str, JsonValue]] | None:
@@ -107,13 +108,13 @@ def _call_asked(frame: Frame, wait: WaitRecord) -> tuple[str, str, Mapping[str, 
     return (found.agent, found.tool, found.arguments) if found is not None and found.tool else None
 
 
-def _file_of(story: Story, pictures: Sequence[str]) -> str:
+def _file_of(story: Story, runs: Sequence[ReadRun]) -> str:
     """Return the file, with what it says as plain text for readers who run no script."""
     script, style = ((STATIC / f"story.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     digest = b64encode(sha256(script.encode()).digest()).decode()
     document, run = _safe(plain(story)), story.runs[0]
-    for each, picture in zip(document["runs"], pictures, strict=True):
-        each["picture"] = picture
+    for each, read in zip(document["runs"], runs, strict=True):
+        each["picture"] = _picture(read, _ROOM if len(runs) == 1 else _HALF)
     words = [
         (name, "\n".join([values.lead, *(f"{key}: {in_brief(value)}" for key, value in values.rest.items())]))
         for name, values in (("The question", run.question), ("The answer", run.answer))
@@ -158,7 +159,7 @@ def _picture(run: ReadRun, room: tuple[float, float]) -> str:
     fold = 0 if len(spec.get("nodes", ())) > _BOXES else 1
     try:
         drawn = draw_graph(spec, run.steps, run.specs, detail="brief", fold=fold, status=status_of(run.info))
-        boxes, arrows = map(_without_question, drawn.boxes), map(_without_number, drawn.arrows)
+        boxes, arrows = map(_without_message, drawn.boxes), map(_without_number, drawn.arrows)
         drawing = replace(drawn, caption=(), legend=(), boxes=tuple(boxes), arrows=tuple(arrows))
         shown = svg_of(drawing, "auto", is_part=True, is_wide=True)
         if _scale_to_fit(shown, room) < _READABLE:
@@ -168,11 +169,12 @@ def _picture(run: ReadRun, room: tuple[float, float]) -> str:
     return _TEXT.sub(lambda found: f">{escape(_safe(unescape(found[1])))}<", shown)
 
 
-def _without_question(box: Box) -> Box:
-    """Return a box that says only that it waits: the page has what it waits for."""
-    if box.tone != "waiting":
+def _without_message(box: Box) -> Box:
+    """Return a box that says only that it waits or failed: the page has the question, and the message."""
+    said = {"waiting": "waits", "failed": "failed"}.get(box.tone)
+    if said is None:
         return box
-    return replace(box, lines=(*(line for line in box.lines if line.weight == "strong"), Line("waits")))
+    return replace(box, lines=(*(line for line in box.lines if line.weight == "strong"), Line(said)))
 
 
 def _without_number(arrow: Arrow) -> Arrow:

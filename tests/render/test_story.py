@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, ask, value
 from graphengine.engine.reasons import reasons_of, ways_of
 from graphengine.engine.steps import outcome_of
+from graphengine.records.readable import WHOLE
 from graphengine.render.story import STATIC, story_of
 from graphengine.render.text import one_line
 from graphengine.runner import RunFailed
@@ -63,6 +64,69 @@ async def test_a_text_that_is_json_is_shown_by_its_fields() -> None:
         (chat,) = document_of(await story_of(runner.store, "ge:chat:ada", None, 0.0))["runs"]
     assert run["answer"] == {"name": "", "lead": "", "rest": {"verdict": {"grade": 1, "why": "clear"}}}
     assert [(each["text"], each["value"]) for each in chat["said"]] == [("Hi", None), ("", {"grade": 2})]
+
+
+class Refund(BaseModel):
+    question: str = ""
+    old: dict[str, int] = {"score": 1}
+    new: dict[str, int] = {"score": 2}
+    by_name: dict[str, dict[str, str]] = {}
+    is_approved: bool = True
+    is_urgent: bool = False
+
+
+async def test_each_fact_of_a_question_stands_under_its_own_name() -> None:
+    """Two paths with the same last part are two facts; and False is an answer, where nobody wrote it is not shown."""
+    graph = Graph("desk", Refund)
+    graph.add_node("approve", ask("Refund?", bool, facts=["old.score", "new.score"]), writes="is_approved")
+    graph.add_path(START, "approve", END)
+    async with Runner() as runner:
+        await runner.start(graph, run_id="a").result()
+        (waiting,) = document_of(await story_of(runner.store, "a", None, 0.0))["runs"]
+        await runner.answer("a", value=False)
+        await runner.resume("a", graph).result()
+        (answered,) = document_of(await story_of(runner.store, "a", None, 0.0))["runs"]
+    assert waiting["questions"][0]["facts"] == {"score of old": 1, "score of new": 2}
+    assert answered["answer"]["rest"] == {"is_approved": False}
+
+
+async def test_a_long_value_makes_no_long_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question, a result, an error and a field of many long texts are cut, and a secret at the cut is not seen."""
+    monkeypatch.setenv("SOME_API_KEY", SECRETS[1])
+    long = "x" * (WHOLE - 12) + " " + SECRETS[1]
+    many = {f"{number} {'k' * 1000}": {"text": "y" * 1000, "list": "z" * 500} for number in range(1000)}
+    for node in (ask("{question}", bool), _fail_with_question):
+        graph = Graph("desk", Refund)
+        graph.add_node("judge", node, writes="is_approved")
+        graph.add_path(START, "judge", END)
+        async with Runner() as runner:
+            with suppress(RunFailed):
+                await runner.start(graph, Refund(question=long * 20, by_name=many), run_id="a").result()
+            page = await story_of(runner.store, "a", None, 0.0)
+        assert len(page) < len(await _story_of_nothing()) + 10 * WHOLE
+        assert SECRETS[1][:8] not in page
+
+
+def _fail_with_question(question: str) -> bool:
+    raise ValueError(question)
+
+
+async def test_two_that_part_late_show_where() -> None:
+    """Of many steps those in the middle are left out, but not the visit at which the ways part."""
+    graph = Graph("loop", Case)
+    graph.add_node("count", lambda score: score + 1, writes="score")
+    graph.add_edge(START, "count")
+    graph.add_edge("count", END, when=(value("score") >= 295) & (value("note") == "short"))
+    graph.add_edge("count", END, when=value("score") >= 800)
+    graph.add_edge("count", "count")
+    async with Runner() as runner:
+        await runner.start(graph, run_id="a").result()
+        await runner.branch("a", graph, at=2, update={"note": "short"}, run_id="b").result()
+        found = document_of(await story_of(runner.store, "a", "b", 0.0))
+    parted = [found["compared"][side]["parted_at"] for side in ("first", "second")]
+    for run, seq in zip(found["runs"], parted, strict=True):
+        assert seq in [each["seq"] for each in run["accounts"]]
+    assert found["runs"][0]["left_out"] > 0
 
 
 # --- What no text can do ---------------------------------------------------------------------------------------------

@@ -262,17 +262,20 @@ const isWrong = (line: Line): boolean =>
     ? TROUBLES.includes(line.tone)
     : line.rows.some(({ kind, tone }) => kind !== "recorded" && TROUBLES.includes(tone));
 
-/** The lines of a run that are shown; of many those of the beginning and the end, and what went wrong between. */
-function waysOf(accounts: Account[]): { shown: Line[]; leftOut: number; scale: Scale } {
+/** The lines that are shown; of many those of the beginning and the end, and between what failed and where two part. */
+function waysOf(accounts: Account[], parted: number | null): { shown: Line[]; leftOut: number; scale: Scale } {
   const lines = linesOf(accounts.map((account) => whole({ account, spots: [], edges: [], compared: {} })));
   const all = shownOf(lines, () => false, null).filter(
     (line) => line.kind !== "loop" && (line.kind !== "event" || textsOf(line).length > 0),
   );
   const between = all.length > FIRST + LAST ? all.slice(FIRST, -LAST) : [];
   const wrong = between.filter(isWrong).slice(0, WRONG);
-  const shown = between.length ? [...all.slice(0, FIRST), ...wrong, ...all.slice(-LAST)] : all;
-  return { shown, leftOut: between.length - wrong.length, scale: scaleOf(lines, 0) };
+  const kept = between.filter((line) => wrong.includes(line) || isAt(line, parted));
+  const shown = between.length ? [...all.slice(0, FIRST), ...kept, ...all.slice(-LAST)] : all;
+  return { shown, leftOut: between.length - kept.length, scale: scaleOf(lines, 0) };
 }
+
+const isAt = (line: Line, seq: number | null): boolean => line.rows.some((row) => row.seq === seq);
 
 function calledOf(line: Line): string {
   const path = line.rows[0]?.path || "";
@@ -280,8 +283,8 @@ function calledOf(line: Line): string {
   return line.kind === "event" ? words(line.name) : place(nameOf(path) || line.name, line.visit);
 }
 
-function Way({ run, isTimed, parted }: { run: StoryRun; isTimed: boolean; parted?: number | null | undefined }) {
-  const { shown, leftOut, scale } = waysOf(run.accounts);
+function Way({ run, isTimed, parted = null }: { run: StoryRun; isTimed: boolean; parted?: number | null }) {
+  const { shown, leftOut, scale } = waysOf(run.accounts, parted);
   const hasPrices = isTimed && shown.some(({ cost }) => cost !== 0);
   const lane = isTimed && run.took >= 0.01 && run.accounts.length > 1;
   return (
@@ -302,10 +305,9 @@ function Way({ run, isTimed, parted }: { run: StoryRun; isTimed: boolean; parted
         <tbody>
           {shown.map((line) => {
             const last = line.rows.at(-1);
-            const isParted = parted && line.rows.some(({ seq }) => seq === parted);
             const usage = last?.usage as Partial<Usage> | undefined;
             return (
-              <tr class={`${line.kind} ${isParted ? "parted" : isWrong(line) ? "wrong" : ""}`} key={line.key}>
+              <tr class={`${line.kind} ${isAt(line, parted) ? "parted" : isWrong(line) ? "wrong" : ""}`} key={line.key}>
                 <td style={{ paddingLeft: `${Math.min(line.depth, 4) * 12 + 8}px` }}>
                   <b>{calledOf(line)}</b>
                   {line.kind === "call" && <span class="beside">{last?.model.replace(/^.*:/, "")}</span>}
@@ -476,11 +478,11 @@ function Differences({ found }: { found: Side["changed"] }) {
 function Went({ run, seq }: { run: StoryRun; seq: number | null }) {
   const at = run.accounts.find((each) => each.seq === seq);
   if (!at) return null;
-  const to = (at.targets || []).map(toWords).join(", ");
-  const end = { end: "ended", fail: "failed" }[to];
+  const to = at.targets || [];
+  const end = to.includes("END") ? "ended" : to.includes("FAIL") && "failed";
   return (
     <>
-      {end || (to ? `went on to ${to}` : at.error || at.kind)}
+      {end || (to.length > 0 ? `went on to ${to.map(toWords).join(", ")}` : at.error || at.kind)}
       {at.edge && `, ${at.edge}`}
       {at.why && <span class="beside">{at.why}</span>}
     </>
@@ -516,6 +518,7 @@ function Short({ story, runs, sides }: { story: Story; runs: [StoryRun, StoryRun
       <dd>{text}</dd>
     </>
   );
+  const areBoth = sides.every(({ begins }) => begins);
   const pair = (text: (run: StoryRun, at: number) => ComponentChildren) =>
     runs.map((run, at) => (
       <p key={at}>
@@ -530,7 +533,7 @@ function Short({ story, runs, sides }: { story: Story; runs: [StoryRun, StoryRun
               ? row(
                   "Changed",
                   <>
-                    <Letter at={at} /> branched off <Letter at={1 - at} />
+                    <Letter at={at} /> branched off {areBoth ? "the same run" : <Letter at={1 - at} />}
                     {story.parted_after && ` after ${story.parted_after}`}, with{" "}
                     {side.changed.length ? "another " : "nothing of its state changed"}
                     <b>{side.changed.map(({ path }) => path.toLowerCase()).join(", ")}</b>.
