@@ -7,7 +7,7 @@ gets from `asyncio.to_thread` and in the processes of executors.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
@@ -16,13 +16,17 @@ from graphengine.kernel.extension import CURRENT
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
+_OUTSIDE: Final[Mapping[str, str | None]] = {"run": "", "node": "", "visit": None, "attempt": None}
+"""The attributes of a record that was not logged in a node."""
+
 
 class NodeLogFilter(logging.Filter):
     """Adds `run`, `node`, `visit` and `attempt` to each record that the code of a node logs.
 
-    Add the filter to a handler. The format of the handler can then name these attributes. Outside a node, each
-    attribute is "". The object can also be used as a processor of structlog, which adds the attributes to the event;
-    there it adds nothing outside a node.
+    Add the filter to a handler. The format of the handler can then name these attributes. `run` and `node` are texts,
+    and `visit` and `attempt` are whole numbers, so that a store of logs with typed columns accepts every record.
+    Outside a node, the texts are "" and the numbers are None. The object can also be used as a processor of structlog,
+    which adds the attributes to the event; there it adds nothing outside a node.
 
     >>> handler = logging.StreamHandler()
     >>> handler.addFilter(NodeLogFilter())
@@ -33,9 +37,9 @@ class NodeLogFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the facts to a record, and let it pass."""
         facts = node_facts()
-        for name in ("run", "node", "visit", "attempt"):
+        for name, nothing in _OUTSIDE.items():
             if not hasattr(record, name):
-                setattr(record, name, facts.get(name, ""))
+                setattr(record, name, facts.get(name, nothing))
         return True
 
     def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ARG002 - as structlog calls it

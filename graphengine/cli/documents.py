@@ -298,6 +298,17 @@ class Stopped(Document):
     stop: Literal["asked", "done"]
 
 
+class Rows(Document):
+    """Recorded runs as rows of a table.
+
+    Attributes:
+        rows: By column: `run_id`, `graph`, `status`, `created_at` and `ended_at` (epoch seconds), `cost_usd` (US
+            dollars), and each of the `--fields`. A value that is not known is null, and a secret is the text `secret`.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+
+
 class Tagged(Document):
     """A run whose tags were changed.
 
@@ -324,6 +335,28 @@ class Made(Document):
     name: str
     files: Sequence[str]
     next: Sequence[str]
+
+
+class Workflow(Part):
+    """A workflow that can be copied.
+
+    Attributes:
+        name: Its name, for `--from`.
+        about: What it does.
+    """
+
+    name: str
+    about: str
+
+
+class Workflows(Document):
+    """The workflows that `graphengine new --from` can copy.
+
+    Attributes:
+        workflows: The workflows, by name.
+    """
+
+    workflows: Sequence[Workflow]
 
 
 class ListedGraph(Part):

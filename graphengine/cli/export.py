@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import options
-from graphengine.errors import GraphEngineError
+from graphengine.errors import GraphEngineError, InputError
 
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.records.export import Exported
 
 _STDOUT: Final = "-"
+_TABLE_ENDINGS: Final = (".csv", ".tsv", ".xlsx", ".parquet")
 
 
 @options.command(
@@ -47,6 +48,11 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
     from graphengine.records.words import counted
 
     found = context.find(run_id).id
+    if (ending := Path(output).suffix.lower()) in _TABLE_ENDINGS:
+        message = f"export writes one run as JSON, and {output} would be no {ending} file"
+        table = f"graphengine runs --fields NAMES --csv > {Path(output).stem}.csv"
+        repair = f"give a name that ends with .json; for a table of runs: {table}"
+        raise InputError(message, where="-o", repair=repair)
     run = context.read(lambda store: export_run(store, found))
     text = harmless_json(to_json_text(run, __version__))
     if output == _STDOUT:

@@ -92,18 +92,8 @@ def _list_document(found: Sequence[Listed]) -> Document:
 
 
 def _show_list(context: CommandContext, found: Sequence[Listed]) -> None:
-    from rich.cells import cell_len
-
-    from graphengine.cli.terminal import wrapped
-
     rows = [(graph.name, about(each, graph.name)) for each in found for graph in each.graphs]
-    width = max((cell_len(name) for name, _ in rows), default=0)
-    columns = context.out.columns
-    for name, text in rows:
-        lines = wrapped(text, columns - width - 2) if columns is not None else [text]
-        context.out.line((name, "bold"), " " * (width - cell_len(name) + 2), lines[0] if lines else "")
-        for line in lines[1:]:
-            context.out.line(" " * (width + 2), line)
+    show_described(context, rows)
     for each in found:
         if each.error is not None:
             context.show(each.error)
@@ -122,3 +112,18 @@ def file_and_line(error: GraphEngineError) -> tuple[str, int | None]:
     """Return the file and the line in an error's location."""
     file, _, line = error.where.rpartition(":")
     return (file, int(line)) if line.isdigit() else (error.where, None)
+
+
+def show_described(context: CommandContext, rows: Sequence[tuple[str, str]]) -> None:
+    """Show names with a description each, which is wrapped on a terminal."""
+    from rich.cells import cell_len
+
+    from graphengine.cli.terminal import wrapped
+
+    width = max((cell_len(name) for name, _ in rows), default=0)
+    columns = context.out.columns
+    for name, text in rows:
+        lines = wrapped(text, columns - width - 2) if columns is not None else [text]
+        context.out.line((name, "bold"), " " * (width - cell_len(name) + 2), lines[0] if lines else "")
+        for line in lines[1:]:
+            context.out.line(" " * (width + 2), line)

@@ -117,10 +117,11 @@ def _iter_imported_names(text: str) -> Iterator[str]:
     "new",
     examples="""
         graphengine new my_flows
+        graphengine new --list
         graphengine new my_room --from writers_room
     """,
 )
-@click.argument("path", type=click.Path(path_type=Path, readable=False))
+@click.argument("path", type=click.Path(path_type=Path, readable=False), required=False)
 @click.option(
     "--from",
     "workflow",
@@ -129,13 +130,18 @@ def _iter_imported_names(text: str) -> Iterator[str]:
     help=f"Copy one of the bundled workflows with its agents and prompts: {', '.join(names())}. "
     f"{', '.join(_APPS)} creates an application instead, which is a chat in a web page.",
 )
-def new(context: CommandContext, path: Path, workflow: str | None) -> int:
+@click.option("--list", "is_list", is_flag=True, help="List what --from can copy, and create nothing.")
+def new(context: CommandContext, path: Path | None, workflow: str | None, *, is_list: bool) -> int:
     """Create a project at PATH, a folder that does not exist or is empty.
 
     The project contains a workflow that runs without an API key, with its nodes, its tests and a .gitignore. By
     default, the workflow is a small review loop. The files are in the folders nodes, graphs, checkpoints and tests.
     Existing files are never overwritten.
     """
+    if is_list:
+        return _show_workflows(context)
+    if path is None:
+        raise click.UsageError("Missing argument 'PATH'.")
     folder = Path(path.absolute())
     name = name_of(folder.resolve().name)
     files = project_files(name, workflow)
@@ -153,6 +159,21 @@ def new(context: CommandContext, path: Path, workflow: str | None) -> int:
     context.err.line("next steps:")
     for step in steps:
         context.err.line("  ", (step, "bold"))
+    return 0
+
+
+def _show_workflows(context: CommandContext) -> int:
+    """List the workflows that can be copied, with the first sentence of each file."""
+    from graphengine.cli.documents import Workflow, Workflows
+    from graphengine.cli.graphs import first_sentence, show_described
+
+    texts = {name: (_root() / "graphs" / f"{name}.py").read_text(encoding="utf-8") for name in names()}
+    about = {name: first_sentence(ast.get_docstring(ast.parse(text)) or "") for name, text in texts.items()}
+    rows = [*about.items(), *((name, "An application: a chat in a web page.") for name in _APPS)]
+    if context.json:
+        context.document(Workflows(workflows=[Workflow(*row) for row in rows]))
+    else:
+        show_described(context, rows)
     return 0
 
 

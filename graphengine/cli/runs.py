@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final, cast
 
 import click
@@ -25,6 +26,7 @@ _COUNTED: Final = ("finished", "failed", "stopped", "cancelled", "waiting", "run
 _STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed", "cancelled")
 _WAIT_CHARACTERS: Final = 200
 _TITLE_CHARACTERS: Final = 40
+_CELL_CHARACTERS: Final = 60
 _NAME_COLUMNS: Final = 24
 _INDENT: Final = 4
 
@@ -39,6 +41,7 @@ _INDENT: Final = 4
         graphengine runs --graph review --newer-than 2d
         graphengine runs timeout status:failed since:7d
         graphengine runs --trends --by tag --every 1w
+        graphengine runs --graph refunds --fields amount,note --csv > refunds.csv
     """,
 )
 @click.argument("words", metavar="[WORDS]...", nargs=-1, shell_complete=options.complete_search)
@@ -67,6 +70,13 @@ _INDENT: Final = 4
     help="List only runs whose last step is newer than this, e.g. 1h.",
 )
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="List at most this many runs.")
+@click.option(
+    "--fields",
+    metavar="NAMES",
+    help="Show these fields of each run's last recorded state, separated by commas. A dot leads into an object:"
+    " order.amount.",
+)
+@click.option("--csv", "is_csv", is_flag=True, help="Write the table as CSV to stdout.")
 @click.option("--tree", "is_tree", is_flag=True, help="Show branches and child runs below their runs.")
 @click.option(
     "--trends", "is_trends", is_flag=True, help="Show how runs ended, what they cost and how long they took, over time."
@@ -91,6 +101,7 @@ def runs(  # noqa: PLR0913 - options
     *,
     words: tuple[str, ...],
     limit: int,
+    is_csv: bool,
     is_tree: bool,
     is_trends: bool,
     every: float,
@@ -120,9 +131,13 @@ def runs(  # noqa: PLR0913 - options
     - `why` says what the run waits for, or why it ended. On a terminal, this text is below the line of the run.
       `graphengine show` shows the commands that answer a question.
 
-    With --tree, a run is shown below the run from which it was branched, or which started it. That run is shown even if
-    it does not match. `spent` is what the models of the run itself cost, without the steps that a branch shares with
-    its parent. `in all` adds the cost of all runs that are shown below the run.
+    With --tree, a run is shown below the run from which it was branched, or which started it. That run, and the runs
+    that nodes of a listed run started, are shown even if they do not match. `spent` is what the models of the run
+    itself cost, without the steps that a branch shares with its parent. `in all` adds the cost of all runs that are
+    shown below the run.
+
+    With --fields, the table has the run's id, graph and status, and these fields of its state. With --csv, and with
+    --json, it also has when the run began and ended, and what its models cost. Empty cells are unknown.
 
     With --trends, each line is about the runs of one graph or tag that began in one interval. The line contains:
 
@@ -137,11 +152,7 @@ def runs(  # noqa: PLR0913 - options
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, hint_of, newest
 
-    if older_than is not None and newer_than is not None and older_than >= newer_than:
-        raise click.UsageError(
-            "no run can be older and newer at once: give a shorter time to --older-than, as in "
-            "--older-than 1d --newer-than 7d"
-        )
+    _check_options(context, named["fields"], older_than, newer_than, is_csv=is_csv, is_other=is_tree or is_trends)
     wanted = Wanted(
         limit, named["status"], named["graph"], named["tag"], older_than, newer_than, tenant=named["tenant"]
     )
@@ -153,20 +164,15 @@ def runs(  # noqa: PLR0913 - options
         return await as_answered(store, await newest(store, wanted))
 
     found = context.read(reading)
-    waiting = context.read(lambda store: _load_waiting(store, found)) if context.json else {}
-    if is_tree and found:
-        from graphengine.records.json_document import tree_document
-
-        tree = context.read(lambda store: _tree_of(store, found))
-        if context.json:
-            context.document(tree_document(tree.runs, waiting, tree.after, (tree.spent, tree.sums())))
-        else:
-            _show_tree(context, tree)
+    if is_csv or named["fields"] is not None:
+        _show_rows(context, found, named["fields"] or "", is_csv=is_csv)
+    elif is_tree and found:
+        _show_tree(context, context.read(lambda store: _tree_of(store, found, limit)))
     elif context.json:
-        context.document(runs_document(found, waiting))
+        context.document(runs_document(found, _load_waiting(context, found)))
     elif found:
         _show_run_table(context, found)
-    else:
+    if not found and not context.json:
         context.err.line(f"no runs{wanted} in {shown(context.place.database)}")
         hint = context.read(lambda store: hint_of(store, wanted))
         if hint:
@@ -174,6 +180,48 @@ def runs(  # noqa: PLR0913 - options
     if len(found) == limit and not context.json:
         context.err.line(f"the newest {limit}; --limit shows more")
     return 0
+
+
+def _check_options(  # noqa: PLR0913 - the options that exclude each other
+    context: CommandContext,
+    fields: str | None,
+    older_than: float | None,
+    newer_than: float | None,
+    *,
+    is_csv: bool,
+    is_other: bool,
+) -> None:
+    """Check that the options fit together."""
+    if older_than is not None and newer_than is not None and older_than >= newer_than:
+        raise click.UsageError(
+            "no run can be older and newer at once: give a shorter time to --older-than, as in "
+            "--older-than 1d --newer-than 7d"
+        )
+    if is_other and (is_csv or fields is not None):
+        raise click.UsageError("--fields and --csv show a table of runs, and not --tree or --trends: give one of them")
+    if is_csv and context.json:
+        raise click.UsageError("the output is either --csv or --json: give one of them")
+
+
+def _show_rows(context: CommandContext, runs: Sequence[RunInfo], names: str, *, is_csv: bool) -> None:
+    """Show a row for each run, with the named fields of its state."""
+    from graphengine.cli.documents import Rows
+    from graphengine.records.result_rows import column_of, result_rows, to_csv
+    from graphengine.records.words import clean, compact
+
+    fields = [*dict.fromkeys(filter(None, map(str.strip, names.split(","))))]
+    rows = context.read(lambda store: result_rows(store, runs, fields))
+    if context.json:
+        context.document(Rows(rows=rows))
+    elif is_csv:
+        text = to_csv(rows, fields)
+        context.out.write(clean(text) if context.out.is_terminal else text)
+    elif rows:
+        columns = ["run_id", "graph", "status", *map(column_of, fields)]
+        cells = (
+            ["" if row[name] is None else compact(row[name], _CELL_CHARACTERS) for name in columns] for row in rows
+        )
+        context.out.table(["run", *columns[1:]], cells)
 
 
 def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "tag"], every: float) -> int:
@@ -216,17 +264,20 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
     return 0
 
 
-async def _load_waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
+def _load_waiting(context: CommandContext, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
     """Return the snapshots of the runs that wait: the schemas of their answers are only there."""
     from graphengine.errors import StoreError
     from graphengine.records.now import load_now
 
-    waiting: dict[str, Snapshot] = {}
-    for info in found:
-        if info.status == "waiting":
-            with suppress(StoreError):
-                waiting[info.id] = await load_now(store, info.id)
-    return waiting
+    async def load(store: Store) -> Mapping[str, Snapshot]:
+        waiting: dict[str, Snapshot] = {}
+        for info in found:
+            if info.status == "waiting":
+                with suppress(StoreError):
+                    waiting[info.id] = await load_now(store, info.id)
+        return waiting
+
+    return context.read(load)
 
 
 def _show_run_table(context: CommandContext, runs: Sequence[RunInfo]) -> None:
@@ -280,8 +331,13 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
 
     from graphengine.cli.terminal import padded
     from graphengine.kernel.reader import status_of
-    from graphengine.records.words import age
+    from graphengine.records.json_document import tree_document
+    from graphengine.records.words import age, counted
 
+    if context.json:
+        waiting = _load_waiting(context, tree.runs)
+        context.document(tree_document(tree.runs, waiting, tree.after, (tree.spent, tree.sums())))
+        return
     now, drawn, sums, columns = time.time(), list(tree.rows()), tree.sums(), context.out.columns
     parents = {info.parent for _, info in drawn}
     rows = [
@@ -306,7 +362,9 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
     for (lines, info), (first, *others) in zip(drawn, body, strict=True):
         context.out.line(*_with_status(heading, [lines + first[len(lines) :], *others], status_of(info)))
     if len(tree.runs) > len(tree.listed):
-        context.err.line("*: not in the list; shown because a branch of it is")
+        context.err.line("*: not in the list; shown because a run above or below it is")
+    if tree.more:
+        context.err.line(f"{counted(tree.more, 'more run')} below these; --limit shows more")
 
 
 def _title(info: RunInfo, columns: int | None) -> str:
@@ -368,16 +426,18 @@ class _Tree:
     """Runs with the runs that they were branched from, or that started them.
 
     Attributes:
-        runs: All of them, the newest first: the listed ones and their ancestors.
+        runs: All of them, the newest first: the listed ones, those above them, and those that their nodes started.
         listed: The ids of the listed ones.
         after: By id, the run whose final state a run began with, if any.
         spent: By id, what each run spent on models itself, without inherited usage; unreadable runs are missing.
+        more: How many runs below the listed ones are left out.
     """
 
     runs: Sequence[RunInfo]
     listed: frozenset[str] = frozenset()
     after: Mapping[str, str] = field(default_factory=dict)
     spent: Mapping[str, Usage] = field(default_factory=dict)
+    more: int = 0
 
     def rows(self) -> Iterator[tuple[str, RunInfo]]:
         """Yield each run after the run that it is shown below, with its tree lines."""
@@ -414,14 +474,18 @@ class _Tree:
         return below
 
 
-async def _tree_of(store: Store, found: Sequence[RunInfo]) -> _Tree:
-    """Return the tree of runs, with those above them."""
+async def _tree_of(store: Store, found: Sequence[RunInfo], limit: int) -> _Tree:
+    """Return the tree of runs, with those above them, and at most `limit` of those below them."""
     from graphengine.errors import StoreError
     from graphengine.kernel.reader import Started, load_snapshot
+    from graphengine.records.runs_below import runs_below
     from graphengine.records.spending import own_usage
 
     runs = {info.id: info for info in found}
-    parents = found
+    below = await runs_below(store, [*runs])
+    others = {each.id: each for info in found for each in below.each(info.id) if each.id not in runs}
+    runs |= dict(islice(others.items(), limit))
+    parents: Sequence[RunInfo] = [*runs.values()]
     while missing := {above for info in parents if (above := _above(info)) is not None} - runs.keys():
         parents = await store.infos(sorted(missing))
         runs |= {info.id: info for info in parents}
@@ -439,7 +503,7 @@ async def _tree_of(store: Store, found: Sequence[RunInfo]) -> _Tree:
         with suppress(StoreError):  # as above
             spent[run_id] = await own_usage(store, info, await load_snapshot(store, run_id, None))
     ordered = sorted(runs.values(), key=lambda info: (info.created_at, info.id), reverse=True)
-    return _Tree(ordered, frozenset(info.id for info in found), after, spent)
+    return _Tree(ordered, frozenset(info.id for info in found), after, spent, max(0, len(others) - limit))
 
 
 @options.command(

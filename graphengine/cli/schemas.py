@@ -36,7 +36,7 @@ _DRIVEN: Final = "if the command resumes the run"
 _POSTED: Final = "if the command does not resume the run"
 
 _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
-    "new": [Kind(own.Made)],
+    "new": [Kind(own.Made, "without `--list`"), Kind(own.Workflows, "with `--list`")],
     "graphs": [Kind(own.Graphs)],
     "run": [
         Kind(Run, "without `--queue`"),
@@ -53,7 +53,8 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
     ],
     "stop": [Kind(own.Stopped)],
     "runs": [
-        Kind(Runs, "without `--tree` and `--trends`"),
+        Kind(Runs, "without `--fields`, `--tree` and `--trends`"),
+        Kind(own.Rows, "with `--fields`"),
         Kind(Tree, "with `--tree`"),
         Kind(Trends, "with `--trends`"),
     ],

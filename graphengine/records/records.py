@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -13,6 +13,7 @@ from graphengine.kernel.extension import did_you_mean
 from graphengine.kernel.inside import UNREADABLE, check_tags
 from graphengine.kernel.reader import status_of
 from graphengine.records.now import load_now
+from graphengine.records.result_rows import result_rows
 from graphengine.records.run_waits import RunWait, as_answered, run_waits_of
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import STATUSES, Wanted, newest
@@ -91,6 +92,34 @@ class Records(CoreRunner):
         page = Page(replace(info, status=status_of(info)) for info in answered)
         page.more = len(found) > limit
         return page
+
+    async def rows(self, runs: Iterable[RunInfo | str], fields: Sequence[str]) -> list[dict[str, Any]]:
+        """Return results as a table, for pandas, polars or a CSV file: a row for each run, in the order given.
+
+        A row has the run's `run_id`, `graph`, `status`, `created_at`, `ended_at` (epoch seconds) and `cost_usd`, and
+        the fields of its last recorded state, as JSON. What is not known is None: a field that this run does not have,
+        and all fields of a run that cannot be read here. A secret field has the text `secret`.
+
+        Args:
+            runs: The runs, for example a page of `Runner.runs`, or their ids.
+            fields: The fields of their states. A dot leads into an object: `"order.amount"`. A field that is called as
+                another column of the row has the column `state.NAME`, for example `state.status`.
+
+        Raises:
+            UnknownRun; InputError: None of the runs has a field.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         await runner.start(count, run_id="first").result()
+            ...         for row in await runner.rows(await runner.runs(graph="count"), ["n"]):
+            ...             print(row["run_id"], row["status"], row["n"])
+            >>> asyncio.run(main())
+            first finished 3
+        """
+        infos = [await self.info(each) if isinstance(each, str) else each for each in runs]
+        await self.store.open()
+        return await result_rows(self.store, infos, fields)
 
     async def waits(
         self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None

@@ -7,6 +7,8 @@
 It comes with graphengine; `-p graphengine.testing.coverage_plugin` loads it if plugin autoload is off. The
 processes of pytest-xdist send what they saw to the one that started them, which reports on all of them. This module
 loads nothing of the engine: every process of pytest imports it, before code coverage is measured.
+
+PYTEST_DONT_REWRITE: the module has no assertion to rewrite.
 """
 
 from __future__ import annotations

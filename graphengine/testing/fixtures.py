@@ -5,6 +5,8 @@ what they return belongs to the event loop that first uses it. An async test tha
 loop of its own. What must be closed in that loop is closed at the end of the test function, while the loop still
 exists; the final checks of a test run there too, and are part of the test. A fixture with the same name in a test
 module or a conftest.py takes precedence, as everywhere in pytest.
+
+PYTEST_DONT_REWRITE: the module has no assertion to rewrite.
 """
 
 from __future__ import annotations

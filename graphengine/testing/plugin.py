@@ -3,6 +3,8 @@
 pytest loads this module in every process where graphengine is installed, and before coverage measures anything. So it
 has only what is needed before options are read: the fixtures (`graphengine.testing.fixtures`) are registered when the
 session is configured, and they load the engine when a test uses them.
+
+PYTEST_DONT_REWRITE: the module has no assertion to rewrite.
 """
 
 from __future__ import annotations

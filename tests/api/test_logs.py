@@ -55,7 +55,7 @@ async def test_records_of_nodes_say_where_they_are_from(lines: io.StringIO) -> N
     async with Runner() as runner:
         await runner.run(graph, run_id="r1")
     assert lines.getvalue().splitlines() == [
-        "||||before",
+        "||None|None|before",
         "r1|counts|1|1|counting",
         "r1|counts|1|1|beside",
         "r1|beside|1|1|in a thread",

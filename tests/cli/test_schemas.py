@@ -12,7 +12,7 @@ from tests.cli.programs import COUNTER, start
 from tests.kit.documents import check_document
 
 CALLS: dict[str, list[tuple[str, str]]] = {
-    "new": [("new my_flows", "Made")],
+    "new": [("new my_flows", "Made"), ("new --list", "Workflows")],
     "graphs": [("graphs", "Graphs")],
     "run": [
         ("run review --pause-before review", "Run"),
@@ -46,7 +46,12 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "schedule pause": [("schedule pause nightly", "Schedules")],
     "schedule resume": [("schedule resume nightly", "Schedules")],
     "schedule remove": [("schedule remove nightly", "Schedules")],
-    "runs": [("runs", "Runs"), ("runs --tree", "Tree"), ("runs --trends", "Trends")],
+    "runs": [
+        ("runs", "Runs"),
+        ("runs --graph review --fields score", "Rows"),
+        ("runs --tree", "Tree"),
+        ("runs --trends", "Trends"),
+    ],
     "show": [
         ("show tides", "Run"),
         ("show tides-2", "Run"),
