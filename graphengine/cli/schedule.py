@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graphengine.worker import Schedule
 
 _MISSED: Final = ("skip", "one", "all")
+_OVERLAP: Final = ("all", "skip", "queue", "replace")
 _NAME: Final = click.argument("name", metavar="NAME")
 
 
@@ -38,7 +39,7 @@ def schedule_list(context: CommandContext) -> int:
     options.DATABASE,
     examples="""
         graphengine schedule add daily --cron "0 7 * * *" --graph review
-        graphengine schedule add tea --cron "0 16 * * *" --graph desk --missed one
+        graphengine schedule add tea --cron "0 16 * * *" --graph desk --overlap skip
     """,
 )
 @_NAME
@@ -71,6 +72,14 @@ def schedule_list(context: CommandContext) -> int:
     show_default=True,
     help="What to do about times at which no worker was running: skip them, start one run for the last of "
     "them, or start all.",
+)
+@click.option(
+    "--overlap",
+    type=options.Choice(_OVERLAP),
+    default="all",
+    show_default=True,
+    help="What to do at a time at which an earlier run of the schedule is not over: start all runs beside each other, "
+    "skip the time, queue it until that run is over, or replace that run, which is stopped for good.",
 )
 @click.option("--queue", metavar="NAME", default="default", show_default=True, help="The queue of the runs.")
 @click.option("--priority", type=int, default=0, help="Workers take runs with a higher number first.  [default: 0]")
@@ -172,10 +181,10 @@ def _show_schedule_table(context: CommandContext, found: Sequence[Schedule]) -> 
 
     rows = [
         (
-            *(each.name, each.cron, each.zone, each.graph, each.queue, each.missed),
+            *(each.name, each.cron, each.zone, each.graph, each.queue, each.missed, each.overlap),
             "paused" if each.next_at is None else when(each.next_at),
         )
         for each in found
     ]
-    headings = ("schedule", "times", "zone", "graph", "queue", "missed", "next")
-    context.out.table(headings, rows, expendable=("missed", "queue", "zone"))
+    headings = ("schedule", "times", "zone", "graph", "queue", "missed", "overlap", "next")
+    context.out.table(headings, rows, expendable=("missed", "overlap", "queue", "zone"))

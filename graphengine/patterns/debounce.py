@@ -11,12 +11,13 @@ started, by the graph's own `migrate=`, and the run that collects forgets the in
 from __future__ import annotations
 
 import logging
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel
 
 from graphengine.api.graph import Graph
-from graphengine.errors import GraphChanged, InputError
+from graphengine.errors import DefinitionError, GraphChanged, InputError
 from graphengine.kernel.extension import (
     END,
     START,
@@ -46,14 +47,18 @@ class _Collected(BaseModel):
         newest: The last input, as `RecordedInput.as_json` writes it; None once its run is started.
         is_quiet: Whether no other input came for the length of the window.
         trouble: Why the input could not be started, so that it is tried again later; "" if nothing is wrong.
+        since: When the first input came that no run was started for, epoch seconds; 0 if it is not known.
     """
 
     newest: dict[str, Any] | None = None
     is_quiet: bool = False
     trouble: str = ""
+    since: float = 0.0
 
 
-def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | None = None) -> Graph[BaseModel]:
+def debounced(
+    graph: GraphDefinition[Any], *, seconds: Seconds, max_seconds: Seconds | None = None, queue: str | None = None
+) -> Graph[BaseModel]:
     """Return a graph whose runs collect the starts of another one: `start_or_send` with a key as its run's id.
 
     Give workers both graphs. To end the run of a key, send it None.
@@ -65,10 +70,12 @@ def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | Non
     Args:
         graph: The graph to start. Its state has no secret fields, because messages are kept in clear text.
         seconds: How long no other start with the key must have come.
+        max_seconds: How long the first start waits at most. Without it, starts that come again and again within
+            `seconds` are never followed by a run.
         queue: The queue from which a worker takes the run; by default it is driven where its key's run is.
 
     Raises:
-        DefinitionError: `seconds` is no time.
+        DefinitionError: `seconds` is no time, or `max_seconds` is less.
 
     Example:
         >>> class Page(BaseModel):
@@ -80,6 +87,7 @@ def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | Non
         >>> index_later.name
         'index later'
     """
+    _check_seconds(seconds, max_seconds, graph.name)
 
     def record(given: dict[str, Any] | None) -> dict[str, Any] | None:
         """Return a received input as it is recorded; one that was sent without a version is of the current one."""
@@ -90,17 +98,20 @@ def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | Non
         except InputError as error:
             raise ValueError(error.message) from error
 
+    longest = inf if max_seconds is None else max_seconds
     given: Any = Annotated[dict[str, Any] | None, AfterValidator(record)]
 
-    async def first(ctx: Context) -> Any:  # noqa: ANN401 - JSON
-        return await ctx.receive(TOPIC, given)
+    async def first(ctx: Context) -> dict[str, Any]:
+        found = await ctx.receive(TOPIC, given)
+        return {"newest": found, "since": ctx.now()}
 
-    async def later(ctx: Context, newest: Any, trouble: str) -> dict[str, Any]:  # noqa: ANN401 - JSON
-        window = max(seconds, _AGAIN_SECONDS) if trouble else seconds
-        found = await ctx.receive(TOPIC, given, timeout_seconds=window, default=None)
+    async def later(ctx: Context, newest: Any, trouble: str, since: float) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        began = since or ctx.now()
+        window = max(seconds, _AGAIN_SECONDS) if trouble else min(seconds, began + longest - ctx.now())
+        found = None if window <= 0 else await ctx.receive(TOPIC, given, timeout_seconds=window, default=None)
         if found is None:
-            return {"newest": newest, "is_quiet": True, "trouble": trouble}
-        return {"newest": found, "is_quiet": False, "trouble": ""}
+            return {"newest": newest, "is_quiet": True, "trouble": trouble, "since": began}
+        return {"newest": found, "is_quiet": False, "trouble": "", "since": ctx.now() if trouble else began}
 
     async def start(ctx: Context, newest: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         try:
@@ -108,7 +119,7 @@ def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | Non
         except (InputError, GraphChanged) as error:
             log.error("the input that run %s has collected cannot be started: %s", ctx.run_id, error)  # noqa: TRY400 - for people
             return {"newest": newest, "is_quiet": False, "trouble": error.message}
-        return {"newest": None, "is_quiet": False, "trouble": ""}
+        return {"newest": None, "is_quiet": False, "trouble": "", "since": 0.0}
 
     def keep_as_json(old: dict[str, JsonValue]) -> dict[str, JsonValue]:
         """Return the state of a run that kept its input typed and without a version: the current version counts."""
@@ -123,9 +134,9 @@ def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | Non
         migrate={1: keep_as_json},
     )
     collecting.collects[TOPIC] = graph
-    collecting.add_node("first", first, writes="newest")
-    collecting.add_node("later", later, writes=("newest", "is_quiet", "trouble"))
-    collecting.add_node("start", start, writes=("newest", "is_quiet", "trouble"))
+    collecting.add_node("first", first, writes=("newest", "since"))
+    collecting.add_node("later", later, writes=("newest", "is_quiet", "trouble", "since"))
+    collecting.add_node("start", start, writes=("newest", "is_quiet", "trouble", "since"))
     collecting.add_edge(START, "first")
     collecting.add_edge("first", END, when=lambda newest: newest is None, label="no more")
     collecting.add_edge("first", "later")
@@ -134,6 +145,13 @@ def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | Non
     collecting.add_edge("start", "later", when=lambda trouble: trouble != "", label="not started")
     collecting.add_edge("start", "first")
     return collecting
+
+
+def _check_seconds(seconds: float, max_seconds: float | None, name: str) -> None:
+    """Check that no start waits at most for less than the window."""
+    if max_seconds is not None and max_seconds < seconds:
+        message = f"max_seconds={max_seconds!r} is less than seconds={seconds!r}"
+        raise DefinitionError(message, where=f"debounced {name}", repair="give max_seconds= a longer time")
 
 
 __all__ = ["debounced"]

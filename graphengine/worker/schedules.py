@@ -16,15 +16,17 @@ from pydantic_core import to_jsonable_python
 from graphengine.errors import GraphChanged, InputError, RunExists
 from graphengine.kernel.extension import compiled, is_tag
 from graphengine.kernel.inside import RecordedInput, given_in, lives_of
+from graphengine.kernel.reader import OVER
 from graphengine.kernel.store import DEFAULT_QUEUE, StoredSchedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from graphengine.kernel.extension import GraphDefinition, Plan, Runner
-    from graphengine.kernel.store import QueueStore
+    from graphengine.kernel.store import QueueStore, RunInfo
 
 Missed: TypeAlias = Literal["skip", "one", "all"]
+Overlap: TypeAlias = Literal["all", "skip", "queue", "replace"]
 
 LATE_SECONDS: Final = 60.0
 """A tick that a worker sees later than this was missed."""
@@ -49,6 +51,9 @@ class Schedule:
         graph: The name of the graph.
         input: The fields of the initial state.
         missed: What happens to ticks at which no worker was there: `skip` them, start the last `one`, or `all`.
+        overlap: What happens to a tick while an earlier run of the schedule is not over: start `all` runs beside each
+            other, `skip` the tick, `queue` it until that run is over, or `replace` that run, which is stopped for good.
+            Of several ticks that are queued, the last is started, and with `missed="all"` each, one after another.
         queue: The queue of the runs.
         priority: Their priority in it.
         tenant: For whom they run.
@@ -74,6 +79,7 @@ class Schedule:
     paused: bool = False
     next_at: float | None = None
     recorded: Mapping[str, Any] | None = field(default=None, repr=False)
+    overlap: Overlap = "all"
 
 
 def check_schedule(schedule: Schedule, plan: Plan[Any], given: object, now: float) -> Schedule:
@@ -89,6 +95,11 @@ def check_schedule(schedule: Schedule, plan: Plan[Any], given: object, now: floa
         )
     if schedule.missed not in get_args(Missed):
         raise InputError(f"missed={schedule.missed!r}", where=where, repair='write "skip", "one" or "all"')
+    if schedule.overlap not in get_args(Overlap):
+        repair = 'write "all", "skip", "queue" or "replace"'
+        raise InputError(f"overlap={schedule.overlap!r}", where=where, repair=repair)
+    if schedule.overlap != "all" and not is_tag(schedule_tag(schedule.name)):
+        raise InputError("its name is too long for the tag of its runs", where=where, repair="use a shorter word")
     fields = given_in(given if given is not None else {})
     secret = sorted(plan.state.secrets & fields.keys())
     if secret:
@@ -248,7 +259,8 @@ def changes(old: Schedule, new: Schedule) -> Sequence[str]:
     ["cron is now '0 8 * * *', and was '0 7 * * *'"]
     """
     found = []
-    for name in ("cron", "zone", "graph", "input", "missed", "queue", "priority", "tenant", "tags", "paused"):
+    names = ("cron", "zone", "graph", "input", "missed", "overlap", "queue", "priority", "tenant", "tags", "paused")
+    for name in names:
         was, is_now = (getattr(each, name) for each in (old, new))
         if name == "input" and dumps(was, sort_keys=True) != dumps(is_now, sort_keys=True):  # 1 is not true
             found.append("the input is another one")
@@ -292,7 +304,9 @@ async def input_for(
 async def start_due(
     runner: Runner, graph: GraphDefinition[Any], schedule: Schedule, next_at: float, now: float
 ) -> float:
-    """Start the runs of ticks that are not later than now, 100 at most, and return the tick after them.
+    """Start the runs of ticks that are not later than now, 100 at most, and return the next tick to start.
+
+    That is the tick after them, or one that is queued behind an earlier run.
 
     Args:
         runner: What starts them.
@@ -304,20 +318,18 @@ async def start_due(
     Raises:
         InputError, GraphChanged: The input of the schedule does not fit the graph any more.
     """
-    if schedule.missed == "all":  # the next call starts those that are left
-        missed = takewhile(lambda tick: tick <= now, ticks(schedule, next_at))
-        due = [next_at, *islice(missed, _AT_ONCE - 1)]
-        after = next_tick(schedule, due[-1])
-    else:
-        last, after = ticks_around(schedule, next_at, now)
-        due = [last] if schedule.missed == "one" or now - last <= LATE_SECONDS else []
+    due, after = _due_ticks(schedule, next_at, now)
+    tags = [*schedule.tags]
+    if schedule.overlap != "all":
+        due, after = await _without_overlap(runner, schedule, due, after, next_at, now)
+        tags.append(schedule_tag(schedule.name))
     for tick in due:
         run_id = run_id_of(schedule.name, tick)
         run = runner.start(
             graph,
             await input_for(runner, graph, schedule, run_id),
             run_id=run_id,
-            tags=schedule.tags,
+            tags=tags,
             queue=schedule.queue,
             priority=schedule.priority,
             tenant=schedule.tenant,
@@ -325,6 +337,71 @@ async def start_due(
         with suppress(RunExists):  # another worker was faster, or this one before it died
             await run.result()
     return after
+
+
+def _due_ticks(schedule: Schedule, next_at: float, now: float) -> tuple[list[float], float]:
+    """Return the ticks whose runs are to be started, and the tick after them; `missed` says which."""
+    if schedule.missed == "all":  # the next call starts those that are left
+        missed = takewhile(lambda tick: tick <= now, ticks(schedule, next_at))
+        due = [next_at, *islice(missed, _AT_ONCE - 1)]
+        return due, next_tick(schedule, due[-1])
+    last, after = ticks_around(schedule, next_at, now)
+    return ([last] if schedule.missed == "one" or now - last <= LATE_SECONDS else []), after
+
+
+async def _without_overlap(  # noqa: PLR0913 - the ticks, and what they depend on
+    runner: Runner, schedule: Schedule, due: list[float], after: float, next_at: float, now: float
+) -> tuple[list[float], float]:
+    """Return the ticks that `overlap` lets start now, one at most, and the next tick; stop runs that are replaced.
+
+    Suppose that two workers see a tick, and that the first one starts its run. To the second one this run is no earlier
+    run, so that it comes to the same result.
+    """
+    own = {run_id_of(schedule.name, tick) for tick in due}
+    latest, open_runs = await _load_open_runs(runner, schedule, own)
+    if schedule.overlap == "skip":
+        return ([] if open_runs else due[:1]), after
+    if schedule.overlap == "replace":
+        for info in open_runs if due else ():
+            await runner.stop(info.id, f"replaced by {run_id_of(schedule.name, due[-1])}", final=True)
+        return due[-1:], after
+    if open_runs:
+        return [], next_at
+    if latest is not None and (latest.ended_at or 0.0) > next_at and not due:
+        return [*ticks_around(schedule, next_at, now)[:1]], after  # it was queued and not missed
+    return due[:1], next_tick(schedule, due[0]) if due else after
+
+
+async def _load_open_runs(
+    runner: Runner, schedule: Schedule, own: Collection[str]
+) -> tuple[RunInfo | None, Sequence[RunInfo]]:
+    """Return the newest run of earlier ticks of a schedule, None if there is none, and those that are not over.
+
+    A caller of a service can give a run any tag. So a run counts if it has the id, the graph and the tenant too.
+    """
+    tag = schedule_tag(schedule.name)
+    found: list[RunInfo] = []
+    for status in ("running", "waiting", None):
+        limit = _AT_ONCE if status else 1 + len(own)
+        page = await runner.store.runs(
+            limit=limit, status=status, tag=tag, graph=schedule.graph, tenant=schedule.tenant
+        )
+        found += [
+            info
+            for info in page
+            if info.tenant == schedule.tenant and info.id.startswith(f"{schedule.name}@") and info.id not in own
+        ]
+    latest = max(found, key=lambda info: info.created_at, default=None)
+    return latest, [*{info.id: info for info in found if info.status not in OVER}.values()]
+
+
+def schedule_tag(name: str) -> str:
+    """Return the tag of a schedule's runs, from which it knows whether an earlier one is over.
+
+    >>> schedule_tag("daily")
+    'schedule:daily'
+    """
+    return f"schedule:{name}"
 
 
 class Ticker:

@@ -132,3 +132,35 @@ def test_a_window_that_is_none_is_refused(seconds: object) -> None:
     """It is refused where it is written."""
     with pytest.raises(DefinitionError, match="debounced"):
         debounced(INDEX, seconds=seconds)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def test_a_start_waits_at_most_for_its_longest_time(database: Path | str) -> None:
+    """Starts that come all the time are followed by a run after `max_seconds`; the next window begins anew."""
+    later = debounced(INDEX, seconds=60, max_seconds=150)
+    clock = FakeClock(start=1000.0, jumps=False)
+
+    async def run_due(runner: Runner, count: int) -> list[str]:
+        await runner.drive("a", later)
+        return await begun(runner, count)
+
+    async with Runner(database, clock=clock) as runner:
+        for number in range(4):  # at 0, 50, 100 and 149 seconds
+            await runner.start_or_send(later, "a", "start", {"url": f"u{number}"})
+            await settled(runner, "a")
+            clock.move(49 if number == 2 else 50 if number < 3 else 0)
+        (info,) = await runner.store.infos(["a"])
+        assert info.due_at == 1150.0
+        clock.move(1)
+        assert await run_due(runner, 1) == ["u3"]
+        await runner.start_or_send(later, "a", "start", {"url": "v"})
+        await settled(runner, "a")
+        (info,) = await runner.store.infos(["a"])
+        assert info.due_at == 1210.0
+        clock.move(61)
+        assert await run_due(runner, 2) == ["u3", "v"]
+
+
+def test_no_start_waits_at_most_for_less_than_the_window() -> None:
+    """The error names both times."""
+    with pytest.raises(DefinitionError, match=r"max_seconds=5 is less than seconds=60"):
+        debounced(INDEX, seconds=60, max_seconds=5)

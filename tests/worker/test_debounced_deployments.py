@@ -107,7 +107,7 @@ async def test_a_collected_input_is_migrated_when_it_is_started(  # noqa: PLR091
     await old.end()
     await new.pass_window()
     assert await new.started() == [begun]
-    assert await new.collected() == {"newest": None, "is_quiet": False, "trouble": ""}
+    assert await new.collected() == {"newest": None, "is_quiet": False, "trouble": "", "since": 0.0}
     await new.send(next_input)
     await new.pass_window()
     assert await new.started() == [begun, next_begun]
