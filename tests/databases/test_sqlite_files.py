@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import Runner
-from graphengine.databases.sqlite import SQLiteStore, doctor, readers
+from graphengine.databases.sqlite import SQLiteStore, doctor, files, readers
 from graphengine.databases.sqlite import worker as sqlite_worker
 from graphengine.databases.sqlite.files import check_format, file_state, log_of
 from graphengine.databases.sqlite.queries import SQL
@@ -36,6 +36,45 @@ async def finished_run(path: Path, count: int = 3) -> None:
     """Return a closed database with one run."""
     async with opened(path) as store:
         await new_run(store, count=count)
+
+
+# -- files with a second name
+
+
+async def test_a_file_with_a_second_name_is_refused(tmp_path: Path) -> None:
+    """Its log would be beside one of the names, and missing to whoever opens the other; a reader may look at it."""
+    path, other = tmp_path / "runs.db", tmp_path / "copies" / "runs.db"
+    await finished_run(path)
+    other.parent.mkdir()
+    os.link(path, other)
+    for name in (path, other):
+        with pytest.raises(StoreError, match="has a second name"):
+            await SQLiteStore(name).open()
+        async with opened(name, read_only=True) as store:
+            assert len(await store.runs()) == 1
+    other.unlink()
+    async with opened(path) as store:
+        assert len(await store.runs()) == 1
+
+
+async def test_a_file_that_is_mounted_alone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log of a mounted file is outside the mount; a mounted folder is what its repair asks for."""
+    folder = tmp_path / "runs of\ttwo"
+    path = folder / "runs.db"
+    await finished_run(path)
+    mounts = tmp_path / "mountinfo"
+    monkeypatch.setattr(files, "_MOUNTS", mounts)
+    escaped = str(folder).replace(" ", "\\040").replace("\t", "\\011")
+    for point in (escaped, str(tmp_path), f"{escaped}/runs.db-wal"):
+        mounts.write_text(f"36 35 98:0 /mnt1 {point} rw,noatime master:1 - ext3 /dev/root rw\nodd\n")
+        async with opened(path) as store:
+            assert len(await store.runs()) == 1
+    mounts.write_text(f"36 35 98:0 /mnt1 {escaped}/runs.db rw,noatime master:1 - ext3 /dev/root rw\n")
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    for name in (path, link):
+        with pytest.raises(StoreError, match="a single file that is mounted"):
+            await SQLiteStore(name).open()
 
 
 # -- new files

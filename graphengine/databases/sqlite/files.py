@@ -12,7 +12,8 @@ import sqlite3
 import stat
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.databases.refusals import too_old
 from graphengine.databases.sqlite.checkpoints import disable_autocheckpoint, sync_as
@@ -22,9 +23,6 @@ from graphengine.databases.sqlite.owners import has_live_owner
 from graphengine.databases.sqlite.queries import FIRST, latest_format, migration
 from graphengine.databases.sqlite.wal_recovery import refuse_damaged_log, sync_log
 from graphengine.errors import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 log = logging.getLogger("graphengine.stores")
 
@@ -50,6 +48,8 @@ _SMALLEST_BYTES: Final = 512
 _WITHOUT_LOCKS: Final = "&vfs=unix-none"
 _OLDEST_SQLITE: Final = (3, 37, 0)
 _WAL_POLL_SECONDS: Final = 0.005
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+"""What is mounted, a line each. Source: proc_pid_mountinfo(5)."""
 _LONGEST_TICK_NANOSECONDS: Final = 3_000_000_000
 """More than the 2 s of FAT, the coarsest clock of a file system."""
 
@@ -59,7 +59,7 @@ def prepare_file(path: Path) -> None:
 
     Raises:
         StoreNotADatabase: The path is a folder, a device or anything else but a file, or another kind of file.
-        StoreError: The file cannot be created.
+        StoreError: The file cannot be created, has a second name, or is itself a mount point.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         message = f"SQLite {sqlite3.sqlite_version} is too old"
@@ -71,10 +71,43 @@ def prepare_file(path: Path) -> None:
     except FileExistsError as error:
         if not path.exists():  # a part of the path is a file, or the path is a link to nowhere
             raise explain(error, path) from error
+        _refuse_second_names(path)
     except OSError as error:
         raise explain(error, path) from error
     else:
         _tell_of_like_names(path)
+
+
+def _refuse_second_names(path: Path) -> None:
+    """Raise if the database is the same file as one of another name, in this or in another folder.
+
+    SQLite writes what is recorded to a log beside the name under which the database is opened, `runs.db-wal`. 1. A
+    container has the single file `runs.db` of the host mounted, records a run and is killed. 2. The log is in the
+    container's own folder, and is removed with the container. 3. On the host the run, though it was synced, is lost.
+
+    Source: https://www.sqlite.org/howtocorrupt.html, "Multiple links to the same file".
+    """
+    real = path.resolve()
+    if real.stat().st_nlink > 1:
+        message = f"{path} has a second name (a hard link): its log, {real.name}-wal, is beside one of the names only"
+        repair = "remove the other name, which `find -samefile` finds, or copy the file with `graphengine backup`"
+        raise StoreError(message, where=str(path), repair=repair)
+    if _is_mount_point(real):
+        message = f"{path} is a single file that is mounted: its log, {real.name}-wal, is outside the mount"
+        raise StoreError(message, where=str(path), repair="mount the folder that contains the database")
+
+
+def _is_mount_point(path: Path) -> bool:
+    """Return whether something is mounted at a path, as Linux lists it; False where there is no such list."""
+    try:
+        lines = _MOUNTS.read_bytes().splitlines()
+    except OSError:
+        return False
+    points = (line.split(b" ", 5)[4] for line in lines if line.count(b" ") > 4)  # noqa: PLR2004 - the fifth field
+    escaped = os.fsencode(path)
+    for character in b"\\ \t\n":
+        escaped = escaped.replace(bytes([character]), b"\\%03o" % character)
+    return escaped in points
 
 
 def _tell_of_like_names(path: Path) -> None:
