@@ -98,6 +98,7 @@ from .runner import (
     Run as Run,
     RunEnded as RunEnded,
     RunFailed as RunFailed,
+    RunRequest as RunRequest,
     StatusChanged as StatusChanged,
     StepRecorded as StepRecorded,
 )

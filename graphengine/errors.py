@@ -209,6 +209,12 @@ class NotPublishedYet(NotPublished, TimeoutError):
     code = "not_published_yet"
 
 
+class RequestRefused(GraphEngineError):
+    """A run refused a request: its node did so, or receives messages of another type."""
+
+    code = "request_refused"
+
+
 class RunNotResumable(GraphEngineError):
     """Nothing is ready at this point of the run, so there is nothing to resume."""
 

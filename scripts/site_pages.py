@@ -52,7 +52,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Result": "Result",
             "Ending": "Ending",
             "Wait": "Wait RunWait Posted RefusedMessage",
-            "Published": "Published MapProgress",
+            "Published": "Published RunRequest MapProgress",
             "Usage": "Usage",
             "Failures": "Failure FailedPart RunFailed RunWaits TurnFailed ChatTurn",
             "Events": "StepRecorded StatusChanged RunEnded NodeBegan Emitted LiveEvent records.event_document",

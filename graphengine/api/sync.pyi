@@ -311,6 +311,20 @@ class SyncRun(Generic[S, Out_co]):
         self, value: object, *, wait: str | Wait | None = None, by: str = "", reason: str = "", through: str = ""
     ) -> Posted: ...
     def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
+    @overload
+    def request(
+        self,
+        topic: str,
+        value: object,
+        output: TypeForm[T],
+        *,
+        idempotency_key: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> T: ...
+    @overload
+    def request(
+        self, topic: str, value: object, *, idempotency_key: str | None = None, timeout_seconds: float | None = None
+    ) -> Any: ...
     def unread(self, topic: str) -> Sequence[JsonValue]: ...
     @overload
     def published(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
 
+ENGINES_OWN: Final = "ge:"
+"""How names begin that only the engine publishes under."""
 PUBLISH: Final = "ge:publish "
 """How the name of recorded work begins that publishes a value, which ends with the name of the value."""
 PUBLISHED: Final = "ge:published "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from graphengine.engine.published import find_published
+from graphengine.engine.published import ENGINES_OWN, find_published
 from graphengine.stores.base import cursor_of
 
 if TYPE_CHECKING:
@@ -41,8 +41,11 @@ class Published(Generic[T]):
 
 
 def values_in(snapshot: Snapshot, most: int = 100) -> Sequence[Published[Any]]:
-    """Return the newest value of each name and item as JSON, the newest of them first; not all of many items."""
-    found = find_published(snapshot)[-most:]
+    """Return the newest value of each name and item as JSON, the newest of them first; not all of many items.
+
+    Replies to requests, which the engine publishes under a name of its own, are left out.
+    """
+    found = [each for each in find_published(snapshot) if not each.name.startswith(ENGINES_OWN)][-most:]
     if not found:
         return ()
     from graphengine.state.marks import bare  # noqa: PLC0415 - it loads pydantic, which most readers do not need

@@ -5,5 +5,6 @@ from .run_events import Emitted as Emitted, LiveEvent as LiveEvent, NodeBegan as
 from .result import PastRun as PastRun
 from .result import FailedPart as FailedPart, Result as Result, RunFailed as RunFailed
 from .run import Posted as Posted, Run as Run
+from .run_requests import RunRequest as RunRequest
 from .scope import ChildRun as ChildRun
 from .run_events import RunEnded as RunEnded, StatusChanged as StatusChanged, StepRecorded as StepRecorded

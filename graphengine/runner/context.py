@@ -18,6 +18,7 @@ from graphengine.graph.question import NO_ANSWER, Answers, check_limit
 from graphengine.runner.ids import check_unreserved
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import PastRun  # noqa: TC001 - ctx.call reads the annotation of a call when it is made
+from graphengine.runner.run_requests import REPLIES
 from graphengine.state.given import as_record, in_utf8
 from graphengine.state.json_values import check_stored_name
 from graphengine.state.path import did_you_mean
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from graphengine.graph.effect import Effect
     from graphengine.graph.options import Limits
     from graphengine.runner.recorded_work import StepJournal
+    from graphengine.runner.run_requests import RunRequest
     from graphengine.runner.scope import AttemptFacts, ChildRun
     from graphengine.state.json_values import JsonValue
 
@@ -404,6 +406,27 @@ class Context:
         record = self._record(value, f"what is published as {name!r}", marks=True)
         work = self._work("publish")
         return work.track("publish", work.publish(name, record))
+
+    def reply(self, request: RunRequest[Any], value: object) -> Coroutine[Any, Any, None]:
+        """Reply to a request that was received with `ctx.receive(topic, RunRequest[int])`; `Run.request` returns it.
+
+        The reply is durable before this returns, and recorded once, as `publish` records a value. The first reply to a
+        request counts.
+
+        Raises:
+            NotRecordable: JSON cannot represent the value.
+            TooLarge: It takes more than `Sizes(message_bytes=…)`.
+        """
+        record = self._record(value, "the reply", marks=True)
+        return self._reply("reply", {"to": request.key, "value": record})
+
+    def refuse(self, request: RunRequest[Any], why: str) -> Coroutine[Any, Any, None]:
+        """Refuse a request: `Run.request` raises `RequestRefused` with this text. Durable as a reply."""
+        return self._reply("refuse", {"to": request.key, "why": to_show(why)})
+
+    def _reply(self, what: str, reply: dict[str, JsonValue]) -> Coroutine[Any, Any, None]:
+        work = self._work(what)
+        return work.track(what, work.publish(REPLIES, reply))
 
     async def runs(
         self, graph: GraphDefinition[Any] | str, last: int = 20, *, fields: Collection[str] | None = None

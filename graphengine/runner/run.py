@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overlo
 
 import msgspec
 
-from graphengine.engine.claim import Stop
+from graphengine.engine.claim import Claim, Stop, Wanted
 from graphengine.engine.fold import fold
 from graphengine.engine.steps import OVER, AnswerRecord
 from graphengine.errors import (
@@ -45,12 +45,13 @@ from graphengine.runner.published import Reader
 from graphengine.runner.recorded_inputs import as_input
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
+from graphengine.runner.run_requests import find_reply
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.starters import child_of
 from graphengine.state.given import as_record
 from graphengine.state.json_values import check_stored_name, check_stored_text, utf8_text
 from graphengine.state.recorded_text import to_show
-from graphengine.stores.base import status_of
+from graphengine.stores.base import DEFAULT_QUEUE, status_of
 from graphengine.stores.refusals import check_not_cancelled
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     from graphengine.history.map_progress import MapProgress
     from graphengine.history.published import Published
     from graphengine.runner.driving import Driving
-    from graphengine.runner.life import Life, Lives
+    from graphengine.runner.life import Life, Lives, Opening
     from graphengine.runner.result import Result
     from graphengine.runner.run_events import Event, Watcher
     from graphengine.state.json_values import JsonValue
@@ -342,6 +343,90 @@ class Run(Generic[S, Out_co]):
         await self._look()
         return is_new
 
+    @overload
+    async def request(
+        self,
+        topic: str,
+        value: object,
+        output: TypeForm[T],
+        *,
+        idempotency_key: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> T: ...
+
+    @overload
+    async def request(
+        self,
+        topic: str,
+        value: object,
+        *,
+        idempotency_key: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Any: ...  # noqa: ANN401 - whatever was replied
+
+    async def request(
+        self,
+        topic: str,
+        value: object,
+        output: object = Any,
+        *,
+        idempotency_key: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Any:
+        """Send a request to the run, and return the reply that a node gives to it.
+
+        The node receives it with `ctx.receive(topic, RunRequest[int])`, and replies with `ctx.reply(request, value)`.
+        Any process can drive the run. If no process does, because the run waits, it goes on here, provided that this
+        handle has its graph and that it is in no queue of its own. Requests are received in order, and each has a reply
+        of its own. A request is on disk before this waits, and stays if the wait is cancelled.
+
+        Args:
+            topic: The topic.
+            value: A JSON value or a pydantic model.
+            output: The type of the reply; any JSON value by default.
+            idempotency_key: A second request with the same key and topic is not sent, and gets the reply to the first
+                one: for callers that may retry. A reply that the graph's `keep_steps` has removed is not found again.
+            timeout_seconds: How long to wait for the reply; None until the run is over.
+
+        Raises:
+            RequestRefused: The node refused it (`ctx.refuse`), or receives messages of another type.
+            NotPublished: The run is over without a reply. NotPublishedYet: There was none in time.
+            UnknownRun; InputError: As for `send`; the reply is of another type.
+            DefinitionError: A node of this run calls it, and would wait for itself.
+
+        Example:
+            >>> from graphengine import RunRequest
+            >>> async def sell(ctx: Context) -> int:
+            ...     request = await ctx.receive("price", RunRequest[int])
+            ...     await ctx.reply(request, request.value * 2)
+            ...     return request.value
+            >>> shop = Graph("shop", Count)
+            >>> shop.add_node("sell", sell, writes="n")
+            >>> shop.add_path(START, "sell", END)
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         print(await runner.start(shop, run_id="monday").request("price", 21, int))
+            >>> asyncio.run(main())
+            42
+        """
+        if is_inside(self.id):
+            text, repair = "a node waits for a reply of its own run", "call the function that would reply"
+            raise DefinitionError(text, where=f"run {self.id}", repair=repair)
+        key = f"{topic} {idempotency_key or secrets.token_hex(16)}"
+        record = as_record(value, "the request", self._lives.shared.sizes.message_bytes, marks=True)
+        await self._wait_until_recorded()
+        info = await self._lives.shared.store.info(self.id)
+        is_new = await self._send(topic, {"value": record, "key": key}, idempotency_key)
+        await self._drive_if_waiting()
+        after = info.seq if is_new else 0
+        return await find_reply(self._lives.shared.store, info, key, after, output, timeout_seconds)
+
+    async def _drive_if_waiting(self) -> None:
+        """Drive it here if it waits, no worker is meant to drive it, and this handle has its graph."""
+        info, plan = await self._lives.shared.store.info(self.id), self._plan
+        if info.status == "waiting" and info.queue == DEFAULT_QUEUE and plan is not None:
+            drive_here(self._lives, plan, self.id, opening.resume)
+
     def _plan_here(self, info: RunInfo) -> Plan[Any] | None:
         """Return the plan of the run's graph as this process has it; None if it does not know the graph."""
         life = self._lives.of(self.id)
@@ -464,6 +549,7 @@ class Run(Generic[S, Out_co]):
             item: As for `published`.
 
         Raises:
+            RunFailed: When iterated, at the end, if the run failed.
             RunReplaced: When iterated, if the cursor is of an earlier run with this id.
             InputError: When iterated, if a value is of another type.
             UnknownRun: When iterated, if the run is not recorded, or was removed meanwhile.
@@ -475,6 +561,8 @@ class Run(Generic[S, Out_co]):
         async with aclosing(reader.each(after)) as found:
             async for each in found:
                 yield each
+        if (await self._lives.shared.store.info(self.id)).status == "failed":
+            await self.result()
 
     async def progress(self) -> Sequence[MapProgress]:
         """Return how far each of its maps is that runs now; a map that is over is not listed.
@@ -682,6 +770,15 @@ async def send_alone(run: Run[Any], topic: str, payload: object, key: str, alone
     For doors, whose messages are meant for one place of a run. Raises: as `Run.send`.
     """
     return await run._send(topic, payload, key, alone)  # noqa: SLF001 - an own part of it
+
+
+def drive_here(lives: Lives, plan: Plan[S], run_id: str, resume: Opening[S]) -> Life[S]:
+    """Drive a run here from now on, unless it is driven already, and return its life here."""
+    here = lives.of(run_id)
+    if here is None or not here.claim.may("be_wanted"):
+        return lives.begin(lives.checked(plan), run_id, resume, Claim(follows=True))
+    here.claim.step(Wanted())
+    return here
 
 
 def life_of(run: Run[S, Any]) -> Life[S]:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from graphengine.compile.code import code_of
 from graphengine.compile.compiler import compiled
-from graphengine.engine.claim import Claim, Closed, Release, Wanted
+from graphengine.engine.claim import Claim, Closed, Release
 from graphengine.engine.steps import Started
 from graphengine.errors import InputError, RunExists, RunIsDriven
 from graphengine.graph.effect import check_effects
@@ -35,7 +35,7 @@ from graphengine.runner.life import Lives
 from graphengine.runner.recorded_inputs import as_input
 from graphengine.runner.resources import Resources
 from graphengine.runner.rules_for_effects import RULES
-from graphengine.runner.run import Run, handle_on, is_inside
+from graphengine.runner.run import Run, drive_here, handle_on, is_inside
 from graphengine.runner.second_pass import SecondPass
 from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
@@ -759,13 +759,8 @@ class Runner:
         """
         lives = self._lives
         await lives.known(run_id)  # another caller's start may be about to find that the run exists
-        here = lives.of(run_id)
-        if here is None or not here.claim.may("be_wanted"):
-            resume = opening.resume if limits is None else partial(opening.resume, limits=as_limits(limits))
-            here = lives.begin(lives.checked(compiled(graph)), run_id, resume, Claim(follows=True))
-        else:
-            here.claim.step(Wanted())
-        return handle_on(here, lives)
+        resume = opening.resume if limits is None else partial(opening.resume, limits=as_limits(limits))
+        return handle_on(drive_here(lives, compiled(graph), run_id, resume), lives)
 
 
 async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wait: str | Wait | None) -> str:
