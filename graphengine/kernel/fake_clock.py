@@ -17,11 +17,9 @@ not visible yet.
 from __future__ import annotations
 
 import asyncio
-import gc
 import heapq
 import itertools
 import math
-import sys
 import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
@@ -29,9 +27,10 @@ from weakref import WeakKeyDictionary
 
 from graphengine.errors import DefinitionError
 from graphengine.kernel.senders import SENDERS
+from graphengine.runner.held_loops import frames_of_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sized
+    from collections.abc import Sized
 
 _WORKERS: Final = ("concurrent.futures.thread", "graphengine.databases.sqlite.worker", "aiosqlite.core")
 """Modules whose threads work for an event loop: such a thread calls what comes through a queue."""
@@ -166,25 +165,8 @@ def _threads() -> list[bool]:
             workers.append((each.ident or 0, getattr(function, "__code__", None), has_call))
     # Only now, so that a call that was taken before is seen. Between two calls of a thread, CPython can return another
     # object than a frame.
-    frames = _frames()
+    frames = frames_of_threads()
     return [has_call or getattr(frames.get(ident), "f_code", None) is not code for ident, code, has_call in workers]
-
-
-def _frames() -> Mapping[int, object]:
-    """Return the frames of all threads, by their ids.
-
-    Before CPython 3.11.9 a thread that collects garbage in the middle of this waits for ever (gh-106883):
-
-    1. It has the lock of the list of threads. 2. The collection lets another thread run. 3. That one begins or ends a
-    thread, and waits for the lock, while this one waits to run.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        return sys._current_frames()  # noqa: SLF001 - the documented way to see them
-    finally:
-        if collects:
-            gc.enable()
 
 
 __all__ = ["FakeClock"]

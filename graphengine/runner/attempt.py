@@ -3,9 +3,6 @@
 Every exception of a node becomes a `NodeFailed`, except a cancellation from outside and an interrupt of the process. A
 node that changes its input in place is detected here: mutable fields are digested before and after, and the typed value
 of a changed field is dropped, so that it is built again from the record.
-
-Each step of a node's coroutine is timed: while it blocks the event loop, nothing else in its process moves: no other
-run, no timer, no stop. Nothing is lost, since the lease is renewed from a thread, but the user should know.
 """
 
 from __future__ import annotations
@@ -16,7 +13,6 @@ import inspect
 import logging
 import random
 from dataclasses import replace
-from time import monotonic
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import ref
@@ -82,10 +78,6 @@ _UNUSED: Final = (
     "  repair: nothing, if the code was to change so; otherwise put the calls back, and branch off before this node"
 )
 _WITHOUT_RESULT: Final = ("sleep", STARTS)
-BLOCKED_SECONDS: Final = 2.0
-"""A step that takes longer blocks the loop: well above the pauses of a busy but healthy one."""
-_OF_LOOP: Final = "make it a plain function (def, without thread=False), which runs in a thread, or await what blocks"
-_OF_THREAD: Final = "its code has a thread, so its values took long: keep large data in files, their names in the state"
 
 
 class _Anew(NamedTuple):
@@ -134,7 +126,7 @@ class Attempt(AttemptFacts):
 
     @coroutine
     def run_in(self, context: contextvars.Context) -> Generator[Any, Any, Event | None]:
-        """Run it as `run` does, log each step of it that blocks the loop, and keep its context variables apart.
+        """Run it as `run` does, and keep its context variables apart.
 
         It runs in the caller's asyncio task, so a cancellation of that task reaches it. The context variables that it
         sets are set in `context` only.
@@ -143,18 +135,11 @@ class Attempt(AttemptFacts):
         step: Callable[[Any], Any] = work.send
         given: object = None
         while True:
-            began = monotonic()
             try:
                 awaited = context.run(step, given)
             except StopIteration as end:
                 value: Event | None = end.value
                 return value
-            finally:
-                held = monotonic() - began
-                if held > BLOCKED_SECONDS:
-                    repair = _OF_THREAD if self.call is not None and (self.call.thread or self.call.on) else _OF_LOOP
-                    text = "%s (run %s) held the event loop for %.1f s, so that nothing else ran\n  repair: %s"
-                    log.warning(text, self.where, self.services.run_id, held, repair)
             try:
                 step, given = work.send, (yield awaited)
             except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it

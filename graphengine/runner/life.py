@@ -407,7 +407,7 @@ class Life(Generic[S]):
     async def _drive(self, driving: Driving) -> tuple[Do, Result[S, Any]]:
         """Drive it until nothing of it moves here; return what the claim says then, and its result."""
         shared, claim = self.shared, self.claim
-        self.driving, shared.driven[self.id] = driving, self
+        self.driving = shared.note_driven(self, driving)
         if driving.snapshot.starter is not None:
             self.note_starter(driving.snapshot.starter)
         try:

@@ -19,6 +19,7 @@ from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.clock import Alarms
 from graphengine.runner.extensions import Extension
 from graphengine.runner.followers import NOBODY, Following
+from graphengine.runner.held_loops import LoopWatch
 from graphengine.runner.other_forms import PastRuns
 from graphengine.runner.starters import EndsHere, child_of, is_end, told_end
 
@@ -139,6 +140,7 @@ class Shared(Generic[L]):
         "_fewer",
         "_inbox_task",
         "_looked_at",
+        "_loop_watch",
         "_models",
         "_one_at_a_time",
         "_origin",
@@ -224,6 +226,7 @@ class Shared(Generic[L]):
         self._looked_at = ""  # the store's token when the sleeping runs were last looked at
         if store.shared:
             store.on_doubt(self._end_doubted)
+        self._loop_watch: LoopWatch | None = None
         self._inbox_task: asyncio.Task[None] | None = None
         self._sleepers_task: asyncio.Task[None] | None = None
 
@@ -303,6 +306,13 @@ class Shared(Generic[L]):
             if follower is not None:
                 found.append(follower)
         return Following(found) if found else NOBODY
+
+    def note_driven(self, life: L, driving: Driving) -> Driving:
+        """Note that a run is driven here now, and let code that holds the event loop be reported meanwhile."""
+        self.driven[life.id] = life
+        self._loop_watch = self._loop_watch or LoopWatch(self.driven)
+        self._loop_watch.begin()
+        return driving
 
     def has(self, run_id: str) -> bool:
         """Return whether a run is driven or asleep here."""

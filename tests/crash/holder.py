@@ -19,7 +19,7 @@ from graphengine.databases.addresses import is_postgres
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import GraphEngineError, RunIsDriven
-from graphengine.runner import attempt
+from graphengine.runner import held_loops
 from graphengine.runner.clock import SystemClock
 from graphengine.stores.base import Store
 
@@ -28,7 +28,7 @@ OPTIONS: dict[str, str] = {option.partition("=")[0]: option.partition("=")[2] fo
 USER = OPTIONS.get("user")
 LATE_SECONDS = float(OPTIONS.get("late", 0))
 POLL_SECONDS = 0.01
-BLOCKED_SECONDS = 0.8
+TURN_SECONDS = 0.2
 
 
 class Work(BaseModel):
@@ -119,5 +119,5 @@ async def main() -> None:
             write_line(f"error {error.code} {error}")
 
 
-setattr(attempt, "BLOCKED_SECONDS", BLOCKED_SECONDS)  # noqa: B010 - it is Final for other code
+setattr(held_loops, "TURN_SECONDS", TURN_SECONDS)  # noqa: B010 - it is Final for other code
 asyncio.run(main())

@@ -18,6 +18,7 @@ from graphengine.errors import DefinitionError
 from graphengine.kernel import fake_clock as clocks
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.clock import SystemClock
+from graphengine.runner.held_loops import frames_of_threads
 from tests.kit.runs import SOON, alone
 
 
@@ -238,7 +239,7 @@ def test_no_garbage_is_collected_while_threads_are_seen(monkeypatch: pytest.Monk
     was = gc.isenabled()
     try:
         (gc.enable if collects else gc.disable)()
-        clocks._frames()  # noqa: SLF001
+        frames_of_threads()
         assert (seen, gc.isenabled()) == ([False], collects)
     finally:
         (gc.enable if was else gc.disable)()

@@ -1,7 +1,10 @@
-"""A node that holds the event loop is named."""
+"""Code that holds the event loop is reported while it holds the event loop."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -11,10 +14,11 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, RunFailed, Runner, choose
 from graphengine.engine.failures import failure_record
 from graphengine.engine.steps import FailureRecord
-from graphengine.runner import attempt
+from graphengine.runner import held_loops
 from tests.kit.runs import alone
 
-HELD_SECONDS = 2.5
+FOREVER = 60.0
+"""Longer than a report can take on the slowest machine."""
 
 
 class State(BaseModel):
@@ -22,30 +26,35 @@ class State(BaseModel):
     other: str = ""
 
 
-class Watch:
-    """The time that the step of a node reads."""
+class Reports(logging.Handler):
+    """The reports, and whether there is one yet."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        super().__init__()
+        self.first = threading.Event()
+        self.messages: list[str] = []
 
-    def monotonic(self) -> float:
-        """Return the time."""
-        return self.now
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a report, which another thread makes."""
+        self.messages.append(record.getMessage())
+        self.first.set()
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """Let the test set the time."""
-    made = Watch()
-    monkeypatch.setattr(attempt, "monotonic", made.monotonic)
-    return made
+def reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reports]:
+    """Let the turns of the watching thread be short; provide what it reports."""
+    monkeypatch.setattr(held_loops, "TURN_SECONDS", 0.01)
+    made = Reports()
+    held_loops.log.addHandler(made)
+    yield made
+    held_loops.log.removeHandler(made)
 
 
-def nodes(watch: Watch) -> dict[str, Callable[..., object]]:
-    """Return nodes during which time passes."""
+def nodes(reports: Reports) -> dict[str, Callable[..., object]]:
+    """Return nodes that hold the event loop until that is reported."""
 
     def hold() -> str:
-        watch.now += HELD_SECONDS
+        assert reports.first.wait(FOREVER)
         return "held"
 
     async def hold_after_a_wait() -> str:
@@ -62,25 +71,32 @@ def nodes(watch: Watch) -> dict[str, Callable[..., object]]:
         await asyncio.sleep(0)
         return "waited"
 
-    return {each.__name__: each for each in (hold, hold_after_a_wait, hold_and_raise, wait)}
+    async def hold_in_a_task() -> str:
+        async def child() -> None:
+            hold()
+
+        await asyncio.gather(child())
+        return "held"
+
+    return {each.__name__: each for each in (hold, hold_after_a_wait, hold_and_raise, wait, hold_in_a_task)}
 
 
-async def warnings_of(graph: Graph[State], caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what is logged while a graph runs."""
+async def reports_of(graph: Graph[State], reports: Reports) -> list[str]:
+    """Return what is reported while a graph runs."""
     async with Runner() as runner:
         with suppress(RunFailed):
             await runner.start(graph, run_id="r").result()
-    return [record.getMessage() for record in caplog.records if record.name == attempt.log.name]
+    return [message for message in reports.messages if " has held the event loop" in message]
 
 
 @pytest.mark.parametrize("forked", [False, True], ids=["alone", "in a fork"])
 @pytest.mark.parametrize("name", ["hold", "hold_after_a_wait", "hold_and_raise"])
-async def test_a_node_that_holds_the_event_loop_is_named(
-    name: str, watch: Watch, caplog: pytest.LogCaptureFixture, *, forked: bool
+async def test_a_node_that_holds_the_event_loop_is_named_while_it_does(
+    name: str, reports: Reports, *, forked: bool
 ) -> None:
-    """One warning has the node, the run, the seconds and the repair."""
+    """The report has the node, the run, the repair and the line that is executed. The node waits for the report."""
     graph = Graph("watched", State)
-    graph.add_node("work", nodes(watch)[name], writes="text", thread=False)
+    graph.add_node("work", nodes(reports)[name], writes="text", thread=False)
     if forked:
         graph.add_node("other", lambda: "x", writes="other")
         graph.add_node("start", dict, thread=False)
@@ -92,16 +108,20 @@ async def test_a_node_that_holds_the_event_loop_is_named(
         graph.add_edge("join", END)
     else:
         graph.add_path(START, "work", END)
-    (warning,) = await warnings_of(graph, caplog)
-    assert warning.startswith("node work (run r) held the event loop for 2.5 s, so that nothing else ran\n  repair: ")
+    first, *_ = await reports_of(graph, reports)
+    head, repair, *stack = first.splitlines()
+    assert head.startswith("node work (run r) has held the event loop of process ")
+    assert repair.startswith("  repair: make it a plain function")
+    assert any("reports.first.wait(FOREVER)" in line for line in stack)
+    assert not any("graphengine/runner" in line for line in stack)
 
 
 @pytest.mark.parametrize("chosen", [False, True])
 async def test_a_function_in_a_thread_is_not_blamed(
-    watch: Watch, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, chosen: bool
+    reports: Reports, monkeypatch: pytest.MonkeyPatch, *, chosen: bool
 ) -> None:
     """What holds the loop is not its code, which runs in a thread: the repair is about its values."""
-    hold = nodes(watch)["hold"]
+    hold = nodes(reports)["hold"]
 
     def described(*given: Any) -> FailureRecord:
         hold()
@@ -112,13 +132,49 @@ async def test_a_function_in_a_thread_is_not_blamed(
 
     monkeypatch.setattr("graphengine.runner.attempt.failure_record", described)
     work = choose("text", {"": fail}) if chosen else fail
-    (warning,) = await warnings_of(alone(State, work, "text", name="watched"), caplog)
-    assert "its code has a thread, so its values took long" in warning
-    assert "make it a plain function" not in warning
+    first, *_ = await reports_of(alone(State, work, "text", name="watched"), reports)
+    assert "its code has a thread, so its values took long" in first
+    assert "make it a plain function" not in first
 
 
-async def test_a_node_that_waits_is_not_named(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
-    """While it waits, other code may hold the loop."""
-    graph = alone(State, nodes(watch)["wait"], "text", name="watched")
-    assert await warnings_of(graph, caplog) == []
-    assert watch.now == HELD_SECONDS
+@pytest.mark.parametrize("name", ["wait", "hold_in_a_task"])
+async def test_code_beside_the_nodes_is_reported_and_no_node_is_blamed_for_it(name: str, reports: Reports) -> None:
+    """A task of a node is named as the node from Python 3.12 on; a callback is nobody's."""
+    first, *_ = await reports_of(alone(State, nodes(reports)[name], "text", name="watched"), reports)
+    is_known = name == "hold_in_a_task" and sys.version_info >= (3, 12)
+    assert first.startswith(f"node {name} (run r) has" if is_known else "a task beside the nodes of run r has held")
+
+
+class Turns(held_loops.LoopWatch):
+    """A watch whose turns the test takes."""
+
+    def begin(self) -> None:
+        """Start no thread."""
+
+
+async def test_a_loop_is_reported_again_once_it_was_held_four_times_as_long(reports: Reports) -> None:
+    """A hang of a day has some ten reports; a pause that is shorter than four turns has none; the end has one."""
+    watch = Turns({"r"})
+    for _ in range(1 + 3):
+        watch.look()
+    await asyncio.sleep(0)  # it answers
+    assert reports.messages == []
+    for _ in range(1 + 70):
+        watch.look()
+    assert len(reports.messages) == 3  # after 4, 16 and 64 turns
+    await asyncio.sleep(0)
+    assert "is free again, after " in reports.messages[-1]
+    for _ in range(1 + 4):
+        watch.look()
+    assert len(reports.messages) == 5
+
+
+async def test_a_loop_is_watched_for_as_long_as_runs_are_driven_on_it() -> None:
+    """Without one there is no turn, and no thread."""
+    driven = {"r"}
+    watch = Turns(driven)
+    watch.look()
+    driven.clear()
+    assert not watch.is_over  # it has not answered yet
+    await asyncio.sleep(0)
+    assert watch.is_over
