@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Part
     from graphengine.kernel.reader import Snapshot, Usage
     from graphengine.kernel.store import RunInfo, Store, Summary
+    from graphengine.records.at_work import AtWork
     from graphengine.records.selection import Wanted
 
 _COUNTED: Final = ("finished", "failed", "stopped", "cancelled", "waiting", "running")
@@ -128,8 +130,8 @@ def runs(  # noqa: PLR0913 - options
     - `cost` is what models cost until the status of the run last changed. It is `?` if a price is unknown.
     - `last step` is when the last step was recorded. A waiting run has waited since then.
     - `due` is when the first wait of the run ends by itself.
-    - `why` says what the run waits for, or why it ended. On a terminal, this text is below the line of the run.
-      `graphengine show` shows the commands that answer a question.
+    - `why` says what the run is doing, what it waits for, or why it ended. On a terminal, this text is below the line
+      of the run. `graphengine show` shows the commands that answer a question.
 
     With --tree, a run is shown below the run from which it was branched, or which started it. That run, and the runs
     that nodes of a listed run started, are shown even if they do not match. `spent` is what the models of the run
@@ -147,7 +149,6 @@ def runs(  # noqa: PLR0913 - options
     - how long the runs took: the median, and the time that 95 % of the runs did not exceed
     """
     from graphengine.cli.places import shown
-    from graphengine.records.json_document import runs_document
     from graphengine.records.run_waits import as_answered
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, hint_of, newest
@@ -168,10 +169,8 @@ def runs(  # noqa: PLR0913 - options
         _show_rows(context, found, named["fields"] or "", is_csv=is_csv)
     elif is_tree and found:
         _show_tree(context, context.read(lambda store: _tree_of(store, found, limit)))
-    elif context.json:
-        context.document(runs_document(found, _load_waiting(context, found)))
-    elif found:
-        _show_run_table(context, found)
+    elif found or context.json:
+        _show_runs(context, found)
     if not found and not context.json:
         context.err.line(f"no runs{wanted} in {shown(context.place.database)}")
         hint = context.read(lambda store: hint_of(store, wanted))
@@ -280,17 +279,33 @@ def _load_waiting(context: CommandContext, found: Sequence[RunInfo]) -> Mapping[
     return context.read(load)
 
 
-def _show_run_table(context: CommandContext, runs: Sequence[RunInfo]) -> None:
-    """Show a row for each run; on a terminal, below it why it waits, failed or stopped, its losses, and those below."""
+def _show_runs(context: CommandContext, runs: Sequence[RunInfo]) -> None:
+    """Show a list of runs, as a table or as a document."""
+    from graphengine.records.at_work import load_at_work
+    from graphengine.records.json_document import runs_document
+
+    works = context.read(lambda store: load_at_work(store, runs))
+    if context.json:
+        context.document(runs_document(runs, _load_waiting(context, runs), works))
+    else:
+        _show_run_table(context, runs, works)
+
+
+def _show_run_table(context: CommandContext, runs: Sequence[RunInfo], works: Mapping[str, AtWork]) -> None:
+    """Show a row for each run; on a terminal, below it what it does, why it waits or ended, and its losses."""
     from graphengine.cli.terminal import padded, short_time
     from graphengine.kernel.reader import status_of
+    from graphengine.records.at_work import at_work_words
     from graphengine.records.runs_below import failed_words, runs_below
     from graphengine.records.words import when
 
     below = context.read(lambda store: runs_below(store, [info.id for info in runs]))
 
+    now = time.time()
+
     def why_of(info: RunInfo, *, due: bool = False) -> str:
-        return "; ".join(filter(None, (_format_state_reason(info, due=due), failed_words(below.counts(info.id)))))
+        doing = at_work_words(works[info.id], now) if info.id in works else _format_state_reason(info, due=due)
+        return "; ".join(filter(None, (doing, failed_words(below.counts(info.id)))))
 
     out = context.out
     columns = out.columns
@@ -327,16 +342,16 @@ def _with_status(heading: Sequence[str], line: Sequence[str], status: str) -> li
 
 def _show_tree(context: CommandContext, tree: _Tree) -> None:
     """Show each run below its parent, with the step where it branched off."""
-    import time
-
     from graphengine.cli.terminal import padded
     from graphengine.kernel.reader import status_of
+    from graphengine.records.at_work import load_at_work
     from graphengine.records.json_document import tree_document
     from graphengine.records.words import age, counted
 
     if context.json:
         waiting = _load_waiting(context, tree.runs)
-        context.document(tree_document(tree.runs, waiting, tree.after, (tree.spent, tree.sums())))
+        works = context.read(lambda store: load_at_work(store, tree.runs))
+        context.document(tree_document(tree.runs, waiting, tree.after, (tree.spent, tree.sums()), works))
         return
     now, drawn, sums, columns = time.time(), list(tree.rows()), tree.sums(), context.out.columns
     parents = {info.parent for _, info in drawn}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.reader import At, GraphSpec, Snapshot, Step, Usage
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.account import Account
+    from graphengine.records.at_work import AtWork
     from graphengine.records.spending import Spent, SpentBelow
     from graphengine.records.step_document import Document
     from graphengine.records.visit_tree import DrivenTime, Entry
@@ -112,6 +114,7 @@ class _Recorded:
         below: What its child runs cost; None if that was not asked for.
         failed: The failed runs below it that have no failed run below them.
         specs: The specs of its graph by fingerprint, in which the reasons for edges are read.
+        at_work: What it is doing, if a live process drives it and its last step is meant.
     """
 
     info: RunInfo
@@ -122,6 +125,7 @@ class _Recorded:
     below: SpentBelow | None = None
     failed: Sequence[RunInfo] = ()
     specs: Mapping[str, GraphSpec] | None = None
+    at_work: AtWork | None = None
 
     @property
     def visits(self) -> Visits:
@@ -148,7 +152,8 @@ def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) 
         elif asked:
             document.asked = asked[0][1]
         return document
-    return run_document(recorded.info, recorded.snapshot, recorded.steps, recorded.below, specs=recorded.specs)
+    place = recorded.info, recorded.snapshot, recorded.steps, recorded.below
+    return run_document(*place, specs=recorded.specs, at_work=recorded.at_work)
 
 
 def _as_document(asked: Asked) -> dict[str, Any]:
@@ -166,6 +171,7 @@ def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, coun
     """
     from graphengine.kernel.inside import load_specs
     from graphengine.kernel.reader import load_snapshot
+    from graphengine.records.at_work import load_at_work
     from graphengine.records.now import load_now
     from graphengine.records.runs_below import runs_below
     from graphengine.records.spending import load_spent_below
@@ -184,7 +190,8 @@ def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, coun
         below = None if count == 1 else await load_spent_below(store, run_id)
         failed = (await runs_below(store, [run_id])).failed(run_id) if below is not None and below.failed else ()
         specs = await load_specs(store, steps, start.fingerprint if start is not None else "")
-        return _Recorded(info, snapshot, steps, start, asked, below, failed, specs)
+        works = await load_at_work(store, [info] if at is None else [], {run_id: snapshot})
+        return _Recorded(info, snapshot, steps, start, asked, below, failed, specs, works.get(run_id))
 
     return context.read(reading)
 
@@ -241,7 +248,7 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     if is_past:
         out.line(f"as of step {snapshot.seq} of {info.seq}; the run is {status_of(info)} now")
     elif info.status == "running":
-        out.line(*driven(info, place))
+        out.line(*driven(info, place, recorded.at_work))
     if snapshot.status != "running":
         show_end(out, snapshot)
     if not is_past and info.status in ("running", "waiting"):
@@ -266,14 +273,16 @@ def _show_failed_below(out: Channel, place: DatabaseOption, failed: Sequence[Run
         out.line(f"and {len(failed) - _CHILDREN:,} more failed below")
 
 
-def driven(info: RunInfo, place: DatabaseOption) -> Sequence[Part]:
-    """Return which process drives a run that is not over, or how to resume it."""
+def driven(info: RunInfo, place: DatabaseOption, at_work: AtWork | None = None) -> Sequence[Part]:
+    """Return what a run that is not over is doing, with the process that drives it, or how to resume it."""
     from graphengine.cli.places import graph_words
     from graphengine.cli.terminal import STATUS_STYLES
+    from graphengine.records.at_work import at_work_words
 
     if info.driver is not None:
+        doing = "a process drives it" if at_work is None else at_work_words(at_work, time.time())
         follow = place.command("watch", info.id)
-        return ("running", STATUS_STYLES["running"]), f": driven by {info.driver}; follow it: {follow}"
+        return ("running", STATUS_STYLES["running"]), f": {doing}; follow it: {follow}"
     if info.queued:
         return ("queued", STATUS_STYLES["queued"]), f" in {info.queue}: no worker has begun it yet"
     resume = place.command("resume", info.id, *graph_words(info.graph))

@@ -16,11 +16,9 @@ from graphengine.cli import options
 from graphengine.cli.context import Exit, Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractAsyncContextManager
 
     from graphengine.cli.context import CommandContext
-    from graphengine.kernel.extension import NodeBegan
     from graphengine.kernel.reader import Snapshot
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.spending import SpentBelow
@@ -139,21 +137,6 @@ async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first:
     return Exit.FINISHED  # not reached: the loop above ends with a return or an error
 
 
-def _iter_nodes_at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBegan]:
-    """Yield the nodes that the driver has in flight, as far as the log shows."""
-    from graphengine.kernel.extension import NodeBegan
-    from graphengine.kernel.inside import ready
-    from graphengine.kernel.reader import path_of
-
-    if info.status != "running" or info.driver is None:
-        return
-    for task in ready(snapshot):
-        if task.mode in ("run", "fallback") and task.due <= now:
-            at = max(snapshot.frames[task.frame].arrived, task.due) or snapshot.now
-            path = path_of(task.frame, task.node)
-            yield NodeBegan(path, task.node, task.visit, task.attempt, at, snapshot.seq)
-
-
 class _RunLines:
     """Shows a run as text, in the format of `run`, followed by its status."""
 
@@ -184,12 +167,16 @@ class _RunLines:
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Show the nodes at work, or since when nothing is; and new waits."""
         from graphengine.cli.show import driven
+        from graphengine.kernel.extension import NodeBegan
+        from graphengine.records.at_work import nodes_at_work
         from graphengine.records.words import when
 
         if info.status == "running" and info.driver is not None:
             self._is_idle = False
-            for began in _iter_nodes_at_work(info, snapshot, time.time()):
-                self._progress.show(began)
+            for node in nodes_at_work(snapshot):
+                if node.due is None:
+                    began = NodeBegan(node.path, node.node, node.visit, node.attempt, node.since, snapshot.seq)
+                    self._progress.show(began)
         elif not self._is_idle:
             self._is_idle = True
             self._progress.idles()

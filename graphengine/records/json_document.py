@@ -28,6 +28,7 @@ from graphengine.kernel.inside import (
 )
 from graphengine.kernel.reader import RunStatus, Wait, losses_of, status_of, usage_from, waits_of
 from graphengine.kernel.store import Status, Summary
+from graphengine.records.at_work import AtWork
 from graphengine.records.run_diff import Difference, Shared
 from graphengine.records.spending import SpentBelow, spending
 from graphengine.records.step_document import (
@@ -144,6 +145,7 @@ class RunHead(Document):
         published: What its nodes published, the newest value of each name and item of a map; the newest 20.
         progress: How far each of its maps is that runs.
         refused: The messages that its nodes refused, since they were of another type; the newest 10.
+        at_work: What it is doing; null unless a live process drives it now.
     """
 
     run_id: str
@@ -161,6 +163,7 @@ class RunHead(Document):
     published: Sequence[PublishedPart]
     progress: Sequence[MapProgress]
     refused: Sequence[RefusedMessage]
+    at_work: AtWork | None
 
 
 class FailedPart(Part):
@@ -214,7 +217,7 @@ def _failures(snapshot: Snapshot) -> list[FailedPart]:
     return [FailedPart(opened(lost.values), failure_document(lost.error)) for lost in list_lost_parts(snapshot)]
 
 
-def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
+def head_facts(info: RunInfo, snapshot: Snapshot, at_work: AtWork | None) -> dict[str, Any]:
     """Return the fields of a run's `RunHead` at a snapshot."""
     return {
         **_fields_of_place(info, snapshot),
@@ -223,6 +226,7 @@ def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
         "inherited": usage_from(snapshot.inherited),
         "losses": losses_of(snapshot.usage, snapshot.losses),
         "deaths": snapshot.deaths,
+        "at_work": at_work,
         **_fields_in_progress(snapshot),
     }
 
@@ -250,6 +254,7 @@ def run_document(  # noqa: PLR0913 - what a run's document is made of
     below: SpentBelow | None,
     output: object = UNSET,
     specs: Mapping[str, GraphSpec] | None = None,
+    at_work: AtWork | None = None,
 ) -> Run:
     """Return the document of a run at a snapshot.
 
@@ -260,10 +265,11 @@ def run_document(  # noqa: PLR0913 - what a run's document is made of
         below: What its child runs cost; None for nothing.
         output: The value of the graph's `result=`, as JSON.
         specs: The specs of its graph by fingerprint, in which its version and the reasons for edges are read.
+        at_work: What it is doing.
     """
     taken, reasons = list(steps), InForce(specs or {})
     return Run(
-        **head_facts(info, snapshot),
+        **head_facts(info, snapshot, at_work),
         state=snapshot.root.values,
         version=_version_in((specs or {}).get(snapshot.fingerprint)),
         failures=_failures(snapshot),
@@ -340,6 +346,7 @@ class ListedRun(Part):
         ended_at: When it ended; null while it has not.
         summary: What a list shows of it; null before its status first changed.
         waits: What it waits for.
+        at_work: What it is doing; null unless a live process drives it now.
     """
 
     run_id: str
@@ -366,6 +373,7 @@ class ListedRun(Part):
     ended_at: float | None
     summary: Summary | None
     waits: Sequence[Wait]
+    at_work: AtWork | None
 
 
 class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
@@ -457,7 +465,7 @@ class Tree(Document):
     runs: Sequence[TreeRun]
 
 
-def _fields_of_listed(info: RunInfo, snapshot: Snapshot | None) -> dict[str, Any]:
+def _fields_of_listed(info: RunInfo, snapshot: Snapshot | None, at_work: AtWork | None) -> dict[str, Any]:
     """Return the fields of a run's `ListedRun`."""
     names = ("graph", "seq", "created_at", "updated_at", "tags", "driver", "due_at", "queue", "priority", "tenant")
     begun = ("title", "user", "starter", "root", "depth", "began_with", "deploy", "ended_at")
@@ -467,32 +475,44 @@ def _fields_of_listed(info: RunInfo, snapshot: Snapshot | None) -> dict[str, Any
         **{name: getattr(info, name) for name in (*names, *begun, "queued", "summary")},
         "parent": _parent_of(info),
         "waits": [] if snapshot is None else waits_of(snapshot),
+        "at_work": at_work,
     }
 
 
-def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | None = None) -> Runs:
+def runs_document(
+    runs: Iterable[RunInfo],
+    waiting: Mapping[str, Snapshot] | None = None,
+    at_work: Mapping[str, AtWork] | None = None,
+) -> Runs:
     """Return the document of a list of runs, without their steps.
 
     Args:
         runs: The runs.
         waiting: The snapshots of waiting runs by id; the others wait for nothing.
+        at_work: What runs are doing, by id; see `load_at_work`.
     """
-    return Runs(runs=[ListedRun(**_fields_of_listed(info, (waiting or {}).get(info.id))) for info in runs])
+    waits, works = waiting or {}, at_work or {}
+    return Runs(runs=[ListedRun(**_fields_of_listed(each, waits.get(each.id), works.get(each.id))) for each in runs])
 
 
 def run_now_document(
-    info: RunInfo, snapshot: Snapshot, output: object = UNSET, graph_spec: GraphSpec | None = None
+    info: RunInfo,
+    snapshot: Snapshot,
+    at_work: AtWork | None,
+    output: object = UNSET,
+    graph_spec: GraphSpec | None = None,
 ) -> RunNow:
     """Return the document of a run as it is now, without its steps.
 
     Args:
         info: The store's facts about the run.
         snapshot: Its snapshot.
+        at_work: What it is doing.
         output: The value of the graph's `result=`, as JSON.
         graph_spec: The spec of the graph under which its state was recorded; None if the store does not have the spec.
     """
     facts = {
-        **_fields_of_listed(info, snapshot),
+        **_fields_of_listed(info, snapshot, at_work),
         **_fields_of_place(info, snapshot),
         **_fields_in_progress(snapshot),
         "seq": snapshot.seq,
@@ -507,6 +527,7 @@ def tree_document(
     waiting: Mapping[str, Snapshot],
     after: Mapping[str, str],
     spent: tuple[Mapping[str, UsageRecord], Mapping[str, UsageRecord]],
+    at_work: Mapping[str, AtWork],
 ) -> Tree:
     """Return the document of runs and the runs they branched from.
 
@@ -516,11 +537,12 @@ def tree_document(
         after: The run whose state a run started with, by id.
         spent: What each run spent on models itself, by id, and with all branches below it. Runs that cannot be read are
             missing from the first.
+        at_work: What runs are doing, by id.
     """
     own, whole = spent
     lines = [
         TreeRun(
-            **_fields_of_listed(info, waiting.get(info.id)),
+            **_fields_of_listed(info, waiting.get(info.id), at_work.get(info.id)),
             after=after.get(info.id),
             spent=usage_from(own[info.id]) if info.id in own else None,
             spent_in_all=usage_from(whole.get(info.id, {})),

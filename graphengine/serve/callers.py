@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 from graphengine.errors import GraphEngineError, InputError, UnknownRun
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.kernel.reader import GraphSpec, Step
-    from graphengine.kernel.store import Code, Count, InboxMessage, Loaded, Page, RunInfo, Store
+    from graphengine.kernel.store import Code, Count, InboxMessage, Loaded, OwnerInfo, Page, RunInfo, Store
 
 Right: TypeAlias = Literal["start", "answer", "read", "operate"]
 RIGHTS: Final[tuple[Right, ...]] = get_args(Right)
@@ -205,6 +205,11 @@ class CallersStore:
     async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the facts about each of these runs."""
         return [info for info in await self._store.infos(run_ids) if self._has(info)]
+
+    async def owners(self) -> Sequence[OwnerInfo]:
+        """Return the processes that are alive, without their runs; none for a caller with a tenant."""
+        found = await self._store.owners() if caller().sees_all else ()
+        return [replace(each, runs=(), driven=0) for each in found]
 
     async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the direct branches of these runs."""

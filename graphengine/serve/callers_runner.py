@@ -23,6 +23,7 @@ from graphengine.errors import GraphNotFound, InputError, NotPublishedYet, RunEx
 from graphengine.kernel.extension import OwnId, RunFailed, compiled, did_you_mean
 from graphengine.kernel.inside import ask_anew, bare, begun_otherwise, lives_of, polled, question_id, send_alone
 from graphengine.kernel.reader import graph_spec_of
+from graphengine.records.at_work import load_at_work
 from graphengine.records.json_document import PublishedValue, run_now_document
 from graphengine.records.now import load_now
 from graphengine.records.retention import remove
@@ -250,7 +251,9 @@ class CallersRunner:
             result = await self.result_under(graph, snapshot)
             if result.is_migrated:
                 output = to_jsonable_python(result.output, by_alias=False, fallback=str)
-        return run_now_document(info, snapshot, output, await graph_spec_of(self.store, snapshot.fingerprint))
+        works = await load_at_work(self.store, [info], {info.id: snapshot})
+        spec = await graph_spec_of(self.store, snapshot.fingerprint)
+        return run_now_document(info, snapshot, works.get(info.id), output, spec)
 
     async def begin(
         self,

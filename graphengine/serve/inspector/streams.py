@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import GraphEngineError, RunReplaced, StoreError
-from graphengine.kernel.inside import follow
+from graphengine.kernel.inside import find_posted, follow
 from graphengine.kernel.reader import status_of
 from graphengine.serve.callers import caller
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, stream_event
@@ -147,10 +147,12 @@ class RunStream:
         for row in book.rows[after : info.seq]:
             yield stream_event(row, name="step", number=info.cursor_at(row.account.seq))
         self._cursor = info.cursor_at(max(after, info.seq))
-        head = self._views.head(info, book, await self._views.store.inbox([info.id]))
-        standing = (info, status_of(info), [*book.visits.snapshot.posted])
+        snapshot = book.visits.snapshot
+        snapshot.posted = find_posted(await self._views.store.inbox([info.id]), info.id)
+        standing = (info, status_of(info), [*snapshot.posted])
         if standing != self._shown:
             self._shown = standing
+            head = await self._views.head(info, book)
             yield stream_event(head, name="stands", number=self._cursor)
         if (fresh := self._now.document()) is not None:
             yield stream_event(fresh, name="now")

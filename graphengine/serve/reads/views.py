@@ -26,6 +26,7 @@ from graphengine.kernel.inside import UNREADABLE, find_posted
 from graphengine.kernel.reader import Recorded, Snapshot, load_snapshot, status_of
 from graphengine.kernel.store import Summary, summary_of
 from graphengine.records.account import account_of
+from graphengine.records.at_work import load_at_work
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
@@ -82,8 +83,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.agents.asked import Asked
-    from graphengine.kernel.store import InboxMessage, RunInfo, Store
     from graphengine.kernel.store import Page as Words
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.json_document import Compared, Runs, SpendingOfRun
     from graphengine.records.trends import Trends
     from graphengine.records.visit_tree import Entry, Visit
@@ -182,8 +183,10 @@ class Views:
     async def list_runs(self, asked: ListParameters) -> Page:
         """Return a page of the list of runs, each with its status as shown and, if that is asked, what it waits for."""
         found, following = await self.found(asked)
+        works = await load_at_work(self.store, found)
         if not asked.waits:
-            return Page(runs=runs_document(await as_answered(self.store, found)).runs, next=following)
+            answered = await as_answered(self.store, found)
+            return Page(runs=runs_document(answered, at_work=works).runs, next=following)
         waiting = dict[str, Snapshot]()
         waits = [info.id for info in found if info.status == "waiting"]
         inbox = await self.store.inbox(waits) if waits else ()  # first: what is taken out of it is in the logs
@@ -192,7 +195,7 @@ class Views:
                 snapshot = await load_snapshot(self.store, run_id, None)
                 snapshot.posted = find_posted(inbox, run_id)
                 waiting[run_id] = snapshot
-        return Page(runs=runs_document(found, waiting).runs, next=following)
+        return Page(runs=runs_document(found, waiting, works).runs, next=following)
 
     async def found(self, asked: ListParameters) -> tuple[Sequence[RunInfo], str | None]:
         """Return a page of the runs that are asked for, and where the next one begins."""
@@ -334,15 +337,17 @@ class Views:
         info = await self.store.info(asked.run_id)
         seq = min(asked.at or info.seq, info.seq)
         book = await self.books.recent(info, seq)
-        head = self.head(info, book, await self.store.inbox([info.id]))
+        head = await self.head(info, book)
         above = [Above(each.id, each.title, each.graph) for each in await runs_above(self.store, info)]
         return Run(**asdict(head), above=above, rows=book.rows, commands=self._commands(info, seq))
 
-    def head(self, info: RunInfo, book: Book, inbox: Sequence[InboxMessage] = ()) -> Head:
+    async def head(self, info: RunInfo, book: Book) -> Head:
         """Return where a run is after the last step of a book, with the answers that are in its inbox."""
         snapshot = book.visits.snapshot
-        snapshot.posted = find_posted(inbox, info.id) if snapshot.seq == info.seq else {}
-        facts: dict[str, Any] = head_facts(info, snapshot)
+        is_now = snapshot.seq == info.seq
+        snapshot.posted = find_posted(await self.store.inbox([info.id]), info.id) if is_now else {}
+        works = await load_at_work(self.store, [info] if is_now else [], {info.id: snapshot})
+        facts: dict[str, Any] = head_facts(info, snapshot, works.get(info.id))
         shown, facts["status"] = facts["status"], snapshot.status
         return Head(
             **facts,
@@ -476,7 +481,7 @@ class Views:
         found = await self.compared(asked)
         infos = [await self.store.info(run_id) for run_id in (asked.run_id, asked.other)]
         books = [await self.books.book(info) for info in infos]
-        heads = [self.head(info, book) for info, book in zip(infos, books, strict=True)]
+        heads = [await self.head(info, book) for info, book in zip(infos, books, strict=True)]
         first, second = (book.atlas.shape for book in books)
         return Comparison(found, heads, [book.rows for book in books], first == second)
 

@@ -1,0 +1,184 @@
+"""What a running run is doing: its nodes at work and since when, its last recorded step, and its process.
+
+All of it is recorded anyway: the log has when each attempt could begin, and the store has the host and the number of
+each process that is alive. Nothing is asked of the process itself, so a process that hangs is described as well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence  # noqa: TC003 - msgspec reads them
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import UnknownRun
+from graphengine.kernel.inside import UNREADABLE, ready
+from graphengine.kernel.reader import load_snapshot, path_of
+from graphengine.records.step_document import Part
+from graphengine.records.words import counted, seconds
+
+if TYPE_CHECKING:
+    from graphengine.kernel.reader import Snapshot, Step
+    from graphengine.kernel.store import RunInfo, Store
+
+_MOST: Final = 20
+"""How many nodes are named: a map can have thousands of items at work."""
+_RECENT: Final = 200
+"""How many of the last steps are read, to find when an attempt began anew."""
+_WITHIN: Final = ("begun", "recorded", "refused")
+"""The kinds of steps that an attempt records while it goes on; each other step of a frame begins a new attempt."""
+_LISTED: Final = 3
+
+
+class NodeAtWork(Part):
+    """A node that is at work.
+
+    Attributes:
+        path: Its path, such as `article/review` or `pieces[3]`.
+        node: Its name.
+        visit: Which visit of the node this is, from 1.
+        attempt: Which attempt of the visit this is, from 1.
+        since: When this attempt began.
+        due: When this attempt begins, if a retry waits for that; null if the node is at work.
+    """
+
+    path: str
+    node: str
+    visit: int
+    attempt: int
+    since: float
+    due: float | None
+
+
+class LastStep(Part):
+    """The last step that a run has recorded.
+
+    Attributes:
+        seq: Its number.
+        kind: What happened, as the log names it.
+        path: The path of its node; "" for the run itself.
+        at: When it was recorded.
+        age_seconds: How long ago that was.
+    """
+
+    seq: int
+    kind: str
+    path: str
+    at: float
+    age_seconds: float
+
+
+class DrivingProcess(Part):
+    """The process that drives a run, as `graphengine workers` lists it.
+
+    Attributes:
+        host: Its host.
+        pid: Its number there.
+    """
+
+    host: str
+    pid: int
+
+
+class AtWork(Part):
+    """What a running run is doing.
+
+    Attributes:
+        nodes: The nodes at work; the first 20.
+        more: How many more nodes are at work.
+        last_step: The last step that it recorded.
+        process: The process that drives it; null for a caller with a tenant, and if the process has just ended.
+    """
+
+    nodes: Sequence[NodeAtWork]
+    more: int
+    last_step: LastStep
+    process: DrivingProcess | None
+
+
+async def load_at_work(
+    store: Store, runs: Sequence[RunInfo], snapshots: Mapping[str, Snapshot] | None = None
+) -> Mapping[str, AtWork]:
+    """Return what runs are doing, by their ids: those that a live process drives. Other runs are left out.
+
+    Args:
+        store: What has the runs.
+        runs: Their rows.
+        snapshots: Snapshots of some of them that were loaded already, by id.
+    """
+    moving = [info for info in runs if info.status == "running" and info.driver is not None]
+    if not moving:
+        return {}
+    processes = {each.id: DrivingProcess(each.host, each.pid) for each in await store.owners()}
+    found: dict[str, AtWork] = {}
+    for info in moving:
+        with suppress(UnknownRun, *UNREADABLE):  # it was removed meanwhile, or cannot be read here
+            snapshot = (snapshots or {}).get(info.id) or await load_snapshot(store, info.id, None)
+            if snapshot.status != "running":
+                continue
+            recent = await store.steps(info.id, max(0, snapshot.seq - _RECENT), snapshot.seq)
+            nodes, now = nodes_at_work(snapshot, recent), time.time()
+            step = recent[-1]
+            last = LastStep(step.seq, step.kind, step.path, step.at, max(0.0, now - step.at))
+            process = processes.get(info.driver or "")
+            found[info.id] = AtWork(nodes[:_MOST], max(0, len(nodes) - _MOST), last, process)
+    return found
+
+
+def nodes_at_work(snapshot: Snapshot, recent: Sequence[Step] = ()) -> Sequence[NodeAtWork]:
+    """Return the nodes that the driver of a run has in flight, as far as the log shows.
+
+    Args:
+        snapshot: The run.
+        recent: Its last steps: an attempt that a resume or an answer began anew is no older than that.
+    """
+    now = time.time()
+    again = {step.frame: step.at for step in recent if step.kind not in _WITHIN}
+    resumed = max((step.at for step in recent if step.kind == "resumed"), default=0.0)
+    found: list[NodeAtWork] = []
+    for task in ready(snapshot):
+        if task.mode in ("run", "fallback"):
+            path = path_of(task.frame, task.node)
+            began = (
+                max(snapshot.frames[task.frame].arrived, again.get(task.frame, 0.0), resumed, task.due) or snapshot.now
+            )
+            due = task.due if task.due > now else None
+            found.append(NodeAtWork(path, task.node, task.visit, task.attempt, began, due))
+    return found
+
+
+def at_work_words(found: AtWork, now: float) -> str:
+    """Return what a run is doing on one line.
+
+    >>> nodes = [NodeAtWork("fetch", "fetch", 1, 1, 70.0, None), NodeAtWork("score", "score", 2, 3, 130.0, 130.0)]
+    >>> at_work_words(AtWork(nodes, 0, LastStep(4, "node", "plan", 70.0, 30.0), DrivingProcess("lima", 4711)), 100.0)
+    'at fetch for 30 s, score (visit 2, attempt 3) in 30 s; last step 4, 30 s ago; process 4711 on lima'
+    """
+    nodes = [_node_words(node, now) for node in found.nodes[:_LISTED]]
+    if more := len(found.nodes) - len(nodes) + found.more:
+        nodes.append(f"and {counted(more, 'node')} more")
+    last = f"last step {found.last_step.seq}, {seconds(max(0.0, now - found.last_step.at))} ago"
+    return "; ".join(filter(None, (f"at {', '.join(nodes)}" if nodes else "", last, process_words(found.process))))
+
+
+def _node_words(node: NodeAtWork, now: float) -> str:
+    numbers = [f"visit {node.visit}"] * (node.visit > 1) + [f"attempt {node.attempt}"] * (node.attempt > 1)
+    name = f"{node.path} ({', '.join(numbers)})" if numbers else node.path
+    return f"{name} in {seconds(node.due - now)}" if node.due is not None else f"{name} for {seconds(now - node.since)}"
+
+
+def process_words(process: DrivingProcess | None) -> str:
+    """Return how a process is called, in the same words as in errors; "" if it is not known."""
+    return "" if process is None else f"process {process.pid} on {process.host}"
+
+
+__all__ = [
+    "AtWork",
+    "DrivingProcess",
+    "LastStep",
+    "NodeAtWork",
+    "at_work_words",
+    "load_at_work",
+    "nodes_at_work",
+    "process_words",
+]
