@@ -385,9 +385,9 @@ class _Post:
             if error.repair and not isinstance(error, GraphNotFound):  # the command below is its repair
                 context.err.prose(("  repair: ", "bold"), error.repair)
         if info.driver is not None:
-            context.err.line(f"run {info.id} is driven by {info.driver}, which continues it")
-        elif info.status == "waiting" and (worker := self._worker(info)):
-            context.err.line(f"run {info.id} is taken by worker {worker}, which continues it")
+            context.err.line(f"run {info.id} is driven by {self._process(info) or 'a process'}, which continues it")
+        elif info.status == "waiting" and (worker := self._process(info)):
+            context.err.line(f"run {info.id} is taken by a worker, {worker}, which continues it")
         elif info.status != "finished":
             resume = context.place.command("resume", info.id, *self._graph_words(info.graph, error))
             is_over = info.status not in ("waiting", "running")
@@ -395,11 +395,16 @@ class _Post:
             context.err.line((f"run {info.id} is {info.status}; resume: " if is_over else idle, "dim"), resume)
         return code
 
-    def _worker(self, info: RunInfo) -> str:
-        """Return the owner of a living worker that takes runs of this graph; "" if there is none."""
+    def _process(self, info: RunInfo) -> str:
+        """Return the process that drives a run, or a live worker that takes runs of its graph; "" if there is none."""
+        from graphengine.records.at_work import DrivingProcess, process_words
+
         owners = self.context.read(lambda store: store.owners())
-        takes = [each.id for each in owners if each.role is not None and info.graph in each.role.get("graphs", ())]
-        return takes[0] if takes else ""
+        if info.driver is not None:
+            takes = [each for each in owners if each.id == info.driver]
+        else:
+            takes = [each for each in owners if each.role is not None and info.graph in each.role.get("graphs", ())]
+        return process_words(DrivingProcess(takes[0].host, takes[0].pid)) if takes else ""
 
     def _graph_words(self, graph: str, error: GraphEngineError | None) -> Sequence[str]:
         from graphengine.cli.places import graph_words

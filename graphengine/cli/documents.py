@@ -11,6 +11,7 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from graphengine.databases.findings import Finding, Lost
+from graphengine.records.at_work import DrivingProcess
 from graphengine.records.replay.otherwise import Otherwise
 from graphengine.records.retention import Pruned, Vacuumed
 from graphengine.records.step_document import Broken, Document, Part, Refusal
@@ -292,10 +293,12 @@ class Stopped(Document):
     Attributes:
         run_id: The run.
         stop: `asked` if the process that drives it was asked to, otherwise `done`.
+        silent: The process that has not reacted to `stop --now` within 5 seconds; null otherwise.
     """
 
     run_id: str
     stop: Literal["asked", "done"]
+    silent: DrivingProcess | None
 
 
 class Rows(Document):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from graphengine.cli.report import DriveJob
     from graphengine.kernel.extension import Plan, Run
     from graphengine.kernel.reader import At
-    from graphengine.kernel.store import RunInfo
+    from graphengine.kernel.store import OwnerInfo, RunInfo, Store
 
 
 _LISTED: Final = 5
@@ -385,6 +386,9 @@ def stop(context: CommandContext, run_id: str, *, now: bool, final: bool) -> int
 
     A run that a process drives stops at its next safe point, which is after the node in flight. A run that waits or is
     queued stops at once. With --final, a run whose process died also ends at once.
+
+    With --now, the command waits up to 5 seconds for the process. If the process does not react, because code holds its
+    event loop or because a thread cannot be cancelled, the command says which process to end.
     """
     from graphengine.api.runner import Runner
     from graphengine.cli.places import graph_words
@@ -407,23 +411,62 @@ def stop(context: CommandContext, run_id: str, *, now: bool, final: bool) -> int
         message = f"no process drives run {run_id}: its process died before finishing it"
         raise GraphEngineError(message, where=f"run {run_id}", repair=resume, code="not_running")
 
-    async def ask() -> None:
+    async def ask() -> OwnerInfo | None:
         await Runner(context.store).stop(run_id, now=now, final=final)
+        return await _await_reaction(context.store, info) if now and not is_waiting else None
 
-    context.run(ask())
+    silent = context.run(ask())
+    is_done = is_waiting or (now and silent is None)
     if context.json:
         from graphengine.cli.documents import Stopped
+        from graphengine.records.at_work import DrivingProcess
 
-        context.document(Stopped(run_id=run_id, stop="done" if is_waiting else "asked"))
+        process = None if silent is None else DrivingProcess(silent.host, silent.pid)
+        context.document(Stopped(run_id=run_id, stop="done" if is_done else "asked", silent=process))
     else:
         when = "at once" if now else "after the node in flight"
         asked = f"asked the process that drives run {run_id} to stop it {when}"
         was = "was queued" if info.queued else "waited" if info.status == "waiting" else f"was {status_of(info)}"
         done = f"{'cancelled' if final else 'stopped'} run {run_id}, which {was}"
-        context.out.line(done if is_waiting else asked)
+        context.out.line(done if is_done else asked)
+        if silent is not None:
+            _show_silence(context, silent)
         if not final:
             context.err.line(("resume: ", "dim"), resume)
     return 0
+
+
+REACTION_SECONDS: Final = 5.0
+"""How long `stop --now` waits for the process that drives the run."""
+_LOOK_SECONDS: Final = 0.1
+
+
+async def _await_reaction(store: Store, asked: RunInfo) -> OwnerInfo | None:
+    """Wait until the process that drives a run has left the run; return the process if it has not reacted in time."""
+    import asyncio
+
+    from graphengine.kernel.reader import OVER
+
+    until = time.monotonic() + REACTION_SECONDS
+    while True:
+        info = await store.info(asked.id)
+        if info.driver != asked.driver or info.status in OVER or info.nonce != asked.nonce:
+            return None
+        if time.monotonic() >= until:
+            return next((each for each in await store.owners() if each.id == info.driver), None)
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _show_silence(context: CommandContext, silent: OwnerInfo) -> None:
+    """Say which process does not react to a stop, and what ending this process means."""
+    from graphengine.records.words import counted
+
+    others = f"; it also drives {counted(silent.driven - 1, 'other run')}" if silent.driven > 1 else ""
+    text = (
+        f"process {silent.pid} on {silent.host} has not reacted for {REACTION_SECONDS:g} s{others}. Code holds its "
+        "event loop, as its log says then, or runs in a thread, which cannot be cancelled. To end the process: "
+    )
+    context.err.prose(text, (f"kill {silent.pid}", "bold"))
 
 
 # --- what `run` needs ---

@@ -19,7 +19,7 @@ from graphengine.errors import InputError
 from graphengine.kernel.extension import derive_id
 from graphengine.kernel.reader import Started
 from graphengine.memory.kept import statements_for, table_of
-from graphengine.records.retention import ENDED, remove
+from graphengine.records.retention import DRIVEN, ENDED, remove
 from graphengine.records.selection import Wanted, newest
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_r
         if info.status not in ENDED and info.driver is None:
             await runner.stop(info.id, "erased", final=True)
     now = {info.id: info for info in await store.infos([*found])}
-    kept |= {info.id: f"driven by {info.driver}: stop it first" for info in now.values() if info.driver is not None}
+    kept |= {info.id: f"{DRIVEN}: stop it first" for info in now.values() if info.driver is not None}
     going = {each: info for each, info in now.items() if each not in kept}
     notices = {each: info for each, info in going.items() if whys[each].startswith("notice of")}
     for part in (notices, {each: info for each, info in going.items() if each not in notices}):

@@ -17,7 +17,7 @@ from graphengine.kernel.extension import did_you_mean
 from graphengine.kernel.inside import check_tags, graphs_by_name
 from graphengine.kernel.reader import status_of
 from graphengine.kernel.store import sought_words
-from graphengine.records.retention import ENDED, remove
+from graphengine.records.retention import DRIVEN, ENDED, remove
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted, newest
 from graphengine.records.step_document import Document
@@ -100,7 +100,7 @@ async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None =
         chosen = await newest(runner.store, wanted_of(order.search or "", Wanted(sys.maxsize)))
     found = await _select_actionable(runner.store, order, chosen)
     if order.action == "prune":
-        kept = {info.id: f"driven by {info.driver}" for info in found if info.driver is not None}
+        kept = {info.id: DRIVEN for info in found if info.driver is not None}
         going = {info.id: info for info in found if info.driver is None}
         gone = await remove(runner.store, going, kept, dry_run=dry_run)
         return Bulk(order.action, tuple(gone), kept, dry_run)

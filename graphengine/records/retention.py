@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 RunT = TypeVar("RunT", bound="RunInfo | EndedRun")
 
+DRIVEN: Final = "driven by a live process, which `graphengine workers` lists"
+"""Why a run is kept that must not be removed now."""
 ENDED: Final = ("finished", "failed", "stopped", "cancelled")
 """The statuses of runs that may be pruned."""
 
@@ -314,7 +316,7 @@ def _reason_to_stay(info: RunInfo | EndedRun, wanted: Rule, newest: Collection[s
         return f"tag {min(tags)!r}"
     if info.id in newest:
         return f"among the newest {wanted.keep_last} of {info.graph}"
-    return "" if info.driver is None else f"driven by {info.driver}"
+    return "" if info.driver is None else DRIVEN
 
 
 async def _keep_parents(store: Store, found: dict[str, RunT], kept: dict[str, str]) -> None:

@@ -106,7 +106,7 @@ class Posted:
     def then(self) -> str:
         """What takes the answer up."""
         no = f"no process drives the run: runner.resume({self.run_id!r}, graph) takes it up, or a worker if not stopped"
-        return no if self.driver is None else f"{self.driver} drives the run, and takes it up"
+        return no if self.driver is None else "a live process drives the run, and takes it up"
 
 
 class Run(Generic[S, Out_co]):

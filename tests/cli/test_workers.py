@@ -303,4 +303,4 @@ def test_a_message_without_a_resume_sees_a_living_worker(folder: Path) -> None:
             return (await asyncio.to_thread(call, folder, *words)).stderr
 
     assert "no process drives run a1" in asyncio.run(beside("other"))
-    assert "run a1 is taken by worker" in asyncio.run(beside("asking"))
+    assert "run a1 is taken by a worker, process " in asyncio.run(beside("asking"))
