@@ -133,7 +133,7 @@ def _called_with(function: Callable[..., object], flags: set[str]) -> Callable[.
             _refuse_outside(function, args, kwargs, ranges)
         try:
             return function(*args, **kwargs)
-        except (TypeError, AttributeError, ValueError, LookupError) as error:
+        except Exception as error:
             refused = _refusal_of(function, args, kwargs, error)
             if refused is None:
                 raise
@@ -149,7 +149,7 @@ def _awaited(function: Callable[..., Awaitable[object]], flags: set[str]) -> Cal
             _refuse_texts(function, args, {name: kwargs[name] for name in flags & kwargs.keys()})
         try:
             return await function(*args, **kwargs)
-        except (TypeError, AttributeError, ValueError, LookupError) as error:
+        except Exception as error:
             refused = _refusal_of(function, args, kwargs, error)
             if refused is None:
                 raise
@@ -229,11 +229,13 @@ def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags
 def _refusal_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
 ) -> GraphEngineError | None:
-    """Return the error for arguments that do not fit; None if the call failed for another reason."""
+    """Return the error for arguments that do not fit, or of the set-up; None if the call failed for another reason."""
     from graphengine.errors import GraphEngineError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
 
     if isinstance(error, GraphEngineError):
+        return without_frames(error)
+    if not isinstance(error, TypeError | AttributeError | ValueError | LookupError):
         return None
     try:
         signature_of(function).bind(*args, **kwargs)
@@ -244,6 +246,21 @@ def _refusal_of(
     if found is not None:
         found.__cause__ = error  # which may be a mistake of the user's own, further in
     return found
+
+
+def without_frames(error: GraphEngineError) -> GraphEngineError | None:
+    """Remove the frames of the engine from an error of the set-up; None for others, and with code of the user in them.
+
+    The message says what is missing and how to get it. Eighty lines of traceback before it would hide that.
+    """
+    from graphengine.kernel.inside import has_user_code  # noqa: PLC0415 - only a mistake needs it
+
+    if not error.of_set_up or has_user_code(error):
+        return None
+    cause = error.__cause__
+    error.__traceback__ = error.__context__ = None
+    error.__cause__ = cause if isinstance(cause, ImportError) and not isinstance(cause, ModuleNotFoundError) else None
+    return error
 
 
 def refusal(

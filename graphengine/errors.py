@@ -47,6 +47,9 @@ class GraphEngineError(Exception):
     """
 
     code: str = "error"
+    of_set_up: bool = False
+    """Whether something is missing or wrong before anything runs: then the message says it all, and no traceback of the
+    engine is shown with it."""
 
     def __init__(self, message: str, *, where: str = "", repair: str = "", code: str | None = None) -> None:
         super().__init__(message)
@@ -99,6 +102,7 @@ class CompileError(GraphEngineError):
     """A graph cannot run. `problems` lists everything that is wrong with it, including warnings."""
 
     code = "compile_error"
+    of_set_up = True
 
     def __init__(self, graph: str, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -115,6 +119,7 @@ class DefinitionError(GraphEngineError):
     """A declaration is invalid by itself: a bad path, option or condition."""
 
     code = "bad_definition"
+    of_set_up = True
 
 
 class InputError(GraphEngineError):
@@ -282,6 +287,7 @@ class SecretKeyWrong(GraphEngineError):
     """A recorded secret cannot be read with the graph's key."""
 
     code = "secret_key"
+    of_set_up = True
 
 
 class RunnerClosed(GraphEngineError):
@@ -318,6 +324,7 @@ class StoreNotSupported(StoreError):
     """Runs cannot be stored at this place, for example at the address of a database server."""
 
     code = "store_not_supported"
+    of_set_up = True
 
 
 class StoreUnreachable(StoreError):

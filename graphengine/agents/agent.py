@@ -11,6 +11,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, cast, get_args, overload
@@ -340,12 +341,11 @@ class Agent(Generic[T_co, Inputs]):
         Raises:
             DefinitionError: There is an event loop, which this would block.
         """
-        try:
+        with suppress(RuntimeError):  # not in an `except`, so that no error has a missing loop as its context
             asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(self.run(cast("Inputs", inputs), **cast("Any", more)))
-        text = f"{self.name}.run_sync() was called in an event loop, which it would block"
-        raise DefinitionError(text, where=f"agent {self.name}", repair=f"await {self.name}.run(…)")
+            text = f"{self.name}.run_sync() was called in an event loop, which it would block"
+            raise DefinitionError(text, where=f"agent {self.name}", repair=f"await {self.name}.run(…)")
+        return asyncio.run(self.run(cast("Inputs", inputs), **cast("Any", more)))
 
     @overload
     def stream(self: Agent[T_co], /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]: ...

@@ -80,6 +80,7 @@ class Models(Extension):
         self._resources = resources
         self._as_begun = given if isinstance(given, AsBegun) else None
         self._lacking: dict[str, list[tuple[str, str]]] = {}
+        self._unready: dict[str, Plan[Any]] = {}  # graphs of whose runs none has begun here yet
         self._clock = None if isinstance(clock, SystemClock) else clock
         self._made: dict[str, Model] = {}
         self._used: dict[int, Model] = {}
@@ -149,6 +150,8 @@ class Models(Extension):
             self.check_names(plan)
         if self._resources is not None and not is_queued and plan.agents:
             refuse_lacking(plan, self._resources)
+        if plan.agents and not is_queued:
+            self._unready[plan.graph] = plan
         lacking = [] if is_queued or ALL in self._given or not plan.agents else list(_without_model(plan))
         if self._as_begun is None:
             if lacking:
@@ -167,6 +170,21 @@ class Models(Extension):
             errors = [(path, no_model(who)) for path, who in lacking]
             problems = [Problem("no_model", f"node {path}", error.message, error.repair) for path, error in errors]
             raise CompileError(graph, problems)
+
+    def _check_set_up(self, plan: Plan[Any], begun: Mapping[str, str]) -> None:
+        """Check the models that each run of a graph asks, before the first step of a run.
+
+        A run that began without a key would do the work of the nodes before, and then fail.
+
+        Raises:
+            ModelUnavailable: A key or a package is missing.
+        """
+        for path, agent in _iter_certain_agents(plan):
+            wanted = self._find_replacement(plan.graph, Place(path, agent.name), begun) or agent.model
+            if wanted is not None and not is_object(wanted):
+                checks: Any = getattr(self._model(wanted, f"agent {agent.name}"), "check_set_up", None)
+                if checks is not None:
+                    checks()
 
     def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
         """Refuse instructions for agents that a graph does not have, and texts with bad braces.
@@ -198,10 +216,19 @@ class Models(Extension):
             raise InputError(f"unknown agent {name!r}", where=where, repair=repair)
 
     async def opened(self, run: OpenRun) -> AgentsOfRun:
-        """Follow a run, if its agents have models."""
+        """Follow a run, if its agents have models, and if it begins, these models have what they need.
+
+        Raises:
+            CompileError: An agent has no model.
+            ModelUnavailable: A key or a package is missing.
+        """
         origin = run.snapshot.origin
+        begun = {} if origin is None else origin.models
         if self._as_begun is not None and not run.is_queued:
-            self._refuse(run.graph, self._lacking.get(run.graph, ()), {} if origin is None else origin.models)
+            self._refuse(run.graph, self._lacking.get(run.graph, ()), begun)
+        if run.info is None and run.parent is None and not run.is_queued and run.graph in self._unready:
+            self._check_set_up(self._unready[run.graph], begun)
+            del self._unready[run.graph]
         return AgentsOfRun(self, self._clock, run.snapshot)
 
     async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
@@ -310,6 +337,31 @@ def _without_model(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, str]
                 yield from _without_model(call.graph, f"{below}{name}/")
             elif agent is not None and agent.model is None:
                 yield f"{below}{name}", agent.name
+
+
+def _iter_certain_agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Agent[Any, Any]]]:
+    """Yield the agents that every run of a graph asks, with the paths of their nodes, as far as edges show that.
+
+    The way from START is followed until an edge has a condition. An agent with a fallback, or with an edge for its
+    failure, is left out: the graph says what happens without its answer.
+    """
+    edges, seen = plan.start, set[str]()
+    while edges and edges[0].is_always_taken:
+        edge: Any = edges[0]
+        arms = [target for target, condition in getattr(edge, "arms", ()) if condition is None and edge.need is None]
+        after: str = getattr(edge, "join", "") or getattr(edge, "target", "")
+        for name in [*arms, after]:
+            node = plan.nodes.get(name) if name not in seen else None
+            if node is None or node.call is None or node.fallback is not None or node.failure_edges or node.each:
+                continue
+            if node.call.graph is not None:
+                yield from _iter_certain_agents(node.call.graph, f"{below}{name}/")
+            elif (agent := getattr(node.call.body, "agent", None)) is not None:
+                yield f"{below}{name}", agent
+        if after in seen or after not in plan.nodes or plan.nodes[after].failure_edges:
+            return
+        seen.update((*arms, after))
+        edges = plan.nodes[after].edges
 
 
 def _user(model: Model) -> tuple[int, int]:

@@ -11,7 +11,8 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphengine.errors import DefinitionError, RunnerClosed
+from graphengine.doors import without_frames
+from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed
 from graphengine.kernel.extension import Run
 
 if TYPE_CHECKING:
@@ -60,9 +61,11 @@ class Portal:
             if self._stopped:
                 raise _error_of_closed() from None
             raise
-        except BaseException:
+        except BaseException as error:
             future.cancel()
-            raise
+            if not isinstance(error, GraphEngineError) or (refused := without_frames(error)) is None:
+                raise
+        raise refused
 
     def iterated(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
         """Yield what an async generator yields; it is closed with the iterator. Raises: as `call`."""

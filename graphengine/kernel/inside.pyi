@@ -44,6 +44,7 @@ from graphengine.engine.steps import own_name as own_name
 from graphengine.engine.steps import replacing as replacing
 from graphengine.engine.steps import without_items as without_items
 from graphengine.engine.stored import copy_of as copy_of
+from graphengine.engine.user_frames import has_user_code as has_user_code
 from graphengine.engine.user_frames import is_user_code as is_user_code
 from graphengine.engine.user_frames import user_traceback as user_traceback
 from graphengine.engine.work_keys import AGENT as AGENT

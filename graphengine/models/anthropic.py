@@ -127,6 +127,10 @@ class AnthropicModel(PricedModel):
     def __repr__(self) -> str:
         return f"AnthropicModel({self._model!r})"
 
+    def check_set_up(self) -> None:
+        """Check that there is a key, and that the packages are installed; see `graphengine.models.base.ChecksSetUp`."""
+        self._server.check_set_up()
+
     def __keys__(self) -> Sequence[str]:
         """Return its keys, which no text to a model has."""
         return self._server.key.known()

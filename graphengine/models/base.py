@@ -452,6 +452,19 @@ class HasKeys(Protocol):
 
 
 @runtime_checkable
+class ChecksSetUp(Protocol):
+    """A model that knows before a call whether it has what it needs."""
+
+    def check_set_up(self) -> None:
+        """Check that a key and the packages are there. Nothing is loaded, and no server is asked.
+
+        Raises:
+            ModelUnavailable: Something is missing; the repair says how to get it.
+        """
+        ...
+
+
+@runtime_checkable
 class KnowsPrices(Protocol):
     """A model that knows before a call whether its price is known."""
 
@@ -513,6 +526,7 @@ __all__ = [
     "PDF",
     "UNKNOWN_USAGE",
     "CallerWait",
+    "ChecksSetUp",
     "Closes",
     "Compacts",
     "EstimatesCosts",

@@ -149,3 +149,4 @@ class ModelUnavailable(ModelNotReady):
     """The agent's model is not available here: no API key, no SDK, or an unknown provider."""
 
     code = "model_unavailable"
+    of_set_up = True

@@ -182,6 +182,10 @@ class ServedModel(PricedModel, ABC):
         self._prices = Prices("openai" if server.is_own else "", model, given=price, address=server.address)
         self._seals = RefusedSeals()
 
+    def check_set_up(self) -> None:
+        """Check that there is a key, and that the packages are installed; see `graphengine.models.base.ChecksSetUp`."""
+        self._server.check_set_up()
+
     def __keys__(self) -> Sequence[str]:
         """Return its keys, which no text to a model has."""
         return self._server.key.known()

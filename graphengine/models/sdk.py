@@ -448,6 +448,7 @@ class ModelForbidden(ModelError):
     """A test called a provider's model, which costs money and answers differently each time."""
 
     code = "model_forbidden"
+    of_set_up = True
 
 
 def check_allowed(model: str, address: str | None) -> None:
@@ -515,13 +516,26 @@ class Server:
         there = urlsplit(self.address)
         return f"{there.hostname}:{there.port or (80 if there.scheme == 'http' else 443)}" if there.hostname else ""
 
+    def check_set_up(self) -> None:
+        """Check that there is a key, and that the packages are installed, without loading them.
+
+        Raises:
+            ModelForbidden: A test must not call it.
+            ModelUnavailable: The key or a package is missing.
+        """
+        check_allowed(self.model, self.address)
+        self.key.value(self.model, self._needs)
+        for module, extra in self._needs:
+            if module not in _loaded and not _is_installed(module):
+                text = f"{self.model} needs the package {module}, which is not installed"
+                raise ModelUnavailable(text, where=f"model {self.model}", repair=install_command(extra))
+
     async def client(self) -> Any:  # noqa: ANN401 - of any SDK
         """Return the SDK's client."""
         return (await self._pools()).first
 
     async def _pools(self) -> Pools:
-        check_allowed(self.model, self.address)
-        self.key.value(self.model, self._needs)
+        self.check_set_up()
         for module, extra in self._needs:
             await load(module, extra)
         return await self._clients.get()
