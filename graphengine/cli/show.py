@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.account import Account
     from graphengine.records.at_work import AtWork
+    from graphengine.records.branches import BranchResult
     from graphengine.records.spending import Spent, SpentBelow
     from graphengine.records.step_document import Document
     from graphengine.records.visit_tree import DrivenTime, Entry
@@ -115,6 +116,7 @@ class _Recorded:
         failed: The failed runs below it that have no failed run below them.
         specs: The specs of its graph by fingerprint, in which the reasons for edges are read.
         at_work: What it is doing, if a live process drives it and its last step is meant.
+        branches: Its branches, unless one step is meant.
     """
 
     info: RunInfo
@@ -126,6 +128,7 @@ class _Recorded:
     failed: Sequence[RunInfo] = ()
     specs: Mapping[str, GraphSpec] | None = None
     at_work: AtWork | None = None
+    branches: Sequence[BranchResult] = ()
 
     @property
     def visits(self) -> Visits:
@@ -153,7 +156,7 @@ def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) 
             document.asked = asked[0][1]
         return document
     place = recorded.info, recorded.snapshot, recorded.steps, recorded.below
-    return run_document(*place, specs=recorded.specs, at_work=recorded.at_work)
+    return run_document(*place, specs=recorded.specs, at_work=recorded.at_work, branches=recorded.branches)
 
 
 def _as_document(asked: Asked) -> dict[str, Any]:
@@ -172,6 +175,7 @@ def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, coun
     from graphengine.kernel.inside import load_specs
     from graphengine.kernel.reader import load_snapshot
     from graphengine.records.at_work import load_at_work
+    from graphengine.records.branches import load_branches
     from graphengine.records.now import load_now
     from graphengine.records.runs_below import runs_below
     from graphengine.records.spending import load_spent_below
@@ -191,7 +195,8 @@ def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, coun
         failed = (await runs_below(store, [run_id])).failed(run_id) if below is not None and below.failed else ()
         specs = await load_specs(store, steps, start.fingerprint if start is not None else "")
         works = await load_at_work(store, [info] if at is None else [], {run_id: snapshot})
-        return _Recorded(info, snapshot, steps, start, asked, below, failed, specs, works.get(run_id))
+        branches = () if count == 1 else await load_branches(store, snapshot)
+        return _Recorded(info, snapshot, steps, start, asked, below, failed, specs, works.get(run_id), branches)
 
     return context.read(reading)
 
@@ -258,6 +263,7 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     show_published(out, snapshot)
     show_cost(out, snapshot, recorded.below)
     _show_failed_below(out, place, recorded.failed)
+    _show_branches(out, place, recorded.branches)
     if is_offline(snapshot.usage):
         out.line((OFFLINE, "yellow"))
 
@@ -271,6 +277,16 @@ def _show_failed_below(out: Channel, place: DatabaseOption, failed: Sequence[Run
         out.prose("failed below: ", (each.title or each.id, "bold"), f": {reason}; {place.command('show', each.id)}")
     if len(failed) > _CHILDREN:
         out.line(f"and {len(failed) - _CHILDREN:,} more failed below")
+
+
+def _show_branches(out: Channel, place: DatabaseOption, branches: Sequence[BranchResult]) -> None:
+    """Show the runs that were branched off from a run, with the command that shows each."""
+    from graphengine.records.branches import branch_words
+
+    for each in branches[:_CHILDREN]:
+        out.prose("branch ", (each.run_id, "bold"), f": {branch_words(each)}; {place.command('show', each.run_id)}")
+    if len(branches) > _CHILDREN:
+        out.line(f"and {len(branches) - _CHILDREN:,} more branches")
 
 
 def driven(info: RunInfo, place: DatabaseOption, at_work: AtWork | None = None) -> Sequence[Part]:

@@ -29,6 +29,7 @@ from graphengine.kernel.inside import (
 from graphengine.kernel.reader import RunStatus, Wait, losses_of, status_of, usage_from, waits_of
 from graphengine.kernel.store import Status, Summary
 from graphengine.records.at_work import AtWork
+from graphengine.records.branches import BranchResult
 from graphengine.records.run_diff import Difference, Shared
 from graphengine.records.spending import SpentBelow, spending
 from graphengine.records.step_document import (
@@ -189,6 +190,7 @@ class Run(RunHead, kw_only=True):
         children: What its child runs cost. No other figure of this document contains that.
         spending: Its usage by agent, model and node.
         steps: Its steps, those shared with its parents included.
+        branches: The runs that were branched off from it, the newest first, with their results; at most 20.
     """
 
     state: Mapping[str, Any]
@@ -198,6 +200,7 @@ class Run(RunHead, kw_only=True):
     children: SpentBelow
     spending: Sequence[Spending]
     steps: Sequence[Step]
+    branches: Sequence[BranchResult]
 
 
 def _fields_of_place(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
@@ -255,6 +258,7 @@ def run_document(  # noqa: PLR0913 - what a run's document is made of
     output: object = UNSET,
     specs: Mapping[str, GraphSpec] | None = None,
     at_work: AtWork | None = None,
+    branches: Sequence[BranchResult] = (),
 ) -> Run:
     """Return the document of a run at a snapshot.
 
@@ -266,6 +270,7 @@ def run_document(  # noqa: PLR0913 - what a run's document is made of
         output: The value of the graph's `result=`, as JSON.
         specs: The specs of its graph by fingerprint, in which its version and the reasons for edges are read.
         at_work: What it is doing.
+        branches: Its branches.
     """
     taken, reasons = list(steps), InForce(specs or {})
     return Run(
@@ -277,6 +282,7 @@ def run_document(  # noqa: PLR0913 - what a run's document is made of
         children=below or SpentBelow(),
         spending=spending_document(spending(taken, info.parent_seq)),
         steps=[step_document(step, reasons.why(step)) for step in taken],
+        branches=branches,
     )
 
 

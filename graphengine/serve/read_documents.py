@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from graphengine.kernel.store import Status, Summary
 from graphengine.records.account import Account
+from graphengine.records.branches import BranchResult
 from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.run_diff import Difference
 from graphengine.records.runs_below import CountsBelow
@@ -376,10 +377,11 @@ class Above(Part):
 class Run(Head, tag=False, kw_only=True):
     """A run after a step, with the steps before it, and the commands that act on it.
 
-    `above` are the runs above it, from the top.
+    `above` are the runs above it, from the top; `branches` those that were branched off from it, the newest first.
     """
 
     above: Sequence[Above]
+    branches: Sequence[BranchResult]
     rows: Sequence[Row]
     commands: Mapping[str, str]
 

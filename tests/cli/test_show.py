@@ -114,3 +114,16 @@ def test_show_and_runs_say_what_failed_below(project: Path, invoke: Invoke) -> N
 async def _survey() -> None:
     async with Runner("checkpoints/runs.db") as runner:
         await runner.start(survey(), Place(name="top"), run_id="top").result()
+
+
+def test_show_of_a_run_leads_to_its_branches(invoke: Invoke) -> None:
+    """With how each went and what differs, and the command that shows it; the document has them too."""
+    assert invoke("run", "counter", "--input", "text=Tides", "--run-id", "wrong").exit_code == 0
+    assert invoke("branch", "wrong", "--at", "1", "--set", "text=Moon", "--run-id", "right").exit_code == 0
+    shown = " ".join(invoke("show", "wrong").stdout.split())
+    assert "branch right: branched off after step 1: finished" in shown
+    assert 'text: "Tides" → "Moon"' in shown
+    assert "; graphengine show right " in f"{shown} "
+    (branch,) = json.loads(invoke("show", "wrong", "--json").stdout)["branches"]
+    assert (branch["run_id"], branch["seq"], branch["status"]) == ("right", 1, "finished")
+    assert "branch wrong" not in invoke("show", "right").stdout

@@ -27,6 +27,7 @@ from graphengine.kernel.reader import Recorded, Snapshot, load_snapshot, status_
 from graphengine.kernel.store import Summary, summary_of
 from graphengine.records.account import account_of
 from graphengine.records.at_work import load_at_work
+from graphengine.records.branches import load_branches
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
@@ -339,7 +340,9 @@ class Views:
         book = await self.books.recent(info, seq)
         head = await self.head(info, book)
         above = [Above(each.id, each.title, each.graph) for each in await runs_above(self.store, info)]
-        return Run(**asdict(head), above=above, rows=book.rows, commands=self._commands(info, seq))
+        branches = await load_branches(self.store, book.visits.snapshot) if seq == info.seq else ()
+        more: dict[str, Any] = {"branches": branches, "rows": book.rows, "commands": self._commands(info, seq)}
+        return Run(**asdict(head), above=above, **more)
 
     async def head(self, info: RunInfo, book: Book) -> Head:
         """Return where a run is after the last step of a book, with the answers that are in its inbox."""

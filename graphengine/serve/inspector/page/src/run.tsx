@@ -17,11 +17,12 @@ import { Scrubbed } from "./scrub";
 import { type Doing, StepView } from "./step";
 import { type Line, type Row, linesOf, whole as wholeRow } from "./trace";
 import { type Shown, Trace } from "./trace_view";
-import type { AsIf, CountsBelow, Head, Row as Sent, Run as Found, Session } from "./types";
+import type { AsIf, AtWork, CountsBelow, Head, Row as Sent, Run as Found, Session } from "./types";
 import { ago, brief, cost, dollars, failedBelow, isLossy, lost, seconds, titleOf, tokens } from "./words";
 import { WhyNotView } from "./why_not";
 
 const LONGEST_PAUSE = 1000; // milliseconds
+const NODES = 3; // that are named of those at work
 const TABS = ["run", "step", "state", "scores", "cost"];
 
 /** What the address says of a run: `at` is the selected step, `tab` and `sub` what is shown of it. */
@@ -429,6 +430,17 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   );
 }
 
+/** What a running run is doing: its nodes and since when, the age of its last step, and its process. */
+function doing({ nodes, more, last_step, process }: AtWork, now: number): string {
+  const names = nodes
+    .slice(0, NODES)
+    .map((node) => `${node.path} ${node.due ? `in ${seconds(node.due - now)}` : `for ${seconds(now - node.since)}`}`);
+  const others = nodes.length - names.length + more;
+  const at = names.length ? [`at ${names.join(", ")}${others ? ` and ${others} more` : ""}`] : [];
+  const where = process ? [`process ${process.pid} on ${process.host}`] : [];
+  return [...at, `last step ${last_step.seq}, ${seconds(Math.max(0, now - last_step.at))} ago`, ...where].join("; ");
+}
+
 /** How the run stands, why, what it lost, and what it took. */
 function Strip({
   head,
@@ -490,6 +502,22 @@ function Strip({
             {head.parent.run_id} at {head.parent.seq}
           </Link>{" "}
           · <Link to={relation}>compare</Link>
+        </span>
+      )}
+      {head.at_work && <span>{doing(head.at_work, now)}</span>}
+      {head.branches.length > 0 && (
+        <span>
+          {head.branches.length === 1 ? "branch " : `${head.branches.length} branches, the newest `}
+          <Link to={runAddress(head.branches[0]!.run_id)}>{head.branches[0]!.run_id}</Link> {head.branches[0]!.status}
+          {head.branches[0]!.reason && head.branches[0]!.reason !== "otherwise" && `: ${head.branches[0]!.reason}`}
+          {head.branches[0]!.changes.map((each) => (
+            <small class="soft" key={each.path}>
+              {" "}
+              {each.path}: {brief(each.after)}
+            </small>
+          ))}
+          {" · "}
+          <Link to={`/run?${query({ id: head.run_id, tab: "branches" })}`}>all</Link>
         </span>
       )}
       {head.starter && !head.above.length && <span>started by {head.starter}, which was removed</span>}

@@ -108,6 +108,17 @@ export interface AsIf {
   note: string;
 }
 
+export interface AtWork {
+  /** The nodes at work; the first 20. */
+  nodes: NodeAtWork[];
+  /** How many more nodes are at work. */
+  more: number;
+  /** The last step that it recorded. */
+  last_step: LastStep;
+  /** The process that drives it; null for a caller with a tenant, and if the process has just ended. */
+  process: DrivingProcess | null;
+}
+
 export interface Attempt {
   number: number;
   seq: number;
@@ -122,6 +133,21 @@ export interface Box {
   name: string;
   shape: string;
   folded: boolean;
+}
+
+export interface BranchResult {
+  /** The branch. */
+  run_id: string;
+  /** The last step that it shares with the run. */
+  seq: number;
+  /** Its status. */
+  status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
+  /** Why it ended, or what it waits for; "" while it runs. */
+  reason: string;
+  /** When it began. */
+  created_at: number;
+  /** Where its state differs from that of the run; the first 5 places. */
+  changes: Difference[];
 }
 
 export interface Bulked {
@@ -333,6 +359,13 @@ export interface Drivable {
   left_out: string[];
 }
 
+export interface DrivingProcess {
+  /** Its host. */
+  host: string;
+  /** Its number there. */
+  pid: number;
+}
+
 export interface Ending {
   /** `end` (an edge to END), `failed`, `limit`, `asked`, or `above` (a run above it was stopped). */
   reason: "above" | "asked" | "end" | "failed" | "limit";
@@ -451,6 +484,8 @@ export interface Head {
   progress: MapProgress[];
   /** The messages that its nodes refused, since they were of another type; the newest 10. */
   refused: RefusedMessage[];
+  /** What it is doing; null unless a live process drives it now. */
+  at_work: AtWork | null;
   shown: string;
   title: string;
   driver: string | null;
@@ -477,6 +512,19 @@ export interface InResults {
   looked_at: number;
   found: InResult[];
   is_cut: boolean;
+}
+
+export interface LastStep {
+  /** Its number. */
+  seq: number;
+  /** What happened, as the log names it. */
+  kind: string;
+  /** The path of its node; "" for the run itself. */
+  path: string;
+  /** When it was recorded. */
+  at: number;
+  /** How long ago that was. */
+  age_seconds: number;
 }
 
 export interface Line {
@@ -536,6 +584,8 @@ export interface ListedRun {
   summary: Summary | null;
   /** What it waits for. */
   waits: Wait[];
+  /** What it is doing; null unless a live process drives it now. */
+  at_work: AtWork | null;
 }
 
 export interface Lost {
@@ -594,6 +644,21 @@ export interface NewError {
   last: number;
   versions: string[];
   tenants: string[];
+}
+
+export interface NodeAtWork {
+  /** Its path, such as `article/review` or `pieces[3]`. */
+  path: string;
+  /** Its name. */
+  node: string;
+  /** Which visit of the node this is, from 1. */
+  visit: number;
+  /** Which attempt of the visit this is, from 1. */
+  attempt: number;
+  /** When this attempt began. */
+  since: number;
+  /** When this attempt begins, if a retry waits for that; null if the node is at work. */
+  due: number | null;
 }
 
 export interface Numbers {
@@ -756,6 +821,8 @@ export interface Run {
   progress: MapProgress[];
   /** The messages that its nodes refused, since they were of another type; the newest 10. */
   refused: RefusedMessage[];
+  /** What it is doing; null unless a live process drives it now. */
+  at_work: AtWork | null;
   shown: string;
   title: string;
   driver: string | null;
@@ -771,6 +838,7 @@ export interface Run {
   about: About[];
   is_chat: boolean;
   above: Above[];
+  branches: BranchResult[];
   rows: Row[];
   commands: Record<string, string>;
 }
@@ -826,6 +894,8 @@ export interface RunNow {
   summary: Summary | null;
   /** What it waits for. */
   waits: Wait[];
+  /** What it is doing; null unless a live process drives it now. */
+  at_work: AtWork | null;
   /** Why it ended. */
   ending: Ending | null;
   /** What it failed with. */

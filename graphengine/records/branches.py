@@ -1,0 +1,88 @@
+"""The branches of a run with their results, so that a corrected run is found from the wrong one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence  # noqa: TC003 - msgspec reads it
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import UnknownRun
+from graphengine.kernel.inside import UNREADABLE
+from graphengine.kernel.reader import load_snapshot, status_of
+from graphengine.kernel.store import Status  # noqa: TC001 - msgspec reads it
+from graphengine.records.run_diff import Difference, differences
+from graphengine.records.step_document import Part
+from graphengine.records.words import compact, one_line
+
+if TYPE_CHECKING:
+    from graphengine.kernel.reader import Snapshot
+    from graphengine.kernel.store import Store
+
+_MOST: Final = 20
+"""How many branches are read, the newest first."""
+_CHANGES: Final = 5
+_VALUE: Final = 60
+_REASON: Final = 120
+
+
+class BranchResult(Part):
+    """A branch of a run, and how it went.
+
+    Attributes:
+        run_id: The branch.
+        seq: The last step that it shares with the run.
+        status: Its status.
+        reason: Why it ended, or what it waits for; "" while it runs.
+        created_at: When it began.
+        changes: Where its state differs from that of the run; the first 5 places.
+    """
+
+    run_id: str
+    seq: int
+    status: Status
+    reason: str
+    created_at: float
+    changes: Sequence[Difference]
+
+
+async def load_branches(store: Store, snapshot: Snapshot) -> Sequence[BranchResult]:
+    """Return the direct branches of a run, the newest first, at most 20.
+
+    Args:
+        store: What has the runs.
+        snapshot: The run.
+    """
+    found: list[BranchResult] = []
+    branches = sorted(
+        await store.branches([snapshot.run_id]), key=lambda each: (each.created_at, each.id), reverse=True
+    )
+    for info in branches[:_MOST]:
+        with suppress(UnknownRun, *UNREADABLE):  # it was removed meanwhile, or cannot be read here
+            there = await load_snapshot(store, info.id, None)
+            changes = differences(_values_of(snapshot), _values_of(there))[:_CHANGES]
+            reason = info.summary.reason if info.summary is not None else ""
+            found.append(BranchResult(info.id, info.parent_seq, status_of(info), reason, info.created_at, changes))
+    return found
+
+
+def _values_of(snapshot: Snapshot) -> dict[str, object]:
+    return dict(snapshot.root.values) if snapshot.frames else {}
+
+
+def branch_words(found: BranchResult) -> str:
+    """Return how a branch went, on one line.
+
+    >>> changes = [Difference("text", "Hello!!", "Hi!!")]
+    >>> branch_words(BranchResult("b", 3, "finished", "good enough", 0.0, changes))
+    'branched off after step 3: finished (good enough); text: "Hello!!" → "Hi!!"'
+    """
+    why = f" ({one_line(found.reason, _REASON)})" if found.reason and found.reason != "otherwise" else ""
+    changes = [f"{each.path}: {_shown(each.before)} → {_shown(each.after)}" for each in found.changes]
+    return "; ".join((f"branched off after step {found.seq}: {found.status}{why}", *changes))
+
+
+def _shown(value: object) -> str:
+    return f'"{compact(value, _VALUE)}"' if isinstance(value, str) else compact(value, _VALUE)
+
+
+__all__ = ["BranchResult", "branch_words", "load_branches"]

@@ -1,0 +1,47 @@
+"""A corrected run is found from the wrong one: the run names its branches, how they ended, and what differs."""
+
+from typing import Annotated
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Runner, Secret
+from graphengine.kernel.reader import load_snapshot
+from graphengine.records.branches import branch_words, load_branches
+
+MARK = "hunter2"
+KEY = "a key of these tests, which is long enough to be one"
+
+
+class Order(BaseModel):
+    number: str = "4711"
+    amount: int = 0
+    card: Annotated[str, Secret] = MARK
+    note: str = ""
+
+
+def orders() -> Graph[Order]:
+    """Return a graph that reads an amount wrongly."""
+    graph = Graph("order", Order, secret_key=KEY)
+    graph.add_node("read", lambda: 100, writes="amount")
+    graph.add_node("note", lambda amount: f"pay {amount}", writes="note")
+    graph.add_path(START, "read", "note")
+    graph.add_edge("note", END, label="noted")
+    return graph
+
+
+async def correct(runner: Runner) -> None:
+    """Record a wrong run, and branch it with the right amount."""
+    await runner.start(orders(), run_id="wrong", tags=["order 4711"]).result()
+    branch = runner.branch("wrong", orders(), at="read:1", update={"amount": 10}, run_id="right")
+    await branch.result()
+
+
+async def test_a_run_names_its_branches_with_their_results(runner: Runner) -> None:
+    """The newest is the first; a secret field is not shown; a removed branch is left out."""
+    await correct(runner)
+    (found,) = await load_branches(runner.store, await load_snapshot(runner.store, "wrong", None))
+    assert (found.run_id, found.seq, found.status, found.reason) == ("right", 2, "finished", "noted")
+    assert branch_words(found) == (
+        'branched off after step 2: finished (noted); amount: 100 → 10; note: "pay 100" → "pay 10"'
+    )
+    assert await load_branches(runner.store, await load_snapshot(runner.store, "right", None)) == []
