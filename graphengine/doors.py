@@ -253,13 +253,16 @@ def without_frames(error: GraphEngineError) -> GraphEngineError | None:
 
     The message says what is missing and how to get it. Eighty lines of traceback before it would hide that.
     """
-    from graphengine.kernel.inside import has_user_code  # noqa: PLC0415 - only a mistake needs it
+    from graphengine.errors import GraphEngineError  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.kernel.inside import has_user_code  # noqa: PLC0415
 
     if not error.of_set_up or has_user_code(error):
         return None
-    cause = error.__cause__
-    error.__traceback__ = error.__context__ = None
-    error.__cause__ = cause if isinstance(cause, ImportError) and not isinstance(cause, ModuleNotFoundError) else None
+    link: BaseException | None = error
+    while isinstance(link, GraphEngineError) and link.of_set_up:
+        cause = link.__cause__
+        link.__traceback__ = link.__context__ = None
+        link.__cause__ = link = None if isinstance(cause, ModuleNotFoundError) else cause
     return error
 
 

@@ -44,12 +44,14 @@ class GraphEngineError(Exception):
         where: The place: a graph, node, field, file or run.
         repair: What the user can do about it.
         code: The kind, if no class of its own has it.
+
+    Attributes:
+        of_set_up: Whether something that a program needs is missing or wrong, such as a key. Then the message says what
+            to do, and the traceback has no frames of graphengine.
     """
 
     code: str = "error"
     of_set_up: bool = False
-    """Whether something is missing or wrong before anything runs: then the message says it all, and no traceback of the
-    engine is shown with it."""
 
     def __init__(self, message: str, *, where: str = "", repair: str = "", code: str | None = None) -> None:
         super().__init__(message)

@@ -56,7 +56,11 @@ A node whose work fails raises nothing to the caller at first: the failure is re
 exception's name) as its `kind`, then retries, a fallback or an edge with `failed()` apply. If none does, the run fails,
 and `await run.result()` or `await graph.run(…)` raises `RunFailed`, whose `result` has the state up to the failure.
 
-A class without a path is in `graphengine.errors`. Where none is named, compare the code.
+Mistakes of the set-up, such as a missing key or a missing package, are raised before the first step of a run that
+begins.
+
+A class without a path is in `graphengine.errors`. Where none is named, compare the code. A run that neither fails nor
+makes progress is described in [A run does not move](does_not_move.md).
 """
 
 PROBLEMS = """\

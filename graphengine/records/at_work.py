@@ -152,7 +152,7 @@ def at_work_words(found: AtWork, now: float) -> str:
 
     >>> nodes = [NodeAtWork("fetch", "fetch", 1, 1, 70.0, None), NodeAtWork("score", "score", 2, 3, 130.0, 130.0)]
     >>> at_work_words(AtWork(nodes, 0, LastStep(4, "node", "plan", 70.0, 30.0), DrivingProcess("lima", 4711)), 100.0)
-    'at fetch for 30 s, score (visit 2, attempt 3) in 30 s; last step 4, 30 s ago; process 4711 on lima'
+    'at fetch for 30.0 s, score (visit 2, attempt 3) in 30.0 s; last step 4, 30.0 s ago; process 4711 on lima'
     """
     nodes = [_node_words(node, now) for node in found.nodes[:_LISTED]]
     if more := len(found.nodes) - len(nodes) + found.more:

@@ -77,11 +77,11 @@ def branch_words(found: BranchResult) -> str:
     'branched off after step 3: finished (good enough); text: "Hello!!" → "Hi!!"'
     """
     why = f" ({one_line(found.reason, _REASON)})" if found.reason and found.reason != "otherwise" else ""
-    changes = [f"{each.path}: {_shown(each.before)} → {_shown(each.after)}" for each in found.changes]
+    changes = [f"{each.path}: {_format_value(each.before)} → {_format_value(each.after)}" for each in found.changes]
     return "; ".join((f"branched off after step {found.seq}: {found.status}{why}", *changes))
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     return f'"{compact(value, _VALUE)}"' if isinstance(value, str) else compact(value, _VALUE)
 
 
