@@ -432,13 +432,14 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
 
 /** What a running run is doing: its nodes and since when, the age of its last step, and its process. */
 function doing({ nodes, more, last_step, process }: AtWork, now: number): string {
-  const names = nodes
-    .slice(0, NODES)
-    .map((node) => `${node.path} ${node.due ? `in ${seconds(node.due - now)}` : `for ${seconds(now - node.since)}`}`);
-  const others = nodes.length - names.length + more;
-  const at = names.length ? [`at ${names.join(", ")}${others ? ` and ${others} more` : ""}`] : [];
-  const where = process ? [`process ${process.pid} on ${process.host}`] : [];
-  return [...at, `last step ${last_step.seq}, ${seconds(Math.max(0, now - last_step.at))} ago`, ...where].join("; ");
+  const named = nodes.slice(0, NODES).map(({ path, due, since }) => {
+    return `at ${path} ${due ? `in ${seconds(due - now)}` : `for ${seconds(now - since)}`}`;
+  });
+  const others = nodes.length - named.length + more;
+  if (others) named.push(`and ${others} more`);
+  named.push(`last step ${last_step.seq}, ${ago(last_step.at, now)}`);
+  if (process) named.push(`process ${process.pid} on ${process.host}`);
+  return named.join("; ");
 }
 
 /** How the run stands, why, what it lost, and what it took. */
@@ -463,6 +464,7 @@ function Strip({
   wrong: () => void;
 }) {
   const losses = lost(head.losses);
+  const newest = head.branches[0];
   const was = useWas();
   const isLossyEnd = head.shown === "finished" && isLossy(head.losses);
   const tone = { finished: isLossyEnd ? "bad" : "ok", failed: "bad", waiting: "wait", running: "run", queued: "run" }[
@@ -505,19 +507,12 @@ function Strip({
         </span>
       )}
       {head.at_work && <span>{doing(head.at_work, now)}</span>}
-      {head.branches.length > 0 && (
+      {newest && (
         <span>
-          {head.branches.length === 1 ? "branch " : `${head.branches.length} branches, the newest `}
-          <Link to={runAddress(head.branches[0]!.run_id)}>{head.branches[0]!.run_id}</Link> {head.branches[0]!.status}
-          {head.branches[0]!.reason && head.branches[0]!.reason !== "otherwise" && `: ${head.branches[0]!.reason}`}
-          {head.branches[0]!.changes.map((each) => (
-            <small class="soft" key={each.path}>
-              {" "}
-              {each.path}: {brief(each.after)}
-            </small>
-          ))}
+          newest branch <Link to={runAddress(newest.run_id)}>{newest.run_id}</Link> {newest.status}: {newest.reason}
+          {newest.changes.map((each) => ` · ${each.path}: ${brief(each.after)}`)}
           {" · "}
-          <Link to={`/run?${query({ id: head.run_id, tab: "branches" })}`}>all</Link>
+          <Link to={`/run?${query({ id: head.run_id, tab: "branches" })}`}>all {head.branches.length}</Link>
         </span>
       )}
       {head.starter && !head.above.length && <span>started by {head.starter}, which was removed</span>}
