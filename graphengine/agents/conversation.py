@@ -50,6 +50,7 @@ from graphengine.agents.external_tools import external_tool
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.hand_overs import handed_over
 from graphengine.agents.identity import identity_of
+from graphengine.agents.json_text import is_json
 from graphengine.agents.prompts import Filled, as_text, block, fill_prompt, note_of, tag_of, text_in
 from graphengine.agents.reading import KEY, Output
 from graphengine.agents.records import (
@@ -113,6 +114,8 @@ _NOT_MADE: Final = "This call was not made."
 _OF_RULES: Final = (BadAnswer, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """Errors of a computation on its inputs, which would recur; other errors, as of files, may not."""
 NOTHING: Final[Mapping[str, JsonValue]] = {}
+_READING: Final = 2
+"""The rules by which a typed answer that is not JSON is read, which are recorded with it. Rules 1 were not recorded."""
 
 
 class Words(NamedTuple):
@@ -190,7 +193,7 @@ class Conversation(Generic[T]):
         self._cut_last: Response | None = None  # the answer that has the last of them
         self._steered: Sequence[str] = ()
         self._noted = ""  # in the last record
-        self._is_last = self._was_told = False
+        self._is_last = self._was_told = self._among_prose = False
         self._not_made: dict[str, str] = {}  # why calls of the last turn were not made, by their index
         self._refused: list[T] = []  # by the check, the latest first
         self.messages: list[Message] = []
@@ -198,8 +201,7 @@ class Conversation(Generic[T]):
         self._by_name, self._key = ({}, "") if self._is_by_rules else runtime.conversation(agent, identify)
         self._is_node = runtime.is_node_of(agent)
         self._written: dict[tuple[int, int], list[tuple[str, object]]] = {}  # by turn, and number in it
-        self._equal: Counter[str] = Counter()
-        self._made: Counter[str] = Counter()
+        self._equal, self._made = Counter[str](), Counter[str]()
         self.usage: Usage = {}
 
     async def hold(self, words: Callable[[Words], Awaitable[Words]]) -> T:
@@ -489,6 +491,7 @@ class Conversation(Generic[T]):
             record = await self._runtime.step_result(name, str(self._turn), make)
         if name == "turn":
             self._offered = record.get("offered", self._offered)
+            self._among_prose = not fresh and "reading" not in record
         return self._read_record(record, fresh[0] if fresh else response_of(record))
 
     def _read_record(self, record: JsonObject, response: Response) -> Response:
@@ -523,6 +526,8 @@ class Conversation(Generic[T]):
                     "the answer of %s to agent %s is called complete, and has all of max_tokens=%s: it may be cut off"
                 )
                 log.warning(text, fresh[0].model or model.name, self._agent.name, most)
+            if request.schema is not None and not fresh[0].calls and not is_json(str(fresh[0].content)):
+                record["reading"] = _READING
             by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(fresh[0].model or model.name)}
             usage = usage_of(fresh[0])
             if "feedback" in record:
@@ -693,7 +698,7 @@ class Conversation(Generic[T]):
         if guards and isinstance(content, str) and self._reader.schema is None:
             guarded = functools.partial(check_text, parts.guards, content, "output", where=where)
             content = await self._runtime.blocking(guarded)
-        value: Any = await self._reader.read_in_loop(content, self._runtime.blocking)
+        value: Any = await self._reader.read_in_loop(content, self._runtime.blocking, among_prose=self._among_prose)
         if guards and self._reader.schema is not None:
             watched = await self._runtime.blocking(lambda: apply_to_value(parts.guards, value, where=where))
             value = value if watched is value else self._reader.again(watched)

@@ -1,8 +1,11 @@
 """The JSON in an answer's text: strict if the text is JSON, tolerant if it nearly is, never a guess.
 
-Models without native JSON output put JSON into code fences or between sentences, leave trailing commas, or use the
+Models without native JSON output put JSON into code fences or below a sentence, leave trailing commas, or use the
 wrong quotes. The json-repair library reads all that, and more: it turns `{"approved": true but no}` into
 `{"approved": true}`. So its result counts only if it has exactly the words, numbers and brackets of the text, in order.
+
+A sentence may contain brackets without giving an answer: "I found nothing in source [3]." So other text may stand only
+around one fenced block, or before an object that ends the text and has the keys of an answer.
 
 A repair runs in Python, a thousand times slower than reading JSON, so it belongs in a thread, and its work is limited.
 """
@@ -11,12 +14,13 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Final, SupportsIndex
 
 from pydantic import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pydantic_core import ErrorDetails
 
@@ -24,13 +28,19 @@ NOTHING: Final = object()
 """The result for a text that is not JSON."""
 
 _GUESSED: Final = "its JSON has mistakes that cannot be repaired without guessing"
+_AMONG: Final = "its JSON stands among other text, so it may not be meant as the answer"
+_NO_JSON: Final = "there is no JSON in it"
 _MOST_CHARACTERS: Final = 100_000  # of text that is nearly JSON
 _MOST_READS: Final = 16  # of each of its characters, on average; ordinary mistakes take up to 10
 _MORE_READS: Final = 400_000  # in all; releases before 0.63 look for the end of a text again at each single quote
 _COPIED: Final = 256  # characters that are copied in the time of one read
 _JSON: Final = re.compile(r"[{\[](?:.*[{}\[\]])?", re.DOTALL)  # from the first opening bracket to the last of any kind
+_CLOSING: Final = {"{": "}", "[": "]"}
 _THOUGHTS: Final = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
-_FENCED: Final = re.compile(r"(```|~~~)[ \t]*+\w*+[ \t]*+\n(.*)\n[ \t]*+\1", re.DOTALL)
+_FENCED: Final = re.compile(r"(```|~~~)[ \t]*+(?:\w*+[ \t\r]*+\n|json\b)?+(.*)\1", re.DOTALL)
+_FENCE: Final = re.compile(r"^[ \t]*+(?:```|~~~)[ \t]*+(\w*+)[ \t\r]*+$", re.MULTILINE)
+_FENCE_BEFORE: Final = re.compile(r"\A(?:```|~~~)[ \t]*+\w*+\s*+")
+_FENCE_AFTER: Final = re.compile(r"\n[ \t]*+(?:```|~~~)\Z")
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _TOKEN: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[^\W\d_]+|[^\s\"'“”\u2018\u2019,:\\]")
@@ -44,6 +54,7 @@ _WORDS: Final = {"true": "true", "false": "false", "null": "null", "none": "null
 _OPENS: Final = re.compile(r"[{\[,:\n]\s{0,99}+[\"'“]")  # a quote where a text may begin
 _CLOSES: Final = re.compile(r"[\"'”]\s{0,99}?[,:}\]\n]")  # and one where it may end
 _HOLE: Final = re.compile(r"[{\[:,]\s*+,|:\s*+[}\]]")  # where a value is missing
+_LONE: Final = re.compile(r"[{\[,:\n]\s{0,99}+[\"'“]\s{0,99}+[,:}\]\n]")  # a quote that may open or close a text
 _SWALLOWED: Final = re.compile(r"""(?:\\"|')\s*+[:,+}\]]|[:,{\[]\s*+(?:\\"|')|\\"[^"]*":""")
 """JSON inside a text, or a quote in a key."""
 
@@ -66,6 +77,14 @@ def strict(text: str) -> object:
         return NOTHING
 
 
+def is_json(text: str) -> bool:
+    """Return whether a text, apart from a fence around it, is JSON, so that all versions read it in the same way."""
+    try:
+        return strict(unfenced(text)) is not NOTHING
+    except Unreadable:
+        return True
+
+
 def unfenced(text: str) -> str:
     """Return a text without the thinking that some models write before it, and without the fence around all of it."""
     text = without_thoughts(text).strip()
@@ -79,20 +98,87 @@ def without_thoughts(text: str) -> str:
     return text[found.end() :] if found else text
 
 
-def tolerant(text: str) -> object:
-    """Parse the object or list in a text, among fences and prose, repaired if only its punctuation is wrong.
+def tolerant(text: str, keys: Collection[str]) -> object:
+    """Parse the object or list that a text is or clearly ends with, repaired if only its punctuation is wrong.
+
+    Args:
+        text: The text. It is the object or list; or has it in its only fenced block; or it ends with an object.
+        keys: The keys that an object at the end of other text must have; if there are none, there is no such object.
+
+    Raises:
+        Unreadable: There is no such object or list, it is cut off, or a repair would be a guess.
+
+    Example:
+        >>> tolerant("Of the sources I read: {'answer': [3],}", {"answer"})
+        {'answer': [3]}
+    """
+    text = _limited(text).strip()
+    found = _JSON.search(text)
+    if found is None:
+        raise Unreadable(_NO_JSON)
+    is_among = _FENCE_BEFORE.sub("", text)[0] not in _CLOSING or _begins_with_json(found.group())
+    why = _AMONG if is_among else _GUESSED
+    bare, block, last = unfenced(text), _find_fenced(text), _find_last_object(text)
+    for piece in dict.fromkeys((bare, block, last)):
+        if piece[-1:] != _CLOSING.get(piece[:1], "no end"):
+            continue
+        try:
+            value = strict(piece)
+            value = _repair_quoted(piece) if value is NOTHING else value
+        except Unreadable as error:
+            why = str(error)
+            continue
+        if piece in (bare, block) or (isinstance(value, dict) and keys and value.keys() >= {*keys}):
+            return value
+    raise Unreadable(why)
+
+
+def tolerant_of_prose(text: str) -> object:
+    """Parse the object or list anywhere in a text, as versions did that recorded no `reading` with an answer.
 
     Raises:
         Unreadable: There is none, there are several, it is cut off, or a repair would be a guess.
     """
+    found = _JSON.search(_limited(text))
+    if found is None:
+        raise Unreadable(_NO_JSON)
+    value = strict(found.group())
+    return _repair_piece(found.group()) if value is NOTHING else value
+
+
+def _limited(text: str) -> str:
+    """Return a text without its thinking, if JSON can be looked for in it. Raises: Unreadable: It is too long."""
     text = without_thoughts(text)
     if len(text) > _MOST_CHARACTERS:
         raise Unreadable("it is not JSON, and too long to look for JSON in it")
-    found = _JSON.search(text)
-    if found is None:
-        raise Unreadable("there is no JSON in it")
-    value = strict(found.group())
-    return _repair_piece(found.group()) if value is NOTHING else value
+    return text
+
+
+def _find_fenced(text: str) -> str:
+    """Return the content of the only fenced block of a text; "" if there is no such block."""
+    fences = [*islice(_FENCE.finditer(text), 3)]
+    if len(fences) != 2 or fences[1].group(1):  # noqa: PLR2004 - one opens the block, one closes it
+        return ""
+    return text[fences[0].end() : fences[1].start()].strip()
+
+
+def _find_last_object(text: str) -> str:
+    """Return the object with which a text ends; "" if it ends otherwise, or the object may be a part of something.
+
+    1. A list of objects is cut off: `The answers: [{"answer": 1}`. 2. Its first item would be taken as the answer.
+    """
+    bare = _FENCE_AFTER.sub("", text)
+    before, opening, after = bare.partition("{")
+    is_inside = any(before.count(first) != before.count(last) for first, last in ("[]", "()")) or before.count('"') % 2
+    return "" if is_inside or not bare.endswith("}") else opening + after
+
+
+def _begins_with_json(text: str) -> bool:
+    try:
+        json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def no_numbers(body: bytes, strictly: Callable[[bytes], object]) -> list[ErrorDetails]:
@@ -212,6 +298,19 @@ def _repair_piece(piece: str) -> object:
     return value
 
 
+def _repair_quoted(piece: str) -> object:
+    """Do the same, but take no sentence in brackets, as `[I found nothing]`, as a list of texts.
+
+    Raises:
+        Unreadable: As above, or a text in a list has no quotes, or the text `}` was cut off after its first quote.
+    """
+    value, bare = _repair_piece(piece), _ESCAPE.sub("", piece)
+    texts = [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+    if len(texts) > len(_OPENS.findall(bare)) or _LONE.search(bare):
+        raise Unreadable(_GUESSED)
+    return value
+
+
 def _is_all_of(repaired: str, piece: str) -> bool:
     """Return whether repaired JSON has all of a text and nothing else, and no text of it contains JSON."""
     bare = _ESCAPE.sub("", piece)
@@ -235,4 +334,14 @@ def _normalise_token(token: str) -> str:
     return _WORDS.get(token.casefold(), token)
 
 
-__all__ = ["NOTHING", "Unreadable", "no_numbers", "repaired", "strict", "tolerant", "unfenced"]
+__all__ = [
+    "NOTHING",
+    "Unreadable",
+    "is_json",
+    "no_numbers",
+    "repaired",
+    "strict",
+    "tolerant",
+    "tolerant_of_prose",
+    "unfenced",
+]

@@ -22,7 +22,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.errors import BadAnswer
-from graphengine.agents.json_text import NOTHING, Unreadable, no_numbers, strict, tolerant, unfenced
+from graphengine.agents.json_text import NOTHING, Unreadable, no_numbers, strict, tolerant, tolerant_of_prose, unfenced
 from graphengine.agents.nested_texts import texts_read
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import clipped, utf8_text
@@ -72,7 +72,7 @@ class Output(Generic[T]):
         8
     """
 
-    __slots__ = ("_adapter", "_bare", "_choices", "_fields", "_type", "_where", "name", "schema", "wrapped")
+    __slots__ = ("_adapter", "_bare", "_choices", "_fields", "_keys", "_type", "_where", "name", "schema", "wrapped")
 
     def __init__(self, output: TypeForm[T], *, where: str = "", form: Form | None = None) -> None:
         self._where, output = where, unaliased(output)
@@ -99,6 +99,7 @@ class Output(Generic[T]):
         self.schema: Mapping[str, JsonValue] | None = _wrap(schema) if schema is not None and self.wrapped else None
         if plain:
             self.schema = inner
+        self._keys = frozenset(inner.get("required") or self._fields) if plain else frozenset([KEY])
 
     def read(self, content: object) -> T:
         """Return an answer as a value of the type. In an event loop, await `read_in_loop`.
@@ -112,12 +113,25 @@ class Output(Generic[T]):
         found = self._at_once(content)
         return self._fit_value(self._repair_text(found.text)) if isinstance(found, _NotJson) else found
 
-    async def read_in_loop(self, content: object, in_thread: Callable[[Callable[[], object]], Awaitable[object]]) -> T:
-        """Do the same, but repair a text that is not JSON in a thread: that may take seconds."""
+    async def read_in_loop(
+        self,
+        content: object,
+        in_thread: Callable[[Callable[[], object]], Awaitable[object]],
+        *,
+        among_prose: bool = False,
+    ) -> T:
+        """Do the same, but repair a text that is not JSON in a thread: that may take seconds.
+
+        Args:
+            content: As for `read`.
+            in_thread: Calls a function in a thread.
+            among_prose: Whether JSON anywhere in a text is the answer. Earlier versions read answers so, and what they
+                recorded is read again as they read it.
+        """
         found = self._at_once(content)
         if not isinstance(found, _NotJson):
             return found
-        return self._fit_value(await in_thread(functools.partial(self._repair_text, found.text)))
+        return self._fit_value(await in_thread(functools.partial(self._repair_text, found.text, among_prose)))
 
     def _at_once(self, content: object) -> T | _NotJson:
         """Return an answer as a value of the type, or as a text that may be nearly JSON."""
@@ -184,10 +198,10 @@ class Output(Generic[T]):
             raise self._none_of(bare)
         return _NotJson(text) if value is NOTHING else self._fit_value(value)
 
-    def _repair_text(self, text: str) -> object:
+    def _repair_text(self, text: str, among_prose: bool = False) -> object:  # noqa: FBT001, FBT002 - of a partial
         """Return the JSON value in a text that is not all JSON."""
         try:
-            return tolerant(text)
+            return tolerant_of_prose(text) if among_prose else tolerant(text, self._keys)
         except Unreadable as error:
             raise self._unreadable(error, text) from None
 

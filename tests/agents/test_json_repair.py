@@ -85,7 +85,7 @@ def test_ordinary_mistakes_take_a_part_of_what_is_allowed(text: str, used: Calla
         assert json_text.repaired(text, strict=strict) == json_repair.loads(text, strict=strict)
         assert used() < 0.5
     if text != ORDINARY["tuples"]:  # which are no lists: an answer with them would be a guess
-        assert json_text.tolerant(text)
+        assert json_text.tolerant(text, ())
 
 
 @given(st.text(st.sampled_from("{}[]()\"',: \\ab01\n“”#/*`.-t"), max_size=40), st.booleans())

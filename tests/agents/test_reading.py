@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from typing_extensions import TypeAliasType, TypedDict
 
+from graphengine import Agent, Context, Graph, Runner
 from graphengine.agents.errors import BadAnswer
-from graphengine.agents.json_text import Unreadable, tolerant
+from graphengine.agents.json_text import Unreadable, tolerant, tolerant_of_prose
 from graphengine.agents.reading import Output
+from graphengine.models import ModelUnavailable, ScriptedModel
 from tests.agents.tool_kits import called, check_readings
+from tests.kit.runs import alone, failing
 
 
 class Review(BaseModel):
@@ -100,22 +103,125 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_is_read_as_what_it_is(value: object) -> None:
-    """Strict or fenced it is the same value; cut off it is refused or the same."""
+    """Strict, fenced or at the end of other text it is the same value; cut off it is refused."""
     made: Output[Any] = Output(Any)
     wrapped = json.dumps({"answer": value})
     assert made.read(wrapped) == value
     assert made.read(f"```json\n{wrapped}\n```") == value
-    assert made.read(f"So: {json.dumps({'answer': value}, indent=1)} I hope it's fine.") == value
+    assert made.read(f"So:\n```\n{wrapped}\n```\nI hope it's fine.") == value
+    assert made.read(f"So, from [1]: {json.dumps({'answer': value}, indent=1)}\n") == value
     for end in range(1, len(wrapped)):
         with pytest.raises(BadAnswer):
             made.read(wrapped[:end])
+
+
+WORD = st.text("ab [1]{x}", max_size=6)
+OF_TYPES: dict[Any, st.SearchStrategy[Any]] = {
+    int: st.integers(0, 99),
+    list[int]: st.lists(st.integers(0, 99), max_size=3),
+    list[float]: st.lists(st.floats(0, 99), max_size=3),
+    list[str]: st.lists(WORD, max_size=3),
+    list[Step]: st.lists(st.fixed_dictionaries({"what": WORD}), max_size=2),
+    dict[str, int]: st.dictionaries(WORD, st.integers(0, 99), max_size=2),
+    Review: st.fixed_dictionaries({"score": st.integers(1, 9), "approved": st.booleans()}),
+    Loose: st.fixed_dictionaries({}, optional={"note": WORD, "approved": st.booleans()}),
+    Review | list[Step]: st.fixed_dictionaries({"score": st.integers(1, 9), "approved": st.booleans()}),
+}
+"""JSON values that are read as a value of each type."""
+WORDS = st.lists(
+    st.sampled_from(["nothing", "in", "source", "[3]", "[1, 2]", "{x}", "{}", '"no"', "it's", "(a)", ",", "or", "\n"]),
+    max_size=4,
+).map(" ".join)
+AROUND = st.sampled_from(["{}", '"{}"', "'{}'", "`{}`", "({})", "[{}]", "“{}”", "**{}**", "```{}```"])
+
+
+@given(st.sampled_from(list(OF_TYPES)), st.data())
+def test_no_value_is_read_out_of_a_sentence(kind: Any, data: st.DataObject) -> None:
+    """A sentence may have a value of the type, and brackets, braces and quotes; it is sent back to the model.
+
+    At its end may be an object only if that has the wrapper's key or all keys of the type, which is an answer.
+    """
+    value = data.draw(OF_TYPES[kind])
+    value = {"answer": value} if data.draw(st.booleans()) else value
+    shown = data.draw(AROUND).replace("{}", json.dumps(value))
+    first = f"I found {data.draw(WORDS)} {shown}" if data.draw(st.booleans()) else f"{shown} is what I found"
+    sentence = f"{first} {data.draw(WORDS)} {data.draw(st.sampled_from(['.', '?', 'please', 'in [3]']))}"
+    if not isinstance(value, dict) and data.draw(st.booleans()) and first.startswith("I"):
+        sentence = first
+    with pytest.raises(BadAnswer):
+        Output(kind).read(sentence)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (list[Step], 'The answers: [{"what": "dig"}, {"what": "sow"'),
+        (Review, 'Both: [{"score": 1, "approved": true}'),
+        (Review, 'Shall it be ({"score": 1, "approved": true}'),
+        (Review, 'He wrote: "{"score": 1, "approved": true}'),
+        (Review, 'Either {"score": 1, "approved": true} or {"score": 2, "approved": true}'),
+        (Review, '```\n{"score": 1, "approved": true}\n```\nor\n```\n{"score": 2, "approved": true}\n```'),
+        (Review, 'I approve: {"score": 1}'),
+        (Loose, 'I would say: {"note": "a"}'),
+        (dict[str, int], 'I would say: {"a": 1}'),
+        (list[str], "[I found nothing]"),
+        (list[str], '[I looked, "a", and found nothing]'),
+    ],
+)
+def test_a_part_of_an_answer_is_no_answer(kind: Any, text: str) -> None:
+    """So are one of two values, an object without all of its keys, and a sentence in brackets."""
+    with pytest.raises(BadAnswer):
+        Output(kind).read(text)
+
+
+RIGHT = True
+
+
+class Asked(BaseModel):
+    found: list[int] = []
+
+
+def asking(agent: Agent[list[int]]) -> Graph[Asked]:
+    """Return a graph whose node asks an agent, and then a person."""
+
+    async def ask(ctx: Context) -> list[int]:
+        found = await agent.run(question="Which?")
+        return found if await ctx.ask("Right?", bool) else []
+
+    return alone(Asked, ask, "found")
+
+
+async def test_an_answer_that_an_earlier_version_took_stays_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It recorded no rules of reading with the answer, so the answer is read by the rules of then."""
+    agent = Agent("a", output=list[int], model=ScriptedModel(["The sources are [3]."]))
+    with monkeypatch.context() as earlier:
+        earlier.setattr("graphengine.agents.conversation.is_json", lambda _: True)
+        earlier.setattr("graphengine.agents.reading.tolerant", lambda text, _: tolerant_of_prose(text))
+        async with Runner(tmp_path / "runs.db") as runner:
+            assert (await runner.start(asking(agent), run_id="r").result()).status == "waiting"
+    async with Runner(tmp_path / "runs.db") as runner:
+        result = await (await runner.answer("r", RIGHT, asking(agent))).result()
+    assert (result.state.found, result.usage.calls) == ([3], 1)
+
+
+async def test_an_answer_that_was_refused_stays_refused_after_a_failure(tmp_path: Path) -> None:
+    """Its record says by which rules it is read, so that the run that goes on does not take it."""
+    agent = Agent("a", output=list[int], model=ScriptedModel(["The sources are [3].", ModelUnavailable("no key")]))
+    async with Runner(tmp_path / "runs.db") as runner:
+        await failing(runner.start(asking(agent), run_id="r").result(), "no key")
+        again = agent.but(model=ScriptedModel(['{"answer": [4]}']))
+        await runner.resume("r", asking(again)).result()
+        result = await (await runner.answer("r", RIGHT, asking(again))).result()
+    assert (result.state.found, result.usage.calls) == ([4], 2)
 
 
 @given(st.text(st.sampled_from("{}[]\"',: \\ab01\n"), max_size=40))
 def test_repaired_json_has_all_the_words_of_the_text(text: str) -> None:
     """No exception but the refusal is raised."""
     try:
-        value = tolerant(text)
+        value = tolerant(text, {"a"})
     except Unreadable:
         return
     written = json.dumps(value, ensure_ascii=False)
