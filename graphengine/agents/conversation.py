@@ -196,6 +196,7 @@ class Conversation(Generic[T]):
         self._is_last = self._was_told = self._among_prose = False
         self._not_made: dict[str, str] = {}  # why calls of the last turn were not made, by their index
         self._refused: list[T] = []  # by the check, the latest first
+        self._guarded: list[Message] = []  # answers that a guard refused, each with its parts that were cut
         self.messages: list[Message] = []
         identify = functools.partial(identity_of, inputs, agent.messages, runtime.given())
         self._by_name, self._key = ({}, "") if self._is_by_rules else runtime.conversation(agent, identify)
@@ -221,7 +222,9 @@ class Conversation(Generic[T]):
         async with AsyncExitStack() as stack:
             await self._open_tools(stack)
             with self._runtime.group(self._key), self._show_events():
-                return await self._to_the_answer()
+                value = await self._to_the_answer()
+        self._leave_out_guarded(value)
+        return value
 
     def _build_user_message(self, text: str, tags: Sequence[str] = (), media: Sequence[Media] = ()) -> Message:
         """Return a message to the agent."""
@@ -696,16 +699,35 @@ class Conversation(Generic[T]):
         parts, where = self._parts, f"agent {self._agent.name}"
         guards = any(guard.on == "output" for guard in parts.guards)
         if guards and isinstance(content, str) and self._reader.schema is None:
-            guarded = functools.partial(check_text, parts.guards, content, "output", where=where)
-            content = await self._runtime.blocking(guarded)
+            content = await self._guard(functools.partial(check_text, parts.guards, content, "output", where=where))
         value: Any = await self._reader.read_in_loop(content, self._runtime.blocking, among_prose=self._among_prose)
         if guards and self._reader.schema is not None:
-            watched = await self._runtime.blocking(lambda: apply_to_value(parts.guards, value, where=where))
+            watched = await self._guard(lambda: apply_to_value(parts.guards, value, where=where))
             value = value if watched is value else self._reader.again(watched)
         if self._maker is not None:
             value = await self._make_output(self._maker, value)
         await self._check(value)
         return cast("T", value)
+
+    async def _guard(self, check: Callable[[], object]) -> object:
+        """Apply guards to the answer of this turn in a thread, and note the answer if a guard refuses it."""
+        try:
+            return await self._runtime.blocking(check)
+        except BadAnswer:
+            self._guarded += [*self._cut, self.messages[-1]]
+            raise
+
+    def _leave_out_guarded(self, value: T) -> None:
+        """Remove the answers that a guard refused, and what was said about them, since the call has another answer.
+
+        Later calls of the agent read the conversation, and would repeat what the guard keeps away.
+        """
+        places = [n for n, each in enumerate(self.messages) if any(each is one for one in self._guarded)]
+        is_last = bool(places) and places[-1] == len(self.messages) - 1
+        gone = [place + after for place in places for after in (0, 1)]
+        self.messages = window.without_messages(self._before, self.messages, gone)
+        if is_last:  # the answer is what the best effort kept
+            self.messages.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
 
     async def _make_output(self, maker: Tool, arguments: Mapping[str, object]) -> T:
         """Return what the output function makes of the model's arguments. The call is recorded, so it is made once.

@@ -5,8 +5,9 @@ decides what follows: the model is asked again (`retry`), or the node fails (`fa
 
 Guards check the question before it is sent, the texts of the final answer, the arguments of calls before they are made,
 or the results of tools before the model gets them. Streamed text (`TextDelta`) is shown before a guard checks it. The
-log and a conversation contain each answer as the model gave it. `Hooks` go further: they are async, see every call
-and the text that is streamed, and what they return is recorded.
+log contains each answer as the model gave it. A conversation does too, except that an answer which a guard refused
+leaves it once the model has given another one. `Hooks` go further: they are async, see every call and the text that is
+streamed, and what they return is recorded.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from graphengine.kernel.extension import utf8_text
 from graphengine.models.base import Message, media_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pydantic import PositiveInt
 
@@ -113,6 +113,26 @@ def without_tools(messages: Sequence[Message]) -> list[Message]:
     """Return a conversation without the calls of tools and their results, for another agent: `Agent(history=…)`."""
     kept = (message for message in messages if message.role != "tool" and (message.text or not message.calls))
     return [message.model_copy(update={"calls": (), "native": None}) if message.calls else message for message in kept]
+
+
+def without_messages(before: Sequence[Message], messages: Sequence[Message], gone: Collection[int]) -> list[Message]:
+    """Return the messages of a call without some of them.
+
+    Later summaries cover so many messages fewer. Later counts of tokens are removed, since they include what is gone.
+
+    Args:
+        before: The messages of earlier calls.
+        messages: Those of the call.
+        gone: The places in `messages` of those that are left out.
+    """
+    found: list[Message] = []
+    for place, message in enumerate(messages):
+        if place in gone:
+            continue
+        covered = sum(len(before) + each < message.covers for each in gone if each < place)
+        changed = {"covers": message.covers - covered, "tokens": None} if any(each < place for each in gone) else {}
+        found.append(message.model_copy(update=changed) if changed else message)
+    return found
 
 
 def size(messages: Sequence[Message], window: Window | None = None) -> tuple[int, bool]:
@@ -388,5 +408,6 @@ __all__ = [
     "summary_request_text",
     "to_summarise",
     "with_summary",
+    "without_messages",
     "without_tools",
 ]
