@@ -667,6 +667,7 @@ class Conversation(Generic[T]):
             watch=self._live,
             waits=self._runtime.waits,
             by_rules=self._rules,
+            path=self._runtime.path,
         )
         most = self._compact_from  # the provider counts instructions and tools too
         return request if most is None else replace(request, compact_from=most + self._estimate_fixed_tokens(request))
@@ -1178,7 +1179,7 @@ class Conversation(Generic[T]):
             text = window.summary_request_text(window.newest(replaced, next(shares)))
             asked = self._build_user_message(text, ["conversation"])
             note = note_of(asked.tags)
-            return Request(self._agent.name, note, [asked], settings=settings, note=note)
+            return Request(self._agent.name, note, [asked], settings=settings, note=note, path=self._runtime.path)
 
         def otherwise(error: ModelError) -> Request | Response:
             if isinstance(error, (ModelTransient, ModelNotReady)):

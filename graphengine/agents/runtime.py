@@ -111,6 +111,11 @@ class RunRuntime(NodeScope):
         self._received_before = 0
 
     @property
+    def path(self) -> str:
+        """The path of the node in which the agent is called."""
+        return self.attempt.path
+
+    @property
     def streamed_characters(self) -> int:
         """How many characters of answers and thinking have arrived since the last reservation."""
         return 0 if self.shown is None else self.shown.received_characters - self._received_before
@@ -459,6 +464,11 @@ class StandaloneRuntime:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop in which it runs."""
         return self._loop
+
+    @property
+    def path(self) -> str:
+        """Nothing: there is no node."""
+        return ""
 
     def instructions_for(self, agent: str) -> None:
         """Return None: nothing replaces an agent's instructions."""

@@ -196,6 +196,7 @@ class Request:
         on_spent: Gets the usage of each call that failed; see `usage_of_failure`.
         watch: Who watches what `on_text` and `on_thinking` get; None if each piece is wanted when it arrives.
         waits: How to wait in the model's queue; None for the machine's clock. Adapters ignore it.
+        path: The path of the node that asks in a run, as `ask[2]` for an item of a map; "" outside a run.
         by_rules: The agent's rule-based answer to this question, None if it has none.
     """
 
@@ -217,6 +218,7 @@ class Request:
     by_rules: Callable[[], Awaitable[object]] | None = None
     note: str = ""
     watch: Watch | None = None
+    path: str = ""
 
     @property
     def streams(self) -> bool:

@@ -1,8 +1,9 @@
 """A model whose answers are recorded in a file, and replayed from it without another call of a provider.
 
-The file has one line of JSON for each answer: `{"request": …, "response": …}`. The request is what any provider would
-get, and is the key under which the answer is found again. Secrets are hidden before anything is compared or written,
-see `graphengine.models.hiding`.
+The file has one line of JSON for each answer: `{"request": …, "response": …, "path": …}`. The request is what any
+provider would get, and is the key under which the answer is found again. The path is that of the node of a run that
+asked; among equal requests it finds the answer of the same item of a map. Secrets are hidden before anything is
+compared or written, see `graphengine.models.hiding`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from graphengine.kernel.inside import explain
+from graphengine.kernel.inside import explain, without_items
 from graphengine.models.base import Message, Response
 from graphengine.models.errors import ModelError, ModelUnavailable
 from graphengine.models.hiding import hide_secrets
@@ -56,6 +57,7 @@ class RecordedModel(OverModels):
     A recorded answer is found by its request: by the agent, instructions, messages, schema, tools and settings. The
     tags, names of inputs and notes that graphengine adds to a prompt are left out of the comparison. If equal requests
     were recorded several times, the first call gets the first answer, the second call the second answer, and so on.
+    Equal requests of different items of a map get the answers of their own item, in whichever order the items ask.
     Errors are not recorded.
 
     A replayed answer has the name of its model and its numbers of tokens. It costs 0.0 and is marked `offline`, because
@@ -78,7 +80,7 @@ class RecordedModel(OverModels):
         self._file = Path(file).expanduser()
         self._model = None if model is None else as_model(model)
         self._models = [] if self._model is None else [self._model]  # replayed answers have all, and cost nothing
-        self._left: dict[str, deque[Response]] | None = None
+        self._left: dict[str, dict[str, deque[Response]]] | None = None  # by request, and by path
         self._repair = f"record it with RecordedModel({str(self._file)!r}, model='anthropic:MODEL')"
 
     @property
@@ -99,7 +101,8 @@ class RecordedModel(OverModels):
         clear = _describe_request(request)
         asked = hide_secrets(clear)
         # Look for the clear text too: what is a secret of this environment may be a plain word of the recording's.
-        left = self._left.get(_build_request_key(asked)) or self._left.get(_build_request_key(clear))
+        by_path = self._left.get(_build_request_key(asked)) or self._left.get(_build_request_key(clear)) or {}
+        left = _find_answers(by_path, _hide_path(request))
         if not left:
             return await self._record(request, asked)
         response = replace(left.popleft(), cost_usd=0.0, offline=True)
@@ -122,9 +125,9 @@ class RecordedModel(OverModels):
         """Whether the underlying model reports what its calls used."""
         return getattr(self._model, "reports_usage", False)
 
-    def _read(self) -> dict[str, deque[Response]]:
-        """Return the answers of the file by the key of their request, each list in the order of the file."""
-        found: dict[str, deque[Response]] = defaultdict(deque)
+    def _read(self) -> dict[str, dict[str, deque[Response]]]:
+        """Return the answers of the file by the key of their request and by their path, in the order of the file."""
+        found: dict[str, dict[str, deque[Response]]] = defaultdict(lambda: defaultdict(deque))
         try:
             body = self._file.read_bytes()
         except FileNotFoundError as error:
@@ -140,7 +143,7 @@ class RecordedModel(OverModels):
                 problem = explain(error) if isinstance(error, ValidationError) else str(error)
                 repair = "take the file from version control, or delete it and record again"
                 raise self._bad(f"line {number} of {self._file} is no recorded answer: {problem}", repair) from error
-            found[_build_request_key(line.request)].append(line.response)
+            found[_build_request_key(line.request)][line.path].append(line.response)
         return found
 
     async def _record(self, request: Request, asked: dict[str, JsonValue]) -> Response:
@@ -153,10 +156,10 @@ class RecordedModel(OverModels):
             )
         response = await self._model.answer(request)
         response = replace(response, model=response.model or self._model.name)
-        await asyncio.to_thread(self._add, asked, response)
+        await asyncio.to_thread(self._add, asked, response, _hide_path(request))
         return response
 
-    def _add(self, asked: dict[str, JsonValue], response: Response) -> None:
+    def _add(self, asked: dict[str, JsonValue], response: Response, path: str) -> None:
         """Write one more line; what others wrote into the file is kept."""
         try:
             content = to_jsonable_python(response.content)
@@ -165,7 +168,7 @@ class RecordedModel(OverModels):
             raise self._bad(message, "record models that answer with text") from error
         fields = {name: hide_secrets(getattr(response, name)) for name in ("calls", "why", "native")}
         fields |= {"content": hide_secrets(content), "held_seconds": 0.0}  # a replayed call waits for nothing
-        line = _Line(request=asked, response=replace(response, **fields))
+        line = _Line(request=asked, response=replace(response, **fields), path=path)
         text = json.dumps(line.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
         try:
             with _ONE_WRITER:
@@ -182,14 +185,31 @@ class RecordedModel(OverModels):
 
 
 class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """A line of a recording. A later version may write more keys."""
 
     request: dict[str, JsonValue]
     response: Response
+    path: str = ""
 
 
 _ONE_WRITER: Final = threading.Lock()
 _SENT: Final = {"role", "text", "calls", "call_id", "is_error"}
+
+
+def _hide_path(request: Request) -> str:
+    return str(hide_secrets(request.path))
+
+
+def _find_answers(by_path: dict[str, deque[Response]], path: str) -> deque[Response] | None:
+    """Return the answers to equal requests of which a call at a path gets the first; None if there is none left.
+
+    Recordings of earlier versions have no paths. A node that is not in the recording was renamed or is new, so that its
+    calls get the answers in order; a node that is there takes no answer of another item.
+    """
+    if own := by_path.get(path) or by_path.get(""):
+        return own
+    is_known = any(without_items(each) == without_items(path) for each in by_path)
+    return None if is_known else next(filter(None, by_path.values()), None)
 
 
 def _describe_request(request: Request) -> dict[str, JsonValue]:

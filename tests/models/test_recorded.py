@@ -1,14 +1,19 @@
 """Secrets in the file of a recorded model, and one that cannot be written; `sessions/recorded.txt` shows the rest."""
 
+import asyncio
 import errno
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from graphengine import END, START, Agent, Graph, RunFailed, Runner
 from graphengine.models import (
     BadRecording,
     Message,
+    Model,
     NotRecorded,
     RecordedModel,
     Request,
@@ -33,6 +38,77 @@ def file(tmp_path: Path) -> Path:
 async def recorded(file: Path, question: str) -> None:
     """Record a question."""
     await RecordedModel(file, ScriptedModel(["ok"])).answer(asks(question))
+
+
+class Tides(BaseModel):
+    """A map over places whose questions are equal."""
+
+    places: list[str] = [f"place {n}" for n in range(6)]
+    found: list[str] = []
+
+
+class Counting:
+    """A model whose answers differ, and that answers the calls that are open together in the opposite order."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.answered: dict[str, str] = {}
+        self.open: list[asyncio.Event] = []
+
+    async def answer(self, request: Request) -> Response:
+        self.open.append(mine := asyncio.Event())
+        if len(self.open) == len(Tides().places):
+            self.open[-1].set()
+        await mine.wait()
+        self.open.remove(mine)
+        if self.open:
+            self.open[-1].set()
+        self.answered[request.path] = f"answer {len(self.answered)}"
+        return Response(self.answered[request.path])
+
+
+def tides(node: str = "look") -> Graph[Tides]:
+    """Return a graph whose items ask the same."""
+    graph = Graph("tides", Tides)
+    agent = Agent("looker", prompt="Look.")
+    graph.add_node(node, agent, writes="found", each={"place": "places"}, concurrency=6)
+    graph.add_path(START, node, END)
+    return graph
+
+
+async def looked(model: Model, graph: Graph[Tides], **more: Any) -> list[str]:
+    """Return what the items were answered, in their order."""
+    async with Runner(models=model) as runner:
+        return (await runner.start(graph, more or None).result()).state.found
+
+
+async def test_each_item_of_a_map_gets_its_own_answer_again(file: Path) -> None:
+    """Equal requests have the path of their node beside them, whichever item asks first."""
+    model = Counting()
+    found = await looked(RecordedModel(file, model), tides())
+    assert found == [f"answer {n}" for n in range(5, -1, -1)]
+    assert await looked(RecordedModel(file), tides()) == found
+    assert {json.loads(line)["path"] for line in file.read_text().splitlines()} == {f"look[{n}]" for n in range(6)}
+
+
+async def test_an_item_without_an_answer_takes_none_of_another_item(file: Path) -> None:
+    """A map with one item more finds no answer for this item."""
+    await looked(RecordedModel(file, Counting()), tides())
+    with pytest.raises(RunFailed, match="no answer left"):
+        await looked(RecordedModel(file), tides(), places=[f"place {n}" for n in range(7)])
+
+
+async def test_answers_without_a_path_are_found_in_order(file: Path) -> None:
+    """So they are in recordings of earlier versions, and for a node that was renamed; unknown keys are ignored."""
+    await looked(RecordedModel(file, Counting()), tides())
+    expected = sorted(f"answer {n}" for n in range(6))
+    assert sorted(await looked(RecordedModel(file), tides("renamed"))) == expected
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in lines:
+        line["later"] = line.pop("path")
+    file.write_text("\n".join(map(json.dumps, lines)))
+    assert sorted(await looked(RecordedModel(file), tides())) == expected
 
 
 SECRETS = {
