@@ -24,13 +24,14 @@ from pydantic import BaseModel
 
 from graphengine.agents.errors import BadAnswer, GuardFailed
 from graphengine.agents.records import ToolOutcome
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, GraphEngineError, mark_repair
 from graphengine.kernel.inside import is_async
+from graphengine.models.base import Response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Sequence
 
-    from graphengine.models.base import Request, Response, ToolCall
+    from graphengine.models.base import Request, ToolCall
 
 _CHATTER: Final = 40
 """Words before a title; a text of more begins without one."""
@@ -312,18 +313,48 @@ def _copy_with(value: object, new: Mapping[str, object]) -> object:
 def around(
     hooks: Sequence[Hooks | Guard], what: Literal["around_model", "around_tool"], call: Callable[[A], Awaitable[R]]
 ) -> Callable[[A], Awaitable[R]]:
-    """Return a function that calls a model, or a tool, with all hooks around the call."""
+    """Return a function that calls a model, or a tool, with all hooks around the call.
+
+    The function raises a DefinitionError if a hook returns something else than a result.
+    """
     for hook in reversed(hooks):
         inherited = getattr(Hooks, what)
         if getattr(type(hook), what, inherited) is not inherited:
-            call = functools.partial(_call_through_hook, getattr(hook, what), call)
+            call = functools.partial(_call_through_hook, hook, what, call)
     return call
 
 
-def _call_through_hook(
-    hook: Callable[[A, Callable[[A], Awaitable[R]]], Awaitable[R]], call: Callable[[A], Awaitable[R]], given: A
-) -> Awaitable[R]:
-    return hook(given, call)
+async def _call_through_hook(
+    hook: Hooks | Guard, what: Literal["around_model", "around_tool"], call: Callable[[A], Awaitable[R]], given: A
+) -> R:
+    """Call a hook's method, and name the hook in an error that it makes, but not in one that the call inside made."""
+    inside: list[object] = []
+
+    async def called(given: A) -> R:
+        try:
+            found = await call(given)
+        except BaseException as error:
+            inside.append(error)
+            raise
+        inside.append(found)
+        return found
+
+    name = f"{type(hook).__name__}.{what}"
+    try:
+        found: object = await getattr(hook, what)(given, called)
+    except Exception as error:
+        if not isinstance(hook, Guard) and all(error is not each for each in inside):
+            if not isinstance(error, GraphEngineError):
+                mark_repair(error, f"fix the hook {name}, which raised this, and resume the run")
+            elif not error.where:
+                error.where = f"the hook {name}"
+        raise
+    kind = Response if what == "around_model" else ToolOutcome
+    if isinstance(found, kind) or any(found is each for each in inside):
+        return cast("R", found)
+    text = f"the hook {name} returned {'nothing' if found is None else type(found).__name__}, not a {kind.__name__}"
+    argument = "request" if what == "around_model" else "call"
+    raise DefinitionError(text, where=f"the hook {name}", repair=f"write: return await call({argument})")
 
 
 __all__ = [

@@ -1,15 +1,16 @@
 """What a user's function returns is a decision, or an error; nothing is decided by a guess."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from graphengine import END, START, Agent, Graph, GraphEngineError, RunFailed, Runner, ScriptedModel, tool
-from graphengine.agents import guard
+from graphengine.agents import Hooks, guard
+from graphengine.agents.records import ToolOutcome
 from graphengine.errors import DefinitionError
-from graphengine.models import calls
+from graphengine.models import BadRequest, Request, Response, ToolCall, calls
 from tests.agents.run_kits import Work, one, within
 
 VALUES: dict[str, Any] = {
@@ -25,6 +26,8 @@ VALUES: dict[str, Any] = {
     "an object": object(),
     "a class": int,
     "an error": ValueError("bad"),
+    "an answer": Response("fine"),
+    "a result": ToolOutcome("fine"),
 }
 """Kinds of return values; each is what somebody might take for a decision."""
 
@@ -52,6 +55,8 @@ def _graph(callback: str, function: Callable[..., Any]) -> Graph[Work]:
         "system": lambda: agent.but(system=lambda task: function()),
         "by_rules": lambda: agent.but(model="rules", by_rules=lambda task: function()),
         "best_effort": lambda: agent.but(check=_refuse, best_effort=lambda answers: function()),
+        "around_model": lambda: agent.but(hooks=[Returns("around_model", function)]),
+        "around_tool": lambda: agent.but(hooks=[Returns("around_tool", function)]),
     }
     if callback != "condition":
         return one(made[callback]())
@@ -63,7 +68,24 @@ def _graph(callback: str, function: Callable[..., Any]) -> Graph[Work]:
     return graph
 
 
+class Returns(Hooks):
+    """A hook whose methods return what a function returns."""
+
+    def __init__(self, what: str, function: Callable[[], Any]) -> None:
+        self.what, self.function = what, function
+
+    async def around_model(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        found = await call(request)
+        return self.function() if self.what == "around_model" else found
+
+    async def around_tool(self, call: ToolCall, make: Callable[[ToolCall], Awaitable[ToolOutcome]]) -> ToolOutcome:
+        found = await make(call)
+        return self.function() if self.what == "around_tool" else found
+
+
 DECIDES = {
+    "around_model": {"an answer"},
+    "around_tool": {"a result"},
     "check": {"nothing"},
     "guard": {"a text"},
     "history": {"a list"},
@@ -124,3 +146,55 @@ def test_what_a_check_may_raise_keeps_its_own_repair(kind: type[Exception]) -> N
     agent = Agent("writer", prompt="Write.", model=ScriptedModel(["x"] * 3), check=check)
     with pytest.raises(GraphEngineError, match="bad"):
         asyncio.run(agent.run())
+
+
+class Raises(Hooks):
+    """A hook that raises an error before or after the call, or instead of the one that the call raised."""
+
+    def __init__(self, error: Exception, *, after: bool) -> None:
+        self.error, self.after = error, after
+
+    async def around_model(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        if self.after:
+            await call(request)
+        raise self.error
+
+    async def around_tool(self, call: ToolCall, make: Callable[[ToolCall], Awaitable[ToolOutcome]]) -> ToolOutcome:
+        if self.after:
+            await make(call)
+        raise self.error
+
+
+class Passes(Hooks):
+    """A hook that only calls."""
+
+    async def around_model(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        return await call(request)
+
+    around_tool = around_model  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("method", ["around_model", "around_tool"])
+async def test_an_error_in_a_hook_names_the_hook(method: str, after: bool) -> None:  # noqa: FBT001 - a parameter
+    """The error is the hook's own, so that its repair names the hook, also inside other hooks."""
+    only = type("Only", (Hooks,), {method: getattr(Raises, method), "__init__": Raises.__init__})
+    script = ScriptedModel([calls(("pay", {"name": "Ada"})), "paid"])
+    agent = Agent("clerk", prompt="{task}", model=script, tools=[pay])
+    async with Runner() as runner:
+        hooked = agent.but(hooks=[Passes(), only(KeyError("lost"), after=after)])
+        with pytest.raises(RunFailed, match="lost") as failed:
+            await within(runner.start(one(hooked)))
+        assert failed.value.repair == f"fix the hook Only.{method}, which raised this, and resume the run"
+
+
+async def test_an_error_that_passes_through_a_hook_does_not_name_the_hook() -> None:
+    """It is the model's; and an error of this library that a hook raises says where."""
+    agent = Agent("clerk", prompt="{task}", model=ScriptedModel([BadRequest("no", repair="ask less")]))
+    async with Runner() as runner:
+        with pytest.raises(RunFailed) as failed:
+            await within(runner.start(one(agent.but(hooks=[Passes()]))))
+        assert failed.value.repair == "ask less"
+        raising = agent.but(hooks=[Raises(BadRequest("not this"), after=False)])
+        with pytest.raises(RunFailed, match=r"the hook Raises\.around_model"):
+            await within(runner.start(one(raising)))
