@@ -20,7 +20,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined, from_json, to_json
 
-from graphengine.agents.json_text import Unreadable, no_numbers, repaired, strict
+from graphengine.agents.json_text import Unreadable, no_numbers, repair_json, strict
 from graphengine.agents.nested_texts import texts_read
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import clipped, signature_of, utf8_text
@@ -441,7 +441,7 @@ def _repair_object(text: str) -> str | None:
     """Return a nearly correct JSON object as JSON; None if it is too far from it, or cut off."""
     if len(text) > MAX_REPAIR_CHARACTERS or not text.rstrip("`\n ").endswith("}"):
         return None
-    value = repaired(text)
+    value = repair_json(text)
     return utf8_text(json.dumps(value, ensure_ascii=False)) if isinstance(value, dict) else None
 
 

@@ -330,7 +330,7 @@ async def _call_through_hook(
     """Call a hook's method, and name the hook in an error that it makes, but not in one that the call inside made."""
     inside: list[object] = []
 
-    async def called(given: A) -> R:
+    async def call_inside(given: A) -> R:
         try:
             found = await call(given)
         except BaseException as error:
@@ -341,7 +341,7 @@ async def _call_through_hook(
 
     name = f"{type(hook).__name__}.{what}"
     try:
-        found: object = await getattr(hook, what)(given, called)
+        found: object = await getattr(hook, what)(given, call_inside)
     except Exception as error:
         if not isinstance(hook, Guard) and all(error is not each for each in inside):
             if not isinstance(error, GraphEngineError):

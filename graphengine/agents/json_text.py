@@ -112,7 +112,7 @@ def tolerant(text: str, keys: Collection[str]) -> object:
         >>> tolerant("Of the sources I read: {'answer': [3],}", {"answer"})
         {'answer': [3]}
     """
-    text = _limited(text).strip()
+    text = _check_length(text).strip()
     found = _JSON.search(text)
     if found is None:
         raise Unreadable(_NO_JSON)
@@ -139,15 +139,15 @@ def tolerant_of_prose(text: str) -> object:
     Raises:
         Unreadable: There is none, there are several, it is cut off, or a repair would be a guess.
     """
-    found = _JSON.search(_limited(text))
+    found = _JSON.search(_check_length(text))
     if found is None:
         raise Unreadable(_NO_JSON)
     value = strict(found.group())
     return _repair_piece(found.group()) if value is NOTHING else value
 
 
-def _limited(text: str) -> str:
-    """Return a text without its thinking, if JSON can be looked for in it. Raises: Unreadable: It is too long."""
+def _check_length(text: str) -> str:
+    """Return a text without its thinking. Raises: Unreadable: JSON cannot be looked for in it, as it is too long."""
     text = without_thoughts(text)
     if len(text) > _MOST_CHARACTERS:
         raise Unreadable("it is not JSON, and too long to look for JSON in it")
@@ -230,7 +230,7 @@ def _no_number(name: str) -> object:
     raise ValueError(f"{name} is not a number in JSON")
 
 
-def repaired(text: str, *, strict: bool = False) -> object:
+def repair_json(text: str, *, strict: bool = False) -> object:
     """Return the value that the json-repair library finds in a text; `NOTHING` if there is none, or it takes too much.
 
     Args:
@@ -292,7 +292,7 @@ def _repair_piece(piece: str) -> object:
     Raises:
         Unreadable: The repaired value is not all of the text, as when that is cut off.
     """
-    value = repaired(piece, strict=True)
+    value = repair_json(piece, strict=True)
     if value is NOTHING or not _is_all_of(json.dumps(value, ensure_ascii=False), piece):
         raise Unreadable(_GUESSED)
     return value
@@ -339,7 +339,7 @@ __all__ = [
     "Unreadable",
     "is_json",
     "no_numbers",
-    "repaired",
+    "repair_json",
     "strict",
     "tolerant",
     "tolerant_of_prose",

@@ -74,7 +74,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
 @pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)
 def test_a_repair_reads_no_text_often(text: str, strict: bool, used: Callable[[], float]) -> None:  # noqa: FBT001 - a parameter
     """However brackets, quotes and backslashes are nested, the work is bounded by the length."""
-    json_text.repaired(text, strict=strict)
+    json_text.repair_json(text, strict=strict)
     assert used() <= 1.01
 
 
@@ -82,7 +82,7 @@ def test_a_repair_reads_no_text_often(text: str, strict: bool, used: Callable[[]
 def test_ordinary_mistakes_take_a_part_of_what_is_allowed(text: str, used: Callable[[], float]) -> None:
     """They are repaired, strictly too, with at most half of the work that a repair may be."""
     for strict in (True, False):
-        assert json_text.repaired(text, strict=strict) == json_repair.loads(text, strict=strict)
+        assert json_text.repair_json(text, strict=strict) == json_repair.loads(text, strict=strict)
         assert used() < 0.5
     if text != ORDINARY["tuples"]:  # which are no lists: an answer with them would be a guess
         assert json_text.tolerant(text, ())
@@ -95,7 +95,7 @@ def test_a_repair_finds_what_the_library_finds(text: str, strict: bool) -> None:
         expected: Any = json.loads(json.dumps(json_repair.loads(text, skip_json_loads=strict, strict=strict)))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         expected = json_text.NOTHING
-    assert json_text.repaired(text, strict=strict) == expected
+    assert json_text.repair_json(text, strict=strict) == expected
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ class Result(BaseModel):
 async def test_arguments_are_repaired_in_a_thread_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of a tool that needs no approval, and of one that does, which reads them several times."""
     began: list[str] = []
-    monkeypatch.setattr(arguments, "repaired", in_another_thread(json_text.repaired, began))
+    monkeypatch.setattr(arguments, "repair_json", in_another_thread(json_text.repair_json, began))
 
     def double(n: int) -> int:
         return 2 * n
