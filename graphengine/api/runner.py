@@ -130,7 +130,7 @@ class Runner(Records):
                 Migrations(),
                 children,
                 *(() if effects == "act" else (Replacements(effects, self._given),)),
-                *(() if telemetry is None else (telemetry,)),
+                *(() if telemetry is None else (telemetry, *telemetry.beside(extensions))),
                 *extensions,
             ),
         )

@@ -1,23 +1,22 @@
-"""What budgets have left: the document and the table of `graphengine budgets`; the inspector shows the table too."""
+"""What budgets have left: the document and the table of `graphengine budgets`, and the gauges of telemetry."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
-from dataclasses import replace
 from datetime import UTC
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from graphengine.budgets.ledger import Account, AmountName, Budget, Ledger, window_of, words_of
-from graphengine.budgets.settings import budgets_in
 from graphengine.records.step_document import Document, Part
 from graphengine.records.words import when
-from graphengine.wings import Kind, Table
+from graphengine.wings import Gauge, Kind, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from graphengine.kernel.store import Store
-    from graphengine.wings import Settings
 
 
 class AccountLeft(Part):
@@ -67,6 +66,7 @@ class BudgetsLeft(Document):
     budgets: Sequence[BudgetLeft]
 
 
+_BUDGET, _KEY, _AMOUNT = "graphengine.budget", "graphengine.budget.key", "graphengine.budget.amount"
 _EARLY: Final = 0.05
 """Before this part of a window is over nothing is said of its end."""
 
@@ -82,24 +82,45 @@ async def left_of(budgets: Sequence[Budget], store: Store) -> BudgetsLeft:
     )
 
 
+async def gauges_of(budgets: Sequence[Budget], store: Store) -> Sequence[Gauge]:
+    """Return what telemetry shows of budgets: limits, and what was spent, is reserved, is estimated, or is unknown.
+
+    Telemetry names no users and tenants, so that their accounts are added up. An account whose window is over has
+    spent nothing of the present one.
+    """
+    accounts = await Ledger(store).accounts() if budgets else ()
+    found: list[Gauge] = []
+    for budget in budgets:
+        present = {each.key: each for each in _accounts_in_window(budget, accounts)}
+        groups: list[tuple[Mapping[str, str], Sequence[AccountLeft]]] = [({}, [*present.values()])]
+        if budget.by in ("agent", "graph"):
+            keys = {each.key for each in accounts if each.budget == budget.name}
+            groups = [({_KEY: key}, [present[key]] if key in present else []) for key in sorted(keys)]
+        for of, group in groups:
+            found += _gauges_of_group(budget, {_BUDGET: budget.name, **of}, group)
+    return found
+
+
+def _gauges_of_group(budget: Budget, of: Mapping[str, str], group: Sequence[AccountLeft]) -> Iterator[Gauge]:
+    for name, limit in budget.limits.items():
+        amount = {**of, _AMOUNT: name}
+        yield Gauge("graphengine.budget.limit", "1", "The limit of each account.", limit, amount)
+        spent = sum(each.spent[name] for each in group)
+        yield Gauge("graphengine.budget.spent", "1", "What was spent, estimates included.", spent, amount)
+        estimated = sum(each.estimated.get(name, 0.0) for each in group)
+        yield Gauge("graphengine.budget.estimated", "1", "How much of that is an estimate.", estimated, amount)
+        held = sum(each.in_flight[name] or 0.0 for each in group)
+        yield Gauge("graphengine.budget.reserved", "1", "What calls in flight may take, if known.", held, amount)
+    calls = sum(each.calls_in_flight for each in group)
+    yield Gauge("graphengine.budget.calls_in_flight", "{call}", "Calls with a reservation.", calls, of)
+    unknown = sum(each.unknown_calls for each in group)
+    yield Gauge("graphengine.budget.unknown_calls", "{call}", "Calls that may have cost more.", unknown, of)
+
+
 def table_of(left: BudgetsLeft) -> Table:
     """Return a line for each limit of each account, or for each limit of a budget of which nothing was spent."""
     rows = [row for each in left.budgets for row in _rows_of_accounts(each.budget, each.accounts)]
     return Table("Budgets", ("budget", "of", "spent", "in flight", "estimated", "until (UTC)", "then"), rows)
-
-
-async def tables(store: Store, settings: Settings, tenant: str | None) -> Sequence[Table]:
-    """Return what the budgets of a project have left; for a tenant, what budgets by tenant have left for it alone.
-
-    Raises:
-        ProjectBroken: The settings cannot be used.
-    """
-    given = [each for each in budgets_in(settings) if tenant is None or each.by == "tenant"]
-    left = await left_of(given, store)
-    if tenant is not None:
-        for each in left.budgets:
-            each.accounts = [account for account in each.accounts if account.key == tenant]
-    return [replace(table_of(left), spent=headline_of(left, time.time()))] if given else ()
 
 
 def headline_of(left: BudgetsLeft, now: float) -> str:
@@ -167,4 +188,4 @@ def _accounts_in_window(budget: Budget, accounts: Sequence[Account]) -> Sequence
     return found
 
 
-__all__ = ["AccountLeft", "BudgetLeft", "BudgetsLeft", "headline_of", "left_of", "table_of", "tables"]
+__all__ = ["AccountLeft", "BudgetLeft", "BudgetsLeft", "gauges_of", "headline_of", "left_of", "table_of"]

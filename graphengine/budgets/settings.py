@@ -1,11 +1,13 @@
-"""Budgets as settings of a project: `[[tool.graphengine.budgets]]`."""
+"""Budgets as settings of a project: `[[tool.graphengine.budgets]]`. The inspector shows what they have left."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+import time
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from graphengine.budgets.ledger import Budget
+from graphengine.budgets.left import headline_of, left_of, table_of
 from graphengine.budgets.shared import Budgets
 from graphengine.kernel.extension import did_you_mean
 from graphengine.wings import ProjectBroken
@@ -13,7 +15,8 @@ from graphengine.wings import ProjectBroken
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.wings import Settings
+    from graphengine.kernel.store import Store
+    from graphengine.wings import Settings, Table
 
 
 def budgets_in(settings: Settings) -> Sequence[Budget]:
@@ -41,4 +44,18 @@ def extension(settings: Settings) -> Budgets | None:
     return Budgets(*budgets) if budgets else None
 
 
-__all__ = ["budgets_in", "extension"]
+async def tables(store: Store, settings: Settings, tenant: str | None) -> Sequence[Table]:
+    """Return what the budgets of a project have left; for a tenant, what budgets by tenant have left for it alone.
+
+    Raises:
+        ProjectBroken: The settings cannot be used.
+    """
+    given = [each for each in budgets_in(settings) if tenant is None or each.by == "tenant"]
+    left = await left_of(given, store)
+    if tenant is not None:
+        for each in left.budgets:
+            each.accounts = [account for account in each.accounts if account.key == tenant]
+    return [replace(table_of(left), spent=headline_of(left, time.time()))] if given else ()
+
+
+__all__ = ["budgets_in", "extension", "tables"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.budget import Estimates, SharedBudgets, estimate_use, find_calls_in_batches
 from graphengine.budgets.ledger import Ledger, Place, make_hold, window_of, words_of
+from graphengine.budgets.left import gauges_of
 from graphengine.errors import DefinitionError, RunnerClosed, StoreError
 from graphengine.kernel.extension import Answers, Extension, is_cost_unknown
 from graphengine.kernel.inside import of_limit, to_show
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from graphengine.databases.accounts import Amounts
     from graphengine.kernel.extension import OpenRun
     from graphengine.kernel.reader import Usage
+    from graphengine.kernel.store import Store
     from graphengine.models.base import Model, Request
+    from graphengine.wings import Gauge
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 _PATIENCE_SECONDS: Final = 60.0
@@ -73,6 +76,10 @@ class Budgets(Extension):
     async def opened(self, run: OpenRun) -> SharedBudgets:
         """Follow a run."""
         return _BudgetsOfRun(self, Ledger(run.store), run)
+
+    async def gauges(self, store: Store) -> Sequence[Gauge]:
+        """Return what the accounts have, for telemetry."""
+        return await gauges_of(self.budgets, store)
 
 
 class _BudgetsOfRun(SharedBudgets):

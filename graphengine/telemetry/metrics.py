@@ -1,4 +1,4 @@
-"""The instruments: steps, runs, nodes, waits, calls of models, tokens, costs and queues."""
+"""The instruments: steps, runs, nodes, waits, calls of models, tokens, costs, queues, and numbers of extensions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from graphengine.records.offline import are_offline
 from graphengine.telemetry import names, spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.util.types import AttributeValue
 
     from graphengine.kernel.reader import Usage
     from graphengine.kernel.store import QueueCount
+    from graphengine.wings import Gauge
 
 _NODE_SECONDS: Final = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _CALL_SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -54,6 +55,8 @@ class Metrics:
         self.cost = meter.create_counter("graphengine.cost", "{USD}", "Cost of models, of calls with a known price.")
         self.unpriced = meter.create_counter("graphengine.cost.unknown", "{call}", "Calls of models of unknown cost.")
         self._depth = meter.create_gauge("graphengine.queue.depth", "{run}", "Runs in queues, and driven from them.")
+        self._meter = meter
+        self._setters: dict[str, Callable[[float, Mapping[str, str]], None]] = {}  # of extensions' instruments
 
     def spent(self, usage: Usage, of: Mapping[str, AttributeValue]) -> None:
         """Count the tokens and the cost of calls of models; a cost that is unknown is counted as a call, not as 0."""
@@ -72,6 +75,13 @@ class Metrics:
         for count in counts:
             for state, number in (("queued", count.queued), ("driven", count.driven)):
                 self._depth.set(number, {names.QUEUE: count.queue, names.STATE: state})
+
+    def show(self, gauges: Iterable[Gauge]) -> None:
+        """Set the numbers of extensions, each in an instrument that is made when its first number comes."""
+        for name, unit, about, value, of in gauges:
+            if name not in self._setters:
+                self._setters[name] = self._meter.create_gauge(name, unit, about).set
+            self._setters[name](value, of)
 
 
 __all__ = ["Metrics"]

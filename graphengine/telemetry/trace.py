@@ -51,6 +51,7 @@ from graphengine.telemetry import names, spans
 from graphengine.telemetry.metrics import Metrics
 from graphengine.telemetry.place import AttemptPlace, Ids, see_resumes
 from graphengine.telemetry.work import definitions, describe_around, describe_work, model_attributes, spent_attributes
+from graphengine.wings import HasGauges
 
 if TYPE_CHECKING:
     import contextvars
@@ -147,6 +148,23 @@ class Telemetry(Extension):
     async def polled(self, store: Store) -> None:
         """Measure the depth of queues."""
         self.metrics.queues(await store.queue_counts())
+
+    def beside(self, extensions: Sequence[Extension]) -> Sequence[Extension]:
+        """Return what shows the numbers of other extensions of a Runner, as of its budgets; nothing if none has any."""
+        found = [each for each in extensions if isinstance(each, HasGauges)]
+        return [_Gauges(self.metrics, found)] if found else ()
+
+
+class _Gauges(Extension):
+    """Shows the numbers of extensions."""
+
+    def __init__(self, metrics: Metrics, extensions: Sequence[HasGauges]) -> None:
+        self._metrics, self._extensions = metrics, extensions
+
+    async def polled(self, store: Store) -> None:
+        """Show the numbers."""
+        for each in self._extensions:
+            self._metrics.show(await each.gauges(store))
 
 
 class RunTrace(Follower):

@@ -23,6 +23,8 @@ from graphengine.wings.own import BUILT_IN, SERVE_OPTIONS
 from graphengine.wings.wing import (
     Command,
     Door,
+    Gauge,
+    HasGauges,
     Kind,
     ProjectBroken,
     Readiness,
@@ -154,6 +156,8 @@ __all__ = [
     "Command",
     "Delivers",
     "Door",
+    "Gauge",
+    "HasGauges",
     "Kind",
     "ProjectBroken",
     "Readiness",

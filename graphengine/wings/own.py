@@ -82,7 +82,7 @@ BUILT_IN: Final = (
         commands=_commands("Operate", "queues set", "graphengine.budgets.left", _BUDGETS),
         settings="graphengine.budgets.settings:budgets_in",
         extension="graphengine.budgets.settings:extension",
-        tables="graphengine.budgets.left:tables",
+        tables="graphengine.budgets.settings:tables",
     ),
     Wing(
         name="evaluation",

@@ -6,7 +6,7 @@ from collections.abc import Sequence  # noqa: TC003 - what a table has is read a
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from graphengine.errors import GraphEngineError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from msgspec import Struct
     from starlette.routing import BaseRoute
+
+    from graphengine.kernel.store import Store
 
 
 class WingBroken(GraphEngineError):
@@ -144,6 +146,33 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     spent: str = ""
+
+
+class Gauge(NamedTuple):
+    """A number of a store, as telemetry shows it.
+
+    Attributes:
+        name: The name of the instrument, as `graphengine.budget.spent`.
+        unit: Its unit, as `{call}`.
+        about: What it measures.
+        value: The number now.
+        of: The attributes that tell this number from others of the instrument.
+    """
+
+    name: str
+    unit: str
+    about: str
+    value: float
+    of: Mapping[str, str]
+
+
+@runtime_checkable
+class HasGauges(Protocol):
+    """An extension of a Runner whose numbers telemetry shows when a worker has looked at the queues."""
+
+    async def gauges(self, store: Store) -> Sequence[Gauge]:
+        """Return its numbers in a store."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from graphengine import Agent, Budget, Budgets, Runner, Settings
 from graphengine.budgets.ledger import Hold, Ledger, Place, make_hold
-from graphengine.budgets.left import left_of, table_of
+from graphengine.budgets.left import gauges_of, left_of, table_of
 from graphengine.models import Request, Response
 from tests.agents.run_kits import one, within
 from tests.budgets.test_budgets import process
@@ -222,3 +222,16 @@ async def test_an_estimate_is_shown_and_corrected(place: str | None) -> None:
         (row,) = table_of(await left_of([budget], runner.store)).rows
         assert row[2:5] == ("$0.7500 of $5.0000", "", "")
         assert not await ledger.correct(Place(budget, "nobody", account.begin), {"cost_usd": 1})
+
+
+async def test_telemetry_shows_nothing_spent_in_a_new_window(place: str | None) -> None:
+    """An account whose window is over is still shown, so that monitoring does not keep its last number."""
+    budget = Budget(name="b", by="agent", calls=9)
+    async with Runner(place) as runner:
+        ledger, hold = Ledger(runner.store), make_hold("a call", {"calls": 1})
+        where = [Place(budget, "writer", 0.0)]
+        assert await ledger.reserve(where, hold) is None
+        await ledger.settle(where, hold, {"calls": 3})
+        found = {each.name: each.value for each in await gauges_of([budget], runner.store)}
+    assert found["graphengine.budget.spent"] == 0
+    assert found["graphengine.budget.limit"] == 9

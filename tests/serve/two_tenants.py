@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from graphengine import END, START, Graph, Runner, ask
 from graphengine.api.places import store_at
 from graphengine.budgets import Budget
-from graphengine.budgets.left import tables
+from graphengine.budgets.settings import tables
 from graphengine.serve.approvers import Approvers
 from graphengine.serve.guard import AccessMiddleware, SharedPageAccess, TokenAccess
 from graphengine.serve.inspector import server

@@ -15,8 +15,23 @@ from opentelemetry.sdk.trace.sampling import Decision, SamplingResult, StaticSam
 from opentelemetry.trace import StatusCode
 from pydantic import BaseModel, SecretStr
 
-from graphengine import END, START, Agent, Context, Graph, Limits, Retry, Runner, ScriptedModel
-from graphengine.models import Response, ToolCall
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Budget,
+    Budgets,
+    Context,
+    Graph,
+    Limits,
+    Retry,
+    Runner,
+    ScriptedModel,
+    Settings,
+)
+from graphengine.kernel.extension import Extension
+from graphengine.kernel.store import Store
+from graphengine.models import Request, Response, ToolCall
 from graphengine.stores.memory import InMemoryStore
 from graphengine.telemetry import Telemetry
 from graphengine.worker import Worker
@@ -282,3 +297,65 @@ async def test_workers_measure_queues(
         await work
         depth = points(reader, "graphengine.queue.depth")
     assert depth == {("mail", "queued"): 3, ("mail", "driven"): 0}
+
+
+class Waiting:
+    """A model that answers once it is told to."""
+
+    name = "waiting"
+
+    def __init__(self) -> None:
+        self.begun: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+
+    async def answer(self, request: Request) -> Response:
+        self.begun.put_nowait(told := asyncio.Event())
+        await told.wait()
+        return Response("ok", input_tokens=8, output_tokens=2, cost_usd=0.5)
+
+    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
+        return (input_tokens + output_tokens) / 1000
+
+
+async def test_workers_measure_budgets(reader: InMemoryMetricReader) -> None:
+    """What was spent, estimated and reserved is shown with the limits; accounts of users are added up without names."""
+
+    class Last(Extension):
+        async def polled(self, store: Store) -> None:
+            done.set()
+
+    done, model = asyncio.Event(), Waiting()
+    budgets = Budgets(
+        Budget(name="all", window="month", cost_usd=20, calls=9),
+        Budget(name="users", by="user", window="month", tokens=9_000),
+        Budget(name="agents", by="agent", window="month", calls=5),
+    )
+    graph = alone(Desk, Agent("writer", prompt="{text}", settings=Settings(max_tokens=100)), "text", secret_key=KEY)
+    telemetry = Telemetry(meter_provider=vars(reader)["provider"])
+    async with Runner(models=model, telemetry=telemetry, extensions=[budgets, Last()]) as runner:
+        runs = [runner.start(graph, {"text": "Write."}, user=user) for user in ("ada", "bob", "ada")]
+        answered, _, _ = [await model.begun.get() for _ in runs]
+        answered.set()
+        await runs[0].result()
+        await runner.stop(runs[1].id, now=True)
+        await runs[1].result()
+        worker = Worker(runner, alone(Desk, lambda: "x", "text", name="other", secret_key=KEY))
+        work = asyncio.create_task(worker.run())
+        await done.wait()
+        spent, reserved = points(reader, "graphengine.budget.spent"), points(reader, "graphengine.budget.reserved")
+        limits, estimated = points(reader, "graphengine.budget.limit"), points(reader, "graphengine.budget.estimated")
+        flying = points(reader, "graphengine.budget.calls_in_flight")
+        unknown = points(reader, "graphengine.budget.unknown_calls")
+        worker.stop()
+        await runner.stop(runs[2].id, now=True)
+        await work
+    assert limits == {
+        ("all", "cost_usd"): 20, ("all", "calls"): 9, ("users", "tokens"): 9_000, ("agents", "calls", "writer"): 5
+    }  # fmt: skip
+    assert {amount: spent[amount] for amount in spent if "calls" in amount} == {
+        ("all", "calls"): 2, ("agents", "calls", "writer"): 2
+    }  # fmt: skip
+    assert spent["all", "cost_usd"] == 0.5 + estimated["all", "cost_usd"] > 0.5
+    assert spent["users", "tokens"] == 10 + estimated["users", "tokens"] > 10
+    assert reserved["all", "cost_usd"] > 0
+    assert flying == {("all",): 1, ("users",): 1, ("agents", "writer"): 1}
+    assert unknown == flying
