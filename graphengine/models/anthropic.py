@@ -40,6 +40,7 @@ from graphengine.models.schema_forms import SchemaForms
 from graphengine.models.sdk import Key, Server, http_address, kept_by_schema
 from graphengine.models.seals import RefusedSeals
 from graphengine.models.settings import refuse_lacking, repair_of
+from graphengine.models.tool_forms import answer_with_tool_forms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -143,8 +144,12 @@ class AnthropicModel(PricedModel):
         """
         refuse_lacking(self, request.settings, request.agent)
         await self._server.client()  # loads the SDK, which transforms schemas
-        ask = functools.partial(self._answer_without_refused_thinking, request)
-        return await self._forms.answered(request, ask, is_native=self._is_native(request))
+
+        async def ask(asked: Request) -> Response:
+            in_form = functools.partial(self._answer_without_refused_thinking, asked)
+            return await self._forms.answered(asked, in_form, is_native=self._is_native(asked))
+
+        return await answer_with_tool_forms(self.name, self.limiter, request, ask)
 
     async def _answer_without_refused_thinking(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
         """Return the answer. If earlier thinking is refused, which another server may have signed, call without it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import not_
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
@@ -148,11 +148,13 @@ class ToolSpec:
         name: Its name.
         description: Its purpose.
         schema: The JSON Schema of its arguments (an object).
+        may_be_strict: Whether an API may hold the model to the schema, if the schema has a form for that.
     """
 
     name: str
     description: str
     schema: Mapping[str, JsonValue]
+    may_be_strict: bool = field(default=True, repr=False)
 
 
 class CallerWait(Protocol):

@@ -6,13 +6,11 @@ A refusal that names one of these is answered once more in that way, and the mod
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.models.received import inside, list_at, text
-from graphengine.models.tool_schemas import simple_schema
+from graphengine.models.received import inside, list_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,12 +22,6 @@ if TYPE_CHECKING:
 _LONGEST_ID: Final = 9
 _NOT_KNOWN: Final = r"(unsupported|not supported|not permitted|unknown|unrecogni[sz]ed|unexpected|extra inputs)"
 _UNKNOWN_LIMIT: Final = rf"{_NOT_KNOWN}.{{0,120}}max_completion_tokens|max_completion_tokens.{{0,80}}{_NOT_KNOWN}"
-_ABOUT_TOOLS: Final = (
-    r"^(?!.*(response_format|text\.format|output_format|guided_json|json_schema is not|not match|validation failed))"
-    r".*(grammar|\b(tools?|functions?|function_declarations)\b.{0,120}\b(schema|parameters|enum)\b"
-    r"|\b(schema|parameters|enum)\b.{0,120}\b(tools?|functions?|function_declarations)\b)"
-)
-"""What a refusal says about the schemas of tools: not about the schema of the answer, or a call that was written."""
 _UNSIGNED: Final[JsonObject] = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 """What Gemini takes for a call that another model made. Source: Google's documentation of thought signatures."""
 
@@ -41,14 +33,10 @@ class Dialect:
     Attributes:
         refusal: What its refusal says.
         said: Returns a body in this way; a body that has nothing to change comes back equal.
-        replaces: The dialects that this one takes the place of.
-        note: What the log says when the server accepts it, "" for nothing.
     """
 
     refusal: re.Pattern[str]
     said: Callable[[JsonObject], JsonObject]
-    replaces: tuple[Dialect, ...] = ()
-    note: str = ""
 
 
 def _compile_refusal(pattern: str) -> re.Pattern[str]:
@@ -79,24 +67,6 @@ def _build_tool_change(change: Callable[[JsonObject], JsonObject]) -> Callable[[
         return {**body, "tools": [*tools]} if tools else body
 
     return change_tools
-
-
-def _with_simple_schema(function: JsonObject) -> JsonObject:
-    kept = _without_strict(function)
-    kept["parameters"] = simple_schema(inside(function, "parameters"))
-    return kept
-
-
-def _build_schema_in_words(parameters: JsonObject) -> Callable[[JsonObject], JsonObject]:
-    """Return what describes the arguments of a tool in its description alone; its schema allows any arguments."""
-
-    def change(function: JsonObject) -> JsonObject:
-        schema = json.dumps(inside(function, "parameters"), ensure_ascii=False)
-        told = f"Its arguments are one JSON object that fits this JSON Schema: {schema}"
-        description = "\n\n".join(each for each in (text(function, "description"), told) if each)
-        return {**_without_strict(function), "description": description, "parameters": dict(parameters)}
-
-    return change
 
 
 def _build_message_change(
@@ -166,19 +136,6 @@ def _sign_messages(messages: list[JsonObject]) -> list[JsonObject]:
 THOUGHTS_BACK: Final = Dialect(_compile_refusal("reasoning_content"), lambda body: body)
 """All thinking goes back, which the model's own messages have: DeepSeek, Moonshot."""
 
-_NOTE: Final = "the server refuses JSON Schemas of tools: all tools of this model are described"
-SIMPLE_TOOLS: Final = Dialect(
-    _compile_refusal(_ABOUT_TOOLS), _build_tool_change(_with_simple_schema), note=f"{_NOTE} with simpler schemas"
-)
-"""llama.cpp, LM Studio, Moonshot, Gemini."""
-TOOLS_IN_WORDS: Final = Dialect(
-    _compile_refusal(_ABOUT_TOOLS),
-    # Grammars of llama.cpp allow no argument that has no place in `properties`, unless the schema says so.
-    _build_tool_change(_build_schema_in_words({"type": "object", "properties": {}, "additionalProperties": True})),
-    replaces=(SIMPLE_TOOLS,),
-    note=f"{_NOTE} in their descriptions",
-)
-
 DIALECTS: Final = (
     THOUGHTS_BACK,
     Dialect(_compile_refusal(_UNKNOWN_LIMIT), _build_key_renaming("max_tokens", "max_completion_tokens")),
@@ -200,29 +157,15 @@ DIALECTS: Final = (
         _compile_refusal(r"content.{0,60}(null|none\b|string|required|missing)|nonetype"),
         _build_message_change(_with_content),
     ),
-    SIMPLE_TOOLS,
-    TOOLS_IN_WORDS,
-    Dialect(
-        _compile_refusal(_ABOUT_TOOLS),
-        _build_tool_change(_build_schema_in_words({"type": "object", "properties": {}})),
-        replaces=(SIMPLE_TOOLS, TOOLS_IN_WORDS),
-        note=f"{_NOTE} in their descriptions",
-    ),
 )
 """Those that are known, in the order in which they are looked for."""
 
 
 def speak(body: JsonObject, dialects: Sequence[Dialect]) -> JsonObject:
-    """Return a body in some dialects, without those that another one of them replaces."""
-    for each in drop_replaced(dialects):
+    """Return a body in some dialects."""
+    for each in dialects:
         body = each.said(body)
     return body
 
 
-def drop_replaced(dialects: Sequence[Dialect]) -> Sequence[Dialect]:
-    """Return dialects without those that another one of them replaces."""
-    replaced = {other for each in dialects for other in each.replaces}
-    return [each for each in dialects if each not in replaced]
-
-
-__all__ = ["DIALECTS", "THOUGHTS_BACK", "Dialect", "drop_replaced", "speak"]
+__all__ = ["DIALECTS", "THOUGHTS_BACK", "Dialect", "speak"]

@@ -23,6 +23,7 @@ from graphengine.models.schema_forms import SchemaForms
 from graphengine.models.sdk import Key, Server, http_address, shown_address
 from graphengine.models.seals import RefusedSeals
 from graphengine.models.settings import refuse_lacking, repair_of
+from graphengine.models.tool_forms import answer_with_tool_forms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -199,8 +200,12 @@ class ServedModel(PricedModel, ABC):
         refuse_lacking(self, request.settings, request.agent)
         for message, repair in too_many_tools(self, len(request.tools)):
             raise BadRequest(message, where=f"agent {request.agent}", repair=repair)
-        ask = functools.partial(self._answer_request, request)
-        return await self._forms.answered(request, ask, is_native=self._is_native(request))
+
+        async def ask(asked: Request) -> Response:
+            in_form = functools.partial(self._answer_request, asked)
+            return await self._forms.answered(asked, in_form, is_native=self._is_native(asked))
+
+        return await answer_with_tool_forms(self.name, self.limiter, request, ask)
 
     def form_of(self, request: Request) -> Form:
         """Return the form in which the schema of a request is sent."""

@@ -7,7 +7,6 @@ a stream, `_response` reads the answer; `sdk.Server` makes the call.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
@@ -16,7 +15,7 @@ from graphengine.kernel.extension import utf8_text
 from graphengine.kernel.inside import DEEPEST
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.call_ids import paired
-from graphengine.models.dialects import DIALECTS, THOUGHTS_BACK, Dialect, drop_replaced, speak
+from graphengine.models.dialects import DIALECTS, THOUGHTS_BACK, Dialect, speak
 from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
 from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel, StreamReader
@@ -52,8 +51,6 @@ if TYPE_CHECKING:
     from graphengine.models.openai_calls import OpenAIServer
     from graphengine.models.prices import Price, Spent
     from graphengine.models.received import JsonObject
-
-log = logging.getLogger("graphengine.models")
 
 _PATH: Final = "/chat/completions"
 _SEARCHES: Final = "gpt-4o-search-preview"
@@ -211,17 +208,15 @@ class OpenAIChatModel(ServedModel):
 
     def _accept(self, sent: Sequence[Dialect], request: Request, *, is_native: bool) -> None:
         """Keep the dialects that changed a request which the server accepted."""
-        if self._accepted.issuperset(drop_replaced(sent)):
+        if self._accepted.issuperset(sent):
             return
         body = self._unspoken(request, is_native=is_native)
-        for each in drop_replaced(sent):
+        for each in sent:
             plain, body = body, each.said(body)
-            if (each is THOUGHTS_BACK or body != plain) and each not in self._accepted:
+            if each is THOUGHTS_BACK or body != plain:
                 self._accepted.add(each)
-                if each.note:
-                    log.warning("%s: %s", self.name, each.note)
         gone = [each for each in sent if each in self._accepted and each not in self._dialects]
-        self._dialects = tuple(drop_replaced((*self._dialects, *gone)))
+        self._dialects = (*self._dialects, *gone)
 
     def _unspoken(self, request: Request, *, is_native: bool) -> JsonObject:
         """Return the body of a request in no dialect."""

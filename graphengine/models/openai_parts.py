@@ -154,7 +154,7 @@ def form_of_answer(request: Request) -> Form | None:
 
 def form_of_tool(tool: ToolSpec) -> Form:
     """Return the schema of a tool's arguments: strict if all are required and the schema has a strict form."""
-    strict = strict_schema(tool.schema, optional=False)
+    strict = strict_schema(tool.schema, optional=False) if tool.may_be_strict else None
     return Form(tool.name, dict(tool.schema) if strict is None else strict, strict is not None)
 
 

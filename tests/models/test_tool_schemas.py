@@ -19,12 +19,11 @@ from graphengine.models import ToolCall
 from graphengine.models.base import Message, Request, ToolSpec
 from graphengine.models.errors import ModelError
 from graphengine.models.limiter import limited
-from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.tool_schemas import fitting_names, sent_schema, simple_schema
 from tests.conformance.model_scenes import Says
 from tests.models import wire_schemas
 from tests.models.acts import Raw
-from tests.models.adapters import Made
+from tests.models.adapters import PATHS, Made, adapter
 from tests.models.edge_server import EdgeServer
 
 SERVER = Path(__file__).parents[1] / "agents" / "wild_mcp_server.py"
@@ -279,10 +278,11 @@ def test_a_grammar_of_the_simpler_form_allows_what_the_schema_allows() -> None:
         "Tool call validation failed: parameters for tool f did not match schema: errors: [a is missing]",
     ],
 )
-async def test_other_refusals_leave_tools_as_they_are(edge: EdgeServer, words: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+async def test_other_refusals_leave_tools_as_they_are(edge: EdgeServer, words: str, path: str) -> None:
     """What is about the answer, a setting, or a call that the model wrote asks for no simpler tools."""
     edge.always(Raw(400, {"error": {"message": words}}))
-    model = OpenAIChatModel("any", base_url=edge.openai_url, native_schema=False)
+    model = adapter(path, edge.url, native_schema=False)
     tool = ToolSpec("use", "Use it.", {"type": "object", "properties": {"a": {"type": "string"}}})
     with pytest.raises(ModelError):
         await model.answer(Request("a", "", [Message(role="user", text="go")], tools=[tool]))
@@ -335,31 +335,54 @@ def _keywords(schema: Any) -> set[str]:
     return found.union(*(_keywords(each) for each in below if isinstance(each, dict)))
 
 
+def _schemas_in(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the schemas of arguments in the form of any API."""
+    return [each.get("input_schema") or each.get("parameters") or each["function"]["parameters"] for each in tools]
+
+
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("server", REFUSALS)
-async def test_a_server_that_refuses_a_keyword_gets_simpler_tools(edge: EdgeServer, server: str) -> None:
-    """The call is made, whichever keyword a server refuses, and the next request is simple from the start."""
+async def test_a_server_that_refuses_a_keyword_gets_simpler_tools(edge: EdgeServer, server: str, path: str) -> None:
+    """The call is made, whichever keyword a server refuses, and each model of this server begins with what it took."""
     call = ToolCall(id="c1", name="use", arguments="{}")
     for keyword, part in KEYWORDS.items():
         declared: dict[str, Any] = {"type": "object", "properties": {"a": part}, "$defs": {"a": TEXT}}
 
         def answer(_: object, keyword: str = keyword) -> Says | Raw:
-            tools = edge.calls[-1].body["tools"]
-            refused = any(keyword in _keywords(each["function"]["parameters"]) for each in tools)
+            refused = any(keyword in _keywords(each) for each in _schemas_in(edge.calls[-1].body["tools"]))
             return Raw(400, {"error": {"message": REFUSALS[server]}}) if refused else Says(calls=(call,))
 
         edge.answer(answer)
-        model = OpenAIChatModel("any", base_url=edge.openai_url)
         tool = ToolSpec("use", "Use it.", sent_schema(declared).schema)
         request = Request("a", "", [Message(role="user", text="go")], tools=[tool])
-        numbers = []
+        numbers, key = [], f"sk-{server}-{keyword}-12345678".replace(" ", "-")
         for _ in range(2):
-            before = len(edge.calls)
+            model, before = adapter(path, edge.url, api_key=key), len(edge.calls)
             (made,) = (await model.answer(request)).calls
             assert made.name == "use", keyword
             numbers.append(len(edge.calls) - before)
+            await model.close()
         assert (numbers[0] in (2, 3, 4), numbers[1]) == (True, 1), (keyword, numbers)
         described = json.dumps(edge.calls[-1].body["tools"])
         assert keyword in described or keyword in ("title", "additionalProperties", "$ref", "allOf"), keyword
+
+
+async def test_a_tool_in_words_is_not_strict(edge: EdgeServer) -> None:
+    """A strict schema without properties would forbid each argument."""
+
+    def answer(_: object) -> Says | Raw:
+        (sent,) = _schemas_in(edge.calls[-1].body["tools"])
+        refused = sent["properties"] or sent.get("additionalProperties")
+        return Raw(400, {"error": {"message": REFUSALS["OpenAI"]}}) if refused else Says("done")
+
+    edge.answer(answer)
+    schema: dict[str, Any] = {"type": "object", "properties": {"a": TEXT}, "required": ["a"]}
+    tool = ToolSpec("use", "Use it.", schema)
+    for path in PATHS[1:]:
+        model = adapter(path, edge.url)
+        await model.answer(Request("a", "", [Message(role="user", text="go")], tools=[tool]))
+        (sent,) = edge.calls[-1].body["tools"]
+        assert not {**sent, **sent.get("function", {})}.get("strict")
         await model.close()
 
 
