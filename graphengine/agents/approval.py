@@ -296,7 +296,13 @@ class Asking:
             found = await self._call_policy(runtime, approval.when, values)
             if not as_decision(found, f"{Injected.of(approval.when).name}, of approve=,", f"tool {self.tool.name}"):
                 return None
-        shown = None if approval.show is None else as_text(await self._call_policy(runtime, approval.show, values))
+        shown = None
+        if approval.show is not None:
+            found = await self._call_policy(runtime, approval.show, values)
+            if found is None:
+                text = f"the show= of tool {self.tool.name} returned nothing, so nobody would see what is approved"
+                raise DefinitionError(text, where=f"tool {self.tool.name}", repair="return the text")
+            shown = as_text(found)
         default: JsonValue = True
         if not approval.default:
             default = {"refuse": f"no person answered within {_format_waiting_time(approval.timeout_seconds or 0)}"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from graphengine import END, START, Agent, Graph, GraphEngineError, RunFailed, Runner, ScriptedModel, tool
-from graphengine.agents import Hooks, guard
+from graphengine.agents import Approval, Hooks, guard, result_of
 from graphengine.agents.records import ToolOutcome
 from graphengine.errors import DefinitionError
 from graphengine.models import BadRequest, Request, Response, ToolCall, calls
@@ -41,6 +41,16 @@ def _refuse(answer: str) -> None:
     raise ValueError("bad")
 
 
+def _making(agent: Agent, function: Callable[..., Any]) -> Agent:
+    """Return an agent whose answer is what a function makes of the model's."""
+
+    def make(word: str) -> str:
+        made: str = function()
+        return made
+
+    return agent.but(tools=[], model=ScriptedModel([{"word": "x"}] * 3), output=result_of(make))
+
+
 def _graph(callback: str, function: Callable[..., Any]) -> Graph[Work]:
     """Return a graph that calls a function as this callback of the API."""
     turns = ScriptedModel([calls(("pay", {"name": "Ada"})), *["paid"] * 5])
@@ -50,6 +60,9 @@ def _graph(callback: str, function: Callable[..., Any]) -> Graph[Work]:
         "guard": lambda: agent.but(guards=[guard(lambda text: function())]),
         "history": lambda: agent.but(messages="messages", history=lambda messages: function()),
         "approve": lambda: agent.but(tools=[tool(pay, approve=lambda name: function())]),
+        "when": lambda: agent.but(tools=[tool(pay, approve=Approval(when=lambda name: function()))]),
+        "show": lambda: agent.but(tools=[tool(pay, approve=Approval(show=lambda name: function()))]),
+        "result_of": lambda: _making(agent, function),
         "offered": lambda: agent.but(tools=[tool(pay, offered=lambda turn: function())]),
         "prompt": lambda: agent.but(prompt=lambda task: function()),
         "system": lambda: agent.but(system=lambda task: function()),
@@ -58,11 +71,14 @@ def _graph(callback: str, function: Callable[..., Any]) -> Graph[Work]:
         "around_model": lambda: agent.but(hooks=[Returns("around_model", function)]),
         "around_tool": lambda: agent.but(hooks=[Returns("around_tool", function)]),
     }
-    if callback != "condition":
+    if callback in made:
         return one(made[callback]())
     graph = Graph("g", Work)
     graph.add_node("a", lambda: "x", writes="draft")
     graph.add_edge(START, "a")
+    if callback == "switch":
+        graph.add_switch("a", lambda draft: function(), {True: END, "bad": END})
+        return graph
     graph.add_edge("a", END, when=lambda draft: function())
     graph.add_edge("a", END)
     return graph
@@ -90,6 +106,10 @@ DECIDES = {
     "guard": {"a text"},
     "history": {"a list"},
     "approve": {"true", "false"},
+    "when": {"true", "false"},
+    "show": {*VALUES} - {"nothing"},  # any value is shown as text
+    "result_of": {"a text", "an empty text"},
+    "switch": {"true", "a text"},
     "offered": {"true", "false"},
     "condition": {"true", "false"},
     "prompt": {"a text", "an empty text", "a list"},
