@@ -260,9 +260,10 @@ def without_frames(error: GraphEngineError) -> GraphEngineError | None:
         return None
     link: BaseException | None = error
     while isinstance(link, GraphEngineError) and link.of_set_up:
-        cause = link.__cause__
+        cause = None if isinstance(link.__cause__, ModuleNotFoundError) else link.__cause__
         link.__traceback__ = link.__context__ = None
-        link.__cause__ = link = None if isinstance(cause, ModuleNotFoundError) else cause
+        link.__cause__ = cause
+        link = cause
     return error
 
 
