@@ -32,7 +32,7 @@ from graphengine.engine.claim import (
 from graphengine.engine.failures import text_of
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
-from graphengine.errors import DefinitionError, GraphEngineError, RunIsDriven, RunnerClosed
+from graphengine.errors import DefinitionError, GraphEngineError, LeaseLost, RunIsDriven, RunnerClosed
 from graphengine.history.changes import poke
 from graphengine.history.reasons import StepReasons
 from graphengine.runner import opening
@@ -366,12 +366,19 @@ class Life(Generic[S]):
         """Return the result of a life that is over, or raise what ended it.
 
         Raises:
-            GraphEngineError: It could not be begun, claimed or recorded; RunnerClosed: its Runner closed before, or
-                while it slept.
+            GraphEngineError: The run could not be begun, claimed or recorded.
+            RunnerClosed: Its Runner closed before the run was recorded, or while the run slept.
+            LeaseLost: Its asyncio task was cancelled while its Runner was open, and the run was released.
         """
         result = self.result
         if not self.task.cancelled():
             self.task.result()
+        if result is None and self.seq and not self.shared.closed:
+            raise LeaseLost(
+                f"run {self.id} is no longer driven from here: its asyncio task was cancelled",
+                where=f"run {self.id}",
+                repair=_RELEASED,
+            )
         if result is None:
             text = "while run {} slept" if self.seq else "before run {} was recorded"
             raise RunnerClosed(
@@ -419,6 +426,9 @@ class Life(Generic[S]):
             await driving.drive()
         except asyncio.CancelledError:
             if claim.step(Cut()).outcome == "raise":
+                # 1. A node runs in this asyncio task. 2. Another process has taken the run, so everything in flight is
+                # cancelled: this task. 3. The lost lease ended the run, and callers must get that error.
+                driving.check()
                 raise
         except BaseException:
             claim.step(Raised())
@@ -437,8 +447,13 @@ class Life(Generic[S]):
         log_run(driving.snapshot, followers, is_over=True)
         cause = driving.raised.get(driving.snapshot.failure.path) if driving.snapshot.failure is not None else None
         result: Result[S, Any] = result_of(self.plan, driving.snapshot, cause)
-        due = self._due(result) if driving.snapshot.waiting and result.waits else None
-        do = claim.step(Left(driving.snapshot.status, due, bool(driving.cut_off)))
+        do = claim.step(
+            Left(
+                driving.snapshot.status,
+                self._due(result) if driving.snapshot.waiting and result.waits else None,
+                bool(driving.cut_off),
+            )
+        )
         if do.outcome == "cut_off":
             return Do(outcome="driven"), await self._cut_off(driving)
         if self.told is not None or driving.snapshot.status == "waiting":

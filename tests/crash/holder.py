@@ -1,13 +1,15 @@
 """A process that drives one run: `holder.py DATABASE FOLDER LEASE_SECONDS DO [OPTION…]`.
 
-DO is `start`, `resume`, or `insist`: resume as soon as no other process drives it. Options: `blocking`, the second node
-blocks the event loop; `late=SECONDS`, the clock of the process is off by that; `user=NAME`, who starts it. The run is
-`r`, with three nodes; the second waits for a file named `gate` in the folder. When a node begins it writes `PID NAME`
-to a file named `effects` there, and its name to stdout. The last line is the run's result, or `error CODE` and a text.
+DO is `start`, `resume`, `insist`: resume as soon as no other process drives it, or `work`: start it and another run `s`
+for a Worker here, and print each of its events; SIGTERM ends it. Options: `blocking`, the second node blocks the event
+loop; `late=SECONDS`, the clock of the process is off by that; `user=NAME`, who starts it. The run is `r`, with three
+nodes; the second waits for a file named `gate` in the folder. When a node begins it writes `PID NAME` to a file named
+`effects` there, and its name to stdout. The last line is the run's result, or `error CODE` and a text.
 """
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -22,6 +24,7 @@ from graphengine.errors import GraphEngineError, RunIsDriven
 from graphengine.runner import held_loops
 from graphengine.runner.clock import SystemClock
 from graphengine.stores.base import Store
+from graphengine.worker.worker import Refused, RunOutcome, Worker, WorkerEvent
 
 DATABASE, FOLDER, LEASE_SECONDS, DO = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
 OPTIONS: dict[str, str] = {option.partition("=")[0]: option.partition("=")[2] for option in sys.argv[5:]}
@@ -97,6 +100,23 @@ async def drive(runner: Runner) -> str:
             await asyncio.sleep(POLL_SECONDS)
 
 
+async def work(runner: Runner) -> str:
+    """Let a worker drive run r, and then run s."""
+    for run_id in ("r", "s"):
+        await runner.start(graph, run_id=run_id, queue="default").result()
+
+    def tell(event: WorkerEvent) -> None:
+        if isinstance(event, Refused):
+            write_line(f"refused {event.error}".splitlines()[0])
+        elif isinstance(event, RunOutcome):
+            write_line(f"{event.info.id} {event.result.status}")
+
+    worker = Worker(runner, graph, concurrency=1, poll_seconds=POLL_SECONDS, on_event=tell)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+    await worker.run()
+    return "stopped"
+
+
 class _Clock(SystemClock):
     """A clock that is off."""
 
@@ -114,7 +134,7 @@ async def main() -> None:
     store: Store = PostgresStore(DATABASE, lease_seconds=LEASE_SECONDS) if is_postgres(DATABASE) else _file()
     async with Runner(store, clock=_Clock()) as runner:
         try:
-            write_line(await drive(runner))
+            write_line(await (work if DO == "work" else drive)(runner))
         except GraphEngineError as error:
             write_line(f"error {error.code} {error}")
 

@@ -168,6 +168,26 @@ def test_a_process_that_was_suspended_past_its_lease_writes_no_more(
     assert ("third", first.pid) not in {(what, pid) for pid, what in done(tmp_path / "effects")}
 
 
+def test_a_worker_that_was_suspended_past_its_lease_goes_on_with_other_runs(
+    database: str, start: Start, tmp_path: Path
+) -> None:
+    """SIGSTOP, and another process takes its run; SIGCONT, and the worker reports that, and takes the next run."""
+    worker = start(SHORT_SECONDS, "work")
+    worker.line("in second")
+    suspend(worker.process, database)
+    other = start(LONG_SECONDS, "insist")
+    other.line("in second")
+    os.kill(worker.pid, signal.SIGCONT)
+    assert "is no longer driven from here" in worker.line("refused run r ")
+    (tmp_path / "gate").touch()
+    assert other.line("finished")
+    assert worker.line("s ") == "s finished"
+    os.kill(worker.pid, signal.SIGTERM)
+    out, _ = worker.end()
+    assert out.splitlines()[-1] == "stopped"
+    assert updates(database) == [("first", worker.pid), ("second", other.pid), ("third", other.pid)]
+
+
 def test_a_node_that_blocks_for_longer_than_the_lease_loses_nothing(
     database: str, start: Start, tmp_path: Path
 ) -> None:

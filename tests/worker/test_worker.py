@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import DefinitionError, LeaseLost, RunnerClosed, StoreMissing
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.reducers import append
@@ -16,6 +17,7 @@ from graphengine.runner.runner import lives_of
 from graphengine.stores.base import ClaimedRun, ClaimQuery, InboxMessage
 from graphengine.stores.memory import InMemoryStore
 from graphengine.worker.worker import Refused, RunOutcome, Took, Worker, WorkerEvent
+from tests.databases.support import change
 from tests.kit.runs import SOON, alone
 
 HOUR = 3600.0
@@ -194,6 +196,27 @@ async def test_a_run_that_another_worker_took_over_is_left_to_it_only_while_it_l
     events = await work(timed, steps.graph, enough=2, poll_seconds=1.0)
     assert [type(each).__name__ for each in events] == ["Refused", "Took", "RunOutcome"]
     assert lives_of(timed).shared.clock.now() - began < 5
+
+
+@pytest.mark.parametrize("how", ["another process has the run", "its asyncio task was cancelled"])
+async def test_a_worker_lives_on_when_it_loses_a_run_in_flight(tmp_path: Path, how: str) -> None:
+    """1. Its process is suspended past its lease. 2. Another takes the run. 3. It continues, and asks what it lost."""
+    steps, store = Steps(), SQLiteStore(tmp_path / "runs.db")
+    async with Runner(store, clock=FakeClock()) as runner:
+        await runner.start(steps.graph, queue="nights", run_id="r").result()
+        working = asyncio.create_task(work(runner, steps.graph, enough=2, poll_seconds=1.0))
+        await steps.begun.wait()
+        if how == "another process has the run":
+            change(store.path, "UPDATE runs SET fence = fence + 1, driver = 'another'")
+            await store._on_lease_doubt("renewed")  # noqa: SLF001 - as its lease's thread says
+        else:
+            lives_of(runner).shared.driven["r"].task.cancel()
+        steps.gate.set()
+        events = await working
+    assert [type(each).__name__ for each in events] == ["Took", "Refused", "Took", "RunOutcome"]
+    assert isinstance(events[1], Refused)
+    assert isinstance(events[1].error, LeaseLost)
+    assert ends(events) == [("r", "finished")]
 
 
 async def test_a_run_that_is_refused_at_once_is_released(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
