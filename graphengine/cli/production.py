@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _REMOTE: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs")
 _LEAST_FREE_BYTES: Final = 1 << 30
+_LOG_FACTOR: Final = 4
+"""How many times as long as usual the write-ahead log may be: large steps let it grow for a moment."""
 _FAILED: Final = 1000
 _DAY_SECONDS: Final = 86400.0
 _SAFE: Final = {
@@ -115,6 +117,23 @@ def disk(place: DatabaseOption) -> Iterator[Check]:
     what = f"{size(free)} free, {size(used)} in the database"
     repair = f"have {size(needed)} free: a backup needs as much as the database"
     yield Check("disk", "ok", what, "") if free >= needed else Check("disk", "not", what, repair)
+    yield _check_log_size(place.database)
+
+
+def _check_log_size(path: Path) -> Check:
+    """Check that the write-ahead log is short, as processes of this version keep it."""
+    from rich.filesize import decimal as size
+
+    from graphengine.databases.sqlite.checkpoints import longest_log
+    from graphengine.databases.sqlite.wal_recovery import bytes_of_log
+
+    found, most = bytes_of_log(path.resolve()), _LOG_FACTOR * longest_log()
+    what = f"the write-ahead log has {size(found)}"
+    repair = (
+        f"at most {size(most)} are usual: end the program that reads the file for long, such as a backup, and processes"
+        " of versions that let the log grow; a worker of this version then shortens the log within a minute"
+    )
+    return Check("log", "not", what, repair) if found > most else Check("log", "ok", what, "")
 
 
 def retention() -> Iterator[Check]:

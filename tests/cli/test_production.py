@@ -38,7 +38,8 @@ def test_what_is_missing_is_named(project: Path, invoke: Invoke, monkeypatch: py
     invoke("run", "counter", "--run-id", "r")
     found = checked(invoke, 1)
     assert list(found) == [
-        *("durability", "disk", "retention", "workers", "health", "errors", "token", "users", "versions", "backups"),
+        *("durability", "disk", "log", "retention", "workers"),
+        *("health", "errors", "token", "users", "versions", "backups"),
     ]
     assert found["durability"][0] == found["errors"][0] == found["versions"][0] == "ok"
     assert found["retention"] == ("not", "workers keep the runs of counter for ever")
@@ -69,8 +70,14 @@ def test_each_check_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (remote,) = production.durability(place)
     assert (remote.state, "nfs4" in remote.what) == ("not", True)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
-    (disk,) = production.disk(place)
+    disk, log = production.disk(place)
     assert (disk.state, disk.what) == ("not", "1 byte free, 100 bytes in the database")
+    assert (log.state, log.what) == ("ok", "the write-ahead log has 0 bytes")
+    with (tmp_path / "runs.db-wal").open("wb") as grown:
+        grown.truncate(36_000_000)
+    assert (tmp_path / "runs.db-wal").stat().st_blocks == 0  # no disk is used
+    _, log = production.disk(place)
+    assert (log.state, log.what, "backup" in log.repair) == ("not", "the write-ahead log has 36.0 MB", True)
     other = OwnerInfo("o", "h", 1, {"version": "0.0.9"}, (), 0)
     assert production.versions([other]).state == "not"
     monkeypatch.setenv("GRAPHENGINE_TOKEN", "short")

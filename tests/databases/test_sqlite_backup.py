@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from graphengine.databases.sqlite import backup, doctor
-from graphengine.databases.sqlite.files import APPLICATION_ID, log_of
+from graphengine.databases.sqlite.files import APPLICATION_ID
+from graphengine.databases.sqlite.wal_recovery import log_of
 from graphengine.errors import InputError, StoreFull, StoreMissing, StoreNotADatabase
 from tests.databases.support import opened
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +16,7 @@ import pytest
 from graphengine.databases.sqlite import SQLiteStore, checkpoints, removal
 from graphengine.errors import StoreLocked
 from graphengine.kernel.testing.kit import append, batch, new_run, step
-from tests.databases.support import OpenStore, content_of, seqs_in
+from tests.databases.support import OpenStore, content_of, rows, seqs_in
 
 PAGE_BYTES = 4096
 
@@ -205,3 +207,116 @@ def test_a_connection_that_cannot_be_prepared_is_closed(tmp_path: Path, monkeypa
         checkpoints.connect_too(tmp_path / "runs.db", "FULL", busy_timeout_seconds=0)
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         opened[0].execute("SELECT 1")
+
+
+async def settled(*stores: SQLiteStore) -> None:
+    """Return once the threads of the writing connections have done what they were asked."""
+    for store in stores:
+        await store._writer.run(lambda _: None)  # noqa: SLF001 - a move has no caller who is told
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_idle_and_slow_processes_keep_the_log_short(store: SQLiteStore, open_store: OpenStore, seed: int) -> None:
+    """A day of renewals of many processes, some of which write now and then, stays below a bound at every moment."""
+    draw = random.Random(seed)  # noqa: S311
+    fleet = [store, *[await open_store() for _ in range(draw.randint(0, 6))]]
+    slow = draw.sample(fleet, draw.randint(0, len(fleet)))
+    await new_run(store)
+    bound = checkpoints.longest_log() + len(fleet) * 20 * PAGE_BYTES  # between two looks of one process
+    longest = 0
+    for turn in range(8640 // (10 * len(fleet))):
+        for each in draw.sample(fleet, len(fleet)):
+            assert each.lease is not None
+            each.lease.renew()
+            if each in slow and draw.random() < 0.05:
+                await each.post("r", "message", turn, f"{turn} {id(each)}")
+            await settled(each)
+            longest = max(longest, log_bytes(store.path))
+    assert checkpoints.LOG_PAGES * PAGE_BYTES < longest <= bound
+
+
+async def test_a_renewal_never_moves_the_log(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lease's thread asks once for a log that is too long, and the thread of the writing connection moves it."""
+    movers: list[threading.Thread] = []
+    move = checkpoints.Checkpoints._move  # noqa: SLF001
+
+    def moved(self: checkpoints.Checkpoints, connection: sqlite3.Connection) -> tuple[int, int]:
+        movers.append(threading.current_thread())
+        return move(self, connection)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "_move", moved)
+    ended, lease = threading.Event(), store.lease
+    assert lease is not None
+
+    def is_busy(_: sqlite3.Connection) -> None:
+        ended.wait(20)
+
+    store._writer.post(is_busy)  # noqa: SLF001
+    for _ in range(200):
+        lease.renew()
+    assert not movers
+    ended.set()
+    await settled(store)
+    assert len(movers) == 1
+    assert movers[0].name == "graphengine-sqlite"
+
+
+async def test_a_very_long_log_is_moved_without_the_write_lock(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. A reader needed the log for long. 2. It is moved; another process commits meanwhile. 3. No commit is lost."""
+    monkeypatch.setattr(checkpoints, "LOCKED_BYTES", 50 * PAGE_BYTES)
+    await new_run(store)
+    begun: list[str] = []
+    commits: list[None] = []
+    move_in = checkpoints.Checkpoints._move_in  # noqa: SLF001
+
+    class Beside(sqlite3.Connection):
+        """A connection that moves the log, beside which another process commits twice."""
+
+        def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+            if "wal_checkpoint" in sql and begun[-1] == "BEGIN":
+                commit()
+                found = super().execute(sql, *args)
+                commit()
+                return found
+            return super().execute(sql, *args)
+
+    def commit() -> None:
+        with closing(sqlite3.connect(store.path, timeout=0, isolation_level=None)) as other:
+            other.execute("PRAGMA wal_autocheckpoint = 0")
+            row = "SELECT 'x' || max(id), 'elsewhere', 1, '', 0 FROM owners"
+            other.execute(f"INSERT INTO owners (id, host, pid, lock_file, expires_at) {row}")
+            commits.append(None)
+
+    def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
+        return sqlite3.connect(
+            uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=busy_timeout_seconds,
+            factory=Beside,
+        )
+
+    def moves(connection: sqlite3.Connection, mover: sqlite3.Connection, begin: str) -> tuple[int, int, int]:
+        begun.append(begin)
+        return move_in(connection, mover, begin)
+
+    monkeypatch.setattr(checkpoints, "connect", connect)
+    monkeypatch.setattr(checkpoints.Checkpoints, "_move_in", staticmethod(moves))
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM steps").fetchone()
+        await store.post("r", "message", "x" * 400_000, "k")
+        await steps_up_to(store, 100)
+        await settled(store)
+    before, begun[:] = log_bytes(store.path), []
+    assert before > checkpoints.LOCKED_BYTES
+    await steps_up_to(store, 200, 101)
+    assert begun[:2] == ["BEGIN", "BEGIN IMMEDIATE"]
+    await settled(store)
+    await steps_up_to(store, 201, 201)
+    assert log_bytes(store.path) <= checkpoints.longest_log() < before
+    assert len(rows(store.path, "SELECT id FROM owners")) == 1 + len(commits)
+    assert await seqs_in(store.path) == list(range(1, 202))

@@ -162,7 +162,7 @@ async def test_the_first_commit_after_a_checkpoint_is_the_threads(
             await pending
             assert store._writer is not None  # noqa: SLF001
             await store._writer.run(lambda _: None)  # noqa: SLF001 - the log is moved
-    assert len(by_thread) == 2 * 3  # the commit that finds the log long enough, and the one after it was moved
+    assert len(by_thread) == 2 * 4  # the commit that finds the log long enough, and the one after it was moved
     assert all(second == first + 1 for first, second in zip(by_thread[::2], by_thread[1::2], strict=True))
 
 

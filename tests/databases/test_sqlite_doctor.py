@@ -14,7 +14,7 @@ import pytest
 
 from graphengine.databases.sqlite import SQLiteStore, doctor, readers
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
-from graphengine.databases.sqlite.files import log_of
+from graphengine.databases.sqlite.wal_recovery import log_of
 from graphengine.databases.sqlite.words import index
 from graphengine.errors import StoreFull, StoreLocked
 from graphengine.kernel.testing.kit import new_run

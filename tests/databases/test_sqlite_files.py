@@ -20,9 +20,10 @@ import pytest
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore, doctor, files, readers
 from graphengine.databases.sqlite import worker as sqlite_worker
-from graphengine.databases.sqlite.files import check_format, file_state, log_of
+from graphengine.databases.sqlite.files import check_format, file_state
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.readers import Reader
+from graphengine.databases.sqlite.wal_recovery import log_of
 from graphengine.databases.sqlite.worker import Worker
 from graphengine.errors import (
     StoreError,

@@ -142,6 +142,7 @@ BUILT = {
     "SELECT count(*) FROM {table} WHERE {condition}": "constant tables and conditions",
     "PRAGMA page_size = {PAGE_BYTES}": "a constant number; pragmas take no parameters",
     "PRAGMA synchronous = {('FULL' if synchronous == 'FULL' else 'NORMAL')}": "one of two words",
+    "PRAGMA journal_size_limit = {longest_log()}": "a constant number",
     "PRAGMA application_id = {APPLICATION_ID}": "a constant number",
     "PRAGMA user_version = {upto}": "a constant number",
 }

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from graphengine.databases.sqlite.definitions import harden
 from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.files import (
-    bytes_of_log,
     check_format,
     file_state,
     has_changed,
@@ -25,7 +24,7 @@ from graphengine.databases.sqlite.files import (
     sync_folder,
     uri_to_read,
 )
-from graphengine.databases.sqlite.wal_recovery import refuse_damaged_log
+from graphengine.databases.sqlite.wal_recovery import bytes_of_log, refuse_damaged_log
 from graphengine.errors import InputError, StoreError, StoreFull
 
 if TYPE_CHECKING:

@@ -6,34 +6,61 @@ all versions before 3.51.3 (March 2026) a commit that restarts the log at that m
 can run during the checkpoint. So automatic checkpoints are off: the writing connection takes the write lock, as for any
 transaction, and a second connection moves the log meanwhile, without waiting for readers. The modes of `wal_checkpoint`
 that take the lock themselves do not help: if they do not get it, they move the log without it.
+
+Each process estimates the length of the log by the commits that it counts. Nobody counts the renewals of leases, and
+many processes that each write a little never reach the limit by their own commits. So the thread that renews the lease
+also reads the length of the file now and then, and asks the thread of the writing connection to move a log that is too
+long. It never moves the log itself: a renewal must not wait for a move.
+
+A move of a very long log, such as after a long backup, takes seconds, and other processes could not renew their leases
+if the lock were held for that long. SQLite cannot move a part of a log. So such a log is first moved without the write
+lock, while the writing connection reads. A commit can restart the log only if no connection reads from it, so the bug
+cannot occur then either. The write lock is only taken for what was committed meanwhile.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from graphengine.databases.sqlite.definitions import harden
+from graphengine.databases.sqlite.wal_recovery import bytes_of_log
 from graphengine.databases.sqlite.worker import connect
+from graphengine.errors import RunnerClosed
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from graphengine.databases.sqlite.worker import Worker
 
 log = logging.getLogger("graphengine.stores")
 
 LOG_PAGES: Final = 1000
 """The approximate length of the log at which it is moved: 4 MB; SQLite's own default."""
+LOCKED_BYTES: Final = 8 << 20
+"""The longest log that is moved while the write lock is held."""
 _MOVER_SECONDS: Final = 5.0
 _PAGES_A_ROW: Final = 2
 _PAGES_A_COMMIT: Final = 4
 _ROWS_A_PAGE: Final = 8
 _PAGE_BYTES: Final = 4096
+_MOST_SCALE: Final = 16.0
 
 
-def disable_autocheckpoint(connection: sqlite3.Connection) -> None:
-    """Keep commits of this connection from moving the log."""
+def longest_log() -> int:
+    """Return the length in bytes from which the file of the log is too long: a third more than `LOG_PAGES`."""
+    return LOG_PAGES * _PAGE_BYTES * 4 // 3
+
+
+def keep_log_short(connection: sqlite3.Connection) -> None:
+    """Keep commits of this connection from moving the log, and let them shorten the file when they restart the log.
+
+    SQLite does not shorten the file by itself. So a long file would not mean that much of the log is still to be moved.
+    """
     connection.execute("PRAGMA wal_autocheckpoint = 0").fetchone()
+    connection.execute(f"PRAGMA journal_size_limit = {longest_log()}").fetchone()
 
 
 def sync_as(connection: sqlite3.Connection, synchronous: str) -> None:
@@ -53,7 +80,7 @@ def connect_too(path: Path, synchronous: str, *, busy_timeout_seconds: float) ->
     connection = connect(f"{path.as_uri()}?mode=rw", busy_timeout_seconds=busy_timeout_seconds)
     try:
         harden(connection)
-        disable_autocheckpoint(connection)
+        keep_log_short(connection)
         sync_as(connection, synchronous)
     except BaseException:
         connection.close()
@@ -77,32 +104,69 @@ class Checkpoints:
         self._path = path
         self._synchronous = synchronous
         self._mover: sqlite3.Connection | None = None
-        self._pages = 0
+        self._pages = 0.0
+        self._scale = 1.0  # by how much this process underestimates the pages that are added to the log
+        self._was_moved = True  # the whole log was moved the last time, so that the next commit restarts it
+        self._is_asked = False  # the thread of the writing connection was asked to move the log, and has not begun yet
         self.are_due = self.restart = False
 
     def count(self, rows: int, written_bytes: int) -> None:
         """Count a commit by the rows that it changed and roughly the bytes that it wrote."""
         self.restart = False
         pages = min(rows * _PAGES_A_ROW, _PAGES_A_COMMIT)
-        self._pages += pages + written_bytes // _PAGE_BYTES + rows // _ROWS_A_PAGE
+        self._pages += self._scale * (pages + written_bytes // _PAGE_BYTES + rows // _ROWS_A_PAGE)
         self.are_due = self._pages >= LOG_PAGES
+
+    def ask(self, writer: Worker) -> None:
+        """Ask the thread of the writing connection to move the log if its file is too long; for any thread.
+
+        Raises:
+            OSError: The log cannot be accessed.
+        """
+        if not self._is_asked and bytes_of_log(self._path) > longest_log():
+            self._is_asked = True
+            with suppress(RunnerClosed):
+                writer.post(self.make)
 
     def make(self, connection: sqlite3.Connection) -> None:
         """Move the log. A failure is only logged: it affects no committed data, and the next turn tries again."""
-        self._pages, self.are_due, self.restart = 0, False, True
+        counted, is_counted = self._pages, self.are_due
+        self._pages, self.are_due, self.restart, self._is_asked = 0.0, False, True, False
         try:
-            self._move(connection)
-        except sqlite3.Error as error:  # the disk is full, or another process writes for long
+            pages, moved = self._move(connection)
+        except (sqlite3.Error, OSError) as error:  # the disk is full, or another process writes for long
             log.info("the write-ahead log of %s was not moved into the file: %s", self._path, error)
+        else:
+            if is_counted and self._was_moved:
+                self._scale = min(max(self._scale * pages / counted, 1.0), _MOST_SCALE)
+            self._was_moved = pages == moved
 
-    def _move(self, connection: sqlite3.Connection) -> None:
+    def _move(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """Move the log, and return how many pages it has, and how many of them were moved."""
         if self._mover is None:
             self._mover = connect_too(self._path, self._synchronous, busy_timeout_seconds=_MOVER_SECONDS)
-        connection.execute("BEGIN IMMEDIATE")
+        left_bytes = bytes_of_log(self._path)
+        while left_bytes > LOCKED_BYTES:
+            before, (is_busy, pages, moved) = left_bytes, self._move_in(connection, self._mover, "BEGIN")
+            left_bytes = (pages - moved) * _PAGE_BYTES
+            if is_busy or left_bytes >= before:  # another process moves the log, or a reader needs what is left
+                return pages, moved
+        return self._move_in(connection, self._mover, "BEGIN IMMEDIATE")[1:]
+
+    @staticmethod
+    def _move_in(connection: sqlite3.Connection, mover: sqlite3.Connection, statement: str) -> tuple[int, int, int]:
+        """Move the log in a transaction of the writing connection that this statement begins, and that at least reads.
+
+        Returns:
+            Whether another connection is moving the log, how many pages the log has, and how many of them were moved.
+        """
+        connection.execute(statement)
         try:
-            self._mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # from here on it reads
+            is_busy, pages, moved = mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         finally:
             connection.execute("ROLLBACK")
+        return is_busy, pages, moved
 
     def close(self) -> None:
         """Free the second connection, on the same thread."""

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.databases.refusals import too_old
-from graphengine.databases.sqlite.checkpoints import disable_autocheckpoint, sync_as
+from graphengine.databases.sqlite.checkpoints import keep_log_short, sync_as
 from graphengine.databases.sqlite.definitions import harden, refuse_foreign
 from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.owners import has_live_owner
 from graphengine.databases.sqlite.queries import FIRST, latest_format, migration
-from graphengine.databases.sqlite.wal_recovery import refuse_damaged_log, sync_log
+from graphengine.databases.sqlite.wal_recovery import bytes_of_log, log_of, refuse_damaged_log, sync_log
 from graphengine.errors import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
 
 log = logging.getLogger("graphengine.stores")
@@ -205,23 +205,6 @@ def _identity_of_file(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def log_of(path: Path) -> Path:
-    """Return the path of a database's write-ahead log; the file need not exist."""
-    return path.with_name(path.name + "-wal")
-
-
-def bytes_of_log(path: Path) -> int:
-    """Return the bytes of a database's write-ahead log; 0 if there is none. Another process can remove it at any time.
-
-    Raises:
-        OSError: It cannot be accessed.
-    """
-    try:
-        return log_of(path).stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
 def file_state(path: Path) -> FileState:
     """Return the current facts about the file.
 
@@ -360,7 +343,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # allow returning free pages while others write
     _use_wal(connection)
     connection.execute("PRAGMA secure_delete = FAST").fetchone()  # not ON, which writes each page that it frees
-    disable_autocheckpoint(connection)
+    keep_log_short(connection)
     sync_as(connection, synchronous)
     if version < latest_format():
         migrate(connection, path)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.stores")
 
+_RENEWALS_PER_LOOK: Final = 6
+"""How many renewals there are between two looks at the length of the log: with the default lease, a minute."""
 _TICK_SECONDS: Final = 0.5  # how soon the lease thread notices that the event loop's thread has ended
 
 
@@ -85,6 +87,7 @@ class Lease(LeaseThread):
 
     Attributes:
         place: The files of the open database, once known.
+        look_at_log: Called now and then after a renewal, to ask for a move of a long log.
     """
 
     def __init__(
@@ -96,6 +99,8 @@ class Lease(LeaseThread):
         self._lock = OwnerLock(options.folder, self.id)
         self._connection: sqlite3.Connection | None = None
         self.place: OpenFiles | None = None
+        self.look_at_log: Callable[[], None] | None = None
+        self._renewals = 0
         self._is_retired = False
 
     def now(self) -> float:
@@ -173,6 +178,10 @@ class Lease(LeaseThread):
             if self.place is not None:
                 self.place.check()  # the path can lead to another database
             self._renew(connection)
+            self._renewals += 1
+            if self.look_at_log is not None and self._renewals % _RENEWALS_PER_LOOK == 0:
+                with suppress(OSError):  # the next look may succeed
+                    self.look_at_log()
         except (sqlite3.Error, StoreMoved) as error:
             log.warning("the lease on %s could not be renewed: %s", self._options.path, error)
         finally:

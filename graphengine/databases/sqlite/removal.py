@@ -18,10 +18,12 @@ from pydantic_core import to_json
 
 from graphengine.databases.checksums import sum_of
 from graphengine.databases.sqlite import texts, words
-from graphengine.databases.sqlite.files import PAGE_BYTES, bytes_of_log
+from graphengine.databases.sqlite.checkpoints import keep_log_short
+from graphengine.databases.sqlite.files import PAGE_BYTES
 from graphengine.databases.sqlite.queries import SQL, latest_format
 from graphengine.databases.sqlite.reads import KEY_BITS, find
 from graphengine.databases.sqlite.texts import Texts
+from graphengine.databases.sqlite.wal_recovery import bytes_of_log
 from graphengine.kernel.reader import encode_step
 from graphengine.kernel.store import PAGE_LIMIT, EndedRun, reason_to_stay, strip_removed
 
@@ -221,7 +223,7 @@ def _shorten_log(connection: sqlite3.Connection) -> None:
     try:
         connection.execute(f"PRAGMA user_version = {latest_format()}")  # unchanged, but it writes one page
     finally:
-        connection.execute("PRAGMA journal_size_limit = -1").fetchone()
+        keep_log_short(connection)
 
 
 async def empty_log(writer: Worker, path: Path, checkpoints: Checkpoints) -> None:

@@ -173,7 +173,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             raise
         self._announcements = Announcements(self._options.folder)  # what was announced before has been done
         self._writer, self.lease, self._checkpoints, self._direct = worker, lease, checkpoints, direct
-        lease.place = place
+        lease.place, lease.look_at_log = place, partial(checkpoints.ask, worker)
         self._commits = GroupCommit(worker, place, checkpoints, direct if self._synchronous == "NORMAL" else None)
         lease.keep(threading.current_thread(), partial(_abandon, worker, reader, checkpoints, direct))
         return has_trash

@@ -87,6 +87,23 @@ class _FinishedLog(NamedTuple):
     damaged_at: int
 
 
+def log_of(path: Path) -> Path:
+    """Return the path of a database's write-ahead log; the file need not exist."""
+    return path.with_name(path.name + "-wal")
+
+
+def bytes_of_log(path: Path) -> int:
+    """Return the bytes of a database's write-ahead log; 0 if there is none. Another process can remove it at any time.
+
+    Raises:
+        OSError: It cannot be accessed.
+    """
+    try:
+        return log_of(path).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def refuse_damaged_log(path: Path) -> None:
     """Check that SQLite reads every finished commit in a database's log.
 
@@ -95,13 +112,13 @@ def refuse_damaged_log(path: Path) -> None:
     """
     found = describe_damage(path)
     if found:
-        log = path.with_name(path.name + "-wal")
+        log = log_of(path)
         raise StoreCorrupt(f"the write-ahead log {log.name} {found}", where=str(log), repair=_REPAIR)
 
 
 def describe_damage(path: Path) -> str:
     """Describe the damage in the log; "" if there is none, or if another process wrote to the log meanwhile."""
-    log = path.with_name(path.name + "-wal")
+    log = log_of(path)
     with suppress(OSError):
         before = log.stat()
         if before.st_size <= _HEADER_BYTES + _FRAME_BYTES:
@@ -124,7 +141,7 @@ def apply_log(path: Path) -> None:
     Raises:
         OSError: A file cannot be read or written.
     """
-    log = path.with_name(path.name + "-wal")
+    log = log_of(path)
     with log.open("rb") as file, path.open("r+b") as database:
         read = _read_log(file)
         count = [frame.pages for frame in read.frames if frame.pages and frame.is_linked][-1]
@@ -149,7 +166,7 @@ def sync_log(path: Path) -> None:
     if os.name != "posix":  # elsewhere only a file opened for writing can be synced
         return
     with suppress(FileNotFoundError):
-        descriptor = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY)
+        descriptor = os.open(log_of(path), os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

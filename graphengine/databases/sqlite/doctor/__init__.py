@@ -25,13 +25,11 @@ from graphengine.databases.sqlite.faults import explain, shows_damage
 from graphengine.databases.sqlite.files import (
     APPLICATION_ID,
     FileState,
-    bytes_of_log,
     check_format,
     file_state,
     has_changed,
     has_our_tables,
     keep_index,
-    log_of,
     move_idle_log,
     require_file,
     sync_folder,
@@ -39,7 +37,13 @@ from graphengine.databases.sqlite.files import (
 )
 from graphengine.databases.sqlite.owners import Owner, lock_files, lock_shows_death, owner_of
 from graphengine.databases.sqlite.queries import DOCTOR_SQL, latest_format
-from graphengine.databases.sqlite.wal_recovery import apply_log, describe_damage, refuse_damaged_log
+from graphengine.databases.sqlite.wal_recovery import (
+    apply_log,
+    bytes_of_log,
+    describe_damage,
+    log_of,
+    refuse_damaged_log,
+)
 from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreReadOnly
 
 if TYPE_CHECKING:
