@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
@@ -146,12 +147,18 @@ def stopper_of(context: CommandContext) -> Stopper:
 
 
 @contextmanager
-def until_stopped(context: CommandContext, repair: str) -> Iterator[tuple[Stopper, Telemetry | None]]:
+def until_stopped(
+    context: CommandContext, repair: str, action: str = "releasing the runs after the nodes in flight"
+) -> Iterator[tuple[Stopper, Telemetry | None]]:
     """Yield what stops a command that drives runs until a signal releases them, and its telemetry."""
     with stopper_of(context) as stopper, observed(context) as telemetry:
-        stopper.action = "releasing the runs after the nodes in flight"
+        stopper.action = action
         stopper.last_words = last_words(context, Interrupted("interrupted; what was recorded is safe", repair=repair))
-        yield stopper, telemetry
+        try:
+            yield stopper, telemetry
+        except asyncio.CancelledError:
+            if not stopper.asked_by:  # else it was stopped while it opened what it needs
+                raise
 
 
 class Fleet(NamedTuple):
@@ -373,8 +380,15 @@ class _Watch:
 class Stopper:
     """Stops the driven runs when a signal arrives: the first cleanly; a further Ctrl-C ends the process at once.
 
+    A command that works until it is stopped calls `opens` first, and `drives` when all is open. A signal in between
+    cancels the asyncio task that opens: a database can be locked, far away, or migrated for long. Each further signal
+    asks again.
+
     The handlers are Python's, not the event loop's, so that a second Ctrl-C works while a node blocks the loop. They
-    only use `os.write`, since they can interrupt any other write.
+    only use `os.write`, since they can interrupt any other write. A socket wakes the event loop:
+
+    1. The loop is about to wait. 2. A signal arrives, and its handler runs as soon as Python continues. 3. Without the
+    socket, the loop would wait until something else happens.
 
     Attributes:
         action: The stop in words, shown when the signal arrives.
@@ -391,6 +405,8 @@ class Stopper:
         self.last_words: Sequence[tuple[int, str]] = ()
         self._before: dict[int, Any] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._waking: tuple[socket.socket, socket.socket] | None = None
+        self._opening: asyncio.Task[Any] | None = None
         self._stop_it: Callable[[], Coroutine[Any, Any, None]] | None = None
         self.asked_by = ""
         self._stopping: asyncio.Task[None] | None = None
@@ -406,13 +422,37 @@ class Stopper:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._waking is not None:
+            signal.set_wakeup_fd(-1)
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(self._waking[0])
+            for each in self._waking:
+                each.close()
 
-    def drives(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Set the function that stops the driven runs; called once they are durable."""
-        self._loop = asyncio.get_running_loop()
-        self._stop_it = stop
+    def opens(self) -> None:
+        """Let a signal cancel this asyncio task from now on, until `drives` is called."""
+        self._join_loop()
+        self._opening = asyncio.current_task()
         if self.asked_by:
             self._stop()
+
+    def drives(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Set the function that stops the driven runs; called once they are durable, or all is open."""
+        self._join_loop()
+        self._opening, self._stop_it = None, stop
+        if self.asked_by:
+            self._stop()
+
+    def _join_loop(self) -> None:
+        """Let signals wake this event loop."""
+        self._loop = asyncio.get_running_loop()
+        if self._before and self._waking is None:
+            self._waking = reader, writer = socket.socketpair()
+            for each in self._waking:
+                each.settimeout(0)
+            with suppress(NotImplementedError):  # on Windows, where the loop wakes by itself
+                self._loop.add_reader(reader, reader.recv, 1 << 12)
+                signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
 
     def over(self) -> None:
         """Clear the function, since nothing is left to stop."""
@@ -420,11 +460,12 @@ class Stopper:
 
     def _take_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if not self.asked_by:
-            self.asked_by = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
-            again = "Ctrl-C (SIGINT) ends at once" if number == signal.SIGTERM else "Ctrl-C again ends at once"
-            if self._loop is not None:
+        was_asked, self.asked_by = self.asked_by, self.asked_by or ("SIGTERM" if number == signal.SIGTERM else "Ctrl-C")
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: the command has ended
                 self._loop.call_soon_threadsafe(self._stop)  # before the message: its reader may react at once
+        if not was_asked:
+            again = "Ctrl-C (SIGINT) ends at once" if number == signal.SIGTERM else "Ctrl-C again ends at once"
             wipe = WIPE if self.wipes else ""
             text = f"{'SIGTERM: ' if number == signal.SIGTERM else ''}{self.action}; {again}"
             _say(2, self.line_of(text) if self.line_of is not None else f"{wipe}{text}\n")
@@ -434,7 +475,9 @@ class Stopper:
             os._exit(Exit.INTERRUPTED)
 
     def _stop(self) -> None:
-        if self._stop_it is not None and self._stopping is None:
+        if self._opening is not None:
+            self._opening.cancel()
+        elif self._stop_it is not None and (self._stopping is None or self._stopping.done()):
             self._stopping = asyncio.get_running_loop().create_task(self._stop_it(), name="graphengine stop")
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from graphengine.serve.users import Users
     from graphengine.wings import Settings, Table, Wing
 
+_CLOSING: Final = "closing the page, and releasing its runs after the nodes in flight"
+
 
 @options.command(
     "inspect",
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
         graphengine inspect --drive           # start, resume and branch in the page
         graphengine inspect --shared --users users.json --port 8765
     """,
-    exits={0: "Ctrl-C ended the command", 2: "the port is taken, or the extra `inspect` is not installed"},
+    exits={0: "SIGTERM or Ctrl-C ended the command", 2: "the port is taken, or the extra `inspect` is not installed"},
 )
 @click.option(
     "--port",
@@ -92,7 +93,7 @@ def inspect(  # noqa: PLR0913 - one for each option
     """
     from graphengine import __version__
     from graphengine.api.places import store_at
-    from graphengine.cli.observing import observed
+    from graphengine.cli.driving import until_stopped
     from graphengine.cli.places import lock_options, shown
     from graphengine.databases import addresses
     from graphengine.errors import InputError
@@ -124,7 +125,7 @@ def inspect(  # noqa: PLR0913 - one for each option
             click.launch(url)
 
     paste = partial(_paste, place if users is None else None)
-    with suppress(KeyboardInterrupt), observed(context) as telemetry:
+    with until_stopped(context, "start it again", _CLOSING) as (stopper, telemetry):
         if drives is not None:
             extensions = drives.extensions if users is None else [*drives.extensions, Approvers(users)]
             drives = replace(drives, telemetry=telemetry, extensions=extensions)
@@ -134,7 +135,7 @@ def inspect(  # noqa: PLR0913 - one for each option
         what = replace(
             what, is_read_only=read_only, drives=drives, tables=_tables(context), token_file=_token_file(place)
         )
-        for info in serve(what, opened):
+        for info in serve(what, opened, stopper):
             context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
 

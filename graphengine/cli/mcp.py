@@ -83,6 +83,7 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
             import anyio
             from mcp.server.stdio import stdio_server
 
+            stopper.drives(serving.stop)
             server = McpDoor(service, __version__, secret).server
             with os.fdopen(os.dup(context.out.number or 1), "w", encoding="utf-8") as stdout, _StdinLines() as lines:
                 stdin = cast("anyio.AsyncFile[str]", lines)  # only its lines are read
@@ -90,7 +91,7 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
                     await server.run(received, sent, server.create_initialization_options())
 
         async def run() -> None:
-            stopper.drives(serving.stop)
+            stopper.opens()
             with acting(Caller("")):  # who started this command
                 await serving.run_stdio(talk)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -192,9 +191,13 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
         settings = Settings(context.place.database, fleet.graphs, access, __version__, **given)
         serving = Serving(settings)
 
-        async def run() -> None:
+        def begin(doors: Mapping[str, str]) -> None:
             stopper.drives(serving.stop)
-            await serving.run(partial(_show_served, context, settings, token if is_new else None))
+            _show_served(context, settings, token if is_new else None, doors)
+
+        async def run() -> None:
+            stopper.opens()
+            await serving.run(begin)
 
         context.drive(run())
     return 0

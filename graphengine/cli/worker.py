@@ -127,7 +127,7 @@ def worker(
 
             given["extensions"] = [*given["extensions"], Approvers(Users(users_file))]
         context.drive(_run_worker(context, graphs, _endpoint(health), stopper, ends=cut_off == "end", **given))
-        context.err.line("worker stopped; another worker can continue the runs that it released")
+    context.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
 
 
@@ -159,6 +159,7 @@ async def _run_worker(  # noqa: PLR0913 - how a worker works
     from graphengine.wings.delivery import deliver
     from graphengine.worker.worker import Worker
 
+    stopper.opens()
     store = context.store
     if isinstance(store, SQLStore):
         store.ends_process = ends
@@ -176,7 +177,6 @@ async def _run_worker(  # noqa: PLR0913 - how a worker works
         async def stop() -> None:
             worker.stop()
 
-        stopper.drives(stop)
         async with AsyncExitStack() as stack:
             await deliver(of_runner["extensions"], runner, stack)
             if health is not None:
@@ -185,6 +185,7 @@ async def _run_worker(  # noqa: PLR0913 - how a worker works
                 host, port = health
                 port = await stack.enter_async_context(serving_health(worker, host, port))
                 context.err.line(f"health: http://{f'[{host}]' if ':' in host else host}:{port}/")
+            stopper.drives(stop)
             await worker.run()
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -33,7 +32,7 @@ from graphengine.serve.router import Router
 from graphengine.serve.routes import DOWNLOADS, DRIVES, FILES, READS, STREAM, WRITES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from starlette.requests import Request
@@ -82,27 +81,28 @@ class Settings:
     tables: Sequence[Callable[[Store, str | None], Awaitable[Iterable[Table]]]] = ()
 
 
-class _Server(Server):
-    """A server that ends without an error at Ctrl-C and SIGTERM; its handlers are there before the URL is printed."""
+class Signals(Protocol):
+    """What handles the signals that end the program: `graphengine.cli.driving.Stopper`."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        loop = asyncio.get_running_loop()
-        with suppress(NotImplementedError, RuntimeError, ValueError):  # on Windows, and in other threads
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self.handle_exit, number, None)
+    def opens(self) -> None:
+        """Let a signal cancel the current asyncio task, which opens what is served."""
+
+    def drives(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Let a signal call a function, since all is open."""
 
 
-def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunInfo]:
+def serve(settings: Settings, opened: Callable[[str], object], signals: Signals) -> Sequence[RunInfo]:
     """Serve until interrupted; return the runs that were driven here, and released.
 
     Args:
         settings: What to serve.
         opened: Called with the URL once requests are accepted.
+        signals: Told what a signal is to stop.
 
     Raises:
         InputError: The port is taken.
         StoreError: The database cannot be read.
+        CancelledError: A signal arrived while the database was opened.
     """
     listening = listen(settings.port, settings.host) if settings.port is not None else listen_near(PORT, settings.host)
     port, users = listening.getsockname()[1], settings.users
@@ -110,14 +110,21 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunIn
     app = application(settings)
     access = PageAccess(port, token) if users is None else SharedPageAccess(port, users)
     guarded = AccessMiddleware(app, access)
-    config = uvicorn.Config(guarded, log_level="critical", lifespan="on", timeout_graceful_shutdown=1, ws="none")
+    server = Server(
+        uvicorn.Config(guarded, log_level="critical", lifespan="off", timeout_graceful_shutdown=1, ws="none")
+    )
+
+    async def stop() -> None:
+        server.should_exit = True
 
     async def whole() -> None:
-        await settings.reader.open()
+        signals.opens()
         try:
-            server = _Server(config)
-            opened(f"{url_of(listening)}/#token={token}")  # the port is open: early requests wait
-            await server.serve([listening])
+            await settings.reader.open()
+            async with app.router.lifespan_context(app):
+                signals.drives(stop)
+                opened(f"{url_of(listening)}/#token={token}")  # the port is open: early requests wait
+                await server.serve([listening])
         finally:
             await settings.reader.close()
 

@@ -26,7 +26,7 @@ def invoke(*words: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_its_url_and_ends_at_a_signal(recorded: Path, number: signal.Signals) -> None:
-    """The document of one line has the URL; Ctrl-C and SIGTERM end it without an error or an output."""
+    """The document of one line has the URL; Ctrl-C and SIGTERM end it without an error, and stderr says so."""
     words = ["inspect", "--store", str(recorded), "--no-open", "--json"]
     process = forks.start("graphengine", *words, loads=forks.INSPECTOR)
     try:
@@ -40,7 +40,8 @@ def test_it_prints_its_url_and_ends_at_a_signal(recorded: Path, number: signal.S
     finally:
         process.send_signal(number)
         written = process.communicate(timeout=30)
-    assert (process.returncode, written) == (0, ("", ""))
+    assert (process.returncode, written[0]) == (0, "")
+    assert "closing the page, and releasing its runs after the nodes in flight; Ctrl-C" in written[1]
 
 
 def test_a_port_that_is_taken_is_named(recorded: Path) -> None:
@@ -108,7 +109,7 @@ def test_released_runs_are_named(recorded: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_taken_default_port_is_said(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without --port the page is at the default port; if that is taken, a line says where it is instead."""
     monkeypatch.setattr(
-        "graphengine.serve.inspector.server.serve", lambda _, opened: [opened("http://h:9/#token=t")][:0]
+        "graphengine.serve.inspector.server.serve", lambda _, opened, __: [opened("http://h:9/#token=t")][:0]
     )
     text = invoke("--store", str(recorded))[1]
     assert "the default port is taken, so this page is at http://h:9/" in text
