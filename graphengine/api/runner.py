@@ -192,6 +192,8 @@ class Runner(Records):
         With a `run_id` it is run once: a run that has the id goes on, in whichever process. What it recorded is not
         done again; if it is over, its answer or result is returned; if another process drives it, that is waited for.
 
+        If the asyncio task that awaits this call is cancelled, as by a timeout, the run goes on; `stop` ends it.
+
         Args:
             agent: The agent; or a graph.
             inputs: What the agent reads, of the type that its `inputs=` names; without that a mapping, for names that

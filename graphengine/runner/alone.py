@@ -59,6 +59,7 @@ class Alone:
     """
 
     is_halting = False
+    is_released = False
     runs_again = False
     wrote_at = 0.0
     resumed_at = 0.0

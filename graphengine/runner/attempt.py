@@ -560,7 +560,7 @@ class Attempt(AttemptFacts):
         executors = self.services.executors if call.on else None
         function = functools.partial(call.function, **values)
         if call.thread and executors is None and timeout_seconds is None:
-            result = await in_thread(threads, function)
+            result = await in_thread(threads, function, keeps=self._keeps_result)
             return await result if inspect.isawaitable(result) else result
         limit = TimeLimit(None if executors is not None and executors.counts_time(call.on) else timeout_seconds)
         try:
@@ -579,6 +579,14 @@ class Attempt(AttemptFacts):
                 where=f"node {call.body.name}",
                 repair="raise timeout_seconds, or make it faster; retry= tries it again",
             ) from error
+
+    def _keeps_result(self) -> bool:
+        """Return whether a plain function's result counts, although the run was released while the function worked.
+
+        Nothing can end a function in a thread, so the release waits for the function. Its result would be lost, and
+        its effects would happen twice.
+        """
+        return self.services.host.is_released
 
     def _extra(self, name: str) -> object:
         if name == "ctx":

@@ -739,6 +739,12 @@ class Driving:
         """Whether nothing more starts: the run is stopped, released or lost."""
         return not self.claim.may_start
 
+    @property
+    def is_released(self) -> bool:
+        """Whether the run is released, or its Runner closes, while this process still owns the run."""
+        claim = self.claim
+        return claim.may_record and (claim.released or claim.closed) and claim.stop is None
+
     def _end_if_late(self) -> None:
         """Cancel what is in flight if the limit of seconds is reached: a call that hangs would never end.
 

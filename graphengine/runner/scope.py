@@ -81,6 +81,11 @@ class Host(Protocol):
         ...
 
     @property
+    def is_released(self) -> bool:
+        """Whether the run is released, or its Runner closes, while this process still owns the run."""
+        ...
+
+    @property
     def wrote_at(self) -> float:
         """When the run was last shown to be driven by this process, by the machine's clock."""
         ...

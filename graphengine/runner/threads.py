@@ -123,8 +123,15 @@ FROM_THREAD: Final[ContextVar[Calls | None]] = ContextVar("graphengine_from_thre
 """The calls that the current thread of the run's pool waits for; None outside such a thread."""
 
 
-async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
+async def in_thread(
+    pool: Executor, function: Callable[[], object], *, keeps: Callable[[], bool] = lambda: False
+) -> object:
     """Call a function in a thread of the pool, with this task's context variables.
+
+    Args:
+        pool: The pool.
+        function: The function. A cancellation waits for its end.
+        keeps: Whether to return what the function returns although this call was cancelled.
 
     Raises:
         RuntimeError: The function raised StopIteration. Also raises whatever else the function raises.
@@ -140,7 +147,9 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
             calls.cancel()
             if not call.cancel():  # it is running already
                 await _wait_for_thread(thread)
-            raise
+            outcome = thread.result() if thread.done() and not thread.cancelled() else CallOutcome()
+            if call.cancelled() or outcome.error is not None or not keeps():
+                raise
         finally:
             calls.pool.shutdown(wait=False)
     if isinstance(outcome.error, StopIteration):

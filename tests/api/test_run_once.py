@@ -219,3 +219,23 @@ async def test_options_of_agents_are_refused(option: dict[str, str]) -> None:
         given: Any = option
         with pytest.raises(DefinitionError, match=f"{next(iter(option))}= is of a run of an agent"):
             await runner.run(report(lambda: 1), **given)
+
+
+async def test_cancelling_the_task_that_awaits_a_run_does_not_end_the_run() -> None:
+    """The run belongs to its Runner: only the wait ends, and whoever asks for the run's id gets its result."""
+    begun, leave = asyncio.Event(), asyncio.Event()
+
+    async def add() -> int:
+        begun.set()
+        await leave.wait()
+        return 5
+
+    async with Runner() as runner:
+        waiting = asyncio.create_task(runner.run(report(add), run_id=RUN))
+        await begun.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert (await runner.info(RUN)).status == "running"
+        leave.set()
+        assert (await runner.run(report(add), run_id=RUN)).state.total == 5

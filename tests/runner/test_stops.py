@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import threading
 import time
 from pathlib import Path
 
@@ -161,6 +162,43 @@ async def test_a_node_that_exceeds_the_grace_period_is_cut_off(database: Path | 
         await gate.entered.wait()
     assert (await run.result()).cut_off == ("a",)
     assert clock.now() == 1060.0
+
+
+@pytest.mark.parametrize(("how", "beside"), [("close", False), ("release", False), ("release", True)])
+async def test_the_result_of_a_plain_function_is_kept(database: Path | str, how: str, *, beside: bool) -> None:
+    """Nothing can end it in its thread, so its end is waited for; then a resume must not call it again."""
+    entered, leave, calls = threading.Event(), threading.Event(), list[int]()
+
+    def add(n: int) -> int:
+        calls.append(n)
+        entered.set()
+        assert leave.wait(20)
+        return n + 1
+
+    graph = Graph("plain", Plain)
+    graph.add_node("add", add, writes="n")
+    graph.add_node("more", lambda n: n + 10, writes="n", thread=False)
+    if beside:
+        graph.add_node("idle", lambda: None, writes=(), thread=False)
+        graph.add_fork(START, ["add", "idle"], join="more")
+        graph.add_path("idle", "more")
+        graph.add_path("add", "more", END)
+    else:
+        graph.add_path(START, "add", "more", END)
+    runner = Runner(database)
+    run = runner.start(graph, run_id="r")
+    await asyncio.to_thread(entered.wait, 20)
+    ending = asyncio.create_task(runner.close() if how == "close" else runner.release("r", now=True))
+    while not run._lives.shared.driven["r"].claim.released and not run._lives.shared.closed:  # noqa: ASYNC110, SLF001
+        await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(leave.set)
+    await ending
+    await runner.close()
+    assert ((await run.result()).status, calls) == ("running", [0])
+    async with Runner(database) as other:
+        [run] = await other.recover(graph)
+        assert (await run.result()).state.n == 11
+    assert calls == [0]
 
 
 async def test_a_grace_period_that_runs_out_is_no_error_of_its_own(
