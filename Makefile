@@ -60,7 +60,7 @@ types_end = wait $$second || typed=1; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format hook servers executors executors-ready suites suites-ready real-model real-model-ready page bench pin docs dist pythons clean
+.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak fleet format hook servers executors executors-ready suites suites-ready real-model real-model-ready page bench pin docs dist pythons clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -127,6 +127,9 @@ skipped: .venv/ready-test ## the tests that the last `BARE=1 make test` skipped,
 
 soak: .venv/ready-test ## random commands, crashes and inputs until the time is over: make soak [SECONDS=600 ARGS="--seed 7"]
 	$(BIN)/python scripts/soak.py --seconds $(SECONDS) $(ARGS)
+
+fleet: .venv/ready-test ## idle and busy workers beside each other, and whether anything grows: make fleet [SECONDS=3600]
+	$(BIN)/python -m scripts.soak_fleet --seconds $(SECONDS) $(ARGS)
 
 format: .venv/ready-test ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix
