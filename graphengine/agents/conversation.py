@@ -63,6 +63,7 @@ from graphengine.agents.records import (
     result_record,
 )
 from graphengine.agents.runtime import batched
+from graphengine.agents.tool_checks import explain_no_description
 from graphengine.agents.tool_names import named_apart, offered_in
 from graphengine.agents.tool_writes import outcome_with, typed
 from graphengine.agents.tools import Relists, Tool, ToolOutcome, check_choice, refuse_writes, unhurried
@@ -816,6 +817,7 @@ class Conversation(Generic[T]):
         for place, (source, listed) in enumerate(zip(self._parts.kit, self._listed, strict=True)):
             if isinstance(source, Tool):
                 kit.append((None, source))
+                _warn_without_description(self._agent.name, *explain_no_description(source))
             else:
                 kit += [(place, refuse_writes(tool, source)) for tool in listed or ()]
         has_source = any(each is not None for each in self._listed)
@@ -1280,3 +1282,10 @@ def _is_cancelled() -> bool:
 
 def _hash_bytes(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=9).hexdigest()
+
+
+@functools.lru_cache(1000)
+def _warn_without_description(agent: str, text: str, repair: str) -> None:
+    """Log once that a model is told of a tool without a description."""
+    if text:
+        log.warning("tool_without_description: agent %s: %s; %s", agent, text, repair)

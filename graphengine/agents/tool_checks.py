@@ -8,6 +8,7 @@ warning of the compiler, and an error when a Runner is about to run the graph wi
 from __future__ import annotations
 
 import difflib
+import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.arguments import ALWAYS_GIVEN
@@ -131,16 +132,27 @@ def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str
 
 
 def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[Finding]:
-    """Yield what is missing in the description of a tool that is a function."""
-    if tool.schema is None and not tool.description:
-        repair = f"give {tool.name} a docstring, or tool({tool.name}, description='…')"
-        text = f"the tool {tool.name} has no description: a model has to guess from its name what it does"
-        yield Finding("undescribed_tool", text, repair, is_warning=True)
+    """Yield what is missing in the description of a tool."""
+    text, repair = explain_no_description(tool)
+    if text:
+        yield Finding("tool_without_description", text, repair, is_warning=True)
     parameters = signature_of(tool.function).parameters if tool.schema is None else {}
     bare = [name for name in asked if name in parameters and parameters[name].annotation is parameters[name].empty]
     if bare:
         text = f"the tool {tool.name} declares no type of {', '.join(map(repr, bare))}, so a model may send anything"
         yield Finding("untyped_tool", text, f"annotate it: {bare[0]}: str", is_warning=True)
+
+
+def explain_no_description(tool: Tool) -> tuple[str, str]:
+    """Return that a tool has no description, and how to give it one; two empty texts if it has one."""
+    if tool.description:
+        return "", ""
+    repair = f"tool({tool.name}, description='…')"
+    if sys.flags.optimize > 1:
+        repair += ", or run python without -OO and PYTHONOPTIMIZE=2, which have removed all docstrings"
+    elif tool.schema is None:
+        repair += ", or give it a docstring, which python -OO would remove"
+    return f"the tool {tool.name} has no description: a model has to guess from its name what it does", repair
 
 
 def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
@@ -196,4 +208,4 @@ def _of_effect(tool: Tool) -> Iterator[Finding]:
         yield Finding("waits_in_effect", text, repair, is_warning=False)
 
 
-__all__ = ["Finding", "Need", "findings", "given_by", "needs"]
+__all__ = ["Finding", "Need", "explain_no_description", "findings", "given_by", "needs"]

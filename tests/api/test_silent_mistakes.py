@@ -131,7 +131,7 @@ def test_a_tool_that_models_are_told_nothing_of_is_a_warning() -> None:
         return f"rain in {city}"
 
     problems = graph_of(Agent("a", model=ScriptedModel(["x"]), prompt="{text}", tools=[weather])).check()
-    assert {"undescribed_tool", "untyped_tool"} <= {problem.code for problem in problems}
+    assert {"tool_without_description", "untyped_tool"} <= {problem.code for problem in problems}
 
 
 async def test_a_memory_that_is_not_awaited_fails_the_node() -> None:
