@@ -127,7 +127,8 @@ NAMED = {
     "serve.service.front_end": ("agents models", "turns of a chat, for the doors of front ends"),
     "serve.service.server": ("models telemetry worker", "a service drives runs as a worker does, by its arguments"),
     "serve.service.shown": ("agents models", "turns of a chat, for the doors of front ends"),
-    "serve.service.turns": ("agents media models", "turns of a chat, for the doors of front ends"),
+    "serve.service.text_places": ("agents models", "the field of a text: chats and conversations have their own"),
+    "serve.service.turns": ("agents media", "turns of a chat, for the doors of front ends"),
 }
 """The modules of the frame that name wings, and why; this list only shrinks."""
 

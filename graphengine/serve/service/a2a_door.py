@@ -55,6 +55,7 @@ from graphengine.serve.service.conversations import request_digest
 from graphengine.serve.service.following import failure_of, waits
 from graphengine.serve.service.public import PublicRoute
 from graphengine.serve.service.shown import Dropped, Text, Visited
+from graphengine.serve.service.text_places import no_place, text_graphs
 from graphengine.serve.service.turns import (
     Turn,
     Turns,
@@ -63,7 +64,6 @@ from graphengine.serve.service.turns import (
     check_seen,
     digest,
     output,
-    text_graphs,
     turn_of,
 )
 from graphengine.serve.signatures import signed
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from graphengine.media import Media
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
-    from graphengine.serve.service.turns import TextGraph
+    from graphengine.serve.service.text_places import TextGraph
 
 PATH: Final = "/a2a"
 """The agent of a graph is at `/a2a/GRAPH`, its card at `/a2a/GRAPH/.well-known/agent-card.json`."""
@@ -263,6 +263,7 @@ class _Agent(RequestHandler):
         if is_extended:
             about += f" {compiled(self._graph).state.model.model_json_schema().get('description', '')}".rstrip()
         modes = ["text/plain", "application/json"]
+        read = modes if self._text is not None else modes[1:]
         url = f"{headers.get('x-forwarded-proto', 'http')}://{headers['host']}{PATH}/{quote(name)}"
         card = a2a.AgentCard(
             name=name,
@@ -272,7 +273,7 @@ class _Agent(RequestHandler):
                 a2a.AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version=each) for each in _VERSIONS
             ],
             capabilities=a2a.AgentCapabilities(streaming=True, push_notifications=True, extended_agent_card=True),
-            default_input_modes=modes,
+            default_input_modes=read,
             default_output_modes=modes,
             skills=[a2a.AgentSkill(id=name, name=name, description=about, tags=["graphengine"])],
         )
@@ -454,10 +455,14 @@ class _Agent(RequestHandler):
         tags = [OwnId(_CONTEXT + (message.context_id or digest(run_id)))]
         if not is_tag(tags[0]):
             raise errors.InvalidParamsError("contextId is no printable text of at most 92 characters")
+        said = text
+        if text is not None and self._text is None:
+            raise no_place(self._name, compiled(self._graph))
         field = self._text.field if self._text is not None else None
         if text is not None and field is not None:
-            state.setdefault(field, text)
-        said = text if self._text is not None and field is None else None
+            if field in state:
+                raise errors.InvalidParamsError(f"the data part sets {field}, as the text does: send one of them")
+            state[field], said = text, None
         return await self._turns.begin(self._graph, state, Turn(0, run_id), key, said, tags=tags)
 
     async def _follow_task(self, turn: Turn) -> AsyncGenerator[Any, None]:

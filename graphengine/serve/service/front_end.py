@@ -13,7 +13,7 @@ import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from graphengine.agents.call_inputs import ANSWER, QUESTION
+from graphengine.agents.call_inputs import ANSWER
 from graphengine.agents.chats import TURN, check_not_another, is_chat, refuse_before
 from graphengine.errors import InputError, RunExists, UnknownRun
 from graphengine.kernel.extension import RunEnded, StepRecorded, compiled, did_you_mean
@@ -28,6 +28,8 @@ from graphengine.serve.callers import caller
 from graphengine.serve.service.conversations import find
 from graphengine.serve.service.following import Rest, answer, follow_run, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Asked, Ended, Fold, State, Visited, said_in
+from graphengine.serve.service.text_places import no_place, receives_text, text_field
+from graphengine.serve.service.turns import Turn, Turns, digest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
@@ -62,6 +64,7 @@ class Thread:
         self._graph = service.graph_of(graph)
         self._plan = compiled(self._graph)
         self.is_chat = is_chat(self._plan)
+        self._field = text_field(self._plan)
         self._topics = (TURN,) if self.is_chat else ()
         self._place: tuple[RunInfo, Snapshot] | None = None  # before the message that was sent
         self._turn = ""  # the id of that message
@@ -77,7 +80,7 @@ class Thread:
         return values
 
     def _fold(self, info: RunInfo, have: Have, snapshot: Snapshot) -> Fold:
-        return Fold(info, have, snapshot, self.shown, is_chat=self.is_chat)
+        return Fold(info, have, snapshot, self.shown, is_chat=self.is_chat, field=self._field)
 
     async def info(self) -> RunInfo | None:
         """Return the row of the run; None if there is none yet.
@@ -111,11 +114,8 @@ class Thread:
             InputError: The state or the message does not fit.
         """
         service, info = self._service, await self.info()
-        fields = self._plan.state.fields
         if not self.is_chat:
-            if info is None:
-                said = {QUESTION: message.text} if message is not None and QUESTION in fields else {}
-                await service.begin(self._graph, {**said, **state}, self.run_id)
+            await self._begin_with_text(info, message, state)
             return 0
         if message is None:
             if info is None:
@@ -123,7 +123,8 @@ class Thread:
                 raise InputError("a chat begins with a message", where=f"run {self.run_id}", repair=repair)
             return 0
         inputs = {name: state[name] for name in state if self._is_input(name)}
-        given = self._plan.state.initial({**inputs, QUESTION: message.text}, f"run {self.run_id}")
+        place = self._place_text(message)
+        given = self._plan.state.initial({**inputs, **place}, f"run {self.run_id}")
         if info is None:
             await service.begin(self._graph, {}, self.run_id)
         said = {name: opened(given.values[name]) for name in given.given}
@@ -143,8 +144,34 @@ class Thread:
         if payload in [step.data.payload for step in steps if isinstance(step.data, Message)]:
             return info.seq
         self._turn = ""  # it was sent before: the thread is shown as it is
-        await check_not_another(service.runner, self.run_id, message.id, {QUESTION: said[QUESTION]})
+        await check_not_another(service.runner, self.run_id, message.id, {name: said[name] for name in place})
         return 0
+
+    async def _begin_with_text(self, info: RunInfo | None, message: Said | None, state: Mapping[str, Any]) -> None:
+        """Start the run of a thread that is no chat, unless there is one, with the text of a message.
+
+        The page sends the thread again when it is reloaded. A message that is another one would be read by nothing.
+
+        Raises:
+            InputError: The state does not fit, or the run began with another message.
+        """
+        turns, begun, field = Turns(self._service), Turn(0, self.run_id), self._field
+        if info is not None:
+            told = [begun] if field is not None else [turn for turn, _ in await turns.of(info)]
+            if message is not None and message.text not in [await turns.said(turn, field) for turn in told]:
+                where, repair = f"run {self.run_id}", "begin another thread, or answer what the run asks"
+                raise InputError("the run of this thread began with another message", where=where, repair=repair)
+        elif message is not None and field is None and receives_text(self._plan):
+            await turns.begin(self._graph, state, begun, digest(message.id), message.text)
+        else:
+            said = self._place_text(message) if message is not None else {}
+            await self._service.begin(self._graph, {**state, **said}, self.run_id)
+
+    def _place_text(self, message: Said) -> dict[str, Any]:
+        """Return the field that the text of a message sets, with the text. Raises: InputError: There is no field."""
+        if self._field is None:
+            raise no_place(self._plan.graph, self._plan)
+        return {self._field: message.text}
 
     def _is_input(self, name: str) -> bool:
         """Return whether a front end can set a field with a message; one without a reducer that is no part of a chat.
@@ -213,7 +240,7 @@ class Thread:
         """Return the message of a chat whose turn is shown, or which was last, and the seq before it; else "" and 0."""
         found = "", 0
         for step in await self._service.runner.history(self.run_id) if self.is_chat else ():
-            said = said_in(step)
+            said = said_in(step, self._field)
             if said is not None and not (self._turn and found[0] == self._turn):
                 found = said.id, step.seq - 1
         return found

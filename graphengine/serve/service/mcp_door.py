@@ -57,6 +57,7 @@ from graphengine.serve.service.app import cancelled
 from graphengine.serve.service.following import answer as answered
 from graphengine.serve.service.following import failure_of, follow_run, waits
 from graphengine.serve.service.openapi import AnyJson
+from graphengine.serve.service.text_places import find_written_fields, text_field
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -379,8 +380,9 @@ def _build_tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
 def _describe_graph_tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
     """Describe a graph.
 
-    A caller sets what no node writes, and what has no default. The result is one field, or the whole state without its
-    secrets, as recorded. Records fit the schema of an input, which also describes them.
+    A caller sets what no node writes, what has no default, and the field for a text (`text_field`). The result is one
+    field, or the whole state without its secrets, as recorded. Records fit the schema of an input, which also
+    describes them.
     """
     plan: Plan[Any] = compiled(graph)
     whole = plan.state.model.model_json_schema(by_alias=False, schema_generator=AnyJson)
@@ -388,8 +390,7 @@ def _describe_graph_tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
     properties = shape.get("properties", {})
     for secret in plan.state.secrets & properties.keys():
         properties[secret]["writeOnly"] = True
-    every = frozenset(plan.state.fields)
-    written = {plan.collect_errors}.union(*(n.writer.fields for n in plan.nodes.values() if n.writer.keys != every))
+    written = find_written_fields(plan) - {text_field(plan)}
     required = [field for field, kind in plan.state.fields.items() if kind.info.is_required()]
     inputs = [field for field in plan.state.fields if field in required or field not in written]
     given = {"properties": {field: properties[field] for field in inputs}, "required": required}

@@ -55,9 +55,9 @@ from graphengine.serve.service.conversations import (
 )
 from graphengine.serve.service.following import failure_of, waits
 from graphengine.serve.service.shown import Called, Dropped, Returned, Text
+from graphengine.serve.service.text_places import TextGraph, no_place, text_graphs
 from graphengine.serve.service.turns import (
     Results,
-    TextGraph,
     Turn,
     Turns,
     as_text,
@@ -66,7 +66,6 @@ from graphengine.serve.service.turns import (
     digest,
     newest_turn,
     output,
-    text_graphs,
     turn_of,
     turns_with,
 )
@@ -269,7 +268,7 @@ class OpenAiDoor:
         self._live_text = live_text
         self._runner = service.runner
         self._turns = Turns(service)
-        self._models = text_graphs(service.graphs)
+        self._models = {name: each for name, each in text_graphs(service.graphs).items() if not each.missing}
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes of the endpoints."""
@@ -415,8 +414,11 @@ class OpenAiDoor:
             return self._models[name]
         message, repair = f"there is no model {name!r}", did_you_mean(name, self._models)
         if name in self._service.graphs:
-            message = f"the graph {name!r} is no model: one text cannot start it"
-            repair = "let its state have one required field, a text, or none; or POST /graphs/GRAPH/runs"
+            unfit, found = no_place(name, compiled(self._service.graphs[name])), text_graphs(self._service.graphs)
+            message, repair = unfit.message, unfit.repair
+            if name in found:
+                message = f"the graph {name!r} is no model: a text does not set {', '.join(found[name].missing)}"
+                repair = "give these fields a default, or start it by POST /graphs/GRAPH/runs"
         raise RequestInvalid(message, status=404, where="model", repair=repair)
 
     # --- Turns -------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pydantic_core import to_jsonable_python
 
-from graphengine.agents.call_inputs import ANSWER, QUESTION
+from graphengine.agents.call_inputs import ANSWER
 from graphengine.agents.chats import TURN, turn_in, turn_of
 from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, ThinkingDelta, ToolCalled, ToolReturned
 from graphengine.agents.prompts import as_text
@@ -305,6 +305,7 @@ class Fold:
         snapshot: The run before the first step.
         state: Returns the state as it is shown.
         is_chat: Whether the run receives the messages of a chat.
+        field: The field of a message's text, which is shown as said; None if no text is.
 
     Attributes:
         snapshot: The run after the last step that it was given.
@@ -312,7 +313,7 @@ class Fold:
         visits: The visits that have begun and not ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the run, and how it is shown
         self,
         info: RunInfo,
         have: Have,
@@ -320,8 +321,10 @@ class Fold:
         state: Callable[[Snapshot], Mapping[str, Any]],
         *,
         is_chat: bool,
+        field: str | None,
     ) -> None:
         self.snapshot = snapshot
+        self._field = field
         self._log = Visits(snapshot, keeps=False)
         self.stated = 0
         self._state = state
@@ -434,7 +437,7 @@ class Fold:
     def _step(self, step: Step) -> Iterator[FrontEvent]:
         if step.seq > self.snapshot.seq:
             self._log.feed(step)
-        said = said_in(step) if self._is_chat else self._find_first_question(step)
+        said = said_in(step, self._field) if self._is_chat else self._find_first_text(step)
         if said is not None:
             self._is_answered = False
             if said.id not in self._have.texts:
@@ -474,9 +477,10 @@ class Fold:
             if frame.at and isinstance(frame.phase, Ready):
                 yield from self._began(_visit_of(frame))
 
-    def _find_first_question(self, step: Step) -> Said | None:
-        """Return the question that a run began with that is no chat, for a front end that has no messages."""
-        text = self.snapshot.root.values.get(QUESTION) if step.kind == "started" and not self._have.texts else None
+    def _find_first_text(self, step: Step) -> Said | None:
+        """Return the text that a run began with that is no chat, for a front end that has no messages."""
+        is_first = step.kind == "started" and not self._have.texts
+        text = self.snapshot.root.values.get(self._field) if is_first and self._field is not None else None
         return Said(f"{self._info.id}:question", hide_secrets(text)) if isinstance(text, str) and text else None
 
     def _show_recorded(self, here: str, place: str, record: object) -> Iterator[FrontEvent]:
@@ -539,12 +543,12 @@ def _digest_question(identity: str) -> str:
     return digest_of_call("ask", ([identity, None],), {})
 
 
-def said_in(step: Step) -> Said | None:
-    """Return the message of a chat that a step records; None if it records none."""
+def said_in(step: Step, field: str | None) -> Said | None:
+    """Return the message of a chat, whose text has this field, that a step records; None if it records none."""
     facts = step.data
     if isinstance(facts, Message) and facts.topic == TURN and isinstance(facts.payload, dict):
         given = facts.payload.get("given")
-        text = given.get(QUESTION) if isinstance(given, dict) else None
+        text = given.get(field) if isinstance(given, dict) and field is not None else None
         return Said(str(facts.payload.get("id", "")), hide_secrets(text) if isinstance(text, str) else "")
     return None
 

@@ -26,13 +26,12 @@ import json
 import re
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.agents.approval import BY_MESSAGE
-from graphengine.agents.call_inputs import ANSWER
 from graphengine.agents.chats import TURN, is_chat, refuse_before
 from graphengine.agents.prompts import has_media, marked
 from graphengine.errors import InputError, RunExists, UnknownRun
@@ -41,11 +40,11 @@ from graphengine.kernel.inside import fit_answer
 from graphengine.kernel.reader import OVER, Snapshot, Wait, load_snapshot
 from graphengine.kernel.store import check_not_cancelled
 from graphengine.media import Media
-from graphengine.models.base import Message
 from graphengine.schemas.words import in_words, whats_wrong
 from graphengine.serve.callers import RequestId
 from graphengine.serve.service.following import Rest, answer, follow_run, look_at, open_in, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Fold
+from graphengine.serve.service.text_places import no_place, text_field
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -90,49 +89,6 @@ class Turn:
     def identity(self) -> str:
         """The identity of the run, as `RunInfo.identity`."""
         return f"{self.run_id} {self.nonce}".rstrip()
-
-
-@dataclass(frozen=True, slots=True)
-class TextGraph:
-    """A graph that one text can start.
-
-    Attributes:
-        name: Its name.
-        graph: The graph.
-        field: The field that the text sets; None if a run begins without it, and waits for it.
-        messages: The field with an agent's messages, if there is one.
-        speakers: The nodes whose live text is the reply.
-    """
-
-    name: str
-    graph: Graph[Any]
-    field: str | None
-    messages: str | None
-    speakers: frozenset[str]
-
-
-def text_graphs(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, TextGraph]:
-    """Return the graphs that one text can start."""
-    found = {name: _text_graph(name, graph) for name, graph in graphs.items()}
-    return {name: graph for name, graph in found.items() if graph is not None}
-
-
-def _text_graph(name: str, graph: Graph[Any]) -> TextGraph | None:
-    plan = compiled(graph)
-    fields = {each: kind.info for each, kind in plan.state.fields.items()}
-    required = [each for each, info in fields.items() if info.is_required()]
-    try:
-        plan.state.initial(dict.fromkeys(required, "a text"), name)
-    except InputError:
-        return None
-    if len(required) > 1:
-        return None
-    messages = next((each for each, info in fields.items() if info.annotation == list[Message]), None)
-    path = plan.result.path if plan.result is not None else None
-    speakers = set(plan.nodes) if plan.result is None else set[str]()
-    if path is not None and str in (kind := fields[path.root].annotation, *get_args(kind)):
-        speakers = {each for each, node in plan.nodes.items() if path.root in node.writer.fields}
-    return TextGraph(name, graph, next(iter(required), None), messages, frozenset(speakers))
 
 
 class _PlaceTaken(Exception):
@@ -187,6 +143,7 @@ class Turns:
 
         Raises:
             RunExists: There is a run with this id that something else began.
+            InputError: The run does not wait for a message, so nothing reads this one.
         """
         tags = [*place.pop("tags", ()), *([_build_turn_tag(turn, key)] if message is None else [])]
         _, is_new = await self._service.begin(graph, state, turn.run_id, tags=tags, **place)
@@ -202,9 +159,9 @@ class Turns:
         if rest is None:
             await self.deliver(found, message, key)
             return found
-        if any(wait.kind == "receive" for wait in waits(rest).values()):
-            turn = found  # else the run asks first: that is the reply
-        return await self.say(turn, message, key)
+        if not any(wait.kind == "receive" for wait in waits(rest).values()):  # it asks first, or is over
+            raise no_place(info.graph, compiled(graph))
+        return await self.say(found, message, key)
 
     async def find(self, info: RunInfo, key: str, *, is_known: bool = True) -> tuple[Turn, Snapshot | None]:
         """Return the turn of a key, if it is known; else the next turn, and the run, once it rests.
@@ -377,7 +334,7 @@ class Turns:
         if turn.is_late or before is None or before.seq != after:
             end = turn.after if turn.is_late else await self._end(turn)
             before = await load_snapshot(store, run_id, after) if after else Snapshot()
-        fold = Fold(info, NOTHING, before, lambda _: {}, is_chat=False)
+        fold = Fold(info, NOTHING, before, lambda _: {}, is_chat=False, field=None)
         if end is not None:
             for step in await self._runner.history(info, after=after, limit=end - after):
                 for each in fold.of(StepRecorded(step.seq, step)):
@@ -519,11 +476,8 @@ def digest(given: object) -> str:
 def _payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:
     """Return what was said as the message that a run waits for; None if it cannot be one."""
     if wait.topic == TURN:  # of a conversation with an agent
-        fields = compiled(graph).state.fields
-        names = [
-            each for each in fields if each not in (TURN, ANSWER) and fields[each].info.annotation != list[Message]
-        ]
-        return {"id": key, "given": {names[0]: message}} if len(names) == 1 else None
+        field = text_field(compiled(graph))
+        return {"id": key, "given": {field: message}} if field is not None else None
     return None if wait.schema is not None and whats_wrong(wait.schema, message) else message
 
 
@@ -554,7 +508,6 @@ def as_text(value: object) -> str:
 
 
 __all__ = [
-    "TextGraph",
     "Turn",
     "Turns",
     "as_text",
@@ -563,7 +516,6 @@ __all__ = [
     "digest",
     "newest_turn",
     "output",
-    "text_graphs",
     "turn_of",
     "turns",
     "turns_with",

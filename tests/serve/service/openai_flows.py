@@ -141,7 +141,12 @@ own.add_edge("listen", END, when=value("said") == "bye")
 own.add_edge("listen", "count")
 own.add_edge("count", "listen")
 
-quiz = Graph("quiz", Talk, limits=Limits(visits=None), result="heard")
+
+class Quiz(Talk):
+    player: str = ""
+
+
+quiz = Graph("quiz", Quiz, limits=Limits(visits=None), result="heard")
 quiz.add_node("question", ask("Next, after {heard}?"), writes="said")
 quiz.add_node("count", lambda heard: heard + 1, writes="heard", thread=False)
 quiz.add_edge(START, "question")

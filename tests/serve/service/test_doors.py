@@ -1,46 +1,21 @@
 """What holds for every door: a run waits for days, on two databases, and another server has its question."""
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from graphengine import Runner
-from graphengine.serve.guard import TokenAccess
-from graphengine.serve.service.doors import DOORS, Opening
-from graphengine.worker.worker import Worker
 
 pytest.importorskip("a2a")
 pytest.importorskip("ag_ui.core")
 pytest.importorskip("mcp")
-from tests.serve.service.client import service_of
-from tests.serve.service.openai_flows import posts
+from tests.serve.service.test_removed_runs import serving
 
 DAYS = 30 * 86400
-
-
-@asynccontextmanager
-async def serving(database: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve a graph by all doors, without a socket."""
-    async with AsyncExitStack() as stack:
-        runner = await stack.enter_async_context(Runner(database))
-        worker = Worker(runner, posts, queues=["default"], poll_seconds=0.01)
-        service = service_of(runner, posts, worker=worker)
-        access = TokenAccess("a token of these tests")
-        routes = [
-            route for door in DOORS for route in await door.open(Opening(service, access, "1", access.token, stack))
-        ]
-        working = asyncio.create_task(worker.run())
-        stack.push_async_callback(asyncio.wait, [working])
-        stack.callback(worker.stop)
-        stack.callback(service.stop)
-        transport = httpx.ASGITransport(service.application(*routes))
-        yield await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://server"))
 
 
 def events(answer: httpx.Response) -> list[Any]:
@@ -92,11 +67,11 @@ async def test_a_run_waits_for_days(
     database: Any, monkeypatch: pytest.MonkeyPatch, ask: Callable[[httpx.AsyncClient, Any], Awaitable[Any]]
 ) -> None:
     """A month later another server has the question still, and its answer, sent twice, is given once."""
-    async with serving(database) as client:
+    async with Runner(database) as runner, serving(runner) as client:
         asked = await ask(client, None)
     today = time.time()
     monkeypatch.setattr(time, "time", lambda: today + DAYS)
-    async with serving(database) as client:
+    async with Runner(database) as runner, serving(runner) as client:
         assert "Publish Tides?" in json.dumps(await ask(client, None))
         for _ in range(2):
             assert await ask(client, asked) == "All about Tides"

@@ -338,7 +338,7 @@ def test_bad_input_is_one_error(serve: Callable[..., Service], tmp_path: Path) -
     """In the shape of the API; the official client retries neither a failed run nor bad input."""
     service = serve(tmp_path / "runs.db")
     client = client_of(service, retries=2)
-    with pytest.raises(openai.NotFoundError, match="one text cannot start it"):
+    with pytest.raises(openai.NotFoundError, match="it could be any of left, right"):
         said(client, "a", model="two")
     with pytest.raises(openai.NotFoundError, match="known: assistant-chat"):
         said(client, "a", model="nothing")

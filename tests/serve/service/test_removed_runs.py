@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import httpx
 import pytest
 
-from graphengine import Runner, Worker
+from graphengine import Graph, Runner, Worker
 from graphengine.errors import UnknownRun
 from graphengine.kernel.extension import OwnId
 from graphengine.serve.callers import Caller, acting
@@ -223,11 +223,11 @@ async def runner(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 @asynccontextmanager
-async def serving(runner: Runner) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(runner: Runner, graph: Graph[Any] = posts) -> AsyncIterator[httpx.AsyncClient]:
     """Serve a graph by all doors, without a socket."""
     async with AsyncExitStack() as stack:
-        worker = Worker(runner, posts, queues=["default"], poll_seconds=0.01)
-        service = service_of(runner, posts, worker=worker)
+        worker = Worker(runner, graph, queues=["default"], poll_seconds=0.01)
+        service = service_of(runner, graph, worker=worker)
         access = TokenAccess("a token of these tests")
         routes = [
             route for door in DOORS for route in await door.open(Opening(service, access, "1", access.token, stack))

@@ -1,0 +1,149 @@
+"""Where the text of a client's message goes: the one rule of all doors.
+
+A client of a chat sends a text, and a graph has a state with fields. The text is the value of one field:
+
+1. the field that is required, if exactly one required field is a text;
+2. else the field `question`, if it accepts a text;
+3. else the only field without a default, if it accepts a text;
+4. else the only text that no node writes.
+
+In a chat (`Graph.chat(agent)`) the same rule holds for the fields that a message sets. A graph without such a field can
+have a node that receives messages (`ctx.receive`): its run begins without the text, and receives the text then. Any
+other graph has no place for a text, and a door refuses the text: nobody may be told that a text arrived which nothing
+has read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+from graphengine.agents.call_inputs import ANSWER, QUESTION
+from graphengine.agents.chats import TURN, is_chat
+from graphengine.errors import InputError
+from graphengine.kernel.extension import compiled
+from graphengine.models.base import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from graphengine.api.graph import Graph
+    from graphengine.kernel.extension import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class TextGraph:
+    """A graph that has a place for the text of a message.
+
+    Attributes:
+        name: Its name.
+        graph: The graph.
+        field: The field that the text sets; None if a run begins without the text, and receives it.
+        messages: The field with an agent's messages, if there is one.
+        speakers: The nodes whose live text is the reply.
+        missing: The required fields that the text does not set: without them, the text alone starts no run.
+    """
+
+    name: str
+    graph: Graph[Any]
+    field: str | None
+    messages: str | None
+    speakers: frozenset[str]
+    missing: Sequence[str]
+
+
+def text_graphs(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, TextGraph]:
+    """Return the graphs that have a place for the text of a message, by name."""
+    found = {name: _text_graph(name, graph) for name, graph in graphs.items()}
+    return {name: graph for name, graph in found.items() if graph is not None}
+
+
+def _text_graph(name: str, graph: Graph[Any]) -> TextGraph | None:
+    plan = compiled(graph)
+    field = text_field(plan)
+    if field is None and not receives_text(plan):
+        return None
+    field = None if is_chat(plan) else field
+    fields = {each: kind.info for each, kind in plan.state.fields.items()}
+    messages = next((each for each, info in fields.items() if info.annotation == list[Message]), None)
+    path = plan.result.path if plan.result is not None else None
+    speakers = set(plan.nodes) if plan.result is None else set[str]()
+    if path is not None and str in _list_union_types(fields[path.root].annotation):
+        speakers = {each for each, node in plan.nodes.items() if path.root in node.writer.fields}
+    missing = [each for each, info in fields.items() if info.is_required() and each != field]
+    return TextGraph(name, graph, field, messages, frozenset(speakers), missing)
+
+
+def text_field(plan: Plan[Any]) -> str | None:
+    """Return the field that the text of a message sets; None if there is none. In a chat, a message has this field."""
+    fields = {name: each.info for name, each in plan.state.fields.items()}
+    unwritten: Collection[str] = fields.keys() - find_written_fields(plan) - plan.state.secrets
+    if is_chat(plan):
+        fields = {each: fields[each] for each in fields if each not in (TURN, ANSWER)}
+        unwritten = fields = {each: info for each, info in fields.items() if info.annotation != list[Message]}
+    texts = [name for name, info in fields.items() if _includes_text(info.annotation)]
+    required = [name for name, info in fields.items() if info.is_required()]
+    candidates = (
+        [name for name in texts if name in required],
+        [name for name in fields if name == QUESTION and _accepts_text(fields[name].annotation)],
+        [name for name in required if len(required) == 1 and _accepts_text(fields[name].annotation)],
+        [name for name in texts if name in unwritten],
+    )
+    return next((names[0] for names in candidates if len(names) == 1), None)
+
+
+def receives_text(plan: Plan[Any]) -> bool:
+    """Return whether a run can receive a text as a message, since a function of a node has a Context."""
+    bodies = [node.call for node in plan.nodes.values() if node.call is not None]
+    return not is_chat(plan) and any(
+        receives_text(call.graph) if call.graph is not None else call.body.kind == "function" and "ctx" in call.extras
+        for call in bodies
+    )
+
+
+def find_written_fields(plan: Plan[Any]) -> frozenset[str | None]:
+    """Return the fields that nodes write. A node that may write any field is not counted."""
+    every = frozenset(plan.state.fields)
+    writers = (node.writer for node in plan.nodes.values())
+    return frozenset({plan.collect_errors}).union(*(each.fields for each in writers if each.keys != every))
+
+
+def no_place(graph: str, plan: Plan[Any]) -> InputError:
+    """Return the error for a text that a graph has no place for."""
+    texts = [name for name, each in plan.state.fields.items() if _includes_text(each.info.annotation)]
+    why = f": it could be any of {', '.join(texts)}" if len(texts) > 1 else ""
+    repair = f'give its state the field {QUESTION}: str = "", or start it by POST /graphs/GRAPH/runs'
+    text = f"the graph {graph!r} has no field for the text of a message{why}"
+    return InputError(text, where=f"graph {graph}", repair=repair)
+
+
+def _list_union_types(annotation: object) -> Sequence[object]:
+    """Return the types that an annotation allows."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _list_union_types(get_args(annotation)[0])
+    return (
+        [each for part in get_args(annotation) for each in _list_union_types(part)]
+        if origin in (Union, UnionType)
+        else [annotation]
+    )
+
+
+def _includes_text(annotation: object) -> bool:
+    found = [each for each in _list_union_types(annotation) if isinstance(each, type) and not issubclass(each, Enum)]
+    return any(issubclass(each, str) for each in found)
+
+
+def _accepts_text(annotation: Any) -> bool:  # noqa: ANN401 - any type
+    try:
+        TypeAdapter(annotation).validate_python("a text")
+    except (ValidationError, PydanticUserError):
+        return False
+    return True
+
+
+__all__ = ["TextGraph", "find_written_fields", "no_place", "receives_text", "text_field", "text_graphs"]
