@@ -28,6 +28,16 @@ def install_command(extra: str) -> str:
     return f'pip install "{DISTRIBUTION}[{extra}]"'
 
 
+class RunText(str):
+    """A text in a message of the log that may quote the contents of a run, such as what an error of a node says.
+
+    The log of a service is read by its operator, who may not read the runs, and nobody can erase from it what a run
+    says. So commands leave these texts out of it; see "What is logged" in docs/use/deployment.md.
+    """
+
+    __slots__ = ()
+
+
 class GraphEngineDeprecationWarning(FutureWarning):
     """Warn that something public will be removed; the message says when, and what to use instead.
 

@@ -67,7 +67,7 @@ from graphengine.agents.tool_checks import explain_no_description
 from graphengine.agents.tool_names import named_apart, offered_in
 from graphengine.agents.tool_writes import outcome_with, typed
 from graphengine.agents.tools import Relists, Tool, ToolOutcome, check_choice, refuse_writes, unhurried
-from graphengine.errors import DefinitionError, GraphEngineError, mark_repair
+from graphengine.errors import DefinitionError, GraphEngineError, RunText, mark_repair
 from graphengine.kernel.extension import Effecting, StepResult, add_usage, utf8_text
 from graphengine.kernel.inside import (
     KEY_NAME,
@@ -1129,7 +1129,7 @@ class Conversation(Generic[T]):
             if not await self._shorten(is_full=True):
                 raise
             text = "the model has no room for the conversation of agent %s, which is shortened, and asked again: %s"
-            log.warning(text, self._agent.name, error.message)
+            log.warning(text, self._agent.name, RunText(error.message))
         request = self._request()
         return request, await self._ask(self._model, request, "turn", offered)
 
@@ -1191,7 +1191,7 @@ class Conversation(Generic[T]):
                 with suppress(StopIteration):
                     return ask()
             text = "older messages of a conversation of agent %s are left out, as they have no summary: %s"
-            log.warning(text, self._agent.name, error.message)
+            log.warning(text, self._agent.name, RunText(error.message))
             why = self._recordable(utf8_text(error.message))
             return Response("", stop="full" if is_full else "refused", why=why)
 

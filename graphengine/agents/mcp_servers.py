@@ -370,7 +370,9 @@ class _Shared:
             except ToolsUnavailable as error:
                 if last is None:
                     raise
-                log.warning("the tools that were known of the MCP server %s are used: %s", self._server.name, error)
+                log.warning(
+                    "the tools that were known of the MCP server %s are used: %s", self._server.name, str(error)
+                )
                 return last.tools
             if last is not None and (new.found, new.unusable) == (last.found, last.unusable):
                 made = last.tools

@@ -123,6 +123,12 @@ class CommandContext:
         self._place, self._writes = place_of(self.database, file), writes
 
     @property
+    def is_for_operator(self) -> bool:
+        """Whether it prints the log of a service or worker, as JSON or not on a terminal: nothing that runs say."""
+        is_log = self.log_format == "json" or not (self.out.is_terminal and self.err.is_terminal)
+        return is_log and self.words[:1] in (["serve"], ["worker"], ["mcp"])
+
+    @property
     def place(self) -> DatabaseOption:
         """The database."""
         if self._place is None:

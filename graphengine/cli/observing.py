@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import logging
 import os
 import sys
+import traceback
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.api.logs import node_facts
 from graphengine.cli.context import harmless_json
 from graphengine.cli.terminal import Channel
-from graphengine.errors import GraphEngineError
+from graphengine.errors import GraphEngineError, RunText, StoreError
 from graphengine.kernel.inside import install_command
 
 if TYPE_CHECKING:
@@ -25,14 +27,82 @@ if TYPE_CHECKING:
     from graphengine.telemetry import Telemetry
 
 _RUNS: Final = "graphengine.runs"
+_STORES: Final = "graphengine.stores"
+_WITHOUT_CONTENTS: Final = frozenset(("graphengine", "a2a", "asyncio", "mcp"))
+"""The loggers of this package, and of what runs the doors and the event loop; others are the program's own."""
+_PROTOCOLS: Final = ("a2a", "mcp")
+_SDKS: Final = (*_PROTOCOLS, "openai", "anthropic", "google_genai")
+"""Loggers whose debug messages contain whole requests."""
+_FRAMES: Final = 20
+"""How many frames of a traceback the log has: the last ones."""
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-class JsonLines(logging.Formatter):
+class OperatorLines(logging.Formatter):
+    """Formats records for the operator of a service, without what runs say: questions, answers, messages of errors.
+
+    Of an exception, the log has the type, the code if it has one, and where it was raised. What the stores say of the
+    database is kept, and so is what the program's own loggers say.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines."""
+        return super().format(_for_operator(record))
+
+
+def _for_operator(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record without the contents of runs; other handlers get the record as it is."""
+    if record.name.partition(".")[0] not in _WITHOUT_CONTENTS:
+        return record
+    record = copy.copy(record)
+    if record.name.startswith("asyncio"):  # the message of a task ends with the representation of its error
+        record.msg, record.args = record.getMessage().partition("\n")[0], None
+    elif isinstance(record.args, tuple) and record.name != _STORES:
+        record.args = tuple(map(_without_contents, record.args))
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and record.name.startswith(_PROTOCOLS):  # a request that it cannot read: one line
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        record.msg, record.args = f"{record.getMessage()}: {_name_error(error)}{where}", None
+        record.exc_info = record.exc_text = None
+    elif error is not None:
+        record.exc_text, record.exc_info = _without_messages(error), None
+    return record
+
+
+def _without_contents(given: object) -> object:
+    """Return an argument of a message without what it may quote of a run."""
+    if isinstance(given, RunText):
+        return "(see the run)" if given else ""
+    if isinstance(given, BaseException) and not isinstance(given, StoreError):
+        return _name_error(given)
+    return given
+
+
+def _name_error(error: BaseException) -> str:
+    code = f" ({error.code})" if isinstance(error, GraphEngineError) else ""
+    return f"{type(error).__name__}{code}"
+
+
+def _without_messages(error: BaseException) -> str:
+    """Return a traceback without the messages of its exceptions, and without their groups and notes."""
+    lines: list[str] = []
+    while True:
+        frames = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), limit=-_FRAMES)
+        own = ["Traceback (most recent call last):\n", *frames.format(), _name_error(error)]
+        lines = [*own, *(["\n\nwhich led to:\n\n", *lines] if lines else [])]
+        following = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if following is None:
+            return "".join(lines)
+        error = following
+
+
+class JsonLines(OperatorLines):
     """Formats a record as a line of JSON, with the run and the node in which it was logged, and its trace."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
+        record = _for_operator(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {"time": at, "level": record.levelname.lower(), "logger": record.name}
         line["message"] = record.getMessage()
@@ -41,8 +111,8 @@ class JsonLines(logging.Formatter):
             name: value for name, value in vars(record).items() if name not in _STANDARD and value not in (None, "")
         }
         line |= {name: value for name, value in _of_span().items() if name not in line}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if record.exc_info or record.exc_text:
+            line["exception"] = record.exc_text or self.formatException(record.exc_info or (None, None, None))
         return harmless_json(json.dumps(line, ensure_ascii=False, default=str))
 
 
@@ -77,7 +147,10 @@ def logged(context: CommandContext) -> Generator[None]:
     """Write the log of the whole process to stderr while active; as JSON, also the command's own lines."""
     root, handler = logging.getLogger(), logging.StreamHandler(sys.stderr)
     is_json, err, level = context.log_format == "json", context.err, root.level
-    handler.setFormatter(JsonLines() if is_json else logging.Formatter("%(levelname)-7s %(name)s: %(message)s"))
+    text = OperatorLines if context.is_for_operator else logging.Formatter
+    handler.setFormatter(JsonLines() if is_json else text("%(levelname)-7s %(name)s: %(message)s"))
+    if is_json or context.is_for_operator:
+        handler.addFilter(lambda record: record.levelno > logging.DEBUG or not record.name.startswith(_SDKS))
     root.addHandler(handler)
     root.setLevel((context.log_level or "info").upper())
     if is_json:
@@ -99,7 +172,8 @@ class _LogLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name != _RUNS:
-            self._context.err.prose(("warning  ", "bold yellow"), record.getMessage(), indent=9)
+            shown = _for_operator(record) if self._context.is_for_operator else record
+            self._context.err.prose(("warning  ", "bold yellow"), shown.getMessage(), indent=9)
 
 
 @contextmanager

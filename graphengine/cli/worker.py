@@ -218,7 +218,12 @@ def _show_end(context: CommandContext, event: RunOutcome) -> None:
     result = event.result
     verb = "left" if result.status == "running" else result.status
     text = ""
-    if result.error is not None:
+    if context.is_for_operator:
+        text = f" of {event.info.graph}" + (
+            f" at {result.waits[0].name}: {result.waits[0].kind}" if result.waits else ""
+        )
+        text += f" at {result.error.path or 'the run'}: {result.error.kind}" if result.error is not None else ""
+    elif result.error is not None:
         text = f" at {result.error.path or 'the run'}: {one_line(f'{result.error.kind}: {result.error.message}')}"
     elif result.ending is not None and (result.label or result.status in ("stopped", "cancelled")):
         text = f" [{result.label}]" if result.label else f": {one_line(result.ending.why)}"
@@ -233,14 +238,16 @@ def _show_end(context: CommandContext, event: RunOutcome) -> None:
 
 def _show_refusal(context: CommandContext, event: Refused) -> None:
     from graphengine.cli.context import unexpected
-    from graphengine.errors import GraphEngineError
+    from graphengine.errors import GraphEngineError, StoreError
 
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
     what = (
         f"run {event.info.id} of {event.info.graph} cannot be resumed" if event.info else "the poll for due runs failed"
     )
-    context.out.line((f"{'refused':<{_COLUMNS}}", "bold red"), what)
-    context.show(error)
+    is_hidden = context.is_for_operator and not isinstance(error, StoreError)
+    context.out.line((f"{'refused':<{_COLUMNS}}", "bold red"), what, f": {error.code}" if is_hidden else "")
+    if not is_hidden:
+        context.show(error)
 
 
 def _build_event_document(event: WorkerEvent) -> Document:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from graphengine.errors import RunText
 from graphengine.kernel.extension import Extension
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Migrations(Extension):
         for each in left if key not in self._warned else ():
             self._warned |= {key} if snapshot.seq else frozenset()
             repair = f"; if it was renamed: {each.migration}" if each.code.startswith("field_") else ""
-            log.warning("run %s: %s%s", snapshot.run_id, each.text, repair)
+            log.warning("run %s: %s%s", snapshot.run_id, RunText(each.text), repair)
 
 
 __all__ = ["Migrations"]

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, RunText
 from graphengine.kernel.extension import is_seconds
 from graphengine.models.base import UNKNOWN_USAGE, Response, estimate_tokens, usage_of_failure
 from graphengine.models.errors import BadRequest, ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
@@ -445,7 +445,7 @@ class PacedCall:
         if sum(self._waited) > self._patience_seconds:
             raise self._busy(f"has asked it to wait for {_format_wait(sum(self._waited))} in all") from error
         if pause >= _LONG_WAIT_SECONDS:
-            log.warning("%s: a call waits %s: %s", self._model.name, _format_wait(pause), error.message)
+            log.warning("%s: a call waits %s: %s", self._model.name, _format_wait(pause), RunText(error.message))
         if self._limits_others or not isinstance(error, RateLimited):  # else all calls wait, in the queue
             await until(self.waits.clock.now() + pause, asyncio.get_running_loop().create_future(), self.waits)
 

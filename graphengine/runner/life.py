@@ -32,7 +32,7 @@ from graphengine.engine.claim import (
 from graphengine.engine.failures import text_of
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
-from graphengine.errors import DefinitionError, GraphEngineError, LeaseLost, RunIsDriven, RunnerClosed
+from graphengine.errors import DefinitionError, GraphEngineError, LeaseLost, RunIsDriven, RunnerClosed, RunText
 from graphengine.history.changes import poke
 from graphengine.history.reasons import StepReasons
 from graphengine.runner import opening
@@ -303,7 +303,7 @@ class Life(Generic[S]):
         if cause is not None:
             cut_to_user_code(cause)
         text = "nobody asked for the result of run %s, which raises %s: %s%s"
-        log.error(text, self.id, type(error).__name__, error, recorded, exc_info=cause, extra={"run": self.id})
+        log.error(text, self.id, type(error).__name__, error, RunText(recorded), exc_info=cause, extra={"run": self.id})
 
     def deliver(self, messages: Sequence[InboxMessage]) -> None:
         """Accept messages, if it is driven."""

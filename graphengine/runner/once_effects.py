@@ -27,7 +27,7 @@ from graphengine.engine.phases import BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import Begun, WaitRecord, own_name, path_of
 from graphengine.engine.work_keys import STARTS, WorkKey
-from graphengine.errors import DefinitionError, EffectUnknown, NotDone
+from graphengine.errors import DefinitionError, EffectUnknown, NotDone, RunText
 from graphengine.graph.effect import KEY_NAME, Once
 from graphengine.runner.result import itself
 from graphengine.state.recorded_text import to_show
@@ -497,7 +497,7 @@ class OnceEffects:
         once, path = effect.once or Once(), path_of(self._frame.id, self._frame.at)
         told = f": {type(why).__name__}: {why}" if why is not None else ""
         if why is not None:
-            log.warning("%s of node %s began and did not return%s", effect.name, path, told, exc_info=why)
+            log.warning("%s of node %s began and did not return%s", effect.name, path, RunText(told), exc_info=why)
         begun = self._find_beginning(effect)
         if begun is not None and begun.reconcile and once.reconcile is None:
             told += f"; {begun.reconcile}, which was to find that out, is gone"

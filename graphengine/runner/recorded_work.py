@@ -35,6 +35,7 @@ from graphengine.errors import (
     DefinitionError,
     NotAwaited,
     NotRecordable,
+    RunText,
     TooLarge,
     WaitTimeout,
 )
@@ -440,7 +441,7 @@ class StepJournal:
         """
         found = kind.reread(record, name)
         for note in found.notes:
-            log.warning("run %s: %s", self._services.run_id, note.text())
+            log.warning("run %s: %s", self._services.run_id, RunText(note.text()))
         return found.value
 
     async def _call_in_transaction(

@@ -178,13 +178,13 @@ class Users:
             try:
                 self._file = read_users(self._path)
             except InputError as error:
-                _LOG.warning("the users that were read before still hold: %s", error)
+                _LOG.warning("the users that were read before still hold: %s", str(error))
                 return self._file
             try:
                 self._provider = _provider_of(self._file, self._provider)
             except InputError as error:
                 self._provider = None
-                _LOG.warning("the users of the file hold, but no tokens of a provider are taken: %s", error)
+                _LOG.warning("the users of the file hold, but no tokens of a provider are taken: %s", str(error))
         return self._file
 
     @property

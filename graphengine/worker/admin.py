@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from graphengine.errors import GraphChanged, InputError
+from graphengine.errors import GraphChanged, InputError, RunText
 from graphengine.kernel.extension import compiled
 from graphengine.kernel.inside import lives_of, missing, shown
 from graphengine.kernel.reader import At  # noqa: TC001 - the door reads it
@@ -113,7 +113,7 @@ class Admin:
                 due = await start_due(self._runner, graph, earlier, due, now)
         found = replace(found, next_at=None if found.paused else found.next_at)
         await self._store.keep_schedule(as_kept(found))
-        log.info("schedule %s is changed: %s", found.name, "; ".join(changed))
+        log.info("schedule %s is changed: %s", found.name, RunText("; ".join(changed)))
         return found
 
     async def schedules(self) -> Sequence[Schedule]:

@@ -160,7 +160,7 @@ def test_a_worker_that_is_stopped_releases_its_runs(folder: Path) -> None:
     assert status(folder, "r") == "running"  # the node is in flight, and the worker has had time to receive the signal
     (folder / "flows" / "go").touch()
     out, message = process.communicate(timeout=60)
-    assert (process.returncode, out) == (0, "left     r\n")
+    assert (process.returncode, out) == (0, "left     r of gated\n")
     assert "worker stopped" in message
     found = document(call(folder, "show", "r", "--json").stdout)
     assert (found["status"], found["state"]["first"], found["state"]["second"]) == ("interrupted", "one", "")
@@ -217,7 +217,7 @@ def test_a_worker_shows_why_a_run_failed(folder: Path) -> None:
     process = start(folder, "worker", "--poll", "0.05")
     assert "wrong.py is left out: ZeroDivisionError" in read_until(process, "worker for 3 graphs")
     assert read_line(process).startswith("resumes  n of napping")
-    assert read_line(process) == "failed   n at nap: ValueError: no luck\n"
+    assert read_line(process) == "failed   n of napping at nap: ValueError\n"
     assert "graphengine resume n" in read_until(process, "resume: ")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)

@@ -32,7 +32,7 @@ def kept_token(path: Path | None) -> str:
     try:
         return _read_token_file(path) or _write_token_file(path, made)
     except (OSError, ValueError) as error:
-        _LOG.warning("the token of %s is not used, so links end with this process: %s", path, error)
+        _LOG.warning("the token of %s is not used, so links end with this process: %s", path, str(error))
         return made
 
 

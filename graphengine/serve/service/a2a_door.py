@@ -14,6 +14,7 @@ may arrive twice.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import time
@@ -184,8 +185,15 @@ def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callab
         if kind != _JSON and not kind.endswith("+json"):
             refusal = errors.ContentTypeNotSupportedError(f"the request is {kind}: send {_JSON}")
             return json_answer(build_error_response(None, refusal))
-        with suppress(ValueError, RecursionError):
-            body = await request.json()
+        with suppress(ValueError):
+            try:
+                body = await request.json()
+                json.dumps(body)  # which the SDK does too
+            except RecursionError:
+                _LOG.warning("%s %s is refused: the body is nested too deep", request.method, request.url.path)
+                return json_answer(
+                    build_error_response(None, errors.InvalidRequestError("the body is nested too deep"))
+                )
             params = body.get("params") if isinstance(body, dict) and body.get("method") == "ListTasks" else None
             status = params.get("status") if isinstance(params, dict) else None
             if isinstance(status, str) and status not in a2a.TaskState.keys():  # noqa: SIM118 - no dict
