@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +16,6 @@ import pytest
 from graphengine import Runner
 from graphengine.cli.observing import JsonLines, OperatorLines
 from graphengine.errors import InputError, RunText, StoreFull
-from tests.kit import forks
 
 MARK: Final = "ANNA-SECRET"
 TOKEN: Final = "the-token-of-these-tests"  # noqa: S105 - of no real service
@@ -113,7 +113,7 @@ async def printing(folder: Path, *words: str) -> AsyncIterator[Callable[[], str]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "graphengine", *words),
             cwd=folder,
-            env={**forks.os.environ, "GRAPHENGINE_TOKEN": TOKEN},
+            env={**os.environ, "GRAPHENGINE_TOKEN": TOKEN},
             stdout=out,
             stderr=err,
         )

@@ -34,6 +34,7 @@ SUITES = {
     **{f"openai and ai-sdk {each}": ("node", "openai.mjs", each, "openai") for each in ("older", "newest")},
     "mcp-servers": ("servers", ""),
     **{each: ("python", each) for each in ("fastmcp", "litellm", "schemathesis", "openapi_client")},
+    "generated-clients": ("generated", ""),
     "a2a-kit": ("a2a", ""),
 }
 A2A_KIT = os.environ.get("A2A_KIT", "")
@@ -92,6 +93,12 @@ def outcome(kind: str, *words: str) -> str:
         return done.stdout + (f"\nFAIL ended with {done.returncode}: {done.stderr[-2000:]}" if done.returncode else "")
     if kind == "a2a":
         return of_the_kit(env)
+    if kind == "generated":
+        with served("flows.py") as doors:
+            places = [str(NODE), str(HERE / "node_modules"), str(OTHERS), doors["http"]]
+            command = [sys.executable, "-m", "tests.suites.clients.generated", *places]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=env)
+        return done.stdout + (f"\nFAIL ended with {done.returncode}: {done.stderr[-2000:]}" if done.returncode else "")
     with served("flows.py", "mcp", "openai") as doors:
         command = [str(OTHERS), str(HERE / "clients" / "python_clients.py"), words[0], doors["http"]]
         if kind == "node":
@@ -147,6 +154,7 @@ def main(*names: str) -> int:
             continue
         began = time.monotonic()
         text = outcome(kind, *words)
+        print("".join(f"{line}\n" for line in re.findall(r"^NOT RUN: .+$", text, re.MULTILINE)), end="")
         passed = set(re.findall(r"^PASS (.+)$", text, re.MULTILINE))
         failed = dict(re.findall(r"^FAIL ([^:\n]+)(?:: )?(.*(?:\n(?!PASS|FAIL).*)*)", text, re.MULTILINE))
         known = expected.get(name, {})

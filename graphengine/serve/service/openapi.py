@@ -29,6 +29,28 @@ _INPUT: Final = "#/components/schemas/input.{model}"
 _PLAIN: Final = "#/components/schemas/{name}"
 
 
+_OPERATIONS: Final = {
+    "trends": "read_trends",
+    "today": "read_today",
+    "questions": "list_questions",
+    "bulk": "change_runs",
+    "answer": "answer_question",
+    "tag": "tag_run",
+    "branch": "branch_run",
+    "preview": "preview_branch",
+    "state": "read_state",
+    "step_details": "read_step",
+    "compared": "compare_runs",
+    "story": "read_story",
+    "published": "read_value",
+    "events": "follow_events",
+    "health": "read_health",
+}
+"""The ids of operations whose names in the table are no verbs: generators name types by them, as schemas are named."""
+_FORMATS: Final = {"integer": "int64", "number": "double"}
+"""Without a format, generators choose 32 bits: too few for times, and for the limits of parameters."""
+
+
 class AnyJson(GenerateJsonSchema):
     """Describes a type that has no JSON Schema as any value."""
 
@@ -66,6 +88,7 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
     for parameter in paths["/runs"]["get"]["parameters"]:
         if parameter["name"] == "graph":
             parameter["schema"] = {"type": "string", "enum": sorted(graphs)}
+    _refine({"paths": paths, "schemas": schemas})
     return {
         "openapi": "3.1.1",
         "info": {"title": "graphengine serve", "version": version, "description": _DOORS},
@@ -73,6 +96,20 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": schemes},
     }
+
+
+def _refine(described: object) -> None:
+    """Give numbers their format, and call what is anything or null anything, as generators of clients read it."""
+    parts = [described]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            kind, choices = part.get("type"), part.get("anyOf")
+            if isinstance(kind, str) and kind in _FORMATS and "enum" not in part:
+                part.setdefault("format", _FORMATS[kind])
+            if isinstance(choices, list) and {} in choices:
+                del part["anyOf"]
+        parts += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
 
 
 def described(rows: Sequence[Endpoint]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -104,6 +141,9 @@ def _build_input_schemas(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, An
         schema_generator=AnyJson,
     )
     schemas = {f"input.{name}": schema for name, schema in found.get("$defs", {}).items()}
+    for schema in schemas.values():
+        if schema.get("description", "").startswith(f"{schema.get('title')}("):  # a dataclass without a docstring
+            del schema["description"]
     inputs: dict[str, Any] = {}
     for name, state in states.items():
         ref = refs[state.model, "validation"]
@@ -164,7 +204,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         answers["200"]["content"] = {endpoint.media: {"schema": _EVENT if endpoint.media == _EVENTS else text}}
     if endpoint is not HEALTH:
         answers["default"] = _describe_response("why it was refused", Failed)
-    found: dict[str, Any] = {"operationId": endpoint.name, "summary": endpoint.summary}
+    operation = _OPERATIONS.get(endpoint.name, endpoint.name)
+    found: dict[str, Any] = {"operationId": operation, "summary": endpoint.summary}
     found |= {"parameters": parameters, "responses": answers}
     if endpoint.body is not None and endpoint.name != START.name:
         found["requestBody"] = {"required": endpoint.is_body_required, **_build_body_schema(endpoint.body)}

@@ -1,5 +1,6 @@
 """The description of a service, and what its answers leave out."""
 
+import re
 from typing import Any
 
 import pytest
@@ -36,6 +37,39 @@ def test_generators_of_clients_can_read_it() -> None:
         "StopRequest": [],
     }
     assert {"$ref": "#/components/schemas/Trouble"} in schemas["Event"]["anyOf"]
+
+
+def test_numbers_have_a_format_of_64_bits() -> None:
+    """Without one, generators of clients choose 32 bits, with which times are a minute out."""
+    found = description(FLOWS, "1", takes_webhooks=False)
+    numbers = [each for each in parts(found) if each.get("type") in ("integer", "number") and "enum" not in each]
+    assert numbers
+    assert {(each["type"], each.get("format")) for each in numbers} == {("integer", "int64"), ("number", "double")}
+    assert not [each for each in parts(found) if {} in each.get("anyOf", ())]  # what is anything says nothing more
+
+
+def test_no_type_of_a_generated_client_has_two_owners() -> None:
+    """Generators name types after an operation and a parameter, or after a schema and a property."""
+    found = description(FLOWS, "1", takes_webhooks=False)
+    calls = [call for path in found["paths"].values() for call in path.values()]
+    assert len({call["operationId"] for call in calls}) == len(calls)
+    owners = [(call["operationId"], [each["name"] for each in call["parameters"]]) for call in calls]
+    owners += [(name, list(each.get("properties", ()))) for name, each in found["components"]["schemas"].items()]
+
+    def joined(*words: str) -> str:
+        return "".join(part for word in words for part in re.split(r"[^a-z0-9]+", word.lower()))
+
+    names = [joined(owner, part) for owner, each in owners for part in ("", *each)]
+    names += [joined(call["operationId"], end) for call in calls for end in ("params", "request", "response", "data")]
+    assert [name for name in set(names) if names.count(name) > 1] == []
+
+
+def test_operations_begin_with_a_verb() -> None:
+    """No operation has the name of a document that it answers with."""
+    found = description(FLOWS, "1", takes_webhooks=False)
+    verbs = {call["operationId"].partition("_")[0] for path in found["paths"].values() for call in path.values()}
+    does = "answer branch change compare follow get list preview read resume send start stop tag"
+    assert verbs <= set(does.split())
 
 
 @pytest.fixture
