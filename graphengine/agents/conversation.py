@@ -942,14 +942,15 @@ class Conversation(Generic[T]):
         if not (tool is not None and tool.is_external) and self._runtime.answered_outside((record, number)):
             tool = external_tool(name=call.name, description="It has answered.", schema={"type": "object"})
             offered = [call.name]
-        if (tool is None or call.name not in offered) and self._runtime.has_begun((record, number)):
-            gone = ToolOutcome(f"There is no tool {call.name!r} any more, so it was not called again.", is_error=True)
-            tool, lost = _stand_in_for_tool(call.name, gone), f"{self._agent.name} has no such tool now"
-        if tool is None or (call.name not in offered and not lost):
+        has_begun, answered = self._runtime.has_begun((record, number)), self._runtime.answered_to(question)
+        if (tool is None or call.name not in offered) and (has_begun or answered is not None):
+            tool, offered = self._replace_missing_tool(call.name, has_begun=has_begun), [call.name]
+            lost = f"{self._agent.name} has no such tool now" if has_begun else ""
+        if tool is None or call.name not in offered:
             none = f"There is no tool {call.name!r}. There are: {', '.join(offered) or 'none'}."
             return self._refuse(call, place, none)
         given = {**self._collect_given_values(tool), **self._runtime.context(self._collect_writes())}
-        by_person = self._runtime.answered_to(question) is not None
+        by_person = answered is not None
         asking = Asking(self._agent.name, tool, call, given, question)
         made = await asking.verdict(self._runtime, (record, number))
         if isinstance(made, str):
@@ -1002,6 +1003,15 @@ class Conversation(Generic[T]):
             self._keys = forms_of_keys(self._model.__keys__() if isinstance(self._model, HasKeys) else ())
         text = without(outcome.text, self._keys)
         return outcome if text == outcome.text else replace(outcome, text=text)
+
+    def _replace_missing_tool(self, name: str, *, has_begun: bool) -> Tool[..., object]:
+        """Return what stands for a tool that is gone, of which a call began, or a person decided on a call."""
+        then = "it was not called again" if has_begun else "the call that a person decided on is not made"
+        if not has_begun:
+            text = "agent %s has no tool %s now, so a recorded answer about a call of it has no effect"
+            log.warning(text, self._agent.name, name)
+        outcome = ToolOutcome(f"There is no tool {name!r} any more, so {then}.", is_error=True)
+        return _stand_in_for_tool(name, outcome)
 
     def _refuse(self, call: ToolCall, place: tuple[int, int], why: str) -> Message:
         """Return what the model is told of a call that is not made; it is recorded with the next turn."""

@@ -94,8 +94,9 @@ def worker(
     - The process that drove it died.
 
     A worker takes only the runs of its own graphs. Any number of workers can share a database. The worker prints a line
-    on stdout for each run that it takes, and another line with the outcome of the run. With --json, each line is a JSON
-    document. A --model option for one agent applies to the graphs that contain this agent.
+    on stdout for each run that it takes, and another line with the outcome of the run: on a terminal with the question
+    or the message of an error, else with the node and the code, since such output is kept as a log. With --json, each
+    line is a JSON document. A --model option for one agent applies to the graphs that contain this agent.
 
     A worker also removes old runs, which `retention=` of a graph or [tool.graphengine.retention] of the project no
     longer keeps. If several workers share a database, one of them removes the runs. `graphengine prune --retention

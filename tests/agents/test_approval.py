@@ -123,3 +123,22 @@ async def test_a_message_refuses_all_that_is_asked_before_it(tmp_path: Path, mon
         finally:
             worker.stop()
             await working
+
+
+async def test_a_recorded_yes_for_a_tool_that_is_gone_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """The call is recorded as failed, a loss of the run, and the log says that the answer has no effect."""
+
+    def pay(to: str) -> str:
+        """Pay someone."""
+        raise AssertionError(to)
+
+    model = ScriptedModel([calls(("pay", {"to": "Ada"})), "done"])
+    store = InMemoryStore()
+    graph, without = (one(Agent("writer", prompt="{task}", tools=tools)) for tools in ([tool(pay, approve=True)], []))
+    async with Runner(store, models={"writer": model}) as runner:
+        run = runner.start(graph)
+        await within(run)
+        await runner.answer(run.id, "yes")
+        result = await within(runner.resume(run.id, without))
+        assert (result.state.draft, result.losses["failed_tools"]) == ("done", 1)
+    assert "a recorded answer about a call of it has no effect" in caplog.text
