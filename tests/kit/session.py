@@ -116,6 +116,7 @@ class Alone:
     note: Callable[[Event], Awaitable[None]]
     audience: Audience = field(default_factory=Audience)
     is_halting: bool = False
+    is_released: bool = False
     wrote_at: float = 0.0
     resumed_at: float = 0.0
 
