@@ -208,7 +208,7 @@ class RunFailed(GraphEngineError):
     def __init__(self, result: Result[Any, Any]) -> None:
         self.result = result
         self.__cause__ = result.cause
-        self.of_set_up = getattr(result.cause, "of_set_up", False)
+        self.of_set_up = isinstance(result.cause, GraphEngineError) and result.cause.of_set_up
         if result.cause is not None:
             cut_to_user_code(result.cause)
         error = result.error
