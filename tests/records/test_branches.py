@@ -2,11 +2,14 @@
 
 from typing import Annotated
 
+import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, Secret
 from graphengine.kernel.reader import load_snapshot
 from graphengine.records.branches import branch_words, load_branches
+
+pytest.importorskip("cryptography")
 
 MARK = "hunter2"
 KEY = "a key of these tests, which is long enough to be one"
@@ -37,7 +40,7 @@ async def correct(runner: Runner) -> None:
 
 
 async def test_a_run_names_its_branches_with_their_results(runner: Runner) -> None:
-    """The newest is the first; a secret field is not shown; a removed branch is left out."""
+    """With the place where it branched off, why it ended, and the fields that differ."""
     await correct(runner)
     (found,) = await load_branches(runner.store, await load_snapshot(runner.store, "wrong", None))
     assert (found.run_id, found.seq, found.status, found.reason) == ("right", 2, "finished", "noted")
@@ -45,3 +48,15 @@ async def test_a_run_names_its_branches_with_their_results(runner: Runner) -> No
         'branched off after step 2: finished (noted); amount: 100 → 10; note: "pay 100" → "pay 10"'
     )
     assert await load_branches(runner.store, await load_snapshot(runner.store, "right", None)) == []
+
+
+async def test_a_branch_shows_no_secret_and_leaves_with_its_run(runner: Runner) -> None:
+    """That a secret field differs is said, without its values; a branch that is removed is not listed."""
+    await correct(runner)
+    await runner.branch("wrong", orders(), at="read:1", update={"card": "another word"}, run_id="card").result()
+    newest, _ = await load_branches(runner.store, await load_snapshot(runner.store, "wrong", None))
+    assert branch_words(newest) == "branched off after step 2: finished (noted); card: secret → secret"
+    assert not [each for each in (MARK, "another word") if each in repr(newest)]
+    await runner.store.remove([await runner.store.info("card")])
+    (found,) = await load_branches(runner.store, await load_snapshot(runner.store, "wrong", None))
+    assert found.run_id == "right"
