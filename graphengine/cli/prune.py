@@ -183,7 +183,8 @@ async def _prune(
 
     if dry_run or consents is not None:
         found = await pruned(dry_run=True)
-        if not found.runs or consents is None or not consents(found):
+        has_steps = any(rule["retention"].keep_steps for rule in rules if "retention" in rule)
+        if dry_run or consents is None or not (found.runs or has_steps) or not consents(found):
             return found
     return await pruned(dry_run=False)
 
@@ -205,7 +206,8 @@ def _consent(context: CommandContext, *, asks: bool) -> Callable[[Pruned], bool]
         raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
 
     def ask(found: Pruned) -> bool:
-        return click.confirm(f"{_in_short(found)} will be removed permanently. Continue?", err=True)
+        what = _in_short(found) if found.runs else "Old steps of runs that go on"
+        return click.confirm(f"{what} will be removed permanently. Continue?", err=True)
 
     return ask
 
@@ -219,6 +221,8 @@ def _show_pruned(context: CommandContext, pruned: Pruned) -> None:
         context.out.line(f"… {len(pruned.runs) - _LISTED:,} more; --json lists all")
     for reason, count in Counter(_generalise_reason(reason) for reason in pruned.kept.values()).items():
         context.out.line((f"{counted(count, 'run')} kept: {reason}", "dim"))
+    if pruned.trimmed_steps:
+        context.out.line(f"{counted(pruned.trimmed_steps, 'old step')} of runs that go on removed")
     if not pruned.runs:
         context.out.line("no run to remove")
         return

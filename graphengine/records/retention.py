@@ -57,6 +57,8 @@ class Pruned:
             reused, or returned by `Admin.vacuum`.
         kept: The runs that are old enough and have such a status but were kept, by id, each with the reason.
         dry_run: Whether nothing was removed.
+        trimmed_steps: How many old steps of runs that go on were removed, because of `Retention(keep_steps=)`; 0 in a
+            dry run, which does not count them.
     """
 
     runs: tuple[str, ...] = ()
@@ -64,6 +66,7 @@ class Pruned:
     db_bytes: int = 0
     kept: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
+    trimmed_steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,8 @@ def merge_pruned(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
     found = Pruned(dry_run=dry_run)
     for each in parts:
         counts = found.steps + each.steps, found.db_bytes + each.db_bytes
-        found = Pruned(found.runs + each.runs, *counts, {**found.kept, **each.kept}, dry_run)
+        trimmed = found.trimmed_steps + each.trimmed_steps
+        found = Pruned(found.runs + each.runs, *counts, {**found.kept, **each.kept}, dry_run, trimmed)
     return found
 
 
@@ -182,8 +186,8 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
             end = math.nextafter(last.created_at, math.inf)
 
 
-async def trims(store: Store, graph: str, keep_steps: int | None) -> AsyncGenerator[int]:
-    """Remove what old steps of a graph's runs recorded that have not ended, and yield how many each bite removed.
+async def trims(store: Store, graph: str | None, keep_steps: int | None) -> AsyncGenerator[int]:
+    """Remove what old steps of runs recorded that have not ended, and yield how many each bite removed.
 
     A run without a new snapshot is visited again by each pass, which removes nothing of it.
     """

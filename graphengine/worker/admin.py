@@ -214,7 +214,8 @@ class Admin:
             graph: Remove only runs of this graph, by name.
             statuses: Remove only runs in these statuses; `failed` and `stopped` runs can still be resumed, so they must
                 be named.
-            retention: In place of all others but `graph`: remove what workers would remove.
+            retention: In place of all others but `graph`: remove what workers would remove, with `keep_steps` also old
+                steps of runs that go on.
             dry_run: Only report what would be removed.
 
         Returns:
@@ -235,6 +236,9 @@ class Admin:
         await self._store.open()
         now = self._lives.shared.clock.now()
         done = [await pruning.prune(self._store, rule, now, dry_run=dry_run) for rule in rules]
+        if retention is not None and not dry_run:
+            trimmed = [gone async for gone in pruning.trims(self._store, graph, retention.keep_steps)]
+            done.append(pruning.Pruned(trimmed_steps=sum(trimmed)))
         return pruning.merge_pruned(done, dry_run=dry_run)
 
     async def vacuum(self) -> pruning.Vacuumed:

@@ -252,3 +252,20 @@ async def test_steps_are_removed_while_the_run_is_driven(database: Path | str) -
         assert (await ended).state.n == 3 * ROUND
         assert gone > 0
         assert (await load_visits(other.store, "r")).snapshot.root.count("look") == 3 * ROUND
+
+
+async def test_a_prune_by_retention_trims_too(database: Path | str) -> None:
+    """What workers would remove is also what `prune(retention=)` removes; a dry run removes nothing."""
+    keep = Retention(keep_steps=KEPT)
+    async with Runner(database) as runner:
+        await runner.start(endless(), run_id="r").result()
+        before = len(await runner.history("r"))
+        assert (await runner.admin.prune(retention=keep, dry_run=True)).trimmed_steps == 0
+        assert len(await runner.history("r")) == before
+        pruned = await runner.admin.prune(retention=keep, graph="another")
+        assert (pruned.trimmed_steps, pruned.runs) == (0, ())
+        pruned = await runner.admin.prune(retention=keep)
+        assert pruned.trimmed_steps > ROUND / 2
+        assert pruned.runs == ()
+        await go_on(runner)
+        assert (await runner.state_at("r"))["n"] == 2 * ROUND
