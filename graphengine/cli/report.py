@@ -70,6 +70,8 @@ _SCREEN_LINES: Final = 3
 _PIPE_LINES: Final = 24
 _PIPE_COLUMNS: Final = 500
 _INDENT: Final = 4
+_AGENTS: Final = 5
+"""How many agents are listed with their costs, the dearest first; `show --usage` lists all."""
 _UNKNOWN_COST: Final = ["--limit", "unknown_cost=yes"]
 
 
@@ -323,6 +325,11 @@ def show_cost(err: Channel, snapshot: Snapshot, below: SpentBelow | None) -> Non
     """Show the number of steps, the duration, and the usage of models; beside it what its child runs cost."""
     took = f"{counted(snapshot.steps, 'visit')} in {seconds(snapshot.elapsed_seconds)}"
     err.prose(f"{took}, {used(snapshot.usage)}")
+    if len(snapshot.agents) > 1 and any(amount != 0 for amount in snapshot.agents.values()):
+        dearest = sorted(snapshot.agents.items(), key=lambda each: (-(each[1] or 0.0), each[0]))
+        more = f" and {len(dearest) - _AGENTS} more agents" if len(dearest) > _AGENTS else ""
+        costs = [f"{name} {usd(amount) or 'an unknown amount'}" for name, amount in dearest[:_AGENTS]]
+        err.prose(f"by agent: {', '.join(costs)}{more}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
         err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")
     if words := loss_words(losses_of(snapshot.usage, snapshot.losses)):

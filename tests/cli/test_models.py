@@ -338,6 +338,7 @@ def test_a_branch_shows_what_it_spent_itself(edge: EdgeServer, invoke: Invoke) -
     edge.play(*says("What is it?", "A cloud.", "A cow."))
     claude = ("--model", "anthropic:claude-haiku-4-5")
     invoke("run", "asking", *claude, "--run-id", "r")
+    assert re.search(r"(?m)^by agent: answerer 0\.0008 USD, asker 0\.0008 USD$", invoke("show", "r").stdout)
     assert invoke("branch", "r", "--at", "3", *claude, "--run-id", "b").stdout == "A cow.\n"
     table = invoke("show", "b", "--usage").stdout
     assert re.search(r"(?m)^answerer +own +1 ", table)
