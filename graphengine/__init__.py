@@ -6,17 +6,6 @@ test its nodes in isolation. Names are loaded on first use, so that importing th
 
 from graphengine.doors import door
 
-_loaded, __dir__, __all__ = door(__name__, __file__)
-
-
-def __getattr__(name: str) -> object:
-    try:
-        return _loaded(name)
-    except AttributeError:
-        from graphengine.imports import check_import  # noqa: PLC0415 - only a mistake needs it
-
-        check_import(name)
-        raise
-
+__getattr__, __dir__, __all__ = door(__name__, __file__)
 
 __version__ = "0.1.0"

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import ast
 import builtins
+import dis
 import functools
-import importlib
+import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import ModuleType, UnionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_origin
 
 import lazy_loader
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from pydantic import TypeAdapter
 
@@ -30,6 +33,14 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _NEAR: Final = 0.8
+_SUBJECTS: Final = (
+    "agents models reducers errors testing testing.evaluation patterns records databases executors telemetry"
+)
+_OFFERS: Final = (
+    "graphengine",
+    *(f"graphengine.{name}" for name in f"{_SUBJECTS} memory serve agents.toolbox agents.sources".split()),
+)
+"""The modules from which programs import. A name that is asked of one of them may be in another."""
 _HANDED_OUT: Final = ("graphengine.runner.run_events", "graphengine.agents.live_events")
 _IN_A_STEP: Final = "graphengine.reducers"
 """Functions that act in each step."""
@@ -51,11 +62,46 @@ def door(module: str, file: str) -> tuple[Callable[[str], object], Callable[[], 
     load, names, exported = lazy_loader.attach_stub(module, file)
 
     def get(name: str) -> object:
-        value = checked(load(name))
+        try:
+            value = checked(load(name))
+        except AttributeError as error:
+            raise _not_offered(module, name, error) from None
         setattr(sys.modules[module], name, value)
         return value
 
     return get, names, exported
+
+
+def _not_offered(module: str, name: str, error: AttributeError) -> Exception:
+    """Return the error for a name that a module does not offer: where the name is, or what to write here.
+
+    `from graphengine import …` replaces an AttributeError by an ImportError without its text, so that statement gets an
+    ImportError. `hasattr` needs an AttributeError.
+    """
+    if name.startswith("_") or importlib.util.find_spec(f"{module}.{name}"):  # the latter is imported next
+        return error
+    from graphengine.kernel.inside import NotCalledSo, repair_for  # noqa: PLC0415 - only a mistake needs these
+
+    home = next((each for each in _OFFERS if each != module and name in _read_public_names(each)), None)
+    repair = f"from {home} import {name}" if home else repair_for(name, "import")
+    if not repair:
+        return error
+    caller = sys._getframe()  # noqa: SLF001 - only the frame says which statement asks
+    while caller.f_back is not None and caller.f_code.co_filename == __file__:
+        caller = caller.f_back
+    if dis.opname[caller.f_code.co_code[caller.f_lasti]] == "IMPORT_FROM":
+        return ImportError(f"{module} has no {name!r}; here: {repair}", name=module)
+    return NotCalledSo(f"module {module!r} has no attribute {name!r}", repair=repair)
+
+
+def _read_public_names(module: str) -> Collection[str]:
+    """Return the names that a module offers, read from its stub or its text, so that nothing of it is imported."""
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        return ()
+    stub = Path(found.origin).with_suffix(".pyi")
+    text = (stub if stub.is_file() else Path(found.origin)).read_text(encoding="utf-8")
+    return set(re.findall(r"(?<= as )\w+|(?<=^class )\w+|(?<=^def )\w+|(?<=^    \")\w+(?=\",)", text, re.MULTILINE))
 
 
 def check_arguments(module: str) -> None:
@@ -273,7 +319,7 @@ def refusal(
     """Return the error for arguments that a function or method does not have, or lacks, from Python's."""
     from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
-    from graphengine.kernel.inside import REPAIRS, shown  # noqa: PLC0415
+    from graphengine.kernel.inside import repair_for, shown  # noqa: PLC0415
 
     parameters = signature_of(type(args[0]) if _is_model(args) else function).parameters
     own = {name for name, one in parameters.items() if name not in ("self", "cls") and one.kind is not one.VAR_KEYWORD}
@@ -281,12 +327,14 @@ def refusal(
     where = shown(args[0]) if args and is_made and next(iter(parameters)) in ("self", "graph") else ""
     where = "" if where.startswith("<") else where
     text = f"{called}() {str(error).rpartition('() ')[2]}"
-    repair = REPAIRS.get(called, f"it takes {', '.join(name for name in parameters if name in own) or 'no arguments'}")
+    takes = f"it takes {', '.join(name for name in parameters if name in own) or 'no arguments'}"
+    repair = repair_for(f"{called}()", "keyword") or takes
     for name in sorted(kwargs.keys() - own):
         text, state = f"{called} has no option {name!r}", getattr(args[0], "state", None) if where else None
-        hint = REPAIRS.get(name, "")
-        is_there = " " in hint or hint.partition("=")[0] in own  # one option alone is of this very call
-        repair = (hint if is_there else "") or _inside(function, name) or _near(name, own)
+        near = _near(name, own)
+        is_ours = near.startswith("did") and not any(name.startswith(f"{each}_") for each in own)
+        foreign = "" if is_ours else _inside(function, name) or repair_for(name, "keyword")
+        repair = repair_for(f"{called}.{name}", "keyword") or foreign or near
         if "state" in own and name in getattr(state, "model_fields", ()):
             repair = f"the state is one argument: {{{name!r}: …}}"
     return DefinitionError(text, where=where, repair=repair)

@@ -1,6 +1,6 @@
 """Write the parts of pages that repeat the code: `python -m scripts.page_parts`; a test compares them.
 
-Each part stands between two comments of its page: the names of LangGraph that errors explain, the bundled workflows of
+Each part stands between two comments of its page: the names of other libraries that errors explain, the workflows of
 the gallery, the routes of the service, and the page of the chat that `graphengine new --from chat_app` copies.
 """
 
@@ -17,8 +17,7 @@ from click.testing import CliRunner
 from msgspec.structs import fields
 
 from graphengine.cli.main import main
-from graphengine.graph.elsewhere import KEYWORDS, NAMES, PARAMETERS, RESULTS
-from graphengine.imports import IMPORTS
+from graphengine.graph.foreign import COMMON, OWN, entries_of
 from graphengine.serve.routes import API
 
 if TYPE_CHECKING:
@@ -31,14 +30,49 @@ BEGIN: Final = "<!-- made by python -m scripts.page_parts: begin -->"
 END: Final = "<!-- made by python -m scripts.page_parts: end -->"
 
 
+PLACES: Final = {
+    "Graph": "Asked of a graph",
+    "Runner": "Asked of a runner",
+    "Run": "Asked of a run",
+    "Agent": "Asked of an agent",
+    "Context": "Asked of the context of a node",
+    "Result": "Asked of a result",
+    "import": "Imported from graphengine or one of its modules",
+    "keyword": "Given as a keyword argument",
+    "parameter": "Declared as a parameter of a node",
+    "command": "Typed as a command",
+    "option": "Typed as an option of a command",
+}
+
+
+def _names_of(place: str, library: str = "") -> str:
+    """Return a table with a row for each entry of a place, of one library or of all."""
+    head = ["| names | here |"] if library else ["| names | used by | here |"]
+    rows = [*head, "|---|---|" if library else "|---|---|---|"]
+    for entry in entries_of(place):
+        if OWN in entry.libraries or (library and library not in entry.libraries):
+            continue
+        names = ", ".join(f"`{_as_written(name, place)}`" for name in entry.names)
+        forms = "<br>".join(f"`{form}`" for form in entry.forms)
+        used = f" {', '.join(entry.libraries).replace(COMMON, 'several')} |" * (not library)
+        rows.append(f"| {names} |{used} {forms} |")
+    return "\n".join(rows)
+
+
+def _as_written(name: str, place: str) -> str:
+    """Return a name as programs write it: a keyword of one call is shown in the call."""
+    called, _, last = name.rpartition(".")
+    return name if place != "keyword" else f"{called}({last}=)" if called else f"{name}="
+
+
 def names_of_langgraph() -> str:
-    """Return a table with a row for each repair, and the names that it is for."""
-    names: dict[str, list[str]] = {}
-    for table in (IMPORTS, NAMES, KEYWORDS, PARAMETERS, RESULTS):
-        for name, repair in table.items():
-            names.setdefault(repair, []).append(f"`{name}`")
-    rows = [f"| {', '.join(dict.fromkeys(found))} | {repair} |" for repair, found in names.items()]
-    return "\n".join(["| in LangGraph | here |", "|---|---|", *rows])
+    """Return a table for each place in which names of LangGraph are asked for."""
+    return "\n\n".join(f"### {title}\n\n{_names_of(place, 'LangGraph')}" for place, title in PLACES.items())
+
+
+def names_of_all() -> str:
+    """Return a table for each place in which names of other libraries are asked for."""
+    return "\n\n".join(f"### {title}\n\n{_names_of(place)}" for place, title in PLACES.items())
 
 
 def workflows() -> str:
@@ -74,6 +108,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "from_langgraph.md": names_of_langgraph,
     "front_ends.md": chat,
     "gallery.md": workflows,
+    "glossary.md": names_of_all,
     "serve.md": routes,
 }
 

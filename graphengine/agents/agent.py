@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, NoReturn, TypeAlias, cast, get_args, overload
 
 from pydantic.errors import PydanticUserError
 from typing_extensions import TypeForm, TypeVar
@@ -41,6 +41,7 @@ from graphengine.kernel.inside import (
     holes,
     is_async,
     is_path,
+    missing,
     once_of,
     parse,
     type_at,
@@ -265,6 +266,11 @@ class Agent(Generic[T_co, Inputs]):
         object.__setattr__(self, "_parts", _make_parts(self))
         for problem, repair in self.__body__().lacks():
             raise DefinitionError(f"{self.name} {problem}", where=f"agent {self.name}", repair=repair)
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name, "Agent")
 
     @overload
     def but(self, *, output: TypeForm[U], **changes: Any) -> Agent[U, Inputs]: ...  # noqa: ANN401 - arguments of Agent

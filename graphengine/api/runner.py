@@ -313,8 +313,7 @@ class Runner(Records):
         __exit__ = __enter__
 
         def __getattr__(self, name: str) -> NoReturn:
-            hints = ({name: f"write runner.admin.{name}(…)"},) if hasattr(Admin, name) else ()
-            missing(self, name, *hints)
+            missing(self, name, "Runner", "Graph")
 
 
 def _store_of(given: Any) -> Store | None:  # noqa: ANN401 - whatever a program takes for a store

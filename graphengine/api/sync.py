@@ -11,7 +11,7 @@ import functools
 import inspect
 import re
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 from typing_extensions import TypeVar
 
@@ -20,7 +20,7 @@ from graphengine.api.runner import Admin, Runner
 from graphengine.doors import refusal
 from graphengine.errors import RunnerClosed
 from graphengine.kernel.extension import Run, signature_of
-from graphengine.kernel.inside import OF_A_RESULT, missing
+from graphengine.kernel.inside import RESULT_OF_RUN, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="type[Any]")
 S = TypeVar("S")
 Out_co = TypeVar("Out_co", covariant=True, default=object)
-
-_HINTS: Final = dict.fromkeys(OF_A_RESULT, "its result has it: result = run.result()")
 
 
 def without_loop(annotation: str) -> str:
@@ -87,6 +85,9 @@ class SyncAdmin:
     def __init__(self, portal: Portal, admin: Admin) -> None:
         self._portal, self._async = portal, admin
 
+    def __getattr__(self, name: str) -> NoReturn:
+        missing(self, name, "Runner", "Graph", is_sync=True)
+
 
 @_forwards_to(Runner)
 class SyncRunner:
@@ -106,6 +107,9 @@ class SyncRunner:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._portal = Portal()
         self._async: Runner = self._portal.call(lambda: Runner(*args, **kwargs))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        missing(self, name, "Runner", "Graph", is_sync=True)
 
     @property
     def admin(self) -> SyncAdmin:
@@ -146,7 +150,7 @@ class SyncRun(Generic[S, Out_co]):
         return f"SyncRun({self.id!r})"
 
     def __getattr__(self, name: str) -> NoReturn:
-        missing(self, name, _HINTS)
+        missing(self, name, "Run", "Runner", hints=RESULT_OF_RUN, is_sync=True)
 
 
 _forwards_to(Run)(SyncRun)

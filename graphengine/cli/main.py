@@ -89,9 +89,6 @@ COMMANDS: Final = _and_of(
 GROUPS: Final = {word: about for wing in BUILT_IN for word, about in wing.groups.items()}
 """The words before commands of two words, and what these do."""
 
-_MEANT: Final = dict.fromkeys(("history", "log", "status"), "show RUN") | {"list": "runs", "help": "--help"}
-"""What commands elsewhere are here."""
-
 DRIVING: Final = ("run", "resume", "branch", "eval")
 """The commands that drive a run."""
 
@@ -154,9 +151,12 @@ class Program(click.Group):
         if name not in known:
             known = self.list_commands(ctx)
         if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
-            meant = None if self.prefix else _MEANT.get(name)
-            near = [meant] if meant else get_close_matches(name, known, n=1)
+            from graphengine.kernel.inside import repair_for
+
+            near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            if not self.prefix and (foreign := repair_for(name, "command")):
+                hint = f"here: {foreign}"
             ctx.fail(f"No such command {name!r}; {hint}")
         return super().resolve_command(ctx, args)
 

@@ -87,12 +87,17 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            from graphengine.kernel.inside import repair_for
+
+            option, commands, around = error.option_name, "", ctx
+            while around.parent is not None:
+                commands, around = f"{around.info_name} {commands}", around.parent
+            if foreign := repair_for(commands + option, "option") or repair_for(option, "option"):
+                raise click.UsageError(f"{error.message} Here: {foreign}", ctx) from error
             if error.option_name == "--graph" and any(param.name == "run_id" for param in self.params):
                 text = f"{error.message} This command reads the record of a run, which needs no graph."
                 raise click.UsageError(text, ctx) from error
-            if error.option_name == "--db":
-                raise click.UsageError("No such option '--db'. Did you mean '--store'?", ctx) from error
-            near = get_close_matches(error.option_name, error.possibilities or (), n=1)
+            near = get_close_matches(option, error.possibilities or (), n=1)
             raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from error
         except click.UsageError as error:
             extra = re.findall(r"[^\s()]+=[^\s()]*", error.message)

@@ -35,7 +35,8 @@ from graphengine.engine.plan import Argument, Call, Each, Fallback, Target, Writ
 from graphengine.engine.steps import MAX_OPEN
 from graphengine.errors import DefinitionError, Problem
 from graphengine.graph.definition import UNSET, Choose, Declared, GraphBody, Node, Options, choose
-from graphengine.graph.elsewhere import PARAMETERS, RESULTS, shown
+from graphengine.graph.elsewhere import repair_of_returned, shown
+from graphengine.graph.foreign import repair_for
 from graphengine.graph.question import HOLE, ask, bad_braces
 from graphengine.graph.runnable import FunctionBody, HasBody, HasScope, is_async
 from graphengine.graph.transaction import handed_as
@@ -101,7 +102,7 @@ class Binder:
         self.unknown("field", name, Problem("unknown_field", where, message, repair))
 
     def _unknown_parameter(self, name: str, where: str, message: str, known: Iterable[str]) -> None:
-        repair = PARAMETERS.get(name) or did_you_mean(name, known)
+        repair = repair_for(name, "parameter") or did_you_mean(name, known)
         self.unknown("field", _root_of_name(name), Problem("unknown_parameter", where, message, repair))
 
     def reading(self, source: object, where: str) -> Reading | None:
@@ -604,7 +605,7 @@ class Binder:
             text = f"{call.body.name} returns {type_name(call.body.returns)}, but no field is named for it"
             ours = "give the node writes='field', or return a mapping of fields"
             named = [getattr(get_origin(kind) or kind, "__name__", "") for kind in kinds]
-            repair = next((RESULTS[name] for name in named if name in RESULTS), ours)
+            repair = next(filter(None, map(repair_of_returned, named)), ours)
             self.report("no_writes", where, text, repair)
 
     def target(self, text: str, where: str) -> Target:

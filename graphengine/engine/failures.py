@@ -16,7 +16,7 @@ from graphengine.engine.steps import FailureRecord
 from graphengine.engine.user_frames import has_user_code, user_traceback, without_middle
 from graphengine.errors import GraphEngineError, InvalidUpdate, NodeError, NotAwaited, find_repair, is_repeating
 from graphengine.graph.conditions import exception_name
-from graphengine.graph.elsewhere import RESULTS, repair_of
+from graphengine.graph.elsewhere import repair_of, repair_of_returned
 from graphengine.graph.options import is_seconds
 from graphengine.state.ending import Ending
 from graphengine.state.field import explain
@@ -164,8 +164,8 @@ def _repair_of_foreign_result(result: object, node: NodePlan, error: NodeError) 
     """Return the repair for a result as nodes return it elsewhere: a routing object, or a mapping under `writes`."""
     parts = result if isinstance(result, (list, tuple)) else (result,)
     for part in parts:
-        if type(part).__name__ in RESULTS and not isinstance(part, BaseModel):
-            return RESULTS[type(part).__name__]
+        if (repair := repair_of_returned(type(part).__name__)) and not isinstance(part, BaseModel):
+            return repair
     field = next((target.field for target in node.writer.whole), None)
     if isinstance(result, Mapping) and field in result and error.where.startswith("field "):
         return f"return the value of {field} alone, or remove writes={field!r}: the keys of a mapping name fields then"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, 
 from pydantic import BaseModel
 
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
-from graphengine.graph.elsewhere import NAMES, OF_A_GRAPH, hint_at
+from graphengine.graph.elsewhere import OF_A_GRAPH, hint_at
+from graphengine.graph.foreign import forms_by_name
 from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.graph.transaction import TRANSACTION
 from graphengine.state.declared import values_of
@@ -506,4 +507,4 @@ def _has_agent(call: Call) -> bool:
     return getattr(call.body, "agent", None) is not None or (call.graph is not None and call.graph.agents)
 
 
-hint_at(Plan, {**NAMES, **{name: f"compile only checks: graph.{name}(…)" for name in OF_A_GRAPH}})
+hint_at(Plan, {name: f"{forms_by_name('Graph')[name]}  # compile only checks" for name in OF_A_GRAPH})

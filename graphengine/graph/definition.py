@@ -330,7 +330,21 @@ class GraphDefinition(Generic[S, Out_co]):
     if not TYPE_CHECKING:  # type checkers know what it has
 
         def __getattr__(self, name: str) -> NoReturn:
-            missing(self, name)
+            missing(self, name, "Graph", "Runner")
+
+        def __bool__(self) -> bool:  # which would otherwise be whether its length is above 0
+            return True
+
+        def __len__(self) -> int:  # noqa: PLE0303 - there is none
+            missing(self, "__len__", "Graph")
+
+        def __contains__(self, node: object) -> NoReturn:
+            missing(self, "__contains__", "Graph")
+
+        __iter__ = None  # else `__getitem__` would make it iterable
+
+        def __getitem__(self, node: object) -> NoReturn:
+            missing(self, "__getitem__", "Graph")
 
     def add_node(  # noqa: PLR0913 - the options of a node, given by keyword
         self,

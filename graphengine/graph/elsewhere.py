@@ -1,7 +1,6 @@
-"""LangGraph's names, each with the graphengine equivalent.
+"""What an unknown name gets: the form here, if `graphengine.graph.foreign` knows the name from another library.
 
-An unknown name found in these tables raises an error with that equivalent. Of other unknown names, a keyword gets the
-nearest of ours, and an attribute Python's own error.
+Of other unknown names, a keyword gets the nearest of ours, and an attribute Python's own error.
 """
 
 from __future__ import annotations
@@ -12,104 +11,24 @@ from collections.abc import Mapping
 from typing import Final, NoReturn
 
 from graphengine.errors import DefinitionError
+from graphengine.graph.foreign import forms_by_name, repair_for, without_await
 from graphengine.state.numbers import is_nan
-
-NAMES: Final[Mapping[str, str]] = {
-    "add_conditional_edges": "add_switch('a', route, {'x': 'b', 'y': END}), or add_edge('a', 'b', when=…) for each",
-    "add_sequence": "add_path('a', 'b', 'c')",
-    **dict.fromkeys(("set_entry_point", "set_finish_point"), "add_edge(START, 'first') and add_edge('last', END)"),
-    "set_conditional_entry_point": "add_switch(START, route, {'x': 'a', 'y': 'b'})",
-    "with_config": "limits=Limits(…) of the graph, or of Runner.start",
-    "invoke": "result = await graph.run(state), or graph.run_sync(state); Runner('runs.db') records the run",
-    "batch": "a node with each={'item': 'items'} runs once for every item",
-    **dict.fromkeys(("stream", "astream_events"), "async for event in runner.start(graph, state).events(): …"),
-    "get_state": "await runner.state_at(run_id), or runner.state_at(run_id, step.seq)",
-    "get_state_history": "await runner.history(run_id), and runner.state_at(run_id, step.seq)",
-    "update_state": "runner.branch(run_id, graph, at=step.seq, update={'field': value})",
-    **dict.fromkeys(("get_graph", "draw_mermaid"), "graph.render('graph.svg'), graph.to_mermaid() or graph.to_dot()"),
-}
-
-KEYWORDS: Final[Mapping[str, str]] = {
-    "checkpointer": "the runner records runs: Runner('runs.db').start(graph, state)",
-    "interrupt_before": "Runner.start(graph, state, pause_before=['node'])",
-    "interrupt_after": "Runner.start(graph, state, pause_before=['next node'])",
-    "config": "runner.start(graph, state, run_id='…', limits=Limits(visits=…))",
-    "recursion_limit": "limits=Limits(visits=…)",
-    "thread_id": "run_id='…'; for the turns of a conversation: runner.run(agent, chat='…')",
-    "stream_mode": "async for event in runner.start(graph, state).events(): …",
-    "retry_policy": "retry=Retry(attempts=3)",
-    "defer": "add_fork(source, arms, join='this node'): a join is visited once, after all arms",
-    "input_schema": "inputs={'parameter': 'field'}",
-    "destinations": "add_edge(…) for each target",
-    "state_schema": "Graph('name', State)",
-    "context_schema": "resources={'name': factory} of the graph",
-}
-
-_SIMILAR: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("instructions", "system_prompt"), "system='…'"),
-    **dict.fromkeys(("output_type", "response_format"), "output=…, a type"),
-    **dict.fromkeys(("condition", "if_"), "when=…"),
-    **dict.fromkeys(("output", "outputs"), "writes='field'"),
-    **dict.fromkeys(("options", "choices"), "output=Literal['a', 'b']"),
-    **dict.fromkeys(("deps", "deps_type"), "resources={'name': factory} of the graph"),
-    "budgets": "extensions=[Budgets(Budget(…))]",
-    "db": "store='runs.db'",
-    "max_iterations": "turns=… of an Agent, iterations('node') of an edge",
-    "default": "otherwise='node'",
-    **dict.fromkeys(("delay", "delay_seconds"), "initial_seconds=…"),
-    **dict.fromkeys(("memory", "message_history"), "messages='field', or a Memory in resources= of the graph"),
-    "limits": "limits=… of the Graph, or of Runner.start",
-    "steps": "visits=…",
-    "max_steps": "limits=Limits(visits=…)",
-    "question": "wait='node'",
-}
-"""Other keywords that one tries: of the command line, and of other libraries."""
-_CALLS: Final[Mapping[str, str]] = {
-    "add_edge": "add_edge('a', 'b'), or add_edge('a', 'b', when=value('field') >= 1)",
-    "add_fork": "add_fork('a', ['b', 'c'], join='d'): all arms lead to the join",
-    "Agent": "Agent('name', model='…', prompt='…')",
-}
-REPAIRS: Final[Mapping[str, str]] = {**KEYWORDS, **_SIMILAR, **_CALLS}
-"""What to write in place of a keyword, and of a call whose arguments do not fit."""
 
 NODES: Final[Mapping[str, str]] = {"__start__": "START", "__end__": "END"}
 
-PARAMETERS: Final[Mapping[str, str]] = {
-    "config": "ctx: Context has the run's id; declare other settings as resources of the graph",
-    **dict.fromkeys(("runtime", "context"), "ctx: Context, or a resource of the graph"),
-    "writer": "ctx: Context, and ctx.emit(…)",
-    "store": "a Memory as a resource: Graph(…, resources={'memory': lambda: Memory('runs.db')})",
-}
-
-OF_A_CONTEXT: Final[Mapping[str, str]] = {
-    "step": "await ctx.call(function, …)",
-    "state": "a parameter of the name of each field, or one named state",
-    "run": "await ctx.start(graph, …), and await child.result()",
-    "memory": "a parameter named memory, of Graph(…, resources={'memory': lambda: Memory('runs.db')})",
-    "interrupt": "await ctx.ask('…', bool)",
-}
-
-OF_RESULTS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("answer", "data", "final_output", "content"), "result.output, or result.state.field"),
-    **dict.fromkeys(("messages", "all_messages"), "the field of the state: result.state.messages"),
-    **dict.fromkeys(("cost", "tokens", "cost_usd"), "result.usage"),
-    **dict.fromkeys(("id",), "result.run_id"),
-    "value": "result.output, or result.state.field",
-    "steps": "await runner.history(result.run_id), or result.visits, a number",
-    "stop": "result.ending",
-}
-
-RESULTS: Final[Mapping[str, str]] = {
-    "Command": "return the update alone; edges choose the next node: add_edge(…, when=…) or add_switch(…)",
-    "Send": "a node with each={'item': 'items'} runs once for every item",
-    "Interrupt": "add_node('approve', ask('…', bool)), or answer = await ctx.ask('…', bool)",
-}
-"""What nodes return elsewhere, by the name of its class."""
+RETURNED: Final = frozenset(("Command", "Send", "Interrupt", "Goto", "End", "StopEvent"))
+"""The classes of what nodes return in other libraries. `import` of the table has what to write here."""
 
 
+def repair_of_returned(name: str) -> str:
+    """Return what to write in place of a returned object, by the name of its class; "" if nothing is known of it."""
+    return repair_for(name, "import") if name in RETURNED else ""
+
+
+_ASKS: Final = "graph.add_node('approve', ask('Publish {text}?', bool), writes='is_approved')"
 RAISED: Final[Mapping[str, str]] = {
-    r"^GraphInterrupt: ": RESULTS["Interrupt"],
-    r"Called get_config outside of a runnable context$": f"for interrupt: {RESULTS['Interrupt']}",
+    r"^GraphInterrupt: ": _ASKS,
+    r"Called get_config outside of a runnable context$": _ASKS,
     r"^TypeError: '(?!NoneType')[A-Z]\w*' object is not subscriptable$": (
         "a state that is a model has attributes: state.text, or a parameter named text"
     ),
@@ -132,20 +51,27 @@ class NotCalledSo(DefinitionError, AttributeError):
     code = "not_called_so"
 
 
-def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoReturn:
+def missing(
+    owner: object, name: str, *places: str, hints: Mapping[str, str] | None = None, is_sync: bool = False
+) -> NoReturn:
     """Raise the AttributeError for an attribute that an object does not have, with what to write here if it is known.
 
     Args:
         owner: The object.
         name: The attribute.
-        hints: What to write in place of attributes.
+        places: The places of the table of foreign names that are searched, in order.
+        hints: What to write in place of attributes, besides the table.
+        is_sync: Whether the owner belongs to a `SyncRunner`, whose methods are not awaited.
 
     Raises:
         NotCalledSo: There is a hint.
         AttributeError: There is none.
     """
     text = f"{type(owner).__name__!r} object has no attribute {name!r}"
-    if repair := hints.get(name) or hints.get(name.removeprefix("a")):  # also of `ainvoke`
+    repair = (hints or {}).get(name) or repair_for(name, *places) or repair_for(name, "import")
+    if is_sync:
+        repair = without_await(repair)
+    if repair:
         where = "" if repr(owner).startswith("<") else textwrap.shorten(repr(owner), 80, placeholder=" …")
         raise NotCalledSo(text, where=where, repair=repair)
     raise AttributeError(text, name=name, obj=owner)
@@ -162,16 +88,17 @@ class _Elsewhere:
         if owner is None:
             text = f"type object {kind.__name__!r} has no attribute {self._name!r}"
             raise AttributeError(text, name=self._name, obj=kind)
-        missing(owner, self._name, self._hints)
+        missing(owner, self._name, "Graph", hints=self._hints)
 
 
 def hint_at(kind: type, hints: Mapping[str, str]) -> None:
-    """Let the objects of a class raise what `missing` raises, for the names of some hints.
+    """Let the objects of a class raise what `missing` raises, for the names of a graph and of some hints.
 
     A `__getattr__` would do it too, but then each attribute that there is takes some 300 instructions of the processor
     in place of 10: of a class that is read as often as `Plan`, 3 percent of a run.
     """
-    names = frozenset(name for each in hints for name in (each, f"a{each}") if not hasattr(kind, name))
+    known = [name for name in (*forms_by_name("Graph"), *hints) if not name.startswith("_")]
+    names = frozenset(name for each in known for name in (each, f"a{each}") if not hasattr(kind, name))
     for name in names:
         setattr(kind, name, _Elsewhere(name, hints))
 
@@ -231,4 +158,6 @@ def check_cases(given: object, where: str, target: str) -> None:
 
 OF_A_GRAPH: Final = ("check", "render", "run", "run_sync", "to_dot", "to_mermaid")
 
-OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})
+OF_A_RESULT: Final = ("ending", "error", "label", "output", "state", "status", "usage", "waits")
+RESULT_OF_RUN: Final = {name: f"(await run.result()).{name}" for name in OF_A_RESULT}
+"""What to write for an attribute of a result that is asked of a handle on a run."""

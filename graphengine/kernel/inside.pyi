@@ -74,12 +74,12 @@ from graphengine.graph.effect import once_of as once_of
 from graphengine.graph.effect import taken_by as taken_by
 from graphengine.graph.effect import wrong_effect as wrong_effect
 from graphengine.graph.elsewhere import NODES as NODES
-from graphengine.graph.elsewhere import OF_A_RESULT as OF_A_RESULT
-from graphengine.graph.elsewhere import REPAIRS as REPAIRS
-from graphengine.graph.elsewhere import RESULTS as RESULTS
+from graphengine.graph.elsewhere import NotCalledSo as NotCalledSo
+from graphengine.graph.elsewhere import RESULT_OF_RUN as RESULT_OF_RUN
 from graphengine.graph.elsewhere import missing as missing
 from graphengine.graph.elsewhere import shown as shown
 from graphengine.graph.endings import EndedWith as EndedWith
+from graphengine.graph.foreign import repair_for as repair_for
 from graphengine.graph.growth import GrowingQuantity as GrowingQuantity
 from graphengine.graph.options import DEFAULT_RETRY as DEFAULT_RETRY
 from graphengine.graph.options import none_for_ever as none_for_ever

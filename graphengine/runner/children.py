@@ -558,8 +558,8 @@ class StartedRun(Generic[S]):
     if not TYPE_CHECKING:  # type checkers know what it has
 
         def __getattr__(self, name: str) -> NoReturn:
-            known = dict.fromkeys(OF_A_RESULT, f"its result has it: (await child.result()).{name}")
-            missing(self, name, {**known, "run_id": "its id is child.id"})
+            known = dict.fromkeys(OF_A_RESULT, f"(await child.result()).{name}")
+            missing(self, name, "Run", "Runner", hints={**known, "run_id": "child.id"})
 
     def result(self) -> CoroutineType[Any, Any, Result[S, Any]]:
         """Wait until it has ended, and return its result; see `ChildRun.result`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, ParamSpec, Type
 from graphengine.compile.compiler import compiled
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
-from graphengine.graph.elsewhere import OF_A_CONTEXT, missing
+from graphengine.graph.elsewhere import missing
 from graphengine.graph.options import LONGEST_SECONDS
 from graphengine.graph.question import NO_ANSWER, Answers, check_limit
 from graphengine.runner.ids import check_unreserved
@@ -74,7 +74,7 @@ class Context:
     if not TYPE_CHECKING:  # type checkers know what it has
 
         def __getattr__(self, name: str) -> NoReturn:
-            missing(self, name, OF_A_CONTEXT)
+            missing(self, name, "Context")
 
     @property
     def run_id(self) -> str:

@@ -14,7 +14,7 @@ from graphengine.engine.map_items import list_lost_parts
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.graph.definition import Out_co, S
-from graphengine.graph.elsewhere import OF_RESULTS, missing
+from graphengine.graph.elsewhere import missing
 from graphengine.history.load import Wait, waits_of
 from graphengine.history.refused import RefusedMessage, refusals_in
 from graphengine.history.usage import NO_USAGE, Usage, usage_from
@@ -175,7 +175,7 @@ class Result(Generic[S, Out_co]):
                 return made
             is_own = name.startswith("_") or name in Result.__dataclass_fields__  # while it is copied
             is_field = not is_own and hasattr(self.state, name)
-            return missing(self, name, {name: f"result.state.{name}"} if is_field else OF_RESULTS)
+            return missing(self, name, "Result", hints={name: f"result.state.{name}"} if is_field else None)
 
 
 class _OpenResult(Result[Any, Any]):

@@ -29,7 +29,7 @@ from graphengine.errors import (
     WatcherTooSlow,
 )
 from graphengine.graph.definition import Out_co, S
-from graphengine.graph.elsewhere import OF_A_RESULT, missing
+from graphengine.graph.elsewhere import RESULT_OF_RUN, missing
 from graphengine.history.changes import poke, polled
 from graphengine.history.ended_questions import nonce_in
 from graphengine.history.load import find_posted, load_snapshot, waits_of
@@ -80,7 +80,6 @@ _KEPT: Final = (
     "a message on %r is kept, and run %s does not wait for it now: it waits for one on %s\n"
     "  repair: if no later node receives this topic, send it on one of these"
 )
-_HINTS: Final = dict.fromkeys(OF_A_RESULT, "its result has it: result = await run.result()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ class Run(Generic[S, Out_co]):
     if not TYPE_CHECKING:  # type checkers know what it has
 
         def __getattr__(self, name: str) -> NoReturn:
-            missing(self, name, _HINTS)
+            missing(self, name, "Run", "Runner", hints=RESULT_OF_RUN)
 
         def __await__(self) -> NoReturn:
             repair = "await run.result(); for its first step alone, await run.begun()"

@@ -375,7 +375,7 @@ class Admin:
     if not TYPE_CHECKING:  # type checkers know what it has
 
         def __getattr__(self, name: str) -> NoReturn:
-            missing(self, name)
+            missing(self, name, "Runner", "Graph")
 
 
 __all__ = ["Admin"]

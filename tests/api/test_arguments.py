@@ -170,16 +170,16 @@ class State(BaseModel):
 GRAPH: Any = Graph("g", State)
 SAID: dict[str, tuple[Callable[[], Any], str]] = {
     "near": (lambda: one(Once)(reconcil=print), "repair: did you mean 'reconcile'?"),
-    "a part": (lambda: one(Limits)(cost=1), "repair: did you mean 'cost_usd'?"),
+    "a part": (lambda: one(Limits)(cost=1), "repair: limits = Limits(cost_usd=1.0)"),
     "not near": (
         lambda: one(Retention)(days=7),
         "known: keep_days, keep_failed_days, keep_last, keep_steps",
     ),
     "not so near": (lambda: one(Retry)(delay_secs=1), "known: afresh, attempts, initial_seconds, jitter, max_seconds"),
     "another call's": (lambda: one(value)("text", default=""), "known: source"),
-    "another library's": (lambda: one(Retry)(delay_seconds=1), "repair: initial_seconds=…"),
+    "another library's": (lambda: one(Retry)(delay_seconds=1), "repair: retry = Retry(attempts=3, initial_seconds=1)"),
     "of an argument": (lambda: one(Graph)("g", State, keep_days=1), "repair: retention=Retention(keep_days=…)"),
-    "of settings": (lambda: one(Agent)("a", temperature=1), "repair: settings=Settings(temperature=…)"),
+    "of settings": (lambda: one(Agent)("a", temperature=1), "settings=Settings(temperature=0.2))"),
     "no list": (lambda: one(Runner)(extensions=Budgets()), "repair: give a list, extensions=[…]: Sequence[Extension]"),
     "turned round": (lambda: one(Worker)(GRAPH, Runner()), "repair: its type is CoreRunner"),
     "awaited": (lambda: asyncio.run(one(preflight)(GRAPH, "x.db")), "repair: give a list, graphs=[…]: Iterable[Graph"),

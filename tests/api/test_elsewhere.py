@@ -10,9 +10,7 @@ from graphengine import (
     Graph,
     Runner,
 )
-from graphengine.graph import elsewhere
-from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
-from tests.graph.test_elsewhere import three
+from graphengine.graph.elsewhere import NotCalledSo
 
 
 def test_the_signatures_of_runs_show_their_options() -> None:
@@ -22,21 +20,12 @@ def test_the_signatures_of_runs_show_their_options() -> None:
     assert list(of_run.parameters)[:5] == ["self", "state", "limits", "store", "run_id"]
 
 
-def test_each_of_our_ways_exists() -> None:
-    """Methods of graphs and runners that the tables name are there."""
-    graph, text = three(), " ".join((*NAMES.values(), *KEYWORDS.values(), *elsewhere.RESULTS.values()))
-    for name in re.findall(r"graph\.(\w+)\(|\b(add_\w+)\(", text):
-        assert hasattr(graph, "".join(name))
-    for name in re.findall(r"(?:runner|Runner)\.(\w+)\(", text):
-        assert hasattr(Runner, name)
-
-
 async def test_a_runner_names_what_does_what_is_asked_of_a_graph_elsewhere() -> None:
     """A method of LangGraph's graphs that is looked for in a Runner has the same repair, with a step's number."""
     async with Runner() as runner:
-        with pytest.raises(NotCalledSo, match=re.escape("runner.state_at(run_id, step.seq)")):
+        with pytest.raises(NotCalledSo, match=re.escape("await runner.state_at(run_id, 1)")):
             cast("Any", runner).get_state_history("first")
-        with pytest.raises(NotCalledSo, match=re.escape("runner.admin.prune(…)")):
+        with pytest.raises(NotCalledSo, match=re.escape("await runner.admin.prune(keep_last=100)")):
             cast("Any", runner).prune(keep_last=1)
         with pytest.raises(AttributeError, match="no attribute 'foo'"):
             _ = cast("Any", runner).foo

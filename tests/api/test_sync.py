@@ -295,7 +295,7 @@ def test_what_the_result_has_is_refused_with_the_call() -> None:
         run: Any = runner.start(adds())
         with pytest.raises(
             AttributeError,
-            match=r"has no attribute .*\n  at: SyncRun.*\n  repair: its result has it: result = run.result\(\)",
+            match=r"has no attribute .*\n  at: SyncRun.*\n  repair: run\.result\(\)\.\w+",
         ):
             _ = run.state
         assert run.result().state.n == 1

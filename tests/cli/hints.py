@@ -37,7 +37,7 @@ def hints_in(printed: Printed) -> list[str]:
     """Return the commands that were printed to be typed, without those that have a word to be replaced."""
     text = printed.stdout + printed.stderr.partition("not resumed here")[0]  # after it, a repair comes first
     found = [OTHERWISE.sub("", each.strip()) for each in HINT.findall(text)]
-    found = [each for each in found if not re.search(r"\b[A-Z]{2,}\b|…|\.\.\.", VALUE.sub("1", each))]
+    found = [each for each in found if not re.search(r"\b[A-Z_]{2,}\b|…|\.\.\.", VALUE.sub("1", each))]
     return [each for each in found if each.count(" ") > 1 or each.split()[-1] in ALONE]
 
 

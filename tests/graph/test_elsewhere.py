@@ -1,4 +1,4 @@
-"""LangGraph's names: each raises an error with the graphengine equivalent."""
+"""What an unknown name of a graph, a plan or a result gets."""
 
 import asyncio
 import operator
@@ -15,7 +15,8 @@ from graphengine import (
     Runner,
 )
 from graphengine.errors import DefinitionError, GraphEngineError, InputError
-from graphengine.graph.elsewhere import NAMES, NotCalledSo
+from graphengine.graph.elsewhere import OF_A_GRAPH, NotCalledSo
+from graphengine.graph.foreign import forms_by_name
 
 
 class State(BaseModel):
@@ -56,7 +57,10 @@ def test_other_names_are_unknown_as_in_python() -> None:
         three().add_nodes()
     assert not isinstance(caught.value, GraphEngineError)
     assert (caught.value.name, hasattr(three(), "invoke")) == ("add_nodes", False)
-    assert not NAMES.keys() & {*dir(three()), *dir(one(work, writes="text").compile())}
+    plan = one(work, writes="text").compile()
+    named = {name for name in forms_by_name("Graph") if not name.startswith("__")}
+    assert not {*dir(three())} & named - {*vars(Graph), *vars(Graph.__mro__[1])}
+    assert not {*dir(plan)} & named - {*type(plan).__annotations__, *OF_A_GRAPH, "paths"}
     assert issubclass(NotCalledSo, AttributeError)
 
 

@@ -92,7 +92,7 @@ async def test_what_the_result_has_is_refused_with_the_forgotten_await(runner: R
     run: Any = runner.start(one("adds", lambda n: n + 1))
     with pytest.raises(
         AttributeError,
-        match=r"has no attribute .*\n  at: Run.*\n  repair: its result has it: result = await run.result\(\)",
+        match=r"has no attribute .*\n  at: Run.*\n  repair: \(await run\.result\(\)\)\.\w+",
     ):
         _ = run.state
     with pytest.raises(AttributeError, match=r"^'Run' object has no attribute 'nothing'$"):

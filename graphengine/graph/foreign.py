@@ -1,0 +1,1827 @@
+"""The names of other libraries, each with the form that does the same here.
+
+`TABLE` is the only list of these names. Errors about unknown attributes, imports, keyword arguments, commands and
+options look names up in it, and a section of the glossary is generated from it.
+
+A block of `TABLE` belongs to one place where a name can be asked for. An entry of a block begins with names, followed
+by a colon and the libraries that use at least one of these names. Each indented line below is one form, which runs as
+pasted; several lines are alternatives. `own` marks names of graphengine that are asked for in the wrong place.
+
+`tests/api/test_foreign_names.py` runs every form.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LIBRARIES: Final = (
+    "LangGraph",
+    "Temporal",
+    "DBOS",
+    "Prefect",
+    "pydantic-ai",
+    "OpenAI",
+    "networkx",
+    "Burr",
+    "LlamaIndex",
+    "Celery",
+    "Airflow",
+)
+COMMON: Final = "common"
+"""Marks words that several libraries use, or that people try first."""
+OWN: Final = "own"
+OR: Final = "\n      or: "
+"""Stands between forms in an error: each has a line of its own, under the first, so that it can be copied."""
+
+_GRAPH: Final = """
+add_conditional_edges, add_router, add_decision, decision, attach_branch: LangGraph pydantic-ai
+    graph.add_switch('a', route, {'x': 'b', 'y': END})
+    graph.add_edge('a', 'b', when=value('n') >= 1)
+add_branch, branch_on, add_condition, switch, case, if_, when: common
+    graph.add_switch('a', route, {'x': 'b', 'y': END})
+    graph.add_edge('a', 'b', when=value('n') >= 1)
+add_sequence, add_chain, chain, s, si, signature, subtask, pipe, then, sequence, pipeline, add_edges, connect, link,
+next: LangGraph Celery Airflow
+    graph.add_path('a', 'b', 'c')
+add_edges_from, add_weighted_edges_from, add_transition, with_transitions: networkx Burr
+    graph.add_path('a', 'b', 'c')
+    graph.add_edge('a', 'b', when=value('n') >= 1)
+cross_downstream, set_downstream, set_upstream, attach_edge, edge, edge_from, add_edge_from: Airflow LangGraph
+pydantic-ai
+    graph.add_edge('a', 'b')
+add_nodes_from, with_actions, add_workflows, add_step, add_action, add_vertex, attach_node: networkx Burr
+    graph.add_node('b', work, writes='n')
+node, step, task, action, activity, register, add, add_function, add_state, state_node: common
+    graph.add_node('b', work, writes='n')  # there is no decorator: a node is a plain function
+add_agent, agent: common
+    graph.add_node('b', Agent('writer', model='placeholder', prompt='Write about {n}'), writes='text')
+add_subgraph, add_graph, add_group, add_child, subflow, add_workflow, add_tasks, task_group: common
+    graph.add_node('inner', inner, inputs={'n': 'n'}, writes='n')  # a Graph is a node
+add_tool, tool, bind_tools: common
+    graph.add_node('b', Agent('writer', model='placeholder', tools=[search]), writes='text')
+add_map, map, add_mapping_edge, each, foreach, for_each, expand, starmap, parallel_map, map_reduce: Prefect Airflow
+Celery
+    graph.add_node('b', size, each={'text': 'texts'}, writes='sizes')
+add_parallel, parallel, add_fan_out, fan_out, group, chunks, add_to_chord, with_parallel_executor, chord, gather,
+broadcast, add_join, join, branch_all: common
+    graph.add_fork('a', ['b', 'c'], join='d')
+add_loop, loop, while_, repeat, add_cycle: common
+    graph.add_edge('a', 'a', when=iterations('a') < 3)
+add_interrupt, interrupt, add_human, human_input, add_approval, approve, add_question, ask, input: common
+    graph.add_node('approve', ask('Publish {text}?', bool), writes='is_approved')
+add_retry, with_retry, set_retry, retry, set_node_defaults: LangGraph Prefect Celery
+    graph.add_node('b', work, writes='n', retry=Retry(attempts=3))
+with_fallbacks, add_fallback: LangGraph
+    graph.add_node('b', work, writes='n', fallback=0)
+add_error_edge, on_error, on_crashed, catch_error, add_exception_edge, on_failure, link_error, errback, catch,
+on_exception: common
+    graph.add_edge('a', 'b', when=failed(Exception))
+set_entry_point, set_start, reset_to_entrypoint, set_entry, start_at, with_entrypoint, set_start_node, entrypoint,
+entry_point: LangGraph Burr
+    graph.add_edge(START, 'a')
+set_finish_point, set_end, set_exit, set_end_node, finish, add_end, set_final, end, halt_after: LangGraph Burr
+    graph.add_edge('c', END)
+set_conditional_entry_point, set_conditional_entry: LangGraph
+    graph.add_switch(START, route, {'x': 'a', 'y': 'b'})
+with_config, assign, pick, with_options, configure, configurable_fields, configurable_alternatives, bind: LangGraph
+Prefect
+    graph.but(limits=Limits(visits=50))
+    runner.start(graph, state, limits=Limits(visits=50))
+with_state, fn, set_state, state_schema, schema, channels, with_typing: Burr LangGraph
+    graph = Graph('name', State)
+with_hooks, on_success, on_completion, on_running, on_retry, after_return, on_cancellation, add_hook, add_listener,
+with_listeners, on_event, subscribe, add_callback, on: Burr LangGraph
+    async for event in runner.start(graph, state).events(): print(event)
+with_tracker, uid, parent_pointer, store, builder, conf, with_state_persister, with_persister, initialize_from,
+with_identifiers, checkpointer, persist: Burr
+    runner = Runner('runs.db')
+build, freeze, finalize: Burr pydantic-ai
+    graph.check()  # a Graph needs no build: run it as it is
+invoke, run_job, run_step, arun_graph, execute, call, kickoff, process, launch, run_until_complete, run_async,
+perform: LangGraph common
+    result = await graph.run(state)
+    result = graph.run_sync(state)
+    result = await runner.start(graph, state).result()  # recorded in the database of the runner
+delay, to_deployment, send_to_queue, apply_async, send_task, submit, enqueue, start_workflow, trigger, deploy,
+async_run: Celery Prefect Airflow
+    await runner.start(graph, state, queue='default').begun()  # a Worker runs it
+batch, batch_as_completed, run_many: LangGraph
+    graph.add_node('b', size, each={'text': 'texts'}, writes='sizes')
+    results = await asyncio.gather(*(graph.run(each) for each in (state, state)))
+stream, stream_iterate, astream_events, astream_log, iter, iterate, stream_events, stream_result, events, transform:
+LangGraph
+    async for event in runner.start(graph, state).events(): print(event)
+get_state, state_snapshot, load_state: LangGraph
+    await runner.state_at(run_id)
+    await runner.state_at(run_id, 1)
+get_state_history, checkpoints, get_history: LangGraph
+    await runner.history(run_id)
+    await runner.state_at(run_id, 1)
+update_state, bulk_update_state, patch_state: LangGraph
+    runner.branch(run_id, graph, at=1, update={'n': 2})
+get_graph, draw_mermaid, draw_mermaid_png, draw_png, draw_ascii, print_ascii, to_png, plot, show, picture: LangGraph
+    graph.render('graph.svg')
+    print(graph.to_mermaid())
+    print(graph.to_dot())
+draw, visualize, visualise, draw_networkx, draw_all_possible_flows, view, display, to_svg, export_png: networkx Burr
+Prefect
+    graph.render('graph.svg')
+    print(graph.to_mermaid())
+mermaid_code, mermaid_image, mermaid, as_mermaid, generate_mermaid: pydantic-ai
+    print(graph.to_mermaid())
+graphviz, dot, to_graphviz, to_agraph, write_dot, to_pydot: networkx
+    print(graph.to_dot())
+validate, verify, is_valid, lint, test: LangGraph LlamaIndex
+    problems = graph.check()
+get_subgraphs: LangGraph
+    [node.name for node in graph.nodes if isinstance(node.runnable, Graph)]
+get_input_schema, parameters, validate_parameters, serialize_parameters, get_context_jsonschema, input_channels,
+output_channels, stream_channels, with_types, get_input_jsonschema, get_output_schema, config_schema,
+get_output_jsonschema: LangGraph
+    graph.state.model_json_schema()
+has_node, contains, node_exists: networkx
+    'a' in graph.to_networkx()
+has_edge, has_successor, has_predecessor, get_edge_data, edge_exists: networkx
+    graph.to_networkx().has_edge('a', 'approve')
+number_of_nodes, order, size, len, node_count, count_nodes: networkx
+    len(graph.nodes)
+__len__: networkx
+    len(graph.nodes)
+__contains__: networkx
+    'a' in graph.to_networkx()
+__getitem__: networkx
+    graph.to_networkx()['a']
+number_of_edges, edge_count: networkx
+    len(graph.edges)
+list_nodes, get_nodes, node_names: networkx
+    [node.name for node in graph.nodes]
+list_edges, get_edges, in_edges, out_edges, edges_iter, incoming, outgoing: networkx
+    list(graph.to_networkx().in_edges('approve'))
+    list(graph.to_networkx().out_edges('a'))
+predecessors, successors, neighbors, neighbours, adj, adjacency, pred, succ, children, parents, upstream, downstream:
+networkx Airflow
+    list(graph.to_networkx().successors('a'))
+    list(graph.to_networkx().predecessors('approve'))
+degree, in_degree, out_degree: networkx
+    graph.to_networkx().out_degree('a')
+topological_sort, topological_generations, topological_order, toposort, layers: networkx
+    import networkx; list(networkx.topological_sort(networkx.condensation(graph.to_networkx())))
+shortest_path, all_simple_paths, has_path, paths, ancestors, descendants, simple_cycles, cycles, is_dag: networkx
+    import networkx; networkx.shortest_path(graph.to_networkx(), 'a', 'approve')
+nbunch_iter, nodes_iter, to_directed, to_undirected, reverse, edge_subgraph, is_directed, is_multigraph, subgraph:
+networkx
+    graph.to_networkx()  # has all methods of a networkx graph
+remove_node, remove_nodes_from, remove_edge, remove_edges_from, clear, clear_edges, delete_node, remove, update:
+networkx
+    graph = Graph('name', State)  # a graph only grows: declare it without the node
+copy, clone, replace, deepcopy: networkx Airflow
+    graph.but(name='copy')
+get_name, dag_id, graph_id: LangGraph Airflow
+    graph.name
+to_json, to_dict, serialize, as_dict, model_dump: common
+    print(graph.to_mermaid())
+    graph.to_networkx()
+serve, to_a2a, to_web, to_api, as_server: Prefect pydantic-ai
+    graphengine serve GRAPH
+as_tool, to_mcp, as_mcp: LangGraph
+    graphengine mcp GRAPH
+from_source, from_spec, with_graph, with_spawning_parent, load, from_file, from_yaml, from_dict: Prefect
+    graph = Graph('name', State)
+get_prompts, clear_cache, set_cache, cache: LangGraph
+    await ctx.call(work, 1)  # in a node: recorded, so a resumed run does not call it again
+next_node, get_next_action, has_next_action: Burr pydantic-ai
+    walked = await walk(graph, {'a': {'n': 1}, 'approve': {'is_approved': True}})
+schedule, cron, set_schedule, create_schedule, scheduled, schedule_interval: Prefect Airflow DBOS
+    await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
+test_case, dry_run, simulate, debug_run: common
+    walked = await walk(graph, {'a': {'n': 1}, 'approve': {'is_approved': True}})
+set_timeout, with_timeout, timeout: common
+    graph.add_node('b', work, writes='n', timeout_seconds=60)
+add_reducer, reducer, add_field, with_reducer: common
+    notes: Annotated[list[str], extend] = []  # a field of the state
+run: own
+    await graph.run(state)
+run_sync: own
+    graph.run_sync(state)
+check: own
+    graph.check()
+render: own
+    graph.render('graph.svg')
+to_mermaid: own
+    graph.to_mermaid()
+to_dot: own
+    graph.to_dot()
+"""
+
+_RUNNER: Final = """
+signal, notify, put, post, publish_message, send_message, send_event, message: Temporal LlamaIndex DBOS
+    await runner.send(run_id, 'topic', 'value')
+signal_with_start, start_update_with_start_workflow, send_with_start: Temporal
+    await runner.start_or_send(graph, 'r-new', 'topic', 'value')
+update, execute_update, start_update, execute_update_with_start_workflow: Temporal
+    await runner.answer(run_id, True, graph)
+    await runner.send(run_id, 'topic', 'value')
+set_state, modify, edit, patch: Prefect
+    runner.branch(run_id, graph, at=1, update={'n': 2})  # a run keeps its steps: a branch has other values
+query, get_event, read_stream, get_value, get_progress, poll: Temporal DBOS
+    await runner.get(run_id).published('progress', int)
+    await runner.state_at(run_id)
+cancel, revoke, abort, interrupt, kill, request_cancel: DBOS Temporal Celery Prefect OpenAI
+    await runner.stop(run_id)  # a resume continues it
+    await runner.stop(run_id, final=True)  # nothing continues it
+terminate, cancel_now, force_stop, force_cancel, mark_failed, fail: Temporal
+    await runner.stop(run_id, now=True, final=True)
+pause, suspend, hold: Prefect
+    await runner.stop(run_id)  # a resume continues it
+    runner.start(graph, state, pause_before=['approve'])
+unpause, continue_run, resume_workflow, continue_as_new, wake, restart_from_checkpoint: Prefect DBOS
+    runner.resume(run_id, graph)
+retry, rerun, retry_failed, clear, redrive: common
+    runner.resume(run_id, graph, retry_failed=True)
+restart, run_again, repeat: common
+    runner.branch(run_id, graph, at=1)
+    runner.start(graph, state)
+fork, reset, rewind, clone, copy_run, rollback, time_travel, backtrack, replay_from: DBOS Temporal
+    runner.branch(run_id, graph, at=1)
+    runner.branch(run_id, graph, at=1, update={'n': 2})
+replay: Temporal
+    replay(graph, await export_run(runner.store, run_id))
+invoke, execute, run_workflow, call, run_graph, run_flow, run_until_complete, kickoff, run_async: Temporal LangGraph
+    result = await runner.start(graph, state).result()
+run_sync, run_blocking: OpenAI pydantic-ai
+    answer = agent.run_sync(text='Hi')
+    result = graph.run_sync(state)
+run_streamed, run_stream, run_stream_events, stream_agent: OpenAI pydantic-ai
+    async for event in runner.stream(agent, text='Hi'): print(event)
+start_workflow, create_run, new_run, launch, trigger, begin, spawn: Temporal DBOS
+    run = runner.start(graph, state, run_id='order-7')
+start_workflow_async, start_async, start_soon, create_task, background, start_activity: DBOS
+    run = runner.start(graph, state)
+submit, enqueue, delay, apply_async, send_task, push, schedule_run, dispatch, queue: Celery DBOS Prefect
+    run = runner.start(graph, state, queue='default')  # a Worker runs it
+run_deployment, trigger_dag, create_dagrun: Prefect Airflow
+    run = runner.start(graph, state, queue='default')  # a Worker runs it
+batch, map, run_many, start_many, execute_many, gather: LangGraph Prefect
+    results = await asyncio.gather(*(runner.start(graph, each).result() for each in (state, state)))
+get_handle, get_workflow_handle, get_workflow_handle_for, retrieve_workflow, get_run, get_thread, handle, attach,
+find, AsyncResult, load, fetch, lookup, connect_run, get_external_workflow_handle, open: Temporal DBOS Celery
+    run = runner.get(run_id, graph)
+list_runs, get_flow_runs, partition_key, list_workflows, get_runs, list_threads, list_flow_runs, read_flow_runs,
+search, query_runs, find_runs, list_executions, all_runs, workflows, list, ls, filter, list_dags, list_open, active,
+get_task_instances, list_sessions: DBOS Prefect Temporal
+    await runner.runs()
+    await runner.runs('status:failed tag:nightly')
+list_queued_workflows, list_queue, reserved, pending, inspect_queue: DBOS Celery
+    await runner.runs('status:queued')
+list_failed, failures, dead_letters, dlq: common
+    await runner.runs('status:failed')
+count, count_workflows, count_runs, stats, statistics, metrics, summary: Temporal
+    await runner.admin.trends()
+describe, get_workflow_status, read_flow_run, get_info, details, get_flow_run, get_dag_run, is_running, is_done:
+Temporal DBOS Prefect
+    await runner.info(run_id)
+get_result, result, wait, wait_for, await_result, join, output, wait_until_done, wait_for_completion: DBOS Temporal
+Celery Prefect
+    result = await runner.get(run_id, graph).result()
+fetch_history, list_workflow_steps, get_events, event_history, log, trace, list_checkpoints, get_task_runs,
+read_task_runs: Temporal DBOS
+    await runner.history(run_id)
+    graphengine show RUN_ID
+get_state, get_values, load_state, get_checkpoint, get_tuple, snapshot, memory: LangGraph
+    await runner.state_at(run_id)
+    await runner.state_at(run_id, 1)
+events, stream_events, subscribe, follow, listen, tail, on_event, add_listener, stream_run, observe: LlamaIndex
+LangGraph
+    async for event in runner.watch(run_id, graph): print(event)
+delete, remove, forget, purge, destroy, drop, erase, cleanup, clean_up, gc, garbage_collect, prune_runs,
+adelete_thread: DBOS LangGraph Celery Prefect
+    await runner.admin.prune(keep_last=100)
+    await runner.admin.bulk('prune', f'id:{run_id}')
+approve, reject, respond, reply, resume_with, provide_input, answer_question, submit_answer, human_input, complete,
+resolve, submit_human_input, send_answer: LangGraph pydantic-ai LlamaIndex
+    await runner.answer(run_id, True, graph)
+interrupts, pending_interrupts, questions, inbox, pending_approvals, tasks, list_waits, approvals, list_interrupts,
+waiting, get_waits: LangGraph OpenAI
+    await runner.waits()
+recover_pending_workflows, recover_all, resume_all, resume_pending, restore: DBOS
+    await runner.recover(graph)
+set_event, close_stream, publish, emit, write_stream, report_progress, update_progress, upsert_memo: DBOS
+    await ctx.publish('progress', 1)  # in a node
+upsert_search_attributes, set_tags, add_tag, label, annotate, set_metadata, rename: Temporal Prefect
+    await runner.tag(run_id, add=['nightly'])
+remove_tag, untag: common
+    await runner.tag(run_id, remove=['nightly'])
+create_schedule, update_schedule, add_schedule, cron, periodic_task, add_periodic_task, beat, scheduled, every,
+apply_schedules: Temporal DBOS Celery Prefect
+    await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
+list_schedules, get_schedule, get_schedules, get_schedule_handle, schedules: Temporal DBOS
+    await runner.admin.schedules()
+delete_schedule, remove_schedule, unschedule: Temporal DBOS
+    await runner.admin.unschedule('daily')
+pause_schedule, resume_schedule, unpause_schedule, trigger_schedule, backfill, backfill_schedule: Temporal DBOS
+Airflow
+    await runner.admin.pause_schedule('daily')
+    await runner.admin.pause_schedule('daily', paused=False)
+worker, worker_main, autodiscover_tasks, control, start_worker, work, serve, launch_worker, listen_queues, deploy,
+consume, add_worker, create_worker: Temporal DBOS Prefect Celery
+    worker = Worker(runner, graph)
+register_queue, create_queue, set_concurrency, rate_limit, limit_queue, set_rate_limit, concurrency, limits,
+create_concurrency_limit, pause_queue, throttle: DBOS Celery Prefect
+    await runner.admin.limit_queue('default', QueueLimits(concurrency=4))
+register, add_workflow: common
+    worker = Worker(runner, graph)
+export, dump, save_run, to_json: common
+    graphengine export RUN_ID -o run.json
+diff, compare: common
+    await runner.admin.diff(run_id, run_id, first_at=1)
+cost, usage, spending, tokens: common
+    await runner.admin.spending(run_id)
+connect, setup, namespace, startup, initialize, init, configure, from_conn_string, migrate, create_tables,
+reset_system_database: DBOS LangGraph
+    runner = Runner('runs.db')  # makes its tables by itself
+shutdown, stop_all, disconnect, dispose, aclose, teardown, exit: DBOS
+    await runner.close()
+bulk, bulk_cancel, batch_cancel, cancel_all, terminate_all, cancel_workflows, stop_many, cancel_many: DBOS Temporal
+    await runner.admin.bulk('stop', 'graph:approval')
+prune: own
+    await runner.admin.prune(keep_last=100)
+schedule: own
+    await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
+trends: own
+    await runner.admin.trends()
+vacuum: own
+    await runner.admin.vacuum()
+misfit_schedules: own
+    await runner.admin.misfit_schedules(graph)
+start: own
+    runner.start(graph, state)
+resume: own
+    runner.resume(run_id, graph)
+branch: own
+    runner.branch(run_id, graph, at=1)
+stop: own
+    await runner.stop(run_id)
+send: own
+    await runner.send(run_id, 'topic', 'value')
+answer: own
+    await runner.answer(run_id, True, graph)
+history: own
+    await runner.history(run_id)
+state_at: own
+    await runner.state_at(run_id)
+info: own
+    await runner.info(run_id)
+runs: own
+    await runner.runs()
+waits: own
+    await runner.waits()
+get: own
+    runner.get(run_id, graph)
+tag: own
+    await runner.tag(run_id, add=['nightly'])
+watch: own
+    async for event in runner.watch(run_id, graph): print(event)
+recover: own
+    await runner.recover(graph)
+release: own
+    await runner.release(run_id)
+rows: own
+    await runner.rows(await runner.runs(), ['n'])
+start_or_send: own
+    await runner.start_or_send(graph, 'r-new', 'topic', 'value')
+"""
+
+_RUN: Final = """
+run_id, uid, workflow_id, get_workflow_id, thread_id, task_id, flow_run_id, first_execution_run_id: Temporal DBOS
+Celery
+    run.id
+wait, collect, maybe_throw, then, join, get, get_result, wait_for, wait_until_done, await_result, wait_for_completion,
+final_result, complete: DBOS Celery Prefect
+    result = await run.result()
+value, returned, return_value, get_output, data: common
+    (await run.result()).output
+exception, traceback: Celery Prefect
+    (await run.result()).error
+ready, is_done, done, is_completed, is_running, is_finished, get_status, is_final, is_complete, finished: Celery DBOS
+Prefect
+    await run.status()
+successful, is_successful, succeeded, is_failed, is_ok: Celery Prefect
+    await run.status() == 'finished'
+describe, date_done, name, args, kwargs, info, details, metadata: Temporal
+    await runner.info(run.id)
+cancel, revoke, abort, kill, request_cancellation: Temporal OpenAI Celery LlamaIndex
+    await run.stop()  # a resume continues it
+    await run.stop(final=True)  # nothing continues it
+terminate: Temporal
+    await run.stop(now=True, final=True)
+pause, suspend: Prefect
+    await run.stop()  # a resume continues it
+resume, restart, retry, continue_run, unpause: common
+    runner.resume(run.id, graph)
+signal, notify, send_message, send_event, put, message: Temporal LlamaIndex
+    await run.send('topic', 'value')
+update, execute_update, start_update: Temporal
+    await run.answer(True)
+    await run.send('topic', 'value')
+approve, reject, respond, reply, resume_with, interrupt, provide_input: OpenAI LangGraph
+    await run.answer(True)
+query, get_event, read_stream, value_of: Temporal DBOS
+    await run.published('progress', int)
+    await runner.state_at(run.id)
+stream, stream_events, astream, subscribe, follow, watch, listen, output_stream, iter, on_event: LlamaIndex LangGraph
+    async for event in run.events(): print(event)
+fetch_history, iterdeps, as_tuple, steps, checkpoints, logs, trace, fetch_history_events: Temporal DBOS
+    await run.history()
+fork, reset, rewind, clone, replay_from, backtrack: DBOS Temporal
+    run.branch(at=1)
+state_at, get_state, snapshot, values, get_values: LangGraph
+    await runner.state_at(run.id)
+delete, forget, remove: Celery DBOS
+    await runner.admin.bulk('prune', f'id:{run.id}')
+questions, interrupts, interruptions, pending, tasks: LangGraph OpenAI
+    await runner.waits(run.id)
+children, child_runs, subflows, parent: Celery
+    graphengine runs --tree
+tag, add_tags, set_tags: Prefect
+    await runner.tag(run.id, add=['nightly'])
+percent, progress_of, completed: common
+    await run.progress()
+"""
+
+_AGENT: Final = """
+tool, root_capability, tool_plain, function_tool, add_tool, register_tool, bind_tools, with_tools, toolset, use_tool,
+set_tools: pydantic-ai LangGraph
+    agent = agent.but(tools=[search])  # a tool is a plain function, without a decorator
+    agent = Agent('writer', model='placeholder', tools=[search])
+as_tool, to_tool, delegate, as_function: OpenAI
+    async def ask_helper(text: str) -> str: return str(await agent.run(text=text))  # a tool for tools=[ask_helper]
+clone, copy, with_config, replace, bind, model_copy, with_options, configure, extend: OpenAI LangGraph
+    agent = agent.but(turns=5)
+override, using_sleep, from_file, from_spec, with_model, use_model, set_model, mock, override_model, patch:
+pydantic-ai
+    runner = Runner(models={'writer': ScriptedModel(['Hello'])})
+    agent = agent.but(model=ScriptedModel(['Hello']))
+run_stream, run_stream_events, iter, run_streamed, stream_text, stream_output, astream, stream_chat, stream_response,
+event_stream_handler: pydantic-ai OpenAI LangGraph LlamaIndex
+    async for event in agent.stream(text='Hi'): print(event)
+    async for event in runner.stream(agent, text='Hi'): print(event)
+invoke, ainvoke, call, execute, ask, prompt_model, generate, complete, achat, kickoff, respond, query, predict:
+LangGraph
+    await agent.run(text='Hi')
+    await runner.run(agent, text='Hi')  # recorded
+chat, converse, session, start_chat, send_message, reply: common
+    await runner.run(agent, text='Hi', chat='ada')
+batch_run, abatch, map: LangGraph
+    answers = await asyncio.gather(*(agent.run(text=text) for text in ('a', 'b')))
+output_validator, result_validator, validate, validator, output_guardrail, check_output: pydantic-ai OpenAI
+    agent = agent.but(check=check_answer)
+system_prompt, render_description, system_prompt_parts, instructions, set_instructions, prompt_template,
+set_system_prompt, instruct: pydantic-ai OpenAI
+    agent = agent.but(system='Be brief.')
+    print(agent.system)
+handoff, hand_off, transfer_to, transfer, delegates, sub_agents, add_handoff: OpenAI
+    agent = agent.but(hand_to=[other])
+input_guardrails, output_guardrails, guardrails, add_guardrail: OpenAI
+    agent = agent.but(guards=[guard(is_polite, on='input')])
+mcp_servers, get_mcp_tools, toolsets, get_all_tools, set_mcp_sampling_model, list_tools, tool_names: OpenAI
+pydantic-ai
+    print(agent.tools)
+model_settings, temperature, max_tokens, set_temperature, top_p: OpenAI pydantic-ai
+    agent = agent.but(settings=Settings(temperature=0.2))
+output_type, result_type, response_format, with_structured_output, output_schema, output_json_schema,
+structured_output: pydantic-ai OpenAI LangGraph
+    agent = agent.but(output=Answer)
+deps_type, validation_context, deps, context, dependencies, with_context: pydantic-ai OpenAI
+    graph = Graph.of(agent, resources={'accounts': dict})  # a tool takes it by the name of a parameter
+last_run_messages, message_history, history_processors, memory, get_history, clear_history, add_message, conversation,
+reset, load_history: pydantic-ai
+    await runner.run(agent, text='Hi', chat='ada')  # the conversation is recorded under this key
+    agent = agent.but(messages='messages')
+max_turns, max_iterations, max_steps, recursion_limit, usage_limits, max_iter: OpenAI pydantic-ai
+    agent = agent.but(turns=5)
+retries, max_result_retries: pydantic-ai
+    agent = agent.but(output_retries=2)
+to_cli, repl: pydantic-ai
+    graphengine run GRAPH
+to_a2a, to_web, to_ag_ui, serve, deploy, to_api, as_server, expose: pydantic-ai
+    graphengine serve GRAPH --ag-ui
+instrument, trace, enable_tracing, telemetry: pydantic-ai
+    runner = Runner('runs.db', telemetry=Telemetry())
+is_model_request_node, is_call_tools_node, is_end_node, is_user_prompt_node: pydantic-ai
+    await runner.history(run_id)
+sequential_tool_calls, parallel_tool_call_execution_mode, parallel_tool_calls: pydantic-ai
+    agent = agent.but(settings=Settings(parallel_tool_calls=False))
+as_graph, as_node, to_graph, as_runnable, compile, build, graph: common
+    graph = Graph.of(agent)
+description, handoff_description, role, goal, backstory, title, id, persona: OpenAI
+    agent = agent.but(system='You write. Be brief.')
+usage, cost, tokens: common
+    (await Graph.of(agent).run({'text': 'Hi'})).usage
+add_hook, on_start, on_end, callbacks, event_handler, on_event, before_model, after_model: OpenAI
+    agent = agent.but(hooks=[Hooks()])
+approve, requires_approval, needs_approval, add_approval: pydantic-ai OpenAI
+    agent = agent.but(tools=[tool(search, approve=True)])
+retry, with_retry, with_fallbacks, fallback: LangGraph
+    graph.add_node('b', agent, writes='text', retry=Retry(attempts=3))
+stop, cancel, interrupt: common
+    await runner.stop(run_id)
+"""
+
+_CONTEXT: Final = """
+step, execute_activity, execute_activity_method, execute_local_activity, start_activity, activity, task, run_task,
+invoke_step, do, execute, checkpoint, record, cache, memoize, side_effect, submit, start_local_activity,
+run_in_executor, once: DBOS Temporal LangGraph
+    await ctx.call(work, 1)
+run_activity, transaction, perform: DBOS
+    await ctx.call(work, 1, effect='idempotent')
+state, get, to_dict, prompt, partial_output, get_state_value, inputs, values, fields, variables: LangGraph pydantic-ai
+Burr
+    def node(state: State) -> int: return state.n + 1  # each field is a parameter; state is all of them
+run, start_child_workflow, execute_child_workflow, start_workflow, run_deployment, invoke, child, subflow, run_graph,
+spawn, run_flow, call_graph, sub_workflow, trigger: Temporal DBOS Prefect Airflow
+    result = await (await ctx.start(inner, {'n': 1})).result()
+interrupt, tool_call_approved, input_required, wait_for_input, ask_human, pause, suspend, human_input,
+wait_for_approval, request_approval, approve, confirm, question, prompt_user, elicit: LangGraph LlamaIndex Prefect
+    answer = await ctx.ask('Publish?', bool)
+wait_for_event, get_signal_handler, set_dynamic_query_handler, get_query_handler, recv, wait_for_signal,
+wait_for_message, wait_signal, get_message, wait_event, on_signal, signal_received, collect_events, get_event,
+receive_message, wait_for, listen, get_signal: LlamaIndex DBOS Temporal
+    value = await ctx.receive('topic', str)
+wait_condition, await_condition, wait_until, condition: Temporal
+    value = await ctx.receive('topic', str, timeout_seconds=60, default='')
+wait, delay, timer, start_timer, create_timer, sleep_for, sleep_seconds, asleep: Temporal common
+    await ctx.sleep(60)
+set_event, last_completion_result, current_details, memo, memo_value, write_event_to_stream, report_progress,
+set_current_details, update_state, upsert_memo, progress, set_progress, update_progress, set_status, heartbeat,
+info_update, post_progress, query, expose: DBOS LlamaIndex Temporal Celery
+    await ctx.publish('progress', 1)
+write_stream, stream, stream_writer, writer, dispatch_custom_event, yield_, write, event, emit_event, send_progress,
+on_event, push: LangGraph DBOS Prefect
+    ctx.emit({'progress': 1})
+send_event, signal, send_message, notify, signal_external, post: LlamaIndex Temporal
+    ctx.send('topic', 'value')  # to its own run
+workflow_id, conversation_id, id, thread_id, flow_run_id, workflow_run_id, execution_id, task_id, dag_run_id, job_id:
+Temporal DBOS LangGraph Celery
+    ctx.run_id
+info, metadata, activity_info, get_context: Temporal Prefect
+    print(ctx.run_id, ctx.node, ctx.visit, ctx.attempt)
+config, root, validation_context, authenticated_user, sql_session, request, configurable, deps, dependencies, context,
+resources, settings, params, services, client, session, runtime: LangGraph pydantic-ai OpenAI
+    graph = Graph('name', State, resources={'accounts': dict})  # a node takes it as a parameter: accounts
+retry, retry_info, attempt_number, run_count, try_number: Celery pydantic-ai Temporal Airflow
+    print(ctx.attempt)
+    graph.add_node('b', work, writes='n', retry=Retry(attempts=3))  # any exception begins a new attempt
+memory, store, kv, cache_store, key_value: LangGraph LlamaIndex
+    graph = Graph('name', State, resources={'memory': lambda: Memory('runs.db')})  # a parameter named memory
+usage, usage_limits, cost, tokens: pydantic-ai
+    graph.add_edge('a', END, when=usage('cost_usd') >= 1)
+time, time_ns, workflow_now, utcnow, datetime, today, timestamp: Temporal
+    ctx.now()
+uuid4, new_random, uuid, new_uuid, random_uuid, new_id: Temporal DBOS
+    uuid.UUID(int=ctx.random.getrandbits(128))
+rand, random_int, randint, randrange, seed: Temporal
+    ctx.random.random()
+logger, tracer, log, print, span, trace: Temporal DBOS Prefect
+    logging.getLogger(__name__).info('at work')
+gather, map, parallel, all, as_completed, wait_all, fan_out: Temporal Prefect
+    await asyncio.gather(ctx.call(work, 1), ctx.call(work, 2))
+sleep_until_time, wait_until_time, sleep_till: common
+    await ctx.sleep_until(ctx.now() + 60)
+cancel, abort, stop, fail, raise_error, exit, complete: Temporal Prefect
+    raise ValueError('the order is empty')  # the run fails; an edge with when=failed(…) continues
+continue_as_new, goto, jump, transition, next, set_next, end, next_node: Temporal LangGraph
+    graph.add_switch('a', route, {'x': 'b', 'y': END})  # edges choose the next node
+patched, delete_patch, patch, deprecate_patch, get_version: Temporal DBOS
+    graph = Graph('name', State, version=2, migrate={1: lambda old: old})
+upsert_search_attributes, tag, add_tag, set_tags: Temporal Prefect
+    run = runner.start(graph, state, tags=['nightly'])
+idempotency_token, request_id, dedup_key, workflow_key, unique_key: common
+    ctx.idempotency_key
+messages, pending_messages, message_history, history: pydantic-ai
+    def node(messages: list[Message]) -> int: return len(messages)  # a field of the state
+tool_name, model_settings, tool_manager, tool_call_id, agent, agent_name, model, last_agent: pydantic-ai OpenAI
+    print(ctx.node, ctx.path)
+step_id, node_name, name, task_run_id, activity_id, step_name, task_instance, ti: DBOS Airflow
+    ctx.path
+index, item, map_index: Airflow
+    ctx.item_index
+xcom_pull, from_dict, init, xcom_push, set, put, save, set_state, update, set_value, put_state, write_state: Airflow
+LlamaIndex Burr
+    def node(n: int) -> dict: return {'n': n + 1}  # what a node returns is written to the state
+get_external_workflow_handle, get_run, get_handle: Temporal
+    await ctx.call(tell, run_id, 'topic', effect='idempotent')  # a function that awaits runner.send(…)
+write_file, artifact, create_artifact, create_markdown_artifact: Prefect
+    write_file('report.md', b'# Report')
+now_utc, is_replaying, is_cancelled, in_workflow, is_running, cancelled: Temporal
+    ctx.now()
+"""
+
+_RESULT: Final = """
+answer, data, final_output, content, result, return_value, returned, value, response, text, get, final_result, retval,
+final_answer, final_output_as, output_text: pydantic-ai OpenAI Celery LangGraph
+    result.output
+    result.state.n
+messages, new_messages_json, input, new_messages, to_input_list, new_items, items, raw_responses, message_history,
+history, all_messages_json, chat_history: pydantic-ai OpenAI LangGraph
+    print(result.state.messages)  # a field of the state that you declare
+cost, tokens, cost_usd, token_usage, input_tokens, output_tokens, requests, get_usage: pydantic-ai
+    result.usage
+id, workspace, metadata, thread_id, workflow_id, task_id, conversation_id, last_response_id, flow_run_id: Celery
+Temporal
+    result.run_id
+steps, events, trace, log, path, intermediate_steps, nodes, trajectory, executed: LangGraph
+    await runner.history(result.run_id)
+    result.visits
+stop, stop_reason, finish_reason, reason, why, end, exit_reason: common
+    result.ending
+exception, run_loop_exception, input_guardrail_results, output_guardrail_results, exc, traceback, failure, message,
+exception_info, err: Celery Prefect
+    result.error
+interruptions, current_turn, interrupts, questions, pending, deferred_tool_requests, approvals, next, tasks: OpenAI
+LangGraph pydantic-ai
+    result.waits
+is_finished, is_complete, done, ok, success, successful, is_completed, is_failed, ready, failed, is_ok, succeeded,
+completed, is_success, raise_for_status: Celery Prefect
+    result.status == 'finished'
+last_agent, agent, last_node, final_node: OpenAI
+    (await runner.history(result.run_id))[-1]
+to_state, state_at, snapshot, checkpoint, get_state, to_dict, model_dump, json, dict, dump: OpenAI LangGraph
+    result.state.model_dump()
+duration, timestamp, elapsed, time, seconds, runtime, latency: common
+    result.elapsed_seconds
+resume, cancel, retry, continue_run, approve, reject: OpenAI
+    runner.resume(result.run_id, graph)
+    await runner.answer(result.run_id, True, graph)
+stream_events, stream, stream_text, stream_output, iter: OpenAI pydantic-ai
+    async for event in runner.start(graph, state).events(): print(event)
+values: own
+    result.state
+"""
+
+_IMPORT: Final = """
+StateGraph, Pregel, CompiledStateGraph, RunnableGraph, StepFunction, GraphTask, ApplicationGraph, Workflow, Flow,
+GraphBuilder, ApplicationBuilder, DAG, dag, flow, workflow, MessageGraph, DiGraph, MultiDiGraph, Pipeline,
+StateMachine, Chain, defn, task_group, FunctionalGraph, entrypoint, Crew, RunnableSequence, RunnableLambda: LangGraph
+Temporal DBOS Prefect Burr LlamaIndex Airflow networkx pydantic-ai
+    graph = Graph('name', State)
+step, *Operator, sdk, ValidationNode, StepNode, FunctionNode, HttpOperator, EmailOperator, DummyOperator,
+PythonVirtualenvOperator, DockerOperator, KubernetesPodOperator, PregelTask, execute_activity_method,
+execute_activity_class, setup, teardown, task, activity, action, node, Task, BaseNode, shared_task, PythonOperator,
+BashOperator, Operator, EmptyOperator, BaseOperator, transaction, StepContext: DBOS LlamaIndex Temporal Prefect Burr
+Celery Airflow pydantic-ai LangGraph
+    graph.add_node('b', work, writes='n')  # a node is a plain function, without a decorator
+    await ctx.call(work, 1)  # a recorded call in a node
+State, MessagesState, AgentState, BaseState, GraphState, TypedState, DataModel, PydanticState, WorkflowState:
+LangGraph Burr
+    class State(BaseModel): n: int = 0  # a model of yours, or a TypedDict
+add_messages, *Part, *Message, BaseToolCallPart, CachePoint, CompactionPart, FilePart, InstructionPart, ThinkingPart,
+ToolCallPartDelta, TextContent, UserContent, ModelRequestPart, ModelResponsePart, MultiModalContent, TextPartDelta,
+ItemHelpers, MessageOutputItem, ToolCallItem, ToolCallOutputItem, HandoffCallItem, ReasoningItem, RunItem,
+push_message, push_ui_message, REMOVE_ALL_MESSAGES, AnyMessage, BaseMessage, ModelMessage, HumanMessage, AIMessage,
+SystemMessage, ToolMessage, ModelRequest, ModelResponse, ChatMessage, UserPromptPart, TextPart,
+ModelMessagesTypeAdapter, TResponseInputItem, SystemPromptPart, ToolCallPart, ToolReturnPart: LangGraph pydantic-ai
+OpenAI LlamaIndex
+    class State(BaseModel): messages: Annotated[list[Message], extend] = []
+ToolNode, tools_condition, create_react_agent, create_agent, ReActAgent, FunctionAgent, AgentWorkflow, AgentExecutor,
+RunnableAgent, LlmAgent, AssistantAgent, ChatAgent, ToolExecutor, ConversableAgent, LLMAgent, OpenAIAgent: LangGraph
+LlamaIndex
+    agent = Agent('writer', model='placeholder', tools=[search])
+interrupt, HumanResponse, InputRequiredEvent, HumanResponseEvent, NodeInterrupt, suspend_flow_run, pause_flow_run,
+HumanInput, human_in_the_loop, wait_for_input, RunInput, HumanInterrupt, ApprovalOperator, HITLOperator: LangGraph
+LlamaIndex Prefect Airflow
+    graph.add_node('approve', ask('Publish {text}?', bool), writes='is_approved')
+    answer = await ctx.ask('Publish?', bool)  # in a node
+Command, goto, Next, NextNode, BranchPythonOperator, ShortCircuitOperator, branch_task, conditional, Default, when,
+expr, Switch, TriggerRule, decision: LangGraph Burr Airflow pydantic-ai
+    graph.add_switch('a', route, {'x': 'b', 'y': END})  # a node returns its update alone
+    graph.add_edge('a', 'b', when=value('n') >= 1)
+Send, Fork, Join, JoinNode, xmap, TaskBasedParallelAction, map, expand, unmapped, map_reduce, MapStates,
+RunnableParallel, RunnableMap, group, chord, Parallel, MapActions, starmap, chunks, MapActionsAndStates,
+TaskParallelism: LangGraph Prefect Celery Burr Airflow
+    graph.add_node('b', size, each={'text': 'texts'}, writes='sizes')
+    graph.add_fork('a', ['b', 'c'], join='d')
+chain, maybe_signature, signature, subtask, si, cross_downstream, pipeline: Celery Airflow
+    graph.add_path('a', 'b', 'c')
+End, EndMarker, StopEvent, Terminal, Finish, EndNode: pydantic-ai LlamaIndex
+    graph.add_edge('c', END)
+StartEvent, StartNode, Event, Start, Begin, ForeignNames: LlamaIndex
+    graph.add_edge(START, 'a')
+InMemorySaver, *Saver, *Persister, *Session, SQLLitePersister, RedisPersister, BaseStatePersister,
+ApplicationPersister, Durability, RemoteGraph, PrefectServer, MemorySaver, SqliteSaver, Checkpointer,
+BaseCheckpointSaver, SQLiteSession, SQLAlchemySession, FileStatePersistence, SQLitePersister, Persister,
+MemoryPersister, Database, FullStatePersistence, SimpleStatePersistence, Session, Saver, LocalTrackingClient, Engine,
+Client, RunnerConfig, connect, Celery, App, DBOSClient, launch, PrefectClient, Orchestrator, init, Executor, DBOS,
+DBOSConfig, EncryptedSession, OpenAIConversationsSession: LangGraph OpenAI Burr Temporal DBOS Prefect Celery
+pydantic-ai
+    runner = Runner('runs.db')
+PostgresSaver, PostgreSQLPersister, PostgresSession, PostgresPersister, Postgres: LangGraph Burr
+    runner = Runner('postgresql://user@host/database')
+BaseStore, PostgresStore, Embedder, EmbeddingModel, InMemoryStore, KeyValueStore, VectorStore, Chroma,
+ChatMemoryBuffer, ConversationMemory: LangGraph LlamaIndex
+    memory = Memory('runs.db')
+RetryPolicy, *RetryPolicy, ExponentialBackoffRetryPolicy, ConstantDelayRetryPolicy, exponential_backoff, retry,
+Backoff, RetryConfig, Retrying, with_retry, RetryOptions, AsyncTenacityTransport: LangGraph Temporal LlamaIndex
+Prefect
+    retry = Retry(attempts=3)
+CachePolicy, InMemoryCache, cached, cache, task_input_hash, INPUTS, SqliteCache: LangGraph Prefect
+    await ctx.call(work, 1)  # in a node: recorded, so a resumed run does not call it again
+RunContext, AgentSpec, CallToolsNode, ModelRequestNode, UserPromptNode, ApplicationContext, context_wrapper,
+ActivityContext, Runtime, RunnableConfig, ToolRuntime, get_config, Ctx, InvocationContext, NodeContext, InjectedState,
+InjectedStore, get_store, AgentContext, ActionContext, DBOSContext: pydantic-ai OpenAI LangGraph Prefect Airflow
+    def node(ctx: Context, n: int) -> int: return n + ctx.attempt  # fields and resources are parameters too
+StreamWriter, *Event, StreamMode, AgentStream, StreamingResultContainer, streaming_queue, emit_event,
+dispatch_custom_event, streaming_action, streaming: LangGraph Prefect Burr
+    ctx.emit({'progress': 1})  # in a node
+ModelRetry, ToolFailed, RetryModelRequest, default_tool_error_function, RetryPromptPart, ToolException,
+ToolRetryError, ToolError: pydantic-ai LangGraph
+    raise ValueError('give a date')  # in a tool or a check: the model reads the text and tries again
+function_tool, ToolCall, Tools, ToolReturn, ToolKind, ToolsetTool, AgentToolset, MemoryTool, ShellTool,
+ApplyPatchTool, StructuredTool, BaseTool, tool_plain, ToolDefinition, RunnableTool: OpenAI LangGraph LlamaIndex
+pydantic-ai
+    agent = Agent('writer', model='placeholder', tools=[search, tool(lookup, timeout_seconds=5)])
+handoff, HandoffInputData, transfer_to_agent, create_handoff_tool, HandoffInputFilter: OpenAI LangGraph
+    agent = Agent('desk', model='placeholder', hand_to=[other])
+InputGuardrail, *Guardrail, MaxTurnsGuard, OutputGuardrail, GuardrailFunctionOutput, Guardrail, tool_input_guardrail,
+tool_output_guardrail, ToolGuardrailFunctionOutput: OpenAI
+    agent = Agent('writer', model='placeholder', guards=[guard(is_polite, on='input')])
+InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered, GuardrailTripwireTriggered: OpenAI
+    from graphengine.agents import GuardFailed
+MaxTurnsExceeded, OutputTokenLimitExceeded, IsLastStep, RemainingSteps, UsageLimitExceeded, GraphRecursionError,
+MaxIterationsReached: OpenAI pydantic-ai LangGraph
+    from graphengine.agents import TooManyTurns
+    result.status == 'stopped'  # a limit stops a run; result.ending says which
+UnexpectedModelBehavior, ModelRateLimitError, ModelQuotaExceededError, ModelUnavailableError, ModelOverloadedError,
+ModelServerError, ModelConnectionError, ModelTimeoutError, ModelAuthenticationError, ModelNotFoundError,
+ModelRequestTimeout, ModelContextWindowExceededError, ModelHTTPError, ModelBehaviorError, AgentRunError,
+ModelAPIError, UserError, AgentsException, FallbackExceptionGroup, ContentFilterError, IncompleteToolCall: pydantic-ai
+OpenAI
+    from graphengine.models import ModelError
+    from graphengine.agents import BadAnswer
+ApplicationError, *Exception, AirflowSkipException, MaxRetriesExceededError, Reject, Ignore, GraphSetupError,
+ActivityError, WorkflowFailureError, ChildWorkflowError, WorkflowError, DBOSException, PrefectException,
+AirflowException, WorkflowRuntimeError, FailedRun, AirflowFailException, DBOSError, TemporalError,
+WorkflowValidationError, InvalidUpdateError, EmptyInputError, InvalidTransition: Temporal DBOS Prefect Airflow
+LlamaIndex LangGraph
+    from graphengine import RunFailed
+CancelledError, CancellationToken, TaskRevokedError, ActivityCancellationType, Cancelled, DBOSWorkflowCancelledError,
+TerminatedError: Temporal Prefect DBOS
+    from graphengine.errors import RunCancelled
+WorkflowTimeoutError, SoftTimeLimitExceeded, TimeLimitExceeded, RunTimedOut, AirflowTaskTimeout,
+DBOSWorkflowTimeoutError: Celery Airflow LlamaIndex DBOS
+    from graphengine.errors import NodeTimeout
+WorkflowAlreadyStartedError, DBOSWorkflowConflictIDError, DuplicateRun, AlreadyExists: Temporal DBOS
+    from graphengine.errors import RunExists
+UsageLimits, RecursionLimit, RunLimits, MaxTurns: pydantic-ai
+    limits = Limits(tokens=10_000, cost_usd=1.0, visits=50)
+RunUsage, RequestUsage, UsageMetadata, AgentUsage: pydantic-ai OpenAI
+    from graphengine import Usage
+ModelSettings, RunConfig, AgentModelSettings, OpenAIResponsesModelSettings, ModelConfig, GenerateConfig,
+ModelParameters: pydantic-ai OpenAI
+    agent = Agent('writer', model='placeholder', settings=Settings(temperature=0.2))
+RunnableLike, NativeOutput, ToolOutput, PromptedOutput, TextOutput, AgentOutputSchema, StructuredOutput,
+with_structured_output, ProviderStrategy, ToolStrategy, StructuredDict: pydantic-ai OpenAI LangGraph
+    agent = Agent('writer', model='placeholder', output=Answer)
+StopAtTools, ToolsToFinalOutputResult, result_tool: OpenAI
+    agent = Agent('writer', model='placeholder', output=result_of(lookup))
+RunResult, GraphRun, AgentRunEvents, AgentRunResultEvent, WorkflowHandleAsync, RunState, AgentOutput, AgentRunResult,
+RunResultStreaming, WorkflowHandle, StateSnapshot, FlowRun, StreamedRunResult, EagerResult, GroupResult,
+WorkflowHandler, AgentRun, PrefectFuture, TaskRun, WorkflowExecution, DagRun, ChildWorkflowHandle, WorkflowStatus,
+ResultSet, XCom, XComArg, WorkflowRun, TaskInstance: OpenAI pydantic-ai Celery LangGraph Temporal DBOS Prefect Airflow
+    from graphengine import Result, Run, RunInfo
+ApprovalRequired, DeferredToolRequests, DeferredToolResults, ToolApprovalItem, ApprovalRequiredToolset, ToolApproved,
+HumanInTheLoopMiddleware: pydantic-ai OpenAI LangGraph
+    agent = Agent('writer', model='placeholder', tools=[tool(search, approve=True)])
+ToolDenied: pydantic-ai
+    from graphengine.agents import Refuse
+CallDeferred, ExternalToolset, deferred_tool, DeferredToolset: pydantic-ai
+    from graphengine.agents import external_tool
+FunctionToolset, *Toolset, Toolset, AbstractToolset, CombinedToolset, FilteredToolset, PrefixedToolset,
+WrapperToolset, PreparedToolset, RenamedToolset, BaseToolSpec: pydantic-ai LlamaIndex
+    from graphengine.agents import toolset
+MCPServerStdio, MCPServer, MCPServerSSE, MCPServerStreamableHTTP, MCPToolset, HostedMCPTool, MCPServerTool,
+FastMCPToolset, BasicMCPClient, McpToolSpec, load_mcp_tools, MCPServerHTTP, MultiServerMCPClient, MCPTool, MCPClient,
+MCPServerManager: OpenAI pydantic-ai LlamaIndex LangGraph
+    agent = Agent('writer', model='placeholder', tools=[mcp('uvx mcp-server-time')])
+WebSearchTool, DuckDuckGoSearch, TavilySearch, duckduckgo_search_tool, WebSearch, FileSearchTool: OpenAI pydantic-ai
+    agent = Agent('writer', model='placeholder', tools=[web_search()])
+CodeInterpreterTool, CodeExecutionTool, LocalShellTool, PythonREPLTool, CodeExecution: OpenAI pydantic-ai
+    agent = Agent('writer', model='placeholder', tools=[code_execution()])
+WebFetchTool, UrlContextTool, WebFetch: pydantic-ai
+    agent = Agent('writer', model='placeholder', tools=[web_fetch()])
+TestModel, *LLM, FakeListChatModel, FakeModel, MockModel, DummyModel, MockLLM, FakeLLM: pydantic-ai LangGraph
+LlamaIndex
+    from graphengine.models import PlaceholderModel
+    model = ScriptedModel(['Hello'])
+FunctionModel, GenericFakeChatModel, FakeMessagesListChatModel, StubModel, FakeChatModel, AgentInfo: pydantic-ai
+LangGraph
+    model = ScriptedModel([lambda request: 'Hello'])
+FallbackModel, MultiProvider, ModelProvider, LitellmModel, ModelFallbackMiddleware, LoadBalancer: pydantic-ai OpenAI
+LangGraph
+    model = Router(['openai:gpt-5', 'anthropic:claude-sonnet-4-5'])
+ConcurrencyLimitedModel, limit_model_concurrency, AbstractConcurrencyLimiter, InMemoryRateLimiter, rate_limit,
+limiter, ConcurrencyLimiter, Throttle: pydantic-ai LangGraph Prefect
+    limiter = RateLimiter(requests_per_minute=60)  # for extensions=[limiter] of a Runner
+OpenAIChatCompletionsModel, OpenAIResponsesModel, ChatOpenAI, init_chat_model, infer_model, ChatAnthropic, LLM,
+KnownModelName, GoogleModel, GroqModel, MistralModel, OpenAIProvider, ChatModel, Provider, set_default_openai_key,
+set_default_openai_client, AnthropicProvider, CohereModel, BedrockConverseModel, set_default_openai_api: OpenAI
+pydantic-ai LangGraph LlamaIndex
+    agent = Agent('writer', model='openai:gpt-5')  # the prefix names the provider; the key is in OPENAI_API_KEY
+BinaryContent, FileUrl, BinaryAudio, ImageFormat, DocumentFormat, ImageUrl, DocumentUrl, AudioUrl, VideoUrl,
+ImageBlock, BinaryImage, UploadedFile, ToolOutputImage, InputImage, File, Image, Document: pydantic-ai LlamaIndex
+OpenAI
+    from graphengine import Media
+override, capture_run_messages, models, ALLOW_MODEL_REQUESTS, patch_model: pydantic-ai
+    runner = Runner(models={'writer': ScriptedModel(['Hello'])})
+AgentHooks, *Hook, *Middleware, AgentCapability, SkipToolExecution, SkipModelRequest, Interceptor, signals,
+task_prerun, worker_ready, RunHooks, AgentHooksBase, AbstractCapability, capabilities, AgentMiddleware, before_model,
+after_model, wrap_tool_call, LifecycleHook, middleware, CallbackHandler, BaseCallbackHandler, PreRunStepHook,
+PostRunStepHook, wrap_model_call, EventHandler, lifecycle: OpenAI pydantic-ai LangGraph Burr
+    agent = Agent('writer', model='placeholder', hooks=[Hooks()])
+SummarizationMiddleware, trim_messages, ProcessHistory, ContextManagement, OpenAIResponsesCompactionSession,
+filter_messages, HistoryProcessor, CompactHistory, ContextEditingMiddleware: LangGraph pydantic-ai OpenAI
+    agent = Agent('writer', model='placeholder', messages='messages', window=Window(20_000))
+trace, enable_verbose_stdout_logging, gen_trace_id, flush_traces, OpenTelemetry, custom_span, set_tracing_disabled,
+InstrumentationSettings, set_tracing_export_api_key, TracingInterceptor, add_trace_processor, logfire, LangSmith,
+instrument, Tracer, OpenTelemetryBridge, agent_span, traceable, TracingProcessor, OpenTelemetryPlugin,
+generation_span, OpenTelemetryConfig, Instrumentation: OpenAI pydantic-ai Temporal LangGraph
+    runner = Runner('runs.db', telemetry=Telemetry())
+SetWorkflowID, workflow_id, WorkflowIDReusePolicy, WorkflowIDConflictPolicy, IdempotencyKey, thread_id: DBOS Temporal
+    run = runner.start(graph, state, run_id='order-7')  # an id is used once
+SetWorkflowTimeout, *Timeout, RunTimeout: DBOS
+    run = runner.start(graph, state, limits=Limits(seconds=3600))
+    graph.add_node('b', work, writes='n', timeout_seconds=60)
+SetWorkflowAttributes, SetEnqueueOptions, SearchAttributes, upsert_search_attributes, Label, SearchAttributeKey,
+TypedSearchAttributes, tags, Memo, WorkflowAttributes: DBOS Temporal Prefect
+    run = runner.start(graph, state, tags=['nightly'])
+Queue, WorkQueue, Pool, ConcurrencyLimit, concurrency, WorkPool, GlobalConcurrencyLimit, Broker, Exchange,
+QueueConfig, Kombu: DBOS Prefect Celery Airflow Temporal
+    await runner.admin.limit_queue('default', QueueLimits(concurrency=4))
+    run = runner.start(graph, state, queue='default')
+start_workflow, EnqueueOptions, resume_flow_run_later, enqueue, submit, delay, run_deployment, serve, deploy,
+send_task, apply_async, TriggerDagRunOperator, execute_workflow, start: DBOS Celery Prefect Airflow Temporal
+    run = runner.start(graph, state)
+    run = runner.start(graph, state, queue='default')  # a Worker runs it
+execute_activity, StepInfo, execute_local_activity, start_activity, call_activity, invoke, side_effect, in_activity,
+LocalActivity: Temporal
+    await ctx.call(work, 1)  # in a node
+execute_child_workflow, SubGraphTask, start_child_workflow, ParentClosePolicy, child_workflow, call_child,
+ExternalTaskSensor, subflow, SubDagOperator, subgraph: Temporal Airflow Prefect
+    result = await (await ctx.start(inner, {'n': 1})).result()  # in a node
+signal, *Sensor, get_signal_handler, get_query_handler, set_dynamic_query_handler, kafka_consumer, FileSensor,
+PythonSensor, HttpSensor, S3KeySensor, get_external_workflow_handle, Asset, AssetAlias, query, update, recv,
+wait_condition, wait_for_event, wait_signal, UpdateHandler, Sensor, wait_for_signal, receive, poke,
+BaseSensorOperator, PokeReturnValue, EventSensor: Temporal DBOS LlamaIndex Airflow
+    value = await ctx.receive('topic', str)  # in a node
+    await runner.send(run_id, 'topic', 'value')
+send, send_message, send_event, set_signal: DBOS LlamaIndex
+    await runner.send(run_id, 'topic', 'value')
+set_event, all_handlers_finished, get_event, upsert_memo, write_event_to_stream, set_current_details, publish,
+update_progress, heartbeat, read_stream, write_stream, current_task: DBOS Temporal LlamaIndex
+    await ctx.publish('progress', 1)  # in a node
+    await runner.get(run_id).published('progress', int)
+sleep, asleep, wait, Timer, start_timer, TimeDeltaSensor, DateTimeSensor, wait_until, sleep_until: DBOS Temporal
+Airflow
+    await ctx.sleep(60)  # in a node
+continue_as_new, ContinueAsNewError: Temporal
+    graph.add_edge('a', 'a', when=iterations('a') < 3)  # a loop; its log can be shortened by Retention(keep_steps=…)
+patched, delete_patch, deprecate_patch, patch, get_version, VersioningBehavior, WorkerDeploymentVersion: Temporal DBOS
+    graph = Graph('name', State, version=2, migrate={1: lambda old: old})
+info, in_workflow, now, uuid4, new_random, unsafe, time_ns, as_completed, uuid, random, activity_info, flow_run, time,
+task_run: Temporal Prefect
+    print(ctx.run_id, ctx.now(), ctx.random.random())  # in a node
+logger, logging, log_prints, log: Temporal DBOS Prefect Celery
+    logging.getLogger(__name__).info('at work')
+WorkerOptions, run_worker, start_worker, TaskRunner, ConcurrentTaskRunner, ThreadPoolTaskRunner, worker_process_init,
+CeleryExecutor, LocalExecutor, WorkerConfig, UnsandboxedWorkflowRunner, SandboxedWorkflowRunner: Temporal Prefect
+Celery Airflow
+    worker = Worker(runner, graph)
+DaskTaskRunner, *TaskRunner, *Executor, RayTaskRunner, ProcessPoolTaskRunner, KubernetesExecutor, ProcessPoolExecutor,
+MultiThreadedExecutor, ThreadPoolExecutor: Prefect Airflow Burr
+    from graphengine.executors import ProcessExecutor, RayExecutor
+ScheduleSpec, *Schedule, *Timetable, crontab, IntervalSchedule, CronSchedule, Cron, ScheduleCalendarSpec, scheduled,
+ScheduleActionStartWorkflow, periodic_task, beat_schedule, Timetable, RRuleSchedule, schedule, create_schedule,
+days_ago, CronTriggerTimetable, solar, ScheduleIntervalSpec, Interval: Temporal DBOS Celery Prefect Airflow
+    await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
+Completed, get_states, Failed, Cached, Running, Pending, Scheduled, Crashed, WorkflowExecutionStatus, TaskStatus,
+TaskState, DagRunState, States: Prefect Temporal Airflow
+    result.status == 'finished'
+allow_failure, raise_on_failure, on_failure, on_error, error_handler, catch, ExceptionHandler, task_failure: Prefect
+Celery
+    graph.add_edge('a', 'b', when=failed(Exception))
+Variable, Param, Connection, BaseHook, Block, JSON, Config, EnvVar, S3Bucket, Depends, Inject, Resource, deps,
+Dependency: Prefect Airflow LlamaIndex
+    graph = Graph('name', State, resources={'accounts': dict})  # a node takes it as a parameter: accounts
+create_markdown_artifact, create_table_artifact, create_link_artifact, Artifact: Prefect
+    write_file('report.md', b'# Report')
+draw_graph, pydot, Graphviz, visualize, draw_all_possible_flows, draw_most_recent_execution, MermaidDrawMethod,
+generate_mermaid, draw_networkx, plot, render: OpenAI LlamaIndex networkx pydantic-ai
+    graph.render('graph.svg')
+debounce, Debouncer, throttle, dedupe: DBOS
+    from graphengine import debounced
+LastValue, reduce_null, ReducerContext, ManagedValue, BinaryOperatorAggregate, reducer, Topic, Overwrite,
+reduce_list_append, reduce_list_extend, reduce_dict_update, reduce_sum, ReduceFirstValue, EphemeralValue,
+UntrackedValue, AnyValue: LangGraph pydantic-ai
+    from graphengine.reducers import add, append, extend, maximum, merge
+WorkflowEnvironment, ActivityEnvironment, prefect_test_harness, TestRunner, TestClient, mock_runner, TestEnvironment,
+AppTest: Temporal Prefect
+    done = await run_node(graph, 'a', {'n': 1})
+    walked = await walk(graph, {'a': {'n': 1}, 'approve': {'is_approved': True}})
+freeze_time, TimeSkipping, MockClock, TestClock, ManualClock, time_machine, Clock, VirtualClock: Temporal
+    from graphengine.testing import FakeClock
+Replayer, WorkflowReplay, WorkflowHistory: Temporal
+    from graphengine.testing import replay
+mock_activity, mock, patch_step, stub, mock_step, StubActivity, MagicMock, fake_node, mock_node: Temporal
+    done = await run_node(shop, 'pay', {'n': 1}, effects={'charge': lambda: None})
+Dataset, Evaluator, LLMJudge, EqualsExpected, IsInstance, EvaluationReport, Experiment, Scorer, run_evals,
+EvaluatorContext: pydantic-ai
+    from graphengine.testing.evaluation import Case, evaluate, judge
+register_node, run_graph, run_workflow, run_flow, execute, run, run_sync, test_node, run_task: common
+    result = graph.run_sync(state)
+    done = await run_node(graph, 'a', {'n': 1})
+SupervisorAgent, create_supervisor, Supervisor, langgraph_supervisor: LangGraph
+    from graphengine.patterns import supervisor
+create_swarm, SwarmState: LangGraph
+    from graphengine.patterns import swarm
+Prompt, PromptTemplate, ChatPromptTemplate, MessagesPlaceholder, prompt_with_handoff_instructions,
+RECOMMENDED_PROMPT_PREFIX, format_as_xml, RichPromptTemplate, dynamic_prompt, system_prompt, instructions: LangGraph
+OpenAI pydantic-ai LlamaIndex
+    agent = Agent('writer', model='placeholder', system='Be brief.', prompt='Write about {n}')
+shortest_path, topological_sort, simple_cycles, is_directed_acyclic_graph, ancestors, descendants, has_path,
+all_simple_paths, nx, betweenness_centrality: networkx
+    import networkx; networkx.shortest_path(graph.to_networkx(), 'a', 'approve')
+FastAPI, Service, to_a2a, AGUIApp, handle_ag_ui_request, LangServe, add_routes, Server, app, AgentApp, AGUIAdapter,
+VercelAIAdapter: pydantic-ai LangGraph LlamaIndex
+    graphengine serve GRAPH
+UploadedSession, VoicePipeline, RealtimeAgent, RealtimeRunner, RealtimeSession, ComputerTool, ImageGenerationTool:
+OpenAI
+    agent = Agent('writer', model='placeholder', tools=[search])  # here agents read and write text, with tools of yours
+pydantic_ai_agent, TemporalAgent, DBOSAgent, PrefectAgent, OpenAIAgentsPlugin, DBOSRunner, TemporalDurability,
+DBOSDurability, PydanticAIPlugin: pydantic-ai Temporal DBOS OpenAI
+    await runner.run(agent, text='Hi')  # each turn and each call of a tool is recorded
+"""
+
+_KEYWORD: Final = """
+add_edge(): own
+    graph.add_edge('a', 'b')
+    graph.add_edge('a', 'b', when=value('n') >= 1)
+add_fork(): own
+    graph.add_fork('a', ['b', 'c'], join='d')  # all arms lead to the join
+Agent(): own
+    agent = Agent('writer', model='placeholder', prompt='Write about {text}')
+run.db, run_sync.db, run.database, run_sync.database, run.checkpointer, run_sync.checkpointer: common LangGraph
+    result = await graph.run(state, store='runs.db')
+    result = graph.run_sync(state, store='runs.db')
+compile.checkpointer, Graph.checkpointer: LangGraph
+    async with Runner('runs.db') as runner: result = await runner.start(graph, state).result()
+checkpointer, result_storage_key, cache_result_in_memory, saver, persistence, durable, persister, persist_result,
+checkpoint, with_persister, result_storage, durability: LangGraph Prefect Burr
+    runner = Runner('runs.db')
+interrupt_before, breakpoints, pause_at, stop_before, halt_before: LangGraph Burr
+    run = runner.start(graph, state, pause_before=['approve'])
+interrupt_after, halt_after, pause_after, stop_after: LangGraph Burr
+    run = runner.start(graph, state, pause_before=['approve'])  # name the node that follows
+config, configurable, context_variables: LangGraph OpenAI
+    run = runner.start(graph, state, run_id='order-7', limits=Limits(visits=50))
+recursion_limit, max_steps, max_iterations, max_visits, max_supersteps, step_limit: LangGraph
+    run = runner.start(graph, state, limits=Limits(visits=50))
+max_turns: OpenAI
+    agent = Agent('writer', model='placeholder', turns=5)
+thread_id, id, workflow_id, flow_run_id, task_id, dag_id, app_id, identifier, flow_run_name, dedup_id,
+deduplication_id, request_id, uid: LangGraph Temporal DBOS Celery Prefect
+    run = runner.start(graph, state, run_id='order-7')
+session, conversation_id, chat_id, previous_response_id, conversation_key: OpenAI
+    await runner.run(agent, text='Hi', chat='ada')
+stream_mode, stream, streaming, subgraphs: LangGraph
+    async for event in runner.start(graph, state).events(): print(event)
+retry_policy, retries, autoretry_for, retries_allowed, retry_kwargs, retry_limit, retry_on, retry_options,
+retry_condition_fn, attempts: LangGraph Temporal Prefect Celery Airflow DBOS
+    graph.add_node('b', work, writes='n', retry=Retry(attempts=3))
+retry_delay, retry_delay_seconds, retry_backoff, interval_seconds, backoff_rate, backoff, retry_interval,
+default_retry_delay, retry_jitter_factor, retry_exponential_backoff, wait_between_retries: Prefect Airflow Celery DBOS
+    graph.add_node('b', work, writes='n', retry=Retry(attempts=3, initial_seconds=1, multiplier=2))
+Retry.maximum_attempts, Retry.retries, Retry.count, Retry.times, Retry.tries, Retry.n, Retry.limit, Retry.stop_after:
+Temporal LangGraph
+    retry = Retry(attempts=3)
+Retry.initial_interval, Retry.delay, Retry.delay_seconds, Retry.interval, Retry.wait, Retry.interval_seconds,
+Retry.retry_delay, Retry.base_delay, Retry.initial_delay, Retry.min_seconds, Retry.min_wait: Temporal LangGraph DBOS
+    retry = Retry(attempts=3, initial_seconds=1)
+Retry.backoff_coefficient, Retry.backoff_factor, Retry.backoff, Retry.backoff_rate, Retry.factor,
+Retry.exponential_base, Retry.exponent, Retry.exponential, Retry.retry_backoff: Temporal LangGraph DBOS
+    retry = Retry(attempts=3, multiplier=2)
+Retry.maximum_interval, Retry.max_interval, Retry.max_delay, Retry.max_wait, Retry.cap, Retry.retry_backoff_max,
+Retry.max_delay_seconds: Temporal LangGraph
+    retry = Retry(attempts=3, max_seconds=30)
+Retry.retry_on, Retry.exceptions, Retry.retry_if, Retry.non_retryable_error_types, Retry.on_exceptions, Retry.errors,
+Retry.should_retry, Retry.on_error, Retry.autoretry_for, Retry.retry_for, Retry.retryable, Retry.exception_types:
+LangGraph Temporal Celery
+    retry = Retry(attempts=3, on=(OSError,))
+Retry.retry_jitter, Retry.randomize: Celery
+    retry = Retry(attempts=3, jitter=False)
+Limits.steps, Limits.recursion_limit, Limits.max_turns, Limits.iterations, Limits.request_limit, Limits.nodes,
+Limits.calls, Limits.requests: LangGraph pydantic-ai
+    limits = Limits(visits=50)
+Limits.total_tokens_limit, Limits.max_tokens, Limits.output_tokens_limit, Limits.response_tokens_limit: pydantic-ai
+    limits = Limits(tokens=10_000)
+Limits.cost, Limits.usd, Limits.budget, Limits.dollars, Limits.price: common
+    limits = Limits(cost_usd=1.0)
+Limits.timeout, Limits.time, Limits.duration, Limits.deadline, Limits.max_seconds, Limits.timeout_seconds,
+Limits.minutes: Temporal
+    limits = Limits(seconds=3600)
+Limits.tool_calls_limit, Limits.tool_calls: pydantic-ai
+    agent = Agent('writer', model='placeholder', max_tool_calls=10)
+start_to_close_timeout, schedule_to_close_timeout, timeout, time_limit, soft_time_limit, heartbeat_timeout, timeout_s,
+timeout_secs, step_timeout, max_seconds, timeout_ms, tool_timeout: Temporal Prefect Celery Airflow LangGraph
+    graph.add_node('b', work, writes='n', timeout_seconds=60)
+start.timeout, start.timeout_seconds, start.deadline, start.max_seconds, start.dagrun_timeout, run.timeout,
+run_sync.timeout, run.timeout_seconds, run_sync.timeout_seconds, Graph.timeout, Graph.timeout_seconds,
+Graph.dagrun_timeout, resume.timeout, resume.timeout_seconds: Temporal DBOS Airflow LlamaIndex
+    run = runner.start(graph, state, limits=Limits(seconds=3600))
+result.timeout, result.timeout_seconds: DBOS Celery
+    async with asyncio.timeout(5): result = await run.result()
+receive.timeout, ask.timeout, receive.timeout_s, receive.deadline, ask.deadline: Temporal DBOS LlamaIndex
+    value = await ctx.receive('topic', str, timeout_seconds=60, default='')
+    answer = await ctx.ask('Publish?', bool, timeout_seconds=60, default=False)
+defer, trigger_rule, wait_for_all, join_on, depends_on_past: LangGraph Airflow
+    graph.add_fork('a', ['b', 'c'], join='d')  # the join is visited once, after all arms
+depends_on, wait_for_downstream, inlets, outlets, dependencies, after_node, requires, upstream, needs, wait_for, next,
+goto, then, downstream, parents, destinations, ends, to, edges, path_map: Prefect Airflow LangGraph
+    graph.add_edge('a', 'b')
+input_schema, reads, input_keys, args_from, in_, params, parameters_from, arguments, bind: LangGraph Burr
+    graph.add_node('b', work, inputs={'n': 'n'}, writes='n')
+output, do_xcom_push, multiple_outputs, output_key, returns, result_key, write_to, state_key, output_field, saves,
+into, out, write_field: LangGraph
+    graph.add_node('b', work, writes='n')
+Graph.output_schema, Graph.output_type, Graph.output, Graph.output_key, Graph.returns, Graph.result_type: LangGraph
+pydantic-ai
+    graph = Graph('name', State, result='n')
+state_schema, schema, state_type, state_class, state_model, input_type, initial_state: LangGraph pydantic-ai
+    graph = Graph('name', State)
+start.input, start.args, start.kwargs, start.parameters, start.params, start.conf, start.arguments,
+start.initial_state, start.data, start.payload, start.start_event, start.input_data, run.input, run.starting_agent,
+run_sync.inputs, run.initial_state, run_sync.initial_state: Temporal Prefect Airflow LangGraph LlamaIndex
+    run = runner.start(graph, {'n': 1})
+context_schema, config_schema, default_args: LangGraph Airflow
+    graph = Graph('name', State, resources={'accounts': dict})
+deps, deps_type, context, services, deps_factory, context_type: pydantic-ai OpenAI LangGraph
+    runner = Runner(resources={'accounts': dict})  # tools and nodes take it as a parameter: accounts
+instructions, system_prompt, system_message, prompt_template, developer, role, preamble, sys_prompt, persona,
+description, goal, backstory, state_modifier: pydantic-ai OpenAI LangGraph LlamaIndex
+    agent = Agent('writer', model='placeholder', system='Be brief.')
+user_prompt, user_message, template, messages_modifier: pydantic-ai
+    agent = Agent('writer', model='placeholder', prompt='Write about {text}')
+output_type, response_format, result_type, output_schema, output_cls, structured_output, output_model, response_model,
+return_type, text_format: pydantic-ai OpenAI LangGraph LlamaIndex
+    agent = Agent('writer', model='placeholder', output=Answer)
+Agent.handoffs, Agent.sub_agents, Agent.transfers, Agent.delegates, Agent.agents, Agent.can_handoff_to,
+Agent.hand_off, Agent.team, Agent.peers: OpenAI LlamaIndex
+    agent = Agent('desk', model='placeholder', hand_to=[other])
+Agent.max_turns, Agent.max_iterations, Agent.max_steps, Agent.recursion_limit, Agent.request_limit, Agent.max_rounds,
+Agent.max_iter, Agent.limits, Agent.usage_limits, Agent.max_loops: OpenAI pydantic-ai LangGraph
+    agent = Agent('writer', model='placeholder', turns=5)
+Agent.temperature, Agent.max_concurrency, Agent.model_settings, Agent.max_tokens, Agent.top_p, Agent.seed,
+Agent.reasoning_effort, Agent.effort, Agent.thinking, Agent.model_kwargs, Agent.tool_choice,
+Agent.parallel_tool_calls, Agent.llm_config, Agent.generation_config, Agent.reasoning: OpenAI pydantic-ai
+    agent = Agent('writer', model='placeholder', settings=Settings(temperature=0.2))
+Agent.toolsets, Agent.mcp_config, Agent.mcp_servers, Agent.functions, Agent.plugins, Agent.builtin_tools,
+Agent.native_tools, Agent.function_tools, Agent.tool, Agent.mcp, Agent.skills, Agent.actions: pydantic-ai OpenAI
+    agent = Agent('writer', model='placeholder', tools=[search])
+Agent.input_guardrails, Agent.output_guardrails, Agent.guardrails, Agent.moderation: OpenAI
+    agent = Agent('writer', model='placeholder', guards=[guard(is_polite, on='input')])
+Agent.retries, Agent.result_retries: pydantic-ai
+    agent = Agent('writer', model='placeholder', output_retries=2)
+    graph.add_node('b', agent, writes='text', retry=Retry(attempts=3))
+Agent.output_validator, Agent.validator, Agent.result_validator, Agent.validate: pydantic-ai
+    agent = Agent('writer', model='placeholder', check=check_answer)
+Agent.memory, Agent.message_history, Agent.checkpointer, Agent.store, Agent.session, Agent.chat_history,
+Agent.conversation, Agent.storage, Agent.db: pydantic-ai LangGraph LlamaIndex
+    await runner.run(agent, text='Hi', chat='ada')
+    agent = Agent('writer', model='placeholder', messages='messages')
+Agent.history_processors, Agent.pre_model_hook, Agent.message_filter, Agent.compaction, Agent.trim,
+Agent.context_window, Agent.max_history: pydantic-ai LangGraph
+    agent = Agent('writer', model='placeholder', messages='messages', window=Window(20_000))
+Agent.middleware, Agent.callbacks, Agent.capabilities, Agent.event_stream_handler, Agent.post_model_hook,
+Agent.on_event, Agent.hook, Agent.listeners, Agent.agent_hooks, Agent.before_model: LangGraph pydantic-ai
+    agent = Agent('writer', model='placeholder', hooks=[Hooks()])
+Agent.deps_type, Agent.validation_context, Agent.deps, Agent.context, Agent.resources, Agent.dependencies,
+Agent.context_schema, Agent.context_type: pydantic-ai OpenAI
+    graph = Graph.of(agent, resources={'accounts': dict})  # a tool takes it by the name of a parameter
+Agent.tool_use_behavior, Agent.reset_tool_choice, Agent.end_strategy, Agent.return_direct, Agent.stop_on_tool: OpenAI
+pydantic-ai
+    agent = Agent('writer', model='placeholder', output=result_of(lookup))
+Agent.llm, Agent.model_name, Agent.client, Agent.provider, Agent.language_model, Agent.engine: LlamaIndex LangGraph
+    agent = Agent('writer', model='openai:gpt-5')
+Agent.handoff_description, Agent.metadata, Agent.description, Agent.title, Agent.id, Agent.agent_name: OpenAI
+    agent = Agent('writer', model='placeholder', system='You write. Be brief.')
+Agent.instrument, Agent.tracing, Agent.telemetry, Agent.verbose, Agent.debug, Agent.log: pydantic-ai
+    runner = Runner('runs.db', telemetry=Telemetry())
+Agent.timeout, Agent.tool_timeout, Agent.timeout_seconds, Agent.request_timeout: pydantic-ai
+    graph.add_node('b', agent, writes='text', timeout_seconds=60)
+    agent = Agent('writer', model='placeholder', tools=[tool(lookup, timeout_seconds=5)])
+Agent.cache, Agent.prompt_cache, Agent.caching: common
+    agent = Agent('writer', model='placeholder', settings=Settings(cache=True))
+Agent.approve, Agent.requires_approval, Agent.human_in_the_loop, Agent.needs_approval, Agent.interrupt_on,
+Agent.human_input: pydantic-ai LangGraph
+    agent = Agent('writer', model='placeholder', tools=[tool(search, approve=True)])
+Agent.input_type, Agent.input_schema, Agent.args_schema, Agent.variables: LangGraph
+    agent = Agent('writer', model='placeholder', inputs=Answer)
+model_settings, temperature, max_output_tokens: pydantic-ai OpenAI
+    agent = Agent('writer', model='placeholder', settings=Settings(temperature=0.2))
+usage_limits, limits, token_limit, budget_tokens, max_cost: pydantic-ai
+    run = runner.start(graph, state, limits=Limits(tokens=10_000))
+    graph = Graph('name', State, limits=Limits(visits=50))
+message_history, history, chat_history, messages, memory, previous_messages: pydantic-ai LlamaIndex
+    await runner.run(agent, text='Hi', chat='ada')
+    agent = Agent('writer', model='placeholder', messages='messages')
+tool.requires_approval, tool.needs_approval, tool.human_in_the_loop, tool.approval, tool.confirm, tool.interrupt,
+tool.approval_required: pydantic-ai OpenAI LlamaIndex
+    searching = tool(search, approve=True)
+tool.name_override, tool.tool_name, tool.title, tool.alias: OpenAI
+    searching = tool(search, name='find')
+tool.description_override, tool.docstring, tool.desc, tool.doc, tool.help: OpenAI
+    searching = tool(search, description='Search the archive.')
+tool.timeout, tool.timeout_s, tool.max_seconds: OpenAI pydantic-ai
+    searching = tool(search, timeout_seconds=5)
+tool.prepare, tool.is_enabled, tool.enabled, tool.filter, tool.condition, tool.available: pydantic-ai OpenAI
+    searching = tool(search, offered=lambda turn: turn.number < 3)
+tool.failure_error_function, tool.handle_tool_error, tool.error_handler, tool.on_failure, tool.handle_errors: OpenAI
+LangGraph
+    searching = tool(search, on_error='raise')  # by default the model reads the error's text
+tool.max_retries, tool.max_uses: pydantic-ai
+    searching = tool(search, max_calls=3)  # after an error the model can call the tool again
+tool.sequential, tool.parallel, tool.is_serial: pydantic-ai
+    searching = tool(search, serial=True)
+tool.args_schema, tool.parameters, tool.schema, tool.takes_ctx, tool.strict, tool.args, tool.parse_docstring,
+tool.strict_mode, tool.return_direct, tool.docstring_format: LangGraph pydantic-ai OpenAI
+    searching = tool(search)  # annotations and the docstring are the schema
+condition, if_, cond, predicate, only_if, unless: Burr
+    graph.add_edge('a', 'b', when=value('n') >= 1)
+add_switch.default, add_switch.else_, add_switch.fallback, add_switch.path_map, choose.default,
+add_switch.default_target: LangGraph
+    graph.add_switch('a', route, {'x': 'b'}, otherwise=END)
+options, choices, enum, literal, allowed, responses: common
+    graph.add_node('choose', ask('Which?', Literal['a', 'b']), writes='text')
+ask.type, ask.answer_type, ask.schema, ask.response_type, ask.output_type, ask.returns, ask.wait_for_input,
+ask.input_type, ask.expects, ask.kind: Prefect LlamaIndex
+    answer = await ctx.ask('Publish?', bool)
+answer.question, answer.interrupt_id, answer.name, answer.wait_id, answer.node, answer.task, answer.tool_call_id,
+answer.id, answer.for_: LangGraph
+    await runner.answer(run_id, True, graph, wait='approve')
+answer.user, answer.who, answer.author, answer.approver, answer.identity, answer.answered_by: Temporal
+    await runner.answer(run_id, True, graph, by='ada')
+answer.answer, answer.response, answer.decision, answer.approved, answer.reply, answer.input, answer.resume,
+answer.result: LangGraph Prefect
+    await runner.answer(run_id, True, graph)
+send.message, send.value, send.data, send.body, send.args, send.signal, send.event, send.name, send.content: Temporal
+DBOS LlamaIndex
+    await runner.send(run_id, 'topic', 'value')
+send.dedup_key, send.request_id, send.key, send.id, send.message_id: DBOS
+    await runner.send(run_id, 'topic', 'value', idempotency_key='m-1')
+db, database, db_url, database_url, backend, result_backend, connection_string, conn_string, dsn, uri, storage,
+connection, sqlite, broker, broker_url, url, address, system_database_url, api_url, target_host, file, filename: DBOS
+Celery Temporal
+    runner = Runner('runs.db')
+    runner = Runner('postgresql://user@host/database')
+on_error, error_handlers, on_failure, catch, handle_errors, on_exception, errback, link_error, error_edge, except_,
+on_failure_callback, except_to, catch_errors: Prefect Celery Airflow
+    graph.add_edge('a', 'b', when=failed(Exception))
+    graph.add_node('b', work, writes='n', fallback=0)
+default_value, default_on_error, fallback_value, on_error_value, fallbacks: common
+    graph.add_node('b', work, writes='n', fallback=0)
+ignore_errors, allow_failure, return_exceptions, raise_on_failure, continue_on_error, soft_fail, ignore_result,
+return_state: Prefect Celery
+    graph.add_node('b', size, each={'text': 'texts'}, writes='sizes', on_item_error='keep')
+    graph.add_edge('a', 'b', when=failed(Exception))
+on_success, on_execute_callback, on_retry_callback, on_crashed, on_completion, on_complete, callback, on_finish,
+on_event, on_done, link, on_running, on_success_callback, on_step, on_end, event_stream_handler, listeners,
+on_cancellation: Prefect Celery Airflow
+    async for event in runner.start(graph, state).events(): print(event)
+cache, cache_policy, cache_key_fn, cache_ttl, cache_expiration, memoize, cache_result, refresh_cache, use_cache,
+cached, ttl: LangGraph Prefect
+    await ctx.call(work, 1)  # in a node: recorded, so a resumed run does not call it again
+parallelism, task_concurrency, pool_slots, priority_weight, max_concurrent, max_workers, max_parallel,
+concurrency_limit, pool_size, max_active_tis_per_dag, max_map_length: LlamaIndex LangGraph Airflow
+    graph.add_node('b', size, each={'text': 'texts'}, writes='sizes', concurrency=4)
+Runner.max_concurrency, Runner.max_workers, Runner.executor, Runner.pool, Runner.task_runner: Prefect DBOS Temporal
+    runner = Runner(threads=8)
+Worker.max_concurrent_activities, Worker.max_concurrent_workflow_tasks, Worker.workers, Worker.prefetch_multiplier,
+Worker.pool, Worker.autoscale, Worker.limit, Worker.slots, Worker.max_concurrency, Worker.worker_concurrency: Temporal
+Celery Prefect
+    worker = Worker(runner, graph, concurrency=4)
+Worker.task_queue, Worker.build_id, Worker.work_queues, Worker.listen_queues, Worker.work_pool: Temporal Celery
+Prefect
+    worker = Worker(runner, graph, queues=['default'])
+Worker.workflows, Worker.activities, Worker.client, Worker.tasks, Worker.flows, Worker.graph: Temporal
+    worker = Worker(runner, graph)
+Worker.poll, Worker.interval, Worker.polling_interval, Worker.poll_interval, Worker.polling_interval_sec,
+Worker.query_seconds: Prefect DBOS
+    worker = Worker(runner, graph, poll_seconds=1)
+Worker.graceful_shutdown_timeout, Worker.shutdown_timeout, Runner.graceful_shutdown_timeout, Runner.shutdown_timeout,
+Runner.timeout, Runner.grace: Temporal
+    runner = Runner(grace_seconds=30)
+QueueLimits.worker_concurrency, QueueLimits.max_concurrent, QueueLimits.limit, QueueLimits.slots,
+QueueLimits.max_active_runs, QueueLimits.max_concurrency, QueueLimits.concurrency_limit, QueueLimits.max_workers: DBOS
+Prefect Airflow
+    limits = QueueLimits(concurrency=4)
+QueueLimits.limiter, QueueLimits.rate_limit, QueueLimits.per_second, QueueLimits.period,
+QueueLimits.slot_decay_per_second, QueueLimits.max_per_minute: DBOS Celery Prefect
+    limits = QueueLimits(rate=(100, 60))
+task_queue, queue_name, work_queue, work_queue_name, routing_key, pool, work_pool, work_pool_name, channel: Temporal
+DBOS Prefect Celery Airflow
+    run = runner.start(graph, state, queue='default')
+memo, static_summary, static_details, owner, email, sla, run_as_user, search_attributes, metadata, labels, attributes,
+extra, properties, headers, annotations: Temporal LangGraph
+    run = runner.start(graph, state, tags=['nightly'])
+add_node.tags, add_node.doc_md, add_node.map_index_template, add_node.version, add_node.viz_return_value,
+add_node.task_run_name, add_node.owner, add_node.metadata, add_node.description, add_node.doc, add_node.label,
+add_node.attrs, add_node.display_name, add_node.note, add_node.color, add_node.weight, add_node.shape,
+add_node.task_id: LangGraph networkx Prefect Airflow
+    graph.add_node('b', work, writes='n', title='Count')
+add_node.func, add_node.is_async, add_node.op_kwargs, add_node.op_args, add_node.provide_context,
+add_node.templates_dict, add_node.function, add_node.action, add_node.fn, add_node.node, add_node.callable,
+add_node.python_callable, add_node.handler, add_node.agent, add_node.run, add_node.graph, add_node.call: LangGraph
+Airflow Burr
+    graph.add_node('b', work, writes='n')
+add_node.id, add_node.key, add_node.node_id: common
+    graph.add_node('b', work, writes='n')
+add_node.map, add_node.map_over, add_node.foreach, add_node.for_each, add_node.fan_out, add_node.items, add_node.over,
+add_node.expand, add_node.iterate: Airflow Prefect
+    graph.add_node('b', size, each={'text': 'texts'}, writes='sizes')
+add_node.executor, add_node.resources, add_node.pool, add_node.process, add_node.task_runner, add_node.run_in,
+add_node.remote: Airflow Prefect
+    graph.add_node('b', work, writes='n', on='heavy')  # of Runner(executors={'heavy': ProcessExecutor()})
+add_node.async_, add_node.sync, add_node.blocking, add_node.run_in_thread, add_node.threaded: common
+    graph.add_node('b', work, writes='n', thread=True)
+add_node.idempotent, add_node.side_effect, add_node.once, add_node.acks_late, add_node.exactly_once,
+add_node.has_effect: Celery
+    graph.add_node('b', work, writes='n', effect='idempotent')
+add_node.interrupt, add_node.approval, add_node.requires_approval, add_node.human, add_node.approve,
+add_node.human_in_the_loop: common
+    graph.add_node('approve', ask('Publish {text}?', bool), writes='is_approved')
+add_node.delay, add_node.sleep, add_node.countdown, add_node.wait_seconds, add_node.start_delay: Celery
+    await ctx.sleep(60)  # in the node
+add_edge.weight, add_edge.name, add_edge.title, add_edge.key, add_edge.attr, add_edge.color, add_edge.description,
+add_edge.text: networkx
+    graph.add_edge('a', 'b', label='again')
+add_edge.start_key, add_edge.end_key, add_edge.u, add_edge.v, add_edge.from_, add_edge.src, add_edge.dst,
+add_edge.dest, add_edge.start, add_edge.end, add_edge.destination, add_edge.from_node, add_edge.to_node,
+add_edge.u_of_edge, add_edge.v_of_edge: LangGraph networkx
+    graph.add_edge('a', 'b')
+add_edge.max, add_edge.max_iterations, add_edge.max_loops, add_edge.limit, add_edge.times, add_edge.max_visits: common
+    graph.add_edge('a', 'b', when=iterations('a') < 3)
+add_edge.on_error, add_edge.on_failure, add_edge.error, add_edge.on_exception, add_edge.exception: common
+    graph.add_edge('a', 'b', when=failed(Exception))
+add_fork.arms, add_fork.branches, add_fork.to, add_fork.nodes, add_fork.tasks, add_fork.parallel,
+add_fork.destinations: common
+    graph.add_fork('a', ['b', 'c'], join='d')
+add_fork.wait_for, add_fork.wait, add_fork.any_of, add_fork.min, add_fork.quorum, add_fork.at_least, add_fork.count,
+add_fork.return_when, add_fork.first, add_fork.num_events: common
+    graph.add_fork('a', ['b', 'c'], join='d', need=1)
+start.start_delay, start.request_eager_start, start.countdown, start.eta, start.delay, start.start_at, start.at,
+start.scheduled_time, start.delay_seconds, start.logical_date, start.execution_date, start.when: Temporal Celery
+Prefect Airflow DBOS
+    await ctx.sleep(60)  # in the first node of the graph
+    await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
+start.cron_schedule, start.schedule, start.cron, start.interval, Graph.schedule, Graph.schedule_interval, Graph.cron,
+Graph.start_date, Graph.timetable, start.every: Temporal Airflow Prefect
+    await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
+start.id_reuse_policy, start.id_conflict_policy, start.exist_ok, start.if_exists, start.on_conflict,
+start.idempotency_key, start.idempotent: Temporal DBOS
+    run = runner.start(graph, state, run_id='order-7')  # an id is used once, so a second start is refused
+start.start_signal, start.signal, start.start_signal_args: Temporal
+    await runner.start_or_send(graph, 'r-new', 'topic', 'value')
+start.checkpoint_id, start.from_step, start.start_step, start.from_checkpoint, start.fork_from, start.starting_node:
+LangGraph DBOS
+    runner.branch(run_id, graph, at=1)
+start.partition_key, start.queue_partition_key, start.fairness_key, start.customer, start.group, start.namespace: DBOS
+Temporal
+    run = runner.start(graph, state, queue='default', tenant='acme')
+start.resources, start.models, start.deps, start.context, start.overrides, start.services: pydantic-ai LangGraph
+OpenAI
+    runner = Runner(models={'writer': 'placeholder'}, resources={'accounts': dict})
+start.parent, start.continued_from, start.previous, start.continue_from: common
+    run = runner.start(graph, state, after=run_id)
+start.expires, start.ttl: Celery
+    run = runner.start(graph, state, limits=Limits(seconds=3600))
+start.retry_policy, start.retries, start.max_attempts, start.max_recovery_attempts, Graph.retries, Graph.retry_policy,
+Graph.default_retry: Temporal Prefect DBOS Airflow
+    graph.add_node('b', work, writes='n', retry=Retry(attempts=3))
+    runner.resume(run_id, graph, retry_failed=True)
+branch.step, branch.start_step, branch.from_step, branch.checkpoint_id, branch.event_id, branch.seq, branch.node,
+branch.as_node, branch.start_from, branch.after: DBOS LangGraph Temporal
+    runner.branch(run_id, graph, at=1)
+    runner.branch(run_id, graph, at=('a', 1))
+branch.values, branch.state, branch.set, branch.changes, branch.overrides, branch.updates, branch.patch,
+branch.new_state, branch.state_update, branch.input: LangGraph
+    runner.branch(run_id, graph, at=1, update={'n': 2})
+branch.id, branch.new_id, branch.name, branch.workflow_id, branch.thread_id, branch.as_, branch.forked_id: DBOS
+    runner.branch(run_id, graph, at=1, run_id='again')
+stop.reason, stop.message, stop.comment, stop.cause, stop.details: Temporal
+    await runner.stop(run_id, 'the customer left')
+stop.force, stop.terminate, stop.immediately, stop.immediate, stop.hard, stop.kill, stop.signal, stop.mode: Celery
+OpenAI
+    await runner.stop(run_id, now=True)
+stop.permanent, stop.cancel, stop.forever, stop.permanently, stop.for_good: common
+    await runner.stop(run_id, final=True)
+resume.input, resume.value, resume.answer, resume.command, resume.resume, resume.response, resume.data: LangGraph
+Prefect
+    await runner.answer(run_id, True, graph)
+resume.from_step, resume.at, resume.checkpoint_id, resume.step, resume.start_from, resume.state, resume.update:
+LangGraph DBOS
+    runner.branch(run_id, graph, at=1)
+resume.retry, resume.clear, resume.force, resume.only_failed, resume.restart, resume.rerun_failed: Airflow
+    runner.resume(run_id, graph, retry_failed=True)
+runs.filter, runs.query, runs.where, runs.workflow_type, runs.name, runs.state, runs.workflow_ids, runs.dag_id,
+runs.page_size, runs.offset, runs.start_time, runs.end_time, runs.since, runs.until, runs.tags, runs.sort_desc,
+runs.page, runs.order_by, runs.metadata, runs.newer_than, runs.older_than, runs.after: Temporal DBOS Prefect LangGraph
+    await runner.runs('status:failed tag:nightly since:1d', limit=20)
+prune.days, prune.before, prune.max_age, prune.ttl, prune.older_than_days, prune.retention_days, prune.seconds,
+prune.keep_days: DBOS
+    await runner.admin.prune(older_than=timedelta(days=30))
+prune.keep, prune.last, prune.limit, prune.max_runs, prune.n, prune.count: common
+    await runner.admin.prune(keep_last=100)
+events.stream_mode, events.mode, events.include_types, events.version, events.include_names, events.kinds,
+events.types, events.follow, events.expose_internal: LangGraph LlamaIndex
+    async for event in run.events(): print(event)
+call.start_to_close_timeout, call.timeout, call.timeout_seconds, call.schedule_to_close_timeout: Temporal
+    async with asyncio.timeout(5): await ctx.call(work, 1)
+call.retry_policy, call.retries, call.max_attempts: Temporal DBOS
+    graph.add_node('b', work, writes='n', retry=Retry(attempts=3))  # repeats the call that failed
+call.params: Temporal
+    await ctx.call(work, 1)
+call.id, call.activity_id, call.name, call.step_name, call.idempotency_key, call.dedup_key, call.task_id: Temporal
+DBOS
+    await ctx.call(work, 1, key='first')
+Graph.catchup, Graph.end_date, Graph.max_active_runs, Graph.concurrency, Graph.concurrency_limit,
+Graph.num_concurrent_runs: Airflow Prefect LlamaIndex
+    await runner.admin.limit_queue('default', QueueLimits(concurrency=4))
+Graph.description, Graph.doc, Graph.doc_md, Graph.display_name, Graph.label, Graph.tags: Prefect Airflow
+    graph = Graph('name', State, title='Publish a text')
+Graph.id, Graph.dag_id, Graph.flow_name, Graph.graph_id: Airflow Prefect
+    graph = Graph('name', State)
+Graph.nodes, Graph.edges, Graph.steps, Graph.tasks, Graph.actions, Graph.transitions: Burr LlamaIndex
+    graph.add_node('b', work, writes='n'); graph.add_edge('a', 'b')
+Graph.on_error, Graph.on_failure, Graph.raise_errors, Graph.continue_on_error: Prefect
+    graph = Graph('name', State, collect_errors='errors')
+Graph.store, Graph.db, Graph.memory, Graph.storage, Graph.persist, Graph.cache, Graph.checkpoint: LangGraph
+    runner = Runner('runs.db')
+Graph.log_prints, Graph.verbose, Graph.debug, Graph.disable_validation, Graph.validate_parameters, compile.debug,
+compile.validate, Graph.default_args: Prefect LlamaIndex LangGraph Airflow
+    problems = graph.check()
+Graph.agents, Graph.tools, Graph.model, Graph.llm: LlamaIndex
+    runner = Runner(models={'writer': 'placeholder'})
+Schedule.cron_expression, Schedule.crontab, Schedule.spec, Schedule.schedule, Schedule.every, Schedule.interval,
+Schedule.times, Schedule.cron_schedule, Schedule.rrule, Schedule.expression: Temporal Prefect Celery
+    schedule = Schedule('daily', '0 7 * * *', 'approval')
+Schedule.timezone, Schedule.tz, Schedule.time_zone, Schedule.tzinfo, Schedule.time_zone_name: Prefect Airflow Temporal
+    schedule = Schedule('daily', '0 7 * * *', 'approval', zone='Europe/Berlin')
+Schedule.state, Schedule.args, Schedule.kwargs, Schedule.parameters, Schedule.inputs, Schedule.conf, Schedule.params,
+Schedule.payload: Prefect Celery
+    schedule = Schedule('daily', '0 7 * * *', 'approval', input={'n': 1})
+Schedule.catchup, Schedule.catchup_window, Schedule.backfill, Schedule.misfire, Schedule.on_missed,
+Schedule.automatic_backfill: Airflow Temporal DBOS
+    schedule = Schedule('daily', '0 7 * * *', 'approval', missed='all')
+Schedule.active, Schedule.enabled, Schedule.is_paused_upon_creation, Schedule.is_active: Prefect Airflow
+    schedule = Schedule('daily', '0 7 * * *', 'approval', paused=True)
+Schedule.workflow, Schedule.flow, Schedule.action, Schedule.task, Schedule.dag: Temporal Prefect Celery
+    schedule = Schedule('daily', '0 7 * * *', 'approval')
+budgets: common
+    runner = Runner(extensions=[Budgets(Budget(name='daily', window='day', cost_usd=10))])
+log_prints, log, logger, verbose, debug: Prefect LlamaIndex
+    logging.basicConfig(level='INFO')
+tracing, tracer, instrument, trace, otel, trace_metadata, tracer_provider: pydantic-ai OpenAI
+    runner = Runner('runs.db', telemetry=Telemetry())
+encryption_key, serializer, data_converter, serde, payload_codec, result_serializer, pickle_protocol, crypto, encrypt:
+Temporal DBOS LangGraph Prefect Celery
+    graph = Graph('name', State, secret_key=lambda: 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=')
+run_node.mocks, run_node.stubs, run_node.patches, run_node.mock_activities, run_node.fakes, run_node.activities:
+Temporal
+    done = await run_node(shop, 'pay', {'n': 1}, effects={'charge': lambda: None})
+run_node.inputs, run_node.values, run_node.args, run_node.kwargs, run_node.initial_state, run_node.data: common
+    done = await run_node(graph, 'a', {'n': 1})
+run_node.model, run_node.llm, run_node.agents: common
+    done = await run_node(graph, 'a', {'n': 1}, models=ScriptedModel(['Hello']))
+run_node.signals, run_node.events, run_node.inbox, run_node.sends: common
+    done = await run_node(graph, 'a', {'n': 1}, messages={'topic': ['value']})
+run_node.interrupts, run_node.responses, run_node.human_input, run_node.answer, run_node.approvals: common
+    done = await run_node(graph, 'approve', {'n': 1}, answers=[True])
+"""
+
+_PARAMETER: Final = """
+config, logger, configurable, settings, params: LangGraph Airflow
+    def node(ctx: Context, n: int) -> int: return n + ctx.attempt
+    graph = Graph('name', State, resources={'settings': dict})  # a parameter named settings
+runtime, context, wrapper, step_context, deps, info, task, ti, kwargs: LangGraph pydantic-ai OpenAI Airflow
+    def node(ctx: Context, n: int) -> int: return n + ctx.attempt
+    graph = Graph('name', State, resources={'accounts': dict})  # a parameter named accounts
+writer, stream_writer: LangGraph
+    def node(ctx: Context) -> None: ctx.emit({'progress': 1})
+store, memory, kv: LangGraph LlamaIndex
+    graph = Graph('name', State, resources={'memory': lambda: Memory('runs.db')})  # a parameter named memory
+previous, last_result, upstream, prev: LangGraph
+    def node(n: int) -> int: return n + 1  # a field of the state
+ev, event, inputs, data: LlamaIndex Burr
+    def node(n: int) -> int: return n + 1  # a field of the state
+"""
+
+_COMMAND: Final = """
+list, task-run, task, dag, run-list, ls, ps, list-runs, workflows, workflow, executions, threads, jobs,
+list-workflows, flow-run, flow-runs, dags, find, search, query, tasks, active, sessions, runs-list, instances:
+Temporal DBOS Prefect Airflow Celery
+    graphengine runs
+    graphengine runs status:failed since:1d
+describe, get-run, trace-run, activity, fix-history-json, status, get, info, inspect-run, history, log, events, view,
+details, result, cat, steps, print, output, state, state-history, stack, summary, explain: Temporal DBOS Celery
+Airflow
+    graphengine show RUN_ID
+tail, follow, attach, wait, stream, monitor, live, observe: Temporal Celery
+    graphengine watch RUN_ID
+fork, reset, rewind, rollback, clone, copy, time-travel, backtrack, checkout, undo, restart-from, jump: DBOS Temporal
+    graphengine branch RUN_ID --at 1
+cancel, kill, abort, interrupt, revoke, pause, suspend, halt, quit: DBOS Temporal Prefect Celery
+    graphengine stop RUN_ID
+    graphengine stop RUN_ID --final
+terminate, destroy, force-stop: Temporal
+    graphengine stop RUN_ID --now --final
+restart, retry, rerun, continue, unpause, recover, redo, clear, again, redrive: Airflow DBOS Prefect
+    graphengine resume RUN_ID --retry-failed
+signal, notify, publish, event, message, emit, push, tell, post, send-event: Temporal
+    graphengine send RUN_ID topic value
+approve, reject, reply, respond, input, confirm, accept, deny, update: Temporal
+    graphengine answer RUN_ID yes
+start, shell, execute, exec, invoke, call, launch, trigger, begin, create, submit, apply, play, kickoff, go, enqueue,
+run-flow, async, process: Temporal Prefect Airflow Celery
+    graphengine run GRAPH
+    graphengine run GRAPH --queue default
+delete, rm, remove, purge, clean, gc, cleanup, del, drop, truncate, forget, flush, garbage-collect, archive, expire,
+vacuum: DBOS Temporal Celery Airflow
+    graphengine prune --older-than 30d --dry-run
+    graphengine bulk prune id:RUN_ID --dry-run
+dev, ui, logtool, burr, transfer, web, dashboard, studio, webserver, gui, open, browse, browser, flower, console,
+playground, standalone, inspector, app, page: LangGraph Temporal Prefect Burr Airflow Celery
+    graphengine inspect
+server, start-ui, start-dev, up, deploy, api, http, start-server, launch-server, api-server, host, listen, a2a, rest,
+fastapi, gateway: LangGraph Prefect Temporal Airflow
+    graphengine serve
+work, workers-start, daemon, agent, consume, consumer, scheduler, executor, work-queue-start, runner, celery, multi,
+triggerer, drive: Celery Prefect Temporal Airflow
+    graphengine worker
+pool, global-concurrency-limit, work-pool, work-queue, queue, concurrency-limit, gcl, limits, amqp: Prefect Celery
+DBOS Temporal Airflow
+    graphengine queues list
+beat, cron, schedules, deployment, toggle, timer, crontab, periodic, automation: Celery Temporal Prefect
+    graphengine schedule list
+init, dockerfile, plugins, create-project, startproject, scaffold, generate, template, bootstrap, init-project,
+project, example, quickstart, demo: DBOS LangGraph Prefect
+    graphengine new my_flows
+validate, lint, verify, compile, test, build, plan, dry-run, typecheck, preflight, simulate: LangGraph
+    graphengine check
+draw, visualize, visualise, graph, plot, diagram, picture, mermaid, dot, svg, show-graph, export-graph, png, viz:
+networkx Airflow
+    graphengine render GRAPH -o graph.svg
+flows, flow, list-graphs, list-flows, graph-list, assistants, apps, agents, definitions, list-dags: Prefect Airflow
+LangGraph
+    graphengine graphs
+evaluate, evals, bench, benchmark, score, experiment, dataset: pydantic-ai
+    graphengine eval GRAPH --data cases.jsonl
+migrate, upgrade, db, schema-migrate, reset-db, repair, fsck, health, check-db, diagnose, ping, check-health,
+database, postgres, cluster, integrity: DBOS Airflow Prefect
+    graphengine doctor
+dump, save, download, to-json: common
+    graphengine export RUN_ID -o run.json
+load, restore, upload: common
+    graphengine import run.json
+snapshot, cp, mirror: common
+    graphengine backup copy.db
+compare, cmp, delta: common
+    graphengine diff RUN_ID RUN_ID
+cost, usage, spend, billing, tokens: common
+    graphengine show RUN_ID --usage
+stats, artifact, metrics, report, trends, top, count, statistics: Celery Temporal
+    graphengine runs --trends
+label, search-attribute, metadata, tags, annotate, rename: Prefect
+    graphengine tag RUN_ID --add nightly
+waiting, inbox, pending, todo, questions, approvals, interrupts, waits: common
+    graphengine runs status:waiting
+queued, backlog: common
+    graphengine runs status:queued
+failed, errors, failures, dead-letter, dlq: common
+    graphengine runs status:failed
+config, providers, kerberos, control, plugins-list, sync-perm, settings, env, profile, block, variable, connections,
+secret, login, cloud, configure: Prefect Airflow DBOS
+    graphengine doctor --production
+version, about: common
+    graphengine --version
+help, cheat-sheet, man, docs: common
+    graphengine --help
+token, rotate, auth, user, account, namespace, tenant, operator, role, permissions, apikey: Temporal Airflow
+    graphengine users list
+backfill, what-if, replay-with, shadow: Airflow
+    graphengine whatif RUN_ID --at a:1
+bulk-cancel, batch, cancel-all, stop-all, mass-cancel, terminate-all: Temporal
+    graphengine bulk stop graph:approval --dry-run
+"""
+
+_OPTION: Final = """
+--db, --database, --backend, --file, --db-url, --database-url, --conn, --connection, --dsn, --url, --path, --broker,
+--result-backend, --sqlite, --sys-db-url, --storage, --address, --uri: DBOS Celery Temporal
+    graphengine runs --store PATH
+    graphengine show RUN_ID --store PATH
+runs --since, runs --after, runs --from, runs --start-time, runs --newer, runs --start-date, runs --start, runs
+--max-age, runs --last: DBOS Temporal Airflow
+    graphengine runs --newer-than 1d
+    graphengine runs since:1d
+runs --until, runs --before, runs --to, runs --end-time, runs --older, runs --end-date, runs --end, runs --min-age:
+DBOS Temporal Airflow
+    graphengine runs --older-than 1d
+runs --state, runs --failed, runs --running, runs --waiting, runs --filter, runs --where, runs --query, runs --search,
+runs --finished, runs --name, runs --workflow, runs --type, runs --dag-id, runs --id, runs --execution-status, runs
+--user, runs --flow, runs --active, runs --pending: Temporal DBOS Prefect Airflow
+    graphengine runs status:failed graph:approval
+runs --format, runs --output, runs -o, runs --output-format, runs --fmt, runs --columns, runs --no-headers, runs
+--raw, runs --pretty, runs --wide, runs --yaml, runs --table: Temporal Prefect Airflow
+    graphengine runs --json
+    graphengine runs --fields n --csv
+--format, --output-format, --fmt, --yaml, --raw, --jsonl, --pretty, --as-json, --json-output, --machine: Temporal
+Airflow
+    graphengine show RUN_ID --json
+runs --all, runs --n, runs --count, runs --page-size, runs --max, runs --top, runs --head, runs --size: Temporal
+Prefect
+    graphengine runs --limit 100
+runs --follow, runs -f, runs --watch, runs -w, show --follow, show -f, show --watch, show --wait, show --live, show
+--tail, show --stream, runs --live, runs --tail, show -w: Temporal Celery
+    graphengine watch RUN_ID
+runs --sort, runs --order-by, runs --reverse, runs --desc, runs --sort-desc, runs --order: DBOS
+    graphengine runs --json
+runs --parent, runs --children, runs --branches, runs --recursive, runs --forked-from: DBOS
+    graphengine runs --tree
+runs --queue, runs --queue-name, runs --queued, runs --queues-only: DBOS Celery
+    graphengine runs status:queued
+show --output, show -o, show --save, show --export, show --out, show --to: common
+    graphengine export RUN_ID -o run.json
+show --format, show --history, show --steps, show --events, show --full, show --detail, show --verbose, show -v, show
+--show-detailed: Temporal
+    graphengine show RUN_ID --all
+    graphengine show RUN_ID --json
+show --node, show --seq, show --event, show --checkpoint, show --number: common
+    graphengine show RUN_ID --step 1
+show --cost, show --tokens, show --spending: common
+    graphengine show RUN_ID --usage
+show --svg, show --picture, show --mermaid, show --draw: common
+    graphengine render RUN_ID -o run.svg
+show --last, show --latest: common
+    graphengine runs --limit 1
+run --id, run --thread-id, run --workflow-id, run --name, run --thread, run --key, run --run_id, run --runid, run -w,
+run --session: Temporal LangGraph DBOS Prefect Airflow
+    graphengine run GRAPH --run-id order-7
+run --param, run -p, run --arg, run --set, run --conf, run -c, run --data, run -d, run --var, run --parameter, run
+--state, run --inputs, run -i, run --kwargs, run --values, run --json-input, run --payload, run --input-file: Temporal
+Prefect Airflow Celery
+    graphengine run GRAPH --input n=1
+    graphengine run GRAPH --input n=@n.json
+run --detach, run --background, run --async, run --no-wait-for-result, run --enqueue, run --bg, run --daemon: Prefect
+Celery
+    graphengine run GRAPH --queue default
+run --task-queue, run --work-queue, run --pool, run --work-pool, run --queue-name: Temporal Prefect Airflow
+    graphengine run GRAPH --queue default
+run --tags, run --label, run --memo, run --search-attribute, run --metadata, run -t: Prefect Temporal
+    graphengine run GRAPH --tag nightly
+run --timeout, run --max-seconds, run --deadline, run --time-limit, resume --timeout: Temporal Prefect Celery
+    graphengine run GRAPH --limit seconds=3600
+run --max-steps, run --recursion-limit, run --max-visits, run --max-iterations, run --budget, run --limits, run
+--max-cost, run --max-tokens, run --max-turns: LangGraph OpenAI
+    graphengine run GRAPH --limit visits=50 --limit cost_usd=1
+run --interrupt-before, run --breakpoint, run --break, run --pause, run --debug-at, run --pause-at, run --stop-before:
+LangGraph
+    graphengine run GRAPH --pause-before approve
+run --llm, run --provider, run --models, run -m: pydantic-ai
+    graphengine run GRAPH --model placeholder
+run --graph, run --file, run -f, run --flow, run --entrypoint, run --module, run --app, run --type, run --workflow,
+run -A: Prefect Celery Temporal
+    graphengine run GRAPH
+run --cron, run --schedule, run --at, run --every, run --interval, run --start-delay, run --eta, run --countdown, run
+--exec-date, run --logical-date: Temporal Prefect Airflow Celery
+    graphengine schedule add daily --cron "0 7 * * *" --graph GRAPH
+run --watch, run --follow, run --stream, run --events, run --tail, run --wait: LangGraph Prefect
+    graphengine run GRAPH --json
+run --out, run --save, run --result, run --write, run --to: common
+    graphengine run GRAPH -o result.json
+run --quiet, run -q, run --silent, run --no-color, run --plain: common
+    graphengine run GRAPH --json
+--verbose, -v, -vv, --trace, --traceback, --log, --loglevel, -l, --verbosity, --logging-level: Celery Prefect
+    graphengine run GRAPH --log-level debug
+    graphengine show RUN_ID --debug
+--dry-run, --plan, --simulate, --check-only, --validate: common
+    graphengine check GRAPH
+--force, -y, --assume-yes, --no-input, --confirm, -f, --no-prompt, --no-confirm: Prefect Airflow
+    graphengine prune --keep-last 100 --yes
+branch --step, branch --event-id, branch --from, branch --start-step, branch --checkpoint, branch --seq, branch
+--node, branch --from-step, branch --start, branch --at-step, branch -s: DBOS Temporal LangGraph
+    graphengine branch RUN_ID --at 1
+    graphengine branch RUN_ID --at a:1
+branch --update, branch --input, branch --values, branch --state, branch --override, branch --patch, branch --with:
+LangGraph
+    graphengine branch RUN_ID --at 1 --set n=2
+branch --id, branch --name, branch --new-id, branch --forked-workflow-id, branch --as: DBOS
+    graphengine branch RUN_ID --at 1 --run-id again
+stop --force, stop -f, stop --kill, stop --immediately, stop -9, stop --hard, stop --immediate: Celery
+    graphengine stop RUN_ID --now
+stop --terminate, stop --cancel, stop --permanent, stop --forever, stop --for-good: Temporal Celery
+    graphengine stop RUN_ID --final
+stop --reason, stop --why, stop --message, stop -m: Temporal
+    graphengine bulk stop id:RUN_ID --why asked --dry-run
+stop --all, stop --query, stop --status, stop --graph, stop --batch: Temporal
+    graphengine bulk stop graph:approval --dry-run
+resume --all, resume --status, resume --failed-only: DBOS Airflow
+    graphengine bulk retry status:failed --dry-run
+resume --retry, resume --restart, resume --rerun, resume --only-failed, resume --failed: Airflow
+    graphengine resume RUN_ID --retry-failed
+resume --input, resume --answer, resume --value, resume --set, resume --command: LangGraph Prefect
+    graphengine answer RUN_ID yes
+resume --at, resume --from, resume --step, resume --checkpoint: LangGraph DBOS
+    graphengine branch RUN_ID --at 1
+send --name, send --signal, send --input, send --value, send --topic, send --message, send --data, send --payload,
+send -i, send --body, send --type: Temporal
+    graphengine send RUN_ID topic value
+send --key, send --id, send --dedup-key: DBOS
+    graphengine send RUN_ID topic value --idempotency-key m-1
+answer --user, answer --who, answer --as, answer --identity, answer --author: Temporal
+    graphengine answer RUN_ID yes --by ada
+answer --question, answer --id, answer --interrupt, answer --node, answer --task: LangGraph
+    graphengine answer RUN_ID yes --wait approve
+answer --value, answer --answer, answer --yes, answer --input, answer --resume, answer --approve, answer --json-value:
+LangGraph
+    graphengine answer RUN_ID yes
+worker --processes, worker -c, worker --workers, worker --max-concurrent, worker --limit, worker --threads, worker
+--parallel, worker --autoscale, worker --pool-size, worker -n: Celery Prefect Temporal
+    graphengine worker --concurrency 4
+worker -Q, worker --queues, worker --pool, worker --work-queue, worker --work-pool, worker -p: Celery Prefect Temporal
+    graphengine worker --queue default
+worker --port, worker --health-port, worker --healthcheck, worker --http, worker --metrics-port, worker
+--with-healthcheck, worker --health-check: Prefect DBOS
+    graphengine worker --health 8080
+worker --interval, worker --poll-seconds, worker --prefetch-seconds, worker --poll-interval, worker --query-interval:
+Prefect
+    graphengine worker --poll 1
+worker -A, worker --app, worker --flow, worker --workflow, worker --file, worker --module, worker --graphs: Celery
+    graphengine worker --graph GRAPH.py
+worker -B, worker --beat, worker --schedule, worker --scheduler: Celery
+    graphengine worker
+--listen, --bind, serve -p, serve --reload, serve --workers, serve --listen, serve --bind, serve --addr, serve
+--http-port, serve --server-port, serve --ip, serve -h: LangGraph Prefect Temporal
+    graphengine serve --host 127.0.0.1 --port 8080
+inspect --no-browser, inspect --headless, inspect --no-ui, inspect --open-browser: LangGraph
+    graphengine inspect --no-open
+inspect --bind, inspect --listen, inspect -p, inspect --ui-port, inspect --http-port: Temporal LangGraph
+    graphengine inspect --port 8123
+prune --days, prune --age, prune --before, prune --ttl, prune --older, prune --since, prune --clean-before-timestamp,
+prune --retention-days, prune --until, prune --keep-days: DBOS Airflow
+    graphengine prune --older-than 30d --dry-run
+prune --keep, prune --last, prune --max, prune --limit: common
+    graphengine prune --keep-last 100 --dry-run
+prune --id, prune --run, prune --run-id, prune --all: DBOS
+    graphengine bulk prune id:RUN_ID --dry-run
+watch --since, watch --start, watch --seq, watch --step, watch --after, watch --all, watch --from-start, watch
+--history: common
+    graphengine watch RUN_ID --from 1
+watch --format, watch --output, watch -o, watch --raw: Temporal
+    graphengine watch RUN_ID --json
+render --format, render --type, render --mermaid, render --svg, render --png, render --dot, render --file, render
+--out, render --save, render --output-file: Airflow
+    graphengine render GRAPH -o graph.svg
+    graphengine render GRAPH -o graph.mmd
+render --depth, render --collapse, render --xray, render --expand: LangGraph
+    graphengine render GRAPH -o graph.svg --fold 1
+export --format, export --to, export --file, export --out, export --output-file: common
+    graphengine export RUN_ID -o run.json
+schedule add --schedule, schedule add --every, schedule add --interval, schedule add --spec, schedule add --calendar,
+schedule add --crontab: Temporal Prefect Celery
+    graphengine schedule add daily --cron "0 7 * * *" --graph GRAPH
+schedule add --timezone, schedule add --tz, schedule add --time-zone: Temporal Prefect
+    graphengine schedule add daily --cron "0 7 * * *" --zone Europe/Berlin --graph GRAPH
+schedule add --param, schedule add --args, schedule add --set, schedule add -p: Prefect Celery
+    graphengine schedule add daily --cron "0 7 * * *" --graph GRAPH --input n=1
+new --template, new --workflow, new -t, new --example, new --type: LangGraph DBOS
+    graphengine new my_flows --from chat_app
+check --warnings-as-errors, check --fail-on-warning, check --werror, check --pedantic, check --all-warnings: common
+    graphengine check --strict
+eval --dataset, eval --cases, eval --file, eval --input, eval -d: pydantic-ai
+    graphengine eval GRAPH --data cases.jsonl
+eval --scorer, eval --evaluators, eval --judge, eval --metrics: pydantic-ai
+    graphengine eval GRAPH --data cases.jsonl --scorers scorers.py
+"""
+
+TABLE: Final[Mapping[str, str]] = {
+    "Graph": _GRAPH,
+    "Runner": _RUNNER,
+    "Run": _RUN,
+    "Agent": _AGENT,
+    "Context": _CONTEXT,
+    "Result": _RESULT,
+    "import": _IMPORT,
+    "keyword": _KEYWORD,
+    "parameter": _PARAMETER,
+    "command": _COMMAND,
+    "option": _OPTION,
+}
+"""The entries, by the place where their names are asked for."""
+
+
+class ForeignNames(NamedTuple):
+    """Names of other libraries, and what to write here.
+
+    Attributes:
+        names: The names. A keyword of one call is `call.keyword`, and an option of one command `command --option`.
+        libraries: The libraries that use the names.
+        forms: What to write here: code, or a command. Several are alternatives.
+    """
+
+    names: Sequence[str]
+    libraries: Sequence[str]
+    forms: Sequence[str]
+
+    @property
+    def repair(self) -> str:
+        """The forms as the text of an error, a line each, so that each line can be copied."""
+        return OR.join(self.forms)
+
+
+@functools.cache
+def entries_of(place: str) -> Sequence[ForeignNames]:
+    """Return the entries of a place, in order."""
+    found = []
+    for header, forms in re.findall(r"((?:^\S.*\n)+)((?:^ .*\n)+)", TABLE[place], re.MULTILINE):
+        names, _, libraries = header.replace("\n", " ").strip().rpartition(": ")
+        found.append(ForeignNames(names.split(", "), libraries.split(), [form.strip() for form in forms.splitlines()]))
+    return found
+
+
+@functools.cache
+def forms_by_name(place: str) -> Mapping[str, str]:
+    """Return what to write here for each name of a place. Of a name with several entries, the first counts."""
+    found: dict[str, str] = {}
+    for entry in entries_of(place):
+        for name in entry.names:
+            found.setdefault(name, entry.repair)
+    return found
+
+
+_FILLERS: Final = frozenset(
+    re.findall(
+        r"\w+",
+        "a all async count current dag execution fetch flow get graph handle id job list max maximum my num number "
+        "retrieve run secs seconds sync task the thread total workflow",
+    )
+)
+"""Words that names of the same thing have in some libraries and not in others."""
+_PLURAL: Final = re.compile("(?<=..[^s])s$")
+
+
+def _words_asked(name: str) -> tuple[str, frozenset[str]] | None:
+    """Return the call or command of a name, and the words that say what is asked for; None if there are none.
+
+    Those of `acancel_workflow` and `cancel_run` are the same.
+    """
+    called, _, last = name.rpartition(" " if " " in name else ".")
+    words = re.split(r"[-_]+|(?<=[a-z0-9])(?=[A-Z])", last.strip("-_"))
+    kept = frozenset(_PLURAL.sub("", re.sub("ies$", "y", word.lower())) for word in words) - _FILLERS
+    return (called, kept) if kept else None
+
+
+@functools.cache
+def _forms_by_words(place: str) -> Mapping[tuple[str, frozenset[str]], str]:
+    found: dict[tuple[str, frozenset[str]], str] = {}
+    for name, repair in forms_by_name(place).items():
+        if words := _words_asked(name):
+            found.setdefault(words, repair)
+    return found
+
+
+def repair_for(name: str, *places: str) -> str:
+    """Return what to write here for a name of another library, from the first place that knows it; "" if none does.
+
+    A name that no place has is compared by its words: `acancel`, `cancel_run` and `cancel_workflow` are one name. Then
+    by its end, if the table has the end with a star: `HttpOperator` is an `*Operator`.
+    """
+    spellings = (name, name.removeprefix("a"))
+    exact = (forms_by_name(place).get(each) for each in spellings for place in places)
+    found = next(filter(None, exact), "")
+    if found or name.startswith("_"):
+        return found
+    asked = filter(None, map(_words_asked, spellings))
+    alike = (_forms_by_words(place).get(words) for words in asked for place in places)
+    ends = [f"*{name[at:]}" for at, letter in enumerate(name) if at and letter.isupper()]
+    ending = (forms_by_name(place).get(end) for end in ends for place in places)
+    return next(filter(None, (*alike, *ending)), "")
+
+
+def without_await(repair: str) -> str:
+    """Return forms as code of a `SyncRunner` writes them. Forms that need an event loop are left out."""
+    lines = repair.split(OR)
+    inner = [re.sub(r"\(await ([\w.]+\([^()]*\))\)", r"\1", line) for line in lines if "asyncio" not in line]
+    plain = [re.sub(r"\b(await|async) ", "", line) for line in inner]
+    return OR.join(plain)

@@ -1,0 +1,421 @@
+"""Names of other libraries: every form of the table runs as pasted, wherever the name is asked for."""
+
+import asyncio
+import copy
+import functools
+import importlib.util
+import pickle
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import graphengine
+import graphengine.agents
+import graphengine.testing
+from graphengine import Agent, Context, Graph, Run, Runner, SyncRunner
+from graphengine.cli.context import CommandContext, Exit
+from graphengine.cli.main import COMMANDS, GROUPS, main
+from graphengine.cli.terminal import Channel
+from graphengine.graph.elsewhere import NotCalledSo
+from graphengine.graph.foreign import (
+    COMMON,
+    LIBRARIES,
+    OWN,
+    TABLE,
+    ForeignNames,
+    entries_of,
+    forms_by_name,
+    without_await,
+)
+
+FORMS = list(
+    dict.fromkeys(form.partition("  # ")[0] for place in TABLE for each in entries_of(place) for form in each.forms)
+)
+CODE = [form for form in FORMS if not form.startswith("graphengine ")]
+SHELL = [form for form in FORMS if form.startswith("graphengine ")]
+
+IMPORTS = """
+import asyncio
+import logging
+import uuid
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Budget, Budgets, Context, Graph, Limits, Memory, Message, QueueLimits
+from graphengine import RateLimiter, Retry, Router, Runner, Schedule, ScriptedModel, Settings, Window, Worker, ask
+from graphengine import code_execution, failed, iterations, mcp, tool, usage, value, web_fetch, web_search, write_file
+from graphengine.agents import Hooks, ToolContext, guard, result_of
+from graphengine.executors import ProcessExecutor
+from graphengine.records import export_run
+from graphengine.reducers import append, extend
+from graphengine.telemetry import Telemetry
+from graphengine.testing import FakeClock, replay, run_node, walk
+"""
+
+SETUP = '''
+
+class State(BaseModel):
+    n: int = 0
+    text: str = ""
+    texts: list[str] = []
+    sizes: list[int] = []
+    messages: Annotated[list[Message], extend] = []
+    is_approved: bool = False
+
+
+class Answer(BaseModel):
+    text: str = ""
+
+
+def work(n: int = 0) -> int:
+    return n + 1
+
+
+def size(text: str) -> int:
+    return len(text)
+
+
+def route(text: str) -> Literal["x", "y"]:
+    return "x"
+
+
+def search(words: str) -> str:
+    """Search the archive."""
+    return words
+
+
+def lookup(words: str) -> str:
+    """Look up words."""
+    return words
+
+
+def check_answer(answer: str) -> None:
+    if not answer:
+        raise ValueError("give a text")
+
+
+def is_polite(text: str) -> None:
+    """Say nothing against a text."""
+
+
+async def tell(run_id: str, topic: str) -> None:
+    """Send a message."""
+
+
+async def count(ctx: Context, n: int) -> int:
+    await ctx.publish("progress", n)
+    return n + 1
+
+
+def charge() -> None:
+    """Take money."""
+
+
+async def pay(ctx: Context, n: int) -> int:
+    await ctx.call(charge, effect="once")
+    return n
+
+
+'''
+
+MADE = """
+inner = Graph("inner", State, result="n")
+inner.add_node("count", work, writes="n")
+inner.add_path(START, "count", END)
+
+graph = Graph("approval", State, result="n")
+graph.add_node("a", count, writes="n")
+graph.add_node("approve", ask("Publish {text}?", bool), writes="is_approved")
+graph.add_path(START, "a", "approve", END)
+shop = Graph("shop", State)
+shop.add_node("pay", pay, writes="n")
+shop.add_path(START, "pay", END)
+agent = Agent("writer", model="placeholder", prompt="Write about {text}")
+other = Agent("other", model="placeholder", prompt="Write about {text}", system="You help.")
+state = State()
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder to run in, without keys of providers."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
+    with chdir(tmp_path):
+        yield tmp_path
+
+
+@functools.cache
+def prepared() -> Mapping[str, Any]:
+    """Return what forms and their preparation use, made once."""
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(IMPORTS + SETUP, names)  # noqa: S102 - our own text
+    return names
+
+
+def defined(form: str) -> dict[str, Any]:
+    """Return a namespace with `pasted`, a function that runs a form in the places that the table means."""
+    names = {**prepared()}
+    kind = "async def" if re.search("await |async ", form) else "def"
+    takes = "ctx, graph, agent, state, run, run_id, result, runner"
+    exec(f"{MADE}\n{kind} pasted({takes}):\n    {form}\n", names)  # noqa: S102 - a form of the table
+    return names
+
+
+async def called(form: str, names: Mapping[str, Any], *given: object) -> None:
+    """Call the form; forms without a loop run in a thread."""
+    if "run_sync" in form:
+        await asyncio.to_thread(names["pasted"], *given)
+    else:
+        done = names["pasted"](*given)
+        if asyncio.iscoroutine(done):
+            await done
+
+
+async def pasted(form: str) -> None:
+    """Run a form beside a run that waits, in a node if it has `ctx`."""
+    names = defined(form)
+    graph, common = names["graph"], (names["graph"], names["agent"], names["state"])
+    async with Runner(clock=names["FakeClock"]()) as runner:
+        run = runner.start(graph, {"text": "tides", "texts": ["a"]}, run_id="RUN_ID")
+        result = await run.result()
+        assert result.waits
+        given = (run, "RUN_ID", result, runner)
+        await runner.admin.schedule(names["Schedule"]("daily", "0 7 * * *", "approval"), graph)
+        if form.startswith("raise "):
+            with pytest.raises(ValueError, match=r"give a date|empty"):
+                await called(form, names, None, *common, *given)
+            return
+        if "ctx" not in form or form.startswith("def "):
+            calling = asyncio.create_task(called(form, names, None, *common, *given))
+            if ".watch(" in form:  # which follows the run until it ends
+                await (await runner.answer("RUN_ID", value=True, graph=graph)).result()
+            await calling
+            return
+
+        async def node(ctx: Context) -> dict[str, int]:
+            await called(form, names, ctx, *common, *given)
+            return {}
+
+        one = Graph("one", names["State"])
+        one.add_node("node", node)
+        one.add_path(names["START"], "node", names["END"])
+        ended = await runner.start(one, run_id="in-a-node").result()
+        assert ended.status in ("finished", "waiting"), ended.error
+
+
+@pytest.mark.parametrize("form", CODE)
+@pytest.mark.usefixtures("here")
+async def test_a_form_runs_as_pasted(form: str) -> None:
+    """The code that an error shows is complete."""
+    await pasted(form)
+
+
+@pytest.mark.parametrize("form", [form for form in CODE if form.startswith(("await runner.", "run = runner."))])
+@pytest.mark.usefixtures("here")
+def test_a_form_runs_in_a_script(form: str) -> None:
+    """The code that an error of a SyncRunner shows is complete, without await."""
+    if not (plain := without_await(form)):
+        return
+    names = defined(plain)
+    with SyncRunner() as runner:
+        run = runner.start(names["graph"], {"text": "tides"}, run_id="RUN_ID")
+        given = (names["graph"], names["agent"], names["state"], run, "RUN_ID", run.result(), runner)
+        runner.admin.schedule(names["Schedule"]("daily", "0 7 * * *", "approval"), names["graph"])
+        names["pasted"](None, *given)
+
+
+FLOW = """
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, ask
+
+
+class State(BaseModel):
+    n: int = 0
+    is_approved: bool = False
+
+
+def count(n: int) -> int:
+    return n + 1
+
+
+GRAPH = Graph("GRAPH", State, result="n")
+GRAPH.add_node("a", count, writes="n")
+GRAPH.add_node("approve", ask("Publish?", bool), writes="is_approved")
+GRAPH.add_path(START, "a", "approve", END)
+"""
+SCORERS = """
+def brief(output: object) -> bool:
+    return True
+
+
+SCORERS = [brief]
+"""
+BLOCKING = ("worker", "serve", "inspect", "watch", "mcp")
+
+
+@pytest.fixture(scope="module")
+def project_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a run that waits, and the files that commands of the table name."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["."]\n')
+    (folder / "GRAPH.py").write_text(FLOW + SCORERS)
+    (folder / "n.json").write_text("1")
+    (folder / "cases.jsonl").write_text('{"input": {"n": 1}}\n')
+    (folder / "scorers.py").write_text(SCORERS)
+    (folder / "users.json").write_text("{}")
+    with chdir(folder):
+        assert CliRunner().invoke(main, ["run", "GRAPH", "--run-id", "RUN_ID"]).exit_code == Exit.WAITING
+        for more in ("--store PATH --run-id RUN_ID", "--run-id ENDED"):
+            CliRunner().invoke(main, ["run", "GRAPH", *more.split()])
+        assert CliRunner().invoke(main, ["answer", "ENDED", "yes"]).exit_code == Exit.FINISHED
+        assert CliRunner().invoke(main, ["export", "RUN_ID", "-o", "run.json"]).exit_code == Exit.FINISHED
+    return folder
+
+
+@pytest.mark.parametrize("form", SHELL)
+def test_a_command_runs_as_pasted(form: str, project_once: Path, tmp_path: Path) -> None:
+    """The command that an error shows runs; one that serves or follows is parsed."""
+    folder = tmp_path / "project"
+    shutil.copytree(project_once, folder)
+    words = shlex.split(form, comments=True)[1:]
+    with chdir(folder):
+        if words[0] in BLOCKING:
+            silent = Channel(None, must_arrive=False)
+            command = main.get_command(click.Context(main), words[0])
+            assert command is not None
+            command.make_context(words[0], words[1:], obj=CommandContext(silent, silent, json=False, debug=False))
+        else:
+            done = CliRunner().invoke(
+                main, ["ENDED" if word == "RUN_ID" and words[0] == "whatif" else word for word in words]
+            )
+            is_advice = words == ["doctor", "--production"]  # which says what production lacks here, by its exit code
+            assert done.exit_code in (Exit.FINISHED, Exit.WAITING, Exit.STOPPED) or is_advice, done.output
+
+
+def test_the_table_is_sound() -> None:
+    """A name has one entry in its place, libraries are known, and no name is one of ours there."""
+    for place in TABLE:
+        names = [name for entry in entries_of(place) for name in entry.names]
+        assert len(names) == len(set(names)), place
+        for entry in entries_of(place):
+            assert entry.forms
+            assert set(entry.libraries) <= {*LIBRARIES, COMMON, OWN}
+    for place, kind in {"Graph": Graph, "Runner": Runner, "Run": Run, "Agent": Agent, "Context": Context}.items():
+        assert not {name for name in FOREIGN[place] if hasattr(kind, name) and not name.startswith("__")}, place
+    assert not FOREIGN["import"] & {*dir(graphengine)}
+    assert not FOREIGN["command"] & {*COMMANDS, *GROUPS}
+
+
+FOREIGN = {
+    place: {name for entry in entries_of(place) if OWN not in entry.libraries for name in entry.names}
+    for place in TABLE
+}
+
+
+def answer_to(owner: object, name: str) -> str:
+    """Return the error for an attribute, with whatever says what to write here."""
+    with pytest.raises(AttributeError) as caught:
+        getattr(owner, name)
+    return str(caught.value)
+
+
+async def test_each_name_gets_its_form_where_it_is_asked_for() -> None:
+    """Objects, handles and modules answer with the forms of the entry; `hasattr` and `dir` know none of the names."""
+    names = defined("pass")
+    async with Runner() as runner:
+        run = runner.start(names["graph"], run_id="RUN_ID")
+        result = await run.result()
+        seen: list[Context] = []
+
+        def keep(ctx: Context) -> None:
+            seen.append(ctx)
+
+        one = Graph("one", names["State"])
+        one.add_node("node", keep)
+        one.add_path(names["START"], "node", names["END"])
+        await runner.start(one).result()
+        owners = {"Graph": names["graph"], "Runner": runner, "Run": run, "Agent": names["agent"], "Result": result}
+        for place, owner in {**owners, "Context": seen[0]}.items():
+            for name in FOREIGN[place]:
+                if not name.startswith("__") and not hasattr(names["State"](), name):
+                    assert forms_by_name(place)[name] in answer_to(owner, name), (place, name)
+            assert not FOREIGN[place] & {*dir(owner)} - {"__len__", "__contains__", "__getitem__"}, place
+        for name in FOREIGN["Runner"] - {*dir(runner.admin)}:
+            assert forms_by_name("Runner")[name] in answer_to(runner.admin, name)
+        assert "run.stop" in answer_to(run, "cancel")
+    for name in (name for name in FOREIGN["import"] if not name.startswith("*")):
+        for module in (graphengine, graphengine.testing, graphengine.agents):
+            assert not hasattr(module, name) or name in module.__all__ or f"{module.__name__}.{name}" in sys.modules
+        if importlib.util.find_spec(f"graphengine.{name}"):
+            continue
+        with pytest.raises(ImportError, match=f"graphengine has no {name!r}; here: "):
+            exec(f"from graphengine import {name}")  # noqa: S102 - a name of the table
+
+
+@pytest.mark.parametrize("name", ["acancel_workflow", "cancel_run", "list_flow_runs", "get_history", "aget_state"])
+async def test_a_name_is_known_by_its_words(name: str) -> None:
+    """What libraries put around a verb, such as `a`, `get_` or `_workflow`, is no part of it."""
+    async with Runner() as runner:
+        assert "repair: await runner." in answer_to(runner, name)
+
+
+def test_a_graph_is_asked_for_its_nodes_as_in_networkx() -> None:
+    """`len`, `in` and `[]` say how here; a graph is true, and can be copied."""
+    graph: Any = defined("pass")["graph"]
+    with pytest.raises(NotCalledSo, match=re.escape("len(graph.nodes)")):
+        len(graph)
+    with pytest.raises(NotCalledSo, match=re.escape("'a' in graph.to_networkx()")):
+        _ = "a" in graph
+    with pytest.raises(NotCalledSo, match=re.escape("graph.to_networkx()['a']")):
+        _ = graph["a"]
+    assert graph
+    assert graph.compile()
+    assert copy.copy(graph).nodes == graph.nodes
+
+
+def test_objects_are_copied_as_before() -> None:
+    """An attribute that copying and pickling ask for is no name of another library."""
+    agent = defined("pass")["agent"]
+    assert copy.copy(agent) == agent == pickle.loads(pickle.dumps(agent)) == copy.deepcopy(agent)  # noqa: S301 - ours
+
+
+def test_a_name_of_ours_is_found_in_its_module() -> None:
+    """A name that is asked of the wrong module gets the import that works."""
+    for wrong, name in (
+        ("graphengine.testing", "ScriptedModel"),
+        ("graphengine", "evaluate"),
+        ("graphengine", "RunExists"),
+    ):
+        with pytest.raises(ImportError, match="here: from graphengine") as caught:
+            exec(f"from {wrong} import {name}")  # noqa: S102 - a name of ours
+        exec(str(caught.value).partition("here: ")[2])  # noqa: S102 - it is the import to write
+
+
+@pytest.mark.parametrize("entry", entries_of("command"), ids=lambda entry: entry.names[0])
+def test_a_foreign_command_gets_its_form(entry: ForeignNames) -> None:
+    """The error for an unknown command shows the commands here."""
+    done = CliRunner().invoke(main, [entry.names[-1]])
+    assert done.exit_code == Exit.USAGE
+    assert all(form in done.output for form in entry.forms)
+
+
+@pytest.mark.parametrize("entry", entries_of("option"), ids=lambda entry: entry.names[0])
+def test_a_foreign_option_gets_its_form(entry: ForeignNames) -> None:
+    """The error for an unknown option of a command shows the command here."""
+    command, _, option = entry.names[0].rpartition(" ")
+    done = CliRunner().invoke(main, [*(command.split() or ["doctor"]), option])
+    assert done.exit_code == Exit.USAGE
+    assert all(form in done.output for form in entry.forms), done.output
