@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from graphengine import END, START, Graph, RunFailed, value
 from graphengine.errors import DefinitionError
+from graphengine.graph.foreign import LIBRARIES, TABLE, entries_of
 from graphengine.reducers import append
 from tests.docs.page import blocks, files, printed_in_fork
 from tests.docs.test_documentation import run_blocks
@@ -168,5 +169,23 @@ def test_assistants_find_the_skill(skill: Path) -> None:
     assert f"`.agents/skills/{name}/SKILL.md`" in (FOLDER / "AGENTS.md").read_text(encoding="utf-8")
     assert f"`{name}`" in (FOLDER.parent / "docs" / "README.md").read_text(encoding="utf-8")
     assert re.match(rf"---\nname: {name}\ndescription: [^\n]{{1,1024}}\n---\n", text)
-    assert len(text.splitlines()) <= 250
+    assert len(text.splitlines()) <= 255
     assert blocks(skill, "python")
+
+
+@pytest.mark.parametrize("skill", MIGRATING, ids=lambda skill: skill.parent.name)
+def test_a_skill_leads_to_the_names_of_its_libraries(skill: Path) -> None:
+    """It names the libraries of the table of foreign names, and where that table is; its examples are in the table."""
+    text = skill.read_text(encoding="utf-8")
+    found = re.search(r"If the map lacks a name of (.*?), ask .*? as in (.*?)\. The", text, re.DOTALL)
+    assert found
+    libraries, examples = found.groups()
+    known = [entry for place in TABLE for entry in entries_of(place)]
+    for library in libraries.split(" and "):
+        assert library in LIBRARIES
+        assert any(library in entry.libraries for entry in known)
+    for example in re.findall(r"`(.*?)`", examples):
+        name = re.split(r"[ .(]", example.rstrip(")="))[-1]
+        assert any(name == each.rpartition(".")[2] for entry in known for each in entry.names), example
+    assert '"Names of other libraries" of `docs/use/glossary.md`' in text
+    assert "## Names of other libraries" in (FOLDER.parent / "docs" / "use" / "glossary.md").read_text(encoding="utf-8")
