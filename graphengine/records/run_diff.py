@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.kernel.extension import JsonValue, spent_since
-from graphengine.kernel.inside import InForce, is_sealed, load_specs
+from graphengine.kernel.inside import InForce, load_specs
 from graphengine.kernel.reader import At, Snapshot, Step, graph_spec_of, load_snapshot, outcome_of
 from graphengine.records.graph_spec_diff import differences as graph_differences
 from graphengine.records.spending import spending
+from graphengine.records.words import SECRET
 
 if TYPE_CHECKING:
     from graphengine.kernel.reader import Usage
@@ -214,8 +215,7 @@ def _is_alike(one: Step, other: Step) -> bool:
 
 def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Difference]:
     """List every place where two JSON values differ, depth first; a secret is one place, whatever encrypts it."""
-    is_secret = is_sealed(before) or is_sealed(after)
-    if isinstance(before, Mapping) and isinstance(after, Mapping) and not is_secret:
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and SECRET not in {*before, *after}:
         found: list[Difference] = []
         for key in [*before, *(k for k in after if k not in before)]:
             below = f"{path}.{key}" if path else str(key)
