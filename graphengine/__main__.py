@@ -21,7 +21,7 @@ UNTIL_STOPPED: Final = ("serve", "worker", "mcp", "inspect")
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
-    """End a command that is stopped before it has opened anything, with the exit code that it has later, too."""
+    """End a command that is stopped before it has opened anything, with the exit code of one that is stopped later."""
     del number, frame
     sys.exit(0)
 

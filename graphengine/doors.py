@@ -295,7 +295,7 @@ def _refusal_of(
 
 
 def without_frames(error: GraphEngineError) -> GraphEngineError | None:
-    """Remove the frames of the engine from an error of the set-up; None for others, and with code of the user in them.
+    """Return an error of the set-up without frames of the engine; None for other errors, and if they passed user code.
 
     The message says what is missing and how to get it. Eighty lines of traceback before it would hide that.
     """

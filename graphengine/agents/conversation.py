@@ -1005,7 +1005,7 @@ class Conversation(Generic[T]):
         return outcome if text == outcome.text else replace(outcome, text=text)
 
     def _replace_missing_tool(self, name: str, *, has_begun: bool) -> Tool[..., object]:
-        """Return what stands for a tool that is gone, of which a call began, or a person decided on a call."""
+        """Return a stand-in for a tool that is gone, if a call of it had begun or a person had decided about one."""
         then = "it was not called again" if has_begun else "the call that a person decided on is not made"
         if not has_begun:
             text = "agent %s has no tool %s now, so a recorded answer about a call of it has no effect"

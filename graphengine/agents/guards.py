@@ -327,7 +327,7 @@ def around(
 async def _call_through_hook(
     hook: Hooks | Guard, what: Literal["around_model", "around_tool"], call: Callable[[A], Awaitable[R]], given: A
 ) -> R:
-    """Call a hook's method, and name the hook in an error that it makes, but not in one that the call inside made."""
+    """Call a hook's method; name the hook in errors that it raises, but not in errors of the call inside it."""
     inside: list[object] = []
 
     async def call_inside(given: A) -> R:

@@ -216,7 +216,7 @@ class Models(Extension):
             raise InputError(f"unknown agent {name!r}", where=where, repair=repair)
 
     async def opened(self, run: OpenRun) -> AgentsOfRun:
-        """Follow a run, if its agents have models, and if it begins, these models have what they need.
+        """Follow a run whose agents all have models. If the run is new, check first that they have keys and packages.
 
         Raises:
             CompileError: An agent has no model.

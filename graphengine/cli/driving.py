@@ -437,7 +437,7 @@ class Stopper:
             self._stop()
 
     def drives(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Set the function that stops the driven runs; called once they are durable, or all is open."""
+        """Set the function that stops the driven runs. It is set once the runs are durable, or everything is open."""
         self._join_loop()
         self._opening, self._stop_it = None, stop
         if self.asked_by:

@@ -463,8 +463,9 @@ def _show_silence(context: CommandContext, silent: OwnerInfo) -> None:
 
     others = f"; it also drives {counted(silent.driven - 1, 'other run')}" if silent.driven > 1 else ""
     text = (
-        f"process {silent.pid} on {silent.host} has not reacted for {REACTION_SECONDS:g} s{others}. Code holds its "
-        "event loop, as its log says then, or runs in a thread, which cannot be cancelled. To end the process: "
+        f"process {silent.pid} on {silent.host} has not reacted for {REACTION_SECONDS:g} s{others}. Either code "
+        "holds its event loop (its log then shows where), or code runs in a thread, which cannot be cancelled. To end "
+        "the process: "
     )
     context.err.prose(text, (f"kill {silent.pid}", "bold"))
 

@@ -201,7 +201,7 @@ def _hide_path(request: Request) -> str:
 
 
 def _find_answers(by_path: dict[str, deque[Response]], path: str) -> deque[Response] | None:
-    """Return the answers to equal requests of which a call at a path gets the first; None if there is none left.
+    """Return the answers to a request that are left for the node at this path, which gets the first; None if none is.
 
     Recordings of earlier versions have no paths. A node that is not in the recording was renamed or is new, so that its
     calls get the answers in order; a node that is there takes no answer of another item.

@@ -36,7 +36,7 @@ _ABOUT_TOOLS: Final = re.compile(
     r"|\b((input_)?schema|parameters|enum)\b.{0,120}\b(tools?|functions?|function_declarations)\b)",
     re.IGNORECASE | re.DOTALL,
 )
-"""What a refusal says about the schemas of tools: not about the schema of the answer, or a call that was written."""
+"""Matches a refusal of the schema of a tool, but not of the schema of the answer, or of a call that a model wrote."""
 _ANY: Final[Sequence[dict[str, JsonValue]]] = (
     # Grammars of llama.cpp allow no argument that has no place in `properties`, unless the schema says so.
     {"type": "object", "properties": {}, "additionalProperties": True},

@@ -148,7 +148,7 @@ def debounced(
 
 
 def _check_seconds(seconds: float, max_seconds: float | None, name: str) -> None:
-    """Check that no start waits at most for less than the window."""
+    """Check that `max_seconds` is not shorter than `seconds`."""
     if max_seconds is not None and max_seconds < seconds:
         message = f"max_seconds={max_seconds!r} is less than seconds={seconds!r}"
         raise DefinitionError(message, where=f"debounced {name}", repair="give max_seconds= a longer time")

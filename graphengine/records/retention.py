@@ -187,7 +187,7 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
 
 
 async def trims(store: Store, graph: str | None, keep_steps: int | None) -> AsyncGenerator[int]:
-    """Remove what old steps of runs recorded that have not ended, and yield how many each bite removed.
+    """Remove the data of old steps of runs that have not ended, and yield how many steps each bite removed.
 
     A run without a new snapshot is visited again by each pass, which removes nothing of it.
     """

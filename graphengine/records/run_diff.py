@@ -214,7 +214,7 @@ def _is_alike(one: Step, other: Step) -> bool:
 
 
 def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Difference]:
-    """List every place where two JSON values differ, depth first; a secret is one place, whatever encrypts it."""
+    """List every place where two JSON values differ, depth first. An encrypted secret is one place."""
     if isinstance(before, Mapping) and isinstance(after, Mapping) and SECRET not in {*before, *after}:
         found: list[Difference] = []
         for key in [*before, *(k for k in after if k not in before)]:

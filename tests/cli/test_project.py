@@ -109,7 +109,7 @@ def test_inspect_and_serve_wait_for_a_locked_database_as_long(
     """`busy_timeout_seconds` is a setting of both servers."""
     given: list[float] = []
 
-    def serve(settings: inspector.Settings, opened: object) -> Sequence[object]:
+    def serve(settings: inspector.Settings, *opened: object) -> Sequence[object]:
         given.append(settings.busy_timeout_seconds)
         return ()
 

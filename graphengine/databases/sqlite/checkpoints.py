@@ -155,7 +155,12 @@ class Checkpoints:
 
     @staticmethod
     def _move_in(connection: sqlite3.Connection, mover: sqlite3.Connection, statement: str) -> tuple[int, int, int]:
-        """Move the log in a transaction of the writing connection that this statement begins, and that at least reads.
+        """Move the log while the writing connection is in a transaction, which at least reads.
+
+        Args:
+            connection: The writing connection.
+            mover: The connection that moves the log.
+            statement: What begins the transaction.
 
         Returns:
             Whether another connection is moving the log, how many pages the log has, and how many of them were moved.

@@ -46,7 +46,7 @@ _OPERATIONS: Final = {
     "events": "follow_events",
     "health": "read_health",
 }
-"""The ids of operations whose names in the table are no verbs: generators name types by them, as schemas are named."""
+"""The ids of operations whose names in the table are nouns. Generators would give their types the names of schemas."""
 _FORMATS: Final = {"integer": "int64", "number": "double"}
 """Without a format, generators choose 32 bits: too few for times, and for the limits of parameters."""
 

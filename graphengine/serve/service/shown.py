@@ -478,7 +478,7 @@ class Fold:
                 yield from self._began(_visit_of(frame))
 
     def _find_first_text(self, step: Step) -> Said | None:
-        """Return the text that a run began with that is no chat, for a front end that has no messages."""
+        """Return the text with which a run that is not a chat began, for a front end that has no messages."""
         is_first = step.kind == "started" and not self._have.texts
         text = self.snapshot.root.values.get(self._field) if is_first and self._field is not None else None
         return Said(f"{self._info.id}:question", hide_secrets(text)) if isinstance(text, str) and text else None
@@ -544,7 +544,7 @@ def _digest_question(identity: str) -> str:
 
 
 def said_in(step: Step, field: str | None) -> Said | None:
-    """Return the message of a chat, whose text has this field, that a step records; None if it records none."""
+    """Return the message of a chat that a step records, with its text from this field; None if there is none."""
     facts = step.data
     if isinstance(facts, Message) and facts.topic == TURN and isinstance(facts.payload, dict):
         given = facts.payload.get("given")

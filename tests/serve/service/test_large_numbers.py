@@ -30,14 +30,14 @@ def test_by_http_and_front_ends(services: Services, tmp_path: Path, answer: Any)
 
     assert service.settled("r", after=asked)["state"] == {**READ, "chosen": LARGE}
 
-    events = ag_ui(service, "t", "pick", "picking", state=GIVEN).all()
+    events = ag_ui(service, "t", graph="picking", state=GIVEN).all()
     (snapshot,) = [each["snapshot"] for each in events if each["type"] == "STATE_SNAPSHOT"]
     assert snapshot == {**READ, "chosen": 0}
     (pending,) = events[-1]["outcome"]["interrupts"]
     given = [{"interruptId": pending["id"], "status": "resolved", "payload": answer}]
     assert str(LARGE) in json.dumps(ag_ui(service, "t", graph="picking", resume=given).all()[-1]["result"])
 
-    chunks = ai_sdk(service, "s", "pick", "picking", state=GIVEN).all()
+    chunks = ai_sdk(service, "s", graph="picking", state=GIVEN).all()
     (question,) = [each["data"] for each in chunks if each["type"] == "data-question"]
     said = [{"id": chunks[0]["messageId"], "role": "assistant", "parts": []}]
     done = ai_sdk(service, "s", graph="picking", answers={question["id"]: answer}, messages=said).all()
