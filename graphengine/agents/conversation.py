@@ -942,15 +942,13 @@ class Conversation(Generic[T]):
         if not (tool is not None and tool.is_external) and self._runtime.answered_outside((record, number)):
             tool = external_tool(name=call.name, description="It has answered.", schema={"type": "object"})
             offered = [call.name]
-        has_begun, answered = self._runtime.has_begun((record, number)), self._runtime.answered_to(question)
-        if (tool is None or call.name not in offered) and (has_begun or answered is not None):
-            tool, offered = self._replace_missing_tool(call.name, has_begun=has_begun), [call.name]
-            lost = f"{self._agent.name} has no such tool now" if has_begun else ""
-        if tool is None or call.name not in offered:
-            none = f"There is no tool {call.name!r}. There are: {', '.join(offered) or 'none'}."
-            return self._refuse(call, place, none)
+        if (tool is None or call.name not in offered) and self._runtime.has_begun((record, number)):
+            gone = ToolOutcome(f"There is no tool {call.name!r} any more, so it was not called again.", is_error=True)
+            tool, lost = _stand_in_for_tool(call.name, gone), f"{self._agent.name} has no such tool now"
+        by_person = self._runtime.answered_to(question) is not None
+        if tool is None or (call.name not in offered and not lost):
+            return self._refuse_missing_tool(call, place, offered, by_person=by_person)
         given = {**self._collect_given_values(tool), **self._runtime.context(self._collect_writes())}
-        by_person = answered is not None
         asking = Asking(self._agent.name, tool, call, given, question)
         made = await asking.verdict(self._runtime, (record, number))
         if isinstance(made, str):
@@ -1004,14 +1002,15 @@ class Conversation(Generic[T]):
         text = without(outcome.text, self._keys)
         return outcome if text == outcome.text else replace(outcome, text=text)
 
-    def _replace_missing_tool(self, name: str, *, has_begun: bool) -> Tool[..., object]:
-        """Return a stand-in for a tool that is gone, if a call of it had begun or a person had decided about one."""
-        then = "it was not called again" if has_begun else "the call that a person decided on is not made"
-        if not has_begun:
+    def _refuse_missing_tool(
+        self, call: ToolCall, place: tuple[int, int], offered: Sequence[str], *, by_person: bool
+    ) -> Message:
+        """Return what the model is told of a call of a tool that is not offered; a person may have decided about it."""
+        if by_person:
             text = "agent %s has no tool %s now, so a recorded answer about a call of it has no effect"
-            log.warning(text, self._agent.name, name)
-        outcome = ToolOutcome(f"There is no tool {name!r} any more, so {then}.", is_error=True)
-        return _stand_in_for_tool(name, outcome)
+            log.warning(text, self._agent.name, call.name)
+        none = f"There is no tool {call.name!r}. There are: {', '.join(offered) or 'none'}."
+        return self._refuse(call, place, none)
 
     def _refuse(self, call: ToolCall, place: tuple[int, int], why: str) -> Message:
         """Return what the model is told of a call that is not made; it is recorded with the next turn."""
