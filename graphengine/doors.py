@@ -80,7 +80,8 @@ def _not_offered(module: str, name: str, error: AttributeError) -> Exception:
     """
     if name.startswith("_") or importlib.util.find_spec(f"{module}.{name}"):  # the latter is imported next
         return error
-    from graphengine.kernel.inside import NotCalledSo, repair_for  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.errors import NotCalledSo  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.kernel.inside import repair_for  # noqa: PLC0415
 
     home = next((each for each in _OFFERS if each != module and name in _read_public_names(each)), None)
     repair = f"from {home} import {name}" if home else repair_for(name, "import")

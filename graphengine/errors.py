@@ -226,6 +226,12 @@ class NotPublishedYet(NotPublished, TimeoutError):
     code = "not_published_yet"
 
 
+class NotCalledSo(DefinitionError, AttributeError):
+    """The attribute has another name here."""
+
+    code = "not_called_so"
+
+
 class RequestRefused(GraphEngineError):
     """A run refused a request: its node did so, or receives messages of another type."""
 

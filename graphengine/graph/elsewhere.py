@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, NotCalledSo
 from graphengine.graph.foreign import forms_by_name, repair_for, without_await
 from graphengine.state.numbers import is_nan
 
@@ -43,12 +43,6 @@ RAISED: Final[Mapping[str, str]] = {
 def repair_of(kind: str, message: str) -> str:
     """Return the repair for what a node raises that was written for elsewhere, else ""."""
     return next((repair for pattern, repair in RAISED.items() if re.search(pattern, f"{kind}: {message}")), "")
-
-
-class NotCalledSo(DefinitionError, AttributeError):
-    """The attribute has another name here."""
-
-    code = "not_called_so"
 
 
 def missing(

@@ -99,7 +99,9 @@ class AtWork(Part):
 async def load_at_work(
     store: Store, runs: Sequence[RunInfo], snapshots: Mapping[str, Snapshot] | None = None
 ) -> Mapping[str, AtWork]:
-    """Return what runs are doing, by their ids: those that a live process drives. Other runs are left out.
+    """Return what runs are doing, by their ids: the first 20 that a live process drives. Other runs are left out.
+
+    A snapshot and the last steps of each are read, some milliseconds if its state is large.
 
     Args:
         store: What has the runs.
@@ -111,7 +113,7 @@ async def load_at_work(
         return {}
     processes = {each.id: DrivingProcess(each.host, each.pid) for each in await store.owners()}
     found: dict[str, AtWork] = {}
-    for info in moving:
+    for info in moving[:_MOST]:
         with suppress(UnknownRun, *UNREADABLE):  # it was removed meanwhile, or cannot be read here
             snapshot = (snapshots or {}).get(info.id) or await load_snapshot(store, info.id, None)
             if snapshot.status != "running":

@@ -49,9 +49,20 @@ _OF_LOOP: Final = "make it a plain function (def, without thread=False), which r
 _OF_THREAD: Final = "its code has a thread, so its values took long: keep large data in files, their names in the state"
 _OF_OTHERS: Final = "let code that blocks run in a thread, as with `await asyncio.to_thread(…)`"
 
-_lock: Final = threading.Lock()
+_lock = threading.Lock()
 _watched: Final[set[LoopWatch]] = set()
 _thread: threading.Thread | None = None
+
+
+def _forget_parent() -> None:
+    """In a forked process: its parent's event loops do not run here, and neither does the thread that watches."""
+    global _lock, _thread
+    _lock, _thread = threading.Lock(), None
+    _watched.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)
 
 
 class LoopWatch:

@@ -45,7 +45,7 @@ from graphengine.runner.published import Reader
 from graphengine.runner.recorded_inputs import as_input
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
-from graphengine.runner.run_requests import find_reply
+from graphengine.runner.run_requests import Reply
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.starters import child_of
 from graphengine.state.given import as_record
@@ -411,14 +411,14 @@ class Run(Generic[S, Out_co]):
         if is_inside(self.id):
             text, repair = "a node waits for a reply of its own run", "call the function that would reply"
             raise DefinitionError(text, where=f"run {self.id}", repair=repair)
-        key = f"{topic} {idempotency_key or secrets.token_hex(16)}"
+        reply = Reply(self.id, f"{topic} {idempotency_key or secrets.token_hex(16)}", output, timeout_seconds)
         record = as_record(value, "the request", self._lives.shared.sizes.message_bytes, marks=True)
         await self._wait_until_recorded()
         info = await self._lives.shared.store.info(self.id)
-        is_new = await self._send(topic, {"value": record, "key": key}, idempotency_key)
+        is_new = await self._send(topic, {"value": record, "key": reply.key}, idempotency_key)
         await self._drive_if_waiting()
         after = info.seq if is_new else 0
-        return await find_reply(self._lives.shared.store, info, key, after, output, timeout_seconds)
+        return await reply.find(self._lives.shared.store, info, after)
 
     async def _drive_if_waiting(self) -> None:
         """Drive it here if it waits, no worker is meant to drive it, and this handle has its graph."""

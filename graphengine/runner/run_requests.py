@@ -52,82 +52,85 @@ class RunRequest(BaseModel, Generic[T]):
     key: str
 
 
-async def find_reply(  # noqa: PLR0913 - a request, and how to wait for its reply
-    store: Store, info: RunInfo, key: str, after: int, output: object, timeout_seconds: float | None
-) -> Any:  # noqa: ANN401 - of the type that was asked for
-    """Return the reply to a request, which is waited for.
+class Reply:
+    """The reply to a request, which is waited for.
 
     Args:
-        store: The store of the run.
-        info: The run's row.
-        key: The key of the request.
-        after: The step after which the reply can be.
+        run_id: The run.
+        key: The key of the request: its topic, a blank and what tells it from others.
         output: The type of the reply.
         timeout_seconds: How long to wait; None until the run is over.
 
     Raises:
-        RequestRefused: A node refused the request, or receives messages of another type.
-        NotPublished: The run is over without a reply.
-        NotPublishedYet: There was no reply in time.
-        InputError: The reply is of another type.
+        DefinitionError: The type or the time cannot be used.
     """
-    where = f"run {info.id}"
-    if timeout_seconds is not None and not is_seconds(timeout_seconds):
-        repair = "give seconds, or None for no limit"
-        raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=where, repair=repair)
-    answers, takers = Answers(output), set[tuple[str, str, int]]()
-    try:
-        async with asyncio.timeout(timeout_seconds), aclosing(polled(store, info, after, wants_posted=False)) as polls:
-            async for row, steps, _ in polls:
-                reply = _reply_in(steps, key, takers, where)
-                if reply is not None:
-                    return _read_reply(reply, answers, output, where)
-                if row.status in OVER:
-                    text = f"run {row.id} is over ({row.status}), and no node has replied to the request"
-                    raise NotPublished(text, where=where, repair="see `graphengine show`: why the run ended")
-    except TimeoutError as error:
-        if isinstance(error, NotPublished):
-            raise
-    text = f"run {info.id} has not replied to the request in {timeout_seconds:g} s"
-    repair = "wait longer, with the same idempotency_key, so that the request is not sent twice"
-    raise NotPublishedYet(text, where=where, repair=repair)
+
+    def __init__(self, run_id: str, key: str, output: object, timeout_seconds: float | None) -> None:
+        self.key = key
+        self._where, self._timeout_seconds = f"run {run_id}", timeout_seconds
+        self._output, self._answers = output, Answers(output)
+        self._takers = set[tuple[str, str, int]]()  # the visits of nodes whose last message is the request
+        if timeout_seconds is not None and not is_seconds(timeout_seconds):
+            repair = "give seconds, or None for no limit"
+            raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=self._where, repair=repair)
+
+    async def find(self, store: Store, info: RunInfo, after: int) -> Any:  # noqa: ANN401 - of the type that was asked for
+        """Return the reply, which is in a step after this one.
+
+        Raises:
+            RequestRefused: A node refused the request, or receives messages of another type.
+            NotPublished: The run is over without a reply.
+            NotPublishedYet: There was no reply in time.
+            InputError: The reply is of another type.
+        """
+        limit = asyncio.timeout(self._timeout_seconds)
+        try:
+            async with limit, aclosing(polled(store, info, after, wants_posted=False)) as polls:
+                async for row, steps, _ in polls:
+                    found = self._find_in(steps)
+                    if found is not None:
+                        return self._read(found)
+                    if row.status in OVER:
+                        text = f"run {row.id} is over ({row.status}), and no node has replied to the request"
+                        raise NotPublished(text, where=self._where, repair="see `graphengine show`: why the run ended")
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        text = f"{self._where} has not replied to the request in {self._timeout_seconds:g} s"
+        repair = "wait longer, with the same idempotency_key, so that the request is not sent twice"
+        raise NotPublishedYet(text, where=self._where, repair=repair)
+
+    def _find_in(self, steps: Sequence[Step]) -> Mapping[str, Any] | None:
+        """Return the reply in steps; None if there is none.
+
+        Raises:
+            RequestRefused: A visit whose last message was the request could not read it.
+        """
+        for step in steps:
+            visit, facts = (step.frame, step.node, step.visit), step.data
+            if isinstance(facts, Answered) and facts.by == "message":
+                given = (facts.answer.value, *facts.also.values())
+                is_this = any(isinstance(each, dict) and each.get("key") == self.key for each in given)
+                (self._takers.add if is_this else self._takers.discard)(visit)
+            elif isinstance(facts, Refused) and visit in self._takers and self.key.startswith(f"{facts.wait} "):
+                topic = repr(facts.wait)
+                text = f"node {step.path} receives another type on the topic {topic}: {show(facts.message)}"
+                repair = f"send what the node receives, or let it use ctx.receive({topic}, RunRequest[…])"
+                raise RequestRefused(text, where=self._where, repair=repair)
+            found = publication_in(step)
+            reply = found.value if found is not None and found.name == REPLIES else None
+            if isinstance(reply, dict) and reply.get("to") == self.key:
+                return reply
+        return None
+
+    def _read(self, reply: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any type
+        if "why" in reply:
+            raise RequestRefused(str(reply["why"]), where=self._where, repair="send another request")
+        try:
+            return self._answers.read(reply["value"])
+        except ValidationError as error:
+            text = f"the reply of {self._where} is no {type_name(self._output)}: {explain(error)}"
+            raise InputError(text, where=self._where, repair="ask for the type that the node replies with") from error
 
 
-def _reply_in(
-    steps: Sequence[Step], key: str, takers: set[tuple[str, str, int]], where: str
-) -> Mapping[str, Any] | None:
-    """Return the reply with this key in steps, and note in `takers` which visits of nodes have received the request.
-
-    Raises:
-        RequestRefused: A visit that received the request could not read it.
-    """
-    for step in steps:
-        visit, facts = (step.frame, step.node, step.visit), step.data
-        if isinstance(facts, Answered):
-            given = (facts.answer.value, *facts.also.values())
-            if facts.by == "message" and any(isinstance(each, dict) and each.get("key") == key for each in given):
-                takers.add(visit)
-        elif isinstance(facts, Refused) and visit in takers:
-            text = f"node {step.path} receives another type on the topic {facts.wait!r}: {show(facts.message)}"
-            repair = (
-                f"send what the node receives, or let it receive a request: ctx.receive({facts.wait!r}, RunRequest[…])"
-            )
-            raise RequestRefused(text, where=where, repair=repair)
-        found = publication_in(step)
-        reply = found.value if found is not None and found.name == REPLIES else None
-        if isinstance(reply, dict) and reply.get("to") == key:
-            return reply
-    return None
-
-
-def _read_reply(reply: Mapping[str, Any], answers: Answers, output: object, where: str) -> Any:  # noqa: ANN401 - any type
-    if "why" in reply:
-        raise RequestRefused(str(reply["why"]), where=where, repair="send another request")
-    try:
-        return answers.read(reply["value"])
-    except ValidationError as error:
-        text = f"the reply of {where} is no {type_name(output)}: {explain(error)}"
-        raise InputError(text, where=where, repair="ask for the type that the node replies with") from error
-
-
-__all__ = ["REPLIES", "RunRequest", "find_reply"]
+__all__ = ["REPLIES", "Reply", "RunRequest"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -109,8 +110,10 @@ class Admin:
             found = replace(found, next_at=old.next_at)
         elif not found.paused:
             earlier, due = replace(found, cron=old.cron, zone=old.zone), kept.next_at
-            while due <= now:
-                due = await start_due(self._runner, graph, earlier, due, now)
+            while due <= now and (after := await start_due(self._runner, graph, earlier, due, now)) != due:
+                due = after
+            if due <= now:  # it is queued behind a run that is not over
+                found = replace(found, next_at=due)
         found = replace(found, next_at=None if found.paused else found.next_at)
         await self._store.keep_schedule(as_kept(found))
         log.info("schedule %s is changed: %s", found.name, RunText("; ".join(changed)))
@@ -237,8 +240,8 @@ class Admin:
         now = self._lives.shared.clock.now()
         done = [await pruning.prune(self._store, rule, now, dry_run=dry_run) for rule in rules]
         if retention is not None and not dry_run:
-            trimmed = [gone async for gone in pruning.trims(self._store, graph, retention.keep_steps)]
-            done.append(pruning.Pruned(trimmed_steps=sum(trimmed)))
+            async with aclosing(pruning.trims(self._store, graph, retention.keep_steps)) as trims:
+                done.append(pruning.Pruned(trimmed_steps=sum([gone async for gone in trims])))
         return pruning.merge_pruned(done, dry_run=dry_run)
 
     async def vacuum(self) -> pruning.Vacuumed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +21,7 @@ from graphengine.kernel.reader import OVER
 from graphengine.kernel.store import DEFAULT_QUEUE, StoredSchedule
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from graphengine.kernel.extension import GraphDefinition, Plan, Runner
     from graphengine.kernel.store import QueueStore, RunInfo
@@ -34,6 +35,9 @@ LATE_SECONDS: Final = 60.0
 log = logging.getLogger("graphengine.worker")
 
 _AT_ONCE: Final = 100
+_STOP_SECONDS: Final = 1.0
+_STOPS: Final[set[asyncio.Task[None]]] = set()
+"""Stops of replaced runs that end later, as asyncio keeps no task alive."""
 _HOUR: Final = {5: 1, 6: 2}
 """Which field of a cron expression is the hour, by their number."""
 _NEVER: Final = float("inf")
@@ -355,15 +359,18 @@ async def _without_overlap(  # noqa: PLR0913 - the ticks, and what they depend o
     """Return the ticks that `overlap` lets start now, one at most, and the next tick; stop runs that are replaced.
 
     Suppose that two workers see a tick, and that the first one starts its run. To the second one this run is no earlier
-    run, so that it comes to the same result.
+    run, so that it comes to the same result. A worker that was suspended finds the run of a later tick, and starts
+    nothing. Two workers whose clocks stand on different sides of a tick can still start two runs at once.
     """
-    own = {run_id_of(schedule.name, tick) for tick in due}
+    own = run_id_of(schedule.name, due[-1] if due else next_at)
     latest, open_runs = await _load_open_runs(runner, schedule, own)
+    if latest is not None and latest.id > own:  # ids of runs are in the order of their ticks
+        return [], after
     if schedule.overlap == "skip":
         return ([] if open_runs else due[:1]), after
     if schedule.overlap == "replace":
         for info in open_runs if due else ():
-            await runner.stop(info.id, f"replaced by {run_id_of(schedule.name, due[-1])}", final=True)
+            await _begin_to_stop(runner, info.id, f"replaced by {own}")
         return due[-1:], after
     if open_runs:
         return [], next_at
@@ -372,26 +379,34 @@ async def _without_overlap(  # noqa: PLR0913 - the ticks, and what they depend o
     return due[:1], next_tick(schedule, due[0]) if due else after
 
 
-async def _load_open_runs(
-    runner: Runner, schedule: Schedule, own: Collection[str]
-) -> tuple[RunInfo | None, Sequence[RunInfo]]:
-    """Return the newest run of earlier ticks of a schedule, None if there is none, and those that are not over.
+async def _begin_to_stop(runner: Runner, run_id: str, why: str) -> None:
+    """Stop a run for good, and wait a moment: a node of it that is at work here may take long to end."""
+    stop = asyncio.create_task(runner.stop(run_id, why, final=True))
+    _STOPS.add(stop)
+    stop.add_done_callback(_STOPS.discard)
+    done, _ = await asyncio.wait([stop], timeout=_STOP_SECONDS)
+    for each in done:
+        each.result()
+
+
+async def _load_open_runs(runner: Runner, schedule: Schedule, own: str) -> tuple[RunInfo | None, Sequence[RunInfo]]:
+    """Return the newest run of a schedule besides `own`, None if there is none, and those that are not over.
 
     A caller of a service can give a run any tag. So a run counts if it has the id, the graph and the tenant too.
     """
     tag = schedule_tag(schedule.name)
     found: list[RunInfo] = []
     for status in ("running", "waiting", None):
-        limit = _AT_ONCE if status else 1 + len(own)
+        limit = _AT_ONCE if status else 2
         page = await runner.store.runs(
             limit=limit, status=status, tag=tag, graph=schedule.graph, tenant=schedule.tenant
         )
         found += [
             info
             for info in page
-            if info.tenant == schedule.tenant and info.id.startswith(f"{schedule.name}@") and info.id not in own
+            if info.tenant == schedule.tenant and info.id.startswith(f"{schedule.name}@") and info.id != own
         ]
-    latest = max(found, key=lambda info: info.created_at, default=None)
+    latest = max(found, key=lambda info: info.id, default=None)
     return latest, [*{info.id: info for info in found if info.status not in OVER}.values()]
 
 

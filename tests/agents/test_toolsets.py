@@ -299,7 +299,7 @@ async def test_without_a_run_nothing_can_wait() -> None:
 
 def test_a_call_of_another_program_is_a_wait_for_the_checks() -> None:
     """It cannot wait inside an effect that must not be repeated, and needs no effect of its own: it is not repeated."""
-    book = external_tool(name="book_seat", schema={"type": "object"})
+    book = external_tool(name="book_seat", description="Book a seat.", schema={"type": "object"})
     assert not [problem for problem in desk(ScriptedModel([]), book).check() if "book_seat" in problem.message]
     graph = Graph("desk", Desk, result="said")
     agent = Agent("clerk", model=ScriptedModel([]), prompt="Serve.", tools=[book])

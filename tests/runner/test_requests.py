@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner, RunRequest, iterations
-from graphengine.errors import InputError, NotPublished, NotPublishedYet, RequestRefused
-from graphengine.runner.run_requests import find_reply
+from graphengine.errors import DefinitionError, InputError, NotPublished, NotPublishedYet, RequestRefused
+from graphengine.runner.run_requests import Reply
 
 
 class State(BaseModel):
@@ -56,8 +56,8 @@ async def test_a_request_that_is_sent_again_gets_the_first_reply(runner: Runner)
         await asyncio.sleep(0.01)
     gone.cancel()
     with pytest.raises(NotPublished):
-        await find_reply(runner.store, await runner.info("r"), "is_even c", 0, bool, None)
-    assert await find_reply(runner.store, await runner.info("r"), "is_even b", 0, bool, None) is False
+        await Reply("r", "is_even c", bool, None).find(runner.store, await runner.info("r"), 0)
+    assert await Reply("r", "is_even b", bool, None).find(runner.store, await runner.info("r"), 0) is False
     with pytest.raises(InputError, match="run r is over"):
         await run.request("is_even", 2, bool)
 
@@ -153,3 +153,33 @@ async def test_the_values_of_a_run_that_fails_end_in_its_failure(runner: Runner)
     assert (await anext(found)).value == 1
     with pytest.raises(RunFailed, match="no paper"):
         await anext(found)
+
+
+async def test_the_refusal_of_another_message_is_not_that_of_the_request(runner: Runner) -> None:
+    """A node that has a request and refuses a message on another topic, or a later one on the same, can still reply."""
+
+    async def check(ctx: Context) -> int:
+        request = await ctx.receive("buy", RunRequest[int])
+        number = await ctx.receive("ok", int)
+        await ctx.receive("buy", int)
+        await ctx.reply(request, request.value + number)
+        return number
+
+    run = runner.start(shop(check, visits=1), run_id="r")
+    waits = asyncio.ensure_future(run.request("buy", 40, int))
+    while not [each for each in await runner.waits("r") if each.topic == "ok"]:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    for topic, payload in (("ok", "words of another caller"), ("ok", 2), ("buy", "words"), ("buy", 1)):
+        await runner.store.post("r", "message", {"topic": topic, "payload": payload}, key=f"{topic} {payload}")
+    await runner.drive("r", shop(check, visits=1))
+    assert await waits == 42
+
+
+async def test_what_cannot_be_waited_for_is_not_sent(runner: Runner) -> None:
+    """An argument that is refused leaves no message behind, so that the caller can repair it and send once."""
+    run = runner.start(shop(), run_id="r")
+    for wrong in ({"timeout_seconds": -1}, {"timeout_seconds": "soon"}):
+        with pytest.raises(DefinitionError):
+            await run.request("is_even", 2, bool, **wrong)
+    assert await run.unread("is_even") == []
+    assert (await runner.state_at("r"))["n"] == 0

@@ -1,7 +1,7 @@
 from pydantic import BaseModel
 
 from graphengine.worker import Schedule
-from graphengine.worker.schedules import Ticker
+from graphengine.worker.schedules import Ticker, as_schedule, start_due
 from tests.kit.runs import alone
 from tests.kit.workers import let_work
 
