@@ -101,9 +101,9 @@ class RecordedModel(OverModels):
         clear = _describe_request(request)
         asked = hide_secrets(clear)
         # Look for the clear text too: what is a secret of this environment may be a plain word of the recording's.
-        by_path = self._left.get(_build_request_key(asked)) or self._left.get(_build_request_key(clear)) or {}
-        left = _find_answers(by_path, _hide_path(request))
-        if not left:
+        by_path = [self._left.get(_build_request_key(each), {}) for each in (asked, clear)]
+        left = next(filter(None, (_find_answers(each, _hide_path(request)) for each in by_path)), None)
+        if left is None:
             return await self._record(request, asked)
         response = replace(left.popleft(), cost_usd=0.0, offline=True)
         if isinstance(response.content, str):
@@ -204,12 +204,13 @@ def _find_answers(by_path: dict[str, deque[Response]], path: str) -> deque[Respo
     """Return the answers to a request that are left for the node at this path, which gets the first; None if none is.
 
     Recordings of earlier versions have no paths. A node that is not in the recording was renamed or is new, so that its
-    calls get the answers in order; a node that is there takes no answer of another item.
+    calls get the answers in order. An item of a node that is there takes no answer of another item, unless a single
+    path asked this: items of a map move when one is put before them.
     """
     if own := by_path.get(path) or by_path.get(""):
         return own
     is_known = any(without_items(each) == without_items(path) for each in by_path)
-    return None if is_known else next(filter(None, by_path.values()), None)
+    return None if is_known and len(by_path) > 1 else next(filter(None, by_path.values()), None)
 
 
 def _describe_request(request: Request) -> dict[str, JsonValue]:

@@ -24,9 +24,9 @@ from graphengine.models import (
 )
 
 
-def asks(text: str) -> Request:
+def asks(text: str, path: str = "") -> Request:
     """Return a request with one question."""
-    return Request("writer", "", [Message(role="user", text=text)])
+    return Request("writer", "", [Message(role="user", text=text)], path=path)
 
 
 @pytest.fixture
@@ -99,6 +99,19 @@ async def test_an_item_without_an_answer_takes_none_of_another_item(file: Path) 
         await looked(RecordedModel(file), tides(), places=[f"place {n}" for n in range(7)])
 
 
+@pytest.mark.parametrize("order", ["cab", "bc", "abcd", "dabc"])
+async def test_an_item_that_moved_gets_its_answer_again(file: Path, order: str) -> None:
+    """Its request is its own, at whichever index of the map it stands; only a new item calls the model."""
+    recording = RecordedModel(file, ScriptedModel(["about a", "about b", "about c"]))
+    for index, place in enumerate("abc"):
+        await recording.answer(asks(place, f"look[{index}]"))
+    model = ScriptedModel(["about d"])
+    replay = RecordedModel(file, model)
+    found = [(await replay.answer(asks(place, f"look[{index}]"))).content for index, place in enumerate(order)]
+    assert found == [f"about {place}" for place in order]
+    assert len(model.requests) == order.count("d")
+
+
 async def test_answers_without_a_path_are_found_in_order(file: Path) -> None:
     """So they are in recordings of earlier versions, and for a node that was renamed; unknown keys are ignored."""
     await looked(RecordedModel(file, Counting()), tides())
@@ -159,6 +172,18 @@ async def test_a_word_that_is_a_secret_only_here_does_not_hinder(file: Path, mon
     await recorded(file, "a database of postgres")
     monkeypatch.setenv("TEST_DB_PASSWORD", "postgres")
     assert (await RecordedModel(file).answer(asks("a database of postgres"))).content == "ok"
+
+
+async def test_the_clear_text_finds_answers_when_the_others_are_used_up(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording can have a request both with a secret hidden and, from an environment without this secret, clear."""
+    await recorded(file, "a database of postgres")
+    monkeypatch.setenv("TEST_DB_PASSWORD", "postgres")
+    await RecordedModel(file.with_name("other"), ScriptedModel(["hidden"])).answer(asks("a database of postgres"))
+    file.write_text(file.read_text() + file.with_name("other").read_text())
+    replay = RecordedModel(file)
+    assert [(await replay.answer(asks("a database of postgres"))).content for _ in range(2)] == ["hidden", "ok"]
 
 
 async def test_no_error_shows_a_secret(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
