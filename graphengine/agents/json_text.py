@@ -102,7 +102,8 @@ def tolerant(text: str, keys: Collection[str]) -> object:
     """Parse the object or list that a text is or clearly ends with, repaired if only its punctuation is wrong.
 
     Args:
-        text: The text. It is the object or list; or has it in its only fenced block; or it ends with an object.
+        text: The text. It is the object or list; or has it in its only fenced block, and no other beside that; or it
+            ends with an object.
         keys: The keys that an object at the end of other text must have; if there are none, there is no such object.
 
     Raises:
@@ -155,11 +156,16 @@ def _check_length(text: str) -> str:
 
 
 def _find_fenced(text: str) -> str:
-    """Return the content of the only fenced block of a text; "" if there is no such block."""
+    """Return the content of the only fenced block of a text; "" if there is no such block.
+
+    There is none either if an object, or beside a list a list, may stand around it: the block may be only a draft.
+    """
     fences = [*islice(_FENCE.finditer(text), 3)]
     if len(fences) != 2 or fences[1].group(1):  # noqa: PLR2004 - one opens the block, one closes it
         return ""
-    return text[fences[0].end() : fences[1].start()].strip()
+    block = text[fences[0].end() : fences[1].start()].strip()
+    around = text[: fences[0].start()] + text[fences[1].end() :]
+    return "" if "{" in around or (block.startswith("[") and "[" in around) else block
 
 
 def _find_last_object(text: str) -> str:
