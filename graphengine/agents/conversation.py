@@ -116,7 +116,7 @@ _OF_RULES: Final = (BadAnswer, ArithmeticError, AssertionError, AttributeError, 
 """Errors of a computation on its inputs, which would recur; other errors, as of files, may not."""
 NOTHING: Final[Mapping[str, JsonValue]] = {}
 _READING: Final = 2
-"""The rules by which a typed answer that is not JSON is read, which are recorded with it. Rules 1 were not recorded."""
+"""The rules by which a typed answer that is not only JSON is read; they are recorded with it. Rules 1 were not."""
 
 
 class Words(NamedTuple):
@@ -194,7 +194,7 @@ class Conversation(Generic[T]):
         self._cut_last: Response | None = None  # the answer that has the last of them
         self._steered: Sequence[str] = ()
         self._noted = ""  # in the last record
-        self._is_last = self._was_told = self._among_prose = False
+        self._is_last = self._was_told = self._as_before = False
         self._not_made: dict[str, str] = {}  # why calls of the last turn were not made, by their index
         self._refused: list[T] = []  # by the check, the latest first
         self._guarded: list[Message] = []  # answers that a guard refused, each with its parts that were cut
@@ -495,7 +495,7 @@ class Conversation(Generic[T]):
             record = await self._runtime.step_result(name, str(self._turn), make)
         if name == "turn":
             self._offered = record.get("offered", self._offered)
-            self._among_prose = not fresh and "reading" not in record
+            self._as_before = not fresh and "reading" not in record
         return self._read_record(record, fresh[0] if fresh else response_of(record))
 
     def _read_record(self, record: JsonObject, response: Response) -> Response:
@@ -702,7 +702,7 @@ class Conversation(Generic[T]):
         guards = any(guard.on == "output" for guard in parts.guards)
         if guards and isinstance(content, str) and self._reader.schema is None:
             content = await self._guard(functools.partial(check_text, parts.guards, content, "output", where=where))
-        value: Any = await self._reader.read_in_loop(content, self._runtime.blocking, among_prose=self._among_prose)
+        value: Any = await self._reader.read_in_loop(content, self._runtime.blocking, as_before=self._as_before)
         if guards and self._reader.schema is not None:
             watched = await self._guard(lambda: apply_to_value(parts.guards, value, where=where))
             value = value if watched is value else self._reader.again(watched)

@@ -38,6 +38,7 @@ _JSON: Final = re.compile(r"[{\[](?:.*[{}\[\]])?", re.DOTALL)  # from the first 
 _CLOSING: Final = {"{": "}", "[": "]"}
 _THOUGHTS: Final = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 _FENCED: Final = re.compile(r"(```|~~~)[ \t]*+(?:\w*+[ \t\r]*+\n|json\b)?+(.*)\1", re.DOTALL)
+_FENCED_BEFORE: Final = re.compile(r"(```|~~~)[ \t]*+\w*+[ \t]*+\n(.*)\n[ \t]*+\1", re.DOTALL)
 _FENCE: Final = re.compile(r"^[ \t]*+(?:```|~~~)[ \t]*+(\w*+)[ \t\r]*+$", re.MULTILINE)
 _FENCE_BEFORE: Final = re.compile(r"\A(?:```|~~~)[ \t]*+\w*+\s*+")
 _FENCE_AFTER: Final = re.compile(r"\n[ \t]*+(?:```|~~~)\Z")
@@ -78,17 +79,22 @@ def strict(text: str) -> object:
 
 
 def is_json(text: str) -> bool:
-    """Return whether a text, apart from a fence around it, is JSON, so that all versions read it in the same way."""
+    """Return whether a text is JSON without a fence around it, so that all versions read it in the same way."""
     try:
-        return strict(unfenced(text)) is not NOTHING
+        return strict(without_thoughts(text)) is not NOTHING
     except Unreadable:
         return True
 
 
-def unfenced(text: str) -> str:
-    """Return a text without the thinking that some models write before it, and without the fence around all of it."""
+def unfenced(text: str, *, as_before: bool = False) -> str:
+    """Return a text without the thinking that some models write before it, and without the fence around all of it.
+
+    Args:
+        text: The text.
+        as_before: Whether only the fences count that versions knew which recorded no `reading` with an answer.
+    """
     text = without_thoughts(text).strip()
-    found = _FENCED.fullmatch(text)
+    found = (_FENCED_BEFORE if as_before else _FENCED).fullmatch(text)
     return found.group(2).strip() if found and found.group(1) not in found.group(2) else text
 
 

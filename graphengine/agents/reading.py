@@ -22,7 +22,16 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.errors import BadAnswer
-from graphengine.agents.json_text import NOTHING, Unreadable, no_numbers, strict, tolerant, tolerant_of_prose, unfenced
+from graphengine.agents.json_text import (
+    NOTHING,
+    Unreadable,
+    no_numbers,
+    strict,
+    tolerant,
+    tolerant_of_prose,
+    unfenced,
+    without_thoughts,
+)
 from graphengine.agents.nested_texts import texts_read
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import clipped, utf8_text
@@ -118,22 +127,22 @@ class Output(Generic[T]):
         content: object,
         in_thread: Callable[[Callable[[], object]], Awaitable[object]],
         *,
-        among_prose: bool = False,
+        as_before: bool = False,
     ) -> T:
         """Do the same, but repair a text that is not JSON in a thread: that may take seconds.
 
         Args:
             content: As for `read`.
             in_thread: Calls a function in a thread.
-            among_prose: Whether JSON anywhere in a text is the answer. Earlier versions read answers so, and what they
-                recorded is read again as they read it.
+            as_before: Whether JSON anywhere in a text is the answer, and other fences count. Earlier versions read
+                answers so, and what they recorded is read again as they read it.
         """
-        found = self._at_once(content)
+        found = self._at_once(content, as_before=as_before)
         if not isinstance(found, _NotJson):
             return found
-        return self._fit_value(await in_thread(functools.partial(self._repair_text, found.text, among_prose)))
+        return self._fit_value(await in_thread(functools.partial(self._repair_text, found.text, as_before)))
 
-    def _at_once(self, content: object) -> T | _NotJson:
+    def _at_once(self, content: object, *, as_before: bool = False) -> T | _NotJson:
         """Return an answer as a value of the type, or as a text that may be nearly JSON."""
         if not isinstance(content, str):
             return self._validate_answer(content)
@@ -142,7 +151,7 @@ class Output(Generic[T]):
             raise self._bad("the answer is empty")
         if self.schema is None:
             return self._validate_answer(text)
-        return self._read_structured(text)
+        return self._read_structured(text, as_before=as_before)
 
     def again(self, value: T) -> T:
         """Validate a value again after a guard changed texts in it.
@@ -184,10 +193,11 @@ class Output(Generic[T]):
             form = "Give the whole answer again, corrected, as one JSON object that fits the schema, and nothing else."
         return f"Your answer cannot be used: {utf8_text(message)}\n\n{form}"
 
-    def _read_structured(self, text: str) -> T | _NotJson:
-        bare = unfenced(text)
-        if self._choices and (found := self._chosen(bare)) is not None:
-            return self._validate_loaded(found, ())
+    def _read_structured(self, text: str, *, as_before: bool) -> T | _NotJson:
+        bare = unfenced(text, as_before=as_before)
+        for each in (bare,) if as_before else (without_thoughts(text), bare):  # "```yes\n```" seems to have a language
+            if self._choices and (found := self._chosen(each)) is not None:
+                return self._validate_loaded(found, ())
         try:
             value = strict(bare)
         except Unreadable as error:
@@ -198,10 +208,10 @@ class Output(Generic[T]):
             raise self._none_of(bare)
         return _NotJson(text) if value is NOTHING else self._fit_value(value)
 
-    def _repair_text(self, text: str, among_prose: bool = False) -> object:  # noqa: FBT001, FBT002 - of a partial
+    def _repair_text(self, text: str, as_before: bool = False) -> object:  # noqa: FBT001, FBT002 - of a partial
         """Return the JSON value in a text that is not all JSON."""
         try:
-            return tolerant_of_prose(text) if among_prose else tolerant(text, self._keys)
+            return tolerant_of_prose(text) if as_before else tolerant(text, self._keys)
         except Unreadable as error:
             raise self._unreadable(error, text) from None
 

@@ -3,7 +3,7 @@ import enum
 import json
 import typing
 from pathlib import Path
-from typing import Annotated, Any, NewType
+from typing import Annotated, Any, Literal, NewType
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from graphengine import Agent, Context, Graph, Runner
 from graphengine.agents.errors import BadAnswer
-from graphengine.agents.json_text import Unreadable, tolerant, tolerant_of_prose
+from graphengine.agents.json_text import Unreadable, tolerant, tolerant_of_prose, unfenced
 from graphengine.agents.reading import Output
 from graphengine.models import ModelUnavailable, ScriptedModel
 from tests.agents.tool_kits import called, check_readings
@@ -182,32 +182,52 @@ RIGHT = True
 
 
 class Asked(BaseModel):
-    found: list[int] = []
+    found: Any = []
 
 
-def asking(agent: Agent[list[int]]) -> Graph[Asked]:
+def asking(agent: Agent[Any]) -> Graph[Asked]:
     """Return a graph whose node asks an agent, and then a person."""
 
-    async def ask(ctx: Context) -> list[int]:
+    async def ask(ctx: Context) -> Any:
         found = await agent.run(question="Which?")
         return found if await ctx.ask("Right?", bool) else []
 
     return alone(Asked, ask, "found")
 
 
-async def test_an_answer_that_an_earlier_version_took_stays_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("output", "texts", "found"),
+    [
+        (list[int], ["The sources are [3]."], [3]),
+        (Literal["yes", "no"], ["```yes\n```"], "yes"),
+        (Literal["yes", "no"], ['```json\n"yes"```', "no"], "no"),
+        (int, ["```json 8```", "9"], 9),
+    ],
+)
+async def test_what_an_earlier_version_took_or_refused_stays_so(
+    output: Any, texts: list[str], found: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It recorded no rules of reading with the answer, so the answer is read by the rules of then."""
-    agent = Agent("a", output=list[int], model=ScriptedModel(["The sources are [3]."]))
+    """It recorded no rules of reading with the answers, so they are read by the rules of then."""
+    agent: Agent[Any] = Agent("a", output=output, model=ScriptedModel(texts))
     with monkeypatch.context() as earlier:
         earlier.setattr("graphengine.agents.conversation.is_json", lambda _: True)
         earlier.setattr("graphengine.agents.reading.tolerant", lambda text, _: tolerant_of_prose(text))
+        earlier.setattr("graphengine.agents.reading.unfenced", lambda text, **_: unfenced(text, as_before=True))
         async with Runner(tmp_path / "runs.db") as runner:
             assert (await runner.start(asking(agent), run_id="r").result()).status == "waiting"
     async with Runner(tmp_path / "runs.db") as runner:
         result = await (await runner.answer("r", RIGHT, asking(agent))).result()
-    assert (result.state.found, result.usage.calls) == ([3], 1)
+    assert (result.state.found, result.usage.calls) == (found, len(texts))
+
+
+@pytest.mark.parametrize("text", ['```json\n"yes"```', '```json\n"yes"\n```', "```yes\n```", "yes"])
+async def test_an_answer_in_a_fence_is_recorded_with_the_rules_by_which_it_was_read(text: str, tmp_path: Path) -> None:
+    """So the run that goes on reads it again by them."""
+    agent: Agent[Any] = Agent("a", output=Literal["yes", "no"], model=ScriptedModel([text]))
+    async with Runner(tmp_path / "runs.db") as runner:
+        await runner.start(asking(agent), run_id="r").result()
+        result = await (await runner.answer("r", RIGHT, asking(agent))).result()
+    assert (result.state.found, result.usage.calls) == ("yes", 1)
 
 
 async def test_an_answer_that_was_refused_stays_refused_after_a_failure(tmp_path: Path) -> None:
