@@ -343,7 +343,8 @@ def _iter_certain_agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str
     """Yield the agents that every run of a graph asks, with the paths of their nodes, as far as edges show that.
 
     The way from START is followed until an edge has a condition. An agent with a fallback, or with an edge for its
-    failure, is left out: the graph says what happens without its answer.
+    failure, is left out: the graph says what happens without its answer. So is one with a hook around its model, which
+    may answer in place of the model.
     """
     edges, seen = plan.start, set[str]()
     while edges and edges[0].is_always_taken:
@@ -356,12 +357,18 @@ def _iter_certain_agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str
                 continue
             if node.call.graph is not None:
                 yield from _iter_certain_agents(node.call.graph, f"{below}{name}/")
-            elif (agent := getattr(node.call.body, "agent", None)) is not None:
+            elif (agent := getattr(node.call.body, "agent", None)) is not None and not _has_hook_around_model(agent):
                 yield f"{below}{name}", agent
         if after in seen or after not in plan.nodes or plan.nodes[after].failure_edges:
             return
         seen.update((*arms, after))
         edges = plan.nodes[after].edges
+
+
+def _has_hook_around_model(agent: Agent[Any, Any]) -> bool:
+    from graphengine.agents.guards import Hooks  # noqa: PLC0415 - there are agents
+
+    return any(type(hook).around_model is not Hooks.around_model for hook in agent.hooks)
 
 
 def _user(model: Model) -> tuple[int, int]:

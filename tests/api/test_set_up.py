@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, SyncRunner, failed, value
+from graphengine.agents import Hooks
 from graphengine.errors import GraphEngineError
-from graphengine.models import sdk
+from graphengine.models import Request, Response, sdk
 from graphengine.models.errors import ModelUnavailable
 
 MODEL = "anthropic:claude-sonnet-5-5"
@@ -155,6 +156,28 @@ def test_a_graph_that_may_do_without_the_agent_begins(way: str, monkeypatch: pyt
         graph.add_edge("write", END, when=failed(ModelUnavailable))
     result = graph.run_sync()
     assert (result.status, result.state.n) == ("finished", 1)
+
+
+class Cached(Hooks):
+    """Answers in place of the model."""
+
+    async def around_model(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        del request, call
+        return Response("One.")
+
+
+class Watching(Hooks):
+    """Leaves calls of the model alone."""
+
+
+def test_a_run_whose_hook_answers_in_place_of_the_model_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model may never be asked; hooks that are around tools alone change nothing."""
+    without_key(monkeypatch)
+    assert graph_of(writer().but(hooks=[Watching(), Cached()]), []).run_sync().state.text == "One."
+    begun: list[str] = []
+    with ends_in_its_sentence("needs an API key"):
+        graph_of(writer().but(hooks=[Watching()]), begun).run_sync()
+    assert begun == []
 
 
 async def test_a_run_is_resumed_without_a_key_that_it_may_not_need(monkeypatch: pytest.MonkeyPatch) -> None:
