@@ -526,8 +526,8 @@ async def _answer_with_tool_names(model: Model, request: Request, limiter: RateL
 
     This happens after a deployment removed the tools of a chat, and after a hand-over to an agent without tools. The
     request is then sent again with a description of each tool that the conversation names. If the model calls such a
-    tool, the call is refused as one of an unknown tool. The limiter, which all models of one server and key share,
-    remembers what the server wants.
+    tool, the call is refused as one of an unknown tool. The limiter, which models of the same name, server and key
+    share, remembers what the server wants.
     """
     if limiter is not None and limiter in _WANT_TOOL_NAMES:
         request = request.with_tool_names()

@@ -2,14 +2,16 @@
 
 Servers compile the JSON Schema of a tool to a grammar, or to a schema of their own, and many know only a part of the
 keywords: llama.cpp and LM Studio refuse `pattern`, Moonshot refuses `type` beside `anyOf`, Gemini refuses numbers in
-`enum`. Such a refusal leads to the next form. The arguments of a call are validated by the declared schema in any case.
+`enum`. Such a refusal leads to the next form, of one tool if the refusal names it, else of all tools. The arguments of
+a call are validated by the declared schema in any case.
 
-All models of one server and key share a limiter, and so what the server accepted: each further call begins with that
-form.
+Models of the same name, server and key share a limiter, and so what the server accepted: each further call begins with
+these forms.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -21,7 +23,7 @@ from graphengine.models.errors import BadRequest
 from graphengine.models.tool_schemas import simple_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -44,8 +46,11 @@ _ANY: Final[Sequence[dict[str, JsonValue]]] = (
 )
 """Schemas that allow any arguments."""
 _LAST: Final = 1 + len(_ANY)
-_ACCEPTED: Final[weakref.WeakKeyDictionary[RateLimiter, int]] = weakref.WeakKeyDictionary()
-"""The number of the form that a server accepted, if it refused an earlier one."""
+_ALL: Final = ""
+_MOST_NAMED: Final = 6
+"""As many refusals of a call change one tool; the further ones change all, so that many tools need few calls."""
+_ACCEPTED: Final[weakref.WeakKeyDictionary[RateLimiter, dict[str, int]]] = weakref.WeakKeyDictionary()
+"""The numbers of the forms that a server accepted after a refusal, by the digest of a tool's schema, or `_ALL`."""
 
 
 async def answer_with_tool_forms(
@@ -62,36 +67,63 @@ async def answer_with_tool_forms(
     Raises:
         ModelError: The call failed.
     """
-    number = _ACCEPTED.get(limiter, 0)
-    asked = _in_form(request, number)
+    forms, refusals = _ACCEPTED.get(limiter, {}), 0
+    asked = _in_forms(request, forms)
     while True:
         try:
             response = await ask(asked)
         except BadRequest as error:
-            further = ((n, _in_form(request, n)) for n in range(number + 1, _LAST + 1))
-            number, other = next(((n, each) for n, each in further if each.tools != asked.tools), (number, None))
-            if other is None or _ABOUT_TOOLS.search(error.message) is None:
+            if _ABOUT_TOOLS.search(error.message) is None:
                 raise
-            asked = other
+            refusals += 1
+            named = _find_named(error.message, request.tools) if refusals <= _MOST_NAMED else None
+            keys = [_ALL] if named is None else [_digest(named), _ALL]
+            further = ({**forms, key: n} for key in keys for n in range(forms.get(key, 0) + 1, _LAST + 1))
+            others = ((each, _in_forms(request, each)) for each in further)
+            found = next((pair for pair in others if pair[1].tools != asked.tools), None)
+            if found is None:
+                raise
+            forms, asked = found
         else:
-            _remember(name, limiter, number)
+            _remember(name, limiter, request.tools, forms)
             return response
 
 
-def _remember(name: str, limiter: RateLimiter, number: int) -> None:
-    """Keep the number of the form that a server accepted; a call in parallel may have found a later one."""
-    if number > _ACCEPTED.get(limiter, 0):
-        _ACCEPTED[limiter] = number
-        how = "with simpler schemas" if number == 1 else "in their descriptions"
-        log.warning("%s: the server refuses JSON Schemas of tools: all tools of this model are described %s", name, how)
+def _find_named(message: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
+    """Return the only tool whose name is in the message of a refusal."""
+    named = [each for each in tools if re.search(rf"(?<![\w-]){re.escape(each.name)}(?![\w-])", message)]
+    return named[0] if len(named) == 1 else None
 
 
-def _in_form(request: Request, number: int) -> Request:
-    """Return a request with its tools in a form: 0 as declared, 1 with simpler schemas, from 2 on in words."""
-    if number == 0 or not request.tools:
+def _digest(tool: ToolSpec) -> str:
+    return hashlib.blake2b(json.dumps(tool.schema, sort_keys=True).encode(), digest_size=18).hexdigest()
+
+
+def _remember(name: str, limiter: RateLimiter, tools: Sequence[ToolSpec], forms: Mapping[str, int]) -> None:
+    """Keep the numbers of the forms that a server accepted; a call in parallel may have found later ones."""
+    before = _ACCEPTED.get(limiter, {})
+    later = {key: number for key, number in forms.items() if number > before.get(key, 0)}
+    if later:
+        _ACCEPTED[limiter] = {**before, **later}
+    for key, number in later.items():
+        which = next((f"the tool {each.name} is" for each in tools if _digest(each) == key), "all tools are")
+        how = "with simpler schemas" if number == 1 else "in descriptions"
+        log.warning("%s: the server refuses a JSON Schema of a tool: %s now described %s", name, which, how)
+
+
+def _in_forms(request: Request, forms: Mapping[str, int]) -> Request:
+    """Return a request with each tool in its form, or in a later one that all tools have."""
+    if not forms or not request.tools:
         return request
-    change = _simplify if number == 1 else lambda tool: _describe_in_words(tool, _ANY[number - 2])
-    return replace(request, tools=[change(each) for each in request.tools])
+    least = forms.get(_ALL, 0)
+    return replace(request, tools=[_in_form(each, max(least, forms.get(_digest(each), 0))) for each in request.tools])
+
+
+def _in_form(tool: ToolSpec, number: int) -> ToolSpec:
+    """Return a tool in a form: 0 as declared, 1 with a simpler schema, from 2 on in words."""
+    if number == 0:
+        return tool
+    return _simplify(tool) if number == 1 else _describe_in_words(tool, _ANY[number - 2])
 
 
 def _simplify(tool: ToolSpec) -> ToolSpec:

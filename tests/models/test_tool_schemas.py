@@ -367,6 +367,49 @@ async def test_a_server_that_refuses_a_keyword_gets_simpler_tools(edge: EdgeServ
         assert keyword in described or keyword in ("title", "additionalProperties", "$ref", "allOf"), keyword
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_only_the_tool_that_a_refusal_names_is_changed(
+    edge: EdgeServer, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other tools of the call, and of further calls, keep their schemas; further calls know the form of the one."""
+
+    def answer(_: object) -> Says | Raw:
+        sent = json.dumps(edge.calls[-1].body["tools"])
+        message = "Invalid schema for function 'use-bad': 'pattern' is not permitted."
+        return Raw(400, {"error": {"message": message}}) if '"pattern": "^b"' in sent else Says("done")
+
+    edge.answer(answer)
+    tools = [
+        ToolSpec(name, "Use it.", sent_schema({"properties": {"a": {"type": "string", "pattern": pattern}}}).schema)
+        for name, pattern in (("use", "^a"), ("use-bad", "^b"))
+    ]
+    counts = []
+    for offered in (tools, tools, tools[:1]):
+        model, before = adapter(path, edge.url, api_key=f"sk-named-{path}-12345678".replace("/", "-")), len(edge.calls)
+        await model.answer(Request("a", "", [Message(role="user", text="go")], tools=offered))
+        counts.append(len(edge.calls) - before)
+        assert _schemas_in(edge.calls[-1].body["tools"])[0] == _schemas_in(edge.calls[0].body["tools"])[0]
+        await model.close()
+    assert counts == [2, 1, 1]
+    assert "the tool use-bad is now described with simpler schemas" in caplog.text
+
+
+async def test_a_refusal_that_seems_to_name_a_tool_changes_all_of_them_in_the_end(edge: EdgeServer) -> None:
+    """A tool may have the name of a word in the refusal."""
+
+    def answer(_: object) -> Says | Raw:
+        refused = any("pattern" in _keywords(each) for each in _schemas_in(edge.calls[-1].body["tools"]))
+        return Raw(400, {"error": {"message": REFUSALS["LM Studio"]}}) if refused else Says("done")
+
+    edge.answer(answer)
+    schema = sent_schema({"properties": {"a": {"type": "string", "pattern": "^b"}}}).schema
+    tools = [ToolSpec("tools", "Use it.", {"type": "object", "properties": {}}), ToolSpec("bad", "Use it.", schema)]
+    model = adapter(PATHS[0], edge.url)
+    response = await model.answer(Request("a", "", [Message(role="user", text="go")], tools=tools))
+    assert response.content == "done"
+    await model.close()
+
+
 async def test_a_tool_in_words_is_not_strict(edge: EdgeServer) -> None:
     """A strict schema without properties would forbid each argument."""
 
