@@ -82,23 +82,41 @@ class Command(click.Command):
         always = {code: meaning for code, meaning in ALWAYS.items() if reads or code != Exit.STORE}
         return dict(sorted({**always, **self.exits}.items()))
 
+    def _list_suggested(self) -> Sequence[str]:
+        """Return the options that an error may suggest. `--yes` confirms a removal, so nobody is led to it."""
+        own = [name for param in self.params for name in (*param.opts, *param.secondary_opts)]
+        return [name for name in own if name.startswith("--") and name != "--yes"] + ["--help"]
+
+    def _find_foreign(self, commands: str, option: str) -> str:
+        """Return what to write for an option of another library; "" for a misspelt option of this command.
+
+        What the table has for any command is shown as an option, if this command has the option.
+        """
+        from graphengine.kernel.inside import repair_for
+
+        own = self._list_suggested()
+        general = re.findall(r"--\S+(?: \w+)?$", repair_for(option, "option", own=own), re.MULTILINE)
+        shown = dict.fromkeys(each for each in general if each.split()[0] in own)
+        return repair_for(commands + option, "option", own=own) or " or ".join(shown)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments of the command; suggest only the closest match for a misspelt option."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            from graphengine.kernel.inside import repair_for
+            from graphengine.kernel.inside import slip_of
 
             option, commands, around = error.option_name, "", ctx
             while around.parent is not None:
                 commands, around = f"{around.info_name} {commands}", around.parent
-            if foreign := repair_for(commands + option, "option") or repair_for(option, "option"):
+            if foreign := self._find_foreign(commands, option):
                 raise click.UsageError(f"{error.message} Here: {foreign}", ctx) from error
             if error.option_name == "--graph" and any(param.name == "run_id" for param in self.params):
                 text = f"{error.message} This command reads the record of a run, which needs no graph."
                 raise click.UsageError(text, ctx) from error
-            near = get_close_matches(option, error.possibilities or (), n=1)
-            raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from error
+            own, possible = self._list_suggested(), error.possibilities or ()
+            near = slip_of(option, own) or next(iter(get_close_matches(option, possible, n=1)), "")
+            raise click.NoSuchOption(option, possibilities=[near] if near in own else [], ctx=ctx) from error
         except click.UsageError as error:
             extra = re.findall(r"[^\s()]+=[^\s()]*", error.message)
             if not extra or all(param.name != "pairs" for param in self.params):

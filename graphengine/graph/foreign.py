@@ -17,7 +17,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 LIBRARIES: Final = (
     "LangGraph",
@@ -1563,7 +1563,7 @@ runs --queue, runs --queue-name, runs --queued, runs --queues-only: DBOS Celery
     graphengine runs status:queued
 show --output, show -o, show --save, show --export, show --out, show --to: common
     graphengine export RUN_ID -o run.json
-show --format, show --history, show --steps, show --events, show --full, show --detail, show --verbose, show -v, show
+show --format, show --history, show --events, show --full, show --detail, show --verbose, show -v, show
 --show-detailed: Temporal
     graphengine show RUN_ID --all
     graphengine show RUN_ID --json
@@ -1615,10 +1615,11 @@ run --quiet, run -q, run --silent, run --no-color, run --plain: common
 --verbose, -v, -vv, --trace, --traceback, --log, --loglevel, -l, --verbosity, --logging-level: Celery Prefect
     graphengine run GRAPH --log-level debug
     graphengine show RUN_ID --debug
---dry-run, --plan, --simulate, --check-only, --validate: common
+run --dry-run, run --plan, run --simulate, run --check-only, run --validate: common
     graphengine check GRAPH
---force, -y, --assume-yes, --no-input, --confirm, -f, --no-prompt, --no-confirm: Prefect Airflow
-    graphengine prune --keep-last 100 --yes
+prune --force, prune -y, prune --assume-yes, prune --no-input, prune --confirm, prune -f, prune --no-prompt, prune
+--no-confirm: Prefect Airflow
+    graphengine prune --keep-last 100 --dry-run
 branch --step, branch --event-id, branch --from, branch --start-step, branch --checkpoint, branch --seq, branch
 --node, branch --from-step, branch --start, branch --at-step, branch -s: DBOS Temporal LangGraph
     graphengine branch RUN_ID --at 1
@@ -1671,7 +1672,7 @@ worker -A, worker --app, worker --flow, worker --workflow, worker --file, worker
     graphengine worker --graph GRAPH.py
 worker -B, worker --beat, worker --schedule, worker --scheduler: Celery
     graphengine worker
---listen, --bind, serve -p, serve --reload, serve --workers, serve --listen, serve --bind, serve --addr, serve
+serve -p, serve --reload, serve --workers, serve --listen, serve --bind, serve --addr, serve
 --http-port, serve --server-port, serve --ip, serve -h: LangGraph Prefect Temporal
     graphengine serve --host 127.0.0.1 --port 8080
 inspect --no-browser, inspect --headless, inspect --no-ui, inspect --open-browser: LangGraph
@@ -1778,6 +1779,7 @@ _FILLERS: Final = frozenset(
     )
 )
 """Words that names of the same thing have in some libraries and not in others."""
+_NEAR: Final = 0.8
 _PLURAL: Final = re.compile("(?<=..[^s])s$")
 
 
@@ -1801,16 +1803,35 @@ def _forms_by_words(place: str) -> Mapping[tuple[str, frozenset[str]], str]:
     return found
 
 
-def repair_for(name: str, *places: str) -> str:
+def slip_of(name: str, own: Collection[str]) -> str:
+    """Return our name that is meant by a misspelt one; "" if there is none.
+
+    It is nearly the same, or has the same words, or is the only one that begins so.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    asked, words = name.replace("_", "-") if name.startswith("-") else name, _words_asked(name)
+    near = get_close_matches(asked, own, n=1, cutoff=_NEAR)
+    alike = [each for each in own if words and _words_asked(each) == words]
+    begun = [each for each in own if each.startswith(asked)]
+    return next((found[0] for found in (near, alike, begun) if len(found) == 1), "")
+
+
+def repair_for(name: str, *places: str, own: Collection[str] = ()) -> str:
     """Return what to write here for a name of another library, from the first place that knows it; "" if none does.
 
     A name that no place has is compared by its words: `acancel`, `cancel_run` and `cancel_workflow` are one name. Then
     by its end, if the table has the end with a star: `HttpOperator` is an `*Operator`.
+
+    Args:
+        name: The name.
+        places: The places of the table, in order.
+        own: Our names. A name that is one of these misspelt (see `slip_of`) is not compared by its words or its end.
     """
     spellings = (name, name.removeprefix("a"))
     exact = (forms_by_name(place).get(each) for each in spellings for place in places)
     found = next(filter(None, exact), "")
-    if found or name.startswith("_"):
+    if found or name.startswith("_") or slip_of(name.rpartition(" ")[2], own):
         return found
     asked = filter(None, map(_words_asked, spellings))
     alike = (_forms_by_words(place).get(words) for words in asked for place in places)

@@ -79,6 +79,7 @@ from graphengine.graph.elsewhere import missing as missing
 from graphengine.graph.elsewhere import shown as shown
 from graphengine.graph.endings import EndedWith as EndedWith
 from graphengine.graph.foreign import repair_for as repair_for
+from graphengine.graph.foreign import slip_of as slip_of
 from graphengine.graph.growth import GrowingQuantity as GrowingQuantity
 from graphengine.graph.options import DEFAULT_RETRY as DEFAULT_RETRY
 from graphengine.graph.options import none_for_ever as none_for_ever

@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import graphengine.agents
 import graphengine.testing
 from graphengine import Agent, Context, Graph, Run, Runner, SyncRunner
 from graphengine.cli.context import CommandContext, Exit
-from graphengine.cli.main import COMMANDS, GROUPS, main
+from graphengine.cli.main import COMMANDS, GROUPS, Program, main
 from graphengine.cli.terminal import Channel
 from graphengine.graph.elsewhere import NotCalledSo
 from graphengine.graph.foreign import (
@@ -414,8 +414,60 @@ def test_a_foreign_command_gets_its_form(entry: ForeignNames) -> None:
 
 @pytest.mark.parametrize("entry", entries_of("option"), ids=lambda entry: entry.names[0])
 def test_a_foreign_option_gets_its_form(entry: ForeignNames) -> None:
-    """The error for an unknown option of a command shows the command here."""
+    """The error for an unknown option shows the command here; one of any command shows the option alone."""
     command, _, option = entry.names[0].rpartition(" ")
     done = CliRunner().invoke(main, [*(command.split() or ["doctor"]), option])
     assert done.exit_code == Exit.USAGE
-    assert all(form in done.output for form in entry.forms), done.output
+    if command:
+        assert all(form in done.output for form in entry.forms), done.output
+    else:
+        assert "Here: --" in done.output
+        assert not [form for form in entry.forms if form in done.output]
+
+
+def commands_of(group: Program, *words: str) -> Iterator[tuple[Sequence[str], click.Command]]:
+    """Return the commands of a group, with the words that name them."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, Program):
+            yield from commands_of(command, *words, name)
+        elif command is not None:
+            yield (*words, name), command
+
+
+OUR_COMMANDS = list(commands_of(main))
+
+
+@pytest.mark.parametrize(("words", "command"), OUR_COMMANDS, ids=[" ".join(words) for words, _ in OUR_COMMANDS])
+def test_a_misspelt_option_leads_to_no_other_command(words: Sequence[str], command: click.Command) -> None:
+    """A letter too few or too many, or `_` for `-`, gets an option of the same command, or what its own entry says."""
+    own = [name for param in command.params for name in param.opts if name.startswith("--")]
+    for name in own:
+        slips = {f"{name}s", name[:-1], name.replace("-", "_").replace("__", "--"), name[:3]}
+        for slip in slips - {*own, "--"}:
+            if f"{' '.join(words)} {slip}" in FOREIGN["option"]:
+                continue
+            done = CliRunner().invoke(main, [*words, slip])
+            assert done.exit_code == Exit.USAGE
+            if name == "--yes":
+                assert not re.search("mean '?--yes", done.output), done.output
+            elif slip != name[:3]:
+                assert re.search(r"Did you mean '?--", done.output), done.output
+
+
+def test_no_error_suggests_the_option_that_confirms_a_removal() -> None:
+    """An answer with `--y`, and a removal with `--force`, are not led to a removal without a question."""
+    for words in ("answer RUN_ID x --y", "prune --y", "prune --ye", "prune --force", "bulk stop --yess", "graphs --y"):
+        done = CliRunner().invoke(main, words.split())
+        assert done.exit_code == Exit.USAGE
+        assert "--yes" not in done.output.replace("--yess", "")
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if " " not in name])
+def test_a_misspelt_command_leads_to_no_other_command(name: str) -> None:
+    """A command of ours with a word around it, or as a plural, is suggested itself."""
+    for slip in {f"{name}s", f"get-{name}", f"{name}-list", name.replace("-", "_")} - {*COMMANDS, *FOREIGN["command"]}:
+        done = CliRunner().invoke(main, [slip])
+        assert done.exit_code == Exit.USAGE
+        assert "here: " not in done.output or name in ("run", "runs"), done.output
