@@ -87,12 +87,14 @@ def _name_error(error: BaseException) -> str:
 def _without_messages(error: BaseException) -> str:
     """Return a traceback without the messages of its exceptions, and without their groups and notes."""
     lines: list[str] = []
+    seen: set[int] = set()
     while True:
+        seen.add(id(error))
         frames = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), limit=-_FRAMES)
         own = ["Traceback (most recent call last):\n", *frames.format(), _name_error(error)]
         lines = [*own, *(["\n\nwhich led to:\n\n", *lines] if lines else [])]
         following = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-        if following is None:
+        if following is None or id(following) in seen:
             return "".join(lines)
         error = following
 

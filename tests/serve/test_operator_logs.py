@@ -271,3 +271,13 @@ def test_an_error_in_the_log_is_its_type_and_place(
     assert "\n" not in text or not isinstance(lines, JsonLines)
     if isinstance(lines, JsonLines):
         json.loads(text)
+
+
+@pytest.mark.parametrize("link", ["__cause__", "__context__"])
+def test_errors_that_are_each_other_s_cause_are_shown_once(link: str) -> None:
+    """An error that a handler raises again after another one can lead back to itself."""
+    kind, error, trace = _raised(lambda: RuntimeError(MARK))
+    setattr(error.__cause__, link, error)
+    record = logging.LogRecord("graphengine.runner", logging.ERROR, __file__, 1, "it failed", (), (kind, error, trace))
+    text = OperatorLines("%(message)s").format(record)
+    assert (text.count("which led to"), text.count("\nRuntimeError"), text.count("\nKeyError")) == (1, 1, 1)
