@@ -78,7 +78,9 @@ def _not_offered(module: str, name: str, error: AttributeError) -> Exception:
     `from graphengine import …` replaces an AttributeError by an ImportError without its text, so that statement gets an
     ImportError. `hasattr` needs an AttributeError.
     """
-    if name.startswith("_") or importlib.util.find_spec(f"{module}.{name}"):  # the latter is imported next
+    if name.startswith("_") or not name.isidentifier():
+        return error
+    if importlib.util.find_spec(f"{module}.{name}"):  # which is imported next
         return error
     from graphengine.errors import NotCalledSo  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.inside import repair_for  # noqa: PLC0415

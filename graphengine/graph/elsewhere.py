@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping
+from reprlib import recursive_repr
 from typing import Final, NoReturn
 
 from graphengine.errors import DefinitionError, NotCalledSo
@@ -62,13 +63,24 @@ def missing(
         AttributeError: There is none.
     """
     text = f"{type(owner).__name__!r} object has no attribute {name!r}"
-    repair = (hints or {}).get(name) or repair_for(name, *places) or repair_for(name, "import")
+    own = () if name.startswith("_") else [each for each in dir(owner) if not each.startswith("_")]
+    repair = (hints or {}).get(name) or repair_for(name, *places, own=own) or forms_by_name("import").get(name, "")
     if is_sync:
         repair = without_await(repair)
     if repair:
-        where = "" if repr(owner).startswith("<") else textwrap.shorten(repr(owner), 80, placeholder=" …")
+        seen = _repr_of(owner)
+        where = "" if seen.startswith("<") else textwrap.shorten(seen, 80, placeholder=" …")
         raise NotCalledSo(text, where=where, repair=repair)
     raise AttributeError(text, name=name, obj=owner)
+
+
+@recursive_repr("<")
+def _repr_of(owner: object) -> str:
+    """Return the repr of an object; "<" if the object is not made yet, so that its repr asks for what is missing."""
+    try:
+        return repr(owner)
+    except AttributeError:
+        return "<"
 
 
 class _Elsewhere:

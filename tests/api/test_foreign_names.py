@@ -386,6 +386,43 @@ def test_a_graph_is_asked_for_its_nodes_as_in_networkx() -> None:
     assert copy.copy(graph).nodes == graph.nodes
 
 
+async def test_a_misspelt_attribute_gets_no_form_of_another() -> None:
+    """A name that is nearly one of ours, or that only modules are asked for, gets Python's own error."""
+    names = defined("pass")
+    async with Runner() as runner:
+        for owner, name in (
+            (names["graph"], "nodes_"),
+            (names["graph"], "name_"),
+            (names["agent"], "tools_"),
+            (names["agent"], "message"),
+            (runner, "stop_run"),
+        ):
+            assert answer_to(owner, name).endswith(f"has no attribute {name!r}")
+
+
+def test_an_object_that_is_not_made_yet_is_asked_for_an_attribute() -> None:
+    """`hasattr` is False before `__init__` has run, though the error of a foreign name would show the object."""
+    has: dict[str, bool] = {}
+
+    class Mine(Graph[Any]):
+        def __init__(self, *args: Any) -> None:
+            has.update({name: hasattr(self, name) for name in ("limits", "name", "nodes", "invoke", "anything")})
+            super().__init__(*args)
+
+    assert Mine("mine", defined("pass")["State"]).name == "mine"
+    assert not any(has.values())
+    for kind in (Runner, SyncRunner, Run, Agent, Context):
+        bare = kind.__new__(kind)
+        for name in ("limits", "name", "cancel", "message", "anything", "store"):
+            assert getattr(bare, name, None) is None or hasattr(kind, name), (kind, name)
+
+
+@pytest.mark.parametrize("name", ["a.b", "x.y.z", "ask.b", " a", ""])
+def test_a_text_that_is_no_name_is_no_attribute(name: str) -> None:
+    """`hasattr` of a module is False for it."""
+    assert not hasattr(graphengine, name)
+
+
 def test_objects_are_copied_as_before() -> None:
     """An attribute that copying and pickling ask for is no name of another library."""
     agent = defined("pass")["agent"]
