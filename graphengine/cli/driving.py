@@ -476,7 +476,8 @@ class Stopper:
 
     def _stop(self) -> None:
         if self._opening is not None:
-            self._opening.cancel()
+            opening, self._opening = self._opening, None  # another signal would cut its cleanup short
+            opening.cancel()
         elif self._stop_it is not None and (self._stopping is None or self._stopping.done()):
             self._stopping = asyncio.get_running_loop().create_task(self._stop_it(), name="graphengine stop")
 

@@ -1,5 +1,6 @@
 """A signal at any moment of a command leads to the same end, and a second signal asks again."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from graphengine.cli.driving import Stopper
 from tests.cli.programs import COUNTER, call, read_until
 from tests.kit import forks
 
@@ -88,6 +90,30 @@ def test_ctrl_c_twice_ends_a_command_at_once_while_it_opens(begin: Begin, comman
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 130
+
+
+async def test_a_second_sigterm_lets_the_cleanup_end() -> None:
+    """A command that is cancelled while it opens frees what it holds, however often SIGTERM arrives."""
+    began, freed = asyncio.Event(), []
+
+    async def opening(stopper: Stopper) -> None:
+        stopper.opens()
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            freed.append("all")
+
+    with Stopper() as stopper:
+        task = asyncio.create_task(opening(stopper))
+        await began.wait()
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert freed == ["all"]
 
 
 @pytest.mark.parametrize("point", ["loading", "opening", "ending"])
