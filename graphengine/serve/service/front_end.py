@@ -29,7 +29,7 @@ from graphengine.serve.service.conversations import find
 from graphengine.serve.service.following import Rest, answer, follow_run, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Asked, Ended, Fold, State, Visited, said_in
 from graphengine.serve.service.text_places import no_place, receives_text, text_field
-from graphengine.serve.service.turns import Turn, Turns, digest
+from graphengine.serve.service.turns import Turn, Turns, as_text, digest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
@@ -158,7 +158,8 @@ class Thread:
         turns, begun, field = Turns(self._service), Turn(0, self.run_id), self._field
         if info is not None:
             told = [begun] if field is not None else [turn for turn, _ in await turns.of(info)]
-            if message is not None and message.text not in [await turns.said(turn, field) for turn in told]:
+            begun_with = [await turns.said(turn, field) for turn in told]
+            if message is not None and self._read_text(message, state, begun_with) not in begun_with:
                 where, repair = f"run {self.run_id}", "begin another thread, or answer what the run asks"
                 raise InputError("the run of this thread began with another message", where=where, repair=repair)
         elif message is not None and field is None and receives_text(self._plan):
@@ -166,6 +167,17 @@ class Thread:
         else:
             said = self._place_text(message) if message is not None else {}
             await self._service.begin(self._graph, {**state, **said}, self.run_id)
+
+    def _read_text(self, message: Said, state: Mapping[str, Any], known: Sequence[str | None]) -> str:
+        """Return the text of a message; if the text is not known, as a run records it: a validation can change a text.
+
+        Raises:
+            InputError: The state does not fit.
+        """
+        if self._field is None or message.text in known:
+            return message.text
+        given = self._plan.state.initial({**state, **self._place_text(message)}, f"run {self.run_id}")
+        return as_text(opened(given.values[self._field]))
 
     def _place_text(self, message: Said) -> dict[str, Any]:
         """Return the field that the text of a message sets, with the text. Raises: InputError: There is no field."""

@@ -7,10 +7,10 @@ A client of a chat sends a text, and a graph has a state with fields. The text i
 3. else the only field without a default, if it accepts a text;
 4. else the only text that no node writes.
 
-In a chat (`Graph.chat(agent)`) the same rule holds for the fields that a message sets. A graph without such a field can
-have a node that receives messages (`ctx.receive`): its run begins without the text, and receives the text then. Any
-other graph has no place for a text, and a door refuses the text: nobody may be told that a text arrived which nothing
-has read.
+In a chat (`Graph.chat(agent)`) the same rule holds for the fields that a message sets. If the agent's prompt names one
+other input, the text is this input. A graph without such a field can have a node that receives messages
+(`ctx.receive`): its run begins without the text, and receives the text then. Any other graph has no place for a text,
+and a door refuses the text: nobody may be told that a text arrived which nothing has read.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ def text_field(plan: Plan[Any]) -> str | None:
         [name for name in fields if name == QUESTION and _accepts_text(fields[name].annotation)],
         [name for name in required if len(required) == 1 and _accepts_text(fields[name].annotation)],
         [name for name in texts if name in unwritten],
+        [name for name in fields if is_chat(plan) and len(fields) == 1 and _accepts_text(fields[name].annotation)],
     )
     return next((names[0] for names in candidates if len(names) == 1), None)
 

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import httpx
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, ask
 from graphengine.kernel.extension import compiled
@@ -103,7 +103,13 @@ def one_node(name: str, node: Any) -> Graph[Any]:
     return graph
 
 
-chat = Graph.chat(Agent("chat", model=ScriptedModel(lambda request: f"echo<{request.messages[-1].text}>")))
+def chatting(**options: Any) -> Graph[Any]:
+    """Return a chat that repeats what is said."""
+    model = ScriptedModel(lambda request: f"echo<{request.messages[-1].text}>")
+    return Graph.chat(Agent("chat", model=model, **options))
+
+
+chat = chatting()
 SHAPES: Final[dict[str, tuple[Graph[Any], dict[str, Any], str | None, bool]]] = {
     "the required text": (echoing(Required, "about"), {}, "about", True),
     "question among several": (echoing(Question, "question"), {}, "question", True),
@@ -119,6 +125,8 @@ SHAPES: Final[dict[str, tuple[Graph[Any], dict[str, Any], str | None, bool]]] = 
     "a message that a node receives": (one_node("receives", receive), {}, None, True),
     "a node that receives no message": (one_node("looks", look), {}, None, True),
     "a chat": (chat, {}, "question", True),
+    "a chat with another input": (chatting(prompt="{task}"), {}, "task", True),
+    "a chat with two other inputs": (chatting(prompt="{task}{topic}"), {}, None, False),
 }
 """Graphs, with the state that they need besides a text, the place of a text, and whether they are models."""
 Post = Callable[..., Awaitable[httpx.Response]]
@@ -190,7 +198,7 @@ async def test_a_text_is_read_or_refused_at_every_door(shape: str, tmp_path: Pat
             if door in (by_chat, by_responses):
                 has_place = has_place and is_model
             elif door is by_mcp:
-                has_place = field is not None and graph is not chat
+                has_place = field is not None and graph.name != chat.name
             assert (is_read, is_refused) == (has_place, not has_place), (door.__name__, answer.text)
 
 
@@ -208,6 +216,26 @@ async def test_a_thread_that_is_no_chat_refuses_another_message(door: Any, tmp_p
     assert [answer.status_code for answer in answers] == [200, 200, 422]
     assert "echo<first>" in answers[1].text
     assert "another thread" in answers[2].text
+
+
+class Stripped(BaseModel):
+    message: Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True)] = ""
+    answer: str = ""
+
+
+@pytest.mark.parametrize("door", [by_ag_ui, by_ai_sdk])
+async def test_a_reloaded_page_sends_a_text_that_the_state_changes(door: Any, tmp_path: Path) -> None:
+    """The message is compared as it is recorded; another message is refused."""
+    graph = echoing(Stripped, "message")
+    async with Runner(tmp_path / "runs.db") as runner, serving(runner, graph) as client:
+        sent = [" First ", " First ", "first", "second "]
+
+        async def post(path: str, body: Any) -> httpx.Response:
+            return await client.post(path, json=json.loads(json.dumps(body).replace(TEXT, sent.pop(0))))
+
+        answers = [await door(post, graph.name, {}, "message") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 422]
+    assert all("echo<first>" in answer.text for answer in answers[:3])
 
 
 async def test_a_text_and_data_for_one_field_are_refused(tmp_path: Path) -> None:
