@@ -103,6 +103,12 @@ def code_of(plan: Plan[Any]) -> Code:
     return code
 
 
+def names_in_code(functions: Iterable[object]) -> frozenset[str]:
+    """Return the names of globals and attributes in the code of the project that some functions reach."""
+    codes = chain.from_iterable(_codes_in(each.__code__) for each in _project_code(functions)[0])
+    return frozenset(chain.from_iterable(each.co_names for each in codes))
+
+
 def nodes_with_work(snapshot: Snapshot) -> Sequence[str]:
     """Return the paths of the nodes with recorded work, and of the nodes whose code waits for an answer."""
     found = [frame for frame in snapshot.frames.values() if frame.recorded_results or frame.phase is not READY]
@@ -433,4 +439,4 @@ def _write_bytes(code: CodeType) -> str:
     return f"{code.co_name} {code.co_code.hex()} {code.co_names} {code.co_varnames} {parts}"
 
 
-__all__ = ["HasFunctions", "code_of"]
+__all__ = ["HasFunctions", "code_of", "names_in_code"]

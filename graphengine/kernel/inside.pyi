@@ -1,4 +1,5 @@
 from graphengine.compile.checking import check_with as check_with
+from graphengine.compile.code import names_in_code as names_in_code
 from graphengine.compile.compiler import problems_of as problems_of
 from graphengine.engine.claim import Claim as Claim
 from graphengine.engine.events import NodeFailed as NodeFailed

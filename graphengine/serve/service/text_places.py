@@ -26,13 +26,14 @@ from graphengine.agents.call_inputs import ANSWER, QUESTION
 from graphengine.agents.chats import TURN, is_chat
 from graphengine.errors import InputError
 from graphengine.kernel.extension import compiled
+from graphengine.kernel.inside import names_in_code
 from graphengine.models.base import Message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel.extension import Plan
+    from graphengine.kernel.extension import Call, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +99,15 @@ def text_field(plan: Plan[Any]) -> str | None:
 
 
 def receives_text(plan: Plan[Any]) -> bool:
-    """Return whether a run can receive a text as a message, since a function of a node has a Context."""
-    bodies = [node.call for node in plan.nodes.values() if node.call is not None]
-    return not is_chat(plan) and any(
-        receives_text(call.graph) if call.graph is not None else call.body.kind == "function" and "ctx" in call.extras
-        for call in bodies
-    )
+    """Return whether a run can receive a text as a message, since the code of a node receives one."""
+    return not is_chat(plan) and any(_call_receives(node.call) for node in plan.nodes.values() if node.call is not None)
+
+
+def _call_receives(call: Call) -> bool:
+    if call.graph is not None:
+        return receives_text(call.graph)
+    has_context = call.body.kind == "function" and "ctx" in call.extras
+    return has_context and "receive" in names_in_code([call.body.call])
 
 
 def find_written_fields(plan: Plan[Any]) -> frozenset[str | None]:

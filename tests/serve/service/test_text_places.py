@@ -20,6 +20,7 @@ from tests.serve.service.test_removed_runs import MCP_HEADERS_AND_TYPES, MCP_MET
 
 TEXT: Final = "hi-there"
 ECHO: Final = "echo<hi-there>"
+LOOKED: Final[list[str]] = []
 
 
 class Required(BaseModel):
@@ -90,8 +91,14 @@ async def receive(ctx: Context) -> str:
     return f"echo<{await ctx.receive('text', str)}>"
 
 
+async def receive_later(ctx: Context) -> str:
+    """Receive a text in another function."""
+    return await receive(ctx)
+
+
 async def look(ctx: Context) -> str:
     """Receive nothing, though this function could."""
+    LOOKED.append(ctx.run_id)
     return f"echo<> by {ctx.run_id}"
 
 
@@ -123,7 +130,8 @@ SHAPES: Final[dict[str, tuple[Graph[Any], dict[str, Any], str | None, bool]]] = 
     "a text that a node writes": (one_node("written", lambda: "echo<>"), {}, None, False),
     "a question": (one_node("asks", ask("What?")), {}, None, False),
     "a message that a node receives": (one_node("receives", receive), {}, None, True),
-    "a node that receives no message": (one_node("looks", look), {}, None, True),
+    "a function of a node that receives a message": (one_node("receives", receive_later), {}, None, True),
+    "a node that receives no message": (one_node("looks", look), {}, None, False),
     "a chat": (chat, {}, "question", True),
     "a chat with another input": (chatting(prompt="{task}"), {}, "task", True),
     "a chat with two other inputs": (chatting(prompt="{task}{topic}"), {}, None, False),
@@ -181,6 +189,7 @@ DOORS: Final = [by_chat, by_responses, by_ag_ui, by_ai_sdk, by_a2a, by_mcp]
 async def test_a_text_is_read_or_refused_at_every_door(shape: str, tmp_path: Path) -> None:
     """The text reaches the graph where it has a place; else no door answers as if it had been read."""
     graph, state, field, is_model = SHAPES[shape]
+    LOOKED.clear()
     assert text_field(compiled(graph)) == field
     async with Runner(tmp_path / "runs.db") as runner, serving(runner, graph) as client:
 
@@ -200,6 +209,7 @@ async def test_a_text_is_read_or_refused_at_every_door(shape: str, tmp_path: Pat
             elif door is by_mcp:
                 has_place = field is not None and graph.name != chat.name
             assert (is_read, is_refused) == (has_place, not has_place), (door.__name__, answer.text)
+    assert not LOOKED  # a refused text starts no run
 
 
 @pytest.mark.parametrize("door", [by_ag_ui, by_ai_sdk])
