@@ -336,8 +336,8 @@ def refusal(
         text, state = f"{called} has no option {name!r}", getattr(args[0], "state", None) if where else None
         near = _near(name, own)
         is_ours = near.startswith("did") and not any(name.startswith(f"{each}_") for each in own)
-        foreign = repair_for(f"{called}.{name}", "keyword") or ("" if is_ours else repair_for(name, "keyword"))
-        repair = _inside(function, name) or foreign or near
+        of_call = repair_for(f"{called}.{name}", "keyword")
+        repair = of_call or _inside(function, name) or ("" if is_ours else repair_for(name, "keyword")) or near
         if "state" in own and name in getattr(state, "model_fields", ()):
             repair = f"the state is one argument: {{{name!r}: …}}"
     return DefinitionError(text, where=where, repair=repair)
