@@ -10,7 +10,7 @@ from graphengine import (
     Graph,
     Runner,
 )
-from graphengine.graph.elsewhere import NotCalledSo
+from graphengine.errors import NotCalledSo
 
 
 def test_the_signatures_of_runs_show_their_options() -> None:

@@ -25,7 +25,7 @@ from graphengine import Agent, Context, Graph, Run, Runner, SyncRunner
 from graphengine.cli.context import CommandContext, Exit
 from graphengine.cli.main import COMMANDS, GROUPS, Program, main
 from graphengine.cli.terminal import Channel
-from graphengine.graph.elsewhere import NotCalledSo
+from graphengine.errors import NotCalledSo
 from graphengine.graph.foreign import (
     COMMON,
     LIBRARIES,

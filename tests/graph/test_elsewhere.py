@@ -14,8 +14,8 @@ from graphengine import (
     Graph,
     Runner,
 )
-from graphengine.errors import DefinitionError, GraphEngineError, InputError
-from graphengine.graph.elsewhere import OF_A_GRAPH, NotCalledSo
+from graphengine.errors import DefinitionError, GraphEngineError, InputError, NotCalledSo
+from graphengine.graph.elsewhere import OF_A_GRAPH
 from graphengine.graph.foreign import forms_by_name
 
 
