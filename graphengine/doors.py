@@ -302,12 +302,19 @@ def without_frames(error: GraphEngineError) -> GraphEngineError | None:
 
     The message says what is missing and how to get it. Eighty lines of traceback before it would hide that.
     """
-    from graphengine.errors import GraphEngineError  # noqa: PLC0415 - only a mistake needs these
-    from graphengine.kernel.inside import has_user_code  # noqa: PLC0415
+    from traceback import walk_tb  # noqa: PLC0415 - only a mistake needs these
 
-    if not error.of_set_up or has_user_code(error):
+    from graphengine.errors import GraphEngineError  # noqa: PLC0415
+    from graphengine.kernel.inside import is_user_code  # noqa: PLC0415
+
+    chain: list[BaseException] = []
+    link: BaseException | None = error if error.of_set_up else None
+    while link is not None and not any(link is each for each in chain):
+        chain.append(link)
+        link = link.__cause__
+    if not chain or any(is_user_code(at.f_code.co_filename) for each in chain for at, _ in walk_tb(each.__traceback__)):
         return None
-    link: BaseException | None = error
+    link = error
     while isinstance(link, GraphEngineError) and link.of_set_up:
         cause = None if isinstance(link.__cause__, ModuleNotFoundError) else link.__cause__
         link.__traceback__ = link.__context__ = None

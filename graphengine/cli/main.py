@@ -151,9 +151,10 @@ class Program(click.Group):
         if name not in known:
             known = self.list_commands(ctx)
         if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
-            from graphengine.kernel.inside import repair_for, slip_of
+            from graphengine.cli.options import find_slip
+            from graphengine.kernel.inside import repair_for
 
-            near = slip_of(name, known) or next(iter(get_close_matches(name, known, n=1)), "")
+            near = find_slip(name, known) or next(iter(get_close_matches(name, known, n=1)), "")
             hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}"
             if not self.prefix and (foreign := repair_for(name, "command", own=known)):
                 hint = f"here: {foreign}"

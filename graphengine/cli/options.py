@@ -20,7 +20,7 @@ from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from click.shell_completion import CompletionItem
 
@@ -34,6 +34,8 @@ _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
 _WHOLE: Final = ("visits", "tokens", "depth")
 _LIMITS: Final = ("visits", "tokens", "cost_usd", "seconds", "depth")
 _DIGITS: Final = 18
+_CLOSE: Final = 0.8
+"""How alike a word and one of ours must be at least, so that the one is the other misspelt."""
 _UNKNOWN_COST: Final = "unknown_cost"
 _ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none": False}
 
@@ -104,8 +106,6 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            from graphengine.kernel.inside import slip_of
-
             option, commands, around = error.option_name, "", ctx
             while around.parent is not None:
                 commands, around = f"{around.info_name} {commands}", around.parent
@@ -115,7 +115,7 @@ class Command(click.Command):
                 text = f"{error.message} This command reads the record of a run, which needs no graph."
                 raise click.UsageError(text, ctx) from error
             own, possible = self._list_suggested(), error.possibilities or ()
-            near = slip_of(option, own) or next(iter(get_close_matches(option, possible, n=1)), "")
+            near = find_slip(option, own) or next(iter(get_close_matches(option, possible, n=1)), "")
             raise click.NoSuchOption(option, possibilities=[near] if near in own else [], ctx=ctx) from error
         except click.UsageError as error:
             extra = re.findall(r"[^\s()]+=[^\s()]*", error.message)
@@ -164,6 +164,17 @@ class Command(click.Command):
                     formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(int(code)), meaning) for code, meaning in self.exit_codes.items()])
+
+
+def find_slip(name: str, own: Collection[str]) -> str:
+    """Return the command or option of ours that a misspelt one means; "" if there is none.
+
+    >>> find_slip("shows", ["show", "stop"]), find_slip("--dry_run", ["--dry-run"]), find_slip("exp", ["export"])
+    ('show', '--dry-run', 'export')
+    """
+    asked = name.replace("_", "-") if name.startswith("-") else name
+    begun = [each for each in own if each.startswith(asked)]
+    return next(iter(get_close_matches(asked, own, n=1, cutoff=_CLOSE) or (begun if len(begun) == 1 else ())), "")
 
 
 class Choice(click.Choice):  # type: ignore[type-arg]  # click before 8.2 takes none

@@ -1083,9 +1083,8 @@ Agent.hand_off, Agent.team, Agent.peers: OpenAI LlamaIndex
 Agent.max_turns, Agent.max_iterations, Agent.max_steps, Agent.recursion_limit, Agent.request_limit, Agent.max_rounds,
 Agent.max_iter, Agent.limits, Agent.usage_limits, Agent.max_loops: OpenAI pydantic-ai LangGraph
     agent = Agent('writer', model='placeholder', turns=5)
-Agent.temperature, Agent.max_concurrency, Agent.model_settings, Agent.max_tokens, Agent.top_p, Agent.seed,
-Agent.reasoning_effort, Agent.effort, Agent.thinking, Agent.model_kwargs, Agent.tool_choice,
-Agent.parallel_tool_calls, Agent.llm_config, Agent.generation_config, Agent.reasoning: OpenAI pydantic-ai
+Agent.max_concurrency, Agent.model_settings, Agent.reasoning_effort, Agent.model_kwargs, Agent.llm_config,
+Agent.generation_config, Agent.reasoning: OpenAI pydantic-ai
     agent = Agent('writer', model='placeholder', settings=Settings(temperature=0.2))
 Agent.toolsets, Agent.mcp_config, Agent.mcp_servers, Agent.functions, Agent.plugins, Agent.builtin_tools,
 Agent.native_tools, Agent.function_tools, Agent.tool, Agent.mcp, Agent.skills, Agent.actions: pydantic-ai OpenAI
@@ -1129,7 +1128,7 @@ Agent.human_input: pydantic-ai LangGraph
     agent = Agent('writer', model='placeholder', tools=[tool(search, approve=True)])
 Agent.input_type, Agent.input_schema, Agent.args_schema, Agent.variables: LangGraph
     agent = Agent('writer', model='placeholder', inputs=Answer)
-model_settings, temperature, max_output_tokens: pydantic-ai OpenAI
+model_settings, max_output_tokens: pydantic-ai OpenAI
     agent = Agent('writer', model='placeholder', settings=Settings(temperature=0.2))
 usage_limits, limits, token_limit, budget_tokens, max_cost: pydantic-ai
     run = runner.start(graph, state, limits=Limits(tokens=10_000))
@@ -1779,7 +1778,7 @@ _FILLERS: Final = frozenset(
     )
 )
 """Words that names of the same thing have in some libraries and not in others."""
-_NEAR: Final = 0.8
+_SLIP_CUTOFF: Final = 0.8
 _PLURAL: Final = re.compile("(?<=..[^s])s$")
 
 
@@ -1803,7 +1802,7 @@ def _forms_by_words(place: str) -> Mapping[tuple[str, frozenset[str]], str]:
     return found
 
 
-def slip_of(name: str, own: Collection[str]) -> str:
+def _find_slip(name: str, own: Collection[str]) -> str:
     """Return our name that is meant by a misspelt one; "" if there is none.
 
     It is nearly the same, or has the same words, or is the only one that begins so.
@@ -1811,7 +1810,7 @@ def slip_of(name: str, own: Collection[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
     asked, words = name.replace("_", "-") if name.startswith("-") else name, _words_asked(name)
-    near = get_close_matches(asked, own, n=1, cutoff=_NEAR)
+    near = get_close_matches(asked, own, n=1, cutoff=_SLIP_CUTOFF)
     alike = [each for each in own if words and _words_asked(each) == words]
     begun = [each for each in own if each.startswith(asked)]
     return next((found[0] for found in (near, alike, begun) if len(found) == 1), "")
@@ -1826,12 +1825,12 @@ def repair_for(name: str, *places: str, own: Collection[str] = ()) -> str:
     Args:
         name: The name.
         places: The places of the table, in order.
-        own: Our names. A name that is one of these misspelt (see `slip_of`) is not compared by its words or its end.
+        own: Our names. A name that is one of these misspelt (see `_find_slip`) is not compared by its words or its end.
     """
     spellings = (name, name.removeprefix("a"))
     exact = (forms_by_name(place).get(each) for each in spellings for place in places)
     found = next(filter(None, exact), "")
-    if found or name.startswith("_") or slip_of(name.rpartition(" ")[2], own):
+    if found or name.startswith("_") or _find_slip(name.rpartition(" ")[2], own):
         return found
     asked = filter(None, map(_words_asked, spellings))
     alike = (_forms_by_words(place).get(words) for words in asked for place in places)

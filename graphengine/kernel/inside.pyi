@@ -45,7 +45,6 @@ from graphengine.engine.steps import own_name as own_name
 from graphengine.engine.steps import replacing as replacing
 from graphengine.engine.steps import without_items as without_items
 from graphengine.engine.stored import copy_of as copy_of
-from graphengine.engine.user_frames import has_user_code as has_user_code
 from graphengine.engine.user_frames import is_user_code as is_user_code
 from graphengine.engine.user_frames import user_traceback as user_traceback
 from graphengine.engine.work_keys import AGENT as AGENT
@@ -80,7 +79,6 @@ from graphengine.graph.elsewhere import missing as missing
 from graphengine.graph.elsewhere import shown as shown
 from graphengine.graph.endings import EndedWith as EndedWith
 from graphengine.graph.foreign import repair_for as repair_for
-from graphengine.graph.foreign import slip_of as slip_of
 from graphengine.graph.growth import GrowingQuantity as GrowingQuantity
 from graphengine.graph.options import DEFAULT_RETRY as DEFAULT_RETRY
 from graphengine.graph.options import none_for_ever as none_for_ever

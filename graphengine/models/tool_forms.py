@@ -46,11 +46,11 @@ _ANY: Final[Sequence[dict[str, JsonValue]]] = (
 )
 """Schemas that allow any arguments."""
 _LAST: Final = 1 + len(_ANY)
-_ALL: Final = ""
+_EACH: Final = ""
 _MOST_NAMED: Final = 6
 """As many refusals of a call change one tool; the further ones change all, so that many tools need few calls."""
 _ACCEPTED: Final[weakref.WeakKeyDictionary[RateLimiter, dict[str, int]]] = weakref.WeakKeyDictionary()
-"""The numbers of the forms that a server accepted after a refusal, by the digest of a tool's schema, or `_ALL`."""
+"""The numbers of the forms that a server accepted after a refusal, by the digest of a tool's schema, or `_EACH`."""
 
 
 async def answer_with_tool_forms(
@@ -77,7 +77,7 @@ async def answer_with_tool_forms(
                 raise
             refusals += 1
             named = _find_named(error.message, request.tools) if refusals <= _MOST_NAMED else None
-            keys = [_ALL] if named is None else [_digest(named), _ALL]
+            keys = [_EACH] if named is None else [_digest_of(named), _EACH]
             further = ({**forms, key: n} for key in keys for n in range(forms.get(key, 0) + 1, _LAST + 1))
             others = ((each, _in_forms(request, each)) for each in further)
             found = next((pair for pair in others if pair[1].tools != asked.tools), None)
@@ -95,7 +95,7 @@ def _find_named(message: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
     return named[0] if len(named) == 1 else None
 
 
-def _digest(tool: ToolSpec) -> str:
+def _digest_of(tool: ToolSpec) -> str:
     return hashlib.blake2b(json.dumps(tool.schema, sort_keys=True).encode(), digest_size=18).hexdigest()
 
 
@@ -106,7 +106,7 @@ def _remember(name: str, limiter: RateLimiter, tools: Sequence[ToolSpec], forms:
     if later:
         _ACCEPTED[limiter] = {**before, **later}
     for key, number in later.items():
-        which = next((f"the tool {each.name} is" for each in tools if _digest(each) == key), "all tools are")
+        which = next((f"the tool {each.name} is" for each in tools if _digest_of(each) == key), "all tools are")
         how = "with simpler schemas" if number == 1 else "in descriptions"
         log.warning("%s: the server refuses a JSON Schema of a tool: %s now described %s", name, which, how)
 
@@ -115,8 +115,10 @@ def _in_forms(request: Request, forms: Mapping[str, int]) -> Request:
     """Return a request with each tool in its form, or in a later one that all tools have."""
     if not forms or not request.tools:
         return request
-    least = forms.get(_ALL, 0)
-    return replace(request, tools=[_in_form(each, max(least, forms.get(_digest(each), 0))) for each in request.tools])
+    least = forms.get(_EACH, 0)
+    return replace(
+        request, tools=[_in_form(each, max(least, forms.get(_digest_of(each), 0))) for each in request.tools]
+    )
 
 
 def _in_form(tool: ToolSpec, number: int) -> ToolSpec:
