@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner, RunRequest, iterations
-from graphengine.errors import DefinitionError, InputError, NotPublished, NotPublishedYet, RequestRefused
+from graphengine.errors import DefinitionError, InputError, NotPublished, NotPublishedYet, RequestRefused, UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.runner.run_requests import Reply
 
@@ -39,7 +39,10 @@ def shop(node: Any = serve, visits: int = 3) -> Graph[State]:
 
 async def waits_of(runner: Runner) -> set[str]:
     """Return the names and topics of what the run waits for."""
-    frames = (await load_snapshot(runner.store, "r", None)).frames.values()
+    try:
+        frames = (await load_snapshot(runner.store, "r", None)).frames.values()
+    except UnknownRun:  # its start is not recorded yet
+        return set()
     return {each for frame in frames for name, wait in frame.waits.items() for each in (name, wait.topic or "")}
 
 
