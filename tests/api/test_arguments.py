@@ -179,7 +179,7 @@ SAID: dict[str, tuple[Callable[[], Any], str]] = {
     "another call's": (lambda: one(value)("text", default=""), "known: source"),
     "another library's": (lambda: one(Retry)(delay_seconds=1), "repair: retry = Retry(attempts=3, initial_seconds=1)"),
     "of an argument": (lambda: one(Graph)("g", State, keep_days=1), "repair: retention=Retention(keep_days=…)"),
-    "of settings": (lambda: one(Agent)("a", temperature=1), "settings=Settings(temperature=0.2))"),
+    "of settings": (lambda: one(Agent)("a", temperature=1), "settings=Settings(temperature=…)"),
     "no list": (lambda: one(Runner)(extensions=Budgets()), "repair: give a list, extensions=[…]: Sequence[Extension]"),
     "turned round": (lambda: one(Worker)(GRAPH, Runner()), "repair: its type is CoreRunner"),
     "awaited": (lambda: asyncio.run(one(preflight)(GRAPH, "x.db")), "repair: give a list, graphs=[…]: Iterable[Graph"),
