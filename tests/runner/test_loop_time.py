@@ -142,7 +142,7 @@ async def test_code_beside_the_nodes_is_reported_and_no_node_is_blamed_for_it(na
     """A task of a node is named as the node from Python 3.12 on; a callback is nobody's."""
     first, *_ = await reports_of(alone(State, nodes(reports)[name], "text", name="watched"), reports)
     is_known = name == "hold_in_a_task" and sys.version_info >= (3, 12)
-    assert first.startswith(f"node {name} (run r) has" if is_known else "a task beside the nodes of run r has held")
+    assert first.startswith("node work (run r) has" if is_known else "a task beside the nodes of run r has held")
 
 
 class Turns(held_loops.LoopWatch):
