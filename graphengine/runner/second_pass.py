@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.phases import ASKED
+from graphengine.errors import RunText
 from graphengine.runner.extensions import Extension
 from graphengine.runner.followers import Follower
 from graphengine.runner.recorded_work import journal_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.runner")
 _TOLD: Final = (
-    "acts_before_wait: %s (run %s) ran again after a wait, and did something again that is not recorded: %s\n"
+    "acts_before_wait: %s (run %s) ran again after a wait, and did something again that is not recorded: %s%s\n"
     "  repair: put what must happen once into await ctx.call(function, …), or into a node of its own before this one"
 )
 _EVENTS: Final = frozenset(
@@ -68,10 +69,11 @@ class _Pass:
         if work.around or all(map(work.is_used, self._waits)) or not _is_of_user():
             return
         self._is_told = True  # before it is logged, since a log may be written to a file
-        text = f"{event} {given[0]!r}" if given and isinstance(given[0], str | bytes) else event
-        address = given[1] if event.startswith("socket.") and len(given) > 1 else None
-        text = text if address is None else f"{event} {address!r}"
-        log.warning(_TOLD, attempt.where, attempt.services.run_id, text, extra={"run": attempt.services.run_id})
+        what: object = given[0] if given and isinstance(given[0], str | bytes) else None
+        what = given[1] if event.startswith("socket.") and len(given) > 1 else what
+        on_what = RunText("" if what is None else f" {what!r}")  # a path or a command can be made of what a run has
+        run_id = attempt.services.run_id
+        log.warning(_TOLD, attempt.where, run_id, event, on_what, extra={"run": run_id})
 
 
 _PASS: Final[ContextVar[_Pass | None]] = ContextVar("graphengine_second_pass", default=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -392,20 +393,17 @@ async def _begin_to_stop(runner: Runner, run_id: str, why: str) -> None:
 async def _load_open_runs(runner: Runner, schedule: Schedule, own: str) -> tuple[RunInfo | None, Sequence[RunInfo]]:
     """Return the newest run of a schedule besides `own`, None if there is none, and those that are not over.
 
-    A caller of a service can give a run any tag. So a run counts if it has the id, the graph and the tenant too.
+    A caller of a service can give a run any tag, and almost any id. So a run counts if its id has the form of a tick's,
+    and if it has the graph and the tenant too.
     """
-    tag = schedule_tag(schedule.name)
+    tag, is_of_tick = schedule_tag(schedule.name), re.compile(rf"{re.escape(schedule.name)}@\d{{8}}T\d{{6}}Z").fullmatch
     found: list[RunInfo] = []
     for status in ("running", "waiting", None):
         limit = _AT_ONCE if status else 2
         page = await runner.store.runs(
             limit=limit, status=status, tag=tag, graph=schedule.graph, tenant=schedule.tenant
         )
-        found += [
-            info
-            for info in page
-            if info.tenant == schedule.tenant and info.id.startswith(f"{schedule.name}@") and info.id != own
-        ]
+        found += [info for info in page if info.tenant == schedule.tenant and is_of_tick(info.id) and info.id != own]
     latest = max(found, key=lambda info: info.id, default=None)
     return latest, [*{info.id: info for info in found if info.status not in OVER}.values()]
 

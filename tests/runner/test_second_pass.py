@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Context, Runner
+from graphengine.errors import RunText
 from tests.kit.runs import alone
 
 
@@ -73,6 +74,9 @@ async def test_what_a_node_does_again_is_logged_once(
     [message] = await logged(work, caplog)
     assert message.startswith("acts_before_wait: node work (run ")
     assert "await ctx.call(function, …)" in message
+    [record] = caplog.records
+    assert isinstance(record.args, tuple)
+    assert isinstance(record.args[-1], RunText)  # the path, address or command, which an operator's log leaves out
     assert not await logged(work, caplog, run_again=False)
 
 
