@@ -3,7 +3,8 @@
 While code holds the event loop, nothing else in its process moves: no other run, no timer, no stop. Nothing is lost,
 because the lease is renewed from a thread, but the user has to know which code it is. So one thread of the process asks
 every event loop that drives runs for a sign of life twice a second, and logs the stack of an event loop that gives none
-for two seconds. The thread ends when no event loop drives runs any more.
+for two seconds. An event loop that drives no run is not asked. The thread ends half a second after the last Runner that
+drove a run was closed, so that programs that open a Runner for each run do not begin a thread for each.
 
 The thread counts its own turns, and not the time: a process that was suspended has no turns meanwhile, so that no code
 is blamed for the time in which the machine slept. Code in C that keeps the lock of the interpreter stops this thread
@@ -78,10 +79,13 @@ class LoopWatch:
         self._has_answered = True
         self._missed, self._next = 0, _FIRST
         self._held_by = ""
+        self._has_ended = False
 
     def begin(self) -> None:
         """Watch the event loop from now on: a run is driven on it."""
         global _thread  # noqa: PLW0603 - one for all event loops of the process
+        if self in _watched:  # as at every run but the first
+            return
         with _lock:
             _watched.add(self)
             if _thread is None or not _thread.is_alive():  # it has ended, or this process was forked off
@@ -90,8 +94,12 @@ class LoopWatch:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing to watch."""
-        return self._loop.is_closed() or (self._has_answered and not self._driven)
+        """Whether there is nothing to watch any more."""
+        return self._has_ended or self._loop.is_closed()
+
+    def end(self) -> None:
+        """Watch the event loop no longer: the Runner is closed."""
+        self._has_ended = True
 
     def look(self) -> None:
         """Take one turn: ask for a sign of life, or count that none has come since the last turn."""
@@ -100,6 +108,8 @@ class LoopWatch:
             if self._missed == self._next:
                 self._next *= _GROWTH
                 self._report()
+            return
+        if not self._driven:
             return
         self._missed, self._next, self._has_answered = 0, _FIRST, False
         with suppress(RuntimeError):  # the event loop is closed
@@ -130,7 +140,7 @@ class LoopWatch:
 
 
 def _watch_loops() -> None:
-    """Look at each event loop again and again, until none drives runs."""
+    """Look at each event loop again and again, until no Runner is open that drove runs."""
     global _thread  # noqa: PLW0603 - as above
     pause = threading.Event()
     while True:

@@ -423,6 +423,8 @@ class Shared(Generic[L]):
 
     def close(self) -> list[asyncio.Task[Any]]:
         """Stop polling, and return the asyncio tasks to wait for."""
+        if self._loop_watch is not None:
+            self._loop_watch.end()
         waiter = None if self._alarms is None else self._alarms.close()
         polling = [task for task in (self._inbox_task, self._sleepers_task, waiter) if task is not None]
         for task in polling:

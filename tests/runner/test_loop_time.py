@@ -151,6 +151,11 @@ class Turns(held_loops.LoopWatch):
     def begin(self) -> None:
         """Start no thread."""
 
+    @property
+    def waits_for_no_answer(self) -> bool:
+        """Whether the event loop owes no sign of life."""
+        return self._has_answered
+
 
 async def test_a_loop_is_reported_again_once_it_was_held_four_times_as_long(reports: Reports) -> None:
     """A hang of a day has some ten reports; a pause that is shorter than four turns has none; the end has one."""
@@ -169,12 +174,15 @@ async def test_a_loop_is_reported_again_once_it_was_held_four_times_as_long(repo
     assert len(reports.messages) == 5
 
 
-async def test_a_loop_is_watched_for_as_long_as_runs_are_driven_on_it() -> None:
-    """Without one there is no turn, and no thread."""
+async def test_a_loop_is_watched_until_the_runner_is_closed_and_asked_while_runs_are_driven() -> None:
+    """A loop on which no run is driven is not woken, and the thread does not begin and end with each run."""
     driven = {"r"}
     watch = Turns(driven)
     watch.look()
+    await asyncio.sleep(0)  # it answers
     driven.clear()
-    assert not watch.is_over  # it has not answered yet
-    await asyncio.sleep(0)
+    watch.look()
+    assert watch.waits_for_no_answer
+    assert not watch.is_over
+    watch.end()
     assert watch.is_over
