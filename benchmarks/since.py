@@ -3,6 +3,7 @@
     python -m benchmarks.since COMMIT [COMMIT …]           CPU time and operations, of each row
     python -m benchmarks.since COMMIT --instructions       also instructions, if valgrind is installed (minutes)
     python -m benchmarks.since COMMIT --rows "take and drive"
+    python -m benchmarks.since COMMIT --commands           instructions of whole processes; needs valgrind
 
 Each side is a process of its own over the package as it was at that commit (`git archive`), with the libraries and the
 programs of today. The sides take turns. CPU time is the least of all rounds, since other work only adds to it.
@@ -27,6 +28,7 @@ from shutil import which
 from typing import TYPE_CHECKING, Final, Self
 
 from benchmarks.measure import Figure, amount
+from benchmarks.since_commands import commands
 from benchmarks.since_rows import READY, ROWS
 
 if TYPE_CHECKING:
@@ -45,12 +47,16 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW", help="; ".join(ROWS))
     parser.add_argument("--rounds", type=int, default=15, help="rounds of CPU time (15)")
     parser.add_argument("--instructions", action="store_true", help="count instructions too, by valgrind")
+    parser.add_argument("--commands", action="store_true", help="count the instructions of commands alone")
     given = parser.parse_args()
-    if given.instructions and which("callgrind_control") is None:
-        parser.error("--instructions needs valgrind")
+    if (given.instructions or given.commands) and which("callgrind_control") is None:
+        parser.error("--instructions and --commands need valgrind")
     with tempfile.TemporaryDirectory() as folder:
         trees = {commit: tree_of(commit, Path(folder) / commit.replace("/", "_")) for commit in given.commits}
         trees[NOW] = ROOT
+        if given.commands:
+            print(table("instructions", commands(trees)))
+            return
         print(table("cpu", compared(trees, given.rows, "cpu", given.rounds)))
         print(table("operations", compared(trees, given.rows, "operations")))
         if given.instructions:

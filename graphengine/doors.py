@@ -17,7 +17,6 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import ModuleType, UnionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_origin
 
@@ -102,6 +101,8 @@ def _read_public_names(module: str) -> Collection[str]:
     found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
         return ()
+    from pathlib import Path  # noqa: PLC0415 - as above
+
     stub = Path(found.origin).with_suffix(".pyi")
     text = (stub if stub.is_file() else Path(found.origin)).read_text(encoding="utf-8")
     return set(re.findall(r"(?<= as )\w+|(?<=^class )\w+|(?<=^def )\w+|(?<=^    \")\w+(?=\",)", text, re.MULTILINE))

@@ -17,8 +17,8 @@ from graphengine.cli.context import Exit
 from graphengine.cli.main import COMMANDS, PAGED, main
 from graphengine.cli.options import Command
 from graphengine.cli.schemas import documents, schema_of
+from graphengine.records.base_documents import SCHEMA, Failed
 from graphengine.records.export import RunFile
-from graphengine.records.step_document import SCHEMA, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from graphengine.budgets.ledger import Account, AmountName, Budget, Ledger, window_of, words_of
-from graphengine.records.step_document import Document, Part
+from graphengine.records.base_documents import Document, Part
 from graphengine.records.words import when
 from graphengine.wings import Gauge, Kind, Table
 

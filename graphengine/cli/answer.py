@@ -371,7 +371,7 @@ class _Post:
             from msgspec import UNSET
 
             from graphengine.cli.documents import AnswerDocument, Sent
-            from graphengine.records.step_document import refusal_of
+            from graphengine.records.base_documents import refusal_of
 
             kind = AnswerDocument if self.name == "answer" else Sent
             context.document(kind(run_id=self.run_id, error=UNSET if error is None else refusal_of(error)))

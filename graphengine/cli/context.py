@@ -7,9 +7,7 @@ stands still.
 
 from __future__ import annotations
 
-import logging
 import sys
-import traceback
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -231,7 +229,7 @@ class CommandContext:
         if is_traced and self.log_format != "json":
             self.err.line(_traceback_of(error))
         if self.json and not self._has_answered:
-            from graphengine.records.step_document import error_document
+            from graphengine.records.base_documents import error_document
 
             self.document(error_document(error))
         else:
@@ -240,6 +238,8 @@ class CommandContext:
     def show(self, error: GraphEngineError, trace: str = "") -> None:
         """Show an error as text: its code, message, place and repair; as one line of JSON if the log is JSON."""
         if self.log_format == "json":
+            import logging
+
             from graphengine.cli.observing import line_of
 
             facts = {"code": error.code, "where": error.where, "repair": error.repair, "exception": trace}
@@ -279,6 +279,8 @@ async def _find(store: Store, given: str, database: str) -> RunInfo:
 
 def _traceback_of(error: GraphEngineError) -> str:
     """Return the traceback to show; of a graph's file that raised, from the first line of the file."""
+    import traceback
+
     from graphengine.cli.project import GraphFileBroken
     from graphengine.kernel.inside import user_traceback
 
@@ -323,6 +325,8 @@ def unexpected(error: Exception) -> Unexpected:
 
 
 def _format_raise_place(error: Exception) -> str:
+    import traceback
+
     frames: Sequence[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphengine.cli.places import DatabaseOption
     from graphengine.databases.findings import Finding, Repaired, Report
     from graphengine.kernel.store import Store
-    from graphengine.records.step_document import Document
+    from graphengine.records.base_documents import Document
 
 _FAULTS_REMAIN: Final = 1
 _SHOWN: Final = 50

@@ -12,9 +12,9 @@ from msgspec import UNSET, UnsetType
 
 from graphengine.databases.findings import Finding, Lost
 from graphengine.records.at_work import DrivingProcess
+from graphengine.records.base_documents import Broken, Document, Part, Refusal
 from graphengine.records.replay.otherwise import Otherwise
 from graphengine.records.retention import Pruned, Vacuumed
-from graphengine.records.step_document import Broken, Document, Part, Refusal
 
 
 class Unchecked(Part):

@@ -32,8 +32,8 @@ from graphengine.kernel.inside import (
     load_specs,
 )
 from graphengine.kernel.reader import load_snapshot
+from graphengine.records.base_documents import error_document
 from graphengine.records.spending import load_spent_below
-from graphengine.records.step_document import error_document
 from graphengine.records.visits import Visits
 from graphengine.records.words import when
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import Listed
     from graphengine.errors import GraphEngineError
-    from graphengine.records.step_document import Broken, Document
+    from graphengine.records.base_documents import Broken, Document
 
 
 @options.command(
@@ -103,7 +103,7 @@ def _show_list(context: CommandContext, found: Sequence[Listed]) -> None:
 
 def broken(file: Path, error: GraphEngineError) -> Broken:
     """Return the document of a file that cannot be run."""
-    from graphengine.records.step_document import Broken, refusal_of
+    from graphengine.records.base_documents import Broken, refusal_of
 
     return Broken(file=str(file), line=file_and_line(error)[1], error=refusal_of(error))
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, closing, nullcontext, redirect_stderr
-from difflib import get_close_matches
 from io import StringIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
@@ -151,6 +150,8 @@ class Program(click.Group):
         if name not in known:
             known = self.list_commands(ctx)
         if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
             from graphengine.cli.options import find_slip
             from graphengine.kernel.inside import repair_for
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.kernel.extension import Retention
     from graphengine.records import Pruned, Vacuumed
-    from graphengine.records.step_document import Document
+    from graphengine.records.base_documents import Document
 
 _LISTED: Final = 20
 

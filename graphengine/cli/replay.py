@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.cli.context import CommandContext
+    from graphengine.records.base_documents import Document
     from graphengine.records.export import Exported
     from graphengine.records.replay.replay import Replayed
-    from graphengine.records.step_document import Document
 
 
 @options.command(

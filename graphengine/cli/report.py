@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from graphengine.kernel.reader import FailureRecord, GraphSpec, Snapshot, Step
     from graphengine.kernel.store import RunInfo
     from graphengine.models.base import Model
+    from graphengine.records.base_documents import Document
     from graphengine.records.spending import SpentBelow
-    from graphengine.records.step_document import Document
 
 OFFLINE: Final = "no model wrote this: rules or placeholders answered"
 _WITHOUT: Final = "no model could answer"

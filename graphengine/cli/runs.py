@@ -149,9 +149,8 @@ def runs(  # noqa: PLR0913 - options
     - how long the runs took: the median, and the time that 95 % of the runs did not exceed
     """
     from graphengine.cli.places import shown
-    from graphengine.records.run_waits import as_answered
     from graphengine.records.search import wanted_of
-    from graphengine.records.selection import Wanted, hint_of, newest
+    from graphengine.records.selection import Wanted, as_answered, hint_of, newest
 
     _check_options(context, named["fields"], older_than, newer_than, is_csv=is_csv, is_other=is_tree or is_trends)
     wanted = Wanted(
@@ -281,11 +280,14 @@ def _load_waiting(context: CommandContext, found: Sequence[RunInfo]) -> Mapping[
 
 def _show_runs(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     """Show a list of runs, as a table or as a document."""
-    from graphengine.records.at_work import load_at_work
-    from graphengine.records.json_document import runs_document
+    works: Mapping[str, AtWork] = {}
+    if any(info.driver for info in runs):
+        from graphengine.records.at_work import load_at_work
 
-    works = context.read(lambda store: load_at_work(store, runs))
+        works = context.read(lambda store: load_at_work(store, runs))
     if context.json:
+        from graphengine.records.json_document import runs_document
+
         context.document(runs_document(runs, _load_waiting(context, runs), works))
     else:
         _show_run_table(context, runs, works)
@@ -295,7 +297,6 @@ def _show_run_table(context: CommandContext, runs: Sequence[RunInfo], works: Map
     """Show a row for each run; on a terminal, below it what it does, why it waits or ended, and its losses."""
     from graphengine.cli.terminal import padded, short_time
     from graphengine.kernel.reader import status_of
-    from graphengine.records.at_work import at_work_words
     from graphengine.records.runs_below import failed_words, runs_below
     from graphengine.records.words import when
 
@@ -304,7 +305,12 @@ def _show_run_table(context: CommandContext, runs: Sequence[RunInfo], works: Map
     now = time.time()
 
     def why_of(info: RunInfo, *, due: bool = False) -> str:
-        doing = at_work_words(works[info.id], now) if info.id in works else _format_state_reason(info, due=due)
+        if info.id in works:
+            from graphengine.records.at_work import at_work_words
+
+            doing = at_work_words(works[info.id], now)
+        else:
+            doing = _format_state_reason(info, due=due)
         return "; ".join(filter(None, (doing, failed_words(below.counts(info.id)))))
 
     out = context.out

@@ -8,6 +8,7 @@ from graphengine.cli import documents as own
 from graphengine.cli.main import commands
 from graphengine.errors import InputError
 from graphengine.kernel.extension import did_you_mean
+from graphengine.records.base_documents import Failed
 from graphengine.records.bulk import Bulk
 from graphengine.records.event_json import live_lines
 from graphengine.records.export import RunFile
@@ -22,7 +23,7 @@ from graphengine.records.json_document import (
     WatchEnded,
 )
 from graphengine.records.json_schema import schemas_of
-from graphengine.records.step_document import Failed, OneStep
+from graphengine.records.step_document import OneStep
 from graphengine.records.trends import Trends
 from graphengine.wings import BUILT_IN, Kind, guarded, load, wings
 

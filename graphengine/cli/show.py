@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.account import Account
     from graphengine.records.at_work import AtWork
+    from graphengine.records.base_documents import Document
     from graphengine.records.branches import BranchResult
     from graphengine.records.spending import Spent, SpentBelow
-    from graphengine.records.step_document import Document
     from graphengine.records.visit_tree import DrivenTime, Entry
     from graphengine.records.visits import Visits
 

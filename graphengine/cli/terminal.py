@@ -13,7 +13,6 @@ import threading
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import datetime
 from functools import cached_property
-from shutil import which
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
 
 from graphengine.errors import GraphEngineError
@@ -369,6 +368,8 @@ def pager_of(environ: Mapping[str, str]) -> str:
     >>> pager_of({"GRAPHENGINE_PAGER": "", "PAGER": "more"}), pager_of({"PAGER": "cat"}), pager_of({"PAGER": "more -s"})
     ('', '', 'more -s')
     """
+    from shutil import which
+
     for name in ("GRAPHENGINE_PAGER", "PAGER"):
         if name in environ:
             return "" if environ[name].strip() == "cat" else environ[name].strip()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.cli.driving import Stopper
     from graphengine.kernel.extension import Retention
     from graphengine.kernel.store import OwnerInfo, QueueCount, QueueLimits, QueueStore
-    from graphengine.records.step_document import Document
+    from graphengine.records.base_documents import Document
     from graphengine.worker.worker import Refused, RunOutcome, WorkerEvent
 
 _WHY = {
@@ -256,7 +256,8 @@ def _build_event_document(event: WorkerEvent) -> Document:
 
     from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
-    from graphengine.records.step_document import failure_document, refusal_of
+    from graphengine.records.base_documents import refusal_of
+    from graphengine.records.step_document import failure_document
     from graphengine.worker import documents
     from graphengine.worker.retention import Removed
     from graphengine.worker.worker import RunOutcome, Took

@@ -10,7 +10,6 @@ import errno
 import os
 import re
 import stat
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -178,6 +177,8 @@ def is_known_dead(owner_id: str) -> bool:
 
 
 def _folder() -> Path:
+    import tempfile  # noqa: PLC0415 - commands that only read need none
+
     user = os.getuid() if hasattr(os, "getuid") else "user"
     return Path(tempfile.gettempdir(), f"graphengine-owners-{user}")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from msgspec import UNSET, UnsetType
 
 from graphengine.errors import DefinitionError
-from graphengine.graph.options import SecondsOrZero  # noqa: TC001 - the door reads it
+from graphengine.graph.ranges import SecondsOrZero  # noqa: TC001 - the door reads it
 from graphengine.state.hints import signature_of
 from graphengine.state.path import nearest
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeGuard, TypeVar, cast
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar, cast
 
 from graphengine.errors import DefinitionError, Transient
 
@@ -30,12 +28,6 @@ FAIL: Final = "FAIL"
 
 LONGEST_SECONDS: Final = 1e15
 """The longest duration, and the last date in epoch seconds: about 30 million years. Far beyond, floats skip seconds."""
-
-
-Seconds: TypeAlias = Annotated[float, Field(gt=0, le=LONGEST_SECONDS)]
-"""A duration above 0. Public calls check it, and those of pydantic's `PositiveInt`: see `graphengine.doors`."""
-SecondsOrZero: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
-"""A duration, or 0."""
 
 
 def is_seconds(given: object, *, zero: bool = False) -> TypeGuard[float]:

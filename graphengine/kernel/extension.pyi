@@ -67,11 +67,11 @@ from graphengine.graph.options import Limits as Limits
 from graphengine.graph.options import Migration as Migration
 from graphengine.graph.options import Retention as Retention
 from graphengine.graph.options import Retry as Retry
-from graphengine.graph.options import Seconds as Seconds
-from graphengine.graph.options import SecondsOrZero as SecondsOrZero
 from graphengine.graph.options import Sizes as Sizes
 from graphengine.graph.options import is_seconds as is_seconds
 from graphengine.graph.options import is_tag as is_tag
+from graphengine.graph.ranges import Seconds as Seconds
+from graphengine.graph.ranges import SecondsOrZero as SecondsOrZero
 
 # Since 0.1.0. JSON, names and texts.
 from graphengine.state.hints import hints_of as hints_of

@@ -32,6 +32,7 @@ from graphengine.stores.base import Summary as Summary
 from graphengine.stores.base import check_page as check_page
 
 # Since 0.1.0. How the next run of a queue is chosen, for a store that chooses in Python.
+from graphengine.stores.base import summary_text as summary_text
 from graphengine.stores.dispatch import Candidate as Candidate
 from graphengine.stores.dispatch import Load as Load
 from graphengine.stores.dispatch import NO_LOAD as NO_LOAD
@@ -42,7 +43,6 @@ from graphengine.stores.dispatch import left_of as left_of
 from graphengine.engine.ready import next_due as next_due
 from graphengine.stores.summaries import begun_as as begun_as
 from graphengine.stores.summaries import summary_of as summary_of
-from graphengine.stores.summaries import summary_text as summary_text
 from graphengine.stores.summaries import wait_words as wait_words
 
 # Since 0.1.0. Words by which runs are found.

@@ -3,7 +3,7 @@
     records                              what `Runner.records` offers: begin here
     search, selection, run_waits, now    which runs are meant; what they wait for; where one is now
     visits, visit_tree, account, words   a log read by visits; a step in words; amounts and times for people
-    step_document, json_document, event_json, json_schema    the JSON of `--json`, the service and the page
+    base_documents, step_document, json_document, event_json, json_schema    the JSON of `--json`, the service, the page
     states, run_diff, graph_spec_diff, spending, trends      a run's states, comparisons, costs, sums over runs
     export, replay                       a run as a file; a run decided again from its records
     retention, kept_children, bulk       what is removed, and what is done to many runs

@@ -4,4 +4,4 @@ from .export import Exported as Exported, export_run as export_run, to_json_text
 from .records import Page as Page
 from .retention import Pruned as Pruned, Vacuumed as Vacuumed
 from .run_waits import RunWait as RunWait
-from .step_document import Document as Document
+from .base_documents import Document as Document

@@ -40,7 +40,7 @@ from graphengine.kernel.reader import (
     usage_of,
 )
 from graphengine.kernel.store import wait_words
-from graphengine.records.step_document import Part
+from graphengine.records.base_documents import Part
 from graphengine.records.step_queries import falls_back, ops_of
 from graphengine.records.visit_tree import open_seconds
 from graphengine.records.words import clean, compact, cost, counted, one_line, seconds, tokens, used, when

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.errors import UnknownRun
 from graphengine.kernel.inside import UNREADABLE, ready
 from graphengine.kernel.reader import load_snapshot, path_of
-from graphengine.records.step_document import Part
+from graphengine.records.base_documents import Part
 from graphengine.records.words import counted, seconds
 
 if TYPE_CHECKING:

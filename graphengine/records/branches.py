@@ -10,8 +10,8 @@ from graphengine.errors import UnknownRun
 from graphengine.kernel.inside import UNREADABLE
 from graphengine.kernel.reader import load_snapshot, status_of
 from graphengine.kernel.store import Status  # noqa: TC001 - msgspec reads it
+from graphengine.records.base_documents import Part
 from graphengine.records.run_diff import Difference, differences
-from graphengine.records.step_document import Part
 from graphengine.records.words import compact, one_line
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from graphengine.kernel.extension import did_you_mean
 from graphengine.kernel.inside import check_tags, graphs_by_name
 from graphengine.kernel.reader import status_of
 from graphengine.kernel.store import sought_words
+from graphengine.records.base_documents import Document
 from graphengine.records.retention import DRIVEN, ENDED, remove
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted, newest
-from graphengine.records.step_document import Document
 from graphengine.wings import wings
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from msgspec import defstruct
 from pydantic_core import from_json, to_json
 
 from graphengine.kernel.extension import Emitted, NodeBegan, RunEnded, StatusChanged, StepRecorded, hints_of
+from graphengine.records.base_documents import plain
 from graphengine.records.json_document import StatusReported, Stepped, WatchEnded, WatchLine
-from graphengine.records.step_document import failure_document, plain, step_document
+from graphengine.records.step_document import failure_document, step_document
 from graphengine.wings import guarded, load, wings
 
 if TYPE_CHECKING:

@@ -29,19 +29,11 @@ from graphengine.kernel.inside import (
 from graphengine.kernel.reader import RunStatus, Wait, losses_of, status_of, usage_from, waits_of
 from graphengine.kernel.store import Status, Summary
 from graphengine.records.at_work import AtWork
+from graphengine.records.base_documents import SCHEMA, Document, Part
 from graphengine.records.branches import BranchResult
 from graphengine.records.run_diff import Difference, Shared
 from graphengine.records.spending import SpentBelow, spending
-from graphengine.records.step_document import (
-    SCHEMA,
-    Document,
-    Failure,
-    Part,
-    Step,
-    Waypoint,
-    failure_document,
-    step_document,
-)
+from graphengine.records.step_document import Failure, Step, Waypoint, failure_document, step_document
 from graphengine.records.words import compact
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.json import schema_components
 
 from graphengine.kernel.extension import hints_of
-from graphengine.records.step_document import SCHEMA
+from graphengine.records.base_documents import SCHEMA
 from graphengine.schemas.walking import walk
 
 if TYPE_CHECKING:

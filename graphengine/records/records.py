@@ -14,9 +14,9 @@ from graphengine.kernel.inside import UNREADABLE, check_tags
 from graphengine.kernel.reader import status_of
 from graphengine.records.now import load_now
 from graphengine.records.result_rows import result_rows
-from graphengine.records.run_waits import RunWait, as_answered, run_waits_of
+from graphengine.records.run_waits import RunWait, run_waits_of
 from graphengine.records.search import wanted_of
-from graphengine.records.selection import STATUSES, Wanted, newest
+from graphengine.records.selection import STATUSES, Wanted, as_answered, newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

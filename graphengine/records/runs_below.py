@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.records.step_document import Part
+from graphengine.records.base_documents import Part
 from graphengine.records.words import counted
 
 if TYPE_CHECKING:

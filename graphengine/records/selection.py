@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from msgspec import structs
+
+from graphengine.errors import UnknownRun
 from graphengine.kernel.reader import status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Sequence
 
-    from graphengine.kernel.store import Page, RunInfo, Status, Store, Summary
+    from graphengine.kernel.store import Page, RunInfo, RunStore, Status, Store, Summary
 
 _PAGE: Final = 200
 NEWEST: Final = 1000
@@ -197,6 +200,26 @@ def stored_status(shown: str | None) -> Status | None:
 def is_compared(info: RunInfo) -> bool:
     """Return whether a run is a branch that a comparison made, and so no run of production."""
     return any(tag.startswith(COMPARED) for tag in info.tags)
+
+
+async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]:
+    """Return the rows of a list with summaries in which only the waits count that have no answer yet."""
+    waiting = {info.id for info in runs if info.status == "waiting"}
+    inbox = await store.inbox([*waiting]) if waiting else ()
+    answered = {each.run_id for each in inbox if each.kind == "answer"}
+    if not answered:
+        return [*runs]
+    from graphengine.kernel.inside import UNREADABLE  # noqa: PLC0415 - as most lists do not fold a log
+    from graphengine.kernel.store import summary_of  # noqa: PLC0415
+    from graphengine.records.now import load_now  # noqa: PLC0415
+
+    found: dict[str, RunInfo] = {}
+    for info in runs:
+        if info.id in answered:
+            with suppress(UnknownRun, *UNREADABLE):  # it was removed meanwhile, or cannot be read here
+                summary = summary_of(await load_now(store, info.id), "waiting")
+                found[info.id] = structs.replace(info, summary=summary)
+    return [found.get(info.id, info) for info in runs]
 
 
 async def newest(store: Store, wanted: Wanted, *, compared: bool = True) -> Sequence[RunInfo]:

@@ -16,9 +16,9 @@ from graphengine.kernel.extension import add_usage, is_cost_unknown, spent_since
 from graphengine.kernel.inside import LOSSES, without_items
 from graphengine.kernel.reader import Recorded, Removed, load_snapshot, usage_of
 from graphengine.kernel.store import decode_snapshot, is_removed, summary_of
+from graphengine.records.base_documents import Part
 from graphengine.records.offline import are_offline
 from graphengine.records.runs_below import runs_below
-from graphengine.records.step_document import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable

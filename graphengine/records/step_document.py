@@ -1,108 +1,26 @@
-"""The base of all JSON documents, and those of errors and of steps; see `graphengine.records.json_document`."""
+"""The documents of failures and of steps; see `graphengine.records.json_document`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from graphengine.errors import CompileError, Problem
 from graphengine.history.usage import Usage
 from graphengine.kernel.extension import Ending
 from graphengine.kernel.inside import wait_of
 from graphengine.kernel.reader import Wait, Waiting, outcome_of, show, usage_from, usage_of
+from graphengine.records.base_documents import Document, Error, Part
 
 if TYPE_CHECKING:
-    from graphengine.errors import GraphEngineError
     from graphengine.kernel.extension import Failure as RunFailure
     from graphengine.kernel.reader import FailureRecord
     from graphengine.kernel.reader import Step as RecordedStep
 
 T = TypeVar("T")
-
-
-SCHEMA: Final = 2
-"""The number of all documents; `docs/project/versions.md` says what it stands for."""
-
-
-class Part(Struct):
-    """A part of a document."""
-
-
-class Document(Part, tag_field="schema", tag=SCHEMA):
-    """A whole document: `schema` is the version of all documents."""
-
-
-def plain(document: object) -> Any:  # noqa: ANN401 - JSON
-    """Return a document, or anything that has documents in it, as plain values."""
-    return msgspec.to_builtins(document)
-
-
-# --- Errors ----------------------------------------------------------------------------------------------------------
-
-
-class Error(Part):
-    """An error.
-
-    Attributes:
-        code: Its kind, stable.
-        message: What happened, with the values.
-        where: The location; "" if there is none.
-        repair: How to fix it; "" if unknown.
-    """
-
-    code: str
-    message: str
-    where: str
-    repair: str
-
-
-class Refusal(Error):
-    """An error that ended a command or a request.
-
-    Attributes:
-        problems: All problems of a graph that does not compile.
-    """
-
-    problems: Sequence[Problem] | UnsetType = UNSET
-
-
-class Broken(Part):
-    """A file that cannot be run, or with a graph of another one's name.
-
-    Attributes:
-        file: The file.
-        line: The line of the error, from 1; null if unknown.
-        error: The reason.
-    """
-
-    file: str
-    line: int | None
-    error: Error
-
-
-class Failed(Document):
-    """A command or a request that could not do its work.
-
-    Attributes:
-        error: Why.
-    """
-
-    error: Refusal
-
-
-class Trouble(Failed, kw_only=True):
-    """What a stream of events sends in place of further ones.
-
-    Attributes:
-        event: What it is.
-        error: Why.
-    """
-
-    event: Literal["trouble"] = "trouble"
 
 
 class Failure(Error):
@@ -117,17 +35,6 @@ class Failure(Error):
     path: str
     attempt: int
     traceback: str | UnsetType = UNSET
-
-
-def refusal_of(error: GraphEngineError) -> Refusal:
-    """Return an error as a part of a document; a compile error has the list of its problems."""
-    problems = error.problems if isinstance(error, CompileError) else UNSET
-    return Refusal(code=error.code, message=error.message, where=error.where, repair=error.repair, problems=problems)
-
-
-def error_document(error: GraphEngineError) -> Failed:
-    """Return the document of an error that stopped a command or a request."""
-    return Failed(error=refusal_of(error))
 
 
 def failure_document(failed: FailureRecord | RunFailure) -> Failure:

@@ -29,6 +29,7 @@ from graphengine.kernel.reader import (
     waits_of,
 )
 from graphengine.records.account import TROUBLES, Account, account_of, account_of_step, safe_line
+from graphengine.records.base_documents import Document, Part
 from graphengine.records.json_document import Compared, Spending, diff_document, spending_document
 from graphengine.records.now import load_now
 from graphengine.records.readable import (
@@ -47,7 +48,6 @@ from graphengine.records.readable import (
 from graphengine.records.run_diff import Difference, diff
 from graphengine.records.runs_below import runs_below
 from graphengine.records.spending import SpentBelow, load_spent_below, own_usage, spending
-from graphengine.records.step_document import Document, Part
 from graphengine.records.step_queries import ops_of
 from graphengine.records.visits import Visits
 from graphengine.records.work_records import CallRecord, TurnRecord, work_record

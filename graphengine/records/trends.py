@@ -16,9 +16,9 @@ from msgspec import Struct
 
 from graphengine.errors import InputError
 from graphengine.kernel.store import summary_text
+from graphengine.records.base_documents import Document, Part
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
-from graphengine.records.step_document import Document, Part
 
 if TYPE_CHECKING:
     from graphengine.kernel.store import Page, RunInfo, Store

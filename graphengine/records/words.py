@@ -5,14 +5,11 @@ Imported by commands that must be quick. The page has the same ones in `words.ts
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from itertools import pairwise, repeat
-from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel.extension import dollars
 from graphengine.records.offline import are_offline
 
 if TYPE_CHECKING:
@@ -103,6 +100,9 @@ def compact(value: JsonValue, limit: int = 200) -> str:
 
 def _as_clipped_json(value: JsonValue, room: int) -> str:
     """Return a value as JSON, or its beginning if that fills the room, without secrets and the set fields of models."""
+    import json  # noqa: PLC0415 - `--help` writes none
+    from json.encoder import encode_basestring  # noqa: PLC0415
+
     if isinstance(value, str):
         return encode_basestring(value[:room])
     if not isinstance(value, (dict, list)):
@@ -192,6 +192,8 @@ def cost(usage: Usage) -> str:
 
 def usd(amount: float | None) -> str:
     """Return an amount of US dollars with its unit; "" if it is not known."""
+    from graphengine.kernel.extension import dollars  # noqa: PLC0415 - as above
+
     return "" if amount is None else f"{dollars(amount)} USD"
 
 

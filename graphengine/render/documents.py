@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from graphengine.records.step_document import Document
+from graphengine.records.base_documents import Document
 from graphengine.wings import Kind
 
 

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.agents.pending import pending
 from graphengine.kernel.reader import status_of
 from graphengine.models.hiding import hide_secrets
+from graphengine.records.base_documents import plain
 from graphengine.records.readable import in_brief
-from graphengine.records.step_document import plain
 from graphengine.records.story import Story, read_run, story_of_run, story_of_two
 from graphengine.records.words import clean, loss_words, when
 from graphengine.render.drawing import draw_graph

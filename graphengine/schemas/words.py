@@ -28,6 +28,8 @@ _SIMPLE: Final = {
 }
 
 
+_PLAIN: Final = {"type", "title", "description"}
+"""The keywords of a schema that any text fits."""
 _DEPTH: Final = 3
 _COLUMNS: Final = 80
 _LISTED: Final = 20
@@ -61,11 +63,14 @@ def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - json
     Nothing fits an invalid schema. Schemas come from a database, so references to files and addresses are not followed:
     the target of a reference must be in the schema itself.
     """
+    if schema.get("type") == "string" and schema.keys() <= _PLAIN and isinstance(value, str):
+        return []  # as most answers: `graphengine show` of a run that waits imports no validator for them
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
     from referencing import Registry  # noqa: PLC0415 - as jsonschema
 
     try:
-        found = Draft202012Validator(schema, registry=Registry(), format_checker=checker()).iter_errors(value)
+        formats = checker() if b'"format"' in to_json(schema, fallback=repr) else None  # it imports pydantic
+        found = Draft202012Validator(schema, registry=Registry(), format_checker=formats).iter_errors(value)
         errors = sorted(found, key=lambda error: [str(p) for p in error.path])
         return list(dict.fromkeys(_reason(each, schema) for error in errors for each in _likely_errors(error)))
     except Exception as error:  # noqa: BLE001 - jsonschema raises errors of any kind for invalid schemas

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from graphengine.records.step_document import Document, Part
+from graphengine.records.base_documents import Document, Part
 from graphengine.wings import Kind
 from graphengine.worker.documents import WORKER
 

@@ -25,7 +25,7 @@ from graphengine.errors import (
     UnknownRun,
     UnknownStep,
 )
-from graphengine.records.step_document import error_document
+from graphengine.records.base_documents import error_document
 from graphengine.serve.callers import NotAllowed
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from msgspec import UNSET, UnsetType
 
 from graphengine.kernel.store import Status, Summary
 from graphengine.records.account import Account
+from graphengine.records.base_documents import Document, Part
 from graphengine.records.branches import BranchResult
 from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.run_diff import Difference
 from graphengine.records.runs_below import CountsBelow
-from graphengine.records.step_document import Document, Failure, Part, Step
+from graphengine.records.step_document import Failure, Step
 from graphengine.render.place_states import PlaceState
 from graphengine.wings import Table
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict, cast
 
+import msgspec
 from msgspec import Struct
 
-from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Step
 from graphengine.errors import InputError, RunReplaced
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractAsyncContextManager
 
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.state.json_values import JsonValue
 
 Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed", "cancelled", "queued", "interrupted"]
@@ -70,6 +71,15 @@ class Summary(Struct, frozen=True, gc=False):
     seconds: float = 0.0
     losses: dict[str, int] = {}
     agents: dict[str, float | None] = {}
+
+
+class _KeptSummary(Summary, frozen=True, gc=False, omit_defaults=True):
+    """A summary as stores keep it: most of its fields have their defaults in most runs."""
+
+
+def summary_text(summary: Summary) -> str:
+    """Return a summary as stores keep it: JSON."""
+    return msgspec.json.encode(_KeptSummary(*msgspec.structs.astuple(summary))).decode()
 
 
 class RunInfo(Struct, frozen=True, gc=False):

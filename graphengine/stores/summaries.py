@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypedDict
 
-import msgspec
-
 from graphengine.engine.frame_tree import spent_since
 from graphengine.engine.ready import of_limit
 from graphengine.state.amounts import losses_of
@@ -101,15 +99,6 @@ def begun_as(snapshot: Snapshot) -> BegunAs:
         "starter_nonce": "" if starter is None else starter.nonce,
         "root_nonce": "" if starter is None else starter.root_nonce,
     }
-
-
-class _KeptSummary(Summary, frozen=True, gc=False, omit_defaults=True):
-    """A summary as stores keep it: most of its fields have their defaults in most runs."""
-
-
-def summary_text(summary: Summary) -> str:
-    """Return a summary as stores keep it: JSON."""
-    return msgspec.json.encode(_KeptSummary(*msgspec.structs.astuple(summary))).decode()
 
 
 def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) -> str:

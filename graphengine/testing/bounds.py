@@ -18,8 +18,8 @@ from graphengine.checks.paths import Paths, Undecided, most_visits
 from graphengine.errors import InputError
 from graphengine.models.base import EstimatesCosts, KnowsWindow
 from graphengine.models.names import as_model
+from graphengine.records.base_documents import Part
 from graphengine.records.selection import Wanted, newest
-from graphengine.records.step_document import Part
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from graphengine.errors import Problem
-from graphengine.records.step_document import Broken, Document, Part
+from graphengine.records.base_documents import Broken, Document, Part
 from graphengine.testing.bounds import Bounds, Forecast
 from graphengine.testing.preflights import Preflight
 from graphengine.wings import Kind

@@ -17,9 +17,9 @@ from graphengine.errors import GraphEngineError, InputError
 from graphengine.kernel.inside import without_items
 from graphengine.kernel.reader import Node, Outcome
 from graphengine.output_file import write_file
+from graphengine.records.base_documents import Document, Part
 from graphengine.records.export import export_run, read_file, to_json_text
 from graphengine.records.replay.replay import replay
-from graphengine.records.step_document import Document, Part
 from graphengine.testing.coverage import EdgeCoverage
 
 if TYPE_CHECKING:

@@ -20,27 +20,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.wings.delivery import Delivers
 from graphengine.wings.own import BUILT_IN, SERVE_OPTIONS
-from graphengine.wings.wing import (
-    Command,
-    Door,
-    Gauge,
-    HasGauges,
-    Kind,
-    ProjectBroken,
-    Readiness,
-    Settings,
-    Table,
-    Wing,
-    WingBroken,
-)
+from graphengine.wings.wing import Command, Door, ProjectBroken, Settings, Wing, WingBroken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from importlib.metadata import EntryPoint
 
+    from graphengine.wings.parts import Gauge, HasGauges, Kind, Readiness, Table
+
 GROUP: Final = "graphengine.wings"
 _LEFT_OUT: Final[dict[str, str]] = {}
 """The wings that cannot be used, with the reason."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class
+    """Import a class of `graphengine.wings.parts` when it is first used."""
+    if name not in __all__:
+        raise AttributeError(name)
+    return getattr(import_module("graphengine.wings.parts"), name)
 
 
 def wings() -> tuple[Wing, ...]:

@@ -1,23 +1,20 @@
-"""What a wing consists of."""
+"""What a wing consists of.
 
-from __future__ import annotations
+Every command imports this module. Annotations are evaluated here, since `NamedTuple` compiles each one that is a text.
+"""
 
-from collections.abc import Sequence  # noqa: TC003 - what a table has is read at run time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from msgspec import Struct
     from starlette.routing import BaseRoute
-
-    from graphengine.kernel.store import Store
 
 
 class WingBroken(GraphEngineError):
@@ -50,20 +47,6 @@ class Command(NamedTuple):
     after: str = ""
 
 
-class Kind(NamedTuple):
-    """A document of a command.
-
-    Attributes:
-        model: What it looks like.
-        when: When the command writes it; "" if it is the only one.
-        lines: Whether it writes many, one per line.
-    """
-
-    model: type[Struct]
-    when: str = ""
-    lines: bool = False
-
-
 class Door(NamedTuple):
     """A door of `graphengine serve`: routes for another protocol, guarded and closed by the service.
 
@@ -92,7 +75,7 @@ class Door(NamedTuple):
         """Whether it can be opened."""
         return not self.needs or find_spec(self.needs) is not None
 
-    async def open(self, opening: object) -> Sequence[BaseRoute]:
+    async def open(self, opening: object) -> "Sequence[BaseRoute]":
         """Return its routes."""
         found: Sequence[BaseRoute] = await import_module(self.module).routes(opening)
         return found
@@ -107,72 +90,12 @@ class Settings(NamedTuple):
     """
 
     table: Any = None
-    root: Path | None = None
+    root: "Path | None" = None
 
     @property
     def place(self) -> str:
         """The file that has them, for errors; "" outside of a project."""
         return "" if self.root is None else str(self.root / "pyproject.toml")
-
-
-class Readiness(NamedTuple):
-    """The answer to a question of `graphengine doctor --production`.
-
-    Attributes:
-        name: What was checked.
-        state: `ok`, `not` or `cannot say`.
-        what: What was found.
-        repair: What to do; "" if nothing.
-    """
-
-    name: str
-    state: Literal["ok", "not", "cannot say"]
-    what: str
-    repair: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table in the page of `graphengine inspect`.
-
-    Attributes:
-        title: What it shows.
-        columns: What its columns are.
-        rows: A text for each column.
-        spent: What *Today* says of it below what was spent; "" for nothing.
-    """
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    spent: str = ""
-
-
-class Gauge(NamedTuple):
-    """A number of a store, as telemetry shows it.
-
-    Attributes:
-        name: The name of the instrument, as `graphengine.budget.spent`.
-        unit: Its unit, as `{call}`.
-        about: What it measures.
-        value: The number now.
-        of: The attributes that tell this number from others of the instrument.
-    """
-
-    name: str
-    unit: str
-    about: str
-    value: float
-    of: Mapping[str, str]
-
-
-@runtime_checkable
-class HasGauges(Protocol):
-    """An extension of a Runner whose numbers telemetry shows when a worker has looked at the queues."""
-
-    async def gauges(self, store: Store) -> Sequence[Gauge]:
-        """Return its numbers in a store."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

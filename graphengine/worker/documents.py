@@ -10,7 +10,8 @@ from msgspec import UNSET, UnsetType
 from graphengine.kernel.extension import Ending
 from graphengine.kernel.reader import Wait
 from graphengine.kernel.store import OwnerInfo, QueueLimits
-from graphengine.records.step_document import Document, Failure, Part, Refusal
+from graphengine.records.base_documents import Document, Part, Refusal
+from graphengine.records.step_document import Failure
 from graphengine.wings import Kind
 from graphengine.worker.schedules import Schedule
 

@@ -33,8 +33,8 @@ from graphengine.errors import GraphEngineError
 from graphengine.history.load import load_snapshot, snapshot_of
 from graphengine.migration.compatibility import field_changes
 from graphengine.records.account import account_of_step, changes_in
+from graphengine.records.base_documents import plain
 from graphengine.records.json_document import run_document
-from graphengine.records.step_document import plain
 from graphengine.reducers import append
 from graphengine.render import render_graph_spec
 from graphengine.runner.result import result_of

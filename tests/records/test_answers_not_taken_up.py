@@ -1,7 +1,7 @@
 """A question that is answered is no open one, also as long as nothing drives its run."""
 
 from graphengine import Runner
-from graphengine.records.run_waits import as_answered
+from graphengine.records.selection import as_answered
 from tests.kit.waiting import waiting
 from tests.runner.waits.test_answers_not_taken_up import ONE
 

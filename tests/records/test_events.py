@@ -12,8 +12,8 @@ from graphengine.agents import TextDelta
 from graphengine.history.load import load_snapshot
 from graphengine.history.usage import Usage
 from graphengine.records import event_document
+from graphengine.records.base_documents import plain
 from graphengine.records.json_document import ended_document
-from graphengine.records.step_document import plain
 from graphengine.runner import Emitted, LiveEvent, NodeBegan, RunEnded, StatusChanged
 from graphengine.runner.run_events import Event
 from tests.kit.documents import check_document

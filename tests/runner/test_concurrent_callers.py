@@ -131,7 +131,7 @@ async def test_a_run_that_is_just_waking_up_is_stopped() -> None:
     """No driver hears of that stop, and nothing polls a store that no other process can use."""
 
     async def nap(n: int, ctx: Context) -> int:
-        await ctx.sleep(0.01)
+        await ctx.sleep(0.1)
         return n + 1
 
     store = Memory()

@@ -16,6 +16,7 @@ import pytest
 from graphengine import Runner
 from graphengine.cli.observing import JsonLines, OperatorLines
 from graphengine.errors import InputError, RunText, StoreFull
+from tests.kit.runs import SOON
 
 MARK: Final = "ANNA-SECRET"
 TOKEN: Final = "the-token-of-these-tests"  # noqa: S105 - of no real service
@@ -90,7 +91,7 @@ async def begin(runner: Runner, folder: Path, queue: str) -> None:
 
 async def rested(runner: Runner) -> None:
     """Wait until no run is at work."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(SOON):
         while any(each.status not in OVER for each in await runner.runs(limit=100)):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -100,7 +101,7 @@ async def meddle(runner: Runner) -> None:
     await runner.send("run-numbers", "other", MARK)
     await runner.answer("run-asks", value=True, reason=f"said {MARK}")
     await runner.stop("run-questions", f"{MARK} does not want it")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(SOON):
         while {each.status for each in await runner.runs(limit=100) if each.id in ENDED} != DONE:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -190,7 +191,7 @@ async def test_a_service_prints_nothing_that_runs_say(words: list[str], tmp_path
     async with Runner(tmp_path / "m.db") as runner:
         doors = ("--openai", "--ag-ui", "--ai-sdk", "--a2a", "--mcp")
         async with printing(tmp_path, "serve", "app.py", "--port", "0", "--store", "m.db", *doors, *words) as printed:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(SOON):
                 while "http://" not in (tmp_path / "out").read_text():  # noqa: ASYNC110 - another process writes it
                     await asyncio.sleep(0.02)
             url = (tmp_path / "out").read_text().split()[0]
@@ -218,7 +219,7 @@ async def test_a_body_that_is_too_deep_is_one_line(tmp_path: Path) -> None:
             tmp_path, "serve", "app.py", "--port", "0", "--store", "m.db", "--a2a", "--openai", "--log-format", "text"
         ) as printed,
     ):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(SOON):
             while "http://" not in (tmp_path / "out").read_text():  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.02)
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", "A2A-Version": "1.0"}

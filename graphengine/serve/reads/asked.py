@@ -17,7 +17,7 @@ from graphengine.kernel.inside import find_posted
 from graphengine.kernel.reader import Answered, AttemptEnded, Waiting, show, waits_of
 from graphengine.records.json_document import ListedRun, runs_document
 from graphengine.records.now import load_now
-from graphengine.records.run_waits import as_answered
+from graphengine.records.selection import as_answered
 from graphengine.serve.read_documents import Decided, Questions
 from graphengine.serve.reads.about import ASKS, about, told_apart
 

@@ -31,9 +31,8 @@ from graphengine.records.branches import load_branches
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
-from graphengine.records.run_waits import as_answered
 from graphengine.records.runs_below import runs_above, runs_below
-from graphengine.records.selection import ONLY_SEEN, Wanted, is_lossy, version_of
+from graphengine.records.selection import ONLY_SEEN, Wanted, as_answered, is_lossy, version_of
 from graphengine.records.spending import load_spent_below
 from graphengine.records.states import States
 from graphengine.records.step_document import failure_document, step_document

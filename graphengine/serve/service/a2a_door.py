@@ -47,7 +47,7 @@ from graphengine.errors import GraphEngineError, GraphNotFound, InputError, RunE
 from graphengine.kernel.extension import END, START, OwnId, compiled, derive_id, is_tag
 from graphengine.kernel.reader import OVER, Snapshot
 from graphengine.media import label
-from graphengine.records.step_document import plain
+from graphengine.records.base_documents import plain
 from graphengine.serve.callers import Caller, RequestId, acting, caller, require
 from graphengine.serve.messages import json_answer, shown_error
 from graphengine.serve.notifications import News, Notifications, Posting, post, rest

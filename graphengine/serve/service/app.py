@@ -19,8 +19,9 @@ from starlette.responses import Response, StreamingResponse
 from graphengine.errors import GraphEngineError, InputError, StoreError
 from graphengine.kernel.extension import RunEnded, StatusChanged, StepRecorded, did_you_mean
 from graphengine.kernel.reader import OVER
+from graphengine.records.base_documents import Trouble, refusal_of
 from graphengine.records.event_json import line_of
-from graphengine.records.step_document import Trouble, for_clients, refusal_of
+from graphengine.records.step_document import for_clients
 from graphengine.serve.callers import CallersStore
 from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.connections import until_gone

@@ -21,8 +21,8 @@ from graphengine.kernel.inside import opened
 from graphengine.kernel.reader import OVER, Answered, Message, Snapshot, load_snapshot
 from graphengine.models.base import Message as Remembered
 from graphengine.models.hiding import hide_secrets
+from graphengine.records.base_documents import plain
 from graphengine.records.now import load_now
-from graphengine.records.step_document import plain
 from graphengine.records.visits import Visits
 from graphengine.serve.callers import caller
 from graphengine.serve.service.conversations import find

@@ -44,8 +44,8 @@ from graphengine.errors import GraphEngineError, InputError
 from graphengine.kernel.extension import StepRecorded, compiled, did_you_mean
 from graphengine.kernel.inside import bare, unknown_fields
 from graphengine.kernel.reader import Snapshot
+from graphengine.records.base_documents import error_document, plain
 from graphengine.records.now import load_now
-from graphengine.records.step_document import error_document, plain
 from graphengine.schemas.walking import resolve_reference, with_definitions
 from graphengine.schemas.words import in_words
 from graphengine.serve.callers import acting, caller

@@ -32,7 +32,7 @@ from graphengine.kernel.extension import OwnId, RunFailed, compiled, did_you_mea
 from graphengine.kernel.reader import Snapshot, load_snapshot, usage_from
 from graphengine.models.base import Message
 from graphengine.models.hiding import hide_secrets
-from graphengine.records.step_document import plain
+from graphengine.records.base_documents import plain
 from graphengine.serve.callers import caller
 from graphengine.serve.messages import (
     RequestInvalid,

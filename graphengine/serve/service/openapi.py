@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
+from graphengine.records.base_documents import Failed, Trouble
 from graphengine.records.event_json import live_lines
 from graphengine.records.json_document import StatusReported, Stepped, WatchEnded
 from graphengine.records.json_schema import schemas_of
-from graphengine.records.step_document import Failed, Trouble
 from graphengine.schemas.walking import walk
 from graphengine.serve.routes import ENDPOINTS, HEALTH, START
 

@@ -26,8 +26,8 @@ from graphengine.kernel.extension import Emitted, LiveEvent, NodeBegan, StepReco
 from graphengine.kernel.inside import WorkKey, digest_of_call, opened
 from graphengine.kernel.reader import Failed, Message, Ready, Recorded, Snapshot, path_of
 from graphengine.models.hiding import hide_secrets
+from graphengine.records.base_documents import plain
 from graphengine.records.event_json import event_document
-from graphengine.records.step_document import plain
 from graphengine.records.visits import Visits
 from graphengine.records.work_records import CalledTool, CallRecord, TurnRecord, read_record
 from graphengine.serve.service.following import open_in

@@ -17,8 +17,8 @@ from msgspec import UNSET, UnsetType
 
 from graphengine.kernel.extension import add_usage
 from graphengine.kernel.reader import usage_of
+from graphengine.records.base_documents import Document, Part
 from graphengine.records.spending import sum_of
-from graphengine.records.step_document import Document, Part
 from graphengine.records.words import counted
 from graphengine.testing.evaluation.graph import AGAINST, RUN, SUBJECT, EvaluationState, Trial
 

@@ -25,10 +25,10 @@ from graphengine.kernel.inside import allows_unknown_cost, is_secret, priced
 from graphengine.kernel.reader import graph_spec_of, load_snapshot, status_of, waits_of
 from graphengine.models.hiding import MARK
 from graphengine.models.names import as_model
+from graphengine.records.base_documents import Document, Part, plain
 from graphengine.records.run_diff import diff
 from graphengine.records.selection import COMPARED
 from graphengine.records.spending import sum_of
-from graphengine.records.step_document import Document, Part, plain
 from graphengine.testing.evaluation.cases import Case
 from graphengine.testing.evaluation.earlier import Answered, FromLogs, Tools, first_matter, first_of_visit
 from graphengine.testing.evaluation.evaluating import begin
