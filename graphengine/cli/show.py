@@ -217,10 +217,16 @@ def _check_show_options(given: Mapping[str, Any]) -> None:
 
 def _show_recorded(context: CommandContext, recorded: _Recorded, *, is_state: bool) -> None:
     from graphengine.cli.report import show_state
+    from graphengine.records.result_fields import result_fields
 
     out = context.out
     _show_outcome(out, context.place, recorded)
     out.line("")
+    fields = result_fields(recorded.snapshot, recorded.steps)
+    if fields.declared:
+        out.line((f"result field: {fields.declared}", "dim"))
+    elif fields.written and recorded.snapshot.status == "finished":
+        out.line((f"written last: {', '.join(fields.written)}", "dim"))
     is_cut = show_state(out, recorded.snapshot.root.values, is_whole=is_state)
     if is_cut:
         out.line(("--state shows all of it", "dim"))

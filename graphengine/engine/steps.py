@@ -222,6 +222,7 @@ class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
         models: The names of the models that were given last, by for whom, `*` for all others: agents have them in each
             later command that is given no others. One whose name begins with `object ` is known to its program only.
         wings: The names of the extensions that act in the run.
+        result: The path of the state that the graph names with `result=`; "" if it names none, or a function.
     """
 
     version: str = ""
@@ -229,6 +230,7 @@ class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
     user: str = ""
     models: Mapping[str, str] = {}
     wings: Sequence[str] = ()
+    result: str = ""
 
 
 class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,9 +12,10 @@ from graphengine.errors import InputError, UnknownRun
 from graphengine.kernel.extension import did_you_mean
 from graphengine.kernel.inside import UNREADABLE, bare, is_sealed
 from graphengine.kernel.reader import load_snapshot, status_of
+from graphengine.records.result_fields import find_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.kernel.extension import JsonValue
     from graphengine.kernel.store import RunInfo, RunStore
@@ -44,8 +44,8 @@ async def result_rows(store: RunStore, runs: Sequence[RunInfo], fields: Sequence
             pass
         row = _run_columns(info)
         for path in fields:
-            found, value = _find_field(state, path.split("."))
-            row[column_of(path)] = value
+            found, value = find_value(state, path)
+            row[column_of(path)] = "secret" if is_sealed(value) else bare(value)
             if found:
                 missing.pop(path, None)
         known |= dict.fromkeys(state)
@@ -74,15 +74,6 @@ def _run_columns(info: RunInfo) -> dict[str, Any]:
     cost = None if summary is None else summary.cost_usd
     values = (info.id, info.graph, status_of(info), info.created_at, info.ended_at, cost)
     return dict(zip(COLUMNS, values, strict=True))
-
-
-def _find_field(value: JsonValue, path: Sequence[str]) -> tuple[bool, Any]:
-    """Return whether a state has a field, and the value of the field, without what only records have."""
-    for name in path:
-        if not isinstance(value, Mapping) or name not in value:
-            return False, None
-        value = value[name]
-    return True, "secret" if is_sealed(value) else bare(value)
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> str:

@@ -45,6 +45,7 @@ from graphengine.records.readable import (
     path_words,
     says_something,
 )
+from graphengine.records.result_fields import ResultFields, find_value, result_fields
 from graphengine.records.run_diff import Difference, diff
 from graphengine.records.runs_below import runs_below
 from graphengine.records.spending import SpentBelow, load_spent_below, own_usage, spending
@@ -55,7 +56,7 @@ from graphengine.schemas.walking import resolve_reference, variants
 from graphengine.schemas.words import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from graphengine.kernel.extension import JsonValue
     from graphengine.kernel.reader import EdgeSpec, Frame, GraphSpec, Snapshot, Step, Wait, WaitRecord
@@ -79,6 +80,8 @@ _SAID: Final = 40
 _DIFFERENCES: Final = 16
 _OF_CHATS: Final = ("turn", "messages", "answer", "question")
 _FAILED: Final = 8
+_ROOT: Final = re.compile(r"[.\[]")
+"""What separates the field of a path from the rest."""
 _ASIDE: Final = ("started", "removed", "begun")
 """Steps that say nothing of how a run came to its result."""
 
@@ -87,10 +90,11 @@ _ASIDE: Final = ("started", "removed", "begun")
 
 
 class StoryFields(Part):
-    """Fields of the state: the longest text by itself, under its name, and the others."""
+    """Fields of the state under a title: the value that matters most, with its name, and the other fields."""
 
+    title: str
     name: str = ""
-    lead: str = ""
+    lead: Any = None
     rest: Mapping[str, Any] = {}
 
 
@@ -149,7 +153,8 @@ class StoryRun(Part):
         question: What it began with.
         said: A conversation; null if the run is none.
         earlier: How many earlier messages are left out.
-        answer: What came of it.
+        answer: The result that its graph declares, or what was written last.
+        besides: What else its nodes wrote.
         accounts: What its steps did.
         left_out: How many steps between are left out.
         numbers: The numbers that conditions compared last, by their paths in words.
@@ -178,6 +183,7 @@ class StoryRun(Part):
     said: Sequence[Saying] | None = None
     earlier: int = 0
     answer: StoryFields | None = None
+    besides: StoryFields | None = None
     accounts: Sequence[Account] = ()
     left_out: int = 0
     numbers: Mapping[str, float] = {}
@@ -258,12 +264,12 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
     waits = {each.id: each for each in waits_of(run.snapshot) if each.answered is None}
     waits = waits if found.status == "waiting" else {}
     found.awaited = [*dict.fromkeys(wait.kind for wait in waits.values())]
-    last = _last_fields(run.steps)
-    final = {name: each for name, each in values.items() if name in last or given.get(name) != each}
-    final = _choose_fields(final, last)
+    result = result_fields(run.snapshot, run.steps)
+    final = {name: each for name, each in values.items() if name in result.written or given.get(name) != each}
     messages = _messages_in(values)
     if messages is None:
-        found.question = _fields_of(_choose_fields(given))
+        asked = _choose_fields(given)
+        found.question = _fields_of("The question", asked, asked)
     else:
         found.graph = found.graph.removesuffix("-chat")
         is_over = all(wait.kind == "receive" for wait in waits.values())
@@ -271,7 +277,7 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
         waits = {key: wait for key, wait in waits.items() if wait.kind != "receive"}
         final = {name: value for name, value in final.items() if name not in _OF_CHATS}
         found.accounts = [each for each in found.accounts if each.kind != "message" and each.ended_by != "message"]
-    found.answer = _fields_of(final, last)
+    _tell_result(found, result, values, final)
     found.questions = _tell_questions(run.snapshot, waits, call_asked)
     _cut_middle(found)
     below = await load_spent_below(store, run.info.id)
@@ -427,25 +433,35 @@ def _tell_account(entry: Entry, whys: Sequence[str]) -> Account:
     return made
 
 
-def _choose_fields(values: Mapping[str, JsonValue], last: frozenset[str] = frozenset()) -> dict[str, JsonValue]:
+def _choose_fields(values: Mapping[str, JsonValue], last: Sequence[str] = ()) -> dict[str, JsonValue]:
     """Return the fields that are shown: those that say something. False says something in the fields of `last`."""
     return {name: each for name, each in values.items() if says_something(each) and (each is not False or name in last)}
 
 
-def _fields_of(values: Mapping[str, JsonValue], first: frozenset[str] = frozenset()) -> StoryFields:
-    """Return fields as they are shown: the longest text first, if possible one of the fields in `first`."""
-    texts = {name: each for name, each in values.items() if isinstance(each, str) and each.strip()}
-    texts = {name: each for name, each in texts.items() if isinstance(json_in(each), str)}
-    last = {name: text for name, text in texts.items() if name in first}
-    longest = max(last or texts, key=lambda name: len(texts[name]), default="")
-    rest = {name: value for name, value in values.items() if name != longest and value != texts.get(longest)}
-    return StoryFields(as_words(longest), clipped(texts.get(longest, ""), WHOLE), cut_fields(rest))
+def _fields_of(title: str, values: Mapping[str, JsonValue], first: Iterable[str]) -> StoryFields:
+    """Return fields as they are shown, beginning with the first text among the fields in `first`."""
+    lead = next(
+        (name for name in first if isinstance(text := values.get(name), str) and isinstance(json_in(text), str)), ""
+    )
+    rest = {name: value for name, value in values.items() if name != lead and value != values.get(lead)}
+    return StoryFields(title, as_words(lead), clipped(str(values.get(lead, "")), WHOLE), cut_fields(rest))
 
 
-def _last_fields(steps: Sequence[Step]) -> frozenset[str]:
-    """Return the fields that the last visit of the run's own graph wrote."""
-    last = next((step for step in reversed(steps) if step.kind == "node" and not step.frame), None)
-    return frozenset(op[1] for op in ops_of(last)) if last is not None else frozenset()
+def _tell_result(
+    found: StoryRun, result: ResultFields, values: Mapping[str, JsonValue], changed: Mapping[str, JsonValue]
+) -> None:
+    """Tell what came of a run, and apart from that what else its nodes wrote."""
+    is_over, root = found.status == "finished", _ROOT.split(result.declared)[0]
+    if root and found.said is None and (is_over or root in changed):
+        title, declared = "The answer" if is_over else "The answer so far", result.declared
+        found.answer = StoryFields(title, path_words(declared), cut_value(find_value(values, declared)[1]))
+        shown = [root]
+    else:
+        shown = [name for name in result.written if name in changed]
+        last = _choose_fields({name: changed[name] for name in shown}, shown)
+        found.answer = _fields_of("Written last", last, last)
+    rest = _choose_fields({name: each for name, each in changed.items() if name not in shown}, result.written)
+    found.besides = _fields_of("Written besides", rest, ())
 
 
 # --- What it waits for -----------------------------------------------------------------------------------------------

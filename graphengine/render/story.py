@@ -116,9 +116,10 @@ def _file_of(story: Story, runs: Sequence[ReadRun]) -> str:
     for each, read in zip(document["runs"], runs, strict=True):
         each["picture"] = _picture(read, _ROOM if len(runs) == 1 else _HALF)
     words = [
-        (name, "\n".join([values.lead, *(f"{key}: {in_brief(value)}" for key, value in values.rest.items())]))
-        for name, values in (("The question", run.question), ("The answer", run.answer))
+        (values.title, "\n".join([lead, *(f"{key}: {in_brief(value)}" for key, value in values.rest.items())]))
+        for values in (run.question, run.answer, run.besides)
         if values is not None
+        for lead in [values.lead if isinstance(values.lead, str) else in_brief(values.lead)]
     ]
     words += [*(("", each.text) for each in run.said or ()), ("Losses", loss_words(run.losses))]
     return _PAGE.format(

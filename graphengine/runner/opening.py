@@ -159,7 +159,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         repair = "give less, or raise Sizes(state_bytes=…)"
         raise InputError(text, where=f"run {life.id}", repair=repair, code=TooLarge.code)
     is_queued = place is not None and place.queue is not None
-    origin = shared.origin(plan.graph, None if place is None else place.user, above)
+    origin = shared.origin(plan, None if place is None else place.user, above)
     driving = await life.claimed(Snapshot(origin=origin), initial.size_bytes, is_queued=is_queued)
     facts.origin, facts.nonce = origin, ids.new_nonce()
     if plan.title:
@@ -306,7 +306,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
         limits=limits if limits is not None else await _limits_of(store, parent, snapshot),
         pause=pause,
         instructions=instructions,
-        origin=life.shared.origin(plan.graph, user, snapshot.origin),
+        origin=life.shared.origin(plan, user, snapshot.origin),
         code=code,
         recoded=recoded,
         nonce=ids.new_nonce(),
@@ -499,7 +499,7 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
         fingerprint=plan.fingerprint,
         pause=pause,
         shared_process=shared_process,
-        origin=shared.origin(plan.graph, user, snapshot.origin),
+        origin=shared.origin(plan, user, snapshot.origin),
         code=code,
         recoded=recoded,
     )

@@ -143,7 +143,7 @@ class Shared(Generic[L]):
         "_loop_watch",
         "_models",
         "_one_at_a_time",
-        "_origin",
+        "_origins",
         "_seen",
         "_sleepers_task",
         "_soon",
@@ -198,7 +198,7 @@ class Shared(Generic[L]):
         self.executors: Executors | None = None
         self.children: Children | None = None
         self._models: dict[str, str] = {}
-        self._origin = origin or OriginRecord()
+        self._origins = {"": origin or OriginRecord()}
         self.checking: list[Extension] = []
         self.follows: list[Extension] = []
         self.closing: list[Extension] = []
@@ -282,12 +282,16 @@ class Shared(Generic[L]):
             return newest
         return None if self.plans is None else self.plans.get(fingerprint)
 
-    def origin(self, graph: str, user: str | None, before: OriginRecord | None = None) -> OriginRecord:
+    def origin(self, plan: Plan[Any], user: str | None, before: OriginRecord | None = None) -> OriginRecord:
         """Return what begins, resumes or branches off a run here, for a user, after what did so before."""
         models = {} if before is None else before.models
+        result = "" if plan.result is None or plan.result.path is None else plan.result.text
+        here = self._origins.get(result)
+        if here is None:
+            here = self._origins[result] = msgspec.structs.replace(self._origins[""], result=result)
         if not (user or models or self._models):
-            return self._origin
-        return msgspec.structs.replace(self._origin, user=user or "", models=given_over(models, self._models, graph))
+            return here
+        return msgspec.structs.replace(here, user=user or "", models=given_over(models, self._models, plan.graph))
 
     def posts(self, snapshot: Snapshot, status: RunStatus) -> list[Post]:
         """Return the messages to other runs about a run that gets a status."""

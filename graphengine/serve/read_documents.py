@@ -12,6 +12,7 @@ from graphengine.records.account import Account
 from graphengine.records.base_documents import Document, Part
 from graphengine.records.branches import BranchResult
 from graphengine.records.json_document import Compared, ListedRun, RunHead
+from graphengine.records.result_fields import ResultFields
 from graphengine.records.run_diff import Difference
 from graphengine.records.runs_below import CountsBelow
 from graphengine.records.step_document import Failure, Step
@@ -378,12 +379,14 @@ class Above(Part):
 class Run(Head, tag=False, kw_only=True):
     """A run after a step, with the steps before it, and the commands that act on it.
 
-    `above` are the runs above it, from the top; `branches` those that were branched off from it, the newest first.
+    `above` are the runs above it, from the top; `branches` those that were branched off from it, the newest first;
+    `result` says which fields of its state came of it.
     """
 
     above: Sequence[Above]
     branches: Sequence[BranchResult]
     rows: Sequence[Row]
+    result: ResultFields
     commands: Mapping[str, str]
 
 

@@ -62,7 +62,12 @@ async def test_a_text_that_is_json_is_shown_by_its_fields() -> None:
         await runner.run(agent, chat="ada", question="Hi")
         (run,) = document_of(await story_of(runner.store, "a", None, 0.0))["runs"]
         (chat,) = document_of(await story_of(runner.store, "ge:chat:ada", None, 0.0))["runs"]
-    assert run["answer"] == {"name": "", "lead": "", "rest": {"verdict": {"grade": 1, "why": "clear"}}}
+    assert run["answer"] == {
+        "title": "Written last",
+        "name": "",
+        "lead": "",
+        "rest": {"verdict": {"grade": 1, "why": "clear"}},
+    }
     assert [(each["text"], each["value"]) for each in chat["said"]] == [("Hi", None), ("", {"grade": 2})]
 
 

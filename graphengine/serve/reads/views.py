@@ -30,6 +30,7 @@ from graphengine.records.at_work import load_at_work
 from graphengine.records.branches import load_branches
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
+from graphengine.records.result_fields import result_fields
 from graphengine.records.run_diff import diff, differences
 from graphengine.records.runs_below import runs_above, runs_below
 from graphengine.records.selection import ONLY_SEEN, Wanted, as_answered, is_lossy, version_of
@@ -340,7 +341,9 @@ class Views:
         head = await self.head(info, book)
         above = [Above(each.id, each.title, each.graph) for each in await runs_above(self.store, info)]
         branches = await load_branches(self.store, book.visits.snapshot) if seq == info.seq else ()
+        result = result_fields(book.visits.snapshot, [entry.step for entry in book.visits.entries])
         more: dict[str, Any] = {"branches": branches, "rows": book.rows, "commands": self._commands(info, seq)}
+        more["result"] = result
         return Run(**asdict(head), above=above, **more)
 
     async def head(self, info: RunInfo, book: Book) -> Head:

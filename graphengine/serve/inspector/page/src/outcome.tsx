@@ -8,7 +8,6 @@ import { Acts } from "./acts";
 import { Before, Questions, plainOf } from "./ask";
 import { type Below, between } from "./below";
 import { Scores } from "./chart";
-import { writeJson } from "./json";
 import { Chip, Failure, Link, Sign, Tabs, isUnderWay, runAddress, useDocument, useMoving, useRead } from "./parts";
 import { PublishedValues, RefusedMessages } from "./published";
 import { type Doing, Trouble } from "./step";
@@ -80,7 +79,7 @@ export function Outcome({
           )}
         </Conversation>
       )}
-      {isOver && end && key > 0 && !isChat && <Result id={id} head={head} end={end} />}
+      {isOver && key > 0 && !isChat && <Result id={id} head={head} />}
       <div class={hasFailed ? "" : "two"}>
         <section hidden={hasFailed || !place}>
           <h3>{head.ending ? "Why it ended" : "Where it is"}</h3>
@@ -240,46 +239,62 @@ function Text({ text }: { text: Doing["texts"][number] }) {
   );
 }
 
-/** What came out: the longest text that the run wrote, preferably in its last step; else all that it wrote. */
-function Result({ id, head, end }: { id: string; head: Head; end: Row }) {
-  const [state] = useDocument("runs/{run_id}/state", { run_id: id, at: head.seq });
-  const [last] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq: end.seq });
-  const [first] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq: 1 });
-  if (!state || !last || !first) return <div class="room-for-result" aria-busy="true" />;
-  const given = new Map((first.step.update as unknown[][]).map((op) => [op[1], writeJson(op.at(-1))]));
-  const written = new Set(last.changes.map((each) => each.path.replace(/[.[].*$/, "")));
-  const changed = Object.entries(state.state).filter(
-    ([name, value]) => written.has(name) || given.get(name) !== writeJson(value),
-  );
-  const texts = changed.filter(([, value]) => typeof value === "string" && value.trim()) as [string, string][];
-  const size = ([name, text]: [string, string]) => text.length + (written.has(name) ? 1e9 : 0);
-  const best = texts.sort((one, other) => size(other) - size(one))[0];
-  const fields = changed.map(([name]) => name).filter((name) => (best ? name !== best[0] && written.has(name) : true));
+/** The value at a path of a state, such as `draft.text` or `notes[-1]`. */
+function valueAt(state: unknown, path: string): unknown {
+  const parts = path.match(/[^.[\]'"]+/g) || [];
+  const at = (value: any, part: string) => (Array.isArray(value) ? value.at(Number(part)) : value?.[part]);
+  return parts.reduce(at, state);
+}
+
+/** What came out: the result that the graph declares, and below it what was written last. */
+function Result({ id, head }: { id: string; head: Found }) {
+  const [found] = useDocument("runs/{run_id}/state", { run_id: id, at: head.seq });
+  if (!found) return <div class="room-for-result" aria-busy="true" />;
+  const { declared, written } = head.result;
+  const fields = written.filter((name) => name !== declared.replace(/[.[].*$/, ""));
+  const isText = (name: string) => typeof found.state[name] === "string" && found.state[name] !== "";
+  const first = declared ? undefined : fields.find(isText);
+  const rest = fields.filter((name) => name !== first);
   return (
     <>
-      {best && (
-        <Reading
-          title={
-            <>
-              Result <code>{best[0]}</code>
-            </>
-          }
-          text={best[1]}
+      {declared && (
+        <Made
+          title={head.shown === "finished" ? "Result" : "Result so far"}
+          path={declared}
+          value={valueAt(found.state, declared)}
         />
       )}
-      {!best && fields.length > 0 && <h3>{head.shown === "finished" ? "Result" : "Written last"}</h3>}
-      {fields.length > 0 && (
+      {first ? <Made title="Written last" path={first} value={found.state[first]} /> : rest[0] && <h3>Written last</h3>}
+      {rest.length > 0 && (
         <dl class="fields card">
-          {fields.map((name) => (
+          {rest.map((name) => (
             <>
               <dt class="mono">{name}</dt>
               <dd>
-                <Value value={state.state[name]} fold={best ? 300 : 900} />
+                <Value value={found.state[name]} fold={first || declared ? 300 : 900} />
               </dd>
             </>
           ))}
         </dl>
       )}
+    </>
+  );
+}
+
+/** A value under what it is and where it stands in the state: a text as it is read. */
+function Made({ title, path, value }: { title: string; path: string; value: unknown }) {
+  const name = (
+    <>
+      {title} <code>{path}</code>
+    </>
+  );
+  if (typeof value === "string" && value) return <Reading title={name} text={value} />;
+  return (
+    <>
+      <h3>{name}</h3>
+      <div class="card result">
+        <Value value={value} />
+      </div>
     </>
   );
 }

@@ -97,21 +97,21 @@ function Fields({ values }: { values: [string, unknown][] }) {
   );
 }
 
-/** Fields of the state: the longest text by itself, unless it is said above; then the others, long ones folded. */
-function Section({ title, values, above = "" }: { title: string; values: StoryFields | null; above?: string }) {
+/** Fields of the state: the one that matters most, unless it is said above; then the others, long ones folded. */
+function Section({ values, above = "" }: { values: StoryFields | null; above?: string }) {
   const rest = Object.entries(values?.rest || {});
-  const flat = (text: string) => text.replace(/\s+/g, " ").trim();
-  const lead = values && flat(values.lead) !== flat(above) ? values.lead : "";
-  if (!lead && !rest.length) return null;
+  const flat = (text: unknown) => (typeof text === "string" ? text.replace(/\s+/g, " ").trim() : text);
+  const lead = values && flat(values.lead) !== flat(above) ? (values.lead ?? "") : "";
+  if (lead === "" && !rest.length) return null;
   const sizeOf = (each: unknown) =>
     typeof each === "string" ? `${wordsOf(each)} words` : Array.isArray(each) ? `${each.length}` : "";
   const isLong = (each: unknown) => writeJson(each).length > LONG;
   return (
     <>
       <h2>
-        {title} {lead && <span class="soft">{values!.name}</span>}
+        {values!.title} {lead !== "" && <span class="soft">{values!.name}</span>}
       </h2>
-      {lead && <Markdown text={lead} most={OPEN} />}
+      {lead !== "" && <Shown value={lead} />}
       <Fields values={rest.filter(([, each]) => !isLong(each))} />
       {rest.filter(([, each]) => isLong(each)).map(([name, each]) => (
         <details key={name}>
@@ -377,7 +377,7 @@ function Spent({ run }: { run: StoryRun }) {
 }
 
 function One({ run }: { run: StoryRun }) {
-  const { said, error, failed, answer } = run;
+  const { said, error, failed } = run;
   return (
     <>
       <p class="soft">
@@ -388,7 +388,7 @@ function One({ run }: { run: StoryRun }) {
       <Figures run={run} />
       {said && <Conversation said={said} earlier={run.earlier} />}
       <Questions found={run.questions} />
-      <Section title="The question" values={run.question} above={run.title} />
+      <Section values={run.question} above={run.title} />
       {error && (
         <>
           <h2>Why it failed</h2>
@@ -412,7 +412,8 @@ function One({ run }: { run: StoryRun }) {
           </ul>
         </>
       )}
-      <Section title={run.status === "finished" ? "The answer" : "What it has so far"} values={answer} />
+      <Section values={run.answer} />
+      <Section values={run.besides} />
       {run.picture && <h2>The way it took</h2>}
       <Picture svg={run.picture} />
       <h2>How it came to this</h2>

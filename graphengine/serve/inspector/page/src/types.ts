@@ -780,6 +780,13 @@ export interface RefusedMessage {
   payload: unknown;
 }
 
+export interface ResultFields {
+  /** The path that the graph names as its result; "" if it names none, or if the state has no such field. */
+  declared: string;
+  /** The fields that were written last: by the last visit of the run's own graph that wrote any. */
+  written: string[];
+}
+
 export interface Row {
   /** What it did. */
   account: Account;
@@ -840,6 +847,7 @@ export interface Run {
   above: Above[];
   branches: BranchResult[];
   rows: Row[];
+  result: ResultFields;
   commands: Record<string, string>;
 }
 
@@ -1150,8 +1158,9 @@ export interface Story {
 }
 
 export interface StoryFields {
+  title: string;
   name: string;
-  lead: string;
+  lead: unknown;
   rest: Record<string, unknown>;
 }
 
@@ -1213,8 +1222,10 @@ export interface StoryRun {
   said: Saying[] | null;
   /** How many earlier messages are left out. */
   earlier: number;
-  /** What came of it. */
+  /** The result that its graph declares, or what was written last. */
   answer: StoryFields | null;
+  /** What else its nodes wrote. */
+  besides: StoryFields | null;
   /** What its steps did. */
   accounts: Account[];
   /** How many steps between are left out. */

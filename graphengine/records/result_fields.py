@@ -1,0 +1,71 @@
+"""Which fields of the state are the result of a run: the one account that the page, the story and the terminal show.
+
+The step that begins a run records the path that its graph names with `result=`. A run whose graph names none has no
+declared result. Readers then show what was written last, under that name: which field matters is not guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from graphengine.records.step_document import Part
+from graphengine.records.step_queries import ops_of
+
+if TYPE_CHECKING:
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import Snapshot, Step
+
+_GIVEN: Final = ("started", "branched", "resumed", "removed")
+"""Steps whose updates no node wrote."""
+_PART: Final = re.compile(r"[^.\[\]'\"]+")
+"""A name, a key or an index in a path."""
+_INDEX: Final = re.compile(r"-?\d+")
+
+
+class ResultFields(Part):
+    """Which fields of the state are the result of a run.
+
+    Attributes:
+        declared: The path that the graph names as its result; "" if it names none, or if the state has no such field.
+        written: The fields that were written last: by the last visit of the run's own graph that wrote any.
+    """
+
+    declared: str
+    written: Sequence[str]
+
+
+def result_fields(snapshot: Snapshot, steps: Sequence[Step]) -> ResultFields:
+    """Return which fields of the state are the result of a run.
+
+    Args:
+        snapshot: The run.
+        steps: Its steps up to this snapshot, or the last of them.
+    """
+    declared = snapshot.origin.result if snapshot.origin is not None else ""
+    values: dict[str, JsonValue] = snapshot.root.values if snapshot.frames else {}
+    if not find_value(values, declared)[0]:  # another version of the graph has renamed the field
+        declared = ""
+    own = (step for step in reversed(steps) if not step.frame and step.kind not in _GIVEN)
+    last = next((ops for step in own if (ops := ops_of(step))), ())
+    return ResultFields(declared, [name for name in dict.fromkeys(op[1] for op in last) if name in values])
+
+
+def find_value(value: JsonValue, path: str) -> tuple[bool, JsonValue]:
+    """Return whether a recorded state has a path, and the value there; None if it has none.
+
+    >>> find_value({"draft": {"text": "Dear Ada"}, "notes": ["first", "last"]}, "notes[-1]")
+    (True, 'last')
+    """
+    for part in _PART.findall(path):
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and _INDEX.fullmatch(part) and -len(value) <= int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return False, None
+    return True, value
+
+
+__all__ = ["ResultFields", "find_value", "result_fields"]
