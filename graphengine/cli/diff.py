@@ -27,8 +27,6 @@ _AROUND: Final = 5
 """The most words that are shown on each side of what differs between two texts."""
 _SHOWN_WORDS: Final = 60
 """The most words of one place where two texts differ; `--json` has them all."""
-_COMPARED: Final = 4_000_000
-"""The most pairs of words that are compared: a second's work."""
 
 
 @options.command(
@@ -215,8 +213,8 @@ def _show_difference(out: Channel, difference: Difference, columns: int, names: 
         out.line((difference.path, "bold"), line[len(difference.path) :])
         return
     one, other = values
-    if isinstance(one, str) and isinstance(other, str) and (parts := word_diff(one, other)):
-        out.prose((difference.path, "bold"), ": ", *parts)
+    if isinstance(one, str) and isinstance(other, str) and one and other:
+        out.prose((difference.path, "bold"), ": ", *word_parts(one, other))
         return
     out.line((difference.path, "bold"), ":")
     room = max(map(len, names)) + 2
@@ -224,32 +222,29 @@ def _show_difference(out: Channel, difference: Difference, columns: int, names: 
         out.line(f"  {name:<{room - 1}}", fitted(value, columns - room - 1))
 
 
-def word_diff(before: str, after: str) -> list[Part]:
+def word_parts(before: str, after: str) -> list[Part]:
     """Return two texts as one: `[-` what only the first has `-]`, `{+` what only the second has `+}`, and around that.
 
-    Return [] if they have nothing in common, or too many words to compare.
+    Of a text that was rewritten, the new text comes first, and the old one after it.
     """
-    from difflib import SequenceMatcher
+    from graphengine.records.word_diff import word_diff
 
-    one, other = before.split(), after.split()
-    if len(one) * len(other) > _COMPARED:
-        return []
-    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    found = word_diff(before, after)
+    if found.is_rewritten:
+        return [(f"{{+{_shorten_words(after.split())}+}} ", "green"), (f"[-{_shorten_words(before.split())}-] ", "red")]
     parts: list[Part] = []
-    codes = matcher.get_opcodes()
-    for number, (kind, start, end, other_start, other_end) in enumerate(codes):
-        if kind == "equal":
-            words = one[start:end]
-            head = words[:_AROUND] if number else []
-            tail = words[-_AROUND:] if number < len(codes) - 1 else []
-            short = words if len(words) <= len(head) + len(tail) + 1 else [*head, "…", *tail]
+    for number, run in enumerate(found.runs):
+        if run.is_equal:
+            head = run.after[:_AROUND] if number else []
+            tail = run.after[-_AROUND:] if number < len(found.runs) - 1 else []
+            short = run.after if len(run.after) <= len(head) + len(tail) + 1 else [*head, "…", *tail]
             parts.append((f"{' '.join(short)} ", "dim"))
             continue
-        if end > start:
-            parts.append((f"[-{_shorten_words(one[start:end])}-] ", "red"))
-        if other_end > other_start:
-            parts.append((f"{{+{_shorten_words(other[other_start:other_end])}+}} ", "green"))
-    return parts if any(code[0] == "equal" for code in codes) else []
+        if run.before:
+            parts.append((f"[-{_shorten_words(run.before)}-] ", "red"))
+        if run.after:
+            parts.append((f"{{+{_shorten_words(run.after)}+}} ", "green"))
+    return parts
 
 
 def _shorten_words(words: Sequence[str]) -> str:

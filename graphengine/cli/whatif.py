@@ -246,7 +246,7 @@ def _show_whatif(context: CommandContext, report: WhatIf) -> None:
 
 def _show_extreme_runs(context: CommandContext, report: WhatIf) -> None:
     """Show the runs that gained the most and those that lost the most, and how the results of the two ends differ."""
-    from graphengine.cli.diff import word_diff
+    from graphengine.cli.diff import word_parts
 
     runs = list(report.runs)
     shown = runs if len(runs) <= 2 * _ROWS else [*runs[:_ROWS], *runs[-_ROWS:]]
@@ -261,7 +261,7 @@ def _show_extreme_runs(context: CommandContext, report: WhatIf) -> None:
         if isinstance(before, str) and isinstance(after, str) and before != after:
             context.out.line("")
             context.out.line((f"{pair.run_id}, the result:", "bold"))
-            context.out.prose(*word_diff(before, after))
+            context.out.prose(*word_parts(before, after))
     command = context.place.command("diff", runs[0].run_id, runs[0].branch)
     context.err.line(("look:   ", "dim"), command)
 

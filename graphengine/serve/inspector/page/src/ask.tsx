@@ -415,46 +415,52 @@ function Argument({ value }: { value: unknown }) {
 }
 
 function Proposed({ was, now, isCall = false }: { was: unknown; now: unknown; isCall?: boolean }) {
-  if (typeof was === "string" && typeof now === "string" && was.length + now.length > LONG) {
-    return (
-      <section class="proposed" aria-label="What is proposed, with what it changes">
-        <Diff before={was} after={now} />
-      </section>
-    );
-  }
+  const isText = (each: unknown): each is string => typeof each === "string";
+  const isLong = (one: unknown, other: unknown) => isText(one) && isText(other) && one.length + other.length > LONG;
   const isObject = (each: unknown) => each !== null && typeof each === "object" && !Array.isArray(each);
   const members = (each: unknown): Record<string, unknown> =>
     isObject(each) ? (each as Record<string, unknown>) : { "": each };
   const before: Record<string, unknown> = was === undefined ? {} : members(was);
   const after = members(now);
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter((each) => each[0] !== "_");
-  const shown = (each: unknown) => (each === undefined ? "" : brief(each));
+  const long = names.filter((name) => isLong(before[name], after[name]) && before[name]);
+  const rows = names.filter((name) => !long.includes(name));
+  const shown = (each: unknown) => (each === undefined ? "" : <Argument value={each} />);
   return (
-    <table class="proposed">
-      {(was !== undefined || !isCall) && (
-        <thead>
-          <tr>
-            <td />
-            {was !== undefined && <th scope="col">was</th>}
-            <th scope="col">{isCall ? "changed to" : "proposed"}</th>
-          </tr>
-        </thead>
+    <>
+      {long.map((name) => (
+        <section class="proposed" aria-label="What is proposed, with what it changes" key={name}>
+          {name && <h3>{nodeWords(name)}</h3>}
+          <Diff before={before[name] as string} after={after[name] as string} />
+        </section>
+      ))}
+      {rows.length > 0 && (
+        <table class="proposed">
+          {(was !== undefined || !isCall) && (
+            <thead>
+              <tr>
+                <td />
+                {was !== undefined && <th scope="col">was</th>}
+                <th scope="col">{isCall ? "changed to" : "proposed"}</th>
+              </tr>
+            </thead>
+          )}
+          <tbody>
+            {rows.map((name) => {
+              const isSame = was !== undefined && writeJson(before[name]) === writeJson(after[name]);
+              return (
+                <tr key={name}>
+                  <th scope="row">{nodeWords(name)}</th>
+                  {was !== undefined && (
+                    <td dir="auto">{isSame ? brief(before[name]) : <del>{shown(before[name])}</del>}</td>
+                  )}
+                  <td dir="auto">{isSame ? brief(after[name]) : shown(after[name])}</td>
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
       )}
-      <tbody>
-        {names.map((name) => {
-          const [one, other] = [shown(before[name]), shown(after[name])];
-          const isSame = was !== undefined && one === other;
-          return (
-            <tr key={name}>
-              <th scope="row">{nodeWords(name)}</th>
-              {was !== undefined && <td dir="auto">{isSame ? one : <del>{one}</del>}</td>}
-              <td dir="auto">
-                {isCall && was === undefined ? <Argument value={after[name]} /> : isSame ? other : <b>{other}</b>}
-              </td>
-            </tr>
-          );
-        })}
-      </tbody>
-    </table>
+    </>
   );
 }

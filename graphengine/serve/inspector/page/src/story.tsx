@@ -201,9 +201,10 @@ function Questions({ found }: { found: StoryQuestion[] }) {
           <Markdown text={each.text} most={OPEN} />
           <Fields values={Object.entries(each.facts)} />
           {each.proposed.map(([name, was, now]) => (
-            <p key={name}>
-              {name} <del>{was}</del> <ins>{now}</ins>
-            </p>
+            <section class="change" key={name}>
+              {name && <h3>{name}</h3>}
+              <Differs before={was} after={now} />
+            </section>
           ))}
           <dl class="answers">
             {each.answers.map(([name, fits, about]) => (

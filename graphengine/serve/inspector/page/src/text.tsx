@@ -1,12 +1,12 @@
 // Text that is read: Markdown, prompts, JSON, values, and word diffs. No text is ever markup.
 
-import { diffWordsWithSpace } from "diff";
 import { type Token, type Tokens, lexer } from "marked";
-import type { ComponentChildren, JSX } from "preact";
+import { type ComponentChildren, Fragment, type JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 
 import { readJson, writeJson } from "./json";
-import { Copy } from "./parts";
+import { Copy, Tabs } from "./parts";
+import { type WordRun, wordDiff } from "./word_diff";
 import { brief, wordsOf } from "./words";
 
 const LONG = 400_000; // characters: a longer text is shown as it is
@@ -338,28 +338,68 @@ export function Answer({ text }: { text: string }) {
 
 const AROUND = 110; // characters shown on each side of a change
 const ALIKE = 260; // a longer unchanged part is folded
-const MOST = 60_000; // of both texts: longer ones are shown one after the other
+const BRIEF = 160; // of both texts: shorter ones stand in a line
 
-/** What changed from one text to another, word by word; long parts that are alike are folded. */
+/**
+ * What changed from one text to another, word by word; long parts that are alike are folded. Of a text less than half
+ * of which is alike, the new text is shown as it is read, and the old one folded below.
+ */
 export function Diff({ before, after }: { before: string; after: string }) {
-  const parts = useMemo(
-    () => (before.length + after.length > MOST ? null : (diffWordsWithSpace(before, after, { timeout: 300 }) ?? null)),
-    [before, after],
-  );
+  const found = useMemo(() => wordDiff(before, after), [before, after]);
+  const [chosen, choose] = useState("");
   if (before === after) return <p class="soft">written again, unchanged</p>;
-  if (!parts)
+  const isRewritten = found.likeness < 0.5;
+  const isBrief = before.length + after.length <= BRIEF && !/\n/.test(before + after);
+  if (isBrief && isRewritten) {
     return (
-      <>
-        <Block name="before" text={before} plain />
-        <Block name="after" text={after} plain />
-      </>
+      <p class="diff" dir="auto">
+        <del>{before}</del> → <ins>{after}</ins>
+      </p>
     );
+  }
+  const shown = chosen || (isRewritten ? "new" : "changes");
+  const names: [string, string][] = [
+    ["new", "new"],
+    ["changes", "changes"],
+    ["old", "old"],
+  ];
   return (
-    <div class="read pre diff">
-      {parts.map((each, at) => {
-        if (each.added) return <ins key={at}>{each.value}</ins>;
-        if (each.removed) return <del key={at}>{each.value}</del>;
-        return <Alike key={at} text={each.value} isFirst={!at} isLast={at === parts.length - 1} />;
+    <div class="rewritten">
+      {!isBrief && <Tabs small now={shown} choose={choose} label="Show the text" names={names} />}
+      {shown === "changes" && <Changes runs={found.runs} />}
+      {shown === "new" && <Answer text={after} />}
+      {shown === "old" && <Answer text={before} />}
+      {shown === "new" && before && (
+        <details class="block">
+          <summary>
+            <span class="tagged">old</span>
+            <span class="peek">{brief(before.slice(0, 400), 100)}</span>
+            <span class="end">{wordsOf(before).toLocaleString()} words</span>
+          </summary>
+          <div tabIndex={0}>
+            <Answer text={before} />
+          </div>
+        </details>
+      )}
+    </div>
+  );
+}
+
+function Changes({ runs }: { runs: WordRun[] }) {
+  return (
+    <div class="read pre diff" dir="auto">
+      {runs.map(({ is_equal: isEqual, before, after }, at) => {
+        const isLast = at === runs.length - 1;
+        if (isEqual) return <Alike key={at} text={after} isFirst={!at} isLast={isLast} />;
+        const [cut, added] = [before.trimEnd(), after.trimEnd()];
+        return (
+          <Fragment key={at}>
+            {cut && <del>{cut}</del>}
+            {cut && (added ? " " : before.slice(cut.length))}
+            {added && <ins>{added}</ins>}
+            {after.slice(added.length) || (isLast ? "" : " ")}
+          </Fragment>
+        );
       })}
     </div>
   );

@@ -1176,7 +1176,7 @@ export interface StoryQuestion {
   /** The values that stand beside it. */
   facts: Record<string, unknown>;
   /** Each field that is proposed, what it was, and what it would be. */
-  proposed: [string, string, string][];
+  proposed: [string, unknown, unknown][];
   /** What can be answered: the name of a field or "", what fits it, and what it means. */
   answers: [string, string, string][];
 }
