@@ -363,6 +363,7 @@ def _begin_child_run(snapshot: Snapshot, step: Step, facts: steps.Branched) -> N
     """Begin a child run in the state of its parent."""
     before, snapshot.nonce = snapshot.nonce, facts.nonce
     snapshot.run_id, snapshot.key_base, snapshot.starter = facts.run_id, "", None
+    snapshot.title = _line_of(facts.title) or snapshot.title
     restamp(snapshot, before)
     snapshot.origin, snapshot.began_with = facts.origin, facts.fingerprint
     snapshot.inherited, snapshot.agents = snapshot.usage.copy(), {}

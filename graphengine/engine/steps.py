@@ -690,6 +690,7 @@ class Branched(Continued, kw_only=True):
         instructions: Texts that replace the standing instructions in the graph, by whose they are. The engine only
             keeps them.
         nonce: A random text, as of a run that is started.
+        title: What the child run is called; "" if it is called as its parent.
     """
 
     kind: ClassVar[Kind] = "branched"
@@ -697,6 +698,7 @@ class Branched(Continued, kw_only=True):
     parent: str
     instructions: Mapping[str, str] = {}
     nonce: str = ""
+    title: str = ""
 
 
 class Stopped(Spent, kw_only=True):

@@ -179,6 +179,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
                 pause=facts.pause,
                 instructions=facts.instructions,
                 origin=facts.origin,
+                title=facts.title,
             )
             return BranchedOff(at, branched, updates, step.frame, _shift(facts))
         case steps.Removed():

@@ -276,8 +276,6 @@ def wait_line(name: str, wait: WaitRecord, path: str) -> str:
     question = one_line(show(wait.question), _QUESTION)
     if wait.kind == "receive":
         text = text.removesuffix(f"a message on {wait.topic!r}") + question
-    elif wait.kind == "sleep" and WorkKey.read(wait.key).around:  # of an agent: its question says what it is for
-        text = f"sleeps for {question}"
     return clean(text + (f" ({due})" if due and wait.kind != "sleep" else f" {due}" if due else ""))
 
 

@@ -16,10 +16,11 @@ from graphengine.records.words import compact, one_line
 
 if TYPE_CHECKING:
     from graphengine.kernel.reader import Snapshot
-    from graphengine.kernel.store import Store
+    from graphengine.kernel.store import RunInfo, Store
 
 _MOST: Final = 20
 """How many branches are read, the newest first."""
+_TREE: Final = 1000
 _CHANGES: Final = 5
 _VALUE: Final = 60
 _REASON: Final = 120
@@ -65,6 +66,30 @@ async def load_branches(store: Store, snapshot: Snapshot) -> Sequence[BranchResu
     return found
 
 
+async def load_branch_tree(store: Store, run_id: str) -> Sequence[RunInfo]:
+    """Return the tree of branches that a run is in: the run that it all began with, and each run before its branches.
+
+    At most 1,000 runs are read, the levels nearest to the first run before the others. A parent that was removed ends
+    the way up.
+    """
+    top, seen = await store.info(run_id), {run_id}
+    while top.parent is not None and top.parent not in seen and (above := await store.infos([top.parent])):
+        top = above[0]
+        seen.add(top.id)
+    below: dict[str, list[RunInfo]] = {}
+    level, read = [top.id], 1
+    while level and read < _TREE and (found := await store.branches(level)):
+        for info in sorted(found, key=lambda info: (info.created_at, info.id)):
+            below.setdefault(info.parent or "", []).append(info)
+        level, read = [info.id for info in found], read + len(found)
+    tree: list[RunInfo] = []
+    left = [top]
+    while left:
+        tree.append(left.pop())
+        left += reversed(below.get(tree[-1].id, ()))
+    return tree[:_TREE]
+
+
 def _values_of(snapshot: Snapshot) -> dict[str, object]:
     return dict(snapshot.root.values) if snapshot.frames else {}
 
@@ -85,4 +110,4 @@ def _format_value(value: object) -> str:
     return f'"{compact(value, _VALUE)}"' if isinstance(value, str) else compact(value, _VALUE)
 
 
-__all__ = ["BranchResult", "branch_words", "load_branches"]
+__all__ = ["BranchResult", "branch_words", "load_branch_tree", "load_branches"]

@@ -260,7 +260,8 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
         UnknownRun, StoreError.
     """
     found, values = await _begin_story(store, run), run.snapshot.root.values
-    given = {op[1]: op[-1] for op in ops_of(run.steps[0])} if run.steps else {}
+    begun = (step for step in run.steps if step.kind in ("started", "branched") and not step.frame)
+    given = {op[1]: op[-1] for step in begun for op in ops_of(step)}
     waits = {each.id: each for each in waits_of(run.snapshot) if each.answered is None}
     waits = waits if found.status == "waiting" else {}
     found.awaited = [*dict.fromkeys(wait.kind for wait in waits.values())]

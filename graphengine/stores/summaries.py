@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from graphengine.engine.frame_tree import spent_since
 from graphengine.engine.ready import of_limit
+from graphengine.engine.work_keys import WorkKey
 from graphengine.state.amounts import losses_of
 from graphengine.state.recorded_text import show
 from graphengine.stores.base import Summary
@@ -102,14 +103,19 @@ def begun_as(snapshot: Snapshot) -> BegunAs:
 
 
 def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) -> str:
-    """Return a wait on one line; its name is left out if it is the path."""
+    """Return a wait on one line; its name is left out if it is the path.
+
+    A wait of an agent for a time says what the agent waits for meanwhile, such as a budget.
+    """
     named = "" if name == path or wait.kind in ("sleep", "pause") else f"{name}: "
-    text = {
-        "receive": f"waits for a message on {wait.topic!r}",
-        "sleep": "sleeps",
-        "pause": "waits for approval to continue",
-    }.get(wait.kind, _one_line(show(wait.question), characters))
-    return f"{named}{text}"
+    if wait.kind == "receive":
+        return f"{named}waits for a message on {wait.topic!r}"
+    if wait.kind == "pause":
+        return "waits for approval to continue"
+    text = _one_line(show(wait.question), characters)
+    if wait.kind != "sleep":
+        return f"{named}{text}"
+    return f"waits for {text}" if WorkKey.read(wait.key).around else "waits"
 
 
 def _one_line(text: str, characters: int) -> str:

@@ -99,7 +99,7 @@ def test_a_signal_leaves_a_sleeping_run_waiting(folder: Path, number: signal.Sig
         out, rest = process.communicate(timeout=60)
         assert (process.returncode, out) == (3, "")
         assert "leaving the run waiting" in rest
-        assert "nap: sleeps until " in rest
+        assert "nap: waits until " in rest
         assert status(folder, "n") == "waiting"
 
 

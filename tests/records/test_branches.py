@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, Secret
 from graphengine.kernel.reader import load_snapshot
-from graphengine.records.branches import branch_words, load_branches
+from graphengine.records.branches import branch_words, load_branch_tree, load_branches
 
 pytest.importorskip("cryptography")
 
@@ -60,3 +60,37 @@ async def test_a_branch_shows_no_secret_and_leaves_with_its_run(runner: Runner) 
     await runner.store.remove([await runner.store.info("card")])
     (found,) = await load_branches(runner.store, await load_snapshot(runner.store, "wrong", None))
     assert found.run_id == "right"
+
+
+@pytest.mark.parametrize(
+    ("title", "update", "called"),
+    [
+        ("Order {number} of {amount}", {"number": "12"}, "Order 12 of 100"),
+        ("Order {number} of {amount}", {"note": "other"}, "Order 4711 of 0"),
+        ("", {"number": "12\nand more"}, "12"),
+        ("", {"note": "other"}, "4711"),
+        ("", {"card": "secret"}, "4711"),
+    ],
+)
+async def test_a_branch_is_called_after_what_it_changed(
+    runner: Runner, title: str, update: dict[str, object], called: str
+) -> None:
+    """By the title of its graph, else by the first text of its input; another change leaves the title of the parent."""
+    graph = orders()
+    graph.title = title
+    await runner.start(graph, run_id="wrong").result()
+    await runner.branch("wrong", graph, at="read:1", update=update, run_id="right").result()
+    await runner.branch("right", graph, at=3, run_id="again").result()
+    for run_id in ("right", "again"):
+        assert (await runner.store.info(run_id)).title == called
+        assert (await load_snapshot(runner.store, run_id, None)).title == called
+
+
+async def test_the_tree_of_branches_is_the_same_from_each_of_its_runs(runner: Runner) -> None:
+    """From the run with which it began; each run stands before its branches."""
+    await correct(runner)
+    for parent, run_id in (("right", "lower"), ("lower", "lowest"), ("wrong", "beside")):
+        await runner.branch(parent, orders(), at="read:1", run_id=run_id).result()
+    for run_id in ("wrong", "lower", "beside"):
+        tree = [info.id for info in await load_branch_tree(runner.store, run_id)]
+        assert tree == ["wrong", "right", "lower", "lowest", "beside"]
