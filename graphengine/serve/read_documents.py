@@ -152,6 +152,28 @@ class Culprit(Part):
     error: NewError | None
 
 
+class RetriedRuns(Part):
+    """Runs of today that failed with one message and were tried again.
+
+    Attributes:
+        graph: Their graph.
+        example: The message of one of them.
+        like: What their messages have in common.
+        runs: How many they are.
+        since: When the first of them failed.
+        last: When the last of them failed.
+        statuses: How many have which status now.
+    """
+
+    graph: str
+    example: str
+    like: str
+    runs: int
+    since: float
+    last: float
+    statuses: Mapping[str, int]
+
+
 class Spender(Part):
     """The agent whose answers cost most today, and in how many runs."""
 
@@ -174,6 +196,7 @@ class Today(Document):
         groups: The same by graph, version, tenant or agent.
         errors: The messages of today that no run of yesterday had.
         culprit: What most likely broke; null if nothing got worse.
+        retried: What failed today and was tried again, with what became of it.
         dearest: The agent that cost most; null if none cost anything.
         is_cut: Whether there are more runs than are read, so that only those of the last hours count.
     """
@@ -188,6 +211,7 @@ class Today(Document):
     groups: Groups
     errors: Sequence[NewError]
     culprit: Culprit | None
+    retried: Sequence[RetriedRuns]
     dearest: Spender | None
     is_cut: bool
 
@@ -208,7 +232,7 @@ class Line(Part):
 class Overview(Part):
     """How many runs there are by status; `bars` have when they began, in so many seconds, and a status.
 
-    `questions` is how many questions to people are open.
+    `questions` is how many questions to people are open, whatever is searched for.
     """
 
     statuses: Mapping[str, int]
@@ -320,12 +344,14 @@ class Questions(Document):
         about: What is to be known of their questions, by run.
         done: The answers.
         answerers: The users who may answer; empty if the server has no users.
+        looked_at: In how many runs answers were looked for; null if that were all that began in these days.
     """
 
     runs: Sequence[ListedRun]
     about: Mapping[str, Sequence[About]]
     done: Sequence[Decided]
     answerers: Sequence[str]
+    looked_at: int | None
 
 
 class Row(Part, omit_defaults=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.errors import StoreError
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from graphengine.kernel.reader import Snapshot, Step, Wait
     from graphengine.kernel.store import RunInfo, Status, Store
-    from graphengine.records.selection import Wanted
 
 _PAGE: Final = 200
 _PAGES: Final = 10
@@ -39,12 +38,12 @@ _KEPT: Final = _PAGE * _PAGES + 8 * _NEWEST
 _DAYS: Final = 7 * 86_400.0
 
 
-async def asking(store: Store, **page: Any) -> Sequence[RunInfo]:  # noqa: ANN401 - what else `Store.runs` selects by
+async def asking(store: Store) -> Sequence[RunInfo]:
     """Return the waiting runs that may ask a person something, the newest first."""
     found: list[RunInfo] = []
     before: str | None = None
     for _ in range(_PAGES):
-        infos = await store.runs(limit=_PAGE, status="waiting", before=before, **page)
+        infos = await store.runs(limit=_PAGE, status="waiting", before=before)
         found += [each for each in infos if each.summary is None or each.summary.kind in ASKS or each.summary.waits > 1]
         if len(infos) < _PAGE:
             break
@@ -52,11 +51,9 @@ async def asking(store: Store, **page: Any) -> Sequence[RunInfo]:  # noqa: ANN40
     return found
 
 
-async def open_count(store: Store, wanted: Wanted) -> int:
-    """Return how many questions to people are open in the runs that are wanted, as the page of questions shows them."""
-    now, apart = time.time(), ("limit", "before", "status")
-    page = {name: each for name, each in wanted.page(_PAGE, None).items() if name not in apart}
-    infos = [info for info in await asking(store, **page) if replace(wanted, status=None).fits(info, now)]
+async def open_count(store: Store) -> int:
+    """Return how many questions to people are open, as the page of questions shows them."""
+    infos = await asking(store)
     inbox = await store.inbox([info.id for info in infos]) if infos else ()
     number = 0
     for info in infos:
@@ -77,12 +74,14 @@ class _AskLog:
     """What was read of a log.
 
     Attributes:
+        graph: The name of the run's graph.
         seq: Up to where.
         questions: The question of each wait that was open last under a name.
         answers: The step of each answer, with the name of its wait and its question.
     """
 
-    seq: int = 0
+    graph: str
+    seq: int
     questions: dict[str, str] = field(default_factory=dict)
     answers: list[tuple[Step, str, str]] = field(default_factory=list)
 
@@ -119,35 +118,57 @@ class QuestionLog:
         done = [each for run in runs for each in _read_posted(run)]
         for run in runs:
             run.waits = _list_open_asks(snapshots[run.run_id])
+        looked_at, is_cut = found, False
+        if not only:
+            looked_at, is_cut = await self._list_runs_to_look_at(found)
         begun = time.time() - _DAYS
-        for info in found if only else await self._list_runs_to_look_at(found):
+        for info in looked_at:
             if info.updated_at > begun or info.id in snapshots:  # what asks is known when it is answered and ends
                 done += [each for each in await self._load_decided(info) if only or each.at > begun]
         done.sort(key=lambda each: -each.at)
         runs = [run for run in runs if run.waits]
         shown = [(run, snapshots[run.run_id]) for run in runs]
         known = told_apart(shown, {run.run_id: about(snapshot) for run, snapshot in shown})
-        return Questions(runs=runs, about=known, done=done, answerers=answerers)
+        return Questions(
+            runs=runs, about=known, done=done, answerers=answerers, looked_at=len(looked_at) if is_cut else None
+        )
 
-    async def _list_runs_to_look_at(self, open_now: Sequence[RunInfo]) -> Sequence[RunInfo]:
-        """Return the runs in which answers are looked for: also those that were seen to ask, whenever they began."""
-        found = {info.id: info for info in open_now}
+    async def _list_runs_to_look_at(self, open_now: Sequence[RunInfo]) -> tuple[Sequence[RunInfo], bool]:
+        """Return the runs in which answers are looked for, and whether there are others that began in the last days.
+
+        These are the newest runs, the newest of each graph that was seen to ask, and each run that was seen to ask,
+        whenever it began.
+        """
+        found, begun = {info.id: info for info in open_now}, time.time() - _DAYS
         statuses: tuple[Status | None, ...] = ("waiting", "running", None)
         for status in statuses:
-            found |= {info.id: info for info in await self._store.runs(limit=_NEWEST, status=status)}
+            newest = await self._store.runs(limit=_NEWEST, status=status)
+            found |= {info.id: info for info in newest}
+        is_cut = len(newest) == _NEWEST and newest[-1].created_at > begun
+        for info in found.values():
+            if info.updated_at > begun:
+                await self._load_log(info)
+        graphs = {info.graph for info in open_now} | {log.graph for log in self._logs.values() if log.questions}
+        for graph in sorted(graphs):
+            found |= {info.id: info for info in await self._store.runs(limit=_NEWEST, graph=graph)}
         asked = [run_id for (run_id, *_), log in self._logs.items() if log.questions and run_id not in found]
-        return [*found.values(), *await self._store.infos(asked)]
+        return [*found.values(), *await self._store.infos(asked)], is_cut
 
-    async def _load_decided(self, info: RunInfo) -> list[Decided]:
-        """Return the answers that a run took up."""
+    async def _load_log(self, info: RunInfo) -> _AskLog:
+        """Return the questions and answers in the log of a run; only its further steps are read."""
         key = (info.id, info.nonce, info.created_at)
-        log = self._logs.setdefault(key, _AskLog(max(info.parent_seq, info.seq - _STEPS)))
+        log = self._logs.setdefault(key, _AskLog(info.graph, max(info.parent_seq, info.seq - _STEPS)))
         self._logs.move_to_end(key)
         while len(self._logs) > _KEPT:
             self._logs.popitem(last=False)
         if log.seq < info.seq:
             with suppress(StoreError):
                 log.feed(await self._store.steps(info.id, log.seq, info.seq))
+        return log
+
+    async def _load_decided(self, info: RunInfo) -> list[Decided]:
+        """Return the answers that a run took up."""
+        log = await self._load_log(info)
         if not log.answers:
             return []
         (now,) = runs_document(await as_answered(self._store, [info])).runs

@@ -1,11 +1,12 @@
 """Words of results: the index of words has what runs began with, and why they ended, and not what they made.
 
 So what the newest runs have in their state is read for the words of a search, for a third of a second at most; the
-answer says in how many that was.
+answer says in how many that was. A word such as `country:CH` is found in the runs whose field `country` is `CH`.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +17,7 @@ from graphengine.kernel.inside import is_sealed
 from graphengine.kernel.reader import load_snapshot
 from graphengine.kernel.store import has_all, sought_words
 from graphengine.records.json_document import runs_document
+from graphengine.records.result_fields import find_value
 from graphengine.serve.read_documents import InResult, InResults
 
 if TYPE_CHECKING:
@@ -32,12 +34,14 @@ _MOST: Final = 20
 _TEXT: Final = 20_000
 """The most characters of a field that are looked at."""
 _AROUND: Final = 60
+_FIELD: Final = re.compile(r"([A-Za-z_][\w.]*):(\S+)")
 
 
 async def in_results(store: Store, wanted: Wanted) -> InResults:
     """Return which of the newest runs have the words of a search in their state, and are not found by the index."""
-    sought, until = sought_words(wanted.text or ""), time.perf_counter() + _SECONDS
-    if not sought:
+    fields, words = _split_fields(wanted.text or "")
+    sought, until = sought_words(words), time.perf_counter() + _SECONDS
+    if not sought and not fields:
         return InResults(0, [], is_cut=False)
     page = await store.runs(
         **replace(wanted, text=None).page(NEWEST, None)
@@ -53,12 +57,29 @@ async def in_results(store: Store, wanted: Wanted) -> InResults:
             continue
         with suppress(StoreError, ValueError):  # it was removed meanwhile, or cannot be read
             snapshot = await load_snapshot(store, info.id, None)
-            texts = _read_field_words(snapshot.root.values) if snapshot.frames else {}
-            if has_all(sought, texts.values()):
-                name, word = _find_best_field(texts, sought)
+            values = snapshot.root.values if snapshot.frames else {}
+            texts = _read_field_words(values)
+            if has_all(sought, texts.values()) and all(_has_field(values, texts, *field) for field in fields):
+                name, word = _find_best_field(texts, sought) if sought else fields[0]
                 (run,) = runs_document([info]).runs
-                found.append(InResult(run, name, _excerpt(texts.get(name, ""), word)))
+                found.append(InResult(run, name, _excerpt(texts.get(name, word), word)))
     return InResults(looked_at, found, is_cut=looked_at < len(infos) or len(page) == NEWEST)
+
+
+def _split_fields(text: str) -> tuple[Sequence[tuple[str, str]], str]:
+    """Return the fields that a search names with their values, and its other words."""
+    parts = [(word, _FIELD.fullmatch(word)) for word in text.split()]
+    return [(found[1], found[2]) for _, found in parts if found], " ".join(word for word, found in parts if not found)
+
+
+def _has_field(values: Mapping[str, Any], texts: Mapping[str, str], path: str, text: str) -> bool:
+    """Return whether a state has this value at a path; if it has no such path, whether it has both as words."""
+    found, value = find_value(dict(values), path)
+    if not found:
+        return has_all(sought_words(f"{path}:{text}"), texts.values())
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    return isinstance(value, (str, int, float)) and str(value).casefold() == text.casefold()
 
 
 def _find_best_field(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[str, str]:

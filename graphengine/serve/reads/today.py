@@ -22,8 +22,19 @@ from msgspec import Struct
 
 from graphengine.records.selection import is_lossy, likeness, version_of
 from graphengine.records.trends import DAY, JOINT, quantile, summaries
-from graphengine.serve.read_documents import Culprit, Group, Groups, NewError, Numbers, Rate, Spender, Today
+from graphengine.serve.read_documents import (
+    Culprit,
+    Group,
+    Groups,
+    NewError,
+    Numbers,
+    Rate,
+    RetriedRuns,
+    Spender,
+    Today,
+)
 from graphengine.serve.reads.held import Held
+from graphengine.serve.reads.retried import RetryLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -155,15 +166,21 @@ class TodayBook:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._held = Held[tuple[Sequence[_Cell], bool]](1.0)
+        self._retries = RetryLog(store)
+        self._held = Held[tuple[Sequence[_Cell], bool, Sequence[RetriedRuns]]](1.0)
 
     async def today(self, tenant: str | None, midnight: float, by: By) -> Today:
         """Return today, which began at midnight, epoch seconds."""
         now = time.time()
-        cells, is_cut = await self._held.of((tenant, midnight), lambda: self._read(tenant, midnight, now))
-        return await asyncio.to_thread(_today, cells, midnight, now, by, is_cut=is_cut)
+        key = tenant, midnight
+        cells, is_cut, retried = await self._held.of(key, lambda: self._read(tenant, midnight, now))
+        found = await asyncio.to_thread(_today, cells, midnight, now, by, is_cut=is_cut)
+        found.retried = retried
+        return found
 
-    async def _read(self, tenant: str | None, midnight: float, now: float) -> tuple[Sequence[_Cell], bool]:
+    async def _read(
+        self, tenant: str | None, midnight: float, now: float
+    ) -> tuple[Sequence[_Cell], bool, Sequence[RetriedRuns]]:
         since, left, is_cut = midnight - DAY, _MOST, False
         counts = await self._store.counts(every_seconds=_HOUR, tenant=tenant)
         hours: Counter[float] = Counter()
@@ -176,7 +193,8 @@ class TodayBook:
                 break
         page: Page = {"limit": _MOST, "begun_after": since, "begun_before": now, "tenant": tenant}
         found = await summaries(self._store, page, "version", _MINUTE)
-        return await asyncio.to_thread(_cells, found, midnight, now), is_cut
+        cells = await asyncio.to_thread(_cells, found, midnight, now)
+        return cells, is_cut, await self._retries.retried(tenant, midnight)
 
 
 def _cells(found: Iterable[tuple[str, str, float, str]], midnight: float, now: float) -> Sequence[_Cell]:
@@ -225,6 +243,7 @@ def _today(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cu
         groups=Groups(by=by, groups=groups),
         errors=sorted(errors, key=lambda each: -each.runs)[:_NEW],
         culprit=_find_culprit(cells, versions, groups if by == "graph" else None),
+        retried=(),
         dearest=_dearest(agents),
         is_cut=is_cut,
     )

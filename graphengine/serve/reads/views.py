@@ -27,7 +27,7 @@ from graphengine.kernel.reader import Recorded, Snapshot, load_snapshot, status_
 from graphengine.kernel.store import Summary, summary_of
 from graphengine.records.account import account_of
 from graphengine.records.at_work import load_at_work
-from graphengine.records.branches import load_branches
+from graphengine.records.branches import load_branch_tree, load_branches
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.result_fields import result_fields
@@ -239,7 +239,7 @@ class Views:
         bars = Counter[tuple[float, str]]()
         for since, status, runs in await self._counts(wanted, key, width):
             bars[since, status] += runs
-        questions = await open_count(self.store, is_any)
+        questions = await open_count(self.store)  # of all runs, as the page that the number leads to has them
         return Overview(statuses, questions, width, [(*each, runs) for each, runs in bars.items()])
 
     async def _counts(self, wanted: Wanted, key: Hashable, width: float = _DAY) -> Sequence[tuple[float, str, int]]:
@@ -318,6 +318,9 @@ class Views:
                 elif info.summary is not None and info.summary.kind == "receive" and key not in self._lines:
                     snapshot = await load_snapshot(self.store, info.id, None)
                     self._lines[key] = info.summary, [said] if (said := last_said(snapshot.root.values)) else ()
+                elif info.summary is not None and info.summary.kind == "sleep" and key not in self._lines:
+                    # The rows of earlier versions do not say what an agent waits for.
+                    self._lines[key] = summary_of(await load_snapshot(self.store, info.id, None), info.status), ()
                 summary, at = self._lines.get(key, (info.summary, ()))
                 found[info.id] = Line(status_of(info), info.updated_at, summary, at, below.counts(info.id))
         if len(self._lines) > _KEPT:
@@ -325,8 +328,8 @@ class Views:
         return found
 
     async def branches(self, asked: OfRun) -> Runs:
-        """Return the direct branches of a run."""
-        return runs_document(await self.store.branches([asked.run_id]))
+        """Return the whole tree of branches that a run is in, each run before those that were branched off from it."""
+        return runs_document(await load_branch_tree(self.store, asked.run_id))
 
     async def below(self, asked: OfRun) -> Runs:
         """Return the runs below a run, at any depth, each before those below it."""
@@ -546,7 +549,10 @@ class Views:
         found = {name: Counter[str]() for name in self.graphs}
         for each in await self.store.counts(every_seconds=_DAY):
             found.setdefault(each.graph, Counter())[each.status] += each.runs
-        return dict(sorted(found.items()))
+        for info in await self.store.runs(limit=_KEPT, status="running"):  # as the lists that the numbers lead to do
+            if info.graph in found and (status := status_of(info)) != "running":
+                found[info.graph].update({"running": -1, status: 1})
+        return {name: +counts for name, counts in sorted(found.items())}
 
 
 def _tally(groups: Iterable[tuple[str, str, float, str]], wanted: Wanted) -> Tally:

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { post } from "./api";
 import { Field, type Schema, blank, branchesOf, clicksOf, problemOf, resolved } from "./form";
-import { Command, Icon, Sign, canDrive, useAct } from "./parts";
+import { Command, Icon, Sign, canDrive, reachable, useAct } from "./parts";
 import { Diff, Markdown, Value } from "./text";
 import type { About, Head, ListedRun, Session, Wait } from "./types";
 import { writeJson } from "./json";
@@ -183,7 +183,7 @@ function Question({
       {about && <Differs about={about} />}
       {about && !isInPlace && <Before about={about} />}
       <Facts wait={wait} />
-      <div class="asked" tabIndex={0} dir="auto">
+      <div class="asked" ref={reachable} dir="auto">
         {about?.tool && (
           <p>
             May {about.agent} call {about.tool}?
@@ -348,7 +348,7 @@ export function Before({ about }: { about: About }) {
   return (
     <section class="chat before" aria-label="What led to it">
       {said && (
-        <div class="said user" dir="auto" tabIndex={0}>
+        <div class="said user" dir="auto" ref={reachable}>
           <Markdown text={plainOf(said)} />
         </div>
       )}

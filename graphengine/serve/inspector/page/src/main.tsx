@@ -17,23 +17,29 @@ import { TodayPage } from "./today";
 import type { Session } from "./types";
 import { clock } from "./words";
 
-const KEYS = [
-  ["j k ↓ ↑", "next and previous run or step"],
-  ["→ ←", "unfold and fold"],
-  ["Enter", "open the selected run, unfold"],
-  ["f", "next problem"],
-  ["1 – 5", "run, step, state, scores, cost"],
-  ["Space", "back to the run, follow its end"],
-  ["b", "change, and run from here"],
-  ["c", "compare: the ticked runs, or a branch with its parent"],
-  ["x", "tick a run"],
-  ["/", "search"],
-  ["g", "the list of runs"],
-  ["q", "the open questions"],
-  ["s ← →", "the slider below the graph: a step back and on"],
-  ["e o", "enlarge the graph, fold its graphs"],
-  ["Esc", "close"],
-  ["?", "these keys"],
+/** The keys, what they do, and the pages on which they do it; none for every page. */
+const KEYS: [string, string, string[]][] = [
+  ["j k ↓ ↑", "next and previous run", ["/"]],
+  ["j k ↓ ↑", "next and previous step", ["/run"]],
+  ["j k", "next and previous question", ["/questions"]],
+  ["Enter", "open the selected run", ["/"]],
+  ["x", "tick a run", ["/"]],
+  ["a", "take all that are found", ["/"]],
+  ["c", "compare two ticked runs", ["/"]],
+  ["→ ← Enter", "unfold and fold", ["/run"]],
+  ["f", "next problem", ["/run"]],
+  ["1 – 5", "run, step, state, scores, cost", ["/run"]],
+  ["Space", "back to the run, follow its end", ["/run"]],
+  ["b", "change, and run from here", ["/run"]],
+  ["c", "compare a branch with its parent", ["/run"]],
+  ["s ← →", "the slider below the graph: a step back and on", ["/run"]],
+  ["x", "compare the other way round", ["/compare"]],
+  ["/", "search", ["/", "/run"]],
+  ["e o", "enlarge the graph, fold its graphs", ["/run", "/compare", "/graph"]],
+  ["g", "the list of runs", []],
+  ["q", "the open questions", []],
+  ["Esc", "close", []],
+  ["?", "these keys", []],
 ];
 
 let version = "";
@@ -114,6 +120,8 @@ function App() {
         return <Runs filters={parameters} session={session} />;
     }
   };
+  const isHere = ([key, , pages]: (typeof KEYS)[0]) =>
+    (!pages.length || pages.includes(url.pathname)) && (key !== "b" || (session.drives && !session.read_only));
   return (
     <Reader.Provider value={session}>
       <Gone />
@@ -122,7 +130,7 @@ function App() {
         <dialog open class="help" aria-label="Keys">
           <h2>Keys</h2>
           <dl>
-            {KEYS.map(([key, words]) => (
+            {KEYS.filter(isHere).map(([key, words]) => (
               <>
                 <dt>
                   <kbd>{key}</kbd>

@@ -144,7 +144,7 @@ export function Outcome({
       {key > 0 && compared && !hasFailed && (
         <Scores id={id} steps={key} selected={head.seq} select={select} only={Object.keys(compared.compared)[0]} />
       )}
-      {!isChat && <Input id={id} />}
+      {!isChat && <Input id={id} rows={rows} />}
       {head.usage.calls > head.usage.offline_calls && (
         <>
           <h3>
@@ -388,9 +388,15 @@ function Saying({ message, results }: { message: Message; results: Map<string | 
   );
 }
 
-function Input({ id }: { id: string }) {
-  const [first] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq: 1 });
-  const ops = (first?.step.update || []) as [string, string, unknown][];
+/** What the run began with: of a branch the input of its parent, with what the branch changed. */
+function Input({ id, rows }: { id: string; rows: Row[] }) {
+  const seqs = [1, ...rows.filter(({ kind, path }) => kind === "branched" && !path).map(({ seq }) => seq)];
+  const [steps] = useRead("input", { id, seqs }, () =>
+    Promise.all(seqs.map((seq) => get("runs/{run_id}/steps/{seq}", { run_id: id, seq }))),
+  );
+  const values = new Map<string, unknown>();
+  for (const { step } of steps || []) for (const op of step.update as unknown[][]) values.set(`${op[1]}`, op.at(-1));
+  const ops = [...values].map(([name, value]): [string, string, unknown] => ["set", name, value]);
   const full = ops.filter((op) => op[2] && !(Array.isArray(op[2]) && !op[2].length));
   const given = full.length ? full : ops.filter((op) => ["number", "bigint"].includes(typeof op[2]));
   if (!given.length) return null;
@@ -534,24 +540,57 @@ function summed(spending: Spent[], by: By): [string, Sum][] {
   );
 }
 
-/** The branches of a run, beside the run itself: those that began alike in one table, with their spread. */
+/** The tree of branches that a run is in; then its own branches beside it, those that began alike in one table. */
 export function Branches({ id }: { id: string }) {
   const [found, error, tick] = useMoving("branches", { run_id: id }, ({ runs }) =>
     runs.some((run) => isUnderWay(run.status)),
   );
   if (error) return <Failure error={error} />;
   if (!found) return null;
-  if (!found.runs.length) return <p>No run was branched from this one.</p>;
+  const own = found.runs.filter((run) => run.parent?.run_id === id);
   const groups = new Map<string, ListedRun[]>();
-  for (const run of found.runs) {
+  for (const run of own) {
     const key = [run.parent!.seq, ...run.tags].join("\n");
     groups.set(key, [...(groups.get(key) || []), run]);
   }
   return (
     <>
+      {found.runs.length > own.length + 1 && <Tree id={id} runs={found.runs} />}
+      {!own.length && <p>No run was branched from this one.</p>}
       {[...groups].map(([key, runs]) => (
         <Tries key={key} id={id} runs={runs} tick={tick} />
       ))}
+    </>
+  );
+}
+
+/** Runs under those that they were branched off from. */
+function Tree({ id, runs }: { id: string; runs: ListedRun[] }) {
+  const depths = new Map<string, number>();
+  for (const { run_id, parent } of runs) depths.set(run_id, parent ? (depths.get(parent.run_id) ?? -1) + 1 : 0);
+  return (
+    <>
+      <h2>The whole tree</h2>
+      <ul class="events" aria-label="The whole tree of branches">
+        {runs.map((run) => (
+          <li key={run.run_id} style={{ paddingInlineStart: `${Math.min(depths.get(run.run_id)!, 8) * 18}px` }}>
+            <Sign status={run.status} />
+            <span>
+              {depths.get(run.run_id)! > 0 && "↳ "}
+              {run.run_id === id ? (
+                <b>{titleOf(run.title, run.run_id)}</b>
+              ) : (
+                <Link to={`/run?${query({ id: run.run_id, tab: "branches" })}`}>{titleOf(run.title, run.run_id)}</Link>
+              )}{" "}
+              <span class="soft">
+                {run.run_id === id ? "this run" : run.run_id}
+                {run.parent && `, at step ${run.parent.seq} of its parent`}
+              </span>
+            </span>
+            {run.run_id !== id && <Link to={`/compare?${query({ a: id, b: run.run_id })}`}>compare</Link>}
+          </li>
+        ))}
+      </ul>
     </>
   );
 }

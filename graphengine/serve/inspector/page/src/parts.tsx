@@ -190,6 +190,13 @@ export function elementOf(text: string): SVGSVGElement | null {
   return parsed.nodeName === "svg" ? (document.importNode(parsed, true) as unknown as SVGSVGElement) : null;
 }
 
+/** Let a part be reached by Tab if all of it is not seen: then the keys scroll it. */
+export const reachable = (part: HTMLElement | null): void => {
+  if (!part) return;
+  const scrolls = part.scrollHeight > part.clientHeight + 1 || part.scrollWidth > part.clientWidth + 1;
+  part.tabIndex = scrolls ? 0 : -1;
+};
+
 /** A document that is read again when what it depends on changes. */
 export function useDocument<Route extends keyof Answers>(
   route: Route,

@@ -4,11 +4,13 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { follow, get } from "./api";
 import { ASKS, Questions, answerWords } from "./ask";
-import { Corner, Failure, Link, Live, type Problem, Sign, runAddress } from "./parts";
+import { Corner, Failure, Link, Live, type Problem, Sign, runAddress, useKeys } from "./parts";
 import type { Decided, ListedRun, Questions as Found, Session, Wait } from "./types";
 import { count, moment, nodeWords, titleOf } from "./words";
 
 const CHAT = "ge:chat:"; // what the id of a conversation with a name begins with
+
+const DONE = 20; // answers that are shown at first
 
 const keyOf = (run: string, wait: string) => `${run} ${wait}`;
 
@@ -17,6 +19,7 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
   const [error, setError] = useState<Problem | null>(null);
   const [live, setLive] = useState(false);
   const [mine, setMine] = useState<Set<string>>(new Set());
+  const [isWhole, setWhole] = useState(false);
   const load = useRef(async () => {});
   useEffect(() => {
     document.title = "questions · graphengine inspector";
@@ -36,6 +39,12 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
     load.current();
     return follow(() => ({}), { changed: () => load.current(), live: setLive });
   }, []);
+  const next = (step: number) => {
+    const cards = [...document.querySelectorAll<HTMLElement>(".cards > .asking")];
+    const at = cards.findIndex((card) => card.contains(document.activeElement));
+    cards[Math.min(Math.max(at + step, 0), cards.length - 1)]?.focus();
+  };
+  useKeys({ j: () => next(1), k: () => next(-1) });
   const isNamed = (wait: { id: string }) => !only || wait.id === only || wait.id.startsWith(`${only}.`); // or begins so
   const isAsked = (wait: Wait) => ASKS.includes(wait.kind) && isNamed(wait);
   const runs = (found?.runs || []).map((run) => ({ ...run, waits: run.waits.filter(isAsked) }));
@@ -80,7 +89,7 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
             </article>
           ))}
           {open.map((run) => (
-            <article class="asking" key={run.run_id}>
+            <article class="asking" tabIndex={-1} aria-label={titleOf(run.title, run.run_id)} key={run.run_id}>
               <Title run={run} />
               <Questions
                 {...{ run, session, answerers: found!.answerers }}
@@ -96,11 +105,15 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
         {!id && (
           <aside aria-label="Done">
             <h2>
-              Done <span class="soft small">the last 7 days</span>
+              Done{" "}
+              <span class="soft small">
+                {found && done.length > 0 && `${done.length.toLocaleString()} in `}the last 7 days
+                {found?.looked_at && `, in the ${found.looked_at.toLocaleString()} runs that were looked at`}
+              </span>
             </h2>
             {found && !done.length && <p class="soft">Nothing was answered.</p>}
             <ul>
-              {done.slice(0, 50).map((each) => (
+              {done.slice(0, isWhole ? undefined : DONE).map((each) => (
                 <li key={`${keyOf(each.run_id, each.id)} ${each.at}`}>
                   <b>
                     <Link to={runAddress(each.run_id)}>{each.title || each.run_id}</Link>
@@ -112,6 +125,11 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
                 </li>
               ))}
             </ul>
+            {done.length > DONE && !isWhole && (
+              <button class="link" onClick={() => setWhole(true)}>
+                and {(done.length - DONE).toLocaleString()} more
+              </button>
+            )}
           </aside>
         )}
       </div>

@@ -24,7 +24,7 @@ import {
 import { isNote } from "./acts";
 import { Bulk } from "./bulk";
 import type { Line, ListedRun, Overview, Session, Tally } from "./types";
-import { STATUSES, ago, count, dollars, failedBelow, isLossy, lost, seconds, titleOf, when } from "./words";
+import { STATUSES, ago, count, dollars, failedBelow, isLossy, lost, moment, seconds, titleOf, when } from "./words";
 
 const PAGE = 200;
 const PLAIN = { limit: PAGE, waits: false }; // the questions of a run are on its page
@@ -228,7 +228,8 @@ function InResults({ filters }: { filters: Filters }) {
             <Link to={runAddress(run.run_id)} dir="auto">
               {titleOf(run.title, run.run_id)}
             </Link>{" "}
-            <span class="soft">{run.graph}</span> <code>{field}</code> <span dir="auto">{text}</span>
+            <span class="soft">{run.graph}</span> {run.title && <span class="mono soft">{run.run_id}</span>}{" "}
+            <code>{field}</code> <span dir="auto">{text}</span>
           </li>
         ))}
       </ul>
@@ -362,7 +363,8 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
   const total = overview ? Object.values(overview.statuses).reduce((sum, each) => sum + each, 0) : 0;
   const questions = overview?.questions || 0;
   const view = isLossOnly ? "losses" : filters.status || "";
-  const tab = (name: string, label: string, number?: number) => (
+  const amount = (number: number | undefined) => (overview ? (number ?? 0).toLocaleString() : "–");
+  const tab = (name: string, label: string, number?: number | null) => (
     <button
       role="tab"
       key={name}
@@ -370,7 +372,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
       onClick={() => change(name === "losses" ? { status: "", view: name } : { status: name, view: "" })}
     >
       {label}
-      {number !== undefined && <b>{number.toLocaleString()}</b>}
+      {number !== null && <b>{amount(number)}</b>}
     </button>
   );
   const ticks = useMemo(() => new Set(ticked), [ticked]);
@@ -436,12 +438,12 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
       <div class="views" role="tablist" aria-label="Status">
         {tab("", "All", total)}
         <button role="tab" aria-selected={false} onClick={() => go("/questions")}>
-          Needs me <b>{questions.toLocaleString()}</b>
+          Needs me <b>{amount(overview?.questions)}</b>
         </button>
-        {tab("failed", "Failed", overview?.statuses.failed || 0)}
-        {tab("losses", "With losses", base?.lossy ?? undefined)}
+        {tab("failed", "Failed", overview?.statuses.failed)}
+        {tab("losses", "With losses", base ? base.lossy : overview && null)}
         {STATUSES.filter((name) => name !== "failed").map((name) =>
-          overview?.statuses[name] || view === name ? tab(name, name, overview?.statuses[name] || 0) : null,
+          overview?.statuses[name] || view === name ? tab(name, name, overview?.statuses[name]) : null,
         )}
         {Object.entries(saved).map(([name, search]) => (
           <SavedSearch key={name} {...{ name, search }} isNow={search === found} drop={() => save(name, "")} />
@@ -649,8 +651,19 @@ function Why({
       </>
     );
   }
-  const words: Record<string, string> = { ask: "asks", answered: "answered" };
-  const word = status === "waiting" ? words[kind] || "waits" : status;
+  const words: Record<string, string> = { ask: "asks", answered: "answered", unknown: "asks" };
+  if (status === "waiting" && !words[kind]) {
+    return (
+      <>
+        <b>{reason}</b> {children}{" "}
+        <span class="soft">
+          {run.due_at && `until ${moment(run.due_at)}`}
+          {waits > 1 && ` (and ${waits - 1} more)`}
+        </span>
+      </>
+    );
+  }
+  const word = status === "waiting" ? words[kind] : status;
   const plain = kind === "answered" ? reason.replace(/^answered,? ?/, "") : reason;
   const text = reason === "otherwise" ? "" : `${status === "failed" && reason ? "at " : ""}${plain}`;
   return (

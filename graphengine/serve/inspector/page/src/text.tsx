@@ -5,7 +5,7 @@ import { type ComponentChildren, Fragment, type JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 
 import { readJson, writeJson } from "./json";
-import { Copy, Tabs } from "./parts";
+import { Copy, Tabs, reachable } from "./parts";
 import { type WordRun, wordDiff } from "./word_diff";
 import { brief, wordsOf } from "./words";
 
@@ -245,7 +245,7 @@ export function Json({ value }: { value: unknown }) {
   const text = typeof value === "string" ? value : writeJson(value, 2);
   if (text.length > LONG / 4)
     return (
-      <pre class="json" tabIndex={0}>
+      <pre class="json" ref={reachable}>
         {text}
       </pre>
     );
@@ -258,7 +258,7 @@ export function Json({ value }: { value: unknown }) {
     last = each.index + each[0].length;
   }
   return (
-    <pre class="json" tabIndex={0}>
+    <pre class="json" ref={reachable}>
       {found}
       {text.slice(last)}
     </pre>

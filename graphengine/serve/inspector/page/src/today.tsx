@@ -6,11 +6,12 @@ import { useContext, useEffect, useState } from "preact/hooks";
 import { query } from "./api";
 import { Ask } from "./bulk";
 import { Copy, Corner, Failure, Link, Sign, Tabs, go, useDocument, useNow } from "./parts";
-import type { Answers, Culprit, Group, NewError, Numbers, Rate, Session, Today } from "./types";
+import type { Answers, Culprit, Group, NewError, Numbers, Rate, RetriedRuns, Session, Today } from "./types";
 import { count, dollars, moment, seconds } from "./words";
 
 const DAY = 86_400;
 const MOST = 50; // rows that are shown at first
+const FOLLOWED = 60_000; // milliseconds after a retry
 const BYS = ["graph", "version", "tenant", "agent"];
 
 /** The list of the runs that a number counts. */
@@ -27,12 +28,20 @@ const Retry = createContext<((where: Record<string, string>) => void) | null>(nu
 
 export function TodayPage({ parameters, session }: { parameters: Record<string, string>; session: Session }) {
   const by = BYS.includes(parameters.by!) ? parameters.by! : "graph";
-  const tick = Math.floor(useNow(30) / 30);
-  const midnight = new Date().setHours(0, 0, 0, 0) / 1000;
-  const [found, error] = useDocument("today", { by, midnight, tick });
-  const [tables, unread] = useDocument("tables", { tick });
   const [retried, setRetried] = useState<Record<string, string> | null>(null);
   const [done, setDone] = useState("");
+  const [every, setEvery] = useState(30); // seconds; what was retried is followed more closely
+  const tick = Math.floor(useNow(every) / every);
+  const midnight = new Date().setHours(0, 0, 0, 0) / 1000;
+  const [found, error] = useDocument("today", { by, midnight, tick, done });
+  const [tables, unread] = useDocument("tables", { tick });
+  const areMoving = found?.retried.some(({ statuses }) => statuses.running || statuses.queued);
+  useEffect(() => {
+    if (!done && !areMoving) return setEvery(30);
+    setEvery(2);
+    const timer = setTimeout(() => setEvery(30), FOLLOWED);
+    return () => clearTimeout(timer);
+  }, [done, areMoving]);
   const mayRetry = session.rights.includes("operate") && !session.read_only && session.drives !== null;
   useEffect(() => {
     document.title = "today · graphengine inspector";
@@ -85,6 +94,9 @@ function Shown({ found, by, budget }: { found: Today; by: string; budget: string
   return (
     <>
       {culprit && <Broke culprit={culprit} begun_after={begun_after} />}
+      {found.retried.map((each) => (
+        <Repaired key={`${each.graph} ${each.like}`} each={each} />
+      ))}
       <div class="cards-of">
         <Card name="Runs begun" was={yesterday.runs.toLocaleString()}>
           <Link to={runsOf({ begun_after })}>{today.runs.toLocaleString()}</Link>
@@ -393,6 +405,36 @@ function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number
           </Link>
         )}
         <RetryAll where={where} runs={error ? error.runs : now.failed} />
+      </p>
+    </section>
+  );
+}
+
+/** What failed today and was tried again, and what became of it. */
+function Repaired({ each: { graph, example, runs, since, last, statuses } }: { each: RetriedRuns }) {
+  const words: Record<string, string> = {
+    failed: "failed again",
+    interrupted: "wait for a worker",
+    queued: "wait for a worker",
+  };
+  const sums = new Map<string, number>();
+  for (const [status, number] of Object.entries(statuses)) {
+    const word = words[status] || status;
+    sums.set(word, (sums.get(word) || 0) + number);
+  }
+  const parts = [...sums].map(([word, number]) => `${number.toLocaleString()} ${word}`);
+  const [from, to] = [moment(since), moment(last)];
+  const when = from === to ? `at ${from}` : `from ${from} to ${to}`;
+  const sign = statuses.failed ? "failed" : statuses.finished === runs ? "finished" : "running";
+  return (
+    <section class={`broke ${statuses.failed ? "" : "repaired"}`} aria-label="What was retried">
+      <p>
+        <Sign status={sign} />{" "}
+        <b>
+          {runs.toLocaleString()} of {graph}
+        </b>{" "}
+        failed with <code dir="auto">{example}</code>{" "}
+        {when}, retried, <b>{parts.join(", ")}</b>.
       </p>
     </section>
   );

@@ -757,6 +757,8 @@ export interface Questions {
   done: Decided[];
   /** The users who may answer; empty if the server has no users. */
   answerers: string[];
+  /** In how many runs answers were looked for; null if that were all that began in these days. */
+  looked_at: number | null;
 }
 
 export interface Rate {
@@ -785,6 +787,23 @@ export interface ResultFields {
   declared: string;
   /** The fields that were written last: by the last visit of the run's own graph that wrote any. */
   written: string[];
+}
+
+export interface RetriedRuns {
+  /** Their graph. */
+  graph: string;
+  /** The message of one of them. */
+  example: string;
+  /** What their messages have in common. */
+  like: string;
+  /** How many they are. */
+  runs: number;
+  /** When the first of them failed. */
+  since: number;
+  /** When the last of them failed. */
+  last: number;
+  /** How many have which status now. */
+  statuses: Record<string, number>;
 }
 
 export interface Row {
@@ -1298,6 +1317,8 @@ export interface Today {
   errors: NewError[];
   /** What most likely broke; null if nothing got worse. */
   culprit: Culprit | null;
+  /** What failed today and was tried again, with what became of it. */
+  retried: RetriedRuns[];
   /** The agent that cost most; null if none cost anything. */
   dearest: Spender | null;
   /** Whether there are more runs than are read, so that only those of the last hours count. */

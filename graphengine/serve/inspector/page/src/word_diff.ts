@@ -18,7 +18,9 @@ export interface WordDiff {
 type Equal = [begin: number, other: number, size: number];
 
 /** The places of the words of a text. */
-const wordsIn = (text: string): [string, number][] => [...text.matchAll(/\S+/g)].map((found) => [found[0], found.index]);
+function wordsIn(text: string): [string, number][] {
+  return [...text.matchAll(/\S+/g)].map((found) => [found[0], found.index]);
+}
 
 /** The longest equal words of two parts, the first of these in both; then the same before and after them. */
 function blocks(one: string[], places: Map<string, number[]>, from: Equal, to: Equal): Equal[] {

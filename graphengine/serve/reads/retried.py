@@ -1,0 +1,97 @@
+"""What became of the runs that failed today and were tried again, as their logs say it.
+
+The summary of a run says how the run stands now: a failure that a retry has repaired is in the log alone. A run that
+was retried stood still between its failure and the retry, so that more time has passed than the run was driven. The
+logs of such runs are read once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import StoreError
+from graphengine.kernel.reader import AttemptEnded, show, status_of
+from graphengine.records.selection import likeness
+from graphengine.serve.read_documents import RetriedRuns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.kernel.store import RunInfo, Store
+
+_PAGE: Final = 1000
+_PAGES: Final = 20
+_READ: Final = 1000
+"""How many logs are read: those of the newest runs."""
+_STEPS: Final = 300
+_STOOD: Final = 1.0
+"""Seconds."""
+
+
+class RetryLog:
+    """The runs of a store that were retried.
+
+    Args:
+        store: The store, as the caller can read it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[tuple[str, int, float], tuple[str, float] | None] = {}
+
+    async def retried(self, tenant: str | None, midnight: float) -> list[RetriedRuns]:
+        """Return what failed today and was retried, by graph and message, the most runs first."""
+        found: dict[tuple[str, str], RetriedRuns] = {}
+        for info in await self._stood_still(tenant, midnight):
+            failed = await self._failed_before_retry(info)
+            if failed is None:
+                continue
+            reason, at = failed
+            key = info.graph, likeness(reason)
+            group = found.setdefault(key, RetriedRuns(info.graph, reason, key[1], 0, at, at, {}))
+            group.runs += 1
+            group.since, group.last = min(group.since, at), max(group.last, at)
+            group.statuses = Counter(group.statuses) + Counter([status_of(info)])
+        return sorted(found.values(), key=lambda each: -each.runs)
+
+    async def _stood_still(self, tenant: str | None, midnight: float) -> Sequence[RunInfo]:
+        """Return the newest runs of today that were changed after a time in which nothing drove them."""
+        found: list[RunInfo] = []
+        before: str | None = None
+        for _ in range(_PAGES):
+            page = await self._store.runs(
+                limit=_PAGE, begun_after=midnight, begun_before=time.time(), tenant=tenant, before=before
+            )
+            for info in page:
+                driven = 0.0 if info.summary is None else info.summary.seconds
+                if info.updated_at - info.created_at - driven > _STOOD and info.status != "waiting":
+                    found.append(info)
+            if len(page) < _PAGE or len(found) >= _READ:
+                break
+            before = page[-1].id
+        return found[:_READ]
+
+    async def _failed_before_retry(self, info: RunInfo) -> tuple[str, float] | None:
+        """Return with what a run failed before it was retried last, and when; None if it was not retried."""
+        key = info.id, info.seq, info.created_at
+        if key not in self._known:
+            if len(self._known) > 2 * _READ:
+                self._known.clear()
+            failed: tuple[str, float] | None = None
+            self._known[key] = None
+            with suppress(StoreError):  # it was removed meanwhile, or cannot be read
+                for step in await self._store.steps(info.id, max(info.parent_seq, info.seq - _STEPS), info.seq):
+                    facts = step.data
+                    if isinstance(facts, AttemptEnded):
+                        error = facts.error if facts.status == "failed" else None
+                        text = "" if error is None else f"{error.path}: {error.kind}: {show(error.message)}"
+                        failed = None if error is None else (text, step.at)
+                    elif step.kind == "resumed" and failed is not None:
+                        self._known[key] = failed
+        return self._known[key]
+
+
+__all__ = ["RetryLog"]
