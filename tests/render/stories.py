@@ -57,7 +57,7 @@ def writing(model: object) -> Graph[Text]:
             raise ValueError("no word of the moon")
 
     writer = Agent("writer", prompt="Write on {topic}.", tools=[look], check=about_the_moon, model=model)  # type: ignore[arg-type]
-    graph = Graph("writing", Text)
+    graph = Graph("writing", Text, result="text")
     graph.add_node("write", writer, writes="text")
     graph.add_path(START, "write", END)
     return graph
