@@ -140,6 +140,7 @@ class QuestionLog:
         whenever it began.
         """
         found, begun = {info.id: info for info in open_now}, time.time() - _DAYS
+        newest: Sequence[RunInfo] = ()
         statuses: tuple[Status | None, ...] = ("waiting", "running", None)
         for status in statuses:
             newest = await self._store.runs(limit=_NEWEST, status=status)

@@ -42,11 +42,11 @@ class RetryLog:
         self._store = store
         self._known: dict[tuple[str, int, float], tuple[str, float] | None] = {}
 
-    async def retried(self, tenant: str | None, midnight: float) -> list[RetriedRuns]:
+    async def load(self, tenant: str | None, midnight: float) -> list[RetriedRuns]:
         """Return what failed today and was retried, by graph and message, the most runs first."""
         found: dict[tuple[str, str], RetriedRuns] = {}
-        for info in await self._stood_still(tenant, midnight):
-            failed = await self._failed_before_retry(info)
+        for info in await self._list_still_runs(tenant, midnight):
+            failed = await self._load_failure(info)
             if failed is None:
                 continue
             reason, at = failed
@@ -57,7 +57,7 @@ class RetryLog:
             group.statuses = Counter(group.statuses) + Counter([status_of(info)])
         return sorted(found.values(), key=lambda each: -each.runs)
 
-    async def _stood_still(self, tenant: str | None, midnight: float) -> Sequence[RunInfo]:
+    async def _list_still_runs(self, tenant: str | None, midnight: float) -> Sequence[RunInfo]:
         """Return the newest runs of today that were changed after a time in which nothing drove them."""
         found: list[RunInfo] = []
         before: str | None = None
@@ -74,7 +74,7 @@ class RetryLog:
             before = page[-1].id
         return found[:_READ]
 
-    async def _failed_before_retry(self, info: RunInfo) -> tuple[str, float] | None:
+    async def _load_failure(self, info: RunInfo) -> tuple[str, float] | None:
         """Return with what a run failed before it was retried last, and when; None if it was not retried."""
         key = info.id, info.seq, info.created_at
         if key not in self._known:

@@ -194,7 +194,7 @@ class TodayBook:
         page: Page = {"limit": _MOST, "begun_after": since, "begun_before": now, "tenant": tenant}
         found = await summaries(self._store, page, "version", _MINUTE)
         cells = await asyncio.to_thread(_cells, found, midnight, now)
-        return cells, is_cut, await self._retries.retried(tenant, midnight)
+        return cells, is_cut, await self._retries.load(tenant, midnight)
 
 
 def _cells(found: Iterable[tuple[str, str, float, str]], midnight: float, now: float) -> Sequence[_Cell]:

@@ -320,7 +320,7 @@ class Views:
                     self._lines[key] = info.summary, [said] if (said := last_said(snapshot.root.values)) else ()
                 elif info.summary is not None and info.summary.kind == "sleep" and key not in self._lines:
                     # The rows of earlier versions do not say what an agent waits for.
-                    self._lines[key] = summary_of(await load_snapshot(self.store, info.id, None), info.status), ()
+                    self._lines[key] = summary_of(await load_snapshot(self.store, info.id, None)), ()
                 summary, at = self._lines.get(key, (info.summary, ()))
                 found[info.id] = Line(status_of(info), info.updated_at, summary, at, below.counts(info.id))
         if len(self._lines) > _KEPT:
