@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from graphengine.records.step_document import Part
+from graphengine.records.base_documents import Part
 from graphengine.records.step_queries import ops_of
 
 if TYPE_CHECKING:
