@@ -57,6 +57,7 @@ class Text(BaseModel):
 async def large(settings: Settings) -> Outcome:
     """A step that sets one value of 10 MB, in SQLite at NORMAL: from the return of its node to the start of the next.
 
+    Beside it stands a start of a run with this value: from the call of `start` to the start of the first node.
     As a list of 75,000 pydantic models, as nested values of any kind, and as one text. Time is the CPU time of the
     process, its threads included, against one `dump_json` and one `validate_json` of the value. Memory is the peak
     that Python allocated during the step, against what the value itself takes, since JSON of small values takes a
@@ -81,6 +82,7 @@ async def large(settings: Settings) -> Outcome:
         figures[f"{name}, peak"] = Figure(f"{name}: peak memory, against the value's", "times", (peak,))
         ratio = found["a step that sets it"].against(found["dump_json and validate_json"])
         ratios[f"{name}: a step, against one dump and one validation"] = ratio
+        ratios[f"{name}: a start, against a step"] = found["a start with it"].against(found["a step that sets it"])
     return Outcome("One value of 10 MB", figures, ratios)
 
 
@@ -120,6 +122,20 @@ def _sides(model: type[BaseModel], value: object) -> dict[str, Side]:
                 await runner.start(graph).result()
         return (times[1] - times[0]) * MILLI
 
+    given = model(value=value)
+    begins: Graph[Any] = Graph("begun", model)
+    begins.add_node("first", lambda count: note() and count, writes="count", thread=False)
+    begins.add_path(START, "first", END)
+    begins.compile()
+
+    async def begun() -> float:
+        times.clear()
+        with tempfile.TemporaryDirectory() as name:
+            async with Runner(SQLiteStore(Path(name) / "runs.db", synchronous="NORMAL")) as runner:
+                began = time.process_time()
+                await runner.start(begins, given).result()
+        return (times[0] - began) * MILLI
+
     async def raw() -> float:
         began = time.process_time()
         field.validate_json(field.dump_json(value))
@@ -136,7 +152,12 @@ def _sides(model: type[BaseModel], value: object) -> dict[str, Side]:
             connection.execute("INSERT INTO raw VALUES (?)", (body,))
             return (time.process_time() - began) * MILLI
 
-    return {"a step that sets it": ours, "dump_json and validate_json": raw, "raw insert": insert}
+    return {
+        "a step that sets it": ours,
+        "a start with it": begun,
+        "dump_json and validate_json": raw,
+        "raw insert": insert,
+    }
 
 
 async def _peak(model: type[BaseModel], make: Callable[[], object]) -> float:

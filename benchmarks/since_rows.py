@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from benchmarks.large import Item, Models, Plain, Text
 from benchmarks.ours import Counter, Numbers, chain, counting, mapping
-from graphengine import Runner, Worker
+from graphengine import END, START, Graph, Runner, Worker
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.worker.worker import RunOutcome
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from _typeshed import TraceFunction
+    from pydantic import BaseModel
 
 Synchronous: TypeAlias = Literal["FULL", "NORMAL"] | None
 """How a row's database writes; None for a store in memory."""
@@ -146,6 +148,31 @@ async def _taken(count: int) -> AsyncIterator[Round]:
         yield Round(count, drive, before=queue)
 
 
+def _begun(state: type[BaseModel], give: Callable[[], object]) -> Row:
+    """Return a row of runs of one node in memory that begin with one large value."""
+
+    @asynccontextmanager
+    async def row(count: int) -> AsyncIterator[Round]:
+        graph: Graph[Any] = Graph("begun", state)
+        graph.add_node("first", lambda count: count + 1, writes="count", thread=False)
+        graph.add_path(START, "first", END)
+        graph.compile()
+        given = state(value=give())
+        async with _runner(None) as runner:
+
+            async def run() -> None:
+                for _ in range(count):
+                    await runner.start(graph, given).result()
+
+            yield Round(count, run)
+
+    return row
+
+
+def _rows_of_json() -> list[dict[str, object]]:
+    return [{"id": at, "title": f"title {at} " * 4, "tags": [f"x{at}"], "score": at / 7} for at in range(10_000)]
+
+
 def _mapped(synchronous: Synchronous) -> Row:
     """Return a row of one map, whose cost is divided by its items."""
 
@@ -172,6 +199,10 @@ ROWS: Final[Mapping[str, tuple[Row, int]]] = {
     "take and drive": (_taken, 300),
     "an item of a map of 1,000": (_mapped(None), 1000),
     "the same, NORMAL": (_mapped("NORMAL"), 1000),
+    "a start with 1 MB of text": (_begun(Text, lambda: "lorem ipsum " * 87_000), 5),
+    "a start with 1 MB of hexadecimal digits": (_begun(Text, lambda: "0123456789abcdef" * 65_000), 5),
+    "a start with 1 MB as a dict": (_begun(Plain, lambda: {"rows": _rows_of_json()}), 5),
+    "a start with 1 MB as models": (_begun(Models, lambda: [Item.model_validate(row) for row in _rows_of_json()]), 5),
 }
 """Each with the runs, visits or items of a round."""
 

@@ -175,7 +175,7 @@ class CallInputs:
         """
         values = {name: value for name, value in given.items() if name in names}
         try:
-            typed = declared.initial(values, f"agent {self.agent}").typed
+            typed = declared.read_initial(declared.initial(values, f"agent {self.agent}"))
         except InputError as error:
             if not problems:
                 raise

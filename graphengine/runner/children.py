@@ -198,7 +198,7 @@ class ChildRuns(Extension):
         def digest_under(shapes: Shapes | None) -> str:
             then = shown
             if shapes is not None and initial is not None:
-                then = {**shapes.narrow_given(plan.state.model, initial.typed, shown)}
+                then = {**shapes.narrow_given(plan.state.model, plan.state.read_initial(initial), shown)}
             return digest_of_call(_WHERE, (graph.name, options["run_id"], then), {})
 
         what = digest_under(None)

@@ -163,7 +163,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     driving = await life.claimed(Snapshot(origin=origin), initial.size_bytes, is_queued=is_queued)
     facts.origin, facts.nonce = origin, ids.new_nonce()
     if plan.title:
-        facts.title = fill_question(plan.title, initial.typed)[:_TITLE_CHARACTERS]
+        facts.title = fill_question(plan.title, plan.state.read_initial(initial))[:_TITLE_CHARACTERS]
     event = RunStarted(driving.time.now(), facts, initial.values, initial.typed, initial.given)
     await driving.commit([event], partial(_create, life, driving, tags, place))
     return replace(result_of(plan, driving.snapshot), status="queued") if is_queued else driving

@@ -178,18 +178,42 @@ class FieldType:
             InvalidUpdate: The value does not fit.
             NotRecordable: See `record`.
         """
-        if self.exact is not None and type(value) in _CONTAINER_TYPES:
-            passed = view.passed_on(self.exact, value) if view.passes else None
-            if passed is not None:
-                view.update_bytes += _bytes_of_records(passed[0]) + _AROUND
-                return passed
-            found = self.exact.take(value, later=later)
-            if found is not None:
-                body, typed = found
-                if len(body) > LONG:
-                    view.update_bytes += len(body) + _AROUND
-                return Raw(body), typed
-        return self.record(self.validate(value, view), view, later=later)
+        found = self._take_json(value, view, later=later)
+        return found if found is not None else self.record(self.validate(value, view), view, later=later)
+
+    def _take_json(self, value: object, view: View, *, later: bool) -> tuple[Any, object] | None:
+        """Return the same for a list or dict that is exactly of the field's type of JSON values; None for others."""
+        if self.exact is None or type(value) not in _CONTAINER_TYPES:
+            return None
+        passed = view.passed_on(self.exact, value) if view.passes else None
+        if passed is not None:
+            view.update_bytes += _bytes_of_records(passed[0]) + _AROUND
+            return passed
+        found = self.exact.take(value, later=later)
+        if found is None:
+            return None
+        body, typed = found
+        if len(body) > LONG:
+            view.update_bytes += len(body) + _AROUND
+        return Raw(body), typed
+
+    def begin(self, value: object, view: View) -> tuple[Any, object]:
+        """Return the record of the field's value in a new state, and its typed value or an `Unread` one.
+
+        `take` gets a value that a node returned. Here the value was validated with the whole state, or belongs to an
+        instance that was made without validation. If the state defines a validator for the field, that validator must
+        return the value unchanged: a run that continues the state validates the value again.
+
+        Raises:
+            NotRecordable: The value read back differs, or JSON cannot carry the value.
+            InvalidUpdate: A validator of the state does not accept its own result.
+        """
+        if self.plain is type(value) and is_plain(value):
+            return value, value
+        found = self._take_json(value, view, later=True) or self._read_back(value, view, later=True)
+        if self.own and not is_same(self.validate(self.build(found[0], view), view), value):
+            raise self._error_of_change(value, Changed(found[1], ""))
+        return found
 
     def record(self, value: object, view: View, *, later: bool = False) -> tuple[Any, object]:
         """Return the record of a valid value, and the typed value read back from that record.
@@ -206,6 +230,9 @@ class FieldType:
             if type(value) is str and len(value) > LONG:
                 view.update_bytes += most_bytes(value)
             return value, value
+        return self._read_back(value, view, later=later)
+
+    def _read_back(self, value: object, view: View, *, later: bool) -> tuple[Any, object]:
         try:
             whole = self._dump(value)
             body = self._inner(whole)

@@ -8,6 +8,7 @@ whole model once per update.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import partial
@@ -34,7 +35,7 @@ from typing_extensions import is_typeddict
 
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.state.declared import declared_of, given_in, is_state, optional_in
-from graphengine.state.encoded import body_of, decoded, encode, keys_of, record_of
+from graphengine.state.encoded import LARGE, body_of, decoded, encode, keys_of, record_of
 from graphengine.state.field import (
     LONG,
     FieldType,
@@ -53,10 +54,11 @@ from graphengine.state.json_values import check_depth
 from graphengine.state.marks import carries_marks, read, read_json
 from graphengine.state.path import LISTED, members, nearest, type_at, unknown_fields
 from graphengine.state.same import Changed, Ways, is_same, kept
+from graphengine.state.update import Unread
 from graphengine.state.view import RecordsAlone, View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.selector import Reading
@@ -80,7 +82,11 @@ NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class Initial(NamedTuple):
-    """The initial state of a run: records and typed values of every field, the names set explicitly, and its size."""
+    """The initial state of a run: records and typed values of its fields, the names set explicitly, and its size.
+
+    `typed` has no value for a large field whose type proves that its record reads back the same. That value is built
+    from the record when it is first read.
+    """
 
     values: dict[str, JsonValue]
     typed: dict[str, object]
@@ -97,6 +103,7 @@ class StateType(Generic[S]):
         fields: Its fields by name.
         whole: Whether it has validators of the model as a whole.
         secrets: The fields whose record is encrypted.
+        by_fields: Whether its fields alone decide what the record of an instance reads back as.
         plain: Whether an instance of it is its own record if each field has a value of its plain type.
     """
 
@@ -104,6 +111,7 @@ class StateType(Generic[S]):
     fields: dict[str, FieldType] = dataclass_field(default_factory=dict)
     whole: bool = False
     secrets: frozenset[str] = frozenset()
+    by_fields: bool = False
     plain: bool = False
 
     @property
@@ -132,9 +140,8 @@ class StateType(Generic[S]):
         adds = (
             decorators.model_serializers or model.__private_attributes__ or model.model_config.get("extra") == "allow"
         )
-        made.plain = not (made.whole or adds or has_own_code(model)) and all(
-            field.plain for field in made.fields.values()
-        )
+        made.by_fields = not (made.whole or adds or has_own_code(model))
+        made.plain = made.by_fields and all(field.plain for field in made.fields.values())
         return made
 
     def initial(self, given: S | Mapping[str, object], where: str) -> Initial:
@@ -156,8 +163,12 @@ class StateType(Generic[S]):
             given = given_in(given)
         instance = given if type(given) is not dict and isinstance(given, self.model) else self._validate(given, where)
         named = sorted(instance.__pydantic_fields_set__ & self.fields.keys())
-        if self.secrets:
-            return self._initial_with_secrets(instance, named, where)
+        if self.secrets:  # serialising the state as a whole hides them
+            try:
+                return self._by_fields(instance, named, FieldType.record)
+            except (NotRecordable, AttributeError) as error:
+                problem = error.message if isinstance(error, NotRecordable) else f"{error.name} is missing"
+                raise self._misfit(problem, where) from None
         if self.plain and type(instance) is self.model and self._is_plain(held := instance.__dict__):
             typed = {name: held[name] for name in self.fields}
             return Initial(typed.copy(), typed, named, len(encode(typed)))
@@ -165,6 +176,11 @@ class StateType(Generic[S]):
             body = self.model.__pydantic_serializer__.to_json(
                 instance, by_alias=False, round_trip=True, warnings="error"
             )
+            if len(body) >= LARGE and self.by_fields and type(instance) is self.model:
+                # Reading back and comparing a large state takes ten times as long as an update that writes it. A state
+                # that is not large would first need a model of each of its fields.
+                with suppress(Exception):  # the comparison of the state as a whole tells what is wrong
+                    return self._by_fields(instance, named, FieldType.begin)
             validate = partial(self.model.__pydantic_validator__.validate_json, by_name=True, by_alias=False)
             back = decoded(validate, body)
             check_depth(body)
@@ -190,6 +206,13 @@ class StateType(Generic[S]):
         if not is_same(instance.__pydantic_private__, back.__pydantic_private__):
             raise InputError("the state's private attributes are not recorded", where=where, repair="make them fields")
         return Initial(records, typed, named, len(body))
+
+    def read_initial(self, initial: Initial) -> Mapping[str, object]:
+        """Return the typed values of all fields of an initial state. Those it lacks are built from their records."""
+        if len(initial.typed) == len(initial.values):
+            return initial.typed
+        view = View(self, RecordsAlone(initial.values, initial.typed))
+        return {name: view.get(name) for name in initial.values}
 
     def _whole(self, instance: BaseModel) -> dict[str, Any]:
         """Return the values of the fields in their order, and what an instance has besides."""
@@ -223,21 +246,23 @@ class StateType(Generic[S]):
                 return False
         return True
 
-    def _initial_with_secrets(self, instance: BaseModel, named: Sequence[str], where: str) -> Initial:
-        """Do the same field by field, since serialising the state as a whole hides its secrets."""
+    def _by_fields(self, instance: BaseModel, named: Sequence[str], record: Callable[..., Any]) -> Initial:
+        """Return the records of an instance, made field by field with `FieldType.record` or `FieldType.begin`.
+
+        Raises:
+            NotRecordable, InvalidUpdate: A field cannot be recorded.
+            AttributeError: The instance was made without one of its fields.
+        """
         view = View(self, RecordsAlone({}, {name: getattr(instance, name, None) for name in self.fields}))
         values: dict[str, JsonValue] = {}
         typed: dict[str, object] = {}
         missing = optional_in(self.model) - instance.model_fields_set
         for name, field in self.fields.items():
-            if name in missing:
-                continue
-            try:
-                values[name], typed[name] = field.record(getattr(instance, name), view)
-            except (NotRecordable, AttributeError) as error:
-                problem = error.message if isinstance(error, NotRecordable) else f"{name} is missing"
-                raise self._misfit(problem, where) from None
-        return Initial(values, typed, named, view.update_bytes)
+            if name not in missing:
+                values[name], value = record(field, getattr(instance, name), view)
+                if type(value) is not Unread:
+                    typed[name] = value
+        return Initial(values, typed, named, len(encode(values)))
 
     def _validate(self, given: object, where: str) -> BaseModel:
         if type(given) is not dict and (isinstance(given, (BaseModel, type)) or not hasattr(given, "keys")):

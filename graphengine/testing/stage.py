@@ -133,7 +133,8 @@ def _enter_frame(  # noqa: PLR0913 - the parts of a step
 ) -> Frame:
     """Start a frame with a state, move it to a node, and return it."""
     update = [("set", name, value) for name, value in initial.values.items()]
-    typed = [initial.typed[op[1]] for op in update]
+    is_read = len(initial.typed) == len(update)
+    typed = [initial.typed[op[1]] for op in update] if is_read else None
     marks: dict[str, JsonValue] = {}
     if plan.samples or plan.epochs:
         marks = at_start(plan, Frame(values=initial.values, typed=initial.typed), initial.given).new_marks

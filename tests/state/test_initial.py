@@ -1,12 +1,22 @@
 """The initial state of a run: what is recorded reads back equal, whatever the model does when it is read."""
 
-from typing import Any
+import functools
+import sys
+from typing import Any, Final
+from unittest.mock import patch
 
 import pytest
-from pydantic import BaseModel, ConfigDict, PrivateAttr, model_serializer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator, model_serializer
 
+from graphengine import END, START, Graph, Runner
 from graphengine.errors import InputError
+from graphengine.state import encoded, field, schema
+from graphengine.state.encoded import LARGE, opened
+from graphengine.state.same import is_same
 from graphengine.state.schema import StateType
+from tests.kit.kinds import VALUES, Everything
 
 
 class Plain(BaseModel):
@@ -97,3 +107,105 @@ def test_a_state_whose_class_was_defined_again_is_told_apart() -> None:
 
     with pytest.raises(InputError, match=r"instance of Plain \(got Plain\(text='a'\): of another class Plain: one"):
         StateType.of(Nest).initial({"parts": [again("a")()]}, "here")
+
+
+SIZES: Final = (0, sys.maxsize)
+"""Sizes from which values count as large: all of them, and none."""
+
+
+TYPES: Final = functools.cache(StateType.of)
+
+
+def begun(state: Any, given: Any, large: int) -> tuple[Any, Any] | str:
+    """Return the JSON of the records and the typed values of an initial state, or why it is refused."""
+    with (
+        patch.object(schema, "LARGE", large),
+        patch.object(field, "LARGE", large),
+        patch.object(encoded, "LARGE", large),
+    ):
+        made = TYPES(state)
+        try:
+            initial = made.initial(given, "here")
+        except InputError as error:
+            return error.message
+        return {name: opened(record) for name, record in initial.values.items()}, made.read_initial(initial)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.fixed_dictionaries({}, optional=VALUES))
+def test_a_large_state_begins_as_a_small_one(values: dict[str, Any]) -> None:
+    """Field by field, and read back as a whole, a state of every kind has the same records and typed values."""
+    by_fields, as_a_whole = (begun(Everything, values, large) for large in SIZES)
+    assert by_fields[0] == as_a_whole[0]
+    assert is_same(by_fields[1], as_a_whole[1])
+
+
+class Row(BaseModel):
+    n: int = 0
+    tags: list[str] = []
+
+
+class Listing(BaseModel):
+    rows: list[Row] = []
+    held: Any = None
+    word: str = ""
+
+    @field_validator("word")
+    @classmethod
+    def strip(cls, word: str) -> str:
+        """Leave what it has returned as it is."""
+        return word.strip()
+
+
+class Doubling(Plain):
+    @field_validator("n")
+    @classmethod
+    def double(cls, n: int) -> int:
+        """Change what it has returned."""
+        return 2 * n
+
+
+@pytest.mark.parametrize(
+    ("state", "given"),
+    [
+        (Listing, {"rows": [Row(n=1), Row.model_construct(n=1)], "word": " a "}),
+        (Listing, Listing.model_construct(rows=[Row()])),
+        (Listing, Listing.model_construct(rows=[Row.model_construct(n="1")], held=None, word="")),
+        (Listing, Listing.model_construct(rows=[{"n": 1}], held=None, word="")),
+        (Listing, Listing.model_construct(rows=(), held=None, word="")),
+        (Listing, {"held": {"a": (1, 2)}}),
+        (Listing, {"held": [float("nan")]}),
+        (Listing, {"held": {1: "a"}}),
+        (Listing, {"held": Row(n=1)}),
+        (Listing, {"word": "\ud800"}),
+        (Doubling, {"n": 1}),
+        (Doubling, {"n": 0}),
+        (Plain, Plain.model_construct(n="1", text="", ratio=0.0, done=False)),
+    ],
+)
+def test_a_large_state_is_refused_as_a_small_one(state: Any, given: Any) -> None:
+    """What would read back different is refused in the same words, and what is accepted becomes the same."""
+    by_fields, as_a_whole = (begun(state, given, large) for large in SIZES)
+    assert by_fields == as_a_whole
+    assert isinstance(by_fields, str) or is_same(by_fields[1], as_a_whole[1])  # type: ignore[index]
+
+
+async def test_nodes_do_not_share_a_large_value_with_the_caller() -> None:
+    """A large value is built from its record when a node reads it; set fields of its models are kept."""
+    given = Listing(rows=[Row(n=at) for at in range(LARGE // 4)])
+    seen: list[list[Row]] = []
+
+    def see(rows: list[Row]) -> None:
+        seen.append(rows)
+
+    graph: Graph[Any] = Graph("listing", Listing)
+    graph.add_node("a", see)
+    graph.add_path(START, "a", END)
+
+    async with Runner() as runner:
+        result = await runner.start(graph, given).result()
+
+    assert seen[0] is not given.rows
+    assert seen[0][0] is not given.rows[0]
+    assert seen[0][0].model_fields_set == {"n"}
+    assert result.state.rows == given.rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.failures import attempt_of
@@ -19,6 +20,7 @@ from graphengine.engine.trackers import carry_marks, default_marks, first_marks,
 from graphengine.graph.options import START
 from graphengine.state.ending import Ending
 from graphengine.state.recorded_text import show
+from graphengine.state.update import UNREAD
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def begin_run(run: RunState, event: RunStarted) -> Decided:
         facts.given = [name for name in event.given if name in plan.samples] or ()
     first_edge(run, facts, plan, frame, event.given)
     update = [("set", name, value) for name, value in event.values.items()]
-    return Decided(1, event.now, facts, update=update, typed=list(map(event.typed.__getitem__, event.values)))
+    return Decided(1, event.now, facts, update=update, typed=list(map(event.typed.get, event.values, repeat(UNREAD))))
 
 
 def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, given: Iterable[str]) -> None:

@@ -21,6 +21,7 @@ from graphengine.state.ending import Ending
 from graphengine.state.field import LONG
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.recorded_text import to_show
+from graphengine.state.update import UNREAD
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
     facts.written = read_of_nodes(call, frame)
     first_edge(run, facts, graph, begins, given.given)
-    typed = [given.typed[op[1]] for op in update]
+    typed = [given.typed.get(op[1], UNREAD) for op in update]
     step = step_of(run.snapshot, event, facts)
     step.update, step.typed, step.state_bytes = update, typed, state_bytes
     return step
