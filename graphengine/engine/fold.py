@@ -241,7 +241,7 @@ def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
 
 def _line_of(text: str) -> str:
     """Return the first line of a text, shortened; blanks in it are one."""
-    if text.isalnum() and len(text) <= _BEGINNING:
+    if len(text) <= _BEGINNING and text.isalnum():  # in this order: a text can have megabytes
         return text
     return " ".join(text[:_BEGINNING].strip().partition("\n")[0].replace("\0", "").split())
 

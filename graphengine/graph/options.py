@@ -52,7 +52,7 @@ LONGEST_TAG: Final = 100  # characters
 
 def is_tag(given: object) -> bool:
     """Return whether this can be a tag of a run: text that prints on one line and is not blank."""
-    return isinstance(given, str) and bool(given.strip()) and given.isprintable() and len(given) <= LONGEST_TAG
+    return isinstance(given, str) and len(given) <= LONGEST_TAG and bool(given.strip()) and given.isprintable()
 
 
 MISTAKES: Final = (

@@ -264,19 +264,28 @@ class StateType(Generic[S]):
                     typed[name] = value
         return Initial(values, typed, named, len(encode(values)))
 
-    def _validate(self, given: object, where: str) -> BaseModel:
+    def _validate(self, given: Any, where: str) -> BaseModel:  # noqa: ANN401 - of the user's
         if type(given) is not dict and (isinstance(given, (BaseModel, type)) or not hasattr(given, "keys")):
             raise self._of_another_class(given, where)
-        unknown = [key for key in given if key not in self.fields]  # type: ignore[attr-defined]
+        unknown = [key for key in given if key not in self.fields]
         aliases = {field.info.alias for field in self.fields.values()} if unknown else ()
         if unknown := [key for key in unknown if key not in aliases]:
             raise self._of_unknown(given, unknown, where)
         try:
             make = partial(self.model.model_validate, by_name=True, by_alias=True)
-            return read(make, given) if carries_marks(given) else make(given)
+            return read(make, given) if self._carries_marks(given) else make(given)
         except ValidationError as error:
             cause = None if self.secrets else error
             raise self._misfit(explain(error, hide=bool(self.secrets)), where, self._give(error)) from cause
+
+    def _carries_marks(self, given: Any) -> bool:  # noqa: ANN401 - has keys
+        """Return whether a mapping can be recorded JSON with marks.
+
+        A text has no mark if its field is declared as `str`. Such a text can be long, so it is not searched for marks.
+        """
+        fields = self.fields
+        left = {key: given[key] for key in given if key not in fields or type(given[key]) is not fields[key].plain}
+        return bool(left) and carries_marks(left)
 
     def _of_another_class(self, given: object, where: str) -> InputError:
         name = self.model.__name__

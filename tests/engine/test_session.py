@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
+from typing_extensions import override
 
 from graphengine import END, START, Graph, Sizes
 from graphengine.engine.events import BranchedOff, NodeFailed, NodeFinished, RunStarted, StopAsked
@@ -15,7 +16,7 @@ from graphengine.engine.fold import fold
 from graphengine.engine.session import Session
 from graphengine.engine.snapshot import AttemptId, Snapshot
 from graphengine.engine.step_json import encode_step
-from graphengine.engine.steps import Branched, Step
+from graphengine.engine.steps import Branched, Started, Step
 from graphengine.engine.stored import decode_snapshot, encode_snapshot, to_record
 from graphengine.errors import InvalidUpdate
 from graphengine.reducers import append, merge
@@ -217,3 +218,20 @@ def test_a_field_that_is_none_grows_after_a_stored_snapshot(update: dict[str, ob
 def grow() -> dict[str, object]:
     """Return the text; never called, since the tests give the results of nodes."""
     return {}
+
+
+class Megabytes(str):
+    """A text that is too long to be searched."""
+
+    __slots__ = ()
+
+    @override
+    def isalnum(self) -> bool:
+        raise AssertionError
+
+
+def test_the_title_of_a_run_reads_only_the_beginning_of_a_text() -> None:
+    """A run begins with a text without blanks; its title is the text's beginning, and the rest is not looked at."""
+    started = Started(run_id="one", graph="g", fingerprint="f", limits={}, to=("a",))
+    begun = fold([Step(1, 1.0, started, update=[["set", "word", Megabytes("0f" * 1000)]])])
+    assert begun.title == "0f" * 100
