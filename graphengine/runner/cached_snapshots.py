@@ -15,17 +15,25 @@ from graphengine.errors import GraphEngineError
 from graphengine.history.load import load_snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphengine.engine.snapshot import Snapshot
     from graphengine.stores.base import RunStore
 
 _MANY: Final = 64
 """How many open waits make a run worth keeping. Loading it takes about a millisecond then."""
 _LONG: Final = 9
-"""How many steps make a run that waits worth keeping, if it is not too large: as many as the first turn of a chat."""
+"""How many steps make a run that waits for anything worth keeping, if it is not too large: as many as the first turn of
+a chat."""
 _RUNS: Final = 16
 """Of how many runs to keep the snapshots: those used last."""
 _MOST_BYTES: Final = _RUNS * 1024 * 1024
 """How many bytes of JSON those may have together, as far as that is known."""
+
+
+def _no_size(run_id: str) -> int:
+    del run_id
+    return -1
 
 
 class CachedSnapshot(NamedTuple):
@@ -40,11 +48,16 @@ class CachedSnapshots:
 
     Args:
         store: The store of the runs.
+        size_of: Returns an upper bound of the size of a run's snapshot as JSON, if the run is driven here; else -1.
     """
 
-    def __init__(self, store: RunStore) -> None:
-        self._store = store
+    def __init__(self, store: RunStore, size_of: Callable[[str], int] = _no_size) -> None:
+        self._store, self._size_of = store, size_of
         self._kept: dict[str, CachedSnapshot] = {}
+
+    def __contains__(self, run_id: str) -> bool:
+        """Return whether the snapshot of a run is kept."""
+        return run_id in self._kept
 
     @property
     def ids(self) -> frozenset[str]:
@@ -54,8 +67,13 @@ class CachedSnapshots:
     def keep(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
         """Keep a snapshot whose steps are all recorded, if that is worth it. Its caller must not change it any more."""
         is_long = snapshot.seq >= _LONG and 0 <= size_bytes <= _MOST_BYTES
-        if snapshot.status == "waiting" and (is_long or snapshot.open_waits.count >= _MANY):
+        is_asking = snapshot.status == "running" and snapshot.open_waits.count > 0  # as a map, some of whose items work
+        if (snapshot.status == "waiting" or is_asking) and (is_long or snapshot.open_waits.count >= _MANY):
             self.hand_over(snapshot, size_bytes)
+
+    def drop(self, run_id: str) -> None:
+        """Forget the snapshot of a run that has ended."""
+        self._kept.pop(run_id, None)
 
     def hand_over(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
         """Keep a snapshot that was just loaded for a run that is about to be resumed. Its caller must not use it."""
@@ -70,12 +88,10 @@ class CachedSnapshots:
             UnknownRun, StoreCorrupt: As `load_snapshot`.
         """
         was_kept = run_id in self._kept
-        loaded = await self.take(run_id)
-        if was_kept:
-            self.hand_over(*loaded)
-        else:
-            self.keep(*loaded)
-        return loaded.snapshot
+        snapshot, size_bytes = await self.take(run_id)
+        keep = self.hand_over if was_kept else self.keep
+        keep(snapshot, size_bytes if size_bytes >= 0 else self._size_of(run_id))
+        return snapshot
 
     async def take(self, run_id: str) -> CachedSnapshot:
         """Return the last snapshot of a run for the caller alone, which may change it.

@@ -456,7 +456,7 @@ class Life(Generic[S]):
         )
         if do.outcome == "cut_off":
             return Do(outcome="driven"), await self._cut_off(driving)
-        if self.told is not None or driving.snapshot.status == "waiting":
+        if self.told is not None or driving.snapshot.status == "waiting" or self.id in shared.kept:
             self._keep(driving)
         # Frees it: the store's last append may still refer to the claim.
         driving.session.snapshot = driving.snapshot = _GONE
@@ -467,7 +467,9 @@ class Life(Generic[S]):
         shared, snapshot = self.shared, driving.snapshot
         if snapshot.status == "waiting":
             shared.kept.keep(snapshot, driving.session.size_bound)
-        elif self.told is not None and not self.plan.secret and shared.has(self.told[0]):
+            return
+        shared.kept.drop(self.id)
+        if self.told is not None and not self.plan.secret and shared.has(self.told[0]):
             shared.ends.keep(snapshot)
 
     async def _cut_off(self, driving: Driving) -> Result[S, Any]:

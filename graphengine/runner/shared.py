@@ -215,7 +215,7 @@ class Shared(Generic[L]):
         self._one_at_a_time: asyncio.Lock | None = None
         self._ends: EndsHere | None = None
         self.leaving: set[asyncio.Task[Any]] = set()
-        self.kept, self.types = CachedSnapshots(store), KnownTypes()
+        self.kept, self.types = CachedSnapshots(store, self._size_bound), KnownTypes()
         self.newest_plan: Plan[Any] | None = None
         self.plans: WeakValueDictionary[str, Plan[Any]] | None = None  # once there are several
         self.past = PastRuns(store, extensions)
@@ -317,6 +317,10 @@ class Shared(Generic[L]):
         self._loop_watch = self._loop_watch or LoopWatch(self.driven)
         self._loop_watch.begin()
         return driving
+
+    def _size_bound(self, run_id: str) -> int:
+        life = self.driven.get(run_id)
+        return -1 if life is None or life.driving is None else life.driving.session.size_bound
 
     def has(self, run_id: str) -> bool:
         """Return whether a run is driven or asleep here."""

@@ -1,17 +1,22 @@
 """A run that takes long to load is loaded once: then an answer and a resume read only the steps since."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner, ask
+from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.engine.fold import fold
 from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import Step
+from graphengine.history import load
 from graphengine.reducers import append
 from graphengine.runner import cached_snapshots
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.result import result_of
+from graphengine.runner.runner import lives_of
 from graphengine.stores.memory import InMemoryStore
 
 COUNT = 80
@@ -87,3 +92,46 @@ def test_a_run_of_many_steps_is_kept_while_it_waits() -> None:
     assert mine.ids == {"chat", "large"}
     mine.keep(Snapshot(run_id="other", status="waiting", seq=9), 10 << 20)
     assert mine.ids == {"other"}
+
+
+@pytest.mark.parametrize("count", [20, 2 * COUNT])
+async def test_an_answer_to_an_item_folds_only_new_steps_while_other_items_work(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """A map is driven, and its items ask. Each answer is checked against a snapshot that was loaded for the first."""
+    working, asked, folded = asyncio.Event(), asyncio.Event(), 0
+
+    async def label(ctx: Context, item: int) -> str:
+        if item == 0:
+            await working.wait()
+            return "none"
+        if item == count - 1:
+            asked.set()
+        return await ctx.ask(f"What is {item}?", str)
+
+    def counting(steps: Sequence[Step], snapshot: Snapshot | None = None) -> Snapshot:
+        nonlocal folded
+        folded += len(steps)
+        return fold(steps, snapshot)
+
+    graph = Graph("labelling", Batch)
+    graph.add_node("label", label, each={"item": "items"}, writes="labels", concurrency=count)
+    graph.add_path(START, "label", END)
+    run = runner.start(graph, Batch(items=list(range(count))), run_id="r")
+    await asked.wait()
+    while len(waits := await runner.waits("r")) < count - 1:  # noqa: ASYNC110 - no event reports it
+        await asyncio.sleep(0)
+    for module in (cached_snapshots, load):
+        monkeypatch.setattr(module, "fold", counting)
+
+    first, *others = waits
+    await runner.answer("r", "moon", graph, wait=first)
+    loaded = folded
+    for wait in others:
+        await runner.answer("r", "moon", graph, wait=wait)
+
+    assert loaded >= count - 1
+    assert folded - loaded <= 8 * len(others)
+    working.set()
+    assert (await run.result()).state.labels == ["none", *["moon"] * (count - 1)]
+    assert not lives_of(runner).shared.kept.ids
