@@ -9,21 +9,26 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
 
 from pydantic import BaseModel
 
 from benchmarks.commands import Cost, cost_of
 from benchmarks.measure import KILO, MILLI, Figure, Outcome, Settings
-from benchmarks.ours import NEVER, Asked, Counter, asking, counting, sleeping
+from benchmarks.ours import NEVER, Asked, Counter, Numbers, asking, counting, sleeping
 from graphengine import END, START, Context, Graph, Limits, Runner, value
 from graphengine.databases.sqlite import SQLiteStore
-from graphengine.engine.fold import evolve
+from graphengine.engine.fold import evolve, fold
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.stored import encode_snapshot
+from graphengine.history import load
+from graphengine.runner import cached_snapshots
 from graphengine.stores.base import Append
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from graphengine.engine.steps import Step
 
 SHORT, LONG = "short", "long"
 _AT_ONCE: Final = 500
@@ -180,6 +185,9 @@ async def growth(settings: Settings) -> Outcome:
     Resident memory, as the system reports it, after 2,000 runs and after 22,000. Beside it the CPU time of an answer to
     one of the questions that a node asks in a row, in memory: the node runs again after each, since a run that waits
     for a person holds nothing. `children` and `chats` have what grows with children and with turns.
+
+    Two costs are counts, which no other work on the machine changes: the attempts of a node that receives messages
+    which have come already, and the steps that an answer to an item of a map folds while another item works.
     """
     before, more = settings.count(2000, 50), settings.count(20_000, 50)
     graph = counting(3)
@@ -201,7 +209,62 @@ async def growth(settings: Settings) -> Outcome:
     times = {count: await _answered(count) * MILLI for count in (few, many)}
     figures |= {f"{count} asks": Figure(f"an answer of {count}", "ms", (took,)) for count, took in times.items()}
     ratios = {f"an answer of {many} against one of {few}": times[many] / times[few]}
+    for count in (few, 4 * many):
+        attempts, folded = await _attempts_of(count), await _folded_by_answer(count)
+        figures[f"{count} messages"] = Figure(f"attempts of a node that receives {count} messages", "", (attempts,))
+        figures[f"{count} items"] = Figure(f"steps folded by an answer to one of {count} items", "", (folded,))
     return Outcome("Memory of a process over many short runs", figures, ratios)
+
+
+async def _attempts_of(count: int) -> int:
+    """Return how often a node begins that receives so many messages, all of which have come before the second one."""
+    attempts = 0
+
+    async def drain(ctx: Context, count: int) -> int:
+        nonlocal attempts
+        attempts += 1
+        return sum([await ctx.receive("in", int) for _ in range(count)])
+
+    graph = Graph("messages", Questions)
+    graph.add_node("drain", drain, writes="total")
+    graph.add_path(START, "drain", END)
+    async with Runner() as runner:
+        run = runner.start(graph, {"count": count}, run_id="messages")
+        await run.result()
+        for number in range(count):
+            await run.send("in", number)
+        await runner.resume("messages", graph).result()
+    return attempts
+
+
+async def _folded_by_answer(count: int) -> float:
+    """Return how many steps the process folds for each answer to the items of a map, while another item works."""
+    folded, working = 0, asyncio.Event()
+
+    async def ask_one(ctx: Context, number: int) -> int:
+        if number:
+            return await ctx.ask(f"Number {number}?", int)
+        await working.wait()
+        return 0
+
+    def counted(log: Sequence[Step], snapshot: Snapshot | None = None) -> Snapshot:
+        nonlocal folded
+        folded += len(log)
+        return fold(log, snapshot)
+
+    graph = Graph("items", Numbers)
+    graph.add_node("ask", ask_one, each={"number": "numbers"}, concurrency=count + 1, writes="squares")
+    graph.add_path(START, "ask", END)
+    async with Runner() as runner:
+        run = runner.start(graph, Numbers(numbers=list(range(count + 1))), run_id="items")
+        while len(waits := await runner.waits("items")) < count:  # noqa: ASYNC110 - no event reports it
+            await asyncio.sleep(0.01)
+        with patch.object(cached_snapshots, "fold", counted), patch.object(load, "fold", counted):
+            for wait in waits:
+                await runner.answer("items", 1, graph, wait=wait)
+        working.set()
+        await run.result()
+    return folded / count
 
 
 class Questions(BaseModel):

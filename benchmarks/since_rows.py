@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from benchmarks.large import Item, Models, Plain, Text
 from benchmarks.ours import Counter, Numbers, chain, counting, mapping
-from graphengine import END, START, Graph, Runner, Worker
+from graphengine import END, START, Context, Graph, Runner, Worker
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.worker.worker import RunOutcome
 
@@ -173,6 +173,65 @@ def _rows_of_json() -> list[dict[str, object]]:
     return [{"id": at, "title": f"title {at} " * 4, "tags": [f"x{at}"], "score": at / 7} for at in range(10_000)]
 
 
+async def _drain(ctx: Context, count: int) -> int:
+    """Receive so many messages in a row."""
+    return sum([await ctx.receive("in", int) for _ in range(count)])
+
+
+@asynccontextmanager
+async def _drained(count: int) -> AsyncIterator[Round]:
+    graph: Graph[Any] = Graph("drained", Counter)
+    graph.add_node("drain", _drain, writes="count")
+    graph.add_path(START, "drain", END)
+    number = 0
+    async with _runner(None) as runner:
+
+        async def fill() -> None:
+            nonlocal number
+            number += 1
+            run = runner.start(graph, Counter(count=count), run_id=f"r{number}")
+            await run.result()
+            for message in range(count):
+                await run.send("in", message)
+
+        yield Round(count, lambda: runner.resume(f"r{number}", graph).result(), before=fill)
+
+
+@asynccontextmanager
+async def _answered(count: int) -> AsyncIterator[Round]:
+    """Answer the items of a map, while another item works."""
+    working, number = asyncio.Event(), 0
+
+    async def ask_all(ctx: Context, item: int) -> int:
+        if item == 0:
+            await working.wait()
+            return 0
+        return await ctx.ask("Which number?", int)
+
+    graph: Graph[Any] = Graph("answered", Numbers)
+    graph.add_node("ask", ask_all, each={"item": "numbers"}, concurrency=count + 1, writes="squares")
+    graph.add_path(START, "ask", END)
+    graph.compile()
+    async with _runner("NORMAL") as runner:
+        try:
+
+            async def ask() -> None:
+                nonlocal number
+                number += 1
+                runner.start(graph, Numbers(numbers=list(range(count + 1))), run_id=f"r{number}")
+                while len(await runner.waits(f"r{number}")) < count:  # noqa: ASYNC110 - no event reports it
+                    await asyncio.sleep(0.01)
+
+            async def answer() -> None:
+                for wait in await runner.waits(f"r{number}"):
+                    await runner.answer(f"r{number}", 1, graph, wait=wait)
+
+            yield Round(count, answer, before=ask)
+        finally:
+            working.set()
+            await asyncio.gather(*(runner.get(f"r{each + 1}").result() for each in range(number)))
+
+
 def _mapped(synchronous: Synchronous) -> Row:
     """Return a row of one map, whose cost is divided by its items."""
 
@@ -202,6 +261,8 @@ ROWS: Final[Mapping[str, tuple[Row, int]]] = {
     "a start with 1 MB of text": (_begun(Text, lambda: "lorem ipsum " * 87_000), 5),
     "a start with 1 MB of hexadecimal digits": (_begun(Text, lambda: "0123456789abcdef" * 65_000), 5),
     "a start with 1 MB as a dict": (_begun(Plain, lambda: {"rows": _rows_of_json()}), 5),
+    "draining an inbox of 100 messages, a message": (_drained, 100),
+    "an answer to an item of a map of 50": (_answered, 50),
     "a start with 1 MB as models": (_begun(Models, lambda: [Item.model_validate(row) for row in _rows_of_json()]), 5),
 }
 """Each with the runs, visits or items of a round."""

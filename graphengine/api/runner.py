@@ -68,9 +68,9 @@ class Runner(Records):
             what is called in its place, by the keys of `models`: names of functions and tools, paths of nodes. Whatever
             it lacks is refused with `effect_refused`.
         run_again: Whether a node runs again after each wait, as after a crash, also where it could stay suspended while
-            a child runs. Two things are then logged: recorded work that the node does not ask for again, and, as
-            `acts_before_wait`, a socket, process or file that it opens again outside its recorded calls. The fixture
-            `runner`, `walk` and `graphengine run` do so.
+            a child runs, or go on with a message that has come already. Two things are then logged: recorded work that
+            the node does not ask for again, and, as `acts_before_wait`, a socket, process or file that it opens again
+            outside its recorded calls. The fixture `runner`, `walk` and `graphengine run` do so.
         executors: Where nodes with `on=` run, by name: any `concurrent.futures.Executor`, which you shut down, or a
             function that makes one, which the Runner shuts down. See `graphengine.executors`.
         telemetry: Makes OpenTelemetry spans and metrics of the runs; none if not given.

@@ -27,8 +27,9 @@ comes in between. The exception is a node that works in a transaction of its own
 decided while everybody else who would decide waits.
 
 A job that is `_asleep` waits for a time: the end of a pause between attempts, or of a wait. One that is `_suspended`
-waits in the middle of its code for the end of a child that moves in this process; its coroutine is kept for a second
-at most, and counts only as long as this claim does. In `_mail` is what was accepted from the inbox and not recorded.
+waits in the middle of its code for the end of a child that moves in this process, or for a message that has come
+already; its coroutine is kept for a second at most, and counts only as long as this claim does. In `_mail` is what was
+accepted from the inbox and not recorded.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
+from operator import eq
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.claim import DURABLE, MAIL, PROGRESS, Durable, Idle, Late, Raised, Stop
@@ -316,7 +318,11 @@ class Driving:
                     self._cancel_job(key)
                 self._end_suspended(partial(_is_below, frame))
             if suspended and frame in suspended:
-                if task.mode in ("deliver", "wake"):
+                if task.mode == "wake" and task.due > self._shared.clock.now():
+                    # 1. Two nodes wait for the one message of a topic, each for a minute. 2. Both are suspended, since
+                    # the message has come. 3. One of them receives it. The other waits for its time.
+                    self._end_suspended(partial(eq, frame))
+                elif task.mode in ("deliver", "wake"):
                     events += filter(None, [Attempt(task, services).moved()])
                 else:
                     self._go_on(task)
@@ -420,9 +426,13 @@ class Driving:
     # --- suspended attempts --------------------------------------------------------------------------------------
 
     def _is_again(self, task: Task) -> bool:
-        """Return whether a node has started runs before: then it gets an asyncio task, in which it can be suspended."""
+        """Return whether a node has started runs, or received messages, before.
+
+        Then it gets an asyncio task, in which it can be suspended.
+        """
         frame = self.snapshot.frames.get(task.frame)
-        return frame is not None and any(STARTS in key for key in frame.recorded_results)
+        results = {} if frame is None else frame.recorded_results
+        return any(memo.by == "message" or STARTS in key for key, memo in results.items())
 
     @property
     def runs_again(self) -> bool:
@@ -432,13 +442,18 @@ class Driving:
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
         """Return whether an attempt stays suspended while it waits; see `runner.scope.Host`.
 
+        It does if all that it waits for are the ends of children that move here, or if a message that it waits for has
+        come already. The wait for that message ends at once, mostly in the transaction that records the wait. So a node
+        that receives 400 messages does not run again 400 times, each time with more recorded work to read.
+
         The first wait of a visit always ends its attempt, and the node runs again: so code that cannot run again shows
         at once, not when a process dies.
         """
         frame, moving = attempt.task.frame, self._shared.told.get(self.snapshot.run_id, ())
         is_job = self._jobs.get(frame) is attempt and attempt.within is not self._task and journal_of(attempt).has_run
         ends_here = all(wait.together and (wait.keeps_slot or wait.topic in moving) for wait in waits.values())
-        if self.runs_again or self.is_halting or not (is_job and ends_here):
+        has_come = any(wait.topic and self.has_message(wait.topic) for wait in waits.values())
+        if self.runs_again or self.is_halting or not (is_job and (ends_here or has_come)):
             return False
         facts = Waiting(waits=dict(waits), usage=attempt.usage or {})
         self._ended.append((cast("Attempt", attempt), Noted(attempt.task, attempt.began, self.time.now(), facts)))
