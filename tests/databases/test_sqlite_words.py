@@ -1,5 +1,7 @@
 """The index of words in SQLite: what is in it, when, and that it can always be made anew."""
 
+import itertools
+import random
 import sqlite3
 import subprocess
 import sys
@@ -7,9 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from graphengine.databases.sql import fold_words
-from graphengine.databases.sqlite import SQLiteStore, words
+from graphengine.databases.sqlite import SQLiteStore, reads, words
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.kernel.testing.kit import append, run_info, step
@@ -95,7 +98,7 @@ def test_a_rebuilt_database_has_an_index_of_all_runs(made: Path, tmp_path: Path)
 
 KILLED = """
 import asyncio, sys
-from graphengine.databases.sqlite import SQLiteStore, words
+from graphengine.databases.sqlite import SQLiteStore, reads, words
 from tests.databases.test_sqlite_words import add
 words.EVERY = 3
 async def main():
@@ -125,3 +128,48 @@ async def test_a_process_that_is_killed_leaves_an_index_that_fits(path: Path, af
             assert (await found(store, f"answer topic{number} run"))[-1] == f"run-{number}"
         assert set(await found(store, "topic")) == set(every[:50])
     assert indexed(path).items() >= derived(path).items()
+
+
+async def test_a_page_of_a_common_word_does_not_read_all_runs_that_have_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest runs are looked at one by one; the index, which yields all runs with a word, is not asked."""
+    monkeypatch.setattr(words, "EVERY", 4)
+    store = SQLiteStore(path)
+    await store.open()
+    for number in range(20):
+        await add(store, f"r{number:02}", f"tides {'rare' if number == 0 else 'often'}")
+    with monkeypatch.context() as patched:
+        patched.setitem(words.SQL, "found", "SELECT 1 WHERE no_such_column")
+        pages = [await store.runs(text="tid oft", limit=3)]
+        pages += [await store.runs(text="tid oft", limit=3, before=pages[0][-1].id)]
+    assert [info.id for page in pages for info in page] == ["r19", "r18", "r17", "r16", "r15", "r14"]
+    monkeypatch.setattr(reads, "_NEWEST", 1)
+    assert [info.id for info in await store.runs(text="rare", limit=3)] == ["r00"]
+    await store.close()
+
+
+async def test_pages_are_the_same_however_they_are_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one, and by the index: times go back, runs change or are not indexed yet, and pages are filtered."""
+    monkeypatch.setattr(words, "EVERY", 8)
+    chance = random.Random(7)  # noqa: S311 - the same runs each time
+    store = SQLiteStore(path)
+    await store.open()
+    for number in range(60):
+        info = replace(run_info(f"r{number:02}"), created_at=float(chance.randrange(40)), graph=f"g{number % 2}")
+        text = " ".join(chance.sample(["tides", "tide", "harbour", "ebb"], 2))
+        fence = await store.create(info, [step(1, value=text)], SPEC)
+        if chance.random() < 0.5:
+            why = Summary(chance.choice(["ebbing", "late"]), "failed")
+            await append(store, Append(info.id, fence, [step(2)], "failed", summary=why))
+    pages: dict[int, list[list[str]]] = {0: [], 16: []}
+    for times, found in pages.items():
+        monkeypatch.setattr(reads, "_NEWEST", times)
+        for text, graph, before in itertools.product(
+            ("tid", "tide ebb", "ebbing", "none"), (None, "g1"), (None, "r30")
+        ):
+            some = await store.runs(text=text, graph=graph, before=before, limit=4, begun_before=35.0)
+            found.append([info.id for info in some])
+    assert pages[0] == pages[16]
+    assert sum(map(len, pages[0])) > 30
+    await store.close()

@@ -50,6 +50,10 @@ _LARGEST_LIMIT: Final = 1 << 62
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
 _NAMES: Final = ("status", "graph", "tag", "tenant", "user", "starter")
 _EVERY_RUN: Final = {**dict.fromkeys((*_NAMES, "before")), "begun_after": -math.inf, "begun_before": math.inf}
+_NEWEST: Final = 16
+"""How many times as many runs as a page has are looked at one by one for words, before the index is asked."""
+_PAGE: Final = 128
+"""The most runs of a page for which that is quicker than to ask the index."""
 _SORTED_BY: Final[Mapping[Sort, str]] = {
     "begun": "r.created_at",
     "cost": "coalesce(r.cost_usd, -1)",
@@ -347,22 +351,26 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     last = find(connection, str(given["before"])).info if "before" in given else None
     if not all(is_name(str(given[name])) for name in _NAMES if name in given):
         return []
-    values = _EVERY_RUN | given | {"limit": limit}
+    values: dict[str, object] = {**_EVERY_RUN, **given, "limit": limit}
     search = words.Search.of(connection, page.get("text") or "")
     sort, ascending = page.get("sort") or "begun", page.get("ascending", False)
-    if search is not None or sort != "begun" or ascending:
-        statement = _statement_in_order(sort, None if search is None else search.found, ascending=ascending)
-        values |= {} if search is None else search.values
-    else:
-        statement = SQL[_statement_of_page(given)]
-        end = page.get("begun_before")
-        place = (math.inf, "") if last is None else (last.created_at, last.id)
-        values["created_at"], values["id"] = place if end is None else min(place, (end, ""))
-    rows = connection.execute(statement, values).fetchall()
+    end, place = page.get("begun_before"), (math.inf, "") if last is None else (last.created_at, last.id)
+    values["created_at"], values["id"] = place if end is None else min(place, (end, ""))
+    rows: Sequence[Any] = ()
+    if search is not None and search.is_indexed and limit <= _PAGE and sort == "begun" and not ascending:
+        statement = _statement_in_order(sort, words.SQL["found_among_newest"])
+        rows = connection.execute(statement, {**values, **search.values, "looked_at": _NEWEST * limit}).fetchall()
+    if len(rows) < limit:
+        if search is not None or sort != "begun" or ascending:
+            statement = _statement_in_order(sort, None if search is None else search.found, ascending=ascending)
+            values |= {} if search is None else search.values
+        else:
+            statement = SQL[_statement_of_page(given)]
+        rows = connection.execute(statement, values).fetchall()
     return [from_row(connection, row, onlooker).info for row in rows]
 
 
-def _statement_in_order(sort: Sort, found: str | None, *, ascending: bool) -> str:
+def _statement_in_order(sort: Sort, found: str | None, *, ascending: bool = False) -> str:
     """Return the statement that lists runs in an order, of those that a statement finds."""
     source = "runs AS r" if found is None else f"({found}) AS x CROSS JOIN runs AS r ON r.key = x.rowid"
     text = words.SQL["runs"].replace("…value…", _SORTED_BY[sort]).replace("…source…", source)

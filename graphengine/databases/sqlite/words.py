@@ -123,7 +123,10 @@ class Search(NamedTuple):
         keys += [key for (key,) in connection.execute(SQL["new"], (_ALL,))]
         others = [key for key, texts in texts_of(connection, keys) if has_all(sought, texts)]
         query = " AND ".join(f'"{word}"*' for word in sought)
-        return cls(exists, {"query": query, "others": msgspec.json.encode(others).decode()})
+        lists = {"sought": sought, "others": others}
+        return cls(
+            exists, {"query": query, **{name: msgspec.json.encode(each).decode() for name, each in lists.items()}}
+        )
 
     @property
     def found(self) -> str:

@@ -71,6 +71,19 @@ SELECT rowid FROM run_words WHERE run_words MATCH :query AND rowid NOT IN (SELEC
     AND rowid <= (SELECT upto FROM words_due WHERE run = 0)
 UNION ALL SELECT value FROM json_each(:others)
 
+-- name: found_among_newest
+-- The same of the newest so many runs, whose words are compared one by one. The index gives all runs with a word at once,
+-- since it looks for words that begin so: of a common word it would read as many as there are.
+SELECT n.run AS rowid FROM (
+    SELECT key AS run FROM runs WHERE created_at >= :begun_after AND (created_at, id) < (:created_at, :id)
+    ORDER BY created_at DESC, id DESC LIMIT :looked_at
+) AS n
+WHERE CASE WHEN n.run <= (SELECT upto FROM words_due WHERE run = 0) AND n.run NOT IN (SELECT run FROM words_due)
+    THEN NOT EXISTS (
+        SELECT * FROM json_each(:sought) AS s
+        WHERE instr(' ' || (SELECT w.words FROM run_words AS w WHERE w.rowid = n.run), ' ' || s.value) = 0
+    ) ELSE n.run IN (SELECT value FROM json_each(:others)) END
+
 -- name: found_without_index
 SELECT value AS rowid FROM json_each(:others)
 
