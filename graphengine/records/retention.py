@@ -7,6 +7,7 @@ can prune at once, and one that dies leaves nothing half removed.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping  # noqa: TC003 - of a document
 from contextlib import suppress
@@ -229,6 +230,7 @@ async def remove(store: Store, found: dict[str, RunT], kept: dict[str, str], *, 
     needed = await starters.needing(going)
     gone: list[str] = []
     for part in _batches(going, needed):
+        await asyncio.sleep(0)  # also of a dry run, which removes nothing: the runs of this process move in between
         waits = {info.id: _say_needed_by(needed[info.id]) for info in part if needed.get(info.id) in kept}
         batch = [info for info in part if info.id not in waits]
         stay = {} if dry_run else await store.remove(batch)

@@ -5,6 +5,7 @@ They are computed from the summaries of the runs, so that no log is read.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sys
 from collections import Counter
@@ -121,8 +122,12 @@ async def trends(
     found: dict[tuple[float, str], dict[str, list[_Spent | None]]] = {}
     for name, status, since, texts in await summaries(store, wanted.page(sys.maxsize, None), by, every_seconds):
         found.setdefault((since, name), {}).setdefault(status, []).extend(_decode_summaries(texts))
-    ordered = sorted(found.items(), key=lambda item: (-item[0][0], item[0][1]))
-    return Trends(by=by, every_seconds=every_seconds, trends=[_trend(*key, groups) for key, groups in ordered])
+        await asyncio.sleep(0)  # the runs of this process move in between
+    made: list[Trend] = []
+    for key, groups in sorted(found.items(), key=lambda item: (-item[0][0], item[0][1])):
+        made.append(_trend(*key, groups))
+        await asyncio.sleep(0)
+    return Trends(by=by, every_seconds=every_seconds, trends=made)
 
 
 async def summaries(store: Store, page: Page, by: By, every_seconds: float) -> Sequence[tuple[str, str, float, str]]:

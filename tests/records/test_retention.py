@@ -1,5 +1,6 @@
 """Prunes in parts, vacuum, and retention by several workers; `sessions` has which runs are kept, and why."""
 
+import asyncio
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from pydantic import BaseModel
 
 from graphengine import Context, Graph, RunFailed, Runner, iterations
 from graphengine.errors import RunExists
+from graphengine.records import retention
+from graphengine.records.trends import trends
 from tests.kit.runs import alone, repeated
 
 
@@ -63,3 +66,28 @@ async def test_a_start_under_the_id_of_a_removed_run_begins_anew() -> None:
                 await runner.start(graph, run_id="order-7").result()
             assert (await runner.admin.prune(older_than=0)).runs == ("order-7",)
     assert keys[0] == keys[1]
+
+
+async def test_long_reads_let_other_runs_move_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trends give way after each group, and a prune that only reports what it would do after each batch."""
+    monkeypatch.setattr(retention, "_BATCH", 1)
+    turns, ends = 0, False
+
+    async def move() -> None:
+        nonlocal turns
+        while not ends:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with Runner() as runner:  # its store is in memory, and never waits
+        for number in range(20):
+            await end(runner, f"r{number}", tags=[f"tag {number}"])
+        moving = asyncio.create_task(move())
+        found = await trends(runner.store, by="tag")
+        during_trends, turns = turns, 0
+        pruned = await retention.prune(runner.store, retention.rule(0, None, (), None, ["finished"]), 0.0, dry_run=True)
+        ends = True
+        await moving
+    assert len(found.trends) == len(pruned.runs) == 20
+    assert during_trends >= 20
+    assert turns >= 20
