@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from graphengine.checks.fork_regions import breaches, region
@@ -75,9 +76,9 @@ def _conflicts(
     where = f"fork at {fork.source}"
     writers: dict[str, list[_Write]] = {}
     regions = {arm: region(arm, fork.join, out) & set(nodes) for arm in fork.targets}
+    arms_with = Counter(name for names in regions.values() for name in names)
     for arm, names in regions.items():
-        shared = {name for other, nodes_there in regions.items() if other != arm for name in nodes_there}
-        for name in sorted(names - shared):
+        for name in sorted(name for name in names if arms_with[name] == 1):
             if name in undeclared:
                 text = f"{name}, in the arm to {arm}, does not declare what it writes"
                 yield Problem("unknown_writes", where, text, "give the node writes=…, so that the arms can be joined")

@@ -149,6 +149,9 @@ class _Compiler:
         self.inner: list[GraphDefinition[Any]] = []
         self.levels = 1  # of graphs, from this one to the innermost
         self.names = [d.name for d in graph.nodes]
+        self.leaving: dict[str, list[AnyEdge]] = {}  # the edges by the node that they leave
+        for edge in graph.edges:
+            self.leaving.setdefault(edge.source, []).append(edge)
         self.trackers: dict[str, Tracker] = {}
         self.broken = False  # an inner graph has problems that were reported before
         self.unsound: set[str] = set()  # nodes with invalid options
@@ -533,8 +536,7 @@ class _Compiler:
         graphs = [call.body.name for call in calls if call.body.kind == "graph"]
         if any(call.body.kind == "graph" and call.graph is None for call in calls):
             return  # its ends are not known
-        edges = [edge for edge in self.graph.edges if edge.source == declared.name]
-        for condition in (each for edge in edges for each in _conditions_of(edge)):
+        for condition in (each for edge in self.leaving.get(declared.name, ()) for each in _conditions_of(edge)):
             for leaf in condition.leaves():
                 if isinstance(leaf, EndedWith):
                     self._labels(leaf, graphs, labels, f"edge from {declared.name}")
