@@ -226,9 +226,11 @@ class Models(Extension):
         begun = {} if origin is None else origin.models
         if self._as_begun is not None and not run.is_queued:
             self._refuse(run.graph, self._lacking.get(run.graph, ()), begun)
-        if run.info is None and run.parent is None and not run.is_queued and run.graph in self._unready:
-            self._check_set_up(self._unready[run.graph], begun)
-            del self._unready[run.graph]
+        if self._unready and run.info is None and run.parent is None and not run.is_queued:
+            plan = self._unready.get(run.graph)
+            if plan is not None:
+                self._check_set_up(plan, begun)
+                del self._unready[run.graph]
         return AgentsOfRun(self, self._clock, run.snapshot)
 
     async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:

@@ -84,11 +84,9 @@ class LoopWatch:
     def begin(self) -> None:
         """Watch the event loop from now on: a run is driven on it."""
         global _thread  # noqa: PLW0603 - one for all event loops of the process
-        if self in _watched:  # as at every run but the first
-            return
         with _lock:
             _watched.add(self)
-            if _thread is None or not _thread.is_alive():  # it has ended, or this process was forked off
+            if _thread is None:
                 _thread = threading.Thread(target=_watch_loops, name="graphengine-loop-watch", daemon=True)
                 _thread.start()
 
@@ -143,17 +141,22 @@ def _watch_loops() -> None:
     """Look at each event loop again and again, until no Runner is open that drove runs."""
     global _thread  # noqa: PLW0603 - as above
     pause = threading.Event()
-    while True:
+    try:
+        while True:
+            with _lock:
+                _watched.difference_update([each for each in _watched if each.is_over])
+                found = list(_watched)
+                if not found:
+                    _thread = None
+                    return
+            for each in found:
+                each.look()
+            del found
+            pause.wait(TURN_SECONDS)
+    except BaseException:  # as a handler of the log that raises: the next Runner begins another thread
         with _lock:
-            _watched.difference_update([each for each in _watched if each.is_over])
-            found = list(_watched)
-            if not found:
-                _thread = None
-                return
-        for each in found:
-            each.look()
-        del found
-        pause.wait(TURN_SECONDS)
+            _thread = None
+        raise
 
 
 def _find_attempt(frame: FrameType | None, loop: asyncio.AbstractEventLoop) -> AttemptFacts | None:

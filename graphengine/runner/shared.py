@@ -314,8 +314,9 @@ class Shared(Generic[L]):
     def note_driven(self, life: L, driving: Driving) -> Driving:
         """Note that a run is driven here now, and let code that holds the event loop be reported meanwhile."""
         self.driven[life.id] = life
-        self._loop_watch = self._loop_watch or LoopWatch(self.driven)
-        self._loop_watch.begin()
+        if self._loop_watch is None:
+            self._loop_watch = LoopWatch(self.driven)
+            self._loop_watch.begin()
         return driving
 
     def _size_bound(self, run_id: str) -> int:
