@@ -137,7 +137,7 @@ def page() -> str:
         rest = [made for made in rest if made not in members]
         sections.insert(0, f"## {title}\n\n{about}\n\n" + "\n".join(_table(members, issubclass(base, NodeError))))
     sections += [PROBLEMS + "\n".join(_examples(problem_codes())), COMMANDS + "\n".join(_examples(command_codes()))]
-    return "\n\n".join([HEAD.rstrip(), *sections]) + "\n"
+    return anchored("\n\n".join([HEAD.rstrip(), *sections]) + "\n")
 
 
 def problem_codes() -> set[str]:
@@ -187,6 +187,18 @@ def _table(members: list[type[GraphEngineError]], retries: bool) -> Iterator[str
         about = " ".join((inspect.getdoc(made) or "").partition("\n\n")[0].split()).replace("|", "\\|")
         retried = " *Retried.*" if retries and getattr(made, "retryable", False) else ""
         yield f"| `{made.code}` | {names.get(made, '')}{about}{retried} |"
+
+
+def anchored(text: str) -> str:
+    """Return the page with an anchor in the first row of each code, so that it has an address: `errors.md#too_deep`."""
+    seen = set[str]()
+
+    def row(found: re.Match[str]) -> str:
+        is_first = found[1] not in seen
+        seen.add(found[1])
+        return f'| <a id="{found[1]}"></a>`{found[1]}` |' if is_first else found[0]
+
+    return re.sub(r"(?m)^\| `(\w+)` \|", row, text)
 
 
 if __name__ == "__main__":
