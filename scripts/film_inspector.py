@@ -5,7 +5,8 @@
 It is filmed by day and by night: FOLDER, docs/pictures by default, gets inspector.webp, inspector_dark.webp, and
 pictures of some pages, as inspector_run.png and inspector_run_dark.png. Chromium shows the pages, and compresses of
 each frame what differs from the last one; the frames are put into one file here, as the WebP container format describes
-animations.
+animations. Three small pictures of a shop's day, today.png, why_not.png and graph.png, stand side by side in the README
+and on the first page of the site.
 Source: https://developers.google.com/speed/webp/docs/riff_container
 """
 
@@ -27,19 +28,25 @@ from playwright.sync_api import expect, sync_playwright
 
 from graphengine import Runner
 from graphengine.records.export import import_run, parse
+from scripts import shop_day
 from tests.serve.inspector.conftest import CHROMIUM, served
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal
 
-    from playwright.sync_api import Browser, Page, ViewportSize
+    from playwright.sync_api import Browser, FloatRect, Page, ViewportSize
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PICTURES: Final = ROOT / "docs" / "pictures"
 SCHEMES: Final[Mapping[Literal["light", "dark"], str]] = {"light": "", "dark": "_dark"}
 """How the names of the files end in each theme."""
 WINDOW: Final[ViewportSize] = {"width": 1440, "height": 810}
+HALF: Final[ViewportSize] = {"width": 640, "height": 500}
+"""The window of a picture that is shown in half a column. What stands below PART is left out."""
+PART: Final[FloatRect] = {"x": 0, "y": 0, "width": 640, "height": 440}
+TALL: Final[ViewportSize] = {"width": 640, "height": 650}
+HALF_SCALE: Final = 1.5
 SECONDS_A_NODE: Final = "1.0"
 SETTLED_MILLISECONDS: Final = 300
 GREW_OR_OVER: Final = """count => document.querySelectorAll(".tr").length > count
@@ -210,6 +217,36 @@ def shoot(browser: Browser, scheme: Literal["light", "dark"], folder: Path) -> N
     print(f"{file}: {len(film.frames)} frames, {seconds:.1f} s, {file.stat().st_size / 1000:.0f} kB")
 
 
+def shoot_day(browser: Browser, scheme: Literal["light", "dark"], folder: Path) -> None:
+    """Make pictures of the sentence of a day, of the answer why an edge was not taken, and of the run in its graph."""
+    context = browser.new_context(viewport=HALF, device_scale_factor=HALF_SCALE, color_scheme=scheme)
+    context.set_default_timeout(PATIENT)
+    page = context.new_page()
+
+    def still(name: str, top: float = 0) -> None:
+        page.wait_for_timeout(SETTLED_MILLISECONDS)
+        page.screenshot(path=folder / f"{name}{SCHEMES[scheme]}.png", clip={**PART, "y": top})
+
+    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor() as pool:
+        database = Path(place, "runs.db")
+        pool.submit(asyncio.run, shop_day.record(database)).result()
+        with served(database) as url:
+            base, _, token = url.partition("/#")
+            page.goto(f"{base}/today#{token}")
+            expect(page.get_by_role("main")).to_contain_text("v53 of checkout fails")
+            still("today")
+            page.goto(f"{base}/run?id={shop_day.ASKED}&pane=graph")
+            page.locator(".g").get_by_role("button", name=re.compile("why: .*risky")).press("Enter")
+            expect(page.locator(".why-not")).to_contain_text("did not hold")
+            still("why_not")
+            page.set_viewport_size(TALL)
+            page.goto(f"{base}/graph?graph=checkout")
+            page.get_by_role("button", name="fit").click()
+            drawn = page.locator("section.picture").bounding_box()
+            still("graph", drawn["y"] if drawn else 0)
+            context.close()
+
+
 def main(folder: Path) -> None:
     """Film by day and by night."""
     expect.set_options(timeout=PATIENT)
@@ -217,6 +254,7 @@ def main(folder: Path) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for scheme in SCHEMES:
+            shoot_day(browser, scheme, folder)
             shoot(browser, scheme, folder)
         browser.close()
 

@@ -1,11 +1,12 @@
 """Write the sources of the documentation site into build/pages; `make docs` builds the site from them.
 
 The pages of the repository are copied to the same relative paths, so that their links hold unchanged, together with the
-other files that they link to. The pages of the API reference are written here: one for each public class or group of
-functions, with a directive for each name, which mkdocstrings replaces by the signature and the docstring. `llms.txt`
-lists the pages for language models, and `llms-full.txt` has the texts of all of them.
+other files that they link to. The pages of the API reference are written here: one for each module, with a directive
+for each name, which mkdocstrings replaces by the signature and the docstring. Each subject of the reference, such as
+`Retry`, also has a short page that leads to its place on the page of the module, so that a search finds the subject by
+its name. `llms.txt` lists the pages for language models, and `llms-full.txt` has the texts of all of them.
 
-mkdocs imports this file too, as a hook that puts the reference into the navigation.
+mkdocs imports this file too, as a hook that puts the reference into the navigation, and says what a search finds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -189,14 +191,24 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
     }
 )
-"""The API reference: tasks, their pages, and the public names on each page, without `graphengine.` before them.
+"""The API reference: tasks, their subjects, and the public names of each, without `graphengine.` before them.
 
 These names are public, and so are their members with a docstring; no other name is. `errors.*` are all of a module.
 """
 
 BRIEF: Final = ("InMemoryStore", "SQLiteStore", "PostgresStore", "All errors")
-"""Pages without members: those of a store are `Store`'s, those of an error `GraphEngineError`'s."""
+"""Subjects without members: those of a store are `Store`'s, those of an error `GraphEngineError`'s."""
 
+
+MENU: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "Build": "reducers agents agents.sources agents.toolbox memory models patterns",
+        "Operate": "databases executors records serve telemetry",
+        "Test": "testing testing.evaluation",
+        "Extend": "cli wings",
+    }
+)
+"""The modules of the reference in the menu, by task, below `graphengine` and its errors."""
 
 KERNEL: Final = ("kernel.reader", "kernel.store", "kernel.extension")
 """The tiers of names by which extensions, stores and other wings import the core, as stubs."""
@@ -209,15 +221,55 @@ Each public name by task, with the path from which it is imported. What is not h
 page](../docs/use/errors.md)."""
 
 
+DRAWN: Final = ("A graph with the number of times that its newest runs took each way", "docs/pictures/graph")
+"""The third picture of the first page, beside those of the README: its text and its file."""
+
+PATHS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "Build": """\
+- [Tutorial](docs/use/tutorial.md)
+- [Guide](docs/use/guide.md)
+- [Agents](docs/use/agents.md)
+- [Patterns](docs/use/patterns/README.md)
+- [Testing](docs/use/testing.md)""",
+        "Operate": """\
+- [Ready for production](docs/use/deployment.md)
+- [Runs](docs/use/runs.md)
+- [Inspector](docs/use/inspector.md)
+- [HTTP service](docs/use/serve.md)
+- [Change](docs/use/change.md)""",
+    }
+)
+"""The two paths that begin on the first page."""
+
+MOVED: Final = """\
+# Reference
+
+<script>location.replace("../../../api/")</script>
+
+The [API reference](../../api/index.md) has a page for each module.
+"""
+"""What the site has at the address of docs/use/reference.md."""
+
+
 def pages() -> list[str]:
-    """Return the titles of the pages of the API reference."""
+    """Return the titles of the subjects of the API reference."""
     return [page for pages_of_task in API.values() for page in pages_of_task]
 
 
 def names_on(page: str) -> list[str]:
-    """Return the public names on a page of the API reference, each as it is imported: `graphengine.Graph`."""
+    """Return the public names of a subject of the API reference, each as it is imported: `graphengine.Graph`."""
     (names,) = (pages_of_task[page] for pages_of_task in API.values() if page in pages_of_task)
     return [path for name in names.split() for path in _paths(f"graphengine.{name}")]
+
+
+def modules() -> dict[str, dict[str, list[str]]]:
+    """Return the public names by the module from which they are imported, and there by their task."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for task, subjects in API.items():
+        for path in (path for subject in subjects for path in names_on(subject)):
+            found.setdefault(path.rpartition(".")[0], {}).setdefault(task, []).append(path)
+    return found
 
 
 def _paths(name: str) -> list[str]:
@@ -247,42 +299,80 @@ def public_classes() -> dict[str, type[Any]]:
     return {path: made for path, made in public().items() if isinstance(made, type)}
 
 
-def reference(page: str) -> str:
-    """Return a page of the API reference, with a directive for each name, which mkdocstrings replaces."""
+def reference(module: str) -> str:
+    """Return the page of a module in the API reference: a directive for each name, which mkdocstrings replaces.
+
+    Names of several tasks stand below a heading for each task.
+    """
+    tasks = modules().get(module, {})
+    parts = [f"# {module}"] if module.removeprefix("graphengine.") not in KERNEL else [tier(module)]
+    for task, names in tasks.items():
+        parts += [f"## {task}"] if len(tasks) > 1 else []
+        parts += [_directive(name, 3 if len(tasks) > 1 else 2) for name in names]
+    return "\n\n".join(parts) + "\n"
+
+
+def _directive(name: str, level: int) -> str:
+    brief = any(name in names_on(subject) for subject in BRIEF)
+    options = {"heading_level": level, **({"members": False, "inherited_members": False} if brief else {})}
+    return f"::: {name}\n    options: {json.dumps(options)}"
+
+
+def place_of(name: str) -> str:
+    """Return the address of a public name, from the folder of the API reference."""
+    return f"{file_of(name.rpartition('.')[0])}#{name}"
+
+
+def subject(page: str) -> str:
+    """Return the short page of a subject: what its names are, for a search, and a script that leads to their place.
+
+    Pages of others link to these addresses, also with a name behind them, as in `Graph/#graphengine.Graph`.
+    """
     names = names_on(page)
-    options = {"heading_level": 2 if len(names) > 1 else 1, **({"members": False} if page in BRIEF else {})}
-    title = f"# {page}\n\n" if len(names) > 1 else ""
-    return title + "\n\n".join(f"::: {name}\n    options: {json.dumps(options)}" for name in names) + "\n"
+    module, first = names[0].rpartition(".")[0], names[0]
+    target = f"../{file_of(module).removesuffix('.md')}/"
+    script = f'<script>location.replace("{target}" + (location.hash || "#{first}"))</script>'
+    lines = "\n".join(f"- [`{name}`]({place_of(name)}){_about(public()[name])}" for name in names)
+    typed = " ".join(name.rpartition(".")[2].lower() for name in names)  # as people type them
+    return f"# {page}\n\n{script}\n\n{lines}\n\n<p hidden>{typed}</p>\n"
 
 
 def file_of(page: str) -> str:
-    """Return the name of the file of a page of the API reference."""
+    """Return the name of the file of a subject or a module of the API reference."""
+    if page.startswith("graphengine.kernel."):
+        return f"{page.removeprefix('graphengine.').replace('.', '_')}.md"
     return f"{page.replace(' ', '_')}.md"
 
 
 def overview() -> str:
-    """Return the first page of the API reference: what is public, and each page with a line, by task."""
+    """Return the first page of the API reference: what is public, and each subject with a line, by task."""
     sections = (f"## {task}\n\n" + "\n".join(map(_line, pages)) for task, pages in API.items())
-    authors = "\n".join(f"- [`graphengine.{page}`]({file_of_tier(page)}): {_first_line(page)}" for page in KERNEL)
+    authors = "\n".join(f"- [`{page}`]({file_of(page)}): {_first_line(page)}" for page in kernel())
     return "\n\n".join([ABOUT, *sections, f"## For authors of extensions and stores\n\n{authors}"]) + "\n"
 
 
+def kernel() -> list[str]:
+    """Return the modules of the kernel that have pages: its tiers, and what a store has to pass."""
+    return [*(f"graphengine.{page}" for page in KERNEL), "graphengine.kernel.testing"]
+
+
 def _line(page: str) -> str:
-    names = [name.rpartition(".")[2] for name in names_on(page)]
-    if page != names[0]:
-        return f"- [{page}]({file_of(page)}): " + ", ".join(f"`{name}`" for name in names)
-    about = " ".join((inspect.getdoc(public()[names_on(page)[0]]) or "").partition("\n\n")[0].split())
-    return f"- [`{page}`]({file_of(page)}): {about}"
+    names = names_on(page)
+    links = [f"[`{name.rpartition('.')[2]}`]({place_of(name)})" for name in names]
+    if page != names[0].rpartition(".")[2]:
+        return f"- {page}: " + ", ".join(links)
+    more = f" With {', '.join(links[1:])}." if links[1:] else ""
+    return f"- {links[0]}{_about(public()[names[0]])}{more}"
 
 
 def tier(page: str) -> str:
-    """Return the page of the API reference about a tier of the kernel: each name, since when, and what stays of it."""
-    module = importlib.import_module(f"graphengine.{page}")
-    parts = [f"# graphengine.{page}\n\n{inspect.getdoc(module)}"]
-    for since, promise, names in promises(page):
+    """Return what the API reference says of a tier of the kernel: each name, since when, and what stays of it."""
+    module = importlib.import_module(page)
+    parts = [f"# {page}\n\n{inspect.getdoc(module)}"]
+    for since, promise, names in promises(page.removeprefix("graphengine.")):
         lines = (f"- `{name}`{_about(getattr(module, name))}" for name in names)
         parts.append(f"## {promise}\n\nSince {since}.\n\n" + "\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def promises(page: str) -> Iterator[tuple[str, str, list[str]]]:
@@ -301,14 +391,9 @@ def promises(page: str) -> Iterator[tuple[str, str, list[str]]]:
         yield found[1], found[2], [line.rpartition(" ")[2] for line in lines]
 
 
-def file_of_tier(page: str) -> str:
-    """Return the name of the file of a tier of the kernel."""
-    return f"{page.replace('.', '_')}.md"
-
-
 def _first_line(page: str) -> str:
-    """Return what a tier of the kernel is, in a sentence."""
-    about = (inspect.getdoc(importlib.import_module(f"graphengine.{page}")) or "").partition("\n")[0]
+    """Return what a module of the kernel is, in a sentence."""
+    about = (inspect.getdoc(importlib.import_module(page)) or "").partition("\n")[0]
     return about.removesuffix(" See `graphengine.kernel`.")
 
 
@@ -321,10 +406,24 @@ def _about(given: object) -> str:
 
 def on_config(config: MutableMapping[str, Any]) -> None:
     """Put the pages of the API reference into the navigation, as a hook of mkdocs."""
-    tasks = [{task: [{page: f"api/{file_of(page)}"} for page in pages]} for task, pages in API.items()]
+    tasks = [{task: [_entry(f"graphengine.{name}") for name in names.split()]} for task, names in MENU.items()]
     (section,) = (section for section in config["nav"] if "API reference" in section)
-    authors = {"For authors of extensions and stores": [{page: f"api/{file_of_tier(page)}"} for page in KERNEL]}
-    section["API reference"] = [{"Overview": "api/index.md"}, *tasks, authors]
+    first = [_entry("graphengine"), _entry("graphengine.errors")]
+    section["API reference"] = [{"Overview": "api/index.md"}, *first, *tasks]
+
+
+def _entry(module: str) -> dict[str, str]:
+    return {module: f"api/{file_of(module)}"}
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, **_others: object) -> str:  # noqa: ANN401 - no types of mkdocs
+    """Say what a search does with a page, in the form of mkdocs-material, as a hook of mkdocs."""
+    path, said = page.file.src_uri, dict[str, Any]()
+    for start in sorted(config["extra"]["search"], key=len):
+        said |= config["extra"]["search"][start] if path.startswith(start) else {}
+    page.meta["tags"] = said.pop("words", [])
+    page.meta["search"] = said
+    return markdown
 
 
 def index_for_models() -> str:
@@ -332,7 +431,7 @@ def index_for_models() -> str:
     about = (ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")[1]
     pages = (ROOT / "docs" / "README.md").read_text(encoding="utf-8").partition("\n\n")[2]
     address = re.sub(r"\]\((?:\.\./([A-Z_]+)|([\w/-]+?))(?:/README)?\.md\)", _address, pages)
-    names = re.sub(r"\]\((\w+)\.md\)", r"](api/\1/)", overview().partition("\n\n## ")[2])
+    names = re.sub(r"\]\(([\w.]+)\.md(#[\w.]+)?\)", r"](api/\1/\2)", overview().partition("\n\n## ")[2])
     head = f"# graphengine\n\n> {' '.join(about.split())}\n\n[All pages in one text](llms-full.txt)"
     return f"{head}\n\n{address}\n## API reference: {names}"
 
@@ -358,12 +457,58 @@ def linked(page: Path) -> Iterator[Path]:
             yield path
 
 
-def for_site(page: str) -> str:
-    r"""Return a page of the repository for the site: in a table, `\|` in code becomes `|`.
+def for_site(text: str, path: Path = ROOT / "README.md") -> str:
+    r"""Return the text of a page of the repository for the site.
 
-    GitHub needs the backslash, which Python-Markdown shows.
+    In a table, `\|` in code becomes `|`: GitHub needs the backslash, which Python-Markdown shows. Links to
+    docs/use/reference.md, which is the reference of a clone, lead to the API reference.
     """
-    return re.sub(r"(?m)^\|.*$", lambda row: re.sub(r"`[^`]*`", lambda code: code[0].replace(r"\|", "|"), row[0]), page)
+    text = re.sub(r"(?m)^\|.*$", lambda row: re.sub(r"`[^`]*`", lambda code: code[0].replace(r"\|", "|"), row[0]), text)
+    folder = Path(os.path.relpath(ROOT / "api", path.parent)).as_posix()
+    places = {"": "index.md", **{slug_of(name): place_of(name) for name in reversed(public())}}
+    return re.sub(
+        r"\]\((?:\.\./|docs/)?(?:use/)?reference\.md(?:#([\w-]+))?\)",
+        lambda link: f"]({folder}/{places[link[1] or '']})",
+        text,
+    )
+
+
+def home(readme: str) -> str:
+    """Return the first page of the site: the texts of the README, with a place for each of them.
+
+    The promise stands beside the two paths, below them the pictures, then the example beside what it prints.
+    """
+    promise, example, rest = _parts(readme)
+    pictures = re.search(r"(?s)<p>\n(<picture>.*?)</p>\n", rest)
+    code, _, printed = example.partition("```\n\n")
+    shown = [*re.findall(r'alt="(.+)" src="(.+)\.png"', pictures[1] if pictures else ""), DRAWN]
+    lines = (f"![{alt}]({path}.png#only-light) ![{alt}]({path}_dark.png#only-dark)" for alt, path in shown)
+    paths = "".join(_box(f"**{name}**\n\n{links}") for name, links in PATHS.items())
+    return "\n\n".join(
+        [
+            "---\nhide: [navigation, toc]\n---",
+            _box("".join([_box(promise), _box(paths, "paths")]), "columns"),
+            _box("".join(map(_box, lines)), "pictures"),
+            _box("".join([_box(f"{code}```"), _box(printed)]), "columns"),
+            rest.replace(pictures[0] if pictures else "", ""),
+        ]
+    )
+
+
+def _parts(readme: str) -> list[str]:
+    """Return the promise with the command that installs the package, the example, and all that follows it."""
+    install = readme.index("```\n\n", readme.index("```")) + len("```\n\n")
+    claims = readme.index("\n- **")
+    return [readme[:install], readme[install:claims], readme[claims:]]
+
+
+def _box(text: str, name: str = "box") -> str:
+    return f'<div class="{name}" markdown>\n\n{text.strip()}\n\n</div>\n\n'
+
+
+def slug_of(name: str) -> str:
+    """Return the anchor of a public name in docs/use/reference.md."""
+    return name.removeprefix("graphengine.").replace(".", "").lower()
 
 
 def write(folder: Path = PAGES) -> None:
@@ -376,17 +521,20 @@ def write(folder: Path = PAGES) -> None:
         copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":
-            copy.write_text(for_site(path.read_text(encoding="utf-8")), encoding="utf-8")
+            copy.write_text(for_site(path.read_text(encoding="utf-8"), path), encoding="utf-8")
         else:
             shutil.copyfile(path, copy)
+    first = folder / "README.md"
+    first.write_text(home(first.read_text(encoding="utf-8")), encoding="utf-8")
+    (folder / "docs" / "use" / "reference.md").write_text(MOVED, encoding="utf-8")
     (folder / "llms.txt").write_text(index_for_models(), encoding="utf-8")
     (folder / "llms-full.txt").write_text(text_for_models(), encoding="utf-8")
+    texts_of_api = {"index.md": overview()}
+    texts_of_api |= {file_of(page): subject(page) for page in pages()}
+    texts_of_api |= {file_of(module): reference(module) for module in (*modules(), *kernel())}
     (folder / "api").mkdir()
-    (folder / "api" / "index.md").write_text(overview(), encoding="utf-8")
-    for page in KERNEL:
-        (folder / "api" / file_of_tier(page)).write_text(tier(page), encoding="utf-8")
-    for page in pages():
-        (folder / "api" / file_of(page)).write_text(reference(page), encoding="utf-8")
+    for name, text in texts_of_api.items():
+        (folder / "api" / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

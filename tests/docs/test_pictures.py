@@ -31,10 +31,10 @@ def sizes(element: ET.Element, size: float, scale: float) -> list[float]:
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.relative_to(ROOT / "docs").as_posix())
 def test_no_text_is_too_small(picture: Path) -> None:
-    """The smallest text of a picture has 9 px, scaled down to the column if it is wider."""
+    """The smallest text of a picture has 9 px, scaled down to the column if it is wider. A logo has no text."""
     root = read_xml(picture.read_bytes())
     shrunk = min(1.0, COLUMN / pixels(root.get("width", "0")))
-    assert min(sizes(root, 16.0, 1.0)) * shrunk >= LEAST
+    assert min(sizes(root, 16.0, 1.0), default=LEAST) * shrunk >= LEAST
 
 
 def test_the_picture_at_the_top_of_the_readme_is_low() -> None:
@@ -55,3 +55,12 @@ def test_the_film_of_the_inspector_is_short_and_small(name: str) -> None:
     assert len(frames) > 10
     assert 6_000 <= sum(milliseconds) <= 10_000
     assert len(film) <= 400_000
+
+
+@pytest.mark.parametrize("name", ["today", "why_not", "graph"])
+def test_pictures_that_stand_side_by_side_are_equally_large(name: str) -> None:
+    """In both themes they have one size, and each is small enough for a README."""
+    for file in (f"{name}.png", f"{name}_dark.png"):
+        picture = (ROOT / "docs" / "pictures" / file).read_bytes()
+        assert [int.from_bytes(picture[at : at + 4], "big") for at in (16, 20)] == [960, 660]
+        assert len(picture) <= 120_000
