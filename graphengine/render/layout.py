@@ -44,9 +44,9 @@ _CLEAR: Final = 2
 _NEAR: Final = 24
 _WIDE: Final = 980
 """A wider picture is shown smaller in a page, too small to read."""
-_TALL: Final = 2400
+_TALL: Final = 1820
 """From this height on, that of 40 nodes in a row, a picture is broken into columns."""
-_COLUMN: Final = 1400
+_COLUMN: Final = 1100
 """The greatest height of a column, if there is a place to break it."""
 _GUTTER: Final = 28.0
 """The distance of two columns."""
@@ -64,17 +64,19 @@ _QUICK: Final = {
     "order": {"kick_rounds": 0, "seeds": 1, "sifting_rounds": 0, "sweeps": 4, "balance_rounds": 0},
     "coords": {"branch_rounds": 0, "snap_rounds": 0, "flatten_room": 0},
 }
-_GAP: Final = 28.0
+_HELD: Final = 16.0
+"""The weight of an arrow that keeps a join below its fork."""
+_GAP: Final = 14.0
 """The least distance of two layers."""
-_PADDING: Final = 12.0
-_BESIDE: Final = dict.fromkeys(("node_gap", "dummy_gap", "port_gap"), 12)
-_SPACING: Final = {"layer_gap": _GAP, "compound_padding": _PADDING, "port_stroke_clear": 8, "stub": 18, **_BESIDE}
+_PADDING: Final = 8.0
+_BESIDE: Final = dict.fromkeys(("node_gap", "dummy_gap", "port_gap"), 10)
+_SPACING: Final = {"layer_gap": _GAP, "compound_padding": _PADDING, "port_stroke_clear": 8, "stub": 10, **_BESIDE}
 _TRIED: Final = (
     *({"branch_style": style} for style in ("straight_main", "symmetric", "free")),
     {"placement": "brandes_koepf"},
 )
 """Ways to place boxes in their layers, of which the best is taken."""
-_ROUTING: Final = {"style": "orthogonal", "bundle_parallel": False, "lane_gap": 8}
+_ROUTING: Final = {"style": "orthogonal", "bundle_parallel": False, "lane_gap": 6}
 
 
 class Rect(NamedTuple):
@@ -161,6 +163,7 @@ class _Request:
         self.edges: list[dict[str, Any]] = []
         self.places: dict[str, int] = {}
         self.ways: dict[str, list[int]] = {}
+        self.hidden = set[str]()
         self.parents = {part.id: part.cluster for part in (*drawing.boxes, *drawing.clusters)}
         for cluster in drawing.clusters:
             self._node(cluster.id, (block_size(cluster.lines)[0] + 24, 1), cluster.cluster)
@@ -183,7 +186,54 @@ class _Request:
             is_loop, is_side = arrow.source == arrow.target, arrow.failure or arrow.back
             is_next = (arrow.source, arrow.target) in spine
             self._arrow(arrow, 8 if is_loop else 0.5 if is_side else 4 if is_next else 1)
+        self._straighten_forks()
         self._keep_order()
+
+    def _straighten_forks(self) -> None:
+        """Keep the join of a fork below it, so that forks in a row stand in one column.
+
+        The arm in the middle holds the join, or a part between the two middle arms that is not shown. The search for an
+        order of the arms begins with the declared one.
+        """
+        onward: dict[str, list[Arrow]] = {}
+        for arrow in self.lone:
+            if not (arrow.back or arrow.failure):
+                onward.setdefault(arrow.source, []).append(arrow)
+        forks = {box.id for box in self.drawing.boxes if box.shape == "fork" and box.id in onward}
+        for arrow in self.lone:
+            if arrow.target in forks:
+                self._hold(arrow)
+        for fork in forks:
+            ends = [{arrow.target for arrow in onward.get(arm.target, ())} for arm in onward[fork]]
+            joins = set.intersection(*ends)
+            if len(joins) == 1:
+                self._straighten_fork(fork, onward, joins.pop())
+
+    def _straighten_fork(self, fork: str, onward: Mapping[str, Sequence[Arrow]], join: str) -> None:
+        arms = onward[fork]
+        for number, arm in enumerate(arms):
+            self._begin_at(number, arm.target, arm.id)
+        middle = len(arms) // 2
+        if len(arms) % 2:
+            held = arms[middle].target
+            for arrow in (arms[middle], *(each for each in onward[held] if each.target == join)):
+                self._hold(arrow)
+            return
+        name = f"middle of {fork}"
+        self.hidden.add(name)
+        self._node(name, (1, 1), self.parents[fork])
+        self._begin_at(middle - 0.5, name)
+        for source, target in ((fork, name), (name, join)):
+            self._edge(source, target, _HELD, back=False)
+
+    def _hold(self, arrow: Arrow) -> None:
+        for way in self.ways[arrow.id]:
+            self.edges[way]["weight"] = _HELD
+
+    def _begin_at(self, number: float, *names: str) -> None:
+        for name in names:
+            if name in self.places:
+                self.nodes[self.places[name]]["position"] = {"x": float(number), "y": 0.0}
 
     @property
     def passed(self) -> int:
@@ -203,9 +253,7 @@ class _Request:
                 fans.setdefault(arrow.source, []).append(arrow)
         for arms in (each for each in fans.values() if len(each) >= _FAN):
             for number, arrow in enumerate(arms):
-                for name in (arrow.target, arrow.id):
-                    if name in self.places:
-                        self.nodes[self.places[name]]["position"] = {"x": float(number), "y": 0.0}
+                self._begin_at(number, arrow.target, arrow.id)
 
     def _node(self, name: str, size: Point, cluster: str, *, is_round: bool = False) -> None:
         inside = {"parent": self.places[cluster]} if cluster else {}
@@ -247,7 +295,8 @@ class _Request:
         for name, index in self.places.items():
             centre, size = found.nodes[index]["center"], found.nodes[index]["size"]
             corner = centre["x"] - size["width"] / 2, centre["y"] - size["height"] / 2
-            rects[name] = Rect(*corner, size["width"], size["height"])
+            if name not in self.hidden:
+                rects[name] = Rect(*corner, size["width"], size["height"])
         routes = {
             name: [[(p["x"], p["y"]) for p in found.edges[index]["points"]] for index in indices]
             for name, indices in self.ways.items()

@@ -132,8 +132,8 @@ _FULL_WIDTH: Final = 100
 """A Chinese, Japanese or Korean character fills a square."""
 _EMOJI: Final = 125
 """As in Noto Color Emoji 2.042."""
-_ROW: Final = 1.4
-"""The height of a line, in font sizes: more than any of the three fonts needs (Noto Sans: 1.36)."""
+_ROW: Final = 1.25
+"""The height of a line, in font sizes: more than the letters of any of the fonts are high."""
 _BASELINE: Final = 0.35
 """How far the baseline is below the middle of its line, in font sizes: half the height of a capital."""
 

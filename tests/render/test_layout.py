@@ -3,9 +3,10 @@
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain as joined
 from itertools import combinations, pairwise
+from statistics import median
 
 import pytest
 
@@ -327,3 +328,70 @@ def test_any_graph_is_painted(seed: int) -> None:
     assert all(len(line) > 1 for lines in found.routes.values() for line in lines)
     groups = read_xml(svg_of(drawing, "auto").encode()).iter("{http://www.w3.org/2000/svg}g")
     assert len(list(groups)) == len(drawing.boxes) + len(drawing.clusters) + len(drawing.arrows)
+
+
+def forks_in_a_row(rows: int, arms: int, *, is_loop: bool, lengths: int) -> GraphSpec:
+    """Return forks that begin where the one before is joined; the names of arms have up to so many letters more."""
+    nodes, edges, at = [node("plan")], [edge("START", "plan")], "plan"
+    for row in range(rows):
+        names = [f"{row}{arm}{'x' * ((arm * 7 + row * 5) % lengths)}" for arm in range(arms)]
+        nodes += [*(node(name) for name in names), node(f"join{row}")]
+        fork: EdgeSpec = {"from": at, "arms": [{"to": name} for name in names], "join": f"join{row}"}
+        edges += [fork, *(edge(name, f"join{row}") for name in names)]
+        at = f"join{row}"
+    again = [edge(at, "plan", "n > 3", "again")] if is_loop else []
+    return graph_spec(nodes, [*edges, *again, edge(at, "END")], "forks")
+
+
+@pytest.mark.parametrize("arms", [2, 3, 4, 5])
+@pytest.mark.parametrize("rows", [1, 2, 4, 6])
+@pytest.mark.parametrize(("is_loop", "lengths"), [(True, 1), (False, 1), (True, 13)])
+def test_joins_of_forks_in_a_row_stand_in_one_column(rows: int, arms: int, *, is_loop: bool, lengths: int) -> None:
+    """However many forks there are, how long the names of the arms are, and whether a loop passes them."""
+    drawing = draw_graph(forks_in_a_row(rows, arms, is_loop=is_loop, lengths=lengths))
+    found = layout(drawing)
+    names = [box.id for box in drawing.boxes if box.lines and box.lines[0].text.startswith(("plan", "join"))]
+    middles = [found.rects[name].middle[0] for name in names]
+    assert len(middles) == rows + 1
+    assert max(middles) - min(middles) <= 6.0
+    assert not [pair for pair in combinations(found.rects, 2) if overlap(*(found.rects[name] for name in pair))]
+
+
+DOT: Mapping[str, tuple[int, int]] = {
+    "blackboard brief": (580, 555),
+    "blackboard full": (971, 736),
+    "content_pipeline brief": (287, 671),
+    "content_pipeline full": (529, 876),
+    "content_queue brief": (756, 677),
+    "content_queue full": (1640, 871),
+    "event_bus brief": (650, 703),
+    "event_bus full": (972, 871),
+    "handoff brief": (172, 363),
+    "handoff full": (247, 432),
+    "line brief": (64, 383),
+    "line full": (95, 476),
+    "orchestrator brief": (639, 763),
+    "orchestrator full": (1027, 1028),
+    "parallel_research brief": (307, 390),
+    "parallel_research full": (301, 448),
+    "review_loop brief": (273, 422),
+    "review_loop full": (367, 565),
+    "writers_room brief": (788, 332),
+    "writers_room full": (942, 402),
+}
+"""How wide and how high Graphviz 12 makes the bundled graphs from our `.dot` files; some of its labels cover boxes."""
+
+
+def test_bundled_graphs_are_about_as_small_as_those_of_graphviz() -> None:
+    """By their area, in the median."""
+    ratios = []
+    for name, (wide, high) in DOT.items():
+        run, detail = name.split()
+        recorded = read_file(GALLERY / f"{run}.json")
+        drawing = draw_graph(
+            recorded.graph_specs[recorded.info.fingerprint], detail="full" if detail == "full" else "brief"
+        )
+        bounds = layout(drawing).bounds
+        ratios.append(bounds.wide * bounds.high / (wide * high))
+    assert len(ratios) == 2 * len(NAMES)
+    assert median(ratios) < 1.2
