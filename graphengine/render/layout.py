@@ -69,7 +69,7 @@ _HELD: Final = 16.0
 _GAP: Final = 14.0
 """The least distance of two layers."""
 _PADDING: Final = 8.0
-_BESIDE: Final = dict.fromkeys(("node_gap", "dummy_gap", "port_gap"), 10)
+_BESIDE: Final = dict.fromkeys(("node_gap", "dummy_gap", "port_gap"), 8)
 _SPACING: Final = {"layer_gap": _GAP, "compound_padding": _PADDING, "port_stroke_clear": 8, "stub": 10, **_BESIDE}
 _TRIED: Final = (
     *({"branch_style": style} for style in ("straight_main", "symmetric", "free")),

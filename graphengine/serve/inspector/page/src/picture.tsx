@@ -8,7 +8,7 @@ import type { Counts } from "./trace";
 import type { Box, Picture as Found, PlaceState } from "./types";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
-const LEGIBLE = 9; // pixels of the smallest text
+const LEGIBLE = 7.7; // pixels of the smallest text
 const SMALLEST: Record<string, number> = { brief: 11, full: 10 }; // points of it
 const SCROLLED = 0.75; // of its size: what does not fit is read, not looked over
 const AROUND = 26; // pixels beside a picture in its column
