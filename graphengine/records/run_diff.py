@@ -103,8 +103,14 @@ class RunDiff:
     setup: Sequence[str]
 
 
-async def diff(
-    store: RunStore, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
+async def diff(  # noqa: PLR0913 - two runs, each at a step, and how fine
+    store: RunStore,
+    first: str,
+    second: str,
+    *,
+    first_at: At | None = None,
+    second_at: At | None = None,
+    most: int | None = None,
 ) -> RunDiff:
     """Compare two runs: the last step they share, the path each took from there, how their states differ.
 
@@ -117,6 +123,7 @@ async def diff(
         second: The other; it can be the same run at another step.
         first_at: The step at which to compare the first; its last one by default.
         second_at: The same for the second.
+        most: How many places of one value are listed; a value in which more places differ is one difference.
 
     Raises:
         UnknownRun, UnknownStep, StoreCorrupt.
@@ -134,7 +141,7 @@ async def diff(
             await store.info(run_id),
             end,
             steps[0] if steps and steps[0].kind == "branched" else None,
-            await _changes_of_branch(store, run_id, before, steps),
+            await _changes_of_branch(store, run_id, before, steps, most),
             path,
             path[alike].seq if alike < len(path) else None,
             spent_since(before.usage, end.usage),
@@ -144,7 +151,7 @@ async def diff(
         )
         for run_id, end, steps, path in zip((first, second), ends, own, paths, strict=True)
     ]
-    changed = differences(ends[0].root.values, ends[1].root.values)
+    changed = differences(ends[0].root.values, ends[1].root.values, most=most)
     return RunDiff(sides[0], sides[1], shared, alike, changed, await _setup(store, ends, own))
 
 
@@ -154,12 +161,14 @@ async def _whys(store: RunStore, fingerprint: str, steps: Sequence[Step]) -> dic
     return {step.seq: why for step in steps if (why := reasons.why(step))}
 
 
-async def _changes_of_branch(store: RunStore, run_id: str, before: Snapshot, steps: Sequence[Step]) -> list[Difference]:
+async def _changes_of_branch(
+    store: RunStore, run_id: str, before: Snapshot, steps: Sequence[Step], most: int | None
+) -> list[Difference]:
     """Return what a branch changed in the state before its first step."""
     if not steps or steps[0].kind != "branched":
         return []
     after = await load_snapshot(store, run_id, steps[0].seq)
-    return differences(before.root.values, after.root.values)
+    return differences(before.root.values, after.root.values, most=most)
 
 
 async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequence[Step]]) -> list[str]:
@@ -213,19 +222,30 @@ def _is_alike(one: Step, other: Step) -> bool:
     ) and (list(outcome_of(one).to), outcome_of(one).edge) == (list(outcome_of(other).to), outcome_of(other).edge)
 
 
-def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Difference]:
-    """List every place where two JSON values differ, depth first. An encrypted secret is one place."""
+def differences(before: JsonValue, after: JsonValue, path: str = "", *, most: int | None = None) -> list[Difference]:
+    """List every place where two JSON values differ, depth first. An encrypted secret is one place.
+
+    Args:
+        before: The first value.
+        after: The second value.
+        path: The path of both; "" for a whole state.
+        most: How many places of one value below the whole are listed. A value in which more places differ is one
+            difference, so that a list of 20,000 new records is not 20,000 differences. None lists all places.
+    """
     if isinstance(before, Mapping) and isinstance(after, Mapping) and SECRET not in {*before, *after}:
-        found: list[Difference] = []
-        for key in [*before, *(k for k in after if k not in before)]:
-            below = f"{path}.{key}" if path else str(key)
-            found += differences(before.get(key), after.get(key), below)
-        return found
-    if isinstance(before, list) and isinstance(after, list):
+        keys = [*before, *(key for key in after if key not in before)]
+        pairs = [(before.get(key), after.get(key), f"{path}.{key}" if path else str(key)) for key in keys]
+    elif isinstance(before, list) and isinstance(after, list):
         longest = max(len(before), len(after))
         pairs = [(_item_at(before, i), _item_at(after, i), f"{path}[{i}]") for i in range(longest)]
-        return [found for old, new, below in pairs for found in differences(old, new, below)]
-    return [] if before == after and type(before) is type(after) else [Difference(path, before, after)]
+    else:
+        return [] if before == after and type(before) is type(after) else [Difference(path, before, after)]
+    found: list[Difference] = []
+    for old, new, below in pairs:
+        found += differences(old, new, below, most=most)
+        if path and most is not None and len(found) > most:
+            return [Difference(path, before, after)]
+    return found
 
 
 def _item_at(values: Sequence[JsonValue], index: int) -> JsonValue:

@@ -153,12 +153,13 @@ def _states_of_arms(snapshot: Snapshot, forked: Forked) -> Iterator[tuple[str, H
 
 
 def _describe_wait(wait: WaitRecord) -> str:
+    question = one_line(clipped(show(wait.question), 2 * _LONGEST))  # of 10 MB, only what is shown is put on one line
     if wait.kind == "pause":
         return "paused before this visit"
     if wait.kind == "unknown":
         return "unknown: it began, and nobody knows how it ended"
     if wait.kind == "ask":
-        return f"waits: {one_line(show(wait.question))}"
+        return f"waits: {question}"
     if wait.kind == "sleep" and wait.due is not None:
         return f"waits until {when(wait.due, UTC, '%Y-%m-%d %H:%M %Z')}"
-    return f"waits for {one_line(show(wait.question))}"
+    return f"waits for {question}"

@@ -14,6 +14,7 @@ from graphengine.kernel.inside import opened
 from graphengine.kernel.reader import Branched, load_snapshot
 from graphengine.kernel.store import evolve
 from graphengine.records.run_diff import differences
+from graphengine.serve.large_values import MOST_PLACES
 from graphengine.serve.read_documents import Previewed
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ async def preview(store: Store, graph: Graph[Any], asked: PreviewRequest) -> Pre
     """
     step = await _first_step(store, graph, asked)
     before, after = await _load_states_around(store, asked.run_id, asked.at, step)
-    return Previewed(changes=differences(before, after))
+    return Previewed(changes=differences(before, after, most=MOST_PLACES))
 
 
 async def begins_alike(store: Store, graph: Graph[Any], asked: BranchRequest, branch: RunInfo) -> bool:

@@ -676,6 +676,30 @@ class Previewed(Document):
     changes: Sequence[Difference]
 
 
+class BranchState(Part):
+    """A state that a branch can change.
+
+    Attributes:
+        path: The place of the graph, the arm or the item that has the state; "" for the run.
+        schema: The JSON Schema of the state.
+        values: The fields, without secret ones.
+        fields: For each field, the `operation` by which an update changes the field.
+        secrets: The names of the secret fields.
+    """
+
+    path: str
+    schema: Mapping[str, Any]
+    values: Mapping[str, Any]
+    fields: Mapping[str, Mapping[str, str]]
+    secrets: Sequence[str]
+
+
+class BranchForm(Part):
+    """The states that are open at a step, for the form of a branch."""
+
+    states: Sequence[BranchState]
+
+
 class Unused(Part, rename={"source": "from"}):
     """An edge that no run took."""
 

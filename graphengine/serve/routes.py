@@ -28,6 +28,7 @@ from graphengine.records.json_document import Compared, PublishedValue, RunNow, 
 from graphengine.records.trends import Trends
 from graphengine.serve.health import Health
 from graphengine.serve.read_documents import (
+    BranchForm,
     Bulked,
     Chart,
     Comparison,
@@ -341,7 +342,7 @@ WRITES: Final = _of_service("answer", "send", "stop_run", "tag", "bulk")
 DRIVES: Final = (
     *_of_service("start", "resume", "branch", "preview"),
     _build_page_route("form", OfGraph),
-    _build_page_route("fields", AtStep),
+    _build_page_route("fields", AtStep, BranchForm),
     _build_page_route("problems", OfGraph),
 )
 """What the page does besides with `--drive`."""

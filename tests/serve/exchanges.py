@@ -9,6 +9,7 @@ FILE` waits for one. `x*2000` is 2000 times this letter.
 """
 
 import asyncio
+import gzip
 import json
 import re
 import textwrap
@@ -36,11 +37,13 @@ class Answer:
         status: The status.
         text: The body, or as much of it as was waited for.
         headers: The headers.
+        size: How many bytes of the body were sent; `text` is not compressed any more.
     """
 
     status: int = 0
     text: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    size: int = 0
 
     @property
     def json(self) -> Any:
@@ -72,7 +75,10 @@ async def request(  # noqa: PLR0913 - the parts of a request
             answer.status = message["status"]
             answer.headers = {key.decode().lower(): value.decode() for key, value in message["headers"]}
         else:
-            answer.text += message.get("body", b"").decode()
+            sent_now = message.get("body", b"")
+            answer.size += len(sent_now)
+            is_compressed = answer.headers.get("content-encoding") == "gzip"
+            answer.text += (gzip.decompress(sent_now) if is_compressed else sent_now).decode()
             if until is not None and until(answer.text):
                 enough.set()
 

@@ -23,6 +23,7 @@ from graphengine.migration.compatibility import plan_at
 from graphengine.serve.callers import CallersStore, caller
 from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.inspector.live import LiveRun
+from graphengine.serve.read_documents import BranchForm, BranchState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -206,13 +207,13 @@ class Driver:
             "file": found.file,
         }
 
-    async def fields(self, asked: AtStep) -> dict[str, Any]:
+    async def fields(self, asked: AtStep) -> BranchForm:
         """Return the states that are open at a step, with their types and values, for the form of a branch."""
         info = await self._reader.info(asked.run_id)
         snapshot = await load_snapshot(self._reader, info.id, asked.at or None)
         plan = self.acts.graph_of(info.graph).compile()
         inner = [frame for frame in snapshot.frames.values() if frame.kind in ("sub", "arm")]
-        return {"states": [_read_branch_state(plan, frame, snapshot) for frame in (snapshot.root, *inner)]}
+        return BranchForm([_read_branch_state(plan, frame, snapshot) for frame in (snapshot.root, *inner)])
 
     async def problems(self, asked: OfGraph) -> dict[str, Any]:
         """Return the problems that `check` finds in a graph, and the schedules whose input no longer fits the graph."""
@@ -228,7 +229,7 @@ class Driver:
         return {"file": found.file, "problems": [*found.graph.check(), *unfit]}
 
 
-def _read_branch_state(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> dict[str, Any]:
+def _read_branch_state(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> BranchState:
     """Return a state that a branch can write to."""
     state = plan_at(plan, frame).state
     values = frame.values if frame.values or frame is snapshot.root else {}
@@ -236,13 +237,13 @@ def _read_branch_state(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> dic
         name: {"operation": field.operation or ("reduce" if field.reducer is not None else "set")}
         for name, field in state.fields.items()
     }
-    return {
-        "path": frame.id.rstrip("/"),
-        "schema": state.model.model_json_schema(by_alias=False),
-        "values": {name: value for name, value in values.items() if name not in state.secrets},
-        "fields": fields,
-        "secrets": sorted(state.secrets),
-    }
+    return BranchState(
+        path=frame.id.rstrip("/"),
+        schema=state.model.model_json_schema(by_alias=False),
+        values={name: value for name, value in values.items() if name not in state.secrets},
+        fields=fields,
+        secrets=sorted(state.secrets),
+    )
 
 
 __all__ = ["Drivable", "Driver", "Drives"]

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from graphengine.agents.live_events import AnswerReset, TextDelta
 from graphengine.kernel.extension import NodeBegan, StepRecorded
 from graphengine.kernel.reader import AttemptEnded, Recorded
+from graphengine.serve.large_values import MOST_OF_VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphengine.kernel.extension import Event
-
-_CHARACTERS: Final = 200_000
-"""How much of a text is kept; the whole answer is recorded."""
 
 
 @dataclass(slots=True)
@@ -31,7 +29,7 @@ class Text:
         number: A number of its own: the next call of the same agent at the same node has another.
         path: The node.
         agent: The agent.
-        text: Its last characters.
+        text: Its last characters; the whole answer is recorded.
         length: How many characters it has in all.
     """
 
@@ -43,7 +41,7 @@ class Text:
 
     def add(self, piece: str) -> None:
         """Add a piece."""
-        self.text = (self.text + piece)[-_CHARACTERS:]
+        self.text = (self.text + piece)[-MOST_OF_VALUE:]
         self.length += len(piece)
 
     def after(self, sent: int) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response, StreamingResponse
 
 from graphengine.api.places import store_at
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from graphengine.wings import Table
 
 _FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
+_LEVEL: Final = 6
+"""How thoroughly answers are compressed: `gzip` does it so by default. Streams of events are not compressed."""
 PORT: Final = 8765
 """Where the page is by default, so that a saved link leads to it after a restart."""
 
@@ -162,7 +166,7 @@ def application(settings: Settings) -> Starlette:
     reads: list[Callable[[], object]] = [lambda: views, *([lambda: driver] if driver is not None else [])]
     rows = [*FILES, *READS, *DOWNLOADS, STREAM, *(() if settings.is_read_only else WRITES)]
     routes = Router(own, reads, acting).routes([*rows, *(DRIVES if driver is not None else ())])
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(GZipMiddleware, compresslevel=_LEVEL)])
     app.state.driver = driver
     return app
 
@@ -196,13 +200,16 @@ async def _static(request: Request) -> Response:
     return _build_file_response(request.path_params["name"])
 
 
-@cache
 def _build_file_response(name: str) -> Response:
     """Return one of the page's files: only these names exist, so no path leaves the folder."""
     if name not in _FILES:
         return Response("not found", 404)
-    content = (files("graphengine.serve.inspector") / "static" / name).read_bytes()
-    return Response(content, media_type=_FILES[name], headers={"Cache-Control": "no-cache"})
+    return Response(_read_page_file(name), media_type=_FILES[name], headers={"Cache-Control": "no-cache"})
+
+
+@cache
+def _read_page_file(name: str) -> bytes:
+    return (files("graphengine.serve.inspector") / "static" / name).read_bytes()
 
 
 def _build_events_endpoint(

@@ -10,6 +10,7 @@ from graphengine.errors import GraphEngineError, RunReplaced, StoreError
 from graphengine.kernel.inside import find_posted, follow
 from graphengine.kernel.reader import status_of
 from graphengine.serve.callers import caller
+from graphengine.serve.large_values import shorten_document
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, stream_event
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class RunStream:
         if standing != self._shown:
             self._shown = standing
             head = await self._views.head(info, book)
-            yield stream_event(head, name="stands", number=self._cursor)
+            yield stream_event(shorten_document(head), name="stands", number=self._cursor)
         if (fresh := self._now.document()) is not None:
             yield stream_event(fresh, name="now")
 

@@ -35,13 +35,14 @@ from graphengine.records.run_diff import diff, differences
 from graphengine.records.runs_below import runs_above, runs_below
 from graphengine.records.selection import ONLY_SEEN, Wanted, as_answered, is_lossy, version_of
 from graphengine.records.spending import load_spent_below
-from graphengine.records.states import States
+from graphengine.records.states import find_changed_fields
 from graphengine.records.step_document import failure_document, step_document
 from graphengine.records.trends import JOINT, summaries, trends
 from graphengine.render.scopes import path_at
 from graphengine.render.text import one_line
 from graphengine.render.trace import list_tried_edges
 from graphengine.serve.callers import RIGHTS, caller
+from graphengine.serve.large_values import MOST_PLACES
 from graphengine.serve.read_documents import (
     Above,
     Attempt,
@@ -132,8 +133,8 @@ _SAYS: Final = ("user", "assistant")
 _SAID: Final = 120
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
-_WHOLE: Final = 100_000
-"""The most characters of a text in the account of the step that is looked at."""
+_WORDS: Final = 10_000
+"""The most characters of a text in the account of the step that is looked at; the step itself has its values whole."""
 
 
 @dataclass(slots=True)
@@ -418,8 +419,6 @@ class Views:
             raise UnknownStep(f"run {info.id} has no step {seq}", where="seq", repair=f"give 1 to {len(book.rows)}")
         entry = book.visits.entries[seq - 1]
         before = await load_snapshot(self.store, info.id, seq - 1) if seq > 1 else Snapshot()
-        states = States([entry.step], before)
-        was = states.before(entry) if before.frames else {}
         visit, more = entry.visit, dict[str, Any]()
         if visit is not None:
             scope = book.atlas.scopes.get(visit.track.place)
@@ -432,11 +431,11 @@ class Views:
                 "agents": agents,
             }
         return StepDetails(
-            account=account_of(entry, limit=_WHOLE, why_limit=_WHOLE),
+            account=account_of(entry, limit=_WORDS, why_limit=_WORDS),
             step=step_document(entry.step, entry.edge.why if entry.edge is not None else ""),
             waited=entry.waited,
             tried=_list_tried_edges(entry, book),
-            changes=differences(was, states.after(entry)),
+            changes=differences(*find_changed_fields(entry, before), most=MOST_PLACES),
             commands=self._commands(info, seq),
             **more,
         )
@@ -482,7 +481,7 @@ class Views:
         """Return where two runs part, and how they differ."""
         for run_id in (asked.run_id, asked.other):
             await self.store.info(run_id)
-        return diff_document(await diff(self.store, asked.run_id, asked.other))
+        return diff_document(await diff(self.store, asked.run_id, asked.other, most=MOST_PLACES))
 
     async def compare(self, asked: OfTwo) -> Comparison:
         """Return where two runs part, and the rows and pictures of both."""

@@ -1,6 +1,6 @@
 from graphengine.engine.fold import fold
 from graphengine.records.export import read_file
-from graphengine.records.states import States
+from graphengine.records.states import find_changed_fields
 from graphengine.records.visits import Visits
 from tests.kit.facts import altered, made_step
 from tests.kit.record import RECORDED

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
 from starlette.types import ASGIApp
 
-from graphengine.databases.sqlite import SQLiteStore
+from graphengine.api.places import store_at
 from graphengine.serve.callers import Caller, acting
 from graphengine.serve.guard import AccessMiddleware, PageAccess
 from graphengine.serve.inspector.server import Settings, application
@@ -73,9 +73,9 @@ async def read_only(database: Path) -> AsyncIterator[ASGIApp]:
 
 
 @asynccontextmanager
-async def opened(path: Path, **more: Any) -> AsyncIterator[ASGIApp]:
+async def opened(path: Path | str, **more: Any) -> AsyncIterator[ASGIApp]:
     """Open an application over a database."""
-    store = SQLiteStore(path, read_only=True)
+    store = store_at(path, read_only=True)
     await store.open()
     try:
         app = application(Settings(path, store, command, "1.2.3", **more))

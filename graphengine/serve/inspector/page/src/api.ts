@@ -1,6 +1,7 @@
 // Requests to the inspector's server, and its streams of events.
 
 import { readJson, writeJson } from "./json";
+import { placed } from "./large";
 import type { Answers, Session } from "./types";
 
 export type Query = Record<string, string | number | boolean | null | undefined | (string | number)[]>;
@@ -64,19 +65,17 @@ export async function tryAgain(): Promise<void> {
   if (response.status === 401) dispatchEvent(new Event("signedout"));
 }
 
-async function answer(response: Response): Promise<any> {
-  const body = await response.text().then(readJson).catch(() => null);
-  if (response.ok) return body;
-  if (response.status === 401) dispatchEvent(new Event("signedout"));
-  if (AWAY.includes(response.status)) lose();
-  throw new Refused(response.status, body?.error);
-}
-
-function reached(request: Promise<Response>): Promise<Response> {
-  return request.catch(() => {
+/** What a request is answered; of a value that is left out, the same request is sent again with its `part`. */
+async function answer(send: (part: string) => Promise<Response>, part = ""): Promise<any> {
+  const response = await send(part).catch(() => {
     lose();
     throw new Refused(0, { message: "the inspector does not answer", repair: "start `graphengine inspect` again" });
   });
+  const body = await response.text().then(readJson).catch(() => null);
+  if (response.ok) return part ? body : placed(body, (wanted) => answer(send, wanted));
+  if (response.status === 401) dispatchEvent(new Event("signedout"));
+  if (AWAY.includes(response.status)) lose();
+  throw new Refused(response.status, body?.error);
 }
 
 const STEPS = /(^|%2F)\.{0,2}(%2F|$)/; // what a browser takes for a step to another folder
@@ -105,7 +104,7 @@ export async function get<Route extends keyof Answers>(route: Route, parameters:
 
 /** Read a document of `--drive`, whose shape the caller knows. */
 export async function read<Shape>(route: string, parameters: Query): Promise<Shape> {
-  return answer(await reached(fetch(addressOf(route, parameters))));
+  return answer((part) => fetch(`${addressOf(route, parameters)}&${part}`));
 }
 
 /** Do something; with a key it is done once, and the page can be left before it is answered if it is kept alive. */
@@ -117,7 +116,8 @@ export async function post(
   const [address, rest] = filled(route, body);
   const headers: Record<string, string> = { "Content-Type": "application/json", "X-Graphengine": "1" };
   if (key) headers["Idempotency-Key"] = key;
-  return answer(await reached(fetch(address, { method: "POST", headers, body: writeJson(rest), keepalive })));
+  const request = { method: "POST", headers, body: writeJson(rest), keepalive };
+  return answer((part) => fetch(part ? `${address}?${part}` : address, request));
 }
 
 export function query(parameters: Query): string {
@@ -148,7 +148,8 @@ export function follow(where: () => Query, handlers: Record<string, (data: any) 
     for (const [name, handle] of Object.entries(handlers)) {
       source.addEventListener(name, (event: MessageEvent) => {
         last = event.lastEventId || last;
-        handle(event.data === undefined ? null : readJson(event.data));
+        const again = (part: string) => answer((each) => fetch(`${addressOf("run", where())}&${each}`), part);
+        handle(event.data === undefined ? null : placed(readJson(event.data), again)); // of the run as it stands
       });
     }
     source.onopen = () => handlers.live?.(true);

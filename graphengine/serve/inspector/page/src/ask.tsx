@@ -5,9 +5,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { post } from "./api";
 import { Field, type Schema, blank, branchesOf, clicksOf, problemOf, resolved } from "./form";
 import { Command, Icon, Sign, canDrive, reachable, useAct } from "./parts";
-import { Diff, Markdown, Value } from "./text";
+import { Change, Diff, Markdown, Value } from "./text";
 import type { About, Head, ListedRun, Session, Wait } from "./types";
 import { writeJson } from "./json";
+import { largeIn } from "./large";
 import { ago, brief, moment, nodeWords } from "./words";
 
 export const ASKS = ["ask", "pause", "unknown"];
@@ -415,6 +416,13 @@ function Argument({ value }: { value: unknown }) {
 }
 
 function Proposed({ was, now, isCall = false }: { was: unknown; now: unknown; isCall?: boolean }) {
+  if (largeIn([was, now]).length) {
+    return (
+      <section class="proposed" aria-label="What is proposed, with what it changes">
+        <Change before={was} after={now} />
+      </section>
+    );
+  }
   const isText = (each: unknown): each is string => typeof each === "string";
   const isLong = (one: unknown, other: unknown) => isText(one) && isText(other) && one.length + other.length > LONG;
   const isObject = (each: unknown) => each !== null && typeof each === "object" && !Array.isArray(each);

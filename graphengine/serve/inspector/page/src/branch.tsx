@@ -5,11 +5,12 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { post, query, read } from "./api";
 import { Field, type Schema, blank, changedFields } from "./form";
 import { writeJson } from "./json";
+import { whole } from "./large";
 import { Copy, Failure, type Problem, go, runAddress, useAct, useDocument, useRead } from "./parts";
 import { agentOf } from "./step";
 import { Diff, Path, Value } from "./text";
 import type { Row } from "./trace";
-import type { Previewed, StepDetails } from "./types";
+import type { BranchForm, BranchState, Previewed, StepDetails } from "./types";
 import { both, count, dollars } from "./words";
 
 const MOST = 20; // branches that are begun at once
@@ -104,19 +105,6 @@ export function Start({ graph }: { graph: string }) {
   );
 }
 
-interface StateForm {
-  path: string;
-  schema: Schema;
-  values: Record<string, unknown>;
-  fields: Record<string, { operation: string }>;
-  secrets: string[];
-}
-
-/** What can be changed at a step. */
-interface Fields {
-  states: StateForm[];
-}
-
 /** The standing instructions of the agent whose visit a step belongs to, by its name; none if they are not known. */
 function instructionsOf(found: StepDetails | null): Record<string, string> {
   const agents = Object.values(found?.agents || {});
@@ -170,9 +158,12 @@ export function Branch({
   /** The update with which the form begins. */
   begun?: { path: string; update: Record<string, unknown> };
 }) {
-  const [found, error] = useRead("fields", { id, at }, () => read<Fields>("fields", { run_id: id, at }));
+  const [found, error] = useRead("fields", { id, at }, () => read<BranchForm>("fields", { run_id: id, at }));
   const [step] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq });
-  const standing = useMemo(() => instructionsOf(step), [step]);
+  const [standing, setStanding] = useState<Record<string, string>>({});
+  useEffect(() => {
+    whole(instructionsOf(step)).then(setStanding, setProblem);
+  }, [step]);
   const [path, setPath] = useState(begun.path);
   const [edits, setEdits] = useState<Record<string, unknown>>(begun.update);
   const [told, setTold] = useState<Record<string, string>>({});
@@ -304,7 +295,7 @@ export function Branch({
               </label>
             )}
             {state &&
-              Object.entries(state.schema.properties || {}).map(([field, schema]) => (
+              Object.entries((state.schema as Schema).properties || {}).map(([field, schema]) => (
                 <Edit key={`${path} ${field}`} {...{ field, schema, state, edits, setEdits }} />
               ))}
             {problem && <Failure error={problem} />}
@@ -436,7 +427,7 @@ function Edit({
 }: {
   field: string;
   schema: Schema;
-  state: StateForm;
+  state: BranchState;
   edits: Record<string, unknown>;
   setEdits: (edits: Record<string, unknown>) => void;
 }) {
@@ -445,7 +436,10 @@ function Edit({
   const isOpen = field in edits;
   const isSecret = state.secrets.includes(field);
   const value = state.values[field];
-  const open = () => setEdits({ ...edits, [field]: isAdded ? null : (value ?? blank(schema, state.schema) ?? null) });
+  const open = async () => {
+    const now = isAdded ? null : ((await whole(value)) ?? blank(schema, state.schema) ?? null);
+    setEdits({ ...edits, [field]: now });
+  };
   const drop = () => setEdits(Object.fromEntries(Object.entries(edits).filter(([name]) => name !== field)));
   const inner = isAdded ? (operation === "append" && schema.items ? schema.items : {}) : schema;
   return (

@@ -8,7 +8,9 @@ import { Acts } from "./acts";
 import { Before, Questions, plainOf } from "./ask";
 import { type Below, between } from "./below";
 import { Scores } from "./chart";
-import { Chip, Failure, Link, Sign, Tabs, isUnderWay, runAddress, useDocument, useMoving, useRead } from "./parts";
+import { type Large, isLarge } from "./large";
+import { Chip, Failure, Link, type Problem, Sign, Tabs, isUnderWay, runAddress } from "./parts";
+import { useDocument, useMoving, useRead } from "./parts";
 import { PublishedValues, RefusedMessages } from "./published";
 import { type Doing, Trouble } from "./step";
 import { Markdown, Reading, Value } from "./text";
@@ -332,14 +334,23 @@ function Conversation({
   const [all, setAll] = useState(false);
   const isSaid = (each: any) => each && typeof each === "object" && ["user", "assistant"].includes(each.role);
   const values = Object.values(state?.state || {});
-  const messages = (values.find((each) => Array.isArray(each) && each.some(isSaid)) || []) as Message[];
+  const long = values.find((each) => isLarge(each) && /^\[\{.*"role":/.test(`${each}`)) as Large | undefined;
+  const [read, setRead] = useState<Message[] | null>(null);
+  const [unloaded, setUnloaded] = useState<Problem | null>(null);
+  useEffect(() => setRead(null), [state]);
+  const messages = read || ((values.find((each) => Array.isArray(each) && each.some(isSaid)) || []) as Message[]);
   const turn = state?.state.turn as { outcome?: string; why?: string } | null | undefined;
   const results = new Map(messages.filter((each) => each.role === "tool").map((each) => [each.call_id, each]));
   const left = all ? 0 : Math.max(0, messages.length - (isBrief ? LAST : SAID));
   return (
     <section class="chat" aria-label="Conversation">
       {!state && !unread && <div aria-busy="true" />}
-      {unread && <Failure error={unread} />}
+      {(unread || unloaded) && <Failure error={(unread || unloaded)!} />}
+      {long && !read && (
+        <button class="btn" onClick={() => long.load().then((found) => setRead(found as Message[]), setUnloaded)}>
+          show {count(long.items!, "message")}
+        </button>
+      )}
       {left > 0 && (
         <button class="btn" onClick={() => setAll(true)}>
           {count(left, "earlier message")}

@@ -4,6 +4,8 @@ import { type ComponentChildren, type JSX, createContext } from "preact";
 import { useContext, useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { type Gone, type Query, Refused, get, goneNow, post, query, tryAgain } from "./api";
+import { writeJson } from "./json";
+import { whole } from "./large";
 import type { Answers, Session } from "./types";
 import { clock } from "./words";
 
@@ -131,13 +133,16 @@ export function Failure({ error }: { error: Problem }) {
   );
 }
 
-export function Copy({ text, children = "copy" }: { text: string; children?: ComponentChildren }) {
+/** A button that copies a text, or a value as JSON, whole also if the page has only its beginning. */
+export function Copy({ text, children = "copy" }: { text: unknown; children?: ComponentChildren }) {
   const [done, setDone] = useState(false);
   const copy = () =>
-    navigator.clipboard?.writeText(text).then(
-      () => setDone(true),
-      () => {},
-    );
+    whole(text)
+      .then((each) => navigator.clipboard.writeText(typeof each === "string" ? each : writeJson(each, 2)))
+      .then(
+        () => setDone(true),
+        () => {},
+      );
   return (
     <button type="button" class="btn bare small" onClick={copy}>
       {done ? "copied" : children}

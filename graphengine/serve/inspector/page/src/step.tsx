@@ -3,9 +3,9 @@
 import { type ComponentChildren, Fragment } from "preact";
 
 import { Notes } from "./acts";
-import { writeJson } from "./json";
 import { Chip, Command, Copy, Failure, Tabs, useDocument } from "./parts";
-import { Answer, Block, Change, Json, Path, Prompt, Value } from "./text";
+import { largeIn, lengthOf } from "./large";
+import { Answer, Block, Change, Json, LargeValue, Path, Prompt, Value } from "./text";
 import { type Line, costOf, nameOf } from "./trace";
 import type { Attempt, Call, Failure as Wrong, StepDetails, Session, Tried as Way } from "./types";
 import { both, cost, dollars, kilo, seconds, when, wordsOf } from "./words";
@@ -212,7 +212,7 @@ function Failed({
           {call.asked.map((each, number) => (
             <div class="msg" key={number}>
               <header>
-                <b>{each.role}</b> {kilo(each.text.length)} characters
+                <b>{each.role}</b> {kilo(lengthOf(each.text))} characters
                 <span class="end">
                   <Copy text={each.text} />
                 </span>
@@ -264,7 +264,7 @@ function Said({ call, isThrown, isHere }: { call: Call; isThrown: boolean; isHer
         ) : (
           <div class="msg" key={index}>
             <header>
-              <b>{each.role}</b> {kilo(each.text.length)} characters, as sent
+              <b>{each.role}</b> {kilo(lengthOf(each.text))} characters, as sent
               <span class="end">
                 <Copy text={each.text} />
               </span>
@@ -292,7 +292,7 @@ function Said({ call, isThrown, isHere }: { call: Call; isThrown: boolean; isHer
             <Answer text={turn.text} />
           </div>
         )}
-        {(turn.calls || []).map((each, index) => (
+        {(Array.isArray(turn.calls) ? turn.calls : []).map((each, index) => (
           <div class="callbox" key={index}>
             <b>{each.name}</b>({each.arguments})
           </div>
@@ -344,7 +344,7 @@ function Changes({ found }: { found: StepDetails }) {
                 <span class="soft">{before === null || before === undefined ? "new" : ""}</span>
               )}
               <span class="end">
-                <Copy text={typeof after === "string" ? after : writeJson(after, 2)} />
+                <Copy text={after} />
               </span>
             </header>
             <div>
@@ -435,6 +435,9 @@ function Raw({ found, drives }: { found: StepDetails; drives: boolean }) {
     <>
       <p class="soft">recorded {when(found.step.finished_at)}</p>
       <Json value={found.step} />
+      {largeIn(found.step).map(([path, each]) => (
+        <LargeValue key={path} value={each} name={path} />
+      ))}
       {!drives && found.commands.branch && <Command words="branch from here" text={found.commands.branch} />}
     </>
   );

@@ -5,11 +5,13 @@ import { type ComponentChildren, Fragment, type JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 
 import { readJson, writeJson } from "./json";
-import { Copy, Tabs, reachable } from "./parts";
+import { type Large, isLarge, largeIn } from "./large";
+import { Copy, Failure, type Problem, Tabs, reachable } from "./parts";
 import { type WordRun, wordDiff } from "./word_diff";
 import { brief, wordsOf } from "./words";
 
-const LONG = 400_000; // characters: a longer text is shown as it is
+const LONG = 100_000; // characters: a longer text, which was asked for, is shown as it is
+const CHUNK = 16_000;
 const CITED = /\[([\w./-]+:\d+)\]/;
 
 /**
@@ -17,9 +19,13 @@ const CITED = /\[([\w./-]+:\d+)\]/;
  *
  * @param most - characters that stand open; the blocks after them are folded.
  */
-export function Markdown({ text, most = Infinity }: { text: string; most?: number }) {
-  const tokens = useMemo(() => (text.length > LONG ? null : lexer(text, { gfm: true, breaks: true })), [text]);
-  if (!tokens) return <pre class="plain">{text}</pre>;
+export function Markdown({ text, most }: { text: string; most?: number }) {
+  if (isLarge(text)) return <LargeValue value={text} />;
+  return text.length > LONG ? <Plain text={text} /> : <Blocks text={text} most={most ?? Infinity} />;
+}
+
+function Blocks({ text, most }: { text: string; most: number }) {
+  const tokens = useMemo(() => lexer(text, { gfm: true, breaks: true }), [text]);
   let size = 0;
   let cut = tokens.findIndex((token) => (size += token.raw.length) > most) + 1 || tokens.length;
   if (tokens[cut - 1]?.type === "heading") cut -= 1; // which does not stand by itself
@@ -181,6 +187,7 @@ const BLOCK = /<([A-Za-z][\w.-]*)>\n?([\s\S]*?)\n?<\/\1>/;
 
 /** A prompt: its tagged blocks fold, so that a question of 12,000 characters is a page one can read. */
 export function Prompt({ text }: { text: string }) {
+  if (isLarge(text)) return <LargeValue value={text} />;
   const parts: JSX.Element[] = [];
   let rest = text;
   for (let found = BLOCK.exec(rest); found && parts.length < 400; found = BLOCK.exec(rest)) {
@@ -213,27 +220,98 @@ export function Prompt({ text }: { text: string }) {
   );
 }
 
+/** A text as it is, in parts that the browser draws once they are seen, so that also 10 MB are shown at once. */
+export function Plain({ text }: { text: string }) {
+  const parts = useMemo(() => {
+    const found: string[] = [];
+    for (let at = 0; at < text.length; ) {
+      const line = text.indexOf("\n", at + CHUNK);
+      const isLine = line >= 0 && line < at + 2 * CHUNK;
+      let end = isLine ? line : Math.min(at + 2 * CHUNK, text.length);
+      if (!isLine && /[\ud800-\udbff]/.test(text[end - 1]!)) end -= 1; // half of a character
+      found.push(text.slice(at, end));
+      at = end + Number(isLine);
+    }
+    return found;
+  }, [text]);
+  return (
+    <pre class="plain" tabIndex={0}>
+      {parts.map((part, index) => (
+        <div key={index}>{part}</div>
+      ))}
+    </pre>
+  );
+}
+
+function sizeOf({ characters, items }: Large): string {
+  const size = `${(characters / 1e6).toFixed(characters < 1e5 ? 2 : 1)} MB`;
+  return items === null ? size : `${items.toLocaleString()} items, ${size}`;
+}
+
+/** How a value begins that did not come with its document, and a button that reads it whole. */
+export function LargeValue({ value, name }: { value: Large; name?: string }) {
+  const [found, setFound] = useState<{ of: Large; value: unknown } | null>(null);
+  const [error, setError] = useState<Problem | null>(null);
+  const [busy, setBusy] = useState(false);
+  if (found?.of === value) {
+    return (
+      <div class="whole" tabIndex={0} role="region" aria-label="the whole value">
+        <Value value={found.value} fold={Infinity} />
+      </div>
+    );
+  }
+  const read = () => {
+    setBusy(true);
+    setError(null);
+    value
+      .load()
+      .then((each) => setFound({ of: value, value: each }), setError)
+      .finally(() => setBusy(false));
+  };
+  return (
+    <div class="block large">
+      {name && <span class="tagged">{name}</span>}
+      <span class="peek">{brief(value, 160)}</span>
+      <button type="button" class="btn small" disabled={busy} aria-busy={busy} onClick={read}>
+        show all: {sizeOf(value)}
+      </button>
+      {error && <Failure error={error} />}
+    </div>
+  );
+}
+
 /** A long text under its name: folded, with how it begins and how long it is. */
-export function Block({
+export function Block({ name, text, plain = false }: { name?: string; text: string; plain?: boolean }) {
+  if (isLarge(text)) return <LargeValue value={text} {...(name && { name })} />;
+  const peek = brief(text.trim().slice(0, 400), 160);
+  return (
+    <Fold name={name} peek={peek} end={`${wordsOf(text).toLocaleString()} words`}>
+      {() => (plain ? <pre>{text}</pre> : <Prompt text={text} />)}
+    </Fold>
+  );
+}
+
+/** What is long: folded, and in the document only once it is opened. */
+function Fold({
   name,
-  text,
-  open = false,
-  plain = false,
+  peek,
+  end,
+  children,
 }: {
-  name?: string;
-  text: string;
-  open?: boolean;
-  plain?: boolean;
+  name?: string | undefined;
+  peek: string;
+  end: string;
+  children: () => ComponentChildren;
 }) {
-  const [isOpen, setOpen] = useState(open);
+  const [isOpen, setOpen] = useState(false);
   return (
     <details class="block" open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
         {name && <span class="tagged">{name}</span>}
-        <span class="peek">{isOpen ? "" : brief(text.trim().slice(0, 400), 160)}</span>
-        <span class="end">{wordsOf(text).toLocaleString()} words</span>
+        <span class="peek">{isOpen ? "" : peek}</span>
+        <span class="end">{end}</span>
       </summary>
-      {isOpen && <div tabIndex={0}>{plain ? <pre>{text}</pre> : <Prompt text={text} />}</div>}
+      {isOpen && <div tabIndex={0}>{children()}</div>}
     </details>
   );
 }
@@ -243,12 +321,7 @@ const PARTS = /"__fields_set__": \[[^\]]*\]|("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|f
 /** JSON, indented, with keys, texts and numbers set off; the set fields of models are dim. */
 export function Json({ value }: { value: unknown }) {
   const text = typeof value === "string" ? value : writeJson(value, 2);
-  if (text.length > LONG / 4)
-    return (
-      <pre class="json" ref={reachable}>
-        {text}
-      </pre>
-    );
+  if (text.length > LONG) return <Plain text={text} />;
   const found: ComponentChildren[] = [];
   let last = 0;
   for (const each of text.matchAll(PARTS)) {
@@ -289,16 +362,32 @@ const fieldsOf = (value: object): string[] => Object.keys(value).filter((name) =
 export function Value({ value, fold = 900 }: { value: unknown; fold?: number }) {
   if (value === null || value === undefined) return <span class="soft">none</span>;
   if (value === "") return <span class="soft">empty text</span>;
+  if (isLarge(value)) return <LargeValue value={value} />;
   if (typeof value === "boolean") return <b>{value ? "yes" : "no"}</b>;
   if (typeof value === "number" || typeof value === "bigint") return <b class="num">{String(value)}</b>;
   if (typeof value === "string") {
     if (value.length > fold) return <Block text={value} />;
     const inner = parsed(value);
     if (inner !== undefined) return <Json value={inner} />;
+    if (value.length > LONG) return <Plain text={value} />;
     return IS_MARKDOWN.test(value) ? <Markdown text={value} /> : (
       <span class="pre" dir="auto">
         {value}
       </span>
+    );
+  }
+  if (largeIn(value).length) {
+    return (
+      <dl class="fields">
+        {Object.entries(value).map(([name, each]) => (
+          <>
+            <dt class="mono">{name}</dt>
+            <dd>
+              <Value value={each} fold={fold} />
+            </dd>
+          </>
+        ))}
+      </dl>
     );
   }
   const text = writeJson(value, 2);
@@ -315,18 +404,11 @@ export function Value({ value, fold = 900 }: { value: unknown; fold?: number }) 
     );
   }
   if (text.length <= fold) return <Json value={value} />;
+  const end = Array.isArray(value) ? `${value.length} items` : `${fieldsOf(value).length} fields`;
   return (
-    <details class="block">
-      <summary>
-        <span class="peek">{brief(value, 120)}</span>
-        <span class="end">
-          {Array.isArray(value) ? `${value.length} items` : `${fieldsOf(value).length} fields`}
-        </span>
-      </summary>
-      <div>
-        <Json value={value} />
-      </div>
-    </details>
+    <Fold peek={brief(value, 120)} end={end}>
+      {() => <Json value={value} />}
+    </Fold>
   );
 }
 
@@ -424,6 +506,19 @@ function Alike({ text, isFirst, isLast }: { text: string; isFirst: boolean; isLa
 
 /** A changed value: texts as a diff, others before and after. */
 export function Change({ before, after }: { before: unknown; after: unknown }) {
+  if (before && largeIn([before, after]).length)
+    return (
+      <dl class="fields">
+        <dt>before</dt>
+        <dd>
+          <Value value={before} />
+        </dd>
+        <dt>after</dt>
+        <dd>
+          <Value value={after} />
+        </dd>
+      </dl>
+    );
   if (typeof before === "string" && typeof after === "string" && before) return <Diff before={before} after={after} />;
   const isNew = before === null || before === undefined || before === "" || (Array.isArray(before) && !before.length);
   if (isNew) return <Value value={after} />;

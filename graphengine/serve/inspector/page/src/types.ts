@@ -135,6 +135,10 @@ export interface Box {
   folded: boolean;
 }
 
+export interface BranchForm {
+  states: BranchState[];
+}
+
 export interface BranchResult {
   /** The branch. */
   run_id: string;
@@ -148,6 +152,19 @@ export interface BranchResult {
   created_at: number;
   /** Where its state differs from that of the run; the first 5 places. */
   changes: Difference[];
+}
+
+export interface BranchState {
+  /** The place of the graph, the arm or the item that has the state; "" for the run. */
+  path: string;
+  /** The JSON Schema of the state. */
+  schema: Record<string, unknown>;
+  /** The fields, without secret ones. */
+  values: Record<string, unknown>;
+  /** For each field, the `operation` by which an update changes the field. */
+  fields: Record<string, Record<string, string>>;
+  /** The names of the secret fields. */
+  secrets: string[];
 }
 
 export interface Bulked {

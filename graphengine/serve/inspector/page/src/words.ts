@@ -2,6 +2,7 @@
 
 import { age, count, places } from "./formats";
 import { writeJson } from "./json";
+import { isLarge } from "./large";
 
 export { cost, count, dollars, lost, seconds } from "./formats";
 
@@ -70,7 +71,7 @@ const SET_FIELDS = /,?"__fields_set__":\[[^\]]*\]/g; // a model's, which a recor
 
 /** A value on one line, at most so long. */
 export function brief(value: unknown, limit = 160): string {
-  const line = typeof value === "string" ? value : writeJson(value).replace(SET_FIELDS, "");
+  const line = typeof value === "string" || isLarge(value) ? `${value}` : writeJson(value).replace(SET_FIELDS, "");
   const text = line.replace(/\s+/g, " ");
   return text.length > limit ? `${text.slice(0, limit)}…` : text;
 }

@@ -1,0 +1,183 @@
+"""The bound on the documents of the page: a large value comes by a second request, when the reader asks for it.
+
+Every document of the page is bounded here and nowhere else. A short document is sent as it is. In a long one, null
+takes the place of each large value, and `large` lists these values: where each value is in the document, how long the
+value is, and how it begins. To get a value whole, the page repeats the request with the `part` and the `digest` of the
+value. The repeated request is the same read: it needs the same right, and it finds the runs of the same tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from functools import cache
+from hashlib import blake2b
+from heapq import heapify, heappop, heappush
+from types import UnionType
+from typing import Any, Final, TypeAlias, Union, cast, get_args, get_origin
+
+from msgspec import Struct, to_builtins
+from pydantic_core import to_json
+
+from graphengine.errors import InputError
+from graphengine.kernel.extension import clipped, hints_of
+
+Place: TypeAlias = tuple[str | int, ...]
+"""Where a value is in a document: the names and the numbers that lead to it."""
+MOST_OF_VALUE: Final = 100_000
+"""The most characters of a value that is sent with its document."""
+MOST_OF_DOCUMENT: Final = 300_000
+"""The most characters of all values of a document together; the largest of them are left out first."""
+MOST_PLACES: Final = 100
+"""A value in which more places differ than this is one difference of a document."""
+_LEAST: Final = 1_000
+"""The characters of a value that is always sent with its document."""
+_MEMBERS: Final = 20
+"""A large list or object with more members is left out as a whole; of one with fewer, the large members are."""
+_BEGINS: Final = 400
+_OF_GRAPH: Final = frozenset(("agents", "commands", "schema", "svg"))
+"""The fields that come from a graph and not from its runs: the page needs them whole."""
+_OPEN: Final = (Any, object)
+_UNIONS: Final = (Union, UnionType)
+
+
+class Large(Struct):
+    """A value that was left out of a document.
+
+    Attributes:
+        part: Where the value is in the document, as a JSON Pointer.
+        digest: A digest of the value, so that another value that came there meanwhile is not taken for this one.
+        characters: How long the value is; a list or an object as JSON.
+        items: How many items a list or how many fields an object contains; null for a text.
+        begins: How the value begins.
+    """
+
+    part: str
+    digest: str
+    characters: int
+    items: int | None
+    begins: str
+
+
+def shorten_document(document: object) -> object:
+    """Return a document of the page as plain values, without its large values, which `large` then lists.
+
+    The largest value is left out first, until no value is longer than `MOST_OF_VALUE` and all of them together are not
+    longer than `MOST_OF_DOCUMENT`. Of a large list or object with few members, the large members are left out, so that
+    the page still shows the names of the others.
+    """
+    plain = to_builtins(document, str_keys=True)
+    if not isinstance(document, Struct) or not isinstance(plain, dict) or len(to_json(plain)) <= MOST_OF_VALUE:
+        return plain
+    found = [(-size, number, place) for number, (size, place) in enumerate(_places(document, plain, Any, ()))]
+    left, number, large = -sum(size for size, _, _ in found), len(found), list[Large]()
+    heapify(found)
+    while found and (-found[0][0] > MOST_OF_VALUE or left > MOST_OF_DOCUMENT) and -found[0][0] >= _LEAST:
+        size, _, place = heappop(found)
+        value, around = _at(plain, place), _at(plain, place[:-1])
+        if isinstance(value, (dict, list)) and len(value) <= _MEMBERS:
+            left += size
+            for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+                number, left = number + 1, left + _size(each)
+                heappush(found, (-_size(each), number, (*place, key)))
+            continue
+        large.append(_describe(value, place))
+        around[place[-1]] = None
+        left += size
+    return {**plain, "large": to_builtins(large)} if large else plain
+
+
+def part_of(document: object, part: str, digest: str) -> object:
+    """Return one value of a document, whole.
+
+    Args:
+        document: The document.
+        part: Where the value is, as `shorten_document` described it.
+        digest: The digest of the value.
+
+    Raises:
+        InputError: The document does not contain that value, or not any more.
+    """
+    value: Any = to_builtins(document, str_keys=True)
+    try:
+        for name in part.split("/")[1:]:
+            key = name.replace("~1", "/").replace("~0", "~")
+            value = value[int(key) if isinstance(value, list) else key]
+    except (KeyError, IndexError, TypeError, ValueError):
+        value = None
+    if _digest(value) != digest:
+        raise InputError("the value has changed since the page was read", where=part, repair="load the page again")
+    return value
+
+
+def _size(value: object) -> int:
+    return len(value if isinstance(value, str) else to_json(value, inf_nan_mode="null"))
+
+
+def _digest(value: object) -> str:
+    return blake2b(to_json(value, inf_nan_mode="null"), digest_size=8).hexdigest()
+
+
+def _describe(value: Any, place: Place) -> Large:  # noqa: ANN401 - JSON
+    part = "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in place)
+    text = value if isinstance(value, str) else to_json(value, inf_nan_mode="null").decode()
+    items = None if isinstance(value, str) else len(value)
+    return Large(part, _digest(value), len(text), items, clipped(text, _BEGINS))
+
+
+def _at(plain: Any, place: Place) -> Any:  # noqa: ANN401 - JSON
+    for key in place:
+        plain = plain[key]
+    return plain
+
+
+def _places(content: object, plain: Any, kind: object, place: Place) -> Iterator[tuple[int, Place]]:  # noqa: ANN401 - JSON
+    """Yield where a document contains texts, and where it contains what its types leave open: JSON of a run.
+
+    Args:
+        content: A part of the document, as a struct.
+        plain: The same part as plain values.
+        kind: The declared type of the part.
+        place: Where the part is.
+
+    Yields:
+        The size of a value, and its place.
+    """
+    if isinstance(content, Struct) or is_dataclass(content):
+        for name, shown, inner in _fields(cast("type", type(content))):
+            if shown in plain and name not in _OF_GRAPH:
+                yield from _places(getattr(content, name), plain[shown], inner, (*place, shown))
+    elif isinstance(plain, str) or _is_open(kind):
+        if plain and isinstance(plain, (str, dict, list)):
+            yield _size(plain), place
+    elif isinstance(content, Mapping):
+        inner = _member_kind(kind, Mapping)
+        for key, each in content.items():
+            yield from _places(each, plain[str(key)], inner, (*place, str(key)))
+    elif isinstance(content, Sequence):
+        inner = _member_kind(kind, Sequence)
+        for index, each in enumerate(content):
+            yield from _places(each, plain[index], inner, (*place, index))
+
+
+@cache
+def _fields(kind: type) -> Sequence[tuple[str, str, object]]:
+    """Return the fields of a struct or a dataclass: the name, the name in JSON, and the type of each."""
+    hints = hints_of(kind, include_extras=False)
+    names = kind.__struct_fields__ if issubclass(kind, Struct) else tuple(hints)
+    shown = kind.__struct_encode_fields__ if issubclass(kind, Struct) else names
+    return [(name, other, hints[name]) for name, other in zip(names, shown, strict=True)]
+
+
+def _is_open(kind: object) -> bool:
+    return kind in _OPEN or (get_origin(kind) in _UNIONS and any(map(_is_open, get_args(kind))))
+
+
+@cache
+def _member_kind(kind: object, container: type) -> object:
+    """Return the declared type of the members of a mapping or a sequence."""
+    kinds = get_args(kind) if get_origin(kind) in _UNIONS else (kind,)
+    return next((get_args(each)[-1] for each in kinds if issubclass(get_origin(each) or type, container)), Any)
+
+
+__all__ = ["MOST_OF_VALUE", "MOST_PLACES", "part_of", "shorten_document"]
