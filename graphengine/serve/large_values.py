@@ -22,7 +22,7 @@ from pydantic_core import to_json
 from graphengine.errors import InputError
 from graphengine.kernel.extension import clipped, hints_of
 
-Place: TypeAlias = tuple[str | int, ...]
+Pointer: TypeAlias = tuple[str | int, ...]
 """Where a value is in a document: the names and the numbers that lead to it."""
 MOST_OF_VALUE: Final = 100_000
 """The most characters of a value that is sent with its document."""
@@ -30,14 +30,14 @@ MOST_OF_DOCUMENT: Final = 300_000
 """The most characters of all values of a document together; the largest of them are left out first."""
 MOST_PLACES: Final = 100
 """A value in which more places differ than this is one difference of a document."""
-_LEAST: Final = 1_000
+_ALWAYS_SENT: Final = 1_000
 """The characters of a value that is always sent with its document."""
 _MEMBERS: Final = 20
 """A large list or object with more members is left out as a whole; of one with fewer, the large members are."""
 _BEGINS: Final = 400
 _OF_GRAPH: Final = frozenset(("agents", "commands", "schema", "svg"))
 """The fields that come from a graph and not from its runs: the page needs them whole."""
-_OPEN: Final = (Any, object)
+_JSON_TYPES: Final = (Any, object)
 _UNIONS: Final = (Union, UnionType)
 
 
@@ -72,7 +72,7 @@ def shorten_document(document: object) -> object:
     found = [(-size, number, place) for number, (size, place) in enumerate(_places(document, plain, Any, ()))]
     left, number, large = -sum(size for size, _, _ in found), len(found), list[Large]()
     heapify(found)
-    while found and (-found[0][0] > MOST_OF_VALUE or left > MOST_OF_DOCUMENT) and -found[0][0] >= _LEAST:
+    while found and (-found[0][0] > MOST_OF_VALUE or left > MOST_OF_DOCUMENT) and -found[0][0] >= _ALWAYS_SENT:
         size, _, place = heappop(found)
         value, around = _at(plain, place), _at(plain, place[:-1])
         if isinstance(value, (dict, list)) and len(value) <= _MEMBERS:
@@ -81,13 +81,13 @@ def shorten_document(document: object) -> object:
                 number, left = number + 1, left + _size(each)
                 heappush(found, (-_size(each), number, (*place, key)))
             continue
-        large.append(_describe(value, place))
+        large.append(_describe_large_value(value, place))
         around[place[-1]] = None
         left += size
     return {**plain, "large": to_builtins(large)} if large else plain
 
 
-def part_of(document: object, part: str, digest: str) -> object:
+def read_part(document: object, part: str, digest: str) -> object:
     """Return one value of a document, whole.
 
     Args:
@@ -105,7 +105,7 @@ def part_of(document: object, part: str, digest: str) -> object:
             value = value[int(key) if isinstance(value, list) else key]
     except (KeyError, IndexError, TypeError, ValueError):
         value = None
-    if _digest(value) != digest:
+    if _hash_value(value) != digest:
         raise InputError("the value has changed since the page was read", where=part, repair="load the page again")
     return value
 
@@ -114,24 +114,24 @@ def _size(value: object) -> int:
     return len(value if isinstance(value, str) else to_json(value, inf_nan_mode="null"))
 
 
-def _digest(value: object) -> str:
+def _hash_value(value: object) -> str:
     return blake2b(to_json(value, inf_nan_mode="null"), digest_size=8).hexdigest()
 
 
-def _describe(value: Any, place: Place) -> Large:  # noqa: ANN401 - JSON
+def _describe_large_value(value: Any, place: Pointer) -> Large:  # noqa: ANN401 - JSON
     part = "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in place)
     text = value if isinstance(value, str) else to_json(value, inf_nan_mode="null").decode()
     items = None if isinstance(value, str) else len(value)
-    return Large(part, _digest(value), len(text), items, clipped(text, _BEGINS))
+    return Large(part, _hash_value(value), len(text), items, clipped(text, _BEGINS))
 
 
-def _at(plain: Any, place: Place) -> Any:  # noqa: ANN401 - JSON
+def _at(plain: Any, place: Pointer) -> Any:  # noqa: ANN401 - JSON
     for key in place:
         plain = plain[key]
     return plain
 
 
-def _places(content: object, plain: Any, kind: object, place: Place) -> Iterator[tuple[int, Place]]:  # noqa: ANN401 - JSON
+def _places(content: object, plain: Any, kind: object, place: Pointer) -> Iterator[tuple[int, Pointer]]:  # noqa: ANN401 - JSON
     """Yield where a document contains texts, and where it contains what its types leave open: JSON of a run.
 
     Args:
@@ -170,7 +170,7 @@ def _fields(kind: type) -> Sequence[tuple[str, str, object]]:
 
 
 def _is_open(kind: object) -> bool:
-    return kind in _OPEN or (get_origin(kind) in _UNIONS and any(map(_is_open, get_args(kind))))
+    return kind in _JSON_TYPES or (get_origin(kind) in _UNIONS and any(map(_is_open, get_args(kind))))
 
 
 @cache
@@ -180,4 +180,4 @@ def _member_kind(kind: object, container: type) -> object:
     return next((get_args(each)[-1] for each in kinds if issubclass(get_origin(each) or type, container)), Any)
 
 
-__all__ = ["MOST_OF_VALUE", "MOST_PLACES", "part_of", "shorten_document"]
+__all__ = ["MOST_OF_VALUE", "MOST_PLACES", "read_part", "shorten_document"]

@@ -20,7 +20,7 @@ from graphengine.errors import GraphEngineError, InputError
 from graphengine.kernel.extension import is_tag
 from graphengine.records.step_document import for_clients
 from graphengine.serve.callers import Caller, RequestId, caller, require
-from graphengine.serve.large_values import part_of, shorten_document
+from graphengine.serve.large_values import read_part, shorten_document
 from graphengine.serve.messages import json_answer, refused
 from graphengine.serve.requests import (
     NoParameters,
@@ -92,7 +92,7 @@ class Router:
             if row.is_of_page:
                 headers["Content-Disposition"] = "attachment"
             return Response(found, media_type=row.media, headers=headers)
-        return _answer(row, request, found if row.is_of_page and caller().sees_all else for_clients(found))
+        return _answer_with(row, request, found if row.is_of_page and caller().sees_all else for_clients(found))
 
     async def _acts(self, row: Endpoint, needs_body: bool, request: Request) -> Response:  # noqa: FBT001 - of the row
         """Do what is asked, once for its key; answer with a document, or how the run is."""
@@ -102,9 +102,9 @@ class Router:
         async with self.acting(getattr(asked, "run_id", None)) as acts:
             act: Callable[[Any, str | None], Awaitable[str]] | None = getattr(acts, f"{row.name}_asked", None)
             if act is None:
-                return _answer(row, request, for_clients(await getattr(acts, row.name)(asked)))
+                return _answer_with(row, request, for_clients(await getattr(acts, row.name)(asked)))
             run_id = await act(asked, delivery_of(request))
-            return _answer(row, request, for_clients(await acts.now(run_id)), int(next(iter(row.answers))))
+            return _answer_with(row, request, for_clients(await acts.now(run_id)), int(next(iter(row.answers))))
 
     async def _starts(self, row: Endpoint, request: Request) -> Response:
         """Start a run, or return the one that the same request started before.
@@ -130,15 +130,15 @@ class Router:
                 "tags": query.tag,
             }
             run_id, is_new = await acts.begin(graph, state, run_id, queue=query.queue, **place)
-            return _answer(row, request, for_clients(await acts.now(run_id)), 201 if is_new else 200)
+            return _answer_with(row, request, for_clients(await acts.now(run_id)), 201 if is_new else 200)
 
 
-def _answer(row: Endpoint, request: Request, document: object, status: int = 200) -> Response:
+def _answer_with(row: Endpoint, request: Request, document: object, status: int = 200) -> Response:
     """Answer with a document: to the page without its large values, or with the one of them that it asks for."""
     asked = request.query_params
     if row.is_of_page:
         is_part = "part" in asked and "digest" in asked
-        document = part_of(document, asked["part"], asked["digest"]) if is_part else shorten_document(document)
+        document = read_part(document, asked["part"], asked["digest"]) if is_part else shorten_document(document)
     return json_answer(document, status)
 
 

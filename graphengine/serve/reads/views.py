@@ -133,7 +133,7 @@ _SAYS: Final = ("user", "assistant")
 _SAID: Final = 120
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
-_WORDS: Final = 10_000
+_ACCOUNT_TEXT: Final = 10_000
 """The most characters of a text in the account of the step that is looked at; the step itself has its values whole."""
 
 
@@ -431,7 +431,7 @@ class Views:
                 "agents": agents,
             }
         return StepDetails(
-            account=account_of(entry, limit=_WORDS, why_limit=_WORDS),
+            account=account_of(entry, limit=_ACCOUNT_TEXT, why_limit=_ACCOUNT_TEXT),
             step=step_document(entry.step, entry.edge.why if entry.edge is not None else ""),
             waited=entry.waited,
             tried=_list_tried_edges(entry, book),

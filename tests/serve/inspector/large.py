@@ -69,11 +69,11 @@ def answered(request: Any) -> str:
 
 
 async def write_run(store: Store, run_id: str, size: str) -> None:
-    """Record a run that waits for an answer, and `RUN_ID-done`, which got one."""
+    """Record a run that waits for an answer, and `RUN_ID-done`, a branch that got one."""
     graph = archive()
     async with Runner(store) as runner:
-        for name in (run_id, f"{run_id}-done"):
-            await runner.start(graph, Archive(**SIZES[size]), run_id=name).result()
+        await runner.start(graph, Archive(**SIZES[size]), run_id=run_id).result()
+        await runner.branch(run_id, graph, 6, run_id=f"{run_id}-done").result()
         await runner.answer(f"{run_id}-done", value=True)
         await (await runner.drive(f"{run_id}-done", graph)).result()
 
