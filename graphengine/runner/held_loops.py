@@ -79,7 +79,6 @@ class LoopWatch:
         self._has_answered = True
         self._missed, self._next = 0, _FIRST
         self._held_by = ""
-        self._has_ended = False
 
     def begin(self) -> None:
         """Watch the event loop from now on: a run is driven on it."""
@@ -92,12 +91,13 @@ class LoopWatch:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing to watch any more."""
-        return self._has_ended or self._loop.is_closed()
+        """Whether the event loop is closed, as after a Runner that was not."""
+        return self._loop.is_closed()
 
     def end(self) -> None:
-        """Watch the event loop no longer: the Runner is closed."""
-        self._has_ended = True
+        """Watch the event loop no longer: the Runner is closed. Nothing of it is kept until the thread's next turn."""
+        with _lock:
+            _watched.discard(self)
 
     def look(self) -> None:
         """Take one turn: ask for a sign of life, or count that none has come since the last turn."""

@@ -143,6 +143,7 @@ class Runner:
         for each in shared.closing:  # a generator for `any` would take longer than what it asks
             opened = opened or each.is_used
         if self._in_memory and not (opened or shared.lives or shared.leaving):
+            shared.unwatch()
             shared.threads.shutdown(wait=False)
             await self.store.close()  # there is nothing to wait for
             return
@@ -156,6 +157,7 @@ class Runner:
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(shared.resources.close)
             stack.callback(shared.threads.shutdown, wait=False)
+            stack.callback(shared.unwatch)
             for each in shared.extensions:
                 stack.push_async_callback(each.closed)
             await self._let_finish()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -24,7 +25,7 @@ from graphengine.runner.other_forms import PastRuns
 from graphengine.runner.starters import EndsHere, child_of, is_end, told_end
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Executor
 
     from graphengine.engine.plan import Plan
@@ -105,6 +106,15 @@ class Hears(Protocol):
 
 
 L = TypeVar("L", bound=Hears)
+
+
+def _size_bound_in(driven: Mapping[str, Hears], run_id: str) -> int:
+    """Return how large the state of a run is at most, if it is among those that are driven; else -1.
+
+    It is a function, since a bound method would keep what a closed Runner shared until garbage is collected.
+    """
+    life = driven.get(run_id)
+    return -1 if life is None or life.driving is None else life.driving.session.size_bound
 
 
 class Shared(Generic[L]):
@@ -215,7 +225,7 @@ class Shared(Generic[L]):
         self._one_at_a_time: asyncio.Lock | None = None
         self._ends: EndsHere | None = None
         self.leaving: set[asyncio.Task[Any]] = set()
-        self.kept, self.types = CachedSnapshots(store, self._size_bound), KnownTypes()
+        self.kept, self.types = CachedSnapshots(store, partial(_size_bound_in, self.driven)), KnownTypes()
         self.newest_plan: Plan[Any] | None = None
         self.plans: WeakValueDictionary[str, Plan[Any]] | None = None  # once there are several
         self.past = PastRuns(store, extensions)
@@ -319,9 +329,10 @@ class Shared(Generic[L]):
             self._loop_watch.begin()
         return driving
 
-    def _size_bound(self, run_id: str) -> int:
-        life = self.driven.get(run_id)
-        return -1 if life is None or life.driving is None else life.driving.session.size_bound
+    def unwatch(self) -> None:
+        """Stop watching the event loop: no run is driven here any more."""
+        if self._loop_watch is not None:
+            self._loop_watch.end()
 
     def has(self, run_id: str) -> bool:
         """Return whether a run is driven or asleep here."""
@@ -432,8 +443,6 @@ class Shared(Generic[L]):
 
     def close(self) -> list[asyncio.Task[Any]]:
         """Stop polling, and return the asyncio tasks to wait for."""
-        if self._loop_watch is not None:
-            self._loop_watch.end()
         waiter = None if self._alarms is None else self._alarms.close()
         polling = [task for task in (self._inbox_task, self._sleepers_task, waiter) if task is not None]
         for task in polling:

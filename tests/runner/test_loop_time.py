@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,8 +175,8 @@ async def test_a_loop_is_reported_again_once_it_was_held_four_times_as_long(repo
     assert len(reports.messages) == 5
 
 
-async def test_a_loop_is_watched_until_the_runner_is_closed_and_asked_while_runs_are_driven() -> None:
-    """A loop on which no run is driven is not woken, and the thread does not begin and end with each run."""
+async def test_a_loop_on_which_no_run_is_driven_is_not_asked() -> None:
+    """It is not woken. When it is closed, there is nothing to watch any more."""
     driven = {"r"}
     watch = Turns(driven)
     watch.look()
@@ -184,5 +185,15 @@ async def test_a_loop_is_watched_until_the_runner_is_closed_and_asked_while_runs
     watch.look()
     assert watch.waits_for_no_answer
     assert not watch.is_over
-    watch.end()
-    assert watch.is_over
+
+
+@pytest.mark.parametrize("name", [None, "runs.db"])
+async def test_a_runner_is_watched_from_its_first_run_until_it_is_closed(name: str | None, tmp_path: Path) -> None:
+    """So a program that opens a Runner for each run keeps nothing of those that are closed."""
+    watched = held_loops._watched  # noqa: SLF001 - of all Runners of the process
+    before = watched.copy()
+    async with Runner(name and tmp_path / name) as runner:
+        assert watched == before
+        await runner.start(alone(State, lambda: "", "text")).result()
+        assert len(watched - before) == 1
+    assert watched <= before
