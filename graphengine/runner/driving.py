@@ -318,11 +318,12 @@ class Driving:
                     self._cancel_job(key)
                 self._end_suspended(partial(_is_below, frame))
             if suspended and frame in suspended:
-                if task.mode == "wake" and task.due > self._shared.clock.now():
+                if task.mode == "wake":
                     # 1. Two nodes wait for the one message of a topic, each for a minute. 2. Both are suspended, since
-                    # the message has come. 3. One of them receives it. The other waits for its time.
+                    # the message has come. 3. One of them receives it. The other waits for its time, at which the inbox
+                    # is read once more: see `_is_due`.
                     self._end_suspended(partial(eq, frame))
-                elif task.mode in ("deliver", "wake"):
+                elif task.mode == "deliver":
                     events += filter(None, [Attempt(task, services).moved()])
                 else:
                     self._go_on(task)
@@ -556,6 +557,8 @@ class Driving:
         """Cancel a job that steps made obsolete, and do not wait for its end."""
         job = self._jobs.pop(frame)
         self._asleep.pop(frame, None)
+        if self._suspended:  # the frame can come back under the same id, as an arm of a fork that is visited again
+            self._suspended.pop(frame, None)
         if not job.within.done():
             self._shared.leaving.add(job.within)
             job.within.add_done_callback(self._shared.leaving.discard)

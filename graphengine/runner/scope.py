@@ -588,8 +588,8 @@ class InFlight:
         if attempt.within.cancelling() or any(parked.done() for parked in self._parked):
             return False
         attempt.state, attempt.began = "running", attempt.services.now()
-        over = [name for name, wait in self.waits.items() if wait.key in results]
-        for name in over:
+        names = [*self.waits]  # a wait that the node gives up keeps its name, as when the node runs again
+        for name in [name for name, wait in self.waits.items() if wait.key in results]:
             del self.waits[name]
         for name, wait in self.waits.items():
             asked = results.get(f"{ASKED}{wait.key}")
@@ -598,7 +598,7 @@ class InFlight:
             if key in results:
                 parked.set_result(None)
         if attempt.journal is not None:
-            attempt.journal.note_names(over)
+            attempt.journal.note_names(names)
         self._end_soon()
         return True
 

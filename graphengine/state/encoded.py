@@ -69,10 +69,28 @@ def record_of(body: bytes | memoryview) -> Any:  # noqa: ANN401 - a record
     Raises:
         ValueError: It is nested too deep to be read again from any place in a record, or is not JSON.
     """
+    check_numbers(body)
     if body[:1] in _OPENING:
         check_depth(body, DEEPEST - 1)  # the object of all fields is a level too
         return Raw(body)
     return from_json(bytes(body))
+
+
+def check_numbers(body: bytes | memoryview) -> None:
+    """Refuse a text with the constants NaN and Infinity, which models with `ser_json_inf_nan="constants"` write.
+
+    They are not JSON. pydantic reads them, but a record that has them could not be read again.
+
+    Raises:
+        ValueError: It has such a constant outside of its texts.
+    """
+    text = bytes(body)
+    if b"NaN" in text or b"Infinity" in text:  # as also a text can say
+        try:
+            msgspec.json.decode(text, type=Raw)
+        except msgspec.DecodeError as error:
+            message = "it contains NaN or Infinity, which JSON does not have"
+            raise ValueError(message) from error
 
 
 def body_of(value: object) -> bytes | None:

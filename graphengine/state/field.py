@@ -32,7 +32,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InvalidUpdate, NotRecordable, RecordUnreadable
 from graphengine.reducers import Replace
-from graphengine.state.encoded import LARGE, decoded, encode, items_of, keys_of, record_of
+from graphengine.state.encoded import LARGE, check_numbers, decoded, encode, items_of, keys_of, record_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed, utf8_text
 from graphengine.state.marks import carries_marks, has_marks, marked, read, read_json, without_set_fields
@@ -237,6 +237,7 @@ class FieldType:
             whole = self._dump(value)
             body = self._inner(whole)
             if len(body) >= LARGE and self.exact_models is not None and self.exact_models.proves(value, whole):
+                check_numbers(body)
                 body = body if self.exact_models.all_set(value) else marked(value, body)
                 record = Raw(body)  # a type has no more levels than its text
                 back = Unread(record) if later else self.build(record, view)

@@ -1,6 +1,7 @@
 """The initial state of a run: what is recorded reads back equal, whatever the model does when it is read."""
 
 import functools
+import math
 import sys
 from typing import Any, Final
 from unittest.mock import patch
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator, model_serializer
 
-from graphengine import END, START, Graph, Runner
+from graphengine import END, START, Graph, RunFailed, Runner
 from graphengine.errors import InputError
 from graphengine.state import encoded, field, schema
 from graphengine.state.encoded import LARGE, opened
@@ -209,3 +210,52 @@ async def test_nodes_do_not_share_a_large_value_with_the_caller() -> None:
     assert seen[0][0] is not given.rows[0]
     assert seen[0][0].model_fields_set == {"n"}
     assert result.state.rows == given.rows
+
+
+class Constants(BaseModel):
+    """A model whose JSON has constants that JSON does not have."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+    ratio: float = 0.0
+    text: str = ""
+    ratios: list[float] = []
+    many: list[int] = []
+
+
+class Holding(BaseModel):
+    """A state with such models."""
+
+    one: Constants = Constants()
+    all: list[Constants] = []
+
+
+INFINITE = [
+    (Constants, {"ratio": math.inf}),
+    (Constants, {"ratios": [0.5, -math.inf]}),
+    (Constants, {"ratios": [math.nan]}),
+    (Holding, {"one": Constants(ratio=math.inf)}),
+    (Holding, {"all": [Constants(ratio=math.inf)]}),
+]
+
+
+@pytest.mark.parametrize(("state", "given"), INFINITE)
+def test_infinity_is_refused_in_a_state_of_any_size(state: type[BaseModel], given: dict[str, Any]) -> None:
+    """Pydantic writes and reads it as a constant, but a record that has it could not be read again."""
+    for large in SIZES:
+        assert isinstance(begun(state, given, large), str)
+
+
+@pytest.mark.parametrize(("state", "given"), INFINITE)
+async def test_infinity_is_refused_in_an_update(state: type[BaseModel], given: dict[str, Any]) -> None:
+    """What a node returns is recorded by the same rule, and a text may say the same words."""
+    (name, value), *_ = given.items()
+    graph: Graph[Any] = Graph("infinite", state)
+    graph.add_node("a", lambda: value, writes=name)
+    graph.add_path(START, "a", END)
+    plain: Graph[Any] = Graph("plain", Constants)
+    plain.add_node("a", lambda: "NaN, Infinity and -Infinity", writes="text")
+    plain.add_path(START, "a", END)
+    async with Runner() as runner:
+        with pytest.raises(RunFailed, match="not_recordable"):
+            await runner.start(graph, state()).result()
+        assert (await runner.start(plain, Constants()).result()).state.text.startswith("NaN")

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Runner
+from graphengine import END, START, Context, Graph, Runner, value
 from graphengine.engine.steps import Step
 from graphengine.errors import WaitTimeout
 from graphengine.history.load import Wait
@@ -184,3 +185,91 @@ async def until(runner: Runner, holds: Callable[[Sequence[Wait]], bool]) -> None
     """Return when the waits of the run are as they should be."""
     while not holds(await runner.waits("r")):  # noqa: ASYNC110 - no event reports it
         await asyncio.sleep(0)
+
+
+async def test_the_names_of_waits_are_those_of_a_node_that_runs_again() -> None:
+    """The name of a wait that the node gave up is not given to another one."""
+
+    async def race(ctx: Context, count: int) -> list[int]:
+        got: list[int] = []
+        while len(got) < count:
+            waits = [asyncio.create_task(ctx.receive(topic, int)) for topic in ("other", "in")]
+            done, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for each in left:
+                each.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            got += [each.result() for each in waits if each in done]
+        return got
+
+    logs: list[list[list[str]]] = []
+    for runs_again in (False, True):
+        graph = draining(race)
+        async with Runner(run_again=runs_again) as runner:
+            await filled(runner, graph, 4, 4)
+            assert (await runner.resume("r", graph).result()).state.got == [0, 1, 2, 3]
+            logs.append([[*step.data.waits] for step in await runner.history("r") if step.kind == "waiting"])
+    assert logs[0] == logs[1]
+
+
+class Rounds(BaseModel):
+    """How often the fork was visited, and what its arms received."""
+
+    n: int = 0
+    x: int = 0
+    y: int = 0
+
+
+async def test_an_arm_that_a_join_dropped_while_it_was_suspended_begins_again() -> None:
+    """The fork is visited again at once, and its arms come back under the same ids."""
+
+    async def send(ctx: Context, n: int) -> int:
+        for topic in ("go b", "go c", "in"):
+            ctx.send(topic, n)
+        return n + 1
+
+    def arm(topic: str) -> Callable[[Context], Any]:
+        async def receive(ctx: Context) -> int:
+            await ctx.receive(topic, int)
+            return await ctx.receive("in", int)
+
+        return receive
+
+    graph = Graph("rounds", Rounds)
+    graph.add_node("a", send, writes="n")
+    graph.add_node("b", arm("go b"), writes="x")
+    graph.add_node("c", arm("go c"), writes="y")
+    graph.add_node("d", lambda n: None)
+    graph.add_edge(START, "a")
+    graph.add_fork("a", ["b", "c"], join="d", need=1)
+    graph.add_edge("b", "d")
+    graph.add_edge("c", "d")
+    graph.add_edge("d", "a", when=value("n") < 6)
+    graph.add_edge("d", END)
+    async with Runner() as runner:
+        result = await runner.start(graph).result()
+    assert (result.status, result.state.n) == ("finished", 6)
+
+
+async def test_a_message_that_has_come_is_received_before_the_time_is_over(tmp_path: Path) -> None:
+    """Another process sent the second one: it is in the store, and not in this process, when both items look."""
+    sent = asyncio.Event()
+
+    async def drain(ctx: Context, item: int) -> int:
+        await ctx.receive(f"first {item}", int)
+        if item == 0:
+            await other.send("r", "in", 8)
+            sent.set()
+        await sent.wait()
+        return await ctx.receive("in", int, timeout_seconds=0, default=-1)
+
+    graph = Graph("items", State)
+    graph.add_node("drain", drain, each={"item": "items"}, writes="got")
+    graph.add_path(START, "drain", END)
+    async with Runner(tmp_path / "r.db") as runner, Runner(tmp_path / "r.db") as other:
+        run = runner.start(graph, State(items=[0, 1]), run_id="r")
+        await run.result()
+        await run.send("in", 7)
+        for item in (0, 1):
+            await run.send(f"first {item}", item)
+        result = await runner.resume("r", graph).result()
+    assert sorted(result.state.got) == [7, 8]
