@@ -227,10 +227,10 @@ def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
     snapshot.fingerprint = facts.fingerprint
     snapshot.limits = facts.limits
     snapshot.pause = facts.pause
-    snapshot.title = _line_of(facts.title) if facts.title else ""
+    snapshot.title = title_line(facts.title) if facts.title else ""
     if not snapshot.title:
         for op in step.update:
-            if isinstance(op[-1], str) and op[-1] and (line := _line_of(op[-1])):  # others can be encoded
+            if isinstance(op[-1], str) and op[-1] and (line := title_line(op[-1])):  # others can be encoded
                 snapshot.title = line
                 break
     snapshot.starter, snapshot.origin, snapshot.began_with = facts.starter, facts.origin, facts.fingerprint
@@ -239,7 +239,7 @@ def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
     _begin_frame(snapshot, frame, step, facts)
 
 
-def _line_of(text: str) -> str:
+def title_line(text: str) -> str:
     """Return the first line of a text, shortened; blanks in it are one."""
     if len(text) <= _BEGINNING and text.isalnum():  # in this order: a text can have megabytes
         return text
@@ -363,7 +363,7 @@ def _begin_child_run(snapshot: Snapshot, step: Step, facts: steps.Branched) -> N
     """Begin a child run in the state of its parent."""
     before, snapshot.nonce = snapshot.nonce, facts.nonce
     snapshot.run_id, snapshot.key_base, snapshot.starter = facts.run_id, "", None
-    snapshot.title = _line_of(facts.title) or snapshot.title
+    snapshot.title = title_line(facts.title) or snapshot.title
     restamp(snapshot, before)
     snapshot.origin, snapshot.began_with = facts.origin, facts.fingerprint
     snapshot.inherited, snapshot.agents = snapshot.usage.copy(), {}

@@ -69,25 +69,29 @@ async def load_branches(store: Store, snapshot: Snapshot) -> Sequence[BranchResu
 async def load_branch_tree(store: Store, run_id: str) -> Sequence[RunInfo]:
     """Return the tree of branches that a run is in: the run that it all began with, and each run before its branches.
 
-    At most 1,000 runs are read, the levels nearest to the first run before the others. A parent that was removed ends
-    the way up.
+    The levels nearest to the first run are read first. Of a tree of more than 1,000 runs, there are only the run, those
+    above it, and its own branches, at most 1,000. A parent that was removed counts as none.
     """
-    top, seen = await store.info(run_id), {run_id}
-    while top.parent is not None and top.parent not in seen and (above := await store.infos([top.parent])):
+    top = await store.info(run_id)
+    line = {run_id: top}
+    while top.parent is not None and top.parent not in line and (above := await store.infos([top.parent])):
         top = above[0]
-        seen.add(top.id)
+        line[top.id] = top
     below: dict[str, list[RunInfo]] = {}
     level, read = [top.id], 1
-    while level and read < _TREE and (found := await store.branches(level)):
+    while level and read <= _TREE and (found := await store.branches(level)):
         for info in sorted(found, key=lambda info: (info.created_at, info.id)):
             below.setdefault(info.parent or "", []).append(info)
         level, read = [info.id for info in found], read + len(found)
+    if read > _TREE:
+        own = sorted(await store.branches([run_id]), key=lambda info: (info.created_at, info.id))
+        return [*reversed(line.values()), *own[:_TREE]]
     tree: list[RunInfo] = []
     left = [top]
     while left:
         tree.append(left.pop())
         left += reversed(below.get(tree[-1].id, ()))
-    return tree[:_TREE]
+    return tree
 
 
 def _values_of(snapshot: Snapshot) -> dict[str, object]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _GIVEN: Final = ("started", "branched", "resumed", "removed")
 """Steps whose updates no node wrote."""
-_PART: Final = re.compile(r"[^.\[\]'\"]+")
-"""A name, a key or an index in a path."""
+_PART: Final = re.compile(r"\.?([^.\[\]]+)|\[([^\[\]{}]+)\]")
+"""A name, or a key or an index in brackets, as `graphengine.state.path` reads them; that module imports pydantic."""
 _INDEX: Final = re.compile(r"-?\d+")
 
 
@@ -58,7 +58,8 @@ def find_value(value: JsonValue, path: str) -> tuple[bool, JsonValue]:
     >>> find_value({"draft": {"text": "Dear Ada"}, "notes": ["first", "last"]}, "notes[-1]")
     (True, 'last')
     """
-    for part in _PART.findall(path):
+    for name, key in _PART.findall(path):
+        part = name or key.strip().strip("\"'")
         if isinstance(value, Mapping) and part in value:
             value = value[part]
         elif isinstance(value, list) and _INDEX.fullmatch(part) and -len(value) <= int(part) < len(value):

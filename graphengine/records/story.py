@@ -21,6 +21,7 @@ from graphengine.kernel.reader import (
     Answered,
     Message,
     Recorded,
+    load_snapshot,
     losses_of,
     outcome_of,
     show,
@@ -260,8 +261,12 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
         UnknownRun, StoreError.
     """
     found, values = await _begin_story(store, run), run.snapshot.root.values
-    begun = (step for step in run.steps if step.kind in ("started", "branched") and not step.frame)
+    begun = [step for step in run.steps if step.kind in ("started", "branched") and not step.frame]
     given = {op[1]: op[-1] for step in begun for op in ops_of(step)}
+    added = {op[1] for step in begun for op in ops_of(step) if op[0] != "set"}
+    if added:  # a branch adds to what its parent has
+        state = (await load_snapshot(store, run.info.id, begun[-1].seq)).root.values
+        given |= {name: state[name] for name in added & state.keys()}
     waits = {each.id: each for each in waits_of(run.snapshot) if each.answered is None}
     waits = waits if found.status == "waiting" else {}
     found.awaited = [*dict.fromkeys(wait.kind for wait in waits.values())]

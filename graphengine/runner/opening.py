@@ -61,7 +61,7 @@ from graphengine.errors import (
     TooLarge,
     UnknownRun,
 )
-from graphengine.graph.question import fill_question, holes
+from graphengine.graph.question import fill_question
 from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
 from graphengine.runner import ids
 from graphengine.runner.cached_snapshots import CachedSnapshot
@@ -71,9 +71,9 @@ from graphengine.runner.other_forms import StateOf, read_result
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.starters import looks_after
 from graphengine.state.declared import given_in, values_of
-from graphengine.state.encoded import encode, items_of, opened
+from graphengine.state.encoded import encode, items_of
 from graphengine.state.given import utf8_value
-from graphengine.state.path import did_you_mean, parse
+from graphengine.state.path import did_you_mean
 from graphengine.state.schema import Initial
 from graphengine.state.secret import is_sealed
 from graphengine.state.view import View
@@ -310,7 +310,6 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
         code=code,
         recoded=recoded,
         nonce=ids.new_nonce(),
-        title=_title_of_branch(plan, after, update) if frame is after.root else "",
     )
     event = BranchedOff(driving.time.now(), facts, list(utf8_value(update).items()), frame.id, shift)
     try:
@@ -324,24 +323,6 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
         kind = TooLarge.code if isinstance(error, TooLarge) else None
         raise InputError(error.message, where=where, repair=error.repair, code=kind) from error
     return driving
-
-
-def _title_of_branch(plan: Plan[Any], snapshot: Snapshot, update: Mapping[str, object]) -> str:
-    """Return the title of a child run whose update changes what its parent is called after; "" for the same title.
-
-    As of a run that is started, the title is what the graph calls it, or the first text of the input.
-    """
-    values: dict[str, object] = {**snapshot.root.values, **update}
-    if not plan.title:
-        given = [name for name in values if name in update or name not in snapshot.root.written]
-        texts = ((name, values[name]) for name in given if name not in plan.state.secrets)
-        name, text = next(((name, text) for name, text in texts if isinstance(text, str) and text), ("", ""))
-        return text[:_TITLE_CHARACTERS] if name in update else ""
-    roots = {parse(hole).root for hole in holes(plan.title)}
-    if roots.isdisjoint(update):
-        return ""
-    read = {name: value if name in update else opened(value) for name, value in values.items() if name in roots}
-    return fill_question(plan.title, read)[:_TITLE_CHARACTERS]
 
 
 async def _limits_of(store: RunStore, run_id: str, snapshot: Snapshot) -> LimitsRecord:

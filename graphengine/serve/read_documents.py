@@ -344,7 +344,7 @@ class Questions(Document):
         about: What is to be known of their questions, by run.
         done: The answers.
         answerers: The users who may answer; empty if the server has no users.
-        looked_at: In how many runs answers were looked for; null if that were all that began in these days.
+        looked_at: In how many runs answers were looked for; null if that were all.
     """
 
     runs: Sequence[ListedRun]

@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Runner, Secret
 from graphengine.kernel.reader import load_snapshot
 from graphengine.records.branches import branch_words, load_branch_tree, load_branches
+from graphengine.records.story import read_run, story_of_run
+from graphengine.reducers import add
 
 pytest.importorskip("cryptography")
 
@@ -94,3 +96,38 @@ async def test_the_tree_of_branches_is_the_same_from_each_of_its_runs(runner: Ru
     for run_id in ("wrong", "lower", "beside"):
         tree = [info.id for info in await load_branch_tree(runner.store, run_id)]
         assert tree == ["wrong", "right", "lower", "lowest", "beside"]
+
+
+class Counted(BaseModel):
+    topic: str = "Lamps"
+    draft: str = ""
+    number: int = 0
+    total: Annotated[int, add] = 2
+
+
+@pytest.mark.parametrize(
+    ("title", "update", "called"),
+    [
+        ("", {"topic": "Bees"}, "Bees"),
+        ("", {"topic": "\ud83d Bees"}, "� Bees"),
+        ("", {"draft": "of the parent's node"}, "Lamps"),  # the parent is called after another field
+        ("", {"number": 5}, "Lamps"),
+        ("{topic}: {number}", {"number": "05"}, "Lamps: 5"),  # as the state has it
+        ("{total} in all", {"total": 1}, "3 in all"),  # as the reducer adds it
+        ("{total} in all", {"topic": "Bees"}, "2 in all"),
+    ],
+)
+async def test_the_title_of_a_branch_is_that_of_its_state(
+    runner: Runner, title: str, update: dict[str, object], called: str
+) -> None:
+    """What the update comes to, after validation and reducers; the story's question is the same."""
+    graph = Graph("counted", Counted, title=title)
+    graph.add_node("write", lambda topic: f"on {topic}", writes="draft")
+    graph.add_path(START, "write", END)
+    await runner.start(graph, run_id="a").result()
+    await runner.branch("a", graph, at=1, update=update, run_id="b").result()
+    assert (await runner.runs())[0].title == called
+    told = await story_of_run(runner.store, await read_run(runner.store, "b"), lambda *_: None)
+    if "total" in update:
+        assert told.question is not None
+        assert told.question.rest["total"] == 3

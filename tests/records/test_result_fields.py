@@ -1,12 +1,12 @@
 """Which fields are the result of a run: what its graph declares, whatever was written after it, and no guess."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
-from graphengine.records.result_fields import ResultFields, result_fields
+from graphengine.records.result_fields import ResultFields, find_value, result_fields
 from graphengine.records.story import read_run, story_of_run
 from graphengine.reducers import append
 
@@ -71,3 +71,10 @@ async def test_the_question_is_the_first_text_of_the_input() -> None:
         told = await story_of_run(runner.store, await read_run(runner.store, "a"), lambda *_: None)
     assert told.question is not None
     assert (told.question.name, told.question.lead) == ("about", "A lamp?")
+
+
+@pytest.mark.parametrize("path", ["d[a.b]", "d['a.b']", "d[it's]", "rows[-1].n"])
+def test_a_path_is_read_as_the_state_reads_it(path: str) -> None:
+    """A key in brackets can have dots and quotes."""
+    state: Any = {"d": {"a.b": 1, "it's": 1}, "rows": [{"n": 0}, {"n": 1}]}
+    assert find_value(state, path) == (True, 1)

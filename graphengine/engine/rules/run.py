@@ -7,6 +7,8 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.failures import attempt_of
+from graphengine.engine.field_ops import apply_ops
+from graphengine.engine.fold import title_line
 from graphengine.engine.graph_migration import shift_snapshot
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.phases import BEGUN, Collecting
@@ -18,13 +20,16 @@ from graphengine.engine.snapshot import CRASHES, ROOT, Frame, child_id
 from graphengine.engine.steps import Decided, Shift, Stopped, own_name, path_of
 from graphengine.engine.trackers import carry_marks, default_marks, first_marks, sample
 from graphengine.graph.options import START
+from graphengine.graph.question import fill_question, holes
+from graphengine.state.encoded import opened
 from graphengine.state.ending import Ending
+from graphengine.state.path import parse
 from graphengine.state.recorded_text import show
 from graphengine.state.update import UNREAD
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from graphengine.engine.events import BranchedOff, RunResumed, RunStarted, StopAsked
     from graphengine.engine.lookup import RunState
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Continued, Marks, Outcome, Resumed
     from graphengine.state.ending import EndReason
+    from graphengine.state.json_values import Op
 
 
 _UNCHANGED: Final = Shift()
@@ -183,4 +189,25 @@ def begin_branch(run: RunState, event: BranchedOff) -> Decided:
             facts.marks_of = {**facts.marks_of, ROOT: {**facts.marks_of.get(ROOT, {}), **marks}}
     sample(inner, view, [op[1] for op in ops])
     facts.marks = view.new_marks
+    if frame is there.root:
+        facts.title = _title_of_branch(plan, snapshot.title, frame, ops)
     return Decided(snapshot.seq + 1, event.now, facts, event.frame, update=ops, state_bytes=state_bytes)
+
+
+def _title_of_branch(plan: Plan[Any], title: str, frame: Frame, ops: Sequence[Op]) -> str:
+    """Return the title of a child run whose update changes what its parent is called after; "" for the same title.
+
+    As of a run that is started, the title is what the graph calls it, or the first text of the input.
+    """
+    changed = Frame(at=frame.at, values=frame.values.copy())
+    apply_ops(changed, ops, None)
+    written = {op[1] for op in ops}
+    if plan.title:
+        roots = {parse(hole).root for hole in holes(plan.title)}
+        values = {name: opened(changed.values[name]) for name in roots & changed.values.keys()}
+        return fill_question(plan.title, values) if roots & written else ""
+    texts = {name: each for name, each in frame.values.items() if isinstance(each, str) and each}
+    first = next((name for name, each in texts.items() if title_line(each) == title), "") if title else ""
+    sources = [first] if title else [name for name in changed.values if name in written]
+    found = (changed.values[name] for name in sources if name in written)
+    return next((each for each in found if isinstance(each, str) and each), "")

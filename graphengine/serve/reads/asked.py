@@ -134,7 +134,7 @@ class QuestionLog:
         )
 
     async def _list_runs_to_look_at(self, open_now: Sequence[RunInfo]) -> tuple[Sequence[RunInfo], bool]:
-        """Return the runs in which answers are looked for, and whether there are others that began in the last days.
+        """Return the runs in which answers are looked for, and whether there are others.
 
         These are the newest runs, the newest of each graph that was seen to ask, and each run that was seen to ask,
         whenever it began.
@@ -145,7 +145,7 @@ class QuestionLog:
         for status in statuses:
             newest = await self._store.runs(limit=_NEWEST, status=status)
             found |= {info.id: info for info in newest}
-        is_cut = len(newest) == _NEWEST and newest[-1].created_at > begun
+        is_cut = len(newest) == _NEWEST  # a run that began long before them can have been answered yesterday
         for info in found.values():
             if info.updated_at > begun:
                 await self._load_log(info)

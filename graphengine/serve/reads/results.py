@@ -34,7 +34,7 @@ _MOST: Final = 20
 _TEXT: Final = 20_000
 """The most characters of a field that are looked at."""
 _AROUND: Final = 60
-_FIELD: Final = re.compile(r"([A-Za-z_][\w.]*):(\S+)")
+_FIELD: Final = re.compile(r"([A-Za-z_][\w.]*):(?!//)(\S+)")
 
 
 async def in_results(store: Store, wanted: Wanted) -> InResults:
@@ -73,13 +73,19 @@ def _split_fields(text: str) -> tuple[Sequence[tuple[str, str]], str]:
 
 
 def _has_field(values: Mapping[str, Any], texts: Mapping[str, str], path: str, text: str) -> bool:
-    """Return whether a state has this value at a path; if it has no such path, whether it has both as words."""
+    """Return whether a state has this value at a path; if it has no text or number there, whether it has the words."""
     found, value = find_value(dict(values), path)
-    if not found:
+    if not found or not isinstance(value, (str, int, float)):
         return has_all(sought_words(f"{path}:{text}"), texts.values())
+    sought = text.casefold()
     if isinstance(value, bool):
-        value = "yes" if value else "no"
-    return isinstance(value, (str, int, float)) and str(value).casefold() == text.casefold()
+        return sought in (("yes", "true") if value else ("no", "false"))
+    if isinstance(value, str):
+        return value.casefold() == sought
+    try:
+        return float(text) == value
+    except ValueError:
+        return False
 
 
 def _find_best_field(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[str, str]:

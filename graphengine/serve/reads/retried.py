@@ -1,8 +1,8 @@
 """What became of the runs that failed today and were tried again, as their logs say it.
 
 The summary of a run says how the run stands now: a failure that a retry has repaired is in the log alone. A run that
-was retried stood still between its failure and the retry, so that more time has passed than the run was driven. The
-logs of such runs are read once.
+was retried stood still between its failure and the retry, so that more time has passed than the run was driven. Of the
+log of such a run the last 300 steps are read, and later only its further steps.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.errors import StoreError
 from graphengine.kernel.reader import AttemptEnded, show, status_of
@@ -29,6 +29,8 @@ _READ: Final = 1000
 _STEPS: Final = 300
 _STOOD: Final = 1.0
 """Seconds."""
+_Failed: TypeAlias = "tuple[str, float] | None"
+"""With what a run failed, and when."""
 
 
 class RetryLog:
@@ -40,7 +42,7 @@ class RetryLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[tuple[str, int, float], tuple[str, float] | None] = {}
+        self._known: dict[tuple[str, float], tuple[int, _Failed, _Failed]] = {}
 
     async def load(self, tenant: str | None, midnight: float) -> list[RetriedRuns]:
         """Return what failed today and was retried, by graph and message, the most runs first."""
@@ -76,22 +78,22 @@ class RetryLog:
 
     async def _load_failure(self, info: RunInfo) -> tuple[str, float] | None:
         """Return with what a run failed before it was retried last, and when; None if it was not retried."""
-        key = info.id, info.seq, info.created_at
-        if key not in self._known:
-            if len(self._known) > 2 * _READ:
-                self._known.clear()
-            failed: tuple[str, float] | None = None
-            self._known[key] = None
+        key = info.id, info.created_at
+        if len(self._known) > 2 * _READ:
+            self._known.clear()
+        seq, failed, retried = self._known.get(key, (max(info.parent_seq, info.seq - _STEPS), None, None))
+        if seq < info.seq:
             with suppress(StoreError):  # it was removed meanwhile, or cannot be read
-                for step in await self._store.steps(info.id, max(info.parent_seq, info.seq - _STEPS), info.seq):
+                for step in await self._store.steps(info.id, seq, info.seq):
                     facts = step.data
                     if isinstance(facts, AttemptEnded):
                         error = facts.error if facts.status == "failed" else None
                         text = "" if error is None else f"{error.path}: {error.kind}: {show(error.message)}"
                         failed = None if error is None else (text, step.at)
                     elif step.kind == "resumed" and failed is not None:
-                        self._known[key] = failed
-        return self._known[key]
+                        retried = failed
+        self._known[key] = info.seq, failed, retried
+        return retried
 
 
 __all__ = ["RetryLog"]

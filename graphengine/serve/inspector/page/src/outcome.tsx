@@ -243,7 +243,9 @@ function Text({ text }: { text: Doing["texts"][number] }) {
 
 /** The value at a path of a state, such as `draft.text` or `notes[-1]`. */
 function valueAt(state: unknown, path: string): unknown {
-  const parts = path.match(/[^.[\]'"]+/g) || [];
+  const parts = [...path.matchAll(/\.?([^.[\]]+)|\[([^[\]{}]+)\]/g)].map(
+    ([, name, key]) => name || key!.trim().replace(/^["']+|["']+$/g, ""),
+  );
   const at = (value: any, part: string) => (Array.isArray(value) ? value.at(Number(part)) : value?.[part]);
   return parts.reduce(at, state);
 }
@@ -405,8 +407,11 @@ function Input({ id, rows }: { id: string; rows: Row[] }) {
   const [steps] = useRead("input", { id, seqs }, () =>
     Promise.all(seqs.map((seq) => get("runs/{run_id}/steps/{seq}", { run_id: id, seq }))),
   );
+  const [begun] = useDocument("runs/{run_id}/state", { run_id: id, at: seqs.at(-1)! });
   const values = new Map<string, unknown>();
-  for (const { step } of steps || []) for (const op of step.update as unknown[][]) values.set(`${op[1]}`, op.at(-1));
+  for (const { step } of steps || [])
+    for (const [kind, name, ...rest] of step.update as unknown[][])
+      values.set(`${name}`, kind === "set" ? rest.at(-1) : begun?.state[`${name}`]); // others add to what its parent has
   const ops = [...values].map(([name, value]): [string, string, unknown] => ["set", name, value]);
   const full = ops.filter((op) => op[2] && !(Array.isArray(op[2]) && !op[2].length));
   const given = full.length ? full : ops.filter((op) => ["number", "bigint"].includes(typeof op[2]));
