@@ -187,7 +187,8 @@ def asked(source: str) -> set[str]:
 def test_annotations_of_users_are_evaluated_in_one_place() -> None:
     """What cannot be evaluated is unknown, and an alias is its value, whatever modules of a release do with them."""
     root = CORE.parents[1]
-    files = [path for folder in ("graphengine", "graphs", "nodes", "scripts") for path in (root / folder).rglob("*.py")]
+    folders = ("graphengine", "graphs", "nodes", "recipes", "scripts")
+    files = [path for folder in folders for path in (root / folder).rglob("*.py")]
     found = {path.relative_to(root).as_posix() for path in files if asked(path.read_text("utf-8"))}
     assert found == {*ASK_THEMSELVES}
     assert asked("from inspect import signature\nx = typing.get_type_hints(y)\ngetattr(z, '__annotations__')") == {

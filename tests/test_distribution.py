@@ -93,7 +93,7 @@ def test_the_source_distribution_has_what_the_wheel_is_built_from(archive: Path,
     """It has no tests, pages or recorded runs."""
     tree = unpacked(archive, tmp_path)
     files = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
-    assert {path.name for path in tree.iterdir()} == files | {"graphengine", "graphs", "nodes", "scripts"}
+    assert {path.name for path in tree.iterdir()} == files | {"graphengine", "graphs", "nodes", "recipes", "scripts"}
     assert [path.name for path in (tree / "scripts").iterdir()] == ["package_metadata.py"]
 
 

@@ -100,7 +100,7 @@ def test_the_lowest_versions_are_in_the_ranges() -> None:
 
 def test_no_text_sends_a_user_to_the_other_project() -> None:
     """The package index has another project called graphengine: whatever is to be installed has our name."""
-    folders = ("benchmarks", "docs", "graphengine", "graphs", "nodes", "scripts", "tests")
+    folders = ("benchmarks", "docs", "graphengine", "graphs", "nodes", "recipes", "scripts", "tests")
     files = [
         *ROOT.glob("*.*"),
         ROOT / "Makefile",

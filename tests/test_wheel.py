@@ -160,7 +160,7 @@ def test_the_wheel_has_the_package_its_data_and_the_bundled_workflows(wheel: Pat
     assert {file.split("/")[0] for file in files} == {"graphengine", "durable_graphengine-0.1.0.dist-info"}
     assert not [file for file in files if file.endswith(".pyc")]
     held = {file.removeprefix("graphengine/cli/workflows/") for file in files}
-    for folder in ("graphs", "nodes"):
+    for folder in ("graphs", "nodes", "recipes"):
         here = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.*") if path.suffix != ".pyc"}
         assert here <= held
     assert {"graphengine/py.typed", "graphengine/cli/new_project/common/.gitignore.in"} <= set(files)

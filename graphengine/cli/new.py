@@ -4,7 +4,8 @@ Its files are in `new_project` next to this module, with the suffix `.in`, so th
 this package; words such as `{{name}}` in them are filled in. `common` has those of every project, `own` a small
 workflow with its tests, `chat_app` a chat with its page, and `bundled` the tests of copied workflows. The bundled
 workflows are in `workflows` next to this module in a wheel, and in `graphs` and `nodes` next to the package in a
-checkout.
+checkout. The patterns that can be copied are in `recipes` beside them: each is one module, which becomes the graph of
+the project.
 
 A copied workflow is its graph, the agents with their prompts, types and checks, and its example. What stands in for a
 model in the bundled one, `nodes/review/offline.py`, is left out: without a model a copy is a dry run.
@@ -51,25 +52,39 @@ _TAKEN: Final = ("graphengine", DISTRIBUTION)
 """Names that a project cannot have, since it depends on it: the name of the package, and the one to install it by."""
 _HERE: Final = Path(__file__).parent
 _PACKAGES: Final = ("graphs", "nodes")
+RECIPES: Final = "recipes"
+"""The folder of the patterns that can be copied."""
+_IN_NODES: Final = "prompts, types and checks are in `nodes/`, the order of the nodes and when it ends in `graphs/`"
 
 
 def _root() -> Path:
-    """Return the folder that has the folders `graphs` and `nodes`."""
+    """Return the folder that has the folders `graphs`, `nodes` and `recipes`."""
     installed = _HERE / "workflows"
     return installed if installed.is_dir() else _HERE.parents[1]
 
 
-def names() -> list[str]:
-    """Return the names of the bundled workflows, in order."""
-    return sorted(file.stem for file in (_root() / "graphs").glob("*.py") if not file.stem.startswith("_"))
+def names(folder: str = "graphs") -> list[str]:
+    """Return the names of the bundled workflows, or of the patterns in `recipes`, in order."""
+    return sorted(file.stem for file in (_root() / folder).glob("*.py") if not file.stem.startswith("_"))
+
+
+def _is_recipe(name: str) -> bool:
+    """Return whether this is a pattern and not a bundled workflow."""
+    return (_root() / RECIPES / f"{name}.py").is_file()
 
 
 def files_of(name: str) -> dict[str, str]:
-    """Return the texts of a workflow's files by their paths: its graph, and the nodes that it imports.
+    """Return the texts of the files of a workflow or a pattern by their paths.
+
+    A workflow is its graph and the nodes that the graph imports. A pattern is one module, besides the packages `graphs`
+    and `nodes` that every project has.
 
     Args:
-        name: One of `names()`.
+        name: One of `names()` or of `names(RECIPES)`.
     """
+    if _is_recipe(name):
+        inits = {f"{package}/__init__.py": f'"""The {package} of this project."""\n' for package in _PACKAGES}
+        return inits | {f"graphs/{name}.py": (_root() / RECIPES / f"{name}.py").read_text(encoding="utf-8")}
     found = {
         file.relative_to(_root()).as_posix(): _read_module_text(file) for file in sorted(_modules(f"graphs.{name}"))
     }
@@ -119,15 +134,17 @@ def _iter_imported_names(text: str) -> Iterator[str]:
         graphengine new my_flows
         graphengine new --list
         graphengine new my_room --from writers_room
+        graphengine new my_debate --from debate
     """,
 )
 @click.argument("path", type=click.Path(path_type=Path, readable=False), required=False)
 @click.option(
     "--from",
     "workflow",
-    metavar="WORKFLOW",
-    type=options.Choice([*names(), *_APPS]),
+    metavar="NAME",
+    type=options.Choice([*names(), *names(RECIPES), *_APPS]),
     help=f"Copy one of the bundled workflows with its agents and prompts: {', '.join(names())}. "
+    f"Or copy a pattern, which is one module: {', '.join(names(RECIPES))}. "
     f"{', '.join(_APPS)} creates an application instead, which is a chat in a web page.",
 )
 @click.option("--list", "is_list", is_flag=True, help="List what --from can copy, and create nothing.")
@@ -163,11 +180,11 @@ def new(context: CommandContext, path: Path | None, workflow: str | None, *, is_
 
 
 def _show_workflows(context: CommandContext) -> int:
-    """List the workflows that can be copied, with the first sentence of each file."""
+    """List the workflows and patterns that can be copied, with the first sentence of each file."""
     from graphengine.cli.documents import Workflow, Workflows
     from graphengine.cli.graphs import first_sentence, show_described
 
-    texts = {name: (_root() / "graphs" / f"{name}.py").read_text(encoding="utf-8") for name in names()}
+    texts = {name: files_of(name)[f"graphs/{name}.py"] for name in (*names(), *names(RECIPES))}
     about = {name: first_sentence(ast.get_docstring(ast.parse(text)) or "") for name, text in texts.items()}
     rows = [*about.items(), *((name, "An application: a chat in a web page.") for name in _APPS)]
     if context.json:
@@ -194,7 +211,8 @@ def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
 
     Args:
         name: The name of the project's package.
-        workflow: The bundled workflow to copy, or the application; None for the small one that every project can have.
+        workflow: The bundled workflow or the pattern to copy, or the application; None for the small workflow that
+            every project can have.
     """
     from importlib.resources import files
 
@@ -211,6 +229,7 @@ def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
     words = {"name": name, "version": __version__, "distribution": DISTRIBUTION, "graph": graph}
     words |= {"line_length": "120" if is_bundled else "100", "isort": _ISORT if is_bundled else ""}
     words |= {"without": _PLACEHOLDERS if is_bundled else _RULES}
+    words |= {"where": f"everything is in `graphs/{graph}.py`" if _is_recipe(graph) else _IN_NODES}
     texts = {path: file.read_text(encoding="utf-8") for path, file in templates.items()}
     words["about"] = _about(found[f"graphs/{graph}.py"] if is_bundled else texts[f"graphs/{graph}.py{_SUFFIX}"])
     found |= {path.removesuffix(_SUFFIX): _fill_placeholders(text, words) for path, text in texts.items()}

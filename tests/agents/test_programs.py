@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from graphengine.models.base import ToolCall
-from graphengine.patterns import Evaluation
+from recipes.evaluator_optimizer import Evaluation
 from tests.conformance.model_scenes import Received, Says
 from tests.kit import forks
 from tests.kit.extras import skip_without
@@ -110,7 +110,7 @@ CASES: Final[Mapping[str, Told]] = {
     "mender": Told(
         [
             ("Explain", "The sea rises."),
-            ("How good", POOR),
+            ("How well", POOR),
             ("Name the moon.", "The moon lifts the sea."),
             ("The moon lifts", GOOD),
         ],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graphengine.cli.new import name_of, names, project_files, write
+from graphengine.cli.new import RECIPES, name_of, names, project_files, write
 from graphengine.errors import GraphEngineError
 from tests.cli.programs import ROOT, Invoke, call, document
 from tests.kit import forks
@@ -80,7 +80,7 @@ def test_a_new_project_passes_its_own_tests(made: Path, is_there: bool) -> None:
 
 def test_the_checks_of_new_projects_find_nothing(tmp_path: Path) -> None:
     """Their own checks of style and types, also without what stands in for a model, and with a page."""
-    made = [tmp_path / (name or "first") for name in (None, "review_loop", "handoff", "chat_app")]
+    made = [tmp_path / (name or "first") for name in (None, "review_loop", "handoff", "chat_app", *names(RECIPES)[:1])]
     for folder in made:
         write(folder, project_files("flows", folder.name if folder != made[0] else None), tmp_path)
     style = [tool(tmp_path, "ruff", *words, "--no-cache") for words in (["check"], ["format", "--check"])]
@@ -101,6 +101,7 @@ def test_a_chat_app_answers_and_passes_its_tests(invoke: Invoke, project: Path) 
     assert (checked["errors"], checked["warnings"]) == (0, 0)
 
 
+COPIED = (*names(), *names(RECIPES))
 PLACED = """
 from pathlib import Path
 
@@ -112,19 +113,20 @@ def test_the_copy_is_tested() -> None:
 """
 
 
-@pytest.mark.parametrize("name", names())
-def test_every_copied_workflow_runs_and_passes_its_tests(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", COPIED)
+def test_every_copied_workflow_and_pattern_runs_and_passes_its_tests(name: str, tmp_path: Path) -> None:
     """Its own files are imported, and not those of this checkout."""
     folder = tmp_path / "flows"
     write(folder, project_files("flows", name), tmp_path)
     (folder / "tests" / "test_placed.py").write_text(PLACED.format(name=name), encoding="utf-8")
     tested = forks.run("pytest", "-q", "-p", "no:cacheprovider", folder=folder, loads=forks.WORKFLOWS)
     assert tested.returncode == 0, tested.stdout
-    ran = forks.run("graphengine", "run", name, "--json", "--limit", "visits=1", folder=folder, loads=forks.WORKFLOWS)
+    words = ("--model", "placeholder", "--json", "--limit", "visits=1")
+    ran = forks.run("graphengine", "run", name, *words, folder=folder, loads=forks.WORKFLOWS)
     assert (ran.returncode, document(ran.stdout)["graph"]) == (4, name), ran.stderr  # its tests run it to the end
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", COPIED)
 def test_a_copy_is_short_and_stands_alone(name: str) -> None:
     """It has the graph, agents, prompts and checks, and nothing that stands in for a model; its README explains it."""
     files = {path: text for path, text in project_files("flows", name).items() if path.endswith((".py", ".md"))}
@@ -175,6 +177,6 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
 
 def test_no_word_is_left_unfilled() -> None:
     """Every placeholder of the files is known."""
-    for workflow in (None, *names()):
+    for workflow in (None, *COPIED):
         made = project_files("x", workflow)
         assert not [path for path, text in made.items() if re.search(r"\{\{\w", text) and not path.startswith("nodes/")]

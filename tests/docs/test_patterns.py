@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import graphengine.patterns
+import graphs
 from graphengine import Graph
+from graphengine.cli.new import RECIPES, names
 from graphengine.render.parts import Detail
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "use" / "patterns"
@@ -29,12 +31,13 @@ def text_of(page: str) -> str:
 def test_a_page_runs_and_its_picture_is_that_of_its_graph(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All blocks run in order; the picture is that of their `graph`."""
+    """All blocks run in order, with the pattern as a module of `graphs`; the picture is that of their graph."""
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"__name__": "page"}
+    monkeypatch.setattr(graphs, "__path__", [*graphs.__path__, str(FOLDER.parents[2] / RECIPES)])
+    shown: dict[str, object] = {"__name__": "page"}
     for block in BLOCK.findall(text_of(page)):
-        exec(compile(block, page, "exec"), names)  # noqa: S102 - our own pages
-    graph = names["graph"]
+        exec(compile(block, page, "exec"), shown)  # noqa: S102 - our own pages
+    graph = shown["graph"]
     assert isinstance(graph, Graph)
     assert graph.name == page
     picture = FOLDER / "pictures" / f"{page}.svg"
@@ -55,7 +58,9 @@ def test_a_page_has_every_section(page: str) -> None:
 
 
 def test_every_pattern_has_a_page_and_every_page_is_listed() -> None:
-    """Every pattern has a page, and every page one line in the list, in alphabetical order."""
-    patterns = sorted(name for name in dir(graphengine.patterns) if name.islower())
-    assert patterns == PAGES
-    assert re.findall(r"^\| \[`(\w+)`\]\(\1\.md\) \| .+ \| .+ \|$", text_of("README"), re.MULTILINE) == PAGES
+    """Every pattern has a page, and every page a line in the list, in alphabetical order, which says how to get it."""
+    how = {name: "imported" for name in dir(graphengine.patterns) if name.islower()}
+    how |= {name: f"copied: `--from {name}`" for name in names(RECIPES)}
+    assert sorted(how) == PAGES
+    rows = re.findall(r"^\| \[`(\w+)`\]\(\1\.md\) \| (.+?) \| .+ \| .+ \|$", text_of("README"), re.MULTILINE)
+    assert rows == sorted(how.items())

@@ -32,33 +32,16 @@ review_loop          proved       write at most 5
                      not decided  research before write | review before END
 writers_room         proved       settle before conclude | settle before END | conclude at most 1
 pipeline             proved       find before write | write before edit | edit before END
-evaluator_optimizer  proved       generate before evaluate | generate at most 3
-self_reflection      proved       write before reflect | reflect before revise
-cross_reflection     proved       write before weigh | weigh before revise
-debate               proved       round before conclude | conclude at most 1
+                     broken       edit before write
 fan_out_fan_in       proved       gather at most 1
                      not decided  work before gather
-hierarchical         proved       direct before report | report before END
 orchestrator_workers proved       make_plan before find | schedule before write
                      not decided  find before write
 supervisor           proved       boss before find | finish before END
-voting               proved       count before END | ann at most 1
-advisor              proved       work before advise
-                     not decided  advise before END
 human_in_the_loop    proved       decide before act | act at most 1
-circuit_breaker      proved       ask before END
-                     broken       ask at most 1
-escalation           proved       small before check_small | large before check_large
-                     broken       small before large
-layered              proved       layer_1 before conclude
-react                proved       think before look
 role_based           proved       settle before conclude
 swarm                proved       hand_over before law
                      not decided  law before tax
-talker_reasoner      proved       talk before reason | reason at most 1
-topology             proved       ann before bob
-with_limits          broken       instead before END
-                     not decided  within before instead
 """
 
 

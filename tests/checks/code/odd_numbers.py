@@ -8,8 +8,6 @@ from graphengine.databases import SQLiteStore
 from graphengine.errors import GraphEngineError
 from graphengine.graph.options import is_seconds
 from graphengine.models import AnthropicModel, OpenAIChatModel, RateLimiter
-from graphengine.patterns import circuit_breaker
-from graphengine.patterns.circuits import Guarded
 
 
 class State(BaseModel):
