@@ -68,20 +68,19 @@ def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:
     return replace(runnable, runnable=agent) if isinstance(runnable, Node) else agent
 
 
-def check_names(call: str, names: Collection[str], own: Collection[str], *, fewest: int = 1) -> None:
+def check_names(call: str, names: Collection[str], own: Collection[str]) -> None:
     """Check the names of the runnables that a pattern is given.
 
     Args:
         call: The pattern and its parameter, for the error, as `supervisor(workers`.
         names: The names.
         own: The names of the pattern's own nodes.
-        fewest: How many there must be, one or two.
 
     Raises:
-        DefinitionError: There are too few, or one is the name of a node of the pattern.
+        DefinitionError: There is no name, or one is the name of a node of the pattern.
     """
-    if len(names) < fewest or not set(own).isdisjoint(names):
-        repair = f"name at least {'one' if fewest == 1 else 'two'}, other than {', '.join(sorted(own))}"
+    if not names or not set(own).isdisjoint(names):
+        repair = f"name at least one, other than {', '.join(sorted(own))}"
         raise DefinitionError(f"{call}={sorted(names)})", repair=repair)
 
 
