@@ -261,12 +261,7 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
         UnknownRun, StoreError.
     """
     found, values = await _begin_story(store, run), run.snapshot.root.values
-    begun = [step for step in run.steps if step.kind in ("started", "branched") and not step.frame]
-    given = {op[1]: op[-1] for step in begun for op in ops_of(step)}
-    added = {op[1] for step in begun for op in ops_of(step) if op[0] != "set"}
-    if added:  # a branch adds to what its parent has
-        state = (await load_snapshot(store, run.info.id, begun[-1].seq)).root.values
-        given |= {name: state[name] for name in added & state.keys()}
+    given = await _load_input(store, run)
     waits = {each.id: each for each in waits_of(run.snapshot) if each.answered is None}
     waits = waits if found.status == "waiting" else {}
     found.awaited = [*dict.fromkeys(wait.kind for wait in waits.values())]
@@ -295,6 +290,17 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
         more = [(f"and {len(failed) - _FAILED} more", "")] if len(failed) > _FAILED else []
         found.failed = [*told[:_FAILED], *more]
     return found
+
+
+async def _load_input(store: Store, run: ReadRun) -> dict[str, Any]:
+    """Return what a run began with: of a branch the input of its parent, with what the branch changed."""
+    begun = [step for step in run.steps if step.kind in ("started", "branched") and not step.frame]
+    given = {op[1]: op[-1] for step in begun for op in ops_of(step)}
+    added = {op[1] for step in begun for op in ops_of(step) if op[0] != "set"}
+    if added:  # to what its parent has
+        state = (await load_snapshot(store, run.info.id, begun[-1].seq)).root.values
+        given |= {name: state[name] for name in added & state.keys()}
+    return given
 
 
 async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun], Compared, str, int]:

@@ -307,6 +307,7 @@ _ORDER: Final = (
     *(
         "run_id",
         "parent",
+        "title",
         "after",
         "limits",
         "crashed",

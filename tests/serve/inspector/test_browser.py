@@ -791,7 +791,7 @@ def test_a_large_graph_opens_where_its_run_is(database: Path, visit: Opened) -> 
         expect(nodes.filter(has_text="_")).to_have_count(15)
         page.wait_for_function("""() => {
             const svg = document.querySelector(".canvas svg");
-            return svg.getBoundingClientRect().height / svg.viewBox.baseVal.height >= 9 / 11; // pixels to a point
+            return svg.getBoundingClientRect().height / svg.viewBox.baseVal.height >= 7.7 / 11; // pixels to a point
         }""")
         page.keyboard.press("Escape")
         expect(nodes.filter(has_text="_")).to_have_count(0)
