@@ -431,10 +431,10 @@ function Repaired({ each: { graph, example, runs, since, last, statuses } }: { e
       <p>
         <Sign status={sign} />{" "}
         <b>
-          {runs.toLocaleString()} of {graph}
+          {runs.toLocaleString()} {runs === 1 ? "run" : "runs"} of {graph}
         </b>{" "}
-        failed with <code dir="auto">{example}</code>{" "}
-        {when}, retried, <b>{parts.join(", ")}</b>.
+        failed with <code dir="auto">{example}</code> {when}, and {runs === 1 ? "was" : "were"} retried:{" "}
+        <b>{parts.join(", ")}</b>.
       </p>
     </section>
   );
