@@ -127,7 +127,7 @@ def _show_changed(out: Channel, name: str, side: Side, columns: int) -> None:
     for each in side.changed[:_DIFFERENCES]:
         after, before = compact(each.after, columns), compact(each.before, columns)
         line = f"{name} branched off with {each.path} = {after} (was {before})"
-        if _measure_cells(line) <= columns:
+        if after != before and _measure_cells(line) <= columns:
             out.line(line)
             continue
         out.line(f"{name} branched off with a change of")
@@ -209,11 +209,11 @@ def _show_difference(out: Channel, difference: Difference, columns: int, names: 
     values = difference.before, difference.after
     before, after = (compact(value, _VALUE_COLUMNS) for value in values)
     line = f"{difference.path}: {before} -> {after}"
-    if _measure_cells(line) <= columns:
+    if before != after and _measure_cells(line) <= columns:
         out.line((difference.path, "bold"), line[len(difference.path) :])
         return
     one, other = values
-    if isinstance(one, str) and isinstance(other, str) and one and other:
+    if isinstance(one, str) and isinstance(other, str) and (before == after or (one and other)):
         out.prose((difference.path, "bold"), ": ", *word_parts(one, other))
         return
     out.line((difference.path, "bold"), ":")
@@ -225,30 +225,45 @@ def _show_difference(out: Channel, difference: Difference, columns: int, names: 
 def word_parts(before: str, after: str) -> list[Part]:
     """Return two texts as one: `[-` what only the first has `-]`, `{+` what only the second has `+}`, and around that.
 
-    Of a text that was rewritten, the new text comes first, and the old one after it.
+    Of a text that was rewritten, the new text comes first, and the old one after it. Texts that differ only in blanks
+    and line breaks are shown as in JSON, from a little before the first difference.
     """
+    import json
+
     from graphengine.records.word_diff import word_diff
 
     found = word_diff(before, after)
+    if found.likeness == 1:
+        shorter = min(len(before), len(after))
+        differs = next((at for at in range(shorter) if before[at] != after[at]), shorter)
+        start = max(0, differs - _VALUE_COLUMNS // 4)
+        new, old = (json.dumps(text[start : start + _VALUE_COLUMNS], ensure_ascii=False) for text in (after, before))
+        return ["only blanks and line breaks differ: ", (f"{{+{new}+}} ", "green"), (f"[-{old}-] ", "red")]
     if found.is_rewritten:
-        return [(f"{{+{_shorten_words(after.split())}+}} ", "green"), (f"[-{_shorten_words(before.split())}-] ", "red")]
+        new = _shorten_words([word for run in found.runs for word in run.after])
+        old = _shorten_words([word for run in found.runs for word in run.before])
+        return [(f"{{+{new}+}} ", "green"), (f"[-{old}-] ", "red")]
     parts: list[Part] = []
     for number, run in enumerate(found.runs):
         if run.is_equal:
             head = run.after[:_AROUND] if number else []
             tail = run.after[-_AROUND:] if number < len(found.runs) - 1 else []
-            short = run.after if len(run.after) <= len(head) + len(tail) + 1 else [*head, "…", *tail]
-            parts.append((f"{' '.join(short)} ", "dim"))
+            short = run.after if len(run.after) <= len(head) + len(tail) + 1 else [*head, " … ", *tail]
+            parts.append((f"{' '.join(''.join(short).split())} ", "dim"))
             continue
-        if run.before:
+        if any(run.before):
             parts.append((f"[-{_shorten_words(run.before)}-] ", "red"))
-        if run.after:
+        if any(run.after):
             parts.append((f"{{+{_shorten_words(run.after)}+}} ", "green"))
     return parts
 
 
 def _shorten_words(words: Sequence[str]) -> str:
-    return " ".join(words) if len(words) <= _SHOWN_WORDS else f"{' '.join(words[:_SHOWN_WORDS])} … ({len(words)} words)"
+    """Return words on one line, without the blanks between them that are no indentation of the first."""
+    import re
+
+    shown = re.sub(r"(?<=\S)\s+", " ", "".join(words[:_SHOWN_WORDS]).strip("\r\n")).rstrip()
+    return shown if len(words) <= _SHOWN_WORDS else f"{shown} … ({len(words)} words)"
 
 
 def _format_side_cost(side: Side, *, is_whole: bool) -> str:

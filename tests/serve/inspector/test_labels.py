@@ -77,7 +77,8 @@ async def _record(path: Path) -> None:
         await runner.start(_letter(), run_id="letter").result()
         await runner.branch("letter", _letter(), at="write:1", update={"audience": "huts"}, run_id="huts").result()
         await runner.branch("huts", _letter(), at=3, update={"old": "older"}, run_id="huts-again").result()
-        for run_id, text in (("rewritten", NEW), ("changed", OLD.replace("1235.90", "1244.90"))):
+        changed, spaced = OLD.replace("1235.90", "1244.90"), OLD.replace(". ", ".  ")
+        for run_id, text in (("rewritten", NEW), ("changed", changed), ("spaced", spaced)):
             await runner.start(_mail(text), run_id=run_id).result()
 
 
@@ -167,6 +168,14 @@ def test_a_rewritten_text_is_read_in_one_piece(at: str, visit: Opened) -> None:
     expect(proposed.locator(".read")).to_have_text(OLD.replace("\n\n", ""))
 
 
+def test_changed_blanks_are_named(at: str, visit: Opened) -> None:
+    """A text of which only blanks changed is shown before and after, and the page says what differs."""
+    proposed = visit(at, "/questions?id=spaced").locator("section.proposed")
+    expect(proposed).to_contain_text("only blanks and line breaks differ")
+    shown = [each.strip() for each in proposed.locator("pre.plain").all_inner_texts()]
+    assert shown == [OLD.replace(". ", ".  ").strip(), OLD.strip()]
+
+
 def test_a_changed_word_is_marked(at: str, visit: Opened) -> None:
     """In the approval and in the comparison: a text most of which is the same shows what changed."""
     for path in ("/questions?id=changed", "/compare?a=letter&b=changed"):
@@ -217,10 +226,10 @@ def test_a_number_counts_what_its_link_shows(at: str, visit: Opened) -> None:
     """The open questions are those of the page that the link leads to, whatever is searched for."""
     page = visit(at, "/?text=graph:letter")
     expect(page.get_by_role("tab", name="All")).to_have_text("All3")
-    expect(page.get_by_role("link", name="ask me")).to_have_text("ask me 2")
-    expect(page.get_by_role("tab", name="Needs me")).to_have_text("Needs me 2")
+    expect(page.get_by_role("link", name="ask me")).to_have_text("ask me 3")
+    expect(page.get_by_role("tab", name="Needs me")).to_have_text("Needs me 3")
     page.get_by_role("link", name="ask me").click()
-    expect(page.locator(".asking")).to_have_count(2)
+    expect(page.locator(".asking")).to_have_count(3)
 
 
 def test_numbers_are_dashes_until_they_are_known(at: str, visit: Opened) -> None:
@@ -234,7 +243,7 @@ def test_numbers_are_dashes_until_they_are_known(at: str, visit: Opened) -> None
     for route in held:
         route.continue_()
     page.unroute("**/api/overview?**")
-    expect(page.get_by_role("tab", name="All")).to_have_text("All8")
+    expect(page.get_by_role("tab", name="All")).to_have_text("All9")
 
 
 def test_keys_are_listed_where_they_work(at: str, visit: Opened) -> None:
@@ -250,13 +259,13 @@ def test_keys_are_listed_where_they_work(at: str, visit: Opened) -> None:
     assert "x" not in listed["/run?id=letter"]
     assert "b" not in listed["/run?id=letter"], "nothing can be driven here"
     assert listed["/questions"] == ["j k", "g", "q", "Esc", "?"]
-    expect(page.locator(".asking")).to_have_count(2)
+    expect(page.locator(".asking")).to_have_count(3)
     page.keyboard.press("j")
     expect(page.locator(".asking").first).to_be_focused()
     page.keyboard.press("j")
     expect(page.locator(".asking").nth(1)).to_be_focused()
     page = visit(at, "/questions")
-    expect(page.locator(".asking")).to_have_count(2)
+    expect(page.locator(".asking")).to_have_count(3)
     near = list[bool]()
     for _ in range(5):
         page.keyboard.press("Tab")

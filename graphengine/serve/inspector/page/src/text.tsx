@@ -7,7 +7,7 @@ import { useMemo, useState } from "preact/hooks";
 import { readJson, writeJson } from "./json";
 import { type Large, isLarge, largeIn } from "./large";
 import { Copy, Failure, type Problem, Tabs, reachable } from "./parts";
-import { type WordRun, wordDiff } from "./word_diff";
+import { type WordRun, wordDiff, wordsIn } from "./word_diff";
 import { brief, wordsOf } from "./words";
 
 const LONG = 100_000; // characters: a longer text, which was asked for, is shown as it is
@@ -430,12 +430,31 @@ export function Diff({ before, after }: { before: string; after: string }) {
   const found = useMemo(() => wordDiff(before, after), [before, after]);
   const [chosen, choose] = useState("");
   if (before === after) return <p class="soft">written again, unchanged</p>;
+  if (found.likeness === 1) {
+    return (
+      <>
+        <p class="soft">only blanks and line breaks differ</p>
+        <dl class="fields">
+          <dt>new</dt>
+          <dd>
+            <Plain text={after} />
+          </dd>
+          <dt>old</dt>
+          <dd>
+            <Plain text={before} />
+          </dd>
+        </dl>
+      </>
+    );
+  }
   const isRewritten = found.likeness < 0.5;
   const isBrief = before.length + after.length <= BRIEF && !/\n/.test(before + after);
   if (isBrief && isRewritten) {
     return (
-      <p class="diff" dir="auto">
-        <del>{before}</del> → <ins>{after}</ins>
+      <p class="pre diff" dir="auto">
+        <del>{before}</del>
+        {" → "}
+        <ins>{after}</ins>
       </p>
     );
   }
@@ -472,14 +491,17 @@ function Changes({ runs }: { runs: WordRun[] }) {
     <div class="read pre diff" dir="auto">
       {runs.map(({ is_equal: isEqual, before, after }, at) => {
         const isLast = at === runs.length - 1;
-        if (isEqual) return <Alike key={at} text={after} isFirst={!at} isLast={isLast} />;
+        if (isEqual) {
+          const blanks = after === after.trimEnd() ? before.slice(before.trimEnd().length) : "";
+          return <Alike key={at} text={after + blanks} isFirst={!at} isLast={isLast} />;
+        }
         const [cut, added] = [before.trimEnd(), after.trimEnd()];
         return (
           <Fragment key={at}>
             {cut && <del>{cut}</del>}
             {cut && (added ? " " : before.slice(cut.length))}
             {added && <ins>{added}</ins>}
-            {after.slice(added.length) || (isLast ? "" : " ")}
+            {after.slice(added.length)}
           </Fragment>
         );
       })}
@@ -490,9 +512,9 @@ function Changes({ runs }: { runs: WordRun[] }) {
 function Alike({ text, isFirst, isLast }: { text: string; isFirst: boolean; isLast: boolean }) {
   const [isOpen, setOpen] = useState(false);
   if (text.length < ALIKE || isOpen) return <>{text}</>;
-  const head = isFirst ? "" : text.slice(0, AROUND).replace(/\S+$/, "");
-  const tail = isLast ? "" : text.slice(-AROUND).replace(/^\S*\s/, "");
-  const left = wordsOf(text) - wordsOf(head) - wordsOf(tail);
+  const head = isFirst ? "" : text.slice(0, AROUND).replace(/\S{1,30}$/, "");
+  const tail = isLast ? "" : text.slice(-AROUND).replace(/^\S{0,30}\s/, "");
+  const left = wordsIn(text) - wordsIn(head) - wordsIn(tail);
   return (
     <>
       {head.trimEnd()}
