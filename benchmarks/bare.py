@@ -15,7 +15,7 @@ from benchmarks.ours import Counter, chain
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.step_json import encode_step
-from graphengine.stores.summaries import summary_text
+from graphengine.stores.base import summary_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -188,7 +188,7 @@ def test_a_large_state_is_refused_as_a_small_one(state: Any, given: Any) -> None
     """What would read back different is refused in the same words, and what is accepted becomes the same."""
     by_fields, as_a_whole = (begun(state, given, large) for large in SIZES)
     assert by_fields == as_a_whole
-    assert isinstance(by_fields, str) or is_same(by_fields[1], as_a_whole[1])  # type: ignore[index]
+    assert isinstance(by_fields, str) or is_same(by_fields[1], as_a_whole[1])
 
 
 async def test_nodes_do_not_share_a_large_value_with_the_caller() -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, value
-from graphengine.engine.steps import Step
+from graphengine.engine.steps import Step, Waiting
 from graphengine.errors import WaitTimeout
 from graphengine.history.load import Wait
 from graphengine.testing import FakeClock
@@ -207,7 +207,8 @@ async def test_the_names_of_waits_are_those_of_a_node_that_runs_again() -> None:
         async with Runner(run_again=runs_again) as runner:
             await filled(runner, graph, 4, 4)
             assert (await runner.resume("r", graph).result()).state.got == [0, 1, 2, 3]
-            logs.append([[*step.data.waits] for step in await runner.history("r") if step.kind == "waiting"])
+            facts = [step.data for step in await runner.history("r")]
+            logs.append([[*each.waits] for each in facts if isinstance(each, Waiting)])
     assert logs[0] == logs[1]
 
 

@@ -249,6 +249,7 @@ def test_numbers_are_dashes_until_they_are_known(at: str, visit: Opened) -> None
 def test_keys_are_listed_where_they_work(at: str, visit: Opened) -> None:
     """Each page lists its own; in the inbox, j and k go from question to question, and an answer is near."""
     listed = {}
+    page = visit(at, "/")
     for path in ("/", "/run?id=letter", "/questions"):
         page = visit(at, path)
         expect(page.get_by_role("heading", level=1)).to_be_visible()

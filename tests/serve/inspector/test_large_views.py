@@ -49,7 +49,8 @@ def test_every_view_is_small(shown: tuple[str, str], visit: Opened) -> None:
     def note(response: Response) -> None:
         fetched.append(int(response.headers.get("content-length", 0)))
 
-    visit(url, "/graphs").on("response", note)
+    page = visit(url, "/graphs")
+    page.on("response", note)
     for view in VIEWS:
         fetched.clear()
         page = visit(url, view, is_refused=True)
