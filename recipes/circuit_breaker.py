@@ -1,7 +1,7 @@
 """Circuit breaker: after several failures in a row a call is skipped for a while, and a fallback answers.
 
-One visit of `guarded` is one call. What the breaker counts is in the field `circuit`, which the surrounding graph
-passes in and takes back, so that the count is recorded, resumed and branched like all state.
+One visit of `guarded` is one call. The field `circuit` holds the breaker's count of failures. The surrounding graph
+passes this field in and stores the updated value, so that the count is recorded, resumed and branched like all state.
 
 Source: Michael Nygard, "Release It!" (2007).
 """
@@ -20,7 +20,7 @@ CALLS = 4
 
 
 class Circuit(BaseModel):
-    """What the breaker counts; until `open_until`, in epoch seconds, calls are skipped."""
+    """How many calls in a row have failed, and until when calls are skipped, in epoch seconds (None: never)."""
 
     failures: int = 0
     open_until: float | None = None

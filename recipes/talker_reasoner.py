@@ -20,7 +20,10 @@ class Reply(BaseModel):
 
 
 class Talk(BaseModel):
-    """One turn; the next turn begins with its `belief`: `runner.start(…, after=run_id)`."""
+    """The state of one turn of the talk.
+
+    To give the `belief` of this turn to the next turn, start the next turn with `runner.start(…, after=run_id)`.
+    """
 
     message: str
     belief: str = ""

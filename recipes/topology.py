@@ -1,9 +1,12 @@
 """Topology: agents speak in rounds, and each hears only its neighbours. This one is a star.
 
-The hub speaks, the others hear only the hub and answer in parallel, and the hub hears them all and speaks again. For
-another topology, change what each agent hears and the edges: in a chain, each agent hears the one before it, and
-`graph.add_path(START, *names)` connects them; in a mesh, each agent hears all others, and a node without a function is
-the hub.
+The hub speaks first. The other agents hear only the hub and answer in parallel. Then the hub hears all of them and
+speaks again.
+
+For another topology, change the edges and `heard_from`, which decides what each agent hears:
+
+- In a chain, each agent hears the agent before it, and `graph.add_path(START, *names)` connects the agents.
+- In a mesh, each agent hears all other agents, and a node without a function takes the place of the hub.
 
 Source: Qian et al., "Scaling Large Language Model-based Multi-Agent Collaboration" (2024), compares such networks.
 """
@@ -22,7 +25,7 @@ ROUNDS = 2
 
 
 class Network(BaseModel):
-    """The state: the last text of each agent, and the final one."""
+    """The state: the last text of each agent, and the final text."""
 
     task: str
     said: dict[str, str] = {}
@@ -31,7 +34,7 @@ class Network(BaseModel):
 
 
 def heard_from(neighbours: Sequence[str]) -> Callable[..., dict[str, str]]:
-    """Return a function that finds the last texts of these agents."""
+    """Return a function that selects the last texts of these agents from all texts."""
 
     def heard(said: dict[str, str]) -> dict[str, str]:
         return {name: said[name] for name in neighbours if name in said}

@@ -1,7 +1,7 @@
 """Voting: several agents choose one of the options in parallel, and the votes are counted.
 
-Source: Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in Language Models" (2022), for voters that
-are one agent several times.
+Source: Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in Language Models" (2022). In this paper,
+one agent answers several times. Here the voters are different agents.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ class Verdict(Enum):
 
 
 class Poll(BaseModel):
-    """The state; `outcome` is `decided`, `no quorum`, `undecided` or `tie`, and only `decided` has an output."""
+    """The state. `outcome` is `decided`, `no quorum`, `undecided` or `tie`. There is an `output` only if `decided`."""
 
     task: str
     votes: dict[str, Verdict] = {}
@@ -38,7 +38,7 @@ class Poll(BaseModel):
 
 
 def count(votes: dict[str, Verdict]) -> dict[str, object]:
-    """Count the votes; a voter that failed has none."""
+    """Count the votes of the voters that have answered; a voter that failed has no vote."""
     tally = Counter(vote.value for vote in votes.values())
     most = max(tally.values(), default=0)
     winners = [option for option, number in tally.items() if number == most]

@@ -1,7 +1,7 @@
 """With limits: limits of visits, tokens, dollars or seconds around an agent or a graph, and a replacement for it.
 
-Limits are checked between two steps and before each call of a model. Their seconds also interrupt a single agent or
-function, because the node has them as its timeout.
+Limits are checked before each visit and before each call of a model. The limit `seconds` also interrupts the agent or
+function in the node `work`, because this node has the same number of seconds as its timeout.
 """
 
 from pydantic import BaseModel

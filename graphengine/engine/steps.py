@@ -684,13 +684,13 @@ class Resumed(Continued, kw_only=True):
 
 
 class Branched(Continued, kw_only=True):
-    """A child run begins after its parent's step.
+    """A branch begins after a step of its parent.
 
     Attributes:
         instructions: Texts that replace the standing instructions in the graph, by whose they are. The engine only
             keeps them.
         nonce: A random text, as of a run that is started.
-        title: What the child run is called; "" if it is called as its parent.
+        title: The title of the branch; "" if it has the title of its parent.
     """
 
     kind: ClassVar[Kind] = "branched"

@@ -1,4 +1,7 @@
-"""The base of all JSON documents, and those of errors; imported by commands that must be quick."""
+"""The base classes of all JSON documents, and the documents of errors.
+
+Commands that must start quickly import this module, so it must not import pydantic.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from graphengine.errors import GraphEngineError
 
 SCHEMA: Final = 2
-"""The number of all documents; `docs/project/versions.md` says what it stands for."""
+"""The version number of the JSON documents. `docs/project/versions.md` says when it rises."""
 
 
 class Part(Struct):
@@ -22,7 +25,7 @@ class Part(Struct):
 
 
 class Document(Part, tag_field="schema", tag=SCHEMA):
-    """A whole document: `schema` is the version of all documents."""
+    """A complete JSON document. Its key `schema` contains the version number of the JSON documents."""
 
 
 def plain(document: object) -> Any:  # noqa: ANN401 - JSON
@@ -60,7 +63,7 @@ class Refusal(Error):
 
 
 class Broken(Part):
-    """A file that cannot be run, or with a graph of another one's name.
+    """A file that cannot be run, or that defines a graph whose name a graph of another file has too.
 
     Attributes:
         file: The file.
@@ -74,7 +77,7 @@ class Broken(Part):
 
 
 class Failed(Document):
-    """A command or a request that could not do its work.
+    """The document of a command or a request that could not do its work.
 
     Attributes:
         error: Why.
@@ -84,11 +87,11 @@ class Failed(Document):
 
 
 class Trouble(Failed, kw_only=True):
-    """What a stream of events sends in place of further ones.
+    """The last event of a stream that an error has ended.
 
     Attributes:
-        event: What it is.
-        error: Why.
+        event: The kind of the event.
+        error: The error that ended the stream.
     """
 
     event: Literal["trouble"] = "trouble"

@@ -67,10 +67,13 @@ async def load_branches(store: Store, snapshot: Snapshot) -> Sequence[BranchResu
 
 
 async def load_branch_tree(store: Store, run_id: str) -> Sequence[RunInfo]:
-    """Return the tree of branches that a run is in: the run that it all began with, and each run before its branches.
+    """Return the tree of branches that contains a run: the original run first, and each run before its branches.
 
-    The levels nearest to the first run are read first. Of a tree of more than 1,000 runs, there are only the run, those
-    above it, and its own branches, at most 1,000. A parent that was removed counts as none.
+    The original run is the run at the top of the tree, which is no branch itself. If the parent of a branch was
+    removed, the branch counts as the original run.
+
+    If the tree contains more than 1,000 runs, the answer contains only the run itself, its parent, the parent of
+    its parent and so on, and at most 1,000 direct branches of the run.
     """
     top = await store.info(run_id)
     line = {run_id: top}

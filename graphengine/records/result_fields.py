@@ -1,7 +1,8 @@
-"""Which fields of the state are the result of a run: the one account that the page, the story and the terminal show.
+"""Which fields of the state are the result of a run. The page, the story and the terminal all ask this module.
 
-The step that begins a run records the path that its graph names with `result=`. A run whose graph names none has no
-declared result. Readers then show what was written last, under that name: which field matters is not guessed.
+A graph can declare its result with `result=`. The first step of a run records the path that is declared there. If the
+graph declares no result, readers show the fields that were written last, under the title "Written last". They do not
+guess which field matters.
 """
 
 from __future__ import annotations

@@ -229,8 +229,9 @@ def differences(before: JsonValue, after: JsonValue, path: str = "", *, most: in
         before: The first value.
         after: The second value.
         path: The path of both; "" for a whole state.
-        most: How many places of one value below the whole are listed. A value in which more places differ is one
-            difference, so that a list of 20,000 new records is not 20,000 differences. None lists all places.
+        most: The most differences to list inside one value of the state, such as a field. If a value contains more
+            differences, the whole value is listed as one difference, so that a list of 20,000 new records does not
+            become 20,000 differences. None lists all differences.
     """
     if isinstance(before, Mapping) and isinstance(after, Mapping) and SECRET not in {*before, *after}:
         keys = [*before, *(key for key in after if key not in before)]

@@ -203,7 +203,7 @@ def is_compared(info: RunInfo) -> bool:
 
 
 async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]:
-    """Return the rows of a list with summaries in which only the waits count that have no answer yet."""
+    """Return the rows of a list of runs, with summaries that leave out waits whose answer has already been posted."""
     waiting = {info.id for info in runs if info.status == "waiting"}
     inbox = await store.inbox([*waiting]) if waiting else ()
     answered = {each.run_id for each in inbox if each.kind == "answer"}

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def find_changed_fields(entry: Entry, before: Snapshot) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """Return the fields that a step changed, as they were and as they are then.
+    """Return the fields that a step changed, with their values before the step and with their values after the step.
 
-    The frame of the step has the fields. Where that frame is gone after the step, the frame around it has them.
+    The fields are those of the step's frame. If the step ends that frame, they are those of the frame around it.
 
     Args:
         entry: The step.

@@ -293,7 +293,7 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
 
 
 async def _load_input(store: Store, run: ReadRun) -> dict[str, Any]:
-    """Return what a run began with: of a branch the input of its parent, with what the branch changed."""
+    """Return the input of a run. For a branch, this is the input of its parent, with the changes of the branch."""
     begun = [step for step in run.steps if step.kind in ("started", "branched") and not step.frame]
     given = {op[1]: op[-1] for step in begun for op in ops_of(step)}
     added = {op[1] for step in begun for op in ops_of(step) if op[0] != "set"}
@@ -462,7 +462,7 @@ def _fields_of(title: str, values: Mapping[str, JsonValue], first: Iterable[str]
 def _tell_result(
     found: StoryRun, result: ResultFields, values: Mapping[str, JsonValue], changed: Mapping[str, JsonValue]
 ) -> None:
-    """Tell what came of a run, and apart from that what else its nodes wrote."""
+    """Add the result of a run to its story, and separately the other fields that its nodes wrote."""
     is_over, root = found.status == "finished", _ROOT.split(result.declared)[0]
     if root and found.said is None and (is_over or root in changed):
         title, declared = "Result" if is_over else "Result so far", result.declared
@@ -473,7 +473,7 @@ def _tell_result(
         last = _choose_fields({name: changed[name] for name in shown}, shown)
         found.answer = _fields_of("Written last", last, last)
     rest = _choose_fields({name: each for name, each in changed.items() if name not in shown}, result.written)
-    found.besides = _fields_of("Written besides", rest, ())
+    found.besides = _fields_of("Other fields that were written", rest, ())
 
 
 # --- What it waits for -----------------------------------------------------------------------------------------------

@@ -21,7 +21,11 @@ _Chain: TypeAlias = "tuple[_Equal, _Chain] | None"
 """The last of the equal words on a path through two texts, and those before them."""
 
 _ISLAND: Final = 3
-"""Fewer equal words between two changes are a part of one change, so that a changed sentence is read in one piece."""
+"""The fewest equal words that separate two changes.
+
+If fewer equal words stand between two changes, they become a part of one change, so that a reader sees a changed
+sentence in one piece.
+"""
 _MOST_WORK: Final = 2_000_000
 """The most pairs of places that one search compares. A diff makes at most two searches, which take a few seconds."""
 _INDENTATION: Final = r"\t\x0b\x0c\x1c-\x1f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -43,15 +47,15 @@ _WORD_PATTERN: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class WordRun:
-    """Words that follow each other: equal in both texts, or what the second has in place of what the first has.
+    """Consecutive words: either words that both texts contain, or words of the first text and their replacement.
 
     Each word includes the blanks after it, so that the words of all runs, joined, are the whole text. The first word of
     a line includes the indentation of the line.
 
     Attributes:
         is_equal: Whether the words are the same in both. The blanks after them can differ.
-        before: The words of the first text; one of the two can be empty.
-        after: The words of the second text.
+        before: The words of the first text; empty if words were only inserted.
+        after: The words of the second text; empty if words were only removed.
     """
 
     is_equal: bool

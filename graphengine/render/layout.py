@@ -192,8 +192,9 @@ class _Request:
     def _straighten_forks(self) -> None:
         """Keep the join of a fork below it, so that forks in a row stand in one column.
 
-        The arm in the middle holds the join, or a part between the two middle arms that is not shown. The search for an
-        order of the arms begins with the declared one.
+        The arrows of the middle arm get a large weight, so that they are drawn straight and the join stands below the
+        fork. If the number of arms is even, an invisible box between the two middle arms takes the place of the middle
+        arm. The search for an order of the arms begins with the order in which they are declared.
         """
         onward: dict[str, list[Arrow]] = {}
         for arrow in self.lone:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _MANY: Final = 64
 """How many open waits make a run worth keeping. Loading it takes about a millisecond then."""
 _LONG: Final = 9
-"""How many steps make a run that waits for anything worth keeping, if it is not too large: as many as the first turn of
-a chat."""
+"""A waiting run with at least this many steps is kept, unless its snapshot is too large or of unknown size. The first
+turn of a chat records this many steps."""
 _RUNS: Final = 16
 """Of how many runs to keep the snapshots: those used last."""
 _MOST_BYTES: Final = _RUNS * 1024 * 1024

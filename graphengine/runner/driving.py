@@ -27,9 +27,9 @@ comes in between. The exception is a node that works in a transaction of its own
 decided while everybody else who would decide waits.
 
 A job that is `_asleep` waits for a time: the end of a pause between attempts, or of a wait. One that is `_suspended`
-waits in the middle of its code for the end of a child that moves in this process, or for a message that has come
-already; its coroutine is kept for a second at most, and counts only as long as this claim does. In `_mail` is what was
-accepted from the inbox and not recorded.
+waits in the middle of its code for the end of a child that moves in this process, or for a message that is already
+there. Its coroutine is kept for a second at most, and only while this claim is held. `_mail` contains the messages that
+were accepted from the inbox and are not recorded yet.
 """
 
 from __future__ import annotations
@@ -443,12 +443,13 @@ class Driving:
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
         """Return whether an attempt stays suspended while it waits; see `runner.scope.Host`.
 
-        It does if all that it waits for are the ends of children that move here, or if a message that it waits for has
-        come already. The wait for that message ends at once, mostly in the transaction that records the wait. So a node
-        that receives 400 messages does not run again 400 times, each time with more recorded work to read.
+        An attempt stays suspended if it waits only for the ends of children that move in this process, or if a message
+        that it waits for is already there. The wait for such a message ends at once, usually in the transaction that
+        records the wait. So a node that receives 400 messages does not run again 400 times, each time with more
+        recorded work to read.
 
-        The first wait of a visit always ends its attempt, and the node runs again: so code that cannot run again shows
-        at once, not when a process dies.
+        The first wait of a visit always ends the attempt, and the node runs again. So code that cannot run again is
+        noticed early, and not only after a process has died.
         """
         frame, moving = attempt.task.frame, self._shared.told.get(self.snapshot.run_id, ())
         is_job = self._jobs.get(frame) is attempt and attempt.within is not self._task and journal_of(attempt).has_run

@@ -91,11 +91,15 @@ class LoopWatch:
 
     @property
     def is_over(self) -> bool:
-        """Whether the event loop is closed, as after a Runner that was not."""
+        """Whether the event loop is closed. This also happens if its Runner was never closed."""
         return self._loop.is_closed()
 
     def end(self) -> None:
-        """Watch the event loop no longer: the Runner is closed. Nothing of it is kept until the thread's next turn."""
+        """Stop watching the event loop, because the Runner is closed.
+
+        The watch is removed at once and not by the next turn of the thread, so that the thread does not keep the runs
+        of the closed Runner in memory until then.
+        """
         with _lock:
             _watched.discard(self)
 

@@ -109,9 +109,10 @@ L = TypeVar("L", bound=Hears)
 
 
 def _size_bound_in(driven: Mapping[str, Hears], run_id: str) -> int:
-    """Return how large the state of a run is at most, if it is among those that are driven; else -1.
+    """Return an upper bound of the size of a run's state, if the run is driven here; otherwise -1.
 
-    It is a function, since a bound method would keep what a closed Runner shared until garbage is collected.
+    This is a function and not a method of `Shared`, because the cache of snapshots keeps a reference to it. A bound
+    method would also refer back to `Shared`, and only the garbage collector would free the memory of a closed Runner.
     """
     life = driven.get(run_id)
     return -1 if life is None or life.driving is None else life.driving.session.size_bound

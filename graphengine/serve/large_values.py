@@ -29,11 +29,12 @@ MOST_OF_VALUE: Final = 100_000
 MOST_OF_DOCUMENT: Final = 300_000
 """The most characters of all values of a document together; the largest of them are left out first."""
 MOST_PLACES: Final = 100
-"""A value in which more places differ than this is one difference of a document."""
+"""The most differences that a document lists inside one value. A value with more is listed as one difference."""
 _ALWAYS_SENT: Final = 1_000
-"""The characters of a value that is always sent with its document."""
+"""A value with fewer characters than this is always sent with its document."""
 _MEMBERS: Final = 20
-"""A large list or object with more members is left out as a whole; of one with fewer, the large members are."""
+"""A large list or object with more members than this is left out as a whole. If it has this many members or fewer, only
+its large members are left out."""
 _BEGINS: Final = 400
 _OF_GRAPH: Final = frozenset(("agents", "commands", "schema", "svg"))
 """The fields that come from a graph and not from its runs: the page needs them whole."""
@@ -132,7 +133,9 @@ def _at(plain: Any, place: Pointer) -> Any:  # noqa: ANN401 - JSON
 
 
 def _places(content: object, plain: Any, kind: object, place: Pointer) -> Iterator[tuple[int, Pointer]]:  # noqa: ANN401 - JSON
-    """Yield where a document contains texts, and where it contains what its types leave open: JSON of a run.
+    """Yield the places of the values of a document that can be large.
+
+    These are the texts, and the JSON values of runs, for which the types of the document allow any value.
 
     Args:
         content: A part of the document, as a struct.

@@ -250,9 +250,9 @@ class InResult(Part):
 
 
 class InResults(Part):
-    """The runs that have the words of a search in what they made, of those that were looked at, the newest.
+    """The newest runs whose state contains the words of a search.
 
-    `is_cut` is whether there are more runs than were looked at.
+    `looked_at` is the number of runs whose states were searched. `is_cut` is true if there are more runs than that.
     """
 
     looked_at: int
@@ -344,7 +344,7 @@ class Questions(Document):
         about: What is to be known of their questions, by run.
         done: The answers.
         answerers: The users who may answer; empty if the server has no users.
-        looked_at: In how many runs answers were looked for; null if that were all.
+        looked_at: The number of runs that were searched for answers; null if all runs were searched.
     """
 
     runs: Sequence[ListedRun]

@@ -134,7 +134,11 @@ class Router:
 
 
 def _answer_with(row: Endpoint, request: Request, document: object, status: int = 200) -> Response:
-    """Answer with a document: to the page without its large values, or with the one of them that it asks for."""
+    """Answer with a document.
+
+    The page gets the document without its large values. If the request names one of these values, the page gets only
+    this value.
+    """
     asked = request.query_params
     if row.is_of_page:
         is_part = "part" in asked and "digest" in asked

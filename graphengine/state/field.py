@@ -182,7 +182,10 @@ class FieldType:
         return found if found is not None else self.record(self.validate(value, view), view, later=later)
 
     def _take_json(self, value: object, view: View, *, later: bool) -> tuple[Any, object] | None:
-        """Return the same for a list or dict that is exactly of the field's type of JSON values; None for others."""
+        """Return what `take` returns, if the value is a list or dict of JSON values exactly as the field declares it.
+
+        Return None in all other cases. Then `take` validates the value.
+        """
         if self.exact is None or type(value) not in _CONTAINER_TYPES:
             return None
         passed = view.passed_on(self.exact, value) if view.passes else None

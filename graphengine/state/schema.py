@@ -103,7 +103,9 @@ class StateType(Generic[S]):
         fields: Its fields by name.
         whole: Whether it has validators of the model as a whole.
         secrets: The fields whose record is encrypted.
-        by_fields: Whether its fields alone decide what the record of an instance reads back as.
+        by_fields: Whether each field of an instance can be recorded and read back without the others. This is false if
+            the model has validators of the whole model, serializers of its own or other code that depends on several
+            fields.
         plain: Whether an instance of it is its own record if each field has a value of its plain type.
     """
 
@@ -279,9 +281,9 @@ class StateType(Generic[S]):
             raise self._misfit(explain(error, hide=bool(self.secrets)), where, self._give(error)) from cause
 
     def _carries_marks(self, given: Any) -> bool:  # noqa: ANN401 - has keys
-        """Return whether a mapping can be recorded JSON with marks.
+        """Return whether a mapping can be recorded JSON that contains marks, such as the name of a time zone.
 
-        A text has no mark if its field is declared as `str`. Such a text can be long, so it is not searched for marks.
+        Marks have no meaning in a field that is declared as `str`. Its text can be long, so it is not searched.
         """
         fields = self.fields
         left = {key: given[key] for key in given if key not in fields or type(given[key]) is not fields[key].plain}

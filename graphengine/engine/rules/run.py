@@ -195,9 +195,10 @@ def begin_branch(run: RunState, event: BranchedOff) -> Decided:
 
 
 def _title_of_branch(plan: Plan[Any], title: str, frame: Frame, ops: Sequence[Op]) -> str:
-    """Return the title of a child run whose update changes what its parent is called after; "" for the same title.
+    """Return the title of a branch whose update changes a field from which the title of its parent was made.
 
-    As of a run that is started, the title is what the graph calls it, or the first text of the input.
+    If the graph has `title=`, its text is filled in with the changed state. Otherwise the title is the new text of the
+    field whose text was the title of the parent. Return "" if the branch keeps the title of its parent.
     """
     changed = Frame(at=frame.at, values=frame.values.copy())
     apply_ops(changed, ops, None)

@@ -31,7 +31,8 @@ _PAGE: Final = 200
 _PAGES: Final = 10
 """How many pages of waiting runs are read: of more, the newest count."""
 _NEWEST: Final = 400
-"""In how many of the newest runs answers are looked for, and of the newest that wait and that are driven."""
+"""How many runs are searched for answers: this many of the newest waiting runs, of the newest running runs, and of the
+newest runs of any status."""
 _STEPS: Final = 300
 """How many of its last steps are read when a run is first looked at."""
 _KEPT: Final = _PAGE * _PAGES + 8 * _NEWEST
@@ -134,10 +135,10 @@ class QuestionLog:
         )
 
     async def _list_runs_to_look_at(self, open_now: Sequence[RunInfo]) -> tuple[Sequence[RunInfo], bool]:
-        """Return the runs in which answers are looked for, and whether there are others.
+        """Return the runs that are searched for answers, and whether there are other runs.
 
-        These are the newest runs, the newest of each graph that was seen to ask, and each run that was seen to ask,
-        whenever it began.
+        Three kinds of runs are searched: the newest runs, the newest runs of each graph that is known to ask questions,
+        and each run that is known to have asked a question, whenever it began.
         """
         found, begun = {info.id: info for info in open_now}, time.time() - _DAYS
         newest: Sequence[RunInfo] = ()

@@ -73,7 +73,10 @@ def _split_fields(text: str) -> tuple[Sequence[tuple[str, str]], str]:
 
 
 def _has_field(values: Mapping[str, Any], texts: Mapping[str, str], path: str, text: str) -> bool:
-    """Return whether a state has this value at a path; if it has no text or number there, whether it has the words."""
+    """Return whether the state of a run has this value at this path.
+
+    If there is no text or number at the path, `path:text` is searched for as words in the texts of all fields.
+    """
     found, value = find_value(dict(values), path)
     if not found or not isinstance(value, (str, int, float)):
         return has_all(sought_words(f"{path}:{text}"), texts.values())

@@ -1,8 +1,9 @@
-"""What became of the runs that failed today and were tried again, as their logs say it.
+"""Find the runs that failed today and were retried, and how they stand now.
 
-The summary of a run says how the run stands now: a failure that a retry has repaired is in the log alone. A run that
-was retried stood still between its failure and the retry, so that more time has passed than the run was driven. Of the
-log of such a run the last 300 steps are read, and later only its further steps.
+The summary of a run shows only how the run stands now. A failure that a retry has repaired is found only in the log. To
+read few logs, this module looks only at runs that can have been retried. Such a run stood still between its failure and
+the retry, so more time has passed from its beginning to its last change than the run was driven. Of the log of such a
+run, the last 300 steps are read. When the run is looked at again, only its new steps are read.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ _READ: Final = 1000
 """How many logs are read: those of the newest runs."""
 _STEPS: Final = 300
 _STOOD: Final = 1.0
-"""Seconds."""
+"""A run that stood still for more seconds than this can have been retried."""
 _Failed: TypeAlias = "tuple[str, float] | None"
-"""With what a run failed, and when."""
+"""The error with which a run failed, as a text, and the time of the failure."""
 
 
 class RetryLog:
@@ -60,7 +61,7 @@ class RetryLog:
         return sorted(found.values(), key=lambda each: -each.runs)
 
     async def _list_still_runs(self, tenant: str | None, midnight: float) -> Sequence[RunInfo]:
-        """Return the newest runs of today that were changed after a time in which nothing drove them."""
+        """Return today's newest runs that nothing drove for a while before they were changed again."""
         found: list[RunInfo] = []
         before: str | None = None
         for _ in range(_PAGES):
@@ -77,7 +78,7 @@ class RetryLog:
         return found[:_READ]
 
     async def _load_failure(self, info: RunInfo) -> tuple[str, float] | None:
-        """Return with what a run failed before it was retried last, and when; None if it was not retried."""
+        """Return the error that the last retry of a run followed, and its time; None if the run was not retried."""
         key = info.id, info.created_at
         if len(self._known) > 2 * _READ:
             self._known.clear()

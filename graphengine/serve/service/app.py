@@ -306,7 +306,7 @@ class Service:
         Args:
             events: The events.
             run_id: The run that they are about.
-            trouble: Returns the event that is sent in place of further ones.
+            trouble: Returns the last event of a stream that an error has ended.
             headers: Headers of the answer.
             says_stop: Whether that the service stops is such an event; else the stream just ends.
         """
