@@ -54,7 +54,9 @@ _HERE: Final = Path(__file__).parent
 _PACKAGES: Final = ("graphs", "nodes")
 RECIPES: Final = "recipes"
 """The folder of the patterns that can be copied."""
-_IN_NODES: Final = "prompts, types and checks are in `nodes/`, the order of the nodes and when it ends in `graphs/`"
+_IN_NODES: Final = (
+    "prompts, types and checks are in `nodes/`; the order of the nodes and when a run ends are in `graphs/`"
+)
 
 
 def _root() -> Path:

@@ -216,7 +216,7 @@ def test_branches_are_the_whole_tree(at: str, visit: Opened) -> None:
     """From each of its runs, with the runs above it and those below."""
     for run in ("letter", "huts", "huts-again"):
         page = visit(at, f"/run?id={run}&tab=branches")
-        tree = page.get_by_label("The whole tree of branches").get_by_role("listitem")
+        tree = page.get_by_label("The original run and its branches").get_by_role("listitem")
         expect(tree).to_have_count(3)
         expect(tree.locator("b")).to_have_count(1)
         expect(tree.filter(has_text="this run")).to_have_count(1)

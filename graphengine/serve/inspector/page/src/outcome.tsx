@@ -411,7 +411,7 @@ function Input({ id, rows }: { id: string; rows: Row[] }) {
   const values = new Map<string, unknown>();
   for (const { step } of steps || [])
     for (const [kind, name, ...rest] of step.update as unknown[][])
-      values.set(`${name}`, kind === "set" ? rest.at(-1) : begun?.state[`${name}`]); // others add to what its parent has
+      values.set(`${name}`, kind === "set" ? rest.at(-1) : begun?.state[`${name}`]); // others add to a value
   const ops = [...values].map(([name, value]): [string, string, unknown] => ["set", name, value]);
   const full = ops.filter((op) => op[2] && !(Array.isArray(op[2]) && !op[2].length));
   const given = full.length ? full : ops.filter((op) => ["number", "bigint"].includes(typeof op[2]));
@@ -586,8 +586,8 @@ function Tree({ id, runs }: { id: string; runs: ListedRun[] }) {
   for (const { run_id, parent } of runs) depths.set(run_id, parent ? (depths.get(parent.run_id) ?? -1) + 1 : 0);
   return (
     <>
-      <h2>The whole tree</h2>
-      <ul class="events" aria-label="The whole tree of branches">
+      <h2>The original run and its branches</h2>
+      <ul class="events" aria-label="The original run and its branches">
         {runs.map((run) => (
           <li key={run.run_id} style={{ paddingInlineStart: `${Math.min(depths.get(run.run_id)!, 8) * 18}px` }}>
             <Sign status={run.status} />

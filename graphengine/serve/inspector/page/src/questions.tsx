@@ -108,7 +108,7 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
               Done{" "}
               <span class="soft small">
                 {found && done.length > 0 && `${done.length.toLocaleString()} in `}the last 7 days
-                {found?.looked_at && `, in the ${found.looked_at.toLocaleString()} runs that were looked at`}
+                {found?.looked_at && `. Only ${found.looked_at.toLocaleString()} runs were searched for answers.`}
               </span>
             </h2>
             {found && !done.length && <p class="soft">Nothing was answered.</p>}

@@ -774,7 +774,7 @@ export interface Questions {
   done: Decided[];
   /** The users who may answer; empty if the server has no users. */
   answerers: string[];
-  /** In how many runs answers were looked for; null if that were all that began in these days. */
+  /** The number of runs that were searched for answers; null if all runs were searched. */
   looked_at: number | null;
 }
 
