@@ -44,7 +44,6 @@ from graphengine.graph.conditions import Condition as Condition
 from graphengine.graph.conditions import changed as changed
 from graphengine.graph.conditions import failed as failed
 from graphengine.graph.conditions import iterations as iterations
-from graphengine.graph.conditions import plateau as plateau
 from graphengine.graph.conditions import value as value
 from graphengine.graph.definition import AnyEdge as AnyEdge
 from graphengine.graph.definition import Choose as Choose

@@ -448,13 +448,17 @@ class Driving:
         records the wait. So a node that receives 400 messages does not run again 400 times, each time with more
         recorded work to read.
 
+        An item of a map that waits for a message gives its turn to another item. So its attempt ends: what it holds in
+        its code, such as a connection, is released before the other item begins, as `concurrency=` promises.
+
         The first wait of a visit always ends the attempt, and the node runs again. So code that cannot run again is
         noticed early, and not only after a process has died.
         """
         frame, moving = attempt.task.frame, self._shared.told.get(self.snapshot.run_id, ())
         is_job = self._jobs.get(frame) is attempt and attempt.within is not self._task and journal_of(attempt).has_run
         ends_here = all(wait.together and (wait.keeps_slot or wait.topic in moving) for wait in waits.values())
-        has_come = any(wait.topic and self.has_message(wait.topic) for wait in waits.values())
+        is_in_item = "[" in frame
+        has_come = not is_in_item and any(wait.topic and self.has_message(wait.topic) for wait in waits.values())
         if self.runs_again or self.is_halting or not (is_job and (ends_here or has_come)):
             return False
         facts = Waiting(waits=dict(waits), usage=attempt.usage or {})

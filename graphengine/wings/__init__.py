@@ -40,6 +40,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class
     return getattr(import_module("graphengine.wings.parts"), name)
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def wings() -> tuple[Wing, ...]:
     """Return our own wings, and those of other packages."""
     return (*BUILT_IN, *others().values())

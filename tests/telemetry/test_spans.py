@@ -35,7 +35,7 @@ from graphengine.models import Request, Response, ToolCall
 from graphengine.stores.memory import InMemoryStore
 from graphengine.telemetry import Telemetry
 from graphengine.worker import Worker
-from tests.kit.runs import alone
+from tests.kit.runs import SOON, alone
 from tests.telemetry.kit import Spans, id_of, links_of
 
 KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -333,14 +333,16 @@ async def test_workers_measure_budgets(reader: InMemoryMetricReader) -> None:
     telemetry = Telemetry(meter_provider=vars(reader)["provider"])
     async with Runner(models=model, telemetry=telemetry, extensions=[budgets, Last()]) as runner:
         runs = [runner.start(graph, {"text": "Write."}, user=user) for user in ("ada", "bob", "ada")]
-        answered, _, _ = [await model.begun.get() for _ in runs]
+        async with asyncio.timeout(SOON):
+            answered, _, _ = [await model.begun.get() for _ in runs]
         answered.set()
         await runs[0].result()
         await runner.stop(runs[1].id, now=True)
         await runs[1].result()
         worker = Worker(runner, alone(Desk, lambda: "x", "text", name="other", secret_key=KEY))
         work = asyncio.create_task(worker.run())
-        await done.wait()
+        async with asyncio.timeout(SOON):
+            await done.wait()
         spent, reserved = points(reader, "graphengine.budget.spent"), points(reader, "graphengine.budget.reserved")
         limits, estimated = points(reader, "graphengine.budget.limit"), points(reader, "graphengine.budget.estimated")
         flying = points(reader, "graphengine.budget.calls_in_flight")

@@ -15,6 +15,7 @@ OTHERS: Final = ("a2a", "executors", "first_week", "from_langgraph", "mcp_server
 """Pages whose programs are half those of another package, with its types or without, or are wrong on purpose."""
 FILE: Final = re.compile(r"# ([\w/]+\.py)(?:, above (.+))?\n")
 """The first line of a block that is a file of its reader, or goes into one above a line."""
+RECIPE: Final = re.compile(rf"from graphs\.({'|'.join(each.stem for each in (ROOT / 'recipes').glob('*.py'))}) import")
 SETTINGS: Final = {
     "include": ["."],
     "typeCheckingMode": "strict",
@@ -43,6 +44,9 @@ def test_the_programs_of_pages_are_typed(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         rest = [block for block in blocks(page, "python") if not FILE.match(block)]
         (tmp_path / name / f"{name}.py").write_text("\n\n".join(rest), encoding="utf-8")
+        for recipe in {each for block in rest for each in RECIPE.findall(block)}:  # which the page lets its reader copy
+            text = (ROOT / "recipes" / f"{recipe}.py").read_text(encoding="utf-8")
+            written[tmp_path / name / "graphs" / f"{recipe}.py"] = text
         for block in blocks(page, "python"):
             if header := FILE.match(block):
                 path, line = tmp_path / name / header[1], header[2]

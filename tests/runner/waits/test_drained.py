@@ -12,7 +12,7 @@ from graphengine import END, START, Context, Graph, Runner, value
 from graphengine.engine.steps import Step, Waiting
 from graphengine.errors import WaitTimeout
 from graphengine.history.load import Wait
-from graphengine.testing import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 
 
 class State(BaseModel):
