@@ -63,13 +63,12 @@ def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - json
     Nothing fits an invalid schema. Schemas come from a database, so references to files and addresses are not followed:
     the target of a reference must be in the schema itself.
     """
-    is_plain = isinstance(schema, Mapping) and schema.get("type") == "string" and schema.keys() <= _PLAIN
-    if is_plain and isinstance(value, str):
-        return []  # as most answers: `graphengine show` of a run that waits imports no validator for them
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
-    from referencing import Registry  # noqa: PLC0415 - as jsonschema
-
     try:
+        if schema.get("type") == "string" and schema.keys() <= _PLAIN and isinstance(value, str):
+            return []  # as most answers: `graphengine show` of a run that waits imports no validator for them
+        from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
+        from referencing import Registry  # noqa: PLC0415 - as jsonschema
+
         formats = checker() if b'"format"' in to_json(schema, fallback=repr) else None  # it imports pydantic
         found = Draft202012Validator(schema, registry=Registry(), format_checker=formats).iter_errors(value)
         errors = sorted(found, key=lambda error: [str(p) for p in error.path])
