@@ -119,7 +119,7 @@ async def test_an_answer_to_an_item_folds_only_new_steps_while_other_items_work(
     graph.add_path(START, "label", END)
     run = runner.start(graph, Batch(items=list(range(count))), run_id="r")
     await asked.wait()
-    while len(waits := await runner.waits("r")) < count - 1:  # noqa: ASYNC110 - no event reports it
+    while len(waits := load.waits_of(await load.load_snapshot(runner.store, "r", None))) < count - 1:  # noqa: ASYNC110 - no event reports it
         await asyncio.sleep(0)
     for module in (cached_snapshots, load):
         monkeypatch.setattr(module, "fold", counting)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Runner, value
 from graphengine.engine.steps import Step, Waiting
 from graphengine.errors import WaitTimeout
-from graphengine.history.load import Wait
+from graphengine.history.load import Wait, load_snapshot, waits_of
 from graphengine.kernel.fake_clock import FakeClock
 
 
@@ -183,7 +183,7 @@ async def test_two_items_that_wait_for_one_message_do_not_both_end() -> None:
 
 async def until(runner: Runner, holds: Callable[[Sequence[Wait]], bool]) -> None:
     """Return when the waits of the run are as they should be."""
-    while not holds(await runner.waits("r")):  # noqa: ASYNC110 - no event reports it
+    while not holds(waits_of(await load_snapshot(runner.store, "r", None))):  # noqa: ASYNC110 - no event reports it
         await asyncio.sleep(0)
 
 
