@@ -465,7 +465,7 @@ def _tell_result(
     """Add the result of a run to its story, and separately the other fields that its nodes wrote."""
     is_over, root = found.status == "finished", _ROOT.split(result.declared)[0]
     if root and found.said is None and (is_over or root in changed):
-        title, declared = "Result" if is_over else "Result so far", result.declared
+        title, declared = "The answer" if is_over else "The answer so far", result.declared
         found.answer = StoryFields(title, path_words(declared), cut_value(find_value(values, declared)[1]))
         shown = [root]
     else:

@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, Secret
+from graphengine.engine.steps import Branched
 from graphengine.kernel.reader import load_snapshot
 from graphengine.records.branches import branch_words, load_branch_tree, load_branches
 from graphengine.records.story import read_run, story_of_run
@@ -115,6 +116,7 @@ class Counted(BaseModel):
         ("{topic}: {number}", {"number": "05"}, "Lamps: 5"),  # as the state has it
         ("{total} in all", {"total": 1}, "3 in all"),  # as the reducer adds it
         ("{total} in all", {"topic": "Bees"}, "2 in all"),
+        ("", {"topic": " \nBees\nand wasps"}, "Bees"),
     ],
 )
 async def test_the_title_of_a_branch_is_that_of_its_state(
@@ -127,6 +129,9 @@ async def test_the_title_of_a_branch_is_that_of_its_state(
     await runner.start(graph, run_id="a").result()
     await runner.branch("a", graph, at=1, update=update, run_id="b").result()
     assert (await runner.runs())[0].title == called
+    branched = (await runner.history("b"))[1].data
+    assert isinstance(branched, Branched)
+    assert branched.title in ("", called), "a long text is not recorded twice"
     told = await story_of_run(runner.store, await read_run(runner.store, "b"), lambda *_: None)
     if "total" in update:
         assert told.question is not None

@@ -31,9 +31,9 @@ def _letter(result: str | None) -> Graph[Letter]:
 @pytest.mark.parametrize(
     ("result", "declared", "title", "answer"),
     [
-        ("draft.text", "draft.text", "Result", "Dear Ada, the lamp is on its way."),
-        ("draft", "draft", "Result", {"text": "Dear Ada, the lamp is on its way."}),
-        ("note", "note", "Result", ""),
+        ("draft.text", "draft.text", "The answer", "Dear Ada, the lamp is on its way."),
+        ("draft", "draft", "The answer", {"text": "Dear Ada, the lamp is on its way."}),
+        ("note", "note", "The answer", ""),
         (None, "", "Written last", "sent to 1 reader, whose address is longer than the whole letter"),
     ],
 )

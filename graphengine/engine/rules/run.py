@@ -206,9 +206,10 @@ def _title_of_branch(plan: Plan[Any], title: str, frame: Frame, ops: Sequence[Op
     if plan.title:
         roots = {parse(hole).root for hole in holes(plan.title)}
         values = {name: opened(changed.values[name]) for name in roots & changed.values.keys()}
-        return fill_question(plan.title, values) if roots & written else ""
-    texts = {name: each for name, each in frame.values.items() if isinstance(each, str) and each}
-    first = next((name for name, each in texts.items() if title_line(each) == title), "") if title else ""
-    sources = [first] if title else [name for name in changed.values if name in written]
-    found = (changed.values[name] for name in sources if name in written)
-    return next((each for each in found if isinstance(each, str) and each), "")
+        return title_line(fill_question(plan.title, values)) if roots & written else ""
+    names = list(changed.values)
+    if title:  # the first field whose text it was
+        given = frame.values
+        names = [name for name in given if isinstance(given[name], str) and title_line(given[name]) == title][:1]
+    texts = (changed.values[name] for name in names if name in written)
+    return next((line for each in texts if isinstance(each, str) and (line := title_line(each))), "")
