@@ -1,4 +1,6 @@
-"""What whole processes cost at commits, by command: `benchmarks.since --commands` counts their instructions.
+"""Compare what each command costs at several commits, in instructions of its whole process.
+
+`benchmarks.since --commands` prints the table.
 
 Every side has a project of its own with one graph and one run that waits for an answer. Each command is run once before
 it is counted, so that compiled files exist. The hashes of texts are fixed.
@@ -54,7 +56,7 @@ def commands(trees: Mapping[str, Path]) -> dict[str, dict[str, Figure]]:
 
 
 class _Project:
-    """The project of one side, with a run."""
+    """A project for the package of one commit, with one run that waits."""
 
     def __init__(self, tree: Path, stack: ExitStack) -> None:
         self._tree = tree
@@ -64,7 +66,7 @@ class _Project:
         self._run("run asked.py --run-id r")
 
     def instructions(self, line: str) -> Figure:
-        """Return the instructions of a process that runs a command, after one that is not counted."""
+        """Run a command twice, and return the instructions of its second process."""
         self._run(line)
         counted = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-file=count")
         self._run(line, *counted)

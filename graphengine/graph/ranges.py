@@ -1,6 +1,6 @@
-"""Durations as public calls check them, with the range that pydantic reads.
+"""Types for durations, whose range public calls check.
 
-They are apart from `graphengine.graph.options`, which commands that only read records import: those load no pydantic.
+They need pydantic. So they are not in `graphengine.graph.options`, which commands import that must start quickly.
 """
 
 from __future__ import annotations
@@ -12,6 +12,6 @@ from pydantic import Field
 from graphengine.graph.options import LONGEST_SECONDS
 
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=LONGEST_SECONDS)]
-"""A duration above 0. Public calls check it, and those of pydantic's `PositiveInt`: see `graphengine.doors`."""
+"""A duration above 0. `graphengine.doors` checks it in public calls, as it checks pydantic's `PositiveInt`."""
 SecondsOrZero: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
 """A duration, or 0."""

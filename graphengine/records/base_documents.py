@@ -63,7 +63,7 @@ class Refusal(Error):
 
 
 class Broken(Part):
-    """A file that cannot be run, or that defines a graph whose name a graph of another file has too.
+    """A file that cannot be run, or that defines a graph with the same name as a graph in another file.
 
     Attributes:
         file: The file.

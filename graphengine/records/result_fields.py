@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _GIVEN: Final = ("started", "branched", "resumed", "removed")
 """Steps whose updates no node wrote."""
 _PART: Final = re.compile(r"\.?([^.\[\]]+)|\[([^\[\]{}]+)\]")
-"""A name, or a key or an index in brackets, as `graphengine.state.path` reads them; that module imports pydantic."""
+"""One part of a path, as `graphengine.state.path` reads it. That module would import pydantic, so it is not used."""
 _INDEX: Final = re.compile(r"-?\d+")
 
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _Equal: TypeAlias = tuple[int, int, int]
-"""Where equal words begin in the first and in the second text, and their number."""
+"""A block of equal words: where it begins in the first and in the second text, and its number of words."""
 _Chain: TypeAlias = "tuple[_Equal, _Chain] | None"
-"""The last of the equal words on a path through two texts, and those before them."""
+"""A linked list of blocks of equal words; the last block comes first."""
 
 _ISLAND: Final = 3
 """The fewest equal words that separate two changes.
@@ -27,7 +27,7 @@ If fewer equal words stand between two changes, they become a part of one change
 sentence in one piece.
 """
 _MOST_WORK: Final = 2_000_000
-"""The most pairs of places that one search compares. A diff makes at most two searches, which take a few seconds."""
+"""The most pairs of words that one search compares. A diff makes at most two searches, which take a few seconds."""
 _INDENTATION: Final = r"\t\x0b\x0c\x1c-\x1f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 """The blanks of Python and of JavaScript, except the two that end a line. The classes of the two languages differ."""
 _UNSPACED: Final = (
@@ -87,12 +87,12 @@ class WordDiff:
 def word_diff(before: str, after: str) -> WordDiff:
     """Compare two texts by words.
 
-    The function first sets aside the words that both texts begin and end with. Of what remains, it searches the longest
-    phrase that both texts contain, then the longest phrase before it and after it, and so on.
+    The function first sets aside the words that both texts begin and end with. Of what remains, it searches for the
+    longest phrase that both texts contain, then for the longest phrase before it and after it, and so on.
 
     This search can take long if long texts repeat themselves. After `_MOST_WORK` comparisons, the function therefore
-    searches the smallest number of words to insert and to remove instead. If that takes as many comparisons again, the
-    texts are compared as far as the second search came, and the rest is one change.
+    searches for the smallest number of words to insert and to remove instead. If that takes as many comparisons again,
+    the rest of the texts is shown as one change.
 
     The indentation of a line is a part of the first word of the line. Other blanks and line breaks are not compared.
 

@@ -34,13 +34,13 @@ log = logging.getLogger("graphengine.runner")
 
 TURN_SECONDS: Final = 0.5
 _FIRST: Final = 4
-"""After how many turns without a sign of life an event loop is reported: well above the pauses of a busy one."""
+"""The turns without a sign of life after which an event loop is reported. A busy event loop stays well below."""
 _GROWTH: Final = 4
-"""How many times as long the event loop has to be held before the next report."""
+"""The next report comes when the event loop has been held this many times longer."""
 _NAMED: Final = 3
-"""How many runs a report names that cannot tell whose code it is."""
+"""The most runs that a report lists if it cannot tell which of them runs the code."""
 _RUN_IN: Final = "run_in"
-"""The method of an attempt below which the code of its node runs."""
+"""The method of an attempt inside which the code of its node runs."""
 _HELD: Final = (
     "%s has held the event loop of process %d for %.1f s, so that nothing else in the process moves\n"
     "  repair: %s\n  it is here now:\n%s"
@@ -56,7 +56,7 @@ _thread: threading.Thread | None = None
 
 
 def _forget_parent() -> None:
-    """In a forked process: its parent's event loops do not run here, and neither does the thread that watches."""
+    """Forget the event loops and the thread of the parent after a fork: neither exists in the child process."""
     global _lock, _thread
     _lock, _thread = threading.Lock(), None
     _watched.clear()

@@ -1,4 +1,7 @@
-"""What the parts of a wing consist of. Commands such as `--help` do without them; see `graphengine.wings`."""
+"""The types that the parts of a wing return. Quick commands such as `--help` do not import them.
+
+`graphengine.wings` says what a wing is.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ class Kind(NamedTuple):
     """A document of a command.
 
     Attributes:
-        model: What it looks like.
+        model: The type of the document.
         when: When the command writes it; "" if it is the only one.
-        lines: Whether it writes many, one per line.
+        lines: Whether the command writes several of them, one per line.
     """
 
     model: type[Struct]
@@ -52,7 +55,7 @@ class Table:
         title: What it shows.
         columns: What its columns are.
         rows: A text for each column.
-        spent: What *Today* says of it below what was spent; "" for nothing.
+        spent: A note that *Today* shows below the amount spent; "" for none.
     """
 
     title: str
@@ -65,11 +68,11 @@ class Gauge(NamedTuple):
     """A number of a store, as telemetry shows it.
 
     Attributes:
-        name: The name of the instrument, as `graphengine.budget.spent`.
+        name: The name of the instrument, such as `graphengine.budget.spent`.
         unit: Its unit, as `{call}`.
         about: What it measures.
         value: The number now.
-        of: The attributes that tell this number from others of the instrument.
+        of: The attributes of this number, such as the name of the budget.
     """
 
     name: str

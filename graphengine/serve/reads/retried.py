@@ -46,7 +46,7 @@ class RetryLog:
         self._known: dict[tuple[str, float], tuple[int, _Failed, _Failed]] = {}
 
     async def load(self, tenant: str | None, midnight: float) -> list[RetriedRuns]:
-        """Return what failed today and was retried, by graph and message, the most runs first."""
+        """Return the runs that failed today and were retried, grouped by graph and message, the largest group first."""
         found: dict[tuple[str, str], RetriedRuns] = {}
         for info in await self._list_still_runs(tenant, midnight):
             failed = await self._load_failure(info)
@@ -61,7 +61,7 @@ class RetryLog:
         return sorted(found.values(), key=lambda each: -each.runs)
 
     async def _list_still_runs(self, tenant: str | None, midnight: float) -> Sequence[RunInfo]:
-        """Return today's newest runs that nothing drove for a while before they were changed again."""
+        """Return the newest runs of today that stood idle for a while and then went on."""
         found: list[RunInfo] = []
         before: str | None = None
         for _ in range(_PAGES):
@@ -78,7 +78,7 @@ class RetryLog:
         return found[:_READ]
 
     async def _load_failure(self, info: RunInfo) -> tuple[str, float] | None:
-        """Return the error that the last retry of a run followed, and its time; None if the run was not retried."""
+        """Return the error before the last retry of a run, and its time; None if the run was not retried."""
         key = info.id, info.created_at
         if len(self._known) > 2 * _READ:
             self._known.clear()

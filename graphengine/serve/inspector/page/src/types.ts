@@ -1298,7 +1298,7 @@ export interface Table {
   columns: string[];
   /** A text for each column. */
   rows: string[][];
-  /** What *Today* says of it below what was spent; "" for nothing. */
+  /** A note that *Today* shows below the amount spent; "" for none. */
   spent: string;
 }
 
