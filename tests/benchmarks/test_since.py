@@ -1,8 +1,10 @@
 import subprocess
 from pathlib import Path
+from shutil import which
 
 import pytest
 
+from benchmarks import since_commands
 from benchmarks.measure import Figure
 from benchmarks.since import NOW, ROOT, compared, table, tree_of
 from benchmarks.since_rows import ROWS, measured
@@ -51,3 +53,15 @@ def test_a_tree_is_the_package_at_a_commit(tmp_path: Path) -> None:
 
     assert (tree_of("HEAD", tmp_path) / "graphengine" / "__init__.py").exists()
     assert not (tmp_path / "benchmarks").exists()
+
+
+@pytest.mark.skipif(which("valgrind") is None, reason="valgrind counts the instructions")
+def test_a_command_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each side has a project with a run; a table has the instructions of a process."""
+    monkeypatch.setattr(since_commands, "COMMANDS", ("--version",))
+
+    found = since_commands.commands({"then": ROOT, NOW: ROOT})
+
+    assert [*found] == ["`graphengine --version`"]
+    assert min(figure.rounds[0] for figure in found["`graphengine --version`"].values()) > 1_000_000
+    assert "| `graphengine --version` |" in table("instructions", found)
