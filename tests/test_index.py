@@ -64,7 +64,7 @@ def test_each_link_of_the_rendered_page_leads_to_a_file_of_the_version(wheel: Pa
     repository = PROJECT["tool"]["hatch"]["metadata"]["hooks"]["custom"]["repository"]
     page = Links(rendered)
     links = [link for link in page.links if not link.startswith("#")]
-    assert len(page.pictures) == 2
+    assert len(page.pictures) == 3
     assert len(links) > 10
     for kind, addresses in (("raw", page.pictures), ("blob", links)):
         start = f"{repository}/{kind}/v{metadata_of(wheel).version}/"
