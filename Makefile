@@ -103,7 +103,8 @@ test: style ## every check: style, types and tests
 coverage: .venv/ready-test ## which lines and branches no test runs, and a failure if they become more
 	$(BIN)/pytest -q $(PARALLEL) -m 'not search' --cov $(ARGS)
 
-lint: style types ## style, layers and types, without the tests
+lint: style types ## style, layers and types, without the tests, and hints at unclear sentences
+	-@$(BIN)/python -m scripts.words
 
 style: .venv/ready-test ## style and layers: seconds
 	$(call check,ruff check)
