@@ -81,7 +81,7 @@ def _not_offered(module: str, name: str, error: AttributeError) -> Exception:
         return error
     if importlib.util.find_spec(f"{module}.{name}"):  # which is imported next
         return error
-    from graphengine.errors import NotCalledSo  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.errors import UnknownAttribute  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.inside import repair_for  # noqa: PLC0415
 
     home = next((each for each in _OFFERS if each != module and name in _read_public_names(each)), None)
@@ -93,7 +93,7 @@ def _not_offered(module: str, name: str, error: AttributeError) -> Exception:
         caller = caller.f_back
     if dis.opname[caller.f_code.co_code[caller.f_lasti]] == "IMPORT_FROM":
         return ImportError(f"{module} has no {name!r}; here: {repair}", name=module)
-    return NotCalledSo(f"module {module!r} has no attribute {name!r}", repair=repair)
+    return UnknownAttribute(f"module {module!r} has no attribute {name!r}", repair=repair)
 
 
 def _read_public_names(module: str) -> Collection[str]:
@@ -264,7 +264,7 @@ def _outside(kind: str, call: str, value: object) -> GraphEngineError:
     from graphengine.kernel.inside import shown  # noqa: PLC0415
 
     repair = f"give {_RANGES[kind.removesuffix(_OR_NONE)]}{', or None' if kind.endswith(_OR_NONE) else ''}"
-    return DefinitionError(f"{call}{shown(value)})", repair=repair)
+    return DefinitionError(f"{call}{shown(value)}) is not valid", repair=repair)
 
 
 def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags: Mapping[str, object]) -> None:
@@ -273,7 +273,9 @@ def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags
         if isinstance(given, str):
             from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs it
 
-            raise DefinitionError(f"{_called(function, args)}({name}={given!r})", repair="give True or False")
+            raise DefinitionError(
+                f"{_called(function, args)}({name}={given!r}) is not valid", repair="give True or False"
+            )
 
 
 def _refusal_of(
@@ -338,7 +340,8 @@ def refusal(
     where = shown(args[0]) if args and is_made and next(iter(parameters)) in ("self", "graph") else ""
     where = "" if where.startswith("<") else where
     text = f"{called}() {str(error).rpartition('() ')[2]}"
-    takes = f"it takes {', '.join(name for name in parameters if name in own) or 'no arguments'}"
+    names = ", ".join(name for name in parameters if name in own)
+    takes = f"its parameters are {names}" if names else "it takes no arguments"
     repair = repair_for(f"{called}()", "keyword") or takes
     for name in sorted(kwargs.keys() - own):
         text, state = f"{called} has no option {name!r}", getattr(args[0], "state", None) if where else None
@@ -365,7 +368,9 @@ def _near(word: str, known: set[str]) -> str:
 
     parts = sorted(name for name in known if name.startswith(f"{word}_") or word.startswith(f"{name}_"))
     near = (get_close_matches(word, sorted(known), n=1, cutoff=_NEAR) or parts)[:1]
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+    return (
+        f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(sorted(known))}" if known else "leave it out"
+    )
 
 
 def _inside(function: Callable[..., object], name: str) -> str:
@@ -398,7 +403,7 @@ def _ill_typed(
                 text = str(signature.parameters[name].annotation).removesuffix(" | None")
                 is_list = text.startswith(("Sequence", "Iterable", "list", "tuple")) and not isinstance(value, list)
                 repair = f"give a list, {name}=[…]: {text}" if is_list else f"its type is {text}"
-                return DefinitionError(f"{_called(function, args)}({name}={shown(value)})", repair=repair)
+                return DefinitionError(f"{_called(function, args)}({name}={shown(value)}) is not valid", repair=repair)
     return None
 
 

@@ -226,10 +226,10 @@ class NotPublishedYet(NotPublished, TimeoutError):
     code = "not_published_yet"
 
 
-class NotCalledSo(DefinitionError, AttributeError):
+class UnknownAttribute(DefinitionError, AttributeError):
     """The attribute has another name here."""
 
-    code = "not_called_so"
+    code = "unknown_attribute"
 
 
 class RequestRefused(GraphEngineError):

@@ -63,7 +63,7 @@ def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Calla
         >>> graph.add_node("edit", ask_editor, inputs={"message": "n"}, writes="n")
     """
     if not is_http(url):
-        raise DefinitionError(f"remote_agent({url!r})", repair="give the address of an agent: https://…")
+        raise DefinitionError(f"remote_agent({url!r}) is not valid", repair="give the address of an agent: https://…")
     remote = _Remote(url, headers or {})
 
     async def ask_agent(message: Any, ctx: Context) -> Any:  # noqa: ANN401 - a text, or JSON

@@ -133,8 +133,10 @@ def _make_parts(agent: Agent[T, Any]) -> Parts[T]:
     checker, best = (Injected.of(each) if each is not None else None for each in (agent.check, agent.best_effort))
     reader, guards = Output(agent.output, where=where), as_guards(agent.guards)
     if agent.on_cut != "fail" and (reader.schema is not None or agent._function is not None):  # noqa: SLF001 - of this module
-        text = f"Agent({agent.name!r}, on_cut={agent.on_cut!r}), whose answers are {type_name(agent.output)}"
-        raise DefinitionError(text, where=where, repair="it is for texts; raise max_tokens=, or ask for less")
+        text = f"Agent({agent.name!r}, on_cut={agent.on_cut!r}) is for texts, not {type_name(agent.output)}"
+        raise DefinitionError(
+            text, where=where, repair="leave out on_cut=; raise max_tokens=, or ask for shorter answers"
+        )
     maker = None if agent._function is None else Tool(agent._function.function)  # noqa: SLF001 - of this module
     return Parts(reader, checker, best, kit, hosted, guards, settings, _inputs_of(agent), maker)
 
@@ -154,8 +156,8 @@ def _inputs_of(agent: Agent[Any, Any]) -> StateType[Any] | None:
         text = f"inputs= of {agent.name}: {str(error).splitlines()[0]}"
         raise DefinitionError(text, where=f"agent {agent.name}", repair=repair) from error
     if found.secrets:
-        text = f"inputs= of {agent.name}: {', '.join(sorted(found.secrets))} is secret, which no agent can read"
-        raise DefinitionError(text, where=f"agent {agent.name}", repair="give what is secret as a resource")
+        text = f"inputs= of {agent.name}: {', '.join(sorted(found.secrets))} is secret, and agents cannot read secrets"
+        raise DefinitionError(text, where=f"agent {agent.name}", repair="pass the secret as a resource")
     return found
 
 
@@ -253,7 +255,9 @@ class Agent(Generic[T_co, Inputs]):
 
     def __post_init__(self) -> None:
         for invalid, repair in _list_invalid_settings(self):
-            raise DefinitionError(f"Agent({self.name!r}, {invalid})", where=f"agent {self.name}", repair=repair)
+            raise DefinitionError(
+                f"Agent({self.name!r}, {invalid}) is not valid", where=f"agent {self.name}", repair=repair
+            )
         for name in ("name", "system", "prompt"):  # recorded with the graph, so they must be encodable
             text = getattr(self, name)
             if isinstance(text, str):
@@ -758,7 +762,7 @@ def _list_invalid_settings(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     """List the invalid settings, each with its repair."""
     found = []
     if not isinstance(cast("object", agent.name), str) or not agent.name.strip():
-        found.append(("", "give it a name, a text"))
+        found.append(("…", "choose a text that is not blank as its name"))
     is_model = callable(getattr(agent.model, "answer", None)) and isinstance(getattr(agent.model, "name", None), str)
     is_model = is_model and not isinstance(agent.model, (type, Agent))
     if not (is_model or isinstance(agent.model, (str, NoneType))):
@@ -772,7 +776,7 @@ def _list_invalid_settings(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     if agent.on_cut not in get_args(OnCut):
         found.append((f"on_cut={agent.on_cut!r}", 'give "fail", "keep" or "continue"'))
     if not isinstance(agent.messages, str):
-        found.append((f"messages={agent.messages!r}", "name a field of the state: messages='messages'"))
+        found.append((f"messages={agent.messages!r}", "give the name of a field of the state: messages='messages'"))
     if isinstance(agent.output, (dict, list, tuple, set)):
         found.append((f"output={agent.output!r}", "give a type: a pydantic model, Literal['a', 'b'], list[str], …"))
     return [*found, *_invalid_types(agent), *_invalid_lists(agent)]
@@ -808,13 +812,14 @@ def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
         if function is not None and not callable(function):
             found.append((f"{name}={function!r}", "give a function"))
         elif function is not None and name != "by_rules" and not Injected.of(function).parameters:
-            found.append((f"{name}=…", "make what it gets its first parameter"))
+            what = "the refused answers" if name == "best_effort" else "the answer"
+            found.append((f"{name}=…", f"give a function whose first parameter receives {what}"))
     if agent.history is not None and not (callable(cast("object", agent.history)) and agent.messages):
         what = f"history={getattr(agent.history, '__name__', repr(agent.history))}"
         lacks = "" if agent.messages else " without messages="
         found.append((what + lacks, 'give messages="messages", and a function of them: history=without_tools'))
     if is_async(agent.history):
-        found.append(("history=…", "give a sync function: it only chooses messages"))
+        found.append(("history=…", "give a function without async, because it only selects messages"))
     if agent.history is not None and agent.window is not None:
         found.append(("history=…, window=…", "give one of them: a summary counts all messages of the conversation"))
     if agent.window is not None and not isinstance(agent.window, Window):

@@ -100,9 +100,12 @@ class Approval:
             function = getattr(self, name)
             if function is not None and not callable(function):
                 repair = "give a function of the call's arguments"
-                raise DefinitionError(f"Approval({name}={function!r})", where="approve", repair=repair)
+                raise DefinitionError(f"Approval({name}={function!r}) is not valid", where="approve", repair=repair)
         if self.timeout_seconds is not None and not is_seconds(self.timeout_seconds):
-            text, repair = f"Approval(timeout_seconds={self.timeout_seconds!r})", "give seconds above 0, or None"
+            text, repair = (
+                f"Approval(timeout_seconds={self.timeout_seconds!r}) is not valid",
+                "give seconds above 0, or None",
+            )
             raise DefinitionError(text, where="approve", repair=repair)
 
 
@@ -124,7 +127,7 @@ def as_approval(approve: object, where: str) -> Approval | None:
     if callable(approve):
         return Approval(when=approve)
     repair = "give True, a function of the arguments, or Approval(…)"
-    raise DefinitionError(f"approve={approve!r}", where=where, repair=repair)
+    raise DefinitionError(f"approve={approve!r} is not valid", where=where, repair=repair)
 
 
 def file_diff(path: str, text: str) -> str:

@@ -374,10 +374,12 @@ def _name_problem(name: str) -> str:
 
 def _refuse_kind(function: Callable[..., object], tool: str) -> None:
     if isinstance(function, type):
-        raise _build_tool_error(tool, f"{function.__name__} is a class", "give a function that makes one")
+        raise _build_tool_error(tool, f"{function.__name__} is a class", "give a function that creates the object")
     called = _unwrap_callable(function)
     if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-        raise _build_tool_error(tool, "it yields its results, and a model gets one", "return them all, as a list")
+        raise _build_tool_error(
+            tool, "it is a generator, and a model receives one result", "return them all, as a list"
+        )
 
 
 def _unwrap_callable(function: Callable[..., object]) -> Callable[..., object]:

@@ -216,7 +216,11 @@ class CallInputs:
         if self.declared is not None and is_state(self.declared.model, first):
             return {**values_of(first), **more}, []
         wanted = "a mapping of what it reads" if self.declared is None else f"{self.declared.declared.__name__}(…)"
-        what = f"the class {first.__name__}" if isinstance(first, type) else f"a value of type {type(first).__name__}"
+        what = (
+            f"the class {first.__name__} itself"
+            if isinstance(first, type)
+            else f"a value of type {type(first).__name__}"
+        )
         raise InputError(f"{self.agent} is given {what}", where=f"agent {self.agent}", repair=f"give {wanted}")
 
     def _only_name(self, others: Collection[str]) -> tuple[str, str, str]:
@@ -238,7 +242,7 @@ class CallInputs:
             return names[0], "", ""
         is_taken = any(parse(name).root in others for name in read)
         what = f"reads {', '.join(names)}" if names else f"reads nothing{' else' * is_taken}"
-        repair = f"name each: {parse(names[0]).root}=…" if names else "leave the text out"
+        repair = f"give each input by its name: {parse(names[0]).root}=…" if names else "leave the text out"
         return "", f"is given a text, and {what}", repair
 
     @property
@@ -272,7 +276,7 @@ class CallInputs:
                 undeclared.append(name)
         if undeclared:
             repairs.append(f"declare {', '.join(undeclared)} in inputs=, or in the prompt, as {{{undeclared[0]}}}")
-        return [*repairs, f"it reads {', '.join(sorted(known)) or 'nothing'}"]
+        return [*repairs, f"its inputs are {', '.join(sorted(known))}" if known else "it has no inputs"]
 
 
 def _as_code(name: str, value: object) -> str:

@@ -327,7 +327,7 @@ class Conversation(Generic[T]):
         is_over, has_happened = number > agent.turns, told is not None or self._has_begun(response.calls)
         if is_over and self._was_told and not has_happened:
             raise TooManyTurns(
-                f"{self._model.name} called tools for {agent.turns} turns and again when it had to answer",
+                f"{self._model.name} called tools for {agent.turns} turns, and once more when it had to answer",
                 where=f"agent {agent.name}",
                 repair="raise turns=…, or state in the instructions when it has enough",
             )

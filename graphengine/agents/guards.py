@@ -153,12 +153,20 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
     if is_async(function):
         raise DefinitionError(f"the guard {name} is async", repair="give a plain function: it only checks a text")
     if on not in get_args(On):
-        raise DefinitionError(f"{name}(on={on!r})", repair=f"on is {', '.join(map(repr, get_args(On)))}")
+        raise DefinitionError(
+            f"{name}(on={on!r}) is not valid", repair=f"use on= with one of {', '.join(map(repr, get_args(On)))}"
+        )
     chosen = then or ("fail" if on == "input" else "retry")
     if chosen not in get_args(Then):
-        raise DefinitionError(f"{name}(then={chosen!r})", repair="then is 'retry' or 'fail'; to rewrite, return a text")
+        raise DefinitionError(
+            f"{name}(then={chosen!r}) is not valid",
+            repair="use then='retry' or then='fail'; to change the text, return the new text",
+        )
     if (on, chosen) == ("input", "retry"):
-        raise DefinitionError(f"{name}(on='input', then='retry')", repair="a model cannot correct the question: 'fail'")
+        raise DefinitionError(
+            f"{name}(on='input', then='retry') is not valid",
+            repair="use then='fail', because a model cannot correct the question",
+        )
 
     def check(text: str) -> str:
         checked: object = function(text)
@@ -166,7 +174,7 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
             return checked
         raise DefinitionError(
             f"the guard {name} returned {type(checked).__name__}, not text",
-            repair="return the text that it got, perhaps changed",
+            repair="return the text, changed or unchanged",
         )
 
     return Guard(name, check, on, chosen)
@@ -259,13 +267,13 @@ def _check_text(one: Guard, text: str, where: str) -> str:
     except ValueError as error:
         if one.then == "retry":
             raise BadAnswer(
-                str(error), where=where, repair=f"ask for it in the prompt, or loosen the guard {one.name}"
+                str(error), where=where, repair=f"ask for it in the prompt, or let the guard {one.name} accept more"
             ) from error
         side = {"input": "question", "output": "answer", "tool": "result"}.get(one.on, one.on)
         raise GuardFailed(
             f"the guard {one.name} rejected the {side}: {error}",
             where=where,
-            repair="change what the agent is given, or loosen the guard",
+            repair="change the input of the agent, or let the guard accept more",
         ) from error
 
 

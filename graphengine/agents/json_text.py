@@ -157,7 +157,7 @@ def _check_length(text: str) -> str:
     """Return a text without its thinking. Raises: Unreadable: JSON cannot be looked for in it, as it is too long."""
     text = without_thoughts(text)
     if len(text) > _MOST_CHARACTERS:
-        raise Unreadable("it is not JSON, and too long to look for JSON in it")
+        raise Unreadable("the text is not JSON, and it is too long to be searched for JSON")
     return text
 
 

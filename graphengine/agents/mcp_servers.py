@@ -486,7 +486,7 @@ class _Shared:
             text = await self._remove_dead_server(connection) if is_over else self._text_of(error)
             if self._server.on_error == "raise":
                 where = f"mcp {self._server.name}, tool {tool}"
-                raise ToolsUnavailable(text, where=where, repair="look at what the server writes") from None
+                raise ToolsUnavailable(text, where=where, repair="read the output of the server") from None
             return ToolOutcome(text, is_error=True, is_unknown=not is_refusal(error))
         shown: list[Media] | None = [] if self._server.media else None
         text = text_of_result(result, shown)

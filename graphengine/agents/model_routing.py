@@ -212,7 +212,9 @@ class Models(Extension):
         for name, wanted in unmatched(plan, given, agents):
             repair = did_you_mean(wanted, [*agents, *plan.paths()])
             if not agents:
-                repair = f"leave it out: no node is an agent; a function that calls one has its node's name: {repair}"
+                repair = (
+                    f"leave it out, as no node is an agent; a function that calls one is named by its node: {repair}"
+                )
             raise InputError(f"unknown agent {name!r}", where=where, repair=repair)
 
     async def opened(self, run: OpenRun) -> AgentsOfRun:

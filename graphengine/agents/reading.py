@@ -324,7 +324,7 @@ class Output(Generic[T]):
         return self._bad(f"the answer does not fit {self._type}: {error} (given: {_clip_answer_value(text)})")
 
     def _bad(self, message: str) -> BadAnswer:
-        repair = "ask for the form in the prompt, or widen the output type"
+        repair = "ask for this form in the prompt, or choose a more general output type"
         return BadAnswer(message, where=self._where, repair=repair)
 
 
@@ -370,7 +370,7 @@ def result_of(function: Callable[..., Any]) -> TypeForm[Any]:
     made = OutputFunction(function)
     if not inspect.isroutine(function) or made.returns is Any:
         repair = "give a function whose result is annotated: def refund(amount: int) -> Refund"
-        raise DefinitionError(f"result_of({function!r})", where="output=", repair=repair)
+        raise DefinitionError(f"result_of({function!r}) is not valid", where="output=", repair=repair)
     return cast("TypeForm[Any]", made)
 
 

@@ -584,7 +584,9 @@ class StandaloneRuntime:
             if why is None:
                 return result
         text = f"{effect.name} began, and nobody knows how it ended: {type(why).__name__}: {why}"
-        raise EffectUnknown(text, repair="look what happened; in a run, its effect= says what follows") from why
+        raise EffectUnknown(
+            text, repair="find out whether it happened; in a run, effect= decides how the run continues"
+        ) from why
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:
         """Do nothing, as nothing is recorded."""

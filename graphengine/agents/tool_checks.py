@@ -167,7 +167,8 @@ def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
         for parameter in () if injected is None else injected.parameters:
             if parameter.name not in known and parameter.default is NO_DEFAULT:
                 name = "" if injected is None else injected.name
-                text = f"{name}, of approve= of the tool {tool.name}, takes {parameter.name!r}, which no call has"
+                text = f"{name}, of approve= of the tool {tool.name}, takes {parameter.name!r}"
+                text += ", which is not an argument of the tool"
                 yield Need(parameter.name, text, arguments)
 
 
@@ -184,8 +185,8 @@ def _of_effect(tool: Tool) -> Iterator[Finding]:
     """Yield whether a tool seems to have an effect that nobody has spoken of, and what keeps it from acting once."""
     if tool.effect is None:
         if not tool.is_external and tool.name.lower().replace("-", "_").split("_")[0] in _EFFECTS:
-            text = f"{tool.name} seems to do something outside the run, and a call in flight at a crash is repeated"
-            repair = f'tool({tool.name}, effect="once"), or "idempotent" or "read" if it may be repeated'
+            text = f"{tool.name} seems to act outside the run, and a call that a crash interrupts is made again"
+            repair = f'write tool({tool.name}, effect="once"), or effect="idempotent" or "read" if it may be repeated'
             yield Finding("unsaid_effect", text, repair, is_warning=True)
         return
     if tool.effect != "read" and tool.schema is None and not {KEY_NAME, "ctx"}.intersection(tool.parameters):
@@ -196,7 +197,7 @@ def _of_effect(tool: Tool) -> Iterator[Finding]:
         else:
             kind = "once" if once_of(tool.effect) is not None else tool.effect
             text = f"the tool {tool.name} has effect={kind!r}, and takes no {KEY_NAME}"
-            repair = f"add a parameter {KEY_NAME}: its receiver knows by it a call that is repeated or looked up"
+            repair = f"add a parameter {KEY_NAME}: by this key, the receiver recognises a call that is repeated"
             yield Finding("no_key", text, repair, is_warning=True)
     from graphengine.checks.waits import wait_in  # noqa: PLC0415 - another wing
 

@@ -74,7 +74,7 @@ def parts_of(writes: object, function: Callable[..., object], tool: str) -> tupl
         pairs = {name: name for name in writes}
     if not isinstance(pairs, Mapping) or not all(_is_pair(*pair) for pair in pairs.items()):
         repair = "name a field, fields that the result's keys name, or a mapping of field to 'path.in.result'"
-        raise DefinitionError(f"writes={writes!r}", where=where, repair=repair)
+        raise DefinitionError(f"writes={writes!r} is not valid", where=where, repair=repair)
     return tuple(
         _build_written_part(field, source, Injected.of(function).returns, where) for field, source in pairs.items()
     )

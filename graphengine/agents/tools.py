@@ -696,15 +696,19 @@ def _check_tool(made: Tool) -> None:
         raise DefinitionError(f"{made.name!r} is not a name that all providers accept", where=where, repair=repair)
     seconds = made.timeout_seconds
     if seconds is not None and not is_seconds(seconds):
-        raise DefinitionError(f"timeout_seconds={seconds!r}", where=where, repair="give seconds above 0, or None")
+        raise DefinitionError(
+            f"timeout_seconds={seconds!r} is not valid", where=where, repair="give seconds above 0, or None"
+        )
     if made.max_calls is not None and not (type(made.max_calls) is int and made.max_calls >= 1):
-        raise DefinitionError(f"max_calls={made.max_calls!r}", where=where, repair="give a whole number from 1 on")
+        raise DefinitionError(
+            f"max_calls={made.max_calls!r} is not valid", where=where, repair="give a whole number from 1 on"
+        )
     if made.offered is not None and (not callable(cast("object", made.offered)) or is_async(made.offered)):
         repair = "give a sync function of fields of the state, `turn` and `tool`"
-        raise DefinitionError(f"offered={made.offered!r}", where=where, repair=repair)
+        raise DefinitionError(f"offered={made.offered!r} is not valid", where=where, repair=repair)
     if made.on_error not in ("report", "raise"):
         repair = 'give "report", for the model, or "raise"'
-        raise DefinitionError(f"on_error={made.on_error!r}", where=where, repair=repair)
+        raise DefinitionError(f"on_error={made.on_error!r} is not valid", where=where, repair=repair)
 
 
 def _as_inputs(inputs: object, where: str) -> dict[str, str]:
@@ -718,10 +722,12 @@ def _as_inputs(inputs: object, where: str) -> dict[str, str]:
         pairs = {name: name for name in inputs}
     if not isinstance(pairs, Mapping):
         repair = "name the parameters: inputs=['customer'], or inputs={'who': 'customer.name'}"
-        raise DefinitionError(f"inputs={inputs!r}", where=where, repair=repair)
+        raise DefinitionError(f"inputs={inputs!r} is not valid", where=where, repair=repair)
     for name, path in pairs.items():
         if not isinstance(name, str) or not isinstance(path, str) or not is_path(path):
-            raise DefinitionError(f"inputs={{{name!r}: {path!r}}}", where=where, repair="give a path: 'customer.name'")
+            raise DefinitionError(
+                f"inputs={{{name!r}: {path!r}}} is not valid", where=where, repair="give a path: 'customer.name'"
+            )
     return dict(pairs)
 
 

@@ -322,7 +322,7 @@ def _store_of(given: Any) -> Store | None:  # noqa: ANN401 - whatever a program 
         return store_at(given)
     if isinstance(given, type) or (given is not None and not hasattr(given, "open")):
         repair = "give a path, an address, or a Store, as SQLiteStore('runs.db')"
-        raise DefinitionError(f"Runner({given!r})", repair=repair)
+        raise DefinitionError(f"Runner({given!r}) is not valid", repair=repair)
     return given  # type: ignore[no-any-return]
 
 

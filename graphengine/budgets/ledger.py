@@ -96,13 +96,17 @@ class Budget:
         for what, known in (("by", By), ("window", Window), ("over", Over)):
             if (given := getattr(self, what)) not in get_args(known):
                 repair = f"write one of {', '.join(get_args(known))}"
-                raise DefinitionError(f"Budget({what}={given!r})", where=f"budget {self.name!r}", repair=repair)
+                raise DefinitionError(
+                    f"Budget({what}={given!r}) is not valid", where=f"budget {self.name!r}", repair=repair
+                )
         for name in AMOUNTS:
             limit = getattr(self, name)
             is_number = type(limit) is int or (name == "cost_usd" and type(limit) is float and math.isfinite(limit))
             if limit is not None and not (is_number and limit > 0):
                 raise DefinitionError(
-                    f"Budget({name}={limit!r})", where=f"budget {self.name!r}", repair="give a number above 0"
+                    f"Budget({name}={limit!r}) is not valid",
+                    where=f"budget {self.name!r}",
+                    repair="give a number above 0",
                 )
         if not self.limits:
             repair = "give cost_usd=, tokens= or calls="

@@ -179,8 +179,10 @@ def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
             text = f"two nodes are renamed to {new!r}"
             yield Problem("bad_migration", at, text, "rename one; `moved` sets where runs at the other continue")
         for old in sorted(set(given.renamed) & set(given.moved)):
-            text = f"{old!r} is renamed and moved"
-            yield Problem("bad_migration", at, text, "keep one: `renamed` for the same node under another name")
+            text = f"{old!r} is both in `renamed` and in `moved`"
+            yield Problem(
+                "bad_migration", at, text, "keep only one of them: `renamed` is for the same node under another name"
+            )
         targets = (*given.renamed.values(), *given.moved.values()) if version == graph.version - 1 else ()
         for new in dict.fromkeys(targets):
             if new not in nodes:

@@ -161,7 +161,9 @@ def _retentions() -> list[Mapping[str, Any]]:
     found = {name: each.graph.retention or whole for name, each in graphs_to_drive(())[0].items()}
     kept: list[Mapping[str, Any]] = [{"retention": keep, "graph": name} for name, keep in found.items() if keep]
     if not kept:
-        raise click.UsageError("neither [tool.graphengine.retention] nor retention= of a graph says how long to keep")
+        raise click.UsageError(
+            "neither [tool.graphengine.retention] nor retention= of a graph says how long runs are kept"
+        )
     return kept
 
 

@@ -315,7 +315,7 @@ class Binder:
         if wanted and len(of_fields if is_typeddict(declared) else of_keys) == len(wanted):
             gets = "a dict" if is_typeddict(declared) else f"an instance of {declared.__name__}"
             text = f"parameter 'state' is {type_name(parameter.annotation)}, but the node gets {gets}"
-            repair = f"annotate it as {declared.__name__}, or read fields: a parameter of the name of each"
+            repair = f"annotate it as {declared.__name__}, or read single fields by parameters that have their names"
             self.report("type_disagrees", where, text, repair)
 
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
@@ -325,7 +325,7 @@ class Binder:
         is_uncalled = callable(runnable) and getattr(runnable, "__wrapped__", runnable) in (ask, choose)
         if is_uncalled or (isinstance(runnable, type) and isinstance(runnable, HasBody)):
             name = str(getattr(runnable, "__name__", runnable))
-            self.report("not_runnable", where, f"{name} itself cannot be run", f"call it: {name}(…)")
+            self.report("not_runnable", where, f"{name} was given without being called", f"call it: {name}(…)")
             return None
         if isinstance(runnable, HasBody):
             return runnable.__body__()
@@ -547,7 +547,7 @@ class Binder:
         keys = [target for target, _ in writer.parts if target.field == name and target.key is not None]
         for target in keys:
             if not target.pieces:
-                text = f"all items would write the same key {name}[{target.key}]"
+                text = f"all items would write the same key {name}[{target.key}], so that each replaces the one before"
                 self.report("bad_each", where, text, f"put the item in the key: writes='{name}[{{{item}}}]'")
         if found is None or found.reducer is not None or keys:
             return

@@ -387,7 +387,8 @@ class _Compiler:
                 name = leaf.injected.name
                 what = "text" if is_text else " or ".join(dict.fromkeys(map(type_name, returns)))
                 text = f"the condition {name} returns {what}, not a bool"
-                switch = f"to choose a node: add_switch({where.rsplit(' ', 1)[-1]!r}, {name}, {{…}}); else compare it"
+                switch = f"to choose a node: add_switch({where.rsplit(' ', 1)[-1]!r}, {name}, {{…}})"
+                switch += "; otherwise return a bool, or compare the result"
                 self.report("wrong_comparison", where, text, switch if is_text else "compare it, or wrap it in bool(…)")
         elif isinstance(leaf, (Plateau, Changed)):
             reading = self.binder.checked(leaf.reading, where)
@@ -628,7 +629,7 @@ class _Compiler:
                 near = did_you_mean(graph.collect_errors, state.fields)
                 self.report("unknown_field", "collect_errors=", f"unknown field {graph.collect_errors!r}", near)
             elif field.operation != "append" or Failure not in get_args(field.info.annotation):
-                text = f"{graph.collect_errors} must be Annotated[list[Failure], append]"
+                text = f"the type of the field {graph.collect_errors} must be Annotated[list[Failure], append]"
                 self.report("bad_errors", "collect_errors=", text, "change the field's type")
 
 

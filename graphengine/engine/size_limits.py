@@ -95,7 +95,7 @@ def check_room(run: RunState, item: Frame) -> None:
         raise TooLarge(
             message,
             where=f"node {path_of(item.id, item.at)}",
-            repair=f"{repair} Sizes(update_bytes=…), which keeps what is done",
+            repair=f"{repair} Sizes(update_bytes=…), which keeps the work that is done",
         )
 
 

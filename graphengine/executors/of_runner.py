@@ -73,10 +73,10 @@ class ExecutorsByName(Extension):
             return
         if is_once and executor.repeats:
             raise DefinitionError(
-                f"{call.body.name} must not be repeated, and what runs it on {on!r} may run a call again by itself",
+                f"{call.body.name} must not be repeated, and the executor {on!r} may run a call again by itself",
                 where=where,
-                repair="run it without on=, or on an executor that never does; one that you know never to has the "
-                "attribute repeats = False",
+                repair="run it without on=, or on an executor that never repeats a call, which its attribute "
+                "repeats = False says",
             )
         from graphengine.executors.calls import why_not_pickled  # noqa: PLC0415 - see above
 

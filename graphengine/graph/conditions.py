@@ -287,8 +287,8 @@ class Quantity(ABC):
         return id(self)
 
     def __bool__(self) -> NoReturn:
-        message = f"{self} has no truth value"
-        raise DefinitionError(message, repair="compare it, or use .is_true() or .is_none()")
+        message = f"{self} has no truth value before a run, so it cannot be used with if, and, or, not"
+        raise DefinitionError(message, repair=f"compare it, as in {self} >= 7, or use .is_true() or .is_none()")
 
     def _refuse_misuse(self, other: object) -> NoReturn:
         message = f"{self} is combined with {other!r} before it is compared"
@@ -403,7 +403,9 @@ class Value(Quantity):
             DefinitionError: The argument is no list, tuple or set of values.
         """
         if isinstance(allowed, str) or not hasattr(allowed, "__iter__"):
-            raise DefinitionError(f"{self}.is_in({allowed!r})", repair=f"list the values: is_in([{allowed!r}])")
+            raise DefinitionError(
+                f"{self}.is_in({allowed!r}) is not valid", repair=f"list the values: is_in([{allowed!r}])"
+            )
         values = sorted(allowed, key=steady_text) if isinstance(allowed, AbstractSet) else allowed
         return Comparison(self, "is in", tuple(values))
 
@@ -455,9 +457,11 @@ class Comparison(Condition):
 
     def __init__(self, quantity: Quantity, sign: Operator, other: object) -> None:
         if other is None and sign in _ORDER:
-            raise DefinitionError(f"{quantity} {sign} None", repair="write .is_none(), or ~ with .is_none()")
+            raise DefinitionError(
+                f"{quantity} {sign} None is not valid", repair="write .is_none(), or ~ with .is_none()"
+            )
         if isinstance(other, Quantity):
-            message = f"{quantity} {sign} {other} compares two quantities"
+            message = f"{quantity} {sign} {other} compares two fields, and a condition compares a field with a constant"
             raise DefinitionError(message, repair="use a function of the fields: when=lambda a, b: a > b")
         if any(map(is_nan, other if isinstance(other, tuple) else (other,))):
             message = f"{quantity} {sign} {other}: NaN equals nothing, and is neither more nor less than a number"
@@ -542,7 +546,7 @@ class Plateau(Condition):
     ) -> None:
         if not patience >= 1 or mode not in ("max", "min") or not min_delta >= 0:
             raise DefinitionError(
-                f"plateau(patience={patience}, min_delta={min_delta}, mode={mode!r})",
+                f"plateau(patience={patience}, min_delta={min_delta}, mode={mode!r}) is not valid",
                 repair="patience is 1 or more, min_delta 0 or more, mode 'max' or 'min'",
             )
         self.reading = Reading.of(source)
@@ -778,7 +782,7 @@ def failed(*types: type[BaseException]) -> Condition:
     given: tuple[object, ...] = types
     if not given or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in given):
         raise DefinitionError(
-            f"failed({', '.join(map(repr, types))})",
+            f"failed({', '.join(map(repr, types))}) is not valid",
             repair="give exception types, no names and no instances: failed(TimeoutError), failed(Exception)",
         )
     return Failed(types)
@@ -797,7 +801,7 @@ def as_condition(given: object) -> Condition:
         raise DefinitionError(f"{given} is not compared with anything", repair="compare it, or use .is_true()")
     if getattr(given, "__module__", "") == __name__ and callable(given):
         name = getattr(given, "__name__", given)
-        raise DefinitionError(f"{name} itself is no condition", repair=f"call it: {name}(…)")
+        raise DefinitionError(f"{name} was given without being called", repair=f"call it: {name}(…)")
     if callable(given):
         return Function(Injected.of(given))
     repair = "use value(…) >= …, failed(…), or a function of fields"

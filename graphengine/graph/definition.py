@@ -597,21 +597,21 @@ class GraphDefinition(Generic[S, Out_co]):
         last = "" if after is None else named_node(after, "after", name)
         if len(given) != 1 or not sound or name in (first, last):
             raise DefinitionError(
-                f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r})",
+                f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r}) is not valid",
                 repair="give one of before='another node', after='another node' and at_most=1 or more",
             )
         wanted = None if answered is None else as_condition(answered)
         if wanted is not None and (before is None or not compares_fields(wanted)):
             raise DefinitionError(
-                f"require({name!r}, before={before!r}, answered={wanted})",
+                f"require({name!r}, before={before!r}, answered={wanted}) is not valid",
                 repair="give before=… too, and compare fields, as in answered=value('approved').is_true()",
             )
         if "/" in f"{name}{last}":
             inner, _, inside = (name if "/" in name else last).rpartition("/")
             raise DefinitionError(
-                f"require does not see {inside} inside {inner}: a rule sees the nodes of its own graph",
+                f"require() names {inside} inside the graph {inner}, but a rule can name only nodes of its own graph",
                 where=f"require {name}",
-                repair=f"in the graph at {inner} require({inside!r}, before=END), and name {inner} in this rule",
+                repair=f"name {inner} in this rule, and add require({inside!r}, before=END) to the graph at {inner}",
             )
         self.rules.append(Rule(name, first, last, at_most or 0, answered=wanted, origin=origin_of_call()))
 
@@ -698,7 +698,7 @@ def _name_runnable(runnable: Runnable, second: object) -> tuple[str, Runnable]:
     """
     name = name_of(runnable)
     if second is not None or name is None:
-        what = "a node's name is a text" if second is not None else "it has no name of its own"
+        what = "the name of a node must be a text" if second is not None else "it has no name of its own"
         repair = f"add_node({second!r}, {name})" if isinstance(second, str) else "add_node('a_name', runnable)"
         raise DefinitionError(f"add_node({shown(runnable)}): {what}", repair=repair)
     return name, runnable

@@ -69,9 +69,13 @@ class Once:
 
     def __post_init__(self) -> None:
         if self.reconcile is not None and not callable(self.reconcile):
-            raise DefinitionError(f"Once(reconcile={self.reconcile!r})", where="effect", repair="give a function")
+            raise DefinitionError(
+                f"Once(reconcile={self.reconcile!r}) is not valid", where="effect", repair="give a function"
+            )
         if self.unknown not in get_args(OnUnknown):
-            raise DefinitionError(f"Once(unknown={self.unknown!r})", where="effect", repair="give 'ask' or 'fail'")
+            raise DefinitionError(
+                f"Once(unknown={self.unknown!r}) is not valid", where="effect", repair="give 'ask' or 'fail'"
+            )
         if self.settle_seconds is not None and self.reconcile is None:
             text = "Once has settle_seconds= without reconcile="
             raise DefinitionError(text, where="effect", repair="give reconcile=, whose NotDone counts after that")

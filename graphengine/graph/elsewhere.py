@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from reprlib import recursive_repr
 from typing import Final, NoReturn
 
-from graphengine.errors import DefinitionError, NotCalledSo
+from graphengine.errors import DefinitionError, UnknownAttribute
 from graphengine.graph.foreign import forms_by_name, repair_for, without_await
 from graphengine.state.numbers import is_nan
 
@@ -59,7 +59,7 @@ def missing(
         is_sync: Whether the owner belongs to a `SyncRunner`, whose methods are not awaited.
 
     Raises:
-        NotCalledSo: There is a hint.
+        UnknownAttribute: There is a hint.
         AttributeError: There is none.
     """
     text = f"{type(owner).__name__!r} object has no attribute {name!r}"
@@ -70,7 +70,7 @@ def missing(
     if repair:
         seen = _repr_of(owner)
         where = "" if seen.startswith("<") else textwrap.shorten(seen, 80, placeholder=" …")
-        raise NotCalledSo(text, where=where, repair=repair)
+        raise UnknownAttribute(text, where=where, repair=repair)
     raise AttributeError(text, name=name, obj=owner)
 
 
@@ -141,8 +141,8 @@ def named_node(given: object, what: str, other: object) -> str:
         raise DefinitionError(f"the {what} of an edge is one node, not {shown(given)}", where="add_edge", repair=repair)
     name = name_of(given)
     if name is None:
-        text = f"the {what} of an edge is a node, not {shown(given)}"
-        raise DefinitionError(text, where="add_edge", repair="the name of a node, or its function")
+        text = f"the {what} of an edge must be a node, not {shown(given)}"
+        raise DefinitionError(text, where="add_edge", repair="give the name of a node, or its function")
     return name
 
 

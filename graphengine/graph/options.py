@@ -119,9 +119,9 @@ class Retry:
         given: tuple[object, ...] = (on,) if isinstance(on, (str, BaseException)) else self.on
         kinds = [kind for kind in given if not (isinstance(kind, type) and issubclass(kind, BaseException))]
         if kinds:
-            raise DefinitionError(f"Retry(on={kinds[0]!r})", repair=f"give {_exception_meant(kinds[0])}")
+            raise DefinitionError(f"Retry(on={kinds[0]!r}) is not valid", repair=f"give {_exception_meant(kinds[0])}")
         if not isinstance(self.attempts, int):
-            raise DefinitionError(f"Retry(attempts={self.attempts!r})", repair="give a whole number")
+            raise DefinitionError(f"Retry(attempts={self.attempts!r}) is not valid", repair="give a whole number")
         if self.max_seconds == math.inf:
             object.__setattr__(self, "max_seconds", LONGEST_SECONDS)
         lengths = is_seconds(self.initial_seconds, zero=True) and is_seconds(self.max_seconds, zero=True)
@@ -225,9 +225,13 @@ class Limits:
             object.__setattr__(self, name, limit)
             is_whole = name in ("visits", "tokens", "depth")
             if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too
-                raise DefinitionError(f"Limits({name}={limit!r})", repair="a limit is 0 or more, or None for no limit")
+                raise DefinitionError(
+                    f"Limits({name}={limit!r}) is not valid", repair="a limit is 0 or more, or None for no limit"
+                )
             if is_whole and limit is not None and limit % 1:
-                raise DefinitionError(f"Limits({name}={limit!r})", repair=f"{name} are counted: give a whole number")
+                raise DefinitionError(
+                    f"Limits({name}={limit!r}) is not valid", repair=f"{name} are counted: give a whole number"
+                )
 
 
 _DAY_SECONDS: Final = 86400.0
@@ -262,9 +266,13 @@ class Retention:
             days = none_for_ever(getattr(self, name))
             object.__setattr__(self, name, days)
             if days is not None and not (is_seconds(days, zero=True) and is_seconds(days * _DAY_SECONDS, zero=True)):
-                raise DefinitionError(f"Retention({name}={days!r})", repair="give days, 0 or more, or None for ever")
+                raise DefinitionError(
+                    f"Retention({name}={days!r}) is not valid", repair="give days, 0 or more, or None for ever"
+                )
         if not (isinstance(self.keep_tags, (list, tuple)) and all(map(is_tag, self.keep_tags))):
-            raise DefinitionError(f"Retention(keep_tags={self.keep_tags!r})", repair='give a list: keep_tags=["keep"]')
+            raise DefinitionError(
+                f"Retention(keep_tags={self.keep_tags!r}) is not valid", repair='give a list: keep_tags=["keep"]'
+            )
 
 
 @dataclass(frozen=True, slots=True)

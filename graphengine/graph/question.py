@@ -134,11 +134,13 @@ def check_limit(timeout_seconds: float | None, default: object, where: str) -> f
     """Return how long to wait for an answer in seconds, None for ever. Raises: DefinitionError: It is not valid."""
     if timeout_seconds is None and default is not NO_ANSWER:
         repair = "set the time after which it applies: timeout_seconds=…"
-        raise DefinitionError(f"default={default!r} without timeout_seconds", where=where, repair=repair)
+        raise DefinitionError(
+            f"default={default!r} is given without timeout_seconds, so it would never apply", where=where, repair=repair
+        )
     timeout_seconds = none_for_ever(timeout_seconds)
     if timeout_seconds is not None and not is_seconds(timeout_seconds):
         repair = "give seconds above 0, as 1 to take what has come, or None for no limit"
-        raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=where, repair=repair)
+        raise DefinitionError(f"timeout_seconds={timeout_seconds!r} is not valid", where=where, repair=repair)
     return timeout_seconds
 
 

@@ -56,7 +56,9 @@ def own_id(snapshot: Snapshot, wait_id: str) -> str:
         text = (
             f"run {snapshot.run_id} did not ask the question {wait_id}: an earlier run with its id did, or another one"
         )
-        raise RunReplaced(text, where=f"run {snapshot.run_id}", repair="see what the run asks now, and answer that")
+        raise RunReplaced(
+            text, where=f"run {snapshot.run_id}", repair="look at what the run asks now, and answer this question"
+        )
     return make_wait_id(found[1], int(found[2]), snapshot.nonce)
 
 

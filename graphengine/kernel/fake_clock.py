@@ -101,7 +101,9 @@ class FakeClock:
             DefinitionError: The number is negative or infinite.
         """
         if not 0 <= seconds < math.inf:
-            raise DefinitionError(f"move({seconds!r})", where="FakeClock", repair="give seconds, 0 or more")
+            raise DefinitionError(
+                f"move({seconds!r}) is not valid", where="FakeClock", repair="give seconds, 0 or more"
+            )
         self._set(self._now + seconds)
 
     def _set(self, now: float) -> None:

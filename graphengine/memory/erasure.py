@@ -84,7 +84,9 @@ async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_r
     if others and not dry_run:
         named = ", ".join(f"{each} ({whys[each]}, of {found[each].user})" for each in others)
         repair = f"erase these too, also={others!r}, or leave the user's runs"
-        raise InputError(f"runs of other users came of those of {user}: {named}", where=f"erase {user}", repair=repair)
+        raise InputError(
+            f"runs of other users were started by runs of {user}: {named}", where=f"erase {user}", repair=repair
+        )
     kept = {each: f"of {found[each].user}: name it in also" for each in others}
     memories = await _memories(store, user)
     if dry_run:

@@ -97,7 +97,7 @@ def _record_calls(effect: Effect) -> Callable[[_Method[P, T]], _Method[P, T]]:
             if not isinstance(here, Attempt):
                 raise DefinitionError(
                     "a memory was used where nothing can be recorded: in a node that runs elsewhere",
-                    repair="read and write the memory in a node without on=, and pass on what it found",
+                    repair="read and write the memory in a node without on=, and pass its entries on",
                 )
             _, *given = (bound := signature.bind(memory, *args, **kwargs)).args  # `call` has a parameter `key` too
             if effect != "read":
@@ -142,7 +142,7 @@ class Memory:
             self._shared = InProcess() if store is None else cast("SQLStore[Any, Any, Any]", store)
             if not isinstance(self._shared, SQLStore | InProcess):
                 repair = 'give a path, as Memory("runs.db"), or a store in a database'
-                raise DefinitionError(f"Memory({store!r})", repair=repair)
+                raise DefinitionError(f"Memory({store!r}) is not valid", repair=repair)
         self._embed = embed
         self._stores: dict[asyncio.AbstractEventLoop, SQLStore[Any, Any, Any]] = {}
 

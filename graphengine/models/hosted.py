@@ -77,7 +77,9 @@ def web_search(
         {'allowed_domains': ['example.org']}
     """
     if location is not None and not (location and set(location) <= set(_PLACES)):
-        raise DefinitionError(f"web_search(location={location!r})", repair=f"give some of {', '.join(_PLACES)}")
+        raise DefinitionError(
+            f"web_search(location={location!r}) is not valid", repair=f"give some of {', '.join(_PLACES)}"
+        )
     options = {"max_uses": max_uses, "location": None if location is None else dict(location)}
     return _build_hosted_tool("web_search", options | _domains("web_search", allowed_domains, blocked_domains), extra)
 
@@ -125,9 +127,9 @@ def _domains(name: str, allowed: Sequence[str], blocked: Sequence[str]) -> dict[
         texts = [] if isinstance(domains, str) else [*domains]
         if isinstance(domains, str) or not all(each and "://" not in each for each in texts):
             repair = "give a list of domains, as ['example.org']"
-            raise DefinitionError(f"{name}({option}={domains!r})", repair=repair)
+            raise DefinitionError(f"{name}({option}={domains!r}) is not valid", repair=repair)
     if allowed and blocked:
-        raise DefinitionError(f"{name}(allowed_domains=…, blocked_domains=…)", repair="give one of them")
+        raise DefinitionError(f"{name}(allowed_domains=…, blocked_domains=…) is not valid", repair="give one of them")
     return {"allowed_domains": [*allowed], "blocked_domains": [*blocked]}
 
 
@@ -147,14 +149,14 @@ def lacking(model: object, tools: Iterable[HostedTool]) -> Iterator[tuple[str, s
         if repair:
             name = getattr(model, "name", type(model).__name__)
             options = ", ".join(f"{option}={value!r}" for option, value in tool.options.items())
-            yield f"{name} does not run {tool.name}({options})", repair
+            yield f"{name} has no {tool.name}({options})", repair
 
 
 def too_many_tools(model: object, count: int) -> Iterator[tuple[str, str]]:
     """Yield a message and the repair if a model takes fewer tools than these, which it says as `most_tools`."""
     most = getattr(model, "most_tools", None)
     if most is not None and count > most:
-        repair = "give it fewer: only=[…] of an MCP server, or several agents with some of them each"
+        repair = "give it fewer tools: select tools with only=[…] of an MCP server, or divide them between agents"
         yield f"{getattr(model, 'name', 'the model')} takes at most {most} tools, not {count}", repair
 
 

@@ -133,7 +133,7 @@ class RateLimiter:
 
     def __post_init__(self) -> None:
         if not (is_seconds(self.patience_seconds) or self.patience_seconds == math.inf):
-            text = f"RateLimiter(patience_seconds={self.patience_seconds!r})"
+            text = f"RateLimiter(patience_seconds={self.patience_seconds!r}) is not valid"
             raise DefinitionError(text, repair="give seconds above 0, or math.inf")
 
     def __repr__(self) -> str:

@@ -70,7 +70,9 @@ class Price:
                 continue
             if not (isinstance(usd, (int, float)) and 0 <= usd < float("inf")):  # also false for NaN
                 unit = "a thousand searches" if name == "search_usd" else "million tokens"
-                raise DefinitionError(f"Price({name}={usd!r})", repair=f"give US dollars per {unit}, 0 or more")
+                raise DefinitionError(
+                    f"Price({name}={usd!r}) is not valid", repair=f"give US dollars per {unit}, 0 or more"
+                )
 
     def of(self, spent: Spent) -> float | None:
         """Return the cost of a call in US dollars; None if it has searches without a price."""

@@ -95,7 +95,7 @@ class PydanticAIModel:
     ) -> None:
         if not (isinstance(model, str) and model.strip()) and not hasattr(model, "model_name"):
             repair = "give a name, as 'google:gemini-2.5-pro', or a model of pydantic-ai"
-            raise DefinitionError(f"PydanticAIModel({model!r})", repair=repair)
+            raise DefinitionError(f"PydanticAIModel({model!r}) is not valid", repair=repair)
         name = model if isinstance(model, str) else f"{model.system}:{model.model_name}"
         self.name = f"pydantic-ai:{name}"
         self._given = model

@@ -142,7 +142,7 @@ class RecordedModel(OverModels):
             except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, or a pydantic.ValidationError
                 problem = explain(error) if isinstance(error, ValidationError) else str(error)
                 repair = "take the file from version control, or delete it and record again"
-                raise self._bad(f"line {number} of {self._file} is no recorded answer: {problem}", repair) from error
+                raise self._bad(f"line {number} of {self._file} is not a recorded answer: {problem}", repair) from error
             found[_build_request_key(line.request)][line.path].append(line.response)
         return found
 

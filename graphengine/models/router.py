@@ -116,7 +116,9 @@ class Router(OverModels):
         on: type[Exception] | tuple[type[Exception], ...] = (ModelTransient,),
     ) -> None:
         if isinstance(models, str) or not isinstance(models, Iterable):
-            raise DefinitionError(f"Router({models!r})", repair="give a list: Router(['anthropic:…', 'openai:…'])")
+            raise DefinitionError(
+                f"Router({models!r}) is not valid", repair="give a list: Router(['anthropic:…', 'openai:…'])"
+            )
         self._on = on if isinstance(on, tuple) else (on,)
         self._models = [as_model(model) for model in models]
         self.limiter = RateLimiter(
@@ -128,7 +130,7 @@ class Router(OverModels):
         wrong = [kind for kind in given if not (isinstance(kind, type) and issubclass(kind, Exception))]
         if wrong:
             repair = "give exceptions, as on=(ModelTransient, QuotaExceeded)"
-            raise DefinitionError(f"Router(on={wrong[0]!r})", repair=repair)
+            raise DefinitionError(f"Router(on={wrong[0]!r}) is not valid", repair=repair)
 
     @property
     def name(self) -> str:

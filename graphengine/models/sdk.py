@@ -143,7 +143,7 @@ def http_address(given: str) -> str:
     address = given.strip().rstrip("/")
     if not is_http(address):
         safe = struck(given) if "://" in given else struck(f"://{given}").removeprefix("://")
-        raise DefinitionError(f"base_url={safe!r}", repair="give an address such as http://127.0.0.1:8080")
+        raise DefinitionError(f"base_url={safe!r} is not valid", repair="give an address such as http://127.0.0.1:8080")
     parts = urlsplit(address)
     if parts.query or parts.fragment:  # the path of each call is appended to it
         repair = "leave out the ? or # and what follows it; pass a key as api_key="
@@ -499,7 +499,7 @@ class Server:
         if not model.partition(":")[2].strip():
             raise DefinitionError(f"{model!r} names no model", repair="give a model's name after the colon")
         if not is_seconds(timeout_seconds):
-            raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", repair="give seconds, more than 0")
+            raise DefinitionError(f"timeout_seconds={timeout_seconds!r} is not valid", repair="give seconds above 0")
         self.model, self.address, self.key = model, address, key
         self.limiter = limiter or limiter_for((model, address, key.identity), calls_at_once(address))
         self._timeout_seconds = float(timeout_seconds)

@@ -107,7 +107,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, repair in (*_iter_invalid_settings(self), *_invalid_parts(self)):
             shown = "…" if name == "headers" else f"{getattr(self, name)!r}"
-            raise DefinitionError(f"Settings({name}={shown})", where="settings", repair=repair)
+            raise DefinitionError(f"Settings({name}={shown}) is not valid", where="settings", repair=repair)
         object.__setattr__(self, "stop", tuple(self.stop))
         object.__setattr__(self, "headers", dict(self.headers))
         object.__setattr__(self, "extra", dict(self.extra))

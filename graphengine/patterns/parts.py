@@ -81,7 +81,7 @@ def check_names(call: str, names: Collection[str], own: Collection[str]) -> None
     """
     if not names or not set(own).isdisjoint(names):
         repair = f"name at least one, other than {', '.join(sorted(own))}"
-        raise DefinitionError(f"{call}={sorted(names)})", repair=repair)
+        raise DefinitionError(f"{call}={sorted(names)}) is not valid", repair=repair)
 
 
 def validating(kind: type[T], check: Callable[[T], object]) -> Callable[..., object]:

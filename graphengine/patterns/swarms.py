@@ -79,7 +79,9 @@ def swarm(
     """
     first = next(iter(agents), "") if first is None else first
     if first not in agents:
-        raise DefinitionError(f"swarm(first={first!r})", repair=f"name one of {', '.join(agents) or 'the agents'}")
+        raise DefinitionError(
+            f"swarm(first={first!r}) is not valid", repair=f"name one of {', '.join(agents) or 'the agents'}"
+        )
     graph = Graph("swarm", state, result="turn.text")
     graph.add_edge(START, first)
     for name, agent in agents.items():

@@ -83,13 +83,13 @@ class Order:
         is_all = wanted == Wanted(sys.maxsize) or not (wanted.text is None or sought_words(wanted.text))
         if is_all and self.search is not None:
             repair = 'say which: "graph:review since:1d", or "since:9999d" for all'
-            raise InputError("no words say which runs", where=f"bulk {self.action}", repair=repair)
+            raise InputError("the action does not say which runs", where=f"bulk {self.action}", repair=repair)
         if (self.tag is not None) != (self.action in ("tag", "untag")):
-            repair = "give a tag to tag and untag, and only to those"
-            raise InputError(f"tag={self.tag!r}", where=f"bulk {self.action}", repair=repair)
+            repair = "give a tag with the actions tag and untag, and with no other action"
+            raise InputError(f"tag={self.tag!r} is not valid", where=f"bulk {self.action}", repair=repair)
         if (self.value is not None) != (self.action == "answer"):
-            repair = "give a value to answer, and only to that"
-            raise InputError(f"value={self.value!r}", where=f"bulk {self.action}", repair=repair)
+            repair = "give a value with the action answer, and with no other action"
+            raise InputError(f"value={self.value!r} is not valid", where=f"bulk {self.action}", repair=repair)
         check_tags([] if self.tag is None else [self.tag], "tag=")
         graphs_by_name(self.graphs, "bulk(graphs=")
 

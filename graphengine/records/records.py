@@ -84,7 +84,7 @@ class Records(CoreRunner):
         if status is not None and status not in STATUSES:
             raise InputError(f"no run has the status {status!r}", where="runs", repair=did_you_mean(status, STATUSES))
         if limit < 1:
-            raise InputError(f"runs(limit={limit})", repair="give 1 or more")
+            raise InputError(f"runs(limit={limit}) is not valid", repair="give 1 or more")
         await self.store.open()
         wanted = Wanted(limit + 1, status, graph, tag, before=before, tenant=tenant)
         found = await newest(self.store, wanted_of(search, wanted))

@@ -120,10 +120,14 @@ def rule(
     given_last: object = keep_last
     is_count = isinstance(given_last, int) and not isinstance(given_last, bool) and given_last >= 0
     if given_last is not None and not is_count:
-        raise InputError(f"keep_last={given_last!r}", where="prune", repair="give how many runs to keep, 0 or more")
+        raise InputError(
+            f"keep_last={given_last!r} is not valid", where="prune", repair="give how many runs to keep, 0 or more"
+        )
     given_age: object = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
     if given_age is not None and not is_seconds(given_age, zero=True):
-        raise InputError(f"older_than={older_than!r}", where="prune", repair="give seconds, or a timedelta")
+        raise InputError(
+            f"older_than={older_than!r} is not valid", where="prune", repair="give seconds, or a timedelta"
+        )
     wanted = (statuses,) if isinstance(statuses, str) else tuple(statuses)
     for status in wanted:
         if status in {"running", "waiting"}:

@@ -117,7 +117,7 @@ async def trends(
         raise InputError("trends cannot be limited to these runs", where="trends", repair=repair)
     if by not in ("graph", "tag") or not 1 <= every_seconds < math.inf:
         raise InputError(
-            f"trends(by={by!r}, every_seconds={every_seconds!r})", repair="by graph or tag, of 1 s or more"
+            f"trends(by={by!r}, every_seconds={every_seconds!r}) is not valid", repair="by graph or tag, of 1 s or more"
         )
     found: dict[tuple[float, str], dict[str, list[_Spent | None]]] = {}
     for name, status, since, texts in await summaries(store, wanted.page(sys.maxsize, None), by, every_seconds):

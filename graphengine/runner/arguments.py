@@ -44,7 +44,9 @@ def place_in(queue: str | None, priority: int, tenant: str | None, user: str | N
             repair = "use 1 to 100 printable characters, not only blanks"
             raise InputError(f"{name}={given!r} cannot be the name of a {name}", where="start", repair=repair)
     if type(priority) is not int or abs(priority) > LARGEST_PRIORITY:
-        raise InputError(f"priority={priority!r}", where="start", repair="give an integer, such as 10 or -10")
+        raise InputError(
+            f"priority={priority!r} is not valid", where="start", repair="give an integer, such as 10 or -10"
+        )
     return InQueue(queue, priority, tenant, user)
 
 
@@ -65,7 +67,9 @@ def store_of(given: Store | None) -> Store:
     if given is None:
         return _memory_class()()
     if isinstance(given, (str, os.PathLike)):
-        raise DefinitionError(f"Runner({given!r})", repair="use graphengine.Runner, or give the Store itself")
+        raise DefinitionError(
+            f"Runner({given!r}) is not valid", repair="use graphengine.Runner, or give the Store itself"
+        )
     return given
 
 
@@ -76,7 +80,7 @@ def sizes_of(given: object) -> Sizes:
         DefinitionError: They are of another type.
     """
     if given is not None and not isinstance(given, Sizes):
-        raise DefinitionError(f"Runner(sizes={given!r})", repair="write sizes=Sizes(update_bytes=…)")
+        raise DefinitionError(f"Runner(sizes={given!r}) is not valid", repair="write sizes=Sizes(update_bytes=…)")
     return given or _SIZES
 
 
@@ -129,7 +133,7 @@ def as_limits(limits: Limits) -> LimitsRecord:
     """
     given: object = limits
     if not isinstance(given, Limits):
-        raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(visits=…)")
+        raise DefinitionError(f"limits={limits!r} is not valid", repair="write limits=Limits(visits=…)")
     return limits.given()
 
 
@@ -140,7 +144,7 @@ def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
         InputError: The graph has no such node.
     """
     if isinstance(paths, str):
-        raise InputError(f"pause_before={paths!r}", repair=f"give a list: pause_before=[{paths!r}]")
+        raise InputError(f"pause_before={paths!r} is not valid", repair=f"give a list: pause_before=[{paths!r}]")
     known = set(plan.paths())
     for path in paths:
         if path not in known:

@@ -432,7 +432,10 @@ class _Start(Generic[S]):
 
     def _not_ours(self, run_id: str, was: StarterRecord | None) -> InputError:
         """Return the error that is raised if the chosen id belongs to a run that this call did not start."""
-        text, repair = f"there is a run {run_id} that this call did not start", "give another run_id, or none"
+        text, repair = (
+            f"run {run_id} exists already, and this call did not start it",
+            "give another run_id, or leave it out",
+        )
         if was is not None and was.run_id == self.starter.run_id and was.nonce != self.starter.nonce:
             text = f"there is a run {run_id} that an earlier run {was.run_id} started, which was removed since"
             repair = f"give another run_id, or none, or remove run {run_id} too"

@@ -322,7 +322,7 @@ class Context:
         wait = WaitRecord(kind="sleep", question=to_show(question))
         if type(given) not in (int, float) or not (abs(given) <= LONGEST_SECONDS or given == math.inf):
             repair = "give seconds, as time.timestamp() and pause.total_seconds() return, or math.inf to wait for ever"
-            raise DefinitionError(f"ctx.{what}({given!r})", where=self._attempt.where, repair=repair)
+            raise DefinitionError(f"ctx.{what}({given!r}) is not valid", where=self._attempt.where, repair=repair)
         if given != math.inf:
             wait.due = since + given
         work = self._work(what)
@@ -369,7 +369,9 @@ class Context:
         if topic is not None:
             self._check_topic(topic)
         if on_stop not in ("stop", "leave"):
-            raise DefinitionError(f"on_stop={on_stop!r}", where=self._attempt.where, repair="give 'stop' or 'leave'")
+            raise DefinitionError(
+                f"on_stop={on_stop!r} is not valid", where=self._attempt.where, repair="give 'stop' or 'leave'"
+            )
         if children is None:
             repair = "start runs with graphengine.Runner, from nodes that run in its process, without on="
             raise DefinitionError("ctx.start cannot start runs here", where=self._attempt.where, repair=repair)

@@ -62,7 +62,7 @@ class Reader(Generic[T]):
         """Return the newest value after a step, and wait until there is one. Raises: as `Run.published`."""
         if timeout_seconds is not None and timeout_seconds != 0 and not is_seconds(timeout_seconds):
             repair = "give seconds, 0 to take what there is, or None for no limit"
-            raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=self._where, repair=repair)
+            raise DefinitionError(f"timeout_seconds={timeout_seconds!r} is not valid", where=self._where, repair=repair)
         loaded = await self._store.load(self._run_id)
         info, snapshot = loaded.info, snapshot_of(loaded, self._run_id)
         after = info.seq_in(cursor)

@@ -674,7 +674,7 @@ class StepJournal:
         text = f"{what} was called inside a ctx.call or an effect, which the end of the attempt would cancel"
         repair = "wait in the node itself, before the call, and pass the answer to it"
         if not self.is_inside:
-            text = f'{what} was called in a node with effect="once", which a wait begins again'
+            text = f'{what} was called in a node with effect="once", and a wait starts its node again'
             repair = WAIT_ELSEWHERE
         raise DefinitionError(text, where=self._attempt.where, repair=repair)
 

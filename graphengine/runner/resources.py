@@ -117,7 +117,7 @@ class Resources:
                 raise ResourceFailed(
                     f"resource {name!r} could not be built: {type(error).__name__}: {text_of(error)}",
                     where=f"resource {name}",
-                    repair="fix what the factory needs, and resume the run",
+                    repair="repair the factory, or what the factory needs, and resume the run",
                 ) from error
         return self._built[key][1]
 

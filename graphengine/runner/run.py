@@ -134,8 +134,8 @@ class Run(Generic[S, Out_co]):
             missing(self, name, "Run", "Runner", hints=RESULT_OF_RUN)
 
         def __await__(self) -> NoReturn:
-            repair = "await run.result(); for its first step alone, await run.begun()"
-            raise DefinitionError("a Run is a handle, not a result", where=repr(self), repair=repair)
+            repair = "write result = await run.result(); await run.begun() waits for the first step only"
+            raise DefinitionError("a Run was used as if it were its result", where=repr(self), repair=repair)
 
     def _repr_html_(self) -> str | None:
         """Return what a notebook shows: how far a run is that is driven here, or as `Result` does; else its repr."""
@@ -330,7 +330,7 @@ class Run(Generic[S, Out_co]):
         info = await shared.store.info(self.id)
         check_not_cancelled(info)
         if info.status == "finished":
-            raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
+            raise InputError(f"run {self.id} has ended", where=where, repair="send to a run that has not ended")
         payload = as_input(self._plan_here(info), topic, payload, where)
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
         if info.status == "waiting":

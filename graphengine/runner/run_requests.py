@@ -72,7 +72,7 @@ class Reply:
         self._takers = set[tuple[str, str, int]]()  # the visits of nodes whose last message is the request
         if timeout_seconds is not None and not is_seconds(timeout_seconds):
             repair = "give seconds, or None for no limit"
-            raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=self._where, repair=repair)
+            raise DefinitionError(f"timeout_seconds={timeout_seconds!r} is not valid", where=self._where, repair=repair)
 
     async def find(self, store: Store, info: RunInfo, after: int) -> Any:  # noqa: ANN401 - of the type that was asked for
         """Return the reply, which is in a step after this one.

@@ -461,7 +461,7 @@ class AttemptFacts:
             raise DefinitionError(
                 f"{what} was called after its node had ended",
                 where=self.where,
-                repair="await what the node begins before it returns",
+                repair="await everything that the node starts before it returns",
             )
 
     def add_output(self, what: OutputKind, record: JsonValue) -> None:

@@ -415,8 +415,8 @@ class CallersRunner:
                 raise
             if not await begins_alike(self._runner.store, graph, asked, found):
                 text, repair = (
-                    f"run {run.id} was begun otherwise",
-                    "send what it was begun with, or use another key or child",
+                    f"run {run.id} was started with another input",
+                    "send the input that it was started with, or use another key or child",
                 )
                 raise RunExists(text, where=f"run {run.id}", repair=repair) from None
         return run.id
@@ -446,7 +446,9 @@ class CallersRunner:
         reader = CallersStore.of(self._runner.store, self._sees)
         if (asked.where is None) == (asked.ids is None):
             repair = "give ids, or where with the parameters of a list of runs; {} finds all"
-            raise InputError("it is not said which runs, or twice", where="body, where", repair=repair)
+            raise InputError(
+                "the request must select runs either by ids or by where", where="body, where", repair=repair
+            )
         if asked.where is not None:
             wanted = wanted_by(parse_struct(asked.where, Filters, "filter"))
             chosen = await newest(reader, replace(wanted, limit=sys.maxsize))

@@ -131,15 +131,17 @@ class Webhook:
         where = f"webhook {self.name}"
         if not is_http(self.url):
             raise DefinitionError(
-                "its url is no address of http or https", where=where, repair="give https://HOST/PATH"
+                "its url is not an address of http or https", where=where, repair="give https://HOST/PATH"
             )
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown or isinstance(self.kinds, str):
-            raise DefinitionError(f"kinds={self.kinds!r}", where=where, repair=f"give some of {', '.join(KINDS)}")
+            raise DefinitionError(
+                f"kinds={self.kinds!r} is not valid", where=where, repair=f"give some of {', '.join(KINDS)}"
+            )
         for name in ("remind_seconds", "timeout_seconds"):
             given = getattr(self, name)
             if given is not None and not is_seconds(given):
-                raise DefinitionError(f"{name}={given!r}", where=where, repair="give seconds above 0")
+                raise DefinitionError(f"{name}={given!r} is not valid", where=where, repair="give seconds above 0")
         try:
             key = key_of(self.secret)
         except ValueError:
@@ -523,7 +525,7 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, i
         with closing(request("POST", url, sent, body, seconds=seconds, is_own=is_own)) as answer:
             return answer.status
     except HTTPException as error:
-        raise Transient(f"no answer of HTTP: {error}") from error
+        raise Transient(f"the answer is not HTTP: {error}") from error
 
 
 __all__ = ["KINDS", "OUTBOX", "News", "Notifications", "Webhook", "delegate", "post", "rest"]

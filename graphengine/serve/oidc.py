@@ -151,7 +151,9 @@ class Provider:
         state, _, rest = kept.partition(".")
         nonce, _, verifier = rest.partition(".")
         if not (state and verifier and is_same(str(given.get("state", "")), state)):
-            raise NotAuthorized("this sign-in was not begun in this browser, or is over", repair="begin it again")
+            raise NotAuthorized(
+                "this sign-in was started in another browser, or it has expired", repair="begin it again"
+            )
         code = given.get("code")
         if not isinstance(code, str) or not code:
             why = utf8_text(str(given.get("error") or "it sent no code"))
@@ -197,7 +199,9 @@ class Provider:
             return _fetch_json_object(self._endpoint("token_endpoint"), urlencode(form).encode(), headers)
         except _UnexpectedStatus as error:
             text = f"{own.issuer} gives no token for this sign-in: it answered {error.status}"
-            raise NotAuthorized(text, repair="begin it again; a code holds once, and not for long") from error
+            raise NotAuthorized(
+                text, repair="sign in again; a code can be used once, and only for a short time"
+            ) from error
         except (OSError, ValueError) as error:
             text = f"{own.issuer} gives no token: {error}"
             raise ProviderUnreachable(text, where="users, oidc", repair="try again") from error

@@ -124,7 +124,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if not names:
         return ""
     listed = ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")
-    return f"known: {listed}"
+    return f"use one of: {listed}"
 
 
 def unknown_fields(given: Sequence[object], known: Iterable[str]) -> str:
@@ -172,7 +172,7 @@ def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
             if nearest:
                 return (), f"did you mean '{walked}.{nearest[0]}{path.text[len(walked) + len(text) :]}'?"
             items = any(_find_part_type(member, ("item", -1), set()) is not None for member in current)
-            nothing = f"items: name one, as in {walked}[-1]" if items else "nothing that can be named"
+            nothing = f"items: name one, as in {walked}[-1]" if items else "no fields"
             return (), f"{walked} has {', '.join(sorted(names)) or nothing}"
         current = tuple(found)
         walked += text

@@ -297,7 +297,7 @@ class StateType(Generic[S]):
                 where=where,
                 repair=f"make the graph after the last definition of {name}, or pass a mapping of its fields",
             )
-        what = f"the class {given.__name__}" if isinstance(given, type) else f"of type {type(given).__name__}"
+        what = f"the class {given.__name__} itself" if isinstance(given, type) else f"of type {type(given).__name__}"
         text = f"the state is {what}, not {name} or a mapping"
         return InputError(text, where=where, repair=f"pass {name}(…) or a mapping of its fields")
 

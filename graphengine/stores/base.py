@@ -195,7 +195,9 @@ class RunInfo(Struct, frozen=True, gc=False):
         """
         if nonce not in ("", self.nonce):
             text = f"{what} is of an earlier run {self.id}, which was removed since"
-            raise RunReplaced(text, where=f"run {self.id}", repair="begin anew: another run has its id now")
+            raise RunReplaced(
+                text, where=f"run {self.id}", repair="read from the beginning: another run has this id now"
+            )
 
 
 class EndedRun(Struct, frozen=True, gc=False):

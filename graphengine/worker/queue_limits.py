@@ -21,18 +21,22 @@ def check_limits(queue: str, limits: QueueLimits | None) -> None:
     if not is_tag(queue):
         raise InputError(f"{queue!r} cannot be the name of a queue", where=where, repair="use printable characters")
     if limits is not None and queue.startswith(("graph:", "tenant:")) and limits not in (_ONLY_PAUSED, QueueLimits()):
-        raise InputError(f"{queue} can only be paused", where=where, repair="limit the queue of its runs")
+        raise InputError(
+            f"{queue} can be paused, and cannot have limits", where=where, repair="limit the queue of its runs"
+        )
     for name in ("concurrency", "tenant_concurrency") if limits is not None else ():
         count = getattr(limits, name)
         if count is not None and (type(count) is not int or count < 1):
-            raise InputError(f"{name}={count!r}", where=where, repair="give 1 or more, or None")
+            raise InputError(f"{name}={count!r} is not valid", where=where, repair="give 1 or more, or None")
     if limits is not None and type(limits.paused) is not bool:
-        raise InputError(f"paused={limits.paused!r}", where=where, repair="give True or False")
+        raise InputError(f"paused={limits.paused!r} is not valid", where=where, repair="give True or False")
     for name in ("rate", "tenant_rate") if limits is not None else ():
         rate = getattr(limits, name)
         is_pair = isinstance(rate, (tuple, list)) and len(rate) == 2  # noqa: PLR2004 - a pair
         if rate is not None and not (is_pair and type(rate[0]) is int and rate[0] > 0 and is_seconds(rate[1])):
-            raise InputError(f"{name}={rate!r}", where=where, repair=f"give a count and seconds: {name}=(100, 60.0)")
+            raise InputError(
+                f"{name}={rate!r} is not valid", where=where, repair=f"give a count and seconds: {name}=(100, 60.0)"
+            )
 
 
 __all__ = ["check_limits"]

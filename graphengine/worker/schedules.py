@@ -99,10 +99,10 @@ def check_schedule(schedule: Schedule, plan: Plan[Any], given: object, now: floa
             f"{schedule.name!r} cannot be the name of a schedule", repair="use a word, such as daily-report"
         )
     if schedule.missed not in get_args(Missed):
-        raise InputError(f"missed={schedule.missed!r}", where=where, repair='write "skip", "one" or "all"')
+        raise InputError(f"missed={schedule.missed!r} is not valid", where=where, repair='write "skip", "one" or "all"')
     if schedule.overlap not in get_args(Overlap):
         repair = 'write "all", "skip", "queue" or "replace"'
-        raise InputError(f"overlap={schedule.overlap!r}", where=where, repair=repair)
+        raise InputError(f"overlap={schedule.overlap!r} is not valid", where=where, repair=repair)
     if schedule.overlap != "all" and not is_tag(schedule_tag(schedule.name)):
         raise InputError("its name is too long for the tag of its runs", where=where, repair="use a shorter word")
     fields = given_in(given if given is not None else {})

@@ -131,7 +131,7 @@ class Worker:
         retention: Retention | None = None,
     ) -> None:
         if isinstance(queues, str):
-            raise DefinitionError(f"Worker(queues={queues!r})", repair=f"give a list: queues=[{queues!r}]")
+            raise DefinitionError(f"Worker(queues={queues!r}) is not valid", repair=f"give a list: queues=[{queues!r}]")
         if not graphs:
             text, repair = "a Worker without graphs would leave all runs alone", "give them: Worker(runner, graph, …)"
             raise DefinitionError(text, where="Worker(runner, …)", repair=repair)

@@ -173,10 +173,13 @@ SAID: dict[str, tuple[Callable[[], Any], str]] = {
     "a part": (lambda: one(Limits)(cost=1), "repair: limits = Limits(cost_usd=1.0)"),
     "not near": (
         lambda: one(Retention)(days=7),
-        "known: keep_days, keep_failed_days, keep_last, keep_steps",
+        "use one of: keep_days, keep_failed_days, keep_last, keep_steps",
     ),
-    "not so near": (lambda: one(Retry)(delay_secs=1), "known: afresh, attempts, initial_seconds, jitter, max_seconds"),
-    "another call's": (lambda: one(value)("text", default=""), "known: source"),
+    "not so near": (
+        lambda: one(Retry)(delay_secs=1),
+        "use one of: afresh, attempts, initial_seconds, jitter, max_seconds",
+    ),
+    "another call's": (lambda: one(value)("text", default=""), "use one of: source"),
     "another library's": (lambda: one(Retry)(delay_seconds=1), "repair: retry = Retry(attempts=3, initial_seconds=1)"),
     "of an argument": (lambda: one(Graph)("g", State, keep_days=1), "repair: retention=Retention(keep_days=…)"),
     "of settings": (lambda: one(Agent)("a", temperature=1), "settings=Settings(temperature=…)"),
@@ -256,7 +259,7 @@ def test_a_node_of_a_condition_is_named_as_in_an_edge() -> None:
     """By its function too."""
     assert str(iterations(called) >= 3) == "iterations of called >= 3"
     assert str(changed("text", since=called)) == "text changed since called"
-    with pytest.raises(DefinitionError, match="is a node, not 3"):
+    with pytest.raises(DefinitionError, match="must be a node, not 3"):
         one(plateau)("text", since=3)
 
 

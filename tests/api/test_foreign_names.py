@@ -25,7 +25,7 @@ from graphengine import Agent, Context, Graph, Run, Runner, SyncRunner
 from graphengine.cli.context import CommandContext, Exit
 from graphengine.cli.main import COMMANDS, GROUPS, Program, main
 from graphengine.cli.terminal import Channel
-from graphengine.errors import NotCalledSo
+from graphengine.errors import UnknownAttribute
 from graphengine.graph.foreign import (
     COMMON,
     LIBRARIES,
@@ -375,11 +375,11 @@ async def test_a_name_is_known_by_its_words(name: str) -> None:
 def test_a_graph_is_asked_for_its_nodes_as_in_networkx() -> None:
     """`len`, `in` and `[]` say how here; a graph is true, and can be copied."""
     graph: Any = defined("pass")["graph"]
-    with pytest.raises(NotCalledSo, match=re.escape("len(graph.nodes)")):
+    with pytest.raises(UnknownAttribute, match=re.escape("len(graph.nodes)")):
         len(graph)
-    with pytest.raises(NotCalledSo, match=re.escape("'a' in graph.to_networkx()")):
+    with pytest.raises(UnknownAttribute, match=re.escape("'a' in graph.to_networkx()")):
         _ = "a" in graph
-    with pytest.raises(NotCalledSo, match=re.escape("graph.to_networkx()['a']")):
+    with pytest.raises(UnknownAttribute, match=re.escape("graph.to_networkx()['a']")):
         _ = graph["a"]
     assert graph
     assert graph.compile()

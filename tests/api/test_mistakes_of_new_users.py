@@ -48,7 +48,7 @@ def test_a_retry_is_on_types(on: Any, shown: str, repair: str) -> None:
     """A name or an instance for an exception's type is named as it was given."""
     with pytest.raises(DefinitionError) as raised:
         Retry(on=on)
-    assert (raised.value.message, raised.value.repair) == (f"Retry(on={shown})", repair)
+    assert (raised.value.message, raised.value.repair) == (f"Retry(on={shown}) is not valid", repair)
 
 
 def test_failed_shows_what_it_was_given() -> None:

@@ -14,7 +14,7 @@ from graphengine import (
     Graph,
     Runner,
 )
-from graphengine.errors import DefinitionError, GraphEngineError, InputError, NotCalledSo
+from graphengine.errors import DefinitionError, GraphEngineError, InputError, UnknownAttribute
 from graphengine.graph.elsewhere import OF_A_GRAPH
 from graphengine.graph.foreign import forms_by_name
 
@@ -61,7 +61,7 @@ def test_other_names_are_unknown_as_in_python() -> None:
     named = {name for name in forms_by_name("Graph") if not name.startswith("__")}
     assert not {*dir(three())} & named - {*vars(Graph), *vars(Graph.__mro__[1])}
     assert not {*dir(plan)} & named - {*type(plan).__annotations__, *OF_A_GRAPH, "paths"}
-    assert issubclass(NotCalledSo, AttributeError)
+    assert issubclass(UnknownAttribute, AttributeError)
 
 
 async def test_a_run_that_is_awaited_is_a_coroutine() -> None:

@@ -46,7 +46,7 @@ async def test_a_replaced_model_is_checked_at_the_call() -> None:
         assert (await within(runner.start(one(agent), Work()))).state.draft == "rhyme"
     async with Runner(models={"*": Plain()}) as runner:
         run = runner.start(one(agent), Work())
-        with pytest.raises(RunFailed, match=r"plain does not run web_search\(\)"):
+        with pytest.raises(RunFailed, match=r"plain has no web_search\(\)"):
             await within(run)
 
 

@@ -169,7 +169,7 @@ async def test_a_map_begins_no_item_after_its_results_are_too_large(fallback: An
             RunFailed, match=r"the items before it returned [56]0,01[02] bytes, 45,000 are allowed"
         ) as caught:
             await runner.start(graph, given, run_id="r").result()
-    assert "Sizes(update_bytes=…), which keeps what is done" in str(caught.value)
+    assert "Sizes(update_bytes=…), which keeps the work that is done" in str(caught.value)
     begun = len(calls)
     assert begun <= 6
     async with Runner(database, sizes=Sizes(update_bytes=45_000)) as runner:

@@ -63,7 +63,9 @@ def _read_text_file(name: str, process: DocumentProcess) -> TextFile:
             )
         if Path(name).exists() and not Path(name).is_file():  # to open a pipe would wait for somebody who writes to it
             raise SourceUnreadable(
-                f"{name!r} is no file, but a pipe, a socket or a device", where=name, repair="write it to a file first"
+                f"{name!r} is a pipe, a socket or a device, and not a file",
+                where=name,
+                repair="write it to a file first",
             )
         with Path(name).open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)

@@ -109,7 +109,9 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     ) -> None:
         if not is_postgres(address):
             refuse_address(address)
-            raise DefinitionError(f"PostgresStore({address!r})", repair='write PostgresStore("postgresql://…")')
+            raise DefinitionError(
+                f"PostgresStore({address!r}) is not valid", repair='write PostgresStore("postgresql://…")'
+            )
         self.address: Final[Address] = parse(address)
         super().__init__(self.address.shown, reads.shared.rows)
         self._lease_seconds = lease_seconds

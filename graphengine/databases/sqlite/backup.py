@@ -57,7 +57,7 @@ def back_up(path: Path, target: Path, *, progress: Progress | None = None) -> in
     """
     if os.path.lexists(target):
         repair = "name another one, such as with the date, or move that one away"
-        raise InputError(f"there is a file {target}", where=str(target), repair=repair)
+        raise InputError(f"the file {target} exists already", where=str(target), repair=repair)
     if not target.absolute().parent.is_dir():
         repair = "make it first: it is not made here, since it may be a disk that is not mounted"
         raise InputError(f"there is no folder {target.parent}", where=str(target), repair=repair)

@@ -113,7 +113,9 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self.path: Final = path_of(path).absolute()
         super().__init__(str(self.path), reads.shared.rows)
         if synchronous not in ("FULL", "NORMAL"):
-            raise DefinitionError(f"SQLiteStore(synchronous={synchronous!r})", repair="give 'FULL' or 'NORMAL'")
+            raise DefinitionError(
+                f"SQLiteStore(synchronous={synchronous!r}) is not valid", repair="give 'FULL' or 'NORMAL'"
+            )
         self._synchronous: Synchronous = synchronous
         self._options = LeaseOptions(self.path.resolve(), lease_seconds, busy_timeout_seconds, clock)
         self._read_only = read_only

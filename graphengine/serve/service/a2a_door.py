@@ -462,7 +462,7 @@ class _Agent(RequestHandler):
         state = dict(data)
         tags = [OwnId(_CONTEXT + (message.context_id or digest(run_id)))]
         if not is_tag(tags[0]):
-            raise errors.InvalidParamsError("contextId is no printable text of at most 92 characters")
+            raise errors.InvalidParamsError("contextId is not a printable text of at most 92 characters")
         said = text
         if text is not None and self._text is None:
             raise no_place(self._name, compiled(self._graph))
@@ -566,7 +566,7 @@ def _read_token(token: str) -> tuple[int, str] | None:
         changed, _, task_id = urlsafe_b64decode(token.encode()).decode().partition(" ")
         return int(changed), task_id
     except ValueError as error:
-        raise errors.InvalidParamsError("pageToken is none that a list returned") from error
+        raise errors.InvalidParamsError("pageToken was not returned by a list") from error
 
 
 def _check_numbers(value: object) -> None:

@@ -78,7 +78,7 @@ class Conversation:
         for tag in info.tags:
             if tag.startswith(CONVERSATION):
                 return cls(info.graph, tag.removeprefix(CONVERSATION), info.tenant)
-        raise UnknownRun(f"run {info.id} is no conversation", where="previous_response_id", repair="begin one")
+        raise UnknownRun(f"run {info.id} is not a conversation", where="previous_response_id", repair="begin one")
 
 
 @dataclass(frozen=True, slots=True)

@@ -693,7 +693,9 @@ async def _read_request_body(request: Request, kind: type[S]) -> S:
     try:
         return convert(await json_body(request), kind)
     except ValidationError as error:
-        raise InputError(str(error), where="body", repair="send what the API of OpenAI has there") from error
+        raise InputError(
+            str(error), where="body", repair="send a value that the API of OpenAI accepts there"
+        ) from error
 
 
 def _check_kept(*asked_for: tuple[str, object, bool, str]) -> None:

@@ -276,7 +276,7 @@ class Turns:
             return
         asked = ", ".join(wait.question for wait in found.values())
         raise InputError(
-            f"run {run_id} waits for {asked}, and this is none", where="message", repair="send it over HTTP"
+            f"run {run_id} waits for {asked}, and this message is not one", where="message", repair="send it over HTTP"
         )
 
     async def _give(self, run_id: str, found: Mapping[str, Wait], results: Results) -> None:

@@ -289,7 +289,9 @@ def named_scorers(scorers: Mapping[str, Runnable] | Sequence[Runnable]) -> dict[
     ):
         if not name.isidentifier() or name in (RUN, "trial", "fail", "START", "END", "FAIL") or name in named:
             repair = 'give a dict: {"name": scorer}, with names other than run, trial and fail'
-            raise DefinitionError(f"a scorer is named {name!r}, which is taken or no name", repair=repair)
+            raise DefinitionError(
+                f"a scorer is named {name!r}, which is already used or cannot be a name", repair=repair
+            )
         named[name] = scorer
     if not named:
         raise DefinitionError("there are no scorers", repair="give at least one function or agent")

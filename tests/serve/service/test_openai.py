@@ -340,12 +340,12 @@ def test_bad_input_is_one_error(serve: Callable[..., Service], tmp_path: Path) -
     client = client_of(service, retries=2)
     with pytest.raises(openai.NotFoundError, match="it could be any of left, right"):
         said(client, "a", model="two")
-    with pytest.raises(openai.NotFoundError, match="known: assistant-chat"):
+    with pytest.raises(openai.NotFoundError, match="use one of: assistant-chat"):
         said(client, "a", model="nothing")
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(model="own", messages="text")  # type: ignore[arg-type]
     assert caught.value.body == {
-        "message": "Expected `array`, got `str` - at `$.messages`; send what the API of OpenAI has there",
+        "message": "Expected `array`, got `str` - at `$.messages`; send a value that the API of OpenAI accepts there",
         "type": "invalid_request_error",
         "param": "body",
         "code": "invalid_input",
