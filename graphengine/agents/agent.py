@@ -1,8 +1,8 @@
-"""Agents: a role, a prompt and a type of answer, over a model.
+"""Agents: a role, a prompt and a type of answer, on top of a model.
 
-An Agent is a node, as a function is. It reads the `{paths}` of its prompt and the parameters of its functions (a prompt
-function, the check, the rule-based answer), and returns a value of its output type. `graphengine.agents.conversation`
-describes how a call proceeds.
+An Agent is a node, just as a function is. It reads the values that the `{paths}` of its prompt name and the values that
+the parameters of its functions name (a prompt function, the check, the rule-based answer). It returns a value of its
+output type. The module `graphengine.agents.conversation` describes how a call of an agent proceeds.
 """
 
 from __future__ import annotations
@@ -85,9 +85,10 @@ class Answer(Generic[T]):
 
     Attributes:
         value: The answer.
-        messages: The messages between the agent, its model and its tools, the question first.
-        usage: What its models used: `calls`, `input_tokens`, …, `cost_usd` (None if unknown).
-        writes: What its tools write, in the order of their calls: fields of the state, each with an update.
+        messages: The messages between the agent, its model and its tools. The question is the first of them.
+        usage: The usage of the models that were called: `calls`, `input_tokens`, …, `cost_usd` (None if the cost is
+            unknown).
+        writes: The fields of the state that the tools write, each with an update, in the order of the tool calls.
     """
 
     value: T
@@ -103,7 +104,19 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Parts(Generic[T]):
-    """What an agent consists of, worked out once from its arguments."""
+    """The parts of an agent that are computed once from its arguments.
+
+    Attributes:
+        reader: Reads the model's answers as values of the output type.
+        checker: The function `check=`; None if the agent has no check.
+        best_effort: The function `best_effort=`; None if the agent has none.
+        kit: The tools and tool sources that this program runs.
+        hosted: The tools that the model's provider runs.
+        guards: The guards, each as a `Guard`.
+        settings: The settings of the model. They include caching of the conversation if the agent asks for caching.
+        inputs: The fields of `inputs=`; None if the agent declares no type of inputs.
+        maker: The output function of `result_of(function)`, as a tool; None if the agent has none.
+    """
 
     reader: Output[T]
     checker: Injected | None
@@ -117,18 +130,19 @@ class Parts(Generic[T]):
 
 
 def _make_parts(agent: Agent[T, Any]) -> Parts[T]:
-    """Return the parts of an agent.
+    """Compute the parts of an agent from its arguments.
 
     Raises:
-        DefinitionError: The type of its answers, a tool or a guard is invalid.
+        DefinitionError: The output type, a tool or a guard is invalid.
     """
     where = f"agent {agent.name}"
     kit, hosted = split_tools(agent.tools)
     settings = agent.settings
-    if settings.cache and (kit or agent.messages):  # the conversation is sent again, so caching covers it
+    # A conversation is sent again in each turn, so caching covers all of it.
+    if settings.cache and (kit or agent.messages):
         settings = settings.but(cache="conversation")
     named = [each.name for each in kit if isinstance(each, Tool)]
-    if len(named) == len(kit):  # the tools of a server are known when it is opened
+    if len(named) == len(kit):  # The tools of a server are only known once the server is opened.
         check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
     checker, best = (Injected.of(each) if each is not None else None for each in (agent.check, agent.best_effort))
     reader, guards = Output(agent.output, where=where), as_guards(agent.guards)
@@ -142,10 +156,10 @@ def _make_parts(agent: Agent[T, Any]) -> Parts[T]:
 
 
 def _inputs_of(agent: Agent[Any, Any]) -> StateType[Any] | None:
-    """Return the type of an agent's inputs, split into its fields; None if it has none.
+    """Split the type that `inputs=` names into its fields; return None if the agent does not declare a type.
 
     Raises:
-        DefinitionError: It cannot be the type of inputs.
+        DefinitionError: The type cannot be used for inputs, or it has a secret field.
     """
     if agent.inputs is None:
         return None
@@ -170,49 +184,60 @@ class Agent(Generic[T_co, Inputs]):
     """A role that answers prompts with values of one type.
 
     Args:
-        name: Its name in usage and messages.
-        model: The model that answers: its name, as `"anthropic:claude-…"`, `"openai:…"` or `"openai-chat:…"`, or an
-            object with the `Model` protocol. A Runner can replace it. Without it `by_rules` answers, and an agent that
-            has neither needs a model of the Runner: a run without one is refused at its start.
-        system: Standing instructions: text with `{paths}` of the state, or a function of fields that returns the text.
-        prompt: Text whose `{paths}` name what it reads of the state, each delimited so that it cannot pass for
-            instructions, and pictures and documents shown in their place; or a function of fields that returns the
-            text, or a list of texts and media. Without it the inputs become labelled blocks.
-        inputs: The type of what it reads: a TypedDict, a dataclass or a pydantic model. Then `run(Question(…))` is
-            checked by type checkers and at the call, and a path of the prompt that it lacks is an error here.
-        output: The type of its answers; text if not given. `result_of(function)` makes them by a function.
-        check: Validates each answer, `check(answer, **fields)`, and returns nothing; its ValueError is sent to the
-            model. What else it raises is an error of the call, and what it returns too.
-        best_effort: What is kept of answers that the check still refuses after the last retry:
-            `best_effort(answers, **fields)` gets them, the latest first, and returns the answer; its ValueError says
-            that none can be kept. Without it the call fails. A text that was cut off is among them.
-        on_cut: What becomes of a text that reaches `max_tokens`: with `"keep"` it is the answer, with `"continue"` the
-            model is asked up to three times to go on with it, with `"fail"` the call fails with `AnswerCut`. Then, and
-            if it is not whole after that, `best_effort=` is asked first.
-        hand_to: Agents to whom it can hand a conversation over, or their names: in `runner.run(agent, …, chat=…)` and
-            `Graph.chat(agent)` its model gets a tool for each, `hand_to_NAME`. The other agent reads the conversation,
-            as its `history=` filters it, and answers this message and the next ones.
-        tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`; and what its provider may run:
-            `web_search()`, `web_fetch()`, `code_execution()`.
+        name: The agent's name, which appears in usage, messages and errors.
+        model: The model that answers. Pass its name, such as `"anthropic:claude-…"`, `"openai:…"` or `"openai-chat:…"`,
+            or an object with the `Model` protocol. A Runner can replace the model. Without a model, `by_rules` answers.
+            If the agent has neither, the Runner must provide a model; otherwise the run is refused at its start.
+        system: The standing instructions: a text with `{paths}` of the state, or a function of fields that returns the
+            text.
+        prompt: The question: a text with `{paths}` of the state, or a function of fields that returns a text or a list
+            of texts and media. Each value that a path inserts is delimited, so that the model cannot mistake the value
+            for instructions. Pictures and documents are shown at the place of their path. Without a prompt, the inputs
+            become labelled blocks.
+        inputs: The type of the inputs: a TypedDict, a dataclass or a pydantic model. With this type, `run(Question(…))`
+            is checked by type checkers and when it is called, and a path of the prompt that the type does not contain
+            is an error when the agent is created.
+        output: The type of the answers; text by default. With `result_of(function)` a function makes the answers from
+            arguments that the model writes.
+        check: A function `check(answer, **fields)` that validates each answer and returns nothing. If it raises
+            ValueError, the message is sent to the model, which answers again. Any other exception, and any returned
+            value, is an error of the call.
+        best_effort: A function `best_effort(answers, **fields)` that chooses an answer when the check still refuses the
+            model's answers after the last retry. The function receives the refused answers, the latest first, including
+            texts that were cut off. It returns the answer, or raises ValueError to say that none of them can be used.
+            Without this function the call fails.
+        on_cut: What happens to a text that was cut off because it reached `max_tokens`. With `"keep"` the cut text is
+            the answer. With `"continue"` the model is asked up to three times to continue the text. With `"fail"` the
+            call fails with `AnswerCut`. Before a call fails, `best_effort=` is asked, also if the text is still
+            incomplete after the third continuation.
+        hand_to: Agents, or names of agents, to which this agent may hand over a conversation. In `runner.run(agent, …,
+            chat=…)` and in `Graph.chat(agent)` the model gets a tool `hand_to_NAME` for each of them. The other agent
+            reads the conversation as its own `history=` filters it, and answers the current message and the following
+            ones.
+        tools: The tools that the model may call: functions, `tool(function, …)` and `mcp(…)`. The list may also contain
+            tools that the model's provider runs: `web_search()`, `web_fetch()` and `code_execution()`.
         guards: Checks of questions, answers and tool results: functions of a text, or `guard(function, …)`.
-        hooks: Code around each call of the model and of a tool; see `Hooks`.
-        settings: How its model is called: `Settings(max_tokens=…, temperature=…, effort=…, cache=…)` and more.
-        messages: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with
-            the reducer `extend`, or one key of a dict of such lists, `"talks[editor]"`. A visit records only its own
-            messages, unless the dict or its lists have a validator or another constraint: then all of that key.
-        history: Chooses which of these messages are sent, such as at a handoff to this agent: a function of the
-            messages that returns those it needs, such as `without_tools`. The field keeps all of them.
+        hooks: Code that runs around each call of the model and of a tool; see `Hooks`.
+        settings: How the model is called: `Settings(max_tokens=…, temperature=…, effort=…, cache=…)` and more.
+        messages: The field of the state that keeps the conversation from visit to visit. Name a field that holds a list
+            of `Message` with the reducer `extend`, such as `"messages"`, or one key of a dict of such lists, such as
+            `"talks[editor]"`. A visit records only the messages that it adds. If the dict or its lists have a validator
+            or another constraint, the visit records all messages of the key.
+        history: A function that chooses which messages of that field are sent to the model, for example after a handoff
+            to this agent. It receives the messages and returns the chosen ones; see `without_tools`. The field still
+            keeps all messages.
         window: When older messages are replaced by a summary; see `Window`.
-        by_rules: A function that answers by rules if there is no model, or the model is `"rules"`. Its parameters name
-            what it reads.
-        output_retries: How often an answer that does not fit is sent back to the model.
-        turns: The most turns in which it calls tools before it answers.
-        max_tool_calls: The most calls of tools before it answers; None for no limit. Further ones are not made, which
-            the model is told.
-        batch: Whether its calls are parts of a provider's batch, at half the price and within a day; the run sleeps
-            meanwhile. For the items of a map, and for nodes whose result is not urgent. The provider is asked for the
-            state of a batch after 30 s, later after a quarter of the time it has taken, at most an hour. An agent that
-            runs alone or in `ctx.call` cannot sleep, so this is an error there.
+        by_rules: A function that answers without a language model, if the agent has no model or its model is `"rules"`.
+            Its parameters name the values that it reads.
+        output_retries: How many times an answer that does not fit is sent back to the model.
+        turns: The largest number of turns in which the agent may call tools before it answers.
+        max_tool_calls: The largest number of tool calls before the agent answers; None for no limit. Calls beyond the
+            limit are not made, and the model reads that they were not made.
+        batch: Whether the model's calls are sent in a provider's batch, which costs half the price and takes up to a
+            day. The run sleeps until the batch has ended. Use batches for the items of a map and for nodes whose result
+            is not urgent. The provider is asked for the state of the batch after 30 seconds and then at intervals that
+            grow to a quarter of the elapsed time, but are never longer than an hour. An agent that runs alone or inside
+            `ctx.call` cannot sleep, so `batch=True` is an error there.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -258,7 +283,8 @@ class Agent(Generic[T_co, Inputs]):
             raise DefinitionError(
                 f"Agent({self.name!r}, {invalid}) is not valid", where=f"agent {self.name}", repair=repair
             )
-        for name in ("name", "system", "prompt"):  # recorded with the graph, so they must be encodable
+        # These texts are recorded with the graph, so they must be encodable as UTF-8.
+        for name in ("name", "system", "prompt"):
             text = getattr(self, name)
             if isinstance(text, str):
                 object.__setattr__(self, name, utf8_text(text))
@@ -271,7 +297,7 @@ class Agent(Generic[T_co, Inputs]):
         for problem, repair in self.__body__().lacks():
             raise DefinitionError(f"{self.name} {problem}", where=f"agent {self.name}", repair=repair)
 
-    if not TYPE_CHECKING:  # type checkers know what it has
+    if not TYPE_CHECKING:  # Type checkers know the attributes of an agent, so a misspelled name is an error for them.
 
         def __getattr__(self, name: str) -> NoReturn:
             missing(self, name, "Agent")
@@ -283,7 +309,7 @@ class Agent(Generic[T_co, Inputs]):
     @overload
     def but(self, **changes: Any) -> Agent[T_co, Inputs]: ...  # noqa: ANN401 - as above
     def but(self, **changes: Any) -> Agent[Any, Any]:
-        """Return a copy with changes.
+        """Return a copy of the agent with some arguments changed.
 
         Args:
             changes: Arguments of `Agent`, by name, with their new values.
@@ -306,17 +332,22 @@ class Agent(Generic[T_co, Inputs]):
         **more: object,
     ) -> T_co: ...
     async def run(self, inputs: object = None, /, **more: object) -> T_co:
-        """Answer once. In a node the call is recorded, priced and limited as part of the run; outside a run it is not.
+        """Ask the agent once and return its answer.
+
+        In a node of a run, the call is recorded, and its cost and usage count towards the limits of the run. Outside a
+        run, nothing is recorded.
 
         Args:
-            inputs: What it reads, of the type that its `inputs=` names; without that a mapping. A text is the one thing
-                that it reads; an agent without a prompt reads `question`.
-            more: What the prompt, the check and the rules read, by name; outside a run also the parameters of tools.
-                A name that nothing reads is an error, except that an agent without a prompt and without `inputs=`
-                shows its model all that it is given, if everything has a name.
+            inputs: The agent's inputs: an object of the type that `inputs=` names, or a mapping if the agent names no
+                type. A plain text is accepted if the agent reads exactly one input. An agent without a prompt reads the
+                input `question`.
+            more: More inputs by name: values for the prompt, the check and the rules. Outside a run, parameters of
+                tools can be passed as well. A name that the agent does not read is an error. The only exception is an
+                agent without a prompt and without `inputs=` that is called outside a run without a plain text: it shows
+                the model every name with its value.
 
         Raises:
-            InputError: An input is missing, has the wrong type, or is read by nothing.
+            InputError: An input is missing, has the wrong type, or is not read by the agent.
             ModelError: The model gave no answer; the subclass states why.
             BadAnswer: The model's answers did not fit.
         """
@@ -342,16 +373,17 @@ class Agent(Generic[T_co, Inputs]):
         **more: object,
     ) -> T_co: ...
     def run_sync(self, inputs: object = None, /, **more: object) -> T_co:
-        """Answer once, as `run` does, where there is no event loop: in a script, or in a sync node.
+        """Ask the agent once, as `run` does, from code without an event loop: a script or a sync node.
 
         Args:
             inputs: As for `run`.
             more: As for `run`.
 
         Raises:
-            DefinitionError: There is an event loop, which this would block.
+            DefinitionError: The calling thread runs an event loop, which this method would block.
         """
-        with suppress(RuntimeError):  # not in an `except`, so that no error has a missing loop as its context
+        # The error is raised here and not in an `except` block, so that RuntimeError does not become its context.
+        with suppress(RuntimeError):
             asyncio.get_running_loop()
             text = f"{self.name}.run_sync() was called in an event loop, which it would block"
             raise DefinitionError(text, where=f"agent {self.name}", repair=f"await {self.name}.run(…)")
@@ -371,9 +403,10 @@ class Agent(Generic[T_co, Inputs]):
         **more: object,
     ) -> AsyncGenerator[AgentEvent | T_co, None]: ...
     def stream(self, inputs: object = None, /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]:
-        """Answer once, and iterate over what is shown meanwhile, as it is streamed, and at last the answer itself.
+        """Ask the agent once and iterate over its live events, followed by the answer.
 
-        Nothing is recorded; `runner.stream(agent, …)` does the same in a run. Leaving the loop cancels the call.
+        Events such as `TextDelta` arrive while the model writes. The last item is the answer. Nothing is recorded; call
+        `runner.stream(agent, …)` to do the same in a recorded run. Leaving the loop cancels the call.
 
         Args:
             inputs: As for `run`.
@@ -381,8 +414,8 @@ class Agent(Generic[T_co, Inputs]):
 
         Raises:
             InputError: As for `run`.
-            DefinitionError: A run calls this, whose watchers see what its agents show. What else `run` raises is raised
-                when iterated.
+            DefinitionError: The method was called inside a run. Watchers of that run already receive the agent's
+                events, so call `run` there. Every other error that `run` raises is raised during the iteration.
 
         Example:
             >>> from graphengine import TextDelta
@@ -411,7 +444,8 @@ class Agent(Generic[T_co, Inputs]):
         try:
             while (event := await shown.get()) is not None:
                 yield cast("AgentEvent", event)
-            yield (await task).value  # not done yet if so many events waited that the rest was left out
+            # The task may still run here if the audience left out events because too many were waiting.
+            yield (await task).value
         finally:
             task.cancel()
             await asyncio.wait([task])
@@ -430,7 +464,7 @@ class Agent(Generic[T_co, Inputs]):
         **more: object,
     ) -> Answer[T_co]: ...
     async def answer(self, inputs: object = None, /, **more: object) -> Answer[T_co]:
-        """Answer once, as `run` does, and return the messages and the usage too.
+        """Ask the agent once, as `run` does, and return the messages and the usage along with the answer.
 
         Args:
             inputs: As for `run`.
@@ -439,14 +473,14 @@ class Agent(Generic[T_co, Inputs]):
         return await self._call_in_loop(self._read_inputs(inputs, more))
 
     def __body__(self) -> AgentBody[T_co]:
-        """Return the agent as a node's body."""
+        """Return the agent in the form in which the engine runs nodes."""
         return AgentBody(self)
 
     def _read_inputs(self, inputs: object, more: Mapping[str, object]) -> Mapping[str, object]:
-        """Return what a call gives the agent, by name; see `CallInputs.read`.
+        """Return the inputs of a call by name; see `CallInputs.read`.
 
         Raises:
-            InputError: Something is missing, is read by nothing, or has the wrong type.
+            InputError: An input is missing, has the wrong type, or is not read by the agent.
         """
         runtime, takes = runtime_here(), call_inputs_of(self)
         if runtime is None:
@@ -457,12 +491,12 @@ class Agent(Generic[T_co, Inputs]):
         return takes.read(inputs, more, also=same)
 
     def _check_hands_over_to_nobody(self) -> None:
-        """Refuse a call outside of a conversation for an agent that hands over."""
+        """Refuse a call outside a conversation if the agent hands over to other agents."""
         for message, repair in self.__body__().hands_over():
             raise DefinitionError(message, where=f"agent {self.name}", repair=repair)
 
     def _call_in_loop(self, inputs: Mapping[str, object]) -> Awaitable[Answer[T_co]]:
-        """Call it in the event loop of the run, from any thread or loop."""
+        """Answer in the event loop of the run, also if the caller is in another thread or loop."""
         runtime = runtime_here() or StandaloneRuntime(self._for_tools(inputs))
         call = functools.partial(self._answer, runtime, inputs)
         return call() if asyncio.get_running_loop() is runtime.loop else in_loop_of(runtime, call)
@@ -482,7 +516,7 @@ class Agent(Generic[T_co, Inputs]):
         return Answer(value, talk.messages, talk.usage, talk.writes)
 
     async def _words(self, runtime: AgentRuntime, inputs: Mapping[str, object], begun: Words) -> Words:
-        """Return the words of a call: those with which it began, and today's for the others."""
+        """Complete the texts of a call: keep the recorded texts in `begun`, and make the missing ones now."""
         given = runtime.given_by_callers(self, inputs)
         system, question, media = begun
         if system is None:
@@ -494,7 +528,7 @@ class Agent(Generic[T_co, Inputs]):
     async def _question(
         self, runtime: AgentRuntime, inputs: Mapping[str, object], given: Collection[str]
     ) -> tuple[Filled, Sequence[Media]]:
-        """Return the question and its media; the user's functions that make or guard it are called in a thread."""
+        """Return the question and its media. User functions that make or guard the question run in a thread."""
         media: list[Media] = []
         if callable(self.prompt):
             text, media = await self._make_text("prompt", self.prompt, runtime, inputs)
@@ -511,7 +545,7 @@ class Agent(Generic[T_co, Inputs]):
     async def _make_text(
         self, what: str, function: Callable[..., object], runtime: AgentRuntime, inputs: Mapping[str, object]
     ) -> tuple[str, list[Media]]:
-        """Return the text and the media that a function of fields makes; a sync one is called in a thread."""
+        """Call a prompt or system function and return its text and media. A sync function runs in a thread."""
         values = {name: value for name, value in inputs.items() if name in Injected.of(function).names}
         call = functools.partial(function, **values)
         made = call() if is_async(function) else await runtime.blocking(call)
@@ -536,7 +570,10 @@ class Agent(Generic[T_co, Inputs]):
         return fill_prompt(text, inputs, given=given)
 
     def _question_inputs(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
-        """Return the inputs that are the question without a prompt: no resources, messages, nor what a tool reads."""
+        """Return the inputs that form the question of an agent without a prompt.
+
+        Resources, the conversation and inputs that only tools read are left out.
+        """
         read = {self.messages, *(parameter.name for parameter in _list_tool_reads(self))}
         read |= {name for name, value in runtime.given().items() if name in inputs and inputs[name] is value}
         return {name: value for name, value in inputs.items() if name not in read}
@@ -548,13 +585,13 @@ class Agent(Generic[T_co, Inputs]):
         read = {parse(parameter.name).root for parameter in self._reads()}
         own = self._parts.inputs.fields.keys() if self._parts.inputs is not None else ()
         takes = call_inputs_of(self)
-        if takes.is_free:  # what is beside a question is for the tools, if it is a parameter of one
+        if takes.is_free:  # Inputs beside a question are passed to the tools that have parameters of these names.
             read |= inputs.keys() - takes.tools if QUESTION in inputs else inputs.keys()
             read.add(QUESTION)
         return {name: value for name, value in inputs.items() if name not in read.union(own)}
 
     def _reads(self) -> tuple[Parameter, ...]:
-        """Return what its node reads, worked out once."""
+        """Return the parameters that the agent's node reads; computed once."""
         if self._read is None:
             object.__setattr__(self, "_read", tuple(self.__body__().parameters))
         return self._read or ()
@@ -574,7 +611,7 @@ class Agent(Generic[T_co, Inputs]):
 
 @dataclass(frozen=True, slots=True)
 class AgentBody(Generic[T]):
-    """An agent in the form the engine calls."""
+    """An agent in the form in which the engine calls the bodies of nodes."""
 
     agent: Agent[T, Any]
     kind: Literal["function", "agent", "pass"] = "agent"
@@ -587,12 +624,12 @@ class AgentBody(Generic[T]):
 
     @property
     def returns(self) -> object:
-        """The type of its answers."""
+        """The type of the agent's answers."""
         return self.agent.output
 
     @property
     def details(self) -> Mapping[str, str]:
-        """Its own model and instructions, if it has any, and the type of its answers, for graph specs."""
+        """The agent's own model, its texts and the type of its answers, as they appear in graph specs."""
         agent = self.agent
         model = agent.model or "" if isinstance(agent.model, (str, NoneType)) else type(agent.model).__name__
         texts = {"system": agent.system, "prompt": agent.prompt}
@@ -601,7 +638,7 @@ class AgentBody(Generic[T]):
 
     @property
     def messages(self) -> str:
-        """The field that keeps its conversation, "" for none."""
+        """The field of the state that keeps the conversation; "" if there is no such field."""
         return self.agent.messages
 
     @property
@@ -611,12 +648,12 @@ class AgentBody(Generic[T]):
 
     @property
     def takes_all(self) -> bool:
-        """Whether all inputs of its node become part of the question."""
+        """Whether all inputs of the node become part of the question, because the agent has no prompt."""
         return not self.agent.prompt
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        """The paths of its prompt, the parameters of its functions, and its conversation."""
+        """The parameters that the agent reads: paths of texts, parameters of functions and tools, the conversation."""
         own = _parts_of(self.agent).inputs
         kinds = {} if own is None else {name: each.info.annotation for name, each in own.fields.items()}
         found = {hole: Parameter(hole, kinds.get(hole, Any), shown=True) for hole in self._paths()}
@@ -631,29 +668,29 @@ class AgentBody(Generic[T]):
 
     @property
     def functions(self) -> Sequence[object]:
-        """The functions that it may call, with those of its tools, by which runs know that its code has changed."""
+        """The functions that the agent and its tools may call; runs compare them to notice changed code."""
         return [
             *(function for function, _ in self._functions()),
             *(getattr(each, "function", each) for each in self.agent.tools),
         ]
 
     def _functions(self) -> Sequence[tuple[Callable[..., object], int]]:
-        """Return the functions that read fields, each with the index of its first parameter that is a field."""
+        """Return the functions that read fields, each with the index of its first parameter that names a field."""
         agent = self.agent
         given = ((agent.prompt, 0), (agent.system, 0), (agent.by_rules, 0), (agent.check, 1), (agent.best_effort, 1))
         return [(function, first) for function, first in given if callable(function)]
 
     def _texts(self) -> Sequence[tuple[str, str]]:
-        """Return prompt and system, if they are texts, each with its name."""
+        """Return `prompt` and `system` if they are texts, each with its name."""
         texts = (("prompt", self.agent.prompt), ("system", self.agent.system))
         return [(name, text) for name, text in texts if isinstance(text, str)]
 
     def _paths(self) -> Sequence[str]:
-        """Return the paths in the texts of prompt and system."""
+        """Return the paths that the texts of `prompt` and `system` contain."""
         return [hole for _, text in self._texts() for hole in holes(text) if is_path(hole)]
 
     async def call(self, **values: object) -> object:
-        """Answer once. With `messages`, return those of its conversation too."""
+        """Ask the agent once; if it keeps a conversation or its tools write fields, return these updates as well."""
         answer = await self.agent._call_in_loop(values)  # noqa: SLF001 - of this module
         if not self.agent.messages and not answer.writes:
             return answer.value
@@ -662,12 +699,12 @@ class AgentBody(Generic[T]):
 
     @property
     def also_writes(self) -> Sequence[tuple[str, str, object]]:
-        """The fields that its tools write: of each the tool, the field, and the type of what it gets."""
+        """The fields that the agent's tools write: for each the tool, the field and the type of the written value."""
         kit = [each for each in _parts_of(self.agent).kit if isinstance(each, Tool)]
         return [(f"tool {each.name}", part.field, part.kind) for each in kit for part in each.parts]
 
     def lacks(self) -> Iterator[tuple[str, str]]:
-        """Yield what its texts and tools read that the type of its inputs lacks, each with the repair."""
+        """Yield each path that the agent's texts and tools read but its type of inputs lacks, with the repair."""
         own = _parts_of(self.agent).inputs
         if own is None:
             return
@@ -684,7 +721,7 @@ class AgentBody(Generic[T]):
             yield f"reads {{{path.text}}}, which {own.declared.__name__} lacks", near
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """List the invalid paths of the prompt, the functions that cannot get their parameters, a bad model name."""
+        """List invalid paths, functions whose parameters cannot be filled, and problems of the model."""
         agent = self.agent
         found: list[tuple[str, str, str]] = []
         for name, text in self._texts():
@@ -701,42 +738,45 @@ class AgentBody(Generic[T]):
         return [*found, *self._problems_of_model()]
 
     def hands_over(self) -> Iterator[tuple[str, str]]:
-        """Yield why this agent cannot run outside of a conversation, and the repair, if it hands over."""
+        """Yield why an agent that hands over cannot run outside a conversation, with the repair."""
         if self.agent.hand_to:
             names = ", ".join(each if isinstance(each, str) else each.name for each in self.agent.hand_to)
             repair = "runner.run(agent, …, chat=…), or Graph.chat(agent) as the graph; else agent.but(hand_to=())"
             yield f"{self.name} hands over to {names}, which only a conversation can follow", repair
 
     def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
-        """Yield the problems of its tools in a graph with these fields and resources."""
+        """Yield the problems that the agent's tools have in a graph with these fields and resources."""
         parts = _parts_of(self.agent)
         return findings([*parts.kit, parts.maker], fields, resources)
 
     def needs(self, resources: Collection[str]) -> Iterator[Need]:
-        """Yield what its tools need that has to be a resource, and is none of these."""
+        """Yield the parameters of tools that only a resource could supply and that `resources` lacks."""
         parts = _parts_of(self.agent)
         return needs([*parts.kit, parts.maker], resources)
 
     def waits(self) -> tuple[str, str] | None:
-        """Return what it or a tool of it waits for, and the repair for an effect; None if nothing shows."""
+        """Return what the agent or a tool waits for, with the repair for a node that may not wait.
+
+        Returns None if no wait can be recognised.
+        """
         from graphengine.checks.waits import wait_in  # noqa: PLC0415 - another wing, which is asking
 
         tools = 'give effect= to the tools that act, not to the node: tool(act, effect="once")'
         for each in _parts_of(self.agent).kit:
             what = wait_in(each.function) if isinstance(each, Tool) else ""
             what = "a call of another program" if isinstance(each, Tool) and each.is_external else what
-            if getattr(each, "approve", False) or what:  # a server has it too
+            if getattr(each, "approve", False) or what:  # The attribute `approve` also exists on tool servers.
                 return f"{what or 'approve='} of {each.name}", f'ask in a node before: ask("…", bool); or {tools}'
         return ("batch=True", f"leave out batch=; or {tools}") if self.agent.batch else None
 
     def effects(self) -> Sequence[str]:
-        """Return the tools that must not be repeated."""
+        """Return the names of the tools whose effect must not be repeated."""
         return [each.name for each in _parts_of(self.agent).kit if isinstance(each, Tool) and once_of(each.effect)]
 
     def _problems_of_model(self) -> Sequence[tuple[str, str, str]]:
-        """List a bad model name, and the settings that the model does not have."""
+        """List the problems of the agent's model: a bad name, or settings and tools that the model does not support."""
         agent = self.agent
-        if agent.model is None:  # a Runner may give it one
+        if agent.model is None:  # A Runner may supply the model.
             return []
         try:
             model = model_of(agent.model) if isinstance(agent.model, str) else agent.model
@@ -749,9 +789,9 @@ class AgentBody(Generic[T]):
             ("bad_setting", f"{template} {setting}={getattr(settings, setting)!r}", repair)
             for setting, repair in missing.items()
         ]
-        hosted = () if isinstance(model, RulesModel) else _parts_of(agent).hosted  # rules answer without tools
+        hosted = () if isinstance(model, RulesModel) else _parts_of(agent).hosted  # Rules answer without tools.
         found += [("bad_tool", message, repair) for message, repair in lacking(model, hosted)]
-        count = sum(isinstance(each, Tool) for each in _parts_of(agent).kit)  # servers have more
+        count = sum(isinstance(each, Tool) for each in _parts_of(agent).kit)  # Servers add more tools later.
         found += [("bad_tool", message, repair) for message, repair in too_many_tools(model, count)]
         if agent.batch and not isinstance(model, RulesModel) and (repair := lacks_batches(model)):
             found.append(("bad_batch", f"{model.name}, the model of {self.name}, has no batches", repair))
@@ -759,7 +799,7 @@ class AgentBody(Generic[T]):
 
 
 def _list_invalid_settings(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
-    """List the invalid settings, each with its repair."""
+    """List the invalid settings of an agent, each with its repair."""
     found = []
     if not isinstance(cast("object", agent.name), str) or not agent.name.strip():
         found.append(("…", "choose a text that is not blank as its name"))
@@ -783,7 +823,7 @@ def _list_invalid_settings(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
 
 
 def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
-    """List what is no list, and what stands in the wrong one, each with its repair."""
+    """List arguments that should be lists but are not, and items in the wrong list, each with its repair."""
     lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks", "hand_to")}
     found = [
         (f"{name}={_format_setting(given)}", f"give a list: {name}=[{_format_setting(given)}]")
@@ -796,12 +836,12 @@ def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
 
 
 def _format_setting(given: object) -> str:
-    """Return a value as one would write it: a function by its name."""
+    """Return a value as a user would write it in code; a function is written as its name."""
     return str(getattr(given, "__name__", repr(given)))
 
 
 def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
-    """List the settings of a wrong type or range, each with its repair."""
+    """List the settings with a wrong type or range, each with its repair."""
     found = []
     for name in ("system", "prompt"):
         text = getattr(agent, name)
@@ -828,17 +868,17 @@ def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
 
 
 def reads_of(agent: Agent[Any, Any]) -> Sequence[Parameter]:
-    """Return what an agent reads, its conversation excepted."""
+    """Return the parameters that an agent reads, without its conversation."""
     return [each for each in agent._reads() if each.name != agent.messages]  # noqa: SLF001 - of this module
 
 
 def graphs_of(agent: Agent[Any, Any]) -> dict[tuple[str, frozenset[str]], GraphDefinition[Any]]:
-    """Return the graphs that were made to run it, by what they do and the names of the resources they can take."""
+    """Return the cached graphs that run this agent, by purpose and by the names of the resources that they accept."""
     return agent._graphs  # noqa: SLF001 - of this module
 
 
 def _list_tool_reads(agent: Agent[Any, Any]) -> Sequence[Parameter]:
-    """Return the paths of the state that an agent's tools read, and what says when they are offered."""
+    """Return the parameters that an agent's tools read from the state, including those of `offered=` functions."""
     kit = _parts_of(agent).kit
     found = [parameter for each in kit if isinstance(each, Tool) for parameter in each.reads()]
     offers = {
@@ -851,7 +891,7 @@ def _list_tool_reads(agent: Agent[Any, Any]) -> Sequence[Parameter]:
 
 
 def call_inputs_of(agent: Agent[Any, Any]) -> CallInputs:
-    """Return what a call may give an agent."""
+    """Return the description of the inputs that a call may pass to an agent."""
     parts = _parts_of(agent)
     tools = [each.parameters for each in (*parts.kit, parts.maker) if isinstance(each, Tool)]
     known = frozenset[str]().union(*tools)
@@ -859,10 +899,10 @@ def call_inputs_of(agent: Agent[Any, Any]) -> CallInputs:
 
 
 def _chosen_history(agent: Agent[Any, Any], before: Sequence[Message]) -> Sequence[Message]:
-    """Return the part of the conversation that the agent's function chooses.
+    """Return the messages that the agent's `history=` function chooses from the conversation.
 
     Raises:
-        DefinitionError: It returns something else than messages.
+        DefinitionError: The function returned something other than a list of messages.
     """
     chosen = cast("Callable[[Sequence[Message]], object]", agent.history)(effective(before))
     if not isinstance(chosen, (list, tuple)) or not all(isinstance(each, Message) for each in chosen):
@@ -874,7 +914,6 @@ def _chosen_history(agent: Agent[Any, Any], before: Sequence[Message]) -> Sequen
 
 
 def _messages_in_field(value: object) -> Sequence[Message]:
-    """Return the messages in a field of the state."""
     if value is None:
         return ()
     given = cast("Sequence[object]", value)

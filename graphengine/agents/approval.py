@@ -1,8 +1,14 @@
-"""Approval: a person is asked before a tool is called, and can approve, change the arguments, or refuse with a reason.
+"""Approval: a person decides whether a tool call is made. The person can approve, edit the arguments, or refuse.
 
-The answers are JSON: `true`, `false`, `{"refuse": "the reason"}`, `{"arguments": {"amount": 3}}` with the arguments to
-change. What the person sees is a text: the call on one line, a table
-of its arguments if it is longer, or what the tool's own function shows, such as a diff.
+The answer of the person is one of these JSON values:
+
+- `true`: the call is made.
+- `false`: the call is refused.
+- `{"refuse": "the reason"}`: the call is refused, and the model reads the reason.
+- `{"arguments": {"amount": 3}}`: the call is made with these arguments changed.
+
+The person sees the call on one line, or a table of its arguments if the call is longer. A tool can show another text
+with `show=`, such as the diff of a file.
 """
 
 from __future__ import annotations
@@ -37,18 +43,18 @@ if TYPE_CHECKING:
     from graphengine.models.base import ToolCall
 
 _LINE: Final = 100
-"""The most characters of arguments that are shown on one line, as JSON."""
+"""The largest number of characters of arguments that are shown on one line, as JSON."""
 _PREFILLED: Final = 20_000
-"""The most characters of arguments that the form of the answer repeats, to be changed."""
+"""The largest number of characters of arguments that the form of the answer repeats, so that a person can edit them."""
 _REFUSED: Final = "A person was asked for leave to make this call, and refused it."
 _HOURS, _MINUTES = 3600, 60
 BY_MESSAGE: Final = "x-by-message"
-"""The keyword of a question's schema with the answer that the next message of a chat gives."""
+"""The keyword in a question's schema with the answer that applies when the next message of a chat arrives instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The answer of a person who refuses a call and says why.
+    """The answer of a person who refuses a call and gives a reason.
 
     Args:
         refuse: The reason, which the model reads.
@@ -62,7 +68,7 @@ class Edit:
     """The answer of a person who approves a call with other arguments.
 
     Args:
-        arguments: Those that change, by name.
+        arguments: The changed arguments by name. All other arguments stay as the model wrote them.
     """
 
     arguments: dict[str, JsonValue]
@@ -73,13 +79,15 @@ class Approval:
     """When a person is asked before a tool is called, and what the person sees.
 
     Args:
-        when: Returns whether a call needs approval. It gets arguments of the call, what the tool reads of the state,
-            resources and `ctx` by name. Without it every call does.
-        show: Returns the text that describes the call, from the same values; see `file_diff`.
+        when: A function that returns whether a call needs approval. Its parameters name arguments of the call, values
+            that the tool reads from the state, resources, or `ctx`. Without this function every call needs approval.
+        show: A function that returns the text that describes the call to the person. It can read the same values as
+            `when`; see `file_diff`.
         timeout_seconds: How long to wait for the answer; None to wait for ever.
-        default: Whether the call is made if there is no answer by then; otherwise it counts as refused.
-        refused_by_message: Whether the next message of a chat refuses what it waits for; otherwise that message is
-            answered after the turn that waits.
+        default: Whether the call is made if nobody has answered when the time is over. If False, the call counts as
+            refused.
+        refused_by_message: Whether the next message of a chat refuses a call that waits for approval. If False, the
+            message is answered after the waiting turn.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -113,10 +121,10 @@ Approve: TypeAlias = "bool | Approval | Callable[..., object]"
 
 
 def as_approval(approve: object, where: str) -> Approval | None:
-    """Return when a person is asked: always, under a rule, or never (None).
+    """Convert the argument `approve=` of a tool to an `Approval`; None if no person is asked.
 
     Raises:
-        DefinitionError: It is something else.
+        DefinitionError: The argument is neither a bool, an `Approval`, a function nor None.
     """
     if isinstance(approve, Approval):
         return approve
@@ -131,11 +139,11 @@ def as_approval(approve: object, where: str) -> Approval | None:
 
 
 def file_diff(path: str, text: str) -> str:
-    r"""Return the difference between a file and the text that is to replace it, for `Approval(show=file_diff)`.
+    r"""Return the diff between a file and the text that is to replace it, for `Approval(show=file_diff)`.
 
     Args:
-        path: The file; it need not exist.
-        text: Its new text.
+        path: The path of the file. A missing file counts as empty.
+        text: The new text of the file.
 
     Example:
         >>> print(file_diff("missing.txt", "one\ntwo\n"))
@@ -166,10 +174,12 @@ def question_about(agent: str, call: ToolCall) -> str:
 
 
 def call_words(text: str, agent: str, call: ToolCall) -> str:
-    """Return what a question about a call says besides the call: why it is asked again, what `show=` returned.
+    """Return the part of a question's text that does not repeat the call.
+
+    This part states why the question is asked again, or is the text that `show=` returned.
 
     Args:
-        text: The question's text.
+        text: The text of the question.
         agent: The agent's name.
         call: The call.
     """
@@ -182,15 +192,15 @@ def call_words(text: str, agent: str, call: ToolCall) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A call of a tool that may need approval.
+    """A tool call that may need approval.
 
     Attributes:
         agent: The agent's name.
         tool: The tool.
-        call: The model's call.
-        given: What the tool gets besides the arguments.
+        call: The call, as the model wrote it.
+        given: The values that the run supplies to the tool, in addition to the arguments.
         identity: The identity of the question.
-        why: Why a person is asked in any case; "" if today's rule decides.
+        why: Why a person is asked regardless of the tool's rule; "" if the rule of today decides.
     """
 
     agent: str
@@ -201,20 +211,21 @@ class Asking:
     why: str = ""
 
     async def verdict(self, runtime: AgentRuntime, record: tuple[str, str]) -> ToolCall | str:
-        """Return the call to make, or why it is not made, in words for the model. Asks a person if needed.
+        """Return the call to make, or a text for the model that states why the call is not made.
 
-        What a person was asked is theirs to decide, also if the tool or its rule was changed.
+        A person is asked if needed. If a person was already asked, the person's answer decides, even if the tool or its
+        rule has changed since then.
 
         Args:
             runtime: The run.
-            record: The name and the key of the call's own record.
+            record: The name and the key of the record of the call.
         """
         was_answered = runtime.answered_to(self.identity) is not None
         if self.tool.approval is None and not (self.why or runtime.was_asked(self.identity)):
             return self.call
         await repair_first(self.call.arguments, runtime.blocking)
         if not was_answered and not self._fits(self.call.arguments):
-            return self.call  # arguments that do not fit go back to the model
+            return self.call  # The model has to correct these arguments first.
         answer = await self._answer(runtime, record)
         if answer is None or answer is True:
             return self.call
@@ -225,14 +236,16 @@ class Asking:
         return _REFUSED
 
     async def _answer(self, runtime: AgentRuntime, record: tuple[str, str]) -> bool | Refuse | Edit | None:
-        """Return the answer; None if no person need be asked.
+        """Return the person's answer; None if no person needs to be asked.
 
-        Whoever approved may have no right to do so by the time the call begins, and what the call has for what is not
-        written in it, a default, can be another one than was seen: then it is asked again, as another question, and the
-        answer to the last question counts.
+        An approval can become invalid before the call begins, for two reasons: the person may lose the right to
+        approve, or an argument that the model did not write, such as a default, may get another value than the person
+        saw. In these cases the question is asked again as a new question, and the answer to the last question counts.
+        An example:
 
-        1. Ada approves a call, and her right goes before a worker takes the run. It is asked again.
-        2. Bob refuses. Meanwhile Ada has her right back: the call is refused all the same.
+        1. Ada approves a call, and loses the right to do so before a worker takes the run. The question is asked again.
+        2. Bob refuses. Meanwhile Ada has regained her right. The call is refused all the same, because Bob's answer is
+           the last one.
         """
         first = identity = self.identity
         why = self.why
@@ -255,7 +268,7 @@ class Asking:
         raise AssertionError  # unreachable
 
     async def _objection(self, runtime: AgentRuntime, given: RecordedResult, edited: Collection[str]) -> str:
-        """Return why an approval, with these arguments changed, does not hold any more; "" if it does."""
+        """Return why an approval no longer holds; "" if it holds. The person set the arguments in `edited`."""
         seen, now = given.seen, runtime.hidden(self._find_unwritten())
         for name in sorted(seen.keys() | now.keys() if self._fits(self.call.arguments) else ()):
             if name not in edited and seen.get(name, UNSET) != now.get(name, UNSET):
@@ -264,7 +277,7 @@ class Asking:
         return "" if self.tool.approval is None else await runtime.objection(given)
 
     def _find_unwritten(self) -> dict[str, JsonValue]:
-        """Return what the call has for arguments that are not written, or that its tool reads otherwise."""
+        """Return the argument values that the model did not write, or that the tool reads differently."""
         if not self._fits(self.call.arguments):
             return {}
         written, filled = self._written, self.tool.filled(self.call.arguments, self.given.keys())
@@ -272,7 +285,6 @@ class Asking:
         return {name: each for name, each in found.items() if name not in written or each != typed(written[name])}
 
     def _fits(self, arguments: str) -> bool:
-        """Return whether arguments fit the tool."""
         return self.tool.mismatch(arguments, self.given) is None
 
     def _apply_edit(self, edit: Edit) -> str:
@@ -280,18 +292,19 @@ class Asking:
 
     @property
     def _written(self) -> dict[str, JsonValue]:
-        """The arguments as the model wrote them, repaired if they were not quite JSON."""
+        """The arguments as the model wrote them, with slightly malformed JSON repaired."""
         return self.tool.written(self.call.arguments)
 
     async def _question(self, runtime: AgentRuntime, why: str, *, was_asked: bool) -> Question | None:
-        """Return the question; None if a person need not be asked. The rule does not decide again after it was.
+        """Return the question; None if no person needs to be asked.
 
-        A tool that needs no approval any more is asked about by the plain rule.
+        If the person was asked before, the rule `when=` does not decide again. If the tool no longer needs approval,
+        the question is asked under the plain rule.
 
         Args:
             runtime: The run.
-            why: Why it is asked again; "" for the first time.
-            was_asked: Whether it was asked before.
+            why: Why the question is asked again; "" the first time.
+            was_asked: Whether the question was asked before.
         """
         approval = self.tool.approval or Approval()
         values = {**self.given, **self.tool.values(self.call.arguments, self.given.keys())}
@@ -329,7 +342,6 @@ class Asking:
         return await runtime.blocking(call)
 
     def _text(self, shown: str | None) -> str:
-        """Return the question's text."""
         head = f"May {self.agent} call {self.call.name}?"
         if shown is not None:
             return utf8_text(f"{head}\n\n{shown}")
@@ -339,7 +351,7 @@ class Asking:
         return utf8_text(f"{head}\n\n{_format_arguments_table(written)}")
 
     def _schema(self) -> dict[str, JsonValue]:
-        """Return the JSON Schema of the answer; the form of the arguments has the call's own as defaults."""
+        """Return the JSON Schema of the answer, whose form for edits is prefilled with the call's arguments."""
         own: Mapping[str, Any] = self.tool.spec(self.given.keys()).schema
         form: dict[str, Any] = {"type": "object"}
         if isinstance(own.get("properties"), dict):
@@ -362,19 +374,20 @@ class Asking:
         return with_definitions(schema, own)
 
     def _read(self, record: object, *, is_over: bool = False) -> bool | Refuse | Edit:
-        """Return a recorded answer.
+        """Return the decision that a recorded answer contains.
 
         Args:
             record: The answer.
-            is_over: Whether no other answer could help: the call has begun, or its tool has other arguments now.
+            is_over: Whether another answer would be useless, because the call has begun or its tool now has other
+                arguments. Changed arguments are then not checked.
 
         Raises:
-            ValidationError: It is none, or it has arguments that do not fit.
+            ValidationError: The record is not an answer, or its arguments do not fit the tool.
         """
         return _ANSWER.validate_python(record, context=None if is_over else self._problem)
 
     def _problem(self, edit: Edit) -> str:
-        """Return why changed arguments do not fit, "" if they do."""
+        """Return why changed arguments do not fit the tool; "" if they fit."""
         found = self.tool.mismatch(self._apply_edit(edit), self.given)
         return "" if found is None else found.text
 
@@ -392,7 +405,6 @@ _ANSWER: Final[TypeAdapter[bool | Refuse | Edit]] = TypeAdapter(
 
 
 def _build_member_schema(title: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of an object with one member."""
     members = {"properties": {name: schema}, "required": [name], "additionalProperties": False}
     return {"type": "object", "title": title, **members}
 
@@ -406,7 +418,7 @@ def _table_of(arguments: str) -> str:
 
 
 def _format_arguments_table(values: Mapping[str, JsonValue]) -> str:
-    """Return values as lines, each after its name; further lines of a value are aligned with its first."""
+    """Format values as a table with one line per name; further lines of a value are aligned with its first line."""
     width = max(map(len, values), default=0) + 2
     lines: list[str] = []
     for name, value in values.items():

@@ -1,6 +1,6 @@
-"""What a model was asked in a recorded call, read from the run alone, without the graph's code.
+"""Reconstruct what a model was asked in a recorded call, from the run alone, without the code of the graph.
 
-A turn's record has the answer. The question and the instructions are in the record of the first turn.
+The record of a turn contains the answer. The record of the first turn also contains the question and the instructions.
 """
 
 from __future__ import annotations
@@ -31,23 +31,26 @@ if TYPE_CHECKING:
     from graphengine.models.base import ToolCall
 
 _UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, GraphEngineError)
-"""What a record that no graph wrote can raise."""
+"""The errors that reading a record can raise if the record was not written by a graph."""
 
 _NOT_MADE: Final = {"text": "This call was not made.", "error": True}
-"""What stands for the reason why a call was not made if the turn after it is not recorded."""
+"""The result of a call that was not made, if the turn after it, which contains the reason, is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a model was asked in one turn, without the remembered messages of earlier calls; secrets are struck.
+    """The request to a model in one turn, with secrets removed.
+
+    Messages of earlier calls that the agent remembered are not included.
 
     Attributes:
         agent: The agent that asked.
-        model: The model.
-        system: The instructions, "" for none.
-        messages: The question, and what followed: answers, results of tools, and why an answer was sent back.
-        new: The first of them that the turn before did not have.
-        answer: The answer to them; None if the call failed.
+        model: The name of the model.
+        system: The instructions; "" if there were none.
+        messages: The question and the messages after it: answers, results of tools, and reasons why an answer was sent
+            back.
+        new: The index of the first message that the previous turn did not contain.
+        answer: The model's answer; None if the call failed.
     """
 
     agent: str
@@ -59,19 +62,19 @@ class Asked:
 
 
 def has_conversation(frame: Frame) -> bool:
-    """Return whether a conversation of an agent has begun at a frame's node."""
+    """Return whether a conversation of an agent has begun in the visit of this frame."""
     return any(work.kind == "turn" and work.place[0] == 1 for work in map(WorkKey.read, frame.recorded_results))
 
 
 async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[Asked]:
-    """Return what models were asked in a step: in the turn that it records, or in the calls that failed in it."""
+    """Return the requests to models in a step: the turn that it records, or the calls that failed in it."""
     facts = step.data
     failed = facts.lost if isinstance(facts, AttemptEnded) else {}
     if not failed and not (isinstance(facts, Recorded) and facts.by is not None):
         return []
     try:
         snapshot = await load_snapshot(store, info.id, step.seq - bool(failed))
-    except GraphEngineError:  # the steps before were removed
+    except GraphEngineError:  # earlier steps were removed
         return []
     if not failed:
         turn = turn_of(step, snapshot)
@@ -83,11 +86,11 @@ async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[Asked]:
 
 
 def turn_of(step: Step, snapshot: Snapshot) -> Asked | None:
-    """Return what a turn of a model was asked; None if a step records no turn, or one that cannot be read.
+    """Return the request of the turn that a step records; None if it records no turn, or an unreadable turn.
 
     Args:
         step: The step.
-        snapshot: The run as of this step, or of a later one of its attempt.
+        snapshot: The run as of this step, or as of a later step of the same attempt.
     """
     facts, frame = step.data, snapshot.frames.get(step.frame)
     if not isinstance(facts, Recorded) or facts.by is None or frame is None:
@@ -97,18 +100,20 @@ def turn_of(step: Step, snapshot: Snapshot) -> Asked | None:
 
 
 def last_turn(frame: Frame, around: str) -> tuple[Asked, Sequence[ToolCall]] | None:
-    """Return the last turn of the conversation in which recorded work is, and the calls of its answer as recorded.
+    """Return the last turn of the conversation that contains some recorded work, and the calls of its answer.
 
     Args:
         frame: The frame of the conversation's node.
-        around: The key of what the work is inside.
+        around: The key that surrounds the recorded work.
 
     Returns:
-        None if that is no conversation, or one that cannot be read.
+        The request, and the tool calls as recorded. None if the work is not part of a conversation, or its record
+        cannot be read.
     """
     records: dict[str, Any] = {key: memo.value for key, memo in frame.recorded_results.items()}
     while around and WorkKey.of_turn(around, 1) not in records:
-        around = WorkKey.read(around).around  # what a tool's function asks is inside its call
+        # Work that the function of a tool records is nested below the key of the tool's call.
+        around = WorkKey.read(around).around
     last = next((number for number in itertools.count(1) if WorkKey.of_turn(around, number + 1) not in records), 1)
     key, name = WorkKey.of_turn(around, last), WorkKey.read(around).of
     found = _read_request(key, records[key], records, {"agent": name, "model": ""}) if key in records else None
@@ -123,7 +128,7 @@ def _read_request(
     records: Mapping[str, Any],
     by: Mapping[str, Any] | None = None,
 ) -> Asked | None:
-    """Return what was asked in a turn with this record; if `by` is None, in a call that failed."""
+    """Return the request of a turn with this record. If `by` is None, the record describes a call that failed."""
     asked = WorkKey.read(key)
     if asked.kind != "turn":
         return None
@@ -164,7 +169,7 @@ def _read_answer_message(record: JsonObject) -> Message:
 
 
 def _iter_messages_before(record: TurnRecord, summary: Any) -> Iterator[Message]:  # noqa: ANN401 - as recorded
-    """Yield what was added before a turn: on the answer before it, messages to the agent, and a summary."""
+    """Yield the messages added before a turn: feedback on the previous answer, sent messages, and a summary."""
     yield from (Message(role="user", text=text) for text in (record.feedback, record.goes_on) if text is not None)
     yield from (Message(role="user", text=text) for text in record.steered)
     if summary is not None:
@@ -173,7 +178,7 @@ def _iter_messages_before(record: TurnRecord, summary: Any) -> Iterator[Message]
 
 
 def _read_opening_words(first: TurnRecord) -> tuple[str, Message]:
-    """Return the instructions with which a conversation began, and its question."""
+    """Return the instructions and the question with which a conversation began."""
     media = tuple(Media.model_validate(one) for one in first.media)
     return text_in(first.system), Message(role="user", text=text_in(first.question), media=media)
 

@@ -1,20 +1,23 @@
-"""The limits of a run on costs and tokens, shared by the calls of models that are in flight.
+"""The limits of a run on costs and tokens, shared by all model calls that are in flight.
 
-What a call used counts when its answer is recorded. Until then it is reserved, so that calls in parallel cannot all see
-the same rest of a limit: a call begins beside others only if what is used, all reservations and its own estimate
-fit. Alone it begins if what is used is below the limit. So a limit is exceeded by at most one call as long as no call
-in flight takes more than its estimate. What is used is what steps have recorded, and what failed calls of the attempts
-in flight used. If that reaches the limit, the attempt that wants to make a call ends.
+**When a call may begin.** The usage of a call counts when its answer is recorded. Until then an estimate is reserved,
+so that parallel calls cannot all rely on the same remaining amount. A call may begin beside other calls only if the
+recorded usage, all reservations and the call's own estimate fit into the limit. If no other call is in flight, a call
+may begin when the recorded usage is below the limit. As long as no call exceeds its estimate, a limit is therefore
+exceeded by at most one call. The recorded usage consists of the usage of recorded steps and the usage of failed calls
+of the current attempts. If it reaches the limit, the attempt that wants to make a call ends.
 
-The estimate is the dearest call of the same agent and model in this run and process so far, else of the same model, in
-proportion to the length of the question if it is longer. For a first call it is made of the length of the question, the
-most tokens of the answer, and the model's price. If that is unknown, the call goes alone.
+**How a call is estimated.** The estimate is the most expensive call so far of the same agent and model in this run and
+process, or else of the same model. If the question is longer than the question of that call, the estimate grows in
+proportion. The first call is estimated from the length of the question, the largest allowed number of tokens of the
+answer, and the price of the model. If the price is unknown, the call has to be alone.
 
-Reservations are not recorded: a call that was in flight in a process that died is made again, and reserved again. A
-call in a provider's batch continues while its node sleeps, and keeps its reservation; in a new process it reserves all
-that is left, as the estimate is not known any more.
+**What happens after a crash.** Reservations are not recorded. If a process dies during a call, another process makes
+the call again and reserves again. A call in a provider's batch continues while its node sleeps and keeps its
+reservation. A new process does not know the estimate of that call, so it reserves everything that is left of the limit.
 
-Every run is followed by its `AgentsOfRun`, so what only calls of models need is imported when one is made.
+Every run has an `AgentsOfRun` follower. To keep the import of this module cheap, modules that only model calls need are
+imported when the first call is made.
 """
 
 from __future__ import annotations
@@ -41,21 +44,24 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model, Request
 
 Settle: TypeAlias = "Callable[[Usage], Awaitable[None]]"
-"""Gets what a call used before its answer is recorded."""
+"""Awaited with the usage of a call before the call's answer is recorded."""
 LimitedName: TypeAlias = Literal["cost_usd", "tokens"]
 _NAMES: Final[tuple[LimitedName, ...]] = ("cost_usd", "tokens")
 _ANSWER_TOKENS: Final = 4096
-"""How long an answer may be that has no `max_tokens`; few are longer."""
+"""The assumed number of tokens of an answer without `max_tokens`; few answers are longer."""
 _ROUNDING: Final = 1e-9
-"""How much more than a limit still fits, as sums of dollars are not exact."""
+"""The amount by which a limit may be exceeded, because sums of dollars are not exact."""
 
 _IS_INSIDE: Final[ContextVar[bool]] = ContextVar("graphengine_reserved", default=False)
-"""Whether this code runs inside a call with a reservation, as an agent in a model's code does; it needs no other."""
+"""Whether this code runs inside a call with a reservation, such as an agent in the code of a model.
+
+Such an inner call needs no reservation of its own.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _DearestCall:
-    """The dearest call of one agent and model so far."""
+    """The most expensive call of one agent and model so far."""
 
     amounts: Mapping[LimitedName, float]
     characters: int
@@ -63,12 +69,13 @@ class _DearestCall:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What is known of a call before it is made.
+    """The facts about a call that are known before it is made.
 
     Attributes:
-        kinds: The kinds of earlier calls that it is like, each an agent and a model, the most similar first.
+        kinds: The kinds of earlier calls to compare it with, the most similar first. A kind is an agent and a model.
         characters: The length of the question.
-        guess: What it may use as long as no such call is known, by name; infinity for all that is left.
+        guess: The estimated usage, by name, that applies while no earlier call of these kinds is known. Infinity stands
+            for everything that is left of a limit.
     """
 
     kinds: Sequence[tuple[str, str]]
@@ -77,13 +84,13 @@ class Estimate:
 
 
 class Estimates:
-    """What calls may use, by the dearest that were made so far."""
+    """Estimates of the usage of calls, based on the most expensive calls so far."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], _DearestCall] = {}
 
     async def of(self, model: Model, request: Request) -> Estimate:
-        """Return what is known of a call."""
+        """Collect the facts about a call."""
         from graphengine.models.base import characters  # noqa: PLC0415 - see above
 
         kinds = ((request.agent, model.name), ("", model.name))
@@ -92,7 +99,7 @@ class Estimates:
         return Estimate(kinds, characters(request), {} if is_known else await estimate_use(model, request, most))
 
     def amounts(self, call: Estimate) -> Mapping[LimitedName, float]:
-        """Return what a call may use, by name, as far as is known now; infinity for all that is left."""
+        """Return the estimated usage of a call by name; infinity stands for everything that is left of a limit."""
         known = next((self._known[kind] for kind in call.kinds if kind in self._known), None)
         if known is None:
             return call.guess
@@ -100,7 +107,7 @@ class Estimates:
         return {name: amount * longer for name, amount in known.amounts.items()}
 
     def learn(self, call: Estimate, usage: Usage) -> None:
-        """Remember what a call used."""
+        """Remember the usage of a call for later estimates."""
         amounts = {name: of_limit(name, usage) for name in _NAMES}
         for kind in call.kinds:
             known = self._known.get(kind, _DearestCall({}, 0))
@@ -116,14 +123,14 @@ _ALL_THAT_IS_LEFT: Final = Estimate((), 0, dict.fromkeys(_NAMES, math.inf))
 
 @dataclass(slots=True, eq=False)
 class _Reservation:
-    """A call that waits for room in the limits around it, or has it.
+    """A call that waits for room in the limits around it, or has reserved room.
 
     Attributes:
-        frame: The frame in which it is made.
-        place: The call's key in the frame's recorded work.
-        estimate: What is known of it.
-        amounts: What it may use, by name, as estimated when it was last looked at.
-        awake: Set when it has to check again whether there is room, while it waits.
+        frame: The frame in which the call is made.
+        place: The key of the call in the frame's recorded work.
+        estimate: The facts about the call.
+        amounts: The estimated usage by name, as computed when the call was last checked.
+        awake: Set while the call waits; completed when the call has to check again whether there is room.
     """
 
     frame: Frame
@@ -137,7 +144,7 @@ class Reservations:
     """The reservations of one run.
 
     Args:
-        snapshot: The run, whose limits and usage count.
+        snapshot: The run, with its limits and its usage.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -153,7 +160,7 @@ class Reservations:
 
     @contextmanager
     def asleep(self, frame: Frame, place: str) -> Iterator[None]:
-        """Keep the reservation of a call if the attempt ends in the block, because its node sleeps."""
+        """Keep the reservation of a call if the attempt ends inside the block because its node sleeps."""
         for reserved in self._reserved:
             if reserved.place == place and reserved.frame.id == frame.id:
                 self._asleep[frame.id, place] = reserved
@@ -163,10 +170,11 @@ class Reservations:
     async def held(
         self, runtime: RunRuntime, model: Model, request: Request
     ) -> AbstractContextManager[Callable[[Usage], None]]:
-        """Reserve what a call may use once there is room; hold it during a block, which reports what was used.
+        """Reserve the estimated usage of a call once there is room, and return a context that holds the reservation.
 
-        If the run must stop first, or a limit is reached, never return. A call inside a `ctx.call`, which finishes
-        first, begins once it is alone.
+        The context yields a function that must be called with the actual usage. If the run must stop first, or a limit
+        is reached, the method never returns. A call inside a `ctx.call`, which finishes before the run stops, begins as
+        soon as it is alone.
         """
         frame, at = runtime.frame, runtime.below
         if _IS_INSIDE.get() or next(self._find_limits(frame), None) is None:
@@ -184,13 +192,15 @@ class Reservations:
         finally:
             self._waiting.remove(call)
             self._wake()
-        if not has_room:  # it waits no longer, so that others of its attempt, which ends once all halt, are woken
+        # The call is no longer in the list of waiting calls, so other calls of its attempt are woken. The attempt ends
+        # once all of them halt.
+        if not has_room:
             await runtime.halt()
         return self._hold_reservation(call)
 
     @contextmanager
     def _hold_reservation(self, reserved: _Reservation) -> Iterator[Callable[[Usage], None]]:
-        """Hold a reservation during a block; the block gets a function to call with what the call used."""
+        """Hold a reservation during a block, which receives a function to report the actual usage."""
         before = _IS_INSIDE.set(True)
         try:
             yield partial(self._estimates.learn, reserved.estimate)
@@ -199,7 +209,7 @@ class Reservations:
             self._release(reserved)
 
     def _release(self, reserved: _Reservation) -> None:
-        """Release a reservation, and let the next call check again; one whose node sleeps is kept."""
+        """Release a reservation and let the next call check again. The reservation of a sleeping node is kept."""
         if self._asleep.get((reserved.frame.id, reserved.place)) is reserved:
             return
         self._reserved.remove(reserved)
@@ -208,7 +218,7 @@ class Reservations:
     def _find_limits(
         self, frame: Frame, spending: Sequence[AttemptFacts] = ()
     ) -> Iterator[tuple[Frame | None, LimitedName, float, float]]:
-        """Yield the limits around a frame on what calls use, each with its subgraph and what is used of it."""
+        """Yield the limits around a frame, each with its subgraph, its name and the amount that is already used."""
         for sub, limits, usage in budgets(self._snapshot, frame):
             for each in spending:
                 if each.usage and _is_in(each.frame, sub):
@@ -221,7 +231,7 @@ class Reservations:
                     yield sub, name, limit, used
 
     async def _has_room(self, call: _Reservation, runtime: RunRuntime) -> bool:
-        """Wait until a call may begin; return False if the run must stop first, or a limit around it is reached."""
+        """Wait until a call may begin. Return False if the run must stop first, or a limit around it is reached."""
         while True:
             limits = [*self._find_limits(call.frame, runtime.around.host.spending())]
             if not runtime.work.is_inside and any(used >= limit for _, _, limit, used in limits):
@@ -234,25 +244,25 @@ class Reservations:
                 return False
 
     def _fits(self, call: _Reservation, sub: Frame | None, name: LimitedName, limit: float, used: float) -> bool:
-        """Return whether a call fits into a limit beside those in flight, by its present estimate."""
+        """Return whether a call fits into a limit beside the calls in flight, by its present estimate."""
         inside = [each.amounts[name] for each in self._reserved if _is_in(each.frame, sub)]
         return not inside or used + call.amounts[name] + sum(inside) <= limit + _ROUNDING
 
     def _wake(self) -> None:
-        """Let the first call that waits check again."""
+        """Let the first waiting call check again whether there is room."""
         awake = self._waiting[0].awake if self._waiting else None
         if awake is not None and not awake.done():
             awake.set_result(None)
 
 
 def _settle_nothing(usage: Usage) -> None:
-    """Do nothing, as no limit applies."""
+    """Do nothing, because no limit applies."""
 
 
 async def estimate_use(model: Model, request: Request, answer_tokens: int) -> dict[LimitedName, float]:
-    """Return about how much a call uses, with its question, if its answer has this many tokens.
+    """Estimate the usage of a call, including its question, if its answer has this many tokens.
 
-    An unknown cost is infinite.
+    An unknown cost is returned as infinity.
     """
     from graphengine.models.base import EstimatesCosts, estimate_tokens  # noqa: PLC0415 - see above
 
@@ -271,7 +281,7 @@ def find_calls_in_batches(frame: Frame) -> Iterator[str]:
 
 
 def _is_in(frame: Frame, sub: Frame | None) -> bool:
-    """Return whether a frame is inside a subgraph; all are inside the run, which is None."""
+    """Return whether a frame is inside a subgraph. None stands for the whole run, which contains all frames."""
     if sub is None:
         return True
     around = frame.sub
@@ -281,24 +291,25 @@ def _is_in(frame: Frame, sub: Frame | None) -> bool:
 
 
 class Opens(Protocol):
-    """A resource that is opened before use, and closed after it."""
+    """A resource that is opened before its use and closed afterwards, such as a source of tools."""
 
     async def open(self) -> Sequence[Any]:
-        """Open it. Return its content."""
+        """Open the resource and return its content."""
         ...
 
     async def close(self) -> None:
-        """Close it."""
+        """Close the resource."""
         ...
 
 
 class Place(NamedTuple):
-    """Where an agent is called.
+    """The place where an agent is called.
 
     Attributes:
         path: The path of the node.
         agent: The agent's name.
-        owner: The agent whose node it is, which can be another one; None for a function's.
+        owner: The name of the agent that is the node itself, which may be another agent. None if the node is a
+            function.
     """
 
     path: str
@@ -307,36 +318,42 @@ class Place(NamedTuple):
 
 
 class Routes(Protocol):
-    """The models of a Runner: `graphengine.agents.model_routing.Models`."""
+    """The models of a Runner; implemented by `graphengine.agents.model_routing.Models`."""
 
     def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
-        """Return the model of an agent at a place in a run of this graph that was begun with these names."""
+        """Return the model of an agent at a place in a run of this graph.
+
+        `begun` contains the names of the models with which the run began.
+        """
         ...
 
     def instructions(self, given: Mapping[str, str], graph: str, place: Place) -> str | None:
-        """Return what is given for an agent at a place in a run of this graph; None for nothing."""
+        """Return the instructions in `given` for an agent at a place in a run of this graph; None if there are none."""
         ...
 
     async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
-        """Return the tools of a source, which stays open as long as the Runner; `begins` says if a call begins."""
+        """Return the tools of a source, which stays open as long as the Runner. `begins` is True when a call begins."""
         ...
 
 
 class SharedBudgets(Follower, ABC):
-    """The budgets across runs, as one run meets them: `graphengine.budgets`."""
+    """The budgets across runs, as one run uses them; implemented in `graphengine.budgets`."""
 
     @abstractmethod
     def held(self, runtime: RunRuntime, model: Model, request: Request) -> AbstractAsyncContextManager[Settle]:
-        """Hold what a call may take of them during a block, which awaits the given function with what it used."""
+        """Reserve the estimated usage of a call in these budgets during a block.
+
+        The block awaits the yielded function with the actual usage.
+        """
 
 
 @dataclass(eq=False)
 class AgentsOfRun(Follower):
-    """The agents of one run.
+    """The data that the agents of one run share.
 
     Args:
         models: The models of the Runner.
-        clock: The clock of the limiters of models; None for that of the machine.
+        clock: The clock of the rate limiters; None for the clock of the machine.
         snapshot: The run.
     """
 
@@ -346,7 +363,7 @@ class AgentsOfRun(Follower):
 
     @cached_property
     def budgets(self) -> Reservations:
-        """The reservations of calls."""
+        """The reservations of the run's model calls."""
         return Reservations(self.snapshot)
 
 

@@ -1,27 +1,41 @@
-"""One call of an agent: the turns between it, its model and its tools, until there is an answer.
+"""One call of an agent: the turns between the agent, its model and its tools, until there is an answer.
 
-Every turn of the model and every tool call is a recorded piece of the run's work, so that an agent that is run again,
-after a crash or a wait, continues after the last recorded one. A turn is interpreted from its record alone, whether
-it was just made or is read again. Only the rule-based answers of an agent are not recorded but computed again, at no
-cost.
+**What is recorded.** Each turn of the model and each tool call is recorded as a separate piece of the run's work. When
+the agent runs again, after a crash or a wait, it continues after the last recorded piece. A turn is always interpreted
+from its record alone, whether the model has just answered or the record is read again. Rule-based answers are the
+exception: they are not recorded, because computing them again costs nothing.
 
-A conversation is found again by the agent, its inputs by name and its number among equal ones; a turn by its number;
-a call of a tool by turn and place in it. From the record comes all that has happened: the words of question and
-instructions, what was offered, which calls were not made and why, which began. Today's code, tools and limits decide
-only about turns and calls that have not begun. So every decision asks the record first:
+**How records are found.** The key of a conversation consists of the agent, its inputs by name, and a number that counts
+equal calls. The key of a turn is the number of the turn. The key of a tool call is the turn and the position of the
+call in the turn.
 
-1. A model asks for `refund` and `mail`. `refund` begins, and the process is killed. 2. A deployment takes `refund`
-away and allows one call fewer. 3. The agent runs again. The turn is read, not asked for. `refund` has begun: it is
-found out what became of it, although there is no such tool and no such room now. `mail` has not begun: today's tools
-and limits refuse it, and the next turn records what the model was told.
+**What the record decides, and what today's code decides.** Everything that has happened comes from the record: the
+texts of the question and the instructions, the tools that were offered, the calls that were not made (with the reason),
+and the calls that began. Today's code, tools and limits only decide about turns and calls that have not begun.
+Therefore each decision looks at the record first. An example:
 
-A turn, in order: messages that came for the agent are added; a conversation that is too long for the model is
-summarised (a recorded call, too); tools of sources are listed anew if they changed; the model is asked, or its record
-read; a cut answer is continued or kept; calls are made, several at once, each behind its guards, approvals and keys;
-without calls the answer is read, checked, and refused with a reason that the model gets in the next turn.
+1. A model asks for the tool calls `refund` and `mail`. The call of `refund` begins, and then the process is killed.
+2. A deployment removes the tool `refund` and lowers the limit on tool calls by one.
+3. The agent runs again. The turn is read from its record, so the model is not asked again. The call of `refund` has
+   begun, so the agent finds out how it ended, although the tool no longer exists and the limit no longer allows the
+   call. The call of `mail` has not begun, so today's tools and limits refuse it, and the record of the next turn
+   contains the text that tells the model so.
 
-What counts when: an answer is paid when it arrives, and reserved money is settled once its record is durable. If the
-call fails, is cut or dropped by a hook, what it used counts for the attempt, and is unknown if nobody said.
+**The order within a turn.**
+
+1. Messages that were sent to the agent are added to the conversation.
+2. If the conversation is too long for the model, older messages are summarised. The summary is a recorded call, too.
+3. If a source reports that its tools have changed, they are listed again.
+4. The model is asked, or the recorded turn is read.
+5. An answer that was cut off is continued or kept.
+6. If the answer contains tool calls, they are made, several at once. Each call passes its guards and its approval and
+   has its own keys.
+7. If the answer contains no tool calls, it is read and checked. If it is refused, the model receives the reason in the
+   next turn.
+
+**When usage counts.** The price of an answer is charged when the answer arrives. Money that was reserved for the call
+is settled once the record of the answer is durable. If the call fails, or its answer is cut off or dropped by a hook,
+its usage counts for the attempt of the node. Usage that the provider did not report is unknown.
 """
 
 from __future__ import annotations
@@ -106,26 +120,35 @@ T = TypeVar("T", default=str)
 CALLS_AT_ONCE: Final = 32
 """The most tool calls of one turn that run in parallel; as many as a Runner has threads by default."""
 _CACHED_CHARACTERS: Final = 4096
-"""Shorter beginnings, of about 1,024 tokens, are not cached. Source: Anthropic's documentation of prompt caching."""
+"""The fewest characters of a beginning that is cached; about 1,024 tokens.
+
+Source: Anthropic's documentation of prompt caching.
+"""
 _NO_TURNS: Final = (
     "This call was not made: there are no more turns for calling tools. Give your final answer now, with what you "
     "know, and say what is missing."
 )
 _NOT_MADE: Final = "This call was not made."
 _OF_RULES: Final = (BadAnswer, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-"""Errors of a computation on its inputs, which would recur; other errors, as of files, may not."""
+"""Errors of a computation on its inputs.
+
+Computing again would raise the same error, unlike an error of a file or a network.
+"""
 NOTHING: Final[Mapping[str, JsonValue]] = {}
 _READING: Final = 2
-"""The rules by which a typed answer that is not only JSON is read; they are recorded with it. Rules 1 were not."""
+"""The version of the rules by which a typed answer that is not pure JSON is read. It is recorded with the answer.
+
+Version 1 was not recorded, so a record without a version was written under version 1.
+"""
 
 
 class Words(NamedTuple):
-    """The words with which a conversation begins; None for those that are not known.
+    """The texts and media with which a conversation begins. An attribute is None if the text is not known.
 
     Attributes:
         system: The agent's standing instructions.
         question: The question.
-        media: What the question shows.
+        media: The pictures and documents that the question shows.
     """
 
     system: Filled | None = None
@@ -134,26 +157,26 @@ class Words(NamedTuple):
 
 
 class _Decided(NamedTuple):
-    """A call that is to be made, and whether a person has said so."""
+    """A tool call that is to be made, and whether a person has approved it."""
 
     call: ToolCall
     by_person: bool
 
 
 class Conversation(Generic[T]):
-    """A call of an agent.
+    """The progress of one call of an agent.
 
     Args:
         agent: The agent.
-        parts: What it consists of.
-        runtime: The run in which it is called.
-        before: The remembered messages of earlier calls.
-        inputs: What its check can read, by name.
-        by_rules: Its rule-based answer, None if it has none.
+        parts: The parts that were computed from the agent's arguments.
+        runtime: The run in which the agent is called.
+        before: The messages of earlier calls that the agent remembers.
+        inputs: The inputs of the call by name, which the agent's check can read.
+        by_rules: Computes the rule-based answer; None if the agent has no rules.
 
     Attributes:
-        messages: The messages of this call, the question first.
-        usage: What its models used, named as in `graphengine.Usage`.
+        messages: The messages of this call. The question is the first.
+        usage: The usage of the models in this call, with the names of `graphengine.Usage`.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a call
@@ -182,38 +205,42 @@ class Conversation(Generic[T]):
             self._reader = Output(object, where=f"agent {agent.name}", form=self._maker.form(self._given))
         self._tools: dict[str, Tool] = {}
         self._specs: Sequence[ToolSpec] = ()
-        self._offered: Sequence[str] | None = None  # in this turn; None for all
-        self._fixed: tuple[Sequence[str] | None, int] | None = None  # by what was offered
-        self._listed: list[Sequence[Tool] | None] = []  # by the sources among its tools; None for a tool
-        self._names: Mapping[str, Any] = {}  # where the tools of sources are from
-        self._keys: Sequence[str] | None = None  # the forms of those of providers, once a tool has returned
+        # the names of the tools offered in this turn; None if all are offered
+        self._offered: Sequence[str] | None = None
+        # the offered tools, and the tokens of instructions and these tools
+        self._fixed: tuple[Sequence[str] | None, int] | None = None
+        # for each entry of the kit: the tools that the source listed; None for a tool
+        self._listed: list[Sequence[Tool] | None] = []
+        self._names: Mapping[str, Any] = {}  # the names given to the tools of sources, with the source of each
+        # the forms of the providers' secret keys; computed when a tool has returned
+        self._keys: Sequence[str] | None = None
         self._turn = 0
-        self._feedback = ""  # on the answer of the turn before
-        self._go_on = ""  # with the answer of the turn before, which was cut
-        self._cut: list[Message] = []  # the parts so far of an answer that the model goes on with
-        self._cut_last: Response | None = None  # the answer that has the last of them
+        self._feedback = ""  # why the answer of the previous turn was refused
+        self._go_on = ""  # asks the model to continue the answer of the previous turn, which was cut
+        self._cut: list[Message] = []  # the parts so far of an answer that the model is asked to continue
+        self._cut_last: Response | None = None  # the response that contains the last of these parts
         self._steered: Sequence[str] = ()
-        self._noted = ""  # in the last record
+        self._noted = ""  # the note in the last record
         self._is_last = self._was_told = self._as_before = False
-        self._not_made: dict[str, str] = {}  # why calls of the last turn were not made, by their index
-        self._refused: list[T] = []  # by the check, the latest first
-        self._guarded: list[Message] = []  # answers that a guard refused, each with its parts that were cut
+        self._not_made: dict[str, str] = {}  # why calls of the last turn were not made, by the index of the call
+        self._refused: list[T] = []  # the answers that the check refused, the latest first
+        self._guarded: list[Message] = []  # the answers that a guard refused, each preceded by its parts that were cut
         self.messages: list[Message] = []
         identify = functools.partial(identity_of, inputs, agent.messages, runtime.given())
         self._by_name, self._key = ({}, "") if self._is_by_rules else runtime.conversation(agent, identify)
         self._is_node = runtime.is_node_of(agent)
-        self._written: dict[tuple[int, int], list[tuple[str, object]]] = {}  # by turn, and number in it
+        self._written: dict[tuple[int, int], list[tuple[str, object]]] = {}  # by turn, and position in the turn
         self._equal, self._made = Counter[str](), Counter[str]()
         self.usage: Usage = {}
 
     async def hold(self, words: Callable[[Words], Awaitable[Words]]) -> T:
-        """Send the question, and continue until there is an answer.
+        """Ask the question, and take turns until there is an answer.
 
         Args:
-            words: Returns the words of the call, given those with which it began.
+            words: Returns the texts of the call. It receives the texts with which the call began, if they are recorded.
 
         Raises:
-            ModelError, BadAnswer: There is no answer.
+            ModelError, BadAnswer: The call ended without an answer.
         """
         system, question, media = await words(self._load_begun_words())
         self._system, self._question = _utf8(system), _utf8(question)
@@ -228,11 +255,11 @@ class Conversation(Generic[T]):
         return value
 
     def _build_user_message(self, text: str, tags: Sequence[str] = (), media: Sequence[Media] = ()) -> Message:
-        """Return a message to the agent."""
+        """Make a message from the user to the agent."""
         return Message(role="user", text=text, media=tuple(media), agent=self._agent.name, tags=tuple(tags))
 
     def _show_events(self) -> AbstractContextManager[object]:
-        """Return the block in which the call's live events are shown."""
+        """Return a context in which the call's live events are shown; it does nothing if nobody watches."""
         live, reader = self._live, self._reader
         if live is None:
             return nullcontext()
@@ -240,7 +267,10 @@ class Conversation(Generic[T]):
         return live
 
     async def _by_rules(self) -> T:
-        """Return the rule-based answer or a placeholder, computed once: it would be the same again."""
+        """Compute the rule-based answer or a placeholder.
+
+        An error of such a computation is marked as repeating, because another attempt would compute the same.
+        """
         try:
             response = await self._model.answer(self._request())
             self._runtime.paid(usage_of(response))
@@ -256,11 +286,13 @@ class Conversation(Generic[T]):
         return value
 
     async def _value(self, response: Response) -> T:
-        """Return the value of an answer, checked; but no check accepts a placeholder, so none is applied to it.
+        """Read and check the value of an answer.
+
+        A placeholder is read but not checked, because no check would accept it.
 
         Raises:
-            BadAnswer, GuardFailed: It does not fit.
-            ModelUnavailable: A placeholder does not fit, which is nobody's fault.
+            BadAnswer, GuardFailed: The answer does not fit.
+            ModelUnavailable: A placeholder does not fit the output type, which is not the agent's fault.
         """
         if response.model != PLACEHOLDER:
             return await self._read(response.content)
@@ -296,7 +328,7 @@ class Conversation(Generic[T]):
                 if isinstance(value, Cited):
                     value = with_citations(value, *self._cut, self.messages[-1])
                 self._runtime.answered("turn", str(self._turn), value)
-                return value  # noqa: TRY300 - the whole
+                return value  # noqa: TRY300 - the whole answer
             except BadAnswer as error:
                 self._explain(error, response)
                 if retries == agent.output_retries:
@@ -311,17 +343,21 @@ class Conversation(Generic[T]):
                 self.messages.append(self._build_user_message(self._feedback))
 
     def _explain(self, error: BadAnswer, response: Response) -> None:
-        """Say of an answer that cannot be read that it may be cut off, although its server calls it complete."""
+        """Add to the error of an unreadable answer that the answer may have been cut off.
+
+        A server may call an answer complete although it has exactly the largest number of tokens.
+        """
         if at_limit(response, most := self._parts.settings.max_tokens):
             error.repair = f"raise max_tokens: the answer has all of max_tokens={most}; {error.repair}"
 
     async def _take_turn(self, response: Response, number: int) -> None:
-        """Make the calls of a turn, if it may call tools still; else say so to the model, which may answer once more.
+        """Make the tool calls of a turn, if the agent may still call tools.
 
-        Calls that were made stay made, also if the agent allows fewer today.
+        After the last allowed turn, the calls are not made, and the model reads that it has to answer now. It gets one
+        more turn for that. Calls that were made earlier stay made, even if the agent allows fewer calls today.
 
         Raises:
-            TooManyTurns: It was told so before.
+            TooManyTurns: The model called tools again after it had been asked for its final answer.
         """
         agent, told = self._agent, self._read_skipped_calls()
         is_over, has_happened = number > agent.turns, told is not None or self._has_begun(response.calls)
@@ -336,18 +372,24 @@ class Conversation(Generic[T]):
         self.messages += await self._call_tools(response.calls, _NO_TURNS if is_over else "")
 
     def _has_begun(self, calls: Sequence[ToolCall]) -> bool:
-        """Return whether a call of this turn has begun."""
+        """Return whether at least one tool call of this turn has begun."""
         places = [(f"tool {call.name}", f"{self._turn}.{index}") for index, call in enumerate(calls)]
         return any(self._runtime.has_begun(place) for place in places)
 
     def _read_skipped_calls(self) -> Mapping[str, str] | None:
-        """Return why calls of this turn were not made, by their index, if the next turn is recorded."""
+        """Read from the record of the next turn why calls of this turn were not made, by the index of the call.
+
+        Returns None if the next turn is not recorded.
+        """
         record: Any = self._runtime.record_of("turn", str(self._turn + 1))
         return None if record is None else record.get("not_made", NOTHING)
 
     @contextmanager
     def _refuse_turn_answer(self, *errors: type[BaseException]) -> Iterator[None]:
-        """Refuse the answer of this turn if one of these is raised: the next attempt asks the model again."""
+        """Refuse the recorded answer of this turn if one of these errors is raised.
+
+        The next attempt then asks the model again.
+        """
         try:
             yield
         except errors as error:
@@ -357,9 +399,10 @@ class Conversation(Generic[T]):
     # Answers that are cut off.
 
     def _whole(self, response: Response) -> Response:
-        """Return an answer with the parts before it; they stay cut if it does not go on with them.
+        """Join an answer with the parts before it that were cut off.
 
-        A text beside calls ends the text that was cut: as any text beside calls, it is no part of the answer.
+        The parts stay cut if the model does not continue them. A text that accompanies tool calls ends a text that was
+        cut: like every text beside tool calls, it is not part of the answer.
         """
         if response.calls:
             self._cut = [] if str(response.content).strip() else self._cut
@@ -371,7 +414,10 @@ class Conversation(Generic[T]):
         return replace(self._cut_last if is_nothing else response, content=functools.reduce(joined, texts))
 
     def _unusable(self, response: Response, model: Model, name: str = "turn") -> ModelError | None:
-        """Return why an answer is not complete, None if it is; its record is refused if that is raised."""
+        """Return the error of an answer that is not complete; None if it is complete.
+
+        If the caller raises the error, the record of the answer is refused, so that a retry asks the model again.
+        """
         most = self._parts.settings.max_tokens
         is_text = has_text(response) and self._reader.schema is None and name == "turn"
         lost = unusable(response, response.model or model.name, self._agent.name, most, is_text=is_text)
@@ -380,7 +426,7 @@ class Conversation(Generic[T]):
         return lost
 
     def _goes_on(self, response: Response) -> bool:
-        """Ask the model to go on with a text that was cut. Return whether it was asked."""
+        """Ask the model to continue a text that was cut. Return whether it was asked."""
         is_text = has_text(response) and bool(self.messages[-1].text.strip())
         may_go_on = self._agent.on_cut == "continue" and is_text and response.stop == "cut"
         if not may_go_on or is_short(response, self._parts.settings.max_tokens) or len(self._cut) + 1 == MOST_PARTS:
@@ -392,10 +438,12 @@ class Conversation(Generic[T]):
         return True
 
     async def _keep_best_effort(self, response: Response, lost: ModelError) -> T:
-        """Return what the best effort keeps of answers that the check refused, and of a text that was cut.
+        """Return the answer that `best_effort=` chooses after an answer was cut off.
+
+        The choice is made from the answers that the check refused and the text that was cut off.
 
         Raises:
-            ModelError: The given one: it keeps nothing of them.
+            ModelError: The error `lost`, because `best_effort=` is missing or chose none of the answers.
         """
         if not isinstance(lost, (AnswerCut, ContextFull)):
             raise lost
@@ -403,7 +451,7 @@ class Conversation(Generic[T]):
             with (
                 suppress(BadAnswer),
                 self._refuse_turn_answer(GuardFailed),
-            ):  # the check has put it among those that it refused
+            ):  # The check adds an answer that it refuses to `self._refused` by itself.
                 self._refused.insert(0, await self._value(response))
         value = await self._best_effort(lost)
         self._runtime.answered("turn", str(self._turn), value)
@@ -412,7 +460,11 @@ class Conversation(Generic[T]):
     # One turn of the model.
 
     async def _begin_turn(self) -> None:
-        """Begin a turn of the model: add what was sent to the agent, and shorten the conversation if it is too long."""
+        """Begin a turn of the model.
+
+        Add messages that were sent to the agent, shorten the conversation if it is too long, and choose the tools to
+        offer.
+        """
         self._turn += 1
         steered = await self._runtime.steered(str(self._turn))
         texts = [utf8_text(as_text(each) if given else block("message", each)) for each, given in steered]
@@ -421,7 +473,8 @@ class Conversation(Generic[T]):
         self.messages += [self._build_user_message(*each) for each in zip(texts, tags, strict=True)]
         await self._shorten()
         self._offered = None
-        is_known = self._runtime.is_recorded("turn", str(self._turn))  # with what it offered
+        # A recorded turn contains the tools that it offered.
+        is_known = self._runtime.is_recorded("turn", str(self._turn))
         if not is_known and self._turn > 1:
             await self._renew_tools()
         if not is_known and any(tool.offered is not None for tool in self._tools.values()):
@@ -447,7 +500,7 @@ class Conversation(Generic[T]):
         self.messages.append(message)
 
     def _estimate_fixed_tokens(self, request: Request) -> int:
-        """Return about how many tokens the instructions and tools have; it changes only with the tools of a turn."""
+        """Estimate the tokens of the instructions and tools. The estimate is kept until the offered tools change."""
         offered = self._offered
         if self._fixed is None or self._fixed[0] != offered:
             tools = [each for each in request.tools if offered is None or each.name in offered]
@@ -462,17 +515,20 @@ class Conversation(Generic[T]):
         extra: Mapping[str, JsonValue] = NOTHING,
         otherwise: Callable[[ModelError], Request | Response] | None = None,
     ) -> Response:
-        """Return a model's answer, from its record if there is one; `extra` is recorded with it.
+        """Return a model's answer, from its record if there is one.
+
+        Otherwise call the model and record its answer.
 
         Args:
             model: The model.
-            request: What it is asked.
-            name: What the record is called.
-            extra: What is recorded with the answer.
-            otherwise: Returns what to ask instead after a failure, or the answer to record; or raises the error.
+            request: The request to the model.
+            name: The name of the record.
+            extra: More values to record with the answer.
+            otherwise: Decides what follows a failed call: it returns another request to send, or an answer to record,
+                or raises the error. Without this function the error is raised.
 
         Raises:
-            ModelError: The model gave none.
+            ModelError: The model gave no answer.
         """
         await self._runtime.may_call(model)
         fresh: list[Response] = []
@@ -491,7 +547,8 @@ class Conversation(Generic[T]):
                     return StepResult(record, len(to_json(record)))
                 asked = found
 
-        async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
+        # The reservations end when the answer is recorded, because from then on its usage counts.
+        async with AsyncExitStack() as reserved:
             record = await self._runtime.step_result(name, str(self._turn), make)
         if name == "turn":
             self._offered = record.get("offered", self._offered)
@@ -499,7 +556,7 @@ class Conversation(Generic[T]):
         return self._read_record(record, fresh[0] if fresh else response_of(record))
 
     def _read_record(self, record: JsonObject, response: Response) -> Response:
-        """Count a recorded answer, and what was recorded with it. Return it."""
+        """Count the usage of a recorded answer, remember its note, and return the answer."""
         self._noted = record.get("note", self._noted)
         if "failed" not in record:
             self.usage = add_usage(self.usage, usage_of(response))
@@ -513,7 +570,10 @@ class Conversation(Generic[T]):
         fresh: list[Response],
         reserved: AsyncExitStack,
     ) -> StepResult:
-        """Call a model. Return the record of its answer; put it into `fresh`, and what it reserved into `reserved`."""
+        """Call a model and return the record of its answer.
+
+        The answer is appended to `fresh`, and the budget reservation of the call is moved to `reserved`.
+        """
         async with AsyncExitStack() as stack:
             used = await stack.enter_async_context(self._runtime.reserved(model, request))
             answered: list[Response] = []
@@ -540,7 +600,7 @@ class Conversation(Generic[T]):
             return StepResult(record, len(to_json(record)), usage, by)
 
     def _collect_what_is_recorded(self, request: Request) -> dict[str, JsonValue]:
-        """Return what is recorded with an answer: the settings, and the texts that functions made."""
+        """Return the values that are recorded with an answer: the settings, and texts that were made for this turn."""
         found: dict[str, JsonValue] = {}
         if self._steered:
             found["steered"] = [self._recordable(text) for text in self._steered]
@@ -561,7 +621,7 @@ class Conversation(Generic[T]):
         return found
 
     def _words(self) -> dict[str, JsonValue]:
-        """Return the words with which the conversation began: the question, what it shows, and the instructions."""
+        """Return the texts with which the conversation began, as its first record contains them."""
         question = self.messages[0]
         texts = {"system": self._system, "question": self._question}
         found: dict[str, JsonValue] = {}
@@ -579,12 +639,15 @@ class Conversation(Generic[T]):
         return found
 
     def _recordable(self, text: str) -> str:
-        """Return a text, or what stands for one with a secret."""
+        """Return a text as it may be recorded: a text that contains a secret is replaced by a mark."""
         return text if self._runtime.may_record(text) else MARK
 
     @contextmanager
     def _note_lost_call(self, model: Model, request: Request, extra: Mapping[str, JsonValue]) -> Iterator[None]:
-        """Note what is asked in this block if it fails, as the record of its answer would have it."""
+        """Note what was asked if the call in this block fails.
+
+        The note has the form that the record of the answer would have had.
+        """
         try:
             yield
         except BaseException:
@@ -594,7 +657,7 @@ class Conversation(Generic[T]):
 
     @contextmanager
     def _count_dropped(self, answered: list[Response]) -> Iterator[None]:
-        """Count the answers in this list that hooks drop: all but the last, or all if the block fails."""
+        """Count the usage of answers in this list that hooks drop: all but the last one, or all if the block fails."""
         try:
             yield
         except BaseException as error:
@@ -607,7 +670,7 @@ class Conversation(Generic[T]):
             self._count_failed_call(_read_response_usage(lost))
 
     async def _call_model(self, model: Model, answered: list[Response], request: Request) -> Response:
-        """Call a model. Alone, call it again after a failure that passes, as a node does in a run."""
+        """Call a model. Outside a run, repeat a call that failed temporarily, as a node's retry does in a run."""
         if answered and self._live is not None:
             self._live.reset("a hook calls the model again")
         if self._agent.batch and model is self._model:
@@ -616,10 +679,12 @@ class Conversation(Generic[T]):
                 answered.append(found)
                 return found
         asked = request
-        if request.on_spent != self._count_failed_call or request.waits is None:  # a hook or a summary made the request
+        # A hook or a summary made this request, so it lacks the callbacks of this conversation.
+        if request.on_spent != self._count_failed_call or request.waits is None:
             asked = replace(request, on_spent=self._count_failed_call, waits=self._runtime.waits)
         if self._live is not None and (asked.on_text != self._live.text or asked.on_thinking != self._live.thinking):
-            asked = replace(asked, watch=None)  # of a hook, which wants each piece when it arrives
+            # A hook has set its own callback, which has to receive each piece of text as soon as it arrives.
+            asked = replace(asked, watch=None)
         for tries in count(1):
             try:
                 answered.append(await limited(model, asked, beginning=_identify_cached_part(model, request)))
@@ -633,14 +698,14 @@ class Conversation(Generic[T]):
         raise AssertionError
 
     def _count_failed_call(self, usage: Usage) -> None:
-        """Count the usage of a failed call; it has no record of its own, so it is counted with its attempt."""
+        """Count the usage of a failed call. It has no record of its own, so its usage counts for the attempt."""
         if usage:
             self._runtime.paid(usage)
             self.usage = add_usage(self.usage, usage)
 
     @property
     def _is_by_rules(self) -> bool:
-        """Whether the answer is computed at once, without turns and tools."""
+        """Whether the answer is computed by rules at once, without turns and tools."""
         return isinstance(self._model, RulesModel) and not self._model.calls_tools
 
     def _ids(self) -> set[str]:
@@ -670,13 +735,14 @@ class Conversation(Generic[T]):
             by_rules=self._rules,
             path=self._runtime.path,
         )
-        most = self._compact_from  # the provider counts instructions and tools too
+        most = self._compact_from  # The provider counts the tokens of instructions and tools, too.
         return request if most is None else replace(request, compact_from=most + self._estimate_fixed_tokens(request))
 
     def _settings(self) -> Settings:
         """Return the settings of this turn.
 
-        A call of a tool can be required in the first turn alone, as the model could never answer otherwise.
+        A setting that requires a tool call only applies to the first turn. Otherwise the model could never give its
+        answer.
         """
         settings = self._parts.settings
         if self._is_last:
@@ -692,11 +758,11 @@ class Conversation(Generic[T]):
     # Reading answers.
 
     async def _read(self, content: object) -> T:
-        """Return the value of an answer, checked.
+        """Read an answer, apply the guards, the output function and the check, and return the value.
 
         Raises:
-            BadAnswer: It does not fit; the message is sent to the model.
-            GuardFailed: A guard rejects it.
+            BadAnswer: The answer does not fit; the message is sent to the model.
+            GuardFailed: A guard rejects the answer.
         """
         parts, where = self._parts, f"agent {self._agent.name}"
         guards = any(guard.on == "output" for guard in parts.guards)
@@ -712,7 +778,7 @@ class Conversation(Generic[T]):
         return cast("T", value)
 
     async def _guard(self, check: Callable[[], object]) -> object:
-        """Apply guards to the answer of this turn in a thread, and note the answer if a guard refuses it."""
+        """Apply guards to the answer of this turn in a thread, and remember the answer if a guard refuses it."""
         try:
             return await self._runtime.blocking(check)
         except BadAnswer:
@@ -720,19 +786,22 @@ class Conversation(Generic[T]):
             raise
 
     def _leave_out_guarded(self, value: T) -> None:
-        """Remove the answers that a guard refused, and what was said about them, since the call has another answer.
+        """Remove answers that a guard refused, and the reactions to them, after the call has found another answer.
 
-        Later calls of the agent read the conversation, and would repeat what the guard keeps away.
+        Later calls of the agent read this conversation. Without this step they could repeat the text that the guard
+        keeps away.
         """
         places = [n for n, each in enumerate(self.messages) if any(each is one for one in self._guarded)]
         is_last = bool(places) and places[-1] == len(self.messages) - 1
         gone = [place + after for place in places for after in (0, 1)]
         self.messages = window.without_messages(self._before, self.messages, gone)
-        if is_last:  # the answer is what the best effort kept
+        if is_last:  # The answer is one that `best_effort=` chose.
             self.messages.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
 
     async def _make_output(self, maker: Tool, arguments: Mapping[str, object]) -> T:
-        """Return what the output function makes of the model's arguments. The call is recorded, so it is made once.
+        """Call the output function with the model's arguments and return its result.
+
+        The call is recorded, so a resumed run does not call the function again.
 
         Raises:
             BadAnswer: The function raised ValueError.
@@ -762,7 +831,7 @@ class Conversation(Generic[T]):
 
         Raises:
             BadAnswer: The check raised ValueError.
-            DefinitionError: The check returned something.
+            DefinitionError: The check returned a value.
         """
         check = self._parts.checker
         if check is None:
@@ -782,10 +851,10 @@ class Conversation(Generic[T]):
         refuse_result(found, f"the check {check.name}", where)
 
     async def _best_effort(self, error: BadAnswer | ModelError) -> T:
-        """Return what the agent keeps of the answers that its check refused, after the last retry.
+        """Return the answer that `best_effort=` chooses from the answers that the check refused.
 
         Raises:
-            BadAnswer, ModelError: The given one: it keeps nothing of them.
+            BadAnswer, ModelError: The given error, because `best_effort=` is missing or chose none of the answers.
         """
         if self._parts.best_effort is not None and self._refused:
             with suppress(ValueError):
@@ -793,7 +862,7 @@ class Conversation(Generic[T]):
         raise error
 
     async def _with_fields(self, function: Injected, given: object) -> object:
-        """Call a function of the agent with this, and the inputs that its other parameters name."""
+        """Call one of the agent's functions with `given` as its first argument and with the inputs that it names."""
         first, *others = function.parameters
         fields = {other.name: self._inputs[other.name] for other in others if other.name in self._inputs}
         call = functools.partial(function.function, **{first.name: given}, **fields)
@@ -812,7 +881,7 @@ class Conversation(Generic[T]):
         refuse_lacking_tools(self._model, self._parts.hosted, self._agent.name)
 
     async def _use_tools(self) -> None:
-        """Take the tools of the agent and those that its sources have listed."""
+        """Collect the tools of the agent and the tools that its sources have listed, and give each a distinct name."""
         kit: list[tuple[int | None, Tool]] = []
         for place, (source, listed) in enumerate(zip(self._parts.kit, self._listed, strict=True)):
             if isinstance(source, Tool):
@@ -824,7 +893,8 @@ class Conversation(Generic[T]):
         records: Sequence[Any] = self._runtime.recorded(self._key) if has_source else ()
         known: Mapping[str, Any] = next((e["names"] for e in records if isinstance(e, dict) and "names" in e), {})
         self._tools, made = named_apart(kit, {**self._names, **known})
-        self._names = {**self._names, **made}  # also of tools that are gone: no name passes to another one
+        # The names of removed tools stay reserved, so that no name passes to another tool.
+        self._names = {**self._names, **made}
         named = [*self._tools, *(tool.name for tool in self._parts.hosted)]
         check_choice(self._parts.settings.tool_choice, named, where=f"agent {self._agent.name}")
         self._specs = [
@@ -832,7 +902,7 @@ class Conversation(Generic[T]):
         ]
 
     async def _renew_tools(self) -> None:
-        """Take what the sources list now that have said so, or are connected anew, since this call began."""
+        """List the tools of sources again if they changed, or if the source was reconnected, since this call began."""
         before = self._listed
         self._listed = [
             listed if isinstance(source, Tool) or listed is None else await self._list_tools_now(source, listed)
@@ -847,12 +917,12 @@ class Conversation(Generic[T]):
         try:
             found = await self._runtime.opened(source, begins=False)
             return await source.current() if found is None else found
-        except DefinitionError as error:  # the next call of the agent raises it
+        except DefinitionError as error:  # the next call of the agent raises this error
             log.warning("agent %s keeps the tools that it knows: %s", self._agent.name, error.message)
             return listed
 
     def _collect_given_values(self, tool: Tool) -> Mapping[str, object]:
-        """Return what a tool gets besides the model's arguments."""
+        """Return the values that the run supplies to a tool, in addition to the model's arguments."""
         return tool.given(self._given, self._inputs)
 
     async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Sequence[Tool]:
@@ -863,11 +933,11 @@ class Conversation(Generic[T]):
         return await source.open()
 
     async def _call_tools(self, calls: Sequence[ToolCall], refused: str) -> list[Message]:
-        """Make the calls of one turn, at most `CALLS_AT_ONCE` in parallel. Return their results in order.
+        """Make the tool calls of one turn, at most `CALLS_AT_ONCE` in parallel, and return their results in order.
 
         Args:
             calls: The calls.
-            refused: Why none of them is made, if they have not begun; "" if they are.
+            refused: Why no call is made that has not begun; "" if the calls are made.
         """
         number, room, told = self._turn, asyncio.Semaphore(CALLS_AT_ONCE), self._read_skipped_calls()
         tasks: list[asyncio.Task[CallOutcome[Message]]] = []
@@ -898,7 +968,10 @@ class Conversation(Generic[T]):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _why_not(self, call: ToolCall, place: tuple[int, int], told: Mapping[str, str] | None, refused: str) -> str:
-        """Count a call. Return why it is not made, "" if it is, or was: what has happened is not decided again."""
+        """Count a call and return why it is not made; "" if it is made.
+
+        A call that has begun, or whose refusal is recorded, is not decided again.
+        """
         number = f"{place[0]}.{place[1]}"
         if self._runtime.has_begun((f"tool {call.name}", number)):
             self._made[call.name] += 1
@@ -908,9 +981,10 @@ class Conversation(Generic[T]):
         return refused or self._over(call)
 
     def _keys_of(self, call: ToolCall) -> tuple[str, str]:
-        """Return the call's key, from the conversation, the call, and its number among equal calls; and its question.
+        """Return the idempotency key of a call, and the identity of the question whether the call may be made.
 
-        The turn is not part of them, since a model that is called again may make the call in another turn.
+        The key is computed from the conversation, the call, and a number that counts equal calls. The turn is not part
+        of the key, because a model that is asked again may make the same call in another turn.
         """
         what = call_text(call.name, call.arguments)
         self._equal[what] += 1
@@ -920,7 +994,7 @@ class Conversation(Generic[T]):
         return key, question if number == 1 else f"{question} number {number}"
 
     def _over(self, call: ToolCall) -> str:
-        """Count a call that has not begun. Return why it is not made, "" if it is."""
+        """Count a call that has not begun, and return why a limit forbids it; "" if the call is made."""
         tool, most = self._tools.get(call.name), self._agent.max_tool_calls
         if tool is not None and tool.max_calls is not None and self._made[call.name] >= tool.max_calls:
             return f"This call was not made: the most calls of {call.name} for one answer, {tool.max_calls}, are made."
@@ -935,7 +1009,8 @@ class Conversation(Generic[T]):
         tool, (key, question) = self._tools.get(call.name), keys
         if refused:
             return self._refuse(call, place, refused)
-        if self._runtime.is_recorded(record, number):  # also if the tool was changed or is gone
+        # This also applies if the tool was changed or removed since the call was recorded.
+        if self._runtime.is_recorded(record, number):
             self._runtime.pass_answers(question)
             return await self._result(call, place, tool)
         lost = ""
@@ -953,7 +1028,8 @@ class Conversation(Generic[T]):
         made = await asking.verdict(self._runtime, (record, number))
         if isinstance(made, str):
             return self._refuse(call, place, made)
-        if made is not call:  # a service refuses one key with other arguments
+        # A service refuses a known key with other arguments, so changed arguments need another key.
+        if made is not call:
             key = f"{key}:{_hash_bytes(made.arguments.encode())}"
         raised: list[BaseException] = []
 
@@ -973,7 +1049,7 @@ class Conversation(Generic[T]):
             return StepResult(record, len(to_json(record)), {"failed_tools": 1} if outcome.is_error else None)
 
         result = await self._result(call, place, tool, make)
-        for error in raised:  # after the record, which refuses an error that contains a secret
+        for error in raised:  # Log after the call is recorded: recording refuses an error that contains a secret.
             text = "tool %s of agent %s raised %s; the model gets the message, and the call's record has the traceback"
             log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)
         return result
@@ -985,18 +1061,22 @@ class Conversation(Generic[T]):
         tool: Tool | None,
         make: Callable[[], Awaitable[StepResult]] | None = None,
     ) -> Message:
-        """Return the result of a call from its record, after making it if there is none; note what it writes."""
+        """Return the result of a call from its record, and collect the fields that the call writes.
+
+        If the call has no record, make the call first.
+        """
         record = await self._runtime.step_result(
             f"tool {call.name}", f"{place[0]}.{place[1]}", make or _refuse_to_call_again
         )
         writes: JsonObject = record.get("writes", {})
         found = typed(tool.parts if tool is not None else (), writes)
-        apart = writes.keys() - {name for name, _ in found}  # a tool that wrote them then, and does not now
+        # fields that the tool wrote when it was called but no longer declares
+        apart = writes.keys() - {name for name, _ in found}
         self._written[place] = [*found, *((name, writes[name]) for name in apart if self._runtime.has_field(name))]
         return result_message(call, record)
 
     def _struck(self, outcome: ToolOutcome) -> ToolOutcome:
-        """Return an outcome whose text has no key of a provider of models: it is recorded, and a model reads it."""
+        """Remove the keys of model providers from the text of an outcome, which is recorded and read by a model."""
         if self._keys is None:
             self._keys = forms_of_keys(self._model.__keys__() if isinstance(self._model, HasKeys) else ())
         text = without(outcome.text, self._keys)
@@ -1005,7 +1085,10 @@ class Conversation(Generic[T]):
     def _refuse_missing_tool(
         self, call: ToolCall, place: tuple[int, int], offered: Sequence[str], *, by_person: bool
     ) -> Message:
-        """Return what the model is told of a call of a tool that is not offered; a person may have decided about it."""
+        """Return the message that tells the model that a tool is not offered.
+
+        A person may already have answered a question about this call. The answer then has no effect, which is logged.
+        """
         if by_person:
             text = "agent %s has no tool %s now, so a recorded answer about a call of it has no effect"
             log.warning(text, self._agent.name, call.name)
@@ -1013,12 +1096,12 @@ class Conversation(Generic[T]):
         return self._refuse(call, place, none)
 
     def _refuse(self, call: ToolCall, place: tuple[int, int], why: str) -> Message:
-        """Return what the model is told of a call that is not made; it is recorded with the next turn."""
+        """Return the message that tells the model why a call is not made. The reason is recorded with the next turn."""
         self._not_made[str(place[1])] = why
         return result_message(call, {"text": why, "error": True})
 
     def _collect_writes(self) -> dict[str, list[object]]:
-        """Return what the calls that have returned write, by field."""
+        """Return the values that completed calls write, by field."""
         found: dict[str, list[object]] = {}
         for name, value in self.writes:
             found.setdefault(name, []).append(value)
@@ -1026,11 +1109,11 @@ class Conversation(Generic[T]):
 
     @property
     def writes(self) -> list[tuple[str, object]]:
-        """What the calls of tools write, in the order of the calls: fields with their updates."""
+        """The updates that tool calls write, as pairs of field and value, in the order of the calls."""
         return [update for place in sorted(self._written) for update in self._written[place]]
 
     async def _once(self, tool: Tool, call: ToolCall, given: Mapping[str, object], lost: str) -> ToolOutcome:
-        """Return the outcome of a call that must not be repeated, or of finding out how it ended if it began before."""
+        """Make a call that must not be repeated. If the call began earlier, find out how it ended instead."""
         once = once_of(tool.effect)
 
         async def make(key: str) -> ToolOutcome:
@@ -1060,13 +1143,14 @@ class Conversation(Generic[T]):
             lost=lost,
             is_async=is_async(tool.function),
         )
-        found = await self._runtime.once(effect)  # what `reconcile=` returns is a result of the function
+        # A result may also come from `reconcile=`; it is treated as a result of the function.
+        found = await self._runtime.once(effect)
         return found if isinstance(found, ToolOutcome) else outcome_with(tool.parts, tool.name, found)
 
     async def _allow_call(
         self, tool: Tool, call: ToolCall, given: Mapping[str, object], decided: _Decided
     ) -> ToolCall | str:
-        """Return the call to make, or why it is not made, of one that hooks may have changed since it was decided."""
+        """Return the call to make, or the reason not to make it, after hooks may have changed the approved call."""
         if call_text("", call.arguments) == call_text("", decided.call.arguments):
             return call
         why = "a hook has changed what was approved" if decided.by_person else ""
@@ -1074,9 +1158,10 @@ class Conversation(Generic[T]):
         return await asking.verdict(self._runtime, ("", ""))
 
     async def _outcome(self, tool: Tool, decided: _Decided, given: Mapping[str, object], lost: str) -> ToolOutcome:
-        """Return the call's outcome; a tool whose own code was cancelled has failed.
+        """Make a decided call through guards and hooks, and return its outcome.
 
-        If it began as an effect that must not be repeated, it is one, also if the tool was changed or is gone.
+        A call that began as an effect that must not be repeated is still treated as such an effect, even if the tool
+        was changed or removed since then. If the tool's own code was cancelled, the call has failed.
         """
         known = known_result(self._runtime.effects, call_text(tool.name, decided.call.arguments))
         if known is not UNSET:
@@ -1108,7 +1193,8 @@ class Conversation(Generic[T]):
 
         try:
             outcome = await around((*self._parts.guards, *self._agent.hooks), "around_tool", made)(call)
-            if has_begun and not called:  # a hook cannot refuse what has begun, but that it begins again
+            # A hook cannot undo a call that has begun. It can only prevent the call from beginning a second time.
+            if has_begun and not called:
                 return await self._once(_stand_in_for_tool(tool.name, outcome), call, given, lost)
             return outcome  # noqa: TRY300 - in order
         except asyncio.CancelledError as error:
@@ -1123,14 +1209,17 @@ class Conversation(Generic[T]):
 
     @property
     def _compact_from(self) -> int | None:
-        """The tokens of a conversation from which the provider compacts it; None if it does not."""
+        """The number of tokens from which the provider compacts the conversation.
+
+        None if the provider does not compact it.
+        """
         limit = self._agent.window
         if limit is None or not limit.native or not isinstance(self._model, Compacts):
             return None
         return limit.max_tokens if self._model.compacts(limit.max_tokens) else None
 
     async def _ask_for_answer(self, offered: Mapping[str, JsonValue]) -> tuple[Request, Response]:
-        """Ask for the answer of a turn; if the model has no room for the conversation, once more for a shorter one."""
+        """Ask for the answer of a turn. If the model has no room for the conversation, shorten it and ask once more."""
         request = self._request()
         try:
             return request, await self._ask(self._model, request, "turn", offered)
@@ -1143,13 +1232,16 @@ class Conversation(Generic[T]):
         return request, await self._ask(self._model, request, "turn", offered)
 
     async def _shorten(self, *, is_full: bool = False) -> bool:
-        """Replace older messages by a summary if the conversation is too long; a turn that is recorded, as it was.
+        """Replace older messages by a summary if the conversation is too long.
+
+        If the summary of this turn is recorded, the recorded summary is used.
 
         Args:
-            is_full: Whether the model had no room for the conversation, although the window has.
+            is_full: Whether the model reported that it has no room for the conversation, although the window allows its
+                size.
 
         Returns:
-            Whether it is shorter now.
+            Whether the conversation is shorter now.
         """
         limit, turn = self._agent.window, str(self._turn)
         messages = [*self._before, *self.messages]
@@ -1171,10 +1263,11 @@ class Conversation(Generic[T]):
         return True
 
     async def _summarise(self, limit: window.Window, messages: Sequence[Message], covers: int) -> Response:
-        """Return the summary of the first messages, or an answer without text that says why there is none.
+        """Return the summary of the first messages, or an answer without text that states why there is no summary.
 
-        It fails only as another call may not: the conversation goes on without a summary, which would fail again. Of
-        messages that are too long for the model, it is asked for a summary of the newer ones.
+        The method only raises errors that another attempt may not meet, such as a timeout. After any other error the
+        conversation continues without a summary, because another attempt would fail in the same way. If the messages
+        are too long for the model, it is asked for a summary of the newer ones.
         """
         model = (
             self._model if limit.model is None else self._runtime.model_for(f"{self._agent.name} summary", limit.model)
@@ -1207,7 +1300,10 @@ class Conversation(Generic[T]):
         return await self._ask(model, ask(), "summary", extra, otherwise)
 
     def _now(self) -> Words:
-        """Return the words that texts make now; None for those that a function makes, or a guard may change."""
+        """Return the texts of the call as they would be today, without calling user functions.
+
+        A text is None if a function makes it, or if a guard may change it.
+        """
         agent, inputs = self._agent, self._inputs
         given = self._runtime.given_by_callers(agent, inputs)
         branched = self._runtime.instructions_for(agent.name)
@@ -1219,7 +1315,10 @@ class Conversation(Generic[T]):
         return Words(fill_prompt(system, inputs, given=given) if isinstance(system, str) else None, question)
 
     def _load_begun_words(self) -> Words:
-        """Return the words with which this conversation began, as they are recorded; those with secrets are not."""
+        """Return the recorded texts with which this conversation began.
+
+        A text that contained a secret was not recorded, so it is missing here, and the text of now is used instead.
+        """
         record: Any = self._runtime.begun(self._key)
         if record is None:
             return Words()
@@ -1245,7 +1344,7 @@ async def _refuse_to_call_again() -> StepResult:
 
 
 def _stand_in_for_tool(name: str, outcome: ToolOutcome) -> Tool:
-    """Return what stands for a tool that cannot be called any more, of which a call began: it has this outcome."""
+    """Make a tool that stands in for a removed tool whose call had begun. Calling it returns `outcome`."""
 
     def answer(arguments: dict[str, object]) -> ToolOutcome:
         del arguments
@@ -1255,12 +1354,12 @@ def _stand_in_for_tool(name: str, outcome: ToolOutcome) -> Tool:
 
 
 def _read_tool_arguments(tool: Tool, call: ToolCall, given: Mapping[str, object]) -> Mapping[str, object]:
-    """Return a call's arguments as its tool gets them; {} if they do not fit it any more."""
+    """Return a call's arguments as the tool receives them; {} if they no longer fit the tool."""
     return tool.values(call.arguments, given.keys()) if tool.mismatch(call.arguments, given) is None else {}
 
 
 def differing(begun: Words, now: Words) -> list[str]:
-    """Return which of the words of a conversation are others now, as far as both are known."""
+    """List which texts differ between the beginning of a conversation and now, as far as both are known."""
     pairs = (("instructions", begun.system, now.system), ("prompt", begun.question, now.question))
     return [name for name, then, today in pairs if then and today and then.text != utf8_text(today.text)]
 
@@ -1270,7 +1369,7 @@ def _utf8(text: Filled | None) -> Filled:
 
 
 def _identify_cached_part(model: Model, request: Request) -> str:
-    """Return the identity of the part of a request that the provider caches, "" if there is none."""
+    """Return the identity of the part of a request that the provider caches; "" if nothing is cached."""
     if not request.settings.cache:
         return ""
     tools = [*((tool.name, tool.schema) for tool in request.tools), *(tool.recorded() for tool in request.hosted)]
@@ -1284,7 +1383,7 @@ def _read_response_usage(response: object) -> Usage:
 
 
 def _is_cancelled() -> bool:
-    """Return whether the running asyncio task was cancelled."""
+    """Return whether cancellation of the running asyncio task was requested."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -1295,6 +1394,6 @@ def _hash_bytes(body: bytes) -> str:
 
 @functools.lru_cache(1000)
 def _warn_without_description(agent: str, text: str, repair: str) -> None:
-    """Log once that a model is told of a tool without a description."""
+    """Log once per tool that an agent offers it to a model without a description."""
     if text:
         log.warning("tool_without_description: agent %s: %s; %s", agent, text, repair)

@@ -7,7 +7,7 @@ from graphengine.models.errors import ModelError
 
 
 class SourceUnreadable(InputError):
-    """A file or folder cannot be read as text: missing, damaged, encrypted, too large, or of an unknown kind."""
+    """A file or folder cannot be read as text: it is missing, damaged, encrypted, too large or of an unknown kind."""
 
     code = "source_unreadable"
 
@@ -31,15 +31,15 @@ class BadAnswer(NodeError):
 
 
 def as_decision(found: object, what: str, where: str) -> bool:
-    """Return the decision of a user's function, which is a bool, or numpy's.
+    """Return the decision that a user's function made: a bool, or a bool of numpy.
 
     Args:
-        found: What it returned.
-        what: What it is, for the error, as `the offered= of tool pay`.
-        where: Where it is.
+        found: The value that the function returned.
+        what: The name of the function for the error, such as `the offered= of tool pay`.
+        where: The place that the error names.
 
     Raises:
-        DefinitionError: It returned something else, such as nothing, whose meaning would be a guess.
+        DefinitionError: The function returned another value, such as None, whose meaning would be a guess.
     """
     if isinstance(found, bool) or (type(found).__module__ == "numpy" and type(found).__name__ in ("bool", "bool_")):
         return bool(found)
@@ -49,10 +49,10 @@ def as_decision(found: object, what: str, where: str) -> bool:
 
 
 def refuse_result(found: object, what: str, where: str) -> None:
-    """Refuse what a check returned, unless it is None: a check accepts by returning nothing.
+    """Refuse a value that a check returned. A check accepts an answer by returning nothing.
 
     Raises:
-        DefinitionError: It returned something.
+        DefinitionError: The check returned a value.
     """
     if found is not None:
         text = f"{what} returned {type(found).__name__}, which decides nothing"

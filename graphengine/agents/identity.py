@@ -1,7 +1,8 @@
-"""The identity of a call of an agent: what it is given by name, typed, without any words of the agent's.
+"""The identity of a call of an agent, computed from its inputs by name.
 
-A conversation that began is found again by it, whatever became of instructions, prompts, schemas and tools since.
-Equal ones are numbered.
+The identity is used to find a conversation again that has already begun. It depends only on the names, types and values
+of the inputs. Instructions, prompts, schemas and tools are not part of it, so they may change while a conversation is
+in progress. Calls with the same identity are numbered.
 """
 
 from __future__ import annotations
@@ -24,24 +25,27 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import JsonValue
 
 Kept: TypeAlias = "Callable[[object], Mapping[str, object] | None]"
-"""Returns the values of the fields that the class of a model or dataclass had when the earlier code recorded a call."""
+"""Returns the values of the fields that the class of a model or dataclass had in the earlier code that recorded a call.
+
+Returns None for values of other kinds.
+"""
 _ATOMS: Final = (str, int, float, bool, type(None))
 
 
 def identity_of(
     inputs: Mapping[str, object], messages: str, apart: Mapping[str, object], kept: Kept | None = None
 ) -> dict[str, JsonValue]:
-    """Return a digest of each thing that an agent is given, by its name.
+    """Return a digest of each input of an agent, by the input's name.
 
     Args:
-        inputs: What it is given.
-        messages: The name of its conversation so far, "" for none.
-        apart: Resources, and the Context, which are none of it.
+        inputs: The inputs.
+        messages: The name of the input that contains the conversation so far; "" if there is none.
+        apart: Resources and the Context, which do not belong to the identity.
         kept: Returns the values of the fields that the class of a model or dataclass had when the earlier code recorded
-            the call, and None for other values. Given if the digests are compared with digests of the earlier code.
+            the call, and None for other values. Pass it to compare the digests with digests of the earlier code.
 
     Raises:
-        DoesNotFit: `kept` is given, and an input cannot have been given when the call was recorded.
+        DoesNotFit: `kept` was passed, and an input cannot have had its present form when the call was recorded.
     """
     found: dict[str, JsonValue] = {}
     for name, value in sorted(inputs.items()):
@@ -52,14 +56,14 @@ def identity_of(
 
 
 def digest(value: object) -> str:
-    """Return a digest of a value, the same in every process."""
+    """Return a digest of a value that is the same in every process."""
     return hashlib.blake2b(to_json(value, inf_nan_mode="strings"), digest_size=9).hexdigest()
 
 
 def typed(value: Any, kept: Kept | None = None) -> object:  # noqa: ANN401, PLR0911 - whatever a call is given, one return for each kind
-    """Return a value in a form whose JSON tells kinds of values apart, and that is the same in every process.
+    """Return a value in a form whose JSON distinguishes kinds of values and is the same in every process.
 
-    A model or a dataclass is what its fields are: its class may get another name.
+    A model or a dataclass is represented by its fields alone, so its class may be renamed.
     """
     if isinstance(value, enum.Enum):
         value = value.value
@@ -80,7 +84,7 @@ def typed(value: Any, kept: Kept | None = None) -> object:  # noqa: ANN401, PLR0
     kind = type(value)
     try:
         return {kind.__name__: to_json(value, inf_nan_mode="strings", bytes_mode="base64").decode()}
-    except (PydanticSerializationError, ValueError, RecursionError):  # an open file, a model, a client
+    except (PydanticSerializationError, ValueError, RecursionError):  # such as an open file, a model or a client
         return {"object": kind.__qualname__}
 
 
@@ -89,7 +93,7 @@ def _order_by_first(item: list[object]) -> str:
 
 
 def _talk(value: object) -> object:
-    """Return messages by what was said: a message can get facts that it does not have now."""
+    """Return the lasting facts of messages, because later versions may add more attributes to a message."""
     messages = value if isinstance(value, Sequence) else ()
     return [
         [each.role, each.text, each.call_id, [[call.id, call.name, call.arguments] for call in each.calls]]

@@ -1,4 +1,4 @@
-"""The scope of a node, for agents: the recorded work, the resources and the threads of the attempt that calls them."""
+"""The scope of a node for the agents that it calls: recorded work, resources and threads of the current attempt."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question to a person, or the call of a tool that another program executes.
+    """A question to a person, or a request to another program to execute a tool call.
 
     Attributes:
-        text: Its text.
+        text: The text of the question.
         schema: The JSON Schema of the answer.
-        read: Returns the answer of a record, or raises a `ValidationError`.
+        read: Converts the record of an answer to the answer, or raises a `ValidationError`.
         timeout_seconds: How long to wait for the answer; None to wait for ever.
-        default: The record of the answer after that time.
-        call: For a tool: its name as `tool`, its `arguments`, and `parameters`, the JSON Schema of these.
-        seen: What the one who answers sees of a call besides what is written in it.
+        default: The record of the answer that applies when the time is over.
+        call: For a tool call: the tool's name as `tool`, its `arguments`, and `parameters`, the JSON Schema of the
+            arguments. None for a question to a person.
+        seen: The argument values that the call does not contain itself, but that the person sees.
     """
 
     text: str
@@ -49,12 +50,12 @@ class AsksPerson(Protocol):
     """Makes a question."""
 
     def __call__(self, *, was_asked: bool) -> Awaitable[Question | None]:
-        """Return the question; None if none is to be asked, which cannot be if it was asked already."""
+        """Return the question; None if no question is needed, which is only allowed if `was_asked` is False."""
         ...
 
 
 class NodeScope:
-    """The scope of a node.
+    """The scope of a node: the services of the attempt that an agent uses.
 
     Args:
         attempt: The attempt whose code runs.
@@ -75,35 +76,35 @@ class NodeScope:
         return self.around.loop
 
     def given(self) -> Mapping[str, object]:
-        """Return what tools can take by name: `ctx`, and the resources of the graph."""
+        """Return the values that tools can read by name: `ctx` and the resources of the graph."""
         return {**self.around.resources.get(id(self.attempt.plan), {}), "ctx": Context(self.attempt)}
 
     def place(self, name: str, what: Callable[[], str]) -> str:
-        """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
+        """Return a unique key for a group of recorded work. Work that runs in parallel does not change the key."""
         return self.work.group_of(name, what())
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
-        """Return what was recorded directly below this key."""
+        """Return the values that were recorded directly below this key."""
         done = self.frame.recorded_results
         return [done[key].value for key in done if WorkKey.read(key).around == place]
 
     def group(self, place: str) -> AbstractContextManager[None]:
-        """Put the keys of all work that is recorded inside this block below this key."""
+        """Return a context in which the keys of all recorded work begin with this key."""
         return self.work.group(place)
 
     def hidden(self, record: JsonObject) -> JsonObject:
-        """Return a record without the secrets of the state."""
+        """Return a record with the secrets of the state hidden."""
         guard = self.around.guard
         return record if guard is None else guard.hide(record)
 
     def may_record(self, text: str) -> bool:
-        """Return whether a text contains no secret."""
+        """Return whether a text contains no secret and may therefore be recorded."""
         guard = self.around.guard
         return guard is None or guard.hide(text) == text
 
     @contextmanager
     def call(self, key: str) -> Iterator[None]:
-        """Mark a block as a call of a tool, whose idempotency key ends with this key."""
+        """Mark a block as a call of a tool whose idempotency key ends with this key."""
         before = TOOL_CALL.set((self.attempt, key))
         try:
             yield
@@ -111,32 +112,32 @@ class NodeScope:
             TOOL_CALL.reset(before)
 
     def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Awaitable[Any]:
-        """Return the record of a piece of work: the existing one, or a new one after doing the work."""
+        """Return the record of a piece of work. If there is no record yet, do the work and record it."""
         return self.work.step_result(name, what, make)
 
     @property
     def below(self) -> str:
-        """The key below which work recorded here has its keys."""
+        """The key of the group to which work that is recorded here belongs."""
         return self.work.below
 
     def idempotency_key(self, key: str) -> str:
-        """Return the idempotency key of a call of a tool."""
+        """Return the idempotency key of a tool call."""
         return f"{self.attempt.visit_key}/{key}"
 
     def once(self, effect: Effecting[T]) -> Awaitable[T]:
-        """Do an effect that must not be repeated, or find out how it ended if it began before."""
+        """Perform an effect that must not be repeated, or find out how it ended if it began earlier."""
         return self.work.effects.once(effect)
 
     def paid(self, usage: Usage) -> None:
-        """Count what was used and is not recorded as a piece of work."""
+        """Count usage that has no record of its own."""
         self.attempt.count(usage)
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:
-        """Note that an exception says that the record of a piece of work cannot be used."""
+        """Note that the record of a piece of work cannot be used because of this exception."""
         self.work.refuse(error, name, what)
 
     def answered(self, name: str, what: str, value: object) -> None:
-        """Note the piece of work that an answer is from, which is refused with the node's update."""
+        """Note which piece of work an answer comes from, so that it is refused if the node's update is refused."""
         self.work.answered(name, what, value)
 
     def may_sleep(self) -> bool:
@@ -144,11 +145,14 @@ class NodeScope:
         return self.work.may_wait
 
     def has_slept(self, what: str) -> bool:
-        """Return whether the next such sleep is recorded, and is over."""
+        """Return whether the next sleep with this text is recorded and over."""
         return self.work.is_over("sleep", what)
 
     async def record_usage(self) -> None:
-        """Record what was used apart from recorded work: an attempt that halts ends without a step."""
+        """Record usage that has no record of its own.
+
+        An attempt that halts ends without a step, so the usage would be lost otherwise.
+        """
         if usage := self.attempt.usage:
             self.attempt.usage, now = None, self.around.now()
             failed = Recorded(key="", name="failed calls", value=None, usage=usage)
@@ -161,10 +165,14 @@ class NodeScope:
         ask: AsksPerson,
         read: Callable[[object], object] | None = None,
     ) -> Any:  # noqa: ANN401 - as read
-        """Ask a person, and return the answer; None if nothing is asked, or if what it is about is recorded.
+        """Ask a person, and return the answer.
 
-        While the question is made, the attempt does not end, so that several questions are asked together. A recorded
-        answer that `read` takes is returned without making the question again: today's can be another one.
+        Returns None if no question is needed, or if the work that the question is about has already begun or is
+        recorded.
+
+        The attempt does not end while the question is being made, so that several questions are asked together. If an
+        answer is recorded and `read` accepts it, the answer is returned without making the question again, because
+        today's question might differ.
         """
         work, guard = self.work, self.around.guard
         place = work.key_of("ask", digest_of_call("ask", ([identity, None],), {}))
@@ -194,10 +202,10 @@ class NodeScope:
         return await work.wait_at(place, wait, question)
 
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
-        """Call a blocking function in the given threads, else in the runner's thread pool.
+        """Call a blocking function in the given threads, or else in the thread pool of the Runner.
 
-        If a thread of that pool is waiting for this call, use the extra threads of its calls: the pool may be full of
-        such threads, which would wait for each other.
+        If a thread of that pool is waiting for this call, the extra threads for such calls are used. The pool could be
+        full of waiting threads, which would then wait for each other for ever.
         """
         calls = FROM_THREAD.get()
         own = self.around.threads if calls is None else calls.pool
@@ -205,5 +213,5 @@ class NodeScope:
 
 
 def asked_again(first: str, again: int) -> str:
-    """Return the identity of a question when it is asked again."""
+    """Return the identity of a question that is asked again."""
     return f"{first} asked again: {again}"

@@ -1,6 +1,9 @@
-"""What an agent gets from where it is called: in a run `RunRuntime`, alone `StandaloneRuntime`.
+"""The runtime of an agent: its connection to the run in which it is called.
 
-In a run its work is recorded, streamed and limited as part of the run. Alone nothing is recorded, streamed or limited.
+There are two runtimes with the same methods. `RunRuntime` is used inside a run: the agent's work is recorded, shown to
+watchers and limited as part of the run. `StandaloneRuntime` is used when the agent runs alone: nothing is recorded or
+limited, and only the caller of `Agent.stream` sees live events. Many methods of `StandaloneRuntime` therefore return a
+neutral value.
 """
 
 from __future__ import annotations
@@ -64,43 +67,46 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STEER: Final = "steer"
-"""The topic of messages to the agents of a run."""
+"""The topic of messages that are sent to the agents of a run."""
 _STEERED: Final = f"a message on {STEER!r}"
 _MODELS: Final[dict[str, Model]] = {}
 _ANYTHING: Final = Answers(object)
 _TEXTS_ABOVE: Final[ContextVar[frozenset[str] | None]] = ContextVar("graphengine_texts_above", default=None)
-"""In a tool of an agent that runs alone: the texts that callers gave that agent."""
+"""While a tool of an agent runs alone: the texts that callers gave to that agent; None outside such a tool."""
 
 
 class _Named(Protocol):
-    """What has a name, as an agent."""
+    """An object with a name, such as an agent."""
 
     @property
     def name(self) -> str:
-        """Return its name."""
+        """The name."""
         ...
 
 
 class ChecksAnswers(Follower):
-    """Checks, before an approved call begins, that the answer still holds: see `graphengine.serve.approvers`."""
+    """Checks, before an approved call begins, that the approval still holds; see `graphengine.serve.approvers`."""
 
     async def objection(self, frame: str, answer: RecordedResult) -> str:
-        """Return why the answer to a question in a frame does not hold any more; "" if it does."""
+        """Return why the answer to a question of a frame no longer holds; "" if it holds."""
         raise NotImplementedError
 
 
 def runtime_here() -> RunRuntime | None:
-    """Return what an agent gets from the run in which this code runs; None outside a run."""
+    """Return the runtime for an agent that is called by the running code; None outside a run."""
     here = CURRENT.get()
     return RunRuntime(here) if isinstance(here, Attempt) else here
 
 
 class RunRuntime(NodeScope):
-    """What an agent gets from the run in which it is called.
+    """The runtime of an agent that is called inside a run.
+
+    Args:
+        attempt: The attempt of the node whose code calls the agent.
 
     Attributes:
-        failed: What failed calls used since the last reservation.
-        shown: What shows the live events of the agent; None before it has begun.
+        failed: The usage of failed calls since the last reservation.
+        shown: Shows the live events of the agent; None before the agent has begun.
     """
 
     def __init__(self, attempt: AttemptFacts) -> None:
@@ -117,17 +123,17 @@ class RunRuntime(NodeScope):
 
     @property
     def streamed_characters(self) -> int:
-        """How many characters of answers and thinking have arrived since the last reservation."""
+        """The number of characters of answers and thinking that have arrived since the last reservation."""
         return 0 if self.shown is None else self.shown.received_characters - self._received_before
 
     def model_for(self, agent: str, own: str | Model | None) -> Model:
-        """Return the model of an agent here: the Runner's replacement, or the agent's own."""
+        """Return the agent's model at this place: the Runner's replacement, or the agent's own model."""
         origin = self._run.snapshot.origin
         begun = {} if origin is None else origin.models
         return self._run.models.of(self.around.run.plan.graph, self._place(agent), own, begun)
 
     def instructions_for(self, agent: str) -> str | None:
-        """Return what a branch put in place of an agent's standing instructions; None for its own."""
+        """Return the instructions with which a branch replaced the agent's own; None if the agent's own apply."""
         given = self._run.snapshot.instructions
         return self._run.models.instructions(given, self.around.run.plan.graph, self._place(agent)) if given else None
 
@@ -138,18 +144,22 @@ class RunRuntime(NodeScope):
 
     @property
     def effects(self) -> Effects:
-        """Whether effects outside the run happen."""
+        """How effects outside the run are treated, for example whether they may happen."""
         return self.around.effects
 
     def acting(self, effect: Effect | None, name: str, where: str) -> Callable[..., object] | None:
-        """Return what is called in place of a tool; None if nothing is. Raises: EffectRefused: It must not act."""
+        """Return a function to call in place of a tool; None if the tool itself is called.
+
+        Raises:
+            EffectRefused: The tool must not act here.
+        """
         return self.attempt.acting(effect, name, where)
 
     def given_by_callers(self, agent: object, inputs: Mapping[str, object]) -> frozenset[str]:
-        """Return the names of an agent's inputs that persons or callers gave, as the record says, and no node wrote.
+        """Return the names of the inputs that persons or callers gave, and that no node wrote.
 
-        A node that is the agent reads them from the state. What code passes is taken for given if it is a text that
-        somebody gave the node, unchanged.
+        If the node is the agent itself, the record of the state shows who wrote each input. If code passes the inputs
+        to the agent, a text counts as given when it equals a text that somebody gave to the node.
         """
         call = self.attempt.call
         if call is not None and self.is_node_of(agent):
@@ -159,23 +169,24 @@ class RunRuntime(NodeScope):
         )
 
     def is_node_of(self, agent: object) -> bool:
-        """Return whether the node is this agent, so that it has one conversation in a visit, with what it reads."""
+        """Return whether the node is this agent itself, so that a visit has exactly one conversation of the agent."""
         call = self.attempt.call
         return call is not None and getattr(call.body, "agent", None) is agent and not self.below
 
     def conversation(
         self, agent: _Named, identify: Callable[..., dict[str, JsonValue]]
     ) -> tuple[dict[str, JsonValue], str]:
-        """Return the digests of what an agent is given, by name, and the key below which the call of it is recorded.
+        """Return the digests of an agent's inputs by name, and the key below which this call of the agent is recorded.
 
-        An agent that is the node reads what its prompts name, which can be more or less than when the visit began: its
-        conversation goes on if what it read then and reads now is the same. Instructions that a branch gave begin
-        another one.
+        An agent that is the node itself reads the fields that its prompts name. Its prompts may have changed since the
+        visit began, and may now name more or fewer fields. A conversation that has begun is continued if the fields
+        that were read then and are read now have equal values. If a branch has replaced the instructions, another
+        conversation begins.
 
         Args:
             agent: The agent.
-            identify: Returns a digest of each thing that it is given; with `Kept`, in the form that types had for other
-                code.
+            identify: Returns a digest of each input. If it is called with `Kept`, the digests have the form that the
+                types had in the code that recorded the call.
         """
         inputs = identify()
         return inputs, self._find_conversation(agent, inputs, identify)
@@ -218,7 +229,7 @@ class RunRuntime(NodeScope):
                     yield turn.around, memo.value
 
     def begun(self, key: str) -> JsonValue:
-        """Return the record of the first turn of a conversation; None if there is none."""
+        """Return the record of the first turn of a conversation; None if that turn is not recorded."""
         memo = self.frame.recorded_results.get(WorkKey.of_turn(key, 1))
         return None if memo is None or memo.value is UNSET else memo.value
 
@@ -228,13 +239,14 @@ class RunRuntime(NodeScope):
         return self.attempt.must_stop
 
     async def may_call(self, model: Model) -> None:
-        """Return if a model may be called now. If the run must stop first, never return; recorded work is kept.
+        """Return if a model may be called now. If the run must stop first, end the attempt and never return.
 
-        A tool's call in which that happens is cut off, and repeated when the run is resumed, with the work recorded
-        inside it. A call that the node records with `ctx.call` finishes first.
+        Recorded work is kept. If the run stops inside a tool's call, the call is cut off. When the run is resumed, the
+        call is repeated, and the work that was recorded inside it is reused. A call that the node records with
+        `ctx.call` finishes before the run stops.
 
         Raises:
-            PriceUnknown: A limit on costs is in force, and the model's price is not known.
+            PriceUnknown: A limit on costs is in force, and the price of the model is unknown.
             DefinitionError: The node has ended, or was cancelled.
             StoreError: A step could not be recorded, and the run ends.
         """
@@ -257,9 +269,9 @@ class RunRuntime(NodeScope):
             )
 
     async def may_continue(self, *awaited: asyncio.Future[Any]) -> bool:
-        """Wait for the first of these; return False if the run must stop first, or has reached a limit then.
+        """Wait for the first of these futures. Return False if the run must stop, or has reached a limit, by then.
 
-        Inside a `ctx.call`, which finishes first, only the wait counts.
+        Inside a `ctx.call`, which finishes before the run stops, the method always waits for a future and returns True.
         """
         halted = asyncio.ensure_future(self.around.host.halted())
         try:
@@ -273,23 +285,23 @@ class RunRuntime(NodeScope):
         return True
 
     async def halt(self) -> None:
-        """Record what failed calls used, and end the attempt. Never returns; recorded work is kept."""
+        """Record the usage of failed calls and end the attempt. Never returns. Recorded work is kept."""
         await self.record_usage()
         await self.work.halt()
 
     async def sleep_for(self, seconds: float, what: str, *, keeps_slot: bool = False) -> None:
-        """Wait, with the run stored as waiting; an item of a map can keep its slot meanwhile."""
+        """Let the run sleep, stored as waiting. With `keeps_slot`, an item of a map keeps its slot meanwhile."""
         wait = WaitRecord(kind="sleep", question=to_show(what), due=self.around.wall() + seconds, keeps_slot=keeps_slot)
         with self._run.budgets.asleep(self.frame, self.work.below):
             await self.work.wait(wait, what, None)
 
     async def steered(self, turn: str) -> Sequence[tuple[JsonValue, bool]]:
-        """Return the messages that are new to an agent before a turn, each with whether they came from outside the run.
+        """Return the messages that an agent receives before a turn, each with whether it came from outside the run.
 
-        A recorded turn gets those that it got.
+        If the turn is recorded, the agent receives the messages that the record contains.
 
-        To receive one ends the attempt, as any wait does, so that the message is durable before the model is called.
-        The wait is over at once if another agent of the run received the message first.
+        Receiving a message ends the attempt, as every wait does, so that the message is durable before the model is
+        called. If another agent of the run received the message first, the wait ends at once without a message.
         """
         found: list[tuple[JsonValue, bool]] = []
         known: Any = self.work.known("turn", turn)
@@ -308,7 +320,7 @@ class RunRuntime(NodeScope):
         return self.work.is_over("receive", _STEERED) or self.around.host.has_message(STEER)
 
     def answered_to(self, identity: str) -> RecordedResult | None:
-        """Return the recorded answer to the next question of `approved` with this identity."""
+        """Return the recorded answer to the next question of `approved` with this identity; None if there is none."""
         return self.work.known("ask", digest_of_call("ask", ([identity, None],), {}))
 
     def was_asked(self, identity: str) -> bool:
@@ -316,39 +328,46 @@ class RunRuntime(NodeScope):
         return self.work.was_asked(digest_of_call("ask", ([identity, None],), {}))
 
     def has_begun(self, record: tuple[str, str]) -> bool:
-        """Return whether a call is recorded, or has begun: another program that was to make it has answered, too."""
+        """Return whether a tool call is recorded or has begun, or another program has already answered it."""
         return self.work.has_begun(*record) or self.answered_outside(record)
 
     def answered_outside(self, record: tuple[str, str]) -> bool:
-        """Return whether another program has executed a call of a tool that is not recorded yet."""
+        """Return whether another program has executed a tool call whose result is not recorded yet."""
         name, number = record
         identity = outside(name.removeprefix("tool "))
         asked = f"ask|{digest_of_call('ask', ([identity, None],), {})}|1"
         return bool(self.frame.recorded_results) and self.work.inside(name, number, asked) is not None
 
     async def acting_in(self, effect: Effect | None, function: object) -> AbstractContextManager[None]:
-        """Return a block for work that may be repeated. Raises: LeaseLost: Another process has taken the run."""
+        """Return a context for work that may be repeated.
+
+        Raises:
+            LeaseLost: Another process has taken the run.
+        """
         return await self.work.acting(effect, function)
 
     def concerns(self, key: str, name: str) -> bool:
-        """Return whether an effect with this key, or of this name, began before this attempt."""
+        """Return whether an effect with this key or this name began before this attempt."""
         return self.work.effects.concerns(key, name)
 
     def is_recorded(self, name: str, what: str) -> bool:
-        """Return whether the next piece of work of this name and text is recorded."""
+        """Return whether the next piece of work with this name and text is recorded."""
         return self.work.known(name, what) is not None
 
     def record_of(self, name: str, what: str) -> JsonValue:
-        """Return the record of the next piece of work of this name and text; None if there is none."""
+        """Return the record of the next piece of work with this name and text; None if it is not recorded."""
         memo = self.work.known(name, what)
         return None if memo is None or memo.value is UNSET else memo.value
 
     def has_field(self, name: str) -> bool:
-        """Return whether the state has a field."""
+        """Return whether the state has a field of this name."""
         return name in self.attempt.plan.state.fields
 
     def pass_answers(self, identity: str) -> None:
-        """Take the recorded answers to a question, and to it asked again: the call that it was about is recorded."""
+        """Mark the recorded answers to a question as used, also those given when it was asked again.
+
+        The tool call that the question was about is recorded, so the question is not asked again.
+        """
         for again in count():
             each = asked_again(identity, again) if again else identity
             if self.answered_to(each) is None:
@@ -356,7 +375,7 @@ class RunRuntime(NodeScope):
             self.work.key_of("ask", digest_of_call("ask", ([each, None],), {}))
 
     async def objection(self, answer: RecordedResult) -> str:
-        """Return why an answer does not hold any more, "" if it does: extensions know who may answer."""
+        """Return why an answer no longer holds; "" if it holds. Extensions know who may answer."""
         if answer.by == "answer":
             for each in self.around.following.all:
                 if isinstance(each, ChecksAnswers) and (why := await each.objection(self.frame.id, answer)):
@@ -364,23 +383,23 @@ class RunRuntime(NodeScope):
         return ""
 
     def context(self, written: Mapping[str, Sequence[object]]) -> Mapping[str, object]:
-        """Return the `ctx` of a call of a tool."""
+        """Return the argument `ctx` of a tool call."""
         return {ALWAYS_GIVEN: ToolContext(self.attempt, written)}
 
     def lose(self, facts: JsonValue) -> None:
-        """Note what was asked in the call that failed here, below whose key this runs, without secrets of the state."""
+        """Note what was asked in the failed call below whose key this code runs. Secrets of the state are hidden."""
         guard, lost = self.around.guard, {self.below: facts}
         self.work.lost |= lost if guard is None else guard.hide(lost)
 
     def live(self, agent: str) -> Live | None:
-        """Return what shows the live events of a call of an agent."""
+        """Return the object that shows the live events of a call of an agent."""
         attempt = self.attempt
         self._received_before = 0
         self.shown = Live(agent, attempt.path, attempt.task.attempt, self.around.host.audience, self.around.guard)
         return self.shown
 
     async def opened(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
-        """Return the tools of a source, which stays open as long as the Runner; `begins` says if a call begins."""
+        """Return the tools of a source, which stays open as long as the Runner. `begins` is True when a call begins."""
         return await self._run.models.tools_of(source, begins=begins)
 
     @property
@@ -389,12 +408,15 @@ class RunRuntime(NodeScope):
         return RunWaits(self, self._run.clock or MACHINE_CLOCK)
 
     def pause_after(self, error: ModelTransient, tries: int) -> float | None:  # noqa: ARG002 - nothing is repeated here
-        """Return None: the node's `retry=` decides."""
+        """Return None, because the `retry=` of the node decides about retries."""
         return None
 
     @asynccontextmanager
     async def reserved(self, model: Model, request: Request) -> AsyncIterator[Settle]:
-        """Reserve what a call may use of the budgets across runs and of the limits of this one, once it fits."""
+        """Reserve the estimated usage of a call in the limits of this run and in the budgets across runs.
+
+        The method waits until the call fits. The yielded function must be awaited with the actual usage.
+        """
         self.failed = {}
         self._received_before += self.streamed_characters
         shared = [each for each in self.around.following.all if isinstance(each, SharedBudgets)]
@@ -402,7 +424,7 @@ class RunRuntime(NodeScope):
             settles = [await stack.enter_async_context(each.held(self, model, request)) for each in shared]
             try:
                 held = await self._run.budgets.held(self, model, request)
-            except BaseException:  # the run stops or is at its limit, and the call was not begun: it takes nothing
+            except BaseException:  # The run stops or has reached its limit, so the call did not begin and uses nothing.
                 for each in settles:
                     await each({})
                 raise
@@ -416,16 +438,16 @@ class RunRuntime(NodeScope):
             yield settle
 
     def paid(self, usage: Usage) -> None:
-        """Add the usage of a model call that is not recorded as a piece of work."""
+        """Add the usage of a model call that has no record of its own."""
         super().paid(usage)
         self.failed = add_usage(self.failed, usage)
 
 
 class RunWaits:
-    """The waits of one attempt for its models, as `graphengine.models.limiter.Waits`.
+    """The waits of one attempt for its models, in the form of `graphengine.models.limiter.Waits`.
 
     Args:
-        runtime: The run.
+        runtime: The runtime of the attempt.
         clock: The clock of the rate limiters.
     """
 
@@ -436,21 +458,22 @@ class RunWaits:
         self.clock = clock
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Return when the first is done. If the run must stop first, or has reached a limit then, never return.
+        """Return when the first future is done. If the run must stop first, end the attempt and never return.
 
-        The attempt then ends with its recorded work, and runs again when the run is resumed. Inside a `ctx.call`, which
-        finishes first, only the wait counts.
+        The attempt also ends if the run has reached a limit when the future is done. Its recorded work is kept, and the
+        node runs again when the run is resumed. Inside a `ctx.call`, which finishes before the run stops, only the
+        futures count.
         """
         if not await self._runtime.may_continue(*awaited):
             await self._runtime.halt()
 
 
 class StandaloneRuntime:
-    """What an agent gets that runs alone.
+    """The runtime of an agent that runs alone, outside a run.
 
     Args:
-        given: The values that its tools can read, by name.
-        audience: Who is shown what it does; None for nobody.
+        given: The values that the agent's tools can read, by name.
+        audience: The watchers who see what the agent does; None if nobody watches.
     """
 
     def __init__(self, given: Mapping[str, object], audience: Audience | None = None) -> None:
@@ -462,22 +485,22 @@ class StandaloneRuntime:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop in which it runs."""
+        """The event loop in which the agent runs."""
         return self._loop
 
     @property
     def path(self) -> str:
-        """Nothing: there is no node."""
+        """An empty path, because there is no node."""
         return ""
 
     def instructions_for(self, agent: str) -> None:
-        """Return None: nothing replaces an agent's instructions."""
+        """Return None, because no branch can replace an agent's instructions."""
 
     def model_for(self, agent: str, own: str | Model | None) -> Model:
-        """Return the agent's own model. A model made from a name is kept, with its connections.
+        """Return the agent's own model. A model that is made from a name is kept for later calls, with its connections.
 
         Raises:
-            ModelUnavailable: It has none.
+            ModelUnavailable: The agent has no model.
         """
         if own is None:
             raise no_model(agent)
@@ -488,25 +511,25 @@ class StandaloneRuntime:
         return _MODELS[own]
 
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
-        """Call a function in a thread."""
+        """Call a blocking function in a thread."""
         with queued(function) as wanted:
             if threads is None:
                 return await asyncio.to_thread(wanted)
             return await asyncio.wrap_future(threads.submit(copy_context().run, wanted))
 
     def paid(self, usage: Usage) -> None:
-        """Do nothing: no run counts usage."""
+        """Do nothing, because no run counts the usage."""
 
     def given(self) -> Mapping[str, object]:
-        """Return the values that its tools can read."""
+        """Return the values that the agent's tools can read."""
         return self._given
 
     def place(self, name: str, what: Callable[[], str]) -> str:  # noqa: ARG002 - nothing is recorded
-        """Return "": nothing is recorded, so no key is needed."""
+        """Return an empty key, because nothing is recorded."""
         return ""
 
     def recorded(self, place: str) -> Sequence[JsonValue]:  # noqa: ARG002
-        """Return nothing, as nothing is recorded."""
+        """Return an empty list, because nothing is recorded."""
         return ()
 
     def group(self, place: str) -> AbstractContextManager[None]:  # noqa: ARG002
@@ -514,7 +537,10 @@ class StandaloneRuntime:
         return nullcontext()
 
     def given_by_callers(self, agent: object, inputs: Mapping[str, object]) -> frozenset[str]:  # noqa: ARG002
-        """Return all names: whoever calls it gives them. A tool of another agent passes on what that one was given."""
+        """Return the names of all inputs, because the caller gives all of them.
+
+        If a tool of another agent calls this agent, only the texts count that the other agent was given.
+        """
         known = _TEXTS_ABOVE.get()
         if known is not None:
             return frozenset(name for name, value in inputs.items() if isinstance(value, str) and value in known)
@@ -522,7 +548,7 @@ class StandaloneRuntime:
         return frozenset(inputs)
 
     def is_node_of(self, agent: object) -> bool:  # noqa: ARG002
-        """Return False: there is no node."""
+        """Return False, because there is no node."""
         return False
 
     def conversation(
@@ -530,19 +556,19 @@ class StandaloneRuntime:
         agent: object,  # noqa: ARG002
         identify: Callable[..., dict[str, JsonValue]],
     ) -> tuple[dict[str, JsonValue], str]:
-        """Return the digests of what an agent is given, and "": nothing is recorded, so no key is needed."""
+        """Return the digests of the agent's inputs and an empty key, because nothing is recorded."""
         return identify(), ""
 
     def begun(self, key: str) -> None:
-        """Return None, as nothing is recorded."""
+        """Return None, because nothing is recorded."""
 
     def may_record(self, text: str) -> bool:  # noqa: ARG002
-        """Return False, as nothing is recorded."""
+        """Return False, because nothing is recorded."""
         return False
 
     @contextmanager
     def call(self, key: str) -> Iterator[None]:  # noqa: ARG002 - no call is repeated
-        """Let agents that the tool calls know the texts that this one was given."""
+        """Within this block, let agents that the tool calls know the texts that this agent was given."""
         before = _TEXTS_ABOVE.set(self._texts)
         try:
             yield
@@ -550,28 +576,28 @@ class StandaloneRuntime:
             _TEXTS_ABOVE.reset(before)
 
     async def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Any:  # noqa: ANN401, ARG002 - a record of any form
-        """Do a piece of work, and return its record."""
+        """Do a piece of work and return its record."""
         return (await make()).record
 
     below = ""
     effects: Effects = "act"
 
     def acting(self, effect: Effect | None, name: str, where: str) -> None:
-        """Return None: effects happen."""
+        """Return None, because effects happen."""
 
     async def acting_in(self, effect: Effect | None, function: object) -> AbstractContextManager[None]:  # noqa: ARG002 - no run is driven
-        """Return a block that does nothing."""
+        """Return a context that does nothing."""
         return nullcontext()
 
     def idempotency_key(self, key: str) -> str:
-        """Return the idempotency key of a call of a tool, another one in each answer."""
+        """Return the idempotency key of a tool call, which differs in each answer."""
         return f"{self._id}/{key}"
 
     async def once(self, effect: Effecting[T]) -> T:
-        """Do an effect, of which there is no record.
+        """Perform an effect that is not recorded.
 
         Raises:
-            EffectUnknown: It did not return.
+            EffectUnknown: The effect raised an exception or was cut off, so its outcome is unknown.
         """
         try:
             result = await effect.make(effect.key)
@@ -589,27 +615,27 @@ class StandaloneRuntime:
         ) from why
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:
-        """Do nothing, as nothing is recorded."""
+        """Do nothing, because nothing is recorded."""
 
     def answered(self, name: str, what: str, value: object) -> None:
-        """Do nothing, as nothing is recorded."""
+        """Do nothing, because nothing is recorded."""
 
     def context(self, written: Mapping[str, Sequence[object]]) -> Mapping[str, object]:  # noqa: ARG002 - there is none
-        """Return nothing: outside a run there is no `ctx`."""
+        """Return an empty dict, because there is no `ctx` outside a run."""
         return {}
 
     def lose(self, facts: JsonValue) -> None:
-        """Do nothing, as nothing is recorded."""
+        """Do nothing, because nothing is recorded."""
 
     async def may_call(self, model: Model) -> None:
-        """Return at once: no limit applies."""
+        """Return at once, because no limit applies."""
 
     def answered_outside(self, record: tuple[str, str]) -> bool:  # noqa: ARG002
-        """Return False: nobody was asked."""
+        """Return False, because no question is asked outside a run."""
         return False
 
     def hidden(self, record: JsonObject) -> JsonObject:
-        """Return the record: there is no state."""
+        """Return the record unchanged, because there is no state with secrets."""
         return record
 
     async def approved(
@@ -619,10 +645,10 @@ class StandaloneRuntime:
         ask: AsksPerson,
         read: Callable[[object], object] | None = None,  # noqa: ARG002
     ) -> None:
-        """Raise an error if a person is to be asked, which is possible only in a run.
+        """Raise an error if a person has to be asked, because only a run can wait for the answer.
 
         Raises:
-            DefinitionError: A person is to be asked.
+            DefinitionError: A person has to be asked.
         """
         question = await ask(was_asked=False)
         if question is not None:
@@ -633,57 +659,57 @@ class StandaloneRuntime:
             )
 
     def answered_to(self, identity: str) -> None:
-        """Return None: nobody was asked."""
+        """Return None, because no question is asked outside a run."""
 
     def was_asked(self, identity: str) -> bool:  # noqa: ARG002
-        """Return False: nobody was asked."""
+        """Return False, because no question is asked outside a run."""
         return False
 
     def has_begun(self, record: tuple[str, str]) -> bool:  # noqa: ARG002
-        """Return False, as nothing is recorded."""
+        """Return False, because nothing is recorded."""
         return False
 
     def concerns(self, key: str, name: str) -> bool:  # noqa: ARG002
-        """Return False, as nothing is recorded."""
+        """Return False, because nothing is recorded."""
         return False
 
     def is_recorded(self, name: str, what: str) -> bool:  # noqa: ARG002
-        """Return False, as nothing is recorded."""
+        """Return False, because nothing is recorded."""
         return False
 
     def record_of(self, name: str, what: str) -> None:
-        """Return None, as nothing is recorded."""
+        """Return None, because nothing is recorded."""
 
     def has_field(self, name: str) -> bool:  # noqa: ARG002
-        """Return False: there is no state."""
+        """Return False, because there is no state."""
         return False
 
     def pass_answers(self, identity: str) -> None:
-        """Do nothing: nobody was asked."""
+        """Do nothing, because no question is asked outside a run."""
 
     async def objection(self, answer: RecordedResult) -> str:  # noqa: ARG002
-        """Return "", as nobody answers."""
+        """Return an empty text, because nobody answers questions outside a run."""
         return ""
 
     async def steered(self, turn: str) -> Sequence[tuple[JsonValue, bool]]:  # noqa: ARG002
-        """Return nothing, as nobody can send a message."""
+        """Return an empty list, because nobody can send a message to the agent."""
         return ()
 
     def live(self, agent: str) -> Live | None:
-        """Return what shows the live events of a call; None if nobody watches."""
+        """Return the object that shows the live events of a call; None if nobody watches."""
         return None if self._audience is None else Live(agent, "", 1, self._audience, None)
 
     async def opened(self, source: Opens, *, begins: bool = True) -> Sequence[Any] | None:  # noqa: ARG002
-        """Return None: sources of tools are opened for each call."""
+        """Return None, because sources of tools are opened for each call."""
         return None
 
     @property
     def waits(self) -> CallerWait:
-        """The machine's clock."""
+        """How to wait for a model: by the machine's clock."""
         return PLAIN_WAITS
 
     def pause_after(self, error: ModelTransient, tries: int) -> float | None:
-        """Return the delay that a node without `retry=` has in a run."""
+        """Return the delay before the next try, as for a node without `retry=`; None if there is no next try."""
         if not error.retryable or tries >= DEFAULT_RETRY.attempts:
             return None
         return max(DEFAULT_RETRY.pause_seconds(tries), error.retry_after_seconds or 0.0)
@@ -694,7 +720,7 @@ class StandaloneRuntime:
         model: Model,  # noqa: ARG002 - no limit applies
         request: Request,  # noqa: ARG002
     ) -> AsyncIterator[Settle]:
-        """Return a context that does nothing."""
+        """Return a context that reserves nothing, because no limit applies."""
 
         async def settle(usage: Usage) -> None:
             del usage
@@ -703,7 +729,7 @@ class StandaloneRuntime:
 
 
 def outside(tool: str) -> str:
-    """Return the identity of the question of a tool to the program that executes it."""
+    """Return the identity of the question that asks another program to execute a tool."""
     return f"external {tool}"
 
 
@@ -711,7 +737,10 @@ AgentRuntime: TypeAlias = RunRuntime | StandaloneRuntime
 
 
 def _agree(then: object, now: Mapping[str, JsonValue]) -> bool:
-    """Return whether what an agent reads under the same names is the same, and at least one of them."""
+    """Return whether the inputs with the same names have equal digests, and at least one name is the same.
+
+    Two conversations without any inputs agree as well.
+    """
     if not isinstance(then, dict):
         return False
     both = then.keys() & now.keys()
@@ -724,22 +753,24 @@ async def in_loop_of(runtime: AgentRuntime, call: Callable[[], Awaitable[T]]) ->
     made = CallOutcome.of(call if calls is None else functools.partial(calls.make, call))
     try:
         future = asyncio.run_coroutine_threadsafe(made, runtime.loop)
-    except RuntimeError:  # the event loop is closed, and this thread outlived it
+    except RuntimeError:  # This thread outlived the event loop, which is closed.
         made.close()
         raise
     return (await asyncio.wrap_future(future)).result()
 
 
 async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Response | None:
-    """Return the answer of a batch; None if the model answers at once, or the batch has no answer to the request.
+    """Ask a model in a provider's batch and return the answer.
+
+    Returns None if the model answers at once, or if the batch contains no answer to the request.
 
     The turn is recorded before it is submitted, and the answer is collected when the batch has ended. The run sleeps
-    meanwhile, so the process may end. Each step is a piece of recorded work below the turn, see
-    `graphengine.models.batches` for their order.
+    meanwhile, so the process may end. Each step is recorded as a separate piece of work below the turn;
+    `graphengine.models.batches` describes the order of the steps.
 
     Raises:
-        BadRequest: The model has no batches, or not all settings.
-        DefinitionError: There is no run that could wait for it.
+        BadRequest: The model does not support batches, or not all of the settings.
+        DefinitionError: The agent runs where nothing can wait for a batch.
         ModelError: The provider's batches failed.
     """
     batches = batches_of(model, request.agent)

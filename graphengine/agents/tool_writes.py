@@ -1,4 +1,4 @@
-"""Fields of the state that tools write: what of a result is recorded for each, and read back for the visit's update."""
+"""Fields of the state that tools write: which part of a result is recorded for each field, and how it is read back."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WrittenPart:
-    """A field that a tool writes.
+    """A field of the state that a tool writes.
 
     Attributes:
-        field: The field.
-        path: The path below the result; None for all of it.
-        kind: The type of that part, as far as the result is annotated.
-        reader: Records it, and reads it back.
+        field: The name of the field.
+        path: The path of the written part inside the result; None for the whole result.
+        kind: The type of that part, as far as the annotation of the result shows it.
+        reader: Converts the part to its record and back.
     """
 
     field: str
@@ -38,7 +38,10 @@ class WrittenPart:
     reader: Output[Any]
 
     def is_in(self, result: object) -> bool:
-        """Return whether a result has the part, be it None; a dict may lack the key, and a list the item."""
+        """Return whether a result contains the part, even with the value None.
+
+        A dict may lack the key, and a list may be too short.
+        """
         value = result
         for part in () if self.path is None else self.path.parts:
             found = Path("", "", (part,)).walk(value)
@@ -51,7 +54,8 @@ class WrittenPart:
         """Return the part of a result as JSON that can be read back.
 
         Raises:
-            PydanticSerializationError, ValidationError: It does not fit, or what is made of it as JSON does not: NaN.
+            PydanticSerializationError, ValidationError: The part does not fit its type, or its JSON form does not fit,
+                as with NaN.
         """
         part = result if self.path is None else self.path.walk(result)
         try:
@@ -63,10 +67,10 @@ class WrittenPart:
 
 
 def parts_of(writes: object, function: Callable[..., object], tool: str) -> tuple[WrittenPart, ...]:
-    """Return the fields that a tool writes, each with its part of the result.
+    """Convert the argument `writes=` of a tool to the fields that it writes, each with its part of the result.
 
     Raises:
-        DefinitionError: They are spelt wrong, or the result has no such part.
+        DefinitionError: The argument has another form, or the result has no such part.
     """
     where = f"tool {tool}"
     pairs: object = {writes: "."} if isinstance(writes, str) and writes else writes
@@ -111,7 +115,7 @@ def _may_hold_key(value: object, key: str | int) -> bool:
 
 
 def outcome_with(parts: Sequence[WrittenPart], tool: str, value: object) -> ToolOutcome:
-    """Return the outcome for a tool's result, with what it writes."""
+    """Return the outcome for a tool's result, including the fields that it writes."""
     found = outcome_of(tool, value)
     if not parts or found.is_error or isinstance(value, ToolOutcome):
         return found
@@ -125,17 +129,17 @@ def outcome_with(parts: Sequence[WrittenPart], tool: str, value: object) -> Tool
 
 
 def typed(parts: Sequence[WrittenPart], writes: Mapping[str, JsonValue]) -> list[tuple[str, object]]:
-    """Return what a recorded call writes: fields with their values."""
+    """Return the fields that a recorded call writes, with their typed values."""
     found: Mapping[str, Any] = writes
     return [(part.field, part.reader.from_record(found[part.field])) for part in parts if part.field in found]
 
 
 class ToolContext(Context):
-    """The `ctx` of a tool: the context of its node, and what calls before it write.
+    """The argument `ctx` of a tool: the context of its node, and the values that earlier calls write.
 
     Attributes:
-        written: The values that earlier calls of this visit write, by field, in the order of the calls. The state has
-            them once the visit is completed.
+        written: The values that earlier calls of this visit write, by field, in the order of the calls. The state
+            contains them once the visit is completed.
 
     Example:
         >>> def total(ctx: ToolContext) -> int:

@@ -1,10 +1,14 @@
 """Tools: functions that a model may call while it works on an answer.
 
-A `Tool` is a function with its description: `spec` describes it to a model, `call` takes the arguments that the model
-wrote and always returns text. An exception of the function, arguments that do not fit and a result that is too large
-are texts for the model too, marked as errors, so that it can react. Only cancellation, interrupts, errors that end the
-run, and errors of a model that could not be called propagate: another call of the tool would not help, while a retry or
-a resume of the node may. Turns, runs and records are the concern of the agent's loop.
+A `Tool` combines a function with its description. `Tool.spec` describes the function to a model, and `Tool.call` calls
+it with the arguments that the model wrote.
+
+`Tool.call` nearly always returns a text for the model. An exception of the function, arguments that do not fit and a
+result that is too large become texts that are marked as errors, so that the model can react. Only four kinds of
+exceptions propagate: cancellation, interrupts, errors that end the run, and errors of a model that could not be called.
+Calling the tool again would not help in these cases, while a retry of the node or a resume of the run may help.
+
+Turns, runs and records are handled by `graphengine.agents.conversation`.
 """
 
 from __future__ import annotations
@@ -89,60 +93,64 @@ OnError: TypeAlias = Literal["report", "raise"]
 ToolWrites: TypeAlias = "str | Sequence[str] | Mapping[str, str]"
 
 _IN_ONE_TURN: Final = 100
-"""How many tools are handled in one turn of the event loop: some milliseconds."""
+"""The number of tools that are handled in one turn of the event loop, which takes some milliseconds."""
 
 _PASSES: Final = (StoreError, RunnerClosed, EffectUnknown, ModelTransient, ModelNotReady)
-"""Errors that are not the tool's: the run cannot continue, or the model of an agent in the tool could not be called."""
+"""Errors that the tool did not cause: the run cannot continue, or an agent inside the tool could not call its model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool(Generic[P, R_co]):
-    """A function that a model may call; made by `tool`, or from a plain function in `Agent(tools=[…])`.
+    """A function that a model may call. Make one with `tool`, or pass a plain function in `Agent(tools=[…])`.
 
-    It can still be called as the function.
+    A Tool can still be called like the function.
 
     Args:
-        function: Does the work. Its parameters are the arguments. Parameters named as a resource of the graph, and
-            `ctx`, are provided by the run, and not described to models.
-        name: Its name for models, 1 to 64 of A-Z a-z 0-9 _ -; the function's own name if not given.
-        description: Its purpose; the docstring without its sections if not given.
-        approve: Whether a person has to approve each call, or a function of its arguments that returns whether; see
-            `Approval` for more.
-        timeout_seconds: How long a call may take; None for no limit. An async function is then cancelled; what it has
-            sent elsewhere is not, so the model is told that nobody knows whether it took effect. A sync one cannot be
-            cancelled: the model gets a timeout error, the conversation is continued, and the function keeps running in
-            its thread until it returns or the program ends. Its side effects still happen, its result is dropped, and
-            after 32 such calls at once the tool is not called until one returns.
-        serial: Whether a call never runs at the same time as another call of the same turn: it begins when those before
-            it have ended, and those after it begin when it has ended.
-        max_calls: How often it is called for one answer of the agent; None for no limit. Further calls are not made,
-            which the model is told.
-        effect: What a call does outside the run: `"read"`, `"idempotent"`, `"once"` or `Once(…)`. Except with `"read"`
-            a parameter `idempotency_key` gets the key of the call, which stays the same when the call is repeated. An
-            effect that must not be repeated and raises, or runs out of time, is unknown, unless it raises `NotDone`.
-        on_error: What an exception of the function, or a timeout, does: `"report"` gives its text to the model,
-            `"raise"` raises it from the agent, so that its node fails or is retried.
-        inputs: The parameters that are read from the state, not described to models: their names, if they are those of
-            fields, or a dict of parameter to path.
-        writes: The fields of the state that its result is written to, besides being the model's: a field, several that
-            the result's keys name, or a dict of field to `"path.in.result"` or `"."`. They are recorded with the call,
-            and written with the result of the agent's node, in the order of the calls; later calls find them in
-            `ctx.written`, see `ToolContext`. A call that fails writes nothing, nor does a key that the result lacks.
+        function: The function that does the work. Its parameters are the arguments of the tool. The run supplies
+            parameters that have the name of a resource of the graph, and the parameter `ctx`; models do not see them.
+        name: The tool's name for models: 1 to 64 characters of A-Z a-z 0-9 _ -. The default is the function's name.
+        description: The tool's purpose for models. The default is the docstring without its sections.
+        approve: Whether a person has to approve each call, or a function of the arguments that returns whether a call
+            needs approval. See `Approval` for more.
+        timeout_seconds: How long a call may take; None for no limit. An async function is cancelled when the time is
+            over. Requests that it has sent to other systems may still take effect, so the model reads that the outcome
+            is unknown. A sync function cannot be cancelled. The model gets a timeout error and the conversation
+            continues, while the function keeps running in its thread until it returns or the program ends. Its side
+            effects still happen, and its result is dropped. While 32 such calls are still running, the tool is not
+            called again.
+        serial: Whether a call of the tool never overlaps another call of the same turn. The call begins when all
+            earlier calls of the turn have ended, and later calls begin when it has ended.
+        max_calls: How many calls may be made for one answer of the agent; None for no limit. Further calls are not
+            made, and the model reads that they were not made.
+        effect: The effect of a call outside the run: `"read"`, `"idempotent"`, `"once"` or `Once(…)`. With every value
+            except `"read"`, a parameter `idempotency_key` receives the key of the call, which stays the same when the
+            call is repeated. If an effect that must not be repeated raises an exception or exceeds its time, its
+            outcome counts as unknown, unless it raises `NotDone`.
+        on_error: What follows an exception of the function or a timeout. With `"report"` the model reads the text of
+            the error. With `"raise"` the agent raises the error, so that its node fails or is retried.
+        inputs: The parameters that are read from the state and that models do not see. Pass their names if the fields
+            of the state have the same names, or a dict that maps each parameter to a path.
+        writes: The fields of the state to which the result is written; the model still receives the result. Pass a
+            field, several fields that are also keys of the result, or a dict that maps each field to `"path.in.result"`
+            or `"."`. The values are recorded with the call and written together with the result of the agent's node, in
+            the order of the calls. Later calls of the visit find them in `ctx.written`, see `ToolContext`. A call that
+            fails writes nothing, and a key that the result lacks is skipped.
         offered: A function that returns whether a turn offers the tool to the model. Its parameters name fields of the
-            state, what `inputs` of the tool names, `turn` (the number of the turn, from 1) and `tool` (the name of the
-            tool). Without this function, every turn offers the tool. A turn records which tools it offered, and a call
-            of another tool is refused.
-        schema: JSON Schema of the arguments (an object), to use instead of the signature. The function then gets them
-            as one dict, validated by it. Models get a form of it that all providers accept, with other names for
-            properties whose own are not.
-        origin: The name that it has where it is from, as at a server, which its `name` may differ from; "" for `name`.
+            state, the tool's `inputs`, `turn` (the number of the turn, from 1) and `tool` (the name of the tool).
+            Without this function, every turn offers the tool. A turn records which tools it offered, and a call of
+            another tool is refused.
+        schema: The JSON Schema of the arguments (an object), which replaces the function's signature. The function then
+            receives the arguments as one dict, validated by the schema. Models receive a form of the schema that all
+            providers accept, in which properties with unsupported names are renamed.
+        origin: The name of the tool at the place that it comes from, such as a server, if it differs from `name`; "" if
+            both are the same.
 
     Raises:
         DefinitionError: A model could not call this function.
 
     Attributes:
-        approval: `approve` as an `Approval`; None if no call is approved first.
-        parts: The fields that it writes, each with its part of the result.
+        approval: The argument `approve` as an `Approval`; None if calls need no approval.
+        parts: The fields that the tool writes, each with its part of the result.
     """
 
     function: Callable[P, R_co]
@@ -173,7 +181,8 @@ class Tool(Generic[P, R_co]):
         object.__setattr__(self, "timeout_seconds", none_for_ever(self.timeout_seconds))
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
-        if self.is_external and getattr(self.function, "name", self.name) != self.name:  # its answer is found by that
+        # The answer of an external tool is found by this name.
+        if self.is_external and getattr(self.function, "name", self.name) != self.name:
             object.__setattr__(self, "function", replace(cast("Any", self.function), name=self.name))
         _check_tool(self)
         check_tool_effect(self.effect, f"tool {self.name}")
@@ -194,47 +203,47 @@ class Tool(Generic[P, R_co]):
         return self.function(*args, **kwargs)
 
     def spec(self, given: Collection[str] = ()) -> ToolSpec:
-        """Return its description for a model.
+        """Return the description of the tool that a model receives.
 
         Args:
-            given: Names that the run provides: resources of the graph, `ctx`.
+            given: The names that the run supplies: resources of the graph, and `ctx`.
 
         Raises:
-            DefinitionError: A remaining parameter has a type without a JSON form, or a name that providers do not
-                accept, or is `ctx` outside a run.
+            DefinitionError: One of the other parameters has a type without a JSON form, has a name that providers do
+                not accept, or is `ctx` outside a run.
         """
         schema = self._sent.schema if self._sent is not None else self.form(given).schema
         return ToolSpec(self.name, self.description, schema)
 
     @property
     def is_external(self) -> bool:
-        """Whether another program executes it: see `external_tool`."""
+        """Whether another program executes the tool; see `external_tool`."""
         return getattr(self.function, "is_external", False)
 
     @property
     def parameters(self) -> Sequence[str]:
-        """The names of its parameters."""
+        """The names of the function's parameters."""
         return () if self._signature is None else [each.name for each in self._signature.parameters]
 
     def not_for_models(self, given: Collection[str]) -> Mapping[str, str]:
-        """Return the parameters that no model can fill in, and that are not `given`, each with the reason."""
+        """Return the parameters that no model can fill in and that the run does not supply, each with the reason."""
         return {} if self._signature is None else self._signature.not_for_models(self._names_provided(given))
 
     def reads(self) -> Sequence[Parameter]:
-        """Return the paths of the state that it reads."""
+        """Return the paths of the state that the tool reads."""
         taken = {} if self._signature is None else {each.name: each for each in self._signature.parameters}
         inputs = cast("Mapping[str, str]", self.inputs)
         return [Parameter(path, taken[name].annotation, taken[name].default) for name, path in inputs.items()]
 
     def given(self, given: Mapping[str, object], fields: Mapping[str, object]) -> Mapping[str, object]:
-        """Return what it gets besides the model's arguments.
+        """Return the values that the function receives in addition to the model's arguments.
 
         Args:
-            given: The values that the run provides, by name.
+            given: The values that the run supplies, by name.
             fields: The values of the state, by path.
 
         Raises:
-            DefinitionError: A path that it reads has no value.
+            DefinitionError: A path that the tool reads has no value.
         """
         if not self.inputs:
             return given
@@ -249,18 +258,19 @@ class Tool(Generic[P, R_co]):
         return {**{name: value for name, value in given.items() if name not in self.inputs}, **found}
 
     async def call(self, arguments: str, given: Mapping[str, object], blocking: Blocking) -> ToolOutcome:
-        """Make the call of a model; failures are reported in the outcome.
+        """Make the call that a model asked for. Failures are reported in the returned outcome.
 
         Args:
             arguments: The model's arguments: a JSON object, possibly malformed.
-            given: The values that the run provides, by name.
-            blocking: Calls a function in one of the given threads, and returns its result.
+            given: The values that the run supplies, by name.
+            blocking: A function that calls a function in one of the given threads and returns its result.
 
         Raises:
-            asyncio.CancelledError: This call was cancelled. It waited for a sync function, if `blocking` does that.
-            StoreError, RunnerClosed, EffectUnknown: Raised by the function: the run cannot continue.
-            ModelTransient, ModelNotReady: The model of an agent in the function could not be called.
-            Exception: What the function raised, and TimeoutError, with `on_error="raise"`.
+            asyncio.CancelledError: This call was cancelled. If `blocking` waits for sync functions, the function has
+                ended.
+            StoreError, RunnerClosed, EffectUnknown: The function raised this error, and the run cannot continue.
+            ModelTransient, ModelNotReady: An agent inside the function could not call its model.
+            Exception: With `on_error="raise"`: the function raised this error, or exceeded its time (TimeoutError).
         """
         try:
             await repair_first(arguments, lambda work: blocking(work, CallThread(threads_of(self.name))))
@@ -279,27 +289,30 @@ class Tool(Generic[P, R_co]):
             return failed(error)
 
     def _error_to_raise(self, error: Exception) -> Exception | None:
-        """Return the error to raise instead of reporting it to the model; None if there is none."""
+        """Return the error to raise instead of reporting it to the model; None if the error is reported."""
         passes = next((each for each in leaves(error) if isinstance(each, _PASSES)), None)
         return passes if passes is not None or self.on_error == "report" else error
 
     def written(self, arguments: str) -> dict[str, JsonValue]:
-        """Return a model's arguments, which fit, as it wrote them."""
+        """Return the arguments as the model wrote them. The arguments must fit the tool."""
         return cast("dict[str, JsonValue]", as_object(arguments, _plain_object))
 
     def values(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
-        """Return a model's arguments, which fit, as the function gets them, without the names in `given`."""
+        """Return a model's arguments as the function receives them, without the names in `given`.
+
+        The arguments must fit the tool.
+        """
         return (
             self.form(given).read(arguments) if self._sent is None else self._rename_to_declared(self._sent, arguments)
         )
 
     def filled(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
-        """Return a model's arguments, which fit, with what the tool has for those that are not written."""
+        """Return a model's arguments, completed by the defaults of the tool. The arguments must fit the tool."""
         found = self.values(arguments, given)
         return found if self.schema is None else cast("dict[str, object]", with_defaults(self.schema, dict(found)))
 
     def _rename_to_declared(self, sent: SentSchema, arguments: str) -> dict[str, object]:
-        """Return a model's arguments under the declared names, with the lists and objects that it wrote as texts."""
+        """Return the arguments under their declared names, and decode lists and objects that were written as texts."""
         found = sent.declared(as_object(arguments, _plain_object))
         schema = cast("Mapping[str, JsonValue]", self.schema)
         read = texts_read(cast("dict[str, JsonValue]", found), schema)
@@ -310,7 +323,7 @@ class Tool(Generic[P, R_co]):
 
         Args:
             arguments: The model's arguments.
-            given: The values that the run provides, by name.
+            given: The values that the run supplies, by name.
 
         Returns:
             The outcome that explains the error to the model; None if the arguments fit.
@@ -319,7 +332,7 @@ class Tool(Generic[P, R_co]):
             self._bind_arguments(arguments, given)
         except BadArguments as error:
             return ToolOutcome(str(error), is_error=True)
-        except Exception as error:  # noqa: BLE001 - a validator of the user's may raise anything
+        except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
             return failed(error)
         return None
 
@@ -335,7 +348,7 @@ class Tool(Generic[P, R_co]):
         return functools.partial(function, **form.read(arguments), **provided)
 
     def form(self, given: Collection[str]) -> Form:
-        """Return what a model fills in, if the run provides these names."""
+        """Return the form that a model fills in when the run supplies these names."""
         signature, provided = cast("Signature", self._signature), self._names_provided(given)
         injected = signature.injected(provided)
         form = self._forms.get(injected)
@@ -344,12 +357,12 @@ class Tool(Generic[P, R_co]):
         return form
 
     def _names_provided(self, given: Collection[str]) -> set[str]:
-        """Return the names that are not the model's to fill in, if the run provides these."""
-        has_key = self.effect not in (None, "read")  # else the model fills in a parameter of this name, if there is one
+        """Return the parameters that the model does not fill in when the run supplies these names."""
+        has_key = self.effect not in (None, "read")  # otherwise the model fills in a parameter of this name
         return {*given, *self.inputs} - {KEY_NAME} | ({KEY_NAME} if has_key else set[str]())
 
     async def _await_outcome(self, found: Awaitable[object]) -> ToolOutcome:
-        """Return the outcome of an async function."""
+        """Wait for the result of an async function and return the outcome."""
         limit = TimeLimit(self.timeout_seconds)
         try:
             async with limit:
@@ -361,7 +374,7 @@ class Tool(Generic[P, R_co]):
             return self._late(then, limit.spent_seconds if limit.is_longer else None)
 
     async def _in_thread(self, call: Callable[[], object], blocking: Blocking) -> ToolOutcome:
-        """Return the outcome of a sync function, which keeps running if its time is over."""
+        """Return the outcome of a sync function. If the time is over, the function keeps running in its thread."""
         threads = threads_of(self.name)
         if threads.is_stuck:
             text = (
@@ -386,7 +399,7 @@ class Tool(Generic[P, R_co]):
         return await self._await_outcome(cast("Awaitable[object]", found))
 
     def _answer(self, call: Callable[[], object]) -> object:
-        """Return the outcome, an awaitable that gives it, or an error to propagate; called in the thread."""
+        """Call the function in its thread, and return the outcome, an awaitable result, or an error to propagate."""
         try:
             found = call()
             return found if inspect.isawaitable(found) else outcome_with(self.parts, self.name, found)
@@ -405,7 +418,7 @@ class Tool(Generic[P, R_co]):
         """Return the outcome of a call without a result.
 
         Raises:
-            TimeoutError: The tool's errors are raised.
+            TimeoutError: The tool was made with `on_error="raise"`.
         """
         if self.on_error == "raise":
             raise TimeoutError(text)
@@ -416,56 +429,57 @@ class Tool(Generic[P, R_co]):
 class ToolSource(Protocol):
     """A source of tools that are unknown until it is opened, such as a server.
 
-    A toolset may be opened several times, also in several event loops. Its resources are released after the last close.
-    When a call waits or is repeated, it goes to the toolset with the same `origin`, or with the same `name` if there is
-    no `origin`. The tools of a toolset may not write fields of the state.
+    A source may be opened several times, also in several event loops. Its resources are released after the last close.
+    When a call waits or is repeated, it goes to the source with the same `origin`, or with the same `name` if there is
+    no `origin`. The tools of a source may not write fields of the state.
     """
 
     @property
     def name(self) -> str:
-        """Its name in messages."""
+        """The name of the source, which messages show."""
         ...
 
     async def open(self) -> Sequence[Tool]:
-        """Return its current tools, which can be called until it is closed.
+        """Open the source and return its current tools, which can be called until the source is closed.
 
         Raises:
-            ToolsUnavailable: It cannot be reached.
+            ToolsUnavailable: The source cannot be reached.
         """
         ...
 
     async def close(self) -> None:
-        """Undo one `open` of the running event loop; the last one releases everything. Never fails."""
+        """Undo one `open` of the running event loop. The last close releases all resources. Never raises an error."""
         ...
 
 
 @runtime_checkable
 class Relists(ToolSource, Protocol):
-    """A source whose tools change while it is open."""
+    """A source whose tools may change while it is open."""
 
     def is_outdated(self) -> bool:
-        """Return whether it is known, without asking, that the tools are others than it returned last."""
+        """Return whether the source already knows, without a request, that its tools have changed."""
         ...
 
     async def current(self) -> Sequence[Tool]:
-        """Return its tools as they are now, asked for as its own rules say; it is open.
+        """Return the current tools of an open source; the source decides whether it has to ask its server.
 
-        The same list is returned if nothing has changed. If it cannot be asked, the tools are those that are known.
+        If nothing has changed, the same list object is returned. If the server cannot be asked, the known tools are
+        returned.
         """
         ...
 
 
 @runtime_checkable
 class LeavesOut(ToolSource, Protocol):
-    """A source that leaves out the tools that no model can call."""
+    """A source that leaves out tools that no model can call."""
 
     async def left_out(self) -> Mapping[str, str]:
-        """Open it, and return these, by the names that it lists, each with the reason."""
+        """Open the source and return the tools that it leaves out, by their listed names, each with the reason."""
         ...
 
 
 class ToolsUnavailable(ModelError):
-    """A source of tools is unavailable: its SDK is missing, or its server does not start or answer."""
+    """A source of tools is unavailable: its SDK is missing, or its server does not start or does not answer."""
 
     code = "tools_unavailable"
 
@@ -512,21 +526,22 @@ def tool(  # noqa: PLR0913 - the options of Tool
     """Make a tool from a function, as a decorator or by a call. Plain functions need it only for these options.
 
     Args:
-        function: Does the work, sync or async; see `Tool`. For a Tool, a copy is returned that has what is given.
-        name: As for `Tool`, as are the others.
-        description: Its purpose.
+        function: The function that does the work, sync or async; see `Tool`. If it is already a Tool, a copy with the
+            given options is returned.
+        name: As for `Tool`.
+        description: The tool's purpose for models.
         approve: Whether a person has to approve each call.
         timeout_seconds: How long a call may take.
-        serial: Whether a call never runs at the same time as another of its turn.
-        max_calls: How often it is called for one answer.
-        effect: What a call does outside the run.
-        on_error: What an exception does.
+        serial: Whether a call never overlaps another call of its turn.
+        max_calls: How many calls may be made for one answer.
+        effect: The effect of a call outside the run.
+        on_error: What follows an exception.
         inputs: The parameters that are read from the state.
-        writes: The fields of the state that its result is written to.
-        offered: Returns whether models get it in a turn.
+        writes: The fields of the state to which the result is written.
+        offered: Returns whether a turn offers the tool to models.
 
     Returns:
-        A Tool, or a decorator.
+        A Tool, or a decorator if no function was passed.
 
     Raises:
         DefinitionError: A model could not call this function.
@@ -548,12 +563,12 @@ def tool(  # noqa: PLR0913 - the options of Tool
 
 
 def split_tools(items: Iterable[object]) -> tuple[tuple[Tool | ToolSource, ...], tuple[HostedTool, ...]]:
-    """Return an agent's tools, and those that its model's provider runs.
+    """Split an agent's `tools=` into the tools that run here and the tools that the model's provider runs.
 
-    Functions become Tools; Tools and sources are unchanged.
+    Functions become Tools. Tools and sources stay as they are.
 
     Raises:
-        DefinitionError: An item is neither of these, or a model could not call it, or two tools have one name.
+        DefinitionError: An item is not a tool, a model could not call it, or two tools have the same name.
     """
     found = tuple(item if isinstance(item, HostedTool) else _as_tool(item) for item in items)
     hosted = tuple(each for each in found if isinstance(each, HostedTool))
@@ -567,10 +582,10 @@ def split_tools(items: Iterable[object]) -> tuple[tuple[Tool | ToolSource, ...],
 
 
 def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
-    """Return the tools by name.
+    """Return a dict of the tools by name.
 
     Raises:
-        DefinitionError: Two have the same name.
+        DefinitionError: Two tools have the same name.
     """
     found: dict[str, Tool] = {}
     for each in tools:
@@ -581,16 +596,17 @@ def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
 
 
 def called_alike(name: str) -> DefinitionError:
-    """Return the error of two tools with one name."""
+    """Return the error that two tools have the same name."""
     repair = "rename one: tool(function, name=…), or mcp(…, prefix=…) for those of a server"
     return DefinitionError(f"two tools are called {name}", where=f"tool {name}", repair=repair)
 
 
 def refuse_writes(found: Tool, source: ToolSource) -> Tool:
-    """Return a source's tool.
+    """Return a tool of a source if it does not write fields of the state.
 
     Raises:
-        DefinitionError: It writes fields, of which `compile` could not know.
+        DefinitionError: The tool writes fields. The check of a graph could not know about them, because it does not
+            open sources.
     """
     if found.parts:
         text = f"{source.name} lists {found.name}, which writes {found.parts[0].field}: no check of a graph sees that"
@@ -599,7 +615,10 @@ def refuse_writes(found: Tool, source: ToolSource) -> Tool:
 
 
 async def unhurried(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield items, and let the event loop go on after each few: a server may list thousands of tools."""
+    """Yield the items, and pause after every 100 so that the event loop stays responsive.
+
+    A server may list thousands of tools.
+    """
     for number, item in enumerate(items, 1):
         yield item
         if number % _IN_ONE_TURN == 0:
@@ -608,16 +627,20 @@ async def unhurried(items: Iterable[T]) -> AsyncIterator[T]:
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """An exception of a function in its thread, to be raised in the event loop."""
+    """An exception that a function raised in its thread, to be raised again in the event loop."""
 
     error: BaseException
 
 
-_left: Final[set[asyncio.Future[object]]] = set()  # keeps abandoned tasks alive; asyncio has only weak references
+# Keeps abandoned tasks alive, because asyncio only has weak references to tasks.
+_left: Final[set[asyncio.Future[object]]] = set()
 
 
 async def _in_time(answer: Callable[[], Awaitable[object]], seconds: float) -> asyncio.Future[object]:
-    """Return the task, ended or still running after the time. If this wait is cancelled, cancel and await it."""
+    """Run a task for a limited time and return it, ended or still running.
+
+    If this wait is cancelled, the task is cancelled and awaited.
+    """
     tasks: list[asyncio.Future[object]] = []
     try:
         async with TimeLimit(seconds):
@@ -632,7 +655,7 @@ async def _in_time(answer: Callable[[], Awaitable[object]], seconds: float) -> a
 
 
 async def _end_task(task: asyncio.Future[object]) -> None:
-    """Cancel a task, and return when it is done, however often this wait is cancelled."""
+    """Cancel a task and return when it has ended, even if this wait is cancelled in between."""
     task.cancel()
     while not task.done():
         try:
@@ -642,12 +665,12 @@ async def _end_task(task: asyncio.Future[object]) -> None:
 
 
 def _abandon_function(task: asyncio.Future[object], name: str) -> None:
-    """Abandon a function that took too long and drop its result; agents in it make no further calls."""
+    """Abandon a function that exceeded its time and drop its result. Agents inside it make no further calls."""
 
     def ended(task: asyncio.Future[object]) -> None:
         _left.discard(task)
         if not task.cancelled():
-            task.exception()  # retrieved, or asyncio would log it
+            task.exception()  # Retrieve the exception, because asyncio would log it otherwise.
         log.debug("tool %s, which had timed out, has returned", name)
 
     _left.add(task)
@@ -656,10 +679,10 @@ def _abandon_function(task: asyncio.Future[object], name: str) -> None:
 
 
 def check_choice(choice: str | None, tools: Collection[str], *, where: str) -> None:
-    """Check the setting `tool_choice`: `auto`, `none`, or with tools `required` or the name of one.
+    """Check the setting `tool_choice`: `auto`, `none`, `required` (if there are tools) or the name of a tool.
 
     Raises:
-        DefinitionError: It is of another type.
+        DefinitionError: The setting has another value.
     """
     if choice is None or choice in {"auto", "none", *tools} or (choice == "required" and tools):
         return
@@ -668,7 +691,11 @@ def check_choice(choice: str | None, tools: Collection[str], *, where: str) -> N
 
 
 def _make_sent_schema(schema: Mapping[str, JsonValue], where: str) -> SentSchema:
-    """Return a schema as models get it. Raises: DefinitionError: No model could give such arguments."""
+    """Convert a schema to the form that models receive.
+
+    Raises:
+        DefinitionError: No model could write such arguments.
+    """
     try:
         return sent_schema(schema)
     except ValueError as error:
@@ -689,7 +716,7 @@ def _as_tool(item: object) -> Tool | ToolSource:
 
 
 def _check_tool(made: Tool) -> None:
-    """Refuse a name that some provider does not accept, and an invalid timeout."""
+    """Refuse a name that some provider does not accept, and other invalid options."""
     where = f"tool {made.name}"
     if not NAME.fullmatch(made.name):
         repair = "name it: tool(function, name=…), with 1 to 64 of A-Z a-z 0-9 _ -"
@@ -712,10 +739,10 @@ def _check_tool(made: Tool) -> None:
 
 
 def _as_inputs(inputs: object, where: str) -> dict[str, str]:
-    """Return what a tool reads: parameter to path.
+    """Convert the argument `inputs=` of a tool to a dict of parameter and path.
 
     Raises:
-        DefinitionError: It is something else.
+        DefinitionError: The argument has another form.
     """
     pairs: object = inputs if isinstance(inputs, Mapping) else None
     if pairs is None and isinstance(inputs, (list, tuple, set, frozenset)) and all(isinstance(n, str) for n in inputs):
@@ -732,7 +759,7 @@ def _as_inputs(inputs: object, where: str) -> dict[str, str]:
 
 
 def _check_inputs(made: Tool[Any, Any], signature: Signature) -> None:
-    """Refuse inputs that are not parameters of the function."""
+    """Refuse names in `inputs=` that are not parameters of the function."""
     names = [each.name for each in signature.parameters]
     for name in made.inputs:
         if name not in names:
