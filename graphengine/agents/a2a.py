@@ -1,13 +1,16 @@
-"""A2A: a remote agent as a node, or as a tool of an agent.
+"""A2A: a remote agent as a node of a graph, or as a tool of an agent.
 
-`remote_agent("https://…")` returns an async function, which sends a message to the agent and waits for the end of its
-task. The message's id is made from the idempotency key of the call, and the id of the task is recorded before the wait:
+`remote_agent("https://…")` returns an async function, which sends a message to the remote agent and waits until the
+agent's task ends. The id of the message is derived from the idempotency key of the call, and the id of the task is
+recorded before the wait. A crash therefore has one of two consequences:
 
-1. The process dies after the agent has the message and before its answer is recorded: the same message is sent again,
-   with the same id, by which an agent recognises it, as one of `graphengine serve --a2a` does.
-2. It dies later: the recorded task is followed; no other one is begun.
+1. The process dies after the remote agent has received the message, and before the task is recorded. The same message
+   is sent again with the same id. Agents that recognise the id, such as those of `graphengine serve --a2a`, do not
+   start a second task.
+2. The process dies later. The recorded task is followed, and no other task is started.
 
-A question of the agent becomes a question of the run. While a task takes long, the run is stored as waiting.
+If the remote agent asks a question, it becomes a question of the run. While a task takes long, the run is stored as
+waiting.
 """
 
 from __future__ import annotations
@@ -30,15 +33,18 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS: Final = 1.0
 _HELD: Final = 30
-"""How often a task is looked at before the run is stored as waiting, for longer each time."""
+"""How many times a task is checked before the run is stored as waiting.
+
+Each time, the run waits longer than before.
+"""
 _LONGEST_SLEEP: Final = 600.0
 _TIMEOUT_SECONDS: Final = 60.0
 ROUNDED: Final = 2**53
-"""From here on a data part, whose numbers are doubles, rounds whole numbers."""
+"""From this number on, a data part rounds whole numbers, because its numbers are doubles."""
 
 
 class RemoteAgentFailed(GraphEngineError):
-    """A task of a remote agent failed, was cancelled or rejected, or needs an authorization."""
+    """A task of a remote agent failed, was cancelled or rejected, or requires an authorization."""
 
     code = "remote_agent_failed"
 
@@ -47,15 +53,15 @@ def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Calla
     """Return an async function that lets a remote A2A agent work on a message, for `add_node` or `tool`.
 
     The function has one argument, `message`: a text, or an object, which is sent as a data part. It returns the texts
-    of the artifacts of the task as one text; if there are no texts, it returns the value of their data. The calls are
-    recorded, so that a node that runs again follows the same task.
+    of the task's artifacts as one text. If there are no texts, it returns the value of their data. The calls are
+    recorded, so a node that runs again follows the same task.
 
     Args:
-        url: The address of the agent, below which it has `/.well-known/agent-card.json`.
+        url: The address of the agent. The agent's card is found below it, at `/.well-known/agent-card.json`.
         headers: Headers of each request, such as `Authorization`.
 
     Raises:
-        DefinitionError: The address is none.
+        DefinitionError: `url` is not an HTTP address.
 
     Example:
         >>> ask_editor = remote_agent("https://agents.example/a2a/editor", headers={"Authorization": "Bearer …"})
@@ -85,7 +91,7 @@ def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Calla
 
 
 def exact(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return JSON for a data part: whole numbers that it would round are texts."""
+    """Convert JSON for a data part: whole numbers that a data part would round become texts."""
     if isinstance(value, dict):
         return {name: exact(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -97,7 +103,7 @@ class _Remote:
     """A remote agent.
 
     Args:
-        url: Its address.
+        url: The address of the agent.
         headers: Headers of each request.
     """
 
@@ -113,7 +119,7 @@ class _Remote:
         *,
         idempotency_key: str = "",
     ) -> dict[str, Any]:
-        """Send a message; return what is to be recorded of its task, which may be at work."""
+        """Send a message and return the record of its task, which may still be at work."""
         from a2a import types  # noqa: PLC0415 - an extra, and slow
         from a2a.helpers.proto_helpers import get_artifact_text, new_data_part, new_text_part  # noqa: PLC0415 - the same
 
@@ -130,7 +136,10 @@ class _Remote:
         raise RemoteAgentFailed("the agent returned nothing", where=self._url, repair="ask its operators")
 
     async def follow(self, task: str, answered: str, looked: int) -> dict[str, Any]:
-        """Return a task once it asks or is over; if that takes long, as it is. A question that was answered is none."""
+        """Return the record of a task as soon as it is completed or asks a question.
+
+        If that takes long, return the record of the task as it is. A question that was already answered does not count.
+        """
         del looked  # each look is recorded
         from a2a import types  # noqa: PLC0415 - the same
 
@@ -146,7 +155,6 @@ class _Remote:
 
     @asynccontextmanager
     async def _open_client(self) -> AsyncIterator[Client]:
-        """Provide a client."""
         import httpx  # noqa: PLC0415 - the SDK needs it
         from a2a.client import ClientConfig, ClientFactory  # noqa: PLC0415 - an extra, and slow
 
@@ -155,10 +163,11 @@ class _Remote:
             yield await factory.create_from_url(self._url)
 
     def _record_of_task(self, task: types.Task) -> dict[str, Any]:
-        """Return what is to be recorded of a task.
+        """Return the record of a task.
 
         Raises:
-            RemoteAgentFailed: It failed. That is not recorded: a resume looks at it again.
+            RemoteAgentFailed: The task failed. The failure is not recorded, so that a resumed run checks the task
+                again.
         """
         from a2a import types  # noqa: PLC0415 - the same
         from a2a.helpers.proto_helpers import get_artifact_text, get_data_parts, get_message_text  # noqa: PLC0415 - too

@@ -142,7 +142,7 @@ def _make_parts(agent: Agent[T, Any]) -> Parts[T]:
     if settings.cache and (kit or agent.messages):
         settings = settings.but(cache="conversation")
     named = [each.name for each in kit if isinstance(each, Tool)]
-    if len(named) == len(kit):  # The tools of a server are only known once the server is opened.
+    if len(named) == len(kit):  # the tools of a server are only known once the server is opened
         check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
     checker, best = (Injected.of(each) if each is not None else None for each in (agent.check, agent.best_effort))
     reader, guards = Output(agent.output, where=where), as_guards(agent.guards)
@@ -297,7 +297,7 @@ class Agent(Generic[T_co, Inputs]):
         for problem, repair in self.__body__().lacks():
             raise DefinitionError(f"{self.name} {problem}", where=f"agent {self.name}", repair=repair)
 
-    if not TYPE_CHECKING:  # Type checkers know the attributes of an agent, so a misspelled name is an error for them.
+    if not TYPE_CHECKING:  # type checkers know the attributes of an agent, so a misspelled name is an error for them
 
         def __getattr__(self, name: str) -> NoReturn:
             missing(self, name, "Agent")
@@ -585,7 +585,7 @@ class Agent(Generic[T_co, Inputs]):
         read = {parse(parameter.name).root for parameter in self._reads()}
         own = self._parts.inputs.fields.keys() if self._parts.inputs is not None else ()
         takes = call_inputs_of(self)
-        if takes.is_free:  # Inputs beside a question are passed to the tools that have parameters of these names.
+        if takes.is_free:  # inputs beside a question are passed to the tools that have parameters of these names
             read |= inputs.keys() - takes.tools if QUESTION in inputs else inputs.keys()
             read.add(QUESTION)
         return {name: value for name, value in inputs.items() if name not in read.union(own)}
@@ -765,7 +765,7 @@ class AgentBody(Generic[T]):
         for each in _parts_of(self.agent).kit:
             what = wait_in(each.function) if isinstance(each, Tool) else ""
             what = "a call of another program" if isinstance(each, Tool) and each.is_external else what
-            if getattr(each, "approve", False) or what:  # The attribute `approve` also exists on tool servers.
+            if getattr(each, "approve", False) or what:  # the attribute `approve` also exists on tool servers
                 return f"{what or 'approve='} of {each.name}", f'ask in a node before: ask("…", bool); or {tools}'
         return ("batch=True", f"leave out batch=; or {tools}") if self.agent.batch else None
 
@@ -789,9 +789,9 @@ class AgentBody(Generic[T]):
             ("bad_setting", f"{template} {setting}={getattr(settings, setting)!r}", repair)
             for setting, repair in missing.items()
         ]
-        hosted = () if isinstance(model, RulesModel) else _parts_of(agent).hosted  # Rules answer without tools.
+        hosted = () if isinstance(model, RulesModel) else _parts_of(agent).hosted  # rules answer without tools
         found += [("bad_tool", message, repair) for message, repair in lacking(model, hosted)]
-        count = sum(isinstance(each, Tool) for each in _parts_of(agent).kit)  # Servers add more tools later.
+        count = sum(isinstance(each, Tool) for each in _parts_of(agent).kit)  # servers add more tools later
         found += [("bad_tool", message, repair) for message, repair in too_many_tools(model, count)]
         if agent.batch and not isinstance(model, RulesModel) and (repair := lacks_batches(model)):
             found.append(("bad_batch", f"{model.name}, the model of {self.name}, has no batches", repair))

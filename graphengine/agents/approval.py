@@ -225,7 +225,7 @@ class Asking:
             return self.call
         await repair_first(self.call.arguments, runtime.blocking)
         if not was_answered and not self._fits(self.call.arguments):
-            return self.call  # The model has to correct these arguments first.
+            return self.call  # the model has to correct these arguments first
         answer = await self._answer(runtime, record)
         if answer is None or answer is True:
             return self.call

@@ -1,7 +1,8 @@
-"""A tool's arguments: read from its function once, described to models as JSON Schema, and validated.
+"""The arguments of a tool: their description for models as JSON Schema, and their validation.
 
-`Signature.of` reads the function when the tool is made and refuses functions that no model could call. `Form` is the
-signature for one set of names that the run provides (resources, `ctx`): a schema without them, and a validator.
+`Signature.of` reads the tool's function once, when the tool is made, and refuses functions that no model could call. A
+`Form` is the signature for one set of names that the run supplies (resources and `ctx`): a schema without these names,
+and a validator.
 """
 
 from __future__ import annotations
@@ -37,30 +38,37 @@ if TYPE_CHECKING:
 log = logging.getLogger("graphengine.agents")
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""Names of tools and arguments that every provider accepts."""
+"""The form of names of tools and arguments that every provider accepts."""
 
 ALWAYS_GIVEN: Final = "ctx"
-"""The parameter that is never described to a model, whether or not a run provides it."""
+"""A parameter that is never described to a model, even if no run supplies it."""
 
 MAX_REPAIR_CHARACTERS: Final = 20_000
-"""Longer arguments that are not JSON are not repaired."""
+"""Arguments that are not JSON and have more characters than this are not repaired."""
 
 _NONE: Final = inspect.Parameter.empty
 _MAX_PROBLEMS: Final = 20
 _SHOWN: Final = 80
 _LONGER: Final = 300
 _BEGINNING: Final = 20
-_KEPT: Final = 64  # repaired arguments: those of the calls of a turn, which are read several times
+_KEPT: Final = 64  # how many repaired arguments are cached; the arguments of a turn's calls are read several times
 _MISSING: Final = ("missing_argument", "missing_keyword_only_argument")
 
 
 class BadArguments(Exception):
-    """A model's arguments do not fit; the text states how, in words that the model can act on."""
+    """A model's arguments do not fit. The text states the problems so that the model can correct them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One parameter: its name, annotation, default, and why a model could not provide it ("" if it could)."""
+    """One parameter of a tool's function.
+
+    Attributes:
+        name: The name of the parameter.
+        annotation: The type of the parameter.
+        default: The default; `inspect.Parameter.empty` if the parameter has no default.
+        problem: Why a model could not supply the parameter; "" if it could.
+    """
 
     name: str
     annotation: object
@@ -70,12 +78,13 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A tool's function as described to a model.
+    """A tool's function as it is described to a model.
 
     Attributes:
-        parameters: Its parameters.
-        described: The docstring's descriptions of them, by name.
-        summary: The docstring's text about the function.
+        tool: The name of the tool.
+        parameters: The parameters of the function.
+        described: The descriptions of parameters in the docstring, by name.
+        summary: The docstring without its sections.
     """
 
     tool: str
@@ -85,10 +94,10 @@ class Signature:
 
     @classmethod
     def of(cls, function: Callable[..., object], tool: str) -> Signature:
-        """Read a function.
+        """Read the signature of a function.
 
         Raises:
-            DefinitionError: Its parameters cannot be given by name, or it yields its results.
+            DefinitionError: The parameters cannot be passed by name, or the function is a generator or a class.
         """
         _refuse_kind(function, tool)
         try:
@@ -106,10 +115,10 @@ class Signature:
         return cls(tool, taken, described, summary)
 
     def form(self, given: Collection[str]) -> Form:
-        """Return the form that a model fills in, without the names that the run provides.
+        """Return the form that a model fills in, without the names that the run supplies.
 
         Raises:
-            DefinitionError: A remaining parameter cannot be provided by a model.
+            DefinitionError: A model cannot supply one of the remaining parameters.
         """
         injected = self.injected(given)
         asked = [each for each in self.parameters if each.name not in injected and each.name != ALWAYS_GIVEN]
@@ -125,11 +134,14 @@ class Signature:
         return Form(self.tool, injected, adapter, sent.schema, sent.names)
 
     def injected(self, given: Collection[str]) -> frozenset[str]:
-        """Return the parameters that the run provides."""
+        """Return the parameters that the run supplies."""
         return frozenset(each.name for each in self.parameters if each.name in given)
 
     def not_for_models(self, given: Collection[str]) -> dict[str, str]:
-        """Return the parameters whose types have no JSON Schema, without the names that the run provides, with why."""
+        """Return the parameters that no model can supply, because their types have no JSON Schema, with the reasons.
+
+        Names that the run supplies are left out.
+        """
         asked = [each for each in self.parameters if each.name not in given and not each.problem]
         try:
             _adapter_of(asked).json_schema(schema_generator=_Plain)
@@ -155,7 +167,7 @@ class Signature:
         return sent_schema(schema)
 
     def _build_parameter_error(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
-        """Return the error that names the parameter whose type has no JSON Schema."""
+        """Return an error that names the parameter whose type has no JSON Schema."""
         for each in asked:
             if reason := _no_schema(each):
                 return _build_tool_error(
@@ -165,7 +177,7 @@ class Signature:
 
 
 def _no_schema(parameter: Taken) -> str:
-    """Return why a parameter's type has no JSON Schema, "" if it has one."""
+    """Return why a parameter's type has no JSON Schema; "" if it has one."""
     try:
         _adapter_of([parameter]).json_schema(schema_generator=_Plain)
     except (PydanticUserError, TypeError) as error:
@@ -175,11 +187,14 @@ def _no_schema(parameter: Taken) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The arguments that a model provides: a JSON Schema, and their validator.
+    """The arguments that a model supplies: a JSON Schema and a validator.
 
     Attributes:
-        injected: The parameters that the run provides.
-        names: The arguments that have another name in the schema than their alias: that name, and the alias.
+        tool: The name of the tool.
+        injected: The parameters that the run supplies.
+        adapter: Validates the arguments.
+        schema: The schema that models receive.
+        names: Maps the names in the schema to the aliases of the parameters, where the two differ.
     """
 
     tool: str
@@ -189,10 +204,12 @@ class Form:
     names: Mapping[str, str]
 
     def read(self, text: str) -> dict[str, object]:
-        """Return the arguments, with defaults for those that the model omitted, or gave as null although it may not be.
+        """Validate a model's arguments and return them.
+
+        An argument gets its default if the model omitted it, or wrote null although null does not fit.
 
         Raises:
-            BadArguments: They do not fit.
+            BadArguments: The arguments do not fit.
         """
         return as_object(text, self._validate_arguments)
 
@@ -213,7 +230,7 @@ class Form:
         return found
 
     def _without_nulls(self, text: str, error: ValidationError) -> str | None:
-        """Return the arguments without nulls that do not fit and have a default; None if there are no such nulls."""
+        """Remove nulls that do not fit from arguments that have a default; return None if there are no such nulls."""
         sent = {declared: name for name, declared in self.names.items()}
         required = cast("Sequence[str]", self.schema.get("required", ()))
         items = error.errors(include_url=False)
@@ -223,7 +240,11 @@ class Form:
         return to_json(kept, inf_nan_mode="constants").decode() if len(kept) < len(given) else None
 
     def _use_declared_names(self, text: str) -> str:
-        """Return the arguments under the names that the validator knows. Raises: ValueError: They are not JSON."""
+        """Return the arguments under the names that the validator knows.
+
+        Raises:
+            ValueError: The text is not JSON.
+        """
         if not self.names:
             return text
         found: dict[str, JsonValue] = from_json(text)
@@ -250,14 +271,17 @@ def check_fit(tool: str, schema: Mapping[str, JsonValue], arguments: Mapping[str
     """Check arguments against a declared schema.
 
     Raises:
-        BadArguments: They do not fit.
+        BadArguments: The arguments do not fit the schema.
     """
     if wrong := misfits(schema, arguments):
         raise BadArguments(_do_not_fit(tool, [f"- {each}" for each in wrong[:_MAX_PROBLEMS]], len(wrong)))
 
 
 def misfits(schema: Mapping[str, JsonValue], value: object) -> list[str]:
-    """Return why a value does not fit a declared schema. One that cannot check anything is left to who declared it."""
+    """Return why a value does not fit a declared schema.
+
+    An invalid schema cannot check anything, so every value fits it; whoever declared the schema has to check the value.
+    """
     from jsonschema import exceptions, validators  # noqa: PLC0415 - heavy, and needed for such calls alone
     from referencing import Registry  # noqa: PLC0415 - as jsonschema
 
@@ -275,7 +299,7 @@ def misfits(schema: Mapping[str, JsonValue], value: object) -> list[str]:
 def with_defaults(
     schema: Mapping[str, JsonValue], value: object, root: Mapping[str, JsonValue] | None = None
 ) -> object:
-    """Return a value with the defaults that a declared schema has for properties without a value."""
+    """Add the defaults of a declared schema to a value, for properties that the value lacks."""
     whole = schema if root is None else root
     properties = resolve_reference(schema, whole).get("properties")
     if not isinstance(value, dict) or not isinstance(properties, dict):
@@ -285,13 +309,14 @@ def with_defaults(
         inner = resolve_reference(each, whole)
         if name in found:
             found[name] = with_defaults(inner, found[name], whole)
-        elif "default" in inner:  # whose own references are not followed: they may lead to it again, without end
+        # References inside a default are not followed, because they may lead back to it without end.
+        elif "default" in inner:
             found[name] = with_defaults(inner, inner["default"], {})
     return found
 
 
 def _do_not_fit(tool: str, lines: list[str], count: int) -> str:
-    """Return the text about arguments that do not fit, from a line for each of the first problems."""
+    """Return the text about arguments that do not fit, with one line for each of the first problems."""
     if count > len(lines):
         lines = [*lines, f"- and {count - len(lines)} more"]
     problems = "\n".join(lines)
@@ -299,7 +324,10 @@ def _do_not_fit(tool: str, lines: list[str], count: int) -> str:
 
 
 async def repair_first(text: str, in_thread: Callable[[Callable[[], object]], Awaitable[object]]) -> None:
-    """Repair arguments that are not JSON in a thread, since that may take seconds; `as_object` then finds it done."""
+    """Repair arguments that are not JSON in a thread, because the repair may take seconds.
+
+    `as_object` finds the repaired arguments in a cache afterwards.
+    """
     written = _unwrap_arguments(text)
     try:
         from_json(written)
@@ -308,20 +336,20 @@ async def repair_first(text: str, in_thread: Callable[[Callable[[], object]], Aw
 
 
 def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, object]:
-    """Apply `read` to the JSON object that a model wrote; an empty text is an empty object.
+    """Apply `read` to the JSON object that a model wrote. An empty text counts as an empty object.
 
-    Nearly correct JSON (a trailing comma, single quotes, a code fence) is repaired, unless it is cut off: the missing
-    end would be a guess. In an event loop, await `repair_first` before.
+    Nearly correct JSON (with a trailing comma, single quotes or a code fence) is repaired. A text that was cut off is
+    not repaired, because its missing end would be a guess. In an event loop, await `repair_first` before this function.
 
     Raises:
-        BadArguments: It is not a JSON object. Exceptions of `read` other than ValueError are raised too.
+        BadArguments: The text is not a JSON object. Exceptions of `read` other than ValueError are raised unchanged.
     """
     written = _unwrap_arguments(text)
     problem = f"they begin with {_clip_given_repr(clipped(written, _BEGINNING))}"
     for candidate in (written, _repair_object(written)):
         if candidate is not None and candidate.startswith("{"):
             try:
-                strict(candidate)  # a key that an object has twice may have either value
+                strict(candidate)  # refuses an object with a duplicate key, because either value could be meant
                 return read(candidate)
             except Unreadable as error:
                 problem = str(error)
@@ -332,7 +360,7 @@ def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, 
 
 
 class _Plain(GenerateJsonSchema):
-    """JSON Schema without titles, which only repeat names, and without defaults that have no JSON form."""
+    """Makes JSON Schemas without titles, which only repeat names, and without defaults that JSON cannot represent."""
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as pydantic has it
 
@@ -341,13 +369,13 @@ class _Plain(GenerateJsonSchema):
 
 
 class _AnnotationEvaluator:
-    """Evaluates a function's annotations, each by itself, so that an unknown one does not affect the others."""
+    """Evaluates the annotations of a function one by one, so that an unknown annotation does not affect the others."""
 
     def __init__(self, function: Callable[..., object]) -> None:
         self._globals: dict[str, Any] = getattr(inspect.unwrap(_unwrap_callable(function)), "__globals__", {})
 
     def evaluated(self, annotation: object) -> tuple[object, str]:
-        """Return the type that an annotation denotes, and the problem if it cannot be evaluated."""
+        """Return the type that an annotation denotes, and a problem if the annotation cannot be evaluated."""
         if annotation is _NONE:
             return Any, ""
         try:
@@ -390,7 +418,10 @@ def _unwrap_callable(function: Callable[..., object]) -> Callable[..., object]:
 
 
 def _adapter_of(asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
-    """Return a validator of arguments by name: that of a function with these parameters that returns its arguments."""
+    """Return a validator of arguments by name.
+
+    It validates a generated function that has these parameters and returns its arguments.
+    """
 
     def arguments(**values: object) -> dict[str, object]:
         return values
@@ -405,7 +436,7 @@ def _adapter_of(asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
 
 
 def _descriptions(function: Callable[..., object]) -> tuple[str, dict[str, str]]:
-    """Return the docstring's text about the function, and about each argument."""
+    """Return the docstring's text about the function, and its text about each argument."""
     text = inspect.getdoc(_unwrap_callable(function)) or ""
     if not text:
         return "", {}
@@ -420,7 +451,7 @@ def _descriptions(function: Callable[..., object]) -> tuple[str, dict[str, str]]
 
 
 def _json_problem(text: str, error: ValueError) -> str:
-    """Return the JSON error in a text, with its position."""
+    """Return the JSON error in a text, with the position of the error."""
     try:
         from_json(text)
     except ValueError as found:
@@ -429,7 +460,7 @@ def _json_problem(text: str, error: ValueError) -> str:
 
 
 def _unwrap_arguments(text: str) -> str:
-    """Return arguments as a text of JSON; some models write a text of a text."""
+    """Return arguments as JSON text. Some models encode their JSON a second time, as a JSON string."""
     written = plain_arguments(utf8_text(text)).strip()
     if written.startswith('"'):
         with suppress(ValueError):
@@ -440,7 +471,7 @@ def _unwrap_arguments(text: str) -> str:
 
 @functools.lru_cache(_KEPT)
 def _repair_object(text: str) -> str | None:
-    """Return a nearly correct JSON object as JSON; None if it is too far from it, or cut off."""
+    """Return a nearly correct JSON object as JSON; None if the text is too far from JSON or was cut off."""
     if len(text) > MAX_REPAIR_CHARACTERS or not text.rstrip("`\n ").endswith("}"):
         return None
     value = repair_json(text)

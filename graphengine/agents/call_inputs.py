@@ -1,4 +1,4 @@
-"""Validate the inputs of a call of an agent. All ways to call an agent use it, with a Runner and without.
+"""Validate the inputs of a call of an agent. Every way to call an agent uses this module, with and without a Runner.
 
 A name that the agent does not read is refused. If the name is an option of another library, such as pydantic-ai's
 `message_history=`, the error shows the code that has the same meaning in graphengine.
@@ -252,7 +252,7 @@ class CallInputs:
 
     @property
     def _variable(self) -> str:
-        """The name of the variable that stands for the agent in the code of an error."""
+        """The name of the variable that represents the agent in the code of an error."""
         return self.agent if self.agent.isidentifier() and not keyword.iskeyword(self.agent) else "agent"
 
     def _repairs(

@@ -1,15 +1,18 @@
-"""Conversations with an agent: one run for each, which waits for the next message between two turns.
+"""Conversations with an agent. Each conversation is one run, which waits for the next message between two turns.
 
-The field `turn` of its state says what became of the message that was taken last. Whoever reads turns reads it:
+The graph of a conversation keeps the current turn in the field `turn` of its state. Code that wants to know what
+happened to a message reads this field. A turn proceeds like this:
 
-1. `listen` receives a message, and writes its key and who speaks: the agent that spoke last.
-2. `reply`, the node of the first agent, writes the answer, and that the turn is answered. Or it fails for good:
-   `unanswered` writes how. Or it hands over: it writes who speaks, and an edge leads to the node of that agent.
-3. A failure that can pass, as of an overloaded provider or a missing key, fails the run; so does a crash. The next
+1. The node `listen` receives a message. It writes the key of the message, and the agent that answers it: the agent that
+   spoke last.
+2. The node `reply` calls the first agent. It writes the answer and marks the turn as answered. If the agent hands over,
+   it writes the name of the other agent instead, and an edge leads to the node of that agent. If the agent fails for
+   good, the node `unanswered` writes the failure into the turn.
+3. A temporary failure, such as an overloaded provider or a missing key, fails the run, and so does a crash. The next
    message resumes the run, which answers the old message first.
 
-A turn that failed for good is left out of what the model sees next, its message included: a refused or unreadable
-question that is sent again would fail every turn after it.
+A turn that failed for good, including its message, is left out of the messages that the model sees next. Otherwise a
+question that is refused or unreadable would make every later turn fail, too.
 """
 
 from __future__ import annotations
@@ -91,34 +94,36 @@ G = TypeVar("G", bound=GraphDefinition[Any])
 T = TypeVar("T")
 
 TURN: Final = "turn"
-"""The field with the turn that is being answered, or was answered last; also the topic of messages."""
+"""The state's field with the current or last turn, and the topic to which messages of the conversation are sent."""
 _MESSAGES: Final = "messages"
-"""The field of the conversation, if the agent names none."""
+"""The field that keeps the conversation if the agent does not name a field."""
 _PASS: Final = (Transient, ModelNotReady, ToolsUnavailable, ResourceFailed, ConnectionError, TimeoutError)
-"""Failures that another message would meet too, and that can pass: they are not the outcome of a turn."""
+"""Temporary failures that another message would meet, too. They are not recorded as the outcome of a turn."""
 _OUTCOMES: Final[Mapping[str, Outcome]] = {AnswerRefused.code: "refused", AnswerCut.code: "cut"}
 
 
 class Given(TypedDict):
-    """A message of a conversation: its key, and what the agent reads, as records by name."""
+    """A message of a conversation: its key, and the inputs of the agent as records, by name."""
 
     id: str
     given: dict[str, Any]
 
 
 class ChatTurn(BaseModel):
-    """What became of a message of a conversation; the field `turn` of its state.
+    """The state of one message of a conversation, kept in the field `turn` of the run's state.
 
     Attributes:
         key: The key of the message.
-        agent: The agent that speaks.
-        hops: How often the message was handed over.
-        remembered: How many messages the conversation had when the message came, where it can be handed over.
-        outcome: How the turn ended; None while it is being answered. `refused` and `cut` are of the model's answer,
-            `failed` is any other failure that does not pass, `cancelled` means that the conversation ended before.
-        code: The code of the failure; "" if it was answered.
-        why: Its message.
-        repair: What can be done about it.
+        agent: The agent that answers.
+        hops: How many times the message was handed over.
+        remembered: The number of messages in the conversation when this message arrived; None if no agent of the
+            conversation can hand over.
+        outcome: How the turn ended; None while the message is being answered. `refused` and `cut` describe the model's
+            answer, `failed` is any other permanent failure, and `cancelled` means that the conversation ended before
+            the message was answered.
+        code: The code of the failure; "" if the message was answered.
+        why: The message of the failure.
+        repair: What can be done about the failure.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -134,21 +139,21 @@ class ChatTurn(BaseModel):
 
     @property
     def has_failed(self) -> bool:
-        """Whether it is over, and has no answer."""
+        """Whether the turn is over without an answer."""
         return self.outcome not in (None, "answered")
 
     def failed_with(self, error: Failure) -> ChatTurn:
-        """Return the turn as it ends with a failure that does not pass."""
+        """Return the turn as it ends with a permanent failure."""
         ended = {"outcome": _OUTCOMES.get(error.kind, "failed"), "code": error.kind}
         return self.model_copy(update={**ended, "why": error.message, "repair": error.repair})
 
 
 class TurnFailed(GraphEngineError):
-    """A turn of a conversation failed for good. The conversation goes on with the next message.
+    """A turn of a conversation failed for good. The conversation continues with the next message.
 
     Attributes:
         run_id: The run of the conversation.
-        turn: What is recorded of the turn: its key, outcome and code.
+        turn: The record of the turn: its key, outcome and code.
     """
 
     code = "turn_failed"
@@ -165,15 +170,16 @@ class TurnFailed(GraphEngineError):
 def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     """Return the graph of a conversation with an agent: it listens, replies, and listens again.
 
-    A message `null` ends it. One that does not fit, which only `Runner.send` lets through, is dropped. A field that the
-    agent reads and a tool writes keeps what the tool wrote, unless a message gives it.
+    The message `null` ends the conversation. A message that does not fit, which can only be sent with `Runner.send`, is
+    dropped. If the agent reads a field that a tool writes, the field keeps the tool's value until a message gives
+    another value.
 
     Args:
         agent: The agent.
-        alone: The graph that runs it once; the graph of the conversation is of the same class.
+        alone: The graph that runs the agent once. The graph of the conversation has the same class.
 
     Raises:
-        DefinitionError: The agent reads `turn`, or hands over to one that is not there.
+        DefinitionError: The agent reads `turn`, or hands over to an unknown agent.
     """
     talk, speakers = agent.messages or _MESSAGES, speakers_of(agent)
     before = compiled(alone).state
@@ -198,7 +204,7 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
             found[name] = said[name] if before.fields[name].reducer is None else Replace(said[name])
         left = messages
         if any(each.role == "summary" for each in messages[1:]):
-            left = effective(messages)  # the summary, and what it does not replace
+            left = effective(messages)  # the summary, and the messages that it does not replace
             found[talk] = Replace(left)
         if len(speakers) > 1:
             found[TURN] = begun.model_copy(update={"remembered": len(left)})
@@ -233,7 +239,7 @@ def _fields_of(
     written: Mapping[str, object],
     talk: str,
 ) -> list[tuple[str, Any, Any]]:
-    """Return the fields of a conversation: inputs, what only tools write, the turn, the messages, the answer."""
+    """Return the fields of a conversation's state: inputs, fields of tools, the turn, the messages, the answer."""
     outputs, infos = tuple(each.output for each in speakers.values()), before.model.model_fields
     parts = _find_tool_fields(speakers)
     return [
@@ -247,17 +253,17 @@ def _fields_of(
 
 
 def _find_tool_fields(speakers: Mapping[str, Agent[Any, Any]]) -> dict[str, object]:
-    """Return the fields that the tools of agents write, with the type of what they get."""
+    """Return the fields that the tools of these agents write, with the types of their values."""
     return {name: kind for each in speakers.values() for _, name, kind in each.__body__().also_writes}
 
 
 def _optional(name: str, info: FieldInfo) -> tuple[str, Any, Any]:
-    """Return a field of what a message gives, None before the first."""
+    """Return an input field that is None before the first message."""
     return name, Optional[cast("Any", info.rebuild_annotation())], field(default=None)  # noqa: UP045 - of a value
 
 
 def _define_field(name: str, info: FieldInfo, reducer: object) -> tuple[str, Any, Any]:
-    """Return a field that tools write too, with its reducer and its default."""
+    """Return an input field that tools also write, with its reducer and its default."""
     if not info.is_required():
         make = partial(info.get_default, call_default_factory=True, validated_data={})
         return name, info.rebuild_annotation(), field(default_factory=make)
@@ -290,7 +296,7 @@ def _fail_turn(turn: ChatTurn, error: Failure) -> dict[str, object]:
 def _add_speakers(
     graph: GraphDefinition[Any], speakers: Mapping[str, Agent[Any, Any]], talk: str, inputs: Sequence[str]
 ) -> None:
-    """Add a node for each agent of a conversation, the first as `reply`, and the edges between them."""
+    """Add a node for each agent of a conversation, and the edges between them. The first agent's node is `reply`."""
     nodes = {name: "reply" if number == 0 else _name_speakers_node(name) for number, name in enumerate(speakers)}
     hand_overs = {name: hand_over_to(name, each.system, f"{TURN}.hops") for name, each in speakers.items()}
     for name, each in speakers.items():
@@ -298,7 +304,7 @@ def _add_speakers(
         speaker = each if each.messages == talk else each.but(messages=talk)
         if tools:
             speaker = speaker.but(tools=[*each.tools, *tools], hand_to=())
-        # The spec of the graph, and so its fingerprint, has the names of these functions.
+        # The names of these functions are part of the spec of the graph, and therefore of its fingerprint.
         writes: Any = {ANSWER: ".", TURN: _answered}
         if tools:
             writes = {ANSWER: _answer_of, TURN: _answered_or_handed_over}
@@ -307,7 +313,7 @@ def _add_speakers(
     if len(speakers) > 1:
 
         def forgotten(turn: ChatTurn, messages: Sequence[Message], error: Failure) -> dict[str, object]:
-            kept = messages[: turn.remembered]  # without what the agents said that handed the message on
+            kept = messages[: turn.remembered]  # leaves out messages of the agents that handed this message over
             return _fail_turn(turn, error) | ({} if len(kept) == len(messages) else {talk: Replace(kept)})
 
         graph.add_node("unanswered", forgotten, inputs={"messages": talk}, writes=[TURN, ANSWER, talk])
@@ -329,23 +335,23 @@ def _add_speakers(
 
 
 def _name_speakers_node(name: str) -> str:
-    """Return the node of an agent that gets a conversation from another one."""
+    """Return the name of the node for an agent to which another agent hands over."""
     found = re.sub(r"\W+", "_", name)
     return f"{found}_agent" if not found.isidentifier() or found in ("listen", "reply", "unanswered") else found
 
 
 @dataclass(frozen=True, slots=True)
 class Turn(Asked[T]):
-    """A turn of a conversation. The option `chat` is its key, `idempotency_key` that of the message."""
+    """A turn of a conversation. The option `chat` is the conversation's key, `idempotency_key` that of the message."""
 
     async def answer(self) -> T:
-        """Send the message, and return its answer."""
+        """Send the message and return its answer."""
         async with aclosing(self._events(live=False)) as events:
             *_, found = [event async for event in events]
             return cast("T", found)
 
     def events(self) -> AsyncGenerator[AgentEvent | T, None]:
-        """Send the message, and yield what the agent shows while it answers it, then the answer."""
+        """Send the message, and yield the agent's live events while it answers, followed by the answer."""
         return self._events(live=True)
 
     async def _events(self, *, live: bool) -> AsyncGenerator[AgentEvent | T, None]:
@@ -354,7 +360,9 @@ class Turn(Asked[T]):
         known = next(iter(await self.runner.store.infos([run_id])), None)
         seen, begun = known.cursor if known is not None else 0, None
         if known is not None and (known.summary is None or known.summary.kind != "receive"):
-            begun = turn_in(await self.runner.state_at(run_id))  # this one may have been cut off, or ask a person
+            # The message that this call sends may already be in progress, interrupted by a crash or waiting for a
+            # person.
+            begun = turn_in(await self.runner.state_at(run_id))
         if known is not None and known.status == "stopped" and limits is not None:
             self.runner.resume(run_id, graph, limits=limits)
         turn, said, given = self.options.get("idempotency_key", ""), None, None
@@ -364,9 +372,11 @@ class Turn(Asked[T]):
             if known is not None and known.status == "waiting" and begun is not None:
                 await refuse_before(self.runner, run_id, turn)
             given, said = self._message(compiled(alone).state)
-            if begun is not None and begun.key == turn:  # before it is driven, whose text is shown live
+            # Check before the run is driven, because its text is shown live.
+            if begun is not None and begun.key == turn:
                 await check_not_another(self.runner, run_id, turn, said)
-        if known is not None and known.status in FINAL:  # a key that was sent before has its answer
+        # A message with a known key gets the answer that was recorded for it.
+        if known is not None and known.status in FINAL:
             run = self.runner.get(run_id, graph)
         elif is_sent:
             run = await self.runner.start_or_send(
@@ -390,7 +400,11 @@ class Turn(Asked[T]):
                 yield event
 
     def _message(self, state: StateType[Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Return what its message gives, and what of that the caller said. Raises: InputError: It does not fit."""
+        """Return the inputs of the message as records, and the part of them that the caller passed.
+
+        Raises:
+            InputError: The inputs do not fit.
+        """
         begins = state.initial(self.inputs, f"agent {self.agent.name}")
         kept = _find_tool_fields(speakers_of(self.agent)).keys() - {*begins.given}
         given = opened({name: record for name, record in begins.values.items() if name not in kept})
@@ -405,9 +419,10 @@ class Turn(Asked[T]):
         is_this: bool,
         said: Mapping[str, Any] | None,
     ) -> AsyncGenerator[AgentEvent | T, None]:
-        """Yield what is shown until the turn is over, and its answer; a turn "" is the newest.
+        """Yield the live events of a turn, and then its answer. An empty `turn` stands for the newest turn.
 
-        The run rests then, or answers the next turn: a Runner that closes right after cuts nothing off.
+        When the answer is yielded, the run waits or answers the next turn, so closing the Runner right afterwards
+        interrupts no part of this turn.
         """
         ended = None
         async with aclosing(followed) as events:
@@ -426,12 +441,12 @@ class Turn(Asked[T]):
         yield self._read(run, ended) if ended is not None else await self._load_answer(run, turn)
 
     async def _load_answer(self, run: Run[Any], turn: str) -> T:
-        """Return the answer of a turn that was over before.
+        """Return the answer of a turn that was already over.
 
         Raises:
-            TurnFailed: It failed for good, or the conversation ended before it.
-            RunWaits: It waits for a person, or behind another turn that does.
-            InputError: What became of it is not recorded any more.
+            TurnFailed: The turn failed for good, or the conversation ended before the turn.
+            RunWaits: The turn waits for a person, or for another turn that waits for a person.
+            InputError: The outcome of the turn is no longer recorded.
             DefinitionError: The run was stopped or released.
         """
         result = await run.result()
@@ -460,7 +475,11 @@ class Turn(Asked[T]):
         raise self.no_answer(result, again, queued=not is_newest)
 
     def _read(self, run: Run[Any], step: Step) -> T:
-        """Return the answer with which a step ends a turn. Raises: TurnFailed: There is none."""
+        """Return the answer with which a step ends a turn.
+
+        Raises:
+            TurnFailed: The turn ended without an answer.
+        """
         turn = turn_of(step)
         if turn is not None and turn.has_failed:
             raise TurnFailed(run.id, turn)
@@ -468,7 +487,7 @@ class Turn(Asked[T]):
         return cast("T", answer.answer)
 
     def _chat(self) -> GraphDefinition[Any]:
-        """Return the graph of its conversations, made once for the same resources."""
+        """Return the graph of the agent's conversations, which is cached for the same resources."""
         made, key = graphs_of(self.agent), ("chat", self.resources)
         if key not in made:
             made[key] = chat_of_agent(self.agent, self.graph())
@@ -476,11 +495,11 @@ class Turn(Asked[T]):
 
 
 class Answers(Protocol):
-    """A Runner, or what stands between one and those who may not do everything."""
+    """A Runner, or an object that restricts access to a Runner."""
 
     @property
     def store(self) -> Store:
-        """Where the runs are."""
+        """The store with the runs."""
         ...
 
     async def history(self, run_id: str) -> Sequence[Step]:
@@ -497,10 +516,11 @@ class Answers(Protocol):
 
 
 async def refuse_before(runner: Answers, run_id: str, key: str, now: Snapshot | None = None) -> None:
-    """Refuse what a conversation asks before a new message is sent, where `Approval(refused_by_message=True)` says so.
+    """Refuse questions of a conversation that a new message overrides, before the message is sent.
 
-    A message that was sent before, by its key, refuses nothing: what is asked may be asked because of it. `now` is the
-    run as it was just read; None to load it.
+    Only questions of `Approval(refused_by_message=True)` are refused. If a message with this key was sent before, no
+    question is refused, because the questions may be asked because of that message. `now` is the run as it was just
+    read; None to load the run.
     """
     snapshot = now if now is not None else await load_snapshot(runner.store, run_id, None)
     waits = [wait for frame in snapshot.frames.values() for wait in frame.waits.values()]
@@ -512,7 +532,8 @@ async def refuse_before(runner: Answers, run_id: str, key: str, now: Snapshot | 
         await runner.answer(run_id, value, wait=wait)
 
     async def until_rest(seq: int) -> None:
-        with suppress(GraphEngineError):  # of the life, such as that another process was faster: the run goes on
+        # An error of the run's life, such as another process being faster, is no concern here: the run continues.
+        with suppress(GraphEngineError):
             async with aclosing(runner.watch(run_id, after=seq, wait_out=False, live=False)) as events:
                 async for _ in events:
                     pass
@@ -521,10 +542,10 @@ async def refuse_before(runner: Answers, run_id: str, key: str, now: Snapshot | 
 
 
 async def check_not_another(runner: Answers, run_id: str, key: str, said: Mapping[str, Any]) -> None:
-    """Check that a message with the key of one that was sent before says the same.
+    """Check that a message has the same content as an earlier message with the same key.
 
     Raises:
-        InputError: It is another one, which would get the answer to the first.
+        InputError: The content differs, so the new message would get the answer to the earlier message.
     """
     before = await _load_sent_message(runner, run_id, key)
     if before is not None and any(before["given"].get(name) != record for name, record in said.items()):
@@ -533,32 +554,33 @@ async def check_not_another(runner: Answers, run_id: str, key: str, said: Mappin
 
 
 async def _load_sent_message(runner: Answers, run_id: str, key: str) -> Mapping[str, Any] | None:
-    """Return the message of a conversation that was sent with a key; None if there is none."""
+    """Return the message of a conversation that was sent with this key; None if there was no such message."""
     sent = [step.data.payload for step in await runner.history(run_id) if isinstance(step.data, Sent)]
-    posted = await runner.store.inbox([run_id])  # stops and answers too, whose payload may be any value
+    # The inbox also contains stops and answers, whose payload may be any value.
+    posted = await runner.store.inbox([run_id])
     sent += [each.payload.get("payload") for each in posted if each.kind == "message"]
     return next((each for each in sent if isinstance(each, dict) and each.get("id") == key), None)
 
 
 def is_chat(plan: Plan[Any]) -> bool:
-    """Return whether a graph has conversations: the field `turn` of its state is a `ChatTurn`, or None."""
+    """Return whether a graph is the graph of conversations: the field `turn` of its state is a `ChatTurn` or None."""
     field = plan.state.fields.get(TURN)
     return field is not None and ChatTurn in get_args(field.info.annotation)
 
 
 def turn_in(values: Mapping[str, Any]) -> ChatTurn | None:
-    """Return the turn in the recorded state of a conversation, or in what a step writes; None if there is none."""
+    """Return the turn in the recorded state of a conversation, or in a step's update; None if it contains no turn."""
     found = values.get(TURN)
     return None if found is None else ChatTurn.model_validate(opened(found))
 
 
 def turn_of(step: Step) -> ChatTurn | None:
-    """Return the turn that a step of a conversation begins or ends; None if it does neither."""
+    """Return the turn that a step of a conversation begins or ends; None if the step does neither."""
     return turn_in(_read_update(step))
 
 
 def _read_update(step: Step) -> Mapping[str, Any]:
-    """Return what a step of the run itself sets, by field."""
+    """Return the values that a step sets in the state of the run itself, by field."""
     return {op[1]: op[2] for op in step.update if op[0] == "set"} if not step.frame else {}
 
 

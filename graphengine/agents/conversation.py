@@ -205,14 +205,14 @@ class Conversation(Generic[T]):
             self._reader = Output(object, where=f"agent {agent.name}", form=self._maker.form(self._given))
         self._tools: dict[str, Tool] = {}
         self._specs: Sequence[ToolSpec] = ()
-        # the names of the tools offered in this turn; None if all are offered
+        # The names of the tools offered in this turn; None if all are offered.
         self._offered: Sequence[str] | None = None
-        # the offered tools, and the tokens of instructions and these tools
+        # The offered tools, and the tokens of instructions and these tools.
         self._fixed: tuple[Sequence[str] | None, int] | None = None
-        # for each entry of the kit: the tools that the source listed; None for a tool
+        # For each entry of the kit: the tools that the source listed; None for a tool.
         self._listed: list[Sequence[Tool] | None] = []
         self._names: Mapping[str, Any] = {}  # the names given to the tools of sources, with the source of each
-        # the forms of the providers' secret keys; computed when a tool has returned
+        # The forms of the providers' secret keys; computed when a tool has returned.
         self._keys: Sequence[str] | None = None
         self._turn = 0
         self._feedback = ""  # why the answer of the previous turn was refused
@@ -451,7 +451,7 @@ class Conversation(Generic[T]):
             with (
                 suppress(BadAnswer),
                 self._refuse_turn_answer(GuardFailed),
-            ):  # The check adds an answer that it refuses to `self._refused` by itself.
+            ):  # the check adds an answer that it refuses to `self._refused` by itself
                 self._refused.insert(0, await self._value(response))
         value = await self._best_effort(lost)
         self._runtime.answered("turn", str(self._turn), value)
@@ -735,7 +735,7 @@ class Conversation(Generic[T]):
             by_rules=self._rules,
             path=self._runtime.path,
         )
-        most = self._compact_from  # The provider counts the tokens of instructions and tools, too.
+        most = self._compact_from  # the provider counts the tokens of instructions and tools, too
         return request if most is None else replace(request, compact_from=most + self._estimate_fixed_tokens(request))
 
     def _settings(self) -> Settings:
@@ -795,7 +795,7 @@ class Conversation(Generic[T]):
         is_last = bool(places) and places[-1] == len(self.messages) - 1
         gone = [place + after for place in places for after in (0, 1)]
         self.messages = window.without_messages(self._before, self.messages, gone)
-        if is_last:  # The answer is one that `best_effort=` chose.
+        if is_last:  # the answer is one that `best_effort=` chose
             self.messages.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
 
     async def _make_output(self, maker: Tool, arguments: Mapping[str, object]) -> T:
@@ -1049,7 +1049,7 @@ class Conversation(Generic[T]):
             return StepResult(record, len(to_json(record)), {"failed_tools": 1} if outcome.is_error else None)
 
         result = await self._result(call, place, tool, make)
-        for error in raised:  # Log after the call is recorded: recording refuses an error that contains a secret.
+        for error in raised:  # log after the call is recorded: recording refuses an error that contains a secret
             text = "tool %s of agent %s raised %s; the model gets the message, and the call's record has the traceback"
             log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)
         return result
@@ -1070,7 +1070,7 @@ class Conversation(Generic[T]):
         )
         writes: JsonObject = record.get("writes", {})
         found = typed(tool.parts if tool is not None else (), writes)
-        # fields that the tool wrote when it was called but no longer declares
+        # Fields that the tool wrote when it was called but no longer declares.
         apart = writes.keys() - {name for name, _ in found}
         self._written[place] = [*found, *((name, writes[name]) for name in apart if self._runtime.has_field(name))]
         return result_message(call, record)

@@ -1,8 +1,8 @@
-"""Answers that are cut off: why, what an agent does with one, and how the parts of one become a text.
+"""Answers that were cut off: the reason, what an agent does with them, and how the parts of an answer are joined.
 
-A model that goes on with an answer is asked to begin with the last words that it wrote. They are where the parts are
-joined: models begin a message with a word and without blanks, so that the parts alone do not say whether the first was
-cut inside of a word.
+A model that continues an answer is asked to begin with the last words that it wrote. The parts are joined at these
+words. Without them, the parts would not show whether the answer was cut inside a word, because models begin a message
+with a word and without a blank.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 OnCut: TypeAlias = Literal["fail", "keep", "continue"]
 
 MOST_PARTS: Final = 4
-"""The most parts of one answer: the first, and three that go on with it."""
+"""The largest number of parts of one answer: the first part and three continuations."""
 _LAST_WORDS: Final = 8
-_BEGINNING: Final = 100  # characters that only the same text begins with
+_BEGINNING: Final = 100  # number of characters with which only the same text begins
 
 
 def unusable(response: Response, name: str, agent: str, max_tokens: int | None, *, is_text: bool) -> ModelError | None:
-    """Return why an answer is not complete; None if it is.
+    """Return the error of an answer that is not complete; None if it is complete.
 
     Args:
         response: The answer.
         name: The model's name.
         agent: The agent's name.
-        max_tokens: The most tokens that were asked for; None if none were.
-        is_text: Whether it is a text, which `on_cut=` can keep.
+        max_tokens: The requested largest number of tokens; None if no limit was requested.
+        is_text: Whether the answer is a text, which `on_cut=` can keep.
     """
     where = f"agent {agent}"
     if response.stop == "cut" and is_short(response, max_tokens):
@@ -61,23 +61,26 @@ def unusable(response: Response, name: str, agent: str, max_tokens: int | None, 
 
 
 def is_short(response: Response, max_tokens: int | None) -> bool:
-    """Return whether an answer that was cut has fewer tokens than were asked for: something else ended it."""
+    """Return whether an answer that was cut off is shorter than `max_tokens`, so that something else ended it."""
     return max_tokens is not None and 0 < response.output_tokens < max_tokens
 
 
 def at_limit(response: Response, max_tokens: int | None) -> bool:
-    """Return whether an answer that its server calls complete has as many tokens as were allowed: it may be cut off."""
+    """Return whether an answer that its server calls complete reached `max_tokens`, so that it may be cut off."""
     is_complete = response.stop in {"end", "tools"}
     return is_complete and max_tokens is not None and response.output_tokens >= max_tokens
 
 
 def has_text(response: Response) -> bool:
-    """Return whether an answer that was cut has a text to keep; the arguments of a call would be cut too."""
+    """Return whether an answer that was cut off contains a text that can be kept.
+
+    An answer with tool calls does not count, because the arguments of its calls would be cut off, too.
+    """
     return response.stop in ("cut", "full") and not response.calls and bool(str(response.content).strip())
 
 
 def go_on(text: str) -> str:
-    """Return the message to the model that asks it to go on with a text."""
+    """Return the message that asks the model to continue a text."""
     words = " ".join(text.split()[-_LAST_WORDS:])
     return (
         "Your answer was cut off at the token limit. Go on with it where it stopped. Begin with its last words, "
@@ -86,14 +89,14 @@ def go_on(text: str) -> str:
 
 
 def joined(before: str, after: str) -> str:
-    """Return a text with the part that goes on with it.
+    """Join a text with the part that continues it.
 
     Example:
         >>> joined("It rains in Ber", "rains in Bern today.")
         'It rains in Bern today.'
     """
     if len(before) > _BEGINNING and after.startswith(before[:_BEGINNING]):
-        return after  # the model began anew
+        return after  # the model started the answer again
     words = before.split()[-_LAST_WORDS:]
     for first in range(len(words)):
         repeated = r"\s*" + r"\s+".join(map(re.escape, words[first:]))

@@ -1,8 +1,9 @@
-"""Tools that another program executes: a front end, or another system.
+"""Tools that another program executes, such as a front end or another system.
 
-The call of such a tool is a wait of the run, with the tool's name, the arguments and their schema. Whoever answers it,
-through any door, gives the result, and the run goes on, in another process and days later too. It is the wait that an
-approval is, so all that asks, answers, lists and reminds has it.
+A call of such a tool makes the run wait. The wait contains the tool's name, the arguments and their schema. Any program
+that may answer questions of the run answers it with the result of the call, and the run continues, even in another
+process and days later. The wait has the same form as the wait for an approval, so every command and service that lists,
+answers or sends reminders for questions also handles it.
 """
 
 from __future__ import annotations
@@ -52,17 +53,19 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
     max_calls: int | None = None,
     offered: Callable[..., bool] | None = None,
 ) -> Tool:
-    """Return a tool that another program executes. Its call is a wait of the run, which the result answers.
+    """Return a tool that another program executes. A call makes the run wait until that program gives the result.
 
     Args:
-        function: Its name, its parameters, its docstring and the type of its result describe the tool; it is never
-            called. Without it, give `name=`, `description=` and `schema=`.
-        name: As for `Tool`; the function's own name if not given.
-        description: As for `Tool`; the function's docstring if not given.
-        schema: JSON Schema of the arguments (an object), instead of the function's parameters.
-        result: JSON Schema of the result, instead of the function's type; anything without both.
-        timeout_seconds: How long to wait for the result; after that time the model gets an error. None for ever.
-        approve: As for `Tool`: a person is asked before the other program is.
+        function: A function that describes the tool by its name, parameters, docstring and return type. It is never
+            called. Without a function, pass `name=`, `description=` and `schema=`.
+        name: As for `Tool`; the default is the function's name.
+        description: As for `Tool`; the default is the function's docstring.
+        schema: The JSON Schema of the arguments (an object), which replaces the function's parameters.
+        result: The JSON Schema of the result, which replaces the function's return type. Without both, any result is
+            accepted.
+        timeout_seconds: How long to wait for the result; after that time the model receives an error. None to wait for
+            ever.
+        approve: As for `Tool`: a person is asked before the other program receives the call.
         max_calls: As for `Tool`.
         offered: As for `Tool`.
 
@@ -72,7 +75,7 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
         `{"error": "why"}` if the call failed.
 
     Raises:
-        DefinitionError: An option is invalid, or there is nothing that describes the tool.
+        DefinitionError: An option is invalid, or the tool is not described.
 
     Example:
         >>> @external_tool
@@ -100,13 +103,13 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
         approve=approve,
         max_calls=max_calls,
         offered=offered,
-        on_error="raise",  # nothing is called here: an error is one of the program
+        on_error="raise",  # this function calls nothing itself, so an error is an error of the program
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _ExternalCall:
-    """What is called in place of the other program."""
+    """The function of an external tool, which waits for the other program instead of doing the work."""
 
     name: str
     schema: Mapping[str, JsonValue]
@@ -115,7 +118,11 @@ class _ExternalCall:
     is_external: ClassVar = True
 
     async def __call__(self, arguments: dict[str, JsonValue]) -> ToolOutcome:
-        """Wait for the result. Raises: DefinitionError: There is no run that could wait."""
+        """Wait for the result.
+
+        Raises:
+            DefinitionError: The agent runs outside a run, so nothing can wait for the result.
+        """
         runtime = runtime_here()
         if runtime is None:
             text, repair = f"another program executes the tool {self.name}", "run the agent in a graph, which can wait"
@@ -135,13 +142,17 @@ class _ExternalCall:
         return Question(f"{self.name}({written})", schema, self._read, self.timeout_seconds, late, call)
 
     def _read(self, record: object) -> ToolOutcome:
-        """Return the outcome that an answer gives. Raises: ValueError: It does not fit the schema of the result."""
+        """Return the outcome that an answer contains.
+
+        Raises:
+            ValueError: The answer does not fit the schema of the result.
+        """
         if not _is_failure(record) and (wrong := misfits(self.result, record)):
             raise ValueError("; ".join(wrong))
         return self._read_given_outcome(record)
 
     def _read_given_outcome(self, record: object) -> ToolOutcome:
-        """Return the outcome that a recorded answer gives, which fitted the schema with which it was asked."""
+        """Return the outcome that a recorded answer contains. The answer was checked when it was given."""
         if isinstance(record, dict) and _is_failure(record):
             return ToolOutcome(record["error"], is_error=True)
         return outcome_of(self.name, record)

@@ -1,8 +1,9 @@
-"""What an agent is given where no type says what it is: the paths of a prompt, in runs of the agent alone.
+"""The type of inputs that have no declared type: the paths of a prompt, when an agent is run alone.
 
-A state is recorded as JSON, and read back by its types. A path of a prompt has no type, so a date would come back as
-text, between tags. `Given` is the type of such a field: it takes what a prompt can show, and reads back what the prompt
-shows in the same way. Scalars keep their class, a structure becomes lists and dicts of them.
+A state is recorded as JSON and read back according to its types. A path of a prompt has no type, so a date would be
+read back as text, and the prompt would put it between tags. `Given` is the type of such a field. It accepts every value
+that a prompt can show, and reads back a value that the prompt shows in the same way: scalars keep their class, and
+structures become lists and dicts of scalars.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from pydantic_core import to_json, to_jsonable_python
 from graphengine.media import Media
 
 _CLASS: Final = "$class"
-"""The key that marks a recorded scalar; the other key is `value`."""
+"""The key that marks a recorded scalar and names its class. The other key is `value`."""
 
 
 class Plain(str):
-    """Text that a prompt inserts without tags: of a member of an enum, or of a number that JSON does not have."""
+    """A text that a prompt inserts without tags: a member of an enum, or a number that JSON cannot represent."""
 
     __slots__ = ()
 
@@ -44,7 +45,7 @@ _CLASSES: Final[Mapping[str, Callable[[Any], object]]] = {
 
 
 def _taken(value: object) -> object:
-    """Return a value, given or recorded, in the form that is recorded."""
+    """Convert a value, either new or read from a record, to the form that is kept in the state."""
     if isinstance(value, enum.Enum):
         inner = _taken(value.value)
         return Plain(inner) if isinstance(inner, str) else inner
@@ -58,7 +59,7 @@ def _taken(value: object) -> object:
 
 
 def _unfold_structure(value: object) -> object:
-    """Return a structure as dicts and lists, sets in an order that is the same in every process; else the value."""
+    """Convert a structure to dicts and lists. Sets are sorted, so that their order is the same in every process."""
     if isinstance(value, BaseModel) and not isinstance(value, Media):
         return _taken(value.model_dump())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -71,7 +72,7 @@ def _unfold_structure(value: object) -> object:
 
 
 def _recorded(value: object) -> object:
-    """Return the JSON form of a taken value."""
+    """Return the JSON form of a value that `_taken` returned."""
     if isinstance(value, dict):
         return {name: _recorded(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -80,8 +81,9 @@ def _recorded(value: object) -> object:
     return {_CLASS: name, "value": to_jsonable_python(value)} if name in _CLASSES else value
 
 
-# Specs of graphs, and so their fingerprints, have the names of both functions: a new name is another version of graphs.
+# The names of both functions are part of the specs of graphs, and therefore of their fingerprints. A new name would
+# make a new version of every such graph.
 Given: TypeAlias = Annotated[Any, BeforeValidator(_taken), PlainSerializer(_recorded)]
-"""The type of a field that takes any value that a prompt can show."""
+"""The type of a field that accepts any value that a prompt can show."""
 
 __all__ = ["Given", "Plain"]

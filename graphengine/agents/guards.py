@@ -1,13 +1,15 @@
-"""Guards: functions that check what goes into an agent, or comes out of it.
+"""Guards: functions that check the texts that an agent sends to its model or receives from it.
 
-A guard takes a text and returns it, perhaps changed, or raises ValueError with what is wrong. The agent's setting
-decides what follows: the model is asked again (`retry`), or the node fails (`fail`).
+A guard is a function that receives a text and returns it, possibly changed. If the text is not acceptable, the guard
+raises ValueError with a description of the problem. The guard's setting `then` decides what follows: the model is asked
+again (`retry`), or the node fails (`fail`).
 
-Guards check the question before it is sent, the texts of the final answer, the arguments of calls before they are made,
-or the results of tools before the model gets them. Streamed text (`TextDelta`) is shown before a guard checks it. The
-log contains each answer as the model gave it. A conversation does too, except that an answer which a guard refused
-leaves it once the model has given another one. `Hooks` go further: they are async, see every call and the text that is
-streamed, and what they return is recorded.
+A guard checks one of four kinds of text: the question before it is sent, the texts of the final answer, the arguments
+of tool calls before they are made, or the results of tools before the model receives them. Streamed text (`TextDelta`)
+is shown before a guard checks it. The log contains each answer as the model gave it. A conversation contains it as
+well, but an answer that a guard refused is removed from the conversation once the model has given another answer.
+
+`Hooks` can do more: they are async, see every call and the streamed text, and their results are recorded.
 """
 
 from __future__ import annotations
@@ -34,29 +36,38 @@ if TYPE_CHECKING:
     from graphengine.models.base import Request, ToolCall
 
 _CHATTER: Final = 40
-"""Words before a title; a text of more begins without one."""
+"""The largest number of words before a title that count as chatter; with more words, the text has no title."""
 T = TypeVar("T")
 A = TypeVar("A")
 R = TypeVar("R")
 
 On: TypeAlias = Literal["input", "output", "tool", "arguments"]
-"""What a guard checks: the question that goes to the model, its final answer, the results of its tools, or what it
-calls them with, a JSON text."""
+"""The text that a guard checks.
+
+- `input`: the question that is sent to the model.
+- `output`: the model's final answer.
+- `tool`: the results of tools.
+- `arguments`: the arguments of tool calls, as a JSON text.
+"""
 
 Then: TypeAlias = Literal["retry", "fail"]
-"""What happens to a text that a guard rejects: the model is asked again, or the node fails. Of a tool's result, `retry`
-gives the model the reason in place of the result; of arguments, in place of the call."""
+"""What follows when a guard rejects a text.
+
+With `retry` the model is asked again; with `fail` the node fails. For the result of a tool, `retry` gives the model the
+reason in place of the result. For arguments, `retry` gives the model the reason, and the call is not made.
+"""
 
 
 class Hooks:
-    """Code around the calls of an agent. Subclass it, override one method or both, and give it in `Agent(hooks=[…])`.
+    """Code around the calls of an agent. Subclass it, override one or both methods, and pass it in `Agent(hooks=[…])`.
 
-    A hook sees what is sent to the model and what comes back. The hook may change both, refuse the call by raising an
-    exception, answer without calling the model, or call the model again. The first hook of an agent is the outermost.
+    A hook sees what is sent to the model and what the model returns. The hook may change both, refuse the call by
+    raising an exception, answer without calling the model, or call the model again. The first hook of an agent is the
+    outermost.
 
-    What the hook returns is recorded, and the hook is not called again when the run is resumed. So a hook runs once for
-    each call that is made. (For a call in a batch, it runs each time the batch is looked at.) If a hook calls the model
-    a second time, watchers get an `AnswerReset` for the first call.
+    The result of a hook is recorded, and the hook is not called again when the run is resumed. So a hook runs once for
+    each call that is made. (For a call in a batch, the hook runs each time the batch is checked.) If a hook calls the
+    model a second time, watchers receive an `AnswerReset` for the first call.
 
     Example:
         >>> class Audit(Hooks):
@@ -73,20 +84,21 @@ class Hooks:
     __slots__ = ()
 
     async def around_model(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Call the model, and return its answer.
+        """Call the model and return its answer.
 
         Args:
-            request: What is sent: instructions, messages, tools, settings. `dataclasses.replace` changes it; with
-                another `on_text` the hook sees the text while it is streamed, and passes on what watchers may see.
-            call: Calls the model through its limiter.
+            request: The request: instructions, messages, tools and settings. Use `dataclasses.replace` to change it. If
+                you set another `on_text`, the hook receives the text while it is streamed, and has to pass on the text
+                that watchers may see.
+            call: Calls the model through its rate limiter.
         """
         return await call(request)
 
     async def around_tool(self, call: ToolCall, make: Callable[[ToolCall], Awaitable[ToolOutcome]]) -> ToolOutcome:
-        """Call a tool, and return its result.
+        """Call a tool and return its result.
 
         Args:
-            call: The call, as the model wrote it, or with the arguments that the person who approved it changed.
+            call: The call, as the model wrote it, or with the arguments that the approving person changed.
             make: Calls the tool.
         """
         return await make(call)
@@ -94,13 +106,13 @@ class Hooks:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Guard:
-    """A check of the texts that go into an agent, or come out of it. Made by `guard`.
+    """A check of the texts that an agent sends or receives. Make one with `guard`.
 
     Attributes:
-        name: Its name in messages.
-        check: Returns the text, perhaps changed, or raises ValueError.
-        on: What it checks.
-        then: What happens to a text that it rejects.
+        name: The name of the guard in messages.
+        check: A function that returns the text, possibly changed, or raises ValueError.
+        on: The kind of text that the guard checks.
+        then: What follows when the guard rejects a text.
     """
 
     name: str
@@ -109,10 +121,12 @@ class Guard:
     then: Then
 
     async def around_tool(self, call: ToolCall, make: Callable[[ToolCall], Awaitable[ToolOutcome]]) -> ToolOutcome:
-        """Check a call's arguments, also those that a person changed, or its result, if the guard is for one of them.
+        """Check the arguments or the result of a tool call, if the guard is for one of them.
+
+        Arguments that a person changed are checked as well.
 
         Raises:
-            GuardFailed: A guard with `then="fail"` rejects it.
+            GuardFailed: The guard rejects the text and was made with `then="fail"`.
         """
         if self.on == "arguments":
             try:
@@ -135,13 +149,15 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
     """Make a guard from a function.
 
     Args:
-        function: Returns the text, perhaps changed, or raises ValueError with what is wrong, in words for the model.
-        on: The question, the answer, a tool's result, or the arguments of a call; it is called with each text of a
-            structured answer.
-        then: What its ValueError causes: `retry` (the default on output) or `fail` (the default on input).
+        function: Returns the text, possibly changed, or raises ValueError with a description of the problem that the
+            model understands.
+        on: The kind of text to check: the question, the answer, the result of a tool or the arguments of a call. For a
+            structured answer, the function is called with each text in it.
+        then: What follows a ValueError: `retry` (the default, except for questions) or `fail` (the default for
+            questions).
 
     Raises:
-        DefinitionError: The function is async, or `then` is not possible here.
+        DefinitionError: The function is async, or `then` is not possible for this kind of text.
 
     Example:
         >>> def no_shouting(text: str) -> str:
@@ -181,11 +197,11 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
 
 
 def bare_markdown(text: str) -> str:
-    r"""Return a document in Markdown without the fence around it, and without what a model says before its title.
+    r"""Remove the fence around a Markdown document, and the words of the model before the document's title.
 
     Use it as a guard of answers, `guards=[bare_markdown]`, so that the model does not have to be asked again for a
-    clean text. The text stays as it is if it has no title, or if more than 40 words, another heading or code stand at
-    its beginning.
+    clean text. The text stays unchanged if it has no title, or if it begins with more than 40 words, another heading,
+    or code.
 
     Example:
         >>> bare_markdown("Here is the brief:\n\n```markdown\n# Tides\n\nThey rise.\n```\nAnything else?")
@@ -202,16 +218,16 @@ def bare_markdown(text: str) -> str:
 
 
 def as_guards(given: Sequence[Guard | Callable[[str], str]]) -> tuple[Guard, ...]:
-    """Return the guards, with plain functions made into guards on output.
+    """Return the guards, and make each plain function a guard of answers.
 
     Raises:
-        DefinitionError: An item is neither a guard nor a function.
+        DefinitionError: A function is async.
     """
     return tuple(item if isinstance(item, Guard) else guard(item) for item in given)
 
 
 def misplaced(guards: Sequence[object], hooks: Sequence[object]) -> Iterator[tuple[str, str]]:
-    """List what is no guard among the guards, and what are no hooks among the hooks, each with its repair."""
+    """Yield the items of `guards=` that are not guards, and the items of `hooks=` that are not hooks, with repairs."""
     for item in guards:
         if isinstance(item, Hooks) or (isinstance(item, type) and issubclass(item, Hooks)):
             yield f"guards=[{item!r}]", "write hooks=[…]: hooks see calls, a guard checks a text"
@@ -226,17 +242,17 @@ def misplaced(guards: Sequence[object], hooks: Sequence[object]) -> Iterator[tup
 
 
 def check_text(guards: Sequence[Guard], text: str, on: On, *, where: str = "") -> str:
-    """Return a text after all guards of this side, each applied to the result of the one before.
+    """Apply all guards for a kind of text in order, each to the result of the previous guard, and return the text.
 
     Args:
         guards: The guards in order.
-        text: The question, or the answer.
-        on: Which of these it is.
-        where: The place that errors name, as `agent critic`.
+        text: The question or the answer.
+        on: The kind of text.
+        where: The place that errors name, such as `agent critic`.
 
     Raises:
-        GuardFailed: A guard with `then="fail"` rejects it.
-        BadAnswer: A guard with `then="retry"` rejects it; the message is for the model.
+        GuardFailed: A guard with `then="fail"` rejects the text.
+        BadAnswer: A guard with `then="retry"` rejects the text; the message is sent to the model.
     """
     for one in guards:
         if one.on == on:
@@ -245,10 +261,11 @@ def check_text(guards: Sequence[Guard], text: str, on: On, *, where: str = "") -
 
 
 def apply_to_value(guards: Sequence[Guard], value: T, *, where: str = "") -> T:
-    """Return a structured answer after all guards of answers, applied to every text in it.
+    """Apply all guards of answers to every text in a structured answer, and return the answer.
 
-    Texts are those in models, dataclasses, lists, tuples, sets and dicts, keys included, but not members of enums.
-    If a guard changes one, the value is a copy that is not validated again (see `Output.again`).
+    The texts in models, dataclasses, lists, tuples, sets and dicts are checked, including the keys of dicts. Members of
+    enums are not checked. If a guard changes a text, the returned value is a copy that is not validated again (see
+    `Output.again`).
 
     Args:
         guards: As for `check_text`.
@@ -278,7 +295,7 @@ def _check_text(one: Guard, text: str, where: str) -> str:
 
 
 def _check_texts_in(value: Any, check: Callable[[str], str]) -> Any:  # noqa: ANN401, PLR0911 - any answer, a kind a return
-    """Return a value with its texts checked; the same object if none was changed."""
+    """Return a value with its texts checked; the same object if no text was changed."""
     if isinstance(value, enum.Enum):
         return value
     if isinstance(value, str):
@@ -305,7 +322,7 @@ def _check_texts_in(value: Any, check: Callable[[str], str]) -> Any:  # noqa: AN
 
 
 def _find_changed_fields(fields: Mapping[str, object], check: Callable[[str], str]) -> dict[str, object]:
-    """Return the fields that are other objects after the check."""
+    """Return the fields whose values are other objects after the check."""
     checked = {name: _check_texts_in(item, check) for name, item in fields.items()}
     return {name: item for name, item in checked.items() if item is not fields[name]}
 
@@ -321,9 +338,9 @@ def _copy_with(value: object, new: Mapping[str, object]) -> object:
 def around(
     hooks: Sequence[Hooks | Guard], what: Literal["around_model", "around_tool"], call: Callable[[A], Awaitable[R]]
 ) -> Callable[[A], Awaitable[R]]:
-    """Return a function that calls a model, or a tool, with all hooks around the call.
+    """Return a function that calls a model or a tool through all these hooks.
 
-    The function raises a DefinitionError if a hook returns something else than a result.
+    The function raises a DefinitionError if a hook returns a value that is not a result.
     """
     for hook in reversed(hooks):
         inherited = getattr(Hooks, what)
@@ -335,7 +352,10 @@ def around(
 async def _call_through_hook(
     hook: Hooks | Guard, what: Literal["around_model", "around_tool"], call: Callable[[A], Awaitable[R]], given: A
 ) -> R:
-    """Call a hook's method; name the hook in errors that it raises, but not in errors of the call inside it."""
+    """Call a hook's method, and name the hook in errors that the hook itself raises.
+
+    Errors of the call inside the hook are passed on unchanged.
+    """
     inside: list[object] = []
 
     async def call_inside(given: A) -> R:

@@ -1,8 +1,9 @@
-"""Hand-overs in a conversation: the tools by which an agent passes it on.
+"""Hand-overs: the tools with which an agent passes a conversation on to another agent.
 
-In the graph of its conversations, where each agent is a node, an agent with `hand_to=` gets a tool for each of those.
-A call of one ends the visit of its node without an answer; an edge leads to the other agent, which reads the same
-messages. See `graphengine.agents.chats`, and `speakers` for who can get it.
+In the graph of a conversation each agent is a node. An agent with `hand_to=` gets one tool for each agent that it may
+hand over to. A call of such a tool ends the visit of the agent's node without an answer. An edge then leads to the
+other agent, which reads the same messages. See `graphengine.agents.chats`, and `speakers` for the agents that take
+part.
 """
 
 from __future__ import annotations
@@ -19,23 +20,26 @@ if TYPE_CHECKING:
     from graphengine.models.base import Message, ToolCall
 
 MOST_HOPS: Final = 8
-"""How often one message is handed on. Then no agent is offered to hand the message on, and the last one answers it."""
+"""How many times one message may be handed over.
+
+After that, the hand-over tools are no longer offered, so the last agent has to answer the message.
+"""
 _SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """What a visit of an agent gives in place of an answer: who gets the conversation."""
+    """The result of a visit that hands the conversation over instead of answering. `to` is the next agent."""
 
     to: str
 
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Tool[..., str]):
-    """The tool by which an agent hands the conversation to another one.
+    """A tool with which an agent hands the conversation over to another agent.
 
     Attributes:
-        to: The other agent.
+        to: The name of the other agent.
     """
 
     _: KW_ONLY
@@ -46,9 +50,9 @@ def hand_over_to(to: str, system: object, hops: str) -> HandOver:
     """Return the tool that hands over to an agent.
 
     Args:
-        to: Its name.
-        system: Its instructions, whose first sentence says what it is for.
-        hops: The path of how often the message was handed on.
+        to: The name of that agent.
+        system: The instructions of that agent, whose first sentence describes its purpose.
+        hops: The path of the counter of hand-overs.
     """
 
     def may_hand_over(hops: int = 0) -> bool:
@@ -66,7 +70,7 @@ def hand_over_to(to: str, system: object, hops: str) -> HandOver:
 
 
 def handed_over(calls: Sequence[ToolCall], results: Sequence[Message], tools: Mapping[str, Tool]) -> HandedOver | None:
-    """Return to whom the calls of a turn hand over, the first that was made; None if none does."""
+    """Return the agent to which the first successful hand-over among these calls leads; None if no call hands over."""
     for call, result in zip(calls, results, strict=True):
         tool = tools.get(call.name)
         if isinstance(tool, HandOver) and not result.is_error:

@@ -1,13 +1,15 @@
-"""The JSON in an answer's text: strict if the text is JSON, tolerant if it nearly is, never a guess.
+"""Find the JSON in the text of an answer, without guessing.
 
-Models without native JSON output put JSON into code fences or below a sentence, leave trailing commas, or use the
-wrong quotes. The json-repair library reads all that, and more: it turns `{"approved": true but no}` into
-`{"approved": true}`. So its result counts only if it has exactly the words, numbers and brackets of the text, in order.
+Text that is JSON is parsed strictly. Text that is nearly JSON is repaired. Models without native JSON output put JSON
+into code fences or below a sentence, leave trailing commas, or use the wrong quotes. The json-repair library can read
+all of this, but it also guesses: it turns `{"approved": true but no}` into `{"approved": true}`. Its result is
+therefore only accepted if it contains exactly the words, numbers and brackets of the text, in the same order.
 
-A sentence may contain brackets without giving an answer: "I found nothing in source [3]." So other text may stand only
-around one fenced block, or before an object that ends the text and has the keys of an answer.
+A sentence may contain brackets that are not an answer, as in "I found nothing in source [3]." Other text is therefore
+only accepted around a single fenced block, or before an object that ends the text and has the keys of an answer.
 
-A repair runs in Python, a thousand times slower than reading JSON, so it belongs in a thread, and its work is limited.
+A repair runs in Python and is about a thousand times slower than parsing JSON. It therefore belongs in a thread, and
+the amount of its work is limited.
 """
 
 from __future__ import annotations
@@ -30,10 +32,11 @@ NOTHING: Final = object()
 _GUESSED: Final = "its JSON has mistakes that cannot be repaired without guessing"
 _AMONG: Final = "its JSON stands among other text, so it may not be meant as the answer"
 _NO_JSON: Final = "there is no JSON in it"
-_MOST_CHARACTERS: Final = 100_000  # of text that is nearly JSON
-_MOST_READS: Final = 16  # of each of its characters, on average; ordinary mistakes take up to 10
-_MORE_READS: Final = 400_000  # in all; releases before 0.63 look for the end of a text again at each single quote
-_COPIED: Final = 256  # characters that are copied in the time of one read
+_MOST_CHARACTERS: Final = 100_000  # the longest text that is searched for JSON or repaired
+_MOST_READS: Final = 16  # how often each character may be read, on average; ordinary mistakes need up to 10 reads
+# Additional reads for the whole text: json-repair before 0.63 searches for the end of the text at each single quote.
+_MORE_READS: Final = 400_000
+_COPIED: Final = 256  # copying so many characters takes as long as one read
 _JSON: Final = re.compile(r"[{\[](?:.*[{}\[\]])?", re.DOTALL)  # from the first opening bracket to the last of any kind
 _CLOSING: Final = {"{": "}", "[": "]"}
 _THOUGHTS: Final = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
@@ -52,23 +55,23 @@ _LEAST_ROUNDED: Final = 2**53
 _ROUNDED: Final = "a whole number beyond 2**53 that is written as a float may be rounded: send it as a text"
 _NO_NUMBER: Final = re.compile(r"\s*[+-]?(?:nan|inf|infinity)\s*", re.IGNORECASE)
 _WORDS: Final = {"true": "true", "false": "false", "null": "null", "none": "null"}
-_OPENS: Final = re.compile(r"[{\[,:\n]\s{0,99}+[\"'“]")  # a quote where a text may begin
-_CLOSES: Final = re.compile(r"[\"'”]\s{0,99}?[,:}\]\n]")  # and one where it may end
-_HOLE: Final = re.compile(r"[{\[:,]\s*+,|:\s*+[}\]]")  # where a value is missing
-_LONE: Final = re.compile(r"[{\[,:\n]\s{0,99}+[\"'“]\s{0,99}+[,:}\]\n]")  # a quote that may open or close a text
+_OPENS: Final = re.compile(r"[{\[,:\n]\s{0,99}+[\"'“]")  # a quote that may begin a text
+_CLOSES: Final = re.compile(r"[\"'”]\s{0,99}?[,:}\]\n]")  # a quote that may end a text
+_HOLE: Final = re.compile(r"[{\[:,]\s*+,|:\s*+[}\]]")  # a place where a value is missing
+_LONE: Final = re.compile(r"[{\[,:\n]\s{0,99}+[\"'“]\s{0,99}+[,:}\]\n]")  # a quote that may begin or end a text
 _SWALLOWED: Final = re.compile(r"""(?:\\"|')\s*+[:,+}\]]|[:,{\[]\s*+(?:\\"|')|\\"[^"]*":""")
-"""JSON inside a text, or a quote in a key."""
+"""JSON inside a text, or a quote inside a key; both show that a repair has swallowed a part of the structure."""
 
 
 class Unreadable(ValueError):
-    """A text has no JSON that can be read without guessing; the message states why, for the model."""
+    """A text contains no JSON that can be read without guessing. The message states the reason for the model."""
 
 
 def strict(text: str) -> object:
-    """Parse a text as JSON. Return `NOTHING` if it is not JSON.
+    """Parse a text as JSON; return `NOTHING` if it is not JSON.
 
     Raises:
-        Unreadable: An object in it has a duplicate key.
+        Unreadable: An object in the text has a duplicate key.
     """
     try:
         return json.loads(text, object_pairs_hook=_build_unique_object, parse_constant=_no_number)
@@ -79,7 +82,7 @@ def strict(text: str) -> object:
 
 
 def is_json(text: str) -> bool:
-    """Return whether a text is JSON without a fence around it, so that all versions read it in the same way."""
+    """Return whether a text is JSON without a fence around it, so that all versions of this module read it alike."""
     try:
         return strict(without_thoughts(text)) is not NOTHING
     except Unreadable:
@@ -87,11 +90,12 @@ def is_json(text: str) -> bool:
 
 
 def unfenced(text: str, *, as_before: bool = False) -> str:
-    """Return a text without the thinking that some models write before it, and without the fence around all of it.
+    """Remove the thinking that some models write before their answer, and a fence around the whole text.
 
     Args:
         text: The text.
-        as_before: Whether only the fences count that versions knew which recorded no `reading` with an answer.
+        as_before: Whether to recognise only the fences that earlier versions recognised. These versions recorded no
+            `reading` with an answer.
     """
     text = without_thoughts(text).strip()
     found = (_FENCED_BEFORE if as_before else _FENCED).fullmatch(text)
@@ -105,15 +109,16 @@ def without_thoughts(text: str) -> str:
 
 
 def tolerant(text: str, keys: Collection[str]) -> object:
-    """Parse the object or list that a text is or clearly ends with, repaired if only its punctuation is wrong.
+    """Parse the object or list that a text is, or clearly ends with. Wrong punctuation is repaired.
 
     Args:
-        text: The text. It is the object or list; or has it in its only fenced block, and no other beside that; or it
-            ends with an object.
-        keys: The keys that an object at the end of other text must have; if there are none, there is no such object.
+        text: The text. It may be the object or list itself, contain the object or list in its only fenced block, or end
+            with an object.
+        keys: The keys that an object at the end of other text must have. If `keys` is empty, such an object is not
+            accepted.
 
     Raises:
-        Unreadable: There is no such object or list, it is cut off, or a repair would be a guess.
+        Unreadable: The text contains no such object or list, was cut off, or could only be repaired by guessing.
 
     Example:
         >>> tolerant("Of the sources I read: {'answer': [3],}", {"answer"})
@@ -141,10 +146,13 @@ def tolerant(text: str, keys: Collection[str]) -> object:
 
 
 def tolerant_of_prose(text: str) -> object:
-    """Parse the object or list anywhere in a text, as versions did that recorded no `reading` with an answer.
+    """Parse the only object or list in a text, wherever it is in the text.
+
+    Earlier versions, which recorded no `reading` with an answer, read answers in this way.
 
     Raises:
-        Unreadable: There is none, there are several, it is cut off, or a repair would be a guess.
+        Unreadable: The text contains no object or list, contains several, was cut off, or could only be repaired by
+            guessing.
     """
     found = _JSON.search(_check_length(text))
     if found is None:
@@ -154,7 +162,11 @@ def tolerant_of_prose(text: str) -> object:
 
 
 def _check_length(text: str) -> str:
-    """Return a text without its thinking. Raises: Unreadable: JSON cannot be looked for in it, as it is too long."""
+    """Return a text without its thinking.
+
+    Raises:
+        Unreadable: The text is too long to search it for JSON.
+    """
     text = without_thoughts(text)
     if len(text) > _MOST_CHARACTERS:
         raise Unreadable("the text is not JSON, and it is too long to be searched for JSON")
@@ -162,9 +174,10 @@ def _check_length(text: str) -> str:
 
 
 def _find_fenced(text: str) -> str:
-    """Return the content of the only fenced block of a text; "" if there is no such block.
+    """Return the content of the only fenced block of a text; "" if the text does not have exactly one.
 
-    There is none either if an object, or beside a list a list, may stand around it: the block may be only a draft.
+    The result is also "" if the text around the block may contain the actual answer: an object, or a list if the block
+    is a list. The block may then be only a draft.
     """
     fences = [*islice(_FENCE.finditer(text), 3)]
     if len(fences) != 2 or fences[1].group(1):  # noqa: PLR2004 - one opens the block, one closes it
@@ -175,9 +188,10 @@ def _find_fenced(text: str) -> str:
 
 
 def _find_last_object(text: str) -> str:
-    """Return the object with which a text ends; "" if it ends otherwise, or the object may be a part of something.
+    """Return the object with which a text ends; "" if the text has no such object, or the object may be part of a list.
 
-    1. A list of objects is cut off: `The answers: [{"answer": 1}`. 2. Its first item would be taken as the answer.
+    The second case matters when a list of objects was cut off, as in `The answers: [{"answer": 1}`. Its first item must
+    not be taken as the answer.
     """
     bare = _FENCE_AFTER.sub("", text)
     before, opening, after = bare.partition("{")
@@ -201,7 +215,7 @@ def no_numbers(body: bytes, strictly: Callable[[bytes], object]) -> list[ErrorDe
 
     Args:
         body: JSON that fits a type.
-        strictly: Validates it without conversions.
+        strictly: Validates the JSON without conversions.
     """
     if _UNCOUNTABLE.search(body) is None and _LARGE_FLOAT.search(body) is None:
         return []
@@ -220,15 +234,15 @@ def _is_rounded(item: ErrorDetails) -> bool:
 
 
 def _is_uncountable(value: object) -> bool:
-    """Return whether a value is no number, and pydantic makes one of it, which it does not of the text "true"."""
+    """Return whether pydantic would convert a value to a number although it is not one, such as True or "NaN"."""
     return isinstance(value, bool) or (isinstance(value, str) and _NO_NUMBER.fullmatch(value) is not None)
 
 
 def _build_unique_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Make an object from its pairs.
+    """Make an object from its pairs of key and value.
 
     Raises:
-        Unreadable: It has a duplicate key, so either value may be meant.
+        Unreadable: A key occurs twice, so either of its values may be meant.
     """
     made = dict(pairs)
     if len(made) < len(pairs):
@@ -243,16 +257,18 @@ def _no_number(name: str) -> object:
 
 
 def repair_json(text: str, *, strict: bool = False) -> object:
-    """Return the value that the json-repair library finds in a text; `NOTHING` if there is none, or it takes too much.
+    """Return the value that the json-repair library finds in a text.
+
+    Returns `NOTHING` if the library finds no value, or would need too much time.
 
     Args:
         text: The text.
-        strict: Whether it is known not to be JSON, and mistakes in its structure are not repaired.
+        strict: Whether the text is known not to be JSON. Mistakes in its structure are then not repaired.
     """
     import json_repair  # noqa: PLC0415 - only texts that are not JSON need it
 
     try:
-        # Written and read again: parts of its values are parts of the metered text.
+        # Dump and parse the value again: its texts are parts of the metered text, and have to become plain texts.
         value = json_repair.loads(metered(text), skip_json_loads=strict, strict=strict)
         return json.loads(json.dumps(value, allow_nan=False))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError, _TooMuch):
@@ -260,14 +276,17 @@ def repair_json(text: str, *, strict: bool = False) -> object:
 
 
 class _TooMuch(Exception):
-    """A text was read more often than a repair may read it. The library handles no error of this class."""
+    """A text was read more often than a repair may read it. json-repair does not catch errors of this class."""
 
 
 class Metered(str):
-    """A text that can be read a limited number of times, as can its parts; a repair is limited so.
+    """A text that can only be read a limited number of times, which limits the time of a repair.
 
-    1. A model writes `{"x": ((((…`. 2. At each bracket the library searches the rest of the text for its end, and calls
-    itself. 3. Without a limit, 20,000 characters would be read 245 times each, which takes seconds.
+    The limit is shared by all parts of the text. An example of a text that needs the limit:
+
+    1. A model writes `{"x": ((((…`.
+    2. At each bracket, the library searches the rest of the text for its end and calls itself.
+    3. Without a limit, a text of 20,000 characters would be read 245 times, which takes seconds.
     """
 
     __slots__ = ("left",)
@@ -275,7 +294,7 @@ class Metered(str):
     """How often it may still be read: one number, which its parts share."""
 
     def part(self, text: str) -> Metered:
-        """Return a text that counts with this one."""
+        """Return a text that shares the limit of this text."""
         made = Metered(text)
         made.left = self.left
         return made
@@ -292,7 +311,7 @@ class Metered(str):
 
 
 def metered(text: str) -> Metered:
-    """Return a text that can be read as often as a repair of it may take."""
+    """Return a text with the limit of reads that applies to its repair."""
     made = Metered(text)
     made.left = [_MORE_READS + _MOST_READS * len(text)]
     return made
@@ -302,7 +321,7 @@ def _repair_piece(piece: str) -> object:
     """Return the value of a text that is nearly JSON.
 
     Raises:
-        Unreadable: The repaired value is not all of the text, as when that is cut off.
+        Unreadable: The repaired value does not contain the whole text, for example because the text was cut off.
     """
     value = repair_json(piece, strict=True)
     if value is NOTHING or not _is_all_of(json.dumps(value, ensure_ascii=False), piece):
@@ -311,10 +330,13 @@ def _repair_piece(piece: str) -> object:
 
 
 def _repair_quoted(piece: str) -> object:
-    """Do the same, but take no sentence in brackets, as `[I found nothing]`, as a list of texts.
+    """Repair a text as `_repair_piece` does, but refuse a sentence in brackets, such as `[I found nothing]`.
+
+    Such a sentence is not a list of texts.
 
     Raises:
-        Unreadable: As above, or a text in a list has no quotes, or the text `}` was cut off after its first quote.
+        Unreadable: As for `_repair_piece`; or a text in a list has no quotes; or the text may have been cut off after a
+            quote.
     """
     value, bare = _repair_piece(piece), _ESCAPE.sub("", piece)
     texts = [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
@@ -324,7 +346,7 @@ def _repair_quoted(piece: str) -> object:
 
 
 def _is_all_of(repaired: str, piece: str) -> bool:
-    """Return whether repaired JSON has all of a text and nothing else, and no text of it contains JSON."""
+    """Return whether repaired JSON contains the whole text and nothing else, and none of its texts contains JSON."""
     bare = _ESCAPE.sub("", piece)
     return (
         _split_tokens(repaired) == _split_tokens(piece)
@@ -340,7 +362,7 @@ def _split_tokens(text: str) -> list[str]:
 
 
 def _normalise_token(token: str) -> str:
-    """Return a word or number in the form for comparison: 1.5 for 1.50, true for True."""
+    """Return a word or number in the form in which tokens are compared: 1.5 for 1.50, true for True."""
     if token[-1].isdecimal() and not token.lstrip("-").isdecimal():
         return repr(float(token))
     return _WORDS.get(token.casefold(), token)

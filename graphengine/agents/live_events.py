@@ -1,8 +1,8 @@
-"""What an agent shows while it works: text, thinking, partial answers, tool calls and their results, and resets.
+"""Live events: what an agent shows while it works, such as text, thinking, partial answers and tool calls.
 
-Live events are not recorded. A model's answer is always streamed in a run, so that a watcher that subscribes late gets
-what was shown of the calls in flight (`Live.so_far`). While nobody watches, its pieces are passed on together
-(`Live.is_watched`).
+Live events are not recorded. Inside a run, a model's answer is always streamed, so that a watcher who subscribes late
+still receives the text so far of the calls in flight (`Live.so_far`). While nobody watches, pieces of text are
+collected and passed on together (`Live.is_watched`).
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ if TYPE_CHECKING:
     from graphengine.models.base import ToolCall
 
 MOST_KEPT: Final = 100_000
-"""The most characters of a text in flight that a late watcher gets; of a longer one, its end."""
+"""The largest number of characters of a text in flight that a late watcher receives: the end of the text."""
 
 _PARTIAL_STEP: Final = 8
-"""A partial answer is read again when its text has grown by one part in so many, so that reading stays linear."""
+"""A partial answer is parsed again when its text has grown by an eighth, so that the total time stays linear."""
 _LEAST_STEP: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class OfTurn(LiveEvent):
-    """The node, the agent, and the turn of its call to which a live event belongs.
+    """The node, the agent and the turn to which a live event belongs.
 
     Attributes:
         path: The node's path.
         agent: The agent's name.
-        call: The agent's call in its run, as `agent writer:3f2a`; two calls of one agent in one node differ in it.
-        turn: The turn of the model in that call, from 1.
-        attempt: The attempt of the node, from 1.
+        call: The key of the agent's call in the run, such as `agent writer:3f2a`. Two calls of one agent in one node
+            have different keys.
+        turn: The turn of the model in that call, counted from 1.
+        attempt: The attempt of the node, counted from 1.
     """
 
     path: str
@@ -54,20 +55,20 @@ class OfTurn(LiveEvent):
 
 @dataclass(frozen=True, slots=True)
 class _Grows(OfTurn):
-    """A live event that is joined to those before it while a watcher does not read."""
+    """A live event that is joined with earlier events of its kind while a watcher is not reading."""
 
     def growth(self) -> Growing:
-        """Return what it grows in."""
+        """Return an object that collects this event and later events of its kind."""
         return Growing(self)
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta(_Grows):
-    """A piece of a model's answer, as it is streamed. Only the whole answer is recorded.
+    """A piece of a model's answer while it is streamed. Only the whole answer is recorded.
 
     Attributes:
-        text: The piece; for a watcher that subscribed late, the first one is the text so far.
-        skipped: How many characters before this piece such a watcher did not get, because there were too many.
+        text: The piece. A watcher who subscribed late first receives the text so far as one piece.
+        skipped: How many characters before this piece a late watcher did not receive, because the text was too long.
     """
 
     event: ClassVar[str] = "text"
@@ -80,8 +81,8 @@ class ThinkingDelta(_Grows):
     """A piece of a model's thinking, if the provider shows it.
 
     Attributes:
-        text: The piece; for a watcher that subscribed late, the first one is the text so far.
-        skipped: How many characters before this piece such a watcher did not get, because there were too many.
+        text: The piece. A watcher who subscribed late first receives the text so far as one piece.
+        skipped: How many characters before this piece a late watcher did not receive, because the text was too long.
     """
 
     event: ClassVar[str] = "thinking"
@@ -91,7 +92,7 @@ class ThinkingDelta(_Grows):
 
 @dataclass(frozen=True, slots=True)
 class PartialAnswer(_Grows):
-    """A structured answer as far as it was streamed: JSON, not validated, with the fields that have arrived.
+    """The part of a structured answer that has been streamed: JSON that is not validated yet, with the fields so far.
 
     Attributes:
         value: The value so far.
@@ -103,12 +104,12 @@ class PartialAnswer(_Grows):
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled(OfTurn):
-    """A tool is called. A call whose result is recorded already is not shown again.
+    """A tool is being called. A call whose result is already recorded is not shown again.
 
     Attributes:
         tool: The tool's name.
-        id: The provider's id of the call; `ToolReturned` has the same.
-        arguments: The arguments, a JSON text as the model wrote it.
+        id: The provider's id of the call, which `ToolReturned` repeats.
+        arguments: The arguments as the model wrote them, a JSON text.
     """
 
     event: ClassVar[str] = "tool_called"
@@ -119,13 +120,13 @@ class ToolCalled(OfTurn):
 
 @dataclass(frozen=True, slots=True)
 class ToolReturned(OfTurn):
-    """A tool's result, as the model gets it.
+    """A tool's result, as the model receives it.
 
     Attributes:
         tool: The tool's name.
         id: The provider's id of the call.
-        text: The result, or the error.
-        is_error: Whether it is an error.
+        text: The result or the error.
+        is_error: Whether the text is an error.
     """
 
     event: ClassVar[str] = "tool_returned"
@@ -137,10 +138,12 @@ class ToolReturned(OfTurn):
 
 @dataclass(frozen=True, slots=True)
 class AnswerReset(OfTurn):
-    """What was shown of an answer does not count: the call failed, or the answer did not fit, and it is made again.
+    """The answer that was shown so far does not count, because the call failed or the answer did not fit.
+
+    The answer is made again.
 
     Attributes:
-        why: The reason, in a line.
+        why: The reason, on one line.
     """
 
     event: ClassVar[str] = "reset"
@@ -153,20 +156,20 @@ AgentEvent: TypeAlias = "TextDelta | ThinkingDelta | PartialAnswer | ToolCalled 
 
 
 class Live:
-    """The live events of one call of an agent. As a context manager it is listed among those in flight.
+    """The live events of one call of an agent. While it is used as a context manager, the call counts as in flight.
 
     Args:
         agent: The agent's name.
         path: The node's path.
         attempt: The node's attempt.
         audience: The watchers of the run.
-        guard: Hides secrets; None if the run has none.
+        guard: Hides secrets; None if the run has no secrets.
 
     Attributes:
-        call: The call's key, set when it is known.
+        call: The key of the call, set once it is known.
         turn: The number of the turn.
         structured: Whether the answer is JSON.
-        key: The key under which its value is, "" for none.
+        key: The key under which the answer contains its value; "" if the answer is the value itself.
     """
 
     def __init__(self, agent: str, path: str, attempt: int, audience: Audience, guard: Redactor | None) -> None:
@@ -187,11 +190,11 @@ class Live:
         self._clear()
 
     def is_watched(self) -> bool:
-        """Return whether somebody watches the run now."""
+        """Return whether anybody is watching the run now."""
         return bool(self._audience.live)
 
     def when_watched(self, call: Callable[[], None] | None) -> None:
-        """Call this when somebody begins to watch: it passes on what has arrived."""
+        """Set a function to call when somebody begins to watch. It passes on the text that has arrived."""
         self._when_watched = call
 
     def __enter__(self) -> Self:
@@ -223,14 +226,20 @@ class Live:
             self._show_piece(ThinkingDelta, self._thinking, piece)
 
     def _show_piece(self, kind: type[TextDelta | ThinkingDelta], kept: Kept, piece: str) -> None:
-        """Show a piece without an end that may begin a secret: that is shown with the next piece, or at the end."""
+        """Show a piece of text, except an ending that may be the beginning of a secret.
+
+        That ending is shown with the next piece, or at the end of the turn.
+        """
         if self._guard is not None:
             piece, kept.held_back = self._guard.screened(kept.held_back + piece)
         if piece:
             self._show(kind(self._path, self._agent, piece, **self._place))
 
     def end(self) -> None:
-        """End the turn: the answer is recorded. Its last partial answer is shown, and what was held back."""
+        """Finish showing a turn whose answer has been recorded.
+
+        Shows the last partial answer, and text that was held back because it might have begun a secret.
+        """
         if self._audience.live:
             for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
                 if kept.held_back:
@@ -240,14 +249,14 @@ class Live:
         self._clear()
 
     def reset(self, why: str) -> None:
-        """Show that the text so far of this turn does not count; do nothing if none was shown."""
+        """Show that the text of this turn so far does not count. Does nothing if no text was shown."""
         if not (self._text.length or self._thinking.length):
             return
         self._clear()
         self.retract(why)
 
     def retract(self, why: str) -> None:
-        """Show that the turn's answer does not count."""
+        """Show that the answer of this turn does not count."""
         self._show(AnswerReset(self._path, self._agent, self._hide(" ".join(why.split())), **self._place))
 
     def called(self, call: ToolCall) -> None:
@@ -262,14 +271,18 @@ class Live:
         self._show(found)
 
     def so_far(self) -> list[AgentEvent]:
-        """Return what a watcher has missed of this turn. What nobody has read yet is passed on next."""
+        """Return events that bring a late watcher up to date with this turn.
+
+        Pieces that were collected while nobody watched are passed on first.
+        """
         if self._when_watched is not None:
             self._when_watched()
         found: list[AgentEvent] = []
         for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
             if kept.length:
                 end, skipped = kept.end()
-                if self._guard is not None:  # the mark finds the end of a secret that was cut off
+                # The mark lets the guard recognise the end of a secret whose beginning was cut off.
+                if self._guard is not None:
                     end, kept.held_back = self._guard.screened(f"{_MARK}{end}" if skipped else end)
                     end = end.removeprefix(_MARK) if skipped else end
                 found.append(kind(self._path, self._agent, end, skipped, **self._place))
@@ -283,7 +296,7 @@ class Live:
 
     @property
     def received_characters(self) -> int:
-        """How many characters of answers and thinking have arrived in all, those that were reset included."""
+        """The number of characters of answers and thinking that have arrived, including answers that were reset."""
         return self._received_earlier + self._text.length + self._thinking.length
 
     def _clear(self) -> None:
@@ -303,7 +316,7 @@ class Live:
             self._show(PartialAnswer(self._path, self._agent, value, **self._place))
 
     def _read(self) -> Any:  # noqa: ANN401 - JSON
-        """Return the value so far; `_NONE` if there is none that can be read."""
+        """Return the value that has been streamed so far; `_NONE` if it cannot be parsed yet."""
         if self._text.skipped:
             return _NONE
         try:
@@ -318,7 +331,7 @@ class Live:
 
 
 class Kept:
-    """A growing text whose end is kept."""
+    """A growing text of which the end is kept."""
 
     __slots__ = ("_pieces", "held_back", "length", "skipped")
 
@@ -337,18 +350,18 @@ class Kept:
             self._pieces = [end]
 
     def text(self) -> str:
-        """Return what is kept of it."""
+        """Return the part of the text that is kept."""
         self._pieces = ["".join(self._pieces)]
         return self._pieces[0]
 
     def end(self) -> tuple[str, int]:
-        """Return its end, of bounded length, and how many characters come before it."""
+        """Return the end of the text, of limited length, and the number of characters before it."""
         end = self.text()[-MOST_KEPT:]
         return end, self.length - len(end)
 
 
 class Growing:
-    """The pieces of a text, or the newest partial answer, while a watcher does not read."""
+    """Collects pieces of a text, or keeps the newest partial answer, while a watcher is not reading."""
 
     __slots__ = ("_event", "_kept")
 
@@ -358,7 +371,7 @@ class Growing:
 
     @property
     def key(self) -> Hashable:
-        """Pieces of one turn of one call are joined."""
+        """The identity of the collected text: pieces of the same turn of the same call are joined."""
         event = self._event
         return type(event), event.path, event.agent, event.call, event.turn, event.attempt
 
@@ -370,7 +383,7 @@ class Growing:
             self._event = event
 
     def whole(self) -> _Grows:
-        """Return it as one event."""
+        """Return the collected pieces as one event."""
         event = self._event
         if not isinstance(event, (TextDelta, ThinkingDelta)):
             return event

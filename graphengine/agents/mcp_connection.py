@@ -1,8 +1,9 @@
-"""One connection to an MCP server, in its own task.
+"""One connection to an MCP server, which has its own task.
 
-The client of the `mcp` package has to be exited by the task that entered it, and calls come from many tasks, so each
-connection has a task that enters the client, reports that it is ready, waits for the end, and exits it. However that
-task ends, the server's process has ended then: the package closes its input, waits, and kills it with its children.
+The client of the `mcp` package must be exited by the task that entered it, while tool calls come from many tasks. Each
+connection therefore has its own task: it enters the client, reports that the client is ready, waits for the end, and
+exits the client. Whenever that task has ended, the server's process has ended as well, because the package closes the
+input of the process, waits, and kills the process with its children.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ log = logging.getLogger("graphengine.agents")
 _NAME_CHARACTERS: Final = 80
 _TAIL_CHARACTERS: Final = 1_000
 _READ_CHARACTERS: Final = 65_536
-"""How much is kept of a line that does not end, and searched of one that is not a message."""
+"""The largest number of characters that are kept of an unfinished line.
+
+As many characters are searched for secrets in a line that is not a message.
+"""
 _JOIN_SECONDS: Final = 1.0
 _NOBODY: Final = "no person can be asked here, only in a run, by a server of the revision 2026-07-28 or later"
 
@@ -51,10 +55,11 @@ class Address:
     """How to reach a server.
 
     Attributes:
-        command: The command that starts it; () for one that is reached by `url`.
-        env: Added to the few variables that it inherits.
-        headers: Sent with each request to `url`.
-        auth: Authorizes these requests.
+        command: The command that starts the server; () if the server is reached by `url`.
+        url: The address of a running server; "" if the server is started by `command`.
+        env: Environment variables that are added to the few that the server inherits.
+        headers: Headers of each request to `url`.
+        auth: Authorizes requests to `url`.
     """
 
     command: tuple[str, ...] = ()
@@ -65,19 +70,19 @@ class Address:
 
     @property
     def name(self) -> str:
-        """Its name in messages: its command or url, without secrets."""
+        """The name of the server in messages: its command or url, without secrets."""
         return clipped(self.public(" ".join(self.command) or self.url.partition("?")[0]), _NAME_CHARACTERS)
 
     def public(self, text: str) -> str:
-        """Return a short text of ours without any credentials, including those in urls and options."""
+        """Remove all credentials from a text of graphengine, including credentials in urls and options."""
         return without_options(self.struck(text))
 
     def struck(self, text: str) -> str:
-        """Return a text without the values of env and headers whose names suggest secrets."""
+        """Remove the values of env and headers whose names suggest secrets from a text."""
         return without(text, self.forms)
 
     def line(self, error: Exception) -> str:
-        """Return a line that the client could not read, shortened, from the client's error."""
+        """Return a line that the client could not read, from the client's error, in a short form without secrets."""
         from pydantic import ValidationError  # noqa: PLC0415
 
         given = error.errors(include_url=False)[0]["input"] if isinstance(error, ValidationError) else error
@@ -87,15 +92,21 @@ class Address:
 
     @cached_property
     def forms(self) -> Sequence[str]:
-        """The forms of these values."""
+        """The forms in which secret values of env and headers may occur in a text."""
         given = (*self.env.items(), *self.headers.items())
         secrets = [value for name, value in given if names_secret(name) or "auth" in name.lower()]
-        secrets += [value.rpartition(" ")[2] for value in secrets]  # of `Bearer …`
+        secrets += [value.rpartition(" ")[2] for value in secrets]  # the token of `Bearer …`
         return forms_of(each for each in secrets if len(each) >= LEAST)
 
 
 class Connection:
-    """A connection to a server that is running or starting."""
+    """A connection to a server that is running or starting.
+
+    Attributes:
+        calls: The number of calls and reads in flight.
+        changes: How many times the server has reported that its tools have changed.
+        repairs: The repairs of messages; set once the `mcp` package is loaded.
+    """
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -105,9 +116,9 @@ class Connection:
         self._noise = ""
         self._task: asyncio.Task[None] | None = None
         self._scope: CancelScope | None = None
-        self.calls = 0  # in flight, and reads
-        self.changes = 0  # how often the server has said that it has other tools
-        self.repairs: Repairs  # once the package is loaded
+        self.calls = 0  # the number of calls and reads in flight
+        self.changes = 0  # how many times the server reported that its tools changed
+        self.repairs: Repairs  # set once the package is loaded
 
     @property
     def client(self) -> Client:
@@ -116,30 +127,31 @@ class Connection:
 
     @property
     def tells(self) -> bool:
-        """Whether the server says when it has other tools, and is known to be the same process until it ends."""
+        """Whether the server reports changes of its tools, and stays the same process until the connection ends."""
         tools = self.client.server_capabilities.tools
         return bool(self._address.command and tools is not None and tools.list_changed and self.is_older)
 
     @property
     def is_older(self) -> bool:
-        """Whether it speaks a revision before 2026-07-28, which has no times for which a list may be kept."""
+        """Whether the server speaks a revision before 2026-07-28, which does not state how long a list may be kept."""
         from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS  # noqa: PLC0415 - loaded by now
 
         return self.client.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended completely."""
+        """Whether the connection has ended completely."""
         return self._task is None or self._task.done()
 
     async def start(self, timeout_seconds: float) -> None:
         """Start the server, and return when it has answered.
 
         Raises:
-            ToolsUnavailable: It did not start, or did not answer in time; it is stopped then.
+            ToolsUnavailable: The server did not start, or did not answer in time. It has been stopped.
         """
         await self._load()
-        # An empty context, not the first caller's: the connection outlives the node, and serves others.
+        # The task gets an empty context instead of the context of the first caller, because the connection outlives
+        # that caller's node and serves other callers.
         self._task = asyncio.create_task(self._live(), context=contextvars.Context(), name=f"mcp {self._address.name}")
         self._task.add_done_callback(self._retrieve)
         either: set[asyncio.Future[Any]] = {self._task, self._ready}
@@ -162,7 +174,7 @@ class Connection:
         )
 
     def _warn_if_slow(self, seconds: float) -> None:
-        """Log that each start of a server takes long because it does not answer the first request."""
+        """Log that every start of this server is slow, because the server does not answer the first request."""
         from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
         from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS  # noqa: PLC0415
 
@@ -170,16 +182,16 @@ class Connection:
             log.warning(_IGNORES, self._address.name, DISCOVER_TIMEOUT_SECONDS)
 
     def release(self) -> None:
-        """Let it end, in its own task, for which `stop` waits."""
+        """Let the connection end in its own task. `stop` waits for that."""
         self._over.set()
 
     async def stop(self) -> None:
-        """Stop the server and return when it has ended, however often this is cancelled."""
+        """Stop the server and return when it has ended, even if this wait is cancelled in between."""
         self.release()
         task, cancelled = self._task, False
         if task is not None and not self._ready.done():
             if self._scope is None:
-                task.cancel()  # it has not started
+                task.cancel()  # the task has not started yet
             else:
                 self._scope.cancel()
         while task is not None and not task.done():
@@ -191,7 +203,7 @@ class Connection:
             raise asyncio.CancelledError
 
     async def wrote(self) -> str:
-        """Return what the server wrote that may explain its end, to append to a message; "" for nothing."""
+        """Return the server's output that may explain its end, to append to a message; "" if there is none."""
         text = ""
         if self._noise:
             text += f"; it wrote a line that is not a message: {self._noise}"
@@ -226,7 +238,8 @@ class Connection:
 
         info = Implementation(name="graphengine", version=sys.modules["graphengine"].__version__)
         try:
-            # Ended by its scope, not by task.cancel(), which would interrupt the package's shutdown of the process.
+            # The task is ended by its scope and not by task.cancel(), which would interrupt the package while it shuts
+            # down the process.
             with CancelScope() as self._scope:
                 async with AsyncExitStack() as stack:
                     transport = await self._transport(stack)
@@ -236,14 +249,16 @@ class Connection:
                         client_info=info,
                         extensions=[Tasks()],
                         message_handler=self._receive_message,
-                        elicitation_callback=refuse_to_ask,  # also says that it can, which `Repairs` limits
+                        # This callback also declares that the client can ask a person; `Repairs` limits that to newer
+                        # servers.
+                        elicitation_callback=refuse_to_ask,
                     )
                     await stack.enter_async_context(client)
                     self._ready.set_result(client)
                     await self._over.wait()
         finally:
             if self._errors is not None:
-                self._errors.ours.close()  # this process's copy of the end that the server writes to
+                self._errors.ours.close()  # this process's copy of the end of the pipe to which the server writes
 
     async def _transport(self, stack: AsyncExitStack) -> Transport:
         from mcp import StdioServerParameters, stdio_client  # noqa: PLC0415
@@ -268,7 +283,7 @@ class Connection:
         return stdio_client(server, errlog=self._errors.ours)
 
     async def _receive_message(self, message: IncomingMessage) -> None:
-        """Keep the first line that is not a message, and count what the server says of its tools."""
+        """Keep the first line that is not a message, and count the reports that the server's tools have changed."""
         from mcp.types import ToolListChangedNotification  # noqa: PLC0415 - loaded by now
 
         if isinstance(message, ToolListChangedNotification):
@@ -277,7 +292,7 @@ class Connection:
             self._noise = self._address.line(message)
 
     def _retrieve(self, task: asyncio.Task[None]) -> None:
-        """Retrieve the task's exception, or asyncio would log it; `start` and the calls report it."""
+        """Retrieve the task's exception, which asyncio would log otherwise. `start` and the calls report it."""
         if not task.cancelled() and (error := task.exception()) is not None:
             log.debug("%s ended: %s", task.get_name(), self._address.public(repr(error)))
 
@@ -293,7 +308,7 @@ class Connection:
 
 
 async def refuse_to_ask(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ErrorData:
-    """Answer a question that comes while a call is made: what a person says would be lost with this process."""
+    """Refuse a question that the server asks during a call, because the answer would be lost with this process."""
     from mcp.types import INVALID_REQUEST, ErrorData  # noqa: PLC0415 - loaded by now
 
     del context, params
@@ -310,7 +325,7 @@ def is_closed(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException | None, method: str) -> bool:
-    """Return whether a server did not take a request of this method, since it does not know the session any more."""
+    """Return whether a server rejected a request of this method because it no longer knows the session."""
     from mcp import MCPError  # noqa: PLC0415 - loaded by now
 
     from graphengine.agents.mcp_repairs import SESSION_LOST  # noqa: PLC0415 - it needs the package
@@ -319,18 +334,18 @@ def is_lost(error: BaseException | None, method: str) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Return whether a server answered that it could not take a call, so that the call did nothing."""
+    """Return whether a server answered that it could not accept a call, so that the call had no effect."""
     from mcp import MCPError  # noqa: PLC0415 - loaded by now
     from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR  # noqa: PLC0415
 
     refusals = (INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR)
     if not isinstance(error, MCPError) or error.code not in refusals:
         return False
-    return not error.message.startswith("Failed to parse ")  # said by the client, of an answer
+    return not error.message.startswith("Failed to parse ")  # the client itself raises this error about an answer
 
 
 def _late(timeout_seconds: float) -> str:
-    """Return what a server did not answer in this time."""
+    """Return which request a server did not answer in this time."""
     from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
 
     late = f"it did not answer within {timeout_seconds:g} seconds"
@@ -343,10 +358,10 @@ def _late(timeout_seconds: float) -> str:
 
 
 class _Errors:
-    """A server's standard error without secrets: logged at DEBUG, with its end kept.
+    """The standard error of a server without secrets: logged at DEBUG level, with its end kept.
 
-    A thread reads it, since the server would block on a full pipe. The thread ends when the server's end of the pipe is
-    closed.
+    A thread reads it, because the server would block on a full pipe. The thread ends when the server's end of the pipe
+    is closed.
     """
 
     def __init__(self, address: Address) -> None:
@@ -358,7 +373,7 @@ class _Errors:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait briefly until all output of an ended server is read."""
+        """Wait briefly until all output of a server that has ended is read."""
         self._thread.join(_JOIN_SECONDS)
 
     def _read(self, theirs: int) -> None:

@@ -1,9 +1,13 @@
-"""What an MCP server requires before it answers a call: input of a person, or time.
+"""Answers of an MCP server that ask for more before the result: for the input of a person, or for time.
 
-A server of the revision 2026-07-28 can answer a call with "input required": questions, and a state to send back with
-the answers; or only a state, to ask again later. Or it answers with a task, which is asked for until it is over. Each
-such answer is recorded below the record of the tool's call, and a question is one of the run, so the call continues
-where it was, in another process and days later too.
+A server of the revision 2026-07-28 has three ways to answer a call without its result:
+
+- "Input required" with questions, and a state that the client sends back together with the answers.
+- "Input required" with only a state, so that the client asks again later.
+- A task, whose state the client requests until the task is over.
+
+Each of these answers is recorded below the record of the tool call, and each question becomes a question of the run.
+The call therefore continues where it was, even in another process and days later.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ _LONGEST_SECONDS: Final = 60.0
 
 
 class CannotAsk(GraphEngineError):
-    """A server requires what cannot be given, so that the call was not continued."""
+    """A server requires something that cannot be supplied, so the call was not continued."""
 
     code = "mcp_input"
 
@@ -49,17 +53,19 @@ async def result_of(
     relist: Callable[[], Awaitable[object]],
     heard: Callable[[], object],
 ) -> types.CallToolResult:
-    """Call a server's tool, and give what it requires; never returns if a person has to be asked first.
+    """Call a server's tool, supply the input that it requires, and return the result.
+
+    If a person has to be asked first, the attempt ends and this function never returns.
 
     Args:
         client: The connected client.
-        tool: The tool, by the server's name.
-        arguments: Its arguments.
-        relist: Lists the tools again, if the server says that the one called is not the listed one.
-        heard: Called when the server says that it is at work.
+        tool: The name of the tool at the server.
+        arguments: The arguments of the call.
+        relist: Lists the tools again. Called if the server reports that the called tool differs from the listed one.
+        heard: Called whenever the server reports that it is working.
 
     Raises:
-        CannotAsk: The server requires what cannot be given. Also raises what the client raises.
+        CannotAsk: The server requires something that cannot be supplied. Errors of the client are raised as well.
     """
 
     async def progressed(progress: float, total: float | None, message: str | None) -> None:
@@ -84,13 +90,14 @@ async def result_of(
         asked = {key: each for key, each in (pending.input_requests or {}).items() if key not in known}
         if asked or pending.task_id is None:
             _check_may_wait(runtime, tool)
-        known |= asked.keys() if pending.task_id is not None else set()  # the keys of a task are its own
+        # In a task, the same key always refers to the same question.
+        known |= asked.keys() if pending.task_id is not None else set()
         asking = [_ask_person(runtime, f"{tool} {number} {key}", each) for key, each in asked.items()]
         responses = dict(zip(asked, await asyncio.gather(*asking), strict=True)) or None
         if not asked:
             least = (pending.poll_interval_ms or 0) / 1000
             pause = max(least, min(2.0 ** min(number, 9), _LONGEST_SECONDS))
-            if runtime.may_sleep():  # its work goes on elsewhere, so an item of a map keeps its slot
+            if runtime.may_sleep():  # the work continues at the server, so an item of a map keeps its slot
                 await runtime.sleep_for(pause, f"{tool} {number}", keeps_slot=True)
             else:
                 await asyncio.sleep(pause)
@@ -99,7 +106,11 @@ async def result_of(
 
 
 def _check_may_wait(runtime: RunRuntime, tool: str) -> None:
-    """Raise: CannotAsk: The call is an effect that must not be repeated, which a wait would do."""
+    """Check that the call may wait for a person.
+
+    Raises:
+        CannotAsk: The call is an effect that must not be repeated, and a wait would repeat it.
+    """
     if not runtime.may_sleep():
         repair = 'ask before the call, with approve=; or, if a call may be repeated, effect="idempotent"'
         text = "the server requires input, which cannot be waited for inside an effect that must not be repeated"
@@ -108,7 +119,7 @@ def _check_may_wait(runtime: RunRuntime, tool: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Sending:
-    """A call: the arguments of `result_of`."""
+    """A call of a server's tool, with the arguments of `result_of`."""
 
     client: Client
     tool: str
@@ -117,7 +128,11 @@ class _Sending:
     progressed: ProgressFnT
 
     async def send(self, pending: Pending, responses: types.InputResponses | None) -> StepResult:
-        """Begin or continue the call, and return what is to be recorded. Raises: _ResultCame: It has its result."""
+        """Begin or continue the call, and return the record of an answer without a result.
+
+        Raises:
+            _ResultCame: The server has returned the result.
+        """
         from mcp import MCPError  # noqa: PLC0415 - loaded by now
         from mcp.types import HEADER_MISMATCH, CallToolResult  # noqa: PLC0415
 
@@ -151,7 +166,7 @@ class _Sending:
 
 
 async def _ask_person(runtime: RunRuntime, identity: str, request: types.InputRequest) -> types.InputResponse:
-    """Ask a person what a server wants to know, and return the answer."""
+    """Ask a person the question of a server, and return the answer."""
     from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult  # noqa: PLC0415 - loaded by now
 
     if not isinstance(request, ElicitRequest):
@@ -164,7 +179,7 @@ async def _ask_person(runtime: RunRuntime, identity: str, request: types.InputRe
         text = f"{params.message}\n\nOpen {params.url}, and answer accept when it is done."
         question = Question(text, {"enum": ["accept", "decline"]}, _as_given, None, None)
 
-    async def ask(*, was_asked: bool) -> Question:  # noqa: ARG001 - of the protocol
+    async def ask(*, was_asked: bool) -> Question:  # noqa: ARG001 - required by the protocol
         return question
 
     answer = await runtime.approved(identity, ("mcp answer", identity), ask)

@@ -1,10 +1,16 @@
-r"""Messages of MCP servers that are not what the protocol says, made into what the `mcp` package can read.
+r"""Repairs of messages from MCP servers that violate the protocol, so that the `mcp` package can read them.
 
-The package reads a message whole or not at all. One tool of a list with a description that is no text takes all tools
-away; one block of an unknown type, or a structured content that the declared schema does not allow, turns the result of
-a call that has acted into an error; and to a line that is not UTF-8 (`"\ud83d"`, half of an emoji), nested too deeply,
-or without `jsonrpc`, a caller waits until its time is over. `Repairs` stands between the transport and the package, and
-changes what is wrong, and nothing else. It is loaded with the package.
+The package reads a message completely or not at all. Without repairs, small mistakes of a server have large
+consequences:
+
+- If one tool of a list has a description that is not a text, all tools are missing.
+- If a result contains one block of an unknown type, or structured content that the declared schema does not allow, the
+  call fails although it took effect.
+- If a line is not UTF-8 (`"\ud83d"` is half of an emoji), is nested too deeply, or lacks `jsonrpc`, the caller waits
+  until its time is over.
+
+`Repairs` processes the messages between the transport and the package, and changes only the parts that are wrong. This
+module is loaded together with the package.
 """
 
 from __future__ import annotations
@@ -37,25 +43,25 @@ if TYPE_CHECKING:
     from graphengine.models.received import JsonObject
 
 _REVISION: Final = "2025-11-25"
-"""The revision of tools and blocks, which later ones have in the same form."""
+"""The revision that defines the form of tools and blocks. Later revisions use the same form."""
 _SESSION: Final = "mcp-session-id"
 _SESSION_CODES: Final = (types.INVALID_REQUEST, types.INTERNAL_ERROR, -32000, -32001)
 _UNKNOWN: Final = "not found|unknown|expired|invalid|terminated|closed|no valid|no such|not exist"
 _NO_SESSION: Final = re.compile(f"session.*({_UNKNOWN})|({_UNKNOWN}).*session", re.IGNORECASE)
-"""The codes and the words by which servers say that they do not know a session; each code has other uses, too."""
+"""The codes and words with which servers report an unknown session. Each code also has other uses."""
 SESSION_LOST: Final = "the server does not know this session any more, so it did not take "
 _DEEPEST: Final = 150
-"""How deeply a message may be nested; pydantic reads 200 levels."""
+"""How deeply a message may be nested. pydantic can read 200 levels."""
 _OPEN_ENDED: Final = ("input_required", "task")
-"""Types of results of a call that are none yet."""
+"""The types of answers to a call that do not contain its result yet."""
 
 
 class Repairs:
     """The repairs of one connection.
 
     Attributes:
-        unusable: The tools of its lists that cannot be read, with the reasons.
-        outputs: For each tool that declares one: the schema of its structured content.
+        unusable: The listed tools that cannot be read, with the reasons.
+        outputs: The schema of the structured content of each tool that declares it.
     """
 
     def __init__(self) -> None:
@@ -65,15 +71,16 @@ class Repairs:
 
     @asynccontextmanager
     async def of(self, transport: Transport) -> AsyncIterator[TransportStreams]:
-        """Return a transport whose messages are repaired."""
+        """Wrap a transport so that its messages are repaired."""
         async with transport as (reading, writing):
             yield _Reading(reading, self), _Writing(writing, self)
 
     def sent(self, message: SessionMessage) -> None:
-        """Note the method of a request. To a server that is asked `initialize`, this client cannot ask a person.
+        """Remember the method of a request. In `initialize`, remove the statement that this client can ask a person.
 
-        Such a server asks while a call is made, and has to be answered in the same process. One of the revision
-        2026-07-28 ends the call with what it requires, see `graphengine.agents.mcp_input`.
+        A server that receives `initialize` speaks an older revision. It would ask during a call and would need the
+        answer in the same process. A server of the revision 2026-07-28 instead ends the call with its questions, see
+        `graphengine.agents.mcp_input`.
         """
         request = message.message
         if isinstance(request, types.JSONRPCRequest):
@@ -82,7 +89,7 @@ class Repairs:
                 request.params["capabilities"].pop("elicitation", None)
 
     def received(self, item: SessionMessage | Exception) -> SessionMessage | Exception:
-        """Return a message that the package can read, if it can be made one."""
+        """Return a received message in a form that the package can read, if it can be repaired."""
         if isinstance(item, ValidationError):
             with suppress(ValueError, StopIteration):
                 line = readable(_extract_unread_line(item))
@@ -96,7 +103,10 @@ class Repairs:
         return item
 
     def _list(self, result: JsonObject) -> None:
-        """Repair a page of a list of tools. Declared outputs are taken out: the package would refuse what differs."""
+        """Repair a page of a list of tools.
+
+        Declared schemas of results are removed, because the package would refuse results that differ from them.
+        """
         tools = _list_or_empty(result.get("tools"))
         kept: list[JsonObject] = []
         for number, given in enumerate(tools, 1):
@@ -123,7 +133,7 @@ class Repairs:
 
 
 def readable(text: str) -> str:
-    """Return a message that is valid JSON-RPC in place of one that is nearly so; else the text itself."""
+    """Return a message as valid JSON-RPC if it is nearly valid; otherwise return the text unchanged."""
     try:
         jsonrpc_message_adapter.validate_json(text, by_name=False)
     except ValueError:
@@ -135,15 +145,21 @@ def readable(text: str) -> str:
 
 
 def _extract_unread_line(error: ValidationError) -> str:
-    """Return the line that the package could not read, from its error. Raises: StopIteration: It is not there."""
+    """Return the line that the package could not read, taken from its error.
+
+    Raises:
+        StopIteration: The error does not contain the line.
+    """
     found = error.errors(include_url=False)
     whole = (each["input"] for each in found if each["type"] in ("json_invalid", "missing"))
-    line: object = next(whole)  # of JSON the object, as a request, which the adapter tries too, would have a method
+    # If the line is JSON, the input is the object. The adapter also tries to read it as a request and then reports a
+    # missing method.
+    line: object = next(whole)
     return line if isinstance(line, str) else json.dumps(line)
 
 
 def _shallow(value: JsonValue, levels: int) -> JsonValue:
-    """Return a value in which a sentence stands for what is nested deeper than this."""
+    """Replace values that are nested deeper than `levels` by a sentence."""
     if not isinstance(value, (dict, list)):
         return value
     if levels == 0:
@@ -154,7 +170,7 @@ def _shallow(value: JsonValue, levels: int) -> JsonValue:
 
 
 async def read_soundly(response: httpx2.Response) -> None:
-    """Repair the messages in a response, whether it is one of them, or a stream of events."""
+    """Repair the messages in an HTTP response, which is either a single message or a stream of events."""
     streams = response.headers.get("content-type", "").lower().startswith("text/event-stream")
     whole = response.aiter_bytes
 
@@ -180,11 +196,14 @@ async def read_soundly(response: httpx2.Response) -> None:
 
         setattr(response, "aiter_bytes", answered)  # noqa: B010 - as above
         response.headers["content-type"] = "application/json"
-        response.status_code = HTTPStatus.OK  # of other responses the client reads errors only
+        response.status_code = HTTPStatus.OK  # with another status, the client would only read an error
 
 
 def _not_found(body: str, asked: JsonObject) -> JsonObject:
-    """Return the answer to a request of a session with status 404: that in its body, else that the session is lost."""
+    """Return the answer to a request of a session that got the status 404.
+
+    This is the answer in the body, if the body contains one; otherwise an error that the session is lost.
+    """
     lines = [line.removeprefix("data:") for line in body.splitlines() if line.startswith("data:")]
     for text in (body, *lines):
         with suppress(ValueError, RecursionError):
@@ -194,12 +213,13 @@ def _not_found(body: str, asked: JsonObject) -> JsonObject:
                 if isinstance(message, dict) and _is_response(message) and _answers(message, asked.get("id")):
                     return {**message, "id": asked.get("id")}
     method = asked.get("method")
-    code = types.INVALID_REQUEST if method == "tools/call" else types.INTERNAL_ERROR  # the former: it did nothing
+    # The first code means that the call had no effect.
+    code = types.INVALID_REQUEST if method == "tools/call" else types.INTERNAL_ERROR
     return {"jsonrpc": "2.0", "id": asked.get("id"), "error": {"code": code, "message": f"{SESSION_LOST}{method}"}}
 
 
 def _answers(message: JsonObject, identity: JsonValue) -> bool:
-    """Return whether a response says what became of the request with this id, and not that the session is lost."""
+    """Return whether a response answers the request with this id, and does not report a lost session."""
     error = inside(message, "error")
     if not error or error.get("code") == types.METHOD_NOT_FOUND:
         return True
@@ -208,7 +228,7 @@ def _answers(message: JsonObject, identity: JsonValue) -> bool:
 
 
 def _repair_line(line: bytes) -> bytes:
-    """Return a line of a stream of events."""
+    """Repair a line of a stream of events."""
     field, colon, value = line.partition(b":")
     if field != b"data" or not value.strip():
         return line
@@ -221,13 +241,13 @@ def _repair_body(body: bytes) -> bytes:
 
 
 def _is_response(message: JsonObject) -> bool:
-    """Return whether this is meant as a response, and not as a line of a log."""
+    """Return whether a JSON object is meant as a response, and is not a line of a log."""
     is_ours = message.get("jsonrpc") == "2.0" or message.keys() <= {"error", "id", "result"}
     return is_ours and "id" in message and ("result" in message or "error" in message)
 
 
 def _repair_response(message: JsonObject) -> JsonObject:
-    """Return a response with the parts that each has."""
+    """Return a response with all required parts."""
     made: JsonObject = {"jsonrpc": "2.0", "id": message["id"]}
     error, result = message.get("error"), message.get("result")
     if error is None:
@@ -241,7 +261,7 @@ def _repair_response(message: JsonObject) -> JsonObject:
 
 
 def _of_object(schema: JsonObject) -> JsonObject | None:
-    """Return a schema of arguments with the parts that the protocol requires; None if they are no object."""
+    """Return a schema of arguments with all required parts; None if the arguments are not an object."""
     kind = schema.get("type", "object")
     if kind is not None and "object" not in (kind if isinstance(kind, list) else [kind]):
         return None
@@ -268,7 +288,7 @@ def _repair_tool(given: JsonObject) -> JsonObject:
 
 
 def _repair_result(result: JsonObject) -> JsonObject:
-    """Return the result of a call, in which each part that cannot be read is a text that says so."""
+    """Return the result of a call. Each part that cannot be read is replaced by a text that says so."""
     made = dict(result)
     content = made.get("content", made.pop("toolResult", None))
     items = content if isinstance(content, list) else [] if content is None else [content]
@@ -306,7 +326,7 @@ def _ensure_text(value: JsonValue) -> str:
 
 
 class _SdkStream(Protocol):
-    """What both streams of the SDK have."""
+    """The methods that both streams of the SDK have."""
 
     async def aclose(self) -> None: ...
     async def __aenter__(self) -> object: ...
@@ -328,7 +348,7 @@ class _Stream(Generic[T_stream]):
         self._repairs = repairs
 
     async def aclose(self) -> None:
-        """Close it."""
+        """Close the stream."""
         await self._inner.aclose()
 
     async def __aenter__(self) -> Self:
@@ -346,7 +366,7 @@ class _Reading(_Stream[_Received]):
 
     @property
     def last_context(self) -> Any:  # noqa: ANN401 - the package's own
-        """The context of the last message, where a transport has one."""
+        """The context of the last message, if the transport provides it."""
         return getattr(self._inner, "last_context", None)
 
     async def receive(self) -> SessionMessage | Exception:

@@ -1,8 +1,9 @@
-"""MCP: the tools of a server, as tools of an agent.
+"""MCP: the tools of a server as tools of an agent.
 
-`mcp("command")` is a source of tools. Opening it starts the server and lists its tools, each tool call is sent to the
-server, closing it ends the server. All agents that share the source in one event loop share one server. Failures of a
-call, up to the server's death, are errors for the model; the next call starts the server again.
+`mcp("command")` is a source of tools. Opening the source starts the server and lists its tools, each tool call is sent
+to the server, and closing the source ends the server. All agents that share a source in one event loop share one
+server. If a call fails, even because the server dies, the model receives an error, and the next call starts the server
+again.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ _LISTED: Final = 20
 _MAX_REMARKS: Final = 3
 _BASE64_TO_BYTES: Final = 3 / 4
 _SHOWN: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf")
-"""Types of media that the providers take in results of tools."""
+"""The types of media that providers accept in results of tools."""
 
 
 def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
@@ -81,36 +82,38 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     """Return the tools of an MCP server, for `Agent(tools=[mcp(…)])`. Needs the extra `mcp`.
 
     Args:
-        command: The command that starts the server, which communicates over its standard input and output: a list of
-            words, or text that is split as a shell would, without a shell.
-        url: Instead of a command, the address of a running server (Streamable HTTP).
-        env: Environment variables of the server, in addition to PATH, HOME and a few more that it inherits; no others
-            reach it. Values whose names suggest keys, tokens, secrets or passwords are struck out of all its texts.
-        headers: Sent with each request to `url`, as `{"Authorization": "Bearer …"}`; struck out likewise.
-        auth: Authorizes requests to `url`, as an `OAuthClientProvider` of `mcp.client.auth` does, which stores and
-            renews its tokens.
-        only: The tools to use, by the server's names; all if not given.
-        prefix: Put before each name, to distinguish tools of two servers.
+        command: The command that starts the server, which communicates over its standard input and output. Pass a list
+            of words, or a text, which is split like a command line but not run by a shell.
+        url: The address of a running server (Streamable HTTP), instead of a command.
+        env: Environment variables of the server. The server inherits only PATH, HOME and a few more variables. Values
+            whose names suggest keys, tokens, secrets or passwords are removed from all texts of the server.
+        headers: Headers of each request to `url`, such as `{"Authorization": "Bearer …"}`. Secret values are removed
+            from texts in the same way.
+        auth: Authorizes requests to `url`. For example, an `OAuthClientProvider` of `mcp.client.auth` stores and renews
+            its tokens.
+        only: The tools to use, by their names at the server. By default all tools are used.
+        prefix: A text that is put before each name, to distinguish the tools of two servers.
         timeout_seconds: How long the server may take to start and list its tools, and how long it may be silent during
-            a call: each report of progress begins that time anew.
-        max_seconds: How long a call may take however often progress is reported; at least `timeout_seconds`.
-        approve: Whether a person has to approve each call, or under which rule, as for `tool`; or the tools whose calls
-            need that, by the server's names, or a dict of them with the rule of each.
-        media: Whether to show pictures and PDF documents in results to the model; else a line describes them.
-        serial: Whether no call runs at the same time as another call of its turn, as for `tool`; or the tools of which
-            this is true, by the server's names.
-        effect: What calls do outside the run, as for `tool`; or a dict of that by the server's names of tools. What is
-            not given is what the server's hints say: `readOnlyHint` is `"read"`, `idempotentHint` `"idempotent"`, and
-            `destructiveHint` `"once"`; without hints nothing is said.
-        on_error: What a call does that gets no result, because the server cannot be started, ends, does not answer in
-            time or refuses the call: `"report"` gives the error to the model, `"raise"` fails the node. A result that
-            the server marks as an error always goes to the model.
+            a call. Each report of progress restarts that time.
+        max_seconds: How long a call may take in all, even if progress is reported; at least `timeout_seconds`.
+        approve: Whether a person has to approve each call, or a rule as for `tool`. Or pass the tools that need
+            approval, by their names at the server, as a list, or as a dict with a rule for each tool.
+        media: Whether the model sees pictures and PDF documents in results. If False, a line of text describes them.
+        serial: Whether a call never overlaps another call of its turn, as for `tool`. Or pass the tools to which this
+            applies, by their names at the server.
+        effect: The effect of calls outside the run, as for `tool`, or a dict of effects by the tools' names at the
+            server. For tools without an effect here, the server's hints apply: `readOnlyHint` means `"read"`,
+            `idempotentHint` means `"idempotent"`, and `destructiveHint` means `"once"`. Without hints, no effect is
+            declared.
+        on_error: What follows if a call gets no result, because the server cannot be started, ends, does not answer in
+            time or refuses the call. With `"report"` the model receives the error, with `"raise"` the node fails. A
+            result that the server marks as an error is always passed to the model.
 
     Returns:
-        A source of tools; nothing is started yet. A server that ends is restarted once, at the next call.
+        A source of tools. Nothing is started yet. If a server ends, it is restarted once, at the next call.
 
     Raises:
-        DefinitionError: Neither or both of a command and a url are given, or an option is invalid.
+        DefinitionError: Neither or both of `command` and `url` are given, or an option is invalid.
 
     Example:
         >>> mcp("npx -y @modelcontextprotocol/server-filesystem /data", only=["read_file"], prefix="fs_").name
@@ -148,7 +151,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
 
 @dataclass(frozen=True, slots=True, eq=False)
 class McpServer:
-    """A source of tools; made by `mcp`, with its arguments as attributes."""
+    """A source of tools. Made by `mcp`, whose arguments are its attributes."""
 
     address: Address
     only: tuple[str, ...] | None
@@ -167,15 +170,15 @@ class McpServer:
 
     @property
     def name(self) -> str:
-        """Its command or url, without secrets."""
+        """The command or url of the server, without secrets."""
         return self.address.name
 
     async def open(self) -> Sequence[Tool]:
-        """Start the server, unless it runs for this event loop, and list its current tools.
+        """Start the server, unless it is already running for this event loop, and list its current tools.
 
         Raises:
-            ToolsUnavailable: The package mcp is missing, or the server does not start or answer.
-            DefinitionError: `only`, `approve`, `serial` or `effect` has a name that the server does not list.
+            ToolsUnavailable: The package mcp is missing, or the server does not start or does not answer.
+            DefinitionError: `only`, `approve`, `serial` or `effect` names a tool that the server does not list.
         """
         shared = self._enter_shared()
         try:
@@ -185,18 +188,18 @@ class McpServer:
             raise
 
     def is_outdated(self) -> bool:
-        """Return whether the server has said that it has other tools, or has to be connected anew."""
+        """Return whether the server has reported that its tools changed, or has to be connected again."""
         shared = self._shared.get(asyncio.get_running_loop())
         return shared is not None and shared.is_outdated
 
     async def current(self) -> Sequence[Tool]:
-        """Return its tools as they are now; those that are known if it cannot be asked.
+        """Return the current tools of the server; the known tools if the server cannot be asked.
 
-        It is asked if it has said that they are others, if it is connected anew, and if it does not say such things:
-        then not before the time for which it allows to keep a list.
+        The server is asked if it has reported a change of its tools, or if it is connected again. A server that does
+        not report changes is asked when the time has passed for which it allows a list to be kept.
 
         Raises:
-            ToolsUnavailable: It is not open.
+            ToolsUnavailable: The source is not open.
             DefinitionError: As for `open`.
         """
         shared = self._shared.get(asyncio.get_running_loop())
@@ -205,7 +208,9 @@ class McpServer:
         return await shared.tools()
 
     async def read(self, uris: Sequence[str]) -> Mapping[str, types.ReadResourceResult | str]:
-        """Return resources by address, all if none is named; a text says why one cannot be read.
+        """Read resources by their addresses, or all resources if no address is given.
+
+        For a resource that cannot be read, the result contains a text with the reason.
 
         Raises:
             ToolsUnavailable: The server does not start, has no resources, or does not answer.
@@ -225,7 +230,7 @@ class McpServer:
         return shared
 
     async def close(self) -> None:
-        """Undo one `open` of the running event loop; the last one ends the server. Never fails."""
+        """Undo one `open` of the running event loop. The last close ends the server. Never raises an error."""
         loop = asyncio.get_running_loop()
         shared = self._shared.get(loop)
         if shared is None:
@@ -238,7 +243,11 @@ class McpServer:
     async def tools_of(
         self, found: Sequence[types.Tool], unusable: Mapping[str, str], shared: _Shared
     ) -> Sequence[Tool]:
-        """Return the tools of a list that are used. Raises: DefinitionError: As for `open`."""
+        """Return the tools of a list that are used.
+
+        Raises:
+            DefinitionError: As for `open`.
+        """
         known = {each.name: each for each in reversed(found)}
         named = [*(self.only or ()), *(self.approve if isinstance(self.approve, Mapping) else ())]
         named += self.serial if isinstance(self.serial, tuple) else ()
@@ -260,7 +269,7 @@ class McpServer:
         return made
 
     def _leave_out(self, left: Mapping[str, str]) -> None:
-        """Keep which tools are left out, and log those that were not before."""
+        """Remember which tools are left out, and log the tools that were not left out before."""
         for name, why in left.items():
             if self._left_out.get(name) != why:
                 log.warning(_LEFT_OUT, name, self.name, why)
@@ -268,7 +277,7 @@ class McpServer:
         self._left_out.update(left)
 
     async def left_out(self) -> Mapping[str, str]:
-        """Return its tools that no model can call, by the server's names, each with the reason; it is opened for that.
+        """Open the server, and return its tools that no model can call, by their names at the server, with the reasons.
 
         Raises:
             ToolsUnavailable, DefinitionError: As for `open`.
@@ -310,7 +319,7 @@ def _unusable(found: Sequence[types.Tool]) -> dict[str, str]:
 
 
 def _read_hints(hints: types.ToolAnnotations | None) -> Effect | None:
-    """Return what a server says of a tool's effect; None if it says nothing."""
+    """Return the effect of a tool that a server's hints describe; None if there are no hints about it."""
     if hints is None:
         return None
     if hints.read_only_hint:
@@ -322,14 +331,15 @@ def _read_hints(hints: types.ToolAnnotations | None) -> Effect | None:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """A list of tools.
+    """A list of tools, as a server returned it.
 
     Attributes:
-        by: The connection that it is from.
-        changes: How often its server had said that it had other tools.
-        until: When it has to be asked for again, by the time of the event loop, if the server does not say so.
-        found: The tools, as the server lists them.
-        unusable: Those that cannot be read, with the reasons.
+        by: The connection over which the list was received.
+        changes: How many times the server had reported a change of its tools when the list was requested.
+        until: When the list has to be requested again, in the time of the event loop, if the server does not report
+            changes.
+        found: The tools as the server lists them.
+        unusable: The tools that cannot be read, with the reasons.
         tools: The tools that are used.
     """
 
@@ -342,25 +352,29 @@ class _Listed:
 
 
 class _Shared:
-    """A server in one event loop: opened several times, connected once."""
+    """A server in one event loop, which is connected once even if the source is opened several times."""
 
     def __init__(self, server: McpServer) -> None:
         self.opened = 0
         self._server = server
-        self._lock = asyncio.Lock()  # one task at a time starts or ends it
+        self._lock = asyncio.Lock()  # only one task at a time starts or ends the server
         self._connection: Connection | None = None
         self._forgotten: list[Connection] = []
-        self._listing = asyncio.Lock()  # one task at a time lists its tools
+        self._listing = asyncio.Lock()  # only one task at a time lists the tools
         self._last: _Listed | None = None
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the tools that are known are no longer those of the server, or of this connection to it."""
+        """Whether the known tools may differ from the tools of the server, or come from an earlier connection."""
         last = self._last
         return last is None or last.by is not self._connection or last.by.ended or last.changes != last.by.changes
 
     async def tools(self) -> Sequence[Tool]:
-        """Return its tools as they are now; the same list if they are the same. Raises: as `McpServer.open`."""
+        """Return the current tools of the server; the same list object if nothing has changed.
+
+        Raises:
+            ToolsUnavailable, DefinitionError: As for `McpServer.open`.
+        """
         async with self._listing:
             last = self._last
             if last is not None and not self.is_outdated and _read_loop_clock() < last.until:
@@ -382,9 +396,9 @@ class _Shared:
             return made
 
     async def listed(self) -> _Listed:
-        """List its current tools, and those that cannot be read, with the reasons.
+        """List the current tools of the server, and the tools that cannot be read, with the reasons.
 
-        A server that has ended meanwhile is started once more, and one that has lost the session gets another.
+        A server that has ended meanwhile is started once more. A server that has lost the session gets a new session.
         """
         connection = await self._connect_server()
         try:
@@ -425,7 +439,7 @@ class _Shared:
             ) from error
 
     async def read(self, uris: Sequence[str]) -> Mapping[str, types.ReadResourceResult | str]:
-        """Return resources by address, all if none is named; a text says why one cannot be read."""
+        """Read resources by their addresses, or all resources; a text states why a resource cannot be read."""
         await self._connect_server()
         if not uris:
             async with self._in_time("resources"):
@@ -436,11 +450,11 @@ class _Shared:
         try:
             async with asyncio.timeout(self._server.timeout_seconds):
                 return await self._ask_server("resources/read", lambda client: client.read_resource(uri))
-        except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
+        except Exception as error:  # noqa: BLE001 - the client or a malformed answer may raise any error
             return self._text_of(error)
 
     async def _ask_server(self, method: str, ask: Callable[[Client], Awaitable[R]]) -> R:
-        """Return what the server answers to a request without effects, in another session if it has lost this one."""
+        """Send a request without effects to the server, in a new session if the server has lost the current one."""
         connection = await self._connect_server()
         try:
             with self._count_in_flight(connection):
@@ -454,12 +468,12 @@ class _Shared:
             return await ask(connection.client)
 
     async def call(self, tool: str, arguments: Mapping[str, object], *, is_second: bool = False) -> ToolOutcome:
-        """Call the server's tool; failures are reported in the outcome.
+        """Call a tool of the server; failures are reported in the outcome.
 
-        A call that was not taken, since the server has lost the session, is made once more, in another session.
+        A call that the server rejected because it has lost the session is made once more, in a new session.
 
         Raises:
-            ToolsUnavailable: There is no result, and the server's `on_error` is "raise".
+            ToolsUnavailable: The call got no result, and `on_error` is "raise".
         """
         try:
             connection = await self._connect_server()
@@ -478,7 +492,7 @@ class _Shared:
                 )
         except CannotAsk as error:
             return ToolOutcome(str(error), is_error=True)
-        except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
+        except Exception as error:  # noqa: BLE001 - the client or a malformed answer may raise any error
             if is_lost(error, "tools/call") and not is_second:
                 await self._renew(connection)
                 return await self.call(tool, arguments, is_second=True)
@@ -496,12 +510,12 @@ class _Shared:
         return ToolOutcome(text, result.is_error, shown or ())
 
     def _build_timeout_reset(self) -> Callable[[], None]:
-        """Return what lets the tool's call take its time once more, since the server is at work on it."""
+        """Return a function that restarts the time limit of the tool's call when the server reports progress."""
         limit, most = TimeLimit.here(), max(self._server.max_seconds, self._server.timeout_seconds)
         return (lambda: None) if limit is None else functools.partial(limit.begin_again, most)
 
     async def end(self) -> None:
-        """End the server, if it is running."""
+        """End the server if it is running."""
         async with self._lock:
             ending = [*self._forgotten, *([] if self._connection is None else [self._connection])]
             self._forgotten, self._connection = [], None
@@ -511,7 +525,7 @@ class _Shared:
                 await each.stop()
 
     async def _connect_server(self) -> Connection:
-        """Return the connection; start the server if there is none."""
+        """Return the connection; start the server if it is not connected."""
         async with self._lock:
             if self.opened < 1:
                 raise ToolsUnavailable(
@@ -524,7 +538,7 @@ class _Shared:
             return self._connection
 
     async def _remove_dead_server(self, connection: Connection) -> str:
-        """Remove a server that has ended, so that the next call starts it again. Return the message to the model."""
+        """Remove a server that has ended, so that the next call starts it again, and return a message for the model."""
         async with self._lock:
             if self._connection is connection:
                 await connection.stop()
@@ -536,7 +550,10 @@ class _Shared:
 
     @contextmanager
     def _count_in_flight(self, connection: Connection) -> Iterator[None]:
-        """Count what is in flight: a forgotten connection ends with the last of it, and nothing waits for that."""
+        """Count the requests in flight of a connection.
+
+        A forgotten connection ends with its last request, without anybody waiting for its end.
+        """
         connection.calls += 1
         try:
             yield
@@ -546,7 +563,7 @@ class _Shared:
                 connection.release()
 
     async def _forget(self, connection: Connection) -> None:
-        """Let the next call begin another session."""
+        """Let the next call begin a new session."""
         async with self._lock:
             if self._connection is connection:
                 self._connection = None
@@ -555,9 +572,10 @@ class _Shared:
             connection.release()
 
     async def _renew(self, connection: Connection) -> None:
-        """Begin another session, and list its tools: the client would do so after the first call, and lose its result.
+        """Begin a new session and list its tools. If they cannot be listed, the repeated call reports the reason.
 
-        If they cannot be listed, the call says why.
+        Without this step the client would list the tools after the first call of the session, and would lose the result
+        of that call if the list failed.
         """
         await self._forget(connection)
         with suppress(ToolsUnavailable):
@@ -568,7 +586,7 @@ class _Shared:
 
 
 def _remark(schema: Mapping[str, JsonValue], structured: object) -> str:
-    """Return what is to be said of a result that is not what its tool declares, "" for nothing."""
+    """Return a remark for the model if a result does not have the declared form; "" if it does."""
     if structured is None:
         return "\n\n[The tool declares structured content, and answered without it.]"
     wrong = misfits(schema, structured)
@@ -587,7 +605,7 @@ async def _all_resources(client: Client) -> Sequence[types.Resource]:
 
 
 async def _all_pages(list_page: Callable[..., Awaitable[P]], items: Callable[[P], Sequence[T]]) -> Sequence[T]:
-    """Return what is on all pages of a list. A repeated cursor ends it."""
+    """Return the items on all pages of a list. A repeated cursor ends the list."""
     found: list[T] = []
     seen: set[str] = set()
     cursor: str | None = None
@@ -606,8 +624,8 @@ def text_of_result(result: types.CallToolResult, media: list[Media] | None = Non
 
     Args:
         result: The result.
-        media: A list to which pictures and PDF documents are added; marks stand in the text for them. If it is None,
-            and for all other binary content, one line of the text describes the content.
+        media: A list to which pictures and PDF documents are added, with marks in the text that refer to them. If it is
+            None, one line of the text describes each of them. All other binary content is always described by a line.
     """
     parts = [_text_of_block(block, media) for block in result.content]
     structured = result.structured_content
@@ -618,7 +636,7 @@ def text_of_result(result: types.CallToolResult, media: list[Media] | None = Non
 
 
 def _says_same(texts: Sequence[str], structured: Mapping[str, object]) -> bool:
-    """Return whether texts are a structured content, or the only value in it, which servers wrap as `result`."""
+    """Return whether texts repeat a structured content, or the only value in it, which servers wrap as `result`."""
     values: list[object] = []
     for each in texts:
         try:
@@ -646,9 +664,9 @@ def _text_of_block(block: types.ContentBlock, media: list[Media] | None) -> str:
 
 
 def _binary(what: str, mime_type: str | None, base64: str, media: list[Media] | None) -> str:
-    """Return the mark of a medium that is shown, or a line that describes it."""
+    """Return the mark of a medium that the model sees, or a line that describes binary content."""
     if media is not None and mime_type in _SHOWN:
-        with suppress(ValidationError):  # data that is not base64
+        with suppress(ValidationError):  # the data may not be base64
             return mark(Media(data=base64, type=mime_type), media)
     kind = f", {mime_type}" if mime_type else ""
     return f"[{what}{kind}, about {int(len(base64) * _BASE64_TO_BYTES):,} bytes: not passed on]"

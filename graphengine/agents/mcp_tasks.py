@@ -1,6 +1,7 @@
 """The tasks extension of MCP (`io.modelcontextprotocol/tasks`): a server answers a call with the id of a task.
 
-The `mcp` package has the frame for extensions, and no client of this one. It is loaded with the package.
+The `mcp` package supports extensions in general, but contains no client for this one. This module is loaded together
+with the package.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class TaskFailed(Exception):
-    """A task ended without a result, or cannot be followed any more: what it did is not known."""
+    """A task ended without a result, or can no longer be followed, so its effect is unknown."""
 
 
 class CreatedTask(types.Result):
-    """The answer to a call that goes on as a task."""
+    """The answer to a call that continues as a task."""
 
     result_type: Literal["task"] = "task"
     task_id: str
@@ -33,13 +34,13 @@ class CreatedTask(types.Result):
 
 
 class Pending(types.Result):
-    """What is recorded of a call that is not answered yet.
+    """The record of a call that has no result yet.
 
     Attributes:
-        task_id: The task that it goes on as.
-        input_requests: What the server requires.
-        request_state: What it gets back with the next request.
-        poll_interval_ms: How long it wants to be left alone.
+        task_id: The id of the task as which the call continues; None if the call is not a task.
+        input_requests: The questions that the server asks.
+        request_state: The state to send back with the next request.
+        poll_interval_ms: How long the client should wait before the next request, in milliseconds.
     """
 
     task_id: str | None = None
@@ -49,7 +50,7 @@ class Pending(types.Result):
 
 
 class _Found(Pending):
-    """A task as it is now."""
+    """The current state of a task."""
 
     status: str
     status_message: str | None = None
@@ -69,10 +70,10 @@ class _TaskRequest(types.Request[_TaskParams, str]):
 async def task_result(
     session: ClientSession, task_id: str, responses: types.InputResponses | None
 ) -> types.CallToolResult | Pending:
-    """Give a task what it requires, and return its result, or how it is now.
+    """Send answers to a task, and return its result, or its current state if it is not completed.
 
     Raises:
-        TaskFailed: It ended without a result, or the server does not know it any more.
+        TaskFailed: The task ended without a result, or the server no longer knows the task.
         MCPError: The connection is closed.
     """
     try:
@@ -92,7 +93,7 @@ async def task_result(
 
 
 async def _poll_outside_run(task: CreatedTask, ctx: ClaimContext) -> types.CallToolResult:
-    """Return the result of a task that no run can wait for."""
+    """Wait for the result of a task outside a run."""
     while True:
         found = await task_result(ctx.session, task.task_id, None)
         if isinstance(found, types.CallToolResult):
@@ -103,12 +104,12 @@ async def _poll_outside_run(task: CreatedTask, ctx: ClaimContext) -> types.CallT
 
 
 class Tasks(ClientExtension):
-    """Says that this client follows tasks."""
+    """Declares to servers that this client follows tasks."""
 
     identifier = "io.modelcontextprotocol/tasks"
 
     def claims(self) -> Sequence[ResultClaim[Any]]:
-        """Return the shape of an answer that is a task."""
+        """Return the form of an answer that is a task."""
         return (ResultClaim(result_type="task", model=CreatedTask, resolve=_poll_outside_run),)
 
 

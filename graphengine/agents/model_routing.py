@@ -1,12 +1,20 @@
-"""The choice of a model for each agent, in the runs of one Runner: an extension of it.
+"""The choice of a model for each agent in the runs of one Runner. This module contains an extension of the Runner.
 
-The Runner's models replace an agent's own, and a more specific key wins: `article/write` (a node's path) over
-`article/writer` (an agent anywhere below that path), over `article/*` (all agents below it), over `writer` (an agent
-anywhere), over `*` (all). For an agent that another agent's node calls, in a tool or for a summary, all its names win
-over the path of that node. A key such as `review_loop:writer` applies only in runs of that graph.
+A model in `Runner(models={…})` replaces an agent's own model. If several keys match an agent, the most specific key
+wins. From the most specific to the least:
 
-Every Runner has this extension, since any function can call an agent. What an agent needs is therefore imported when
-the first one is called: these imports would take most of the time of a short command.
+1. `article/write`: the path of a node.
+2. `article/writer`: the agent `writer` anywhere below the path `article`.
+3. `article/*`: all agents below the path `article`.
+4. `writer`: the agent `writer` anywhere.
+5. `*`: all agents.
+
+An agent can also be called by the node of another agent, in a tool or for a summary. For such an agent, all keys with
+its own name take precedence over the path of that node. A key such as `review_loop:writer` only applies in runs of the
+graph `review_loop`.
+
+Every Runner has this extension, because any function can call an agent. Modules that only agents need are imported when
+the first agent is called, because importing them would take most of the time of a short command.
 """
 
 from __future__ import annotations
@@ -37,18 +45,25 @@ if TYPE_CHECKING:
 
 
 _OBJECT: Final = "object "
-"""How the recorded name of a model begins that was given as an object, which only its program can make again."""
+"""The beginning of the recorded name of a model that was passed as an object.
+
+Only the program that made the object can make it again.
+"""
 
 
 class AsBegun(NamedTuple):
-    """The models of a command, which can drive runs that others began.
+    """The models of a command, which can drive runs that other programs started.
 
-    An agent has the model that the command is given, else the one that its run was given last, as its log has it, else
-    the one of its graph's file, else its own.
+    An agent gets the first of these models that exists:
+
+    1. The model that the command was given.
+    2. The model that its run was given last, according to the run's log.
+    3. The model of its graph's file.
+    4. The agent's own model.
 
     Attributes:
-        given: The models of the command, by an agent's name, a path or `*`.
-        default: The models of each graph's file, with the graph's name before each key.
+        given: The models of the command, by the name of an agent, a path or `*`.
+        default: The models of each graph's file. Each key begins with the name of the graph.
     """
 
     given: Mapping[str, Model | str] = {}
@@ -58,19 +73,23 @@ class AsBegun(NamedTuple):
 GivenModels: TypeAlias = "Mapping[str, Model | str] | AsBegun | Model | str"
 """Models by agents' names, paths or `*`, or one model for all agents."""
 _USERS: Final[Counter[tuple[int, int]]] = Counter()
-"""How many Runners of an event loop use a model: the last one closes it."""
+"""How many Runners of an event loop use a model. The last of them closes the model."""
 _DEEPEST: Final = 3
-"""How many references deep to search a function for agents. Agents are usually a global, a closure or an attribute of
-one; deeper, the search would walk through unrelated objects."""
+"""How many references deep a function is searched for agents.
+
+An agent is usually a global, a closure variable, or an attribute of one of these. A deeper search would walk through
+unrelated objects.
+"""
 
 
 class Models(Extension):
-    """The models of one Runner, and the tool sources that its agents opened.
+    """The models of one Runner, and the tool sources that its agents have opened.
 
     Args:
-        given: Models, or names of models, by an agent's name, a path or `*`; see above. One model is for all agents.
-        clock: The clock of the Runner; rate limits count by that of the machine, unless a test gives another.
-        resources: The names of the Runner's resources; None if tools of agents are not looked at.
+        given: Models or names of models, by the name of an agent, a path or `*`; see the module. A single model is used
+            for all agents.
+        clock: The clock of the Runner. Rate limits use the clock of the machine, unless a test passes another clock.
+        resources: The names of the Runner's resources; None if the resources of tools are not checked.
     """
 
     def __init__(
@@ -80,7 +99,7 @@ class Models(Extension):
         self._resources = resources
         self._as_begun = given if isinstance(given, AsBegun) else None
         self._lacking: dict[str, list[tuple[str, str]]] = {}
-        self._unready: dict[str, Plan[Any]] = {}  # graphs of whose runs none has begun here yet
+        self._unready: dict[str, Plan[Any]] = {}  # graphs of which no new run has been started here yet
         self._clock = None if isinstance(clock, SystemClock) else clock
         self._made: dict[str, Model] = {}
         self._used: dict[int, Model] = {}
@@ -95,14 +114,14 @@ class Models(Extension):
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The names of the models that were given."""
+        """The names of the models that the Runner was given."""
         return {who: _name_in_log(model) for who, model in self._given.items()}
 
     def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
-        """Return the model of an agent at a place in a run of this graph; its own if none replaces it.
+        """Return the model of an agent at a place in a run of this graph: a replacement, or the agent's own model.
 
         Raises:
-            ModelUnavailable: It has none, or one that only the program has which began the run.
+            ModelUnavailable: The agent has no model, or the model was an object of the program that started the run.
         """
         agent = place.agent
         chosen = self._find_replacement(graph, place._replace(path=without_items(place.path)), begun)
@@ -122,14 +141,15 @@ class Models(Extension):
         return model
 
     def instructions(self, given: Mapping[str, str], graph: str, place: Place) -> str | None:
-        """Return what is given for an agent at a place, by its most specific name; None for nothing."""
+        """Return the instructions in `given` for an agent at a place, by the most specific name; None without any."""
         path = without_items(place.path)
-        if place.owner not in (None, place.agent):  # a text for the agent of a node says nothing to others in it
+        # Instructions for the agent of a node do not apply to other agents that it calls.
+        if place.owner not in (None, place.agent):
             given = {key: text for key, text in given.items() if key not in (path, f"{graph}:{path}")}
         return replacing(given, graph, path, place.agent, place.owner)
 
     def _find_replacement(self, graph: str, place: Place, begun: Mapping[str, str] | None = None) -> Model | str | None:
-        """Return what replaces the model of an agent at a place, None if nothing does."""
+        """Return the model that replaces the model of an agent at a place; None if no model replaces it."""
         key = (graph, place.path, place.agent, place.owner)
         if self._as_begun is not None:
             before = given_over(self._as_begun.default, begun or {}, graph)
@@ -139,12 +159,14 @@ class Models(Extension):
         return self._chosen[key]
 
     def checked(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
-        """Refuse keys that match nothing in a graph, and agents that have no model, or whose tools lack a resource.
+        """Refuse keys that match nothing in a graph, agents without a model, and tools that lack a resource.
+
+        The second and third check are skipped for a run that is only queued, because its worker makes them. With
+        `AsBegun`, the models are checked when a run is opened, because each run can have other models.
 
         Raises:
-            InputError: A key matches nothing.
-            CompileError: An agent has no model, or a tool of it lacks a resource. A run that is only queued gets both
-                from a worker; `AsBegun` asks when it is opened, since each run can have its own.
+            InputError: A key matches nothing in the graph.
+            CompileError: An agent has no model, or one of its tools lacks a resource.
         """
         if self._given:
             self.check_names(plan)
@@ -160,7 +182,7 @@ class Models(Extension):
             self._lacking[plan.graph] = lacking
 
     def _refuse(self, graph: str, lacking: Sequence[tuple[str, str]], begun: Mapping[str, str]) -> None:
-        """Refuse agents that have no model of their own if none is given for them either."""
+        """Refuse agents that have neither a model of their own nor a replacement."""
         lacking = [
             (path, who) for path, who in lacking if self._find_replacement(graph, Place(path, who), begun) is None
         ]
@@ -172,9 +194,9 @@ class Models(Extension):
             raise CompileError(graph, problems)
 
     def _check_set_up(self, plan: Plan[Any], begun: Mapping[str, str]) -> None:
-        """Check the models that each run of a graph asks, before the first step of a run.
+        """Check the models that every run of a graph asks, before the first step of a run.
 
-        A run that began without a key would do the work of the nodes before, and then fail.
+        Otherwise a run with a missing key would do the work of earlier nodes and then fail.
 
         Raises:
             ModelUnavailable: A key or a package is missing.
@@ -187,10 +209,10 @@ class Models(Extension):
                     checks()
 
     def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
-        """Refuse instructions for agents that a graph does not have, and texts with bad braces.
+        """Refuse instructions for agents that a graph does not contain, and texts with wrong braces.
 
         Raises:
-            InputError: It has no such agent, or a text has bad braces.
+            InputError: The graph does not contain the agent, or a text has wrong braces.
         """
         self.check_names(plan, instructions, "branch(instructions=…)")
         for name, text in instructions.items():
@@ -200,10 +222,10 @@ class Models(Extension):
     def check_names(
         self, plan: Plan[Any], given: Mapping[str, object] | None = None, where: str = "Runner(models=…)"
     ) -> None:
-        """Refuse keys that match nothing in a graph: those of its models, or these.
+        """Refuse keys that match nothing in a graph: the keys in `given`, or else the keys of the Runner's models.
 
         Raises:
-            InputError: A key matches nothing.
+            InputError: A key matches nothing in the graph.
         """
         given = self._given if given is None else given
         if set(given) <= {ALL}:
@@ -218,7 +240,7 @@ class Models(Extension):
             raise InputError(f"unknown agent {name!r}", where=where, repair=repair)
 
     async def opened(self, run: OpenRun) -> AgentsOfRun:
-        """Follow a run whose agents all have models. If the run is new, check first that they have keys and packages.
+        """Follow a run after checking that its agents have models. For a new run, also check keys and packages.
 
         Raises:
             CompileError: An agent has no model.
@@ -236,16 +258,17 @@ class Models(Extension):
         return AgentsOfRun(self, self._clock, run.snapshot)
 
     async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
-        """Return the tools of a source, which is opened when first needed.
+        """Return the tools of a source, which is opened when it is first needed.
 
         Args:
             source: The source.
-            begins: Whether a call of an agent begins. Later it is only asked again if its tools are known to be others.
+            begins: Whether a call of an agent begins. Otherwise the source is only asked again if its tools are known
+                to have changed.
         """
         if id(source) not in self._sources:
             async with self._opening.setdefault(
                 id(source), asyncio.Lock()
-            ):  # a lock for each source: others do not wait
+            ):  # each source has its own lock, so that opening one source does not delay the others
                 if id(source) not in self._sources:
                     self._sources[id(source)] = (source, await source.open())
                     return self._sources[id(source)][1]
@@ -260,8 +283,8 @@ class Models(Extension):
         return bool(self._used or self._sources)
 
     async def closed(self) -> None:
-        """Close tool sources, and models that no other Runner of this event loop uses."""
-        async with contextlib.AsyncExitStack() as stack:  # closes each, even if another one raises
+        """Close the tool sources, and the models that no other Runner of this event loop uses."""
+        async with contextlib.AsyncExitStack() as stack:  # closes all of them, even if closing one raises an error
             for source, _ in self._sources.values():
                 stack.push_async_callback(source.close)
             for model in self._used.values():
@@ -303,7 +326,7 @@ def unmatched(plan: Plan[Any], given: Iterable[str], names: Collection[str]) -> 
 
 
 def by_agent(models: GivenModels | None) -> dict[str, Model | str]:
-    """Return models by agents' names, paths or `*`; one model is for all agents."""
+    """Return models by agents' names, paths or `*`. A single model gets the key `*`."""
     if isinstance(models, AsBegun):
         return dict(models.given)
     if models is None or isinstance(models, Mapping):
@@ -312,12 +335,12 @@ def by_agent(models: GivenModels | None) -> dict[str, Model | str]:
 
 
 def is_object(model: Model | str | None) -> TypeGuard[str]:
-    """Return whether this is the recorded name of a model that only the program has which was given it."""
+    """Return whether this is the recorded name of a model that was passed to a Runner as an object."""
     return isinstance(model, str) and model.startswith(_OBJECT)
 
 
 def _name_in_log(model: Model | str) -> str:
-    """Return the name by which a log has a model."""
+    """Return the name of a model in the log."""
     return model if isinstance(model, str) else _OBJECT + model.name
 
 
@@ -330,7 +353,7 @@ def _of_program(agent: str, name: str) -> ModelUnavailable:
 
 
 def _without_model(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, str]]:
-    """Return the path of each node whose agent has no model of its own, and the agent's name."""
+    """Yield the path of each node whose agent has no model of its own, with the agent's name."""
     for name, node in plan.nodes.items():
         fallback = node.fallback.call if node.fallback is not None else None
         for call in (*node.calls, fallback):
@@ -344,11 +367,11 @@ def _without_model(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, str]
 
 
 def _iter_certain_agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Agent[Any, Any]]]:
-    """Yield the agents that every run of a graph asks, with the paths of their nodes, as far as edges show that.
+    """Yield the agents that every run of a graph calls, with the paths of their nodes, as far as the edges show that.
 
     The way from START is followed until an edge has a condition. An agent with a fallback, or with an edge for its
-    failure, is left out: the graph says what happens without its answer. So is one with a hook around its model, which
-    may answer in place of the model.
+    failure, is left out, because the graph can continue without its answer. An agent with a hook around its model is
+    left out as well, because the hook may answer in place of the model.
     """
     edges, seen = plan.start, set[str]()
     while edges and edges[0].is_always_taken:
@@ -380,7 +403,7 @@ def _user(model: Model) -> tuple[int, int]:
 
 
 def _agents_of(plan: Plan[Any]) -> Iterator[str]:
-    """Return the names of the agents in a graph, with their summaries."""
+    """Yield the names of the agents in a graph, and of their summaries."""
     for agent in agents_in(plan):
         yield agent.name
         if agent.window is not None and agent.window.model is not None:
@@ -388,7 +411,7 @@ def _agents_of(plan: Plan[Any]) -> Iterator[str]:
 
 
 def agents_in(plan: Plan[Any]) -> Iterator[Agent[Any, Any]]:
-    """Return the agents in a graph: nodes, fallbacks, and agents that functions refer to."""
+    """Yield the agents in a graph: nodes, fallbacks, and agents to which functions and resources refer."""
     for here in plan.nest:
         for factory in here.resources.values():
             yield from filter(is_agent, reached(factory))
@@ -400,10 +423,12 @@ def agents_in(plan: Plan[Any]) -> Iterator[Agent[Any, Any]]:
 
 
 def refuse_lacking(plan: Plan[Any], given: Collection[str]) -> None:
-    """Refuse a graph whose tools need a resource that neither they nor the Runner, which has those given, have.
+    """Refuse a graph whose tools need a resource that neither the graph nor the Runner provides.
+
+    `given` contains the names of the Runner's resources.
 
     Raises:
-        CompileError: Such a tool is in it.
+        CompileError: A tool lacks a resource.
     """
     problems = list(_find_missing_resources(plan, given))
     if problems:
@@ -411,7 +436,7 @@ def refuse_lacking(plan: Plan[Any], given: Collection[str]) -> None:
 
 
 def _find_missing_resources(plan: Plan[Any], around: Collection[str], below: str = "") -> Iterator[Problem]:
-    """Yield a problem for each resource that a tool of an agent of this graph, or of one in it, lacks."""
+    """Yield a problem for each resource that a tool of an agent lacks, in this graph and in the graphs inside it."""
     given = {*around, *plan.resources}
     for name, node in plan.nodes.items():
         fallback = node.fallback.call if node.fallback is not None else None
@@ -429,13 +454,13 @@ def _find_missing_resources(plan: Plan[Any], around: Collection[str], below: str
 
 
 def is_agent(thing: object) -> TypeGuard[Agent[Any, Any]]:
-    """Return whether an object is an agent. If their module is not loaded, there are none."""
+    """Return whether an object is an agent. If the module of agents is not loaded, no object is one."""
     agents: Any = sys.modules.get("graphengine.agents.agent")
     return agents is not None and isinstance(thing, agents.Agent)
 
 
 def reached(thing: object, depth: int = 0, seen: set[int] | None = None) -> Iterator[object]:
-    """Yield an object and those that it refers to: what functions name, agents with what they call."""
+    """Yield an object and the objects to which it refers: globals of functions, and functions of agents."""
     seen = set() if seen is None else seen
     if id(thing) in seen or depth > _DEEPEST:
         return
@@ -456,7 +481,7 @@ def reached(thing: object, depth: int = 0, seen: set[int] | None = None) -> Iter
 
 
 def held_by(thing: object) -> Iterable[object]:
-    """Return the objects that an object refers to."""
+    """Return the objects to which an object refers."""
     if inspect.isfunction(thing):
         return _globals_of(thing)
     if inspect.ismethod(thing):
@@ -473,7 +498,7 @@ def held_by(thing: object) -> Iterable[object]:
 
 
 def _globals_of(function: FunctionType) -> Iterator[object]:
-    """Return the objects that a function's code names: globals, closures, defaults, and attributes of modules."""
+    """Yield the objects that a function's code names: globals, closures, defaults, and attributes of modules."""
     held = inspect.getclosurevars(function)
     for value in (*held.nonlocals.values(), *held.globals.values(), *(function.__defaults__ or ())):
         if inspect.ismodule(value):

@@ -1,6 +1,7 @@
-r"""Lists and objects that a model wrote as texts of JSON, where a schema allows no text.
+r"""Decode lists and objects that a model wrote as JSON texts, where a schema does not allow a text.
 
-Some models write `{"tags": "[\"a\", \"b\"]"}` for a list of tags. Where the schema allows a text too, it is a text.
+Some models write `{"tags": "[\"a\", \"b\"]"}` for a list of tags. If the schema also allows a text at that place, the
+text is kept.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ _MORE: Final = "additionalProperties"
 
 
 def texts_read(value: JsonValue, schema: Schema, root: Schema | None = None) -> JsonValue:
-    """Return a value with the texts read that its schema wants as lists or objects; None if there are none.
+    """Decode the texts in a value where its schema wants lists or objects; return None if there are no such texts.
 
     Args:
         value: The value.
-        schema: Its JSON Schema.
-        root: The schema that `$ref` is relative to; None for the same.
+        schema: The JSON Schema of the value.
+        root: The schema to which `$ref` is relative; None if it is `schema`.
 
     Example:
         >>> texts_read({"n": ["1"], "s": "[2]"}, {"properties": {"n": {"type": "array"}, "s": {"type": "string"}}})
@@ -55,7 +56,7 @@ def _read_nested(value: JsonValue, schema: JsonValue, root: Schema, levels: int)
 
 
 def _inner(text: str, allowed: Sequence[Schema]) -> JsonValue:
-    """Return the list or object that a text holds, if the variants allow it and no text; else the text."""
+    """Return the list or object in a text, if the schema allows it and does not allow a text; otherwise the text."""
     types = set[str]().union(*map(kinds, allowed))
     if "string" in types or not all(map(kinds, allowed)) or not text.lstrip().startswith(("[", "{")):
         return text
@@ -68,7 +69,7 @@ def _inner(text: str, allowed: Sequence[Schema]) -> JsonValue:
 
 
 def _only(allowed: Sequence[Schema], kind: str, key: str) -> list[JsonValue]:
-    """Return what the only variant of a type has at a key; nothing if there are several, which may differ."""
+    """Return the value of a key in the only variant of a type, as a list; [] if several variants have this type."""
     found = [variant.get(key) for variant in allowed if kind in kinds(variant)]
     return found if len(found) == 1 else []
 

@@ -1,7 +1,8 @@
-"""What whoever is asked about a call of a tool must know: what the agent was told, what it found, and the call.
+"""The facts that a person needs to decide about a waiting tool call: the agent's question, its findings, the call.
 
-It is read from the run alone, without the graph's code, and secrets in it are struck. Which call a question is about
-says its identity, not its words: the key under which it is asked has a digest of the agent and the call.
+The facts are read from the run alone, without the code of the graph, and secrets are removed. The call that a question
+is about is found by the identity of the question, not by its text: the key under which the question is asked contains a
+digest of the agent and the call.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
     from graphengine.models.base import Message, ToolCall
 
 _AGAIN: Final = 8
-"""How often a question is asked again at most, of those that are known by their identity."""
+"""How many repetitions of a question are recognised by their identity."""
 _FOUND: Final = 8
 _TEXT: Final = 1200
-"""The most characters of a result, of what was said, and of an argument."""
+"""The largest number of characters shown of a result, of a message and of an argument."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A call that the agent made before, and what it returned."""
+    """A call that the agent made earlier, and its result."""
 
     tool: str
     arguments: Mapping[str, Any]
@@ -47,13 +48,14 @@ class Pending:
     """What an agent did before a question, in the turn that waits.
 
     Attributes:
-        agent: The agent.
-        said: What it was asked.
-        writes: What it wrote beside the calls.
-        found: The calls that it made before, the last ones.
-        tool: The tool that the question is about; "" if it is about no call.
+        agent: The agent's name.
+        said: The question that the agent was asked.
+        writes: The text that the agent wrote beside the calls.
+        found: The latest calls that the agent made before.
+        tool: The tool that the question is about; "" if the question is not about a call.
         arguments: The arguments of that call.
-        words: What the question says besides agent, tool and arguments; its whole text if it is about no call.
+        words: The text of the question without agent, tool and arguments; the whole text if the question is not about a
+            call.
     """
 
     agent: str

@@ -37,7 +37,7 @@ O = TypeVar("O")  # noqa: E741 - the output
 def pydantic_ai_node(
     agent: Agent[Any, O], prompt: Callable[..., object], *, deps: Callable[..., object] | None = None
 ) -> Callable[..., Awaitable[O]]:
-    """Return a node function that runs an agent of pydantic-ai, and returns its output.
+    """Return a node function that runs an agent of pydantic-ai and returns its output.
 
     Each answer of the model and each result of a tool is recorded, priced and limited as part of the run. A run that is
     resumed after a crash does not call the model or the tool again. The results of tools must be JSON values or types
@@ -48,7 +48,7 @@ def pydantic_ai_node(
         agent: The agent. Its model may be replaced with `agent.override(model=…)`.
         prompt: A function of fields of the state that returns the prompt: a text, or a list of texts and `Media`. It
             may be async.
-        deps: A function of fields that returns the agent's dependencies; it may be async too.
+        deps: A function of fields that returns the agent's dependencies. It may be async.
 
     Raises:
         DefinitionError: The `prompt` is not a function.
@@ -104,7 +104,7 @@ async def _run_recorded_agent(agent: Agent[Any, O], prompt: object, deps: object
         except RuntimeError as error:
             from pydantic_ai.exceptions import UnexpectedModelBehavior  # noqa: PLC0415 - an extra
 
-            if isinstance(error, UnexpectedModelBehavior):  # as after too many answers that do not fit
+            if isinstance(error, UnexpectedModelBehavior):  # for example, after too many answers that do not fit
                 runtime.refuse(error, "turn", str(recording.turn))
             raise
         runtime.answered("turn", str(recording.turn), found.output)
@@ -115,7 +115,7 @@ def _prompt(given: object) -> str | list[Any]:
     """Return a prompt in the form of pydantic-ai.
 
     Raises:
-        DefinitionError: It is neither a text nor a list of texts and media.
+        DefinitionError: The prompt is neither a text nor a list of texts and media.
     """
     if isinstance(given, str):
         return given
@@ -129,7 +129,7 @@ def _prompt(given: object) -> str | list[Any]:
 
 
 def _recorder_of(runtime: AgentRuntime, agent: str, live: Live | None) -> Any:
-    """Return what records and shows the calls of one run of an agent.
+    """Return a capability of pydantic-ai that records and shows the calls of one run of an agent.
 
     Raises:
         DefinitionError: pydantic-ai is not installed.
@@ -163,7 +163,7 @@ async def _answer_recorded_turn(  # noqa: PLR0913 - the parts of a call
     asked: Any,
     handler: Callable[[Any], Awaitable[Any]],
 ) -> Any:
-    """Return an answer of the model, from its record if there is one."""
+    """Return the model's answer of a turn, from its record if there is one."""
     from pydantic_ai.exceptions import AgentRunError, UserError  # noqa: PLC0415 - an extra
     from pydantic_ai.messages import ModelMessagesTypeAdapter  # noqa: PLC0415 - as above
 
@@ -197,7 +197,8 @@ async def _answer_recorded_turn(  # noqa: PLR0913 - the parts of a call
         by: ModelCaller = {"agent": utf8_text(agent), "model": utf8_text(response.model or model.name)}
         return StepResult(record, len(to_json(record)), usage_of(response), by)
 
-    async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
+    # The reservations end when the answer is recorded, because from then on its usage counts.
+    async with AsyncExitStack() as reserved:
         record: JsonObject = await runtime.step_result("turn", str(turn), make)
     if live is not None:
         live.end()
@@ -207,7 +208,7 @@ async def _answer_recorded_turn(  # noqa: PLR0913 - the parts of a call
 async def _tool_result(
     runtime: AgentRuntime, live: Live | None, call: Any, made: Callable[[], Awaitable[object]]
 ) -> Any:
-    """Return the result of a tool, from its record if there is one.
+    """Return the result of a tool call, from its record if there is one.
 
     Raises:
         ModelRetry: The tool asks the model to call it again.
@@ -237,7 +238,7 @@ async def _tool_result(
 
 
 def _stream_model(model: Any, live: Live, agent: str) -> Any:
-    """Return a model that streams its answers, to show them; None if it cannot stream."""
+    """Wrap a model so that it streams its answers to watchers; None if it cannot stream."""
     from pydantic_ai.models import Model  # noqa: PLC0415 - loaded by `_recorder_of`
     from pydantic_ai.models.wrapper import WrapperModel  # noqa: PLC0415 - as above
 
@@ -256,7 +257,7 @@ def _stream_model(model: Any, live: Live, agent: str) -> Any:
 
 
 def _streams(model: Any, missing: object) -> bool:
-    """Return whether a model, and those that it wraps or falls back on, can stream."""
+    """Return whether a model can stream, including the models that it wraps or falls back on."""
     inner = [*getattr(model, "models", ()), *([model.wrapped] if hasattr(model, "wrapped") else [])]
     if inner:
         return all(_streams(each, missing) for each in inner)
@@ -264,10 +265,10 @@ def _streams(model: Any, missing: object) -> bool:
 
 
 def _tool_result_to_json(value: object, tool: str) -> JsonObject:
-    """Return a tool's result as JSON: its value, and what a `ToolReturn` has more.
+    """Return a tool's result as JSON: its value, and the other parts of a `ToolReturn`.
 
     Raises:
-        NotRecordable: It has no JSON form.
+        NotRecordable: The result has no JSON form.
     """
     from pydantic_ai import ToolReturn  # noqa: PLC0415 - an extra
 

@@ -1,9 +1,9 @@
-"""Structured output: the schema of an agent's answers, and how an answer is read as a value of its type.
+"""Structured output: the schema of an agent's answers, and the conversion of an answer to a value of its type.
 
-There is one `Output` for each agent. It provides the JSON Schema of requests, always of an object, and reads answers:
-JSON strictly, text that is nearly JSON tolerantly (see `json_text`), one word for a choice exactly. An answer that
-cannot be read without guessing is a `BadAnswer`, in words that a model can act on; `feedback` makes the message to the
-model from it.
+Each agent has one `Output`. It provides the JSON Schema for requests, which always describes an object, and it reads
+answers: JSON strictly, text that is nearly JSON tolerantly (see `json_text`), and a single word for a choice exactly.
+An answer that cannot be read without guessing raises a `BadAnswer`, whose text the model can understand. `feedback`
+makes the message to the model from this error.
 """
 
 from __future__ import annotations
@@ -50,28 +50,29 @@ if TYPE_CHECKING:
 T = TypeVar("T", default=str)
 
 KEY: Final = "answer"
-"""The key of an answer whose type is not an object."""
+"""The key under which a schema contains an answer whose type is not an object."""
 
-_SHOWN: Final = 120  # characters of a value in a message
-_MOST_ERRORS: Final = 10  # in a message; with more errors a model starts over anyway
-_LONGEST_NAME: Final = 64  # the providers' limit
+_SHOWN: Final = 120  # the largest number of characters of a value in a message
+_MOST_ERRORS: Final = 10  # the largest number of errors in a message; with more errors, a model starts over anyway
+_LONGEST_NAME: Final = 64  # the limit of the providers
 _AROUND: Final = " \t\r\n\"'`*.\u2018\u2019\u201c\u201d\u00ab\u00bb"  # characters that may surround a choice
 _BARE: Final = frozenset({"date", "date-time", "time", "uuid"})  # formats that are recognizable without quotes
 
 
 class Output(Generic[T]):
-    """The form of an agent's answers.
+    """The form of an agent's answers: a JSON Schema, and a reader for answers.
 
     Attributes:
-        schema: JSON Schema of the answer, always of an object; None for text. A type that is not an object (a number, a
-            list, a union, a choice, a dict) is wrapped in one with the key `answer`.
-        name: The schema's name, in letters, digits, `_` and `-`.
+        schema: The JSON Schema of the answer, which always describes an object; None for text. If the type is not an
+            object (a number, a list, a union, a choice, a dict), the schema describes an object with the value under
+            the key `answer`.
+        name: The schema's name, made of letters, digits, `_` and `-`.
         wrapped: Whether the value is under the key `answer`.
 
     Args:
-        output: The type: any type for which pydantic has a JSON Schema.
-        where: The place that a `BadAnswer` names, as `agent critic`.
-        form: The arguments of a function, which are read in place of the type.
+        output: The type of the answers: any type for which pydantic has a JSON Schema.
+        where: The place that a `BadAnswer` names, such as `agent critic`.
+        form: The arguments of a function, which are read instead of the type.
 
     Raises:
         DefinitionError: The type has no JSON form.
@@ -89,7 +90,8 @@ class Output(Generic[T]):
         try:
             self._adapter: TypeAdapter[T] = TypeAdapter(output) if form is None else cast("Any", form.adapter)
             schema = self._adapter.json_schema(by_alias=False) if not _is_text_type(output) else None
-        except (PydanticUserError, PydanticUndefinedAnnotation, AttributeError, IndexError) as error:  # as of a value
+        # Raised, for example, if the type is a value.
+        except (PydanticUserError, PydanticUndefinedAnnotation, AttributeError, IndexError) as error:
             raise DefinitionError(
                 f"{self._type} cannot be the type of an answer: {getattr(error, 'message', error)}",
                 where=where,
@@ -111,13 +113,13 @@ class Output(Generic[T]):
         self._keys = frozenset(inner.get("required") or self._fields) if plain else frozenset([KEY])
 
     def read(self, content: object) -> T:
-        """Return an answer as a value of the type. In an event loop, await `read_in_loop`.
+        """Return an answer as a value of the type. In an event loop, await `read_in_loop` instead.
 
         Args:
-            content: A model's text; or a value that was not made from text, as rules return it.
+            content: The text of a model, or a value that rules returned.
 
         Raises:
-            BadAnswer: It does not fit, is empty, or could be read only by guessing.
+            BadAnswer: The answer does not fit, is empty, or could only be read by guessing.
         """
         found = self._at_once(content)
         return self._fit_value(self._repair_text(found.text)) if isinstance(found, _NotJson) else found
@@ -129,13 +131,13 @@ class Output(Generic[T]):
         *,
         as_before: bool = False,
     ) -> T:
-        """Do the same, but repair a text that is not JSON in a thread: that may take seconds.
+        """Return an answer as `read` does, but repair text that is not JSON in a thread, because that may take seconds.
 
         Args:
             content: As for `read`.
             in_thread: Calls a function in a thread.
-            as_before: Whether JSON anywhere in a text is the answer, and other fences count. Earlier versions read
-                answers so, and what they recorded is read again as they read it.
+            as_before: Whether to read the answer as earlier versions did, which accepted JSON anywhere in a text and
+                recognised other fences. Answers that these versions recorded are read again in this way.
         """
         found = self._at_once(content, as_before=as_before)
         if not isinstance(found, _NotJson):
@@ -157,7 +159,7 @@ class Output(Generic[T]):
         """Validate a value again after a guard changed texts in it.
 
         Raises:
-            BadAnswer: It does not fit any more.
+            BadAnswer: The value no longer fits.
         """
         if self.schema is None:
             return self._validate_answer(value)
@@ -169,7 +171,11 @@ class Output(Generic[T]):
             raise self._bad(f"the answer does not fit {self._type} after a guard changed it: {error}") from error
 
     def recorded(self, value: object) -> JsonValue:
-        """Return a value of the type as JSON. Raises: PydanticSerializationError: It is none."""
+        """Return a value of the type as JSON.
+
+        Raises:
+            PydanticSerializationError: The value is not of the type.
+        """
         dumped = self._adapter.dump_json(cast("T", value), by_alias=False, round_trip=True, warnings="error")
         return cast("JsonValue", from_json(marked(value, dumped)))
 
@@ -179,7 +185,7 @@ class Output(Generic[T]):
         return read_json(validate, to_json(record))
 
     def feedback(self, error: Exception) -> str:
-        """Return the message to the model about an answer that could not be used, so that it can correct it.
+        """Return the message that tells the model why its answer cannot be used, so that the model can correct it.
 
         Args:
             error: A `BadAnswer`, or the ValueError of a check.
@@ -195,7 +201,8 @@ class Output(Generic[T]):
 
     def _read_structured(self, text: str, *, as_before: bool) -> T | _NotJson:
         bare = unfenced(text, as_before=as_before)
-        for each in (bare,) if as_before else (without_thoughts(text), bare):  # "```yes\n```" seems to have a language
+        # The text "```yes\n```" looks like a fence with a language.
+        for each in (bare,) if as_before else (without_thoughts(text), bare):
             if self._choices and (found := self._chosen(each)) is not None:
                 return self._validate_loaded(found, ())
         try:
@@ -209,14 +216,14 @@ class Output(Generic[T]):
         return _NotJson(text) if value is NOTHING else self._fit_value(value)
 
     def _repair_text(self, text: str, as_before: bool = False) -> object:  # noqa: FBT001, FBT002 - of a partial
-        """Return the JSON value in a text that is not all JSON."""
+        """Return the JSON value in a text that is not only JSON."""
         try:
             return tolerant_of_prose(text) if as_before else tolerant(text, self._keys)
         except Unreadable as error:
             raise self._unreadable(error, text) from None
 
     def _fit_value(self, value: object) -> T:
-        """Return a JSON value as one of the type. A wrapped value may be under the key or bare."""
+        """Convert a JSON value to the type. A wrapped value may be under its key or be written without the key."""
         if not self.wrapped:
             self._refuse_unknown_object(value)
             return self._validate_dumped(value, ())
@@ -230,14 +237,14 @@ class Output(Generic[T]):
         return self._or(value, value[KEY])
 
     def _or(self, first: object, second: object) -> T:
-        """Read the first value bare, or else the second under its key. Errors are about the second."""
+        """Read the first value without a key, or else the second under its key. Errors are about the second value."""
         try:
             return self._alone(first, ())
         except BadAnswer:
             return self._alone(second, (KEY,))
 
     def _alone(self, value: object, place: tuple[str, ...]) -> T:
-        """Return a JSON value as one of the type, without its key."""
+        """Convert a JSON value without its key to the type."""
         if self._choices:
             found = self._chosen(value if isinstance(value, str) else json.dumps(value))
             if found is not None and not isinstance(value, (dict, list)):
@@ -247,7 +254,7 @@ class Output(Generic[T]):
         return self._validate_dumped(value, place)
 
     def _chosen(self, text: str) -> bytes | None:
-        """Return the JSON of the choice that a text matches, up to case and surrounding quotes and full stops."""
+        """Return the JSON of the choice that a text matches, ignoring case and surrounding quotes and full stops."""
         if text in self._choices:
             return self._choices[text]
         plain = _fold_choice(text)
@@ -255,14 +262,17 @@ class Output(Generic[T]):
         return found.pop() if len(found) == 1 else None
 
     def _read_unquoted(self, text: str) -> T | None:
-        """Return a date, a time or an id that lacks the quotes of JSON, or None."""
+        """Return a date, a time or an id that lacks the quotes of JSON; None if the text is none of these."""
         try:
             return self._validate_loaded(json.dumps(text.strip(_AROUND)).encode(), ())
         except BadAnswer:
             return None
 
     def _refuse_unknown_object(self, value: object) -> None:
-        """Refuse an object that has no field of the type: if all fields have defaults, it would count as empty."""
+        """Refuse an object without any field of the type.
+
+        If all fields of the type have defaults, such an object would count as a value with only defaults.
+        """
         if isinstance(value, dict) and value and self._fields and self._fields.isdisjoint(value):
             given, wanted = ", ".join(map(str, value)), ", ".join(sorted(self._fields))
             raise self._bad(
@@ -289,7 +299,7 @@ class Output(Generic[T]):
         return value
 
     def _read_texts(self, body: bytes) -> bytes | None:
-        """Return an answer with the lists and objects that it has as texts; None if it has none."""
+        """Decode lists and objects of an answer that were written as texts; None if there are no such texts."""
         root = self.schema or {}
         schema = cast("Mapping[str, JsonValue]", root["properties"])[KEY] if self.wrapped else root
         try:
@@ -305,7 +315,7 @@ class Output(Generic[T]):
             raise self._bad(self._mistakes(error.errors(include_url=False), ())) from error
 
     def _mistakes(self, found: Sequence[ErrorDetails], place: tuple[str, ...]) -> str:
-        """Return a line for each validation error: the place, the problem, the given value."""
+        """Return one line for each validation error: the place, the problem and the given value."""
         lines = []
         for item in found[:_MOST_ERRORS]:
             given = "" if item["type"].startswith("missing") else f" (given: {_clip_answer_value(item['input'])})"
@@ -330,13 +340,13 @@ class Output(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class OutputFunction:
-    """A function whose result is the answer; made by `result_of`."""
+    """A function whose result is the answer. Made by `result_of`."""
 
     function: Callable[..., object]
 
     @property
     def returns(self) -> object:
-        """The type of its results, as it is annotated."""
+        """The annotated type of the function's results."""
         return Injected.of(self.function).returns
 
 
@@ -348,15 +358,14 @@ def result_of(function: Callable[..., Any]) -> TypeForm[Any]:
     """Return the `output=` of an agent whose answers are the results of a function.
 
     The model answers with the arguments of the function, as JSON. If the function raises ValueError, the message is
-    sent back to the model, like that of `check=`. The call of the function is recorded with its result, so that a
-    resumed run does not call the function again. Rules and placeholders give the result itself, and the function is not
-    called.
+    sent back to the model, as with `check=`. The call of the function is recorded with its result, so a resumed run
+    does not call the function again. Rules and placeholders return the result itself, and the function is not called.
 
     Args:
-        function: Makes the answer, sync or async. Like a tool it gets resources and `ctx` by name.
+        function: Makes the answer, sync or async. Like a tool, it can read resources and `ctx` by name.
 
     Raises:
-        DefinitionError: It is no function, or what it returns is not annotated.
+        DefinitionError: The argument is not a function, or its return type is not annotated.
 
     Example:
         >>> def halve(number: int) -> int:
@@ -376,13 +385,13 @@ def result_of(function: Callable[..., Any]) -> TypeForm[Any]:
 
 @dataclass(frozen=True, slots=True)
 class _NotJson:
-    """A model's text that is not JSON, and may be nearly."""
+    """A model's text that is not JSON, but may be nearly JSON."""
 
     text: str
 
 
 def _is_text_type(output: object) -> bool:
-    """Return whether answers of a type are asked for as text: text with or without constraints, or `Cited`."""
+    """Return whether the answers of a type are requested as text: a str with or without constraints, or `Cited`."""
     return _strip_constraints(output) in (str, Cited)
 
 
@@ -415,7 +424,7 @@ def _list_choice_texts(output: object) -> dict[str, bytes]:
         for value in values:
             plain = value.value if isinstance(value, enum.Enum) else value
             if not isinstance(plain, (str, int, float, type(None))):
-                return {}  # an enum of structures
+                return {}  # an enum whose values are structures
             found[plain if isinstance(plain, str) else to_json(plain).decode()] = to_json(plain)
     return found
 
@@ -426,20 +435,20 @@ def _fold_choice(text: str) -> str:
 
 
 def _wrap(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the schema of an object with the value under its one key."""
+    """Return the schema of an object that contains the value under a single key."""
     inner = {key: value for key, value in schema.items() if key != "$defs"}
     members = {"properties": {KEY: inner}, "required": [KEY], "additionalProperties": False}
     return with_definitions({"type": "object", **members}, schema)
 
 
 def _format_answer_place(parts: Sequence[str | int]) -> str:
-    """Return a place in an answer as text: `issues[0].text`."""
+    """Return a place in an answer as text, such as `issues[0].text`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return text.removeprefix(".") or "the answer"
 
 
 def _clip_answer_value(value: object) -> str:
-    """Return a value in a line of bounded length."""
+    """Return a value on one line of limited length."""
     if isinstance(value, str):
         text = json.dumps(value[: _SHOWN + 1], ensure_ascii=False)
     else:

@@ -1,7 +1,7 @@
-"""The record of a model's answer, and the answer that it represents.
+"""The records of a model's answers and of tool results, and the values that these records represent.
 
-A model may be user code, and return anything. Its answers are validated before they are recorded: limits depend on
-their costs and tokens, their texts are written to files, and their calls are distinguished by id.
+A model may be user code and return anything. Its answers are validated before they are recorded, because limits depend
+on their costs and tokens, their texts are written to files, and their tool calls are distinguished by id.
 """
 
 from __future__ import annotations
@@ -42,17 +42,18 @@ _UNWRITABLE: Final = (PydanticSerializationError, ValueError, RecursionError)
 
 
 def check_record(response: object, model: Model, agent: str, known: set[str]) -> Response:
-    """Return a model's answer as its record represents it, if it is valid.
+    """Validate a model's answer, and return it in the form that its record represents.
 
     Args:
         response: The answer.
         model: The model.
         agent: The agent's name, for errors.
-        known: The ids of earlier calls. A call with no id, or with one of these, gets a new one, unless the provider
-            gets its native answer back, with the original ids in it.
+        known: The ids of earlier calls. A call without an id, or with one of these ids, gets a new id. If the answer
+            has a native form, the ids stay unchanged, because the provider receives the native form with the original
+            ids.
 
     Raises:
-        ModelError: It is invalid.
+        ModelError: The answer is invalid.
     """
     problem = _problem(response)
     if problem or not isinstance(response, Response):
@@ -71,7 +72,7 @@ def check_record(response: object, model: Model, agent: str, known: set[str]) ->
 
 
 def _prepare_native_form(response: Response, model: Model, agent: str) -> dict[str, Any] | None:
-    """Return the native form of an answer, in a form that can be written as JSON."""
+    """Return the native form of an answer, repaired if it could not be written as JSON."""
     native = response.native
     if native is None:
         return None
@@ -94,7 +95,7 @@ def _build_invalid_answer_error(model: Model, agent: str, what: str) -> ModelErr
 
 
 def _problem(response: object) -> str:
-    """Return what is invalid in an answer, "" for nothing."""
+    """Return what is invalid in an answer; "" if it is valid."""
     if not isinstance(response, Response):
         return f"{type(response).__name__} instead of a Response"
     for name in _FIGURES:
@@ -113,7 +114,7 @@ def _problem(response: object) -> str:
 
 
 def record_of(response: Response) -> dict[str, JsonValue]:
-    """Return the record of a checked answer; empty fields are omitted."""
+    """Return the record of a checked answer. Empty fields are left out."""
     record: dict[str, JsonValue] = {"text": str(response.content), "stop": response.stop}
     if response.calls:
         record["calls"] = [call.model_dump() for call in response.calls]
@@ -132,7 +133,10 @@ def response_of(record: JsonObject) -> Response:
 
 
 def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, JsonValue]:
-    """Return the record of the outcome of a tool call; `arguments` are those that a person gave it instead."""
+    """Return the record of a tool call's outcome.
+
+    `arguments` are the arguments that a person set instead of the model's; None if the model's arguments were used.
+    """
     record: dict[str, JsonValue] = {"text": outcome.text}
     if arguments is not None:
         record["arguments"] = arguments
@@ -148,7 +152,7 @@ def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, Json
 
 
 def call_text(tool: str, arguments: str) -> str:
-    """Return what distinguishes a tool's call from others: its name, and its arguments with their names sorted."""
+    """Return the text that identifies a tool call: its name and its arguments, with their names sorted."""
     try:
         found = from_json(arguments)
     except ValueError:
@@ -157,14 +161,14 @@ def call_text(tool: str, arguments: str) -> str:
 
 
 def outcome_in(record: JsonObject) -> ToolOutcome:
-    """Return the outcome of a call that is recorded so."""
+    """Return the outcome of a call from its record."""
     found = msgspec.convert(record, CallRecord)
     media = tuple(Media.model_validate(one) for one in found.media)
     return ToolOutcome(found.text, is_error=found.error, media=media, writes=found.writes)
 
 
 def result_message(call: ToolCall, record: JsonObject) -> Message:
-    """Return the message to the model about a tool call that is recorded so."""
+    """Return the message that tells the model the result of a recorded tool call."""
     found = msgspec.convert(record, CallRecord)
     media = tuple(Media.model_validate(one) for one in found.media)
     text = found.text
@@ -174,7 +178,7 @@ def result_message(call: ToolCall, record: JsonObject) -> Message:
 
 
 def _iter_unique_calls(response: Response, known: set[str]) -> Iterator[ToolCall]:
-    """Yield the calls of an answer, each with a unique id if the provider does not get the original ids back."""
+    """Yield the calls of an answer. Unless the answer has a native form, each call gets a unique id."""
     taken = set(known)
     for call in response.calls:
         given = identity = utf8_text(call.id)
@@ -187,34 +191,35 @@ def _iter_unique_calls(response: Response, known: set[str]) -> Iterator[ToolCall
 
 
 MAX_RESULT_CHARACTERS: Final = 200_000
-"""The longest result that is passed on to a model; a longer one is an error with its size and its beginning."""
+"""The longest result that a model receives. A longer result is an error that contains its size and its beginning."""
 
 MAX_ERROR_CHARACTERS: Final = 10_000
-"""How much of an exception's text is shown."""
+"""The largest number of characters that are shown of an exception's text."""
 
 NOT_KNOWN: Final = "It is not known whether it took effect, or still will: find out before you call it again."
-"""What is said of a call that is given up: what it reached outside goes on without it."""
+"""The note about a call that was given up: its requests to other systems continue without it."""
 
 _BEGINNING: Final = 2_000
 _MOST_UTF8_BYTES: Final = 4  # of one character
 _MEDIA: Final = b'"data":"'
-"""What the JSON of a medium contains; a search for it is faster than one for media."""
+"""A text that the JSON of every medium contains. Searching for it is faster than searching the value for media."""
 _NOTHING: Final = "(done; there is no result)"
 
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """The outcome of a tool call: a text for the model, and whether it is an error.
+    """The outcome of a tool call: a text for the model, and whether the text is an error.
 
-    A tool's function may return one, to report a failure itself.
+    A tool's function may return a ToolOutcome to report a failure itself.
 
     Attributes:
         text: The text for the model.
-        is_error: Whether it describes an error.
-        media: What the result shows besides the text, where `[media 1: chart.png]` stands for the first of it.
-        error: The exception of the function, for the record and the log; None if it raised none.
-        is_unknown: Whether it says nothing of how the call ended: its time was over, or its server died.
-        writes: What it writes of the state, by field, as JSON.
+        is_error: Whether the text describes an error.
+        media: The media that the result shows in addition to the text. In the text, `[media 1: chart.png]` represents
+            the first of them.
+        error: The exception that the function raised, for the record and the log; None if it raised no exception.
+        is_unknown: Whether it is unknown how the call ended, because its time was over or its server died.
+        writes: The values that the call writes to the state, by field, as JSON.
     """
 
     text: str
@@ -226,17 +231,18 @@ class ToolOutcome:
 
     @property
     def cut_off(self) -> BaseException | None:
-        """Why it says nothing of how the call ended; None if it does."""
+        """The reason why it is unknown how the call ended; None if it is known."""
         if self.is_unknown:
             return self.error or TimeoutError(self.text.removesuffix(NOT_KNOWN).rstrip(" ."))
         return None if isinstance(self.error, NotDone) else self.error
 
 
 def outcome_of(tool: str, value: object) -> ToolOutcome:
-    """Return the outcome for the value that a tool's function returned.
+    """Return the outcome for a value that a tool's function returned.
 
-    Text is unchanged, media and lists of texts and media are shown, any other value becomes JSON, in which a mark such
-    as `[media 1: photo.png]` stands for each medium. A value without a JSON form, or one that is too long, is an error.
+    A text is unchanged, and media and lists of texts and media are shown. Any other value becomes JSON, in which a mark
+    such as `[media 1: photo.png]` represents each medium. A value without a JSON form, or with a text that is too long,
+    becomes an error.
     """
     if isinstance(value, ToolOutcome):
         passed = _passable(tool, value.text, is_error=value.is_error)
@@ -259,7 +265,10 @@ def outcome_of(tool: str, value: object) -> ToolOutcome:
 
 
 def failed(error: Exception) -> ToolOutcome:
-    """Return the outcome for a function's exception: its type and text, or those of the only one in its group."""
+    """Return the outcome for an exception of a function: the type and text of the exception.
+
+    If the exception is a group with a single exception, the type and text of the inner exception are used.
+    """
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     name, message = type(error).__name__, text_of(error)
@@ -267,7 +276,7 @@ def failed(error: Exception) -> ToolOutcome:
 
 
 def leaves(error: Exception) -> Iterator[Exception]:
-    """Yield the errors of a group, and of the groups in it; or the error itself."""
+    """Yield the exceptions of a group and of its inner groups; yield an exception that is not a group unchanged."""
     left = [error]
     while left:
         here = left.pop()
@@ -278,19 +287,19 @@ def leaves(error: Exception) -> Iterator[Exception]:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return the traceback for the record; only the end of a long one, which names the line that raised."""
+    """Return the traceback for the record. Of a long traceback, only the end is kept, which names the raising line."""
     try:
         text = utf8_text(user_traceback(error))
-    except Exception as raised:  # noqa: BLE001 - an attribute of the user's
+    except Exception as raised:  # noqa: BLE001 - an attribute of the user's exception raised this error
         text = f"could not be described: {type(raised).__name__}"
     return text if len(text) <= MAX_ERROR_CHARACTERS else f"…{text[-MAX_ERROR_CHARACTERS:]}"
 
 
 def _dump_result(value: object) -> str | bytes:
-    """Return a result as text, or as the bytes of JSON, which are decoded only if they are not too many.
+    """Return a result as text, or as the bytes of JSON. Bytes are only decoded later, if they are not too many.
 
     Raises:
-        ValueError: It has no JSON form.
+        ValueError: The result has no JSON form.
     """
     if value is None:
         return _NOTHING
@@ -304,12 +313,12 @@ def _dump_result(value: object) -> str | bytes:
     except ValueError as error:
         if "UnicodeEncodeError" not in str(error):
             raise
-    # It contains a lone surrogate, to be replaced in the text.
+    # The value contains a lone surrogate, which is replaced in the text later.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=to_jsonable_python)
 
 
 def _passable(tool: str, text: str | bytes, *, is_error: bool = False) -> ToolOutcome:
-    """Return the outcome, or an error if it is too large. A text that is too large is not copied."""
+    """Return the outcome of a call, or an error if its text is too large. A text that is too large is not copied."""
     unit, most_units = ("characters", 1) if isinstance(text, str) else ("bytes", _MOST_UTF8_BYTES)
     if len(text) <= MAX_RESULT_CHARACTERS * most_units:
         whole = text if isinstance(text, str) else text.decode()

@@ -1,8 +1,9 @@
-"""What is called in place of effects, `Runner(effects={…})`: refused at a start if it would replace nothing.
+"""Check the functions that replace effects: `Runner(effects={…})`.
 
-The keys are those of models: a name, the path of a node, or both; see `graphengine.agents.model_routing`. A name is
-known if a node's function, a tool or anything in the code of the graph has it. If the graph has tools of a server, or
-starts child runs, there can be other names, and none is refused.
+A key that matches nothing in a graph is refused when a run starts. The keys have the same form as the keys of models: a
+name, the path of a node, or both; see `graphengine.agents.model_routing`. A name is known if a node's function, a tool,
+or anything in the code of the graph has it. If the graph uses the tools of a server or starts child runs, other names
+may exist, so no name is refused.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ _WHERE: Final = "Runner(effects=…)"
 
 
 class Replacements(Extension):
-    """Checks what replaces effects in the runs of one Runner.
+    """Checks the functions that replace effects in the runs of one Runner.
 
     Args:
-        effects: Whether effects happen, as a Runner takes it.
-        resources: The names of its resources.
+        effects: The argument `effects=` of the Runner.
+        resources: The names of the Runner's resources.
     """
 
     def __init__(self, effects: Effects, resources: Collection[str] = ()) -> None:
@@ -38,14 +39,15 @@ class Replacements(Extension):
         self._given = {} if effects == "act" else effects
         self._names = {key.rpartition(":")[2].rpartition("/")[2] for key in self._given}
         self._resources = resources
-        self._words: set[str] = set()  # also of graphs that ran before: one of them may have started this one
+        # Also the names in graphs that ran before, because one of these graphs may have started this one.
+        self._words: set[str] = set()
         self._is_open = False
 
     def checked(self, plan: Plan[Any], *, is_queued: bool = False) -> None:  # noqa: ARG002
-        """Refuse keys that match nothing in a graph, and functions that do not take what they would get.
+        """Refuse keys that match nothing in a graph, and functions that do not accept the arguments of the effect.
 
         Raises:
-            InputError: There is one.
+            InputError: A key or a function is refused.
         """
         known, resources = set[str](), [*self._resources, *(name for each in plan.nest for name in each.resources)]
         for path, call, acts in _iter_graph_calls(plan) if self._given else ():
@@ -62,19 +64,19 @@ class Replacements(Extension):
                 self._is_open |= is_agent(thing) and any(hasattr(each, "open") for each in thing.tools)
         self._words |= known
         is_open = self._is_open or "start" in self._words  # as in ctx.start
-        # `Bank.pay` is what the code has as `bank.pay`
+        # The code contains the method `Bank.pay` as `bank.pay`.
         methods = {name for name in self._names if name.rpartition(".")[2] in self._words}
         for key, wanted in () if is_open else unmatched(plan, self._given, self._words | methods):
             raise InputError(f"unknown effect {key!r}", where=_WHERE, repair=did_you_mean(wanted, known))
 
     def _fits(self, graph: str, path: str, name: str, takes: Sequence[str], more: Collection[str] | None) -> None:
-        """Check that a replacement takes these parameters, and needs no others but `more`; see `_effects_of`."""
+        """Check that a replacement accepts these parameters and needs no others except `more`; see `_effects_of`."""
         replacement = replacing(self._given, graph, path, name)
         if replacement is None or (more is None and name not in self._names):
-            return  # what is given for a whole node replaces effects alone
+            return  # a replacement for a whole node only replaces effects
         try:
             signature = signature_of(replacement)
-        except (TypeError, ValueError):  # as of some functions that are built in
+        except (TypeError, ValueError):  # raised for some built-in functions
             return
         if more is None:
             with suppress(TypeError):
@@ -88,10 +90,10 @@ class Replacements(Extension):
 
 
 def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Collection[str] | None]]:
-    """Yield the effects that an agent or a function can have: the name, the parameters, and what can be given besides.
+    """Yield the effects that an agent or a function may have: name, parameters, and further values that may be passed.
 
-    The last is None if what is called by this name may be called by place too, and need not be an effect: of a function
-    it is known only that it is called where `effect=` is written.
+    The last item is None if the called object may also be called by position and need not be an effect. About a
+    function it is only known that it is called somewhere in code that contains `effect=`.
     """
     if is_agent(thing):
         from graphengine.agents.tools import Tool  # noqa: PLC0415 - an agent has loaded it
@@ -112,7 +114,7 @@ def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, 
 
 
 def _iter_graph_calls(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Call, bool]]:
-    """Yield what runs in a graph, and in the graphs inside it: the node's path, the call, and whether it acts."""
+    """Yield the calls in a graph and in the graphs inside it: the node's path, the call, and whether it has effects."""
     for name, node in plan.nodes.items():
         for call in node.calls:
             if call.graph is not None:
@@ -124,7 +126,7 @@ def _iter_graph_calls(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, C
 
 
 def _iter_code_names(code: CodeType) -> Iterator[str]:
-    """Yield the names in the code of a function, and in that of functions inside it."""
+    """Yield the names in the code of a function, and in the code of functions inside it."""
     yield from (code.co_name, *code.co_names)
     for each in code.co_consts:
         if isinstance(each, CodeType):

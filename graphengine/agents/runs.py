@@ -1,4 +1,4 @@
-"""Runs of one agent: a graph of one node, made from what the agent reads and the type of its answers."""
+"""Runs of a single agent: a graph with one node, made from the inputs of the agent and the type of its answers."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ T = TypeVar("T")
 def graph_of_agent(
     agent: Agent[Any, Any], kind: Callable[..., G], resources: Mapping[str, Callable[[], object]] | None = None
 ) -> G:
-    """Return the graph that runs one agent. Its state has what the agent reads, and `answer`.
+    """Return the graph that runs one agent. Its state contains the agent's inputs and the field `answer`.
 
-    It is the same for the same agent in every process, so its runs can be resumed.
+    The graph is the same for the same agent in every process, so its runs can be resumed anywhere.
 
     Args:
         agent: The agent.
         kind: The class of the graph.
-        resources: Factories of what the agent's functions and tools take by name.
+        resources: Factories of the resources that the agent's functions and tools read by name.
 
     Raises:
-        DefinitionError: It is no agent but a graph, reads a field of the name `answer`, or keeps its conversation under
-            a key of a dict.
+        DefinitionError: A graph was passed instead of an agent; or the agent hands over, reads a field named `answer`,
+            or keeps its conversation under a key of a dict.
     """
     _check_agent(agent)
     for message, repair in agent.__body__().hands_over():
@@ -87,7 +87,7 @@ def graph_of_agent(
 
 
 def _read_fields(agent: Agent[Any, Any], given: Collection[str]) -> dict[str, tuple[str, Any, Any]]:
-    """Return a field for each thing that an agent without `inputs=` reads, and that no resource is."""
+    """Return a field for each input of an agent without `inputs=` that no resource provides."""
     fields: dict[str, tuple[str, Any, Any]] = {} if agent.prompt else {QUESTION: (QUESTION, Given, field())}
     for each in reads_of(agent):
         root = parse(each.name).root
@@ -100,19 +100,19 @@ def _read_fields(agent: Agent[Any, Any], given: Collection[str]) -> dict[str, tu
 
 
 class _Begun(DeclaredModel):
-    """A state that an instance of an agent's `inputs=` begins, and that is shown as a subclass of it."""
+    """A state that starts from an instance of an agent's `inputs=`, and that is shown as a subclass of that type."""
 
     __shown__: ClassVar[type[BaseModel]]
 
     @classmethod
     @override
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
-        """Return what is shown, with these values."""
+        """Return an instance of the shown class with these values."""
         return cls.__shown__.model_construct(_fields_set, **values)
 
 
 def _make_input_state(agent: Agent[Any, Any], fields: Mapping[str, tuple[str, Any, Any]]) -> type[BaseModel]:
-    """Return the state of an agent with `inputs=`: all of that type, its validators too, and these fields."""
+    """Return the state of an agent with `inputs=`: the type with its validators, extended by these fields."""
     given: Any = agent.inputs
     is_keyed = is_typeddict(given)
 
@@ -154,8 +154,8 @@ class RunWaits(GraphEngineError):
 
     Attributes:
         run_id: The run.
-        waits: What it waits for.
-        queued: Whether the message of a conversation is kept, and answered after the turn that waits.
+        waits: The questions and messages that the run waits for.
+        queued: Whether the message of a conversation is kept, and will be answered after the turn that waits.
 
     Example:
         >>> from graphengine.models import calls
@@ -189,14 +189,14 @@ class RunWaits(GraphEngineError):
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[T]):
-    """An agent that is to be run, what it is given, and with which options.
+    """A request to run an agent, with its inputs and options.
 
     Attributes:
-        runner: Drives the run.
+        runner: The Runner that drives the run.
         agent: The agent.
         resources: The names of the Runner's resources.
-        inputs: What it reads, by name.
-        options: The options of `Runner.start` that were given.
+        inputs: The inputs of the agent, by name.
+        options: The given options of `Runner.start`.
     """
 
     runner: Runner
@@ -206,11 +206,11 @@ class Asked(Generic[T]):
     options: Mapping[str, Any]
 
     async def answer(self) -> T:
-        """Run it, and return its answer. Raises: as `Runner.run`."""
+        """Run the agent and return its answer; raises the errors of `Runner.run`."""
         return await self.answer_of(await self._run())
 
     async def events(self) -> AsyncGenerator[AgentEvent | T, None]:
-        """Run it, and yield what it shows, then its answer. Raises: as `Runner.run`."""
+        """Run the agent, and yield its live events, followed by its answer; raises the errors of `Runner.run`."""
         run = await self._run()
         async with aclosing(run.events()) as events:
             async for event in events:
@@ -219,11 +219,14 @@ class Asked(Generic[T]):
         yield await self.answer_of(run)
 
     async def _run(self) -> Run[Any]:
-        """Start its run, or resume the one that has the given id."""
+        """Start a run of the agent, or resume the run with the given id."""
         return await start_or_join(self.runner, self.graph(), self.inputs or None, resume=True, **self.options)
 
     def graph(self) -> GraphDefinition[Any]:
-        """Return its graph, made once for the same resources, with those that the Runner has and it can take."""
+        """Return the graph of the agent, which is cached for the same resources.
+
+        The graph contains the resources of the Runner that it can use.
+        """
         is_turn = "chat" in self.options
         made, key = graphs_of(self.agent), ("turn" if is_turn else "once", self.resources)
         if key not in made:
@@ -236,8 +239,8 @@ class Asked(Generic[T]):
         """Return the answer of a run.
 
         Raises:
-            RunWaits: It waits for a person or a message.
-            DefinitionError: It was stopped or released.
+            RunWaits: The run waits for a person or a message.
+            DefinitionError: The run was stopped or released.
         """
         result = await run.result()
         if result.status != "finished":
@@ -245,7 +248,7 @@ class Asked(Generic[T]):
         return cast("T", result.output)
 
     def no_answer(self, result: Result[Any], again: str, *, queued: bool = False) -> RunWaits | DefinitionError:
-        """Return the error for a run that rests without an answer, and that this call continues."""
+        """Return the error for a run that has no answer yet and that the call `again` continues."""
         if result.status == "waiting":
             return RunWaits(self.agent.name, result, again, queued=queued)
         why = f": {result.ending.why}" if result.ending is not None else ""
@@ -255,12 +258,12 @@ class Asked(Generic[T]):
 
 
 def said_in(state: StateType[Any], begins: Initial) -> list[str]:
-    """Return the fields by which a call that is made again is known: a default that is made anew each time is none."""
+    """Return the fields that identify a repeated call. A field whose default is made anew each time is left out."""
     return [name for name in begins.given if state.fields[name].info.default_factory is None]
 
 
 def _stand_for_resource() -> object:
-    """Stand for a resource that `Runner(resources=…)` has, which replaces this."""
+    """Represent a resource of `Runner(resources=…)` in the graph. The Runner's resource replaces this factory."""
     raise AssertionError
 
 
@@ -271,18 +274,18 @@ def asked(
     given: tuple[object, Mapping[str, object]],
     options: dict[str, Any],
 ) -> Asked[T]:
-    """Return what `Runner.run` and `Runner.stream` were asked to do.
+    """Return the request that a call of `Runner.run` or `Runner.stream` makes.
 
     Args:
-        runner: Drives the run.
+        runner: The Runner that drives the run.
         agent: The agent.
         resources: The names of the Runner's resources.
-        given: What the agent reads, as one value, and by name.
-        options: The options of the run, None where none was given.
+        given: The inputs of the agent: one value, and inputs by name.
+        options: The options of the run; None for options that were not given.
 
     Raises:
-        DefinitionError: It is no agent, or the options exclude each other.
-        InputError: An input is missing, has the wrong type, is read by nothing, or has the name of an option.
+        DefinitionError: The agent is not an Agent, or the options exclude each other.
+        InputError: An input is missing, has the wrong type, is not read by the agent, or has the name of an option.
     """
     _check_agent(agent)
     options = {name: value for name, value in options.items() if value is not None}

@@ -424,7 +424,7 @@ class RunRuntime(NodeScope):
             settles = [await stack.enter_async_context(each.held(self, model, request)) for each in shared]
             try:
                 held = await self._run.budgets.held(self, model, request)
-            except BaseException:  # The run stops or has reached its limit, so the call did not begin and uses nothing.
+            except BaseException:  # the run stops or has reached its limit, so the call did not begin and uses nothing
                 for each in settles:
                     await each({})
                 raise
@@ -753,7 +753,7 @@ async def in_loop_of(runtime: AgentRuntime, call: Callable[[], Awaitable[T]]) ->
     made = CallOutcome.of(call if calls is None else functools.partial(calls.make, call))
     try:
         future = asyncio.run_coroutine_threadsafe(made, runtime.loop)
-    except RuntimeError:  # This thread outlived the event loop, which is closed.
+    except RuntimeError:  # this thread outlived the event loop, which is closed
         made.close()
         raise
     return (await asyncio.wrap_future(future)).result()

@@ -1,4 +1,4 @@
-"""What the servers of a graph's agents have that no model can call, for `graphengine check --servers`."""
+"""Find the tools of a graph's MCP servers that no model can call, for `graphengine check --servers`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def of_servers(plan: Plan[Any]) -> Sequence[Problem]:
-    """Return a warning for each such tool of the servers, which are started for that."""
+    """Start the servers of a graph's agents, and return a warning for each of their tools that no model can call."""
     found: dict[Problem, None] = {}
     for agent in agents_in(plan):
         where = f"agent {agent.name}"

@@ -1,4 +1,4 @@
-"""The agents of a conversation: the first, and those to whom it can be handed over."""
+"""The agents of a conversation: the first agent, and the agents to which the conversation can be handed over."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def speakers_of(first: Agent[Any, Any]) -> dict[str, Agent[Any, Any]]:
-    """Return the agents of a conversation by name: the first, and all to whom it can come.
+    """Return the agents of a conversation by name: the first agent, and all agents that hand-overs can reach.
 
     Raises:
-        DefinitionError: Two have one name, or a name has no agent.
+        DefinitionError: Two agents have the same name, or a name belongs to no agent.
     """
     found: dict[str, Agent[Any, Any]] = {first.name: first}
     left = [first]
@@ -45,7 +45,7 @@ def speakers_of(first: Agent[Any, Any]) -> dict[str, Agent[Any, Any]]:
 
 
 def targets_of(agent: Agent[Any, Any]) -> Sequence[str]:
-    """Return the names of those to whom an agent hands over."""
+    """Return the names of the agents to which an agent may hand over."""
     return [other if isinstance(other, str) else other.name for other in agent.hand_to]
 
 

@@ -1,4 +1,4 @@
-"""Streams of what an agent shows, which are iterated and not awaited."""
+"""Streams of an agent's live events, which are iterated and not awaited."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Stream(AsyncGenerator[T, None]):
-    """An asynchronous generator that says how it is used where it is awaited.
+    """An asynchronous generator that explains its use when somebody awaits it.
 
     Args:
         shown: The generator.
@@ -24,17 +24,21 @@ class Stream(AsyncGenerator[T, None]):
 
     @override
     async def asend(self, value: None, /) -> T:
-        """Return the next event. Raises: StopAsyncIteration: There is none."""
+        """Return the next event.
+
+        Raises:
+            StopAsyncIteration: The stream has no more events.
+        """
         return await self._shown.asend(value)
 
     @override
     async def athrow(self, *error: Any) -> T:
-        """Raise an error where it stands. Raises: as the generator."""
+        """Raise an error at the current position of the generator; raises the errors of the generator."""
         return await self._shown.athrow(*error)
 
     @override
     async def aclose(self) -> None:
-        """Leave it."""
+        """Close the stream."""
         await self._shown.aclose()
 
     if not TYPE_CHECKING:  # type checkers know that it cannot be awaited

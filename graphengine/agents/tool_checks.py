@@ -1,8 +1,9 @@
-"""What can be found in an agent's tools before a run: what is given to them, and what is left for the model.
+"""Problems of an agent's tools that can be found before a run: which values are supplied, and which the model fills in.
 
-A parameter is `ctx`, the key of a call, one of `inputs=`, a resource by its name (of the graph, of one around it, or of
-the Runner), or else the model's. A compiler knows no Runner: what neither a model can give nor the graph gives is a
-warning of the compiler, and an error when a Runner is about to run the graph without it.
+A parameter of a tool is one of these: `ctx`, the key of a call, a name in `inputs=`, the name of a resource (of the
+graph, of a surrounding graph or of the Runner), or else a value that the model fills in. A compiler does not know the
+Runner. If neither a model nor the graph can supply a parameter, the compiler therefore only warns. The problem becomes
+an error when a Runner without the resource is about to run the graph.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
 _ALIKE: Final = 0.8
-"""How similar a parameter's name and a resource's are if one is taken for the other misspelt; 1 for equal names."""
+"""How similar two names must be to count as a misspelling of the same name; 1 for equal names."""
 
 
 _EFFECTS: Final = frozenset(
@@ -53,7 +54,7 @@ _EFFECTS: Final = frozenset(
         "withdraw",
     }
 )
-"""First words in the names of tools that do something which others notice."""
+"""First words of tool names that suggest an effect which other people notice."""
 
 
 class Finding(NamedTuple):
@@ -66,7 +67,13 @@ class Finding(NamedTuple):
 
 
 class Need(NamedTuple):
-    """What a tool takes that no model, and nothing known so far, gives it: it has to be a resource."""
+    """A parameter of a tool that only a resource can supply, because neither a model nor a known value can.
+
+    Attributes:
+        name: The name of the parameter.
+        message: The problem.
+        known: The known names, among which a correct name may be found.
+    """
 
     name: str
     message: str
@@ -74,7 +81,7 @@ class Need(NamedTuple):
 
 
 def needs(tools: Iterable[object], resources: Collection[str]) -> Iterator[Need]:
-    """Yield what has to be a resource, and is none of these."""
+    """Yield the parameters of these tools that have to be resources and are not among the given resources."""
     for tool in tools:
         if isinstance(tool, Tool):
             for name, reason in tool.not_for_models({*resources, ALWAYS_GIVEN}).items():
@@ -87,7 +94,7 @@ def findings(tools: Iterable[object], fields: Collection[str], resources: Collec
     """Yield the problems of an agent's tools in a graph.
 
     Args:
-        tools: The tools; those that a server or a provider has are not examined.
+        tools: The tools. Tools of servers and providers are not examined.
         fields: The fields of the graph's state.
         resources: The resources of the graph, and of the graphs around it.
     """
@@ -104,13 +111,13 @@ def findings(tools: Iterable[object], fields: Collection[str], resources: Collec
 
 
 def given_by(name: str) -> str:
-    """Return how a tool is given what no model gives it."""
+    """Return a repair text that explains how to supply a parameter that no model can fill in."""
     graph = f"of the graph: Graph.of(agent, resources={{{name!r}: make}})"
     return f"give a resource: Runner(resources={{{name!r}: …}}), or one {graph}; else a type with a JSON Schema"
 
 
 def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
-    """Yield what a model cannot fill in, and what it perhaps should not."""
+    """Yield the parameters that a model cannot fill in, and the parameters that it perhaps should not fill in."""
     given = {*resources, ALWAYS_GIVEN}
     given.update(tool.not_for_models(given))
     try:
@@ -132,7 +139,7 @@ def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str
 
 
 def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[Finding]:
-    """Yield what is missing in the description of a tool."""
+    """Yield the missing parts of a tool's description."""
     text, repair = explain_no_description(tool)
     if text:
         yield Finding("tool_without_description", text, repair, is_warning=True)
@@ -144,7 +151,7 @@ def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[Finding]:
 
 
 def explain_no_description(tool: Tool) -> tuple[str, str]:
-    """Return that a tool has no description, and how to give it one; two empty texts if it has one."""
+    """Return the problem and the repair for a tool without a description; two empty texts if it has one."""
     if tool.description:
         return "", ""
     repair = f"tool({tool.name}, description='…')"
@@ -156,7 +163,7 @@ def explain_no_description(tool: Tool) -> tuple[str, str]:
 
 
 def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
-    """Yield the parameters of the functions of `approve=` that no call has."""
+    """Yield the parameters of the functions in `approve=` that no call can supply."""
     if tool.approval is None:
         return
     properties = tool.spec(resources).schema.get("properties") if tool.schema is not None else None
@@ -173,7 +180,7 @@ def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
 
 
 def _of_reconcile(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
-    """Yield the parameters of a `reconcile=` that no call has."""
+    """Yield the parameters of `reconcile=` that no call can supply."""
     once = once_of(tool.effect)
     lacks = once.lacks({*tool.parameters, *resources, "ctx"}) if once is not None and tool.schema is None else ()
     if once is not None and lacks:
@@ -182,7 +189,7 @@ def _of_reconcile(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
 
 
 def _of_effect(tool: Tool) -> Iterator[Finding]:
-    """Yield whether a tool seems to have an effect that nobody has spoken of, and what keeps it from acting once."""
+    """Yield undeclared effects that a tool seems to have, and reasons why a declared effect could happen twice."""
     if tool.effect is None:
         if not tool.is_external and tool.name.lower().replace("-", "_").split("_")[0] in _EFFECTS:
             text = f"{tool.name} seems to act outside the run, and a call that a crash interrupts is made again"

@@ -1,4 +1,4 @@
-"""The tools of one conversation: their names, and which of them a turn offers."""
+"""The tools of one conversation: their distinct names, and the tools that a turn offers."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 def named_apart(
     kit: Sequence[tuple[int | None, Tool]], recorded: Mapping[str, Sequence[object]]
 ) -> tuple[dict[str, Tool], dict[str, JsonValue]]:
-    """Return the tools of one conversation by name, and what is to be recorded: where those of sources are from.
+    """Return the tools of one conversation by distinct names, and a record of the sources of the names.
 
-    A tool of a source whose name another tool has gets another name. What a source lists can change while a run waits,
-    so the names that a conversation has begun with are recorded: none of them passes to another tool.
+    If a tool of a source has the name of another tool, it gets another name. A source may list other tools after a run
+    has waited. The names that a conversation used are therefore recorded, and no name passes to another tool. An
+    example:
 
-    1. A server lists `read.file`, and a model calls `read_file`. The process dies.
-    2. The server lists `read_file` too when the run is resumed. The call is one of `read.file` all the same, and the
-       new tool is `read_file_1f2e3d4c`.
+    1. A server lists `read.file`, and a model calls it as `read_file`. The process dies.
+    2. When the run is resumed, the server also lists `read_file`. The recorded call still belongs to `read.file`, and
+       the new tool is called `read_file_1f2e3d4c`.
 
     Args:
-        kit: The tools, each with the place of its source among the agent's tools; None for one that has no source.
-        recorded: What was recorded of the conversation: by name, the place of the source and the name at its origin.
+        kit: The tools, each with the index of its source among the agent's tools; None for a tool without a source.
+        recorded: The record of the conversation: the index of the source and the name at its origin, by name.
 
     Raises:
-        DefinitionError: Two that have no source, or two of one source, have the same name.
+        DefinitionError: Two tools without a source, or two tools of the same source, have the same name.
     """
     own = by_name(tool for place, tool in kit if place is None)
     origins: set[tuple[int, str]] = set()
@@ -58,22 +59,22 @@ def named_apart(
 
 
 OF_A_TURN: Final = ("turn", "tool")
-"""The parameters of `offered=` that are no fields: the number of the turn, and the tool's name."""
+"""Parameters of `offered=` that are not fields of the state: the number of the turn, and the name of the tool."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllOffer:
-    """Several functions that say whether a tool is offered, as one: it is if all of them allow it."""
+    """Several `offered=` functions combined: a tool is offered if all of them allow it."""
 
     functions: tuple[Callable[..., bool], ...]
 
     def __call__(self, **values: object) -> bool:
-        """Return whether all allow it; each gets what it reads of the values."""
+        """Return whether all functions allow the tool. Each function receives the values that its parameters name."""
         return all(_allows(function, values) for function in self.functions)
 
 
 def both_offer(first: Callable[..., bool] | None, second: Callable[..., bool] | None) -> Callable[..., bool] | None:
-    """Return what says whether a tool is offered that two functions have to allow; None if there is none."""
+    """Combine two `offered=` functions so that both have to allow a tool; None if both are None."""
     if first is None or second is None:
         return first or second
     return AllOffer((first, second))
@@ -88,7 +89,7 @@ def _allows(function: Callable[..., bool], values: Mapping[str, object]) -> bool
 
 
 def reads_of_offer(function: Callable[..., bool]) -> Iterator[Parameter]:
-    """Yield what a function reads that says whether a tool is offered."""
+    """Yield the parameters that an `offered=` function reads from the state."""
     if isinstance(function, AllOffer):
         for each in function.functions:
             yield from reads_of_offer(each)
@@ -102,9 +103,9 @@ def offered_in(
     """Return the names of the tools that a turn offers. Calls the functions that were given as `offered=`.
 
     Args:
-        turn: The number of the turn, from 1.
+        turn: The number of the turn, counted from 1.
         tools: The tools by name.
-        given: The values that the run provides, by name.
+        given: The values that the run supplies, by name.
         fields: The values of the state, by path.
     """
     found = []

@@ -1,8 +1,9 @@
-"""Threads for sync tools: each tool has its own, so that one that hangs takes none from nodes, guards or other tools.
+"""Threads for sync tools, so that a tool that hangs does not block nodes, guards or other tools.
 
-A thread is started for a call and makes the calls that wait when it is done. A thread cannot be ended: a call that ran
-out of time keeps its thread, which then no longer counts as one of the tool's, up to `MOST_LEFT` of them. The threads
-are daemons, since what still runs in one when the program ends was abandoned.
+Each tool has its own threads. A thread is started for a call, and afterwards makes calls that are waiting. A thread
+cannot be stopped. If a call exceeds its time, its thread is abandoned: it no longer counts as a thread of the tool, and
+another thread may start. At most `MOST_LEFT` threads of a tool may be abandoned at the same time. The threads are
+daemons, because a call that still runs when the program ends was abandoned before.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_THREADS: Final = 32
-"""The most calls of one tool in a process that run at the same time; others wait."""
+"""The largest number of calls of one tool that run at the same time in a process. Further calls wait."""
 
 MOST_LEFT: Final = 32
-"""The most calls of one tool that ran out of time and still run; with so many, it is not called."""
+"""The largest number of abandoned calls of one tool that may still be running. With so many, it is not called again."""
 
 
 class ToolThreads:
-    """The threads of the tools of one name."""
+    """The threads of the tools that have the same name."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,15 +39,15 @@ class ToolThreads:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether too many calls that ran out of time still run."""
+        """Whether so many abandoned calls are still running that the tool is not called again."""
         return self._left >= MOST_LEFT
 
     def begin(self, call: CallThread, *, at_once: bool) -> None:
-        """Make a call in a thread: a new one if there may be one more, else one that becomes free.
+        """Make a call in a new thread, or wait for a thread if there are already too many.
 
         Args:
             call: The call.
-            at_once: Whether it must not wait: a thread that waits for it may be one of these.
+            at_once: Whether the call must not wait, because a thread that waits for it may be one of these threads.
         """
         with self._lock:
             if self._running >= MOST_THREADS and not at_once:
@@ -56,7 +57,7 @@ class ToolThreads:
         _Thread(self, call).start()
 
     def leave(self, call: CallThread) -> None:
-        """Give up a call that still runs: its thread makes no more calls, and another one may start in its place."""
+        """Abandon a call that is still running, so that another thread may start in place of its thread."""
         with self._lock:
             if call.is_over or call.is_left:
                 return
@@ -68,7 +69,7 @@ class ToolThreads:
             _Thread(self, following).start()
 
     def after(self, call: CallThread) -> CallThread | None:
-        """Return the call that the thread of this one, which has ended, makes next; None to end the thread."""
+        """Return the next call for the thread of a call that has ended; None if the thread should end."""
         with self._lock:
             call.is_over = True
             if call.is_left:
@@ -78,7 +79,7 @@ class ToolThreads:
             return self._next()
 
     def _next(self) -> CallThread | None:
-        """Take the next call that waits, if there may be one more."""
+        """Take the next waiting call, if another thread may run."""
         if not self._waiting or self._running >= MOST_THREADS:
             return None
         self._running += 1
@@ -90,12 +91,12 @@ class CallThread(Executor):
 
     Attributes:
         is_over: Whether the call has ended.
-        is_left: Whether it was given up.
+        is_left: Whether the call was abandoned.
     """
 
     def __init__(self, threads: ToolThreads) -> None:
         self._threads = threads
-        self._make: Callable[[], None] = int  # type: ignore[assignment]  # does nothing
+        self._make: Callable[[], None] = int  # type: ignore[assignment]  # does nothing until `submit` is called
         self.is_over = False
         self.is_left = False
 
@@ -112,22 +113,22 @@ class CallThread(Executor):
                 future.set_exception(error)
 
         self._make = make
-        # A thread that waits for this call, or calls it in an event loop of its own, may hold one of these threads.
+        # A thread that waits for this call, or that makes it in its own event loop, may itself be one of these threads.
         is_nested = FROM_THREAD.get() is not None or isinstance(threading.current_thread(), _Thread)
         self._threads.begin(self, at_once=is_nested)
         return future
 
     def make(self) -> None:
-        """Make the call; called in the thread."""
+        """Make the call; runs in the thread."""
         self._make()
 
     def leave(self) -> None:
-        """Give up the call, if it still runs."""
+        """Abandon the call if it is still running."""
         self._threads.leave(self)
 
 
 class _Thread(threading.Thread):
-    """A thread that makes one call, and then those that wait."""
+    """A thread that makes one call, and then the calls that are waiting."""
 
     def __init__(self, threads: ToolThreads, call: CallThread) -> None:
         super().__init__(name="graphengine-tool", daemon=True)
@@ -146,11 +147,11 @@ _OF_TOOL: Final[dict[str, ToolThreads]] = {}
 
 
 def threads_of(tool: str) -> ToolThreads:
-    """Return the threads of the tools of this name, in this process."""
+    """Return the threads of the tools with this name, in this process."""
     return _OF_TOOL.setdefault(tool, ToolThreads())
 
 
-if hasattr(os, "register_at_fork"):  # the threads stay in the parent process
+if hasattr(os, "register_at_fork"):  # a child process does not inherit the threads
     os.register_at_fork(after_in_child=_OF_TOOL.clear)
 
 __all__ = ["MOST_LEFT", "MOST_THREADS", "CallThread", "ToolThreads", "threads_of"]

@@ -670,7 +670,7 @@ def _abandon_function(task: asyncio.Future[object], name: str) -> None:
     def ended(task: asyncio.Future[object]) -> None:
         _left.discard(task)
         if not task.cancelled():
-            task.exception()  # Retrieve the exception, because asyncio would log it otherwise.
+            task.exception()  # retrieve the exception, because asyncio would log it otherwise
         log.debug("tool %s, which had timed out, has returned", name)
 
     _left.add(task)

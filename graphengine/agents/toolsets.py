@@ -1,4 +1,4 @@
-"""Sets of tools: some of those of a source or a list, under a prefix, and offered in some turns alone."""
+"""Sets of tools: a selection of tools under a common prefix, which may be offered only in some turns."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ def toolset(
     prefix: str = "",
     offered: Callable[..., bool] | None = None,
 ) -> list[Tool | ToolSource]:
-    """Return tools for `Agent(tools=[*toolset(…), …])`, with what is said of all of them.
+    """Return tools for `Agent(tools=[*toolset(…), …])` to which the same options apply.
 
     Args:
-        tools: Functions, `tool(function, …)`, `mcp(…)` and other sources, and sets.
-        only: Those to use, by the names that models get without the prefix; all if not given.
-        prefix: Put before each name.
-        offered: In which turns models get them, as for `tool`. A tool's own `offered` has to allow it too.
+        tools: Functions, `tool(function, …)`, `mcp(…)` and other sources, and other sets.
+        only: The tools to use, by the names that models see without the prefix. By default all tools are used.
+        prefix: A text that is put before each name.
+        offered: A function that returns whether a turn offers the tools, as for `tool`. A tool's own `offered` must
+            allow the tool as well.
 
     Raises:
-        DefinitionError: A name in `only` is no tool's, or a prefix makes a name that no provider accepts. Of sources
-            that is known, and raised, when they are opened.
+        DefinitionError: A name in `only` does not belong to a tool, or the prefix makes a name that no provider
+            accepts. With sources, this error is raised when they are opened, because their tools are not known before.
 
     Example:
         >>> def look(word: str) -> str: ...
@@ -53,12 +54,12 @@ def toolset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chosen:
-    """What is said of the tools of a set: the arguments of `toolset`.
+    """The options of a set of tools: the arguments of `toolset`.
 
     Attributes:
-        own: The names of the tools that are known without a source.
+        own: The names of the tools that are known without opening a source.
         parts: The sources.
-        listed: The names that each of them listed when it was last opened.
+        listed: The names that each source listed when it was last opened.
     """
 
     only: frozenset[str] | None
@@ -69,7 +70,7 @@ class _Chosen:
     listed: dict[_SourcePart, Sequence[str]] = field(default_factory=dict)
 
     def of(self, tools: Sequence[Tool]) -> list[Tool]:
-        """Return those of the tools that are in the set, as they are there."""
+        """Return the tools that belong to the set, with its prefix and its `offered=`."""
         return [
             replace(
                 each,
@@ -82,14 +83,14 @@ class _Chosen:
         ]
 
     def missing(self, known: Collection[str]) -> Sequence[str]:
-        """Return the names in `only` that are none of these, nor of tools without a source."""
+        """Return the names in `only` that are neither in `known` nor the names of tools without a source."""
         return sorted((self.only or frozenset()).difference(self.own, known))
 
     def check(self, known: Collection[str]) -> None:
-        """Check that the names in `only` are among these, or those of tools without a source.
+        """Check that each name in `only` is in `known` or is the name of a tool without a source.
 
         Raises:
-            DefinitionError: One is not.
+            DefinitionError: A name in `only` belongs to no tool.
         """
         for name in self.missing(known):
             text, repair = f"toolset(only=…): there is no tool {name!r}", did_you_mean(name, {*self.own, *known})
@@ -98,10 +99,11 @@ class _Chosen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _SourcePart:
-    """The tools of a source that are in a set, as a source.
+    """The tools of a source that belong to a set, in the form of a source.
 
     Attributes:
-        last: What the source returned last, and those of them that are in the set; empty before it was opened.
+        last: The tools that the source returned last, and the tools of the set among them. Empty before the source is
+            opened.
     """
 
     source: ToolSource
@@ -110,25 +112,25 @@ class _SourcePart:
 
     @property
     def name(self) -> str:
-        """Its source's name."""
+        """The name of the source."""
         return self.source.name
 
     @property
     def approve(self) -> object:
-        """When a person is asked, if the source says it."""
+        """The rule of the source for approvals; False if it has none."""
         return getattr(self.source, "approve", False)
 
     @property
     def offered(self) -> Callable[..., bool] | None:
-        """In which turns models get them."""
+        """The function that returns whether a turn offers the tools; None if every turn offers them."""
         return both_offer(self.chosen.offered, getattr(self.source, "offered", None))
 
     async def open(self) -> Sequence[Tool]:
-        """Open the source, and return those of its tools that are in the set.
+        """Open the source, and return its tools that belong to the set.
 
         Raises:
-            DefinitionError: All sources of the set have been opened, and a name in `only` is no tool's.
-            Exception: As the source.
+            DefinitionError: All sources of the set have been opened, and a name in `only` belongs to no tool.
+            Exception: The source raised this error.
         """
         tools = await self.source.open()
         try:
@@ -138,15 +140,15 @@ class _SourcePart:
             raise
 
     def is_outdated(self) -> bool:
-        """Return whether the source's tools are others now."""
+        """Return whether the tools of the source have changed."""
         return isinstance(self.source, Relists) and self.source.is_outdated()
 
     async def current(self) -> Sequence[Tool]:
-        """Return those of its tools that are in the set now. Raises: as `open`."""
+        """Return the current tools of the source that belong to the set; raises the errors of `open`."""
         return await self._of(await self.source.current() if isinstance(self.source, Relists) else self.last[0][0])
 
     async def _of(self, tools: Sequence[Tool]) -> Sequence[Tool]:
-        """Return those that are in the set; the same list for the same tools."""
+        """Return the tools that belong to the set; the same list object for the same tools."""
         if not (self.last and self.last[0][0] is tools):
             self.chosen.listed[self] = [each.name for each in tools]
             await self._check()
@@ -154,7 +156,10 @@ class _SourcePart:
         return self.last[0][1]
 
     async def _check(self) -> None:
-        """Check `only`, once it is known what every source of the set lists; what no model can call is there too."""
+        """Check the names in `only` once all sources of the set have been listed.
+
+        A name of a tool that no model can call is accepted.
+        """
         listed = self.chosen.listed
         known = {name for names in listed.values() for name in names}
         if all(part in listed for part in self.chosen.parts) and self.chosen.missing(known):
@@ -165,7 +170,7 @@ class _SourcePart:
         await self.source.close()
 
     async def left_out(self) -> Mapping[str, str]:
-        """Return what the source leaves out. Raises: as the source."""
+        """Return the tools that the source leaves out; raises the errors of the source."""
         return await self.source.left_out() if isinstance(self.source, LeavesOut) else {}
 
 

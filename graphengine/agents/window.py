@@ -1,8 +1,9 @@
-"""The context window: which part of a long conversation is sent, and when its older part becomes a summary.
+"""The context window: the part of a long conversation that is sent, and the replacement of older messages by a summary.
 
-A conversation is a list of messages that only grows. A summary is one more message at its end that replaces a number of
-the first messages: from then on it is sent instead of them, but they remain in the list. Everything here is a pure
-function of such a list; the agent calls the model for the summary.
+A conversation is a list of messages that only grows. A summary is a message that is appended to the list and that
+replaces a number of the first messages. From then on, the summary is sent instead of these messages, but they remain in
+the list. Everything in this module is a pure function of such a list; the agent calls the model that writes the
+summary.
 """
 
 from __future__ import annotations
@@ -24,57 +25,67 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model, Request, Response
 
 _BYTES_A_TOKEN: Final = 4
-"""Source: a rule of thumb in the providers' guides, about 4 characters of English per token. Bytes of UTF-8 are counted
-instead of characters, since scripts with more bytes per letter also take more tokens."""
+"""The assumed number of bytes per token.
+
+Source: a rule of thumb in the providers' guides, about 4 characters of English per token. Bytes of UTF-8 are counted
+instead of characters, because scripts with more bytes per letter also need more tokens.
+"""
 
 _SUMMARY: Final = "What was said before, as a summary:"
 
 _NOTE_TOKENS: Final = 32
-"""What the note takes in a result that was shortened."""
+"""The tokens of the note in a text that was shortened."""
 
 _IN_MESSAGES: Final = frozenset(
     {"text", "tool_use", "thinking", "redacted_thinking", "message", "function_call", "reasoning"}
 )
-"""Types of blocks of an answer whose text a message has too, or that are not sent for ever."""
+"""Types of blocks of an answer that are not counted separately.
+
+Their text is also in the message, or they are not sent again.
+"""
 
 _MOST_MORE: Final = 4
-"""How many times more tokens than estimated a text can have, about: one for each byte."""
+"""How many times more tokens than estimated a text can have: about one token for each byte."""
 
 SHARES: Final = (1, 2, 4, 8)
-"""Which parts of the messages to summarise are sent, one after the other, until the model has room for one."""
+"""Which parts of the messages are sent for a summary, one after another, until the model has room: all, a half, …."""
 
 _LEAST_REPLACED: Final = 16
-"""A summary replaces at least this part of a window."""
+"""A summary replaces at least one part in this number of parts of the window."""
 
 _LEAST_SUMMARY: Final = 200
-"""How many tokens a summary may have in the smallest window."""
+"""The number of tokens that a summary may have in the smallest window."""
 
 _NO_MORE: Final = b"[{}]"
-"""What a request without a schema and tools has of them."""
+"""The JSON of an empty schema and no tools, as `fixed_tokens` writes it."""
 
 _AROUND_A_MESSAGE: Final = 4
-"""Tokens that a message takes in addition to its text: its role and delimiters. Source: OpenAI's guide to counting
-tokens has 3 or 4 for its models."""
+"""The tokens of a message in addition to its text, for its role and delimiters.
+
+Source: OpenAI's guide to counting tokens states 3 or 4 for its models.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How much of a conversation is sent before its older part becomes a summary.
+    """How much of a conversation is sent before its older part is replaced by a summary.
 
-    The results of the tools of one turn may use at most half of this number. Of longer results, only the beginning and
-    the end are sent. The number limits the conversation. Instructions and tools are sent in addition, however large
-    they are.
+    The limit applies to the question and the conversation. Instructions and tools are sent in addition, whatever their
+    size. The results of the tools of one turn may use at most half of the limit. Of longer results, only the beginning
+    and the end are sent.
 
     If the provider has reported a number of tokens, that number is used, without the share of the instructions and
     tools. Otherwise the tokens are estimated: 4 bytes are one token, and a picture is 1,600 tokens.
 
     Args:
         max_tokens: The number of tokens of question and conversation above which the older messages are summarised.
-        keep: How many of the newest messages remain unchanged; if they take more than half of the window, only those
-            that fit in half of it, at least the last turn.
-        model: The model that writes the summary; the agent's own if not given. A cheaper one is enough.
-        native: Whether the provider compacts the conversation itself from `max_tokens` on, where it can: OpenAI's
-            Responses API, and Anthropic's from 50,000 tokens on for its newer models. Other models get summaries.
+        keep: How many of the newest messages remain unchanged. If these messages use more than half of the window, only
+            the messages that fit into half of it remain, but at least the last turn.
+        model: The model that writes the summary; by default the agent's own model. A cheaper model is usually
+            sufficient.
+        native: Whether the provider compacts the conversation itself from `max_tokens` on, if it can: OpenAI's
+            Responses API, and Anthropic's API from 50,000 tokens on for its newer models. With other models, older
+            messages are summarised.
 
     Raises:
         DefinitionError: A number is not above 0.
@@ -93,7 +104,7 @@ class Window:
 def effective(messages: Sequence[Message]) -> list[Message]:
     """Return the messages that are sent: the newest summary and the messages that it does not replace, in order.
 
-    Token counts from before the summary are removed, since they include messages that are no longer sent.
+    Token counts from before the summary are removed, because they include messages that are no longer sent.
     """
     newest = _find_newest_summary(messages)
     if newest is None:
@@ -104,13 +115,13 @@ def effective(messages: Sequence[Message]) -> list[Message]:
 
 
 def messages_to_send(messages: Sequence[Message], window: Window | None) -> list[Message]:
-    """Return the messages as they are sent: the effective ones, with results of tools that leave room for the rest."""
+    """Return the messages as they are sent: the effective messages, with long results of tools shortened."""
     found = effective(messages)
     return found if window is None else _shorten_results(found, window)
 
 
 def without_tools(messages: Sequence[Message]) -> list[Message]:
-    """Return a conversation without the calls of tools and their results, for another agent: `Agent(history=…)`."""
+    """Remove tool calls and their results from a conversation, for another agent: `Agent(history=without_tools)`."""
     kept = (message for message in messages if message.role != "tool" and (message.text or not message.calls))
     return [message.model_copy(update={"calls": (), "native": None}) if message.calls else message for message in kept]
 
@@ -118,12 +129,13 @@ def without_tools(messages: Sequence[Message]) -> list[Message]:
 def without_messages(before: Sequence[Message], messages: Sequence[Message], gone: Collection[int]) -> list[Message]:
     """Return the messages of a call without some of them.
 
-    Later summaries cover so many messages fewer. Later counts of tokens are removed, since they include what is gone.
+    Later summaries are adjusted to cover fewer messages. Later token counts are removed, because they include the
+    removed messages.
 
     Args:
         before: The messages of earlier calls.
-        messages: Those of the call.
-        gone: The places in `messages` of those that are left out.
+        messages: The messages of the call.
+        gone: The indexes in `messages` of the messages to remove.
     """
     found: list[Message] = []
     for place, message in enumerate(messages):
@@ -136,10 +148,10 @@ def without_messages(before: Sequence[Message], messages: Sequence[Message], gon
 
 
 def size(messages: Sequence[Message], window: Window | None = None) -> tuple[int, bool]:
-    """Return the number of tokens of the messages that are sent, and whether it is partly estimated.
+    """Return the number of tokens of the messages that are sent, and whether the number is partly estimated.
 
-    It is the provider's last count, if still valid, plus an estimate of the messages after it; else an estimate of all.
-    Instructions and tools are not in it.
+    The number is the provider's last count, if it is still valid, plus an estimate of the messages after it. Without a
+    valid count, all messages are estimated. Instructions and tools are not included.
     """
     found = messages_to_send(messages, window)
     counted, tokens = -1, 0
@@ -151,7 +163,7 @@ def size(messages: Sequence[Message], window: Window | None = None) -> tuple[int
 
 
 def fixed_tokens(request: Request) -> int:
-    """Return the approximate number of tokens of what is sent besides the conversation: instructions and tools."""
+    """Estimate the tokens of the parts of a request that are not the conversation: instructions and tools."""
     tools = [(tool.name, tool.description, tool.schema) for tool in request.tools]
     more = to_json([request.schema or {}, *tools, *(tool.recorded() for tool in request.hosted)], fallback=str)
     written = _count_utf8_bytes(request.system) + len(more) - len(_NO_MORE)
@@ -159,15 +171,16 @@ def fixed_tokens(request: Request) -> int:
 
 
 def count_tokens(response: Response, sent_messages: Sequence[Message], fixed: int) -> int | None:
-    """Return how many tokens the conversation has after an answer, by the provider's count; None if there is none.
+    """Return the number of tokens of the conversation after an answer, by the provider's count; None if it is unknown.
 
-    That count includes the instructions and tools. They get the share of it that they have of the estimate, so that it
-    does not matter how well the estimate fits the provider's tokens: what is left never exceeds the window for ever.
+    The provider's count includes the instructions and tools. Their share of the count is taken to be the same as their
+    share of the estimate, and is subtracted. It therefore does not matter how well the estimate matches the provider's
+    tokens: instructions and tools alone never make the conversation appear too long.
 
     Args:
         response: The answer.
         sent_messages: The messages that were sent.
-        fixed: What `fixed_tokens` returns of the request.
+        fixed: The result of `fixed_tokens` for the request.
     """
     if not response.input_tokens:
         return response.output_tokens or None
@@ -176,13 +189,15 @@ def count_tokens(response: Response, sent_messages: Sequence[Message], fixed: in
 
 
 def cut(messages: Sequence[Message], window: Window) -> int | None:
-    """Return how many of the first messages to summarise, so that the conversation fits again, with room to go on.
+    """Return how many of the first messages to summarise so that the conversation fits again, with room to continue.
 
-    The newest `keep` remain, and more if a tool's result would be separated from its call; fewer if they are too large.
+    The newest `keep` messages remain. More messages remain if a tool's result would otherwise be separated from its
+    call. Fewer messages remain if they are too large.
 
     Returns:
-        The number that the summary covers; None if the conversation fits, or too little can be summarised: a provider
-        also counts what nobody sees, such as its own instructions for tools, and no summary makes that less.
+        The number of messages that the summary covers. None if the conversation fits, or if too little can be
+        summarised. The second case is possible because a provider also counts texts that nobody sees, such as its own
+        instructions for tools, which no summary makes shorter.
     """
     tokens = size(messages, window)[0]
     if tokens <= window.max_tokens:
@@ -203,16 +218,17 @@ def cut(messages: Sequence[Message], window: Window) -> int | None:
 
 
 def _room(messages: Sequence[Message], window: Window, tokens: int) -> int:
-    """Return how many estimated tokens may stay: half of the window, else each further turn would need a summary.
+    """Return how many estimated tokens may remain in the conversation after a summary.
 
-    Less where the provider counts more than the estimate has, as of scripts and JSON.
+    This is half of the window, because otherwise each further turn would need a summary. The number is smaller if the
+    provider counts more tokens than estimated, for example for some scripts and for JSON.
     """
     estimated = sum(map(_estimate, messages_to_send(messages, window)))
     return window.max_tokens * max(estimated, tokens // _MOST_MORE) // (2 * max(estimated, tokens))
 
 
 def to_summarise(messages: Sequence[Message], covers: int) -> list[Message]:
-    """Return the messages to summarise: those up to `covers`, with an earlier summary instead of those it replaces."""
+    """Return the first `covers` messages, with an earlier summary in place of the messages that it replaces."""
     newest = _find_newest_summary(messages)
     if newest is None:
         return list(messages[:covers])
@@ -240,13 +256,13 @@ def summary_request_text(messages: Sequence[Message]) -> str:
 
 
 def newest(messages: Sequence[Message], share: int) -> list[Message]:
-    """Return the earlier summary, and of the other messages the newest, which have at most this part of all tokens.
+    """Return an earlier summary, and the newest other messages that together have at most a share of all tokens.
 
-    A single message that is too large is sent with its beginning and end.
+    Of a single message that is too large, the beginning and the end are returned.
 
     Args:
         messages: The messages to summarise.
-        share: The part of them: 1 for all, 2 for half of them.
+        share: The divisor of the share: 1 for all messages, 2 for half of their tokens.
     """
     if share == 1:
         return list(messages)
@@ -263,16 +279,16 @@ def newest(messages: Sequence[Message], share: int) -> list[Message]:
 
 
 def with_summary(response: Response, replaced: Sequence[Message], covers: int, window: Window | None) -> Message:
-    """Return the summary as a message to append to the conversation. It takes at most a quarter of the window.
+    """Return the summary as a message to append to the conversation. It uses at most a quarter of the window.
 
-    Without a summary, as the model refused or had nothing to say, the messages are left out, and it says so. An earlier
-    summary stays then.
+    If the model refused or wrote nothing, the message states that the messages are left out without a summary. An
+    earlier summary is then kept.
 
     Args:
         response: The model's answer.
-        replaced: The messages that it replaces.
-        covers: How many of the first messages these are, as returned by `cut`.
-        window: The window; None if there is none any more.
+        replaced: The messages that the summary replaces.
+        covers: The number of the first messages that the summary covers, as returned by `cut`.
+        window: The window; None if the agent no longer has a window.
     """
     text = utf8_text(str(response.content).strip())
     if not text or response.stop == "refused":
@@ -294,17 +310,17 @@ def with_summary(response: Response, replaced: Sequence[Message], covers: int, w
 
 
 def _find_newest_summary(messages: Sequence[Message]) -> int | None:
-    """Return the index of the newest summary."""
+    """Return the index of the newest summary; None if there is no summary."""
     return next((n for n in range(len(messages) - 1, -1, -1) if messages[n].role == "summary"), None)
 
 
 def _count_covered(messages: Sequence[Message], place: int) -> int:
-    """Return how many of the first messages the summary at an index replaces."""
+    """Return how many of the first messages the summary at this index replaces."""
     return min(max(messages[place].covers, 0), place)
 
 
 def _callers(messages: Sequence[Message]) -> Sequence[int]:
-    """Return the index of the call that each message is the result of; its own if it is none."""
+    """Return for each message the index of the message with its tool call; its own index if it is not a tool result."""
     called: dict[str, int] = {}
     found: list[int] = []
     for n, message in enumerate(messages):
@@ -314,7 +330,7 @@ def _callers(messages: Sequence[Message]) -> Sequence[int]:
 
 
 def _find_cut(callers: Sequence[int], place: int) -> int:
-    """Return the last index up to this one that separates no tool result from its call."""
+    """Return the last index up to `place` at which a cut separates no tool result from its call."""
     n = len(callers) - 1
     while n >= place:
         place = min(place, callers[n])
@@ -323,9 +339,10 @@ def _find_cut(callers: Sequence[int], place: int) -> int:
 
 
 def _shorten_results(messages: Sequence[Message], window: Window) -> list[Message]:
-    """Return the messages with shorter results of tools, where those of one turn take more than half of the window.
+    """Shorten the results of tools if the results of one turn use more than half of the window.
 
-    It depends on nothing else, so a result is sent in the same form in every turn, as caches of providers need.
+    The result depends only on the arguments, so a tool's result is sent in the same form in every turn. The caches of
+    providers require that.
     """
     made = list(messages)
     start = 0
@@ -343,7 +360,7 @@ def _shorten_results(messages: Sequence[Message], window: Window) -> list[Messag
 
 
 def _cut_result(message: Message, tokens: int, window: Window) -> Message:
-    """Return a tool's result with the beginning and the end of its text, so that it has at most this many tokens."""
+    """Shorten a tool's result to the beginning and the end of its text, so that it has at most this many tokens."""
     said = f"the conversation may have {window.max_tokens:,} tokens"
     return _cut_to(message, tokens, lambda number: f"[{number:,} characters are left out here: {said}]")
 
@@ -353,7 +370,7 @@ def _say_what_is_left_out(number: int) -> str:
 
 
 def _cut_to(message: Message, tokens: int, note: Callable[[int], str]) -> Message:
-    """Return a message with the beginning and the end of its text, so that it has at most this many tokens."""
+    """Shorten a message to the beginning and the end of its text, so that it has at most this many tokens."""
     if _estimate(message) <= tokens:
         return message
     body = message.text.encode("utf-8", "surrogatepass")
@@ -368,7 +385,7 @@ def _cut_to(message: Message, tokens: int, note: Callable[[int], str]) -> Messag
 
 
 def _estimate_messages(messages: Sequence[Message], window: Window) -> int:
-    """Return the approximate number of tokens of messages, as they are sent."""
+    """Estimate the tokens of messages, in the form in which they are sent."""
     return sum(map(_estimate, _shorten_results([each for each in messages if each.role != "summary"], window)))
 
 
@@ -381,7 +398,7 @@ def _count_utf8_bytes(text: str) -> int:
 
 
 def _count_provider_bytes(message: Message) -> int:
-    """Return the bytes of what an answer has besides text, calls and thoughts: pages that its provider searched."""
+    """Count the bytes of an answer besides text, calls and thoughts, such as pages that its provider searched."""
     content = None if message.native is None else message.native.get("content")
     blocks = content if isinstance(content, list) else ()
     more = [block for block in blocks if isinstance(block, dict) and block.get("type") not in _IN_MESSAGES]
@@ -389,7 +406,7 @@ def _count_provider_bytes(message: Message) -> int:
 
 
 def _estimate(message: Message) -> int:
-    """Return the approximate number of tokens of a message."""
+    """Estimate the tokens of a message."""
     texts = [message.text, *(part for call in message.calls for part in (call.name, call.arguments))]
     size_bytes = sum(map(_count_utf8_bytes, texts)) + _count_provider_bytes(message)
     return _AROUND_A_MESSAGE + -(-size_bytes // _BYTES_A_TOKEN) + sum(map(media_tokens, message.media))

@@ -1,11 +1,15 @@
-"""A child process that reads PDF, DOCX and long HTML: they can take minutes, or all memory.
+"""A child process that reads PDF, DOCX and long HTML documents, because reading them can take minutes or all memory.
 
-PDF and DOCX are compressed, a thousand times and more, so the size of a file limits nothing; and code that a document
-keeps busy can be ended only with its process. The converter of HTML keeps the GIL, so a thread would hold up all others
-of the program. The child is a new interpreter, not a fork, which copies the locks of other threads, and imports no file
-of the program, whose code then needs no guard against that.
+There are three reasons for a separate process:
 
-One line of JSON and the content go to the child, one line of JSON comes back.
+- PDF and DOCX files may be compressed a thousandfold and more, so the size of a file does not limit its content.
+- Code that is kept busy by a document can only be stopped by ending its process.
+- The converter of HTML holds the GIL, so in a thread it would block all other threads of the program.
+
+The child is a new interpreter and not a fork, because a fork would copy locks that other threads hold. It imports no
+file of the program, so the program does not need an `if __name__ == "__main__"` guard.
+
+One line of JSON and the content are sent to the child, and one line of JSON is the answer.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ _REPAIR: Final = "save it again in the program that made it, or split it"
 
 
 class DocumentProcess:
-    """Reads documents one after another in a child process, which is started for the first and ends with the block."""
+    """Reads documents one after another in a child process, which starts with the first one and ends with the block."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -44,13 +48,13 @@ class DocumentProcess:
         self._is_closed = False
 
     def __enter__(self) -> Self:
-        """Return it; nothing is started yet."""
+        """Return the reader. The child is not started yet."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the child, whatever it is doing; what another thread reads then fails."""
+        """End the child, whatever it is doing. If another thread is reading a document, that read fails."""
         with self._lock:
             self._is_closed = True
         self._end()
@@ -59,7 +63,7 @@ class DocumentProcess:
         """Return the text of a document.
 
         Raises:
-            SourceUnreadable: It cannot be read, or not within the limits of time, memory and pages.
+            SourceUnreadable: The document cannot be read, or exceeds the limits of time, memory and pages.
         """
         child = self._start_process(name)
         is_late = threading.Event()
@@ -90,7 +94,7 @@ class DocumentProcess:
             if self._child is None:
                 program = [sys.executable, "-P", "-c", f"from {__name__} import serve; serve({MAX_MEMORY_BYTES})"]
                 paths = os.pathsep.join(each for each in sys.path if each)
-                self._child = subprocess.Popen(  # noqa: S603 - this module
+                self._child = subprocess.Popen(  # noqa: S603 - runs this module
                     program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}
                 )
             return self._child
@@ -108,12 +112,12 @@ def _ask(child: subprocess.Popen[bytes], kind: Kind, name: str, content: bytes) 
     """Return the answer of the child; b"" if it ended without one."""
     if child.stdin is None or child.stdout is None:
         return b""
-    with suppress(OSError, ValueError):  # it ended, or another thread ended it and closed the pipe
+    with suppress(OSError, ValueError):  # the child ended, or another thread ended it and closed the pipe
         head = {"kind": kind, "name": name, "bytes": len(content)}
         child.stdin.write(json.dumps(head).encode() + b"\n" + content)
         child.stdin.flush()
         line = child.stdout.readline()
-        return line if line.endswith(b"\n") else b""  # else it was killed while it wrote
+        return line if line.endswith(b"\n") else b""  # otherwise the child was killed while it wrote
     return b""
 
 
@@ -128,8 +132,8 @@ def _build_unread_error(kind: Kind, name: str, code: int | None, *, is_late: boo
 
 
 def serve(max_memory_bytes: int) -> None:
-    """Read the documents that arrive, in the child, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which ends this
+    """In the child: read the documents that arrive, until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the program, which ends this child
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
     _limit_memory(max_memory_bytes)
     while line := sys.stdin.buffer.readline():
@@ -164,6 +168,6 @@ def _limit_memory(most_bytes: int) -> None:
 
 
 def _end_after(seconds: float) -> None:
-    """End this process then, should the program have been killed, which ends it earlier; 0 for never."""
+    """End this process after some seconds, in case the program was killed and cannot end it; 0 cancels this."""
     if sys.platform != "win32":
         signal.alarm(int(seconds))

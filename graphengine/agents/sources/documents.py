@@ -1,12 +1,13 @@
-"""Readers of HTML, DOCX and PDF, each by a library of the extra `sources`.
+"""Readers of HTML, DOCX and PDF documents, which use libraries of the extra `sources`.
 
     html → html-to-markdown → Markdown
     docx → mammoth → html → html-to-markdown → Markdown
     pdf  → pypdf → plain text
 
-PDF, DOCX and long HTML are read in a process of their own; see `document_process`.
+PDF, DOCX and long HTML documents are read in a separate process; see `document_process`.
 
-A library that fails on a damaged file raises errors of many classes, so every exception of it becomes one error.
+A library that fails on a damaged file may raise errors of many classes, so each of its exceptions becomes a
+`SourceUnreadable`.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_PAGES: Final = 2_000
-MAX_UNPACKED_BYTES: Final = 200_000_000  # of a DOCX: a small archive can unpack to very much
+MAX_UNPACKED_BYTES: Final = 200_000_000  # unpacked size of a DOCX; a small archive can unpack to a very large file
 _AROUND_THE_TEXT: Final = ["nav", "aside", "footer", "[role=navigation]", "[hidden]", "[aria-hidden=true]", "template"]
 _FIRST_HEADING: Final = re.compile(r"^# \S", re.MULTILINE)
 _HYPHEN: Final = re.compile(r"(?<=[a-zß-ÿ])-\n(?=[a-zß-ÿ])")
-_SHORT_LINE: Final = 0.8  # of the longest line of the page: where a paragraph or a heading ends
+_SHORT_LINE: Final = 0.8  # of the longest line of the page: a shorter line ends a paragraph or is a heading
 _PROGRAM_TITLE: Final = re.compile(r"^(?:untitled|microsoft \w+ - )|\.\w{2,5}$", re.IGNORECASE)
 
 
@@ -38,7 +39,7 @@ def html_text(name: str, page: str) -> str:
     """Return a page as Markdown, without navigation, asides and footers.
 
     Raises:
-        SourceUnreadable: It has no text, or cannot be read.
+        SourceUnreadable: The page has no text, or cannot be read.
     """
     _need("html_to_markdown", name, "HTML")
     from html_to_markdown import ConversionOptions, convert  # noqa: PLC0415 - loaded on first use
@@ -52,10 +53,10 @@ def html_text(name: str, page: str) -> str:
 
 
 def docx_text(name: str, content: bytes) -> str:
-    """Return a document of Word as Markdown.
+    """Return a Word document as Markdown.
 
     Raises:
-        SourceUnreadable: It is damaged or encrypted, unpacks to too much, or has no text.
+        SourceUnreadable: The document is damaged or encrypted, unpacks to too many bytes, or has no text.
     """
     _need("mammoth", name, "DOCX")
     import mammoth  # noqa: PLC0415 - loaded on first use
@@ -82,12 +83,12 @@ def pdf_text(name: str, content: bytes) -> str:
     """Return the text of a PDF, with a blank line after each paragraph.
 
     Raises:
-        SourceUnreadable: It is damaged or encrypted, has too many pages, or no text.
+        SourceUnreadable: The PDF is damaged or encrypted, or has too many pages or no text.
     """
     _need("pypdf", name, "PDF")
     from pypdf import PdfReader  # noqa: PLC0415 - loaded on first use
 
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it reports each repaired fault of a file
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # pypdf would log each fault of a file that it repairs
     with _translate_errors(name, "PDF"):
         reader = PdfReader(io.BytesIO(content))
         if reader.is_encrypted:
@@ -112,7 +113,10 @@ def pdf_text(name: str, content: bytes) -> str:
 
 
 def _paragraphs(page: str) -> str:
-    """Separate the paragraphs of a page by blank lines: each ends with a short line before a capital or a number."""
+    """Separate the paragraphs of a page by blank lines.
+
+    A paragraph ends with a short line that is followed by a capital or a number.
+    """
     lines = [line.rstrip() for line in _HYPHEN.sub("", page.replace("\r", "")).split("\n")]
     longest = max(map(len, lines))
     parts: list[str] = []
@@ -124,7 +128,7 @@ def _paragraphs(page: str) -> str:
 
 
 def _docx_title(archive: zipfile.ZipFile) -> str:
-    """Return the title in the properties of the document, as XML has it."""
+    """Return the title in the properties of the document, still escaped for XML."""
     try:
         properties = archive.read("docProps/core.xml").decode("utf-8", "replace")
     except KeyError:

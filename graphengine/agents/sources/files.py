@@ -1,4 +1,4 @@
-"""Files and folders as sources."""
+"""Read files and folders as sources."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from graphengine.media import TextFile
 
 MAX_FILES: Final = 200  # of a folder
-MAX_SEEN: Final = 10_000  # files of a folder: more is the wrong folder
-_SHOWN: Final = 5  # of the files left out
+MAX_SEEN: Final = 10_000  # files in a folder; with more files, the path is probably wrong
+_SHOWN: Final = 5  # number of files left out that are named
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The texts found at a path, and what was skipped.
+    """The texts found at a path, and the files that were left out.
 
     Attributes:
         files: The texts, sorted by path.
@@ -46,10 +46,10 @@ def read_source(path: str | os.PathLike[str]) -> TextFile:
     """Return a file as a text with its path.
 
     Args:
-        path: The file; the text keeps this path as it was given.
+        path: The path of the file. The text keeps the path as it was given.
 
     Raises:
-        SourceUnreadable: It does not exist or cannot be read as text; the error names the reason and the repair.
+        SourceUnreadable: The file does not exist, or cannot be read as text. The error names the reason and the repair.
     """
     with DocumentProcess() as process:
         return _read_text_file(os.fspath(path), process)
@@ -61,7 +61,7 @@ def _read_text_file(name: str, process: DocumentProcess) -> TextFile:
             raise SourceUnreadable(
                 f"{name!r} is a folder", where=name, repair="name one file, or give the folder to a list of files"
             )
-        if Path(name).exists() and not Path(name).is_file():  # to open a pipe would wait for somebody who writes to it
+        if Path(name).exists() and not Path(name).is_file():  # opening a pipe would wait for a writer
             raise SourceUnreadable(
                 f"{name!r} is a pipe, a socket or a device, and not a file",
                 where=name,
@@ -81,16 +81,16 @@ def _read_text_file(name: str, process: DocumentProcess) -> TextFile:
 
 
 def read_sources(path: str | os.PathLike[str]) -> Sources:
-    """Return the file at a path, or every readable file of the folder at this path, sorted.
+    """Return the file at a path, or every readable file of the folder at this path, sorted by path.
 
-    Hidden files and folders are skipped, and links are not followed. A file that cannot be read is left out with the
-    reason; so are those after the first 200 files or 4,000,000 characters.
+    Hidden files and folders are skipped, and links are not followed. A file that cannot be read is left out, with the
+    reason. Files beyond the first 200 files or 4,000,000 characters are left out, too.
 
     Args:
         path: The file or folder.
 
     Raises:
-        SourceUnreadable: The file cannot be read, or no file of the folder can.
+        SourceUnreadable: The file cannot be read, or no file of the folder can be read.
     """
     name = os.fspath(path)
     with DocumentProcess() as process:
@@ -100,7 +100,11 @@ def read_sources(path: str | os.PathLike[str]) -> Sources:
 
 
 def gather_sources(names: Iterable[str], read: Callable[[str], TextFile], where: str) -> Sources:
-    """Return what can be read of several files, within the limits. Raises: SourceUnreadable: None of them can."""
+    """Read several files within the limits, and return the readable ones as texts.
+
+    Raises:
+        SourceUnreadable: None of the files can be read.
+    """
     files: list[TextFile] = []
     left_out: list[str] = []
     characters = 0
@@ -125,10 +129,10 @@ def gather_sources(names: Iterable[str], read: Callable[[str], TextFile], where:
 
 
 def files_in(folder: str) -> list[str]:
-    """Return the paths of the files of a folder, sorted. Hidden files and folders are skipped, and links.
+    """Return the paths of the files in a folder, sorted. Hidden files, hidden folders and links are skipped.
 
     Raises:
-        SourceUnreadable: There are too many.
+        SourceUnreadable: The folder contains too many files.
     """
     found = sorted(_walk(folder))
     if len(found) > MAX_SEEN:

@@ -1,6 +1,7 @@
-"""From the bytes of a file to its text, by the ending of its name and by its content.
+"""Convert the bytes of a file to text, depending on the ending of its name and on its content.
 
-The ending decides the kind. Without a known ending, the content does; what is neither a document nor text is refused.
+The ending decides the kind of the file. Without a known ending, the content decides. A file that is neither a document
+nor text is refused.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ _Reader: TypeAlias = "Callable[[str, bytes], str]"
 MAX_FILE_BYTES: Final = 50_000_000
 """The largest file that is read."""
 MAX_TEXT_CHARACTERS: Final = 4_000_000
-"""The longest text that is read: about ten books; a state with it can still be recorded."""
-_SHORT_HTML_BYTES: Final = 50_000  # are converted in less time than a process takes to start
+"""The longest text that is read, about ten books. A state with such a text can still be recorded."""
+_SHORT_HTML_BYTES: Final = 50_000  # smaller files are converted faster than a process starts
 
 _KINDS: Final = {".pdf": "PDF", ".docx": "DOCX", ".html": "HTML", ".htm": "HTML", ".xhtml": "HTML"}
-_PROGRAMS: Final = {  # common kinds that cannot be read, and how to get a text from them
+_PROGRAMS: Final = {  # common kinds that cannot be read, and how to convert them
     ".doc": "save it as .docx",
     ".odt": "save it as .docx",
     ".rtf": "save it as .docx",
@@ -50,7 +51,7 @@ _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CHARSET: Final = re.compile(rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w:.-]+)""", re.IGNORECASE)
-_HEAD_BYTES: Final = 1024  # where HTML declares its encoding
+_HEAD_BYTES: Final = 1024  # the part of a page in which HTML declares its encoding
 _READABLE: Final = "supported: Markdown, text, HTML, PDF, DOCX, CSV and TSV"
 
 
@@ -78,10 +79,10 @@ def source_from_bytes(name: str, content: bytes) -> TextFile:
 
 
 def read_bytes(name: str, content: bytes, process: DocumentProcess) -> TextFile:
-    """Do as `source_from_bytes`, in a process for documents that the caller has opened and will end.
+    """Convert the bytes of a file as `source_from_bytes` does, in a process that the caller has opened and will end.
 
     Raises:
-        SourceUnreadable: As `source_from_bytes`.
+        SourceUnreadable: As for `source_from_bytes`.
     """
     if len(content) > MAX_FILE_BYTES:
         raise too_large(name, len(content))
@@ -94,7 +95,7 @@ def check_length(name: str, text: str) -> None:
     """Check that the text of a file is not too long.
 
     Raises:
-        SourceUnreadable: It is.
+        SourceUnreadable: The text is too long.
     """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise SourceUnreadable(
@@ -141,7 +142,7 @@ def _reader(name: str, content: bytes, process: DocumentProcess) -> _Reader:
 
 
 def _check_ending(name: str, ending: str, found: str, readers: dict[str, _Reader]) -> _Reader:
-    """Return the reader of a document without an ending; raise for one with the ending of another kind."""
+    """Return the reader of a document without an ending. A document with the ending of another kind is refused."""
     if not ending and found in readers:
         return readers[found]
     described = {"PDF": "a PDF", "ZIP": "a ZIP archive or an Office document"}.get(found, "an old Office document")
@@ -158,10 +159,10 @@ def _detect_kind(content: bytes) -> str | None:
 
 
 def plain_text(name: str, content: bytes) -> str:
-    """Return the text of a text file: UTF-8, or what its byte order mark says.
+    """Return the text of a text file, encoded in UTF-8 or as its byte order mark indicates.
 
     Raises:
-        SourceUnreadable: It is not text, or is in another encoding.
+        SourceUnreadable: The file is not text, or has another encoding.
     """
     marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
     if b"\0" in content and marked in {None, "utf-8-sig"}:
@@ -181,10 +182,10 @@ def plain_text(name: str, content: bytes) -> str:
 
 
 def html(name: str, content: bytes) -> str:
-    """Return a page as Markdown: in UTF-8, or in the encoding that it declares.
+    """Return a page as Markdown. The page is encoded in UTF-8, or as it declares.
 
     Raises:
-        SourceUnreadable: It is neither, or has no text.
+        SourceUnreadable: The page has another encoding, or has no text.
     """
     from graphengine.agents.sources.documents import html_text  # noqa: PLC0415 - plain text needs none of it
 

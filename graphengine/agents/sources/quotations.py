@@ -1,4 +1,4 @@
-"""Where a quotation stands in a text: models may quote only what is there, word for word."""
+"""Find the place of a quotation in a text, so that models can be required to quote word for word."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# It looks at no character again and again: a text of any size is read once.
+# This pattern reads each character only once, so texts of any size are read in linear time.
 _MARKUP: Final = re.compile(r"\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)|[*_`#>|]+|^[^\S\n]*[-+*]\s", re.MULTILINE)
 
 
 def quoted_at(quotation: str, text: str, line: int = 1) -> int:
-    r"""Return the line on which a quotation begins in a text, but for markup and line breaks; 0 if it is not there.
+    r"""Return the line on which a quotation begins in a text, ignoring markup and line breaks; 0 if it is not found.
 
     Args:
-        quotation: What is said to be in the text, word for word.
-        text: The text, such as that of a `TextFile`.
-        line: Where to begin to look. If it is not there, its first place in the whole text counts.
+        quotation: The quotation, which should be in the text word for word.
+        text: The text, such as the text of a `TextFile`.
+        line: The line at which the search begins. If the quotation is not found from there on, its first place in the
+            whole text counts.
 
     Example:
         >>> quoted_at("Tides rise twice a day.", "# Tides\n\n- **Tides** rise\n  twice a day.")
@@ -38,7 +39,7 @@ def quoted_at(quotation: str, text: str, line: int = 1) -> int:
 
 @lru_cache(8)
 def _join_plain_lines(text: str) -> tuple[str, Sequence[int]]:
-    """Return the lines of a text without markup, joined by blanks, and where each ends, the blank included."""
+    """Return the lines of a text without markup, joined by blanks, and the end of each line including its blank."""
     lines = [_strip_markup(line) for line in text.splitlines()]
     return " ".join(lines), [*accumulate(len(line) + 1 for line in lines)]
 

@@ -1,4 +1,4 @@
-"""Resources of MCP servers as sources."""
+"""Read resources of MCP servers as sources."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 async def read_resources(server: McpServer, *uris: str) -> Sources:
-    """Return resources of an MCP server as texts, whose paths are their addresses.
+    """Return resources of an MCP server as texts. The path of each text is the address of its resource.
 
-    A resource that is a text is used unchanged. A resource of bytes is read as a file with the same ending would be. A
+    A resource that is a text is used unchanged. A resource of bytes is read like a file with the same ending. A
     resource that cannot be read is left out, with the reason. After the first 200 resources or 4,000,000 characters,
-    the rest is left out. The server is started if it does not run, and ends when nothing uses it any more.
+    the rest is left out. If the server is not running, it is started, and it ends when nothing else uses it.
 
     Args:
         server: The server, as `mcp(…)` returns it.
-        uris: The addresses; all that the server lists if not given.
+        uris: The addresses of the resources. By default all resources that the server lists are read.
 
     Raises:
-        SourceUnreadable: None of them can be read.
+        SourceUnreadable: None of the resources can be read.
         ToolsUnavailable: The server does not start, has no resources, or does not answer.
 
     Example:

@@ -1,7 +1,8 @@
-"""Pages of the web as sources, and pictures, documents and sound as `Media`: within limits, never of a private network.
+"""Read web pages as sources, and pictures, documents and sound from the web as `Media`.
 
-An address is refused if its host, or that of a redirect, is not public: see `graphengine.addresses`. Pages are not
-crawled; models search with tools of their providers.
+The size of a download and its time are limited. An address is refused if its host, or the host of a redirect, is not
+public, so that no private network can be read; see `graphengine.addresses`. Pages are not crawled; models search the
+web with tools of their providers.
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ _CLIENT_ERROR: Final = 400
 
 
 class PageRefused(GraphEngineError):
-    """A page that is not fetched: private, too large, unreadable, or not there."""
+    """A page is not fetched, because it is private, too large, unreadable or missing."""
 
     code = "page_refused"
 
 
 def read_page(url: str) -> TextFile:
-    """Return a page as a text whose path is its address, HTML as Markdown. In async code call it in a thread.
+    """Return a page as a text whose path is its address; HTML becomes Markdown. In async code, call it in a thread.
 
     Raises:
-        PageRefused: It cannot be fetched or read, or must not be.
+        PageRefused: The page cannot be fetched or read, or must not be fetched.
     """
     content_type, content = _fetch_address(url, MAX_PAGE_BYTES)
     kind = content_type.partition(";")[0].strip().lower()
@@ -64,13 +65,13 @@ def read_page(url: str) -> TextFile:
 
 
 def read_media(url: str) -> Media:
-    """Return a picture, a PDF document or a piece of sound, named after the last part of its address.
+    """Return a picture, a PDF document or a sound, named after the last part of its address.
 
-    If a node or a `ctx.call` returns the page, the page is fetched once: the run records the content, and models
-    receive the recorded content. In async code, call the function in a thread.
+    If a node or a `ctx.call` returns the medium, it is fetched once: the run records the content, and models receive
+    the recorded content. In async code, call the function in a thread.
 
     Raises:
-        PageRefused: It cannot be fetched, must not be, or is something else.
+        PageRefused: The medium cannot be fetched, must not be fetched, or is of another kind.
     """
     _, content = _fetch_address(url, MAX_MEDIA_BYTES)
     try:
@@ -81,7 +82,7 @@ def read_media(url: str) -> Media:
 
 
 class _Answer(NamedTuple):
-    """What a server answered; `target` is the address to which it redirects."""
+    """The answer of a server. If the answer is a redirect, `target` is the address to which it redirects."""
 
     status: int
     content_type: str
@@ -90,7 +91,7 @@ class _Answer(NamedTuple):
 
 
 def _fetch_address(url: str, max_bytes: int) -> tuple[str, bytes]:
-    """Return the type and the content at an address."""
+    """Return the content type and the content at an address."""
     at, deadline = url, time.monotonic() + MAX_SECONDS
     for _ in range(MAX_REDIRECTS + 1):
         try:
@@ -113,7 +114,7 @@ def _fetch_address(url: str, max_bytes: int) -> tuple[str, bytes]:
 
 
 def _fetch_once(url: str, max_bytes: int, deadline: float) -> _Answer:
-    """Return one answer, without following redirects."""
+    """Return a single answer, without following redirects."""
     headers = {"User-Agent": "graphengine (durable-graphengine)"}
     with closing(request("GET", url, headers, seconds=left(deadline))) as answer:
         content = bytearray()

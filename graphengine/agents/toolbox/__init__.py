@@ -1,6 +1,9 @@
 """Ready tools for agents: a calculator, SQL that only reads, Python in a sandbox, and Agent Skills.
 
 analyst = Agent("analyst", prompt="{question}", tools=[calculate, sql_reader("sales.db"), run_python])
+
+A ready tool is a function, or a function that returns tools: `calculate` and `run_python` are passed to an agent
+directly, while `sql_reader(…)` and `skills(…)` are called with a database or a folder first.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DIGITS: Final = 28
 MOST_CHARACTERS: Final = 1000
 MOST_EXPONENT: Final = 1000
-"""The greatest power, and the greatest number of digits before the point of a result."""
+"""The greatest exponent of a power, and the greatest number of digits before the decimal point of a result."""
 _BINARY: Final[dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -45,7 +45,7 @@ def calculate(expression: str) -> str:
             sum, such as `round((57 - 19) / 57 * 100, 1)`. Numbers have no separators of thousands.
 
     Raises:
-        ValueError: It is no such expression, or has no result.
+        ValueError: The text is not such an expression, or the expression has no result.
 
     >>> calculate("0.1 + 0.2"), calculate("round((57 - 19) / 57 * 100, 1)")
     ('0.3', '66.7')
@@ -81,7 +81,7 @@ def _evaluate_node(node: ast.expr, text: str) -> Decimal:
 
 
 def _format_plain_number(value: Decimal) -> str:
-    """Return a number without an exponent and without zeros at its end."""
+    """Return a number without an exponent and without trailing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

@@ -1,9 +1,9 @@
 """Python for a model, in the sandbox of pydantic-monty.
 
-Monty is an interpreter of a subset of Python, written in Rust, in a process of its own: the code has no files, network,
-environment, subprocesses or imports beyond a few modules of the standard library, because the interpreter has none of
-them. So it does not have to contain CPython, which is hard. What remains is the risk of an error in that
-interpreter; run it in a container if hostile people write the prompts.
+Monty is an interpreter for a subset of Python. It is written in Rust and runs in a separate process. The code has no
+access to files, the network, the environment or subprocesses, and can import only a few modules of the standard
+library, because the interpreter does not implement anything else. This avoids the difficult task of confining CPython.
+The remaining risk is an error in the interpreter itself: if hostile people write the prompts, run it in a container.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from graphengine.kernel.inside import install_command
 
 SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 5.0
-"""How much later the interpreter's process is killed, if the interpreter does not end by itself."""
+"""The additional time after which the interpreter's process is killed, if it does not end by itself."""
 MEMORY_BYTES: Final = 200_000_000
 MOST_CHARACTERS: Final = 20_000
 

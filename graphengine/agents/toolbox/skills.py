@@ -1,8 +1,9 @@
-"""Agent Skills: folders with a SKILL.md, of which a model reads what a task needs.
+"""Agent Skills: folders with a SKILL.md, of which a model reads the parts that a task needs.
 
-A skill is a folder: SKILL.md has its name and its purpose between two lines `---`, then its instructions, and may refer
-to further files. The description of the tool `read_skill` lists names and purposes; the instructions and files are read
-when the model asks for them, and recorded as the results of tools. The format is that of agentskills.io.
+A skill is a folder. Its SKILL.md contains the name and the purpose of the skill between two lines `---`, followed by
+its instructions, which may refer to further files. The description of the tool `read_skill` lists the names and
+purposes. Instructions and files are read when the model asks for them, and are recorded as results of tools. The format
+is defined by agentskills.io.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _FILE: Final = "SKILL.md"
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MOST: Final = {"name": 64, "description": 1024}
-"""The most characters of a field."""
+"""The largest number of characters of each field."""
 _FIELD: Final = re.compile(r"([A-Za-z][\w-]*):(?:\s+(.*))?$")
 _READ: Final = """\
 Read the instructions of a skill, or a file that they name. Read them before you do what a skill is for.
@@ -38,7 +39,7 @@ interpreter, your own code. Returns what is printed, and the value of the last e
 
 
 class _Skill(NamedTuple):
-    """A skill's folder, without links, and the texts that its SKILL.md gives."""
+    """A skill: its folder, with links resolved, and the texts in its SKILL.md."""
 
     folder: Path
     name: str
@@ -46,11 +47,14 @@ class _Skill(NamedTuple):
     instructions: str
 
     def files(self) -> Sequence[str]:
-        """Return the files by their paths in the folder. Hidden ones and links are left out."""
+        """Return the paths of the skill's files, relative to its folder. Hidden files and links are left out."""
         return [Path(each).relative_to(self.folder).as_posix() for each in files_in(str(self.folder))]
 
     def text(self, file: str) -> str:
-        """Return the text of one of its files: names are compared, so no path leads out of the folder."""
+        """Return the text of one of the skill's files.
+
+        The path is compared with the names of the files, so no path can lead out of the folder.
+        """
         files = self.files()
         if file not in files:
             raise ValueError(f"the skill {self.name} has no file {file!r}; it has {', '.join(files)}")
@@ -61,13 +65,13 @@ def skills(folder: str | PathLike[str]) -> list[Tool]:
     """Return the tools with which an agent uses the skills of a folder: `Agent(tools=[*skills("skills")])`.
 
     `read_skill` reads instructions and files. If a skill has Python scripts, `run_skill_script` runs them as
-    `run_python` does, which needs the extra `sandbox`; scripts are never run in another way.
+    `run_python` does, which needs the extra `sandbox`. Scripts are never run in another way.
 
     Args:
         folder: A skill, or a folder of skills.
 
     Raises:
-        DefinitionError: There is no skill, or a SKILL.md is invalid; the error names the file and the line.
+        DefinitionError: The folder contains no skill, or a SKILL.md is invalid. The error names the file and the line.
     """
     root = Path(folder).resolve()
     found = [_skill(each) for each in ([root / _FILE] if (root / _FILE).is_file() else sorted(root.glob(f"*/{_FILE}")))]
@@ -109,14 +113,13 @@ def skills(folder: str | PathLike[str]) -> list[Tool]:
 
 
 def _find_skill(known: Mapping[str, _Skill], name: str) -> _Skill:
-    """Return the skill of a name; a name that is not known is an error for the model."""
+    """Return the skill with a name. An unknown name raises an error for the model."""
     if name not in known:
         raise ValueError(f"there is no skill {name!r}: {did_you_mean(name, known)}")
     return known[name]
 
 
 def _skill(file: Path) -> _Skill:
-    """Read a SKILL.md."""
     if file.is_symlink() or file.parent.is_symlink():
         raise _build_skill_error(file, 1, "is a link", "copy the folder, or pass the folder that it leads to")
     lines = read_source(file).text.splitlines()
@@ -139,7 +142,10 @@ def _skill(file: Path) -> _Skill:
 
 
 def _parse_front_matter(file: Path, lines: Sequence[str]) -> dict[str, tuple[int, str]]:
-    """Return the line and the text of each field: the part of YAML that these files use; lists and maps stay text."""
+    """Return the line number and the text of each field.
+
+    Only the part of YAML that these files use is parsed; lists and maps stay text.
+    """
     found: dict[str, tuple[int, list[str]]] = {}
     parts: list[str] = []
     for number, line in enumerate(lines, 2):
@@ -159,7 +165,7 @@ def _parse_front_matter(file: Path, lines: Sequence[str]) -> dict[str, tuple[int
 
 
 def _join_lines(file: Path, number: int, parts: Sequence[str]) -> str:
-    """Return a value of one or several lines: plain, quoted, folded with `>`, or kept with `|`."""
+    """Return a value of one or several lines, which may be plain, quoted, folded with `>` or kept with `|`."""
     first, *more = parts
     if first[:1] in (">", "|"):
         return ("\n" if first[0] == "|" else " ").join(more).strip()

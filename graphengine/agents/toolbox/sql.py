@@ -1,8 +1,8 @@
-"""SQL that only reads: a SQLite database for a model.
+"""SQL that only reads: queries of a model to a SQLite database.
 
-Three means of SQLite itself prevent writing, and none of them reads the text of a query: the file is opened
-read-only, `query_only` is set, and an authorizer allows nothing but reading. So ATTACH, PRAGMA, temporary tables and
-extensions are refused too. A query is stopped after some seconds, and its result is cut.
+Three features of SQLite itself prevent changes, without looking at the text of a query: the file is opened read-only,
+`query_only` is set, and an authorizer allows only reading. ATTACH, PRAGMA, temporary tables and extensions are
+therefore refused as well. A query is stopped after some seconds, and a long result is cut.
 """
 
 from __future__ import annotations
@@ -31,25 +31,28 @@ _ALLOWED: Final = frozenset(
 )
 _FORBIDDEN: Final = frozenset(["load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"])
 _STEPS: Final = 10_000
-"""How many instructions of SQLite run between two looks at the clock."""
+"""How many instructions SQLite runs between two checks of the time."""
 _MOST_BYTES: Final = 1_000_000
-"""Of one value: `zeroblob(10**9)` would fill the memory."""
+"""The largest size of one value: `zeroblob(10**9)` would fill the memory."""
 _MOST_COLUMNS: Final = 100
-"""Of one result: SQLite holds a whole row, so both together bound what a query holds."""
+"""The largest number of columns of a result.
+
+SQLite keeps a whole row in memory, so this limit and `_MOST_BYTES` together limit the memory of a query.
+"""
 
 
 def sql_reader(
     path: str | PathLike[str], *, most_rows: int = MOST_ROWS, seconds: float = SECONDS
 ) -> Callable[[str], Awaitable[dict[str, JsonValue]]]:
-    """Return a tool with which a model can query a SQLite database, and never change it.
+    """Return a tool with which a model can query a SQLite database, but never change it.
 
     Args:
-        path: The database.
-        most_rows: The most rows of a result.
-        seconds: The longest that a query can take.
+        path: The path of the database.
+        most_rows: The largest number of rows in a result.
+        seconds: The longest time that a query may take.
 
     Returns:
-        The tool. Its calls raise FileNotFoundError as long as there is no such file.
+        The tool. Its calls raise FileNotFoundError while the file does not exist.
     """
     file = Path(path).resolve()
 
@@ -67,7 +70,7 @@ def sql_reader(
 
 
 class _OnlyReads(sqlite3.Connection):
-    """A connection that only reads, as long as `must_stop` returns False, and whose results are small."""
+    """A connection that only reads, stops when `must_stop` returns True, and returns small results."""
 
     def __init__(self, must_stop: Callable[[], bool], *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the arguments of sqlite3.connect
@@ -78,16 +81,16 @@ class _OnlyReads(sqlite3.Connection):
 
     @override
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        super().execute("SELECT 1 FROM sqlite_schema").close()  # reads the schema, whose tables may be wider
+        super().execute("SELECT 1 FROM sqlite_schema").close()  # reads the schema, whose tables may have more columns
         self.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, _MOST_COLUMNS)
         return super().execute(sql, parameters)
 
 
 async def _query_rows(file: Path, sql: str, most_rows: int, seconds: float) -> dict[str, JsonValue]:
-    """Return the columns and rows of a query, and whether rows were left out. A query that is cancelled is stopped.
+    """Return the columns and rows of a query, and whether rows were left out. A cancelled query is stopped.
 
     Raises:
-        ValueError: SQLite refuses it, or it takes too long; the message is for the model.
+        ValueError: SQLite refuses the query, or it takes too long; the message is for the model.
     """
     until = time.monotonic() + seconds
     ended = threading.Event()
@@ -95,7 +98,7 @@ async def _query_rows(file: Path, sql: str, most_rows: int, seconds: float) -> d
     rows: list[JsonValue] = []
     characters, is_cut = 0, False
     try:
-        # One row at a time, since a row may be large.
+        # Rows are fetched one at a time, because a row may be large.
         async with aiosqlite.connect(f"{file.as_uri()}?mode=ro", iter_chunk_size=1, uri=True, factory=factory) as read:
             try:
                 async with read.execute(sql) as found:
@@ -108,7 +111,7 @@ async def _query_rows(file: Path, sql: str, most_rows: int, seconds: float) -> d
                     columns: list[JsonValue] = [column[0] for column in found.description or ()]
                     return {"columns": columns, "rows": rows, "is_cut": is_cut}
             finally:
-                ended.set()  # if the caller is cancelled: the connection is closed once its query has ended
+                ended.set()  # if the caller is cancelled, the connection is closed once its query has ended
     except (sqlite3.Error, sqlite3.Warning) as error:
         why = f"it took more than {seconds:g} s" if str(error) == "interrupted" else str(error)
         raise ValueError(f"the query is refused: {why}") from error
@@ -121,7 +124,7 @@ def _authorize(action: int, first: str | None, second: str | None, *_: object) -
 
 
 def _cell(value: object) -> JsonValue:
-    """Return a value of SQLite as JSON; binary values only by their size."""
+    """Return a value of SQLite as JSON. A binary value is represented by its size."""
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
     return value if isinstance(value, (str, int, float)) else None
