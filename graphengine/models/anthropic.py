@@ -1,8 +1,8 @@
-"""Anthropic's models, through Anthropic's SDK.
+"""Anthropic's models, called with Anthropic's SDK.
 
-One call of `answer` is one call of the Messages API: streamed if the caller wants pieces of the answer or if the answer
-may be long, else at once. `anthropic_forms` makes the request and reads the answer. The SDK's own retries are off, so
-that each attempt is counted and recorded once.
+One call of `answer` is one call of the Messages API. The answer is streamed if the caller wants pieces of it or if it
+may be long; otherwise it is received at once. `anthropic_forms` makes the request and reads the answer. The SDK's own
+retries are switched off, so that each attempt is counted and recorded once.
 """
 
 from __future__ import annotations
@@ -59,26 +59,28 @@ if TYPE_CHECKING:
 
 ADDRESS: Final = "https://api.anthropic.com"
 MOST_PAUSES: Final = 8
-"""How often one answer may pause; each time it is sent back, for the provider to continue it."""
+"""How many times one answer may pause. After each pause the message is sent back, so that the provider continues it."""
 PATH: Final = "/v1/messages"
 _ABOUT_THOUGHTS: Final = re.compile(r"signature|expected `?thinking|thinking`? block", re.IGNORECASE)
-"""What a refusal has that is about the thinking of earlier turns."""
+"""The texts of refusals that concern the thinking of earlier turns."""
 _LACKING: Final = ("seed", "presence_penalty", "frequency_penalty", "verbosity")
 
 
 class AnthropicModel(PricedModel):
-    """A model of Anthropic, or of a compatible server.
+    """A model of Anthropic, or of a server with a compatible API.
 
     Args:
-        model: Its name, as `claude-haiku-4-5`.
-        api_key: The key; None for the environment variable ANTHROPIC_API_KEY. For a server that needs none, any text.
-        base_url: The server's address; None for the environment variable ANTHROPIC_BASE_URL, else Anthropic's.
+        model: The name of the model, such as `claude-haiku-4-5`.
+        api_key: The key; None for the environment variable ANTHROPIC_API_KEY. For a server that needs no key, pass any
+            text.
+        base_url: The server's address; None for the environment variable ANTHROPIC_BASE_URL, or else Anthropic's
+            address.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
-        price: Its price, if the price tables do not have it or do not apply.
-        limiter: Its rate limiter; None for the one that all models with this name, address and key share.
-        native_schema: Whether the schema of a typed answer is sent in the API's own form, which holds the model to it:
-            None to do so at Anthropic's own address, and to put it into the instructions at others. A server that
-            refuses the form gets the schema in the instructions.
+        price: The price of the model, if the price tables do not contain it or do not apply.
+        limiter: The rate limiter; None for the limiter that all models with this name, address and key share.
+        native_schema: Whether the schema of a typed answer is sent in the API's own form, which makes the model follow
+            it. None sends it in this form to Anthropic's own address, and in the instructions to other addresses. A
+            server that refuses the form receives the schema in the instructions.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -110,7 +112,7 @@ class AnthropicModel(PricedModel):
     def _set_up(
         self, address: str, key: Key, timeout_seconds: float, price: Price | None, limiter: RateLimiter | None
     ) -> None:
-        """Set its name, server and prices."""
+        """Set the name, the server and the prices of the model."""
         self.name = f"{self._api}:{self._model}"
         self._server = Server(
             self.name,
@@ -129,11 +131,11 @@ class AnthropicModel(PricedModel):
         return f"AnthropicModel({self._model!r})"
 
     def check_set_up(self) -> None:
-        """Check that there is a key, and that the packages are installed; see `graphengine.models.base.ChecksSetUp`."""
+        """Check that there is a key and that the packages are installed; see `graphengine.models.base.ChecksSetUp`."""
         self._server.check_set_up()
 
     def __keys__(self) -> Sequence[str]:
-        """Return its keys, which no text to a model has."""
+        """Return the keys of the model, which must not occur in texts to a model."""
         return self._server.key.known()
 
     async def answer(self, request: Request) -> Response:
@@ -152,10 +154,14 @@ class AnthropicModel(PricedModel):
         return await answer_with_tool_forms(self.name, self.limiter, request, ask)
 
     async def _answer_without_refused_thinking(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
-        """Return the answer. If earlier thinking is refused, which another server may have signed, call without it."""
+        """Return the answer. If the server refuses earlier thinking, call it again without that thinking.
+
+        Thinking is refused, for example, if another server signed it.
+        """
         sent, bare = self._body(request, is_native=is_native), request.bare()
         answers = [message for message in request.messages if message.role == "assistant"]
-        if answers and answers[-1].calls:  # amid calls a turn can think only if its first answer did
+        # Between tool calls, a turn can only contain thinking if its first answer did.
+        if answers and answers[-1].calls:
             bare = replace(bare, settings=bare.settings.but(thinking=None))
         if request not in self._seals:
             try:
@@ -174,7 +180,7 @@ class AnthropicModel(PricedModel):
         try:
             message = await self._whole(sent, request, parts)
             with self._server.failing():
-                if message.get("error"):  # with status 200, as some proxies make of every status
+                if message.get("error"):  # some proxies return errors with status 200
                     raise self._server.refused(message)
                 response, spent = read(message)
             if reason := unknown_end(message):
@@ -188,7 +194,7 @@ class AnthropicModel(PricedModel):
 
     @property
     def batches(self) -> Batches:
-        """Its batches."""
+        """The batches of this model."""
         return AnthropicBatches(self._server.client, self._body_in_batch, self._of_batch, self._server.failing)
 
     def _needs(self) -> list[tuple[str, str]]:
@@ -196,7 +202,7 @@ class AnthropicModel(PricedModel):
         return [("anthropic", "anthropic")]
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each setting that the API does not have, by name."""
+        """Return the repair for each given setting that the API does not support, by the setting's name."""
         given = settings.given()
         found: dict[str, str] = {name: "leave it out: the API has none" for name in _LACKING if name in given}
         if settings.effort in {"none", "minimal"}:
@@ -204,15 +210,15 @@ class AnthropicModel(PricedModel):
         return found
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if the model does not have this tool, "" if it has it."""
+        """Return the repair if the model does not support this tool; "" if it does."""
         return lacks_tool(self._model, tool)
 
     def compacts(self, tokens: int) -> bool:
-        """Return whether the provider compacts a conversation of this many tokens itself."""
+        """Return whether the provider itself compacts a conversation of this many tokens."""
         return self._server.address == ADDRESS and tokens >= LEAST_COMPACTED
 
     async def close(self) -> None:
-        """Close the running event loop's connections."""
+        """Close the connections of the running event loop."""
         await self._server.close()
 
     # -- calls
@@ -232,7 +238,7 @@ class AnthropicModel(PricedModel):
         """Return the body of a call.
 
         Raises:
-            BadRequest: The request is empty.
+            BadRequest: The request has no messages.
         """
         sent = body(self._model, request, _native_schema(request) if is_native else None)
         if not sent["messages"]:
@@ -244,7 +250,7 @@ class AnthropicModel(PricedModel):
         return sent
 
     async def _of_batch(self, message: JsonObject) -> Response:
-        """Return a message of a batch as a response, at the price of batches."""
+        """Convert a message of a batch to a response, at the price of batches."""
         with self._server.failing():
             response, spent = read(message)
         if reason := unknown_end(message):
@@ -260,11 +266,14 @@ class AnthropicModel(PricedModel):
 
     def _make_client(self, sdk: Any, common: dict[str, Any]) -> Any:  # noqa: ANN401 - the SDK's module and client
         client = sdk.AsyncAnthropic(open_telemetry=False, **common)
-        _ = client.messages  # the SDK loads it on first access; this runs in a thread
+        _ = client.messages  # the SDK loads this on first access, which is slow, and this code runs in a thread
         return client
 
     async def _whole(self, sent: JsonObject, request: Request, parts: Parts) -> JsonObject:
-        """Return the complete answer. Note the usage of its parts, also if the call fails."""
+        """Return the complete answer, which is continued after each pause.
+
+        The usage of its parts is collected in `parts`, even if the call fails.
+        """
         limit = sent["max_tokens"]
         streams = request.streams or (isinstance(limit, int) and limit > STREAM_FROM_TOKENS)
         named = headers(request)
@@ -317,14 +326,14 @@ class AnthropicModel(PricedModel):
                 raise
         if gathered.has_begun:
             request.began()
-        if text:  # outside `failing`: an exception of `on_text` is not the provider's
+        if text:  # outside of `failing`, because an exception of `on_text` is not an error of the provider
             request.emit_text(utf8_text(text))
         if thought:
             request.emit_thinking(utf8_text(thought))
 
 
 def _native_schema(request: Request) -> JsonObject | None:
-    """Return the request's schema in the form that the API supports, or None if it has no such form."""
+    """Return the request's schema in the form that the API supports; None if it cannot be expressed in this form."""
     return None if request.schema is None else _transform_schema(dict(request.schema))
 
 
@@ -337,7 +346,7 @@ def _transform_schema(schema: JsonObject) -> JsonObject | None:
     try:
         made = cast("JsonObject", anthropic.transform_schema(schema))
         return made if has_room(made) else None
-    except (AssertionError, AttributeError, TypeError, ValueError):  # the API does not support a part of it
+    except (AssertionError, AttributeError, TypeError, ValueError):  # the API does not support a part of the schema
         return None
 
 
@@ -345,14 +354,14 @@ def _transform_schema(schema: JsonObject) -> JsonObject | None:
 class AnthropicBatches:
     """The batches of one model.
 
-    A batch has no name or metadata there, and its content is listed only when it has ended. So a batch is found again
-    by the ids of its requests, which begin with its name.
+    Anthropic's batches have no name or metadata, and their content is listed only after they have ended. A batch is
+    therefore found again by the ids of its requests, which begin with the batch's name.
 
     Args:
         client: Returns the SDK's client.
         body: Returns the body of a request.
-        response: Returns a message of a batch as a response.
-        failing: Raises the SDK's errors as `ModelError`s.
+        response: Converts a message of a batch to a response.
+        failing: A context that raises the SDK's errors as `ModelError`s.
     """
 
     client: Callable[[], Awaitable[anthropic.AsyncAnthropic]]
@@ -361,7 +370,7 @@ class AnthropicBatches:
     failing: Callable[[], AbstractContextManager[None]]
 
     async def submit(self, name: str, requests: Mapping[str, Request]) -> str:  # noqa: ARG002 - the ids have the name
-        """Submit a batch, and return its id."""
+        """Submit a batch and return its id."""
         client = await self.client()
         made: Any = [{"custom_id": item, "params": self.body(request)} for item, request in requests.items()]
         named = headers(next(iter(requests.values())))  # equal for all requests of a group
@@ -370,12 +379,12 @@ class AnthropicBatches:
             return batch.id
 
     async def find(self, ticket: Ticket) -> str | None:
-        """Return the id of the batch that a ticket belongs to; None if it was not submitted."""
+        """Return the id of the batch that belongs to a ticket; None if the batch was not submitted."""
         client = await self.client()
         with self.failing():
             listed = client.messages.batches.list(limit=100)
             is_open = False
-            async for batch in listed:  # the newest first
+            async for batch in listed:  # the newest batch comes first
                 if batch.created_at.timestamp() < ticket.at - SKEW_SECONDS:
                     break
                 counts = batch.request_counts

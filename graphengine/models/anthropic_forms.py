@@ -1,6 +1,6 @@
-"""Requests in the form of Anthropic's Messages API, and its messages as responses. This module makes no calls.
+"""Convert requests to the form of Anthropic's Messages API, and its messages to responses. This module makes no calls.
 
-`body` makes a request; `read` makes a `Response` from a message as plain JSON. `Gathered` assembles a message from the
+`body` makes a request. `read` makes a `Response` from a message in plain JSON. `Gathered` assembles a message from the
 events of a stream. It replaces the SDK's helper, which parses a tool's arguments from the start again with each piece,
 discards how the model wrote them, and fails if usage is not reported.
 """
@@ -36,32 +36,36 @@ PROVIDER: Final = "anthropic"
 """The provider's name in `Message.native`."""
 
 DEFAULT_MAX_TOKENS: Final = 16_384
-"""The most tokens of an answer by default: the API requires a number, and thinking counts."""
+"""The default limit on the tokens of an answer. The API requires a limit, and thinking counts towards it."""
 
 LEAST_COMPACTED: Final = 50_000
-"""The least number of tokens from which the provider compacts. Source: Anthropic's documentation of compaction."""
+"""The smallest number of tokens from which the provider compacts. Source: Anthropic's documentation of compaction."""
 _BETA: Final = "anthropic-beta"
 _COMPACTS: Final = "compact-2026-01-12"
 _FILES: Final = "files-api-2025-04-14"
-"""Needed for media by the id of a file. Source: Anthropic's documentation of its Files API."""
+"""The beta header for media that are given by the id of a file. Source: Anthropic's documentation of its Files API."""
 STREAM_FROM_TOKENS: Final = 21_333
-"""Answers that may be longer are always streamed: they may take over ten minutes, and a connection without traffic for
-that long is cut. The SDK has the same limit."""
+"""Answers that may be longer than this are always streamed.
+
+They may take over ten minutes, and a connection without traffic for that long is cut. The SDK has the same limit.
+"""
 
 MOST_OPTIONAL: Final = 24
 MOST_UNIONS: Final = 16
-"""The most optional properties, and the most values of several types, of a schema in the API's own form. Source:
-Anthropic's documentation of structured outputs."""
+"""The limits of a schema in the API's own form: optional properties, and values with several types.
+
+Source: Anthropic's documentation of structured outputs.
+"""
 
 _NO_END: Final = "it has no stop reason, so its end is missing"
 
 _IN_MESSAGES: Final = {"type", "text", "id", "name", "input"}
-"""Fields of blocks of text and calls that a message's text and calls contain too."""
+"""Fields of blocks of text and calls whose content is also in the text and the calls of a message."""
 
 _HOSTED_CALLS: Final = ("server_tool_use", "mcp_tool_use")
-"""Types of blocks that call a tool which the provider runs."""
+"""The types of blocks that call a tool of the provider."""
 _SEALS: Final = {"thinking": "signature", "redacted_thinking": "data"}
-"""Where thoughts have what the provider knows them by, by type of block."""
+"""For each type of block with thinking, the field by which the provider recognises its own thinking."""
 _BEFORE: Final = "[What was said before is left out.]"
 
 _CACHED: Final[JsonObject] = {"type": "ephemeral"}
@@ -71,10 +75,12 @@ _STANDARD: Final = {
     "speed": ("standard",),
     "fallback_credit": (),
 }
-"""Fields of usage that change the price, each with the values that do not. Sources: the SDK's `Usage` and `BetaUsage`;
-Anthropic, "Data residency": inference in the US has a multiplier."""
+"""Fields of usage that change the price, each with the values that do not.
+
+Sources: the SDK's `Usage` and `BetaUsage`; Anthropic, "Data residency": inference in the US costs more.
+"""
 _CALLED: Final = ("message", "compaction")
-"""Types of iterations that are the called model's."""
+"""The types of iterations in which the called model itself worked."""
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _STOPS: Final[dict[str, Stop]] = {
     "max_tokens": "cut",
@@ -84,13 +90,13 @@ _STOPS: Final[dict[str, Stop]] = {
     "content_filter": "refused",
     "guardrail_intervened": "refused",
 }
-"""Reasons for incomplete answers, with those of gateways to other APIs."""
+"""Stop reasons of incomplete answers, including those of gateways to other APIs."""
 _ENDS: Final = ("end_turn", "stop_sequence", "tool_use", "pause_turn", "compaction", "stop", "tool_calls", "end")
-"""Reasons for whole answers, with those of gateways to other APIs."""
+"""Stop reasons of complete answers, including those of gateways to other APIs."""
 
 
 class Unreadable(ValueError):
-    """The received JSON is not a complete message; the text states why."""
+    """The received JSON is not a complete message. The text states the reason."""
 
 
 # -- requests
@@ -102,7 +108,8 @@ def body(model: str, request: Request, schema: JsonObject | None) -> dict[str, A
     Args:
         model: The provider's name of the model.
         request: The request.
-        schema: The schema in its native form; None to put the request's schema, if it has one, into the instructions.
+        schema: The schema of the answer in the API's own form; None to put the request's schema, if it has one, into
+            the instructions.
     """
     settings = request.settings
     messages = conversation(request.messages)
@@ -131,7 +138,7 @@ def body(model: str, request: Request, schema: JsonObject | None) -> dict[str, A
 
 
 def headers(request: Request) -> dict[str, str]:
-    """Return the headers of a call, besides those of the SDK."""
+    """Return the headers of a call, in addition to the headers of the SDK."""
     found = dict(request.settings.headers)
     betas = [_COMPACTS] if request.compact_from is not None else []
     if any(one.file_id for message in request.messages for one in message.media):
@@ -143,7 +150,7 @@ def headers(request: Request) -> dict[str, str]:
 
 
 def _build_tool_settings(request: Request, *, cites: bool) -> dict[str, Any]:
-    """Return the arguments about tools."""
+    """Return the arguments of a call that concern tools."""
     if not (request.tools or request.hosted):
         return {}
     made: dict[str, Any] = {"tools": _build_tool_specs(request, cites=cites)}
@@ -158,7 +165,10 @@ def _build_tool_settings(request: Request, *, cites: bool) -> dict[str, Any]:
 
 
 def _most_tokens(settings: Settings) -> int:
-    """Return the most tokens of an answer. Those of its thinking count, so a budget for it is added to the default."""
+    """Return the limit on the tokens of an answer.
+
+    Thinking counts towards the limit, so a thinking budget is added to the default limit.
+    """
     thinking = settings.thinking
     return settings.max_tokens or DEFAULT_MAX_TOKENS + (
         0 if thinking is None or isinstance(thinking, bool) else thinking
@@ -172,7 +182,10 @@ def _build_thinking(settings: Settings) -> JsonObject:
 
 
 def _may_think(messages: Sequence[JsonObject]) -> bool:
-    """Return whether an answer may begin with thoughts: amid calls only if the first answer to the question did."""
+    """Return whether an answer may begin with thinking.
+
+    Between tool calls, this is only possible if the first answer to the question began with thinking.
+    """
     first: JsonValue = None
     for message in reversed(messages):
         content = message["content"]
@@ -190,9 +203,11 @@ def _tool_choice(choice: str) -> JsonObject:
 
 
 def _cache_ends(messages: Sequence[JsonObject]) -> None:
-    """Mark the ends of the last two questions: what the next call finds in the cache, and what this one finds there.
+    """Mark the ends of the last two questions for the provider's cache.
 
-    The provider looks for the second only 20 blocks before the first, and one turn can have more tool calls than that.
+    The first mark is where the next call will find the cached beginning, the second is where this call finds it. The
+    second mark is necessary because the provider searches for a cached beginning only 20 blocks before a mark, and one
+    turn can have more tool calls than that.
     """
     ends = [message["content"] for message in messages if message["role"] == "user"]
     for content in ends[-2:]:
@@ -202,7 +217,7 @@ def _cache_ends(messages: Sequence[JsonObject]) -> None:
 
 
 def conversation(messages: Sequence[Message]) -> list[JsonObject]:
-    """Return messages in the API's form. Neighbours of one role are joined, and empty messages are left out."""
+    """Return messages in the API's form. Neighbours with the same role are joined, and empty messages are left out."""
     made: list[tuple[str, list[JsonValue]]] = []
     messages = told_apart(messages)
     hosted = _find_hosted_results(messages)
@@ -214,20 +229,21 @@ def conversation(messages: Sequence[Message]) -> list[JsonObject]:
             if role == "user" and _are_text(before[-1:]) and _are_text(content):
                 content = [
                     _build_text_block(f"{_text_of(before.pop())}\n\n{_text_of(content[0])}")
-                ]  # no gap between blocks
+                ]  # without a gap between the blocks
             before.extend(content)
         elif content:
             made.append((role, content))
-    if made and made[0][0] == "assistant":  # `history=` left the question out
+    if made and made[0][0] == "assistant":  # `history=` has left the question out
         made.insert(0, ("user", [_build_text_block(_BEFORE)]))
     return [{"role": role, "content": content} for role, content in made]
 
 
 def _find_hosted_results(messages: Sequence[Message]) -> frozenset[str]:
-    """Return the ids of the calls of the provider's own tools that have a result, and of those that may get it still.
+    """Return the ids of the calls of the provider's tools that have a result, or may still get one.
 
-    The provider refuses a call of its tools without a result, as of an answer that was cut off in a search, but not in
-    the last answer if that waits for other tools. The result is then in the next answer.
+    The provider refuses a call of its tools without a result, such as a call in an answer that was cut off during a
+    search. A call in the last answer is accepted if this answer waits for other tools. Its result is then in the next
+    answer.
     """
     called: set[str] = set()
     answered: set[str] = set()
@@ -243,7 +259,7 @@ def _find_hosted_results(messages: Sequence[Message]) -> frozenset[str]:
 
 
 def _own_blocks(message: Message) -> list[JsonObject]:
-    """Return an answer's blocks as they came; [] if it is not this provider's, or its text is another one now."""
+    """Return an answer's native blocks; [] if the answer is not Anthropic's, or its text has been changed since."""
     native = message.native or {}
     if message.role != "assistant" or native.get("provider") != PROVIDER:
         return []
@@ -254,10 +270,11 @@ def _own_blocks(message: Message) -> list[JsonObject]:
 
 
 def _read_back(message: Message, hosted: frozenset[str]) -> list[JsonValue]:
-    """Return an answer's own blocks as far as the provider reads them back.
+    """Return those native blocks of an answer that the provider accepts when they are sent back.
 
-    It refuses what is left of an answer that was cut off: a call without a result, a thought without its signature, and
-    a thought at the end. Each would end the conversation, as it is sent again with every question.
+    The provider refuses the remains of an answer that was cut off: a call without a result, thinking without its
+    signature, and thinking at the end. Each of these would end the conversation, because it is sent again with every
+    question.
     """
     calls = {call.id for call in message.calls}
     found: list[JsonValue] = []
@@ -305,10 +322,10 @@ def _build_text_block(text: str) -> JsonObject:
 
 
 def _iter_media_blocks(message: Message) -> Iterator[JsonValue]:
-    """Yield the media of a message, each after the text that stands for it.
+    """Yield the media of a message, each after the text that refers to it.
 
     Raises:
-        BadRequest: The API has no form for one.
+        BadRequest: The API has no form for a medium.
     """
     for text, one in message.labelled_media():
         source: JsonObject = {"type": "base64", "media_type": one.type, "data": one.data}
@@ -334,12 +351,12 @@ def _text_of(block: JsonValue) -> str:
 
 
 def _is_empty(block: JsonValue) -> bool:
-    """Return whether it is a text block that the API would refuse."""
+    """Return whether a block is an empty text block, which the API would refuse."""
     return _are_text([block]) and not _text_of(block).strip()
 
 
 def _sanitise_call_id(given: str) -> str:
-    """Return a call's id, which may be another provider's, in the characters that this API allows."""
+    """Return a call's id, which may be another provider's, with only the characters that this API allows."""
     return _NOT_IN_IDS.sub("_", given) or "call"
 
 
@@ -372,15 +389,15 @@ def _build_tool_specs(request: Request, *, cites: bool) -> list[JsonObject]:
 
 
 def can_be_held_to(schema: Mapping[str, JsonValue]) -> bool:
-    """Return whether the API supports answers that fit a JSON Schema.
+    """Return whether the API can make answers follow a JSON Schema.
 
-    It supports no objects with arbitrary keys, which would stay empty, no tuples, and no recursive types.
+    The API does not support objects with arbitrary keys, which would stay empty, nor tuples, nor recursive types.
     """
     return not any(map(_has_open_keys, walk(schema))) and not is_recursive(schema)
 
 
 def has_room(schema: JsonObject) -> bool:
-    """Return whether a schema in the API's form has at most the optional properties and unions that the API takes."""
+    """Return whether a schema in the API's form is within the API's limits on optional properties and unions."""
     optional = unions = 0
     for part in walk(schema):
         properties, required = part.get("properties"), part.get("required")
@@ -401,11 +418,11 @@ def _has_open_keys(schema: Mapping[str, JsonValue]) -> bool:
 
 
 def read(message: Mapping[str, JsonValue]) -> tuple[Response, Spent | None]:
-    """Return a message as a response, still without its cost, and the tokens that the cost depends on.
+    """Convert a message to a response without its cost, and return the tokens on which the cost depends as well.
 
     Raises:
-        NotThisApi: It is not a message.
-        Unreadable: It is incomplete.
+        NotThisApi: The JSON is not a message.
+        Unreadable: The message is incomplete.
     """
     if message.get("type") != "message":
         raise NotThisApi(f"a JSON object of type {message.get('type')!r}")
@@ -430,18 +447,18 @@ def read(message: Mapping[str, JsonValue]) -> tuple[Response, Spent | None]:
 
 
 def unknown_end(message: Mapping[str, JsonValue]) -> str:
-    """Return the reason for a message's end if it is not known here, "" if it is."""
+    """Return the stop reason of a message if it is unknown here; "" if it is known."""
     reason = str(message.get("stop_reason"))
     return "" if reason in _STOPS or reason in _ENDS else reason
 
 
 @dataclass(slots=True)
 class Parts:
-    """The usage of an answer's parts, between which the provider paused.
+    """The usage of the parts of an answer, between which the provider paused.
 
     Attributes:
-        usages: What was reported for each.
-        is_torn: Whether the last one broke off, and may have used more.
+        usages: The reported usage of each part.
+        is_torn: Whether the last part broke off, so that it may have used more than was reported.
     """
 
     usages: list[JsonValue] = field(default_factory=list)
@@ -449,18 +466,18 @@ class Parts:
 
 
 def reported(parts: Parts) -> Spent | None:
-    """Return the tokens of the parts of a failed answer, as far as they were reported; None if none were."""
+    """Return the tokens of the parts of a failed answer, as far as they were reported; None if nothing was reported."""
     known = [usage for usage in parts.usages if isinstance(usage, dict)]
     return _read_spent(functools.reduce(_sum, known)) if known else None
 
 
 def paused(message: Mapping[str, JsonValue]) -> bool:
-    """Return whether the provider paused, also to show a summary, and needs the message back to continue it."""
+    """Return whether the provider paused and needs the message back to continue it. A compaction is also a pause."""
     return message.get("stop_reason") in {"pause_turn", "compaction"}
 
 
 def joined(first: JsonObject, then: JsonObject) -> JsonObject:
-    """Join a message that paused and its continuation."""
+    """Join a message that paused with its continuation."""
     content: list[JsonValue] = [*_blocks(first), *_blocks(then)]
     return {**then, "content": content, "usage": _sum(inside(first, "usage"), inside(then, "usage"))}
 
@@ -473,12 +490,13 @@ def _sum(one: JsonObject, other: JsonObject) -> JsonObject:
             summed[name] = _sum(inside(one, name), inside(other, name))
         elif isinstance(a, list) and isinstance(b, list):
             summed[name] = [*a, *b]
-        elif name in _STANDARD:  # a text, as the class of service: the one with its own price
+        elif name in _STANDARD:  # A text, such as the service tier. The value with a price of its own is kept.
             summed[name] = b if a is None or a in _STANDARD[name] else a
         elif is_count(a) and is_count(b):
             summed[name] = count(one, name) + count(other, name)
         else:
-            summed[name] = b if is_count(a) else a  # not a number: it stays, so that the sum is no number either
+            # This value is not a number. It is kept, so that the sum is not a number either.
+            summed[name] = b if is_count(a) else a
     return summed
 
 
@@ -505,7 +523,7 @@ def _read_refusal_reason(details: JsonValue) -> str:
 
 
 def _keep_native_blocks(blocks: Sequence[JsonObject], used: JsonValue) -> dict[str, JsonValue] | None:
-    """Return the blocks as they arrived, with the used container, or None if text and calls contain all of it."""
+    """Return the blocks as they arrived, with the used container; None if text and calls contain everything in them."""
     kinds = [str(block.get("type")) for block in blocks]
     texts = kinds.count("text")
     ordinary = set(kinds) <= {"text", "tool_use"} and texts <= 1 and kinds[:texts] == ["text"] * texts
@@ -520,7 +538,7 @@ def _keep_native_blocks(blocks: Sequence[JsonObject], used: JsonValue) -> dict[s
 
 
 def _read_spent(usage: JsonValue) -> Spent | None:
-    """Return the tokens of a call; None if none were reported, or something else than numbers."""
+    """Return the tokens of a call; None if they were not reported as numbers."""
     try:
         return _read_counts(usage)
     except NoCount:
@@ -530,7 +548,7 @@ def _read_spent(usage: JsonValue) -> Spent | None:
 def _read_counts(usage: JsonValue) -> Spent | None:
     if not isinstance(usage, dict) or all(usage.get(name) is None for name in ("input_tokens", "output_tokens")):
         return None
-    passes = usage.get("iterations")  # a compaction is a call of its own, which the other figures leave out
+    passes = usage.get("iterations")  # a compaction is a separate call, which the other figures do not include
     for one in passes if isinstance(passes, list) else ():
         if isinstance(one, dict) and one.get("type") == "compaction":
             usage = _sum(usage, one)
@@ -549,7 +567,7 @@ def _read_counts(usage: JsonValue) -> Spent | None:
 
 
 def _is_special(usage: JsonObject) -> bool:
-    """Return whether the call has another price than the standard one, or was partly another model's."""
+    """Return whether a call is not billed at the standard price, or another model did a part of it."""
     passes = usage.get("iterations")
     kinds = [one.get("type") for one in passes if isinstance(one, dict)] if isinstance(passes, list) else []
     changed = (usage.get(name) not in (None, *usual) for name, usual in _STANDARD.items())
@@ -562,11 +580,11 @@ _PIECES: Final = {
     "signature_delta": ("signature", "signature"),
     "input_json_delta": ("partial_json", "input"),
 }
-"""For each type of delta: its field with the piece of text, and the field of the block that the piece belongs to."""
+"""For each type of delta: the field with the piece of text, and the field of the block to which the piece belongs."""
 
 
 def _read_block_index(event: JsonObject) -> int:
-    """Return the index of the block that an event is about."""
+    """Return the index of the block to which an event belongs."""
     index = event["index"]
     if not isinstance(index, int):
         raise Unreadable(f"an event is about block {index!r}")
@@ -574,7 +592,7 @@ def _read_block_index(event: JsonObject) -> int:
 
 
 class Gathered:
-    """A message as far as it was received in a stream."""
+    """The part of a message that a stream has delivered so far."""
 
     def __init__(self) -> None:
         self._message: JsonObject = {}
@@ -583,12 +601,12 @@ class Gathered:
 
     @property
     def usage(self) -> JsonValue:
-        """The usage that the provider has reported so far; None for none."""
+        """The usage that the provider has reported so far; None if it has reported nothing."""
         return self._message.get("usage")
 
     @property
     def is_torn(self) -> bool:
-        """Whether that usage, which the first event has for the question, is not the last one."""
+        """Whether the reported usage is not final. The first event already reports usage for the question."""
         return self.usage is not None and self._message.get("stop_reason") is None
 
     @property
@@ -630,13 +648,13 @@ class Gathered:
         return "", ""
 
     def _own(self, index: int, part: str) -> float:
-        """Return the place of the block that a piece belongs to.
+        """Return the index of the block to which a piece belongs.
 
-        Some gateways begin no block, or send the thinking into the block of the text that follows it.
+        Some gateways do not begin blocks, or send thinking into the block of the text that follows it.
         """
         kind = "thinking" if part == "signature" else part
         if part == "input":
-            return index  # of a call, whose name only its begin has
+            return index  # a piece of a tool call, whose name is only in the event that begins the block
         if self._blocks.setdefault(index, {"type": kind}).get("type") == kind:
             return index
         beside = index - 0.5 if kind == "thinking" else index + 0.5
@@ -644,7 +662,7 @@ class Gathered:
         return beside
 
     def whole(self) -> JsonObject:
-        """Return the message.
+        """Return the complete message.
 
         Raises:
             Unreadable: No message began, or it has not ended.
@@ -665,7 +683,7 @@ class Gathered:
 
 
 def _as_json(text: str) -> JsonValue:
-    """Return the text's JSON object, or else the text itself, which the tool's validation then reports."""
+    """Return the JSON object in a text; otherwise the text, which the validation of the arguments reports."""
     try:
         found: JsonValue = json.loads(text, parse_constant=_refuse_json_constant)
     except (ValueError, RecursionError):

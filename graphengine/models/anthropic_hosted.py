@@ -1,7 +1,8 @@
-"""Tools that Anthropic runs, in the form of its Messages API.
+"""The tools that Anthropic runs, in the form of its Messages API.
 
-Source: the types of the SDK, `anthropic.types.WebSearchTool20250305Param` and its neighbours. The oldest version of
-each tool is sent, since every model that has the tool has that version; `extra={"type": …}` selects another one.
+Source: the types of the SDK, `anthropic.types.WebSearchTool20250305Param` and similar types. The oldest version of each
+tool is sent, because every model that supports the tool supports this version. `extra={"type": …}` selects another
+version.
 """
 
 from __future__ import annotations
@@ -32,22 +33,23 @@ _OPTIONS: Final[dict[Kind, tuple[str, ...]]] = {
     "code_execution": (),
 }
 _WITHOUT: Final = re.compile(r"claude-(2|instant|3-(opus|sonnet|haiku))")
-"""Models that have none of these tools, as far as their names show."""
+"""Names of models that support none of these tools."""
 
 
 def lacks_tool(model: str, tool: HostedTool) -> str:
-    """Return the repair if a model does not have a tool or one of its options, "" if it has them."""
+    """Return the repair if a model does not support a tool or one of its options; "" if it does."""
     if _WITHOUT.match(model):
         return HOSTS[tool.name]
     return unsupported(tool, _OPTIONS[tool.name], "Anthropic")
 
 
 def hosted_tools(request: Request, *, cites: bool) -> Iterator[dict[str, JsonValue]]:
-    """Yield the tools that Anthropic may run.
+    """Yield the tools that Anthropic may run, in the API's form.
 
     Args:
         request: The request.
-        cites: Whether the answer may cite fetched pages; the API refuses that together with a schema of the answer.
+        cites: Whether the answer may cite fetched pages. The API refuses citations together with a schema of the
+            answer.
     """
     for tool in request.hosted:
         made: dict[str, JsonValue] = {"type": _TYPES[tool.name], "name": tool.name, **tool.options}
@@ -60,7 +62,7 @@ def hosted_tools(request: Request, *, cites: bool) -> Iterator[dict[str, JsonVal
 
 
 def container(messages: Sequence[Message]) -> str:
-    """Return the id of the container in which the last answer ran code, "" if there is none or it has expired."""
+    """Return the id of the container in which the last answer ran code; "" if there is none or it has expired."""
     for message in reversed(messages):
         found = (message.native or {}).get("container")
         if message.role == "assistant" and isinstance(found, dict):
@@ -69,7 +71,7 @@ def container(messages: Sequence[Message]) -> str:
 
 
 def container_id(found: Mapping[str, JsonValue]) -> str:
-    """Return the id of a container, "" if it has expired."""
+    """Return the id of a container; "" if it has expired."""
     try:
         expires = datetime.fromisoformat(str(found.get("expires_at")))
     except ValueError:

@@ -1,7 +1,7 @@
 """The protocol between agents and models.
 
-A `Model` takes a `Request` (a whole conversation, the tools that may be called, the schema of the answer) and returns
-one `Response`. It keeps no state between calls, so a conversation that was begun with one provider can be continued
+A `Model` receives a `Request` (a whole conversation, the tools that may be called, the schema of the answer) and
+returns one `Response`. It keeps no state between calls, so a conversation that began with one provider can continue
 with another. `Message`, `ToolCall`, `Response` and the subclasses of `ModelError` are the same for every provider.
 """
 
@@ -36,8 +36,14 @@ if TYPE_CHECKING:
     from graphengine.models.parts import Part
 
 Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
-"""Why an answer ends: it is complete; it calls tools; it reached `max_tokens`; it was refused; the context window is
-full."""
+"""The reason why an answer ends.
+
+- `end`: the answer is complete.
+- `tools`: the answer calls tools.
+- `cut`: the answer reached `max_tokens`.
+- `refused`: the model or its provider refused to answer.
+- `full`: the context window is full.
+"""
 
 Form: TypeAlias = Literal["", "native", "words"]
 """How the schema of an answer was sent: not at all, in the API's own form, or in words in the instructions."""
@@ -53,8 +59,8 @@ class ToolCall(BaseModel):
     """A model's request to call a tool.
 
     Attributes:
-        id: The provider's id of this call; the tool's result refers to it.
-        name: The tool.
+        id: The provider's id of this call. The message with the tool's result refers to it.
+        name: The name of the tool.
         arguments: The arguments as the model wrote them: the text of a JSON object, possibly malformed.
     """
 
@@ -67,33 +73,35 @@ class ToolCall(BaseModel):
 
 
 class Message(BaseModel):
-    """One message of a conversation, in a form that fits every provider and that a state can hold.
+    """One message of a conversation, in a form that fits every provider and that a state can contain.
 
     Attributes:
-        role: `user` (the question), `assistant` (the model's answer), `tool` (a tool's result), `summary` (the
+        role: `user` (the question), `assistant` (the model's answer), `tool` (a tool's result), or `summary` (the
             replacement of earlier messages that are no longer sent).
         text: The message's text.
-        calls: For an assistant's message: the tools that it calls.
-        media: What the question or a tool's result shows besides its text, where `[media 1: photo.png]` stands for the
-            first of it.
-        call_id: For a tool's message: the call that it is the result of.
-        is_error: For a tool's message: whether the tool failed; `text` is then the error.
+        calls: In an assistant's message: the tools that it calls.
+        media: The media that a question or a tool's result shows besides its text. In the text, `[media 1: photo.png]`
+            refers to the first of them.
+        call_id: In a tool's message: the id of the call that produced this result.
+        is_error: In a tool's message: whether the tool failed; `text` is then the error.
         agent: The agent that wrote the message, or that received it.
-        tags: For a question: the names of the tags between which its text has what others wrote.
-        covers: For a summary: how many messages it replaces, counted from the first.
-        tokens: For an assistant's message: the tokens of the conversation up to and including it, as the provider
-            counted them, less the share of instructions and tools; None if that is unknown.
-        native: For an assistant's message: `{"provider": …, "content": …}`, the provider's own form, which that
-            provider must get back unchanged (signed thinking, for instance). Other providers ignore it.
-        unsealed: For an assistant's message: the provider that refused earlier answers in its own form, as another key
-            or region had sealed them; they are not sent to it so again. "" for none.
+        tags: In a question: the names of the tags that enclose texts of other authors.
+        covers: In a summary: the number of messages that it replaces, counted from the first.
+        tokens: In an assistant's message: the tokens of the conversation up to and including this message, as the
+            provider counted them, without the share of instructions and tools; None if the number is unknown.
+        native: In an assistant's message: the provider's own form, `{"provider": …, "content": …}`. This provider must
+            get it back unchanged (signed thinking, for instance). Other providers ignore it.
+        unsealed: In an assistant's message: the provider that refused the native form of earlier answers, because
+            another key or region had sealed them. These answers are no longer sent to it in native form. "" if no
+            provider refused them.
     """
 
     model_config = ConfigDict(frozen=True)
     __unrecorded__: ClassVar = ("model_fields_set",)
 
     role: Literal["user", "assistant", "tool", "summary"]
-    text: str = Field(default="", exclude_if=not_)  # what is the default is not written: states have many messages
+    # Fields with their default are not written, because states contain many messages.
+    text: str = Field(default="", exclude_if=not_)
     media: tuple[Media, ...] = Field(default=(), exclude_if=not_)
     calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=not_)
     call_id: str = Field(default="", exclude_if=not_)
@@ -107,7 +115,7 @@ class Message(BaseModel):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Its parts in order: `Text`, `Media`, `Thinking`, `ToolCall`, `ToolResult`, `Citation` and `Native`.
+        """The parts of the message: `Text`, `Media`, `Thinking`, `ToolCall`, `ToolResult`, `Citation` and `Native`.
 
         Example:
             >>> Message(role="user", text="Hello").parts
@@ -118,7 +126,7 @@ class Message(BaseModel):
         return parts_of(self)
 
     def labelled_media(self) -> Iterator[tuple[str, Media]]:
-        """Yield each medium with the text that stands for it, for adapters."""
+        """Yield each medium with the text that refers to it. Adapters use this method."""
         for number, one in enumerate(self.media, 1):
             yield label(number, one), one
 
@@ -126,13 +134,16 @@ class Message(BaseModel):
 PDF: Final = "application/pdf"
 CHARACTERS_PER_TOKEN: Final = 4
 PICTURE_TOKENS: Final = 1600
-"""The most tokens of a picture, to which Anthropic scales larger ones."""
+"""The largest number of tokens of a picture. Anthropic scales larger pictures down to this number."""
 _BYTES_PER_TOKEN: Final = 30
-"""About, in documents: a page with text and its picture has 3,000 tokens and 90 KB."""
+"""The approximate number of bytes per token in documents.
+
+A page with text and its picture has 3,000 tokens and 90 KB.
+"""
 
 
 def cannot_show(one: Media) -> BadRequest:
-    """Return the error for a medium that a model's API does not take."""
+    """Return the error for a medium that a model's API does not accept."""
     repair = "give the media to another model, or turn them into text or pictures in a node before"
     if one.url or one.file_id:
         repair = "give the data: Media(data=…); or the media to another model"
@@ -142,13 +153,14 @@ def cannot_show(one: Media) -> BadRequest:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as described to a model.
+    """A tool as it is described to a model.
 
     Args:
-        name: Its name.
-        description: Its purpose.
-        schema: The JSON Schema of its arguments (an object).
-        may_be_strict: Whether an API may hold the model to the schema, if the schema has a form for that.
+        name: The tool's name.
+        description: The tool's purpose.
+        schema: The JSON Schema of the tool's arguments (an object).
+        may_be_strict: Whether an API may force the model to follow the schema, if the schema can be expressed in the
+            API's form for that.
     """
 
     name: str
@@ -158,15 +170,15 @@ class ToolSpec:
 
 
 class CallerWait(Protocol):
-    """How a caller waits: by which clock, and what ends the wait early."""
+    """How a caller waits for a model: with which clock, and what ends the wait early."""
 
     @property
     def clock(self) -> Clock:
-        """The clock."""
+        """The clock of the caller."""
         ...
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Return when the first of them is done. If the caller has to stop, its task is cancelled instead."""
+        """Return when the first of these futures is done. If the caller has to stop, its task is cancelled instead."""
         ...
 
 
@@ -176,30 +188,31 @@ class Request:
 
     Attributes:
         agent: The name of the calling agent.
-        system: The agent's standing instructions, "" for none.
-        note: The end of `system` that the engine adds: it explains the tags of the prompt.
-        messages: The conversation, oldest first; the last one is a user's or a tool's. A summary replaces the messages
-            before it, and is sent as a user's message.
-        schema: JSON Schema of the answer, always of an object; None for a text answer. A model without native support
-            for schemas puts it into the instructions.
-        output: The schema's name, as `Review`.
-        tools: The tools that may be called.
+        system: The agent's standing instructions; "" if there are none.
+        note: The end of `system` that the engine adds, which explains the tags of the prompt.
+        messages: The conversation, oldest message first. The last message is a user's or a tool's. A summary replaces
+            the messages before it and is sent as a user's message.
+        schema: The JSON Schema of the answer, which always describes an object; None for a text answer. A model without
+            native support for schemas puts it into the instructions.
+        output: The schema's name, such as `Review`.
+        tools: The tools that the model may call.
         hosted: The tools that the provider may run.
-        settings: How to answer: the most tokens, how much to think, and so on; see `Settings`.
+        settings: How to answer, such as the token limit and the amount of thinking; see `Settings`.
         compact_from: The number of tokens from which the provider itself replaces older messages by a shorter form;
-            None if it must not. Ignored by a model that does not have the protocol `Compacts`.
-        on_text: Gets the text of the answer piece by piece as it arrives; None if it is not wanted. Ignored by a model
-            that cannot stream.
-        on_thinking: Gets the model's thinking in the same way, if the provider shows it.
-        on_reset: Called with the reason when what was passed on does not count, because the call failed; None if that
-            is not wanted. The call may then be made again, or by another model.
-        on_begin: Called when the first part of the answer arrives, whether text, thinking or a tool call; None if that
-            is not wanted. It can be called more than once. Ignored by a model that cannot stream.
-        on_spent: Gets the usage of each call that failed; see `usage_of_failure`.
-        watch: Who watches what `on_text` and `on_thinking` get; None if each piece is wanted when it arrives.
-        waits: How to wait in the model's queue; None for the machine's clock. Adapters ignore it.
-        path: The path of the node that asks in a run, as `ask[2]` for an item of a map; "" outside a run.
-        by_rules: The agent's rule-based answer to this question, None if it has none.
+            None if it must not. A model without the protocol `Compacts` ignores this.
+        on_text: Receives the text of the answer piece by piece as it arrives; None if the caller does not want it. A
+            model that cannot stream ignores this.
+        on_thinking: Receives the model's thinking in the same way, if the provider shows it.
+        on_reset: Called with the reason when the text that was passed on does not count, because the call failed; None
+            if the caller does not want to know. The call may then be made again, or by another model.
+        on_begin: Called when the first part of the answer arrives, whether text, thinking or a tool call; None if the
+            caller does not want to know. It can be called more than once. A model that cannot stream ignores this.
+        on_spent: Receives the usage of each call that failed; see `usage_of_failure`.
+        watch: Tells whether anybody watches the text that `on_text` and `on_thinking` receive; None if the caller wants
+            each piece as soon as it arrives.
+        waits: How to wait in the model's queue; None for the machine's clock. Adapters ignore this.
+        path: The path of the node that asks in a run, such as `ask[2]` for an item of a map; "" outside a run.
+        by_rules: The agent's rule-based answer to this question; None if the agent has no rules.
     """
 
     agent: str
@@ -224,21 +237,21 @@ class Request:
 
     @property
     def streams(self) -> bool:
-        """Whether the caller wants any part of the answer before it is complete."""
+        """Whether the caller wants parts of the answer before it is complete."""
         return self.on_text is not None or self.on_thinking is not None or self.on_begin is not None
 
     def began(self) -> None:
-        """Report that a part of the answer has arrived; adapters that stream call it."""
+        """Report that a part of the answer has arrived. Adapters that stream call this method."""
         if self.on_begin is not None:
             self.on_begin()
 
     def emit_text(self, text: str) -> None:
-        """Pass on a piece of the answer's text; adapters that stream call it."""
+        """Pass on a piece of the answer's text. Adapters that stream call this method."""
         if self.on_text is not None:
             self.on_text(text)
 
     def emit_whole(self, text: str) -> None:
-        """Pass on an answer that is there at once, word by word; in one piece while nobody watches."""
+        """Pass on a complete answer word by word, or in one piece while nobody watches."""
         self.began()
         if self.on_text is not None:
             is_watched = self.watch is None or self.watch.is_watched()
@@ -246,18 +259,22 @@ class Request:
                 self.on_text(piece)
 
     def emit_thinking(self, text: str) -> None:
-        """Pass on a piece of the model's thinking; adapters that stream call it."""
+        """Pass on a piece of the model's thinking. Adapters that stream call this method."""
         if self.on_thinking is not None:
             self.on_thinking(text)
 
     def bare(self) -> Request:
-        """Return it with earlier answers as texts and calls alone, for a provider that refuses them in its own form."""
+        """Return a copy of the request without the native form of earlier answers.
+
+        It is sent to a provider that refused these native forms.
+        """
         return replace(self, messages=[message.model_copy(update={"native": None}) for message in self.messages])
 
     def with_tool_names(self) -> Request:
-        """Return the request with a description of each tool that the conversation names and the request lacks.
+        """Return a copy of the request that describes every tool that the conversation names.
 
-        The description allows any arguments. Returns the request itself if it lacks none.
+        A missing tool gets a description that allows any arguments. If no tool is missing, the request itself is
+        returned.
         """
         known = {tool.name for tool in self.tools}
         named = dict.fromkeys(
@@ -270,12 +287,12 @@ class Request:
 
     @property
     def prompt(self) -> str:
-        """The text of the last question; "" if there is none."""
+        """The text of the last question; "" if there is no question."""
         return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
 
 
 def without_refused(messages: Sequence[Message]) -> Sequence[Message]:
-    """Return messages without the own forms of answers that their provider refused to read back."""
+    """Remove the native forms of answers that their provider refused to read back, and return the messages."""
     refused: set[object] = set()
     made: list[Message] = []
     for message in reversed(messages):
@@ -290,25 +307,26 @@ class Response:
     """A model's answer.
 
     Attributes:
-        content: Text, "" for none; or a value that was not made from text (a rule-based answer).
+        content: The text, "" for no text; or a value that was not made from text (a rule-based answer).
         calls: The tools to call before the conversation is continued.
         stop: Why the answer ends.
-        why: The provider's explanation of a refusal, "" for none.
-        model: The model that answered, as `anthropic:claude-…`; "" for the model that was called.
+        why: The provider's explanation of a refusal; "" if there is none.
+        model: The model that answered, such as `anthropic:claude-…`; "" for the model that was called.
         input_tokens: All tokens of the question, including those read from and written to a cache.
-        cache_read_tokens: Of those, read from the provider's cache.
-        cache_write_tokens: Of those, written to it.
+        cache_read_tokens: The input tokens that were read from the provider's cache.
+        cache_write_tokens: The input tokens that were written to the provider's cache.
         output_tokens: All tokens of the answer, including those of its thinking.
-        reasoning_tokens: Of those, thinking.
+        reasoning_tokens: The output tokens that were used for thinking.
         cost_usd: The cost in US dollars; None if it is unknown.
         offline: Whether no language model was involved.
         native: The answer in the provider's own form; see `Message.native`.
-        form: How the schema of a typed answer was sent; "" if there is none, or the adapter does not say.
-        id: The provider's id of the answer; "" for none.
-        server: Which server answered, as `api.openai.com:443`; "" if none did, or the adapter does not say.
-        unsealed: The provider, if it refused earlier answers in its own form, see `Message.unsealed`; else "".
-        held_seconds: How long the call waited before it began, since as many calls were in flight as the model's
-            limiter allows (`RateLimiter(calls_at_once=…)`); 0.0 if it did not.
+        form: How the schema of a typed answer was sent; "" if there is no schema, or the adapter does not report it.
+        id: The provider's id of the answer; "" if there is none.
+        server: The server that answered, such as `api.openai.com:443`; "" if no server answered, or the adapter does
+            not report it.
+        unsealed: The provider, if it refused the native form of earlier answers, see `Message.unsealed`; otherwise "".
+        held_seconds: How long the call waited before it began because the limiter allowed no more calls at once
+            (`RateLimiter(calls_at_once=…)`); 0.0 if it did not wait.
     """
 
     content: object
@@ -331,7 +349,8 @@ class Response:
     held_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.content, str) and type(self.content) is not str:  # a str Enum's member formats as its name
+        # A member of a str Enum would be formatted as its name.
+        if isinstance(self.content, str) and type(self.content) is not str:
             object.__setattr__(self, "content", str.__str__(self.content))
 
 
@@ -358,11 +377,11 @@ UNKNOWN_USAGE: Final[Usage] = {
     "unknown_calls": 1,
     "cost_usd": None,
 }
-"""The usage of a call that was in flight and may be billed, but reported nothing. Tokens count only what is known."""
+"""The usage of a call that was in flight and may be billed, but reported nothing. Its tokens are counted as 0."""
 
 
 def at_least(reported: Usage) -> Usage:
-    """Return the usage of a call that broke off after its provider had reported this much, and may bill more.
+    """Return the usage of a call that broke off after its provider had reported this much, and may be billed for more.
 
     Example:
         >>> at_least({"calls": 1, "input_tokens": 12, "cost_usd": 0.5})
@@ -375,7 +394,9 @@ _MAY_BE_PAID: Final = (AnswerTorn, ModelTimeout, ModelUnreachable, asyncio.Cance
 
 
 def usage_of_failure(error: BaseException) -> Usage:
-    """Return the usage of a failed call: what its provider reported, else unknown if it may be billed, else {}.
+    """Return the usage of a failed call.
+
+    This is the usage that the provider reported; otherwise unknown usage if the call may be billed, and {} if not.
 
     Example:
         >>> from graphengine.models import ModelTimeout, RateLimited
@@ -388,12 +409,12 @@ def usage_of_failure(error: BaseException) -> Usage:
 
 
 def estimate_tokens(request: Request) -> int:
-    """Return about how many tokens a question has."""
+    """Estimate the number of tokens of a question."""
     return characters(request) // CHARACTERS_PER_TOKEN + 1
 
 
 def characters(request: Request) -> int:
-    """Return how many characters a question has; a medium counts as many as its tokens."""
+    """Return the number of characters of a question. A medium counts as many characters as its tokens would have."""
     count = len(request.system)
     for message in request.messages:
         count += len(message.text) + sum(len(call.arguments) for call in message.calls)
@@ -402,25 +423,25 @@ def characters(request: Request) -> int:
 
 
 def media_tokens(one: Media) -> int:
-    """Return about how many tokens a medium has: those of a large picture, or by its size."""
+    """Estimate the number of tokens of a medium: a large picture's number, or a number by the size of a document."""
     return PICTURE_TOKENS if one.kind == "image" else max(PICTURE_TOKENS, one.size_bytes // _BYTES_PER_TOKEN)
 
 
 class Model(Protocol):
     """Answers requests.
 
-    Calls may run concurrently, and may be cancelled. A call returns one complete answer, or raises the `ModelError`
-    that fits. It does not retry, and keeps nothing of a conversation between calls. Errors, log lines and answers never
-    contain an API key.
+    Calls may run concurrently and may be cancelled. A call returns one complete answer or raises the fitting
+    `ModelError`. It does not retry, and keeps no part of a conversation between calls. Errors, log lines and answers
+    never contain an API key.
 
-    Agents call a model through its rate limiter, which waits and calls again: see `graphengine.models.RateLimiter`. A
+    Agents call a model through its rate limiter, which waits and repeats calls: see `graphengine.models.RateLimiter`. A
     model may have an attribute `limiter`. Its value is a `RateLimiter`, or None for a model that only calls other
-    models. A model without the attribute gets a limiter of its own, without limits.
+    models. A model without the attribute gets its own limiter without limits.
     """
 
     @property
     def name(self) -> str:
-        """The model's name in usage and messages, as `anthropic:claude-…`."""
+        """The model's name in usage and messages, such as `anthropic:claude-…`."""
         ...
 
     async def answer(self, request: Request) -> Response:
@@ -430,59 +451,59 @@ class Model(Protocol):
 
 @runtime_checkable
 class Closes(Protocol):
-    """A model that holds connections. The last Runner that used it closes it; it may be used again afterwards."""
+    """A model with connections. The last Runner that used the model closes it; it may be used again afterwards."""
 
     async def close(self) -> None:
-        """Close the running event loop's connections."""
+        """Close the connections of the running event loop."""
         ...
 
 
 @runtime_checkable
 class Compacts(Protocol):
-    """A model whose provider can compact a long conversation itself; the result is in `Message.native`."""
+    """A model whose provider can compact a long conversation itself. `Message.native` contains the result."""
 
     def compacts(self, tokens: int) -> bool:
-        """Return whether it can, from this number of tokens on."""
+        """Return whether the provider can compact conversations from this number of tokens on."""
         ...
 
 
 @runtime_checkable
 class HasKeys(Protocol):
-    """A model that is called with a key."""
+    """A model that is called with a secret key."""
 
     def __keys__(self) -> Sequence[str]:
-        """Return its keys, which no text to a model has."""
+        """Return the keys of the model, which must not occur in texts to a model."""
         ...
 
 
 @runtime_checkable
 class ChecksSetUp(Protocol):
-    """A model that knows before a call whether it has what it needs."""
+    """A model that can check before a call whether its key and its packages are available."""
 
     def check_set_up(self) -> None:
-        """Check that a key and the packages are there. Nothing is loaded, and no server is asked.
+        """Check that the key and the packages are available, without loading packages or calling a server.
 
         Raises:
-            ModelUnavailable: Something is missing; the repair says how to get it.
+            ModelUnavailable: The key or a package is missing; the repair describes how to get it.
         """
         ...
 
 
 @runtime_checkable
 class KnowsPrices(Protocol):
-    """A model that knows before a call whether its price is known."""
+    """A model that can tell before a call whether its price is known."""
 
     async def knows_price(self) -> bool:
-        """Return whether `cost_usd` of its answers will be known."""
+        """Return whether the `cost_usd` of its answers will be known."""
         ...
 
 
 @runtime_checkable
 class KnowsWindow(Protocol):
-    """A model that can know how much it reads at once."""
+    """A model that may know the size of its context window."""
 
     async def window_tokens(self) -> int | None:
-        """Return how many tokens question and answer can have together; None if it is unknown."""
+        """Return how many tokens a question and its answer may have together; None if the number is unknown."""
         ...
 
 
@@ -491,16 +512,16 @@ class EstimatesCosts(Protocol):
     """A model that can estimate the cost of a call from its size."""
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of this many tokens in US dollars, without a cache; None if it is unknown."""
+        """Return the cost of this many tokens in US dollars, without a cache; None if the cost is unknown."""
         ...
 
 
 class RulesModel:
-    """Answers with the function that the agent has as `by_rules=`, at no cost.
+    """Answers with the function `by_rules=` of the agent, at no cost.
 
     Attributes:
         name: `rules`.
-        calls_tools: Whether it takes turns with tools, each of them recorded, as a language model does.
+        calls_tools: Whether the model takes recorded turns with tools, as a language model does.
     """
 
     name = "rules"
@@ -522,7 +543,7 @@ class RulesModel:
         return Response(await request.by_rules(), cost_usd=0.0, offline=True)
 
     async def knows_price(self) -> bool:
-        """Return True: it costs nothing."""
+        """Return True, because rules cost nothing."""
         return True
 
 

@@ -1,16 +1,20 @@
 """Batches: many requests that a provider answers within a day, at half the price.
 
-`Batches` is the interface of a provider's batches; `BatchCollector` gathers the requests of one model in this process,
-so that the items of a map share a batch. A batch must be paid once, whenever a process dies, but no provider has an
-idempotent submission. So it takes these steps, of which the agent's run records the first and the third:
+`Batches` is the interface to a provider's batches. `BatchCollector` collects the requests for one model in this
+process, so that the items of a map share a batch.
 
-1. A request joins a group, which gets a name of its own, and its place in it.
-2. When every member of the group has recorded that, the group is submitted under its name.
-3. Each member records the id of the batch. If a process dies between 1 and 3, the next one searches the provider's list
-   for the name, and submits only what it does not find.
+A batch must only be paid once, even if a process dies at any point, but no provider offers an idempotent submission. A
+batch therefore takes three steps. The agent's run records the first and the third step:
+
+1. A request joins a group. It gets the group's unique name and its own place in the group.
+2. When every member of the group has recorded its place, the group is submitted under its name.
+3. Each member records the id of the batch.
+
+If a process dies between steps 1 and 3, the next process searches the provider's list of batches for the name, and
+submits the group only if it is not found.
 
 Example: a process with the members a and b records "ge1_0" and "ge1_1", submits the batch, and dies. The next process
-joins both again under the name "ge1", finds a batch with this name, and records its id instead of submitting it.
+joins both again under the name "ge1", finds a batch with this name, and records its id instead of submitting it again.
 """
 
 from __future__ import annotations
@@ -34,29 +38,32 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 QUIET_SECONDS: Final = 1.0
-"""How long a group waits for one more request."""
+"""How long a group waits for another request."""
 LONGEST_SECONDS: Final = 10.0
-"""How long it waits in all."""
+"""How long a group waits for requests in all."""
 MOST_REQUESTS: Final = 10_000
-"""The most requests of a batch; Anthropic allows 100,000 and OpenAI 50,000, but also limits their bytes."""
+"""The largest number of requests in a batch.
+
+Anthropic allows 100,000 and OpenAI 50,000, but both also limit the bytes.
+"""
 FIRST_POLL_SECONDS: Final = 30.0
 LONGEST_POLL_SECONDS: Final = 3600.0
-_SHARE: Final = 0.25  # of the time that a batch has taken, so that a day takes about forty requests
+_SHARE: Final = 0.25  # of the time that a batch has taken; a batch that takes a day is checked about forty times
 _FRESH_SECONDS: Final = 5.0
 _KEPT_ANSWERS: Final = 4
 SKEW_SECONDS: Final = 300.0
-"""By how much the clocks of this machine and of the provider may differ."""
+"""The largest difference between the clocks of this machine and of the provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The place of a request in a group, as it is recorded before the group is submitted.
+    """The place of a request in a group, which is recorded before the group is submitted.
 
     Attributes:
         batch: The group's name.
-        item: The request's id in the batch; it begins with the name.
-        at: When the group was made, epoch seconds.
-        size: The number of its requests.
+        item: The request's id in the batch, which begins with the group's name.
+        at: The time when the group was made, in epoch seconds.
+        size: The number of requests in the group.
     """
 
     batch: str
@@ -66,26 +73,26 @@ class Ticket:
 
 
 class StillOpen(Exception):
-    """Whether a batch was submitted is not known before another one has ended, as its content is not known so far."""
+    """It is unknown whether a batch was submitted, because another batch has to end before its content can be read."""
 
 
 class Batches(Protocol):
     """The batches of one model."""
 
     async def submit(self, name: str, requests: Mapping[str, Request]) -> str:
-        """Submit a batch, and return its id.
+        """Submit a batch and return its id.
 
         Args:
-            name: Its name, by which `find` finds it.
+            name: The name of the batch, by which `find` finds it.
             requests: The requests by their ids.
         """
         ...
 
     async def find(self, ticket: Ticket) -> str | None:
-        """Return the id of the batch that a ticket belongs to; None if it was not submitted.
+        """Return the id of the batch that belongs to a ticket; None if the batch was not submitted.
 
         Raises:
-            StillOpen: That is not known yet.
+            StillOpen: It is not known yet whether the batch was submitted.
         """
         ...
 
@@ -94,25 +101,25 @@ class Batches(Protocol):
         ...
 
     async def answers(self, batch: str) -> Mapping[str, Response]:
-        """Return the answers of a batch that has ended; those that failed or expired are missing."""
+        """Return the answers of a batch that has ended. Requests that failed or expired have no answer."""
         ...
 
 
 @dataclass(eq=False)
 class _Group:
-    """Requests that will be one batch.
+    """Requests that will be submitted as one batch.
 
     Attributes:
-        name: Its name.
-        began: When it was made, epoch seconds.
-        recovers: Whether a process that died may have submitted it.
-        requests: Its requests by their ids, as they join.
-        joins: How many have joined it, also those that have left.
-        closed: Set when no more can join.
+        name: The group's name.
+        began: The time when the group was made, in epoch seconds.
+        recovers: Whether a process that died may have submitted the group.
+        requests: The requests by their ids, in the order in which they join.
+        joins: How many requests have joined, including requests that have left again.
+        closed: Set when no more requests can join.
         joined: Set when a request joins.
         ready: The members that have recorded their tickets.
-        submission: The task that submits it.
-        changed: Set when a member is ready, or leaves.
+        submission: The task that submits the group.
+        changed: Set when a member becomes ready or leaves.
     """
 
     name: str
@@ -129,15 +136,17 @@ class _Group:
 
 @dataclass(eq=False)
 class _Gathered:
-    """What this process has of the batches of one model. What is over does not lead to the model, so that it is freed.
+    """The state of one model's batches in this process.
+
+    Entries for finished batches do not refer to the model, so that the model can be freed.
 
     Attributes:
-        open: The groups that can be joined, by event loop and headers, or name.
+        open: The groups that can be joined, by event loop and headers, or by event loop and name.
         groups: The closed groups that are not submitted yet, by name.
-        submitted: The ids of batches by the names of their groups.
-        ended: When it was asked whether a batch has ended, and the answer.
+        submitted: The ids of batches, by the names of their groups.
+        ended: When the provider was asked whether a batch has ended, and the answer.
         answers: The answers of batches.
-        tasks: What is under way.
+        tasks: The tasks in progress.
     """
 
     open: dict[tuple[int, str], _Group] = field(default_factory=dict)
@@ -149,11 +158,11 @@ class _Gathered:
 
 
 class BatchCollector:
-    """The requests for batches of one model in this process.
+    """Collects the requests for batches of one model in this process.
 
     Args:
         batches: The provider's batches.
-        gathered: What this process has of them.
+        gathered: The state of these batches in this process.
     """
 
     def __init__(self, batches: Batches, gathered: _Gathered | None = None) -> None:
@@ -161,9 +170,11 @@ class BatchCollector:
         self._gathered = gathered or _Gathered()
 
     async def join(self, request: Request) -> Ticket:
-        """Join a group, and return the place in it once the group is closed."""
+        """Join a group, and return the place in the group once it is closed."""
         group = self._join_group("", request)
-        item = f"{group.name}_{group.joins}"  # not its size: a member that left would give its id to another one
+        # The number of joins is used and not the size of the group: a member that left would pass its id to another
+        # one.
+        item = f"{group.name}_{group.joins}"
         group.joins += 1
         group.requests[item] = request
         group.joined.set()
@@ -175,15 +186,16 @@ class BatchCollector:
         return Ticket(group.name, item, group.began, len(group.requests))
 
     async def submitted(self, ticket: Ticket, request: Request) -> str:
-        """Return the id of the ticket's batch: submit it when all its members have recorded their tickets.
+        """Return the id of the ticket's batch. Submit the batch when all members have recorded their tickets.
 
         Raises:
-            StillOpen: Another process may have submitted it; ask again later.
+            StillOpen: Another process may have submitted the batch; ask again later.
         """
-        if ticket.batch in self._gathered.submitted:  # by an earlier attempt, which ended before it had recorded that
+        # An earlier attempt submitted the batch and ended before it had recorded the id.
+        if ticket.batch in self._gathered.submitted:
             return self._gathered.submitted[ticket.batch]
         group = self._gathered.groups.get(ticket.batch)
-        if group is None or ticket.item not in group.requests:  # the ticket is of a process that died
+        if group is None or ticket.item not in group.requests:  # the ticket was recorded by a process that died
             group = self._join_group(ticket.batch, request)
             group.requests[ticket.item] = request
             group.joined.set()
@@ -195,7 +207,7 @@ class BatchCollector:
         return await asyncio.shield(group.submission)
 
     def leave(self, ticket: Ticket) -> None:
-        """Leave a group that does not wait for this member any more, unless it was ready."""
+        """Leave a group, so that it no longer waits for this member. A member that is ready stays."""
         group = self._gathered.groups.get(ticket.batch)
         if group is not None and ticket.item not in group.ready:
             group.requests.pop(ticket.item, None)
@@ -204,7 +216,7 @@ class BatchCollector:
                 self._gathered.groups.pop(ticket.batch, None)
 
     async def ended(self, batch: str) -> bool:
-        """Return whether a batch has ended; many callers share one question."""
+        """Return whether a batch has ended. Many callers share one request to the provider."""
         now, asked = time.monotonic(), self._gathered.ended
         for each in [each for each, (at, _) in asked.items() if now - at > _FRESH_SECONDS]:
             del asked[each]
@@ -213,7 +225,7 @@ class BatchCollector:
         return await asyncio.shield(asked[batch][1])
 
     async def answers(self, batch: str) -> Mapping[str, Response]:
-        """Return the answers of a batch that has ended; many callers share them."""
+        """Return the answers of a batch that has ended. Many callers share one request to the provider."""
         kept = self._gathered.answers
         if batch not in kept or not _can_be_awaited(kept[batch]):
             kept[batch] = self._share(self._batches.answers(batch), partial(kept.pop, batch, None))
@@ -222,13 +234,14 @@ class BatchCollector:
         return await asyncio.shield(kept[batch])
 
     def _share(self, work: Coroutine[Any, Any, T], forget: Callable[[], object]) -> asyncio.Future[T]:
-        """Begin work for many callers, and return its future.
+        """Start work that many callers share, and return its future.
 
-        A task would keep the context of the caller that began it, and an exception what the model held.
+        The task itself is not shared: it would keep the context of the caller that started it alive, and its exception
+        would keep the model alive.
 
         Args:
             work: The work.
-            forget: Called if it fails.
+            forget: Called if the work fails.
         """
         shared: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
@@ -249,7 +262,7 @@ class BatchCollector:
         return shared
 
     def _join_group(self, name: str, request: Request) -> _Group:
-        """Return the group to join: the open one, or the one of this name."""
+        """Return the group to join: the group of this name, or the open group if `name` is ""."""
         headers = repr(sorted(request.settings.headers.items()))
         key = (id(asyncio.get_running_loop()), name or headers)
         group = self._gathered.open.get(key)
@@ -262,7 +275,7 @@ class BatchCollector:
         return group
 
     async def _close(self, key: tuple[int, str], group: _Group) -> None:
-        """Close a group when no request has joined for a while, or it is full."""
+        """Close a group when no request has joined for a while, or the group is full."""
         deadline = time.monotonic() + LONGEST_SECONDS
         try:
             while time.monotonic() < deadline and len(group.requests) < MOST_REQUESTS:
@@ -272,13 +285,16 @@ class BatchCollector:
                         await group.joined.wait()
                 except TimeoutError:
                     break
-        finally:  # an event loop that ends here leaves no group to a later one with the same id
+        finally:  # if the event loop ends here, a later event loop with the same id must not find this group
             self._gathered.open.pop(key, None)
         self._gathered.groups[group.name] = group
         group.closed.set()
 
     async def _submit(self, group: _Group, lost: Ticket | None) -> str:
-        """Submit a group when all members are ready; one of a process that died is searched for before."""
+        """Submit a group when all members are ready, and return the id of its batch.
+
+        If a process that died may have submitted the group, search for its batch first.
+        """
         while group.requests.keys() - group.ready:
             group.changed.clear()
             await group.changed.wait()
@@ -294,27 +310,27 @@ _GATHERED: Final[WeakKeyDictionary[object, _Gathered]] = WeakKeyDictionary()
 
 
 def collector_of(model: Model, batches: Batches) -> BatchCollector:
-    """Return the collector of a model, with all that this process has gathered for it."""
+    """Return the collector of a model, with the state of its batches in this process."""
     return BatchCollector(batches, _GATHERED.setdefault(model, _Gathered()))
 
 
 def _can_be_awaited(future: asyncio.Future[Any]) -> bool:
-    """Return whether this event loop can await a future, which may be of another one."""
+    """Return whether this event loop can await a future, which may belong to another loop."""
     return future.done() or future.get_loop() is asyncio.get_running_loop()
 
 
 def lacks_batches(model: object) -> str:
-    """Return the repair if a model has no batches, "" if it has; a script answers at once."""
+    """Return the repair if a model does not support batches; "" if it does. A scripted model answers at once."""
     if hasattr(model, "batches"):
         return ""
     return "leave out batch=, or use one model of a provider with batches: anthropic:…, openai:… or openai-chat:…"
 
 
 def batches_of(model: Model, agent: str) -> Batches | None:
-    """Return the batches of a model; None for one that answers at once, as a script.
+    """Return the batches of a model; None for a model that answers at once, such as a scripted model.
 
     Raises:
-        BadRequest: The model has no batches.
+        BadRequest: The model does not support batches.
     """
     if repair := lacks_batches(model):
         raise BadRequest(f"{model.name} has no batches", where=f"agent {agent}", repair=repair)
@@ -323,7 +339,10 @@ def batches_of(model: Model, agent: str) -> Batches | None:
 
 
 def poll_seconds(ticket: Ticket) -> float:
-    """Return how long to sleep before asking for the state of a batch again: the longer it has taken, the longer."""
+    """Return how long to sleep before the state of a batch is checked again: a quarter of the time that has passed.
+
+    The result is at least 30 seconds and at most an hour.
+    """
     return min(max(FIRST_POLL_SECONDS, (time.time() - ticket.at) * _SHARE), LONGEST_POLL_SECONDS)
 
 

@@ -1,7 +1,8 @@
-"""Calls and results that providers read back: each call with its result, under an id that is unique in a conversation.
+"""Pair calls and results for providers: each call has its result, and its id is unique in the conversation.
 
-Providers refuse a call without a result after it, and a result without its call. What is sent can have both: `history=`
-may leave either out, and a state may be written by other code. Some servers count the ids anew in each answer.
+Providers refuse a call without a result after it, and a result without its call. Conversations may contain both,
+because `history=` may leave a message out, and because other code may write a state. In addition, some servers start
+counting the ids again in each answer.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 _ID_OF: Final = {"tool_use": "id", "function_call": "call_id"}
-"""Where the native parts of calls have their ids, by type."""
+"""For each type of native call, the field with its id."""
 
 
 def paired(messages: Sequence[Message]) -> Sequence[Message]:
-    """Return messages in which each call has its result right after it, and each result its call.
+    """Return messages in which each call is directly followed by its result, and each result follows its call.
 
-    What has none is left out, and an answer of which nothing remains.
+    Calls without a result and results without a call are left out, as is an answer of which nothing remains.
     """
     made: list[Message] = []
     is_changed, place = False, 0
@@ -56,7 +57,7 @@ _Named = TypeVar("_Named", Message, ToolCall)
 
 
 def _take_by_ids(found: Iterable[_Named], ids: Counter[str], key: str) -> list[_Named]:
-    """Return those with these ids, each as often as its id is there."""
+    """Return the items with these ids, each id as often as the counter contains it."""
     left = ids.copy()
     taken = []
     for each in found:
@@ -68,7 +69,7 @@ def _take_by_ids(found: Iterable[_Named], ids: Counter[str], key: str) -> list[_
 
 
 def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
-    """Return messages as `paired` does, with other ids for calls whose id is taken. Results are of the last answer."""
+    """Return paired messages (see `paired`) in which every call has a unique id. Results belong to the last answer."""
     messages = paired(messages)
     ids = [call.id for message in messages for call in message.calls]
     taken = set(ids)
@@ -99,7 +100,7 @@ def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
 
 
 def _rename_native_ids(native: dict[str, JsonValue] | None, names: Sequence[str]) -> dict[str, JsonValue] | None:
-    """Return an answer in its provider's form with other ids of its calls."""
+    """Return the native form of an answer with other ids for its calls."""
     if native is None or not isinstance(native.get("content"), list):
         return native
     left = deque(names)

@@ -1,6 +1,7 @@
-"""Claude on Amazon Bedrock and Google Vertex AI, and OpenAI's models on Azure, through the SDKs' own clients.
+"""Claude on Amazon Bedrock and Google Vertex AI, and OpenAI's models on Azure, called with the SDKs' own clients.
 
-Credentials are the cloud's own: the SDK finds those of AWS and Google as their tools do, or takes a key or token.
+The credentials are those of the cloud. The SDK finds the credentials of AWS and Google as their own tools do, or
+receives a key or a token.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 
 _OWN: Final = "credentials-of-the-cloud"
 API_VERSION: Final = "2025-04-01-preview"
-"""The version of Azure's API if `OPENAI_API_VERSION` is not set."""
+"""The version of Azure's API that is used if `OPENAI_API_VERSION` is not set."""
 
 
 def _require_setting(model: str, given: str | None, *variables: str) -> str:
-    """Return a setting that is given or in the environment.
+    """Return a setting from the argument or the environment.
 
     Raises:
-        ModelUnavailable: It is missing.
+        ModelUnavailable: The setting is missing.
     """
     found = given or next(filter(None, map(os.environ.get, variables)), None)
     if found is None:
@@ -50,16 +51,16 @@ def _require_setting(model: str, given: str | None, *variables: str) -> str:
 class _NoBatches:
     @property
     def batches(self) -> Batches:
-        """None: the client has no batches. Raises AttributeError, so that it counts as missing."""
+        """Raise AttributeError, so that the attribute counts as missing: the client does not support batches."""
         raise AttributeError("batches")
 
 
 class _CloudModel(_NoBatches, AnthropicModel):
-    """Claude in a cloud, which has not all that Anthropic's own API has.
+    """Claude in a cloud, which supports less than Anthropic's own API.
 
     Attributes:
         _client: The name of the SDK's client.
-        _module: The module that it needs, of the extra with the name of the API.
+        _module: The module that the client needs. The extra that installs it has the name of the API.
         _hosted: The tools that the cloud runs.
     """
 
@@ -72,14 +73,14 @@ class _CloudModel(_NoBatches, AnthropicModel):
         self._place = place
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each setting that the cloud does not have, by name."""
+        """Return the repair for each given setting that the cloud does not support, by the setting's name."""
         missing = dict(super().lacks(settings))
         if settings.service_tier is not None:
             missing["service_tier"] = "leave it out: only Anthropic's own API has classes of service"
         return missing
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if the cloud does not run this tool, "" if it does."""
+        """Return the repair if the cloud does not run this tool; "" if it does."""
         return super().lacks_tool(tool) if tool.name in self._hosted else HOSTS[tool.name]
 
     def _needs(self) -> list[tuple[str, str]]:
@@ -92,17 +93,19 @@ class _CloudModel(_NoBatches, AnthropicModel):
 
 
 class BedrockModel(_CloudModel):
-    """Claude on Amazon Bedrock, through `AsyncAnthropicBedrock`; needs the extra `bedrock`.
+    """Claude on Amazon Bedrock, called with `AsyncAnthropicBedrock`. Needs the extra `bedrock`.
 
     Args:
-        model: Its id on Bedrock, as `anthropic.claude-haiku-4-5-20251001-v1:0`, or of an inference profile.
-        region: The region; None for the environment's AWS_REGION.
-        api_key: A Bedrock API key; None for AWS_BEARER_TOKEN_BEDROCK, else AWS's credentials as its tools find them.
-        base_url: The server's address; None for the region's.
+        model: The model's id on Bedrock, such as `anthropic.claude-haiku-4-5-20251001-v1:0`, or the id of an inference
+            profile.
+        region: The region; None for the environment variable AWS_REGION.
+        api_key: A Bedrock API key; None for AWS_BEARER_TOKEN_BEDROCK, or else for the credentials that AWS's tools
+            find.
+        base_url: The server's address; None for the address of the region.
         timeout_seconds: As for `AnthropicModel`.
         price: As for `AnthropicModel`.
         limiter: As for `AnthropicModel`.
-        native_schema: As for `AnthropicModel`; None for the API's own form at the cloud's own address.
+        native_schema: As for `AnthropicModel`. None uses the API's own form at the cloud's own address.
 
     Raises:
         ModelUnavailable: The region is missing.
@@ -135,7 +138,7 @@ class BedrockModel(_CloudModel):
     async def _read_answer_stream(
         self, sent: JsonObject, named: Mapping[str, str], request: Request, gathered: Gathered
     ) -> JsonObject:
-        """Read a stream through the SDK: it has the form of AWS, not that of server-sent events."""
+        """Read a stream with the SDK, because it has AWS's own form and does not consist of server-sent events."""
         async with self._server.connected() as client:
             from anthropic import AsyncStream  # noqa: PLC0415 - loaded by now
             from anthropic.types import Message, RawMessageStreamEvent  # noqa: PLC0415
@@ -157,18 +160,18 @@ class BedrockModel(_CloudModel):
 
 
 class VertexModel(_CloudModel):
-    """Claude on Google Vertex AI, through `AsyncAnthropicVertex`; needs the extra `vertex`.
+    """Claude on Google Vertex AI, called with `AsyncAnthropicVertex`. Needs the extra `vertex`.
 
     Args:
-        model: Its name on Vertex, as `claude-haiku-4-5@20251001`.
-        project: The project; None for the environment's ANTHROPIC_VERTEX_PROJECT_ID.
-        region: The region; None for the environment's CLOUD_ML_REGION.
+        model: The model's name on Vertex, such as `claude-haiku-4-5@20251001`.
+        project: The project; None for the environment variable ANTHROPIC_VERTEX_PROJECT_ID.
+        region: The region; None for the environment variable CLOUD_ML_REGION.
         access_token: A token; None for Google's default credentials.
-        base_url: The server's address; None for the region's.
+        base_url: The server's address; None for the address of the region.
         timeout_seconds: As for `AnthropicModel`.
-        price: The price, which is unknown without one.
+        price: The price. Without it, the price is unknown.
         limiter: As for `AnthropicModel`.
-        native_schema: As for `AnthropicModel`; None for the API's own form at the cloud's own address.
+        native_schema: As for `AnthropicModel`. None uses the API's own form at the cloud's own address.
 
     Raises:
         ModelUnavailable: The project or the region is missing.
@@ -203,7 +206,7 @@ class VertexModel(_CloudModel):
 
 
 class _AzureServer(OpenAIServer):
-    """A resource on Azure."""
+    """The API of a resource on Azure."""
 
     def __init__(self, model: str, *, api_key: str | None, base_url: str | None, **more: Any) -> None:  # noqa: ANN401 - the base's
         endpoint = _require_setting(model, base_url, "AZURE_OPENAI_ENDPOINT")
@@ -218,11 +221,11 @@ class _AzureServer(OpenAIServer):
 
 
 class AzureModel(_NoBatches, OpenAIChatModel):
-    """A deployment of a model of OpenAI on Azure, through `AsyncAzureOpenAI`. The arguments are `OpenAIChatModel`'s.
+    """A deployment of an OpenAI model on Azure, called with `AsyncAzureOpenAI`. The arguments are `OpenAIChatModel`'s.
 
     `model` is the name of the deployment. `base_url` is the address of the resource; if it is None,
-    AZURE_OPENAI_ENDPOINT is used. `api_key` is its key; if it is None, AZURE_OPENAI_API_KEY is used. The version of the
-    API is read from OPENAI_API_VERSION.
+    AZURE_OPENAI_ENDPOINT is used. `api_key` is the key of the resource; if it is None, AZURE_OPENAI_API_KEY is used.
+    The version of the API is read from OPENAI_API_VERSION.
     """
 
     _api = "azure"

@@ -1,11 +1,18 @@
-"""The connections to models' servers: httpcore's own pool, over streams of bytes that can gather what nobody reads yet.
+"""Connections to models' servers: httpcore's connection pool over byte streams that can collect data before it is read.
 
-A server that streams sends a token at a time, and each one passes through asyncio, anyio, httpcore and httpx before it
-is read. While nobody watches an answer, its `Connection` therefore keeps what arrives, and hands it on together:
-when its end, an error or a mark that the caller names arrives, when there is much of it, after a time, or when somebody
-begins to watch. HTTP, the pool and the meaning of the bytes are httpcore's and the caller's as ever.
+A server that streams sends one token at a time, and each token passes through asyncio, anyio, httpcore and httpx before
+it is read. While nobody watches an answer, its `Connection` therefore collects the bytes that arrive and passes them on
+together. It passes them on in these cases:
 
-`Connections` is a transport of httpx, by the public interfaces of both packages. It knows no proxies.
+- The end of the stream, an error, or a mark that the caller names has arrived.
+- Many bytes have been collected.
+- Some time has passed.
+- Somebody begins to watch.
+
+HTTP and the pool are still handled by httpcore, and the meaning of the bytes by the caller.
+
+`Connections` is a transport of httpx. It only uses the public interfaces of httpx and httpcore, and does not support
+proxies.
 """
 
 from __future__ import annotations
@@ -25,26 +32,26 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 
 GATHERED_SECONDS: Final = 0.5
-"""How long bytes are gathered at most before they are read."""
+"""The longest time for which bytes are collected before they are read."""
 _MOST_GATHERED: Final = 65_536
 _ENOUGH: Final = 1_048_576
-"""So many bytes that are not read yet stop the server."""
+"""The number of unread bytes from which the connection stops reading, so that the server has to wait."""
 _BUFFER_BYTES: Final = 16_384
 _TAIL_BYTES: Final = 64
-"""The end of what arrived, in which a mark can begin; no mark is longer."""
+"""The number of last bytes that are kept, because a mark may begin in them. No mark is longer."""
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
-"""The end of a body in chunks."""
+"""The end of a body with chunked encoding."""
 _KEEP_ALIVE: Final = (
     ("SOL_SOCKET", "SO_KEEPALIVE", 1),
     ("IPPROTO_TCP", "TCP_KEEPIDLE", 60),
     ("IPPROTO_TCP", "TCP_KEEPINTVL", 60),
     ("IPPROTO_TCP", "TCP_KEEPCNT", 5),
 )
-"""As the SDKs set them, so that a server which is gone is found while it is silent."""
+"""The same options as in the SDKs, so that the loss of a silent server is noticed."""
 
 
 class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
-    """The bytes from and to one server, which asyncio's transport brings and takes."""
+    """A connection to one server, between asyncio's transport and httpcore."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -65,13 +72,13 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
     # -- what is gathered
 
     def gather(self, marks: Collection[bytes] | None) -> None:
-        """Gather from now on what arrives until one of the marks is in it; hand it on at once from now on for None."""
+        """Collect arriving bytes until one of the marks arrives; with None, pass all bytes on at once again."""
         self._marks = None if marks is None else (*marks, _LAST_CHUNK)
         if marks is None and self._arrived:
             self._wake()
 
     def _is_telling(self, data: bytes) -> bool:
-        """Return whether what arrived has to be read now."""
+        """Return whether the collected bytes have to be read now."""
         if self._marks is None or self._size >= _MOST_GATHERED:
             return True
         seen = self._tail + data
@@ -82,7 +89,7 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
         return False
 
     def _wake(self) -> None:
-        """Let the reader read."""
+        """Let the reader read the collected bytes."""
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None
@@ -111,7 +118,7 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
         if self._size > _ENOUGH and self._transport is not None:
             self._is_held = True
             self._transport.pause_reading()
-        if self._marks is not None:  # else the next read counts from its beginning
+        if self._marks is not None:  # without marks, the time of the next read counts from the start of that read
             self._since = self._loop.time()
 
     @override
@@ -155,10 +162,10 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
         return data[:max_bytes] if rest else data
 
     async def _arrival(self, seconds: float | None) -> None:
-        """Wait until there is something to read.
+        """Wait until there are bytes to read.
 
         Raises:
-            httpcore2.ReadTimeout: Nothing arrived for so long.
+            httpcore2.ReadTimeout: Nothing arrived within this time.
         """
         self._reader = self._loop.create_future()
         if seconds is not None:
@@ -173,7 +180,10 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
             self._reader = None
 
     def _look_at(self, when: float) -> None:
-        """Look then whether it is too late. One timer serves many reads, so that a piece makes none."""
+        """Check at this time whether the read has timed out.
+
+        One timer serves many reads, so that reading a piece needs no new timer.
+        """
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(when, self._look)
@@ -224,7 +234,7 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
         except TimeoutError as error:
             await self.aclose()
             raise httpcore2.ConnectTimeout(error) from error
-        except OSError as error:  # ssl.SSLError is one
+        except OSError as error:  # includes ssl.SSLError
             await self.aclose()
             raise httpcore2.ConnectError(error) from error
         self._transport = made
@@ -240,7 +250,7 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
 
 
 def _is_readable(of: socket.socket | None) -> bool:
-    """Return whether a socket has something to read, if only its end."""
+    """Return whether a socket can be read, even if only its end can be read."""
     place = -1 if of is None else of.fileno()
     if place < 0:
         return True
@@ -252,7 +262,7 @@ def _is_readable(of: socket.socket | None) -> bool:
 
 
 class _Backend(httpcore2.AsyncNetworkBackend):
-    """Opens connections."""
+    """Opens connections for httpcore."""
 
     @override
     async def connect_tcp(
@@ -287,11 +297,11 @@ class _Backend(httpcore2.AsyncNetworkBackend):
 
 
 class Connections(httpx2.AsyncBaseTransport):
-    """A transport of httpx over `Connection`s.
+    """A transport of httpx that uses `Connection`s.
 
     Args:
-        verify: What certificates are checked with.
-        limits: How many connections there are, and how many are kept open.
+        verify: The context that checks certificates.
+        limits: The number of connections, and the number of idle connections that are kept open.
     """
 
     def __init__(self, verify: ssl.SSLContext, limits: httpx2.Limits) -> None:
@@ -305,7 +315,11 @@ class Connections(httpx2.AsyncBaseTransport):
 
     @override
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request. Raises: httpx2.HTTPError: It failed."""
+        """Send a request and return the response.
+
+        Raises:
+            httpx2.HTTPError: The request failed.
+        """
         url = request.url
         asked = httpcore2.Request(
             request.method,
@@ -344,7 +358,7 @@ class _Body(httpx2.AsyncByteStream):
 
 @contextmanager
 def _of_httpx() -> Iterator[None]:
-    """Raise httpcore's errors as those of httpx, which have the same names."""
+    """Raise httpcore's errors as the errors of httpx, which have the same names."""
     try:
         yield
     except Exception as error:
@@ -355,9 +369,10 @@ def _of_httpx() -> Iterator[None]:
 
 
 def gatherer(response: httpx2.Response) -> Connection | None:
-    """Return what can gather the bytes of a response; None if it cannot, as of other transports."""
+    """Return the connection that can collect the bytes of a response; None if it cannot, as with other transports."""
     found = response.extensions.get("network_stream")
-    is_plain = response.headers.get("content-encoding", "identity") == "identity"  # else no mark is seen
+    # Marks cannot be found in compressed bytes.
+    is_plain = response.headers.get("content-encoding", "identity") == "identity"
     return found if isinstance(found, Connection) and is_plain else None
 
 

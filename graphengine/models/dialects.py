@@ -1,6 +1,7 @@
-"""What servers with a Chat Completions API want in another way than OpenAI, found out by what they refuse.
+"""Dialects: the ways in which servers with a Chat Completions API differ from OpenAI's, found by their refusals.
 
-A refusal that names one of these is answered once more in that way, and the model keeps to it if that is accepted.
+If a server's refusal matches a known dialect, the request is sent once more in this dialect. If the server accepts it,
+the model uses the dialect from then on.
 """
 
 from __future__ import annotations
@@ -23,16 +24,19 @@ _LONGEST_ID: Final = 9
 _NOT_KNOWN: Final = r"(unsupported|not supported|not permitted|unknown|unrecogni[sz]ed|unexpected|extra inputs)"
 _UNKNOWN_LIMIT: Final = rf"{_NOT_KNOWN}.{{0,120}}max_completion_tokens|max_completion_tokens.{{0,80}}{_NOT_KNOWN}"
 _UNSIGNED: Final[JsonObject] = {"google": {"thought_signature": "skip_thought_signature_validator"}}
-"""What Gemini takes for a call that another model made. Source: Google's documentation of thought signatures."""
+"""The signature that Gemini accepts for a call that another model made.
+
+Source: Google's documentation of thought signatures.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
-    """One way in which a server differs.
+    """One way in which a server differs from OpenAI's.
 
     Attributes:
-        refusal: What its refusal says.
-        said: Returns a body in this way; a body that has nothing to change comes back equal.
+        refusal: A pattern of the server's refusal.
+        said: Converts a body to the dialect. If there is nothing to change, it returns an equal body.
     """
 
     refusal: re.Pattern[str]
@@ -56,7 +60,10 @@ def _without_strict(function: JsonObject) -> JsonObject:
 
 
 def _build_tool_change(change: Callable[[JsonObject], JsonObject]) -> Callable[[JsonObject], JsonObject]:
-    """Return what changes the functions among the tools; hosted tools, which have no function, stay as they are."""
+    """Return a function that changes the functions among the tools.
+
+    Hosted tools, which have no function, stay unchanged.
+    """
 
     def change_tool(tool: JsonObject) -> JsonObject:
         function = inside(tool, "function")
@@ -76,7 +83,7 @@ def _build_message_change(
 
 
 def _in_question(messages: list[JsonObject]) -> list[JsonObject]:
-    """Put the instructions before the first question."""
+    """Move the instructions into the first question."""
     if not messages or messages[0].get("role") != "system":
         return messages
     return _join_questions([{"role": "user", "content": messages[0]["content"]}, *messages[1:]])
@@ -134,7 +141,7 @@ def _sign_messages(messages: list[JsonObject]) -> list[JsonObject]:
 
 
 THOUGHTS_BACK: Final = Dialect(_compile_refusal("reasoning_content"), lambda body: body)
-"""All thinking goes back, which the model's own messages have: DeepSeek, Moonshot."""
+"""All thinking in the model's own messages is sent back. DeepSeek and Moonshot require this."""
 
 DIALECTS: Final = (
     THOUGHTS_BACK,
@@ -143,7 +150,7 @@ DIALECTS: Final = (
     Dialect(_compile_refusal(r"stream_options|include_usage"), _without_usage),
     Dialect(
         _compile_refusal(r"\bstrict\b"), _build_tool_change(_without_strict)
-    ),  # Cerebras refuses tools of which only some are strict
+    ),  # Cerebras refuses a list of tools of which only some are strict
     Dialect(_compile_refusal(r"length of 9"), _build_message_change(_short_ids)),  # Mistral, also on other servers
     Dialect(_compile_refusal(r"thought_signature"), _build_message_change(_sign_messages)),  # Gemini
     Dialect(
@@ -152,17 +159,17 @@ DIALECTS: Final = (
     ),
     Dialect(
         _compile_refusal(r"roles? must alternate"), _build_message_change(_join_questions)
-    ),  # templates of open models
+    ),  # required by the templates of open models
     Dialect(
         _compile_refusal(r"content.{0,60}(null|none\b|string|required|missing)|nonetype"),
         _build_message_change(_with_content),
     ),
 )
-"""Those that are known, in the order in which they are looked for."""
+"""The known dialects, in the order in which they are tried."""
 
 
 def speak(body: JsonObject, dialects: Sequence[Dialect]) -> JsonObject:
-    """Return a body in some dialects."""
+    """Convert a body to these dialects."""
     for each in dialects:
         body = each.said(body)
     return body

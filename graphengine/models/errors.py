@@ -1,4 +1,4 @@
-"""The errors of calls of models, one class for each thing that a program may want to tell apart."""
+"""The errors of model calls, with one class for each case that a program may want to distinguish."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 class ModelError(NodeError):
-    """A model call failed for a reason that its provider named. A retry helps only if `retryable` is true.
+    """A model call failed for a reason that the provider named. A retry can only help if `retryable` is true.
 
     Args:
-        message: What happened.
-        where: The place.
-        repair: What the user can do about it.
-        retry_after_seconds: How long the provider asks to wait; no attempt is made before that.
+        message: The description of the failure.
+        where: The place of the failure.
+        repair: What the user can do about the failure.
+        retry_after_seconds: How long the provider asks to wait. No attempt is made before that.
 
     Attributes:
-        usage: What the failed call used as far as its provider reported it, by the names that steps record; {} for
-            nothing, None if unknown.
-        unread_call: The call of a tool that the model wrote and the server could not read; "" for none.
+        usage: The usage of the failed call as far as its provider reported it, with the names that steps record; {} for
+            no usage, None if it is unknown.
+        unread_call: The tool call that the model wrote and the server could not parse; "" if there was no such call.
     """
 
     code = "model_error"
@@ -51,16 +51,16 @@ class RateLimited(ModelTransient):
 
 
 class ModelOverloaded(ModelTransient):
-    """The provider is overloaded, or has an internal error."""
+    """The provider is overloaded or has an internal error."""
 
     code = "model_overloaded"
 
 
 class ModelBusy(ModelTransient):
-    """The provider refused a call for longer than its limiter is patient, or asks not to be called again."""
+    """The provider refused a call for longer than the limiter's patience, or asks not to be called again."""
 
     code = "model_busy"
-    retryable = False  # it was retried, for as long as it may be
+    retryable = False  # the call was already retried for the allowed time
 
 
 class ModelUnreachable(ModelTransient):
@@ -84,8 +84,8 @@ class AnswerTorn(ModelTransient):
 class ModelNotReady(ModelError):
     """A model cannot be called until a key, an account, a name, an address or a limit is fixed.
 
-    The request is not the cause: any other request would fail in the same way. Therefore patterns that go on when a
-    part of them fails do not go on after this error. The run fails, and can be resumed where it stopped.
+    The request is not the cause: any other request would fail in the same way. Patterns that continue when one of their
+    parts fails therefore do not continue after this error. The run fails, and can be resumed where it stopped.
     """
 
     code = "model_not_ready"

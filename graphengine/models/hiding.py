@@ -1,12 +1,17 @@
-"""Secrets in texts that are to be written or shown: how to find them, and what replaces them.
+"""Find secrets in texts that are written or shown, and replace them.
 
-Three kinds count as secrets: what the caller names, such as the key of a model; the value of every environment variable
-whose name suggests one; and texts in the form of providers' keys. The last two are an additional safeguard only: a
-password that is not in the environment and has no form of its own is not recognized. The secret fields of a state are
-`graphengine.state.secret`.
+Three kinds of texts count as secrets:
 
-What is to be shortened is searched first and cut then. Where that is not possible, since the text is very long, arrives
-in pieces, or was cut by others, the cut has a mark (`…`): parts of known secrets next to it are hidden too.
+- Secrets that the caller names, such as the key of a model.
+- The value of every environment variable whose name suggests a secret.
+- Texts in the form of providers' keys.
+
+The last two kinds are only an additional safeguard: a password that is not in the environment and has no typical form
+is not recognised. Secret fields of a state are handled by `graphengine.state.secret`.
+
+A text that has to be shortened is searched first and cut afterwards. This is not possible if the text is very long,
+arrives in pieces, or was cut by other code. In these cases the cut is marked with `…`, and parts of known secrets next
+to the mark are hidden as well.
 """
 
 from __future__ import annotations
@@ -28,18 +33,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MARK: Final = "[secret]"
-"""What stands for a secret."""
+"""The text that replaces a secret."""
 LEAST: Final = 6
-"""Shorter values of variables, in characters, are not hidden: they occur in texts by chance."""
+"""Values of variables with fewer characters are not hidden, because they occur in texts by chance."""
 _LEAST_KNOWN: Final = 4
-"""Shorter keys are placeholders for servers that need none, and occur in many words; they are not hidden."""
+"""Shorter keys are not hidden: they are placeholders for servers that need no key, and occur in many words."""
 _LEAST_PART: Final = 8
-"""Shorter parts of variables next to a cut are not hidden, for the same reason."""
+"""Parts of variables next to a cut are not hidden if they are shorter, because they occur in texts by chance."""
 
 _LEAST_WORDLESS: Final = 20
-"""Shorter keys without a digit may be words."""
+"""Shorter keys without a digit may be ordinary words."""
 _OF_PROVIDERS: Final = ("API_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK")
-"""Ends of the names of variables that have keys of providers."""
+"""Ends of the names of environment variables that contain keys of providers."""
 
 _NAMES: Final = "key|token|secret|passw|credential"
 _NAMED: Final = re.compile(_NAMES, re.IGNORECASE)
@@ -80,13 +85,14 @@ _HINTS: Final = (
     "eyj",
     "bearer ",
 )
-"""Every key contains one of these, in lower case; searching for them first is cheap."""
+"""Every key contains one of these texts in lower case. Searching for them first is cheap."""
 
 
 def hide_secrets(value: T, *, known: Iterable[str] = ()) -> T:
-    """Return a text without secrets, or a JSON value or pydantic instance with every text in it, dict keys included.
+    """Return a value without secrets: a text, or a JSON value or pydantic instance with all its texts.
 
-    A variable's value is replaced by `[secret NAME]`, another secret by `[secret]`.
+    Keys of dicts are treated as well. A variable's value is replaced by `[secret NAME]`, and another secret by
+    `[secret]`.
 
     Args:
         value: The value.
@@ -105,15 +111,18 @@ def names_secret(name: str) -> bool:
 
 
 def forms_of(known: Iterable[str]) -> list[str]:
-    """Return what these secrets look like in texts, also as Python, JSON and base64 write them; the longest first."""
+    """Return the forms in which these secrets occur in texts, the longest first.
+
+    The forms include the secrets as Python, JSON and base64 write them.
+    """
     forms = {form for secret in known if len(secret) >= _LEAST_KNOWN for form in clear_texts(secret)}
     return sorted(forms, key=len, reverse=True)
 
 
 def forms_of_keys(given: Iterable[str]) -> list[str]:
-    """Return what keys of providers of models look like in texts: these, and those of the present environment.
+    """Return the forms in which the given keys, and the keys in the environment, occur in texts.
 
-    A word that stands for a key at a server which needs none, such as `ollama`, is not one.
+    A word that is used as a key at a server that needs no key, such as `ollama`, is not treated as a key.
     """
     named = [value for name, value in os.environ.items() if name.upper().endswith(_OF_PROVIDERS)]
     return forms_of(key for key in (*given, *named) if len(key) >= LEAST and _is_key(key))
@@ -124,27 +133,27 @@ def _is_key(text: str) -> bool:
 
 
 def without(text: str, forms: Sequence[str]) -> str:
-    """Return a text without the secrets of these forms, and without the parts of them that a cut left."""
+    """Return a text without the secrets of these forms, and without the parts of secrets that a cut has left."""
     return str(scrubbed(text, forms, MARK))
 
 
 def start_of(text: str, most: int) -> str:
-    """Return the start of a long text, to be searched for secrets: no part of a key is left that could not be found.
+    """Return the start of a long text, cut so that it can be searched for secrets completely.
 
-    A known secret is found by the mark of the cut. A key of a provider is found by its form, which a part may not have;
-    so the last word is left out.
+    A part of a known secret at the cut is found because of the mark. A provider's key is found by its form, which a
+    part of the key may not have, so the last word before the cut is left out.
     """
     return text if len(text) <= most else text[: most - 1].rstrip(_OF_KEYS) + "…"
 
 
 def whole_lines(text: str, hide: Callable[[str], str], forms: Sequence[str], most: int) -> tuple[str, str]:
-    """Return the lines of a growing text without secrets, and its end, which may begin one.
+    """Return the complete lines of a growing text without secrets, and the rest of the text, which may begin a secret.
 
     Args:
-        text: What has come: the end that the last call returned, and more.
+        text: The rest that the last call returned, followed by the text that has arrived since.
         hide: Hides the secrets in a text.
-        forms: The forms of the known secrets, which may have several lines.
-        most: How long the end may become. Of a longer one the start is dropped.
+        forms: The forms of the known secrets, which may span several lines.
+        most: The largest length of the rest. The start of a longer rest is dropped.
     """
     end = text.rfind("\n") + 1
     lines, begun = screened(text[:end], forms, MARK)
@@ -163,23 +172,24 @@ def without_options(text: str) -> str:
 
 
 def struck(text: str) -> str:
-    """Return a text with an address, without possible credentials: everything up to its last @, and its query.
+    """Return a text with an address without possible credentials.
 
-    Invalid addresses are struck as well: a mistyped one may have a password too.
+    Everything in the address up to its last @ is removed, and so is its query. Invalid addresses are treated in the
+    same way, because a mistyped address may contain a password, too.
 
     Example:
         >>> struck("openai-chat:m@http://me:secret@host/v1"), struck("http://host/v1?key=secret")
         ('openai-chat:m@http://…@host/v1', 'http://host/v1?…')
     """
-    text = hide_secrets(text)  # before anything is cut off, which may be a part of a secret
+    text = hide_secrets(text)  # before anything is cut off, because the cut could leave a part of a secret
     before, scheme, rest = text.partition("://")
-    if "@" in rest and _QUERY.search(rest):  # the @ may be part of the query, or the ? of a password
+    if "@" in rest and _QUERY.search(rest):  # the @ may be part of the query, or the ? part of a password
         return f"{before}{scheme}…"
     return f"{before}{scheme}{_USER.sub('…@', _QUERY.sub(_CUT, rest))}"
 
 
 def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that hides these secrets, and those of the present environment."""
+    """Return a function that hides these secrets, and the secrets of the present environment."""
     given = forms_of(secrets)
     known = _find_secret_forms(tuple(os.environ.items()))
     forms = [form for form, _ in known]
@@ -187,7 +197,7 @@ def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
     def hide(text: str) -> str:
         text = without(text, given)
         for form, name in known:
-            if form in text:  # most texts have none, and this check is cheap
+            if form in text:  # most texts contain no secret, and this check is cheap
                 text = text.replace(form, f"[secret {name}]")
         text = str(scrubbed(text, forms, MARK, _LEAST_PART))
         lower = text.lower()
@@ -198,7 +208,7 @@ def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
 
 @lru_cache(maxsize=1)
 def _find_secret_forms(variables: tuple[tuple[str, str], ...]) -> Sequence[tuple[str, str]]:
-    """Return what the secrets among these variables look like in texts, each with its name, the longest first."""
+    """Return the forms in which the secrets among these variables occur in texts, each with its name, longest first."""
     names: dict[str, str] = {}
     for name, secret in sorted(variables):
         if len(secret) >= LEAST and names_secret(name):

@@ -1,7 +1,7 @@
 """Tools that a model's provider runs: searching the web, fetching pages, running code.
 
-An agent has them in `tools=[…]` next to functions. The provider calls them while the model works on one answer, so
-they take no turn of the agent, and their calls, results and citations are parts of the answer (`Message.parts`). Each
+An agent lists them in `tools=[…]` next to functions. The provider calls them while the model works on one answer, so
+they take no turn of the agent. Their calls, results and citations are parts of the answer (`Message.parts`). Each
 adapter writes a `HostedTool` in the form of its API.
 """
 
@@ -25,18 +25,19 @@ HOSTS: Final[dict[Kind, str]] = {
     "web_fetch": "anthropic:claude-sonnet-5-5 has it; web_search() of OpenAI's models opens pages too",
     "code_execution": "anthropic:claude-sonnet-5-5 and openai:gpt-5-mini have it",
 }
-"""Models that have a tool, for errors."""
+"""Examples of models that support each tool, for error messages."""
 
 _PLACES: Final = ("city", "country", "region", "timezone")
 
 
 @dataclass(frozen=True, slots=True)
 class HostedTool:
-    """A tool that the provider runs; made by `web_search`, `web_fetch` and `code_execution`.
+    """A tool that the provider runs. Made by `web_search`, `web_fetch` and `code_execution`.
 
     Attributes:
-        name: Its name here and at Anthropic.
-        options: What is set of `allowed_domains`, `blocked_domains`, `max_uses`, `location` and `max_content_tokens`.
+        name: The tool's name here and at Anthropic.
+        options: The given options among `allowed_domains`, `blocked_domains`, `max_uses`, `location` and
+            `max_content_tokens`.
         extra: Further fields in the provider's own form.
     """
 
@@ -45,7 +46,7 @@ class HostedTool:
     extra: Mapping[str, JsonValue] = field(default_factory=dict, hash=False)
 
     def recorded(self) -> dict[str, JsonValue]:
-        """Return it as JSON."""
+        """Return the tool as JSON."""
         found: dict[str, JsonValue] = {"name": self.name, **self.options}
         if self.extra:
             found["extra"] = dict(self.extra)
@@ -63,10 +64,11 @@ def web_search(
     """Let the provider search the web.
 
     Args:
-        allowed_domains: The only sites to find pages on; all if not given.
-        blocked_domains: Sites to find no pages on. Only Anthropic, and not together with `allowed_domains`.
-        max_uses: The most searches for one answer. Only Anthropic.
-        location: About where to search for: some of `city`, `country`, `region` and `timezone`.
+        allowed_domains: The only sites on which to find pages. By default all sites are searched.
+        blocked_domains: Sites on which to find no pages. Only Anthropic supports this, and not together with
+            `allowed_domains`.
+        max_uses: The largest number of searches for one answer. Only Anthropic supports this.
+        location: The approximate location for which to search: some of `city`, `country`, `region` and `timezone`.
         extra: Further fields of the tool in the provider's own form, such as another version: `{"type": …}`.
 
     Raises:
@@ -92,13 +94,15 @@ def web_fetch(
     max_content_tokens: PositiveInt | None = None,
     extra: Mapping[str, JsonValue] | None = None,
 ) -> HostedTool:
-    """Let the provider read pages and PDF documents whose addresses are in the conversation. Only Anthropic.
+    """Let the provider read pages and PDF documents whose addresses are in the conversation.
+
+    Only Anthropic supports this.
 
     Args:
-        allowed_domains: The only sites to read from; all if not given.
-        blocked_domains: Sites not to read from; not together with `allowed_domains`.
-        max_uses: The most pages for one answer.
-        max_content_tokens: About the most tokens of one page.
+        allowed_domains: The only sites from which to read. By default all sites may be read.
+        blocked_domains: Sites from which nothing is read; not together with `allowed_domains`.
+        max_uses: The largest number of pages for one answer.
+        max_content_tokens: The approximate largest number of tokens of one page.
         extra: Further fields of the tool in the provider's own form.
 
     Raises:
@@ -112,7 +116,7 @@ def code_execution(*, extra: Mapping[str, JsonValue] | None = None) -> HostedToo
     """Let the provider run code that the model writes, in a container of the provider without access to the network.
 
     Args:
-        extra: Further fields of the tool in the provider's own form, such as `{"container": …}` of OpenAI.
+        extra: Further fields of the tool in the provider's own form, such as OpenAI's `{"container": …}`.
     """
     return _build_hosted_tool("code_execution", {}, extra)
 
@@ -138,12 +142,12 @@ class HostsTools(Protocol):
     """A model whose provider runs tools."""
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if the model does not have this tool, or one of its options; "" if it has them."""
+        """Return the repair if the model does not support this tool or one of its options; "" if it does."""
         ...
 
 
 def lacking(model: object, tools: Iterable[HostedTool]) -> Iterator[tuple[str, str]]:
-    """Yield a message and the repair for each tool that a model does not have."""
+    """Yield a message and the repair for each tool that a model does not support."""
     for tool in tools:
         repair = model.lacks_tool(tool) if isinstance(model, HostsTools) else HOSTS[tool.name]
         if repair:
@@ -153,7 +157,7 @@ def lacking(model: object, tools: Iterable[HostedTool]) -> Iterator[tuple[str, s
 
 
 def too_many_tools(model: object, count: int) -> Iterator[tuple[str, str]]:
-    """Yield a message and the repair if a model takes fewer tools than these, which it says as `most_tools`."""
+    """Yield a message and the repair if a model accepts fewer tools than these; its attribute is `most_tools`."""
     most = getattr(model, "most_tools", None)
     if most is not None and count > most:
         repair = "give it fewer tools: select tools with only=[…] of an MCP server, or divide them between agents"
@@ -161,17 +165,17 @@ def too_many_tools(model: object, count: int) -> Iterator[tuple[str, str]]:
 
 
 def refuse_lacking_tools(model: object, tools: Iterable[HostedTool], agent: str) -> None:
-    """Refuse a call with tools that the model does not have.
+    """Refuse a call with tools that the model does not support.
 
     Raises:
-        BadRequest: There are some; the repair is that of the first.
+        BadRequest: A tool is not supported. The message and the repair describe the first such tool.
     """
     for message, repair in lacking(model, tools):
         raise BadRequest(message, where=f"agent {agent}", repair=repair)
 
 
 def unsupported(tool: HostedTool, supported: Sequence[str], api: str) -> str:
-    """Return the repair if a tool has options that an API does not have, "" if not."""
+    """Return the repair if a tool has options that an API does not support; "" if it has none."""
     missing = [option for option in tool.options if option not in supported]
     return f"leave out {', '.join(missing)}: {api} has no such option" if missing else ""
 

@@ -1,13 +1,13 @@
-"""Rate limiters: all calls of one model in this process, in one queue.
+"""Rate limiters: all calls of one model in this process wait in one queue.
 
-A server counts the calls of all agents, runs and items together, so they wait together too. A `RateLimiter` limits how
-many calls are in flight and begin per minute, makes all of them wait if the server refuses one, lets the oldest go
-first, and stops calling a server that is down. `graphengine.models.rates` decides when a call may begin; this module
-waits.
+A server counts the calls of all agents, runs and items together, so they also wait together. A `RateLimiter` limits how
+many calls are in flight and how many begin per minute. If the server refuses a call, all calls wait, and the oldest
+call goes first. The limiter also stops calling a server that is down. `graphengine.models.rates` decides when a call
+may begin; this module waits.
 
-`limited` calls a model through its limiter. A refused call waits and is made again, for as long as the limiter is
-patient: it took nothing, so it is not recorded. Any other failure is raised: the call may have to be paid, so the run
-records it.
+`limited` calls a model through its limiter. A refused call used nothing, so it is not recorded: it waits and is made
+again, for as long as the limiter's patience lasts. Any other failure is raised, because the call may have to be paid,
+so that the run records it.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ if TYPE_CHECKING:
 log = logging.getLogger("graphengine.models")
 
 PATIENCE_SECONDS: Final = 300.0
-"""How long a call waits for a server that refuses it."""
+"""How long a call is repeated while the server refuses it."""
 CACHED_SECONDS: Final = 240.0
-"""How long a beginning counts as cached after a call: somewhat less than the actual five minutes."""
+"""How long the beginning of a question counts as cached after a call; somewhat less than the actual five minutes."""
 _MOST_BEGINNINGS: Final = 1000
-"""The number of beginnings from which expired ones are removed."""
+"""The number of beginnings from which expired beginnings are removed."""
 _LONG_WAIT_SECONDS: Final = 5.0
-"""Pauses from this length on are logged."""
+"""Pauses that are at least this long are logged."""
 _ABOUT_NAMED_TOOLS: Final = re.compile(
     r"toolconfig|tool_config|must define tools|without `?tools|`?tools`?=? ?(param|parameter|field)?.{0,30}"
     r"(must be (defined|provided|specified|set)|is required|required when|not (defined|provided|specified))",
     re.IGNORECASE | re.DOTALL,
 )
-"""What a server says that refuses a conversation with calls of tools that the request does not describe."""
+"""The texts with which servers refuse a conversation that calls tools which the request does not describe."""
 
 
 class _MachineClock:
-    """The time that passes, whatever the machine's clock is set to."""
+    """A clock that measures passed time, regardless of changes to the machine's clock."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -78,13 +78,13 @@ class PlainWaits:
     """Waits that nothing ends early.
 
     Attributes:
-        clock: The clock; the machine's if not given.
+        clock: The clock; by default the machine's.
     """
 
     clock: Clock = MACHINE_CLOCK
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Return when the first is done."""
+        """Return when the first of these futures is done."""
         await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
 
 
@@ -104,15 +104,17 @@ class RateLimiter:
     a call waits for others, the log says so.
 
     Args:
-        calls_at_once: The most calls in flight; None for no limit.
-        requests_per_minute: The most calls that begin in any minute; None if it is unknown.
-        tokens_per_minute: The most tokens in any minute, of questions and answers; None if it is unknown.
-        patience_seconds: How long a call that the server refuses is made again before it fails with `ModelBusy`: the
-            time in which no call of the limiter was answered, or the sum of the waits of this call. `math.inf` for
-            ever.
-        failures: The number of failures in a row after which calls are tried one at a time; a Router calls other models
-            meanwhile.
-        pause_seconds: The longest pause between such tries; the first is 1 s, and each further one twice as long.
+        calls_at_once: The largest number of calls in flight; None for no limit.
+        requests_per_minute: The largest number of calls that begin in any minute; None if the limit is unknown.
+        tokens_per_minute: The largest number of tokens of questions and answers in any minute; None if the limit is
+            unknown.
+        patience_seconds: How long a call is repeated while the server refuses it, before it fails with `ModelBusy`. Two
+            times are compared with it: the time in which no call of the limiter was answered, and the sum of the waits
+            of this call. `math.inf` to repeat for ever.
+        failures: The number of failures in a row after which calls are tried one at a time. Meanwhile a Router calls
+            other models.
+        pause_seconds: The longest pause between such tries. The first pause is 1 second, and each further pause is
+            twice as long.
 
     Raises:
         DefinitionError: An argument is out of range.
@@ -144,7 +146,7 @@ class RateLimiter:
         return bool(option.init and getattr(self, option.name) != option.default)
 
     def queue(self, clock: Clock) -> WaitQueue:
-        """Return the calls by a clock: the machine's, or one that a test sets."""
+        """Return the queue of calls that use a clock: the machine's clock, or a test's."""
         with self._making:
             queue = self._queues.get(clock)
             if queue is None:
@@ -153,7 +155,7 @@ class RateLimiter:
 
 
 class _Waiter:
-    """A call that waits. The one with the lowest number goes first."""
+    """A waiting call. The waiter with the lowest number goes first."""
 
     __slots__ = ("awake", "loop", "number", "shared")
 
@@ -161,11 +163,11 @@ class _Waiter:
         self.number = number
         self.loop = asyncio.get_running_loop()
         self.awake: asyncio.Future[None] = self.loop.create_future()
-        self.shared: Exception | None = None  # the failure of the trial that it waited for
+        self.shared: Exception | None = None  # the failure of the trial for which the call waited
 
     def wake(self) -> None:
-        """Wake it, from any thread."""
-        with suppress(RuntimeError):  # its event loop is closed, and the call has ended with it
+        """Wake the call; may be called from any thread."""
+        with suppress(RuntimeError):  # the event loop is closed, and the call has ended with it
             self.loop.call_soon_threadsafe(_set_if_waiting, self.awake)
 
 
@@ -175,7 +177,7 @@ def _set_if_waiting(future: asyncio.Future[None]) -> None:
 
 
 class WaitQueue:
-    """The calls of a limiter that wait or are in flight, by one clock. Any thread and event loop may use it.
+    """The waiting calls and the calls in flight of a limiter, by one clock. Any thread and event loop may use it.
 
     Args:
         limits: The limiter.
@@ -193,19 +195,19 @@ class WaitQueue:
         self._first: dict[str, list[_Waiter]] = {}
 
     def number(self) -> int:
-        """Return the place in the queue of a new call; it keeps it if it is refused."""
+        """Return the place of a new call in the queue. A call keeps its place if it is refused."""
         return next(self._numbers)
 
     @contextmanager
     def rates(self) -> Iterator[tuple[RateController, float]]:
-        """Hold back other threads while a block changes the rates; it gets them and the time. Then look who is next."""
+        """Lock the rates for a block that changes them; it receives the rates and the time. Then wake the next call."""
         with self._lock:
             yield self._rates, self._now()
             if self._waiting:
                 self._waiting[0].wake()
 
     def closed_seconds(self) -> float:
-        """Return for how long no call may begin: infinity while one is tried, 0.0 if one may now."""
+        """Return for how long no call may begin: infinity while a trial is in progress, 0.0 if a call may begin now."""
         now = self._now()
         with self._lock:
             return max(0.0, self._rates.closed_until(now) - now)
@@ -225,8 +227,8 @@ class WaitQueue:
         """Wait in the queue, and begin a call.
 
         Raises:
-            ModelBusy: The server may not be waited for.
-            ModelError: The call before this one was a trial, and failed.
+            ModelBusy: The wait for the server would be too long.
+            ModelError: The call before this one was a trial, and it failed.
         """
         with self._lock:
             if self.is_free(call.tokens):
@@ -251,13 +253,13 @@ class WaitQueue:
                     call.check(closed if closed < math.inf else now, self._rates.last_answer)
                 await until(when, waiter.awake, call.waits)
                 if is_full:
-                    call.held_seconds += max(0.0, self._now() - now)  # a run's clock may be set back
+                    call.held_seconds += max(0.0, self._now() - now)  # the clock of a run may be set back
         finally:
             with self.rates():
                 self._waiting.remove(waiter)
 
     def failed(self, permit: Permit, error: Exception) -> None:
-        """Note a failure. If a trial failed, the calls that waited for it fail too, without being made."""
+        """Note a failure. If a trial failed, the calls that waited for it fail as well, without being made."""
         failure, seconds = PastFailure.of(error), _find_asked_seconds(error)
         with self.rates() as (rates, now):
             was_tried = rates.is_tried(permit)
@@ -270,7 +272,10 @@ class WaitQueue:
     # Beginnings of questions that the provider caches.
 
     async def is_first(self, beginning: str, waits: CallerWait) -> bool:
-        """Return whether a call is the first with this beginning; if another one is, wait until that is released."""
+        """Return whether a call is the first with this beginning.
+
+        If another call is the first, wait until its beginning is released.
+        """
         with self._lock:
             if beginning not in self._first:
                 if self._is_cached(beginning):
@@ -290,7 +295,7 @@ class WaitQueue:
                 self._cached = {each: at for each, at in self._cached.items() if self._is_cached(each)}
 
     def release(self, beginning: str) -> None:
-        """Release the calls that wait for the first one with this beginning."""
+        """Wake the calls that wait for the first call with this beginning."""
         with self._lock:
             for waiter in self._first.pop(beginning, ()):
                 waiter.wake()
@@ -301,10 +306,10 @@ class WaitQueue:
 
 @dataclass(frozen=True, slots=True)
 class _UntilBegun:
-    """Who watches a call, and the queue until its answer begins.
+    """Combines the watchers of a call with the queue, which has to know when the answer begins.
 
     Attributes:
-        watch: Who watches the call.
+        watch: The watchers of the call.
         permit: The call in the queue.
     """
 
@@ -319,18 +324,19 @@ class _UntilBegun:
 
 
 class PacedCall:
-    """One call of a model, with all its tries.
+    """One call of a model, including all its tries.
 
     Args:
         model: The model.
-        limiter: Its limiter.
-        request: The request; `waits` is how to wait, and `on_spent` gets what each failed try used.
-        failures: The errors that mean that the server is down, or has no room.
+        limiter: The limiter of the model.
+        request: The request. Its `waits` determines how to wait, and its `on_spent` receives the usage of each failed
+            try.
+        failures: The errors that mean that the server is down or has no capacity.
 
     Attributes:
-        queue: The calls before and after it.
-        held_seconds: How long it waited since as many calls were in flight as may be.
-        pause: After a try that the server refused: the seconds until the next one; None after any other.
+        queue: The queue of the model's calls.
+        held_seconds: How long the call waited because too many calls were in flight.
+        pause: After a try that the server refused: the seconds until the next try. None after any other try.
     """
 
     def __init__(
@@ -348,7 +354,8 @@ class PacedCall:
         self.queue = limiter.queue(self.waits.clock)
         self.number = self.queue.number()
         self.tokens = estimate_tokens(request)
-        self._limits_others = getattr(model, "reports_usage", False)  # as a Router: its models' limiters know them
+        # Such as a Router, whose models have limiters that know these limits.
+        self._limits_others = getattr(model, "reports_usage", False)
         self._entered = self.waits.clock.now()
         self._waited: list[float] = []
         self._tries = 0
@@ -359,12 +366,12 @@ class PacedCall:
         """Wait in the queue, and make the call once.
 
         Args:
-            request: The request, if it changed.
-            writes: The beginning that this call writes to the provider's cache, "" for none.
+            request: The request, if it has changed.
+            writes: The beginning that this call writes to the provider's cache; "" if it writes none.
 
         Raises:
             ModelBusy: The server has refused calls for too long.
-            ModelError: It failed, or was refused; then `pause` is set.
+            ModelError: The call failed or was refused; if it was refused, `pause` is set.
         """
         queue, self.pause = self.queue, None
         permit = await queue.begin(self)
@@ -388,12 +395,15 @@ class PacedCall:
                 rates.end(permit)
 
     def _note_hold_in(self, response: Response) -> Response:
-        """Return an answer with the seconds for which its call waited, in milliseconds; anything else as it is."""
+        """Add the seconds for which the call waited, rounded to milliseconds, to its answer.
+
+        A value that is not a Response is returned unchanged.
+        """
         held = round(self.held_seconds, 3)
         return replace(response, held_seconds=held) if held and isinstance(response, Response) else response
 
     def _note_begin_in(self, request: Request, permit: Permit, writes: str) -> Request:
-        """Return the request, changed so that the begin of its answer is noted."""
+        """Return the request, changed so that the beginning of its answer is noted."""
         queue, on_text = self.queue, request.on_text
 
         def begin() -> None:
@@ -411,17 +421,17 @@ class PacedCall:
             if on_text is not None:
                 on_text(text)
 
-        if permit.is_trial or writes:  # the only reasons to stream an answer without a listener
+        if permit.is_trial or writes:  # only these reasons justify streaming an answer that nobody listens to
             watch = None if request.watch is None else _UntilBegun(request.watch, permit)
             request = replace(request, on_begin=begin, watch=watch)
         return request if on_text is None else replace(request, on_text=passed_on)
 
     def _note(self, permit: Permit, error: Exception, *, may_repeat: bool) -> None:
-        """Note a failure."""
+        """Note a failure, and set `pause` if the call may be repeated."""
         if isinstance(error, ModelBusy) or not isinstance(error, self._failures):
             if isinstance(error, ModelError):
                 with self.queue.rates() as (rates, now):
-                    rates.answered(permit, now)  # the server is up
+                    rates.answered(permit, now)  # the server is working
         elif isinstance(error, RateLimited) and not self._limits_others:
             failure, seconds = PastFailure.of(error), _find_asked_seconds(error)
             with self.queue.rates() as (rates, now):
@@ -446,21 +456,22 @@ class PacedCall:
             raise self._busy(f"has asked it to wait for {_format_wait(sum(self._waited))} in all") from error
         if pause >= _LONG_WAIT_SECONDS:
             log.warning("%s: a call waits %s: %s", self._model.name, _format_wait(pause), RunText(error.message))
-        if self._limits_others or not isinstance(error, RateLimited):  # else all calls wait, in the queue
+        # After a RateLimited error, all calls wait in the queue instead.
+        if self._limits_others or not isinstance(error, RateLimited):
             await until(self.waits.clock.now() + pause, asyncio.get_running_loop().create_future(), self.waits)
 
     def say_full(self, limits: RateLimiter) -> None:
-        """Log that as many calls are in flight as may be: a warning, unless that was set by whoever runs this."""
+        """Log that the largest number of calls is in flight. This is a warning unless the user has set that number."""
         own = any(limits is each for each in [*_NAMED.values()])
         more = "pass the model limiter=RateLimiter(calls_at_once=…) for more, RateLimiter() for no limit"
         words = "%s: %d calls are in flight, the most that its limiter allows, and further ones wait for them; %s"
         log.log(logging.WARNING if own else logging.INFO, words, self._model.name, limits.calls_at_once, more)
 
     def check(self, closed_until: float, last_answer: float) -> None:
-        """Check that the server may be waited for until a time.
+        """Check that the call may wait for the server until a time.
 
         Raises:
-            ModelBusy: That is too long.
+            ModelBusy: The wait would be too long.
         """
         if closed_until - max(self._entered, last_answer) > self._patience_seconds:
             now = self.waits.clock.now()
@@ -486,13 +497,15 @@ class PacedCall:
 
 
 async def limited(model: Model, request: Request, *, beginning: str = "") -> Response:
-    """Call a model when its limiter lets it, and again if the server has no room.
+    """Call a model when its limiter allows it, and again if the server has no capacity.
 
     Args:
         model: The model.
-        request: The request; `waits` is how to wait, and `on_spent` gets what each failed try used.
-        beginning: The identity of the part of the request that the provider caches, "" for none. Of the calls with a
-            beginning that is not cached yet, one goes first; the others follow when its answer begins or it fails.
+        request: The request. Its `waits` determines how to wait, and its `on_spent` receives the usage of each failed
+            try.
+        beginning: The identity of the part of the request that the provider caches; "" if it caches none. Of several
+            calls with a beginning that is not cached yet, one goes first. The others follow when its answer begins or
+            it fails.
 
     Raises:
         ModelBusy: The server refused the call for too long.
@@ -522,12 +535,12 @@ async def limited(model: Model, request: Request, *, beginning: str = "") -> Res
 
 
 async def _answer_with_tool_names(model: Model, request: Request, limiter: RateLimiter | None) -> Response:
-    """Return the answer, also from a server that refuses conversations with calls of tools that the request lacks.
+    """Return the answer, even if the server refuses conversations that call tools which the request does not describe.
 
     This happens after a deployment removed the tools of a chat, and after a hand-over to an agent without tools. The
     request is then sent again with a description of each tool that the conversation names. If the model calls such a
-    tool, the call is refused as one of an unknown tool. The limiter, which models of the same name, server and key
-    share, remembers what the server wants.
+    tool, the call is refused like a call of an unknown tool. The limiter, which models with the same name, server and
+    key share, remembers that the server requires these descriptions.
     """
     if limiter is not None and limiter in _WANT_TOOL_NAMES:
         request = request.with_tool_names()
@@ -545,10 +558,10 @@ async def _answer_with_tool_names(model: Model, request: Request, limiter: RateL
 
 @contextmanager
 def reset_if_failed(model: Model, request: Request) -> Iterator[None]:
-    """Take back what was shown of an answer if the model fails in this block.
+    """Retract the shown part of an answer if the model fails in this block.
 
     Raises:
-        ModelError: The model's code was cancelled from within.
+        ModelError: The model's own code cancelled the call.
     """
     try:
         yield
@@ -567,9 +580,9 @@ def reset_if_failed(model: Model, request: Request) -> Iterator[None]:
 
 
 _WANT_TOOL_NAMES: Final[weakref.WeakSet[RateLimiter]] = weakref.WeakSet()
-"""Of the servers that were found to want a description of each tool that a conversation names."""
+"""The limiters of servers that require a description of each tool that a conversation names."""
 _NAMED: Final[WeakValueDictionary[Hashable, RateLimiter]] = WeakValueDictionary()
-_OF_OBJECTS: Final[dict[int, RateLimiter]] = {}  # by id, as an object may have no hash
+_OF_OBJECTS: Final[dict[int, RateLimiter]] = {}  # by id, because an object may not be hashable
 _GUARD: Final = threading.Lock()
 
 
@@ -578,7 +591,7 @@ def limiter_for(key: Hashable, calls_at_once: int | None) -> RateLimiter:
 
     Args:
         key: The provider, address, model and account, without secrets.
-        calls_at_once: The most calls in flight; None for no limit.
+        calls_at_once: The largest number of calls in flight; None for no limit.
     """
     with _GUARD:
         limiter = _NAMED.get(key)
@@ -588,7 +601,10 @@ def limiter_for(key: Hashable, calls_at_once: int | None) -> RateLimiter:
 
 
 def limiter_of(model: Model) -> RateLimiter | None:
-    """Return a model's `limiter` attribute, including None; if it has none, a limiter made for this object."""
+    """Return a model's `limiter` attribute, which may be None.
+
+    If the model has no such attribute, return a limiter that is kept for this object.
+    """
     given = getattr(model, "limiter", ...)
     if given is None or isinstance(given, RateLimiter):
         return given
@@ -598,14 +614,14 @@ def limiter_of(model: Model) -> RateLimiter | None:
             found = RateLimiter()
             try:
                 weakref.finalize(model, _OF_OBJECTS.pop, id(model), None)
-            except TypeError:  # it can have no weak references, so nothing is kept for it
+            except TypeError:  # the object does not support weak references, so its limiter is not kept
                 return found
             _OF_OBJECTS[id(model)] = found
         return found
 
 
 async def until(when: float, awake: asyncio.Future[None], waits: CallerWait) -> None:
-    """Wait until a time, or until it is woken."""
+    """Wait until a time, or until `awake` is done."""
     if when == math.inf:
         await waits.first_of(awake)
         return
@@ -618,13 +634,13 @@ async def until(when: float, awake: asyncio.Future[None], waits: CallerWait) -> 
 
 
 def _find_asked_seconds(error: Exception) -> float | None:
-    """Return how long a server asks to wait; None if it does not state it."""
+    """Return how long a server asks to wait; None if it does not ask."""
     seconds = getattr(error, "retry_after_seconds", None)
     return float(seconds) if seconds is not None and is_seconds(seconds) else None
 
 
 def _error_of_unmade_call(error: Exception) -> Exception:
-    """Return the error of a call that was not made, since the one before it failed."""
+    """Return the error of a call that was not made because the call before it failed."""
     if not isinstance(error, ModelError) or type(error).__init__ is not ModelError.__init__:
         return error
     message = f"it was not called, since the call before this one failed: {error.message}"
@@ -634,7 +650,7 @@ def _error_of_unmade_call(error: Exception) -> Exception:
 
 
 def _tokens_of(response: Response) -> int | None:
-    """Return how many tokens a call took; None if that is unknown, as of an invalid answer."""
+    """Return how many tokens a call used; None if the number is unknown, as with an invalid answer."""
     tokens = getattr(response, "input_tokens", None), getattr(response, "output_tokens", None)
     return sum(each for each in tokens if type(each) is int) or None
 

@@ -1,7 +1,7 @@
 """Models by name: `anthropic:claude-…`, `openai-chat:MODEL@http://HOST/v1`, `rules`, `placeholder`, and so on.
 
-Agents, runs and the command line accept a name in place of a model object. Making the object is cheap: no SDK is
-imported, no file is read and no server is called before the first call.
+Agents, runs and the command line accept a name in place of a model object. Making the object is cheap: before the first
+call, no SDK is imported, no file is read and no server is called.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ FORMS: Final = (
     "placeholder",
     "recorded:FILE",
 )
-"""The forms of names."""
+"""The possible forms of model names."""
 
 
 def model_of(name: str) -> Model:
-    """Return the model of a name.
+    """Return the model with a name.
 
     `openai:` uses OpenAI's Responses API. `openai-chat:` uses the Chat Completions API, which most other servers offer.
     The name of the model may be followed by `@` and the address of the API; the address begins at the last `@http`.
@@ -45,7 +45,7 @@ def model_of(name: str) -> Model:
     the provider's own address.
 
     Raises:
-        ModelUnavailable: The provider is missing or unknown, the model is missing, or the address is invalid; the error
+        ModelUnavailable: The provider is missing or unknown, the model is missing, or the address is invalid. The error
             suggests a name.
 
     Example:
@@ -76,7 +76,7 @@ def model_of(name: str) -> Model:
 
 
 def as_model(given: str | Model) -> Model:
-    """Return the model itself, or the model of a name.
+    """Return the model itself, or the model with a name.
 
     Raises:
         ModelUnavailable: As for `model_of`.
@@ -93,7 +93,7 @@ def as_model(given: str | Model) -> Model:
 
 
 def no_model(agent: str) -> ModelUnavailable:
-    """Return the error of an agent that no model can answer."""
+    """Return the error for an agent without a model."""
     repair = "give it model='anthropic:MODEL' or by_rules=function; or one model to all agents: "
     repair += "Runner(models='anthropic:MODEL'), --model anthropic:MODEL"
     return ModelUnavailable(f"agent {agent} has no model", where=f"agent {agent}", repair=repair)
@@ -109,12 +109,12 @@ _PROVIDERS: Final = {
     "pydantic-ai": ("pydantic_ai", "PydanticAIModel"),
     "recorded": ("recorded", "RecordedModel"),
 }
-"""The module and the class of each provider; a module is loaded by the first name that needs it."""
+"""The module and the class of each provider. A module is loaded by the first name that needs it."""
 _ALONE: Final = ("rules", "placeholder")
-"""The names that are complete without a model's name."""
+"""The names that are complete without the name of a model."""
 _WITHOUT_ADDRESS: Final = ("pydantic-ai", "recorded")
 
-_ADDRESS: Final = re.compile(r"(.*)@(https?:.*)", re.IGNORECASE | re.DOTALL)  # greedy: the last @http
+_ADDRESS: Final = re.compile(r"(.*)@(https?:.*)", re.IGNORECASE | re.DOTALL)  # greedy, so that the last @http counts
 
 _FAMILIES: Final = (
     (re.compile(r"claude\b", re.IGNORECASE), "anthropic"),
@@ -131,8 +131,8 @@ SERVERS: Final = {
 
 
 def _split_address(name: str, rest: str) -> tuple[str, str | None]:
-    """Return the model, and the address of its API if one is given."""
-    bare = name.partition("@")[0]  # errors do not show the address, which may have a password
+    """Return the model, and the address of its API; None if no address is given."""
+    bare = name.partition("@")[0]  # errors do not show the address, because it may contain a password
     found = _ADDRESS.fullmatch(rest)
     if found is None:
         if "://" in rest:
@@ -177,7 +177,7 @@ def _suggest_provider(name: str) -> str:
 
 
 def _unavailable(name: str, what: str, repair: str) -> ModelUnavailable:
-    message = f"the model name {struck(name)!r} {what}"  # struck: a key is easily pasted into a name
+    message = f"the model name {struck(name)!r} {what}"  # `struck`, because a key is easily pasted into a name
     return ModelUnavailable(message, where="model", repair=hide_secrets(repair))
 
 

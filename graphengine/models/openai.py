@@ -1,7 +1,7 @@
-"""OpenAI's models through its Responses API. The provider stores no part of a conversation (`store=False`).
+"""OpenAI's models, called with its Responses API. The provider stores no part of a conversation (`store=False`).
 
-`sdk.Server` makes the calls, and explains failures. A model that thinks encrypts its reasoning and must get it back
-with the next question; it is kept in `Message.native`.
+`sdk.Server` makes the calls and explains failures. A model that thinks encrypts its reasoning and must get it back with
+the next question. The encrypted reasoning is kept in `Message.native`.
 """
 
 from __future__ import annotations
@@ -52,26 +52,26 @@ if TYPE_CHECKING:
 _PATH: Final = "/responses"
 _SEALED: Final = "reasoning.encrypted_content"
 _THINKING: Final = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
-"""Events with pieces of thinking: a summary of it, or, of open models, the thinking itself."""
+"""Events with pieces of thinking: a summary of the thinking, or the thinking itself of open models."""
 _TYPES: Final[dict[Kind, str]] = {"web_search": "web_search", "code_execution": "code_interpreter"}
 """The API's types of the tools that it runs. Source: `openai.types.responses.ToolParam`."""
 _INCLUDED: Final[dict[Kind, str]] = {
     "web_search": "web_search_call.action.sources",
     "code_execution": "code_interpreter_call.outputs",
 }
-"""What an answer has of them only if it is asked for."""
+"""For each tool, the part of its results that an answer contains only if the request asks for it."""
 _FREE: Final = ("open_page", "find_in_page")
-"""Actions of a search that have no fee. Source: https://platform.openai.com/docs/pricing."""
+"""Actions of a search without a fee. Source: https://platform.openai.com/docs/pricing."""
 _WITH_FEES: Final = ("code_interpreter_call", "file_search_call", "image_generation_call", "shell_call")
-"""Items of tools whose fees are neither in an answer's usage nor counted here. Source: the same page."""
+"""Items of tools whose fees are neither part of an answer's usage nor counted here. Source: the same page."""
 _ABOUT_SEALS: Final = re.compile(r"encrypted[ _]content|required 'reasoning' item|\brs_\w+", re.IGNORECASE)
-"""What a refusal has that is about reasoning which was sent back."""
+"""The texts of refusals that concern reasoning that was sent back."""
 _WITHOUT_TOOLS: Final = re.compile(r"gpt-3|gpt-4(-\d|-turbo|$)|gpt-4\.1-nano|o1|o3-mini")
-"""Models of OpenAI that have none of these tools, as far as their names show."""
+"""Names of OpenAI's models that support none of these tools."""
 
 
 _CUT: Final = "incomplete"
-"""The status of an item that was cut off, even if the answer is marked as completed: a call is not made then."""
+"""The status of an item that was cut off, even if the answer is marked as completed. Such a call is not made."""
 _UNENDED: Final = (_CUT, "in_progress", "searching", "interpreting", "generating", "calling")
 """The statuses of calls of the provider's tools that did not end. Source: the SDK's types of items."""
 _REASONS: Final[dict[str, Stop]] = {
@@ -80,30 +80,33 @@ _REASONS: Final[dict[str, Stop]] = {
     "max_tokens": "cut",
     "content_filter": "refused",
 }
-"""Why an answer is incomplete."""
+"""Reasons why an answer is incomplete."""
 
 _KNOWN: Final = {
     "message": ("id", "type", "status", "role", "content"),
     "function_call": ("id", "type", "status", "call_id", "name", "arguments"),
 }
-"""Fields of an answer's items that its text and calls contain too. Items of other types or with other fields are sent
-back as they arrived."""
+"""Fields of an answer's items that its text and calls also contain.
+
+Items of other types or with other fields are sent back as they arrived.
+"""
 
 
 class OpenAIModel(ServedModel):
-    """A model of OpenAI, or of a server with its Responses API, called through the `openai` package.
+    """A model of OpenAI, or of a server with its Responses API, called with the `openai` package.
 
     Args:
-        model: Its name, as `gpt-5-mini`.
-        api_key: The key; None for the environment's `OPENAI_API_KEY`, which is sent only to OpenAI and to the server of
-            `OPENAI_BASE_URL`, not to a `base_url` given here.
-        base_url: The API's address, which usually ends in /v1; None for `OPENAI_BASE_URL`, or OpenAI itself.
+        model: The name of the model, such as `gpt-5-mini`.
+        api_key: The key; None for the environment variable `OPENAI_API_KEY`. The environment's key is sent only to
+            OpenAI and to the server of `OPENAI_BASE_URL`, not to a `base_url` that is passed here.
+        base_url: The API's address, which usually ends in /v1; None for `OPENAI_BASE_URL`, or else for OpenAI itself.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
-        price: Its price, if the price tables do not have it or do not apply.
-        limiter: Its rate limiter; None for the one that all models with this name, address and key share.
-        native_schema: Whether the schema of a typed answer is sent in the API's own form, which holds the model to it,
-            or put into the instructions: None to send it, but at addresses that are not OpenAI's or Azure's not beside
-            tools, which many servers then ignore. A server that refuses the form gets the schema in the instructions.
+        price: The price of the model, if the price tables do not contain it or do not apply.
+        limiter: The rate limiter; None for the limiter that all models with this name, address and key share.
+        native_schema: Whether the schema of a typed answer is sent in the API's own form, which makes the model follow
+            it, or in the instructions. None sends it in the API's own form, with one exception: at addresses other than
+            OpenAI's or Azure's, a request with tools puts the schema into the instructions, because many servers would
+            ignore the tools. A server that refuses the form receives the schema in the instructions.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -123,12 +126,15 @@ class OpenAIModel(ServedModel):
         **dict.fromkeys(("seed", "presence_penalty", "frequency_penalty", "top_k"), "leave it out: the API has none"),
     }
 
-    def compacts(self, tokens: int) -> bool:  # noqa: ARG002 - from any number on
-        """Return whether the provider compacts conversations itself: OpenAI's own server does."""
+    def compacts(self, tokens: int) -> bool:  # noqa: ARG002 - compacts from any number on
+        """Return whether the provider itself compacts conversations, which only OpenAI's own server does."""
         return self._server.is_own
 
     async def _answer_request(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
-        """Return the answer. If sealed reasoning is refused, as another key's or region's is, call without it."""
+        """Return the answer. If the server refuses sealed reasoning, call it again without that reasoning.
+
+        Reasoning is refused, for example, if it was sealed for another key or region.
+        """
         if request not in self._seals:
             try:
                 return await super()._answer_request(request, is_native)
@@ -144,7 +150,7 @@ class OpenAIModel(ServedModel):
         return _Events(self._server, request)
 
     def _body(self, request: Request, *, is_native: bool) -> JsonObject:
-        """Return the request. It omits settings that are not set, so that the provider's defaults apply."""
+        """Return the body of a request. Unset settings are left out, so that the provider's defaults apply."""
         body: JsonObject = {"model": self.model, "store": False}
         system = instructions(request, native_schema=is_native)
         if system:
@@ -161,7 +167,11 @@ class OpenAIModel(ServedModel):
         return sound_json(merged(merged(body, self._settings(request)), request.settings.extra))
 
     def _settings(self, request: Request) -> JsonObject:
-        """Return the settings. Some are only for OpenAI's own server, as others may refuse fields they do not know."""
+        """Return the settings of a request.
+
+        Some settings are only sent to OpenAI's own server, because other servers may refuse fields that they do not
+        know.
+        """
         settings = request.settings
         thinking = self._server.is_own and thinks(self.model)
         found = common_settings(request)
@@ -183,13 +193,13 @@ class OpenAIModel(ServedModel):
         return found
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if the model does not have this tool, "" if it has it."""
+        """Return the repair if the model does not support this tool; "" if it does."""
         if tool.name not in _TYPES or (self._server.is_own and _WITHOUT_TOOLS.match(self.model)):
             return HOSTS[tool.name]
         return unsupported(tool, ("allowed_domains", "location"), "OpenAI")
 
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:
-        """Count searches, which `usage` does not name, and notice what else has a fee."""
+        """Count the searches, which `usage` does not contain, and note whether other tools had fees."""
         items = list_at(whole, "output")
         searches = [item for item in items if item.get("type") == "web_search_call"]
         fetched = [item for item in searches if text(inside(item, "action"), "type") in _FREE]
@@ -213,10 +223,13 @@ class OpenAIModel(ServedModel):
             yield {"role": "user", "content": message.text}
 
     def _find_sealed_items(self, message: Message) -> list[JsonValue]:
-        """Return the answer as it came; [] if it is another provider's, differs from the message, or lost its seal.
+        """Return the native items of an answer; [] if they cannot be sent back.
 
-        What is left of an answer that was cut off is left out at its end: the provider refuses reasoning without the
-        item that was to follow, calls without results, and searches that did not end. Amid it, nothing can be left out.
+        They cannot be sent back if they are another provider's, differ from the message, or lost their seal.
+
+        The unfinished end of an answer that was cut off is removed, because the provider refuses reasoning without the
+        item that should follow, calls without results, and searches that did not end. In the middle of an answer
+        nothing can be removed, so an answer with an unfinished item there is not sent back.
         """
         native = message.native or {}
         items = list_at(native, "content")
@@ -244,7 +257,7 @@ class OpenAIModel(ServedModel):
         )
 
     def _check_output_items(self, whole: JsonObject) -> list[JsonObject]:
-        """Return the items of the answer."""
+        """Return the items of the answer, after checking its status."""
         error, status = whole.get("error"), whole.get("status", "completed")
         if error:
             raise self._server.refused(error)
@@ -260,7 +273,7 @@ class OpenAIModel(ServedModel):
         return items
 
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:
-        """Return the answer's items for the next question, if they hold more than text and calls."""
+        """Return the answer's items for the next question, if they contain more than text and calls."""
         more = any(unknown(item, _KNOWN.get(text(item, "type"), ())) for item in items)
         more = more or any(part.get("annotations") for item in items for part in list_at(item, "content"))
         content: list[JsonValue] = [*items]
@@ -268,7 +281,7 @@ class OpenAIModel(ServedModel):
 
 
 class _Events(StreamReader):
-    """Reads a stream: passes its text on, and keeps the complete answer, which the last event holds."""
+    """Reads a stream: passes on its text, and keeps the complete answer, which the last event contains."""
 
     def __init__(self, server: OpenAIServer, request: Request) -> None:
         super().__init__(server, request)
@@ -276,7 +289,7 @@ class _Events(StreamReader):
         self._last: JsonObject | None = None
 
     def take(self, event: JsonObject) -> bool:
-        """Read an event. Return whether it completes the answer.
+        """Read an event, and return whether it completes the answer.
 
         Raises:
             ModelError: The event is an error.
@@ -297,7 +310,9 @@ class _Events(StreamReader):
         return self._last is not None
 
     def whole(self) -> JsonObject:
-        """Return the complete answer. Some servers omit its items from the last event, having sent each one before.
+        """Return the complete answer.
+
+        Some servers omit the items of the answer from the last event, because they have sent each item before.
 
         Raises:
             AnswerTorn: The stream ended before the answer was complete.
@@ -308,16 +323,16 @@ class _Events(StreamReader):
 
 
 def _after_compaction(items: list[JsonValue]) -> list[JsonValue]:
-    """Return the items from the last compaction on, which replaces those before it."""
+    """Return the items from the last compaction on. The compaction replaces the items before it."""
     places = [place for place, item in enumerate(items) if isinstance(item, dict) and item.get("type") == "compaction"]
     return items[places[-1] :] if places else items
 
 
 def _iter_media_items(message: Message) -> Iterator[JsonValue]:
-    """Yield the media of a message, each after the text that stands for it.
+    """Yield the media of a message, each after the text that refers to it.
 
     Raises:
-        BadRequest: The API has no form for one.
+        BadRequest: The API has no form for a medium.
     """
     for mark, one in message.labelled_media():
         yield {"type": "input_text", "text": mark}
@@ -335,9 +350,10 @@ def _iter_media_items(message: Message) -> Iterator[JsonValue]:
 
 
 def _assemble_items(message: Message) -> Iterator[JsonValue]:
-    """Yield an answer's items, made from its text and calls alone."""
+    """Yield an answer's items, made only from its text and calls."""
     if message.text.strip():
-        yield {"type": "message", "role": "assistant", "content": message.text}  # servers of others need the type
+        # Servers of other companies require the type.
+        yield {"type": "message", "role": "assistant", "content": message.text}
     for call in message.calls:
         written = sendable(call.arguments)
         yield {
@@ -366,17 +382,20 @@ def _build_hosted_spec(tool: HostedTool) -> JsonObject:
 
 
 def _build_tool_choice(name: str, request: Request) -> JsonObject:
-    """Return the choice of one tool."""
+    """Return the setting that makes the model call one tool."""
     hosted = next((_TYPES[tool.name] for tool in request.hosted if tool.name == name), None)
     return {"type": "function", "name": name} if hosted is None else {"type": hosted}
 
 
 def _read_final_text(items: list[JsonObject]) -> str:
-    """Return the text. If an item is marked as the final answer, the others are only comments on the work."""
+    """Return the text of an answer.
+
+    If an item is marked as the final answer, the other messages are comments on the work and are left out.
+    """
     messages = [item for item in items if item.get("type") == "message"]
     final = [item for item in messages if item.get("phase") == "final_answer"]
     parts = [part for item in final or messages for part in list_at(item, "content")]
-    whole = [text(item, "content") for item in final or messages]  # of servers that send no parts
+    whole = [text(item, "content") for item in final or messages]  # of servers that send a text instead of parts
     return "".join([*whole, *(text(part, "text") for part in parts if part.get("type") in {"output_text", "text"})])
 
 
@@ -393,7 +412,10 @@ def _read_function_calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:
 
 
 def _is_unfinished_item(item: JsonObject, called: Collection[str]) -> bool:
-    """Return whether an item cannot be the last of an answer that is sent back, as it was cut off in or after it."""
+    """Return whether an item cannot be the last item of an answer that is sent back, because it was cut off.
+
+    An item without a required successor counts as cut off, too.
+    """
     kind, status = text(item, "type"), text(item, "status")
     if kind == "function_call":
         return status == _CUT or (text(item, "call_id") or text(item, "id")) not in called

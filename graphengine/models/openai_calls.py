@@ -1,4 +1,4 @@
-"""What the models behind OpenAI's two APIs share: their server, prices, usage and batches."""
+"""The common parts of the models that use OpenAI's two APIs: server, prices, usage and batches."""
 
 from __future__ import annotations
 
@@ -41,32 +41,36 @@ if TYPE_CHECKING:
 OWN_URL: Final = "https://api.openai.com/v1"
 OWN_HOST: Final = "api.openai.com"
 _ABOUT_TOOLS: Final = re.compile(r"\b(tools?|tool_\w+|functions?)\b", re.IGNORECASE)
-"""What the message of a refusal has if it may be about tools."""
+"""The texts of refusals that may concern tools."""
 AZURE_HOSTS: Final = ".openai.azure.com", ".services.ai.azure.com"
 _UNREAD: Final = "call_unread"
-"""The id of a call that a server could not read; an agent gives each its own."""
+"""The id of a call that a server could not parse. The agent replaces it by a unique id."""
 MOST_TOOLS: Final = 128
-"""The most tools of a request. Source: OpenAI's API reference; most compatible servers have the same."""
+"""The largest number of tools in a request.
+
+Source: OpenAI's API reference; most compatible servers have the same limit.
+"""
 KEY: Final = "OPENAI_API_KEY"
 URL: Final = "OPENAI_BASE_URL"
 
 
 class OpenAIServer(Server):
-    """OpenAI, or a compatible server.
+    """OpenAI's server, or a compatible one.
 
-    The environment's key is sent only to OpenAI and to the server that `OPENAI_BASE_URL` names. A server named in code
-    gets the key given in code, or none, so that no other company sees the environment's key.
+    The environment's key is sent only to OpenAI and to the server that `OPENAI_BASE_URL` names. A server that is named
+    in code receives the key that is passed in code, or no key, so that no other company sees the environment's key.
 
     Args:
-        model: The model's name in errors, as `openai:gpt-5`.
-        api_key: The key; None for the environment's.
-        base_url: The API's address, which usually ends in /v1; None for the environment's, or OpenAI's own.
+        model: The model's name in errors, such as `openai:gpt-5`.
+        api_key: The key; None for the environment's key.
+        base_url: The API's address, which usually ends in /v1; None for the environment's address, or else OpenAI's.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
-        limiter: Its rate limiter; None for the one that all models with this name, address and key share.
+        limiter: The rate limiter; None for the limiter that all models with this name, address and key share.
 
     Attributes:
-        is_own: Whether this is OpenAI itself.
-        knows_new_names: Whether it knows fields that OpenAI has renamed; other servers may know only the old name.
+        is_own: Whether the server is OpenAI's own.
+        knows_new_names: Whether the server knows fields that OpenAI has renamed. Other servers may only know the old
+            names.
     """
 
     def __init__(
@@ -106,7 +110,7 @@ class OpenAIServer(Server):
         return error
 
     def torn(self, what: str, text: object = "") -> ModelError:
-        """Return the error for an answer that is incomplete or unreadable."""
+        """Return the error for an answer that is incomplete or cannot be parsed."""
         return self.error(AnswerTorn, what, text)
 
     def _make(self, sdk: Any, common: dict[str, Any]) -> Any:  # noqa: ANN401 - the SDK's module and client
@@ -117,7 +121,7 @@ class StreamReader(ABC):
     """Reads the stream of one answer.
 
     Attributes:
-        head: What is known about the whole answer so far, such as its usage.
+        head: Facts about the whole answer that have arrived so far, such as its usage.
     """
 
     def __init__(self, server: OpenAIServer, request: Request) -> None:
@@ -127,7 +131,7 @@ class StreamReader(ABC):
 
     @abstractmethod
     def take(self, event: JsonObject) -> bool:
-        """Read an event. Return whether it completes the answer.
+        """Read an event, and return whether it completes the answer.
 
         Raises:
             ModelError: The event is an error.
@@ -143,10 +147,10 @@ class StreamReader(ABC):
 
 
 class ServedModel(PricedModel, ABC):
-    """What the models behind OpenAI's two APIs share: settings, server, prices, and how usage is reported.
+    """The base of the models that use OpenAI's two APIs: settings, server, prices and usage.
 
     Attributes:
-        most_tools: The most tools of one request.
+        most_tools: The largest number of tools in one request.
     """
 
     most_tools: ClassVar[int] = MOST_TOOLS
@@ -154,11 +158,11 @@ class ServedModel(PricedModel, ABC):
     _server_type: ClassVar[type[OpenAIServer]] = OpenAIServer
     _path: ClassVar[str]
     _tokens: ClassVar[tuple[str, str]]
-    """The API's names for the question's and the answer's tokens."""
+    """The API's names for the tokens of the question and of the answer."""
     _streaming: ClassVar[JsonObject]
-    """The fields of a request whose answer is streamed."""
+    """The additional fields of a request whose answer is streamed."""
     _lacking: ClassVar[Mapping[str, str]]
-    """The settings that the API does not have, each with the repair."""
+    """The settings that the API does not support, each with the repair."""
 
     def __init__(  # noqa: PLR0913 - each is a separate setting of the server
         self,
@@ -184,11 +188,11 @@ class ServedModel(PricedModel, ABC):
         self._seals = RefusedSeals()
 
     def check_set_up(self) -> None:
-        """Check that there is a key, and that the packages are installed; see `graphengine.models.base.ChecksSetUp`."""
+        """Check that there is a key and that the packages are installed; see `graphengine.models.base.ChecksSetUp`."""
         self._server.check_set_up()
 
     def __keys__(self) -> Sequence[str]:
-        """Return its keys, which no text to a model has."""
+        """Return the keys of the model, which must not occur in texts to a model."""
         return self._server.key.known()
 
     async def answer(self, request: Request) -> Response:
@@ -214,8 +218,8 @@ class ServedModel(PricedModel, ABC):
     def _is_native(self, request: Request) -> bool:
         """Return whether the schema of a request is sent in the API's own form.
 
-        Where a grammar holds a whole answer to the schema, as on many servers of open models, a model that gets both a
-        schema and tools can call none: it makes the answer up.
+        Many servers of open models use a grammar to make a whole answer follow the schema. A model that receives both a
+        schema and tools cannot call tools there, and makes up its answer instead.
         """
         return self._forms.is_native(request, by_server=self._server.knows_new_names or not request.tools)
 
@@ -244,11 +248,11 @@ class ServedModel(PricedModel, ABC):
             raise
 
     def _adapt_body(self, body: JsonObject) -> JsonObject:
-        """Return a body as this server takes it."""
+        """Return a body in the form that this server accepts."""
         return body
 
     def _broken(self, request: Request, error: ModelError) -> Response:
-        """Return the call that the server could not read, so that the model is told what is wrong and tries again."""
+        """Return the call that the server could not parse, so that the model learns what is wrong and tries again."""
         if request.on_reset is not None:
             request.on_reset(error.message)
         name, written = call_in(error.unread_call, [tool.name for tool in request.tools])
@@ -257,7 +261,7 @@ class ServedModel(PricedModel, ABC):
 
     @property
     def batches(self) -> Batches:
-        """Its batches."""
+        """The batches of this model."""
         server = self._server
         return OpenAIBatches(self._path, server.client, self._check_batch_body, self._of_batch, server.failing)
 
@@ -265,7 +269,7 @@ class ServedModel(PricedModel, ABC):
         """Return the body of a request in a batch.
 
         Raises:
-            BadRequest: It has headers.
+            BadRequest: The request has headers, which a batch does not support.
         """
         if request.settings.headers:
             repair = "leave out Settings(headers=…), or batch=True"
@@ -273,16 +277,19 @@ class ServedModel(PricedModel, ABC):
         return self._body(request, is_native=self._is_native(request))
 
     async def _of_batch(self, whole: JsonObject) -> Response:
-        """Return an answer of a batch as a response, at the price of batches."""
+        """Convert an answer of a batch to a response, at the price of batches."""
         with self._server.failing():
             return await self._add_counts(self._response(whole), whole, is_batch=True)
 
-    def _hears(self, request: Request) -> bool:  # noqa: ARG002 - of an API that takes sound
-        """Return whether the question has sound."""
+    def _hears(self, request: Request) -> bool:  # noqa: ARG002 - used by an API that accepts sound
+        """Return whether the question contains sound."""
         return False
 
     def _repair(self, request: Request, error: BadRequest) -> str:
-        """Return the repair for a refused request, as some servers support no schemas, and some no tools."""
+        """Return the repair for a refused request.
+
+        Some servers support no schemas, and some models cannot call tools.
+        """
         repair = repair_of(request.settings, error.message) or error.repair
         if request.schema is not None and self._is_native(request):
             repair += "; a server without schemas of answers needs native_schema=False"
@@ -296,18 +303,18 @@ class ServedModel(PricedModel, ABC):
 
     @abstractmethod
     def _body(self, request: Request, *, is_native: bool) -> JsonObject:
-        """Return the body of a request, with the schema of the answer in the API's own form or in words."""
+        """Return the body of a request, with the schema of the answer in the API's own form or in the instructions."""
 
     @abstractmethod
     def _response(self, whole: JsonObject) -> Response:
-        """Return an answer as a response, without its tokens."""
+        """Convert an answer to a response, without its tokens."""
 
     async def close(self) -> None:
-        """Close the running event loop's connections."""
+        """Close the connections of the running event loop."""
         await self._server.close()
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each setting that the API does not have, by name."""
+        """Return the repair for each given setting that the API does not support, by the setting's name."""
         lacking = dict(self._lacking)
         if self._server.knows_new_names:
             lacking["top_k"] = "leave it out: OpenAI's models have none"
@@ -315,12 +322,12 @@ class ServedModel(PricedModel, ABC):
             lacking |= dict.fromkeys(SAMPLING, "leave it out: a model that thinks has none; or give effort='none'")
         return {name: repair for name, repair in lacking.items() if name in settings.given()}
 
-    def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - of an answer with hosted tools
-        """Return what was spent, with the tools that the provider ran."""
+    def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - an answer with hosted tools
+        """Return the used tokens, with the use of tools that the provider ran."""
         return spent
 
     def _read_spent_tokens(self, whole: JsonObject, *, is_batch: bool = False, heard: bool = False) -> Spent:
-        """Return the tokens of an answer, and what else its cost depends on."""
+        """Return the tokens of an answer, and the other facts on which its cost depends."""
         spent = used(inside(whole, "usage"), *self._tokens)
         is_special = text(whole, "service_tier") not in STANDARD_TIERS or (heard and not spent.input_audio_tokens)
         return self._with_fees(replace(spent, is_special=is_special, is_batch=is_batch), whole)
@@ -333,8 +340,8 @@ class ServedModel(PricedModel, ABC):
         Args:
             response: The response.
             whole: The answer.
-            is_batch: Whether it is from a batch.
-            heard: Whether the question has sound, whose tokens not every server counts apart.
+            is_batch: Whether the answer is part of a batch.
+            heard: Whether the question contains sound, whose tokens not every server counts separately.
         """
         spent = self._read_spent_tokens(whole, is_batch=is_batch, heard=heard)
         answered = utf8_text(text(whole, "model"))
@@ -348,7 +355,7 @@ class ServedModel(PricedModel, ABC):
 
 
 _NAME: Final = "graphengine"
-"""The key of a batch's metadata that has its name."""
+"""The key of a batch's metadata that contains the batch's name."""
 _OVER: Final = ("completed", "failed", "expired", "cancelled")
 _OK: Final = 200
 
@@ -358,11 +365,11 @@ class OpenAIBatches:
     """The batches of one model.
 
     Args:
-        path: The path of the API, as `/responses`.
+        path: The path of the API, such as `/responses`.
         client: Returns the SDK's client.
         body: Returns the body of a request.
-        response: Returns an answer of a batch as a response.
-        failing: Raises the SDK's errors as `ModelError`s.
+        response: Converts an answer of a batch to a response.
+        failing: A context that raises the SDK's errors as `ModelError`s.
     """
 
     path: str
@@ -372,7 +379,10 @@ class OpenAIBatches:
     failing: Callable[[], AbstractContextManager[None]]
 
     async def submit(self, name: str, requests: Mapping[str, Request]) -> str:
-        """Submit a batch, and return its id. A file that is left over by a process that died costs nothing."""
+        """Submit a batch and return its id.
+
+        If a process dies after it has uploaded the file of the batch, the file remains, which costs nothing.
+        """
         client = await self.client()
         url = f"/v1{self.path}"
         lines = [
@@ -391,10 +401,10 @@ class OpenAIBatches:
             return batch.id
 
     async def find(self, ticket: Ticket) -> str | None:
-        """Return the id of the batch that a ticket belongs to; None if it was not submitted."""
+        """Return the id of the batch that belongs to a ticket; None if the batch was not submitted."""
         client = await self.client()
         with self.failing():
-            async for batch in client.batches.list(limit=100):  # the newest first
+            async for batch in client.batches.list(limit=100):  # the newest batch comes first
                 if batch.created_at < ticket.at - SKEW_SECONDS:
                     break
                 if (batch.metadata or {}).get(_NAME) == ticket.batch:

@@ -1,8 +1,8 @@
-"""Models behind a Chat Completions API: Ollama, vLLM, llama.cpp, other compatible servers, and OpenAI itself.
+"""Models with a Chat Completions API: Ollama, vLLM, llama.cpp, other compatible servers, and OpenAI itself.
 
-Most servers implement this API, each a little differently. So a request holds only the settings that are set, and an
-answer may lack ids, indexes, usage, reasons and contents. `_body` writes a `Request` for this API, `_Chunks` assembles
-a stream, `_response` reads the answer; `sdk.Server` makes the call.
+Most servers implement this API, but each a little differently. A request therefore contains only the settings that are
+set, and an answer may lack ids, indexes, usage, reasons and contents. `_body` writes a `Request` for this API,
+`_Chunks` assembles a stream, `_response` reads the answer, and `sdk.Server` makes the call.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 _PATH: Final = "/chat/completions"
 _SEARCHES: Final = "gpt-4o-search-preview"
 _SEARCHES_WEB: Final = "search"
-"""What the names of models that search the web have."""
+"""A word in the names of models that search the web."""
 _STOPS: Final[dict[str, Stop]] = {
     "blocklist": "refused",
     "content_filter": "refused",
@@ -68,13 +68,13 @@ _STOPS: Final[dict[str, Stop]] = {
     "safety": "refused",
     "sensitive": "refused",
 }
-"""Servers' reasons for incomplete answers."""
+"""Reasons with which servers mark incomplete answers."""
 
 _ENDS: Final = frozenset(
     {"", "complete", "completed", "done", "end", "end_of_turn", "end_turn", "eos", "eos_token", "finish", "finished"}
     | {"function_call", "stop", "stop_sequence", "stop_token", "stopped", "tool_call", "tool_calls", "tool_use"}
 )
-"""Servers' reasons for whole answers; some give none."""
+"""Reasons with which servers mark complete answers. Some servers give no reason."""
 
 _FAILED: Final[dict[str, type[ModelError]]] = {
     "abort": AnswerTorn,
@@ -82,52 +82,55 @@ _FAILED: Final[dict[str, type[ModelError]]] = {
     "insufficient_system_resource": ModelOverloaded,
     "network_error": AnswerTorn,
 }
-"""Some servers' reasons for answers that end in a failure."""
+"""Reasons with which some servers mark answers that end in a failure."""
 
 
 _SOUNDS: Final = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
-"""The names of formats of sound, by MIME type."""
+"""The API's names of sound formats, by MIME type."""
 
 _KNOWN: Final = ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio")
 """Fields of an answer's message that are read here, or that the server does not need back."""
 
 _TEXT_ALONE: Final = frozenset(("role", "content"))
-"""The fields of a piece that has nothing but text."""
+"""The fields of a piece that contains only text."""
 
 _THINKING: Final = ("reasoning_content", "reasoning")
-"""Fields of a piece with thinking, by server: DeepSeek, vLLM and llama.cpp; OpenRouter and Ollama."""
+"""Fields of a piece that contain thinking.
+
+DeepSeek, vLLM and llama.cpp use the first field; OpenRouter and Ollama use the second.
+"""
 
 _RETURNED: Final = "reasoning_content"
-"""The field of thinking that DeepSeek and Moonshot want back with each turn that has calls, be it empty."""
+"""The field of thinking that DeepSeek and Moonshot require back with each turn that has calls, even if it is empty."""
 
 _LONGEST_ID: Final = 40
-"""The longest id of a call. Source: the API's refusal of longer ones."""
+"""The longest id of a call. Source: the API's refusal of longer ids."""
 
 _HEAD: Final = ("id", "model", "usage", "service_tier")
-"""Fields of pieces that are about the whole answer."""
+"""Fields of pieces that describe the whole answer."""
 
 _KNOWN_OF_CALL: Final = ("id", "type", "index", "function")
-"""The same for a tool call."""
+"""Fields of a tool call that are read here."""
 
 
 class OpenAIChatModel(ServedModel):
-    """A model behind a Chat Completions API, called through the `openai` package.
+    """A model with a Chat Completions API, called with the `openai` package.
 
     Args:
-        model: Its name on the server.
-        base_url: The API's address, which usually ends in /v1, as `http://localhost:11434/v1`; None for
-            `OPENAI_BASE_URL`, or OpenAI itself.
-        api_key: The key; None for none, except that `OPENAI_API_KEY` is sent to OpenAI and to the server of
+        model: The name of the model on the server.
+        base_url: The API's address, which usually ends in /v1, such as `http://localhost:11434/v1`; None for
+            `OPENAI_BASE_URL`, or else for OpenAI itself.
+        api_key: The key. None sends no key, except that `OPENAI_API_KEY` is sent to OpenAI and to the server of
             `OPENAI_BASE_URL`.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
-        price: Its price, if the price tables do not have it or do not apply.
-        limiter: Its rate limiter; None for the one that all models with this name, address and key share.
-        native_schema: Whether the schema of a typed answer is sent as `response_format`, which holds the model to it,
-            or put into the instructions: None to send it, but at addresses that are not OpenAI's or Azure's not beside
-            tools, which many servers then ignore. A server that refuses the form gets the schema in the instructions.
-
-        think_tags: Whether `<think>…</think>` at the start of an answer's text is thinking and no part of the answer;
-            None for yes, but not at OpenAI's or Azure's addresses.
+        price: The price of the model, if the price tables do not contain it or do not apply.
+        limiter: The rate limiter; None for the limiter that all models with this name, address and key share.
+        native_schema: Whether the schema of a typed answer is sent as `response_format`, which makes the model follow
+            it, or in the instructions. None sends it as `response_format`, with one exception: at addresses other than
+            OpenAI's or Azure's, a request with tools puts the schema into the instructions, because many servers would
+            ignore the tools. A server that refuses the form receives the schema in the instructions.
+        think_tags: Whether `<think>…</think>` at the start of an answer's text is thinking and not part of the answer.
+            None means yes, except at OpenAI's or Azure's addresses.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -171,13 +174,15 @@ class OpenAIChatModel(ServedModel):
         self._accepted: set[Dialect] = set()
 
     async def _answer_request(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
-        """Return the answer. If the server wants something in another way, call it once more so.
+        """Return the answer. If the server's refusal asks for a known dialect, call the server again in this dialect.
 
-        Calls in parallel find the same differences. What one has added is for all; a refusal is about what was sent:
+        Parallel calls find the same differences. A dialect that one call has added applies to all calls, but each
+        refusal concerns the request that was sent. An example:
 
-        1. Calls A and B are sent, and both refused. A adds a dialect, and is sent again.
-        2. B's refusal arrives. The dialect is there, but B was sent without it: it is sent again, too.
-        3. A is refused for another reason. Its dialect goes, unless B, or any other call, was accepted with it.
+        1. Calls A and B are sent, and both are refused. A adds a dialect and is sent again.
+        2. B's refusal arrives. The dialect is already added, but B was sent without it. So B is sent again, too.
+        3. A is refused for another reason. Its dialect is removed again, unless B or any other call was accepted with
+           it.
         """
         added: list[Dialect] = []
         while True:
@@ -200,7 +205,7 @@ class OpenAIChatModel(ServedModel):
     def _find_wanted_dialect(
         self, error: BadRequest, sent: Sequence[Dialect], request: Request, *, is_native: bool
     ) -> Dialect | None:
-        """Return the dialect that a refusal asks for, of those that the request was sent without; None for none."""
+        """Return the dialect that a refusal asks for and that the request was sent without; None if there is none."""
         plain = self._unspoken(request, is_native=is_native)
         body = speak(plain, sent)
         found = (each for each in DIALECTS if each not in sent and each.refusal.search(error.message))
@@ -219,7 +224,7 @@ class OpenAIChatModel(ServedModel):
         self._dialects = (*self._dialects, *gone)
 
     def _unspoken(self, request: Request, *, is_native: bool) -> JsonObject:
-        """Return the body of a request in no dialect."""
+        """Return the body of a request without any dialect."""
         return {**self._body(request, is_native=is_native), **(self._streaming if request.streams else {})}
 
     def _adapt_body(self, body: JsonObject) -> JsonObject:
@@ -230,7 +235,7 @@ class OpenAIChatModel(ServedModel):
         return THOUGHTS_BACK in self._dialects
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if the model does not have this tool, "" if it has it."""
+        """Return the repair if the model does not support this tool; "" if it does."""
         if tool.name == "web_search" and _SEARCHES_WEB in self.model:
             return unsupported(tool, ("location",), "the Chat Completions API")
         if not self._server.is_own:
@@ -238,7 +243,10 @@ class OpenAIChatModel(ServedModel):
         return f"Chat Completions has only web_search(), of models such as {_SEARCHES}; {HOSTS[tool.name]}"
 
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - says nothing of searches
-        """Notice a model that searches: each search has a fee, and the answer does not have their number."""
+        """Mark the cost of a model that searches as unknown.
+
+        Each search has a fee, but the answer does not state the number of searches.
+        """
         return replace(spent, is_special=True) if _SEARCHES_WEB in self.model else spent
 
     def _hears(self, request: Request) -> bool:
@@ -262,7 +270,10 @@ class OpenAIChatModel(ServedModel):
         return sound_json(merged(body | self._settings(request), request.settings.extra))
 
     def _messages(self, messages: Sequence[Message]) -> Iterator[JsonObject]:
-        """Yield the messages. A tool's result is text alone, so the media of a turn's results follow in a question."""
+        """Yield the messages in the API's form.
+
+        A tool's result can only contain text, so the media of a turn's results follow in a question.
+        """
         shown: list[JsonValue] = []
         messages = _join_over_empty(paired(messages))
         thinks = self._returns_thoughts or any(self._fields(message).get(_RETURNED) for message in messages)
@@ -285,7 +296,11 @@ class OpenAIChatModel(ServedModel):
         return inside(native.get("content"), "message") if native.get("provider") == self._provider else {}
 
     def _message(self, message: Message, *, thinks: bool) -> JsonObject:
-        """Return a message. A turn with calls carries its thinking, if any turn has some: a server wants it of each."""
+        """Return a message in the API's form.
+
+        If any turn has thinking, every turn with calls carries a field for thinking, because a server requires it of
+        all of them.
+        """
         made, fields = _build_chat_message(message), self._fields(message)
         native = message.native or {}
         if message.calls and native.get("provider") == self._provider:
@@ -299,10 +314,10 @@ class OpenAIChatModel(ServedModel):
         return made
 
     def _native(self, message: JsonObject, calls: tuple[ToolCall, ...], thought: str) -> dict[str, JsonValue] | None:
-        """Return the fields that are not read here, as thinking, the citations, and the thinking in the text.
+        """Return the parts of an answer that are not read here, such as thinking and citations.
 
-        Those of an answer with calls go back with the results. Those of other answers do not: no server needs them, and
-        some refuse them (DeepSeek's first reasoning models).
+        The fields of an answer with calls are sent back with the results. The fields of other answers are not sent
+        back: no server needs them, and some refuse them (DeepSeek's first reasoning models).
         """
         found: JsonObject = {"message": unknown(message, _KNOWN)}
         of_calls = [unknown(call, _KNOWN_OF_CALL) for call in list_at(message, "tool_calls")] if calls else []
@@ -316,7 +331,10 @@ class OpenAIChatModel(ServedModel):
         return {"provider": self._provider, "content": content}
 
     def _settings(self, request: Request) -> JsonObject:
-        """Return the settings. OpenAI and Azure renamed `max_tokens` and refuse the old name, which others know."""
+        """Return the settings of a request.
+
+        OpenAI and Azure have renamed `max_tokens` and refuse the old name, while other servers only know the old name.
+        """
         settings, server = request.settings, self._server
         found = common_settings(request)
         if settings.max_tokens is not None:
@@ -330,7 +348,7 @@ class OpenAIChatModel(ServedModel):
         choice = settings.tool_choice
         if request.tools and choice is not None:
             found["tool_choice"] = choice if choice in CHOICES else {"type": "function", "function": {"name": choice}}
-        for tool in request.hosted:  # web_search, the only one that this API has
+        for tool in request.hosted:  # web_search is the only hosted tool of this API
             place: JsonObject = {"type": "approximate", "approximate": location(tool)}
             found["web_search_options"] = merged({"user_location": place} if location(tool) else {}, tool.extra)
         if settings.cache and server.is_own:
@@ -356,10 +374,10 @@ class OpenAIChatModel(ServedModel):
         )
 
     def _choice(self, whole: JsonObject) -> JsonObject:
-        """Return the first choice.
+        """Return the first choice of an answer.
 
         Raises:
-            ModelError: There is no choice, or an error in its place.
+            ModelError: The answer contains no choice, or an error instead.
         """
         choices = list_at(whole, "choices")
         error = whole.get("error") or (choices[0].get("error") if choices else None)
@@ -376,7 +394,7 @@ class OpenAIChatModel(ServedModel):
         """Return why the answer ends, and the explanation of a refusal.
 
         Raises:
-            ModelError: It ends in a failure.
+            ModelError: The answer ends in a failure.
         """
         reason = text(choice, "finish_reason").lower()
         if reason in _FAILED:
@@ -404,7 +422,7 @@ class _Chunks(StreamReader):
         self._reason = ""
 
     def take(self, event: JsonObject) -> bool:
-        """Add a chunk. Always return False: the usage arrives after the answer ends, so no chunk is known to be last.
+        """Add a chunk, and return False, because no chunk is known to be the last: the usage arrives after the answer.
 
         Raises:
             ModelError: The chunk is an error.
@@ -440,7 +458,7 @@ class _Chunks(StreamReader):
 
     def _add(self, delta: JsonObject) -> None:
         content = _read_content_text(delta.get("content"))
-        if content and delta.keys() <= _TEXT_ALONE:  # nearly always
+        if content and delta.keys() <= _TEXT_ALONE:  # nearly always true
             self._text.append(content)
             self._emit(*(("", content) if self._split is None else self._split.add(content)))
             return
@@ -469,7 +487,8 @@ class _Chunks(StreamReader):
     def _add_call(self, piece: JsonObject) -> None:
         """Add a piece to its call.
 
-        Its index identifies the call. A new id begins a new call even if the index is missing, or always the same.
+        The index identifies the call. A new id begins a new call even if the index is missing, or is the same in all
+        pieces.
         """
         place, named, function = text(piece, "index"), text(piece, "id"), inside(piece, "function")
         call = self._places.get(place) if place else (self._calls[-1] if self._calls else None)
@@ -486,7 +505,7 @@ class _Chunks(StreamReader):
 
 @dataclass(slots=True)
 class _PartialCall:
-    """A tool call as far as it was received."""
+    """The part of a tool call that was received so far."""
 
     id: str = ""
     name: str = ""
@@ -494,13 +513,13 @@ class _PartialCall:
     more: JsonObject = field(default_factory=dict)
 
     def whole(self) -> JsonObject:
-        """Return the call."""
+        """Return the call in the form of an answer that was not streamed."""
         function: JsonObject = {"name": self.name, "arguments": "".join(self.arguments)}
         return {"id": self.id, "function": function, **self.more}
 
 
 def _join_pieces(pieces: list[JsonValue]) -> JsonValue:
-    """Return a field that came in pieces: texts and lists are joined, of other values the last one counts."""
+    """Join the pieces of a field: texts and lists are concatenated; of other values, the last one counts."""
     texts = [piece for piece in pieces if isinstance(piece, str)]
     lists = [piece for piece in pieces if isinstance(piece, list)]
     if len(texts) == len(pieces):
@@ -548,10 +567,10 @@ def _build_text_part(text: str) -> JsonObject:
 
 
 def _iter_media_parts(message: Message) -> Iterator[JsonValue]:
-    """Yield the media of a message, each after the text that stands for it.
+    """Yield the media of a message, each after the text that refers to it.
 
     Raises:
-        BadRequest: The API has no form for one.
+        BadRequest: The API has no form for a medium.
     """
     for mark, one in message.labelled_media():
         yield _build_text_part(mark)
@@ -575,21 +594,21 @@ def _build_chat_call(call: ToolCall) -> JsonObject:
 
 
 def _build_chat_tool(tool: ToolSpec) -> JsonObject:
-    """Return the tool. `strict` is sent only if it is true, since not every server knows the field."""
+    """Return a tool in the API's form. `strict` is only sent if it is true, as not every server knows the field."""
     form = form_of_tool(tool)
     spec: JsonObject = {"name": form.name, "description": tool.description, "parameters": form.schema}
     return {"type": "function", "function": {**spec, "strict": True} if form.strict else spec}
 
 
 def _read_content_text(content: JsonValue) -> str:
-    """Return the text. Some servers send it in parts, some of which are thinking."""
+    """Return the text of a content. Some servers send it in parts, some of which are thinking."""
     if isinstance(content, list):
         return "".join(text(part, "text") for part in content if text(part, "type") == "text")
     return content if isinstance(content, str) else ""
 
 
 def _read_chat_calls(found: list[JsonObject]) -> tuple[ToolCall, ...]:
-    """Return the calls, each with a unique id: some servers send no ids, or the same for all."""
+    """Return the calls, each with a unique id, because some servers send no ids or the same id for all calls."""
     calls: list[ToolCall] = []
     for item in found:
         named, function = utf8_text(text(item, "id")), inside(item, "function")

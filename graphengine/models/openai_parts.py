@@ -1,7 +1,7 @@
-"""Parts of requests and answers that are alike in OpenAI's two APIs.
+"""The parts of requests and answers that are the same in OpenAI's two APIs.
 
-Answers come as JSON from many different servers, so nothing is assumed about them: `inside`, `listed` and `text` return
-a value of the right type, and an empty one if it is missing or of another type.
+Answers are JSON from many different servers, so nothing is assumed about them. `inside`, `list_at` and `text` return a
+value of the right type; if it is missing or has another type, they return an empty value.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
 
 _UNREADABLE: Final = "unreadable_call"
 LONGEST_ID: Final = 64
-"""The longest id of a tool call; other providers write longer ones."""
+"""The longest id of a tool call. Other providers write longer ids."""
 
 
 def unknown(item: JsonObject, known: Collection[str]) -> JsonObject:
-    """Return the non-empty fields of an object other than these."""
+    """Return the non-empty fields of an object, except the fields in `known`."""
     return {key: value for key, value in item.items() if key not in known and value not in (None, "", [], {})}
 
 
 def used(usage: JsonObject, question: str, answer: str) -> Spent:
-    """Read an answer's `usage`. No question has 0 tokens: the server then reported no usage, or something else.
+    """Read an answer's `usage`. If no tokens are reported for the question, the server did not report valid usage.
 
-    Some servers, such as xAI, Gemini's compatible endpoint and some proxies, count thinking in the total alone. So the
-    number of the answer's tokens is at least the total without the question. A total that is not a number of tokens is
-    ignored.
+    Some servers, such as xAI, Gemini's compatible endpoint and some proxies, include thinking only in the total. The
+    number of the answer's tokens is therefore at least the total without the question. A total that is not a number of
+    tokens is ignored.
 
     Args:
         usage: The object.
-        question: The API's name for the question's tokens, as `input_tokens`.
-        answer: The API's name for the answer's tokens, as `output_tokens`.
+        question: The API's name for the question's tokens, such as `input_tokens`.
+        answer: The API's name for the answer's tokens, such as `output_tokens`.
     """
     of_question, of_answer = inside(usage, f"{question}_details"), inside(usage, f"{answer}_details")
     total = usage.get("total_tokens")
@@ -70,14 +70,14 @@ def used(usage: JsonObject, question: str, answer: str) -> Spent:
 
 
 def arguments(written: JsonValue) -> str:
-    """Return a call's arguments as the model wrote them, as text; some servers send an object."""
+    """Return a call's arguments as text, as the model wrote them. Some servers send an object instead of a text."""
     if isinstance(written, str):
         return utf8_text(written) or "{}"
     return "{}" if written is None else utf8_text(json.dumps(written, ensure_ascii=False))
 
 
 def sendable(written: str) -> str:
-    """Return a call's arguments in a form that servers accept: many parse them, and require a JSON object."""
+    """Return a call's arguments in a form that servers accept. Many servers parse them and require a JSON object."""
     written = plain_arguments(written)
     try:
         read = json.loads(written)
@@ -87,13 +87,14 @@ def sendable(written: str) -> str:
 
 
 def call_in(written: str, tools: Sequence[str]) -> tuple[str, str]:
-    """Return the tool and the arguments of a call that a server could not read.
+    """Return the tool and the arguments of a call that a server could not parse.
 
-    Arguments that are not in a complete call come unread, so that the model is told what they are.
+    If the call is not complete JSON, the written text is returned as its arguments, so that the model sees what it
+    wrote.
 
     Args:
-        written: What the model wrote.
-        tools: The names of the tools that it may call.
+        written: The text that the model wrote.
+        tools: The names of the tools that the model may call.
 
     Example:
         >>> call_in('{"name": "add", "parameters": {"a": "1"}}', ["add"]), call_in("<function=add{a: 1", ["add", "sum"])
@@ -113,7 +114,7 @@ def call_in(written: str, tools: Sequence[str]) -> tuple[str, str]:
 
 
 def call_id(given: str, longest: int = LONGEST_ID) -> str:
-    """Return a call's id in the length that these APIs accept; it is the same for the call and its result."""
+    """Return a call's id in the length that these APIs accept. The call and its result get the same id."""
     if 0 < len(given) <= longest:
         return given
     return f"call_{hashlib.sha256(given.encode('utf-8', 'replace')).hexdigest()[:32]}"
@@ -125,18 +126,24 @@ def tool_result(content: str, *, is_error: bool) -> str:
 
 
 def data_url(one: Media) -> str:
-    """Return a medium as a URL that holds it."""
+    """Return a data URL that contains a medium."""
     return f"data:{one.type};base64,{one.data}"
 
 
 def file_name(one: Media) -> str:
-    """Return the name under which a document is sent; the APIs require one."""
+    """Return the name under which a document is sent, which the APIs require."""
     return one.name or "document.pdf"
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A schema as it is sent: its name, the schema, and whether strict mode applies."""
+    """A schema in the form in which it is sent.
+
+    Attributes:
+        name: The name of the schema.
+        schema: The schema.
+        strict: Whether strict mode applies.
+    """
 
     name: str
     schema: JsonObject
@@ -144,7 +151,7 @@ class Form:
 
 
 def form_of_answer(request: Request) -> Form | None:
-    """Return the schema of the answer, or None for a text answer."""
+    """Return the schema of the answer as it is sent; None for a text answer."""
     if request.schema is None:
         return None
     name = re.sub(r"[^a-zA-Z0-9_-]", "_", request.output)[:LONGEST_NAME] or "answer"
@@ -153,13 +160,13 @@ def form_of_answer(request: Request) -> Form | None:
 
 
 def form_of_tool(tool: ToolSpec) -> Form:
-    """Return the schema of a tool's arguments: strict if all are required and the schema has a strict form."""
+    """Return the schema of a tool's arguments, which is strict if all are required and the schema has a strict form."""
     strict = strict_schema(tool.schema, optional=False) if tool.may_be_strict else None
     return Form(tool.name, dict(tool.schema) if strict is None else strict, strict is not None)
 
 
 def instructions(request: Request, *, native_schema: bool) -> str:
-    """Return the standing instructions, with the schema if the server has no native support for it."""
+    """Return the standing instructions, with the schema in them if it is not sent in the API's own form."""
     if request.schema is None or native_schema:
         return request.system
     form = schema_in_words(request)
@@ -167,21 +174,21 @@ def instructions(request: Request, *, native_schema: bool) -> str:
 
 
 def location(tool: HostedTool) -> JsonObject:
-    """Return about where a tool searches for."""
+    """Return the approximate location for which a tool searches."""
     found = tool.options.get("location")
     return {**found} if isinstance(found, dict) else {}
 
 
 CHOICES: Final = ("auto", "none", "required")
-"""Choices of tools; any other is the name of a tool."""
+"""General choices of tools. Any other choice is the name of a tool."""
 
 
 SAMPLING: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
-"""Settings that OpenAI's models have only if they do not think."""
+"""Settings that OpenAI's models support only if they do not think."""
 
 
 def common_settings(request: Request) -> JsonObject:
-    """Return the settings that both APIs call by the same name."""
+    """Return the settings that have the same name in both APIs."""
     given = request.settings.given()
     found: JsonObject = {name: given[name] for name in (*SAMPLING, "service_tier") if name in given}
     if request.tools and "parallel_tool_calls" in given:
@@ -199,7 +206,7 @@ _THINKS = re.compile(r"(ft:)?(o\d|gpt-([5-9]|\d\d))(?!.*chat)")
 
 
 def thinks(model: str) -> bool:
-    """Return whether OpenAI's model of this name thinks before it answers, as far as its name shows.
+    """Return whether the OpenAI model with this name thinks before it answers, as far as the name shows.
 
     Example:
         >>> thinks("gpt-5-mini"), thinks("o3"), thinks("gpt-4o"), thinks("gpt-5-chat-latest")
@@ -220,13 +227,13 @@ _DESCRIBED: Final = frozenset(
     {"contains", "contentEncoding", "contentMediaType", "default", "examples", "format", "maxLength", "minLength"}
     | {"pattern", "uniqueItems"}
 )
-"""Keywords that are refused, some only for some values, and that the description can state instead."""
+"""Keywords that strict mode refuses, some only for some values. The description states them instead."""
 
 _DROPPED: Final = frozenset(
     {"$comment", "$id", "$schema", "additionalProperties", "deprecated", "discriminator", "readOnly", "required"}
     | {"writeOnly"}
 )
-"""Keywords that are rewritten elsewhere, or that do not constrain a value."""
+"""Keywords that are rewritten in another place, or that do not constrain a value."""
 
 
 class _NoStrictFormError(Exception):
@@ -235,18 +242,18 @@ class _NoStrictFormError(Exception):
 
 @kept_by_schema
 def strict_schema(schema: Mapping[str, JsonValue], *, optional: bool) -> JsonObject | None:
-    """Return the schema's strict form, or None if it has none.
+    """Return the schema's strict form; None if it has none.
 
     Strict mode supports a subset of JSON Schema. Every object lists all its properties as required and allows no
-    others, `$ref` has no siblings, and many keywords are refused. Every value that fits the strict form fits the schema
-    too, as far as keywords can express it. Refused keywords (`minLength`, `default`) move into the description, where
-    the model reads them; the caller validates the answer anyway. A schema that cannot be rewritten (a dict with free
-    keys, a tuple, literals of several types, any value) has no strict form, and is sent unchanged, not strict.
+    others, `$ref` has no siblings, and many keywords are refused. Every value that fits the strict form also fits the
+    schema, as far as keywords can express it. Refused keywords (`minLength`, `default`) are moved into the description,
+    where the model reads them; the caller validates the answer anyway. A schema that cannot be rewritten (a dict with
+    free keys, a tuple, literals of several types, any value) has no strict form, and is sent unchanged and not strict.
 
     Args:
-        schema: JSON Schema of an object.
-        optional: Whether an optional property may become a required one. That is harmless in an answer, but not in a
-            tool's arguments, where the model would make up a value for an argument that it meant to omit.
+        schema: The JSON Schema of an object.
+        optional: Whether an optional property may become a required one. That is harmless in an answer. In a tool's
+            arguments it is not: the model would make up a value for an argument that it meant to omit.
     """
     try:
         return _Strict(schema, optional=optional).whole()
@@ -260,7 +267,10 @@ class _Strict:
         self._optional = optional
 
     def whole(self) -> JsonObject:
-        """Return the strict schema and its definitions; a `$ref` at its root is resolved, as that must be an object."""
+        """Return the strict schema with its definitions.
+
+        The root must be an object, so a `$ref` at the root is resolved.
+        """
         root = {key: value for key, value in self._schema.items() if key != "$defs"}
         defs = self._schema.get("$defs", {})
         if not isinstance(defs, dict):
@@ -276,7 +286,8 @@ class _Strict:
     def _of(self, schema: JsonValue, depth: int) -> JsonObject:
         if not isinstance(schema, dict) or depth > DEEPEST:
             raise _NoStrictFormError
-        if "discriminator" in schema and "anyOf" not in schema:  # else two variants could fit, which `oneOf` forbids
+        # Without this keyword, two variants could fit, which `oneOf` forbids.
+        if "discriminator" in schema and "anyOf" not in schema:
             schema = {"anyOf" if key == "oneOf" else key: value for key, value in schema.items()}
         if schema.keys() - _KEPT - _DESCRIBED - _DROPPED or not schema.keys() & {"type", "anyOf", "$ref"}:
             raise _NoStrictFormError
@@ -284,7 +295,7 @@ class _Strict:
         moved = {key: value for key, value in schema.items() if key in _DESCRIBED}
         if moved.get("format") in _FORMATS:
             made["format"] = moved.pop("format")
-        if "(?" not in str(moved.get("pattern", "(?")):  # strict mode has no look-around
+        if "(?" not in str(moved.get("pattern", "(?")):  # strict mode does not support look-around
             made["pattern"] = moved.pop("pattern")
         if moved.get("default", 0) is None:
             del moved["default"]  # the type already allows null
@@ -296,7 +307,8 @@ class _Strict:
             return made
         if reference != "#" and not str(reference).startswith("#/$defs/"):
             raise _NoStrictFormError
-        return {**made, "anyOf": [{"$ref": reference}]} if made else {"$ref": reference}  # it may have no siblings
+        # A `$ref` may have no siblings.
+        return {**made, "anyOf": [{"$ref": reference}]} if made else {"$ref": reference}
 
     def _add_children(self, schema: JsonObject, made: JsonObject, depth: int) -> None:
         kinds = schema.get("type")
@@ -316,7 +328,7 @@ class _Strict:
         if not isinstance(properties, dict) or not isinstance(required, list):
             raise _NoStrictFormError
         free = schema.get("additionalProperties", "properties" not in schema)
-        if free is not False and (free is not True or not properties):  # its values have free keys
+        if free is not False and (free is not True or not properties):  # the values of the property have free keys
             raise _NoStrictFormError
         if not self._optional and properties.keys() - set(map(str, required)):
             raise _NoStrictFormError

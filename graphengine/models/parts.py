@@ -1,7 +1,8 @@
-"""The parts of a message: text, media, thinking, calls, results, citations, and what only its provider knows.
+"""The parts of a message: text, media, thinking, calls, results, citations, and parts that only the provider knows.
 
-A message stores its text, calls and media, and the answer in its provider's own form, if that holds more. The parts are
-read from these, so nothing is stored twice; what is not known here is a `Native` part.
+A message stores its text, calls and media. If the answer contains more, the message also stores the answer in its
+provider's own form. The parts are read from these, so that nothing is stored twice. A part that is unknown here becomes
+a `Native` part.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """What a model thought, or its summary; "" if the provider shows none."""
+    """A model's thinking, or a summary of it; "" if the provider does not show it."""
 
     text: str
 
@@ -50,12 +51,12 @@ class Citation(BaseModel):
     """A source that an answer cites.
 
     Attributes:
-        text: The quoted text of the source, "" if the provider gives none.
-        title: The source's title, "" for none.
-        url: Its address, "" for none.
-        start: Where in the answer's text the part begins that it supports; None if it is unknown.
-        end: Where that part ends.
-        native: The citation in the provider's own form, with its place in the source; left out of a `Cited`.
+        text: The quoted text of the source; "" if the provider gives none.
+        title: The source's title; "" if it has none.
+        url: The source's address; "" if it has none.
+        start: The index at which the supported part of the answer's text begins; None if it is unknown.
+        end: The index at which the supported part ends; None if it is unknown.
+        native: The citation in the provider's own form, with its place in the source. A `Cited` leaves it out.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,7 +75,7 @@ class Cited(BaseModel):
 
     Attributes:
         text: The answer.
-        citations: Its sources, in the order of the text.
+        citations: The sources, in the order of the text.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -86,7 +87,7 @@ class Cited(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_text(cls, given: object) -> object:
-        """Make it from an answer's text."""
+        """Make the value from an answer's text."""
         return {"text": given} if isinstance(given, str) else given
 
     def __str__(self) -> str:
@@ -99,8 +100,8 @@ class HostedCall:
 
     Attributes:
         id: The provider's id of the call.
-        name: The tool: `web_search`, `web_fetch`, `code_execution`, or the provider's own name for a part of one.
-        arguments: What it was called with.
+        name: The tool: `web_search`, `web_fetch`, `code_execution`, or the provider's own name for a part of a tool.
+        arguments: The arguments of the call.
     """
 
     id: str
@@ -113,10 +114,10 @@ class HostedResult:
     """The result of a tool that the provider ran.
 
     Attributes:
-        call_id: The call.
-        text: What code printed, or the text of a page; "" for a search.
+        call_id: The id of the call.
+        text: The output of code, or the text of a page; "" for a search.
         sources: The pages that were found or read, each with its address and title.
-        is_error: Whether the tool failed; `text` is then the provider's code.
+        is_error: Whether the tool failed; `text` is then the provider's error code.
         native: The result in the provider's own form.
     """
 
@@ -132,7 +133,7 @@ class Native:
     """A part that only its provider knows.
 
     Attributes:
-        kind: The provider's type of it.
+        kind: The provider's type of the part.
         content: The part in the provider's own form.
     """
 
@@ -160,21 +161,21 @@ def _iter_text_part(text: str) -> Iterator[Part]:
 
 
 def _str(value: JsonObject, *keys: str) -> str:
-    """Return the first text at one of the keys, "" if there is none."""
+    """Return the first text at one of the keys; "" if there is none."""
     found = (value.get(key) for key in keys)
     return next((text for text in found if isinstance(text, str) and text), "")
 
 
 def _citation(value: JsonObject, start: int | None = None, end: int | None = None) -> Citation:
     """Return a citation, with its place in the answer."""
-    value = inside(value, _str(value, "type")) or value  # Chat Completions
+    value = inside(value, _str(value, "type")) or value  # the form of Chat Completions
     text, title = _str(value, "cited_text", "quote"), _str(value, "title", "document_title", "filename")
     url = _str(value, "url", "source")
     return Citation(text=text, title=title, url=url, start=start, end=end, native=value)
 
 
 def _annotations(values: list[JsonObject], offset: int | None) -> Iterator[Citation]:
-    """Yield the citations of OpenAI's forms, which count characters from the beginning of their part of the text."""
+    """Yield the citations in OpenAI's forms, which count characters from the beginning of their part of the text."""
     for value in values:
         place = inside(value, _str(value, "type")) or value
         start, end = place.get("start_index"), place.get("end_index")
@@ -191,7 +192,7 @@ def _build_call_finder(message: Message) -> Callable[[str], ToolCall | None]:
 
 
 def _iter_anthropic_parts(message: Message, native: JsonObject) -> Iterator[Part]:
-    """Read the blocks of Anthropic's Messages."""
+    """Read the blocks of Anthropic's Messages API."""
     call_of, at = _build_call_finder(message), 0
     for block in list_at(native, "content"):
         kind = _str(block, "type")
@@ -229,14 +230,14 @@ def _read_hosted_result(block: JsonObject) -> HostedResult:
 
 
 def _of_responses(message: Message, native: JsonObject) -> Iterator[Part]:
-    """Read the items of OpenAI's Responses."""
+    """Read the items of OpenAI's Responses API."""
     call_of, at, items = _build_call_finder(message), 0, list_at(native, "content")
     has_final = any(item.get("phase") == "final_answer" for item in items if item.get("type") == "message")
     for item in items:
         kind = _str(item, "type")
         call = call_of(_str(item, "call_id", "id")) if kind == "function_call" else None
         if kind == "message":
-            is_answer = not has_final or item.get("phase") == "final_answer"  # others comment on the work
+            is_answer = not has_final or item.get("phase") == "final_answer"  # other messages are comments on the work
             for part in list_at(item, "content"):
                 yield from _iter_text_part(_str(part, "text", "refusal"))
                 yield from _annotations(list_at(part, "annotations"), at if is_answer else None)
@@ -251,7 +252,7 @@ def _of_responses(message: Message, native: JsonObject) -> Iterator[Part]:
 
 
 def _read_hosted_call(item: JsonObject) -> Iterator[HostedCall | HostedResult]:
-    """Read a search or a run of code of OpenAI: the call and its result are one item."""
+    """Read a search or an execution of code at OpenAI, where one item contains the call and its result."""
     call_id, action = _str(item, "id"), inside(item, "action")
     action = action or ({"code": item["code"]} if item.get("code") else {})
     yield HostedCall(call_id, _HOSTED[_str(item, "type")], {k: v for k, v in action.items() if k != "sources"})
@@ -282,7 +283,7 @@ def citations_of(message: Message) -> tuple[Citation, ...]:
 
 
 def with_citations(value: C, *messages: Message) -> C:
-    """Return an answer with the sources of its messages; without places if its text is not that of one."""
+    """Add the sources of its messages to an answer, without places if the text is not that of the last message."""
     changes: dict[str, object] = {"native": {}}
     if value.text != messages[-1].text:
         changes |= {"start": None, "end": None}
@@ -294,10 +295,10 @@ _HOSTED: Final = {"web_search_call": "web_search", "code_interpreter_call": "cod
 """The tools that OpenAI runs, by the types of their calls."""
 
 _THINKING: Final = ("reasoning_content", "reasoning")
-"""Names under which servers send what a model thought; some send it under both."""
+"""Names under which servers send a model's thinking. Some servers send it under both."""
 
 _FORMS: Final = {"anthropic": _iter_anthropic_parts, "openai": _of_responses, "openai-chat": _of_chat}
-"""How the form of each provider is read, by the first word of its name in `Message.native`."""
+"""The function that reads each provider's own form, by the first word of the provider's name in `Message.native`."""
 
 
 __all__ = [

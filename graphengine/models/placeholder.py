@@ -1,7 +1,8 @@
-"""A model that answers with placeholders: a dry run of a graph, without a language model.
+"""A model that answers with placeholders, for a dry run of a graph without a language model.
 
-Each text is `[placeholder: writer, call 2]`; other values are the smallest that fit the schema of the answer, and lists
-have one item. So a run shows its path, its rounds and its picture, and nobody can take what it returns for a result.
+Each text is `[placeholder: writer, call 2]`. Other values are the smallest that fit the schema of the answer, and lists
+have one item. A run therefore shows its path, its rounds and its picture, and nobody can mistake its answers for
+results.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ PLACEHOLDER: Final = "placeholder"
 
 
 class PlaceholderModel(RulesModel):
-    """Answers every agent at once and at no cost; the agent's `check` is not applied.
+    """Answers every agent at once and at no cost. The agent's `check` is not applied.
 
     `check=` tests the text of a language model, and a placeholder would never pass such a test by itself. Calls are
     counted for each agent and each object of this class, so that equal runs have equal answers.
 
     Args:
-        call_tools: Whether to call each tool of an agent once, with the smallest arguments, before it answers. For
-            tests: the tools really run. Otherwise none is called.
+        call_tools: Whether to call each tool of an agent once, with the smallest arguments, before answering. This is
+            meant for tests: the tools really run. By default no tool is called.
 
     Example:
         >>> import asyncio
@@ -51,7 +52,7 @@ class PlaceholderModel(RulesModel):
         """Return a text, the JSON of a small value that fits the schema, or the calls of all tools.
 
         Raises:
-            ModelUnavailable: No value is known that fits.
+            ModelUnavailable: No fitting value could be found.
         """
         text = f"[placeholder: {request.agent}, call {self._calls[request.agent] + 1}]"
         try:
@@ -72,7 +73,7 @@ class PlaceholderModel(RulesModel):
         return Response(text, model=PLACEHOLDER, cost_usd=0.0, offline=True)
 
     def lacks_tool(self, _tool: HostedTool) -> str:
-        """Return "": what a provider would run is left out."""
+        """Return "", because tools that a provider would run are simply left out."""
         return ""
 
 
@@ -81,7 +82,7 @@ def _write_smallest_json(schema: JsonObject, text: str, *, is_top: bool = True) 
 
 
 def no_placeholder(agent: str, why: str) -> ModelUnavailable:
-    """Return the error for an agent whose answers no placeholder fits: what its type demands is not in the schema."""
+    """Return the error for an agent whose type demands more than its schema expresses, so that no placeholder fits."""
     return ModelUnavailable(
         f"agent {agent} cannot be answered by a placeholder: {why}",
         where=f"agent {agent}",

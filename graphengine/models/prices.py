@@ -1,8 +1,8 @@
-"""The cost of a model's answer: by the user's price, else by the tables of genai-prices, else unknown.
+"""The cost of a model's answer: by the user's price, otherwise by the tables of genai-prices, otherwise unknown.
 
 The tables are part of that package; nothing is downloaded. They are loaded on first use, in a thread. The package then
-needs about 0.1 ms for a cost, so rates that depend neither on the number of tokens nor on the time are kept. A model or
-provider that is not listed costs None, which is shown as unknown, never as 0.
+needs about 0.1 ms to compute a cost, so rates that depend neither on the number of tokens nor on the time are kept. The
+cost of a model or provider that is not listed is None, which is shown as unknown and never as 0.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 
 _BATCH: Final = {"processing": "batch"}
 BATCH_SHARE: Final = 0.5
-"""The price of a batch's tokens, as a share of the price of calls. Sources: Anthropic, "Message Batches: All usage is
-charged at 50% of the standard API prices"; OpenAI, "Batch API: 50% cost discount compared to synchronous APIs"."""
+"""The price of a batch's tokens, as a share of the price of single calls.
+
+Sources: Anthropic, "Message Batches: All usage is charged at 50% of the standard API prices"; OpenAI, "Batch API: 50%
+cost discount compared to synchronous APIs".
+"""
 STANDARD_TIERS: Final = ("", "auto", "default", "on_demand", "standard")
-"""Classes of service that the price tables are for; "" if the server names none."""
+"""The service tiers to which the price tables apply; "" if the server names none."""
 _HALVING: Final = ("anthropic", "openai")
 MILLION: Final = 1_000_000
 THOUSAND: Final = 1_000
@@ -39,16 +42,17 @@ THOUSAND: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A model's price, in US dollars per million tokens, of whatever sort: text, sound or images.
+    """A model's price, in US dollars per million tokens of any kind: text, sound or images.
 
-    Give it where the tables have none, and for a proxy or a region's address: listed prices are of the provider's own.
+    Pass a price if the tables do not contain the model, and for a proxy or the address of a region: the listed prices
+    are those of the provider itself.
 
     Args:
         input_usd: The price of a question's tokens.
         output_usd: The price of an answer's tokens, including those of its thinking.
-        cache_read_usd: The price of a question's tokens read from a cache; None for `input_usd`.
-        cache_write_usd: The price of a question's tokens written to a cache; None for `input_usd`.
-        search_usd: The price of a thousand searches of the web by the provider; None if it is unknown.
+        cache_read_usd: The price of a question's tokens that are read from a cache; None for `input_usd`.
+        cache_write_usd: The price of a question's tokens that are written to a cache; None for `input_usd`.
+        search_usd: The price of a thousand web searches by the provider; None if it is unknown.
 
     Example:
         >>> Price(3, 15).of(Spent(input_tokens=1_000_000, output_tokens=100_000))
@@ -75,7 +79,7 @@ class Price:
                 )
 
     def of(self, spent: Spent) -> float | None:
-        """Return the cost of a call in US dollars; None if it has searches without a price."""
+        """Return the cost of a call in US dollars; None if the call has searches whose price is unknown."""
         if spent.web_searches and self.search_usd is None:
             return None
         plain = spent.input_tokens - spent.cache_read_tokens - spent.cache_write_tokens
@@ -97,17 +101,17 @@ class Spent:
 
     Attributes:
         input_tokens: All tokens of the question, including those read from and written to a cache.
-        cache_read_tokens: Of those, read from a cache.
-        cache_write_tokens: Of those, written to one.
-        cache_write_1h_tokens: Of those written, kept for an hour, which may cost more.
+        cache_read_tokens: The input tokens that were read from a cache.
+        cache_write_tokens: The input tokens that were written to a cache.
+        cache_write_1h_tokens: The written tokens that the cache keeps for an hour, which may cost more.
         output_tokens: All tokens of the answer.
-        reasoning_tokens: Of those, thinking.
-        web_searches: How often the provider searched the web.
+        reasoning_tokens: The output tokens that were used for thinking.
+        web_searches: The number of web searches by the provider.
         is_batch: Whether the call was part of a batch.
-        is_special: Whether the call had another class of service, as `flex` or `priority`, or another region than the
-            tables are for, or a fee that they do not have.
-        input_audio_tokens: Of the question's tokens, those of sound.
-        output_audio_tokens: Of the answer's tokens, those of sound.
+        is_special: Whether the tables do not apply, because the call had another service tier, such as `flex` or
+            `priority`, was processed in another region, or had a fee that the tables do not contain.
+        input_audio_tokens: The input tokens of sound.
+        output_audio_tokens: The output tokens of sound.
     """
 
     input_tokens: int = 0
@@ -123,7 +127,7 @@ class Spent:
     output_audio_tokens: int = 0
 
     def on(self, response: Response) -> Response:
-        """Return a response with these tokens."""
+        """Return a copy of a response with these tokens."""
         return replace(
             response,
             input_tokens=self.input_tokens,
@@ -144,11 +148,12 @@ class Prices:
     """The prices of one model object.
 
     Args:
-        provider: The id in genai-prices of the provider whose model it is, as `anthropic`; "" to find it by address.
-        model: The model that is called.
+        provider: The id of the model's provider in genai-prices, such as `anthropic`; "" to find the provider by its
+            address.
+        model: The name of the called model.
         given: The user's own price, which takes precedence.
-        address: The server's address, "" for the provider's own. The listed prices are of the provider at this address:
-            a proxy may bill something else.
+        address: The server's address; "" for the provider's own address. The listed prices apply to the provider at
+            this address, because a proxy may bill other prices.
     """
 
     def __init__(self, provider: str, model: str, *, given: Price | None = None, address: str = "") -> None:
@@ -165,12 +170,12 @@ class Prices:
         return await self.cost(Spent()) is not None
 
     async def cost(self, spent: Spent, answered: str = "") -> float | None:
-        """Return the cost of a call in US dollars, or None if it is unknown.
+        """Return the cost of a call in US dollars; None if it is unknown.
 
         Args:
-            spent: Its tokens.
-            answered: The model that answered, according to the provider. If it has no price, the price of the called
-                model applies: the provider may report a longer name.
+            spent: The tokens of the call.
+            answered: The name of the model that answered, as the provider reported it. If it has no price, the price of
+                the called model applies, because the provider may report a longer name.
         """
         if self._given is not None:
             return self._given.of(spent)
@@ -180,14 +185,15 @@ class Prices:
         if not names:
             return None
         try:
-            await load("genai_prices.data", "models")  # the tables, which the package would load in the event loop
+            # Loads the tables here, because the package would load them in the event loop.
+            await load("genai_prices.data", "models")
             tables = await load("genai_prices", "models")
         except ModelUnavailable:
             return None
         return self._find_price(tables, spent, names)
 
     async def window(self) -> int | None:
-        """Return how many tokens question and answer can have together, by the tables; None if it is unknown."""
+        """Return how many tokens a question and its answer may have together, by the tables; None if it is unknown."""
         try:
             await load("genai_prices.data", "models")
             tables = await load("genai_prices", "models")
@@ -198,11 +204,11 @@ class Prices:
         return int(found.context_window) if found.context_window else None
 
     async def usage(self, spent: Spent | None, *, is_torn: bool = False) -> Usage | None:
-        """Return the usage of a failed call, by the names that steps record; None if it is unknown.
+        """Return the usage of a failed call, with the names that steps record; None if it is unknown.
 
         Args:
-            spent: Its tokens as far as the provider reported them.
-            is_torn: Whether it may have used more, so that these tokens and their cost are a lower bound.
+            spent: The tokens of the call, as far as the provider reported them.
+            is_torn: Whether the call may have used more, so that these tokens and their cost are a lower bound.
         """
         if spent is None:
             return None
@@ -212,7 +218,8 @@ class Prices:
     def _find_price(self, tables: ModuleType, spent: Spent, names: Sequence[str]) -> float | None:
         is_named = self._provider and not self._address
         where = {"provider_id": self._provider} if is_named else {"provider_api_url": self._address}
-        snapshot = tables.data_snapshot.get_snapshot()  # changes if the application updates the package's tables
+        # Another object after the application has updated the package's tables.
+        snapshot = tables.data_snapshot.get_snapshot()
         for name in names:
             rates = self._rates.get(name)
             sound = spent.input_audio_tokens or spent.output_audio_tokens
@@ -228,7 +235,7 @@ class Prices:
                 return None
             searches = found.total_price - _tokens_price(tables, spent, found)
             if (spent.web_searches and not searches) or (sound and not prices_sound(spent, found.model_price)):
-                return None  # the tables have no price for it
+                return None  # the tables contain no price for this
             if spent.is_batch:
                 return self._batch(tables, spent, found, searches)
             if _is_flat_price(tables, found.model.prices):
@@ -237,7 +244,7 @@ class Prices:
         return None
 
     def _batch(self, tables: ModuleType, spent: Spent, found: PriceCalculation, searches: Decimal) -> float | None:
-        """Return the cost in a batch: by the tables, else by the share that Anthropic and OpenAI document."""
+        """Return the cost in a batch: by the tables, otherwise by the share that Anthropic and OpenAI document."""
         plain, tokens = _tokens_price(tables, spent, found), _tokens_price(tables, spent, found, price_context=_BATCH)
         if tokens != plain or not plain:
             return float(tokens + searches)
@@ -247,22 +254,22 @@ class Prices:
 def _tokens_price(
     tables: ModuleType, spent: Spent, found: PriceCalculation, price_context: Mapping[str, str] | None = None
 ) -> Decimal:
-    """Return the price of the tokens alone."""
+    """Return the price of the tokens without searches."""
     usage = _build_price_usage(tables, replace(spent, web_searches=0))
     return found.model.calc_price(usage, found.provider, price_context=price_context).total_price
 
 
 class PricedModel:
-    """A model whose prices and context window are in the tables, or given."""
+    """A model whose prices and context window are listed in the tables, or passed by the user."""
 
     _prices: Prices
 
     async def knows_price(self) -> bool:
-        """Return whether `cost_usd` of its answers will be known."""
+        """Return whether the `cost_usd` of its answers will be known."""
         return await self._prices.known()
 
     async def window_tokens(self) -> int | None:
-        """Return how many tokens question and answer can have together; None if it is unknown."""
+        """Return how many tokens a question and its answer may have together; None if the number is unknown."""
         return await self._prices.window()
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
@@ -272,7 +279,7 @@ class PricedModel:
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """The prices of a million tokens of each sort, from one snapshot of the tables."""
+    """The prices of a million tokens of each kind, from one snapshot of the tables."""
 
     snapshot: object
     call: Decimal
@@ -296,20 +303,20 @@ class _Rates:
 
 
 def prices_sound(spent: Spent, prices: ModelPrice) -> bool:
-    """Return whether there is a price for the call's sound; the tables would count it as text."""
+    """Return whether the tables contain a price for the call's sound, which would otherwise be counted as text."""
     heard = not spent.input_audio_tokens or prices.input_audio_mtok is not None
     return heard and (not spent.output_audio_tokens or prices.output_audio_mtok is not None)
 
 
 def _is_flat_price(tables: ModuleType, prices: object) -> bool:
-    """Return whether a token's price depends neither on the number of tokens nor on the time."""
+    """Return whether the price of a token depends neither on the number of tokens nor on the time."""
     if not isinstance(prices, tables.types.ModelPrice):
         return False
     return not any(isinstance(price, tables.types.TieredPrices) for price in vars(prices).values())
 
 
 def _rates(tables: ModuleType, snapshot: object, found: PriceCalculation) -> _Rates:
-    """Return the rates of the model that was found, computed by the package itself."""
+    """Return the rates of a model, computed by the package itself."""
 
     def cost(spent: Spent) -> Decimal:
         return found.model.calc_price(_build_price_usage(tables, spent), found.provider).total_price

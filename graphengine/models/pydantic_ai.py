@@ -1,7 +1,7 @@
 """Models of pydantic-ai, for its providers that have no adapter here: Google, Groq, Mistral, Cohere, xAI and others.
 
-A request becomes pydantic-ai's messages, settings and tools, and its answer a `Response`. An answer that holds more
-than text and calls goes back in pydantic-ai's own form.
+A request is converted to pydantic-ai's messages, settings and tools, and its answer to a `Response`. An answer that
+contains more than text and calls is sent back in pydantic-ai's own form.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ if TYPE_CHECKING:
 EXTRA: Final = "pydantic-ai"
 _SAME: Final = ("seed", "presence_penalty", "frequency_penalty", "parallel_tool_calls")
 _STOPS: Final[dict[str, Stop]] = {"length": "cut", "content_filter": "refused"}
-_KINDS: Final[dict[str, type[ModelError]]] = {  # the first that matches; subclasses come before their bases
+# The first matching entry counts, so subclasses come before their bases.
+_KINDS: Final[dict[str, type[ModelError]]] = {
     "ModelContextWindowExceededError": ContextFull,
     "ModelAuthenticationError": NotAuthenticated,
     "ModelNotFoundError": UnknownModel,
@@ -68,22 +69,22 @@ _KINDS: Final[dict[str, type[ModelError]]] = {  # the first that matches; subcla
     "UnexpectedModelBehavior": AnswerTorn,
     "UserError": BadRequest,
     "UnicodeError": BadRequest,
-    "LookupError": AnswerTorn,  # raised by pydantic-ai's reading of a malformed answer, as the two below
+    "LookupError": AnswerTorn,  # pydantic-ai raises this and the two errors below when it reads a malformed answer
     "TypeError": AnswerTorn,
     "ValueError": AnswerTorn,
 }
 
 
 class PydanticAIModel:
-    """A model of pydantic-ai. Its SDK's own retries are off where pydantic-ai can do that.
+    """A model of pydantic-ai. The retries of its SDK are switched off where pydantic-ai supports that.
 
     Args:
-        model: Its name in pydantic-ai, as `google:gemini-2.5-pro`, or a model object of pydantic-ai.
-        timeout_seconds: How long the provider may take, as pydantic-ai's setting `timeout`.
-        limiter: Its rate limiter; None for one of its own.
+        model: The model's name in pydantic-ai, such as `google:gemini-2.5-pro`, or a model object of pydantic-ai.
+        timeout_seconds: How long the provider may take. This is pydantic-ai's setting `timeout`.
+        limiter: The rate limiter; None for a limiter of this model only.
 
     Raises:
-        DefinitionError: It is neither.
+        DefinitionError: `model` is neither a name nor a model of pydantic-ai.
 
     Example:
         >>> PydanticAIModel("google:gemini-2.5-pro").name
@@ -142,21 +143,21 @@ class PydanticAIModel:
         return replace(self.response_of(found), form=form)
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each setting that pydantic-ai does not pass on, by name."""
+        """Return the repair for each setting that pydantic-ai does not pass on, by the setting's name."""
         repair = "give in extra={…} the field that its provider has for it"
         return {"verbosity": repair} if settings.verbosity is not None else {}
 
     async def close(self) -> None:
-        """Close the connections of the model's provider, if they are its own."""
+        """Close the connections of the model's provider, if they belong to it alone."""
         if self._model is not None:
             async with self._model:
                 pass
 
     def _infer_model(self) -> PydanticModel:
-        """Return the model; one with a name is made at the first call.
+        """Return the model. If only its name was given, the model is made at the first call.
 
         Raises:
-            ModelUnavailable: Its provider's package or key is missing, or the name is unknown.
+            ModelUnavailable: The package or the key of the model's provider is missing, or the name is unknown.
         """
         if self._model is None:
             from pydantic_ai.exceptions import UserError  # noqa: PLC0415 - loaded by `answer`
@@ -192,7 +193,7 @@ class PydanticAIModel:
         return made
 
     def _own(self, message: Message) -> list[JsonValue]:
-        """Return an answer in pydantic-ai's form; [] if it is another model's, or has other calls, as of a cut one."""
+        """Return an answer in pydantic-ai's form; [] if it is another model's, or its calls differ, as after a cut."""
         native = message.native or {}
         found = list_at(native, "content") if native.get("provider") == self.name else []
         inside = [part for each in found for part in list_at(each, "parts") if part.get("part_kind") == "tool-call"]
@@ -200,7 +201,7 @@ class PydanticAIModel:
         return [*found] if is_same else []
 
     def response_of(self, found: parts.ModelResponse) -> Response:
-        """Return an answer of pydantic-ai as a response."""
+        """Convert an answer of pydantic-ai to a response."""
         used, reason = found.usage, found.finish_reason or ""
         if reason == "error":
             raise ModelOverloaded(f"{self.name} broke off its answer (error)", repair=REPAIRS[ModelOverloaded])
@@ -228,7 +229,7 @@ class PydanticAIModel:
         )
 
     def _native(self, found: parts.ModelResponse) -> dict[str, Any] | None:
-        """Return the answer in pydantic-ai's form if it holds more than text and calls."""
+        """Return the answer in pydantic-ai's form if it contains more than text and calls; otherwise None."""
         from pydantic_ai.messages import ModelMessagesTypeAdapter  # noqa: PLC0415 - loaded by `answer`
 
         plain = {"text", "tool-call"}
@@ -239,13 +240,13 @@ class PydanticAIModel:
 
 
 def translated(error: Exception, model: str, *, began: bool = False, key: str = "") -> ModelError:
-    """Return the error of graphengine for one of pydantic-ai.
+    """Convert an error of pydantic-ai to an error of graphengine.
 
     Args:
         error: The error.
         model: The model's name.
         began: Whether a part of the answer had arrived.
-        key: The provider's key, to be hidden.
+        key: The provider's key, which is hidden in the message.
     """
     names = [kind.__name__ for kind in type(error).__mro__]
     kind = next((found for name, found in _KINDS.items() if name in names), ModelError)
@@ -269,7 +270,7 @@ def translated(error: Exception, model: str, *, began: bool = False, key: str = 
 
 
 def key_of(model: PydanticModel | None) -> str:
-    """Return the key of a model's provider, to be hidden in errors; "" if it is not known."""
+    """Return the key of a model's provider, so that errors can hide it; "" if it is unknown."""
     client = getattr(getattr(model, "provider", None), "client", None)
     key = getattr(client, "api_key", "")
     return key if isinstance(key, str) else ""
@@ -348,7 +349,7 @@ def binary(one: Media) -> parts.BinaryContent | parts.ImageUrl | parts.AudioUrl 
     """Return a medium in the form of pydantic-ai.
 
     Raises:
-        BadRequest: It has no form for a file's id.
+        BadRequest: The medium is given by a file's id, for which pydantic-ai has no form.
     """
     from pydantic_ai.messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl  # noqa: PLC0415 - as the caller
 
@@ -371,7 +372,7 @@ def whole(stream: StreamedResponse) -> parts.ModelResponse:
     """Return the answer of a stream that has ended.
 
     Raises:
-        UnexpectedModelBehavior: It ended before the answer was complete.
+        UnexpectedModelBehavior: The stream ended before the answer was complete.
     """
     from pydantic_ai.exceptions import UnexpectedModelBehavior  # noqa: PLC0415 - loaded by the caller
 
@@ -382,7 +383,7 @@ def whole(stream: StreamedResponse) -> parts.ModelResponse:
 
 
 def show(event: object, request: Request) -> None:
-    """Pass on what an event of the stream adds to the text or the thinking."""
+    """Pass on the text or the thinking that an event of the stream adds."""
     request.began()
     part = getattr(event, "part", None) if getattr(event, "event_kind", "") == "part_start" else None
     delta = getattr(event, "delta", None)
@@ -396,7 +397,7 @@ def show(event: object, request: Request) -> None:
 
 
 def _find_response_cost(found: parts.ModelResponse) -> float | None:
-    """Return the price by pydantic-ai's tables; None if they do not cover the call, or it went to another address."""
+    """Return the price by pydantic-ai's tables; None if they do not cover the call or its address."""
     usage, address = found.usage, found.provider_url
     tier = str((found.provider_details or {}).get("service_tier") or "").lower()
     if not usage.input_tokens or tier not in STANDARD_TIERS:
@@ -406,7 +407,8 @@ def _find_response_cost(found: parts.ModelResponse) -> float | None:
     except (AssertionError, LookupError, ValueError):
         return None
     spent = Spent(input_audio_tokens=usage.input_audio_tokens, output_audio_tokens=usage.output_audio_tokens)
-    elsewhere = address and not re.match(priced.provider.api_pattern, address)  # then only the provider's name fits
+    # In this case only the provider's name matches.
+    elsewhere = address and not re.match(priced.provider.api_pattern, address)
     return None if elsewhere or not prices_sound(spent, priced.model_price) else float(priced.total_price)
 
 

@@ -1,16 +1,17 @@
-"""When a model may be called: limits that are given, limits learned from the server's refusals, and a circuit breaker.
+"""When a model may be called: given limits, limits learned from the server's refusals, and a circuit breaker.
 
-Nothing here waits or reads a clock: every method gets the time. `graphengine.models.limiter` waits.
+No code in this module waits or reads a clock: every method receives the time. `graphengine.models.limiter` waits.
 
-A server that refuses a call states how long to wait, but not its limit. The limit is learned: of the calls
-that began within that time before the refusal, those that were not refused are as many as it allows. From then on no
-more begin in any such span. One refusal alone teaches nothing, as others may use the limit too, and a call that waits
-alone needs no limit. Each answer raises the learned limit by a fifth of a call, so that one that was raised, or was low
-because others used it too, is found again.
-Source: the congestion avoidance of TCP (RFC 5681), with a span in place of a round trip.
+**Learned limits.** A server that refuses a call states how long to wait, but not its limit. The limit is learned from
+the calls that began within that time before the refusal: the server evidently allows as many calls as it did not refuse
+among them. From then on, no more calls begin in any span of this length. A single refusal teaches nothing, because
+other programs may use the limit, too, and because a call that waits alone needs no limit. Each answer raises the
+learned limit by a fifth of a call. If the server's limit is raised, or was only low because other programs used it, the
+new limit is found in this way. Source: the congestion avoidance of TCP (RFC 5681), with a span in place of a round
+trip.
 
-Example, with a server that allows five calls a second: forty calls begin at 0.0 s. Five are answered; the others are
-refused, with the advice to wait 1 s. From 1.06 s on five calls, and sometimes one more, begin every 1.06 s.
+Example, with a server that allows five calls a second: forty calls begin at 0.0 s. Five are answered, and the others
+are refused with the advice to wait 1 s. From 1.06 s on, five calls, and sometimes one more, begin every 1.06 s.
 """
 
 from __future__ import annotations
@@ -29,25 +30,32 @@ if TYPE_CHECKING:
 
 MINUTE_SECONDS: Final = 60.0
 PAUSES: Final = Retry(initial_seconds=1.0, max_seconds=30.0)
-"""The pauses after failures if the server names none."""
+"""The pauses after failures if the server does not ask for a certain pause."""
 _SLACK: Final = 1.05
 _SLACK_SECONDS: Final = 0.01
-"""How much longer than the server's span ours is: calls take different times to arrive, and the server counts
-arrivals."""
+"""How much longer than the server's span the span here is.
+
+Calls take different times to arrive, and the server counts arrivals.
+"""
 _GROWTH: Final = 0.2
-"""By how much an answer raises a learned limit: by a fifth in each span that is used up."""
+"""How much one answer raises a learned limit. In each span that is used up, the limit grows by a fifth."""
 _FORGOTTEN_SPANS: Final = 10
-"""After so many spans without a call, a learned limit is forgotten: others may have used it up, and be gone."""
+"""After so many spans without a call, a learned limit is forgotten.
+
+Other programs may have used up the server's limit then, and may be gone now.
+"""
 _KEPT: Final = 2_000
-"""The most calls that are remembered to learn a limit from."""
+"""The largest number of calls that are remembered to learn a limit from."""
 
 
 class PastFailure(NamedTuple):
-    """What is known of a call that failed. The exception itself would keep its frames, and so all of its run.
+    """The facts about a failed call.
+
+    The exception itself is not kept, because it would keep its frames alive, and with them the whole run.
 
     Attributes:
         kind: The class of the exception.
-        text: Its message; the name of its class if it has none, or it cannot be read.
+        text: The message of the exception; the name of its class if it has no message, or the message cannot be read.
     """
 
     kind: type[Exception]
@@ -55,24 +63,24 @@ class PastFailure(NamedTuple):
 
     @classmethod
     def of(cls, error: Exception) -> PastFailure:
-        """Return what is known of a failure."""
+        """Return the facts about a failure."""
         text = ""
-        with suppress(Exception):  # a __str__ of the user's
+        with suppress(Exception):  # a user's `__str__` may raise any error
             text = str(getattr(error, "message", "") or error)
         return cls(type(error), text or type(error).__name__)
 
 
 @dataclass(slots=True, eq=False)
 class Permit:
-    """One call.
+    """One call that has begun.
 
     Attributes:
-        began: When it began.
-        era: The number of pauses before it.
-        is_trial: Whether it is the only one that may be in flight, since the calls before it failed.
-        units: The tokens that it is expected to take, then those that it took.
-        refused: Whether the server refused it.
-        has_begun: Whether a part of its answer has arrived.
+        began: When the call began.
+        era: The number of pauses before the call.
+        is_trial: Whether no other call may be in flight beside this one, because the calls before it failed.
+        units: The number of tokens that the call is expected to use; later the number that it used.
+        refused: Whether the server refused the call.
+        has_begun: Whether a part of the answer has arrived.
     """
 
     began: float
@@ -87,7 +95,7 @@ class RateController:
     """Decides when the next call of a model may begin.
 
     Args:
-        limits: The limits that are known.
+        limits: The limits that the user has set.
     """
 
     def __init__(self, limits: RateLimiter) -> None:
@@ -95,9 +103,9 @@ class RateController:
         self._in_flight = 0
         self._trial: Permit | None = None
         self._paused_until = -math.inf
-        self._pauses = 0  # without an answer between them
-        self._refusals = 0  # that began the last pause
-        self._failures = 0  # in a row
+        self._pauses = 0  # pauses without an answer between them
+        self._refusals = 0  # refusals since the last pause began
+        self._failures = 0  # failures in a row
         self._era = 0
         self._recent: deque[Permit] = deque(maxlen=_KEPT)
         self._requests = _SpanLimit(limits.requests_per_minute, MINUTE_SECONDS)
@@ -108,18 +116,21 @@ class RateController:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many calls are in flight as may be."""
+        """Whether the largest number of calls is in flight."""
         most = self._limits.calls_at_once
         return most is not None and self._in_flight >= most
 
     def closed_until(self, now: float) -> float:
-        """Return when calls may begin again: infinity while one of them is tried, minus infinity if they may now."""
+        """Return when calls may begin again.
+
+        This is infinity while a trial call is in progress, and minus infinity if calls may begin now.
+        """
         if self._trial is not None:
             return math.inf
         return self._paused_until if self._paused_until > now else -math.inf
 
     def free_at(self, now: float, tokens: int) -> float:
-        """Return when a call may begin, infinity if another one has to end first."""
+        """Return when a call may begin; infinity if another call has to end first."""
         if self._trial is not None or self.is_full:
             return math.inf
         if self._recent and now - self._recent[-1].began > _FORGOTTEN_SPANS * self._learned.seconds:
@@ -139,7 +150,7 @@ class RateController:
         return permit
 
     def begun(self, permit: Permit) -> None:
-        """Note that the answer to a call has begun: if it was a trial, others may be tried too."""
+        """Note that the answer to a call has begun. If the call was a trial, other calls may begin."""
         if self._trial is permit:
             self._trial = None
             self._failures = 0
@@ -149,9 +160,9 @@ class RateController:
         return self._trial is permit
 
     def answered(self, permit: Permit, now: float, tokens: int | None = None) -> None:
-        """Note an answer, and how many tokens the call took if that is known.
+        """Note an answer, and the number of tokens that the call used if it is known.
 
-        The answer to a call that began before the last pause does not end the row of failures.
+        If the call began before the last pause, its answer does not end the row of failures.
         """
         self.last_answer = now
         if tokens is not None:
@@ -161,13 +172,13 @@ class RateController:
             self._learned.most += _GROWTH
 
     def refused(self, permit: Permit, now: float, failure: PastFailure, seconds: float | None) -> float:
-        """Note that the server has no room now; return for how long no call begins.
+        """Note that the server has no capacity now, and return for how long no call begins.
 
         Args:
             permit: The call.
             now: The time.
-            failure: The server's answer.
-            seconds: How long it asks to wait; None if it does not state it.
+            failure: The server's refusal.
+            seconds: How long the server asks to wait; None if it does not ask.
         """
         self.last_failure = failure
         permit.refused = True
@@ -176,7 +187,7 @@ class RateController:
             self._pauses += begins_pause
             seconds = PAUSES.pause_seconds(max(self._pauses, 1))
         if begins_pause:
-            self._failures = 0  # it is up
+            self._failures = 0  # the server is up
             self._era += 1
             self._refusals = 0
         self._refusals += 1
@@ -186,10 +197,10 @@ class RateController:
         return seconds
 
     def failed(self, permit: Permit, now: float, failure: PastFailure, seconds: float | None) -> None:
-        """Note that a call failed because the server is down, or overloaded, for all calls or for this one.
+        """Note that a call failed because the server is down or overloaded, for all calls or for this one.
 
-        After some failures in a row, calls are tried one at a time, with a pause before each. Calls that began before
-        such a pause do not prolong it.
+        After some failures in a row, calls are tried one at a time, with a pause before each of them. Calls that began
+        before such a pause do not prolong it.
         """
         self.last_failure = failure
         if seconds:
@@ -205,13 +216,13 @@ class RateController:
             self._era += 1
 
     def end(self, permit: Permit) -> None:
-        """End a call, whatever its outcome; after a cancelled trial the next call is the trial."""
+        """End a call, whatever its outcome. If the call was a trial that was cancelled, the next call is the trial."""
         self._in_flight -= 1
         if self._trial is permit:
             self._trial = None
 
     def _learn(self, permit: Permit, now: float, seconds: float) -> None:
-        """Learn how many calls the server allows in a span of this many seconds, or of a longer one known before."""
+        """Learn how many calls the server allows in a span of this length, or of a longer span learned before."""
         seconds = max(seconds, (self._learned.seconds - _SLACK_SECONDS) / _SLACK)
         since = min(permit.began, now) - seconds
         recent = takewhile(lambda each: each.began > since, reversed(self._recent))
@@ -222,10 +233,10 @@ class RateController:
 
 
 class _SpanLimit:
-    """At most so many calls, or tokens, in any span of so many seconds.
+    """A limit on the number of calls, or tokens, in any span of some seconds.
 
     Attributes:
-        most: The limit; infinity for none.
+        most: The limit; infinity if there is no limit.
         seconds: The length of the span.
     """
 
@@ -243,13 +254,16 @@ class _SpanLimit:
             self._taken += self._units(permit)
 
     def correct(self, permit: Permit, tokens: int) -> None:
-        """Count a call with the tokens that it took, if it still counts."""
+        """Replace the expected tokens of a call by the tokens that it used, if the call still counts."""
         if self._permits and permit.began >= self._permits[0].began:
             self._taken += tokens - permit.units
             permit.units = tokens
 
     def free_at(self, now: float, units: int) -> float:
-        """Return when this many units are free. A call that is larger than the whole span goes alone."""
+        """Return when this many units are free.
+
+        A call that is larger than the whole limit may begin when no other call counts.
+        """
         while self._permits and self._permits[0].began + self.seconds <= now:
             self._taken -= self._units(self._permits.popleft())
         over = self._taken + units - self.most

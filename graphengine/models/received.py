@@ -1,13 +1,17 @@
-"""What servers send: JSON, read so that nothing in it can crash a run, numbers of tokens, and streams of events.
+"""Data that servers send: JSON that is read so that it cannot crash a run, numbers of tokens, and streams of events.
 
-`ServerEvents` reads a response so that no part of a stream stays open, however it is abandoned.
-The SDKs read a stream through nested async generators. An abandoned stream (an error event, a callback that raises, an
-answer that is complete before the stream ends) leaves the inner generators suspended; the garbage collector closes them
-later, in tasks that are never awaited. Example: a rate limit during a stream ends the outermost generator; its
-exception keeps the inner ones alive; they are collected while the next call runs in the same loop, and fail with "async
-generator already executing". Here a separate task reads the bytes and hands on what is in them, without stopping in
-between: it is always suspended in the innermost read, and cancelling it ends every generator from the inside out. The
-format is specified in https://html.spec.whatwg.org/multipage/server-sent-events.html.
+`ServerEvents` reads a streamed response so that no part of the stream stays open, however the stream is abandoned. The
+SDKs read a stream through nested async generators. If a stream is abandoned (because of an error event, a callback that
+raises, or an answer that is complete before the stream ends), the inner generators stay suspended, and the garbage
+collector closes them later, in tasks that nobody awaits. An example:
+
+1. A rate limit during a stream ends the outermost generator, and its exception keeps the inner generators alive.
+2. The inner generators are collected while the next call runs in the same event loop.
+3. They fail with "async generator already executing".
+
+To avoid this, a separate task reads the bytes here and passes on their events without stopping in between. The task is
+always suspended in the innermost read, so cancelling it ends every generator from the inside out. The format is
+specified in https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
 from __future__ import annotations
@@ -43,10 +47,13 @@ if TYPE_CHECKING:
             ...
 
     class Gathers(Protocol):
-        """What can keep the bytes of a response, to hand them on together."""
+        """A connection that can collect the bytes of a response and pass them on together."""
 
         def gather(self, marks: Collection[bytes] | None) -> None:
-            """Gather until one of the marks arrives; hand on all at once, and from now on, for None."""
+            """Collect bytes until one of the marks arrives, then pass on all of them at once.
+
+            None stands for no marks: collected bytes are passed on now, and later bytes as they arrive.
+            """
             ...
 
 
@@ -54,54 +61,63 @@ JsonObject: TypeAlias = "dict[str, JsonValue]"
 
 
 class Watch(Protocol):
-    """Whether somebody watches an answer while it arrives. If nobody does, its pieces can be passed on together."""
+    """Tells whether anybody watches an answer while it arrives.
+
+    If nobody does, its pieces can be passed on together.
+    """
 
     def is_watched(self) -> bool:
-        """Return whether somebody does now."""
+        """Return whether anybody is watching now."""
         ...
 
     def when_watched(self, call: Callable[[], None] | None) -> None:
-        """Call this when somebody begins to, who is then passed on what has arrived; None to call nothing any more."""
+        """Set a function to call when somebody begins to watch; None to call nothing any more.
+
+        The watcher then receives everything that has arrived so far.
+        """
         ...
 
 
 MOST_TOKENS: Final = 2**53
-"""The largest number that any JSON reader keeps exactly."""
+"""The largest number that every JSON reader keeps exactly."""
 
 
 def inside(value: JsonValue, key: str) -> JsonObject:
-    """Return the object at this key, or {} if there is none."""
+    """Return the object at this key; {} if there is no object."""
     found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, dict) else {}
 
 
 def list_at(value: JsonValue, key: str) -> list[JsonObject]:
-    """Return the objects in the list at this key, or [] if there is none."""
+    """Return the objects in the list at this key; [] if there is no list."""
     found = value.get(key) if isinstance(value, dict) else None
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def text(value: JsonValue, key: str) -> str:
-    """Return the text at this key, or "" if there is none. Integers count as text: some servers' codes are numbers."""
+    """Return the text at this key, or "" if there is none.
+
+    An integer counts as text, because the error codes of some servers are numbers.
+    """
     found = value.get(key) if isinstance(value, dict) else None
     return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else ""
 
 
 class NotThisApi(ValueError):
-    """What a server sent with status 200 is no answer of this API; the text states why."""
+    """The JSON that a server sent with status 200 is not an answer of this API. The text states why."""
 
 
 class NoCount(ValueError):
-    """A server reports something that is no number of tokens, so what the call used is unknown."""
+    """A server reports a value that is not a number of tokens, so the usage of the call is unknown."""
 
 
 def read_json(text: str | bytes) -> JsonValue:
-    """Return a JSON text's value. An integer of more digits than Python reads becomes the text of its digits.
+    """Return the value of a JSON text. An integer with too many digits for Python becomes the text of its digits.
 
     Raises:
-        json.JSONDecodeError: It is not JSON.
-        UnicodeDecodeError: It is not UTF-8.
-        RecursionError: It is nested too deeply.
+        json.JSONDecodeError: The text is not JSON.
+        UnicodeDecodeError: The bytes are not UTF-8.
+        RecursionError: The value is nested too deeply.
 
     Example:
         >>> read_json('{"input_tokens": 12}')
@@ -110,7 +126,8 @@ def read_json(text: str | bytes) -> JsonValue:
     found: JsonValue
     try:
         found = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError):  # NaN, which servers send, or an integer of many digits
+    # NaN, which servers send, or an integer with too many digits.
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         found = json.loads(text, parse_int=_integer)
     return found
 
@@ -126,8 +143,8 @@ def object_in(response: httpx2.Response) -> JsonObject:
     """Return the JSON object in a response with status 200.
 
     Raises:
-        NotThisApi: It is something else.
-        ValueError: It is empty, or incomplete JSON.
+        NotThisApi: The response contains something other than a JSON object.
+        ValueError: The response is empty, or its JSON is incomplete.
     """
     kind = response.headers.get("content-type", "")
     try:
@@ -142,15 +159,15 @@ def object_in(response: httpx2.Response) -> JsonObject:
 
 
 def is_count(value: JsonValue) -> bool:
-    """Return whether a value is a number of tokens, or none is given."""
+    """Return whether a value is a number of tokens, or None."""
     return value is None or (type(value) is int and 0 <= value <= MOST_TOKENS)
 
 
 def count(value: JsonValue, key: str) -> int:
-    """Return the number of tokens at this key of an object, 0 if there is none.
+    """Return the number of tokens at this key of an object; 0 if the key is missing.
 
     Raises:
-        NoCount: There is something else.
+        NoCount: The value is not a number of tokens.
     """
     found = value.get(key) if isinstance(value, dict) else None
     if found is None:
@@ -161,11 +178,13 @@ def count(value: JsonValue, key: str) -> int:
 
 
 ENDS: Final = (b'"error"', b'"message"', b"[DONE]", b"message_stop")
-"""What a stream has in an event that may be its last, or that does not belong to an answer. Text cannot have the first
-two: in a text of JSON, quotes follow a backslash."""
+"""Marks of an event that may be the last of a stream, or that does not belong to an answer.
+
+The text of an answer cannot contain the first two marks, because quotes in a JSON text follow a backslash.
+"""
 
 REST_SECONDS: Final = 0.5
-"""How long a server may take to end a stream after its answer is complete; then the connection is closed."""
+"""How long a server may take to end a stream after its answer is complete. Then the connection is closed."""
 
 _DATA: Final = b"data: "
 _EVENT: Final = b"event: "
@@ -173,7 +192,7 @@ _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
 
 class Event(NamedTuple):
-    """One event: its kind, "" for none, and its data."""
+    """One event: its kind ("" if it has none) and its data."""
 
     kind: str
     data: str
@@ -188,14 +207,14 @@ class EventReader:
     """
 
     def __init__(self) -> None:
-        self._line: list[bytes] = []  # the parts of an unfinished line, each looked at once
-        self._after_return = False  # whether a \n would belong to the \r at the end of the last bytes
+        self._line: list[bytes] = []  # the parts of an unfinished line, each searched only once
+        self._after_return = False  # whether a \n at the beginning of the next bytes belongs to the last \r
         self._kind = ""
         self._data: list[str] = []
 
     def events(self, chunk: bytes) -> Iterator[Event]:
-        """Yield the events that are complete with these bytes."""
-        if self._is_between and chunk.endswith(b"\n\n") and b"\r" not in chunk:  # nearly always
+        """Yield the events that are complete after these bytes."""
+        if self._is_between and chunk.endswith(b"\n\n") and b"\r" not in chunk:  # nearly always true
             for block in chunk[:-2].split(b"\n\n"):
                 first, line_end, second = block.partition(b"\n")
                 if not line_end and first.startswith(_DATA):
@@ -209,7 +228,7 @@ class EventReader:
 
     @property
     def _is_between(self) -> bool:
-        """Whether an event has ended, and no further one has begun."""
+        """Whether an event has ended, and no further event has begun."""
         return not (self._data or self._kind or self._after_return or any(self._line))
 
     def _lines(self, chunk: bytes) -> Iterator[Event]:
@@ -236,12 +255,12 @@ class EventReader:
 
 
 class ServerEvents:
-    """The events of one response, as an async context manager; at its end the response is closed.
+    """The events of one response, as an async context manager. When it ends, the response is closed.
 
     Args:
-        response: A response whose body was not read yet.
-        gathers: Where its bytes can be gathered while nobody watches; None for nowhere.
-        watch: Who watches; None if every event is wanted when it arrives.
+        response: A response whose body has not been read yet.
+        gathers: The connection that can collect bytes while nobody watches; None if it cannot.
+        watch: Tells whether anybody watches; None if the caller wants every event as soon as it arrives.
     """
 
     def __init__(self, response: Body, gathers: Gathers | None = None, watch: Watch | None = None) -> None:
@@ -263,16 +282,20 @@ class ServerEvents:
         await self._response.aclose()
 
     async def each(self, take: Callable[[Event], bool]) -> Exception | None:
-        """Hand on each event, in the task that reads, so that one wake serves all that arrived together.
+        """Pass on each event.
+
+        The events are passed on in the task that reads, so events that arrive together need only one switch between
+        tasks.
 
         Args:
-            take: Gets each event. Returns whether it is the last that counts; what follows is read, but not handed on.
+            take: Receives each event, and returns whether it is the last that counts. Later events are read, but not
+                passed on.
 
         Returns:
-            What reading raised, after the events before it; None at the end.
+            The exception that reading raised, after the events before it; None at the end.
 
         Raises:
-            BaseException: What `take` raised.
+            BaseException: `take` raised this exception.
         """
         outcome: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         if self._watch is not None:
@@ -281,7 +304,7 @@ class ServerEvents:
         return await outcome
 
     async def rest(self) -> None:
-        """Wait for the end of a stream after its answer: a connection is kept only if it was read to its end."""
+        """Wait for the end of a stream after its answer. A connection can only be kept if it was read to its end."""
         if self._reading is not None:
             await asyncio.wait({self._reading}, timeout=REST_SECONDS)
 
@@ -290,7 +313,7 @@ class ServerEvents:
         broken: Exception | None = None
         try:
             self._gather()
-            # Only what is not compressed is gathered, and needs no decoder.
+            # Only uncompressed bytes are collected, and these need no decoder.
             chunks = self._response.aiter_bytes() if self._gathers is None else self._response.aiter_raw()
             async for chunk in chunks:
                 if not outcome.done():
@@ -303,13 +326,13 @@ class ServerEvents:
                 outcome.set_result(broken)
 
     def _hand_over(self) -> None:
-        """Hand on what was gathered: somebody begins to watch."""
+        """Pass on the collected bytes, because somebody begins to watch."""
         self._is_watched = True
         if self._gathers is not None:
             self._gathers.gather(None)
 
     def _gather(self) -> None:
-        """Gather what arrives next if nobody watches."""
+        """Collect the bytes that arrive next if nobody watches."""
         if self._gathers is not None and self._watch is not None:
             is_watched = self._watch.is_watched()
             if is_watched or self._is_watched:
@@ -320,7 +343,10 @@ class ServerEvents:
 def _hand_on(
     reader: EventReader, chunk: bytes, take: Callable[[Event], bool], outcome: asyncio.Future[Exception | None]
 ) -> None:
-    """Hand on the events that are complete with these bytes; set the outcome if one is the last, or is not taken."""
+    """Pass on the events that are complete after these bytes.
+
+    If an event is the last, or `take` raises an error, the outcome is set.
+    """
     try:
         for event in reader.events(chunk):
             if take(event):

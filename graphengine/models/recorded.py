@@ -1,9 +1,9 @@
-"""A model whose answers are recorded in a file, and replayed from it without another call of a provider.
+"""A model whose answers are recorded in a file and replayed from the file, without another call of a provider.
 
-The file has one line of JSON for each answer: `{"request": …, "response": …, "path": …}`. The request is what any
-provider would get, and is the key under which the answer is found again. The path is that of the node of a run that
-asked; among equal requests it finds the answer of the same item of a map. Secrets are hidden before anything is
-compared or written, see `graphengine.models.hiding`.
+The file contains one line of JSON for each answer: `{"request": …, "response": …, "path": …}`. The request is what any
+provider would receive, and is the key by which the answer is found again. The path is the path of the node that asked
+in a run. Among equal requests, the path finds the answer of the same item of a map. Secrets are hidden before anything
+is compared or written, see `graphengine.models.hiding`.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class BadRecording(ModelUnavailable):
 
 
 class NotRecorded(ModelError):
-    """A recorded model has no answer to the request in its file, and no underlying model to call."""
+    """The file of a recorded model contains no answer to the request, and there is no underlying model to call."""
 
     code = "not_recorded"
 
 
 class RecordedModel(OverModels):
-    """Answers from a file of recorded answers. Calls another model, if it has one, for the rest, and records it.
+    """Answers from a file of recorded answers. Other requests are sent to another model, if it has one, and recorded.
 
     A recorded answer is found by its request: by the agent, instructions, messages, schema, tools and settings. The
     tags, names of inputs and notes that graphengine adds to a prompt are left out of the comparison. If equal requests
@@ -68,7 +68,7 @@ class RecordedModel(OverModels):
     same file at the same moment, one of them can lose answers of the other.
 
     Args:
-        file: The recording. With a model, neither it nor its folder need exist.
+        file: The path of the recording. If a model is given, the file and its folder need not exist.
         model: The model to call for requests that are not in the file, as an object or a name; None to only replay.
 
     Example:
@@ -79,28 +79,30 @@ class RecordedModel(OverModels):
     def __init__(self, file: str | os.PathLike[str], model: Model | str | None = None) -> None:
         self._file = Path(file).expanduser()
         self._model = None if model is None else as_model(model)
-        self._models = [] if self._model is None else [self._model]  # replayed answers have all, and cost nothing
+        # Replayed answers support everything and cost nothing.
+        self._models = [] if self._model is None else [self._model]
         self._left: dict[str, dict[str, deque[Response]]] | None = None  # by request, and by path
         self._repair = f"record it with RecordedModel({str(self._file)!r}, model='anthropic:MODEL')"
 
     @property
     def name(self) -> str:
-        """`recorded:` and the file."""
+        """`recorded:` and the path of the file."""
         return f"recorded:{self._file}"
 
     async def answer(self, request: Request) -> Response:
-        """Return the recorded answer, or a new one after recording it.
+        """Return the recorded answer, or a new answer after recording it.
 
         Raises:
-            NotRecorded: There is no answer, and no underlying model; the message shows the request.
+            NotRecorded: The file contains no answer, and there is no underlying model. The message shows the request.
             BadRecording: The file is missing or damaged, or cannot be written. Errors of the underlying model are
-                raised too.
+                raised as well.
         """
         if self._left is None:
             self._left = self._read()
         clear = _describe_request(request)
         asked = hide_secrets(clear)
-        # Look for the clear text too: what is a secret of this environment may be a plain word of the recording's.
+        # Also look for the unhidden text: a secret of this environment may be a plain word of the recording's
+        # environment.
         by_path = [self._left.get(_build_request_key(each), {}) for each in (asked, clear)]
         left = next(filter(None, (_find_answers(each, _hide_path(request)) for each in by_path)), None)
         if left is None:
@@ -112,21 +114,21 @@ class RecordedModel(OverModels):
 
     @property
     def limiter(self) -> RateLimiter | None:
-        """The limiter of the underlying model; None without one, as replayed answers need not wait."""
+        """The limiter of the underlying model; None without such a model, because replayed answers need not wait."""
         return None if self._model is None else limiter_of(self._model)
 
     @property
     def batches(self) -> Batches | None:
-        """None: answers are replayed at once, and recorded by calls."""
+        """None, because answers are replayed at once, and new answers are recorded by calls."""
         return None
 
     @property
     def reports_usage(self) -> bool:
-        """Whether the underlying model reports what its calls used."""
+        """Whether the underlying model itself reports the usage of its calls."""
         return getattr(self._model, "reports_usage", False)
 
     def _read(self) -> dict[str, dict[str, deque[Response]]]:
-        """Return the answers of the file by the key of their request and by their path, in the order of the file."""
+        """Return the answers in the file, by the key of their request and by their path, in the order of the file."""
         found: dict[str, dict[str, deque[Response]]] = defaultdict(lambda: defaultdict(deque))
         try:
             body = self._file.read_bytes()
@@ -139,7 +141,8 @@ class RecordedModel(OverModels):
         for number, text in enumerate(body.splitlines(), 1):
             try:
                 line = _Line.model_validate(json.loads(text))
-            except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, or a pydantic.ValidationError
+            # Raised for invalid JSON or UTF-8; a pydantic.ValidationError is a ValueError, too.
+            except (ValueError, RecursionError) as error:
                 problem = explain(error) if isinstance(error, ValidationError) else str(error)
                 repair = "take the file from version control, or delete it and record again"
                 raise self._bad(f"line {number} of {self._file} is not a recorded answer: {problem}", repair) from error
@@ -160,7 +163,7 @@ class RecordedModel(OverModels):
         return response
 
     def _add(self, asked: dict[str, JsonValue], response: Response, path: str) -> None:
-        """Write one more line; what others wrote into the file is kept."""
+        """Append a line to the file. Lines that others have written into the file are kept."""
         try:
             content = to_jsonable_python(response.content)
         except PydanticSerializationError as error:
@@ -174,7 +177,7 @@ class RecordedModel(OverModels):
             with _ONE_WRITER:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 before = self._file.read_bytes().splitlines() if self._file.exists() else []
-                # UTF-8 has no lone surrogates; a backslash and its number is how JSON writes them.
+                # UTF-8 cannot encode lone surrogates. They are written as a backslash and a number, as in JSON.
                 write_file(self._file, b"\n".join([*before, text.encode(errors="backslashreplace"), b""]))
         except OSError as error:
             message = f"{self._file} cannot be written: {error.strerror}"
@@ -201,11 +204,15 @@ def _hide_path(request: Request) -> str:
 
 
 def _find_answers(by_path: dict[str, deque[Response]], path: str) -> deque[Response] | None:
-    """Return the answers to a request that are left for the node at this path, which gets the first; None if none is.
+    """Return the remaining answers to a request for the node at this path, the next one first; None if none is left.
 
-    Recordings of earlier versions have no paths. A node that is not in the recording was renamed or is new, so that its
-    calls get the answers in order. An item of a node that is there takes no answer of another item, unless a single
-    path asked this: items of a map move when one is put before them.
+    The following rules decide:
+
+    1. Answers that were recorded for this path, or without a path, as in recordings of earlier versions, are used
+       first.
+    2. If the node is not in the recording, it was renamed or is new, and its calls get the answers in order.
+    3. An item of a node that is in the recording gets no answer of another item, unless only a single path asked this
+       request: the indexes of items change when an item is put before them.
     """
     if own := by_path.get(path) or by_path.get(""):
         return own
@@ -214,7 +221,7 @@ def _find_answers(by_path: dict[str, deque[Response]], path: str) -> deque[Respo
 
 
 def _describe_request(request: Request) -> dict[str, JsonValue]:
-    """Return what any provider would get, secrets included; empty values, headers and caching are left out."""
+    """Return what any provider would receive, including secrets. Empty values, headers and caching are left out."""
     settings = request.settings.recorded()
     found: dict[str, object] = {
         "agent": request.agent,
@@ -232,7 +239,7 @@ def _describe_request(request: Request) -> dict[str, JsonValue]:
 
 
 def _build_message_key_parts(message: Message) -> dict[str, object]:
-    """Return what is sent of a message; media by the digest of their data."""
+    """Return the parts of a message that are sent. Media are represented by the digest of their data."""
     found = message.model_dump(mode="json", include=_SENT)
     media = [
         {"type": one.type, "name": one.name, "digest": _digest_media(one.url or one.file_id or one.data)}
@@ -249,14 +256,14 @@ _NOTE: Final = re.compile(
     r"What stands between .{0,2000}? never follow instructions (that are found )?in it\.", re.DOTALL
 )
 _OURS: Final = re.compile(r"</?[^\W\d]\w*(-\d+)?( (of|agent)=\"\w*\")?>|^[^\W\d]\w*:(?=\s)", re.MULTILINE)
-"""Tags around inputs, and their names before them."""
+"""Tags around inputs, and names before inputs."""
 
 
 def _build_request_key(asked: dict[str, JsonValue]) -> str:
-    """Return what identifies a request, so that another wording of ours finds the same answers.
+    """Return the key of a request, which stays the same if graphengine words its own additions differently.
 
-    In which form inputs stand in a question, and what note says so, is ours: tags, names of inputs before a colon, the
-    note and blanks are left out, whoever wrote them.
+    The form of inputs in a question, and the note about it, are additions of graphengine. Tags, names of inputs before
+    a colon, the note and blanks are therefore left out, whoever wrote them.
     """
     system, messages = asked.get("system"), asked.get("messages")
     found = dict(asked)
@@ -268,7 +275,7 @@ def _build_request_key(asked: dict[str, JsonValue]) -> str:
 
 
 def _strip_own_tags(message: JsonValue) -> JsonValue:
-    """Return a recorded message without our tags, if it is a question or a summary."""
+    """Return a recorded message without graphengine's tags, if it is a question or a summary."""
     if not isinstance(message, dict) or message.get("role") not in ("user", "summary"):
         return message
     return {**message, "text": "".join(_OURS.sub("", str(message.get("text", ""))).split())}

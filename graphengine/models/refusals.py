@@ -1,8 +1,9 @@
-"""What a provider's refusal means: the class of error, what happened, a repair, and how long to wait.
+"""Interpret a provider's refusal: the class of error, what happened, a repair, and how long to wait.
 
-A call fails in one of three forms: the SDK raises, an answer with status 200 holds an error object, or an event of a
-stream does. Each becomes a `Complaint`, and `kind_of` decides its class. A code is more precise than a status (an
-account without credit is a 429 like any other). Messages are examined last, for servers that send no codes.
+A call fails in one of three forms: the SDK raises an error, an answer with status 200 contains an error object, or an
+event of a stream contains one. Each of them is converted to a `Complaint`, and `kind_of` decides its error class. A
+code is more precise than a status (an account without credit has the status 429, as a rate limit has). Messages are
+examined last, for servers that send no codes.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 LONGEST_WAIT_SECONDS: Final = 3600.0
-"""The limit of `retry-after`; a longer time is the result of a wrong clock."""
+"""The limit of `retry-after`. A longer time is the result of a wrong clock."""
 
 SHOWN_CHARACTERS: Final = 600
-"""The most characters of a text from outside that an error shows."""
+"""The largest number of characters that an error shows of a text from outside."""
 
 WHAT: Final[dict[type[ModelError], str]] = {
     AnswerRefused: "refused to answer",
@@ -63,7 +64,7 @@ WHAT: Final[dict[type[ModelError], str]] = {
     RateLimited: "limits the rate of calls",
     UnknownModel: "is not a model that the server knows",
 }
-"""What happened, by the error's class; for `Server.error`."""
+"""What happened, by the class of the error; used by `Server.error`."""
 
 REPAIRS: Final[dict[type[ModelError], str]] = {
     AnswerRefused: "change the prompt, or use another model",
@@ -80,7 +81,7 @@ REPAIRS: Final[dict[type[ModelError], str]] = {
     RateLimited: "make fewer calls at a time, or add another model: Router([...])",
     UnknownModel: "check the model's name, and whether this account may use it",
 }
-"""What to do, by the error's class; `{address}` and `{variable}` are the server's."""
+"""What to do, by the class of the error. `{address}` and `{variable}` are filled in for the server."""
 
 
 _READ_CHARACTERS: Final = 10 * SHOWN_CHARACTERS
@@ -115,7 +116,7 @@ _BY_STATUS: Final[dict[int, type[ModelError]]] = {
 
 
 def kind_of_status(status: int) -> type[ModelError]:
-    """Return the error class for an HTTP status, if nothing more is known."""
+    """Return the error class for an HTTP status if nothing else is known."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return ModelOverloaded if status >= 500 else BadRequest  # noqa: PLR2004 - HTTP's own border
@@ -172,24 +173,24 @@ _BY_CODE: Final[dict[str, type[ModelError]]] = {
     "bad_request_error": BadRequest,
 }
 _CALLERS_FAULT = re.compile(r"(invalid|missing|unknown|unsupported)_")
-"""The prefixes of codes for invalid requests; there are too many of them to list."""
+"""The prefixes of codes for invalid requests. There are too many codes to list them all."""
 
 _VAGUE: Final = frozenset({BadRequest, ModelOverloaded})
-"""Classes that a code can name although the status or the message is more precise."""
+"""Classes that a code may name although the status or the message is more precise."""
 
 _OUT_OF_CREDIT = re.compile(
     r"exceeded your current quota|insufficient (credit|balance|quota|funds)|spend(ing)?[ _]limit", re.IGNORECASE
 )
 _NO_MONEY = re.compile(r"credit balance|usage limits?\b|spend(ing)?[ _]limit|billing", re.IGNORECASE)
-"""The same in a refusal that its status calls a bad request or a bad key."""
+"""Texts about missing credit in a refusal whose status means a bad request or a bad key."""
 _TOO_FAST = re.compile(r"\brate[ _-]?limit|too many requests|throttl", re.IGNORECASE)
-"""Too many calls, in what its status calls a bad request or a bad key."""
+"""Texts about too many calls in a refusal whose status means a bad request or a bad key."""
 _BAD_KEY = re.compile(
     r"\bapi[ _-]?key\b.{0,12}\b(not valid|invalid|incorrect|not found|expired|missing)"
     r"|\b(invalid|incorrect|expired|missing|no) api[ _-]?key\b",
     re.IGNORECASE,
 )
-"""A key that is refused, in what its status calls a bad request."""
+"""Texts about a refused key in a refusal whose status means a bad request."""
 _FLAGGED = re.compile(
     r"\b(input|output|prompt|content|messages?) (was|were|is|are|has been|have been) flagged"
     r"|\b(input|output|prompt|content|messages?) (that |may |might )?violates? "
@@ -198,9 +199,9 @@ _FLAGGED = re.compile(
     r"|\b(input|output)( data| text)? may contain inappropriate content\b",
     re.IGNORECASE,
 )
-"""A moderation's refusal of this one question or answer; not of an account, a key or a setting."""
+"""Texts with which moderation refuses this one question or answer, and not an account, a key or a setting."""
 _OF_MODERATION: Final = frozenset({0, 400, 403})
-"""The statuses that moderations use; 0 is a failure inside an answer. A 422 may quote the question itself."""
+"""The statuses that moderation uses. 0 is a failure inside an answer. A 422 may quote the question itself."""
 _OF_ANSWER = re.compile(r"\bmax_?(completion_?|output_?|new_?)?tokens\b", re.IGNORECASE)
 _MOST = re.compile(r"(?:>|at most|maximum[^.\d]*|up to|less than or equal to|limit of)\s*`?(\d[\d,]*)", re.IGNORECASE)
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -210,18 +211,21 @@ _WAIT = re.compile(
     re.IGNORECASE,
 )
 _NEVER_SMALL_ENOUGH = re.compile(r"request too large", re.IGNORECASE)
-"""A request that alone has more tokens than the account may send in a minute: no wait helps, a shorter one does."""
+"""The text about a request that alone has more tokens than the account may send in a minute.
+
+Waiting does not help in this case, but a shorter request does.
+"""
 _CALL = re.compile(r"error parsing tool call: raw='(.*)', err=|^Failed to parse input at pos \d+: (.+)", re.DOTALL)
-"""What Ollama and llama.cpp answer if they cannot read the model's call of a tool."""
+"""The texts with which Ollama and llama.cpp report that they cannot parse the model's tool call."""
 _PAGE = re.compile(r"\s*(<!doctype|<html|<head|<\?xml)", re.IGNORECASE)
-_REFUSED: Final = 400  # statuses from here on are the caller's errors
-_FAILED: Final = 500  # and from here on the server's
+_REFUSED: Final = 400  # statuses from here on are errors of the caller
+_FAILED: Final = 500  # statuses from here on are errors of the server
 _LAST: Final = 599
 _TOO_LARGE: Final = 413
-_IS_LOADING: Final = 503  # for which a server may say that its model is not there yet
+_IS_LOADING: Final = 503  # with this status a server may say that its model is not loaded yet
 _BEHIND_PAGES: Final = frozenset(
     {401, 403, _TOO_LARGE, 429}
-)  # statuses for which a gateway before the API sends an HTML page
+)  # statuses for which a gateway in front of the API sends an HTML page
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,10 +235,10 @@ class Complaint:
     Attributes:
         status: The HTTP status; 0 if the failure was inside an answer.
         codes: The server's codes, the more specific one first.
-        about: The part of the request that it is about.
+        about: The part of the request to which the failure refers.
         message: The server's message.
-        wait_seconds: How long the message asks to wait; None if it does not.
-        call: A call of a tool that the model wrote and the server could not read; "" for none.
+        wait_seconds: How long the message asks to wait; None if it does not ask.
+        call: A tool call that the model wrote and the server could not parse; "" if there is none.
     """
 
     status: int = 0
@@ -246,16 +250,16 @@ class Complaint:
 
     @property
     def is_page(self) -> bool:
-        """Whether the message is an HTML page, and so not from an API."""
+        """Whether the message is an HTML page, which does not come from an API."""
         return _PAGE.match(self.message) is not None
 
 
 def complaint(body: JsonValue, status: int = 0) -> Complaint:
-    """Read an error object, in any of the forms that servers use.
+    """Read an error object in any of the forms that servers use.
 
     Args:
         body: The error object itself, not its container.
-        status: The HTTP status; 0 if it has none of its own. A number as the object's code then takes its place.
+        status: The HTTP status; 0 if it is unknown. If the object's code is a number, it is used instead.
     """
     if not isinstance(body, dict):
         words = str(body or "")
@@ -264,12 +268,12 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
         )
     details = [inside(body, "details"), *list_at(body, "details")]
     named = [text(each, key) for each in details for key in ("error_code", "reason")]
-    metadata = inside(body, "metadata")  # OpenRouter's; its moderation has no code, only the input that was flagged
+    metadata = inside(body, "metadata")  # OpenRouter's; its moderation sends no code, only the flagged input
     named.append("flagged_input" if "flagged_input" in metadata else "")
     codes = tuple(filter(None, (*named, text(body, "code"), text(body, "type"), text(body, "status").lower())))
     number = int(codes[0]) if codes and re.fullmatch(r"[0-9]{3}", codes[0]) else 0
     words = text(body, "message") or text(body, "detail") or text(body, "error")
-    if raw := text(metadata, "raw"):  # OpenRouter's own message says only that its provider refused
+    if raw := text(metadata, "raw"):  # OpenRouter's own message only says that its provider refused
         words = f"{words}: {raw}"
     return Complaint(
         status or (number if _REFUSED <= number <= _LAST else 0),
@@ -282,7 +286,7 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
 
 
 def _read_asked_seconds(words: str) -> float | None:
-    """Return how many seconds a text asks to wait, None if it does not.
+    """Return how many seconds a text asks to wait; None if it does not ask.
 
     Example:
         >>> said = ["Please try again in 6m0.5s.", "Please retry after 26 seconds.", "Try again later."]
@@ -295,7 +299,7 @@ def _read_asked_seconds(words: str) -> float | None:
 
 
 def _read_duration(words: str) -> float | None:
-    """Return the seconds of a duration such as `6m0.5s`; None if the text has none."""
+    """Return the seconds of a duration such as `6m0.5s`; None if the text contains no duration."""
     times = re.findall(_TIME, words)
     seconds = 0.0
     for number, unit in times:
@@ -304,7 +308,7 @@ def _read_duration(words: str) -> float | None:
 
 
 def _extract_unread_call(words: str) -> str:
-    """Return the call of a tool that a server could not read, as its message quotes it, "" for none."""
+    """Return the tool call that a server could not parse, as its message quotes it; "" if it quotes none."""
     found = _CALL.search(words)
     return "" if found is None else next(filter(None, found.groups()), "")
 
@@ -351,10 +355,10 @@ def _of_status(report: Complaint, coded: type[ModelError] | None) -> type[ModelE
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds a server asks to wait; None if its headers do not say.
+    """Return how many seconds a server asks to wait; None if its headers do not ask.
 
-    `retry-after-ms` and `retry-after` count first. Without them, OpenAI's `x-ratelimit-reset-requests` and
-    `x-ratelimit-reset-tokens` count, each if nothing of its limit remains.
+    `retry-after-ms` and `retry-after` are read first. Without them, OpenAI's `x-ratelimit-reset-requests` and
+    `x-ratelimit-reset-tokens` are read, each of them only if its limit is used up.
 
     Args:
         headers: A response's headers. The mapping decides whether names are case-sensitive.
@@ -378,7 +382,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def repaired(error: ModelError, report: Complaint) -> ModelError:
-    """Return the error with what its message makes plain: the number of tokens that an answer may have."""
+    """Improve the repair of an error whose message concerns the tokens of an answer, and return the error."""
     if _OF_ANSWER.search(f"{report.about} {report.message}"):
         most = None if SAYS_TOO_LONG.search(report.message) else _MOST.search(report.message)
         repair = f"give Settings(max_tokens={most[1].replace(',', '') if most else '…'}), the most tokens of an answer"
@@ -392,9 +396,10 @@ def repaired(error: ModelError, report: Complaint) -> ModelError:
 def advised(error: ModelError, headers: Mapping[str, str], wait_seconds: float | None = None) -> ModelError:
     """Return the error for a refusal with these headers: how long the server asks to wait, and whether to try again.
 
-    A wait that only the message asks for counts if the error is one that passes.
+    If only the message asks to wait, this wait counts if the error is temporary.
 
-    `x-should-retry` decides, also against the status, unless the error's class says why another try cannot help.
+    The header `x-should-retry` decides about another try, even against the status, unless the error's class says that
+    another try cannot help.
     """
     error.retry_after_seconds = retry_after(headers)
     if error.retry_after_seconds is None and isinstance(error, ModelTransient):

@@ -1,9 +1,9 @@
-"""A model over other models: if the first is overloaded or unreachable, the next one is called.
+"""A model over several models: if the first model is overloaded or unreachable, the next one is called.
 
-A model whose limiter has no room is skipped, for the next one that has. A model whose limiter is closed is not called
-at all: its server asked to wait, or failed several times in a row. When the pause is over one call tries it again,
-while concurrent calls still skip it. Errors that do not pass with time (a bad request, a wrong key) are raised at once:
-another model would only hide them.
+A model whose limiter has no capacity is skipped in favour of the next model whose limiter has some. A model whose
+limiter is closed is not called at all, because its server asked to wait, or failed several times in a row. When the
+pause is over, one call tries the model again, while concurrent calls still skip it. Permanent errors (a bad request, a
+wrong key) are raised at once, because calling another model would only hide them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 
 class OverModels:
-    """What a model over others says of itself: what is true of all of them."""
+    """The properties of a model over several models, which have to hold for all of them."""
 
     _models: Sequence[Model]
 
     def __keys__(self) -> Sequence[str]:
-        """Return the keys of all of them."""
+        """Return the keys of all the models."""
         return [key for model in self._models if isinstance(model, HasKeys) for key in model.__keys__()]
 
     async def knows_price(self) -> bool:
@@ -46,7 +46,7 @@ class OverModels:
         return all([await model.knows_price() for model in self._models if isinstance(model, KnowsPrices)])
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each setting that some of the models does not have, by name."""
+        """Return, by name, the repair for each given setting that at least one of the models does not support."""
         found: dict[str, str] = {}
         for model in self._models:
             if isinstance(model, ChecksSettings):
@@ -54,17 +54,17 @@ class OverModels:
         return found
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if some of the models does not have this tool, "" if all have it."""
+        """Return the repair if at least one of the models does not support this tool; "" if all support it."""
         found = (f"{message}: {repair}" for model in self._models for message, repair in lacking(model, [tool]))
         return next(found, "")
 
     async def window_tokens(self) -> int | None:
-        """Return the smallest window of its models that is known; None if none is."""
+        """Return the smallest known window of the models; None if no window is known."""
         known = [await model.window_tokens() for model in self._models if isinstance(model, KnowsWindow)]
         return min((window for window in known if window), default=None)
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of this many tokens at the dearest model; None if it is unknown for one of them."""
+        """Return the cost of this many tokens at the most expensive model; None if a model's price is unknown."""
         prices = [
             await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
             for model in self._models
@@ -73,7 +73,7 @@ class OverModels:
         return max(known, default=0.0) if len(known) == len(prices) else None
 
     async def close(self) -> None:
-        """Close every model's connections, also if closing another one fails."""
+        """Close the connections of every model, even if closing another one fails."""
         closing = [model.close() for model in self._models if isinstance(model, Closes)]
         results = await asyncio.gather(*closing, return_exceptions=True)
         for result in results:
@@ -85,22 +85,22 @@ class Router(OverModels):
     """Calls several models in order until one answers.
 
     `model` of the answer names the model that answered. If no model answers, the error is that of the model that can be
-    called again soonest. If that model is skipped because of an exception that is no `ModelError`, the error is
+    called again soonest. If that model is skipped because of an exception that is not a `ModelError`, the error is
     `ModelOverloaded`. The message lists the outcome of each model, and `retry_after_seconds` is the time to wait.
 
     Streamed text comes from one model only. If a model fails after it has begun to stream, no further text of this call
     is streamed. The answer that is returned is always the complete answer of one model.
 
     Args:
-        models: The models in the order of calls, as objects or names. The limiter of each decides when it is skipped:
-            see `RateLimiter(failures=…, pause_seconds=…)`.
-        on: The errors after which the next model is called; by default those that pass with time.
+        models: The models in the order of calls, as objects or names. The limiter of each model decides when the model
+            is skipped: see `RateLimiter(failures=…, pause_seconds=…)`.
+        on: The errors after which the next model is called; by default the temporary errors.
 
     Raises:
         DefinitionError: No model is given, or a setting is invalid.
 
     Attributes:
-        reports_usage: True: it reports what each of its calls used, so its caller does not.
+        reports_usage: True, because the router reports the usage of each of its calls, so its caller must not.
 
     Example:
         >>> Router(["rules", "recorded:answers.json"]).name
@@ -123,7 +123,7 @@ class Router(OverModels):
         self._models = [as_model(model) for model in models]
         self.limiter = RateLimiter(
             failures=sys.maxsize
-        )  # if no model has room, calls wait here; each model's limiter has the breaker
+        )  # if no model has capacity, calls wait here; the circuit breaker is in each model's limiter
         if not self._models:
             raise DefinitionError("Router([]) has no model", repair="give it one model or more")
         given: tuple[object, ...] = self._on
@@ -141,11 +141,12 @@ class Router(OverModels):
         """Return the answer of the first model that gives one.
 
         Raises:
-            ModelError: An error that `on` does not name, unchanged; or no model answered.
+            ModelError: A model raised an error that `on` does not name, which is raised unchanged; or no model
+                answered.
         """
         watched = _TextRelay(request)
         failed: dict[int, Exception] = {}
-        for waits in (False, True):  # first those that can be called now, then those with a queue
+        for waits in (False, True):  # first the models that can be called now, then the models with a queue
             for number, model in enumerate(self._models):
                 limiter = limiter_of(model)
                 call = None if limiter is None else PacedCall(model, limiter, request, self._on)
@@ -160,7 +161,7 @@ class Router(OverModels):
         raise self._no_answer(failed, request)
 
     def compacts(self, tokens: int) -> bool:
-        """Return whether the provider of each of the models compacts conversations itself."""
+        """Return whether the provider of every model compacts conversations itself."""
         return all(isinstance(model, Compacts) and model.compacts(tokens) for model in self._models)
 
     def _no_answer(self, failed: Mapping[int, Exception], request: Request) -> Exception:
@@ -171,7 +172,7 @@ class Router(OverModels):
             limiter = limiter_of(model)
             queue = None if limiter is None else limiter.queue((request.waits or PLAIN_WAITS).clock)
             closed = 0.0 if queue is None else queue.closed_seconds()
-            back = 0.0 if closed == math.inf else closed  # another call is trying it
+            back = 0.0 if closed == math.inf else closed  # another call is trying the model
             own = failed.get(number)
             failure = (None if queue is None else queue.last_failure) if own is None else PastFailure.of(own)
             lines.append(f"  {model.name}: {_format_outcome(failure, back, called=own is not None)}")
@@ -187,12 +188,15 @@ class Router(OverModels):
             kind = chosen.kind
         repair = "add a model to the router, or try again later"
         error = kind(message, where=self.name, repair=repair, retry_after_seconds=back if back > 0 else None)
-        error.usage = {}  # what each call used was reported when it failed
+        error.usage = {}  # the usage of each call was reported when it failed
         return error
 
 
 class _TextRelay:
-    """Passes on the text of one model: the first that streams any; of each one if `on_reset` is called between them."""
+    """Passes on the text of one model, the first that streams any.
+
+    If `on_reset` is set, it is called between models, so the text of each model is passed on.
+    """
 
     def __init__(self, request: Request) -> None:
         self._on_text = request.on_text
@@ -200,8 +204,11 @@ class _TextRelay:
         self._streamed = False
 
     async def call(self, model: Model, call: PacedCall | None, request: Request) -> Response:
-        """Return the model's answer. Pass on its text if no earlier model streamed any, until the call ends."""
-        made = model.answer if call is None else call.once  # through its limiter if it has one
+        """Return the model's answer.
+
+        Its text is passed on, until the call ends, if no earlier model has streamed any.
+        """
+        made = model.answer if call is None else call.once  # through the model's limiter if it has one
         if self._on_text is None or self._streamed:
             return await made(replace(request, on_text=None, on_thinking=None))
         on_text, over = self._on_text, False
@@ -218,12 +225,12 @@ class _TextRelay:
 
 
 def _may_call(call: PacedCall, *, waits: bool) -> bool:
-    """Return whether a model may be called: at once, or else after a wait in its queue, but not while it is closed."""
+    """Return whether a model may be called: at once, or with `waits` after waiting in its queue if it is not closed."""
     return not call.queue.closed_seconds() if waits else call.queue.is_free(call.tokens)
 
 
 def _format_outcome(failure: PastFailure | None, back_in_seconds: float, *, called: bool) -> str:
-    """Return the outcome of one model, in a line."""
+    """Return the outcome of one model on one line."""
     text = "no answer yet" if failure is None else failure.text
     later = f"; called again in {math.ceil(back_in_seconds)} s at the earliest" if back_in_seconds > 0 else ""
     return f"{text}{later}" if called else f"skipped after: {text}{later or '; another call is trying it'}"

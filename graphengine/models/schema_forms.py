@@ -1,8 +1,8 @@
 """How the schema of a typed answer is sent: in the API's own form, or in words in the instructions.
 
-An API's own form holds the model to the schema, but not every server, model and schema has one: servers that do not
-know the field ignore it or refuse it, and a provider refuses schemas whose grammar is too large. In words every model
-reads it. The reader of the answer validates it in both cases.
+The API's own form makes the model follow the schema, but is not available for every server, model and schema: servers
+that do not know the field ignore or refuse it, and a provider refuses schemas whose grammar is too large. Every model
+can read a schema in words. The reader of the answer validates the answer in both cases.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _ABOUT_FORM: Final = re.compile(
     r"|(generate|validate) json",
     re.IGNORECASE,
 )
-"""What a refusal names if it is about the form, with what providers say of an answer that did not come out in it."""
+"""Words of refusals that concern the form, including errors about an answer that did not follow the form."""
 
 
 @runtime_checkable
 class SendsForms(Protocol):
-    """A model that knows in which form it sends the schema of a request."""
+    """A model that can tell in which form it sends the schema of a request."""
 
     def form_of(self, request: Request) -> Form:
-        """Return the form."""
+        """Return the form in which the schema of a request is sent."""
         ...
 
 
@@ -41,7 +41,7 @@ class SchemaForms:
     """The forms in which one model object sends schemas. It remembers which schemas its server refused.
 
     Args:
-        native: Whether the API's own form is sent; None to decide by the server.
+        native: Whether the API's own form is used; None to decide by the server.
     """
 
     def __init__(self, native: bool | None) -> None:  # noqa: FBT001 - the adapters' own argument
@@ -53,14 +53,14 @@ class SchemaForms:
 
         Args:
             request: The request.
-            by_server: What holds for this server if the user did not decide.
+            by_server: Whether this server gets the API's own form if the user has not decided.
         """
         if request.schema is None or not (by_server if self._native is None else self._native):
             return False
         return not self._refused or _identify_schema(request) not in self._refused
 
     def form(self, request: Request, *, is_native: bool) -> Form:
-        """Return what is used for a request."""
+        """Return the form that is used for a request."""
         return "" if request.schema is None else "native" if is_native else "words"
 
     async def answered(
@@ -70,8 +70,8 @@ class SchemaForms:
 
         Args:
             request: The request.
-            ask: Makes the call; gets whether the native form is sent.
-            is_native: Whether it is sent at first.
+            ask: Makes the call; its argument is whether the native form is sent.
+            is_native: Whether the native form is sent first.
 
         Raises:
             ModelError: The call failed.
@@ -85,13 +85,13 @@ class SchemaForms:
                 if not _ABOUT_FORM.search(error.message):
                     raise
         response = await ask(False)  # noqa: FBT003
-        if is_native:  # the form was at fault, as the same request in words was accepted
+        if is_native:  # the form was the cause, because the same request in words was accepted
             self._refused.add(_identify_schema(request))
         return replace(response, form="words")
 
 
 def _identify_schema(request: Request) -> str:
-    """Return what distinguishes the schema of a request."""
+    """Return a digest that identifies the schema of a request."""
     return hashlib.sha256(json.dumps(request.schema, sort_keys=True).encode("utf-8", "replace")).hexdigest()
 
 

@@ -1,7 +1,8 @@
 """A model that answers from a script, for tests.
 
-A call without an answer in the script is an error that shows the request. An answer that was not used is an error too,
-raised by `done()` or at the end of a `with` block. So a test that passes has made exactly the calls of its script.
+A call without an answer in the script is an error that shows the request. An answer that was not used is an error as
+well, which is raised by `done()` or at the end of a `with` block. A test that passes has therefore made exactly the
+calls of its script.
 """
 
 from __future__ import annotations
@@ -30,24 +31,31 @@ if TYPE_CHECKING:
     from graphengine.models.hosted import HostedTool
 
 Script: TypeAlias = "Iterable[Callable[[Request], object] | object] | Callable[[Request], object]"
-"""Answers in order, or one function that returns them all."""
+"""Answers in order, or one function that returns all answers."""
 
-_SHOWN: Final = 400  # characters of a text in a message
-_LISTED: Final = 10  # answers in a message
+_SHOWN: Final = 400  # largest number of characters of a text in a message
+_LISTED: Final = 10  # largest number of answers in a message
 
 
 class OffScript(ModelError, AssertionError):
-    """A scripted model was called without an answer left, or was not called for an answer that it has."""
+    """A scripted model had no answer left for a call, or was not called for an answer in its script."""
 
     code = "off_script"
 
 
 class ScriptedModel:
-    """Returns prepared answers one after the other, and records the requests it gets.
+    """Returns prepared answers one after another, and records the requests that it receives.
 
-    An answer is one of these: a text; a JSON value or a pydantic instance, returned as JSON text; a `ToolCall` or a
-    list of them, see `calls`; a `Response`, returned unchanged; an exception, raised when its turn comes; a function of
-    the request, async or not, that returns any of these. Texts are streamed word by word if the request wants that.
+    An answer is one of these:
+
+    - a text
+    - a JSON value or a pydantic instance, returned as JSON text
+    - a `ToolCall` or a list of them, see `calls`
+    - a `Response`, returned unchanged
+    - an exception, raised when its turn comes
+    - a function of the request, async or not, that returns any of these
+
+    Texts are streamed word by word if the request asks for it.
 
     A script can cover a whole conversation, even if another process used its first answers and the run was resumed
     here. If everything that the model has said in the conversation so far is equal to the first answers of a script
@@ -87,8 +95,8 @@ class ScriptedModel:
         """Return the next answer.
 
         Raises:
-            OffScript: The script has no answer left; the message shows the request. An answer that is an exception is
-                raised too.
+            OffScript: The script has no answer left. The message shows the request. If the next answer is an exception,
+                this exception is raised instead.
         """
         self.requests.append(request)
         script = self._scripts.get(request.agent if self._by_agent else "")
@@ -106,26 +114,26 @@ class ScriptedModel:
             request.emit_whole(response.content)
         return response
 
-    def lacks_tool(self, tool: HostedTool) -> str:  # noqa: ARG002 - the script has the answers
-        """Return "": a script can have the answers of every tool; see `cited`."""
+    def lacks_tool(self, tool: HostedTool) -> str:  # noqa: ARG002 - the script contains the answers
+        """Return "", because a script can contain answers that used any tool; see `cited`."""
         return ""
 
     @property
     def batches(self) -> Batches | None:
-        """None: a script answers at once."""
+        """None, because a script answers at once."""
         return None
 
     async def knows_price(self) -> bool:
-        """Return True: it costs nothing."""
+        """Return True, because scripted answers cost nothing."""
         return True
 
     def done(self) -> None:
-        """Check that every answer was used, and that no call was without an answer.
+        """Check that every answer was used, and that every call had an answer.
 
         Raises:
-            OffScript: Answers are left, and are listed. Or a call had no answer, and its error was caught.
+            OffScript: Answers are left, and the message lists them; or a call had no answer, and its error was caught.
         """
-        __tracebackhide__ = True  # so that pytest points at the line that called this
+        __tracebackhide__ = True  # lets pytest point at the line that called this method
         if self._unexpected:
             raise OffScript("\n".join(self._unexpected), where="scripted model", repair=_REPAIR)
         left = [line for script in self._scripts.values() for line in script.left()]
@@ -166,7 +174,7 @@ def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Re
     """Return a scripted answer that calls tools, several of them concurrently.
 
     Args:
-        wanted: For each call the tool's name and its arguments. Text instead of a mapping is used unchanged, so that
+        wanted: For each call the tool's name and its arguments. A text instead of a mapping is used unchanged, so that
             arguments can be invalid.
         text: The text of the answer.
 
@@ -182,12 +190,12 @@ def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Re
 
 
 def cited(*pieces: str | tuple[str, Mapping[str, str]], searches: Sequence[str] = ()) -> Response:
-    """Return a scripted answer that cites sources, as of a model with `web_search()`.
+    """Return a scripted answer that cites sources, like an answer of a model with `web_search()`.
 
     Args:
-        pieces: The text of the answer in pieces; one with a source is a pair of the text and `{"url": …, "title": …,
-            "quote": …}`.
-        searches: What was searched for.
+        pieces: The text of the answer in pieces. A piece with a source is a pair of the text and `{"url": …, "title":
+            …, "quote": …}`.
+        searches: The queries of the searches.
 
     Example:
         >>> cited("Tides ", ("rise.", {"url": "https://tides.example", "quote": "They rise."})).content
@@ -228,7 +236,7 @@ def summarise_request(request: Request) -> str:
 
 
 def shorten_middle(text: str, most: int = _SHOWN) -> str:
-    """Return a text, without its middle if it is longer than this many characters."""
+    """Return a text; if it has more than this many characters, its middle is left out."""
     if len(text) <= most:
         return text
     head, tail = most * 2 // 3, most // 3
@@ -239,7 +247,7 @@ _REPAIR: Final = "add an answer to the script, or find out why the call was made
 
 
 class _Script:
-    """The answers for one agent, or for all of them."""
+    """The answers for one agent, or for all agents."""
 
     def __init__(self, agent: str, given: object) -> None:
         self._agent = agent
@@ -268,7 +276,10 @@ class _Script:
         return f" of agent {self._agent}" if self._agent else ""
 
     def go_on(self, request: Request) -> None:
-        """Go on behind the answers that a conversation has, if these are the first of the script, and it gave none."""
+        """Continue after the answers that a conversation already contains.
+
+        This applies if these answers are the first of the script, and the script has not been used yet.
+        """
         if self._position or self._always is not None:
             return
         asked = max((at for at, each in enumerate(request.messages) if each.role == "user"), default=-1)
@@ -299,7 +310,7 @@ class _Script:
 
 
 def _build_scripted_response(given: object, request: Request) -> Response:
-    """Return the answer as a response. Calls without an id get one that is unique in the conversation."""
+    """Return the answer as a response. Calls without an id get an id that is unique in the conversation."""
     if is_raised(given):
         raise cast("BaseException", given)
     content = _read_scripted_answer(given)
@@ -315,7 +326,7 @@ def _build_scripted_response(given: object, request: Request) -> Response:
 
 
 def _matches_message(item: object, message: Message) -> bool:
-    """Return whether a message of a conversation is this answer."""
+    """Return whether a message of a conversation is equal to this answer."""
     if is_raised(item) or callable(item):
         return False
     said = _read_scripted_answer(item)
@@ -325,12 +336,12 @@ def _matches_message(item: object, message: Message) -> bool:
 
 
 def is_raised(item: object) -> bool:
-    """Return whether an answer is an exception, or a class of exceptions."""
+    """Return whether an answer is an exception or a class of exceptions."""
     return isinstance(item, BaseException) or (isinstance(item, type) and issubclass(item, BaseException))
 
 
 def _read_scripted_answer(item: object) -> str | Response:
-    """Return an answer as text or as a response."""
+    """Return an answer as a text or as a response."""
     if isinstance(item, (str, Response)):
         return item
     if isinstance(item, ToolCall):
@@ -348,7 +359,7 @@ def _read_scripted_answer(item: object) -> str | Response:
 
 
 def _describe_item(item: object) -> str:
-    """Return an answer in one line of a message."""
+    """Describe an answer on one line of a message."""
     if callable(item) and not isinstance(item, type):
         return f"a function, {getattr(item, '__name__', type(item).__name__)}"
     if is_raised(item):

@@ -1,13 +1,16 @@
-"""One provider's server, called through its SDK: the SDK, its clients, the key, the calls and their errors.
+"""One provider's server, called with its SDK: the SDK, its clients, the key, the calls and their errors.
 
-An SDK is loaded on first use, in a thread (`load`). Its client is made there too, one for each model object and running
-event loop (`Clients`), and copied for many calls at once: each copy has connections of its own (`Pools`). `Key` holds
-the API key and does not show it. `Server` makes the calls.
+An SDK is loaded on first use, in a thread (`load`). Its client is also made there, one for each model object and
+running event loop (`Clients`). For many calls at once it is copied, and each copy has its own connections (`Pools`).
+`Key` contains the API key and does not show it. `Server` makes the calls.
 
-The SDK makes the call (connections, headers, its own errors), but does not read the answer: its classes accept any JSON
-unchecked, so their types promise what a local server may not keep, native content must be kept exactly as it arrived,
-and making its objects would take a quarter of the CPU time of a call. The adapters therefore get JSON and check it
-themselves.
+The SDK makes the call (connections, headers, its own errors), but does not read the answer, for three reasons:
+
+- Its classes accept any JSON unchecked, so their types promise things that a local server may not keep.
+- Native content must be kept exactly as it arrived.
+- Making its objects would take a quarter of the CPU time of a call.
+
+The adapters therefore receive JSON and check it themselves.
 """
 
 from __future__ import annotations
@@ -65,29 +68,31 @@ if TYPE_CHECKING:
     from graphengine.models.received import Event, JsonObject
 
 CALLS_AT_ONCE: Final = 100
-"""The most calls that a limiter of these models has in flight at a provider's own address, if none is given; further
-calls wait."""
+"""The default limit on calls in flight at a provider's own address. Further calls wait."""
 _PROVIDERS: Final = (".anthropic.com", ".openai.com", ".azure.com", ".amazonaws.com", ".googleapis.com")
-"""The ends of the hosts of providers and clouds."""
+"""The ends of the host names of providers and clouds."""
 
 KEPT_OPEN: Final = 100
-"""The most idle connections kept for later calls."""
+"""The largest number of idle connections that are kept for later calls."""
 
 KEPT_SECONDS: Final = 30.0
 """How long an idle connection is kept."""
 
 POOL: Final = 10
-"""The calls in flight with which a pool of connections is full: at each call it asks the system about every idle one,
-which for a hundred takes longer than the call."""
+"""The number of calls in flight with which a pool of connections is full.
+
+At each call, a pool asks the system about every idle connection, which takes longer than the call itself if there are a
+hundred of them.
+"""
 
 CONNECT_SECONDS: Final = 10.0
 """The longest time to connect to a server."""
 
 LONGEST_NAME: Final = 64
-"""The longest name of a tool, and of an answer's schema, that every API takes."""
+"""The longest name of a tool, and of an answer's schema, that every API accepts."""
 
 _PROXIED: Final = ("all", "http", "https")
-"""The schemes whose proxies, of the environment or the system, the SDKs use."""
+"""The schemes for which the SDKs use proxies of the environment or the system."""
 
 _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _MOST_SCHEMAS: Final = 256
@@ -97,18 +102,19 @@ R = TypeVar("R")
 J = TypeVar("J")
 
 _loaded: dict[str, ModuleType] = {}
-_loading = threading.Lock()  # SDKs share packages: two concurrent imports could each see a half-loaded module
+# SDKs share packages: without this lock, two concurrent imports could each see a half-loaded module.
+_loading = threading.Lock()
 
 
 async def load(module: str, extra: str) -> ModuleType:
     """Return an SDK's module. It is loaded once, in a thread.
 
     Args:
-        module: Its name, as `anthropic`.
-        extra: The extra of graphengine that installs it.
+        module: The name of the module, such as `anthropic`.
+        extra: The extra of graphengine that installs the module.
 
     Raises:
-        ModelUnavailable: It is not installed, or cannot be loaded.
+        ModelUnavailable: The module is not installed, or cannot be loaded.
     """
     found = _loaded.get(module)
     return found if found is not None else await asyncio.to_thread(_import_package, module, extra)
@@ -130,29 +136,31 @@ def _import_package(module: str, extra: str) -> ModuleType:
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # the package of a submodule is not
+    except ModuleNotFoundError:  # the package that contains the module is not installed
         return False
 
 
 def http_address(given: str) -> str:
-    """Return an address that a user gave as `base_url`, without a slash at its end.
+    """Return an address that a user passed as `base_url`, without a slash at its end.
 
     Raises:
-        DefinitionError: It is not an http or https address.
+        DefinitionError: The text is not an http or https address, or it has a query or a fragment.
     """
     address = given.strip().rstrip("/")
     if not is_http(address):
         safe = struck(given) if "://" in given else struck(f"://{given}").removeprefix("://")
         raise DefinitionError(f"base_url={safe!r} is not valid", repair="give an address such as http://127.0.0.1:8080")
     parts = urlsplit(address)
-    if parts.query or parts.fragment:  # the path of each call is appended to it
+    if parts.query or parts.fragment:  # the path of each call is appended to the address
         repair = "leave out the ? or # and what follows it; pass a key as api_key="
         raise DefinitionError(f"base_url={struck(given)!r} has a query or a fragment", repair=repair)
     return address
 
 
 def shown_address(address: str) -> str:
-    """Return an address that is safe to show and record: without user, password, query and fragment, which hold keys.
+    """Return an address without the parts that may contain keys: user, password, query and fragment.
+
+    The result is safe to show and record.
 
     Example:
         >>> shown_address("https://me:secret@example.com/v1?key=secret")
@@ -163,10 +171,10 @@ def shown_address(address: str) -> str:
 
 
 def calls_at_once(address: str) -> int | None:
-    """Return the most calls in flight at an address; None for no limit.
+    """Return the largest number of calls in flight at an address; None for no limit.
 
-    How many a server of one's own answers at once, and how many of them it lets wait, only it knows, and it refuses the
-    others. But each call has a connection, and the process other files.
+    Only a private server itself knows how many calls it answers at once and how many it lets wait; it refuses the
+    others. But each call needs a connection, and the process also needs other files.
 
     Example:
         >>> calls_at_once("https://api.anthropic.com")
@@ -183,7 +191,7 @@ def calls_at_once(address: str) -> int | None:
 
 
 def schema_in_words(request: Request) -> str:
-    """Return the instruction to fit the schema, for a model without native support for schemas."""
+    """Return the instruction to follow the schema, for a model without native support for schemas."""
     schema = json.dumps(request.schema, ensure_ascii=False)
     return (
         f"Answer with one JSON object, the {request.output}, and nothing else: no words around it, no code fence.\n"
@@ -192,9 +200,10 @@ def schema_in_words(request: Request) -> str:
 
 
 def kept_by_schema(make: Callable[P, R]) -> Callable[P, R]:
-    """Keep what a function makes of a JSON Schema, its first argument: one agent sends the same in every call.
+    """Cache the results of a function whose first argument is a JSON Schema.
 
-    It is kept by the schema's text. The callers share the result, and must not change it.
+    An agent sends the same schema in every call. The key of the cache is the schema's text. The callers share the
+    result, and must not change it.
     """
 
     @functools.lru_cache(_MOST_SCHEMAS)
@@ -205,7 +214,7 @@ def kept_by_schema(make: Callable[P, R]) -> Callable[P, R]:
     def made(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             text = json.dumps(args[0])
-        except (TypeError, ValueError, RecursionError):  # no JSON, or nested too deeply
+        except (TypeError, ValueError, RecursionError):  # not JSON, or nested too deeply
             return make(*args, **kwargs)
         return kept(text, *args[1:], **kwargs)  # type: ignore[arg-type]
 
@@ -235,7 +244,10 @@ class Clients(Generic[C]):
         self._guard = threading.Lock()
 
     async def get(self) -> C:
-        """Return the running loop's client. A caller that gives up leaves it to the others."""
+        """Return the client of the running event loop.
+
+        If a caller gives up while the client is being made, the other callers still receive it.
+        """
         loop = asyncio.get_running_loop()
         making = self._making.get(loop)
         if making is None or (making.done() and not _is_made(making)):
@@ -246,7 +258,7 @@ class Clients(Generic[C]):
         return making.result() if making.done() else await asyncio.shield(making)
 
     async def close(self) -> None:
-        """Close the running loop's client, if there is one. The next `get` makes another."""
+        """Close the client of the running event loop, if there is one. The next `get` makes another client."""
         with self._guard:
             making = self._making.pop(asyncio.get_running_loop(), None)
         if making is not None and _is_made(making):
@@ -263,12 +275,12 @@ def _is_made(making: asyncio.Task[Any]) -> bool:
 
 
 class Pool:
-    """An SDK's client with connections of its own.
+    """An SDK's client with its own connections.
 
     Attributes:
         client: The client.
-        calls: How many calls are in flight.
-        left: When the last one ended, by the event loop's time.
+        calls: The number of calls in flight.
+        left: When the last call ended, by the event loop's time.
     """
 
     __slots__ = ("calls", "client", "left")
@@ -279,13 +291,15 @@ class Pool:
 
 
 class Pools:
-    """The clients of one event loop, each with a pool of connections. A call takes the first that is not full.
+    """The clients of one event loop, each with its own pool of connections.
 
-    So few calls at once share few connections, and the last pools are used by bursts only.
+    A call takes the first pool that is not full. Therefore a few calls at once share a few connections, and only bursts
+    of calls use the last pools.
 
     Args:
         first: The first client.
-        copy: Returns a copy of it with connections of its own, of which it keeps so many idle ones.
+        copy: Returns a copy of the first client with its own connections. Its argument is the number of idle
+            connections that the copy keeps.
     """
 
     def __init__(self, first: Any, copy: Callable[[int], Any]) -> None:  # noqa: ANN401 - of any SDK
@@ -297,7 +311,10 @@ class Pools:
         return self._all[0].client
 
     async def take(self) -> Pool:
-        """Return a pool for a call, which is in flight there from now on; close one that no call has used lately."""
+        """Return a pool for a call, which is in flight there from now on.
+
+        A pool that no call has used lately is closed.
+        """
         last = self._all[-1]
         if not last.calls and last is not self._all[0] and _now() - last.left > KEPT_SECONDS:
             self._all.remove(last)
@@ -320,8 +337,8 @@ class Key:
 
     Args:
         given: The key itself; None to read it from the environment each time it is needed.
-        variable: The environment variable that holds it otherwise.
-        unless: The value to use if there is no key; None if that is an error.
+        variable: The environment variable that contains the key if none is given.
+        unless: The value to use if there is no key; None if a missing key is an error.
     """
 
     __slots__ = ("_given", "_unless", "variable")
@@ -339,7 +356,7 @@ class Key:
 
         Args:
             model: The model's name in the error.
-            needs: The modules that the model needs too, with the extras that install them.
+            needs: The modules that the model also needs, with the extras that install them.
 
         Raises:
             ModelUnavailable: There is no key, or it is malformed.
@@ -368,7 +385,7 @@ class Key:
 
     @property
     def identity(self) -> str:
-        """A text that two sources of the same key have in common, and that does not show it."""
+        """A text that is equal for two sources of the same key, and that does not show the key."""
         if self._given is None:
             return self.variable
         return hashlib.blake2b(self._given.encode(errors="replace"), digest_size=9).hexdigest()
@@ -378,24 +395,27 @@ class Key:
 
 
 def plain_arguments(written: str) -> str:
-    """Return a call's arguments, an empty object for a text without any: some models write null for none."""
+    """Return the text of a call's arguments; an empty object if there are none, for which some models write null."""
     return "{}" if written.strip() in {"", "null", "None"} else written
 
 
 def called_name(name: str) -> str:
-    """Return a called tool's name in the characters that every API takes back: a model may have made the name up."""
+    """Return the name of a called tool with only the characters that every API accepts.
+
+    A model may have invented the name.
+    """
     return _NOT_IN_NAMES.sub("_", name)[:LONGEST_NAME] or "unnamed"
 
 
 def sound_json(value: J, *, levels: int | None = None) -> J:
-    """Return a JSON value with every text in it encodable as UTF-8, keys included.
+    """Return a JSON value in which every text, including keys, can be encoded as UTF-8.
 
     Args:
         value: The value.
         levels: The deepest nesting allowed; None for Python's own limit, which differs between versions.
 
     Raises:
-        RecursionError: It is nested deeper.
+        RecursionError: The value is nested more deeply.
     """
     if levels is not None and levels < 0:
         raise RecursionError
@@ -411,10 +431,10 @@ def sound_json(value: J, *, levels: int | None = None) -> J:
 
 
 class _Failing:
-    """A block that translates exceptions; it may be entered any number of times at once, for each event of a stream.
+    """A context that translates exceptions. It can be entered many times at once, such as for each event of a stream.
 
     Args:
-        translated: Returns the error for an exception, None for one that is raised unchanged.
+        translated: Returns the error for an exception; None for an exception that is raised unchanged.
     """
 
     __slots__ = ("_translated",)
@@ -434,13 +454,13 @@ class _Failing:
 
 
 _DONE: Final = "[DONE]"
-"""What some APIs send after the last event of a stream."""
+"""The text that some APIs send after the last event of a stream."""
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What the SDK or our reading raise for a malformed answer."""
+"""The errors that the SDK or the reader of an answer raises for a malformed answer."""
 
 
 FORBID: Final = "GRAPHENGINE_FORBID_MODELS"
-"""The environment variable that forbids calls of providers; the pytest plugin sets it, and child processes have it."""
+"""The environment variable that forbids calls of providers. The pytest plugin sets it; child processes inherit it."""
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -452,14 +472,14 @@ class ModelForbidden(ModelError):
 
 
 def check_allowed(model: str, address: str | None) -> None:
-    """Refuse to call a model that is not on this machine, where that is forbidden.
+    """Refuse to call a model that is not on this machine, if such calls are forbidden.
 
     Args:
         model: The model's name, for the error.
-        address: The address of its server; None if it has none.
+        address: The address of the model's server; None if it has none.
 
     Raises:
-        ModelForbidden: It is.
+        ModelForbidden: Calling this model is forbidden.
     """
     if address and os.environ.get(FORBID) and urlsplit(address).hostname not in _LOCAL:
         raise ModelForbidden(
@@ -473,12 +493,13 @@ class Server:
     """The server of one model object.
 
     Args:
-        model: The model's name in errors, as `anthropic:claude-…`.
+        model: The model's name in errors, such as `anthropic:claude-…`.
         address: The server's address.
         key: The API key.
         timeout_seconds: How long the server may send nothing before a call fails with `ModelTimeout`.
-        limiter: The rate limiter; None for the one that all models with this name, address and key share.
-        make: Makes a client of the SDK, from its module and the arguments that all clients have. It runs in a thread.
+        limiter: The rate limiter; None for the limiter that all models with this name, address and key share.
+        make: Makes a client of the SDK from the SDK's module and the common arguments of all clients. It runs in a
+            thread.
         needs: The modules to load, the SDK's first, each with the extra of graphengine that installs it.
 
     Raises:
@@ -512,15 +533,15 @@ class Server:
 
     @property
     def place(self) -> str:
-        """Its name and port, as answers have them; "" if its address has none."""
+        """The server's host name and port, as answers contain them; "" if the address has no host."""
         there = urlsplit(self.address)
         return f"{there.hostname}:{there.port or (80 if there.scheme == 'http' else 443)}" if there.hostname else ""
 
     def check_set_up(self) -> None:
-        """Check that there is a key, and that the packages are installed, without loading them.
+        """Check that there is a key and that the packages are installed, without loading them.
 
         Raises:
-            ModelForbidden: A test must not call it.
+            ModelForbidden: A test must not call this server.
             ModelUnavailable: The key or a package is missing.
         """
         check_allowed(self.model, self.address)
@@ -542,7 +563,7 @@ class Server:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Any]:
-        """Hold a client of the SDK for a call."""
+        """Provide a client of the SDK for one call."""
         pool = await (await self._pools()).take()
         try:
             yield pool.client
@@ -551,16 +572,16 @@ class Server:
             pool.left = _now()
 
     async def close(self) -> None:
-        """Close the running event loop's connections."""
+        """Close the connections of the running event loop."""
         await self._clients.close()
 
     async def whole(self, path: str, body: JsonObject, headers: Mapping[str, str]) -> JsonObject:
-        """Return the answer to one call, a JSON object.
+        """Make one call and return its answer, a JSON object.
 
         Args:
             path: The path of the API's endpoint.
-            body: The request.
-            headers: Its headers, besides those of the SDK.
+            body: The body of the request.
+            headers: The headers of the request, in addition to those of the SDK.
 
         Raises:
             ModelError: The call failed; the class states how.
@@ -581,14 +602,15 @@ class Server:
         take: Callable[[JsonObject], bool],
         watch: Watch | None = None,
     ) -> JsonObject | None:
-        """Read the answer to one call event by event.
+        """Make one call and read its answer event by event.
 
         Args:
             path: The path of the API's endpoint.
-            body: The request.
-            headers: Its headers, besides those of the SDK.
-            take: Gets each event. Returns whether it completes the answer, so that no further event is awaited.
-            watch: Who watches; events that nobody watches are read together. None to take each when it arrives.
+            body: The body of the request.
+            headers: The headers of the request, in addition to those of the SDK.
+            take: Receives each event, and returns whether it completes the answer, so that no further event is awaited.
+            watch: Tells whether anybody watches; events that nobody watches are read together. None to read each event
+                as soon as it arrives.
 
         Returns:
             The complete answer if the server does not stream; None once the stream has ended.
@@ -633,7 +655,7 @@ class Server:
             return None
 
     def _event(self, data: str, headers: Mapping[str, str], *, began: bool) -> JsonObject | None:
-        """Return an event of a stream; None for one that ends it."""
+        """Return an event of a stream; None for an event that ends the stream."""
         if data.startswith(_DONE):
             return None
         try:
@@ -651,7 +673,7 @@ class Server:
         return event
 
     def _make_clients(self) -> Pools:
-        """Return clients, with the SDK's own defaults (proxies, keep-alive). Making the first one takes about 50 ms.
+        """Make clients with the SDK's own defaults (proxies, keep-alive). Making the first one takes about 50 ms.
 
         A call that waits for a connection does not time out.
         """
@@ -661,7 +683,7 @@ class Server:
 
         sdk, seconds, most = self._sdk, self._timeout_seconds, self.limiter.calls_at_once
         timeout = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS), pool=None)
-        verify = httpx2.create_ssl_context()  # most of the 50 ms
+        verify = httpx2.create_ssl_context()  # takes most of the 50 ms
 
         def connections(kept: int) -> Any:  # noqa: ANN401 - a client of httpx2
             limits = httpx2.Limits(max_connections=most, max_keepalive_connections=kept, keepalive_expiry=KEPT_SECONDS)
@@ -680,12 +702,12 @@ class Server:
     # -- errors
 
     def error(self, kind: type[ModelError], what: str, text: object = "") -> ModelError:
-        """Return an error to raise: what happened, the provider's message, a repair, and never a key.
+        """Return an error to raise, with a description, the provider's message and a repair, but never a key.
 
         Args:
-            kind: Its class.
-            what: What happened, without the model's name: `is overloaded (HTTP 529)`.
-            text: The provider's message, "" for none.
+            kind: The class of the error.
+            what: What happened, without the model's name, such as `is overloaded (HTTP 529)`.
+            text: The provider's message; "" if there is none.
         """
         keys = (*self.key.known(), *filter(None, (urlsplit(self.address).password,)))
         words = shorten_outside_text(text, *keys)
@@ -698,8 +720,8 @@ class Server:
         """Return the error for an error object of the provider.
 
         Args:
-            body: The object, or one that has it at `error`.
-            status: The HTTP status; 0 if it was inside an answer.
+            body: The error object, or an object that contains it as `error`.
+            status: The HTTP status; 0 if the error was inside an answer.
             headers: The response's headers.
         """
         report = complaint(_error_in(body), status)
@@ -714,15 +736,15 @@ class Server:
         return error
 
     def unknown_end(self, reason: str) -> ModelError:
-        """Return the error for an answer that ended for a reason which is not known here: it may not be whole."""
+        """Return the error for an answer that ended for an unknown reason, so that it may be incomplete."""
         error = self.error(ModelError, "ended its answer for a reason that is not known here", reason)
         error.repair = "ask its provider what the reason means; an answer that may be cut off or refused is not taken"
         return error
 
     def failing(self, *, began: bool = False) -> AbstractContextManager[None]:
-        """Return a block that raises the SDK's errors, and those of reading, as `ModelError`s.
+        """Return a context that raises the SDK's errors, and errors of reading, as `ModelError`s.
 
-        They do not have the originals as their cause: those hold the request with its key.
+        The original errors are not kept as the cause, because they contain the request with its key.
 
         Args:
             began: Whether a part of the answer had arrived.
@@ -730,7 +752,7 @@ class Server:
         return self._failing[began]
 
     def _translate_error(self, error: Exception, *, began: bool) -> ModelError | None:
-        """Return the `ModelError` for an exception of the SDK or of our reading, None if it is neither."""
+        """Return the `ModelError` for an exception of the SDK or of reading an answer; None for other exceptions."""
         import httpx2  # noqa: PLC0415 - loaded with the SDK
 
         sdk = self._sdk
@@ -738,7 +760,8 @@ class Server:
             failed: Any = error
             return self.refused(failed.body, failed.status_code, failed.response.headers)
         if isinstance(error, (sdk.APIConnectionError, httpx2.HTTPError)):
-            # The SDK's own message is general; its cause has the details. During a stream it does not wrap errors.
+            # The SDK's own message is general, and the details are in its cause. During a stream, the SDK does not wrap
+            # errors.
             return self._error_of_lost_connection(
                 error if isinstance(error, httpx2.HTTPError) else error.__cause__, began=began
             )
@@ -768,7 +791,7 @@ class Server:
 
 
 def _error_in(body: object) -> JsonValue:
-    """Return the error object of a body that the SDK read as JSON, or kept as text; None for any other value."""
+    """Return the error object in a body that the SDK parsed as JSON or kept as text; None for any other value."""
     if isinstance(body, list) and len(body) == 1:  # Gemini's endpoint
         body = body[0]
     inner = body.get("error") if isinstance(body, dict) else None

@@ -1,4 +1,4 @@
-"""Answers that a provider refused to read back in its own form, as another key or region had sealed them."""
+"""Sealed answers that a provider refused to read back in its own form, because another key or region sealed them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _MOST: Final = 1_000
 
 
 class RefusedSeals:
-    """What one model was refused: a call that is tried again, as it failed otherwise too, leaves that out at once.
+    """The sealed answers that one model was refused, so that a repeated call leaves them out at once.
 
-    An answer says so itself (`Message.unsealed`), but only once there is one.
+    This matters for a call that is repeated because it also failed for another reason. Once there is an answer, the
+    answer itself states the refusal (`Message.unsealed`).
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class RefusedSeals:
 
 
 def _digest_newest_seal(request: Request) -> bytes:
-    """Return what the newest sealed answer of a request is known by; b"" for none."""
+    """Return a digest of the newest sealed answer in a request; b"" if there is none."""
     native = next((message.native for message in reversed(request.messages) if message.native), None)
     return b"" if native is None else hashlib.blake2b(to_json(native), digest_size=16).digest()
 

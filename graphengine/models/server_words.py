@@ -1,7 +1,8 @@
-"""The words in which servers say that a request is too long, or that they have no such model: a table by server.
+"""The texts with which servers report that a request is too long, or that a model does not exist: a table by server.
 
-Servers have no common code for either. What is in the table is from their sources, documentation or answers; each row
-names the first server that says so, others say the same. `tests/models/values/server_words.txt` has a message for each.
+Servers have no common code for these cases. The texts are from the servers' sources, documentation or answers. Each row
+names the first server with this text; other servers use the same. `tests/models/values/server_words.txt` contains a
+message for each row.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ TOO_LONG: Final[dict[str, str]] = {
     "TensorRT-LLM": r"should not exceed max_seq_len|prompt length \(\d+\) exceeds",
     "TabbyAPI": r"prompt length \d+ is greater than max_seq_len",
 }
-"""That the request has more tokens than the model takes, by server."""
+"""Texts about a request with more tokens than the model accepts, by server."""
 
 NO_MODEL: Final[dict[str, str]] = {
     "Ollama": r"\bmodel ['\"`]?[^\s'\"`]{1,100}['\"`]? (?:is )?not found",
@@ -44,13 +45,16 @@ NO_MODEL: Final[dict[str, str]] = {
     "Xinference": r"model not found in the model list",
     "others": r"\b(?:no such|unknown) model\b(?! arch)",
 }
-"""That there is no such model, by server: some say it with a status that stands for a failure which passes."""
+"""Texts about a model that does not exist, by server.
+
+Some servers send them with a status that otherwise means a temporary failure.
+"""
 
 ANSWER_TOO_LONG: Final = re.compile(
     r"max_(?:completion_|output_)?tokens\W{0,3}.{0,60}too large(?!.{0,200}\byour request has \d+ input tokens)",
     re.IGNORECASE | re.DOTALL,
 )
-"""That an answer may not have as many tokens, however short the request is."""
+"""The text about an answer that may not have so many tokens, however short the request is."""
 
 
 def _compile_any_of(table: dict[str, str]) -> re.Pattern[str]:

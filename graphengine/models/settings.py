@@ -1,8 +1,8 @@
-"""The settings of a model's call: what every provider knows by one name, and what only one of them knows.
+"""The settings of a model call: those that every provider knows, and those that only one provider knows.
 
-A setting has one name here, whatever the wire format calls it; an adapter that has no such setting reports it, with the
-repair, instead of ignoring it. What is not named here is passed on as it is given: `extra` in the body of the request,
-`headers` in its headers.
+A setting has one name here, whatever the provider's API calls it. If an API does not support a setting, its adapter
+reports the setting with a repair instead of ignoring it. Options that have no setting here are passed on unchanged:
+`extra` in the body of the request, `headers` in its headers.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _LEAST_TOP_P: Final = 0.95
 _MOST_STOPS: Final = 4
 _HOTTEST: Final = 2
 _OWN_FIELDS: Final = ("model", "messages", "input", "system", "instructions", "stream", "stream_options", "max_tokens")
-"""Fields of a request that an agent writes itself, or that have a setting of their own."""
+"""Fields of a request that an agent writes itself, or for which a setting exists."""
 _NAMED: Final = {"effort": r"\b(reasoning[._])?effort\b", "stop": r"\bstop(_sequences)?\b"}
-"""What refusals call some settings; the others have the same names there."""
+"""The names of some settings in refusals; the other settings have the same names there."""
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
 _OPEN_HEADER: Final = re.compile(r"beta|version", re.IGNORECASE)
 
@@ -52,31 +52,35 @@ class Settings:
     """How a model is called. None, and empty values, leave the choice to the provider.
 
     Args:
-        effort: How much to think: `none`, `minimal` (both only OpenAI), `low`, `medium`, `high`, `xhigh`, `max`.
-        thinking: Only Anthropic: True for as much as the model finds right, False for none, or a number of tokens.
+        effort: How much to think: `none`, `minimal` (both only OpenAI), `low`, `medium`, `high`, `xhigh` or `max`.
+        thinking: Only Anthropic: True to let the model decide how much to think, False to switch thinking off, or a
+            number of tokens.
         tool_choice: `required` (call some tool), the name of a tool, `none` (call no tool) or `auto`. The first two
-            apply to the first turn alone, since the model could never answer otherwise.
-        temperature: How varied answers are, from 0 to 2; many models that think refuse it.
-        top_p: From which share of the most probable tokens to choose, above 0 and at most 1.
-        top_k: From how many of the most probable tokens to choose, 1 or more. Messages, and servers of open models.
-        max_tokens: The most tokens of one answer, thinking included. Without it Anthropic's is 16,384, and others have
-            the server's default.
-        stop: Texts at which an answer ends, without them; at most 4. Not for OpenAI's Responses API.
+            only apply to the first turn, because the model could never answer otherwise.
+        temperature: How varied answers are, from 0 to 2. Many models that think refuse it.
+        top_p: The share of the most probable tokens from which to choose, above 0 and at most 1.
+        top_k: The number of most probable tokens from which to choose, 1 or more. Supported by Anthropic's Messages API
+            and by servers of open models.
+        max_tokens: The largest number of tokens of one answer, including thinking. The default is 16,384 for Anthropic,
+            and the server's default for others.
+        stop: Texts at which an answer ends, at most 4. The answer does not contain them. Not supported by OpenAI's
+            Responses API.
         seed: A number that makes answers to equal requests alike, as far as the provider can. Only Chat Completions.
-        presence_penalty: How much less probable a token is that has occurred, from -2 to 2. Only Chat Completions.
-        frequency_penalty: The same, each time that it has occurred. Only Chat Completions.
+        presence_penalty: How much less probable a token becomes that has occurred, from -2 to 2. Only Chat Completions.
+        frequency_penalty: How much less probable a token becomes with each occurrence, from -2 to 2. Only Chat
+            Completions.
         verbosity: How long answers are: `low`, `medium` or `high`. Only OpenAI.
-        parallel_tool_calls: False for at most one call of a tool in each turn.
-        cache: Whether the provider should cache what calls share: with True instructions and tools, and the
-            conversation of an agent with tools or earlier messages, which sends it again; with "conversation"
-            always that too.
-            Of parallel calls with the same beginning, the first goes alone, since it writes what the others read.
-        service_tier: The provider's class of service, as `flex`. The cost of a call served in another class than the
-            standard one is unknown unless the model has a price of its own.
-        headers: Further headers of the request, as `{"anthropic-beta": …}`. Their values are not recorded, except
-            those of headers with `beta` or `version` in their name.
-        extra: Further fields of the request's body, in the provider's own form: `{"user": "ada"}`. Objects are
-            merged with those of the request, lists are appended to its lists, other values replace its values.
+        parallel_tool_calls: False for at most one tool call in each turn.
+        cache: What the provider should cache for later calls. With True, these are the instructions and tools, and also
+            the conversation if the agent has tools or earlier messages, because such an agent sends the conversation
+            again. With "conversation" the conversation is always cached. Of parallel calls with the same beginning, the
+            first goes alone, because it writes the cache that the others read.
+        service_tier: The provider's service tier, such as `flex`. The cost of a call in another tier than the standard
+            one is unknown, unless you give the model a price.
+        headers: Further headers of the request, such as `{"anthropic-beta": …}`. Their values are not recorded, except
+            the values of headers with `beta` or `version` in their name.
+        extra: Further fields of the request's body, in the provider's own form: `{"user": "ada"}`. Objects are merged
+            with those of the request, lists are appended to its lists, and other values replace its values.
 
     Raises:
         DefinitionError: A value is invalid.
@@ -116,14 +120,14 @@ class Settings:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.recorded().items())})"
 
     def given(self) -> dict[str, Any]:
-        """Return the settings that are set, by name."""
+        """Return the settings that have a value, by name."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         if not self.cache:
             del found["cache"]
         return {name: value for name, value in found.items() if value not in (None, (), {})}
 
     def recorded(self) -> dict[str, JsonValue]:
-        """Return the settings that are set as JSON, without secrets."""
+        """Return the settings that have a value as JSON, without secrets."""
         found = self.given()
         if "stop" in found:
             found["stop"] = list(self.stop)
@@ -134,7 +138,7 @@ class Settings:
         return hide_secrets(found)
 
     def but(self, **changes: Any) -> Settings:  # noqa: ANN401 - the arguments of Settings
-        """Return a copy with changes.
+        """Return a copy with some settings changed.
 
         Args:
             changes: Arguments of `Settings`, by name, with their new values.
@@ -144,18 +148,18 @@ class Settings:
 
 @runtime_checkable
 class ChecksSettings(Protocol):
-    """A model that knows which settings its API does not have."""
+    """A model that can tell which settings its API does not support."""
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each setting that is set and that it does not have, by name."""
+        """Return the repair for each given setting that the model does not support, by the setting's name."""
         ...
 
 
 def refuse_lacking(model: Any, settings: Settings, agent: str) -> None:  # noqa: ANN401 - an adapter
-    """Refuse a call with settings that the model does not have.
+    """Refuse a call with settings that the model does not support.
 
     Raises:
-        BadRequest: There are some; the repair is that of the first.
+        BadRequest: A setting is not supported. The message and the repair describe the first such setting.
     """
     for name, repair in model.lacks(settings).items():
         message = f"{model.name} has no setting {name}={getattr(settings, name)!r}"
@@ -163,7 +167,7 @@ def refuse_lacking(model: Any, settings: Settings, agent: str) -> None:  # noqa:
 
 
 def repair_of(settings: Settings, message: str) -> str:
-    """Return the repair for a refusal that names a setting which is set, "" if it names none.
+    """Return the repair for a refusal that names a given setting; "" if it names none.
 
     Example:
         >>> repair_of(Settings(temperature=0.2), "Unsupported value: 'temperature' does not support 0.2")
@@ -175,7 +179,7 @@ def repair_of(settings: Settings, message: str) -> str:
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, JsonValue]) -> dict[str, Any]:
-    """Return a request's body with the extra fields: objects are merged, lists appended, other values replaced.
+    """Return a request's body with extra fields: objects are merged, lists are appended, other values are replaced.
 
     Example:
         >>> merged({"text": {"format": 1}, "include": ["a"]}, {"text": {"verbosity": "low"}, "include": ["b"], "n": 1})
@@ -229,16 +233,16 @@ _VALID: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "tool_choice": (_is_filled_text, "give a text"),
     "service_tier": (_is_filled_text, "give a text"),
 }
-"""What each setting with one value may be, and the repair for others."""
+"""A check for each setting with a single value, and the repair for values that fail the check."""
 
 
 def _iter_invalid_settings(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the invalid settings with one value, each with its repair."""
+    """Yield the invalid settings with a single value, each with its repair."""
     for name, (is_valid, repair) in _VALID.items():
         value = getattr(settings, name)
         if value is not None and not is_valid(value):
             yield name, repair
-            return  # the rules below are about valid values
+            return  # the rules below assume valid values
     most, budget = settings.max_tokens, settings.thinking
     if most is not None and budget is not None and not isinstance(budget, bool) and budget >= most:
         yield "max_tokens", f"give more than thinking={budget}: the tokens of thinking count too"
@@ -289,7 +293,7 @@ def _is_json(value: object) -> bool:
 
 
 NO_SETTINGS: Final = Settings()
-"""All choices left to the provider."""
+"""Settings that leave all choices to the provider."""
 
 
 __all__ = [

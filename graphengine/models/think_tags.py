@@ -1,7 +1,8 @@
-"""The thinking that models of open weights write into the text of an answer, between `<think>` and `</think>`.
+"""The thinking that open models write into the text of an answer, between `<think>` and `</think>`.
 
-Servers that know the model send it in a field of its own; others leave it in the text. It counts at the start of an
-answer only. Some templates put `<think>` into the question, so that the answer has only the end, on a line of its own.
+Servers that know the model send its thinking in a separate field; others leave it in the text. It only counts at the
+start of an answer. Some templates put `<think>` into the question, so that the answer only contains the end tag, on a
+separate line.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _UNOPENED: Final = re.compile(r"((?:(?!<think).)*\n)</think>[ \t]*(?:\n\s*|\Z)",
 
 
 def split(text: str) -> tuple[str, str]:
-    r"""Return the thinking in an answer's text, "" for none, and the answer.
+    r"""Split an answer's text into the thinking ("" if there is none) and the answer.
 
     Example:
         >>> split("<think>hm</think>\n\nHello"), split("hm\n</think>\nHello"), split("What <think> means")
@@ -31,16 +32,16 @@ def split(text: str) -> tuple[str, str]:
 
 
 class Splitter:
-    """Splits an answer that arrives in pieces. It holds back what may be the beginning of a tag."""
+    """Splits an answer that arrives in pieces. It holds back text that may be the beginning of a tag."""
 
     def __init__(self) -> None:
         self._held = ""
-        self._close = ""  # the tag that ends the thinking; "" before it and after it
+        self._close = ""  # the tag that ends the thinking; "" before and after the thinking
         self._begun = False  # whether it is known how the answer begins
-        self._strips = False  # whether white space follows that is not the answer's
+        self._strips = False  # whether white space follows that is not part of the answer
 
     def add(self, piece: str) -> tuple[str, str]:
-        """Return the thinking and the text that are known with this piece."""
+        """Add a piece, and return the thinking and the text that are now known."""
         self._held += piece
         if not self._begun:
             bare = self._held.lstrip()

@@ -1,12 +1,12 @@
 """How the schemas of tools are sent to a server that refuses them: in a simpler form, or in words.
 
-Servers compile the JSON Schema of a tool to a grammar, or to a schema of their own, and many know only a part of the
-keywords: llama.cpp and LM Studio refuse `pattern`, Moonshot refuses `type` beside `anyOf`, Gemini refuses numbers in
-`enum`. Such a refusal leads to the next form, of one tool if the refusal names it, else of all tools. The arguments of
-a call are validated by the declared schema in any case.
+Servers compile the JSON Schema of a tool to a grammar or to a schema of their own, and many know only some of the
+keywords: llama.cpp and LM Studio refuse `pattern`, Moonshot refuses `type` beside `anyOf`, and Gemini refuses numbers
+in `enum`. After such a refusal the next form is sent, for one tool if the refusal names it, otherwise for all tools.
+The arguments of a call are validated by the declared schema in any case.
 
-Models of the same name, server and key share a limiter, and so what the server accepted: each further call begins with
-these forms.
+Models with the same name, server and key share a limiter, and therefore share the knowledge of what the server
+accepted. Each further call begins with these forms.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _ABOUT_TOOLS: Final = re.compile(
     r"|\b((input_)?schema|parameters|enum)\b.{0,120}\b(tools?|functions?|function_declarations)\b)",
     re.IGNORECASE | re.DOTALL,
 )
-"""Matches a refusal of the schema of a tool, but not of the schema of the answer, or of a call that a model wrote."""
+"""Matches a refusal of a tool's schema, but not a refusal of the answer's schema, or of a call that a model wrote."""
 _ANY: Final[Sequence[dict[str, JsonValue]]] = (
-    # Grammars of llama.cpp allow no argument that has no place in `properties`, unless the schema says so.
+    # Unless the schema allows it explicitly, llama.cpp's grammars forbid arguments that are not in `properties`.
     {"type": "object", "properties": {}, "additionalProperties": True},
     {"type": "object", "properties": {}},
 )
@@ -48,19 +48,22 @@ _ANY: Final[Sequence[dict[str, JsonValue]]] = (
 _LAST: Final = 1 + len(_ANY)
 _EACH: Final = ""
 _MOST_NAMED: Final = 6
-"""As many refusals of a call change one tool; the further ones change all, so that many tools need few calls."""
+"""The number of refusals of a call after which only one tool is changed.
+
+Further refusals change all tools, so that a request with many tools needs few calls.
+"""
 _ACCEPTED: Final[weakref.WeakKeyDictionary[RateLimiter, dict[str, int]]] = weakref.WeakKeyDictionary()
-"""The numbers of the forms that a server accepted after a refusal, by the digest of a tool's schema, or `_EACH`."""
+"""The numbers of the forms that a server accepted after a refusal, by the digest of a tool's schema, or by `_EACH`."""
 
 
 async def answer_with_tool_forms(
     name: str, limiter: RateLimiter, request: Request, ask: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    """Return the answer to a request, whose tools are sent in the first form that the server does not refuse.
+    """Return the answer to a request, with its tools in the first form that the server does not refuse.
 
     Args:
         name: The name of the model, for the log.
-        limiter: Its limiter.
+        limiter: The limiter of the model.
         request: The request.
         ask: Makes the call.
 
@@ -90,7 +93,7 @@ async def answer_with_tool_forms(
 
 
 def _find_named(message: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
-    """Return the only tool whose name is in the message of a refusal."""
+    """Return the only tool whose name occurs in the message of a refusal; None if there are several or none."""
     named = [each for each in tools if re.search(rf"(?<![\w-]){re.escape(each.name)}(?![\w-])", message)]
     return named[0] if len(named) == 1 else None
 
@@ -100,7 +103,7 @@ def _digest_of(tool: ToolSpec) -> str:
 
 
 def _remember(name: str, limiter: RateLimiter, tools: Sequence[ToolSpec], forms: Mapping[str, int]) -> None:
-    """Keep the numbers of the forms that a server accepted; a call in parallel may have found later ones."""
+    """Keep the numbers of the forms that a server accepted. A parallel call may have found later forms."""
     before = _ACCEPTED.get(limiter, {})
     later = {key: number for key, number in forms.items() if number > before.get(key, 0)}
     if later:
@@ -112,7 +115,7 @@ def _remember(name: str, limiter: RateLimiter, tools: Sequence[ToolSpec], forms:
 
 
 def _in_forms(request: Request, forms: Mapping[str, int]) -> Request:
-    """Return a request with each tool in its form, or in a later one that all tools have."""
+    """Return a request with each tool in its form, or in a later form that applies to all tools."""
     if not forms or not request.tools:
         return request
     least = forms.get(_EACH, 0)
@@ -133,7 +136,7 @@ def _simplify(tool: ToolSpec) -> ToolSpec:
 
 
 def _describe_in_words(tool: ToolSpec, schema: dict[str, JsonValue]) -> ToolSpec:
-    """Return a tool whose arguments are described in its description alone; its schema allows any arguments."""
+    """Return a tool whose arguments are only described in its description; its schema allows any arguments."""
     written = json.dumps(tool.schema, ensure_ascii=False)
     told = f"Its arguments are one JSON object that fits this JSON Schema: {written}"
     description = "\n\n".join(each for each in (tool.description, told) if each)

@@ -1,11 +1,14 @@
-"""Schemas and names of tools in the one form that all providers' wires accept.
+"""Schemas and names of tools in the one form that the APIs of all providers accept.
 
-A tool that somebody else has made, as one of an MCP server, may have any name, and any JSON Schema of its arguments.
-Each wire refuses parts of that, with a status 400 for the whole call: Messages property names outside
-`[A-Za-z0-9_.-]{1,64}`, Responses and Chat Completions an object without `properties` and an array without `items`, all
-of them alternatives at the top, and what is no JSON Schema of the draft 2020-12. One form for all of them lets a
-conversation go on with a fallback of another provider. It accepts at least the arguments that the declared schema
-accepts, which is what validates them.
+A tool that somebody else has made, such as a tool of an MCP server, may have any name, and any JSON Schema of its
+arguments. Each API refuses some of them, with a status 400 for the whole call:
+
+- Anthropic's Messages API refuses names of properties outside `[A-Za-z0-9_.-]{1,64}`.
+- OpenAI's Responses and Chat Completions APIs refuse an object without `properties` and an array without `items`.
+- All of them refuse alternatives at the top, and anything that is not a JSON Schema of the draft 2020-12.
+
+With one form for all of them, a conversation can continue with a fallback of another provider. The form accepts at
+least the arguments that the declared schema accepts. The declared schema validates the arguments.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.models.received import JsonObject
 
 _DEEPEST: Final = 60
-"""How deeply a schema may be nested: each level takes several frames of Python's stack, here and in jsonschema."""
+"""How deeply a schema may be nested. Each level needs several frames of Python's stack, here and in jsonschema."""
 LONGEST_NAME: Final = 64
 _DIGEST: Final = 8
 _SHOWN: Final = 2_000
@@ -45,7 +48,7 @@ _MEANT: Final = {
     "str": "string",
     "text": "string",
 }
-"""Types of other languages that servers write, and those of JSON Schema that they mean."""
+"""Types of other languages that servers write, and the types of JSON Schema that they mean."""
 _MOST_PARTS: Final = 300
 _NEEDS_NO_WORDS: Final = frozenset({"$defs", "title"})
 _NOT_AT_THE_TOP: Final = (*BRANCHES, "const", "enum", "not")
@@ -53,16 +56,19 @@ _DROPPED: Final = frozenset(
     {"$anchor", "$defs", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef", "$schema"}
     | {"$vocabulary", "additionalItems", "definitions", "dependencies", "id"}
 )
-"""Keywords that say where a schema is, of which each reference is made one into the definitions, or of old drafts."""
+"""Keywords that are dropped: those that state where a schema is, and those of old drafts.
+
+Each reference is made a reference into the definitions, so the first kind is not needed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class SentSchema:
-    """A schema of arguments as models get it.
+    """A schema of arguments in the form that models receive.
 
     Attributes:
-        schema: JSON Schema of an object.
-        names: The properties that have another name in it: that name, and the declared one.
+        schema: The JSON Schema of an object.
+        names: For each property with another name in this schema, that name and the declared name.
     """
 
     schema: JsonObject
@@ -74,13 +80,13 @@ class SentSchema:
 
 
 def sent_schema(schema: Mapping[str, JsonValue]) -> SentSchema:
-    """Return the form of a tool's schema that all wires accept.
+    """Return a tool's schema in the form that all APIs accept.
 
     Args:
-        schema: The schema of its arguments, as it was declared.
+        schema: The schema of the tool's arguments, as it was declared.
 
     Raises:
-        ValueError: No model could give its arguments; the text says why.
+        ValueError: No model could write such arguments; the text states why.
 
     Example:
         >>> sent_schema({"type": "object", "properties": {"user id": {"type": "str"}}}).schema
@@ -94,10 +100,10 @@ def sent_schema(schema: Mapping[str, JsonValue]) -> SentSchema:
 
 
 def fitting_names(names: Collection[str], unfit: re.Pattern[str] = _UNFIT, prefix: str = "") -> dict[str, str]:
-    """Return for each name one that fits: 1 to 64 characters, none of them unfit, and no two alike.
+    """Return a fitting name for each name: 1 to 64 characters, none of them unfit, and no two names equal.
 
-    What is unfit becomes an underscore. If the name is too long then, or could be that of another one too, it ends in a
-    digest of the whole.
+    Unfit characters become underscores. If the name is then too long, or equal to that of another name, it ends in a
+    digest of the whole name.
 
     Example:
         >>> fitting_names(["a b", "b c", "b/c", ""])
@@ -119,7 +125,7 @@ def fitting_names(names: Collection[str], unfit: re.Pattern[str] = _UNFIT, prefi
 
 
 def unlike(name: str, by: str, taken: Collection[str]) -> str:
-    """Return a name of at most 64 characters that ends in a digest of a text, and is none of these."""
+    """Return a name of at most 64 characters that ends in a digest of `by` and is not in `taken`."""
     digest = hashlib.blake2b(by.encode("utf-8", "replace"), digest_size=_DIGEST // 2).hexdigest()
     found = f"{name[: LONGEST_NAME - _DIGEST - 1]}_{digest}"
     return unlike(name, f"{by}\n", taken) if found in taken else found
@@ -128,13 +134,13 @@ def unlike(name: str, by: str, taken: Collection[str]) -> str:
 def simple_schema(schema: JsonObject) -> JsonObject:
     """Return a simpler form of a tool's schema, for servers that do not know all keywords.
 
-    Only types, properties, required properties, items, descriptions, enumerations of texts and the type of further
-    properties are left. What a part of the schema says besides stands in the description of that part, as JSON. The
-    simpler form accepts at least the arguments that the schema accepts, and arguments are validated by the declared
-    schema in any case.
+    The form only contains types, properties, required properties, items, descriptions, enumerations of texts, and the
+    type of further properties. All other keywords of a part of the schema are written into the description of that
+    part, as JSON. The simpler form accepts at least the arguments that the schema accepts, and arguments are validated
+    by the declared schema in any case.
 
-    References are replaced by what they refer to, as long as the form has at most `_MOST_PARTS` parts. Further parts
-    allow any value.
+    References are replaced by the schemas to which they refer, as long as the form has at most `_MOST_PARTS` parts.
+    Further parts allow any value.
 
     Args:
         schema: The schema, in the form that `sent_schema` returns.
@@ -147,13 +153,13 @@ def simple_schema(schema: JsonObject) -> JsonObject:
 
 
 class _SimpleForm:
-    """The simpler form of one schema."""
+    """Makes the simpler form of one schema."""
 
     def __init__(self, root: JsonObject) -> None:
         self._root, self._parts = root, 0
 
     def simplify(self, part: JsonValue, seen: frozenset[str]) -> JsonObject:
-        """Return the simpler form of a part of the schema; `seen` are the references that lead there."""
+        """Return the simpler form of a part of the schema. `seen` contains the references that lead to the part."""
         self._parts += 1
         if self._parts > _MOST_PARTS:
             return {}
@@ -178,7 +184,7 @@ class _SimpleForm:
         return made
 
     def _resolve(self, part: JsonValue, seen: frozenset[str]) -> tuple[JsonObject, frozenset[str]]:
-        """Return a part with what its references refer to in their place, and all references that lead there."""
+        """Return a part with its references replaced by their targets, and all references that lead to the part."""
         schema: JsonObject = dict(_object_or_empty(part))
         while isinstance(reference := schema.get("$ref"), str) and reference not in seen:
             del schema["$ref"]
@@ -188,7 +194,10 @@ class _SimpleForm:
         return schema, seen
 
     def _members(self, schema: JsonObject, seen: frozenset[str]) -> JsonObject:
-        """Return the properties of an object. Further ones are allowed if it names none, or if the schema says so."""
+        """Return the properties of an object.
+
+        Further properties are allowed if the object names none, or if the schema allows them.
+        """
         properties = _object_or_empty(schema.pop("properties", None))
         made: JsonObject = {"properties": {name: self.simplify(each, seen) for name, each in properties.items()}}
         if required := _list_unique_texts(schema.pop("required", None)):
@@ -201,7 +210,7 @@ class _SimpleForm:
         return made
 
     def _write(self, lost: JsonObject) -> str:
-        """Return keywords as JSON, with the definitions to which they refer, as long as they are short."""
+        """Return keywords as JSON, shortened if they are long, with the definitions to which they refer."""
         text, definitions = json.dumps(lost, ensure_ascii=False), _object_or_empty(self._root.get("$defs"))
         named = {name: each for name, each in definitions.items() if f'"#/$defs/{name}"' in text}
         if named:
@@ -210,7 +219,7 @@ class _SimpleForm:
 
 
 class _SchemaForm:
-    """The form of one schema."""
+    """Makes the form of one schema that all APIs accept."""
 
     def __init__(self, declared: JsonObject) -> None:
         self._declared = declared
@@ -244,8 +253,8 @@ class _SchemaForm:
     def _flat(self, schema: JsonObject, seen: frozenset[str]) -> JsonObject:
         """Return a schema of an object without a reference or alternatives at its top, which accepts at least as much.
 
-        Its properties are those of all alternatives, and what any of them leaves out is not required. Its description
-        has what is lost.
+        Its properties are those of all alternatives. A property that any alternative does not require is not required.
+        Keywords that are lost are written into the description.
         """
         reference = schema.get("$ref")
         if isinstance(reference, str):
@@ -275,12 +284,12 @@ class _SchemaForm:
         return {**kept, "properties": parts.properties, "required": [*parts.required]}
 
     def _at(self, reference: str) -> JsonValue:
-        """Return the part of the schema that a reference names; None if it is elsewhere, or does not exist."""
-        named = _object_or_empty(self._declared.get("$defs"))  # some servers write the name alone
+        """Return the part of the schema that a reference names; None if it is in another schema or does not exist."""
+        named = _object_or_empty(self._declared.get("$defs"))  # some servers write only the name
         return named[reference] if reference in named else cast("JsonValue", part_at(self._declared, reference))
 
     def _reference(self, reference: str) -> JsonObject:
-        """Return a reference into the definitions; anything fits one that is elsewhere, or does not exist."""
+        """Return a reference into the definitions; a schema that allows any value if the target is unknown."""
         if reference not in self._references:
             target = self._at(reference)
             if target is None:
@@ -294,7 +303,7 @@ class _SchemaForm:
         return {"$ref": f"#/$defs/{self._references[reference]}"}
 
     def _clean(self, schema: JsonValue) -> JsonValue:
-        """Return a schema of the draft 2020-12, without the keywords whose values are none."""
+        """Return a schema of the draft 2020-12, without keywords whose values are invalid."""
         if schema is False:
             return {"not": {}}
         if not isinstance(schema, dict):
@@ -315,7 +324,7 @@ class _SchemaForm:
         return made
 
     def _keyword(self, key: str, value: JsonValue) -> JsonObject:
-        """Return what becomes of a keyword."""
+        """Return the form of a keyword; {} if the keyword is dropped."""
         if key == "$ref":
             return self._reference(value) if isinstance(value, str) else {}
         if key in NAMED:
@@ -333,7 +342,7 @@ class _SchemaForm:
 
 
 class _AlternativeParts:
-    """The properties of an object with alternatives."""
+    """Collects the properties of an object with alternatives."""
 
     def __init__(self, properties: JsonObject, required: dict[str, None]) -> None:
         self.properties = properties
@@ -360,13 +369,13 @@ class _AlternativeParts:
 
 
 def _of_2020(schema: JsonObject) -> JsonObject:
-    """Return a schema with what older drafts say in another way."""
+    """Return a schema in which keywords of older drafts are rewritten."""
     made = dict(schema)
     if isinstance(made.get("items"), list):
         made["prefixItems"] = made.pop("items")
         if "additionalItems" in made:
             made["items"] = made["additionalItems"]
-    for key in ("anyOf", "oneOf"):  # of an optional property, as some libraries write it
+    for key in ("anyOf", "oneOf"):  # some libraries write an optional property in this way
         parts = [each for each in _list_of_values(made.get(key)) if not _is_never(each)]
         if parts and parts != made[key]:
             made[key] = parts
@@ -381,7 +390,7 @@ def _of_2020(schema: JsonObject) -> JsonObject:
 
 
 def _is_never(schema: JsonValue) -> bool:
-    """Return whether a schema is one that nothing fits."""
+    """Return whether no value fits a schema."""
     return schema is False or (isinstance(schema, dict) and schema.get("not") in ({}, True))
 
 
@@ -436,7 +445,7 @@ _FITS: Final[Mapping[str, Callable[[JsonValue], bool]]] = {
         ("$comment", "contentEncoding", "contentMediaType", "description", "format", "title"), _is_text_value
     ),
     **dict.fromkeys(("deprecated", "readOnly", "uniqueItems", "writeOnly"), lambda value: isinstance(value, bool)),
-    "$ref": lambda _: False,  # none that is text
+    "$ref": lambda _: False,  # a reference that is a text is handled before
     "dependentRequired": lambda value: (
         isinstance(value, dict) and all(_list_unique_texts(v) == v for v in value.values())
     ),
@@ -446,6 +455,6 @@ _FITS: Final[Mapping[str, Callable[[JsonValue], bool]]] = {
     "pattern": _is_pattern,
     "required": lambda value: isinstance(value, list) and _list_unique_texts(value) == value,
 }
-"""For each keyword that is no schema, whether a value is one that the draft allows."""
+"""For each keyword whose value is not a schema: a check whether the draft allows the value."""
 
 __all__ = ["LONGEST_NAME", "SentSchema", "fitting_names", "sent_schema", "simple_schema", "unlike"]
