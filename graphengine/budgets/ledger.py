@@ -1,23 +1,24 @@
-"""The accounts of budgets: one for each budget and key, in tables of the database of the runs.
+"""The accounts of budgets, in tables of the database of the runs. A budget has an account for each key.
 
-An account has the window, what was spent in it, and what the calls in flight may take, each of which is a row too. All
-changes of a call are one transaction, whatever the number of budgets, so that two processes cannot both take what is
-left of a budget:
+An account contains its window, the amounts spent in this window, and the amounts that the calls in flight may use. Each
+call in flight has a reservation, which is a separate row. All changes for a call are one transaction, however many
+budgets there are, so that two processes cannot both take the rest of a budget:
 
 | call of a model | account |
 |---|---|
-| is about to begin | the call is added to those in flight if it fits, and refused otherwise |
-| answered or failed | its reservation is removed, what it used is spent; only then the run records the answer |
-| was cut off | its reservation is removed, its question is spent as an estimate, the rest is one unknown call |
+| is about to begin | the call is added to the calls in flight if it fits, and refused otherwise |
+| was answered or failed | its reservation is removed and its usage is spent; after that, the run records the answer |
+| was interrupted | its reservation is removed, its question is spent as an estimate, and it is an unknown call |
 
-So a process that dies before the answer is recorded pays twice, and both calls count. A window begins with nothing
-spent and nothing in flight: a call counts in the window in which it began.
+If a process ends before the answer is recorded, the call is made again, and both calls count. At the beginning of a
+window, nothing is spent and nothing is in flight: a call counts in the window in which it began.
 
-A process that cuts a call off says so itself, unless the process was killed or is frozen. So a reservation names its
-run. A call that does not fit beside those in flight asks the store about their runs, and drops the reservations of runs
-that are over, that were removed, or whose driver is dead. Such a reservation never comes to life again: whoever takes
-the run up makes the call again, under a reservation with another token. So what the store said is still true in the
-transaction that drops the reservation. A reader of accounts computes the same result, and writes nothing.
+A process that interrupts a call reports this itself, unless the process was killed or is frozen. Therefore a
+reservation contains the id of its run. When calls in flight leave too little for a new call, the state of their runs is
+read. Reservations are dropped if their run has ended, was removed, or has a driver that no longer works. A dropped
+reservation cannot become valid again, because the process that continues the run repeats the call under a reservation
+with another token. So the state that was read is still true in the transaction that drops the reservation. Code that
+only reads accounts computes the same result, but writes nothing.
 """
 
 from __future__ import annotations
@@ -53,24 +54,25 @@ _PAGE: Final = 500
 _HOUR_SECONDS: Final = 3600.0  # each hour of UTC begins at a multiple of it
 _WINDOWS: Final = 16
 _IN_PROCESS: Final[WeakKeyDictionary[object, InProcess]] = WeakKeyDictionary()
-"""The accounts of stores that are no databases."""
+"""The accounts of stores that are not databases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What all runs of a database together may spend on models in a window.
+    """A limit on what the runs of a database together may spend on models in a window.
 
     Args:
-        name: Its name, unique among the budgets.
-        by: What has an account of its own: each tenant; each user, who started the run; each
-            agent; each graph; or `all` runs together. Runs without a tenant, or a user, share one account.
+        name: The name, unique among the budgets.
+        by: Who has a separate account: each tenant, each user who starts runs, each agent, or each graph. With `all`,
+            there is one account for all runs. Runs without a tenant, or without a user, share one account.
         window: An hour, a day or a month of the calendar, in UTC.
-        cost_usd: US dollars.
-        tokens: Tokens of questions and answers.
-        calls: Calls of models.
-        over: What a run does when it is spent: `wait` until the next window, `fail` with `BudgetSpent`, or `ask` a
-            person whether this call may be made all the same.
-        unknown_cost: Whether a model whose price is not known may be called under `cost_usd`; it counts nothing.
+        cost_usd: The limit on costs, in US dollars.
+        tokens: The limit on the tokens of questions and answers.
+        calls: The limit on the number of calls of models.
+        over: What a run does when the budget is spent: `wait` until the next window, `fail` with `BudgetSpent`, or
+            `ask` a person whether this call may still be made.
+        unknown_cost: Whether models with an unknown price may be called under `cost_usd`. Their calls cost nothing
+            here.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -120,12 +122,13 @@ class Budget:
 
 
 class Place(NamedTuple):
-    """An account in a window.
+    """An account in one window.
 
     Attributes:
-        budget: Its budget.
-        key: Whose account it is; "" for all, and for runs that have no such key.
-        begin: When the window begins, epoch seconds.
+        budget: The budget of the account.
+        key: The tenant, user, agent or graph of the account; "" if the account is for all runs, or for runs without
+            one.
+        begin: When the window begins, in epoch seconds.
     """
 
     budget: Budget
@@ -134,13 +137,13 @@ class Place(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why a call does not fit.
+    """The reason why a call does not fit.
 
     Attributes:
-        place: The account that lacks room.
-        name: The amount.
-        used: How much of it is spent.
-        is_spent: Whether it is spent; otherwise calls in flight hold the rest.
+        place: The account in which too little is left.
+        name: The name of the exhausted limit.
+        used: The amount that is spent of this limit.
+        is_spent: Whether the limit is spent. Otherwise calls in flight have reserved the rest.
     """
 
     place: Place
@@ -150,7 +153,7 @@ class Refusal(NamedTuple):
 
 
 def window_of(window: Window, now: float) -> tuple[float, float]:
-    """Return when the window around a time begins and ends, epoch seconds.
+    """Return when the window around a point in time begins and ends, in epoch seconds.
 
     Example:
         >>> window_of("day", 86_400.0 * 3 + 5)
@@ -172,7 +175,7 @@ def _window_of(window: Window, hour: float) -> tuple[float, float]:
 
 
 def words_of(name: AmountName, *amounts: float) -> str:
-    """Return an amount with its unit, or what of a limit it is.
+    """Return an amount with its unit, or an amount and its limit.
 
     Example:
         >>> words_of("cost_usd", 0.5, 2), words_of("tokens", 12_000)
@@ -185,7 +188,7 @@ def words_of(name: AmountName, *amounts: float) -> str:
 
 @runtime_checkable
 class _KnowsRuns(Protocol):
-    """A store of runs."""
+    """A store that contains runs."""
 
     async def info(self, run_id: str) -> RunInfo:
         """Return the facts of a run; see `Store.info`."""
@@ -195,15 +198,16 @@ class _KnowsRuns(Protocol):
 def make_hold(
     call: str, amounts: Amounts, *, run: str = "", nonce: str = "", asked: Mapping[AmountName, float] | None = None
 ) -> Hold:
-    """Return a new reservation of a call.
+    """Return a new reservation for a call.
 
     Args:
-        call: The call's idempotency key, the same when it is made again.
-        amounts: What the call may take; an amount that is missing is not known, and goes alone.
-        run: The id of the run that makes the call. Without it nobody can know whether the call is still in flight, and
-            the reservation stays until it is settled or the window ends.
-        nonce: The nonce of that run.
-        asked: What the question alone costs, which counts as spent if the call is cut off.
+        call: The call's idempotency key, which stays the same when the call is made again.
+        amounts: The amounts that the call may use. A missing amount is unknown; such a call is made while no other call
+            is in flight.
+        run: The id of the run that makes the call. Without an id, nobody can find out whether the call is still in
+            flight, so the reservation stays until it is settled or the window ends.
+        nonce: The nonce of this run.
+        asked: The cost of the question alone, which is spent if the call is interrupted.
     """
     return Hold(call, run, nonce, secrets.token_hex(8), amounts, asked or {})
 
@@ -212,7 +216,7 @@ class Ledger:
     """The accounts in a store of runs.
 
     Args:
-        store: The store; the accounts of one that is no database are in the memory of this process.
+        store: The store. If it is not a database, its accounts are kept in the memory of this process.
     """
 
     def __init__(self, store: object) -> None:
@@ -226,19 +230,21 @@ class Ledger:
     async def reserve(
         self, places: Sequence[Place], hold: Hold, allowed: Collection[str] = (), *, continues: bool = False
     ) -> Refusal | None:
-        """Add a call to those in flight of these accounts if it fits in all of them; return why it does not.
+        """Add a call to the calls in flight of these accounts if it fits in all of them; otherwise return the reason.
 
-        It fits if what is spent, what is in flight and its own amounts are within the limit together. With nothing else
-        in flight it fits as long as the limit is not spent. Before calls in flight refuse it, the reservations of calls
-        that nobody makes any more are dropped.
+        A call fits if the spent amounts, the amounts in flight and its own amounts are together within the limit. If no
+        other call is in flight, it fits as long as the limit is not spent. Before a call is refused because of calls in
+        flight, the reservations of calls that can no longer be in flight are dropped.
 
-        A reservation that the same call left behind is replaced. That earlier call was cut off, and counts as such.
+        A reservation that an earlier attempt of the same call left behind is replaced. The earlier attempt counts as
+        interrupted.
 
         Args:
             places: The accounts.
-            hold: What the call may take, as `make_hold` returns it.
-            allowed: The names of budgets that it may exceed.
-            continues: Whether the call goes on at its provider, in a batch, so that it was not cut off.
+            hold: The amounts that the call may use, as returned by `make_hold`.
+            allowed: The names of the budgets that the call may exceed.
+            continues: Whether the call continues at its provider, in a batch. In this case the earlier attempt was not
+                interrupted.
         """
         refusal = await self._reserve(places, hold, allowed, (), continues=continues)
         if refusal is None or refusal.is_spent:
@@ -266,7 +272,8 @@ class Ledger:
             found = [(place, _Held(connection, accounts, place, hold.call)) for place in sorted(places, key=_order)]
             for place, held in found:
                 if held.hold is not None:
-                    # With the same token, an earlier try of this write was committed though its answer was lost.
+                    # If the token is the same, an earlier attempt of this write was committed, although its
+                    # confirmation was lost.
                     if continues or held.hold.token == hold.token:
                         held.account.hold(held.hold.amounts, -1)
                     else:
@@ -290,17 +297,18 @@ class Ledger:
         estimated: Mapping[AmountName, float] | None = None,
         unknown_calls: int = 0,
     ) -> None:
-        """Take a call from those in flight, and add what it used to what is spent.
+        """Remove a call from the calls in flight, and spend what it used.
 
-        That is added even if the reservation is gone, because its run was over while this process was frozen: the
-        answer was paid for. Only a window that is over since, or an account that was erased, gets nothing.
+        The usage is spent even if the reservation no longer exists because the run ended while this process was frozen:
+        the answer must be paid for. Nothing is spent if the next window has begun in the account, or if the account was
+        erased.
 
         Args:
             places: The accounts.
             hold: The reservation.
-            used: What the call used, as its provider reported it.
-            estimated: What the call used besides, as far as it can be estimated.
-            unknown_calls: How many calls may have used more than that.
+            used: The amounts that the call used, as reported by its provider.
+            estimated: The estimated amounts that the call used in addition.
+            unknown_calls: How many calls may have used more than this.
         """
         accounts = self._store.accounts
         had: set[Place] = set()
@@ -309,7 +317,8 @@ class Ledger:
             for place in sorted(places, key=_order):
                 held = _Held(connection, accounts, place, hold.call)
                 is_held = held.hold is not None and held.hold.token == hold.token
-                is_repeated = place in had and not is_held  # an earlier try was committed, though its answer was lost
+                # An earlier attempt was committed, although its confirmation was lost.
+                is_repeated = place in had and not is_held
                 if held.hold is not None and is_held:
                     had.add(place)
                     held.account.hold(held.hold.amounts, -1)
@@ -320,9 +329,10 @@ class Ledger:
         await self._write(settled, hold.run)
 
     async def correct(self, place: Place, spent: Mapping[AmountName, float]) -> bool:
-        """Set what was spent of an account, as an invoice of the provider says; return whether there is the account.
+        """Set the amounts spent of an account, for example to those of an invoice. Return whether the account exists.
 
-        These amounts are no estimates any more, and no call counts as unknown. Calls in flight stay.
+        After that, these amounts are not estimates any more, and no call counts as unknown. Calls in flight do not
+        change.
         """
         accounts = self._store.accounts
 
@@ -339,7 +349,7 @@ class Ledger:
         return await self._write(overwrite, "")
 
     async def accounts(self) -> Sequence[Account]:
-        """Return all accounts, by budget and key, as if reservations of calls that nobody makes were dropped."""
+        """Return all accounts, by budget and key, without the reservations of calls that can no longer be in flight."""
         await self._store.open()
         accounts = self._store.accounts
         found: list[Account] = []
@@ -355,7 +365,7 @@ class Ledger:
             after = page[-1].budget, page[-1].key
 
     async def _dead_holds(self, budget: str, key: str) -> Sequence[Hold]:
-        """Return the reservations in an account whose calls nobody makes any more."""
+        """Return the reservations in an account whose calls can no longer be in flight."""
         if self._runs is None:
             return ()
         holds = await self._store.read(partial(_load_holds, accounts=self._store.accounts, budget=budget, key=key))
@@ -383,11 +393,12 @@ def _load_holds(connection: object, _: object, accounts: Accounts[object], budge
 
 
 def _may_be_made(hold: Hold, run: RunInfo | None) -> bool:
-    """Return whether the call that a reservation was made for can still be in flight.
+    """Return whether the call of a reservation can still be in flight.
 
-    The run that has the reservation's run id today is given; it can be another run than the one that reserved.
+    `run` is the run that has the reservation's run id now. It can be another run than the one that made the
+    reservation.
 
-    A waiting run without a driver counts: its call goes on at its provider, in a batch.
+    A waiting run without a driver may have a call in flight, too, because a call in a batch continues at the provider.
     """
     if run is None or run.nonce != hold.nonce or run.status in OVER:
         return False
@@ -395,14 +406,15 @@ def _may_be_made(hold: Hold, run: RunInfo | None) -> bool:
 
 
 class _Held:
-    """An account, and what a call holds in it, as one transaction changes them.
+    """An account and a call's reservation in it, while one transaction changes them.
 
-    A new window begins a new account. Clocks differ: if another process is in the next window already, so is this one.
+    In a new window, a new account begins. The clocks of processes differ: if another process has already begun the next
+    window, this process uses that window, too.
 
     Attributes:
         account: The account.
-        hold: What the call holds; None for nothing.
-        is_kept: Whether the account is in the database, of whichever window.
+        hold: The reservation of the call; None if there is none.
+        is_kept: Whether the account is in the database, in any window.
     """
 
     def __init__(self, connection: object, accounts: Accounts[object], place: Place, call: str) -> None:
@@ -415,7 +427,7 @@ class _Held:
         self.account = account
 
     def keep(self, hold: Hold | None) -> None:
-        """Write the account, and what the call holds from now on."""
+        """Write the account and the new reservation of the call; None to remove the reservation."""
         self._accounts.keep(self._connection, self.account, is_new=self._is_new)
         if hold is None:
             self._accounts.drop_hold(self._connection, self.account, self._call)
@@ -436,7 +448,7 @@ def _find_refusal(place: Place, account: Account, amounts: Amounts) -> Refusal |
 
 
 def _order(place: Place) -> tuple[str, str]:
-    """Return which account it is: the same order for all, so that two calls never wait for each other."""
+    """Return the sort key of an account. All processes use the same order, so that no two calls wait for each other."""
     return place.budget.name, place.key
 
 

@@ -1,4 +1,4 @@
-"""What budgets have left: the document and the table of `graphengine budgets`, and the gauges of telemetry."""
+"""The remainder of the budgets: the document and the table of `graphengine budgets`, and the gauges for telemetry."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 
 
 class AccountLeft(Part):
-    """What was spent of a budget in its present window.
+    """The state of one account in the current window.
 
     Attributes:
-        key: Whose account it is; "" for all, and for runs without such a key.
-        begin: When the window began, epoch seconds.
-        end: When it ends.
-        spent: What was spent, by the names of limits.
-        in_flight: What calls in flight may take, by the names of limits; null if not known.
-        calls_in_flight: How many calls these are.
-        estimated: How much of what was spent is an estimate, because a call was cut off, or failed, and nobody reported
-            what it used. By the names of limits on costs and tokens.
+        key: The tenant, user, agent or graph of the account; "" if the account is for all runs, or for runs without
+            one.
+        begin: When the window began, in epoch seconds.
+        end: When the window ends, in epoch seconds.
+        spent: The amounts spent, by the names of the limits.
+        in_flight: The amounts that calls in flight may use, by the names of the limits; null if unknown.
+        calls_in_flight: The number of calls in flight.
+        estimated: How much of `spent` is an estimate, by the names of limits on costs and tokens. An amount is
+            estimated if a call was interrupted or failed, and its usage was not reported.
         unknown_calls: How many of the spent calls may have used more than was counted.
     """
 
@@ -45,11 +46,11 @@ class AccountLeft(Part):
 
 
 class BudgetLeft(Part):
-    """A budget.
+    """A budget and its accounts.
 
     Attributes:
         budget: The budget.
-        accounts: What was spent of it, by key; those of earlier windows are left out.
+        accounts: The accounts in the current window, by key. Accounts of earlier windows are left out.
     """
 
     budget: Budget
@@ -60,7 +61,7 @@ class BudgetsLeft(Document):
     """The budgets of a project.
 
     Attributes:
-        budgets: The budgets, as the settings list them.
+        budgets: The budgets, in the order of the settings.
     """
 
     budgets: Sequence[BudgetLeft]
@@ -68,14 +69,14 @@ class BudgetsLeft(Document):
 
 _BUDGET, _KEY, _AMOUNT = "graphengine.budget", "graphengine.budget.key", "graphengine.budget.amount"
 _EARLY: Final = 0.05
-"""Before this part of a window is over nothing is said of its end."""
+"""The part of a window that must be over before the spending at its end is predicted."""
 
 DOCUMENTS: Final = (Kind(BudgetsLeft),)
-"""What `graphengine budgets` writes."""
+"""The documents of `graphengine budgets`."""
 
 
 async def left_of(budgets: Sequence[Budget], store: Store) -> BudgetsLeft:
-    """Return what budgets have left in a store, which is read only if there are any."""
+    """Return the budgets with their accounts. If there are no budgets, the store is not read."""
     accounts = await Ledger(store).accounts() if budgets else ()
     return BudgetsLeft(
         budgets=[BudgetLeft(budget=each, accounts=_accounts_in_window(each, accounts)) for each in budgets]
@@ -83,10 +84,10 @@ async def left_of(budgets: Sequence[Budget], store: Store) -> BudgetsLeft:
 
 
 async def gauges_of(budgets: Sequence[Budget], store: Store) -> Sequence[Gauge]:
-    """Return what telemetry shows of budgets: limits, and what was spent, is reserved, is estimated, or is unknown.
+    """Return the gauges of budgets for telemetry: limits, and amounts spent, reserved, estimated and unknown.
 
-    Telemetry names no users and tenants, so that their accounts are added up. An account whose window is over has
-    spent nothing of the present one.
+    Telemetry does not name users and tenants, so the sum of their accounts is reported. An account from an earlier
+    window has spent nothing in the current one.
     """
     accounts = await Ledger(store).accounts() if budgets else ()
     found: list[Gauge] = []
@@ -118,13 +119,19 @@ def _gauges_of_group(budget: Budget, of: Mapping[str, str], group: Sequence[Acco
 
 
 def table_of(left: BudgetsLeft) -> Table:
-    """Return a line for each limit of each account, or for each limit of a budget of which nothing was spent."""
+    """Return a table with a row for each limit of each account.
+
+    A budget of which nothing was spent has one row for each limit.
+    """
     rows = [row for each in left.budgets for row in _rows_of_accounts(each.budget, each.accounts)]
     return Table("Budgets", ("budget", "of", "spent", "in flight", "estimated", "until (UTC)", "then"), rows)
 
 
 def headline_of(left: BudgetsLeft, now: float) -> str:
-    """Return how the first budget of money for all stands, and where it is at its end at the same rate; "" if none."""
+    """Return a sentence about the first budget that limits the cost of all runs; "" if no budget does.
+
+    The sentence contains the amount spent, and the amount that will be spent at the end of the window at the same rate.
+    """
     for each in left.budgets:
         limit = each.budget.limits.get("cost_usd")
         for account in each.accounts if each.budget.by == "all" and limit is not None else ():
@@ -155,7 +162,7 @@ def _rows_of_accounts(budget: Budget, accounts: Sequence[AccountLeft]) -> Sequen
 
 
 def _words_of_estimate(account: AccountLeft, name: AmountName) -> str:
-    """Return how much of what was spent is an estimate, as in "$0.0100, 2 unknown calls"; "" for nothing."""
+    """Return how much of the amount spent is an estimate, such as "$0.0100, 2 unknown calls"; "" for nothing."""
     amount, unknown = account.estimated.get(name, 0.0), account.unknown_calls
     texts = [words_of(name, amount)] if amount else []
     if unknown:
@@ -164,7 +171,7 @@ def _words_of_estimate(account: AccountLeft, name: AmountName) -> str:
 
 
 def _accounts_in_window(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
-    """Return the accounts of a budget in the present window."""
+    """Return the accounts of a budget that have spent in the current window."""
     begin, end = window_of(budget.window, time.time())
     found = []
     for account in accounts:

@@ -1,4 +1,4 @@
-"""Budgets as settings of a project: `[[tool.graphengine.budgets]]`. The inspector shows what they have left."""
+"""Budgets in a project's settings: `[[tool.graphengine.budgets]]`, and the table that the inspector shows of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def budgets_in(settings: Settings) -> Sequence[Budget]:
     """Return the budgets of a project.
 
     Raises:
-        ProjectBroken: The settings are not a list of tables, or one has a key that a budget lacks.
+        ProjectBroken: The settings are not a list of tables, or one table has a key that a budget does not have.
         DefinitionError: A budget is invalid.
     """
     found, known = settings.table, [each.name for each in fields(Budget)]
@@ -39,13 +39,20 @@ def budgets_in(settings: Settings) -> Sequence[Budget]:
 
 
 def extension(settings: Settings) -> Budgets | None:
-    """Return what keeps to the budgets of a project; None if it has none. Raises: as `budgets_in`."""
+    """Return the extension that applies the budgets of a project; None if the project has no budgets.
+
+    Raises:
+        ProjectBroken: The settings are not a list of tables, or one table has a key that a budget does not have.
+        DefinitionError: A budget is invalid.
+    """
     budgets = budgets_in(settings)
     return Budgets(*budgets) if budgets else None
 
 
 async def tables(store: Store, settings: Settings, tenant: str | None) -> Sequence[Table]:
-    """Return what the budgets of a project have left; for a tenant, what budgets by tenant have left for it alone.
+    """Return a table of the spending on the budgets of a project.
+
+    A tenant sees only budgets by tenant, and of these only its own account.
 
     Raises:
         ProjectBroken: The settings cannot be used.

@@ -1,4 +1,4 @@
-"""What budgets do in runs: a call of a model begins once it has its place in every account that it counts for."""
+"""Budgets in runs: a call of a model begins after a reservation was made in every account to which it is charged."""
 
 from __future__ import annotations
 
@@ -37,27 +37,28 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 _PATIENCE_SECONDS: Final = 60.0
-"""How long a call waits in this process for calls in flight; after that its run sleeps as long."""
+"""How long a call waits in this process for calls in flight. After that, its run sleeps for the same time."""
 _YES: Final = Answers(bool)
 _IS_INSIDE: Final[ContextVar[bool]] = ContextVar("graphengine_in_budget", default=False)
 
 
 class BudgetSpent(ModelNotReady):
-    """A budget is spent, and its runs fail, or a person refused to exceed it."""
+    """A budget is spent, and its runs are to fail, or a person has refused to exceed it."""
 
     code = "budget_spent"
 
 
 class Budgets(Extension):
-    """The budgets of all runs of a database: `Runner("runs.db", extensions=[Budgets(Budget(…))])`.
+    """The budgets for all runs of a database: `Runner("runs.db", extensions=[Budgets(Budget(…))])`.
 
-    Every process that drives runs of the database must be given the same budgets: those that are not count nothing.
+    Every process that drives runs of the database must have the same budgets. Calls in a process without a budget are
+    not counted for it.
 
     Args:
-        budgets: The budgets. A call counts for all of them.
+        budgets: The budgets. Each call counts for all of them.
 
     Raises:
-        DefinitionError: Two have the same name.
+        DefinitionError: Two budgets have the same name.
 
     Example:
         >>> from graphengine import Budget
@@ -74,25 +75,25 @@ class Budgets(Extension):
                 raise DefinitionError(f"two budgets are named {name!r}", where="Budgets", repair="rename one of them")
 
     async def opened(self, run: OpenRun) -> SharedBudgets:
-        """Follow a run."""
+        """Apply the budgets to a run."""
         return _BudgetsOfRun(self, Ledger(run.store), run)
 
     async def gauges(self, store: Store) -> Sequence[Gauge]:
-        """Return what the accounts have, for telemetry."""
+        """Return the gauges of the accounts, for telemetry."""
         return await gauges_of(self.budgets, store)
 
 
 class _BudgetsOfRun(SharedBudgets):
-    """The budgets as one run meets them."""
+    """The budgets as they apply to one run."""
 
     def __init__(self, budgets: Budgets, ledger: Ledger, run: OpenRun) -> None:
         self._all, self._ledger, self._run = budgets, ledger, run
-        self._tenant: str | None = None  # until it is read
+        self._tenant: str | None = None  # None until it is read
 
     @asynccontextmanager
     async def held(self, runtime: RunRuntime, model: Model, request: Request) -> AsyncIterator[Settle]:
-        """Hold what a call may take of every account during a block, which reports what it used."""
-        if _IS_INSIDE.get():  # an agent in a model's code: the call around it counts
+        """Make a reservation for a call in every account during a block. The block reports the usage of the call."""
+        if _IS_INSIDE.get():  # an agent in the code of a model: the outer call already counts
             yield _charge_no_budget
             return
         await self._check_price(model)
@@ -113,7 +114,8 @@ class _BudgetsOfRun(SharedBudgets):
             if not call.is_settled:
                 await call.settle_failed(runtime, await _least_use(runtime, model, request), hold.amounts)
             raise
-        except BaseException:  # it was cut off: if the store is closed, the reservation is dropped once its run is over
+        # The call was interrupted. If the store is closed, the reservation is dropped after the run has ended.
+        except BaseException:
             if not (call.is_settled or _is_in_batch(runtime)):
                 with suppress(StoreError, RunnerClosed):
                     await call.settle_failed(runtime, await _least_use(runtime, model, request))
@@ -133,12 +135,13 @@ class _BudgetsOfRun(SharedBudgets):
                 )
 
     async def _reserve_place(self, runtime: RunRuntime, agent: str, hold: Hold) -> Sequence[Place]:
-        """Return the accounts in which a call has its place, once it has one in all of them.
+        """Make a reservation for a call in all accounts, and return the accounts once this has succeeded.
 
-        What earlier attempts waited for comes first, in the same order: a run that was asked is asked no more.
+        An earlier attempt of the node may already have waited for a budget or asked a person. These waits are repeated
+        first, in the same order, so that no person is asked twice.
 
         Raises:
-            BudgetSpent: One is spent, and the run is to fail.
+            BudgetSpent: A budget is spent, and the run is to fail.
         """
         keys = await self._keys(agent)
         allowed: set[str] = set()
@@ -167,7 +170,7 @@ class _BudgetsOfRun(SharedBudgets):
         raise AssertionError
 
     async def _wait_ask_or_fail(self, runtime: RunRuntime, refusal: Refusal, now: float) -> None:
-        """Wait, ask or fail, as the budget says."""
+        """Wait, ask or fail, depending on the budget's `over`."""
         budget = refusal.place.budget
         if budget.over == "fail" or not runtime.may_sleep():
             raise BudgetSpent(
@@ -184,10 +187,10 @@ class _BudgetsOfRun(SharedBudgets):
             await runtime.sleep_for(max(0.0, left), _sleep_of(budget), keeps_slot=True)
 
     async def _ask(self, runtime: RunRuntime, budget: Budget, question: str) -> None:
-        """Ask a person; return if the call may be made.
+        """Ask a person whether the call may be made, and return if it may.
 
         Raises:
-            BudgetSpent: It may not.
+            BudgetSpent: The person has refused the call.
         """
         wait = WaitRecord(kind="ask", question=to_show(question), schema=_YES.schema, keeps_slot=True)
         if not await runtime.work.wait(wait, _ask_of(budget), _YES):
@@ -195,7 +198,7 @@ class _BudgetsOfRun(SharedBudgets):
             raise BudgetSpent(text, where=f"budget {budget.name!r}", repair="resume the run in the next window")
 
     async def _keys(self, agent: str) -> Mapping[str, str]:
-        """Return whose accounts a call counts for."""
+        """Return the key of the account to which a call is charged, for each value of a budget's `by`."""
         snapshot = self._run.snapshot
         if self._tenant is None and any(budget.by == "tenant" for budget in self._all.budgets):
             self._tenant = (await self._run.store.info(snapshot.run_id)).tenant or ""
@@ -205,10 +208,10 @@ class _BudgetsOfRun(SharedBudgets):
 
 @dataclass(slots=True)
 class _CallInFlight:
-    """A call with its place in every account.
+    """A call that has a reservation in every account.
 
     Attributes:
-        is_settled: Whether what it used was reported.
+        is_settled: Whether its usage was reported.
     """
 
     estimates: Estimates
@@ -219,7 +222,7 @@ class _CallInFlight:
     is_settled: bool = False
 
     async def settle(self, usage: Usage) -> None:
-        """Spend what an answered call used; a cost that nobody knows counts as it was reserved."""
+        """Spend the usage of an answered call. A cost that is unknown counts as the reserved amount."""
         if usage:
             self.estimates.learn(self.estimate, usage)
         await self._spend(usage, {} if not is_cost_unknown(usage) else _cost_in(self.hold.amounts))
@@ -227,10 +230,10 @@ class _CallInFlight:
     async def settle_failed(
         self, runtime: RunRuntime, least: Mapping[AmountName, float], reserved: Amounts = MappingProxyType({})
     ) -> None:
-        """Spend what a call used that failed or was cut off.
+        """Spend the usage of a call that failed or was interrupted.
 
-        If it was not reported, the question and what was streamed count. Of a failed call whose cost is unknown, at
-        least what it had reserved counts.
+        If the usage was not reported, the question and the streamed text count. If the cost of a failed call is
+        unknown, at least the reserved cost counts.
         """
         at_least: dict[AmountName, float] = {**least} if runtime.failed.get("unknown_calls") else {}
         if is_cost_unknown(runtime.failed):
@@ -238,7 +241,10 @@ class _CallInFlight:
         await self._spend(runtime.failed, at_least)
 
     async def _spend(self, usage: Usage, at_least: Mapping[AmountName, float]) -> None:
-        """Spend what a call used. What is missing to the amounts that it used at least is marked as an estimate."""
+        """Spend the usage of a call.
+
+        If the usage is less than the amounts in `at_least`, the difference is spent as an estimate.
+        """
         self.is_settled = True
         used: dict[AmountName, float] = {name: of_limit(name, usage) for name in ("cost_usd", "tokens")}
         used["calls"] = usage.get("calls") or 0
@@ -250,7 +256,7 @@ class _CallInFlight:
 
 
 async def _least_use(runtime: RunRuntime, model: Model, request: Request) -> Mapping[AmountName, float]:
-    """Return about what a call has used that broke off: its question, and what arrived of its answer."""
+    """Return the estimated usage of an interrupted call: its question, and the part of its answer that arrived."""
     return _only_known(await estimate_use(model, request, runtime.streamed_characters // CHARACTERS_PER_TOKEN))
 
 
@@ -260,13 +266,13 @@ def _only_known(amounts: Mapping[LimitedName, float]) -> dict[AmountName, float]
 
 
 def _cost_in(amounts: Amounts) -> dict[AmountName, float]:
-    """Return the cost alone, if it is known."""
+    """Return only the cost among these amounts; {} if the cost is unknown."""
     cost = amounts.get("cost_usd")
     return {} if cost is None else {"cost_usd": cost}
 
 
 def _is_in_batch(runtime: RunRuntime) -> bool:
-    """Return whether the call here goes on at its provider, in a batch, while its node sleeps."""
+    """Return whether the current call continues at its provider, in a batch, while its node sleeps."""
     return runtime.below in find_calls_in_batches(runtime.frame)
 
 
@@ -283,7 +289,7 @@ def _ask_of(budget: Budget) -> Sequence[str]:
 
 
 def _words_of_refusal(refusal: Refusal) -> str:
-    """Return what is spent, as in "the budget 'day' of tenant 'acme' is spent: $5.0200 of $5.0000 this day"."""
+    """Return a text about a spent budget: "the budget 'day' of tenant 'acme' is spent: $5.0200 of $5.0000 this day"."""
     budget, key = refusal.place.budget, refusal.place.key
     of = "" if budget.by == "all" else f" of {budget.by} {key!r}" if key else f" of runs without a {budget.by}"
     amounts = words_of(refusal.name, refusal.used, budget.limits[refusal.name])
