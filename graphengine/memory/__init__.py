@@ -1,7 +1,13 @@
-"""Memory across runs: values by namespace and key, found by words or by meaning, in the database of the runs.
+"""Memory: values that agents and nodes keep across runs, in the database of the runs.
 
-`kept.py` has the class, `tools.py` what an agent gets of it. The table is a part of each dialect:
-`graphengine.databases.memories`.
+`Memory` puts, gets, lists, searches and deletes entries, and makes the tools `remember` and `recall` for an agent
+(`tools.py`). Each `MemoryEntry` has a *namespace*, which is a path such as `users/ada`, and a *key* that is unique in
+the namespace. A search by *words* finds entries whose texts contain the words. A search by *meaning* compares vectors,
+which an `embed=` function computes from texts. The statements for the table of entries differ between databases
+(`graphengine.databases.memories`).
+
+`erase` deletes all data of a user: memories, runs and accounts of budgets. The command `graphengine erase` calls it,
+and writes the document in `documents.py`.
 """
 
 from graphengine.doors import door

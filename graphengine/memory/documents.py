@@ -1,4 +1,4 @@
-"""What `graphengine erase` writes under `--json`."""
+"""The document of `graphengine erase`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class ErasedMemory(Part):
     """A memory that was erased.
 
     Attributes:
-        namespace: Its namespace.
-        key: Its key there.
+        namespace: The namespace of the memory.
+        key: Its key in this namespace.
     """
 
     namespace: str
@@ -22,11 +22,11 @@ class ErasedMemory(Part):
 
 
 class ErasedRun(Part):
-    """A run that was erased, or could not be.
+    """A run that was erased, or that could not be erased.
 
     Attributes:
-        run_id: Its id.
-        reason: How it was found, or why it is kept.
+        run_id: The id of the run.
+        reason: How the run was found, or why it was kept.
     """
 
     run_id: str
@@ -34,13 +34,13 @@ class ErasedRun(Part):
 
 
 class ErasedPerson(Document):
-    """What was erased of a user.
+    """The data of a user that was erased.
 
     Attributes:
-        dry_run: Whether nothing was erased.
-        runs: The runs, each with how it was found.
-        memories: The memories.
-        kept: Runs that could not be erased.
+        dry_run: Whether nothing was erased, because this was only a trial.
+        runs: The erased runs, and how each was found.
+        memories: The erased memories.
+        kept: The runs that could not be erased.
     """
 
     dry_run: bool

@@ -1,9 +1,11 @@
-"""Erasing a person: the runs of a user with all that came of them, memories, notices, accounts and words of searches.
+"""Erasing the data of a person: a user's runs with all runs that resulted from these, memories, notices and accounts.
 
-Runs refer to each other: a branch reads the steps of its parent, a child was started by a node, a later turn begins
-with an earlier run's end, and a notice is about a run. All of these are followed. What belongs to another user is
-erased only if it is named, else nothing is. What has been removed is found by no second call, so memories and notices
-go first: a call that was interrupted is repeated.
+Runs refer to each other: a branch reads the steps of its parent, a node can start a child run, a later turn begins with
+the end of an earlier run, and a notice is about a run. The code here follows all of these references. If it finds runs
+of another user, it erases these only if they are named explicitly; otherwise it erases nothing.
+
+References to removed data cannot be followed any more. Therefore memories and notices are deleted first, so that an
+interrupted call can simply be repeated.
 """
 
 from __future__ import annotations
@@ -33,12 +35,13 @@ _PAGE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What was erased, or would be.
+    """The data that was erased, or that would be erased.
 
     Attributes:
-        runs: The ids of the runs, each with how it was found, such as `branch of r`.
+        runs: The ids of the runs, and how each was found, such as `branch of r`.
         memories: The namespaces and keys of the memories.
-        kept: The runs that could not be removed, by id, each with the reason: call it again when that is over.
+        kept: The ids of the runs that could not be removed, and the reasons. Repeat the call when the reasons no longer
+            apply.
         dry_run: Whether nothing was erased.
     """
 
@@ -49,22 +52,28 @@ class Erased:
 
 
 async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_run: bool = False) -> Erased:
-    """Erase a user from the store of a Runner: this cannot be undone.
+    """Erase the data of a user from the store of a Runner. This cannot be undone.
 
-    Erased are the runs that the user started and the conversation of this key, what came of these (branches, children,
-    later turns, notices), the memories below a namespace with the user's name in it, and the user's accounts of
-    budgets. Runs that have not ended are cancelled. Then a SQLite file is rewritten, so that no byte of them is left
-    in it; other processes that write wait until that is done. A PostgreSQL database keeps removed rows until it is
-    vacuumed: see the page on operating one.
+    Erased are:
+
+    - the runs that the user started, and the conversation whose key is the user's name
+    - the runs that resulted from these: branches, children, later turns and notices
+    - the memories in namespaces that contain the user's name as a part
+    - the user's accounts of budgets
+
+    Runs that have not ended are cancelled. At the end a SQLite file is rewritten, so that it contains no byte of this
+    data any more. Other processes that write to it wait until this is done. A PostgreSQL database keeps removed rows
+    until it is vacuumed: see the page on operating a database.
 
     Args:
-        runner: A Runner over the store.
-        user: The user's name, as `Runner.start(user=…)` took it.
-        also: Runs of other users that may be erased too; see `InputError`.
+        runner: A Runner with the store.
+        user: The user's name, as it was given to `Runner.start(user=…)`.
+        also: The ids of runs of other users that may be erased, too; see `InputError`.
         dry_run: Only report what would be erased.
 
     Raises:
-        InputError: Runs of other users came of those of this user, as by a branch, and `also` does not name them.
+        InputError: Runs of other users resulted from the user's runs, for example as branches, and `also` does not name
+            them.
 
     Example:
         >>> async def main() -> None:
@@ -107,7 +116,7 @@ async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_r
 
 
 async def _follow_user(store: Store, user: str) -> tuple[dict[str, RunInfo], dict[str, str]]:
-    """Return the runs of a user and all that came of them, by id, and how each was found."""
+    """Return a user's runs and all runs that resulted from these, by id, and how each was found."""
     own = [*await newest(store, Wanted(sys.maxsize, user=user)), *await store.infos([derive_id("chat", user)])]
     found = {info.id: info for info in sorted(own, key=lambda info: (info.created_at, info.id))}
     whys = dict.fromkeys(found, f"of {user}")
@@ -130,7 +139,10 @@ async def _all(store: Store, **criteria: str) -> Sequence[RunInfo]:
 
 
 async def _load_later(store: Store, found: Mapping[str, RunInfo]) -> dict[str, list[RunInfo]]:
-    """Return the runs that begin with the end of another one, by its id, of those that began since the first found."""
+    """Return the runs that begin with the end of another run, by the id of the other run.
+
+    Only runs that began after the first of the found runs are read.
+    """
     later: dict[str, list[RunInfo]] = {}
     if not found:
         return later
@@ -143,7 +155,7 @@ async def _load_later(store: Store, found: Mapping[str, RunInfo]) -> dict[str, l
 
 
 async def _memories(store: Store, user: str) -> Sequence[tuple[str, str]]:
-    """Return the namespaces and keys of a user's memories; none if the database has no table of them."""
+    """Return the namespaces and keys of a user's memories; nothing if the database has no table of memories."""
     if not isinstance(store, SQLStore | InProcess):
         return ()
     statements = statements_for(store)
@@ -163,7 +175,7 @@ def _load_memories(
     statements: Any,  # noqa: ANN401 - of either dialect
     scope: Mapping[str, str],
     last: tuple[str, str],
-    connection: Any,  # noqa: ANN401 - the same
+    connection: Any,  # noqa: ANN401 - of either dialect
     _: object,
 ) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = statements.page(connection, scope, last, _PAGE)
@@ -173,7 +185,7 @@ def _load_memories(
 async def _forget(store: Any, memories: Sequence[tuple[str, str]]) -> None:  # noqa: ANN401 - of either dialect
     opened, statements = await table_of(store)
 
-    def delete(connection: Any) -> None:  # noqa: ANN401 - the same
+    def delete(connection: Any) -> None:  # noqa: ANN401 - of either dialect
         for namespace, key in memories:
             statements.delete(connection, namespace, key)
 
@@ -181,15 +193,15 @@ async def _forget(store: Any, memories: Sequence[tuple[str, str]]) -> None:  # n
 
 
 async def _scrub(store: Store, user: str, runs: Sequence[str]) -> None:
-    """Delete what else names the user or the runs, and rewrite the files if they are ours."""
+    """Delete other data that names the user or the runs, and rewrite the file of a SQLite database."""
     if not isinstance(store, SQLStore):
         return
     if store.__class__.__module__.startswith("graphengine.databases.sqlite."):
-        from graphengine.databases.sqlite.erasure import STATEMENTS as OF_SQLITE  # noqa: PLC0415 - of one dialect
+        from graphengine.databases.sqlite.erasure import STATEMENTS as OF_SQLITE  # noqa: PLC0415 - as needed
 
         statements: Any = OF_SQLITE
     else:
-        from graphengine.databases.postgres.erasure import STATEMENTS as OF_POSTGRES  # noqa: PLC0415 - the same
+        from graphengine.databases.postgres.erasure import STATEMENTS as OF_POSTGRES  # noqa: PLC0415 - as above
 
         statements = OF_POSTGRES
 

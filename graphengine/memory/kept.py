@@ -1,7 +1,7 @@
-"""`Memory`: what agents and nodes keep across runs.
+"""`Memory`: values that agents and nodes keep across runs.
 
-Inside a node or a tool, each operation is a recorded call: a node that runs again sees what it saw, and writes nothing
-twice. Elsewhere it is done each time.
+In a node or a tool, each operation is a recorded call: a node that runs again receives the recorded results, and does
+not write a second time. Outside of a run, every operation is executed.
 """
 
 from __future__ import annotations
@@ -47,26 +47,27 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Embed: TypeAlias = Callable[[list[str]], Awaitable[Sequence[Sequence[float]]]]
-"""Returns the vector of each text, all of the same length."""
+"""Returns the vector of each text. All vectors have the same length."""
 
 MOST_BYTES: Final = 1_000_000
-"""The maximum size of a value with its text, as JSON."""
+"""The maximum size of a value together with its text, as JSON."""
 _RESERVED: Final = (RESERVED, "\U0010ffff")
-"""What no namespace begins with: the names of the engine's own, and the character after which no scope reaches."""
+"""The forbidden beginnings of namespaces: the engine's own prefix, and the character at which every scope ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryEntry:
-    """What a memory keeps under one key.
+    """An entry of a memory.
 
     Attributes:
-        namespace: Its namespace.
-        key: Its key.
-        value: Its value, as JSON.
+        namespace: The namespace of the entry.
+        key: The key of the entry.
+        value: The value, as JSON.
         text: The text that `search` reads.
-        updated_at: When it was put, epoch seconds.
-        score: How well it fits the search that found it, more is better; 0 if none did. By meaning it is the cosine of
-            the angle between the vectors; by words only the order within one search counts.
+        updated_at: When the entry was last put, in epoch seconds.
+        score: How well the entry fits the search that found it: higher is better, and 0 means that no search found it.
+            In a search by meaning, this is the cosine of the angle between the vectors. In a search by words, scores
+            are only comparable within one search.
     """
 
     namespace: str
@@ -79,12 +80,12 @@ class MemoryEntry:
 
 AnyStore: TypeAlias = "SQLStore[Any, Any, Any] | InProcess"
 _READY: Final[weakref.WeakSet[object]] = weakref.WeakSet()
-"""The stores of this process whose database has the table."""
+"""The stores of this process whose databases have the table of memories."""
 _Method: TypeAlias = "Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]]"
 
 
 def _record_calls(effect: Effect) -> Callable[[_Method[P, T]], _Method[P, T]]:
-    """Let a method be a recorded call where a run records, with this effect."""
+    """Return a decorator for methods that makes them recorded calls with this effect inside of a run."""
 
     def of(method: _Method[P, T]) -> _Method[P, T]:
         signature = signature_of(method)
@@ -99,10 +100,12 @@ def _record_calls(effect: Effect) -> Callable[[_Method[P, T]], _Method[P, T]]:
                     "a memory was used where nothing can be recorded: in a node that runs elsewhere",
                     repair="read and write the memory in a node without on=, and pass its entries on",
                 )
-            _, *given = (bound := signature.bind(memory, *args, **kwargs)).args  # `call` has a parameter `key` too
+            # `call` also has a parameter named `key`.
+            _, *given = (bound := signature.bind(memory, *args, **kwargs)).args
             if effect != "read":
                 here.refuse_secrets(as_record([given, bound.kwargs], "a memory"), "what is kept in a memory")
-            # By its arguments alone, as `call` would: two memories in a node may be asked the same, in the same order.
+            # The key depends only on the arguments, as in `call`. If two memories in a node are called with the same
+            # arguments, the order of the calls tells them apart.
             key = digest_of_call(method.__qualname__, given, bound.kwargs)
             return Context(here).call(MethodType(method, memory), *given, key=key, effect=effect, **bound.kwargs)
 
@@ -153,26 +156,29 @@ class Memory:
         await self.close()
 
     async def close(self) -> None:
-        """Close what it opened; the next use opens it again. A store that was given stays open."""
+        """Close the store that this memory has opened. The next use opens it again.
+
+        A store that was given as `store` stays open.
+        """
         store = self._stores.pop(asyncio.get_running_loop(), None)
         if store is not None:
             await store.close()
 
     @_record_calls("idempotent")
     async def put(self, namespace: str, key: str, value: object, *, text: str | None = None) -> None:
-        """Keep a value, in place of what the key had.
+        """Put a value under a key, and replace the earlier value.
 
         Args:
-            namespace: Its namespace.
-            key: Its key there.
-            value: What JSON has, or a pydantic model or dataclass, which is read as its JSON; of at most 1 MB.
-            text: What `search` reads, up to 200,000 characters; by default the value if it is a text, else its JSON.
-                "" keeps it out of searches.
+            namespace: The namespace of the entry.
+            key: The key in this namespace.
+            value: A JSON value, or a pydantic model or dataclass, which becomes JSON; of at most 1 MB.
+            text: The text that `search` reads, of up to 200,000 characters. The default is the value if it is a text,
+                otherwise the value as JSON. With "", searches do not find the entry.
 
         Raises:
-            InputError: JSON cannot represent the value, or would change it, as a tuple; it is too large, or a name is
-                not valid.
-            NotRecordable: It contains a secret of the graph.
+            InputError: JSON cannot represent the value or would change it (a tuple, for example), the value is too
+                large, or a name is not valid.
+            NotRecordable: The value contains a secret of the graph.
             StoreError: The database cannot be written.
         """
         _check_entry_names(namespace, key)
@@ -197,21 +203,21 @@ class Memory:
 
     @_record_calls("read")
     async def get(self, namespace: str, key: str) -> MemoryEntry | None:
-        """Return what a key has; None if it has nothing."""
+        """Return the entry under a key; None if the key has no entry."""
         _check_entry_names(namespace, key)
         store, memories = await self._open()
         return next(iter(_entries(await store.read(lambda c, _: memories.get(c, namespace, key)))), None)
 
     @_record_calls("idempotent")
     async def delete(self, namespace: str, key: str) -> None:
-        """Delete what a key has, if it has anything."""
+        """Delete the entry under a key, if there is one."""
         _check_entry_names(namespace, key)
         store, memories = await self._open()
         await store.write(partial(memories.delete, namespace=namespace, key=key))
 
     @_record_calls("idempotent")
     async def clear(self, namespace: str) -> None:
-        """Delete all of a namespace and of those below it: all that is known of a person, for example."""
+        """Delete all entries in a namespace and in the namespaces below it, for example everything about one person."""
         store, memories = await self._open()
         await store.write(partial(memories.clear, scope=_scope(namespace)))
 
@@ -219,19 +225,21 @@ class Memory:
     async def search(
         self, namespace: str, query: str, *, limit: int = 5, by: Literal["words", "meaning"] = "words"
     ) -> Sequence[MemoryEntry]:
-        """Return the entries of a namespace and of those below it that fit a text best, the best first.
+        """Return the entries that fit a text best, the best entry first.
+
+        Entries of the namespace and of the namespaces below it are searched.
 
         Args:
-            namespace: The namespace; "" for all.
-            query: Any text. By words it finds what has at least one of its words, in any case and with or without
-                accents, but in the same form: "teas" does not find "tea". What has more of its words is first, and in
-                SQLite what has rarer ones.
+            namespace: The namespace; "" for all namespaces.
+            query: Any text. A search by words finds entries that contain at least one of its words. Case and accents do
+                not matter, but the form of the word does: "teas" does not find "tea". Entries with more of the words
+                come first, and in SQLite also entries with rarer words.
             limit: The maximum number of entries.
-            by: `"meaning"` compares vectors instead, with that of each entry that was put with an `embed=` of vectors
-                of the same length.
+            by: `"meaning"` compares the vector of the text with the vectors of the entries. Only entries that were put
+                with an `embed=` function for vectors of the same length are found.
 
         Raises:
-            DefinitionError: By meaning without `embed=`.
+            DefinitionError: The search is by meaning, but the memory has no `embed=` function.
         """
         scope, most = _scope(namespace), _positive(limit)
         if by == "words":
@@ -247,12 +255,12 @@ class Memory:
     async def list(
         self, namespace: str = "", *, limit: int = 100, after: MemoryEntry | None = None
     ) -> Sequence[MemoryEntry]:
-        """Return the entries of a namespace and of those below it, by namespace and key.
+        """Return the entries in a namespace and the namespaces below it, ordered by namespace and key.
 
         Args:
-            namespace: The namespace; "" for all.
+            namespace: The namespace; "" for all namespaces.
             limit: The maximum number of entries.
-            after: The last entry of the page before.
+            after: The last entry of the previous page.
         """
         scope, most = _scope(namespace), _positive(limit)
         last = ("", "") if after is None else (after.namespace, after.key)
@@ -260,22 +268,22 @@ class Memory:
         return _entries(await store.read(lambda c, _: memories.page(c, scope, last, most)))
 
     def tools(self, namespace: str, *, of: str = "", limit: int = 5) -> Sequence[Tool[..., Any]]:
-        """Return two tools for an agent: `remember` keeps a text under a subject, `recall` searches for some.
+        """Return two tools for an agent: `remember` keeps a text about a subject, and `recall` searches for texts.
 
-        `recall` searches by meaning if there is an `embed=`, else by words.
+        `recall` searches by meaning if the memory has an `embed=` function, otherwise by words.
 
         Args:
-            namespace: The namespace of what they read and write. The model cannot leave it.
-            of: A path in the state: what is found there is the last part of the namespace. With
-                `tools("users", of="user")` each user has a memory of their own.
-            limit: How many entries `recall` returns at most.
+            namespace: The namespace that the tools read and write. The model cannot choose another one.
+            of: A path in the state whose value is the last part of the namespace. With `tools("users", of="user")`,
+                each user has a separate memory.
+            limit: The maximum number of entries that `recall` returns.
         """
         _scope(namespace)
         by: Literal["words", "meaning"] = "words" if self._embed is None else "meaning"
         return tools_of(self.put, partial(self.search, limit=limit, by=by), namespace, of)
 
     async def _vector_of(self, text: str) -> Sequence[float] | None:
-        """Return the vector of a text, of length 1; None if it has no direction."""
+        """Return the vector of a text, scaled to length 1; None if all its numbers are 0."""
         if self._embed is None:
             repair = "say how texts become vectors: Memory(…, embed=function), or search by words"
             raise DefinitionError("search(by='meaning') of a memory without embed=", repair=repair)
@@ -288,11 +296,11 @@ class Memory:
         return [number / length for number in found[0]] if length else None
 
     async def _open(self) -> tuple[AnyStore, Memories[Any]]:
-        """Return the store, open in this event loop and with its table, and the statements for it."""
+        """Return the store, opened in this event loop and with the table of memories, and the statements for it."""
         return await table_of(self._shared or await self._own())
 
     async def _own(self) -> SQLStore[Any, Any, Any]:
-        """Return the store of this event loop."""
+        """Return the store that this memory has opened in the running event loop."""
         for ended in [loop for loop in self._stores if loop.is_closed()]:
             await asyncio.to_thread(self._stores.pop(ended).abandon)
         here = asyncio.get_running_loop()
@@ -302,7 +310,7 @@ class Memory:
 
 
 async def table_of(store: AnyStore) -> tuple[AnyStore, Memories[Any]]:
-    """Return a store, open and with its table of memories, and the statements for it."""
+    """Return a store, opened and with the table of memories, and the statements for it."""
     await store.open()
     memories = statements_for(store)
     if store not in _READY:
@@ -313,7 +321,7 @@ async def table_of(store: AnyStore) -> tuple[AnyStore, Memories[Any]]:
 
 
 def statements_for(store: object) -> Memories[Any]:
-    """Return the statements for a store; those of its dialect alone are loaded."""
+    """Return the statements for a store. Only the statements of its dialect are imported."""
     if isinstance(store, InProcess) or store.__class__.__module__.startswith("graphengine.databases.sqlite."):
         from graphengine.databases.sqlite.memories import MEMORIES as OF_SQLITE  # noqa: PLC0415
 
@@ -324,7 +332,7 @@ def statements_for(store: object) -> Memories[Any]:
 
 
 def _find_changed(value: object, place: str) -> str:
-    """Return the first part of a value that would be another one when it is read, "" if there is none."""
+    """Return a description of the first part of a value that JSON would change; "" if there is none."""
     if isinstance(value, dict):
         key = next((key for key in value if not isinstance(key, str)), None)
         parts = ((part, f"{place}[{name!r}]") for name, part in value.items())
@@ -350,7 +358,7 @@ def _scope(namespace: str) -> Scope:
 
 
 def _check_entry_names(namespace: str, key: str = "key") -> None:
-    """Check the names of an entry."""
+    """Check the namespace and the key of an entry."""
     for name, what in ((namespace, "a namespace"), (key, "a key")):
         check_stored_name(name, what, "memory")
         if not name:

@@ -1,4 +1,4 @@
-"""The tools of a memory for an agent: `remember` and `recall`."""
+"""The tools `remember` and `recall`, with which an agent uses a memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tools_of(
     def place(owner: object) -> str:
         if not of:
             return namespace
-        if owner is None or "/" in f"{owner}":  # it would lead below the namespace of another owner
+        if owner is None or "/" in f"{owner}":  # such an owner would be below the namespace of another owner
             text = f"{of} is {owner!r}, which cannot be the last part of a namespace"
             raise InputError(text, where="memory.tools(of=…)", repair="give a text without a slash")
         return f"{namespace}/{owner}"
