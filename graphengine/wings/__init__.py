@@ -1,11 +1,21 @@
-"""Wings: what other packages add to graphengine, and how they are found. One object says all that a package adds.
+"""Wings: parts that other packages add to graphengine, and the search for them.
 
-A package names its `Wing` as an entry point of the group `graphengine.wings`, under the wing's name. It is found where
-the package is installed: its commands, documents, doors, checks and questions need no more. What it does in runs acts
-only where a program passes it, `Runner(extensions=[…])`, or a project names it: `[tool.graphengine] wings = ["NAME"]`.
+A `Wing` is one object that lists everything a package adds: commands (`Command`), protocols of the server (`Door`),
+settings, checks, questions and tables, and an extension of the Runner. Each part is named as `"module:attribute"` and
+imported when it is used, so that a wing is quick to load.
 
-A wing is small: it names what it adds as `"module:attribute"`, which is imported when it is used. One that cannot be
-used is named once in the log, which commands show on stderr, and is left out.
+A package publishes its wing as an entry point in the group `graphengine.wings`, under the wing's name. When the package
+is installed, its commands, documents, doors, checks and questions are found without further steps. Its effects in runs
+need a decision: a program passes its extension with `Runner(extensions=[…])`, or a project names the wing with
+`[tool.graphengine] wings = ["NAME"]`.
+
+These words have a meaning of their own here:
+
+- A *wing* is also a part of graphengine itself: the wings in `own.py` use the same interface as other packages.
+- A *door* is a set of routes of `graphengine serve` for another protocol, such as MCP.
+- A *kind* is a document that a command writes.
+- A wing that is *left out* cannot be used. It is logged once (commands show the log on stderr), and graphengine works
+  without it.
 """
 
 from __future__ import annotations
@@ -30,7 +40,7 @@ if TYPE_CHECKING:
 
 GROUP: Final = "graphengine.wings"
 _LEFT_OUT: Final[dict[str, str]] = {}
-"""The wings that cannot be used, with the reason."""
+"""The reasons why wings cannot be used, by the names of the wings."""
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class
@@ -45,32 +55,32 @@ def __dir__() -> list[str]:
 
 
 def wings() -> tuple[Wing, ...]:
-    """Return our own wings, and those of other packages."""
+    """Return graphengine's own wings and the wings of other packages."""
     return (*BUILT_IN, *others().values())
 
 
 @cache
 def others() -> Mapping[str, Wing]:
-    """Return the wings of other packages by name; one that cannot be used is named and left out."""
+    """Return the wings of other packages, by name. A wing that cannot be used is logged and left out."""
     found: dict[str, Wing] = {}
     for point in _entry_points():
         try:
             wing = point.load()
             _check_wing(point.name, wing, (*BUILT_IN, *found.values()))
             found[point.name] = wing
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the other package does
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the other package may raise anything
             leave_out(point.name, error)
     return found
 
 
 def left_out(name: str) -> str | None:
-    """Return why a wing cannot be used, if it was left out."""
+    """Return why a wing was left out; None if it can be used."""
     others()
     return _LEFT_OUT.get(name)
 
 
-def load(reference: str) -> Any:  # noqa: ANN401 - what a wing names
-    """Import what a wing names as `"module:attribute"`."""
+def load(reference: str) -> Any:  # noqa: ANN401 - any object of a wing
+    """Import an object that a wing names as `"module:attribute"`."""
     module, _, name = reference.partition(":")
     return attrgetter(name)(import_module(module))
 
@@ -87,10 +97,10 @@ def guarded(wing: Wing) -> Iterator[None]:
 
 
 def leave_out(name: str, error: BaseException) -> None:
-    """Name a wing that cannot be used, once, in the log."""
+    """Leave out a wing that cannot be used, and log this once."""
     reason = f"{type(error).__name__}: {error}"
     if name not in _LEFT_OUT:
-        import logging  # noqa: PLC0415 - `--help` does without it
+        import logging  # noqa: PLC0415 - not needed for `--help`
 
         logging.getLogger("graphengine").warning("the wing %s is left out: %s", name, reason)
     _LEFT_OUT[name] = reason
@@ -100,8 +110,9 @@ def _check_wing(name: str, wing: object, known: Sequence[Wing]) -> None:
     """Check the wing of an entry point.
 
     Raises:
-        TypeError: It is no wing, or has a command or a door that is none.
-        ValueError: Its name, a command or a door is another one's, or a door an option of `serve`.
+        TypeError: The object is not a wing, or one of its commands or doors has the wrong type.
+        ValueError: Another wing has the same name or a command or door with the same name, or a door has the name of an
+            option of `serve`.
     """
     if not isinstance(wing, Wing):
         raise TypeError(f"its entry point names {wing!r}, not a Wing")
@@ -120,32 +131,33 @@ def _check_wing(name: str, wing: object, known: Sequence[Wing]) -> None:
 
 
 def _entry_points() -> Sequence[EntryPoint]:
-    """Return the entry points of wings, in order of name.
+    """Return the entry points of wings, ordered by name.
 
-    Python's own search imports and parses much, for 50 ms. So files that name no wing are sorted out before.
+    The search in Python's standard library takes 50 ms, because it imports and parses much. It is skipped if no
+    installed package has a wing.
     """
     if not installed():
         return []
-    from importlib.metadata import entry_points  # noqa: PLC0415 - as above
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, see above
 
     return sorted(entry_points(group=GROUP), key=lambda point: point.name)
 
 
 def installed() -> set[str]:
-    """Return the names of the wings of other packages, of which none is imported; one may not be usable."""
+    """Return the names of the wings of other packages, without importing them. A wing may turn out to be unusable."""
     return {name for folder in sys.path for name in _wings_in(folder)}
 
 
 def _wings_in(folder: str) -> Iterator[str]:
-    """Yield the names of wings that the packages in a folder have."""
+    """Yield the names of the wings in the packages of a folder."""
     try:
-        names = os.listdir(folder or ".")  # noqa: PTH208 - many, quickly
+        names = os.listdir(folder or ".")  # noqa: PTH208 - faster in large folders
     except OSError:
         return
     for name in names:
         if name.endswith((".dist-info", ".egg-info")):
             try:
-                with open(f"{folder or '.'}/{name}/entry_points.txt", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - the same
+                with open(f"{folder or '.'}/{name}/entry_points.txt", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - faster
                     section = file.read().partition(f"[{GROUP}]")[2].partition("\n[")[0]
             except OSError:
                 continue

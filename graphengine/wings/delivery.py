@@ -1,4 +1,4 @@
-"""What extensions do beside a worker."""
+"""Extensions that work beside a worker, such as one that sends notifications."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Delivers(Protocol):
-    """An extension of a Runner that works beside it in a worker, such as one that sends what it was notified of."""
+    """An extension of a Runner that also works beside a worker, for example to send notifications."""
 
     def delivering(self, runner: Any) -> AbstractAsyncContextManager[None]:  # noqa: ANN401 - the program's Runner
-        """Work inside this block, while a worker drives the runs of a Runner."""
+        """Return a context in which the extension works, while a worker drives the runs of a Runner."""
         ...
 
 
 async def deliver(extensions: Sequence[object], runner: object, stack: AsyncExitStack) -> None:
-    """Let the extensions of a Runner that deliver something do so beside a worker, until a stack is closed."""
+    """Let those extensions of a Runner that deliver something work beside a worker, until the stack is closed."""
     for each in extensions:
         if isinstance(each, Delivers):
             await stack.enter_async_context(each.delivering(runner))

@@ -1,4 +1,7 @@
-"""Our own wings: what `graphengine` has besides the core and its records. They use nothing that others cannot."""
+"""Graphengine's own wings, for everything except the core and its records.
+
+They use the same interface as the wings of other packages.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,8 @@ _USERS: Final = {
 }
 
 _AT: Final = "graphengine.serve.service"
-_DOORS: Final = (  # the last three: what clients add to the path, the extra that it needs, and what that installs
+# The last three arguments are the path that clients add, the extra that the door needs, and the extra's module.
+_DOORS: Final = (
     Door("ag-ui", "AG-UI", "front ends by AG-UI", "/agui", f"{_AT}.ag_ui_door", "/GRAPH", "ag-ui", "ag_ui"),
     Door("ai-sdk", "AI SDK", "front ends by useChat of the AI SDK", "/ai-sdk", f"{_AT}.ai_sdk_door", "/GRAPH"),
     Door("a2a", "A2A", "the graphs as agents of the A2A protocol", "/a2a", f"{_AT}.a2a_door", "/GRAPH", "a2a", "a2a"),
@@ -55,7 +59,14 @@ _DOORS: Final = (  # the last three: what clients add to the path, the extra tha
 
 
 def _commands(section: str, after: str, documents: str, rows: Mapping[str, tuple[str, str, str]]) -> dict[str, Command]:
-    """Return commands that a section lists one after another: the module of each, what it does, and its documents."""
+    """Return commands that one section of `--help` lists one after another.
+
+    Args:
+        section: The section.
+        after: The command after which the first of these commands is listed.
+        documents: The module of the documents.
+        rows: For each command its module, its description, and the name of its documents in that module; "" for none.
+    """
     found: dict[str, Command] = {}
     for name, (module, about, written) in rows.items():
         load = f"graphengine.cli.{module}:{name.replace(' ', '_').replace('-', '_').replace('eval', 'eval_')}"
@@ -98,7 +109,7 @@ BUILT_IN: Final = (
         doors=_DOORS,
     ),
 )
-"""In the order in which they extend a Runner."""
+"""The wings, in the order in which they extend a Runner."""
 
 SERVE_OPTIONS: Final = (
     *("model", "store", "otel", "log-format", "log-level", "json", "debug", "host", "port", "token-file", "users"),
@@ -115,6 +126,6 @@ SERVE_OPTIONS: Final = (
         "help",
     ),
 )
-"""The options of `graphengine serve` besides its doors, whose names no door can have."""
+"""The options of `graphengine serve` besides its doors. A door cannot have one of these names."""
 
 __all__ = ["BUILT_IN", "SERVE_OPTIONS"]

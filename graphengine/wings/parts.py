@@ -1,6 +1,6 @@
-"""The types that the parts of a wing return. Quick commands such as `--help` do not import them.
+"""The types that the parts of a wing return.
 
-`graphengine.wings` says what a wing is.
+They are separate from `wing.py` so that quick commands such as `--help` do not import them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """A document of a command.
+    """A kind of document that a command writes.
 
     Attributes:
         model: The type of the document.
-        when: When the command writes it; "" if it is the only one.
-        lines: Whether the command writes several of them, one per line.
+        when: When the command writes this document; "" if it is the only one.
+        lines: Whether the command writes several of these documents, one per line.
     """
 
     model: type[Struct]
@@ -35,10 +35,10 @@ class Readiness(NamedTuple):
     """The answer to a question of `graphengine doctor --production`.
 
     Attributes:
-        name: What was checked.
+        name: The subject that was checked.
         state: `ok`, `not` or `cannot say`.
-        what: What was found.
-        repair: What to do; "" if nothing.
+        what: The finding.
+        repair: The action that is needed; "" if none is needed.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Readiness(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table in the page of `graphengine inspect`.
+    """A table on the page of `graphengine inspect`.
 
     Attributes:
-        title: What it shows.
-        columns: What its columns are.
-        rows: A text for each column.
+        title: The title of the table.
+        columns: The headings of the columns.
+        rows: The rows, each with a text for each column.
         spent: A note that *Today* shows below the amount spent; "" for none.
     """
 
@@ -65,13 +65,13 @@ class Table:
 
 
 class Gauge(NamedTuple):
-    """A number of a store, as telemetry shows it.
+    """A number of a store that telemetry reports.
 
     Attributes:
         name: The name of the instrument, such as `graphengine.budget.spent`.
-        unit: Its unit, as `{call}`.
-        about: What it measures.
-        value: The number now.
+        unit: The unit, such as `{call}`.
+        about: A description of what is measured.
+        value: The current number.
         of: The attributes of this number, such as the name of the budget.
     """
 
@@ -84,8 +84,8 @@ class Gauge(NamedTuple):
 
 @runtime_checkable
 class HasGauges(Protocol):
-    """An extension of a Runner whose numbers telemetry shows when a worker has looked at the queues."""
+    """An extension of a Runner with numbers that telemetry reports each time a worker has looked at the queues."""
 
     async def gauges(self, store: Store) -> Sequence[Gauge]:
-        """Return its numbers in a store."""
+        """Return the numbers for a store."""
         ...

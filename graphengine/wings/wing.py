@@ -1,6 +1,7 @@
-"""What a wing consists of.
+"""The class `Wing` and the types of its parts.
 
-Every command imports this module. Annotations are evaluated here, since `NamedTuple` compiles each one that is a text.
+Every command imports this module. Its annotations are evaluated at once, because `NamedTuple` compiles each annotation
+that is a text, which takes longer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,11 +34,12 @@ class Command(NamedTuple):
     """A command of a wing.
 
     Attributes:
-        load: The command of click, as `"module:attribute"`: `graphengine.cli.options.command` makes one.
-        about: What it does, in a sentence.
-        documents: What it writes under `--json`, a sequence of `Kind`, as `"module:attribute"`; "" if nothing.
-        section: The section of `--help` that lists it.
-        after: The command after which it is listed there; "" for the end.
+        load: The click command, as `"module:attribute"`. `graphengine.cli.options.command` makes such commands.
+        about: The description, in one sentence.
+        documents: The documents that the command writes with `--json`, a sequence of `Kind`, as `"module:attribute"`;
+            "" if there are none.
+        section: The section of `--help` that lists the command.
+        after: The command after which this one is listed; "" for the end of the section.
     """
 
     load: str
@@ -48,17 +50,17 @@ class Command(NamedTuple):
 
 
 class Door(NamedTuple):
-    """A door of `graphengine serve`: routes for another protocol, guarded and closed by the service.
+    """A door of `graphengine serve`: routes for another protocol, which the service guards and closes.
 
     Attributes:
-        name: Its name, as the option `--NAME` and in documents.
-        title: Its protocol.
-        about: What it serves.
-        path: Where it is.
-        module: The module with its `async def routes(opening)`; see `graphengine.serve.service.doors.Opening`.
-        more: What clients add to the path.
-        extra: The extra that it needs; "" if the service's own is enough.
-        needs: The module that this extra installs.
+        name: The name, which is also the option `--NAME` and appears in documents.
+        title: The name of the protocol.
+        about: A description of what the door serves.
+        path: The path of the routes.
+        module: The module with the function `async def routes(opening)`; see `graphengine.serve.service.doors.Opening`.
+        more: The part that clients add to the path.
+        extra: The extra of graphengine that the door needs; "" if the extra of the service is enough.
+        needs: A module that this extra installs.
     """
 
     name: str
@@ -72,11 +74,11 @@ class Door(NamedTuple):
 
     @property
     def is_installed(self) -> bool:
-        """Whether it can be opened."""
+        """Whether the packages that the door needs are installed."""
         return not self.needs or find_spec(self.needs) is not None
 
     async def open(self, opening: object) -> "Sequence[BaseRoute]":
-        """Return its routes."""
+        """Return the routes of the door."""
         found: Sequence[BaseRoute] = await import_module(self.module).routes(opening)
         return found
 
@@ -94,31 +96,34 @@ class Settings(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The file that has them, for errors; "" outside of a project."""
+        """The file that contains the settings, for errors; "" outside of a project."""
         return "" if self.root is None else str(self.root / "pyproject.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wing:
-    """All that a package adds to graphengine; each part is imported when it is used.
+    """Everything that a package adds to graphengine. Each part is imported when it is used.
 
     Attributes:
-        name: Its name, also of its entry point and of its table `[tool.graphengine.NAME]`.
-        commands: Its commands, by one or two words; see `Command`.
-        groups: What the first words of commands of two words do.
-        settings: What reads its table, `(settings: Settings) -> object`, as `"module:attribute"`; "" if its parts do.
-        extension: What makes its extension of a Runner, `(settings: Settings) -> Extension | None`, as
+        name: The name, which is also the name of the entry point and of the table `[tool.graphengine.NAME]`.
+        commands: The commands, by their names of one or two words; see `Command`.
+        groups: The descriptions of the groups of commands, by the first of two words.
+        settings: A function that reads the table, `(settings: Settings) -> object`, as `"module:attribute"`; "" if the
+            other parts read it.
+        extension: A function that makes the extension of a Runner, `(settings: Settings) -> Extension | None`, as
             `"module:attribute"`. It is called in a project that names the wing.
-        events: The live events that it shows in runs, a sequence of classes, as `"module:attribute"`. Watchers get a
-            line of each, whose schema `graphengine schema watch` and the service's OpenAPI have.
-        checks: What checks a graph for `graphengine check`, `(plan: Plan, settings: Settings) -> Iterable[Problem]`.
-        questions: What answers `graphengine doctor --production`,
-            `async (store: Store, settings: Settings) -> Iterable[Readiness]`.
-        tables: What *Today* of `graphengine inspect` shows besides, `async (store: Store, settings: Settings,
-            tenant: str | None) -> Iterable[Table]`; a tenant may see only its own.
-        doors: Its doors of `graphengine serve`.
-        runs: The ids of runs in which it keeps what is its own. What is done to all runs that a search finds leaves
-            them as they are.
+        events: The live events of the wing in runs, a sequence of classes, as `"module:attribute"`. Watchers receive
+            each event as a line. The schemas of these lines are part of `graphengine schema watch` and of the service's
+            OpenAPI document.
+        checks: A function that checks a graph for `graphengine check`, `(plan: Plan, settings: Settings) ->
+            Iterable[Problem]`.
+        questions: A function that answers `graphengine doctor --production`, `async (store: Store, settings: Settings)
+            -> Iterable[Readiness]`.
+        tables: A function that returns further tables for *Today* in `graphengine inspect`, `async (store: Store,
+            settings: Settings, tenant: str | None) -> Iterable[Table]`. A tenant may only see its own data.
+        doors: The doors of `graphengine serve`.
+        runs: The ids of runs in which the wing keeps its own data. Operations on all runs that a search finds do not
+            change these runs.
 
     Example:
         >>> wing = Wing(name="audit", commands={"audit": Command("run_audit.command:audit", "Show what runs did.")})
