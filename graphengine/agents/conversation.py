@@ -524,8 +524,8 @@ class Conversation(Generic[T]):
             request: The request to the model.
             name: The name of the record.
             extra: More values to record with the answer.
-            otherwise: Decides what follows a failed call: it returns another request to send, or an answer to record,
-                or raises the error. Without this function the error is raised.
+            otherwise: Decides how to continue after a failed call: it returns another request to send, or an answer to
+                record, or raises the error. Without this function the error is raised.
 
         Raises:
             ModelError: The model gave no answer.

@@ -51,7 +51,7 @@ On: TypeAlias = Literal["input", "output", "tool", "arguments"]
 """
 
 Then: TypeAlias = Literal["retry", "fail"]
-"""What follows when a guard rejects a text.
+"""The reaction when a guard rejects a text.
 
 With `retry` the model is asked again; with `fail` the node fails. For the result of a tool, `retry` gives the model the
 reason in place of the result. For arguments, `retry` gives the model the reason, and the call is not made.
@@ -112,7 +112,7 @@ class Guard:
         name: The name of the guard in messages.
         check: A function that returns the text, possibly changed, or raises ValueError.
         on: The kind of text that the guard checks.
-        then: What follows when the guard rejects a text.
+        then: The reaction when the guard rejects a text.
     """
 
     name: str
@@ -153,7 +153,7 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
             model understands.
         on: The kind of text to check: the question, the answer, the result of a tool or the arguments of a call. For a
             structured answer, the function is called with each text in it.
-        then: What follows a ValueError: `retry` (the default, except for questions) or `fail` (the default for
+        then: The reaction to a ValueError: `retry` (the default, except for questions) or `fail` (the default for
             questions).
 
     Raises:

@@ -105,7 +105,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
             server. For tools without an effect here, the server's hints apply: `readOnlyHint` means `"read"`,
             `idempotentHint` means `"idempotent"`, and `destructiveHint` means `"once"`. Without hints, no effect is
             declared.
-        on_error: What follows if a call gets no result, because the server cannot be started, ends, does not answer in
+        on_error: The reaction if a call gets no result, because the server cannot be started, ends, does not answer in
             time or refuses the call. With `"report"` the model receives the error, with `"raise"` the node fails. A
             result that the server marks as an error is always passed to the model.
 

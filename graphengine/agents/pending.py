@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What an agent did before a question, in the turn that waits.
+    """The work of an agent in a turn that waits for an answer, shown to the person who is asked.
 
     Attributes:
         agent: The agent's name.
@@ -68,7 +68,7 @@ class Pending:
 
 
 def pending(frame: Frame, wait: WaitRecord) -> Pending | None:
-    """Return what an agent did before a wait of a frame; None if no agent waits, or its turn cannot be read."""
+    """Return the agent's work before a wait of a frame; None if no agent waits, or its turn cannot be read."""
     around, text = WorkKey.read(wait.key).around, show(wait.question)
     found = last_turn(frame, around) if around else None
     if found is None:

@@ -126,7 +126,7 @@ class Tool(Generic[P, R_co]):
             except `"read"`, a parameter `idempotency_key` receives the key of the call, which stays the same when the
             call is repeated. If an effect that must not be repeated raises an exception or exceeds its time, its
             outcome counts as unknown, unless it raises `NotDone`.
-        on_error: What follows an exception of the function or a timeout. With `"report"` the model reads the text of
+        on_error: The reaction to an exception of the function or a timeout. With `"report"` the model reads the text of
             the error. With `"raise"` the agent raises the error, so that its node fails or is retried.
         inputs: The parameters that are read from the state and that models do not see. Pass their names if the fields
             of the state have the same names, or a dict that maps each parameter to a path.
@@ -535,7 +535,7 @@ def tool(  # noqa: PLR0913 - the options of Tool
         serial: Whether a call never overlaps another call of its turn.
         max_calls: How many calls may be made for one answer.
         effect: The effect of a call outside the run.
-        on_error: What follows an exception.
+        on_error: The reaction to an exception.
         inputs: The parameters that are read from the state.
         writes: The fields of the state to which the result is written.
         offered: Returns whether a turn offers the tool to models.

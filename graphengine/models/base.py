@@ -170,7 +170,7 @@ class ToolSpec:
 
 
 class CallerWait(Protocol):
-    """How a caller waits for a model: with which clock, and what ends the wait early."""
+    """How a caller waits for a model: the clock of the wait, and the events that end the wait early."""
 
     @property
     def clock(self) -> Clock:

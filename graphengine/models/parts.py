@@ -33,7 +33,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """A model's thinking, or a summary of it; "" if the provider does not show it."""
+    """A model's thinking, or a summary of the thinking; "" if the provider does not show it."""
 
     text: str
 
@@ -283,7 +283,10 @@ def citations_of(message: Message) -> tuple[Citation, ...]:
 
 
 def with_citations(value: C, *messages: Message) -> C:
-    """Add the sources of its messages to an answer, without places if the text is not that of the last message."""
+    """Add the sources that the messages of an answer cite to the answer.
+
+    If the text of the answer is not the text of the last message, the sources have no places in the text.
+    """
     changes: dict[str, object] = {"native": {}}
     if value.text != messages[-1].text:
         changes |= {"start": None, "end": None}

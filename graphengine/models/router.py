@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 
 class OverModels:
-    """The properties of a model over several models, which have to hold for all of them."""
+    """A model that calls other models.
+
+    A property of this model, such as a supported setting, must hold for all of these models.
+    """
 
     _models: Sequence[Model]
 

@@ -258,7 +258,7 @@ class Clients(Generic[C]):
         return making.result() if making.done() else await asyncio.shield(making)
 
     async def close(self) -> None:
-        """Close the client of the running event loop, if there is one. The next `get` makes another client."""
+        """Close the client of the running event loop, if it has been made. The next `get` makes another client."""
         with self._guard:
             making = self._making.pop(asyncio.get_running_loop(), None)
         if making is not None and _is_made(making):

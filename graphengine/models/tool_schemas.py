@@ -1,14 +1,14 @@
 """Schemas and names of tools in the one form that the APIs of all providers accept.
 
 A tool that somebody else has made, such as a tool of an MCP server, may have any name, and any JSON Schema of its
-arguments. Each API refuses some of them, with a status 400 for the whole call:
+arguments. Each API refuses some names and schemas, with a status 400 for the whole call:
 
 - Anthropic's Messages API refuses names of properties outside `[A-Za-z0-9_.-]{1,64}`.
 - OpenAI's Responses and Chat Completions APIs refuse an object without `properties` and an array without `items`.
-- All of them refuse alternatives at the top, and anything that is not a JSON Schema of the draft 2020-12.
+- All APIs refuse alternatives at the top, and anything that is not a JSON Schema of the draft 2020-12.
 
-With one form for all of them, a conversation can continue with a fallback of another provider. The form accepts at
-least the arguments that the declared schema accepts. The declared schema validates the arguments.
+Because all providers receive the same form, a conversation can continue with a fallback of another provider. The form
+accepts at least the arguments that the declared schema accepts. The declared schema validates the arguments.
 """
 
 from __future__ import annotations
@@ -100,10 +100,10 @@ def sent_schema(schema: Mapping[str, JsonValue]) -> SentSchema:
 
 
 def fitting_names(names: Collection[str], unfit: re.Pattern[str] = _UNFIT, prefix: str = "") -> dict[str, str]:
-    """Return a fitting name for each name: 1 to 64 characters, none of them unfit, and no two names equal.
+    """Return a fitting name for each name: 1 to 64 characters without unfit ones, and no two names equal.
 
-    Unfit characters become underscores. If the name is then too long, or equal to that of another name, it ends in a
-    digest of the whole name.
+    Unfit characters become underscores. If the name is then too long, or equal to another name, it ends in a digest of
+    the whole name.
 
     Example:
         >>> fitting_names(["a b", "b c", "b/c", ""])
