@@ -1,20 +1,24 @@
-"""The claim: the life of one run in one process, from its opening to its outcome, as a pure machine.
+"""The claim: the life of one run in one process, from its opening to its outcome, as a pure state machine.
 
-    opening   its first step here is not durable yet; another process may still have the run
-    driving   what is durable starts what comes next
-    halting   nothing more starts: what is in flight ends, and the lease is given back if no step has done that
-    asleep    it waits without a lease, and continues here when its time, a message or another process wakes it
-    parked    it waits without a lease for an answer or a message: a process that has one resumes it
-    lost      an append or an opening failed: what memory has may be ahead of the log, and is never used again
-    over      nothing is left to do here
+A process that drives a run has a claim on the run, so that only one process at a time drives it. In the database, a
+lease of the process protects the claim. A claim is in one of these states:
 
-`step` takes what happened and returns what the shell, `graphengine.runner.life`, does about it. `TABLE` lists each
-input with the states in which it can come, and those after it, or the reason why nothing is to be done. Elsewhere it is
-impossible: a fault of the shell, which loses the claim. A rule sets flags of the claim, moves it, and says what to do;
-it reads no clock, no store, and awaits nothing.
+    opening   the first step of this process is not durable yet; another process may still have the run
+    driving   tasks run, and each durable step starts the tasks that come next
+    halting   no new task starts; the tasks in flight end, and the lease is given back unless a step has done so
+    asleep    the run waits without a lease; it continues here when its time, a message or another process wakes it
+    parked    the run waits without a lease for an answer or a message; a process that receives one resumes the run
+    lost      an append or an opening failed; the snapshot in memory may be ahead of the log, and is never used again
+    over      this process has nothing left to do for the run
 
-The table is what makes steps durable before they are acted on: `Ended` and `Mail` say only `append`, and only `Opened`
-and `Durable` say `start`.
+`Claim.step` receives an input (what happened) and returns a `Do`: what the shell should do about it. The shell is
+`graphengine.runner.life`, which does all reading, writing and waiting. `TABLE` lists each input with the states in
+which the input can come and the states that can follow, or the reason why nothing has to be done. An input that comes
+in any other state is a fault of the shell, and the claim is lost. A rule sets flags of the claim, moves the claim to
+another state, and returns what to do. A rule does not read a clock or a store, and does not await.
+
+The table also guarantees that steps are durable before anything acts on them: `Progress` and `Mail` only append steps,
+and only `Opened` and `Durable` start tasks.
 """
 
 from __future__ import annotations
@@ -31,38 +35,53 @@ if TYPE_CHECKING:
 
 State: TypeAlias = Literal["opening", "driving", "halting", "asleep", "parked", "lost", "over"]
 Outcome: TypeAlias = Literal["driven", "recorded", "cut_off", "raise"]
-"""What callers get: the result of what was driven or found here; the result that the store has; that, with a warning
-about what was cut off; or the error that ended it."""
+"""The outcome that the callers of a claim get.
+
+- `driven`: the result of the run as this process drove or found it.
+- `recorded`: the result that the store has.
+- `cut_off`: the result that the store has, with a warning about nodes that were cut off.
+- `raise`: the error that ended the claim.
+"""
 Act: TypeAlias = Literal["start", "record", "sleep", "be_wanted"]
-"""What the shell may do: start a task, append steps, wait here for a time or a message, and be found by a caller that
-wants the run driven. It asks `Claim.may`; for the first two, of which it asks at each step, it reads two flags."""
+"""Something that the shell may do only in some states. The shell asks `Claim.may` first.
+
+- `start`: start a task.
+- `record`: append steps.
+- `sleep`: wait in this process for a time or a message.
+- `be_wanted`: be found by a caller that wants the run to be driven.
+
+The shell needs the answers for `start` and `record` at each step, so it reads them from two flags of the claim.
+"""
 
 
 # --- inputs -------------------------------------------------------------------------------------------------------
 
 
 class Begin(Struct, frozen=True):
-    """A caller, a worker or a recovery wants it here."""
+    """A caller, a worker or a recovery wants this process to drive the run."""
 
 
 class Wanted(Struct, frozen=True):
-    """A caller wants a run that is here already, maybe a worker's, and may have just sent it something."""
+    """A caller wants a run that already has a claim in this process, possibly for a worker.
+
+    The caller may have just sent the run a message.
+    """
 
 
 class Alone(Struct, frozen=True):
-    """No other run is driven here: one that was held back may be opened."""
+    """This process drives no other run, so a run that was held back until then may be opened."""
 
 
 class Refused(Struct, frozen=True):
-    """Another process, or another claim here, drives the run."""
+    """The claim was refused, because another process, or another claim in this process, drives the run."""
 
 
 class Moved(Struct, frozen=True):
-    """Another process recorded a step between the look at the run and the claim on it.
+    """Another process recorded a step after this process had looked at the run and before it claimed the run.
 
     Attributes:
-        held: Whether a process had died with the run when it was looked at.
-        resumed: Whether the other process only resumed it.
+        held: Whether, at the time of the look, the run was held by a process that had died.
+        resumed: Whether the only step of the other process was to resume the run.
     """
 
     held: bool = False
@@ -70,11 +89,11 @@ class Moved(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """There is nothing to drive: the run is over, waits, or is queued.
+    """The run cannot be driven now: it is over, waits, or is queued.
 
     Attributes:
-        status: As its result has it.
-        due: Until when it can sleep here; None if it waits for somebody.
+        status: The status, as the result of the run reports it.
+        due: The time until which the run can sleep in this process; None if the run waits for an answer or a message.
     """
 
     status: str
@@ -82,49 +101,50 @@ class Found(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True):
-    """The first step here is durable.
+    """The first step of this process is durable.
 
     Attributes:
-        beside: Whether it should be alone in its process, and other runs are driven here.
+        beside: Whether other runs are driven in this process, although this run should be alone in its process.
     """
 
     beside: bool = False
 
 
 class Progress(Struct, frozen=True):
-    """Attempts of nodes have ended, or a node has done a piece of work."""
+    """Attempts of nodes have ended, or a node has recorded a piece of work."""
 
 
 class Mail(Struct, frozen=True):
-    """A message or an answer came that can be recorded."""
+    """A message or an answer has arrived and can be recorded."""
 
 
 class Durable(Struct, frozen=True):
-    """Steps are durable.
+    """Steps have become durable.
 
     Attributes:
-        status: The status that was recorded with them. Any other than `running` gave the lease back.
+        status: The status of the run that was recorded with the steps. Recording any status other than `running` also
+            gave the lease back.
     """
 
     status: str
 
 
 class Idle(Struct, frozen=True):
-    """Nothing is in flight, ready, or to be recorded.
+    """No task is in flight or ready, and there is nothing to record.
 
     Attributes:
-        status: That of the snapshot.
+        status: The status of the snapshot.
     """
 
     status: str
 
 
 class Left(Struct, frozen=True):
-    """Nothing of it moves here any more, and its lease is given back.
+    """Nothing of the run moves in this process any more, and its lease has been given back.
 
     Attributes:
-        status: That of the snapshot.
-        due: As for `Found`.
+        status: The status of the snapshot.
+        due: The time until which the run can sleep in this process, as for `Found`.
         cut_off: Whether nodes were cut off.
     """
 
@@ -134,28 +154,28 @@ class Left(Struct, frozen=True):
 
 
 class Quiet(Struct, frozen=True):
-    """It waits for somebody, and its inbox is empty."""
+    """The run waits for an answer or a message, and its inbox is empty."""
 
 
 class Woken(Struct, frozen=True):
-    """Its time has come, a message, or a step by another process.
+    """A sleeping run is woken because its time has come, or by a message, or by a step of another process.
 
     Attributes:
-        status: As the store has it then.
+        status: The status of the run in the store at that moment.
     """
 
     status: str
 
 
 class Stop(Struct, frozen=True):
-    """A stop was asked.
+    """Somebody asked for the run to be stopped.
 
     Attributes:
-        why: The reason to record, in words.
-        consume: The messages that asked for it.
-        now: Whether to cancel what is in flight.
-        final: Whether no resume continues it.
-        reason: Whether it was asked of this run, or of one above it.
+        why: The reason to record, as text.
+        consume: The messages of the inbox that asked for the stop. They are consumed when the stop is recorded.
+        now: Whether to cancel the tasks in flight.
+        final: Whether the run can never be resumed.
+        reason: `asked` if the stop was asked of this run, `above` if it was asked of a run above this run.
     """
 
     why: str = "asked"
@@ -166,29 +186,29 @@ class Stop(Struct, frozen=True):
 
 
 class Release(Struct, frozen=True):
-    """It is to be released for another process.
+    """The run should be released, so that another process can drive it.
 
     Attributes:
-        now: Whether to cancel what is in flight.
+        now: Whether to cancel the tasks in flight.
     """
 
     now: bool = False
 
 
 class Late(Struct, frozen=True):
-    """Its limit of seconds is reached, maybe within a node."""
+    """The run has reached its limit of seconds, possibly while a node is running."""
 
 
 class Closed(Struct, frozen=True):
-    """Its Runner closes: nodes in flight have a time of grace."""
+    """The Runner is closing. Nodes in flight get a time of grace."""
 
 
 class Cut(Struct, frozen=True):
-    """Its asyncio task was cancelled: by its Runner after the time of grace, or by the end of the event loop."""
+    """The asyncio task of the run was cancelled, by its Runner after the time of grace or because the loop ended."""
 
 
 class Raised(Struct, frozen=True):
-    """A step could not be recorded, the lease was lost, or anything else was raised outside a node."""
+    """A step could not be recorded, the lease was lost, or an error was raised outside a node."""
 
 
 Input: TypeAlias = (
@@ -219,20 +239,27 @@ Input: TypeAlias = (
 
 
 class Do(Struct, frozen=True):
-    """What the shell does about an input, from top to bottom."""
+    """What the shell does about an input. The shell does the parts from top to bottom."""
 
-    append: Literal["", "events", "stop"] = ""  # first: the rest waits for the `Durable` of it
-    cancel: bool = False  # what is in flight; its ends are still awaited, so that nothing runs beside the next driver
-    show: bool = False  # the durable steps, before what they start can show anything
-    start: bool = False  # what the durable steps made ready
-    post: Stop | None = None  # a stop for the process that has the run: after the release, else it would come back here
-    open: Literal["", "now", "later", "alone"] = ""  # claim it: at once, after a pause, or once no other run is driven
-    wake: float | None = None  # asleep: look into the inbox, then wait until this time; None waits for nothing
-    outcome: Outcome | None = None  # last: what callers get
+    # Append first. The parts of a `Do` that depend on it come with the input `Durable` of this append.
+    append: Literal["", "events", "stop"] = ""
+    # Cancel the tasks in flight. Their ends are still awaited, so that none runs beside the next driver.
+    cancel: bool = False
+    show: bool = False  # Show the durable steps to watchers, before the tasks that the steps start can show anything.
+    start: bool = False  # Start the tasks that the durable steps made ready.
+    # Send a stop to the process that has the run. After the release, because otherwise the stop would arrive here
+    # again.
+    post: Stop | None = None
+    # Claim the run: at once, after a pause, or once this process drives no other run.
+    open: Literal["", "now", "later", "alone"] = ""
+    # In `asleep`: look into the inbox, then wait until this time. With None, the shell only looks and does not wait.
+    wake: float | None = None
+    outcome: Outcome | None = None  # Last: give callers their outcome.
 
 
 NOTHING: Final = Do()
-PROGRESS, MAIL, DURABLE = Progress(), Mail(), Durable("running")  # for each step
+# shared objects, because these inputs come at each step
+PROGRESS, MAIL, DURABLE = Progress(), Mail(), Durable("running")
 _APPEND: Final = Do(append="events")
 _SHOW: Final = Do(show=True)
 _START: Final = Do(show=True, start=True)
@@ -244,29 +271,29 @@ _DRIVEN: Final = Do(outcome="driven")
 
 
 class Claim(Struct):
-    """The claim on one run, changed by `step` only.
+    """The claim on one run. Only `step` changes it.
 
     Attributes:
-        asked: Whether a caller asked for it, so that a run that failed or was stopped is resumed too.
-        waits_out: Whether it sleeps here while it waits only for a time.
-        of_worker: Whether only `Store.take` may continue it once it waits.
-        follows: Whether it waits for another process that drives the run.
-        gives_way: Whether it is held back if it turns out that it should be alone.
-        held_back: Whether it is not driven here until no other run is.
-        state: Where it is.
-        owned: Whether the lease is held: until a step that ends or parks the run is durable. Otherwise the shell gives
-            it back, once nothing is in flight.
-        was_held: Whether a process had died with the run, as an earlier look found.
+        asked: Whether a caller asked for the run. If so, a run that failed or was stopped is resumed too.
+        waits_out: Whether a run that waits only for a time sleeps in this process.
+        of_worker: Whether a waiting run is left to workers: only `Store.take` may continue it.
+        follows: Whether to wait for another process that drives the run, instead of raising an error.
+        gives_way: Whether to hold the run back if it should be alone in its process and other runs are driven here.
+        held_back: Whether the run is not driven here until this process drives no other run.
+        state: The state of the claim.
+        owned: Whether this process has the lease. A step that ends or parks the run gives the lease back when the step
+            is durable. Otherwise the shell gives the lease back, once no task is in flight.
+        was_held: Whether an earlier look found that the run was held by a process that had died.
         stop: The stop to record.
-        cuts: Whether what is in flight was cancelled.
-        late: Whether the limit of seconds is what halts it.
-        released: Whether it is released, or to be released.
-        closed: Whether its Runner is closed.
-        is_first: Whether nothing of the run was found or recorded here yet.
-        is_alone: Whether it was held back, and is being opened alone.
-        is_cut: Whether its asyncio task was cancelled while it was driven.
+        cuts: Whether the tasks in flight were cancelled.
+        late: Whether the run halts because of its limit of seconds.
+        released: Whether the run has been released, or is to be released.
+        closed: Whether the Runner is closed.
+        is_first: Whether this claim has not yet found or recorded anything of the run.
+        is_alone: Whether the run was held back before, and is now being opened alone.
+        is_cut: Whether the asyncio task of the run was cancelled while the run was driven.
         may_start: Whether the shell may start a task now.
-        may_record: Whether it may append steps now.
+        may_record: Whether the shell may append steps now.
     """
 
     asked: bool = True
@@ -290,10 +317,11 @@ class Claim(Struct):
     may_record: bool = True
 
     def step(self, given: Input) -> Do:
-        """Take an input, and return what to do about it.
+        """Process an input, and return what the shell should do about it.
 
         Raises:
-            OutOfOrder: It cannot come in this state, so the shell is wrong about the run. The claim is lost.
+            OutOfOrder: The input cannot come in the current state, so the shell is wrong about the run. The claim is
+                lost.
         """
         rule = _RULES.get((self.state, type(given)))
         if rule is None:
@@ -304,7 +332,10 @@ class Claim(Struct):
         return rule(self, given)
 
     def enter(self, state: State) -> None:
-        """Move to a state; each rule that changes `owned` does so before."""
+        """Move to a state, and compute the flags of the state.
+
+        A rule that changes `owned` does so before it calls this method, because the flags depend on `owned`.
+        """
         self.state = state
         self.may_start, records = _FLAGS[state]
         self.may_record = records and self.owned
@@ -322,8 +353,9 @@ def _begin(claim: Claim, _: Begin) -> Do:
 
 
 def _keep_for_caller(claim: Claim, _: Wanted) -> Do:
-    # 1. A worker's run is about to rest. 2. A caller here sends it a message, and waits for its result. 3. Parked at
-    # once, as for a worker, it would end with the message unread, and the caller's result would say that it waits.
+    # 1. A run of a worker is about to rest. 2. A caller in this process sends the run a message, and waits for the
+    #    result. 3. If the run were parked at once, as the run of a worker is, the claim would end with the message
+    #    unread, and the result of the caller would say that the run waits.
     if claim.of_worker:
         claim.of_worker = claim.waits_out = False
     return NOTHING
@@ -340,14 +372,16 @@ def _retry_refused(claim: Claim, _: Refused) -> Do:
     if (claim.is_first and not claim.follows) or (claim.is_alone and not must_end):
         claim.enter("over")
         return _RAISE
-    claim.asked = claim.is_first = False  # an end in that process is not retried
+    # If the run failed or was stopped in that process, this claim does not resume it.
+    claim.asked = claim.is_first = False
     return Do(outcome="recorded") if must_end else Do(open="later")
 
 
 def _look_again(claim: Claim, given: Moved) -> Do:
-    # 1. It was looked at when it was at seq 5. 2. Another process claimed it, recorded step 6, and released it or died.
-    # 3. The claim succeeds. All checks were made for step 5, so they are made again. If a process had died before 1,
-    # and the other one only resumed the run, it died as well: a node that kills its process does that.
+    # 1. This process looked at the run when the run was at seq 5. 2. Another process claimed the run, recorded step 6,
+    #    and released the run or died. 3. The claim of this process succeeds. All checks were made for step 5, so they
+    #    have to be made again. If a process had died with the run before point 1, and the other process only resumed
+    #    the run, the other process has died as well: this happens with a node that kills its process.
     claim.was_held = (given.held or claim.was_held) and given.resumed
     return Do(open="now")
 
@@ -358,12 +392,13 @@ def _rest_as_found(claim: Claim, given: Found) -> Do:
 
 
 def _start_or_halt(claim: Claim, given: Opened) -> Do:
-    # An end in another process, while it sleeps here, is not retried.
+    # If the run ends in another process while it sleeps here, this claim does not resume it.
     claim.asked = claim.is_first = claim.is_alone = False
-    # 1. After a run's first crash, this process looks at it: it may be driven beside others. 2. Another process claims
-    # it and crashes, for the second time. 3. This process claims it. Only what it has recorded now is certain: both
-    # crashes. So it looks here once more, and starts no node. Released without that step, the run would no longer be
-    # held, and the second crash would not count.
+    # 1. After the first crash of a run, this process looks at the run, and finds that it may be driven beside other
+    #    runs. 2. Another process claims the run and crashes, which is the second crash. 3. This process claims the run.
+    #    Only its own first step knows both crashes for certain. So the claim decides here once more, and may start no
+    #    node. If the run were released without that step, the run would no longer be held by a dead process, and the
+    #    second crash would not be counted.
     claim.held_back = claim.gives_way and given.beside
     claim.gives_way = False
     starts = claim.owned and not (claim.stop or claim.released or claim.closed or claim.held_back)
@@ -380,14 +415,14 @@ def _append_step(_: Claim, __: Progress | Mail) -> Do:
 
 def _durable(claim: Claim, given: Durable) -> Do:
     if given.status != "running":
-        claim.owned = False  # another process can have it from now on
+        claim.owned = False  # From now on another process can have the run.
         claim.enter("halting" if claim.state == "driving" else claim.state)
     return _START if claim.state == "driving" else _SHOW
 
 
 def _idle(claim: Claim, given: Idle) -> Do:
     is_limit = given.status == "running" and (claim.late or claim.state == "driving")
-    is_stop = claim.stop is not None and given.status in ("running", "waiting")  # what has ended keeps its end
+    is_stop = claim.stop is not None and given.status in ("running", "waiting")  # A run that has ended keeps its end.
     claim.enter("halting")
     return Do(append="stop") if is_stop or is_limit else NOTHING
 
@@ -416,7 +451,7 @@ def _halt_for_close(claim: Claim, _: Closed) -> Do:
 
 
 def _halt(claim: Claim, *, now: bool) -> Do:
-    """Start nothing more; cancel what is in flight, once."""
+    """Start no more tasks. Cancel the tasks in flight if `now`, at most once."""
     if claim.state == "driving":
         claim.enter("halting")
     is_news, claim.cuts = now and not claim.cuts, claim.cuts or now
@@ -432,7 +467,8 @@ def _leave_run(claim: Claim, given: Left) -> Do:
         return Do(outcome="cut_off")
     halted = ("waiting", "failed", "stopped") if claim.stop is not None and claim.stop.final else ("waiting",)
     if given.status in halted and claim.stop is not None and not claim.owned:
-        # It came while the step after which the run waits, or has ended, was being recorded: that gave the lease back.
+        # The stop came while the step with which the run began to wait, or ended, was being recorded. That step gave
+        # the lease back, so this process can no longer record the stop.
         claim.enter("over")
         return Do(post=claim.stop, outcome="recorded")
     return _rest(claim, given.status, given.due)
@@ -442,7 +478,7 @@ def _leave_run(claim: Claim, given: Left) -> Do:
 
 
 def _rest(claim: Claim, status: str, due: float | None) -> Do:
-    """Sleep, park it, or end it, when nothing of it moves."""
+    """Sleep, park the run, or end the claim, now that nothing of the run moves."""
     if status != "waiting":
         claim.enter("over")
     elif claim.of_worker or claim.released or claim.closed:
@@ -473,7 +509,7 @@ def _again(claim: Claim, how: Literal["now", "alone"]) -> Do:
 
 
 def _stay(claim: Claim, given: Release | Closed) -> Do:
-    """End what sleeps, and leave the run waiting."""
+    """End the claim on a run that sleeps, and leave the run waiting in the store."""
     claim.released, claim.closed = isinstance(given, Release), isinstance(given, Closed)
     claim.enter("parked")
     return Do(outcome="recorded")
@@ -513,9 +549,15 @@ def _ignore(_: Claim, __: Input) -> Do:
 
 
 class Row(NamedTuple):
-    """An input, the states in which it can come, those after it (empty: it stays where it is), and its rule.
+    """A row of `TABLE`.
 
-    If nothing is to be done, `why` says how it comes there, and why that is right.
+    Attributes:
+        given: The input.
+        states: The states in which the input can come.
+        then: The states that can follow. Empty if the claim stays in its state.
+        rule: The function that processes the input.
+        why: For an input about which nothing has to be done: how the input can come there, and why ignoring it is
+            right.
     """
 
     given: type[Input]
@@ -595,4 +637,4 @@ _RULES: Final = {(state, row.given): row.rule for row in TABLE for state in row.
 _FLAGS: Final[Mapping[State, tuple[bool, bool]]] = {
     state: (state in _MAY["start"], state in _MAY["record"]) for state in get_args(State)
 }
-"""Whether a state may start tasks, and record steps, with the lease."""
+"""Whether the shell may start tasks, and whether it may record steps if it has the lease, in each state."""

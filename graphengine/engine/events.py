@@ -1,7 +1,7 @@
-"""Events: what happened outside the engine. Times, results and random numbers enter it here.
+"""Events: what happened outside the engine. Times, results and random numbers enter the engine in events.
 
-`decide` turns an event into a step. An event of an earlier visit or attempt than the frame's current one is stale and
-is refused.
+`decide` turns an event into a step. An event is stale, and is refused, if it belongs to an earlier visit or attempt
+than the current one of its frame.
 """
 
 from __future__ import annotations
@@ -34,13 +34,18 @@ if TYPE_CHECKING:
 
 
 NO_SHIFT: Final = Shift()
-"""No changes: the run continues under the graph that it was recorded under."""
+"""No changes: the run continues under the graph with which it was recorded."""
 
 
 class RunStarted(NamedTuple):
-    """A run begins with this state (records and typed values of every field), and with these facts.
+    """A run begins with this state and these facts.
 
-    `given` names the fields that the caller set: a default value is not a sample of a plateau.
+    Attributes:
+        now: The time.
+        facts: The facts of the step.
+        values: The records of all fields.
+        typed: The typed values of all fields.
+        given: The names of the fields that the caller set. A default value does not count as a sample of a plateau.
     """
 
     now: float
@@ -51,23 +56,34 @@ class RunStarted(NamedTuple):
 
 
 class Attempted(Struct, gc=False):
-    """What happened in an attempt."""
+    """Something happened in an attempt."""
 
     id: AttemptId
 
 
 class Worked(Attempted):
-    """What an attempt did since its work began."""
+    """An attempt did something that took time.
+
+    Attributes:
+        began: When the work of the attempt began.
+        now: The time.
+    """
 
     began: float
     now: float
 
 
 class NodeFinished(Worked):
-    """An attempt (or a fallback) ended with a result.
+    """An attempt, or a fallback, ended with a result.
 
-    `more` has further facts for its step. `answer` is the key of the recorded answer that the result is, if it is one:
-    if the update is refused, that answer is.
+    Attributes:
+        result: The result.
+        usage: The usage of the attempt.
+        choice: The choice of the node, if it chooses.
+        chance: A random number from 0 to 1 for the jitter of a retry, in case the result does not fit.
+        more: Further facts for the step.
+        answer: The key of a recorded answer, if the result is that answer. If the update is refused, the answer is
+            refused too.
     """
 
     result: object
@@ -79,11 +95,19 @@ class NodeFinished(Worked):
 
 
 class NodeFailed(Worked, gc=True):
-    """An attempt (or a fallback) failed.
+    """An attempt, or a fallback, failed.
 
-    `chance` is a random number from 0 to 1 for the jitter of a retry. `refused` are the keys of the recorded work that
-    caused it: answers that cannot be used, and questions that nobody answered in time. `lost` describes work that began
-    and has no record. The frames of its exception hold the event, so the collector has to look through it.
+    The stack frames of its exception refer to the event. So the garbage collector must track the event, which it does
+    not do for other events.
+
+    Attributes:
+        error: The failure.
+        usage: The usage of the attempt.
+        choice: The choice of the node, if it chooses.
+        chance: A random number from 0 to 1 for the jitter of a retry.
+        refused: The keys of the recorded work that caused the failure: answers that cannot be used, and questions that
+            nobody answered in time.
+        lost: Descriptions of work that began and has no record, by the key that the record would have.
     """
 
     error: FailureRecord
@@ -95,7 +119,7 @@ class NodeFailed(Worked, gc=True):
 
 
 class Written(NamedTuple):
-    """A placeholder for a result of which only the updates are known, as when a replay decides a recorded step again.
+    """A placeholder for a result of which only the updates are known. A replay uses it to decide a recorded step again.
 
     Attributes:
         updates: The updates of the result, as (field, update).
@@ -112,9 +136,14 @@ class NodeEntered(Attempted):
 
 
 class Noted(Worked):
-    """An attempt records something: an effect begins, a piece of work is done, it waits, or an answer does not fit.
+    """An attempt records something before its end.
 
-    `began` is 0 for what takes no time. `size_bytes` is what the value takes that is kept, if one is.
+    This can be the beginning of an effect, a finished piece of work, a wait, or an answer that does not fit. `began` is
+    0 if the record is not about work that took time.
+
+    Attributes:
+        facts: The facts of the step.
+        size_bytes: The size of the value that is recorded, if any.
     """
 
     facts: Begun | Recorded | Waiting | Refused
@@ -122,7 +151,14 @@ class Noted(Worked):
 
 
 class AnswerArrived(NamedTuple):
-    """An answer to a wait arrived; `id` is the wait's, so that an answer to an earlier question is not taken for it."""
+    """An answer to a wait arrived.
+
+    Attributes:
+        wait: The name of the wait.
+        id: The id of the wait. With it, an answer to an earlier question is not mistaken for an answer to this wait.
+        now: The time.
+        answer: The answer.
+    """
 
     wait: str
     id: str
@@ -131,7 +167,7 @@ class AnswerArrived(NamedTuple):
 
 
 class MessageCame(NamedTuple):
-    """A message for a topic of this run arrived; `told` says that a child run tells its end."""
+    """A message for a topic of this run arrived. `told` tells that the message reports the end of a child run."""
 
     now: float
     topic: str
@@ -149,14 +185,14 @@ class WaitOver(NamedTuple):
 
 
 class LimitMet(NamedTuple):
-    """A subgraph reached one of its own limits, and nothing is in flight in it."""
+    """A subgraph reached one of its own limits, and no task inside it is in flight."""
 
     frame: str
     now: float
 
 
 class NodeLeft(NamedTuple):
-    """The outgoing edge of a node that was done before is to be chosen now."""
+    """The outgoing edge of a node that was already done is to be chosen now."""
 
     frame: str
     now: float
@@ -165,7 +201,7 @@ class NodeLeft(NamedTuple):
 class Settled(NamedTuple):
     """The frames below a frame have ended: the arms of a fork, the items of a map, or a subgraph.
 
-    `error` is set if an item changed an input in place that all items share.
+    `error` is set if an item changed in place an input that all items share.
     """
 
     frame: str
@@ -175,13 +211,17 @@ class Settled(NamedTuple):
 
 
 class RunResumed(NamedTuple):
-    """A run is resumed: after a crash (`crashed`), a stop, a failure, a wait, or with other limits.
+    """A run is resumed: after a crash, a stop, a failure or a wait, or with other limits.
 
-    `facts` has what is known before: `crashed`, and `shared_process` if the process also drives other runs. `change`
-    lists the changes if the graph was changed since. `asked` means that a caller asked to resume this run when nothing
-    else was to do (no part could move, no answer, message or time had come), so that its failed parts are retried
-    although other parts wait; `retry_failed` that a caller asked for that in any case, and also for the failed items of
-    maps that keep what succeeded.
+    Attributes:
+        now: The time.
+        facts: The facts that are known in advance: `crashed`, and `shared_process` if the process also drives other
+            runs.
+        change: The changes, if the graph was changed since.
+        asked: Whether a caller asked to resume this run while nothing else could be done: no part could move, and no
+            answer, message or time had come. If so, the failed parts are retried although other parts wait.
+        retry_failed: Whether a caller asked to retry failed parts in any case, including the failed items of maps that
+            keep the items that succeeded.
     """
 
     now: float
@@ -192,9 +232,15 @@ class RunResumed(NamedTuple):
 
 
 class StopAsked(NamedTuple):
-    """A stop was requested, a limit was reached, or (`error`) the run cannot be driven; nothing is in flight.
+    """A stop was requested, a limit was reached, or (`error`) the run cannot be driven. No task is in flight.
 
-    `usage` is what attempts had spent that a stop cut. A `final` stop is never resumed.
+    Attributes:
+        now: The time.
+        reason: The reason, as a code.
+        why: The reason, as text.
+        error: The failure because of which the run cannot be driven.
+        usage: The usage of attempts that the stop cut off.
+        final: Whether the run can never be resumed.
     """
 
     now: float
@@ -206,9 +252,14 @@ class StopAsked(NamedTuple):
 
 
 class BranchedOff(NamedTuple):
-    """A child run begins after the parent's last step, with these updates to the state of a frame.
+    """A branch begins after the parent's last step, with updates to the state of one frame.
 
-    `change` is as in `RunResumed`; `frame` is the frame's id after those changes.
+    Attributes:
+        now: The time.
+        facts: The facts of the step.
+        updates: The updates, as (field, update).
+        frame: The id of the frame after the changes in `change`.
+        change: The changes, if the graph was changed since, as in `RunResumed`.
     """
 
     now: float
@@ -219,7 +270,7 @@ class BranchedOff(NamedTuple):
 
 
 AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | Noted
-"""An event of an attempt; it is stale once its frame is at another node, visit or attempt."""
+"""An event of an attempt. The event is stale once its frame is at another node, visit or attempt."""
 FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
 Event: TypeAlias = FrameEvent | AnswerArrived | MessageCame | RunStarted | RunResumed | StopAsked | BranchedOff
 
@@ -231,11 +282,11 @@ CAUSES: Final[Mapping[type[Event], Cause]] = {
     AnswerArrived: "answered",
     WaitOver: "over",
 }
-"""What the step of an attempt records of the event that ended it; a result is the usual one."""
+"""The `cause` that the step of an attempt records for the event that ended the attempt. A result needs no cause."""
 
 
 def with_cause(step: Decided, event: Event) -> Decided:
-    """Return the step of an event; that of an attempt records which event ended it, if that is not the usual one."""
+    """Return the step of an event, with the cause recorded if the step ended an attempt in an unusual way."""
     cause = CAUSES[type(event)]
     if isinstance(step.data, AttemptEnded) and (cause != "failed" or isinstance(step.data, Node)):
         step.data.cause = cause

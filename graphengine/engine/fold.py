@@ -1,23 +1,25 @@
-"""The fold: applies a step to a snapshot, both live and on load.
+"""The fold: applies a step to a snapshot, both while a run is driven and when a run is loaded.
 
-It reads only the step, calls no user code, and changes the snapshot in place. `graphengine.engine.field_ops` changes
-fields, `graphengine.engine.frame_tree` the tree of frames, `graphengine.engine.map_items` the items of maps. It is
-separate from the rules that decide, in `graphengine.engine.rules`, so that commands that only read recorded runs do
-not load those.
+`evolve` reads only the step, calls no code of the user, and changes the snapshot in place.
+`graphengine.engine.field_ops` changes fields, `graphengine.engine.frame_tree` changes the tree of frames, and
+`graphengine.engine.map_items` changes the items of maps. The fold is separate from the rules that decide
+(`graphengine.engine.rules`), so that commands that only read recorded runs do not have to load the rules.
 
-The same steps give the same snapshot, in any process and version: what a rule looked up, measured or drew by chance,
-it has put into the step. A fold asks no clock, no graph and no setting. It cannot refuse: a step that does not fit is
-damage, and raises. Three things hold after each step, and rules and readers rely on them:
+The same steps give the same snapshot, in any process and with any version. Whatever a rule looked up, measured or drew
+by chance is recorded in its step. The fold asks no clock, no graph and no setting. It cannot refuse a step: a step that
+does not fit means that the log is damaged, and raises an error. Rules and readers rely on three conditions that hold
+after each step:
 
-- `changed` names the frames that the step changed, created or woke: only they can have something new to do, so a step
-  costs what it changes, not what there is.
-- `status` is `waiting` exactly if no frame can move before an answer, a message or a time, and no limit is reached.
-  Of thousands of frames that wait, `maybe_runnable` keeps those that were not checked since they last changed.
-- The slots of maps (`concurrency=`) are held by items that work. They are counted again on the way up from the
-  changed frame, so an item that begins to wait lets the next one begin in the same step.
+- `changed` lists the frames that the step changed, created or woke. Only these frames can have new tasks, so the cost
+  of a step depends on what the step changes, not on the size of the run.
+- `status` is `waiting` exactly if no frame can move before an answer, a message or a time arrives, and no limit is
+  reached. A run can have thousands of waiting frames, so `maybe_runnable` keeps only the frames that were not checked
+  since they last changed.
+- The slots of a map (`concurrency=`) are held by items that work. The slots are counted again from the changed frame up
+  to the root, so an item that begins to wait lets the next item begin in the same step.
 
-Records of older versions are folded by this code. A new field of a step has a default under which old steps fold to
-what they folded to then; a change of meaning is a new kind of step, or a migration.
+This code also folds records of older versions. A new field of a step has a default with which old steps fold to the
+same snapshot as before. A change of meaning requires a new kind of step, or a migration.
 """
 
 from __future__ import annotations
@@ -96,19 +98,21 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
     """Apply a step to a snapshot in place, and return the snapshot.
 
     Raises:
-        ValueError: The step does not follow the snapshot's last one.
+        ValueError: The step does not directly follow the last step of the snapshot.
     """
     if step.seq != snapshot.seq + 1:
         message = f"step {step.seq} does not follow step {snapshot.seq}"
         raise ValueError(message)
     snapshot.changed.clear()
-    before = snapshot.frames.get(step.frame) if snapshot.waiting else None  # an item that ends is gone then
+    # An item that ends no longer exists after the step.
+    before = snapshot.frames.get(step.frame) if snapshot.waiting else None
     now = step.at
     facts = step.data
     if now > snapshot.now and snapshot.status == "running" and type(facts) not in _BEGINNINGS:
-        snapshot.elapsed_seconds += now - snapshot.now  # the time of a stop or a wait is not driven time
+        # The time during which a run is stopped or waits is not driven time.
+        snapshot.elapsed_seconds += now - snapshot.now
     snapshot.now = now
-    if type(facts) is steps.Node:  # the common case first
+    if type(facts) is steps.Node:  # the most frequent kind first
         _complete_visit(snapshot, step, facts)
     elif type(facts) is steps.Item:
         _complete_item(snapshot, step, facts)
@@ -125,9 +129,9 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
 
 
 def _settle(snapshot: Snapshot) -> None:
-    """Set the status `waiting` if nothing can move before an answer, a message or a time arrives, else `running`.
+    """Set the status to `waiting` if nothing can move before an answer, a message or a time arrives, else to `running`.
 
-    At a limit nothing can move after it either, so the run does not wait: it is to be stopped.
+    A run that has reached a limit is `running`, because it cannot move after an answer either, and should be stopped.
     """
     if snapshot.maybe_runnable is not None:
         snapshot.maybe_runnable.update(dict.fromkeys(snapshot.changed))
@@ -138,12 +142,13 @@ def _settle(snapshot: Snapshot) -> None:
 
 
 def _find_runnable(snapshot: Snapshot) -> str | None:
-    """Return what `runnable_frame` returns, and forget the frames that were found unable to move.
+    """Return what `runnable_frame` returns, and remember which frames cannot move.
 
-    The frame found after the last step and those that this step changed are tried first. One of them usually can move,
-    and then the others need not be checked. Thousands may wait, and none of them can move before a step changes it. So
-    a frame that was checked is only checked again once it has changed. The exception is a graph with a limit of its
-    own: the steps of its other frames change what its frames can do.
+    The frame that was found after the last step and the frames that this step changed are tried first. Usually one of
+    them can move, and the others need not be checked. Thousands of frames may wait, and a frame that could not move
+    when it was checked still cannot move until a step changes it. So a frame is checked again only after it has
+    changed. The exception is a graph with limits of its own: the steps of other frames in the graph can bring it to a
+    limit, so then all frames are checked.
     """
     frames = snapshot.frames
     likely = [snapshot.runnable, *snapshot.changed[-_LIKELY:]]
@@ -164,7 +169,7 @@ def _find_runnable(snapshot: Snapshot) -> str | None:
 
 
 def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
-    """Apply all these steps to a snapshot, and return it."""
+    """Apply the steps of a log to a snapshot, which is new if not given, and return the snapshot."""
     snapshot = snapshot if snapshot is not None else Snapshot()
     for step in log:
         evolve(snapshot, step)
@@ -174,7 +179,8 @@ def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
 def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR0915 - one case for each kind
     facts = step.data
     match facts:
-        case steps.Started():  # what each run has first: a case costs as much as a call
+        # First, because each run begins with it, and each case before it would cost as much as a call.
+        case steps.Started():
             _begin_run(snapshot, step, facts)
         case steps.Item():
             _complete_item(snapshot, step, facts)
@@ -221,7 +227,10 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR09
 
 
 def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
-    """Begin a run. Its title is what its graph calls it, else the first line of the first text of its input."""
+    """Begin a run.
+
+    The title of the run is the title that its graph gives it, or else the first line of the first text of its input.
+    """
     snapshot.run_id = facts.run_id
     snapshot.graph = facts.graph
     snapshot.fingerprint = facts.fingerprint
@@ -230,7 +239,8 @@ def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
     snapshot.title = title_line(facts.title) if facts.title else ""
     if not snapshot.title:
         for op in step.update:
-            if isinstance(op[-1], str) and op[-1] and (line := title_line(op[-1])):  # others can be encoded
+            # values of other types can be encoded
+            if isinstance(op[-1], str) and op[-1] and (line := title_line(op[-1])):
                 snapshot.title = line
                 break
     snapshot.starter, snapshot.origin, snapshot.began_with = facts.starter, facts.origin, facts.fingerprint
@@ -240,14 +250,14 @@ def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
 
 
 def title_line(text: str) -> str:
-    """Return the first line of a text, shortened; blanks in it are one."""
-    if len(text) <= _BEGINNING and text.isalnum():  # in this order: a text can have megabytes
+    """Return the first line of a text, shortened, with each sequence of blanks replaced by one blank."""
+    if len(text) <= _BEGINNING and text.isalnum():  # The length is compared first, because a text can have megabytes.
         return text
     return " ".join(text[:_BEGINNING].strip().partition("\n")[0].replace("\0", "").split())
 
 
 def _go_on_from(snapshot: Snapshot, facts: steps.Removed) -> None:
-    """Become the snapshot behind which a log was trimmed."""
+    """Replace the snapshot by the snapshot that was stored when retention trimmed the log."""
     if bytes(facts.snapshot):
         found = decode_snapshot(bytes(facts.snapshot))
         for name in found.__struct_fields__:
@@ -256,7 +266,6 @@ def _go_on_from(snapshot: Snapshot, facts: steps.Removed) -> None:
 
 
 def _resume_run(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
-    """Resume a run."""
     cut_off = _in_flight(snapshot, step) if facts.crashed else ()
     _continue(snapshot, facts, cut_off, retries=facts.retries)
     snapshot.shared_process = facts.shared_process
@@ -275,7 +284,10 @@ def _resume_run(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
 def _continue(
     snapshot: Snapshot, facts: steps.Continued, cut_off: Sequence[Frame] = (), *, retries: bool = False
 ) -> None:
-    """Let a run continue, possibly under a changed graph. The nodes of the frames in `cut_off` were in flight."""
+    """Let a run continue, possibly under a changed graph.
+
+    `cut_off` lists the frames whose nodes a crash interrupted.
+    """
     snapshot.limits = facts.limits
     snapshot.fingerprint = facts.fingerprint
     was_failed = snapshot.status == "failed" or retries
@@ -289,8 +301,8 @@ def _continue(
     if facts.code:
         snapshot.code = facts.code
     for frame in cut_off:
-        # In a shared process, another run may have caused the crash. So the last crash, which fails the node, counts
-        # only if the process drove no other run.
+        # In a shared process, another run may have caused the crash. So the last crash, with which the node fails,
+        # counts only if the process drove no other run.
         counts = frame.crashes < CRASHES - 1 or not snapshot.shared_process
         if counts and snapshot.frames.get(frame.id) is frame and frame.id not in facts.moved:
             frame.crashes += 1
@@ -306,7 +318,7 @@ def _continue(
 def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None:
     """Mark the recorded work of nodes whose code has changed with the id of the code that recorded the work.
 
-    A node that sleeps runs again, because its current code may sleep for another time.
+    A node that sleeps runs again, because its current code may sleep for another length of time.
     """
     for frame in snapshot.frames.values():
         if without_items(path_of(frame.id, frame.at)) in nodes:
@@ -316,7 +328,7 @@ def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None
                 wake(snapshot, frame)
             for work in work_at(frame):
                 for key, memo in [*work.items()]:
-                    if memo.sleep and not memo.recoded:  # the current code may have another sleep with this key
+                    if memo.sleep and not memo.recoded:  # The current code may have another sleep with this key.
                         del work[key]
                         if key.removeprefix(ASKED) not in work:
                             work[f"{key} {code}"] = memo
@@ -324,7 +336,7 @@ def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None
 
 
 def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
-    """Replace the nodes before which the run pauses, if any are given."""
+    """Replace the set of nodes before which the run pauses, if the step contains a new set."""
     if facts.pause is None:
         return
     snapshot.pause = facts.pause
@@ -342,7 +354,10 @@ def _in_flight(snapshot: Snapshot, step: Step) -> Sequence[Frame]:
 
 
 def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
-    """Let a frame of a failed run continue where it failed. Failed items wait until their map begins them again."""
+    """Let a frame of a failed run continue where it failed.
+
+    A failed item of a map waits until its map begins the item again.
+    """
     failed = frame.failing is not None
     if frame.kind == "item" and failed:
         return
@@ -350,7 +365,7 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
     if isinstance(frame.phase, GivenUp):
         frame.phase = READY
         renew(snapshot, frame)
-    elif isinstance(frame.phase, Fallback) and failed:  # kept for an effect, see `_give_up`
+    elif isinstance(frame.phase, Fallback) and failed:  # The phase was kept because of an effect, see `_give_up`.
         renew(snapshot, frame)
     elif isinstance(frame.phase, Collecting):
         if child_id(frame.id, frame.at) not in settled:
@@ -360,7 +375,7 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
 
 
 def _begin_child_run(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
-    """Begin a child run in the state of its parent."""
+    """Begin a branch in the state of its parent run."""
     before, snapshot.nonce = snapshot.nonce, facts.nonce
     snapshot.run_id, snapshot.key_base, snapshot.starter = facts.run_id, "", None
     snapshot.title = title_line(facts.title) or snapshot.title
@@ -382,7 +397,6 @@ def _begin_child_run(snapshot: Snapshot, step: Step, facts: steps.Branched) -> N
 
 
 def _stop_run(snapshot: Snapshot, facts: steps.Stopped) -> None:
-    """Stop a run."""
     snapshot.status, snapshot.ending, snapshot.failure = facts.status, facts.ending, facts.error
     _spend(snapshot, snapshot.root, facts.usage)
 
@@ -394,22 +408,23 @@ _RUNS: Final = ("run", "fallback")
 
 
 def _complete_visit(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:  # noqa: C901, PLR0912 - the common case, in place
-    """Complete a visit: apply its update, count its cost, and move along its edge."""
+    """Complete a visit: apply its update, count its cost, and move along the edge that was chosen."""
     frame = snapshot.frames[step.frame]
-    if frame.phase is not READY or frame.recorded_results:  # before the update, which may change the list of a map
+    # Before the update is applied, because the update may change the list of a map.
+    if frame.phase is not READY or frame.recorded_results:
         _end_visit(snapshot, frame)
     if step.update:
         apply_ops(frame, step.update, step.typed)
         if facts.given:
             note_written(frame, step.update, facts.given)
-        else:  # as there: a call takes a percent of a step
+        else:  # The same as `note_written`, in place, because a call would cost a percent of a step.
             written = frame.written
             for op in step.update:
                 if op[1] not in written:
                     written[op[1]] = True
     if facts.usage:
         _spend(snapshot, frame, facts.usage)
-    # As in `_count_visit`: a call takes a percent of a step.
+    # The same as `_count_visit`, in place, because a call would cost a percent of a step.
     frame.counts[step.node] = frame.counts.get(step.node, 0) + 1
     snapshot.steps += 1
     if frame.sub is not None:
@@ -422,14 +437,15 @@ def _complete_visit(snapshot: Snapshot, step: Step, facts: steps.Node) -> None: 
         _set_marks(frame, facts)
     if facts.sent:
         _keep_messages(snapshot, facts.sent, own=True)
-    if facts.status == "failed":  # an edge that is chosen later may test how the graph at the node ended
+    # An edge that is chosen later may test how the graph at the node ended, so its label is kept.
+    if facts.status == "failed":
         fail_frame(snapshot, frame, Leaving(facts.inside.label if facts.inside is not None else ""), facts)
     else:
         move(snapshot, frame, facts)
 
 
 def _leave_done_node(snapshot: Snapshot, step: Step, facts: steps.Left) -> None:
-    """Move along the edge that was chosen for a node that was done before."""
+    """Move along the edge that was chosen, after a resume, for a node that was already done."""
     frame = snapshot.frames[step.frame]
     _set_marks(frame, facts)
     ended = frame.phase.ended if isinstance(frame.phase, Leaving) else ""
@@ -440,7 +456,7 @@ _NO_RESULT: Final = RecordedResult()
 
 
 def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
-    """End a failed attempt; another attempt or the fallback follows."""
+    """End a failed attempt that is followed by another attempt or by the fallback."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     _count_failed_calls(snapshot, facts)
@@ -477,17 +493,21 @@ def _end_failed_visit(snapshot: Snapshot, step: Step, facts: steps.Failed) -> No
         _set_marks(frame, facts)
         move(snapshot, frame, facts)
         frame.error = facts.error
-    elif not step.node:  # the frame's own limit, in any phase
+    elif not step.node:  # The frame has reached its own limit. This can happen in any phase.
         fail_frame(snapshot, frame, frame.phase, facts)
     else:
         _give_up(snapshot, frame, facts)
 
 
 def _give_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
-    """Fail a node. A resume runs it again, with its recorded work if that may be kept, or continues inside it.
+    """Fail a node.
 
-    1. An effect begins in a graph. 2. The graph fails, and the fallback of its node runs and fails. 3. A resume runs
-    the fallback again: the graph would repeat the effect.
+    A resume runs the node again, with its recorded work as far as the work may be kept, or continues inside the node's
+    map or graph.
+
+    A fallback that replaces a graph is kept if an effect began in the graph: 1. An effect begins in the graph. 2. The
+    graph fails, and the fallback of its node runs and fails. 3. A resume runs the fallback again. Running the graph
+    again instead would repeat the effect.
     """
     goes_on = isinstance(frame.phase, (Collecting, Inside))
     if not goes_on:
@@ -512,7 +532,7 @@ def _give_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
 
 
 def _join_arms(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
-    """Join the arms: drop them, and add their counts, usage and samples to the forked frame."""
+    """Join the arms of a fork: drop the arms, and add their counts, usage and samples to the forked frame."""
     frame = snapshot.frames[step.frame]
     phase = frame.phase
     if facts.has_failed or not isinstance(phase, Forked):
@@ -534,7 +554,7 @@ def _join_arms(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
 
 
 def _complete_item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
-    """Complete an item of a map, and begin the next one."""
+    """Complete an item of a map, and begin the next item."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     if facts.fallback:
@@ -548,10 +568,11 @@ def _complete_item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
 
 
 def _keep_beginning(frame: Frame, step: Step, facts: steps.Begun) -> None:
-    """Keep that an effect has begun; an answer about its last beginning says nothing of this one.
+    """Record in the frame that an effect has begun.
 
-    The nodes around it that are graphs keep it too, until they are left: a new attempt of theirs would repeat it. An
-    idempotent effect may be repeated, so only its key is kept.
+    Answers about an earlier beginning of the same effect are removed, because they do not apply to this beginning. The
+    beginning is also recorded at the nodes around the frame that are graphs, until these nodes are left: a new attempt
+    of such a node would repeat the effect. An idempotent effect may be repeated, so only its key is kept.
     """
     if facts.idempotent:
         keyed = RecordedResult(facts.arguments, step.at, name=facts.name, id=facts.idempotency_key, keyed=step.seq)
@@ -569,43 +590,46 @@ def _keep_beginning(frame: Frame, step: Step, facts: steps.Begun) -> None:
         return
     begun = RecordedResult(facts.arguments, step.at, name=facts.name, id=facts.idempotency_key, begun=step.seq)
     begun.unknown, begun.reconcile = facts.unknown, facts.reconcile
-    begun.recoded = frame.recorded_results.get(BEGUN + facts.key, _NO_RESULT).recoded  # of that its key has the form
+    # The id of the code whose form of types the key has.
+    begun.recoded = frame.recorded_results.get(BEGUN + facts.key, _NO_RESULT).recoded
     frame.recorded_results[BEGUN + facts.key] = begun
     for around in _graphs_around(frame):
         around.recorded_results[BEGUN + facts.idempotency_key] = RecordedResult(begun=step.seq)
 
 
 def _graphs_around(frame: Frame) -> Iterator[Frame]:
-    """Yield the frames at the nodes that are graphs with this frame in them, the innermost first."""
+    """Yield the frames whose nodes are graphs that contain this frame, the innermost first."""
     while frame.sub is not None and frame.sub.up is not None:
         frame = frame.sub.up
         yield frame
 
 
 def _keep_work(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
-    """Keep a piece of work for the node to find again."""
+    """Keep the result of a piece of work, so that a later attempt of the node finds the result."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     snapshot.code = facts.code or snapshot.code
     if facts.by is not None:
         _count_call(snapshot, facts.by["agent"], facts.usage.get("cost_usd", 0.0))
-    frame.crashes = 0  # it made progress, so earlier crashes no longer count as crashes in a row
+    frame.crashes = 0  # The node has made progress, so earlier crashes no longer count as crashes in a row.
     if not facts.key:
         return
     begun = frame.recorded_results.pop(BEGUN + facts.key, _NO_RESULT)
     keyed = frame.recorded_results.get(KEYED + facts.key)
-    if keyed is not None and not keyed.recoded:  # else an attempt that begins afresh finds the call's key by it
+    # If the work was recorded by other code, the entry stays: an attempt that starts again finds the key of the call in
+    # it.
+    if keyed is not None and not keyed.recoded:
         del frame.recorded_results[KEYED + facts.key]
     if facts.took:
         begun = frame.recorded_results.pop(facts.took, begun)
     named = begun.name if begun.begun else None
     result = RecordedResult(facts.value, step.at, facts.outputs, name=named, id=begun.id, begun=begun.begun)
-    # 1. The earlier code begins a call. 2. The current code finds the call by the key in the form that the types had
-    # when the call was recorded, and makes the call. 3. The process dies. The record keeps that key, so the next
-    # attempt must find the record in the same form.
+    # 1. The earlier code begins a call. 2. The current code finds the call under the key in the form that the types had
+    #    when the call was recorded, and makes the call. 3. The process dies. The record keeps that key, so the next
+    #    attempt must look for the record under the same form.
     result.recoded = (keyed or begun).recoded if not facts.took else ""
     if keep_published(snapshot, step):
-        result.value = None  # its node needs only to know that it is done
+        result.value = None  # The node only needs to know that the work is done.
     frame.recorded_results[facts.key] = result
 
 
@@ -613,7 +637,6 @@ def _keep_work(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
 
 
 def _begin_waits(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
-    """Make a frame wait."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     snapshot.code = facts.code or snapshot.code
@@ -627,7 +650,7 @@ def _end_wait(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
     """End a wait, and keep its answer for the node, which runs again."""
     frame = snapshot.frames[step.frame]
     waits = frame.waits
-    if facts.wait not in waits:  # its item has no slot yet in which the node asks again
+    if facts.wait not in waits:  # An item of a map has no slot yet in which its node could ask again.
         memo = RecordedResult(facts.answer.value, step.at, name=facts.wait, by=facts.by, given=facts.by == "answer")
         key = frame.asked[facts.wait][0]
         memo.seen = frame.recorded_results.get(f"{ASKED}{key}", _NO_RESULT).seen
@@ -656,7 +679,6 @@ def _end_wait(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
 
 
 def _keep_to_ask_again(frame: Frame, waits: Mapping[str, steps.WaitRecord]) -> None:
-    """Keep the name, the id and the due time of waits that the node will ask again."""
     kept = frame.recorded_results
     for name, asked in waits.items():
         if asked.key:
@@ -667,7 +689,10 @@ def _keep_to_ask_again(frame: Frame, waits: Mapping[str, steps.WaitRecord]) -> N
 
 
 def _refuse_answer(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
-    """Refuse an answer that did not fit: its wait remains. If the node itself refused it, it will ask again."""
+    """Record that an answer was refused because it did not fit.
+
+    The wait remains. If the code of the node refused the answer, the node will ask the question again.
+    """
     frame = snapshot.frames.get(step.frame)
     if facts.key and frame is not None:
         given = frame.recorded_results.pop(facts.key, RecordedResult())
@@ -688,7 +713,7 @@ def _begin_frame(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Star
 
 
 def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
-    """End a visit: drop its items or subgraph, end its wait, forget its recorded work."""
+    """End a visit: drop its items or its subgraph, end its wait, and forget its recorded work."""
     if isinstance(frame.phase, (Collecting, Inside)):
         if isinstance(frame.phase, Collecting):
             keep_failures(snapshot, frame, frame.phase)
@@ -702,7 +727,7 @@ def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str = "") -> None:
-    """Move along the edge; without an edge, or at FAIL, the node stays done and the frame fails."""
+    """Move along the chosen edge. Without an edge, or at FAIL, the node stays done and the frame fails."""
     if facts.status == "failed":
         fail_frame(snapshot, frame, Leaving(ended), facts)
     else:
@@ -710,9 +735,11 @@ def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str
 
 
 def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) -> None:
-    """Forget the recorded work that caused a failure, or all of it, except what arrives only once (`but`).
+    """Forget the recorded work that caused a failure, or all recorded work unless the step says that work is kept.
 
-    Of a node that is an effect it is kept why its result was refused: how it ended is known then.
+    Results that arrive only once, such as answers and messages, are kept: `but` lists the values of `by` of such
+    results. If the node itself is an effect and its result was refused, the reason is recorded with the beginning of
+    the effect, because it is then known how the effect ended.
     """
     begun = frame.recorded_results.get(BEGUN)
     if begun is not None and facts.cause == "finished" and facts.error is not None and frame.cause is None:
@@ -729,7 +756,10 @@ def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) 
 
 
 def _keep_messages(snapshot: Snapshot, messages: Iterable[Any], *, own: bool) -> None:
-    """Keep messages, each as (topic, payload), until they are received; `own` ones nodes or child runs have sent."""
+    """Keep messages, each as (topic, payload), until they are received.
+
+    `own` tells that nodes of the run or its child runs sent the messages.
+    """
     for topic, payload in messages:
         snapshot.mailbox.setdefault(topic, []).append(payload)
         if own:
@@ -739,7 +769,6 @@ def _keep_messages(snapshot: Snapshot, messages: Iterable[Any], *, own: bool) ->
 
 
 def _take_message(snapshot: Snapshot, topic: str) -> None:
-    """Take the oldest message of a topic."""
     left = snapshot.mailbox[topic]
     left.pop(0)
     if not left:
@@ -747,7 +776,7 @@ def _take_message(snapshot: Snapshot, topic: str) -> None:
 
 
 def _count_visit(snapshot: Snapshot, frame: Frame, node: str) -> None:
-    """Count a completed visit, for the run and for the graphs around the frame."""
+    """Count a completed visit, in the frame, in the run and in the graphs around the frame."""
     frame.counts[node] = frame.counts.get(node, 0) + 1
     snapshot.steps += 1
     if frame.sub is not None:
@@ -755,7 +784,7 @@ def _count_visit(snapshot: Snapshot, frame: Frame, node: str) -> None:
 
 
 def _count_in_graphs(inner: Frame) -> None:
-    """Count a completed visit for the graphs that a frame is inside."""
+    """Count a completed visit in each graph that contains the frame."""
     sub: Frame | None = inner
     while sub is not None:
         sub.steps += 1
@@ -763,13 +792,12 @@ def _count_in_graphs(inner: Frame) -> None:
 
 
 def _set_marks(frame: Frame, facts: steps.Outcome) -> None:
-    """Set the marks of a step, and keep its samples."""
     frame.marks.update(facts.marks)
     frame.samples.extend(facts.samples)
 
 
 def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
-    """Add what was spent to the run, the frame and the subgraphs around it."""
+    """Add the usage of a step to the run, to the frame and to the subgraphs around the frame."""
     if spent:
         snapshot.usage = add_usage(snapshot.usage, spent)
         frame.usage = add_usage(frame.usage, spent)
@@ -780,7 +808,7 @@ def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
 
 
 def _count_failed_calls(snapshot: Snapshot, facts: steps.AttemptEnded) -> None:
-    """Count the agents whose calls failed; what those used is not known by agent."""
+    """Count the agents whose calls failed. The cost of such a call is not known by agent, so 0 is added."""
     for call in facts.lost.values():
         if isinstance(call, dict):
             _count_call(snapshot, call.get("agent"), 0.0)
@@ -798,10 +826,16 @@ def _lose(snapshot: Snapshot, what: LossName) -> None:
 
 
 _AGENTS: Final = 64
-"""How many agents of a run are counted, so that its row does not grow with the agents that nodes make."""
+"""How many agents of a run are counted.
+
+The limit keeps the run's row small even if nodes create new agents all the time.
+"""
 _BEGINNING: Final = 200
-"""How many characters of the first text of its input a run is listed by."""
+"""The maximum number of characters of a run's title."""
 _BEGINNINGS: Final = frozenset((steps.Started, steps.Resumed, steps.Branched))
 _LIKELY: Final = 4
-"""How many of the last changed frames `_find_runnable` tries first. A step changes its frame, the frame around it and
-the frames that it creates; one of the last few can usually move, and each check costs time at every step."""
+"""How many of the last changed frames `_find_runnable` tries first.
+
+A step changes its frame, the frame around it and the frames that it creates. Usually one of the last few changed frames
+can move, and each check costs time at every step.
+"""

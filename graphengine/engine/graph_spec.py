@@ -1,7 +1,8 @@
-"""The types of graph specs: a graph in JSON, as `compile.graph_spec` writes it and stores keep it.
+"""The types of graph specs, which describe graphs in JSON.
 
-Every key but a node's `name`, an edge's `from` and an arm's `to` can be missing. `check_graph_spec` checks
-that a recorded graph spec has these types.
+A store keeps the graph spec of each graph that its runs used. `compile.graph_spec` writes graph specs.
+`check_graph_spec` checks that a recorded graph spec has the types of this module. Every key is optional, except a
+node's `name`, an edge's `from` and an arm's `to`.
 """
 
 from __future__ import annotations
@@ -20,28 +21,30 @@ if TYPE_CHECKING:
 
 
 class NodeSpec(TypedDict):
-    """A node.
+    """A node of a graph spec.
 
     Attributes:
-        name: Its name.
-        kind: The kind of its body: `function`, `graph`, `agent`, `ask`, …, or `choose`.
-        writes: The fields that it writes.
-        title: Its title.
-        fallback: Whether it has a fallback.
-        attempts: The number of its attempts.
-        choices: What it chooses among.
-        kinds: The kind of each choice, unless all are functions.
-        on: The selector that chooses.
-        each: Where the list is read, by the name that an item has in the node, if it runs once for each item.
-        effect: `read`, `idempotent` or `once`, if it is said.
-        question: The question that it asks.
+        name: The name of the node.
+        kind: The kind of the node's body: `function`, `graph`, `agent`, `ask`, …, or `choose`.
+        writes: The fields that the node writes.
+        title: The title of the node.
+        fallback: Whether the node has a fallback.
+        attempts: The number of attempts that a visit of the node can have.
+        choices: The names of the choices, if the node chooses among several bodies.
+        kinds: The kind of each choice. The key is missing if all choices are functions.
+        on: The selector by which the node chooses.
+        each: For a node that runs once for each item of a list: the place where the list is read, by the name that an
+            item has in the node.
+        effect: `read`, `idempotent` or `once`. The key is missing if the node does not declare an effect.
+        question: The question that the node asks.
         answer: The type of the answer.
-        timeout_seconds: How long it waits for the answer.
-        reads: The paths that it reads.
-        sources: The part of the result that each place gets, if it is not the whole result.
-        details: What its bodies say of themselves by choice, as an agent its instructions; "" if there is no choice.
-        graphs: The graph specs of its graphs by choice; "" if there is no choice.
-        was: Its recorded name, in a graph spec whose nodes a migration renamed.
+        timeout_seconds: How long the node waits for the answer.
+        reads: The paths that the node reads.
+        sources: The part of the result that each place gets, if not all places get the whole result.
+        details: Details that the bodies report about themselves, such as the instructions of an agent, by choice. The
+            choice is "" if the node does not choose.
+        graphs: The graph specs of the node's graphs, by choice. The choice is "" if the node does not choose.
+        was: The name under which runs recorded the node, in a graph spec whose nodes a migration renamed.
     """
 
     name: str
@@ -88,24 +91,28 @@ EdgeSpec = TypedDict(
         "need": NotRequired[int],
     },
 )
-"""Edges out of a node: one (`to`), a switch (`on`, `cases`, `otherwise`) or a fork (`arms`, `join`, `need`).
+"""The edges out of a node: a plain edge (`to`), a switch (`on`, `cases`, `otherwise`) or a fork (`arms`, `join`).
 
-A step names an edge by its place in `ways`."""
+Of a fork, `need` is the number of arms that must arrive; the key is missing if all must. A step names an edge by the
+position of the edge in the list `ways` of its graph.
+"""
 
 
 class GraphSpec(TypedDict, total=False):
-    """A graph.
+    """A graph, as described in JSON.
 
     Attributes:
-        format: The version of graph specs that it was written with.
-        graph: The graph's name.
-        version: The graph's version.
-        state: The types of its state's fields.
-        rules: Constraints and defaults of fields that have some, and of the state as a whole under "".
-        types: What the types that it names are made of, by name: a text for each field or member; "" is the whole.
-        reducers: The names of their reducers, of fields that have one.
-        nodes: Its nodes in declared order.
-        ways: Its edges in declared order.
+        format: The version of the format of graph specs in which this graph spec was written.
+        graph: The name of the graph.
+        version: The version of the graph.
+        state: The types of the fields of the graph's state.
+        rules: Constraints and defaults, by field. A field without constraints and defaults is left out. The entry under
+            "" describes the state as a whole.
+        types: The definitions of the types that the graph spec names, by the name of the type: a text for each field or
+            member. The key "" of a type describes the whole type.
+        reducers: The names of reducers, by field, for the fields that have a reducer.
+        nodes: The nodes of the graph, in declared order.
+        ways: The edges of the graph, in declared order.
     """
 
     format: int
@@ -126,10 +133,10 @@ def fingerprint_of(graph_spec: GraphSpec) -> str:
 
 
 def check_graph_spec(graph_spec: Mapping[str, JsonValue]) -> None:
-    """Check a graph spec, and those of the graphs inside it.
+    """Check the types of a graph spec, and of the graph specs of the graphs inside it.
 
     Raises:
-        ValueError: A value has another type, or is missing.
+        ValueError: A value has another type than its key demands, or a required key is missing.
     """
     try:
         _check_conditions(msgspec.convert(graph_spec, GraphSpec))

@@ -1,4 +1,4 @@
-"""What `decide` reads: a run with the settings of this process; the plan of a frame, its view, what was spent in it."""
+"""The data that `decide` reads: a run with the settings of this process, and the plan, view and usage of a frame."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class StaleEvent(Exception):
 
 
 def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
-    """Return the plan that a frame walks: the run's, or that of the graph it is inside.
+    """Return the plan in which a frame walks: the plan of the run, or the plan of the subgraph that contains the frame.
 
     Raises:
-        KeyError, NoChoice: The graph was changed and no longer has the node or choice.
+        KeyError, NoChoice: The graph was changed and no longer has the node or the choice.
     """
     sub = frame.sub
     if sub is None or sub.up is None:
@@ -44,15 +44,16 @@ def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 
 
 def view_of(plan: Plan[Any], frame: Frame, *, checks: bool = True) -> View:
-    """Return the view of a frame; `plan` is the one it walks."""
+    """Return the view of a frame. `plan` is the plan in which the frame walks."""
     each = plan.nodes[frame.at].each if frame.kind == "item" else None
     return View(plan.state if each is None else each.state, frame, checks)
 
 
 def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished | NodeFailed) -> View:
-    """Return the view with which the edge after a visit is chosen; `plan` is the one that the frame walks.
+    """Return the view with which the edge after a visit is chosen.
 
-    It has what conditions can read in addition to the state: usage, elapsed time, the node that completes.
+    In addition to the state, the view contains all data that conditions can read: the usage, the driven time, and the
+    node that completes. `plan` is the plan in which the frame walks.
     """
     snapshot = run.snapshot
     usage = frame.usage if frame.base is None else usage_of(frame)
@@ -70,7 +71,7 @@ def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished
 
 
 def usage_of(frame: Frame) -> Usage:
-    """Return what was spent in a frame and in the frames it has its state from, without other arms."""
+    """Return the usage in a frame and in the frames from which it reads its state, without other arms."""
     if frame.base is None:
         return frame.usage
     below = usage_of(frame.base)
@@ -78,7 +79,7 @@ def usage_of(frame: Frame) -> Usage:
 
 
 def _usage_below(snapshot: Snapshot, frame: Frame) -> Usage:
-    """Return what was spent in a frame and in all frames below it."""
+    """Return the usage in a frame and in all frames below it."""
     total = frame.usage
     for key in frame.children:
         total = add_usage(total, _usage_below(snapshot, snapshot.frames[key]))
@@ -86,39 +87,51 @@ def _usage_below(snapshot: Snapshot, frame: Frame) -> Usage:
 
 
 def elapsed(snapshot: Snapshot, frame: Frame) -> float:
-    """Return the driven time since the run began, or since the subgraph that a frame is in began."""
+    """Return the driven time since the run began, or, for a frame inside a subgraph, since the subgraph began."""
     return snapshot.elapsed_seconds if frame.sub is None else snapshot.elapsed_seconds - frame.sub.entered
 
 
 STEP_BYTES: Final = 1024
-"""The bytes that a step is assumed to add, in addition to `View.update_bytes`: small values count as 0 there."""
+"""The number of bytes that a step is assumed to add in addition to `View.update_bytes`.
+
+`View.update_bytes` counts small values as 0.
+"""
 
 
 class Observer(Protocol):
-    """Observes which edges are evaluated and taken, for the coverage report of a test run. It must not change them."""
+    """Observes which edges are evaluated and taken, for the coverage report of a test run.
+
+    It must not change the edges.
+    """
 
     def watched(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> Sequence[AnyEdge]:
         """Return the same edges in the same order, with conditions that may record their results."""
         ...
 
     def took(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge], edge: AnyEdge, label: str) -> None:
-        """Record that this one of the watched edges was taken; of a switch, the case with this label."""
+        """Record that one of the watched edges was taken. For a switch, `label` is the label of the case."""
         ...
 
 
 class RunState:
-    """A run in one process. Only `snapshot` is recorded; the rest belongs to this process and never reaches the log.
+    """A run in one process.
+
+    Only `snapshot` is recorded. The other attributes belong to this process and never reach the log.
 
     Attributes:
-        plan: The graph. It is missing (see `has_plan`) only if a process stops a run whose graph it does not have.
-        snapshot: The run's position and state. Only the fold changes it.
+        plan: The plan of the graph. It is missing (see `has_plan`) only if a process stops a run whose graph it does
+            not have.
+        has_plan: Whether the plan is there.
+        snapshot: The position and state of the run. Only the fold changes it.
         checks: Whether to detect functions that change their arguments in place.
         sizes: The size limits of an update and of the state; None for no limits.
-        size_bytes: An upper bound of the state's size as JSON after the step `measured_at`; -1 if it was not measured.
+        size_bytes: An upper bound of the size of the state as JSON after the step `measured_at`; -1 if it was not
+            measured.
+        measured_at: The seq of the step after which `size_bytes` was computed.
         observer: The observer of taken edges, if any.
-        changed: The frames that were changed by commits since tasks were last taken.
-        map_bytes: What the items of a map have returned so far, in bytes of JSON without its small values, by the map's
-            frame; only of maps with larger values.
+        changed: The frames that commits changed since tasks were last taken.
+        map_bytes: By the frame of a map: the number of bytes of JSON that its items have returned so far, without small
+            values. Only maps with larger values have an entry.
     """
 
     __slots__ = (
@@ -156,5 +169,5 @@ class RunState:
 
     @property
     def size_bound(self) -> int:
-        """An upper bound of the state's size now; -1 if it was not measured."""
+        """An upper bound of the current size of the state; -1 if it was not measured."""
         return -1 if self.size_bytes < 0 else self.size_bytes + (self.snapshot.seq - self.measured_at) * STEP_BYTES

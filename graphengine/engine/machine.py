@@ -1,8 +1,8 @@
-"""The machine: which events are legal in which phase of a frame, the steps they become, and the phases after those.
+"""The machine: which events are legal in which phase of a frame, which steps they become, and which phases follow.
 
-A run is a tree of frames, each a token that walks a graph. A frame is in one phase: `Ready` to run its node,
-`Fallback` to run the node's fallback, `Leaving` the node, `Forked`, `Collecting` the items of a map, `Inside` a
-subgraph, `Waiting`, `GivenUp` or `Ended`. Its attempt ends in one of two events:
+A run is a tree of frames. Each frame is a token that walks through a graph. A frame is always in one phase: `Ready` to
+run its node, `Fallback` (running the node's fallback), `Leaving` the node, `Forked`, `Collecting` the items of a map,
+`Inside` a subgraph, `Waiting`, `GivenUp` or `Ended`. An attempt of a node ends with one of two events:
 
     NodeFinished   the result becomes updates; they are reduced, validated and recorded, and the first edge whose
                    condition holds is taken:                            step `node` (of an item: `item`)
@@ -11,17 +11,21 @@ subgraph, `Waiting`, `GivenUp` or `Ended`. Its attempt ends in one of two events
                    else the first edge with a `failed(…)` that holds:   step `failed`, with `to`
                    else the frame fails, and can be resumed:            step `failed`
 
-An update that does not fit is a failed attempt. If a condition raises, or no condition holds, the node is done and the
-frame is `Leaving`: it fails there, and a resume chooses the edge again (step `left`). END finishes a frame, FAIL fails
-it. A frame that is forked, collecting or inside a subgraph does not move until the frames below it have `Settled`.
+An update that does not fit the state is a failed attempt. If a condition raises an error, or no condition holds, the
+node is done and the frame is `Leaving`: the frame fails there, and a resume chooses the edge again (step `left`). A
+frame that reaches END finishes, and a frame that reaches FAIL fails. A frame that is forked, collecting or inside a
+subgraph does not move until the frames below it have `Settled`.
 
-`TABLE` lists every event with the phases in which it is legal and the steps that it can become; `AFTER` lists the
-phases after each step. An event in another phase, or of another visit or attempt, is refused here. A rule refuses only
-what the table cannot express: arms that have not all arrived, a wait that is over. The rules are in
-`graphengine.engine.rules`, a file for each subject, and `graphengine.engine.fold` applies their steps. `decide` reads
-the run and changes only caches that follow from it: typed values, a subgraph's plan (`lookup.plan_of`), the index of
-waits (`Snapshot.open_waits`), the measured size (`size_limits`). It calls the user's pure functions: reducers,
-validators, conditions, writes-functions, sources of maps. Each condition is evaluated once.
+`TABLE` lists every event with the phases in which the event is legal and the steps that the event can become. `AFTER`
+lists the phases that can follow each step. This module refuses an event that comes in another phase, or that belongs to
+another visit or attempt. The rules themselves refuse only events that the table cannot exclude: a join whose arms have
+not all arrived, and a wait that is over.
+
+The rules are in `graphengine.engine.rules`, in one file for each subject. `graphengine.engine.fold` applies the steps.
+`decide` reads the run and changes only caches, which can be computed from the run: typed values, the plan of a subgraph
+(`lookup.plan_of`), the index of waits (`Snapshot.open_waits`) and the measured size (`size_limits`). `decide` calls the
+pure functions of the user: reducers, validators, conditions, functions given as `writes`, and functions that compute
+the list of a map. Each condition is evaluated once.
 """
 
 from __future__ import annotations
@@ -59,12 +63,18 @@ if TYPE_CHECKING:
 
 Phases: TypeAlias = tuple[type[Phase], ...]
 _MOVED: Final[Phases] = (Ready, Forked, Waiting, Ended, Leaving)
-"""After an edge: at a node, paused before a node, forked, or ended; `Leaving` if no edge holds."""
+"""The phases after an edge was taken: at a node, paused before a node, forked, or ended. `Leaving` if no edge holds."""
 _ANY: Final[Phases] = (Ready, Fallback, Leaving, Forked, Collecting, Inside, Waiting, GivenUp, Ended)
 
 
 class Row(NamedTuple):
-    """An event, the phases in which it is legal (empty if it belongs to no frame), and the steps that it can become."""
+    """A row of `TABLE`.
+
+    Attributes:
+        event: The event.
+        phases: The phases in which the event is legal. Empty if the event does not belong to a frame.
+        steps: The steps that the event can become.
+    """
 
     event: type[Event]
     phases: Phases
@@ -106,7 +116,10 @@ AFTER: Final[dict[type[Facts], Phases]] = {
     steps.Answered: _RUNNING,
     steps.Refused: (*_RUNNING, Waiting),
 }
-"""The phases that a frame can be in after its step. After a step of the run its frames can be in any phase."""
+"""The phases in which a frame can be after its own step, by the kind of the step.
+
+Steps that concern the whole run are missing, because its frames can be in any phase after them.
+"""
 _LEGAL: Final = {row.event: frozenset(p for r in TABLE if r.event is row.event for p in r.phases) for row in TABLE}
 
 
@@ -114,12 +127,13 @@ def decide(run: RunState, event: Event) -> Decided:
     """Return the step that an event becomes.
 
     Args:
-        run: The run, and the settings of this process. Only caches in it are filled.
+        run: The run, and the settings of this process. Only caches of the run are changed.
         event: What happened.
 
     Raises:
-        StaleEvent: The frame is at another visit or attempt, or in a phase in which the event is not legal.
-        InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
+        StaleEvent: The frame of the event is at another visit or attempt, or is in a phase in which the event is not
+            legal.
+        InvalidUpdate, NotRecordable, TooLarge: The update that a branch begins with does not fit the state.
     """
     if run.has_plan:
         step = with_cause(_decide(run, event), event) if type(event) in CAUSES else _decide(run, event)
@@ -132,7 +146,8 @@ def decide(run: RunState, event: Event) -> Decided:
 def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR0912 - one case for each event
     snapshot = run.snapshot
     match event:
-        case events.NodeFinished():  # what each run has first: a case costs as much as a call
+        # First, because this is the most frequent event, and each case before it would cost as much as a call.
+        case events.NodeFinished():
             return node_finished(run, _frame_of_event(snapshot, event), event)
         case events.RunStarted():
             return begin_run(run, event)
@@ -171,10 +186,11 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
 
 
 def _frame_of_event(snapshot: Snapshot, event: FrameEvent) -> Frame:
-    """Return the frame of an event.
+    """Return the frame to which an event belongs.
 
     Raises:
-        StaleEvent: The frame is gone, in another phase, or at another visit or attempt.
+        StaleEvent: The frame no longer exists, is in a phase in which the event is not legal, or is at another visit or
+            attempt.
     """
     if type(event) is events.NodeFinished or isinstance(event, Attempted):
         of = event.id
@@ -183,6 +199,6 @@ def _frame_of_event(snapshot: Snapshot, event: FrameEvent) -> Frame:
     else:
         frame = snapshot.frames.get(event.frame)
         is_now = frame is not None and not (isinstance(event, events.Settled) and frame.failing is not None)
-    if frame is None or not is_now or type(frame.phase) not in _LEGAL[type(event)]:  # `isinstance` is slow for these
+    if frame is None or not is_now or type(frame.phase) not in _LEGAL[type(event)]:  # `isinstance` would be slow here.
         raise StaleEvent(event)
     return frame

@@ -1,7 +1,7 @@
 """Phases: what a frame is doing, with the data of each phase, and the recorded work of a visit.
 
-`ready` derives the next task from the phase. A frame can fail in any phase: `Failing` records how, and a resume
-continues in the same phase.
+`ready` derives the next task of a frame from its phase. A frame can fail in any phase. `Failing` then records how it
+failed, and a resume continues in the same phase.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from graphengine.state.recorded_text import NO_TEXT, RecordedText
 
 
 class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """Recorded work of a visit, an answer that it got, or a question that it will ask again.
+    """Recorded work of a visit, an answer that the visit received, or a question that the visit will ask again.
 
     Attributes:
-        value: The result or the answer; for a question to ask again, its due time; for an effect that has begun, its
+        value: The result or the answer. For a question to ask again: its due time. For an effect that has begun: its
             arguments by name.
-        at: When it was recorded, epoch seconds.
-        outputs: What the work sent and emitted.
+        at: When it was recorded, in epoch seconds.
+        outputs: The messages and data that the work sent and emitted.
         name: The name of the wait.
         due: When the wait would have timed out.
-        by: What ended the wait; why the result of an effect was refused.
-        id: The id that the wait keeps when it is asked again; the idempotency key of an effect.
+        by: What ended the wait. For an effect: why its result was refused.
+        id: The id that the wait keeps when it is asked again. For an effect: its idempotency key.
         timeout: Whether the wait ended without an answer.
-        begun: The seq of the step that recorded the beginning of an effect which must not be repeated; 0 for others.
-        keyed: The seq of the step that recorded the key of an idempotent effect before it began; 0 for others.
-        unknown: The `unknown=` that was declared when the effect began: what follows if nobody can tell how it ended.
-        reconcile: The name of the function that was declared, when the effect began, to find out how it ended.
-        seen: What the person who answered was shown, besides what identifies the question.
-        given: Whether it is an answer or a message from outside: a person or a caller gave it.
-        sleep: The text of a sleep to ask again, which says for how long. Code that has changed since takes the sleep
-            over only if it sleeps equally long.
+        begun: For an effect that must not be repeated: the seq of the step that recorded its beginning. 0 for others.
+        keyed: For an idempotent effect: the seq of the step that recorded its key before it began. 0 for others.
+        unknown: The `unknown=` that was declared when the effect began: what follows if nobody can tell how the effect
+            ended.
+        reconcile: The name of the function that was declared, when the effect began, to find out how the effect ended.
+        seen: The details that the person who answered was shown, apart from the details that identify the question.
+        given: Whether it is an answer or a message from outside the run, given by a person or a caller.
+        sleep: For a sleep to ask again: its text, which contains its length. Code that has changed since then continues
+            the sleep only if it asks for a sleep of the same length.
         recoded: The id of the code that recorded the work, if the code of the node or the graph spec has changed since.
             `-` if the id is not known; "" if nothing has changed.
     """
@@ -62,11 +63,11 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Asking(Struct, frozen=True):
-    """A question of a visit whose wait is over: if the visit asks it again, unchanged, it is the same question.
+    """A question of a visit whose wait is over. If the visit asks it again, unchanged, it is the same question.
 
     Attributes:
-        id: Its id.
-        shown: The digest of what it showed; see `frame_tree.shown_by`.
+        id: The id of the question.
+        shown: The digest of what the question showed; see `frame_tree.shown_by`.
     """
 
     id: str
@@ -74,25 +75,39 @@ class Asking(Struct, frozen=True):
 
 
 class AskedName(Struct, frozen=True, omit_defaults=True):
-    """The questions of one name in a run: the seq of the step that asked last, and how many there were."""
+    """The questions of a run that have the same name.
+
+    Attributes:
+        last: The seq of the step that asked the last question.
+        times: The number of questions.
+    """
 
     last: int
     times: int = 1
 
 
 ASKED: Final = "asked "
-"""Prefix of the key of a wait that was interrupted: it keeps its name, id and due time until the node asks it again."""
+"""Prefix of the key of a wait that was interrupted.
+
+The entry keeps the name, the id and the due time of the wait until the node asks again.
+"""
 BEGUN: Final = "begun "
 """Prefix of the key of an effect that must not be repeated, from its beginning until its result is recorded."""
 KEYED: Final = "keyed "
-"""Prefix of the key of an idempotent effect, from its beginning until its result is recorded. The entry keeps the
-idempotency key with which the effect is repeated, also if the code asks for it in another form by then."""
+"""Prefix of the key of an idempotent effect, from its beginning until its result is recorded.
+
+The entry keeps the idempotency key with which the effect is repeated, even if the code meanwhile looks the effect up
+under a key of another form.
+"""
 UNKNOWN: Final = "unknown "
-"""Prefix of the key of the question how an effect ended; the key of the effect and the seq of its beginning follow."""
+"""Prefix of the key of the question how an effect ended.
+
+The key of the effect and the seq of its beginning follow the prefix.
+"""
 
 
 UNKNOWN_CODE: Final = "-"
-"""Stands for the id of code that is not known, as of work that an earlier version of graphengine recorded."""
+"""The id that stands for unknown code, for example the code of work that an earlier version of graphengine recorded."""
 
 
 class Ready(Struct, frozen=True):
@@ -100,12 +115,12 @@ class Ready(Struct, frozen=True):
 
 
 class Fallback(Struct, frozen=True):
-    """The node's fallback will run.
+    """The fallback of the node will run.
 
     Attributes:
         cause: The failure that the fallback replaces.
-        since: The seq of the step that recorded this failure. What began after this step, the fallback has begun, and
-            not the node.
+        since: The seq of the step that recorded this failure. Effects that began after this step were begun by the
+            fallback, not by the node.
     """
 
     cause: FailureRecord
@@ -113,37 +128,43 @@ class Fallback(Struct, frozen=True):
 
 
 class Leaving(Struct, frozen=True):
-    """The node is done, and its outgoing edge is not chosen yet.
+    """The node is done, and its outgoing edge has not been chosen yet.
 
-    `ended` is the label that the graph at the node stopped with.
+    Attributes:
+        ended: The label with which the graph at the node ended.
     """
 
     ended: str = ""
 
 
 class Forked(Struct, frozen=True):
-    """Its arms are running: the fork, and the ids of the arms in declared order."""
+    """The arms of the frame are running.
+
+    Attributes:
+        fork: The fork.
+        arms: The ids of the arms, in declared order.
+    """
 
     fork: ForkRecord
     arms: Sequence[str]
 
 
 class Failing(Struct, frozen=True):
-    """How a frame failed: the failure, and how it ended."""
+    """How a frame failed: the failure, and the ending."""
 
     error: FailureRecord
     ending: Ending | None = None
 
 
 class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """How an item of a map failed, and what it continues with when the run is resumed.
+    """How an item of a map failed, and from where it continues when the run is resumed.
 
     Attributes:
         error: The failure.
-        kept: Whether its frame was kept, because a subgraph failed in it.
-        attempt: Its next attempt, if the frame was not kept.
-        recorded_results: Its recorded work.
-        asks: What it has asked.
+        kept: Whether the frame of the item was kept, because a subgraph failed in it.
+        attempt: The item's next attempt, if the frame was not kept.
+        recorded_results: The recorded work of the item.
+        asks: The questions that the item has asked.
     """
 
     error: FailureRecord
@@ -154,32 +175,39 @@ class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class LostItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """An item of a map that failed: its failure, and its value in each list, by the item's name in the node."""
+    """An item of a map that failed.
+
+    Attributes:
+        error: The failure.
+        values: The value of the item in each list, by the item's name in the node.
+    """
 
     error: FailureRecord
     values: dict[str, JsonValue]
 
 
 class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """Its items are running.
+    """The items of the frame's map are running.
 
     Attributes:
         count: How many items there are.
-        concurrency: How many run at a time: the slots of the map.
-        began: When the map began, epoch seconds.
-        max_open: How many may have begun and not ended.
-        fields: The list field that items are read from, by the item's name in the node.
-        items: The items of other sources, by that name.
-        next: The first item that has not begun.
-        again: Failed items to begin again, as (index, how it failed).
-        live: The items that have a slot.
-        idle: The items that have begun and gave their slot up, by index: whether they can move again and need one.
-        woken: Those that need one, in the order in which their waits ended.
-        left: How many have not ended.
-        done: The updates of each item, None until it is done.
+        concurrency: How many items run at the same time: the slots of the map.
+        began: When the map began, in epoch seconds.
+        max_open: How many items may be open at the same time. An item is open from its start to its end, also while it
+            waits.
+        fields: For items that are read from a list field: the name of the field, by the item's name in the node.
+        items: For items of other sources: the items themselves, by the item's name in the node.
+        next: The index of the first item that has not begun.
+        again: Failed items that will begin again, as (index, how the item failed).
+        live: The indexes of the items that have a slot.
+        idle: The open items that gave up their slot, by index. The value tells whether the item can move again, and so
+            needs a slot.
+        woken: The indexes of the items that need a slot again, in the order in which their waits ended.
+        left: How many items have not ended.
+        done: The updates of each item; None until the item is done.
         failed: How items failed, by index.
         sent: Messages that items sent, by index.
-        written: The names of the items that nodes wrote.
+        written: The names of the items whose values nodes wrote.
     """
 
     count: int
@@ -201,24 +229,31 @@ class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Inside(Struct, frozen=True):
-    """Its subgraph is running; `choice` is what `choose` picked."""
+    """The subgraph of the node is running. `choice` is the choice of the node, if it chooses."""
 
     choice: str = ""
 
 
 class Waiting(Struct, frozen=True):
-    """It waits for any of these, by name; afterwards it is in the phase `then`."""
+    """The frame waits until one of these waits, by name, ends.
+
+    Afterwards the frame is in the phase `then`.
+    """
 
     waits: dict[str, WaitRecord]
     then: Ready | Fallback
 
 
 class GivenUp(Struct, frozen=True):
-    """Its node failed for good; a resume runs the node again."""
+    """The node failed for good. A resume runs the node again."""
 
 
 class Ended(Struct, frozen=True):
-    """It ended; `stop` records how, except for arms, which end at their join."""
+    """The frame ended.
+
+    Attributes:
+        ending: How the frame ended; None for an arm, which ends at its join.
+    """
 
     ending: Ending | None = None
 
@@ -227,7 +262,10 @@ Phase: TypeAlias = Ready | Fallback | Leaving | Forked | Collecting | Inside | W
 
 
 class FrameRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """What of a frame is recorded as it is; `graphengine.engine.snapshot.Frame` explains each."""
+    """The part of a frame that is recorded unchanged.
+
+    `graphengine.engine.snapshot.Frame` explains each field.
+    """
 
     until: str = ""
     named: str = ""

@@ -1,7 +1,8 @@
-"""The compiled plan of a graph: immutable, with everything that a step needs worked out once.
+"""The compiled plan of a graph: an immutable object with everything about the graph that a step needs.
 
-`graphengine.compile.binding` makes its calls and writes, `graphengine.compile.compiler` assembles it from a Graph and
-reports problems, and the engine reads it. A plan holds no state of any run.
+`graphengine.compile.compiler` assembles a plan from a `Graph` and reports problems of the graph.
+`graphengine.compile.binding` creates the plan's calls and writers. The engine reads the plan. Nothing in a plan belongs
+to a single run, so all runs of a graph share one plan.
 """
 
 from __future__ import annotations
@@ -46,12 +47,15 @@ Updates: TypeAlias = "list[tuple[str, object]]"
 
 
 class Code(NamedTuple):
-    """The digests of the code of a graph's nodes, and their id, which runs record; `graphengine.compile.code` makes it.
+    """The digests of the code of a graph's nodes, and the id that runs record for this code.
+
+    `graphengine.compile.code` computes them.
 
     Attributes:
-        id: The digest of all that follows.
-        body: `nodes`, the digest of each node that has code, by path; `types`, what the types that this code names are
-            made of, as in graph specs; `parameters`, the names of the parameters of its functions, by function.
+        id: The digest of everything in `body`.
+        body: Three mappings. `nodes` contains the digest of each node that has code, by path. `types` contains the
+            definitions of the types that this code names, as in graph specs. `parameters` contains the names of the
+            parameters of its functions, by function.
     """
 
     id: str
@@ -60,7 +64,13 @@ class Code(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A parameter that is read from the state, and where from; `required` if it does not allow None."""
+    """A parameter whose value is read from the state.
+
+    Attributes:
+        name: The name of the parameter.
+        reading: The place in the state from which the value is read.
+        required: Whether the parameter does not allow None.
+    """
 
     name: str
     reading: Reading
@@ -69,19 +79,21 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A body with its arguments bound.
+    """A body of a node with its arguments bound.
 
     Attributes:
-        function: The body's call.
-        thread: Whether the body blocks.
-        fields: (parameter, field) pairs of parameters that read a whole field and allow None: the fast case.
+        body: The body.
+        function: The function that runs the body.
+        thread: Whether the body blocks, and so runs in a thread.
+        fields: Pairs (parameter, field) of parameters that read a whole field and allow None. Such parameters are the
+            most frequent ones, and are read without a check.
         arguments: The other parameters that are read from the state.
-        extras: The parameters that the runner provides: `ctx`, `error`, `state`, resources.
-        watched: Fields read whole whose values could be changed in place.
-        parts: Parameters that get a part of a field, which could also be changed in place.
-        graph: The plan of the graph, if the body is one.
-        on: The name of the executor on which it runs; "" for the Runner's own threads and event loop.
-        handle: The parameter that gets the connection of a transaction; "" if none does.
+        extras: The parameters that the runner provides: `ctx`, `error`, `state`, and resources.
+        watched: Fields that are read whole and whose values the body could change in place.
+        parts: Parameters that get a part of a field, which the body could change in place too.
+        graph: The plan of the graph, if the body is a graph.
+        on: The name of the executor on which the body runs; "" for the Runner's own threads and event loop.
+        handle: The parameter that gets the connection of a transaction; "" if the body has no such parameter.
     """
 
     body: Body
@@ -98,12 +110,12 @@ class Call:
 
     @property
     def roots(self) -> frozenset[str]:
-        """The fields and items that it reads, and the extras that the runner provides."""
+        """The fields and items that the body reads, and the extras that the runner provides."""
         read = {root for argument in self.arguments for root in argument.reading.roots}
         return frozenset((*read, *(field for _, field in self.fields), *self.extras))
 
     def values(self, view: View) -> dict[str, object]:
-        """Return the arguments of this visit that are read from the state.
+        """Return the arguments that the body reads from the state in this visit.
 
         Raises:
             MissingInput: A parameter that does not allow None would get None.
@@ -126,12 +138,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The place where a part of a result is written: a field, or one key of it.
+    """The place where a part of a result is written: a field, or one key of a field.
 
     Attributes:
-        key: The key as declared, with `{paths}` in it.
-        pieces: The texts and readings that a key with paths is composed of.
-        adds: Whether to add the value to the list that is stored, instead of replacing it.
+        field: The name of the field.
+        key: The key as declared, with `{paths}` in it; None for the whole field.
+        pieces: The texts and readings of which a key with paths is composed.
+        adds: Whether to append the value to the stored list. If False, the value replaces the stored value.
     """
 
     field: str
@@ -143,7 +156,7 @@ class Target:
         """Return the update that writes a value to this place.
 
         Raises:
-            InvalidUpdate: A path of the key is None or not a plain value.
+            InvalidUpdate: A path in the key leads to a value that is neither text nor a whole number.
         """
         if self.key is None:
             return self.field, value
@@ -165,18 +178,23 @@ class Target:
 
     @property
     def place(self) -> str:
-        """The place, to detect conflicts between arms. A key with paths can be any key, so the whole field counts."""
+        """The place as text, by which conflicts between arms of a fork are found.
+
+        A key with paths in it can become any key, so its place is the whole field.
+        """
         return self.field if self.key is None or self.pieces else f"{self.field}[{self.key}]"
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A result with the conversation that led to it.
+    """The result of a node together with the conversation that led to the result.
 
     Attributes:
+        value: The result.
         before: The messages of earlier visits.
         said: The messages of this visit.
-        also: What else the visit writes, before its result: fields with their updates.
+        also: Other updates of the visit, as pairs of a field and its update. They are applied before the update of the
+            result.
     """
 
     value: object
@@ -187,13 +205,15 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """How a result becomes updates.
+    """The rule by which the result of a node becomes updates of the state.
 
     Attributes:
-        parts: Targets with the part of the result that each gets: a path below it, a function of it, or None for all.
-        keys: The fields that the result's keys may name, if it is written that way.
-        messages: Where the conversation is kept.
-        also: The fields that a visit may write besides its result.
+        parts: Each target with the source of its value: a path inside the result, a function of the result, or None for
+            the whole result.
+        keys: For a node that returns a mapping of fields: the fields that the mapping may contain. None for other
+            nodes.
+        messages: The place where the conversation is kept.
+        also: The fields that a visit may write in addition to the result.
     """
 
     parts: tuple[tuple[Target, Reading | Injected | None], ...] = ()
@@ -202,7 +222,13 @@ class Writer:
     also: frozenset[str] = frozenset()
 
     def updates(self, result: object, view: View, node: str, ending: object = None) -> Updates:
-        """Return the updates that a result makes; `ending` is how a subgraph ended.
+        """Return the updates of the state that a result stands for.
+
+        Args:
+            result: The result of the node.
+            view: The state as the node saw it.
+            node: The name of the node, for errors.
+            ending: How the subgraph ended, if the node is a graph.
 
         Raises:
             InvalidUpdate: The result does not have the declared shape.
@@ -265,7 +291,7 @@ class Writer:
 
     @property
     def places(self) -> Mapping[str, bool]:
-        """Every field, or key of a field, that it may write, as `field` or `field[key]`; True if it only adds there."""
+        """Every place that the node may write, as `field` or `field[key]`, with True if the node only appends there."""
         found = dict.fromkeys(sorted(self.keys or ()) or [target.place for target, _ in self.parts], False)
         if self.messages is not None:
             found.setdefault(self.messages.place, self.messages.adds)
@@ -273,7 +299,7 @@ class Writer:
 
     @property
     def roots(self) -> frozenset[str]:
-        """The fields and items that its keys and functions read."""
+        """The fields and items that the writer's keys and functions read."""
         pieces = [piece for target, _ in self.parts for piece in target.pieces if not isinstance(piece, str)]
         keys = {root for piece in pieces for root in piece.roots}
         read = {name for _, made in self.parts if isinstance(made, Injected) for name in made.names}
@@ -281,14 +307,17 @@ class Writer:
 
     @property
     def fields(self) -> frozenset[str]:
-        """Every field that it may write."""
+        """The names of all fields that the node may write."""
         kept = () if self.messages is None else (self.messages.field,)
         written = self.keys if self.keys is not None else (t.field for t, _ in self.parts)
         return frozenset((*written, *kept, *self.also))
 
 
 def retry_of(given: Retry | None, calls: Sequence[Call]) -> Retry | None:
-    """Return the retry of a node: as declared, or `DEFAULT_RETRY` if it has none and calls code."""
+    """Return the retry policy of a node.
+
+    A node that declares no policy has `DEFAULT_RETRY` if one of its bodies is a function or an agent.
+    """
     if given is None and any(call.body.kind in ("agent", "function") for call in calls):
         return DEFAULT_RETRY
     return given
@@ -296,7 +325,7 @@ def retry_of(given: Retry | None, calls: Sequence[Call]) -> Retry | None:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """The substitute for a result: a value, or a function bound like a node."""
+    """The substitute for the result of a failed node: a value, or a function that is bound like the body of a node."""
 
     value: object = None
     call: Call | None = None
@@ -307,11 +336,13 @@ class Each:
     """The lists over which a node is mapped.
 
     Attributes:
-        sources: The item's name, the reading of the list, and the field's name if the list is a whole field.
-        state: The fields that an item sees: those of the state, and the item's values by name.
-        concurrency: How many items run at a time.
-        max_open: How many items may have begun and not ended.
-        keeps: Whether the map goes on without its failed items.
+        sources: For each list: the name of the item in the node, the place where the list is read, and the name of the
+            field if the list is a whole field.
+        state: The fields that an item sees: the fields of the state, and the item's own values by name.
+        concurrency: How many items run at the same time.
+        max_open: How many items may be open at the same time. An item is open from its start to its end, also while it
+            waits.
+        keeps: Whether the map completes without the items that failed.
     """
 
     sources: tuple[tuple[str, Reading, str], ...]
@@ -323,18 +354,18 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """A node as the engine and the runner use it.
+    """A node in the form in which the engine and the runner use it.
 
     Attributes:
-        each: The lists it is mapped over, if any.
-        effect: What it does outside the run, if that is said.
-        once: How it is treated if it must not be repeated.
-        plain: Whether it completes with what a function or an agent returns: it is not a map, a graph or a question,
-            and it may be run again after a crash.
-        call: What it runs, unless it chooses.
-        choices: What it runs for each value of `selector`.
-        edges: The edges after success, in order.
-        failure_edges: The edges after failure, in order.
+        call: The body that the node runs; None if the node chooses among several bodies.
+        choices: The body for each value of `selector`.
+        edges: The edges that are tried after a success, in order.
+        failure_edges: The edges that are tried after a failure, in order.
+        each: The lists over which the node is mapped, if any.
+        effect: The declared effect of the node outside the run, if any.
+        once: How a crash during the node is treated, if the node must not be repeated.
+        plain: Whether the node completes with the result of a function or an agent, and may run again after a crash.
+            False for a map, a graph and a question.
     """
 
     name: str
@@ -355,14 +386,14 @@ class NodePlan:
 
     @property
     def calls(self) -> Sequence[Call]:
-        """Everything that it may run, without its fallback."""
+        """All bodies that the node may run, without its fallback."""
         return [*self.choices.values()] if self.call is None else [self.call, *self.choices.values()]
 
     def chosen(self, choice: str) -> Call:
-        """Return the call of a choice that was recorded earlier.
+        """Return the body of a choice that was recorded earlier.
 
         Raises:
-            NoChoice: The graph no longer has it.
+            NoChoice: The graph no longer has this choice.
         """
         if self.call is not None:
             return self.call
@@ -372,17 +403,17 @@ class NodePlan:
         raise NoChoice(f"there is no case {choice!r} any more", where=f"node {self.name}", repair="bring it back")
 
     def pick(self, view: View) -> tuple[Call, str]:
-        """Return the call of this visit, and the name of the choice; "" if the node does not choose.
+        """Return the body of this visit and the name of the choice, which is "" if the node does not choose.
 
         Raises:
-            NoChoice: The selector's value has no runnable.
+            NoChoice: The value of the selector has no body.
         """
         if self.call is not None:
             return self.call, ""
         value = self.selector.read(view) if self.selector is not None else None
         try:
             found = case_of(self.choices, value) or self.choices.get(enum_value(value))  # an enum matches by value too
-        except TypeError:  # a list or dict is unhashable and picks nothing
+        except TypeError:  # A list or a dict is not hashable, so it matches no case.
             found = None
         if found is None:
             known = ", ".join(map(repr, self.choices))
@@ -396,10 +427,10 @@ class NodePlan:
 
 
 class _WithWeakReferences:
-    """Gives its subclasses a slot for weak references.
+    """Give subclasses a slot for weak references.
 
-    `dataclass(weakref_slot=True)` gives none to a subclass of Generic on CPython 3.12.3, the python3 of Ubuntu 24.04
-    (gh-105866, repaired in 3.12.4).
+    `dataclass(weakref_slot=True)` does not add the slot to a subclass of `Generic` on CPython 3.12.3, the python3 of
+    Ubuntu 24.04 (gh-105866, repaired in 3.12.4).
     """
 
     __slots__ = ("__weakref__",)
@@ -410,24 +441,27 @@ class Plan(_WithWeakReferences, Generic[S]):
     """A compiled graph.
 
     Attributes:
+        graph: The name of the graph.
         start: The edges out of START.
-        limits: The default limits of its runs.
-        title: What its runs are called, with paths in braces; "" if it does not say.
-        own_limits: The limits that it declares itself, at which it fails inside another graph.
-        samples: Plateau trackers by the field whose update takes a sample.
-        epochs: Trackers by the node whose completion (or leaving) resets them.
-        rules: The rules that a node must keep to begin, or END.
+        limits: The default limits of the graph's runs.
+        title: The template of the titles of its runs, with paths in braces; "" if the graph does not declare a title.
+        own_limits: The limits that the graph itself declares. Inside another graph, the graph fails at these limits.
+        samples: For each field: the trackers of plateaus for which an update of the field adds a sample.
+        epochs: For each node: the trackers that are reset when the node completes or is left.
+        rules: For each node, and for END: the rules that must hold before the node begins.
         migrate: Migrations to the next version, by the older version.
-        graph_spec: A description of the graph in JSON, enough to draw it and to compare versions.
-        fingerprint: The graph spec's digest.
-        warnings: The warnings of compile.
-        collects: The graphs whose inputs its runs receive as messages, by topic, as they are declared.
-        secret: Whether its state, or that of a graph inside it, has secrets.
-        graphs: The graphs among its calls.
-        agents: Whether a node of it, or of a graph inside it, or what stands in for one, is an agent.
-        heavy: Its calls that run on an executor, each with the node's name and the executor's.
-        transacts: Its nodes, and those of graphs inside it, that write in a transaction, for errors.
-        code: The digests of the code of its nodes, once something needed them; only `compile.code.code_of` sets them.
+        graph_spec: A description of the graph in JSON, from which the graph can be drawn and compared with other
+            versions.
+        fingerprint: The digest of the graph spec.
+        warnings: The warnings that compiling the graph produced.
+        collects: The declared graphs whose inputs this graph's runs receive as messages, by topic.
+        secret: Whether the state of this graph, or of a graph inside it, contains secrets.
+        graphs: The plans of the graphs that the nodes call.
+        agents: Whether a node or a fallback of this graph, or of a graph inside it, is an agent.
+        heavy: The calls that run on an executor, each with the name of the node and the name of the executor.
+        transacts: The nodes of this graph, and of graphs inside it, that write in a transaction. Errors name them.
+        code: The digests of the code of the nodes. `compile.code.code_of` computes and sets them when they are first
+            needed.
     """
 
     graph: str
@@ -458,7 +492,7 @@ class Plan(_WithWeakReferences, Generic[S]):
     code: Code | None = dataclass_field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
-        """Work out what each start of a run needs."""
+        """Compute in advance what each start of a run needs."""
         calls = [(node.name, call) for node in self.nodes.values() for call in node.calls]
         graphs = tuple(call.graph for _, call in calls if call.graph is not None)
         object.__setattr__(self, "graphs", graphs)
@@ -476,13 +510,13 @@ class Plan(_WithWeakReferences, Generic[S]):
 
     @property
     def ends(self) -> Iterator[str]:
-        """The labels with which the graph can end, which `ended_with(…)` around it can test."""
+        """The labels with which the graph can end. `ended_with(…)` in a graph around this graph can test them."""
         for edge in (*self.start, *(way for n in self.nodes.values() for way in (*n.edges, *n.failure_edges))):
             yield from edge.ends
 
     @property
     def nest(self) -> Sequence[Plan[Any]]:
-        """Itself and every graph inside it, each once, even if it is used at several places."""
+        """This plan and the plans of all graphs inside it. A graph that is used at several places is listed once."""
         found: list[Plan[Any]] = [self]
         if not self.graphs:
             return found
@@ -494,7 +528,7 @@ class Plan(_WithWeakReferences, Generic[S]):
         return found
 
     def paths(self) -> Iterator[str]:
-        """Return the path of every node, including those of graphs inside it."""
+        """Yield the path of every node, including the nodes of graphs inside this graph."""
         for name, node in self.nodes.items():
             yield name
             for call in node.calls:
@@ -503,7 +537,7 @@ class Plan(_WithWeakReferences, Generic[S]):
 
 
 def _has_agent(call: Call) -> bool:
-    """Return whether a call is an agent, or a graph with one."""
+    """Return whether a call is an agent, or a graph that contains an agent."""
     return getattr(call.body, "agent", None) is not None or (call.graph is not None and call.graph.agents)
 
 

@@ -1,8 +1,9 @@
-"""`ready`: the tasks that should be running now, derived from the snapshot alone, both live and after a resume.
+"""The tasks of a run that should be running now.
 
-While a run moves, only the frames that a step changed are checked, so that the cost of a step does not depend on the
-number of other frames. When a limit is reached, nothing new is ready, and `limit_reached` names the limit. Work in
-flight is still recorded then, because `decide` does not check the run's limits.
+`ready` derives the tasks from the snapshot alone, so that a live run and a resumed run get the same tasks. While a run
+moves, only the frames that a step changed are checked, so that the cost of a step does not depend on the number of
+other frames. When a limit is reached, no new task is ready, and `limit_reached` names the limit. Work that is in flight
+then is still recorded, because `decide` does not check the limits of the run.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ _MOVING: Final = ("running", "waiting")
 
 
 def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]:
-    """Return the tasks that should be running; none if the run has ended or has reached a limit.
+    """Return the tasks that should be running. The list is empty if the run has ended or has reached a limit.
 
     A run that waits may still have frames to wake, each at its time.
 
     Args:
         snapshot: The run.
-        only: The frames to check, usually those that steps changed since the last call: the tasks of the others are
-            still the same. All frames if not given.
+        only: The frames to check, usually the frames that steps changed since the last call. The tasks of all other
+            frames are still the same. All frames are checked if not given.
     """
     if snapshot.status not in _MOVING or (snapshot.limits and limit_reached(snapshot)):
         return []
@@ -54,7 +55,7 @@ def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]
         only = dict.fromkeys(only)
     for key in only:
         frame = frames.get(key)
-        if frame is not None:  # a frame that changed may have been dropped by a later step of the same commit
+        if frame is not None:  # A frame that a step changed may have been dropped by a later step of the same commit.
             task = task_of(snapshot, frame)
             if task is not None and (task.mode != "limit" or all(task.frame != other.frame for other in tasks)):
                 tasks.append(task)
@@ -62,9 +63,9 @@ def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]
 
 
 def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 - one return for each phase
-    """Return the task of a frame; None if it has none."""
+    """Return the task of a frame; None if it has nothing to do now."""
     phase = frame.phase
-    if phase is READY and frame.up is None and not frame.crashes:  # the common case first
+    if phase is READY and frame.up is None and not frame.crashes:  # the most frequent case first
         return Task(frame.id, frame.at, frame.visit, frame.attempt, "run", frame.due)
     mode = _MODES.get(type(phase))
     if mode is None or frame.failing is not None:
@@ -89,7 +90,7 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 -
 
 
 def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
-    """Return the delivery of a message that a frame waits for, else the timeout of the wait that is due first."""
+    """Return the task that delivers a message for which a frame waits, or else the timeout that is due first."""
     first: tuple[float, str] | None = None
     for name, wait in frame.waits.items():
         if wait.topic in snapshot.mailbox:
@@ -101,9 +102,10 @@ def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
 
 
 def runnable_frame(snapshot: Snapshot) -> str | None:
-    """Return the id of a frame that can move before an answer, a message or a time arrives; None if none can.
+    """Return the id of a frame that can move before an answer, a message or a time arrives.
 
-    It checks the frames that the fold has not ruled out (`Snapshot.maybe_runnable`), and changes nothing.
+    None if there is no such frame. The function checks only the frames that the fold has not ruled out
+    (`Snapshot.maybe_runnable`), and changes nothing.
     """
     frames = snapshot.frames
     among = frames if snapshot.maybe_runnable is None else snapshot.maybe_runnable
@@ -117,14 +119,14 @@ def can_move(snapshot: Snapshot, frame: Frame) -> bool:
 
 
 def next_due(snapshot: Snapshot) -> float | None:
-    """Return when the first wait of a run times out, epoch seconds; None if none does."""
+    """Return when the first wait of a run times out, in epoch seconds; None if no wait has a due time."""
     return snapshot.open_waits.next_due()
 
 
 def held_by(snapshot: Snapshot, frame: Frame, *, needs_slot: bool = True) -> tuple[bool, Frame | None]:
-    """Return whether a frame around this one keeps it from moving, and the subgraph whose limit does so, if any.
+    """Return whether a frame around this frame keeps it from moving, and the subgraph whose limit does so, if any.
 
-    Without a slot of the maps around it, a frame only ends its waits.
+    A frame inside an item that has given up its slot can only end its waits (`needs_slot=False`).
     """
     below, around, has_slots = frame, frame.up, True
     while around is not None:
@@ -141,7 +143,11 @@ def held_by(snapshot: Snapshot, frame: Frame, *, needs_slot: bool = True) -> tup
 
 
 def arms_settled(snapshot: Snapshot, forked: Forked) -> bool:
-    """Return whether a fork can join: every arm has arrived or failed, or enough arrived, or too few still can."""
+    """Return whether a fork can join.
+
+    A fork can join if every arm has arrived or failed, if enough arms have arrived, or if too few arms can still
+    arrive.
+    """
     need = forked.fork.need
     arrived = under_way = 0
     for key in forked.arms:
@@ -161,7 +167,13 @@ def settled(frame: Frame) -> bool:
 
 
 class MetLimit(NamedTuple):
-    """A limit that is reached: its name, its value, and how much is used; None if the cost of that is not known."""
+    """A limit that has been reached.
+
+    Attributes:
+        name: The name of the limit.
+        limit: The value of the limit.
+        used: How much has been used; None if the cost is not known.
+    """
 
     name: str
     limit: float
@@ -169,18 +181,21 @@ class MetLimit(NamedTuple):
 
 
 def met_limit(snapshot: Snapshot) -> MetLimit | None:
-    """Return the first limit of the run that is reached; None if none is."""
+    """Return the first limit of the run that has been reached; None if no limit has been reached."""
     return _find_met_limit(snapshot.limits, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
 
 
 def limit_reached(snapshot: Snapshot) -> str:
-    """Return the first limit of the run that is reached, as text with the values; "" if none is."""
+    """Return the first limit of the run that has been reached, as text with the values; "" if there is none."""
     found = _find_met_limit(snapshot.limits, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
     return "" if found is None else _describe_limit(found, snapshot.usage)
 
 
 def sub_limit(snapshot: Snapshot, frame: Frame) -> str:
-    """Return the first limit of its own that a subgraph has reached, as text with the values; "" if none is."""
+    """Return the first of a subgraph's own limits that has been reached, as text with the values.
+
+    "" if the subgraph has reached none of its own limits.
+    """
     found = _find_met_limit(frame.limits, frame.steps, snapshot.elapsed_seconds - frame.entered, frame.spent)
     return "" if found is None else _describe_limit(found, frame.spent)
 
@@ -191,13 +206,13 @@ def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
 
 
 def _over_limit(snapshot: Snapshot, frame: Frame) -> Frame | None:
-    """Return the outermost subgraph around a frame that has reached a limit of its own; everything inside it fails."""
+    """Return the outermost subgraph around a frame that has reached a limit of its own. Everything inside it fails."""
     over = [sub for sub in _subgraphs_around(frame) if sub.limits and sub_limit(snapshot, sub)]
     return over[-1] if over else None
 
 
 def _subgraphs_around(frame: Frame) -> Iterator[Frame]:
-    """Return the subgraphs around a frame, the innermost first."""
+    """Yield the subgraphs around a frame, the innermost first."""
     sub = frame.sub
     while sub is not None:
         yield sub
@@ -205,7 +220,7 @@ def _subgraphs_around(frame: Frame) -> Iterator[Frame]:
 
 
 def budgets(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[Frame | None, LimitsRecord, Usage]]:
-    """Yield the limits around a frame with the usage that counts: those of the run, and of each subgraph."""
+    """Yield the limits of the run and of each subgraph around a frame, each with the usage that counts for them."""
     yield None, snapshot.limits, snapshot.usage
     for sub in _subgraphs_around(frame):
         if sub.limits:
@@ -213,7 +228,7 @@ def budgets(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[Frame | None, Li
 
 
 def _find_met_limit(limits: LimitsRecord, visits: int, seconds: float, usage: Usage) -> MetLimit | None:
-    given: Any = limits  # `by_name` is a call on every step
+    given: Any = limits  # `by_name` would be a call on every step
     limit: float | None
     for name, limit in given.items():
         if limit is None or name in ("unknown_cost", "depth"):
@@ -227,7 +242,7 @@ def _find_met_limit(limits: LimitsRecord, visits: int, seconds: float, usage: Us
 
 
 def _describe_limit(met: MetLimit, usage: Usage) -> str:
-    limit = f"{Decimal(str(met.limit)):f}"  # never 2.6e-05
+    limit = f"{Decimal(str(met.limit)):f}"  # as a decimal number, never as 2.6e-05
     if met.used is None:
         cause = "what a failed call used" if usage.get("unknown_calls", 0) > 0 else "the price of a model"
         return f"cost_usd is unknown under a limit of {limit}: {cause} is not known"
@@ -235,7 +250,6 @@ def _describe_limit(met: MetLimit, usage: Usage) -> str:
 
 
 def _amount_used(name: str, visits: int, seconds: float, usage: Usage) -> float:
-    """Return how much of a limited quantity is used."""
     if name == "visits":
         return visits
     if name == "seconds":
@@ -244,7 +258,7 @@ def _amount_used(name: str, visits: int, seconds: float, usage: Usage) -> float:
 
 
 def of_limit(name: Literal["tokens", "cost_usd"], usage: Usage) -> float:
-    """Return how much of a limit on tokens or costs a usage is."""
+    """Return how much of a usage counts for a limit on tokens or on cost."""
     if name == "tokens":
         return (usage.get("input_tokens") or 0) + (usage.get("output_tokens") or 0)
     return rounded(priced(usage))

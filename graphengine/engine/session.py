@@ -5,7 +5,8 @@
     append   the steps to the log, with the caller's function
     ready    the tasks to start, once the steps are durable                      `engine.ready`
 
-All callers use it: the loop, start, resume, branch and stop, nodes that run alone, and the tests.
+Everything that moves a run uses a session: the loop that drives runs, start, resume, branch and stop, nodes that run
+alone, and the tests.
 """
 
 from __future__ import annotations
@@ -27,16 +28,19 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Decided
 
 Appender: TypeAlias = "Callable[[Sequence[Decided]], Awaitable[None] | None]"
-"""Appends steps to a store. Returns an awaitable that completes when they are durable, or None if they already are."""
+"""Appends steps to a store.
+
+Returns an awaitable that completes when the steps are durable, or None if they are durable already.
+"""
 
 
 class Commit(Struct):
     """The result of `Session.commit`.
 
     Attributes:
-        steps: The steps of the events, in order; stale events have none.
-        durable: Await this before anything acts on the steps or shows them, and before `Session.take_tasks`; None if
-            they are already durable. If it raises, the snapshot is ahead of the log and must not be used again.
+        steps: The steps of the events, in order. A stale event has no step.
+        durable: Await this before anything acts on the steps or shows them, and before `Session.take_tasks`. None if
+            the steps are already durable. If it raises, the snapshot is ahead of the log and must not be used again.
     """
 
     steps: Sequence[Decided]
@@ -49,20 +53,20 @@ class Session(RunState):
     __slots__ = ()
 
     def decide(self, event: Event) -> Decided:
-        """Return the step that an event becomes, and change nothing but caches; see `engine.machine.decide`."""
+        """Return the step that an event becomes. Only caches are changed; see `engine.machine.decide`."""
         return decide(self, event)
 
     def commit(self, events: Iterable[Event], append: Appender) -> Commit:
         """Decide events, fold their steps into the snapshot, and append the steps to the log, in this order.
 
-        Stale events are left out, for instance that of an arm which the join no longer waits for.
+        Stale events are skipped, for instance an event of an arm for which the join no longer waits.
 
         Args:
             events: What happened, in order.
-            append: Called once with the steps, if there are any.
+            append: Called once with all steps, if there are any.
 
         Raises:
-            InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
+            InvalidUpdate, NotRecordable, TooLarge: The update that a branch begins with does not fit.
         """
         snapshot, changed = self.snapshot, self.changed
         steps: list[Decided] = []
@@ -71,7 +75,7 @@ class Session(RunState):
                 step = decide(self, event)
             except StaleEvent:
                 continue
-            evolve(snapshot, step)  # as `fold`, which would be a call for each step
+            evolve(snapshot, step)  # the same as `fold`, in place, because a call for each step would cost time
             if step.state_bytes:
                 self.size_bytes, self.measured_at = step.state_bytes, step.seq
             changed += snapshot.changed
@@ -79,7 +83,11 @@ class Session(RunState):
         return Commit(steps, append(steps) if steps else None)
 
     def fold(self, step: Decided) -> None:
-        """Fold a step into the snapshot: before its append, or one that is durable, if nothing was decided since."""
+        """Fold a step into the snapshot.
+
+        The step is either about to be appended, or is already durable and no other step was decided since it was
+        recorded.
+        """
         evolve(self.snapshot, step)
         if step.state_bytes:
             self.size_bytes, self.measured_at = step.state_bytes, step.seq
@@ -90,6 +98,6 @@ class Session(RunState):
         return ready(self.snapshot)
 
     def take_tasks(self, *, anew: bool = False) -> list[Task]:
-        """Return the tasks that became ready by what was committed since this was last called; with `anew`, all."""
+        """Return the tasks that became ready since the last call of this method; with `anew`, all ready tasks."""
         changed, self.changed = self.changed, []
         return ready(self.snapshot, None if anew else changed)

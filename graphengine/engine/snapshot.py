@@ -1,8 +1,9 @@
-"""Snapshots: the position and state of a run, as the fold of its steps.
+"""Snapshots: the position and state of a run, computed by folding its steps.
 
-A run is a tree of frames, each a token that walks a graph: the run's own, an arm of a fork, an item of a map, a
-subgraph's visit. The fold owns its snapshot and changes it in place; the log is the source of truth. Derived data
-(typed values) is cached next to the records and never stored. `graphengine.engine.stored` knows the JSON.
+A run is a tree of frames. Each frame is a token that walks through a graph: the run's own frame, an arm of a fork, an
+item of a map, or a visit of a subgraph. The log is the source of truth. The fold owns its snapshot and changes the
+snapshot in place. Typed values are computed from the records, cached next to them, and never stored.
+`graphengine.engine.stored` converts snapshots to JSON and back.
 """
 
 from __future__ import annotations
@@ -47,60 +48,69 @@ ROOT: Final = ""
 """The id of the run's own frame."""
 
 CRASHES: Final = 3
-"""A node that was in flight at this many crashes in a row is failed instead of started again. The last crash counts
-only in a process that drove no other run: after two, `wants_alone` keeps others out, so that a third is the node's
-own."""
+"""A node that was in flight at this many crashes in a row fails instead of running again.
+
+The last of these crashes counts only if the process drove no other run. So after two crashes `wants_alone` keeps other
+runs out of the process, and a third crash must have been caused by the node itself.
+"""
 
 READY: Final = Ready()
 _NO_WAITS: Final[Mapping[str, WaitRecord]] = {}
 
 
 class Frame(FrameRecord, eq=False):
-    """A token that walks a graph.
+    """A token that walks through a graph.
 
     Attributes:
-        id: Its place in the tree: "" for the root, `~a` for an arm to `a`, `research[3]` for an item of the map at
-            `research`, `article/` for the subgraph at `article`; below that `article/~a`, `article/research[3]`.
-        kind: `root`, the run's own; `arm`, one of the arms of a fork; `item`, one item of a map; `sub`, a subgraph's
-            visit.
-        parent: The id of the frame that created it, "" for the root.
-        up: The frame that created it. It does not move while this frame exists.
-        base: The same frame for arms and items, which read from it the fields that they do not hold themselves. None
+        id: The place of the frame in the tree: "" for the root, `~a` for an arm to `a`, `research[3]` for an item of
+            the map at `research`, `article/` for the subgraph at `article`. Frames inside the subgraph have ids such as
+            `article/~a` and `article/research[3]`.
+        kind: `root`, the run's own frame; `arm`, an arm of a fork; `item`, an item of a map; `sub`, a visit of a
+            subgraph.
+        parent: The id of the frame that created this frame; "" for the root.
+        up: The frame that created this frame. It does not move while this frame exists.
+        base: For arms and items, the same frame as `up`: fields that this frame does not hold are read from it. None
             for the root and for subgraphs, which have a state of their own.
-        sub: The subgraph's frame that it is in, itself if it is one; None in the run's own graph.
-        plan: In a subgraph's frame: the run's plan and the one that it walks, cached when first looked up.
-        until: The join at which an arm ends.
-        values: The state as records. An arm holds what it wrote since the fork, an item its item by name.
+        sub: The frame of the innermost subgraph that contains this frame, or this frame itself if it is a subgraph's
+            frame. None in the run's own graph.
+        plan: For a subgraph's frame: the plan of the run and the plan of the subgraph. They are cached when they are
+            first looked up.
+        until: For an arm: the join at which the arm ends.
+        values: The state as records. An arm holds the values that it wrote since the fork. An item holds its own item,
+            by name.
         typed: Typed values of fields that were read or written, built from `values`.
-        owned: Fields whose record can be changed in place, because nothing else holds it.
-        owned_lists: Keys of owned dicts whose lists can be changed in place too.
-        growing: Fields whose typed value nothing else holds, so that it can grow in place.
-        at: The node it is at.
-        phase: What it is doing.
-        failing: How it failed, until the run is resumed.
-        named: The node's name when this visit began, if a changed graph renamed it since: keys of effects contain it.
-        visit: Which visit of the node this is.
-        attempt: Which attempt of this visit comes next.
-        tries: Failed attempts since the visit began or was revived.
-        crashes: Crashes in a row with this node in flight.
-        due: The earliest start of the next attempt, epoch seconds.
-        error: The failure that led here, until the node is done.
-        arrived: When this attempt could begin, epoch seconds.
-        recorded_results: Work of this visit that was recorded, by key.
+        owned: Fields whose record can be changed in place, because no other object refers to the record.
+        owned_lists: For each owned dict, the keys whose lists can be changed in place too.
+        growing: Fields whose typed value can grow in place, because no other object refers to the value.
+        at: The node at which the frame is.
+        phase: What the frame is doing.
+        failing: How the frame failed. It is set until the run is resumed.
+        named: The name that the node had when this visit began, if a changed graph has renamed the node since. The keys
+            of effects contain this name.
+        visit: The number of this visit of the node.
+        attempt: The number of the next attempt of this visit.
+        tries: The number of failed attempts since the visit began or was revived.
+        crashes: The number of crashes in a row during which this node was in flight.
+        due: The earliest start of the next attempt, in epoch seconds.
+        error: The failure that led to this node. It is set until the node is done.
+        arrived: When this attempt could have begun, in epoch seconds.
+        recorded_results: The recorded work of this visit, by key.
         asks: The questions of this visit whose wait is over, by the key of the wait.
-        counts: Completed visits by node; for an arm, those since the fork.
-        marks: Memory of conditions (plateaus, counts since a node, changes); for an arm, the marks it set.
-        usage: What was spent in this frame.
-        limits: The limits at which a subgraph fails.
-        steps: Completed visits in a subgraph.
-        since: When its last wait began, or, for a subgraph, when it was entered, epoch seconds.
-        entered: The run's driven time when a subgraph was entered.
-        spent: What was spent in a subgraph, including everything inside it.
-        written: The fields that it holds and that nodes wrote, as keys; the others a person or the caller gave. See
-            `graphengine.engine.provenance`.
-        journal: An arm's operations, to be applied again at the join.
-        added: The typed values that they set or add, by their place in the journal, as far as they are known.
-        samples: An arm's samples, as [key, sample], None for a reset, to be taken again at the join.
+        counts: The number of completed visits by node. An arm counts the visits since the fork.
+        marks: The memory of conditions (plateaus, counts since a node, changes). An arm holds the marks that it set.
+        usage: The usage (model calls, tokens and cost) in this frame.
+        limits: For a subgraph: the limits at which the subgraph fails.
+        steps: For a subgraph: the number of completed visits in it.
+        since: When the last wait of the frame began. For a subgraph: when it was entered. In epoch seconds.
+        entered: For a subgraph: the driven time of the run when the subgraph was entered.
+        spent: For a subgraph: the usage in it, including all frames inside it.
+        written: The fields that this frame holds and that nodes wrote, as keys. The other fields were given by a person
+            or by the caller. See `graphengine.engine.provenance`.
+        journal: For an arm: its operations, which are applied again at the join.
+        added: The typed values that the operations of the journal set or add, by their position in the journal, as far
+            as they are known.
+        samples: For an arm: its samples as [key, sample], which are added again at the join. A sample of None stands
+            for a reset.
     """
 
     id: str = ROOT
@@ -122,12 +132,12 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def failure(self) -> FailureRecord | None:
-        """The failure, until the run is resumed."""
+        """The failure of the frame. It is set until the run is resumed."""
         return self.failing.error if self.failing is not None else None
 
     @property
     def ending(self) -> Ending | None:
-        """The end of a frame that ended or failed."""
+        """How the frame ended or failed; None if it has done neither."""
         if self.failing is not None:
             return self.failing.ending
         return self.phase.ending if isinstance(self.phase, Ended) else None
@@ -139,7 +149,7 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def asked(self) -> Mapping[str, tuple[str, RecordedResult]]:
-        """What its node has asked, has no answer to, and will ask again: each wait by its name, with its key."""
+        """The questions that the node has asked, has no answer to, and will ask again: key and record, by name."""
         known = self.recorded_results
         again = ((key.removeprefix(ASKED), asked) for key, asked in known.items() if key.startswith(ASKED))
         return {asked.name or "": (key, asked) for key, asked in again if key not in known}
@@ -152,32 +162,32 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def cause(self) -> FailureRecord | None:
-        """The failure that its fallback replaces, also while the fallback waits."""
+        """The failure that the fallback replaces while the fallback runs or waits."""
         return None if self.fallback is None else self.fallback.cause
 
     @property
     def choice(self) -> str:
-        """What `choose` picked, if the frame is inside a subgraph."""
+        """The choice of the node, if the frame is inside a subgraph and the node chooses."""
         return self.phase.choice if isinstance(self.phase, Inside) else ""
 
     @property
     def attempt_id(self) -> AttemptId:
-        """The attempt that it is at."""
+        """The attempt at which the frame is."""
         return AttemptId(self.id, self.at, self.visit, self.attempt)
 
     @property
     def has_begun(self) -> bool:
-        """Whether its node, an effect that must not be repeated, has begun in this visit."""
+        """Whether the node, which is an effect that must not be repeated, has begun in this visit."""
         return BEGUN in self.recorded_results
 
     @property
     def crash_loops(self) -> bool:
-        """Whether its node was in flight in so many crashes that it fails instead of running again."""
+        """Whether the node was in flight in so many crashes that it fails instead of running again."""
         return self.crashes >= CRASHES
 
     @property
     def children(self) -> Sequence[str]:
-        """The ids of the frames that it created and that still exist."""
+        """The ids of the frames that this frame created and that still exist."""
         phase = self.phase
         if isinstance(phase, Forked):
             return phase.arms
@@ -191,19 +201,22 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def sub_id(self) -> str:
-        """The id of the frame of its subgraph. For an item it extends the item's id."""
+        """The id of the frame of the subgraph at this frame's node.
+
+        For an item, it is the item's id followed by "/".
+        """
         return f"{self.id}/" if self.kind == "item" else child_id(self.id, f"{self.at}/")
 
     def item_id(self, index: int) -> str:
-        """Return the id of the frame of an item of its map."""
+        """Return the id of the frame of an item of the map at this frame's node."""
         return child_id(self.id, f"{self.at}[{index}]")
 
     def was_asked(self, key: str) -> bool:
-        """Return whether its node has asked the question of a key in this visit, answered or not."""
+        """Return whether the node has asked the question with this key in this visit, answered or not."""
         return key in self.recorded_results or f"{ASKED}{key}" in self.recorded_results
 
     def is_settled(self, maps: Collection[str]) -> bool:
-        """Return whether it is a failed item of one of these maps, or inside of one."""
+        """Return whether the frame is a failed item of one of these maps, or is inside such an item."""
         around = self if maps else None
         while around is not None:
             if around.kind == "item" and around.failing is not None and around.id[: around.id.rindex("[")] in maps:
@@ -212,27 +225,30 @@ class Frame(FrameRecord, eq=False):
         return False
 
     def held(self, name: str) -> Any:  # noqa: ANN401 - the operations on the field set its type
-        """Return the record of a field, from the frame that holds it: this one, or one it has its state from."""
+        """Return the record of a field from the frame that holds it.
+
+        This is either this frame, or a frame from which this frame reads its state.
+        """
         frame = self
         while frame.base is not None and name not in frame.values:
             frame = frame.base
         return frame.values.get(name)
 
     def count(self, node: str) -> int:
-        """Count the completed visits of a node, in this frame and in those it has its state from."""
+        """Count the completed visits of a node, in this frame and in the frames from which it reads its state."""
         visits = self.counts.get(node, 0)
         return visits if self.base is None else visits + self.base.count(node)
 
 
 def work_at(frame: Frame) -> list[dict[str, RecordedResult]]:
-    """Return the recorded work of a frame's visit, and that of the failed items that a map at its node has kept."""
+    """Return the recorded work of a frame's visit, and of the failed items that the map at its node keeps."""
     map_ = frame.phase
     kept = [*map_.failed.values(), *(item for _, item in map_.again)] if isinstance(map_, Collecting) else []
     return [found for found in (frame.recorded_results, *(item.recorded_results for item in kept)) if found]
 
 
 def child_id(frame: str, text: str) -> str:
-    """Return the id of an item's or subgraph's frame below a frame."""
+    """Return the id of the frame of an item or a subgraph below a frame."""
     return f"{frame}/{text}" if frame and not frame.endswith("/") else f"{frame}{text}"
 
 
@@ -242,49 +258,58 @@ def index_of(item: Frame) -> str:
 
 
 class Snapshot(Struct, eq=False):
-    """A run as of `seq`.
+    """The position and state of a run after the step `seq`.
 
     Attributes:
-        now: The time of the last step, epoch seconds.
-        elapsed_seconds: Driven time; the time between a stop and a resume does not count.
-        steps: Completed node visits.
-        usage: Model calls, tokens and cost so far; `cost_usd` is None once a price was unknown.
+        seq: The number of the last step.
+        now: The time of the last step, in epoch seconds.
+        elapsed_seconds: The time during which the run was driven. The time between a stop and a resume does not count.
+        steps: The number of completed visits of nodes.
+        usage: Model calls, tokens and cost so far. `cost_usd` is None once the price of a call was unknown.
         inherited: The part of `usage` that was spent before the run branched off.
-        losses: What nodes lost on the way, by the names of `graphengine.state.amounts.LOSSES`; calls count theirs in
-            `usage`.
-        agents: What recorded answers cost since the run began or branched off, US dollars, by the agent's name; None
-            if the price of one is not known, 0 if no call of its succeeded. The first 64 agents count.
-        limits: The limits at which it stops.
-        ending: Why it ended, while it is not running.
-        failure: The failure it ended with, if it failed.
-        failures: Items that failed in maps that were left since, without tracebacks.
-        pause: Nodes before which the run waits, by path.
-        starter: The node that started it, to whose run its end is told; None if no node did, as for a branch.
-        instructions: Texts that branches on the way here put in place of the graph's, as in `steps.Branched`.
-        origin: What began it, or branched it off; None if that is not known.
-        began_with: The fingerprint with which it began or branched off.
-        code: The id of the code under which its nodes have recorded work last; "" if none has.
-        nonce: Of its start or branching: with its id it names this run, and no other one that has the id later.
-        key_base: With what the idempotency keys of its work begin, if that is not its id; see `steps.Started`.
-        title: What its graph calls it, else the first line of the first text of its input.
-        mailbox: Messages that were not received yet, by topic.
-        own_topics: The topics on which nodes of the run, or child runs, sent a message, as keys: what comes on one is
-            not taken for what a caller gave.
-        waiting: How many frames wait.
-        deaths: How often a process died with nodes of the run in flight. A model call in flight then is in no usage:
-            nothing is recorded of a call before it ends.
-        cut_until: Until when a process that was cut off from the run may still act, epoch seconds; 0 for none.
-        cut_seq: The seq at which another process went on; what had begun before it may still be done by that one.
-        shared_process: Whether the process that drives it also drove others, where a third crash would fail a node.
-        frames: All live frames by id.
-        runnable: A frame that could move after the last step, while other frames wait: the fold tries it first.
-        maybe_runnable: While frames wait, those that can move or may be able to; None if unknown. Only the fold
-            changes it.
-        open: The index of its waits, a cache; None if it is not built. Use `open_waits`.
-        changed: The frames that the last step changed, so that they may have new tasks.
-        asked: How often the run has asked a question of a name, and the seq of the step that did last, by name.
-        posted: Answers in the run's inbox that the run has not taken up, by the ids of their waits. Only readers set
-            them (`history.load.load_now`); they are not stored, and move nothing.
+        losses: How often nodes lost something on the way, by the names of `graphengine.state.amounts.LOSSES`. The
+            losses of calls are counted in `usage` instead.
+        agents: The cost of recorded answers since the run began or branched off, in US dollars, by the name of the
+            agent. None if the price of an answer is not known; 0 if no call of the agent succeeded. Only the first 64
+            agents are counted.
+        limits: The limits at which the run stops.
+        ending: Why the run ended. None while the run is running.
+        failure: The failure with which the run ended, if it failed.
+        failures: The failed items of maps that have been left since, without tracebacks.
+        pause: The nodes before which the run waits, by path.
+        starter: The node that started the run, to whose run the end is reported. None if no node did, as for a branch.
+        instructions: The texts with which this branch, and branches above it, replaced texts of the graph; see
+            `steps.Branched`.
+        origin: The program and the user that began the run or branched it off; None if that is not known.
+        began_with: The fingerprint of the graph with which the run began or branched off.
+        code: The id of the code under which the nodes last recorded work; "" if they have not recorded any.
+        nonce: The nonce of the start or of the branching. The id and the nonce together name exactly this run, even if
+            a later run has the same id.
+        key_base: The beginning of the idempotency keys of the run's work, if it is not the run's id; see
+            `steps.Started`.
+        title: The title that the graph gives the run, or else the first line of the first text of the run's input.
+        mailbox: The messages that were not received yet, by topic.
+        own_topics: The topics on which nodes of the run, or child runs, sent a message, as keys. A message on such a
+            topic does not count as given by a caller.
+        waiting: The number of frames that wait.
+        deaths: How often a process died while nodes of the run were in flight. The usage of a model call that was in
+            flight then is missing in `usage`, because a call is recorded only when it ends.
+        cut_until: Until when a process that was cut off from the run may still act, in epoch seconds; 0 if there is no
+            such process.
+        cut_seq: The seq of the step with which another process continued after the cut. Work that began before this
+            step may still be done by the process that was cut off.
+        shared_process: Whether the process that drives the run also drove others, at a point where a third crash would
+            fail a node.
+        frames: All live frames, by id.
+        runnable: A frame that could move after the last step, while other frames wait. The fold checks this frame
+            first.
+        maybe_runnable: While frames wait: the frames that can move or may be able to. None if they are not known. Only
+            the fold changes this.
+        open: The index of the run's waits, a cache. None until it is built. Use `open_waits`.
+        changed: The frames that the last step changed, and that may therefore have new tasks.
+        asked: For each name of a question: how often the run has asked it, and the seq of the step that asked it last.
+        posted: Answers in the run's inbox that the run has not processed yet, by the ids of their waits. Only readers
+            set them (`history.load.load_now`). They are not stored, and move no frame.
     """
 
     run_id: str = ""
@@ -334,16 +359,16 @@ class Snapshot(Struct, eq=False):
 
     @property
     def open_waits(self) -> OpenWaits:
-        """The index of its waits."""
+        """The index of the run's waits, which is built when it is first used."""
         if self.open is None:
             self.open = OpenWaits(self.frames)
         return self.open
 
     def check_sound(self) -> None:
-        """Check that it has the shape that `decide` and the views rely on.
+        """Check that the snapshot has the shape that `decide` and the views rely on.
 
         Raises:
-            ValueError: It does not.
+            ValueError: The root frame, or a frame below another frame, is missing or has the wrong kind.
         """
         if ROOT not in self.frames:
             message = "its first step is missing"
@@ -359,7 +384,7 @@ class Snapshot(Struct, eq=False):
 
 
 class AttemptId(Struct, gc=False):
-    """Which attempt of which visit of a node in a frame."""
+    """An attempt of a visit of a node in a frame."""
 
     frame: str
     node: str
@@ -371,11 +396,11 @@ class Task(AttemptId):
     """Something that should be running now.
 
     Attributes:
-        mode: `run` the node, run its `fallback`, `leave` it (choose the edge), `join` its arms, `collect` its items,
-            `exit` its subgraph, fail it for its `limit` or its `crash_loop`, `deliver` a message it waits for, or
-            `wake` it at a time.
-        due: The earliest start, epoch seconds; 0 for at once.
-        wait: The name of the wait to deliver to or to wake.
+        mode: `run` the node, run its `fallback`, `leave` the node (choose the edge), `join` its arms, `collect` its
+            items, `exit` its subgraph, fail the frame because of its `limit` or its `crash_loop`, `deliver` a message
+            for which it waits, or `wake` it at a time.
+        due: The earliest start, in epoch seconds; 0 for a start at once.
+        wait: The name of the wait to which a message is delivered, or that times out.
     """
 
     mode: Mode

@@ -1,14 +1,22 @@
 """Steps: the rows of a run's log.
 
-A step has a position (`seq`, `frame`, `node`, `visit`, `attempt`), times, operations on the state (`update`) and, in a
-record for each kind of step, the facts: everything else that was decided. Folding the steps of a run in order of `seq`
-gives its snapshot; nothing else is needed. `graphengine.engine.step_json` knows their JSON.
+A step contains a position (`seq`, `frame`, `node`, `visit`, `attempt`), times, operations on the state (`update`), and
+its facts. The facts are everything else that was decided; each kind of step has its own class of facts. The snapshot of
+a run can be computed from its steps alone, by folding them in order of `seq`. `graphengine.engine.step_json` converts
+steps to JSON and back.
 
-Operations: `["set", field, value]`, `["append", field, item]`, `["extend", field, items]`,
-`["merge", field, mapping]`, `["add", field, number]`, `["put", field, key, value]` (one key of a dict),
-`["grow", field, key, items]` (extend the list under one key of a dict) and `["reduce", field, raw, value]` (any other
-reducer: the raw update is kept for readers, the fold sets the value). `["drop", field]` occurs only in
-the `field_changes` of a migration.
+Operations on the state:
+
+- `["set", field, value]`
+- `["append", field, item]`
+- `["extend", field, items]`
+- `["merge", field, mapping]`
+- `["add", field, number]`
+- `["put", field, key, value]` sets one key of a dict.
+- `["grow", field, key, items]` extends the list under one key of a dict.
+- `["reduce", field, raw, value]` records the result of any other reducer. The fold sets the value; the raw update is
+  kept for readers.
+- `["drop", field]` removes a field. It occurs only in the `field_changes` of a migration.
 """
 
 from __future__ import annotations
@@ -29,9 +37,12 @@ from graphengine.state.recorded_text import NO_TEXT, RecordedText
 T = TypeVar("T")
 
 FORMAT: Final = 4
-"""The version of the log's format, written with every snapshot. 3 adds processes that were cut off, 4 the nonce."""
+"""The version of the log's format, which is written with every snapshot.
+
+Version 3 added processes that were cut off, and version 4 added the nonce.
+"""
 OLDEST: Final = 2
-"""The oldest format of a snapshot that is read."""
+"""The oldest format of a snapshot that this version reads."""
 
 Kind: TypeAlias = Literal[
     "started",
@@ -58,36 +69,37 @@ RunStatus: TypeAlias = Literal["running", "waiting", "finished", "stopped", "fai
 OVER: Final = ("finished", "stopped", "failed", "cancelled")
 """The statuses of a run that has ended."""
 FINAL: Final = ("finished", "cancelled")
-"""Those of them that no resume changes."""
+"""The statuses of a run that has ended and that no resume can continue."""
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 _LATEST: Final = 253_402_300_799
-"""The last second of the year 9999, epoch seconds: `datetime` shows no later time."""
+"""The last second of the year 9999, in epoch seconds. `datetime` cannot represent a later time."""
 Time: TypeAlias = (
     Annotated[int, msgspec.Meta(ge=-_LATEST, le=_LATEST)] | Annotated[float, msgspec.Meta(ge=-_LATEST, le=_LATEST)]
 )
 Marks: TypeAlias = Mapping[str, Mark]
-"""Memory of conditions (plateaus, counts since a node, changes), by key."""
+"""The memory of conditions (plateaus, counts since a node, changes), by key."""
 
 # --- Records that several kinds of steps share -----------------------------------------------------------------------
 
 
 class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict=True):
-    """A failure as recorded, with the exception itself until the deciding process removes it.
+    """A failure as recorded. It also holds the exception itself until the process that decided the step removes it.
 
     Attributes:
-        path: The node's path in the run, as `article/review`.
-        kind: The exception's name, or the engine's code (`timeout`, `invalid_update`, …).
-        message: Its text.
-        attempt: Which attempt it was, from 1.
-        where: The place that the engine's own errors name.
-        repair: Their repair.
+        path: The path of the node in the run, such as `article/review`.
+        kind: The name of the exception's class, or a code of the engine (`timeout`, `invalid_update`, …).
+        message: The text of the exception.
+        attempt: The number of the attempt that failed, counted from 1.
+        where: For an error of the engine: the place that the error names.
+        repair: For an error of the engine: the repair that the error proposes.
         traceback: The traceback as text.
-        pause_seconds: How long to wait before another attempt, as the remote side asks.
-        repeats: Whether the same input fails the same way again: another attempt of its own node cannot help, but a
-            retry around it, which makes a new input, may.
-        names: The names that match it: those of its class and its base classes.
-        non_retryable: Whether no other attempt can help, neither of its node nor of what is around it.
-        replaced: The failure that this one replaced: what a condition raised while that one was handled.
+        pause_seconds: How long to wait before another attempt, as the remote side asked.
+        repeats: Whether the same input fails in the same way again. Another attempt of the node itself cannot help
+            then, but a retry around the node, which makes a new input, may.
+        names: The names that a condition can match: the names of the exception's class and of its base classes.
+        non_retryable: Whether no other attempt can help, neither of the node nor of anything around the node.
+        replaced: The failure that this failure replaced, for example because a condition raised an error while the
+            first failure was handled.
     """
 
     path: str
@@ -105,7 +117,7 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
 
     @property
     def first(self) -> FailureRecord:
-        """The failure that came first, if this one replaced another."""
+        """The failure that came first, if this failure replaced another one."""
         found = self
         while found.replaced is not None:
             found = found.replaced
@@ -113,7 +125,7 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
 
     @property
     def raised(self) -> BaseException | None:
-        """The exception, in the process in which it was raised; never recorded."""
+        """The exception, in the process in which it was raised. The exception is never recorded."""
         return vars(self).get("raised")
 
     @raised.setter
@@ -121,9 +133,10 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
         vars(self)["raised"] = error
 
     def drop_exceptions(self) -> None:
-        """Remove the exceptions of this failure and of those that it replaced.
+        """Remove the exceptions of this failure and of the failures that it replaced.
 
-        Their frames hold its step, and the collector does not look through steps: without this they are never freed.
+        The stack frames of an exception refer to the step that contains this failure. The garbage collector does not
+        look through steps, so without this call neither would ever be freed.
         """
         part: FailureRecord | None = self
         while part is not None:
@@ -131,7 +144,14 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
 
 
 class ForkRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """A fork that was taken: its join, how many arms must arrive (None: all), its condition as text, its label."""
+    """A fork that was taken.
+
+    Attributes:
+        join: The node at which the arms meet.
+        need: How many arms must arrive at the join; None for all arms.
+        condition: The condition of the fork, as text.
+        label: The label of the fork.
+    """
 
     join: str
     need: int | None = None
@@ -140,30 +160,32 @@ class ForkRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """One thing that a frame waits for.
+    """One thing for which a frame waits.
 
     Attributes:
-        kind: `ask`, `receive`, `sleep`; `pause` before a node; `unknown`: how an effect ended that began; `tool`: a
-            call that another program executes.
+        kind: `ask`, `receive` or `sleep`; `pause` for a pause before a node; `unknown` for the question how an effect
+            ended that had begun before a crash; `tool` for a tool call that another program executes.
         question: The question, as text.
-        title: What it is about, in a few words; "" if only the question says it.
-        facts: What the one who answers must know, by name.
-        seen: What the call of a tool that is to be approved has besides the arguments that are written: defaults.
-        proposed: The value that is proposed, if one is.
-        old: The value that it would replace.
-        may_answer: Who may answer, by the names of users; empty for all who have the right.
-        asked_at: When it began, epoch seconds; the time of its step, set when the wait is folded.
-        topic: The topic of the message.
+        title: The subject of the question in a few words; "" if the question has no title.
+        facts: The facts that the person who answers must know, by name.
+        seen: For the approval of a tool call: the arguments of the call that the model did not write, which are
+            defaults.
+        proposed: The value that is proposed, if any.
+        old: The value that the proposed value would replace.
+        may_answer: The names of the users who may answer. Empty if all users with the right to answer may.
+        asked_at: When the wait began, in epoch seconds. The fold sets it to the time of the step.
+        topic: The topic of the message for which the frame waits.
         schema: The JSON Schema of the answer.
-        due: When it times out, epoch seconds.
-        default: The answer after a timeout.
-        key: The key under which the answer is recorded for the node's code; "" if the wait is the node itself.
-        choice: What `choose` picked, if the wait is the node itself.
-        id: Its id, assigned when the wait is folded: of a question, its name and the seq of the step that asked it
-            first. It is the same for as long as a visit asks it, unchanged.
-        keeps_slot: Whether an item of a map keeps its slot meanwhile, as it does for a pause and an unknown effect.
-        together: Whether it ends in one step with others of its node whose messages are there too: nothing else
-            receives its topic.
+        due: When the wait times out, in epoch seconds.
+        default: The answer that applies after a timeout.
+        key: The key under which the answer is recorded for the code of the node; "" if the node itself is the wait.
+        choice: The choice of the node, if the node itself is the wait and chooses.
+        id: The id of the wait, which the fold assigns. The id of a question consists of its name and of the seq of the
+            step that asked it first. The id stays the same as long as a visit asks the unchanged question.
+        keeps_slot: Whether an item of a map keeps its slot while it waits, as it does for a pause and for an unknown
+            effect.
+        together: Whether the wait ends in one step with other waits of the node whose messages have also arrived. This
+            is possible because no other node receives messages of its topic.
     """
 
     kind: Literal["ask", "receive", "sleep", "pause", "unknown", "tool"]
@@ -187,18 +209,22 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
 
 
 class StarterRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """The node that started a run: `ctx.start`. Each end of the run is told to that node's run, as a message.
+    """The node that started a run with `ctx.start`.
+
+    The end of the started run is reported to the run of that node, as a message.
 
     Attributes:
-        run_id: The node's run.
+        run_id: The id of the node's run.
         nonce: The nonce of that run.
-        node: The node's path there.
-        visit: Which visit of it.
-        topic: The topic on which the end is told, with the final state; "" if the node itself waits for it.
-        stays: Whether the run goes on when the one that started it is stopped.
-        root: The run at the top of its tree, with which it is stopped; "" if it stays, and is the top of its own.
-        root_nonce: The nonce of that run.
-        depth: How many runs are above it, whether it stays or not.
+        node: The path of the node in that run.
+        visit: The number of the node's visit.
+        topic: The topic of the message that reports the end, with the final state; "" if the node itself waits for the
+            started run.
+        stays: Whether the started run continues when the run that started it is stopped.
+        root: The run at the top of the tree, with which the started run is stopped. "" if the started run stays,
+            because it is then the top of its own tree.
+        root_nonce: The nonce of the run at the top.
+        depth: How many runs are above the started run, whether it stays or not.
     """
 
     run_id: str
@@ -213,16 +239,18 @@ class StarterRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
 
 
 class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """What began, resumed or branched off a run, and for whom.
+    """The program and the user that started, resumed or branched off a run.
 
     Attributes:
         version: The version of graphengine that wrote the step.
-        deploy: The label of the program's deploy, as its Runner names it.
-        user: Who asked for it; "" if no user did.
-        models: The names of the models that were given last, by for whom, `*` for all others: agents have them in each
-            later command that is given no others. One whose name begins with `object ` is known to its program only.
+        deploy: The label of the program's deploy, as given to its Runner.
+        user: The user who asked for it; "" if no user did.
+        models: The names of the models that were given last, by the agent for which they were given; `*` stands for all
+            other agents. Agents use these models in each later command that does not give other models. A name that
+            begins with `object ` is known only to the program that gave the model.
         wings: The names of the extensions that act in the run.
-        result: The path of the state that the graph names with `result=`; "" if it names none, or a function.
+        result: The path of the state that the graph names with `result=`; "" if the graph names a function, or has no
+            `result=`.
     """
 
     version: str = ""
@@ -238,12 +266,12 @@ class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
     Attributes:
         value: The value.
-        timeout: Whether the time was over.
-        by: Who gave it, if that is known.
-        through: The door through which it came, such as `cli`; "" for a program's own call.
-        reason: Why, in the words of the one who answered.
-        at: When it was given, epoch seconds; 0 if nobody gave it.
-        id: The id of the question that it was given to; "" if nobody gave it.
+        timeout: Whether the wait timed out.
+        by: Who gave the answer, if that is known.
+        through: The door through which the answer came, such as `cli`; "" if a program called the API directly.
+        reason: The reason for the answer, in the words of the person who answered.
+        at: When the answer was given, in epoch seconds; 0 if nobody gave an answer.
+        id: The id of the question that was answered; "" if nobody gave an answer.
     """
 
     value: JsonValue | UnsetType = UNSET
@@ -263,18 +291,18 @@ OutputKind: TypeAlias = Literal["sent", "emitted"]
 if TYPE_CHECKING:
 
     class Outputs(TypedDict, total=False):
-        """The messages (`sent`) and kept live data (`emitted`) of a piece of work."""
+        """The messages (`sent`) and the recorded live data (`emitted`) of a piece of work."""
 
         sent: list[JsonValue]
         emitted: list[JsonValue]
 
     class ModelCaller(TypedDict):
-        """The agent that called a model, and the model that answered, as `anthropic:claude-…`."""
+        """The agent that called a model, and the model that answered, such as `anthropic:claude-…`."""
 
         agent: str
         model: str
 
-else:  # as `Usage`: keys of other versions are kept
+else:  # As for `Usage`: keys that other versions wrote are kept.
     Outputs = dict[str, Sequence[JsonValue]]
     ModelCaller = dict[str, str]
 
@@ -284,12 +312,13 @@ _NO_SNAPSHOT: Final = Raw(b"")
 
 
 class Facts(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True, gc=False):
-    """What a step records in addition to its position, times and operations. Each kind of step has its own class.
+    """What a step records in addition to its position, times and operations.
 
-    Nothing in a step refers to the step, so steps are left out of garbage collection: a process holds many of them.
+    Each kind of step has its own class of facts. A process holds many steps, so steps are left out of garbage
+    collection. This is safe because no part of a step refers back to the step.
 
     Attributes:
-        error: The failure that it records, if any.
+        error: The failure that the step records, if any.
     """
 
     kind: ClassVar[Kind]
@@ -297,30 +326,34 @@ class Facts(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Spent(Facts, kw_only=True):
-    """Facts of work that may have spent something."""
+    """Facts of a step whose work may have used models, tokens or money."""
 
     usage: Usage = {}
 
 
 class Outcome(Spent, kw_only=True):
-    """Facts of a step that moves its frame, or fails it.
+    """Facts of a step that moves its frame, or that fails its frame.
 
     Attributes:
-        choice: What `choose` picked.
-        error: The failure; if a fallback is used, the failure that it replaces.
-        status: The frame's new status: `finished`, or `failed`; "" if it continues.
+        choice: The choice of the node, if the node chooses among several bodies.
+        error: The failure. If a fallback is used, the failure that the fallback replaces.
+        status: The new status of the frame: `finished` or `failed`; "" if the frame continues.
         ending: How the frame ended.
-        to: Where it moves: a node, or the targets of a fork's arms. Empty if it stays.
+        to: Where the frame moves: a node, or the targets of the arms of a fork. Empty if the frame stays.
         edge: The label of the edge that was taken.
-        way: The place of that edge in the spec of its graph, under the fingerprint in force; -1 if none was taken.
-        case: The place of the case that it had, if it is a switch; -1 for `otherwise`, and for other edges.
-        tests: The conditions of edges that were evaluated, in that order: none but the last can have held.
-        arms: Those of the arms of the fork that was taken; the arms of `to` run.
-        chosen: Of each graph around its frame, from the outermost in, what `choose` picked; empty if nothing did.
+        way: The position of that edge in the list `ways` of the graph spec whose fingerprint is in force; -1 if the
+            frame took no edge.
+        case: For a switch: the position of the case that was taken; -1 for `otherwise` and for other edges.
+        tests: The conditions of edges that were evaluated, in order of evaluation. Only the last of them can have been
+            true.
+        arms: The conditions of the arms of the fork that was taken. The arms in `to` run.
+        chosen: The choice of each graph around the frame, from the outermost to the innermost. Empty if none of them
+            chooses.
         fork: The fork that was taken.
         marks: The marks that this step sets.
-        samples: In an arm, the samples of the marks, as [key, sample], to be taken again at the join. A number that
-            JSON lacks is text (`state.numbers`), a sample that could not be taken is [why].
+        samples: For an arm of a fork: the samples of marks, as [key, sample], which are added again at the join. A
+            number that JSON lacks is recorded as text (see `state.numbers`), and a sample that could not be taken as
+            [reason].
     """
 
     choice: str = ""
@@ -340,7 +373,7 @@ class Outcome(Spent, kw_only=True):
 
     @property
     def has_failed(self) -> bool:
-        """Whether its frame fails."""
+        """Whether the frame of the step fails."""
         return self.status == "failed"
 
 
@@ -351,16 +384,17 @@ class AttemptEnded(Outcome, kw_only=True):
     """Facts of an attempt that ended, possibly because its wait ended.
 
     Attributes:
-        cause: The event that it ended in, if it is not the usual one: a result that did not fit (`finished`), a failure
-            that a fallback's value replaced (`failed`), the beginning of a map or graph (`entered`), the end of the
-            frames below (`settled`), a limit of its graph (`limit`), or the end of its wait (`answered`, `over`).
-        chance: The random number from 0 to 1 from which the jitter of its retry was computed, if there is any.
+        cause: The event that ended the attempt, unless the class of the facts already implies it: a result that did not
+            fit (`finished`), a failure that the value of a fallback replaced (`failed`), the beginning of a map or
+            graph (`entered`), the end of the frames below (`settled`), a limit of the graph (`limit`), or the end of
+            the wait (`answered`, `over`).
+        chance: The random number from 0 to 1 from which the jitter of the retry was computed, if there is any.
         keep_results: Whether recorded work is kept for the next attempt.
-        refused: The keys of the recorded work that is not, because it caused the failure.
-        lost: What is known of work that began in it and has no record, by the key that its record would have.
+        refused: The keys of recorded work that is not kept, because it caused the failure.
+        lost: What is known of work that began in the attempt and has no record, by the key that its record would have.
         wait: The name of the wait that ended.
-        by: What ended it.
-        answer: What was answered.
+        by: What ended the wait.
+        answer: The answer.
     """
 
     cause: Cause = ""
@@ -377,17 +411,17 @@ class Started(Outcome, kw_only=True):
     """A run began.
 
     Attributes:
-        after: The run whose final state it begins with.
-        pause: The nodes before which it waits.
-        given: The fields that the caller set, of those that a plateau samples.
-        starter: The node that started it; None if no node did.
-        origin: What began it; None if that is not known.
-        title: What the graph calls it; "" if the graph does not say.
-        written: The fields that nodes wrote: of the run that started it, or of the one in `after`.
-        nonce: A random text. The id of a run can be used again once the run is removed; with the nonce, it names one
-            run. "" for runs of earlier versions.
-        key_base: With what the idempotency keys of the run begin, if that is not its id: the id of a child run that was
-            derived contains the nonce of its starter, which no receiver of a key knows.
+        after: The id of an earlier run whose final state this run begins with.
+        pause: The nodes before which the run waits.
+        given: The fields that the caller set, among the fields that a plateau samples.
+        starter: The node that started the run; None if the run was not started by a node.
+        origin: The program and the user that started the run; None if that is not known.
+        title: The title that the graph gives the run; "" if the graph does not declare a title.
+        written: The fields that nodes wrote in the run that started this run, or in the run named by `after`.
+        nonce: A random text. The id of a run can be used again once the run is removed; the id and the nonce together
+            name exactly one run. "" for runs of earlier versions.
+        key_base: The beginning of the idempotency keys of the run, if it is not the run's id. The derived id of a child
+            run contains the nonce of its starter, which must stay unknown to receivers of a key.
     """
 
     kind: ClassVar[Kind] = "started"
@@ -411,13 +445,13 @@ class Node(AttemptEnded, kw_only=True):
     """A visit of a node completed.
 
     Attributes:
-        fallback: Whether the result is its fallback's.
+        fallback: Whether the result came from the fallback of the node.
         inside: How the subgraph at this node ended.
         sent: Messages to other nodes, as [topic, payload].
-        emitted: Data that it emitted with `record=True`.
-        unused: Keys of recorded work that it did not use again.
-        unawaited: Calls of its context that it did not await.
-        given: The fields in its update that are answers or messages from outside, as they came.
+        emitted: The data that the node emitted with `record=True`.
+        unused: The keys of recorded work that the node did not use again.
+        unawaited: The calls of the node's context that the node did not await.
+        given: The fields of the update whose values are answers or messages from outside, unchanged.
     """
 
     kind: ClassVar[Kind] = "node"
@@ -431,14 +465,14 @@ class Node(AttemptEnded, kw_only=True):
 
 
 class Item(Node, kw_only=True):
-    """An item of a map is done; `writes` is what it adds to the map's updates."""
+    """An item of a map completed. `writes` is the part that the item adds to the map's updates."""
 
     kind: ClassVar[Kind] = "item"
     writes: Sequence[Op]
 
 
 class Attempt(AttemptEnded, kw_only=True):
-    """An attempt failed, and another one follows at `due_at`, or the fallback (`then`)."""
+    """An attempt failed, and another attempt follows at `due_at`, or the fallback follows (`then`)."""
 
     kind: ClassVar[Kind] = "attempt"
     due_at: Number | None = None
@@ -452,18 +486,18 @@ class Failed(AttemptEnded, kw_only=True):
 
 
 class Left(Outcome, kw_only=True):
-    """The outgoing edge of a node that was done before was chosen after a resume."""
+    """The outgoing edge of a node that was already done was chosen, after a resume."""
 
     kind: ClassVar[Kind] = "left"
 
 
 class Joined(Outcome, kw_only=True):
-    """The arms of a fork joined, or failed.
+    """The arms of a fork joined, or the join failed.
 
     Attributes:
-        arrived: How many of its arms arrived.
-        of: How many it had.
-        cancelled: The arms that were still running.
+        arrived: How many arms arrived.
+        of: How many arms the fork had.
+        cancelled: The arms that were still running and were cancelled.
     """
 
     kind: ClassVar[Kind] = "joined"
@@ -473,7 +507,7 @@ class Joined(Outcome, kw_only=True):
 
 
 MAX_OPEN: Final = 1000
-"""How many items of a map may be open if neither its node nor its record says so."""
+"""How many items of a map may be open at the same time if neither the node nor its record sets another number."""
 
 
 class Mapped(Facts, kw_only=True):
@@ -481,11 +515,12 @@ class Mapped(Facts, kw_only=True):
 
     Attributes:
         count: How many items there are.
-        concurrency: How many of them run at a time.
-        max_open: How many of them may have begun and not ended, those that wait included.
-        fields: The list field that items are read from, by the item's name in the node.
-        items: The items themselves, by that name, if they are not read from a field.
-        written: The names of the items that nodes wrote.
+        concurrency: How many items run at the same time.
+        max_open: How many items may be open at the same time. An item is open from its start to its end, also while it
+            waits.
+        fields: For items that are read from a list field: the name of the field, by the item's name in the node.
+        items: For items of other sources: the items themselves, by the item's name in the node.
+        written: The names of the items whose values nodes wrote.
     """
 
     kind: ClassVar[Kind] = "mapped"
@@ -498,7 +533,13 @@ class Mapped(Facts, kw_only=True):
 
 
 class Entered(Outcome, kw_only=True):
-    """A subgraph began, with its own limits; `written` are its fields that nodes wrote."""
+    """A subgraph began, with its own limits.
+
+    Attributes:
+        graph: The name of the subgraph.
+        limits: The limits of the subgraph.
+        written: The fields of the subgraph's state whose values nodes wrote.
+    """
 
     kind: ClassVar[Kind] = "entered"
     graph: str
@@ -507,21 +548,22 @@ class Entered(Outcome, kw_only=True):
 
 
 class Begun(Facts, kw_only=True):
-    """An effect begins: a piece of a node's work, or the node itself.
+    """An effect begins: a piece of work of a node, or the node itself.
 
-    An effect that must not be repeated is unknown until its result is recorded. An idempotent effect is repeated, and
-    this step keeps the key with which it is repeated.
+    If the effect must not be repeated, its end is unknown until its result is recorded. An idempotent effect may be
+    repeated, and this step keeps the key with which it is repeated.
 
     Attributes:
         idempotent: Whether the effect may be repeated with the same idempotency key.
-        not_done: Whether it had begun, and said itself that it did nothing: its beginning is forgotten.
-        key: The key under which its result will be recorded; "" for the node itself.
+        not_done: Whether an effect that had begun reported that it did nothing. Its beginning is then forgotten.
+        key: The key under which the result of the effect will be recorded; "" for the node itself.
         name: The name of the function.
-        arguments: Its arguments by name; those of a node are its inputs.
-        idempotency_key: The key by which others can recognise it.
-        unknown: What was to follow if nobody could tell how it ended: a question to a person, or a failure.
-        reconcile: The name of the function that was to find that out; "" if there was none.
-        code: The id of the code that records this, if no earlier step of the run has recorded work under that code.
+        arguments: The arguments of the function by name. The arguments of a node are its inputs.
+        idempotency_key: The key by which the receiver of the effect can recognise a repetition.
+        unknown: What follows if nobody can tell how the effect ended: a question to a person, or a failure.
+        reconcile: The name of the function that finds out how the effect ended; "" if no such function is declared.
+        code: The id of the code that records this step, if no earlier step of the run has recorded work under that
+            code.
     """
 
     kind: ClassVar[Kind] = "begun"
@@ -537,16 +579,17 @@ class Begun(Facts, kw_only=True):
 
 
 class Recorded(Spent, kw_only=True):
-    """A piece of a node's work is done.
+    """A piece of work of a node is done.
 
     Attributes:
-        key: The key under which the node finds it again; "" for what failed calls of an attempt used that halts.
+        key: The key under which the node finds the result again; "" if the step only records the usage of failed calls
+            of an attempt that halts.
         name: The name of the function that was called.
         value: The recorded result.
-        by: Who called a model; None if it was no call of a model.
-        outputs: What it sent and emitted.
-        code: As that of `Begun`.
-        took: The key of the earlier code's record that this piece of work has taken over; "" for none.
+        by: The agent and the model, if the work was a call of a model.
+        outputs: The messages and the data that the work sent and emitted.
+        code: The id of the code that records this step, as for `Begun`.
+        took: The key of a record of earlier code that this piece of work has taken over; "" if there is no such record.
     """
 
     kind: ClassVar[Kind] = "recorded"
@@ -560,11 +603,12 @@ class Recorded(Spent, kw_only=True):
 
 
 class Waiting(Spent, kw_only=True):
-    """A node waits for any of these, by name.
+    """A node waits until one of these waits ends.
 
     Attributes:
-        withdrawn: The ids of questions of this visit that it asks no longer.
-        code: As that of `Begun`.
+        waits: The waits, by name.
+        withdrawn: The ids of questions of this visit that the node no longer asks.
+        code: The id of the code that records this step, as for `Begun`.
     """
 
     kind: ClassVar[Kind] = "waiting"
@@ -574,10 +618,13 @@ class Waiting(Spent, kw_only=True):
 
 
 class Answered(Facts, kw_only=True):
-    """A wait ended, and its answer is kept for the node's code.
+    """A wait ended, and its answer is kept for the code of the node.
 
     Attributes:
-        also: The messages that end other waits of the node with it, by their names.
+        wait: The name of the wait.
+        by: What ended the wait.
+        answer: The answer.
+        also: The messages that end other waits of the node in the same step, by the names of the waits.
     """
 
     kind: ClassVar[Kind] = "answered"
@@ -588,9 +635,10 @@ class Answered(Facts, kw_only=True):
 
 
 class Refused(Facts, kw_only=True):
-    """An answer did not fit: one to a question (`wait`, `id`), or one that a node's code could not read (`key`).
+    """An answer was refused because it did not fit.
 
-    If that was a message, `wait` is its topic.
+    The answer belonged to a question (`wait`, `id`), or the code of a node could not read it (`key`). If the answer was
+    a message, `wait` is its topic.
     """
 
     kind: ClassVar[Kind] = "refused"
@@ -602,7 +650,13 @@ class Refused(Facts, kw_only=True):
 
 
 class Message(Facts, kw_only=True):
-    """A message is kept until it is received; `told` says that a child run tells its end."""
+    """A message arrived, and is kept until it is received.
+
+    Attributes:
+        topic: The topic of the message.
+        payload: The message.
+        told: Whether the message reports the end of a child run.
+    """
 
     kind: ClassVar[Kind] = "message"
     topic: str
@@ -615,13 +669,13 @@ class Shift(Facts, kw_only=True):
 
     Attributes:
         changes: The changes to the graph, as text.
-        renamed: Old node to new node, by the frame of their graph.
+        renamed: The new name of each renamed node by its old name, for each frame of the nodes' graph.
         pauses: The nodes before which the run waits, under their new names.
-        moved: The node where a frame continues, by frame.
+        moved: The node at which a frame continues, by frame.
         field_changes: Operations on fields, by frame.
-        left: The recorded values that it continues without, or that are read as others, as text.
+        left: Descriptions of the recorded values that are dropped, or that are read as other values.
         asks: The frames whose question changed.
-        marks_of: New marks, by frame: of conditions that are new, and of values that only their types have changed.
+        marks_of: New marks, by frame, for conditions that are new and for values whose types have changed.
     """
 
     changes: Sequence[str] = ()
@@ -635,7 +689,7 @@ class Shift(Facts, kw_only=True):
 
     @property
     def moves(self) -> bool:
-        """Whether it changes the run."""
+        """Whether the changes affect the run itself."""
         return bool(self.renamed or self.pauses or self.moved or self.field_changes or self.asks or self.marks_of)
 
 
@@ -643,12 +697,13 @@ class Continued(Shift, kw_only=True):
     """A run continues, possibly under a changed graph.
 
     Attributes:
-        limits: The run's limits from now on.
+        limits: The limits of the run from now on.
         fingerprint: The fingerprint of the current graph.
-        pause: The nodes before which the run waits from now on; None to keep them.
-        settled: The maps that keep their failed items as they are, although what failed is retried, by place.
-        marks: Marks of the step's frame.
-        origin: What resumed it, or branched it off; None if that is not known.
+        pause: The nodes before which the run waits from now on; None to keep the present nodes.
+        settled: The places of the maps that keep their failed items as they are, although other failed parts are
+            retried.
+        marks: The marks of the step's frame.
+        origin: The program and the user that resumed the run or branched it off; None if that is not known.
         code: The id of the current code if the run has recorded work under different code; "" if nothing changed.
         recoded: The paths of the nodes with recorded work whose code, or whose graph spec, has changed since.
     """
@@ -667,12 +722,12 @@ class Resumed(Continued, kw_only=True):
     """A run is resumed.
 
     Attributes:
-        crashed: Whether nodes were in flight when its process died.
-        cut_until: Until when the process that drove it, which is not known to be dead, may still act, epoch seconds; 0
-            if it is dead, or gave the run back.
+        crashed: Whether nodes were in flight when the process of the run died.
+        cut_until: The time until which the process that drove the run may still act, in epoch seconds, because that
+            process is not known to be dead. 0 if it is dead, or gave the run back.
         shared_process: Whether the process also drives other runs, at a point where a third crash would fail a node.
-        retries: Whether to retry the failed parts of a run that has not failed, as others wait.
-        sub_limits: The limits of subgraphs that changed, by frame.
+        retries: Whether to retry the failed parts of a run that has not failed as a whole, because other parts wait.
+        sub_limits: The limits of subgraphs whose limits changed, by frame.
     """
 
     kind: ClassVar[Kind] = "resumed"
@@ -684,13 +739,15 @@ class Resumed(Continued, kw_only=True):
 
 
 class Branched(Continued, kw_only=True):
-    """A branch begins after a step of its parent.
+    """A branch begins after a step of its parent run.
 
     Attributes:
-        instructions: Texts that replace the standing instructions in the graph, by whose they are. The engine only
-            keeps them.
-        nonce: A random text, as of a run that is started.
-        title: The title of the branch; "" if it has the title of its parent.
+        run_id: The id of the branch.
+        parent: The id of the parent run.
+        instructions: Texts that replace the standing instructions of the graph, by the name of the agent or other part
+            that they instruct. The engine only keeps these texts.
+        nonce: A random text, as for a run that is started.
+        title: The title of the branch; "" if the branch keeps the title of its parent.
     """
 
     kind: ClassVar[Kind] = "branched"
@@ -702,14 +759,14 @@ class Branched(Continued, kw_only=True):
 
 
 class Stopped(Spent, kw_only=True):
-    """A run was stopped, for good if it is `cancelled`, or (`error`) could not be driven.
+    """A run was stopped, possibly for good (`cancelled`), or the run could not be driven (`error`).
 
     Attributes:
         status: The status of the run from then on.
-        ending: Why.
-        error: Why it could not be driven.
-        unknown: The effects of a cancelled run that had begun and have no recorded end, as paths and names: nobody is
-            asked whether they happened.
+        ending: The reason for the end.
+        error: The reason why the run could not be driven.
+        unknown: For a cancelled run: the effects that had begun and have no recorded end, as paths and names. Nobody is
+            asked whether these effects happened.
     """
 
     kind: ClassVar[Kind] = "stopped"
@@ -720,7 +777,10 @@ class Stopped(Spent, kw_only=True):
 
     @property
     def words(self) -> str:
-        """Why, for people; of a cancelled run also that it is for good, and what is not known."""
+        """The reason for the end, as text for people.
+
+        The text of a cancelled run also says that the run is cancelled, and lists the effects whose ends are not known.
+        """
         if self.status != "cancelled":
             return self.ending.why
         lost = f"; not known whether it happened: {', '.join(self.unknown)}" if self.unknown else ""
@@ -728,10 +788,11 @@ class Stopped(Spent, kw_only=True):
 
 
 class Removed(Facts, kw_only=True):
-    """Retention removed what this step recorded; its number and its time stay.
+    """Retention removed what this step recorded. The number and the time of the step remain.
 
     Attributes:
-        snapshot: Of the last of them: the run after it, from which the next step goes on, as `engine.stored` writes it.
+        snapshot: In the last removed step: the snapshot after this step, as written by `engine.stored`. The next step
+            continues from it.
     """
 
     kind: ClassVar[Kind] = "removed"
@@ -759,25 +820,26 @@ AnyFacts: TypeAlias = (
     | Branched
     | Removed
 )
-"""The facts of a step of any kind; a `match` on them ends with `assert_never`."""
+"""The facts of a step of any kind. A `match` on them ends with `assert_never`."""
 
 # --- A step ----------------------------------------------------------------------------------------------------------
 
 
 class Step(Struct, gc=False):
-    """A step of a run: one row of its log.
+    """A step of a run: one row of the log.
 
     Attributes:
-        seq: 1, 2, 3, … without gaps, within a run and the parents it branched from.
-        at: When it was decided, epoch seconds.
-        data: The facts, in the record of its kind.
-        frame: The id of the frame (subgraph, item or arm) it belongs to; "" for the run's own.
-        node: The node's name, "" for rows of the run itself.
-        visit: Which visit of the node in its frame, from 1.
-        attempt: Which attempt of the visit, from 1.
-        began: When the attempt's work began, epoch seconds; 0 for rows without work.
-        update: Operations on the frame's state.
-        typed: For each operation the typed value that it sets or adds; only of a step that was decided here.
+        seq: The number of the step: 1, 2, 3, … without gaps, counted through the run and the parents it branched from.
+        at: When the step was decided, in epoch seconds.
+        data: The facts, in the class of the step's kind.
+        frame: The id of the frame (subgraph, item or arm) to which the step belongs; "" for the run's own frame.
+        node: The name of the node; "" for steps of the run as a whole.
+        visit: The number of the node's visit in its frame, counted from 1.
+        attempt: The number of the attempt in the visit, counted from 1.
+        began: When the work of the attempt began, in epoch seconds; 0 for steps without work.
+        update: Operations on the state of the frame.
+        typed: For each operation, the typed value that it sets or adds. Only a step that was decided in this process
+            has typed values.
     """
 
     typed: ClassVar[Sequence[object] | None] = None
@@ -798,16 +860,18 @@ class Step(Struct, gc=False):
 
     @property
     def path(self) -> str:
-        """The node's path in the tree of frames, as `article/review`."""
+        """The path of the node in the tree of frames, such as `article/review`."""
         return path_of(self.frame, self.node)
 
 
 class Decided(Step, gc=False):
-    """A step as `decide` returns it, with what only the deciding process has. Neither field is ever recorded.
+    """A step as `decide` returns it, with two values that are never recorded and that only the deciding process has.
 
     Attributes:
-        typed: For each operation the typed value that it sets or adds, which the fold keeps next to the records.
-        state_bytes: An upper bound of the state's size after the step, in bytes, for the session; 0 if not measured.
+        typed: For each operation, the typed value that it sets or adds. The fold keeps the typed values next to the
+            records.
+        state_bytes: An upper bound of the size of the state after the step, in bytes, for the session; 0 if it was not
+            measured.
     """
 
     typed: Sequence[object] | None = None  # type: ignore[misc]
@@ -815,22 +879,29 @@ class Decided(Step, gc=False):
 
 
 def strip_removed(seq: int, at: float, snapshot: bytes = b"") -> Step:
-    """Return what is left of a step once retention has removed it; the last of them has the run's snapshot."""
+    """Return what remains of a step after retention has removed its content.
+
+    The last removed step contains the snapshot of the run, from which the run can be loaded without the removed steps.
+    """
     return Step(seq, at, Removed(snapshot=Raw(snapshot) if snapshot else _NO_SNAPSHOT))
 
 
 def path_of(frame: str, node: str) -> str:
-    """Return a node's path in the tree of frames. Arms of forks are not part of it: their nodes are the graph's own."""
+    """Return the path of a node in the tree of frames.
+
+    Arms of forks are not part of the path, because the nodes of an arm belong to the graph itself.
+    """
     if not frame:
         return node
     parts = [part.split("~", 1)[0] for part in frame.split("/")]
-    if not frame.endswith("]"):  # an item's frame id ends with the node already: `research[3]`
+    # The frame id of an item, such as `research[3]`, ends with the name of the node already.
+    if not frame.endswith("]"):
         parts.append(node)
     return "/".join(part for part in parts if part)
 
 
 def own_name(name: str) -> str:
-    """Return the name of a function, or the key of its work, without the functions around it.
+    """Return the name of a function, or the key of its work, without the names of the functions around it.
 
     >>> own_name("write.<locals>.fetch")
     'fetch'
@@ -839,37 +910,41 @@ def own_name(name: str) -> str:
 
 
 def without_items(path: str) -> str:
-    """Return a path without item indexes: `research[3]` becomes `research`."""
+    """Return a path without the indexes of items: `research[3]` becomes `research`."""
     return _ITEM.sub("", path)
 
 
 _ITEM: Final = re.compile(r"\[[^\]]*\]")
 ALL: Final = "*"
-"""The key of what is given for everything."""
+"""The key of a setting that applies to everything."""
 
 
 def replacing(given: Mapping[str, T], graph: str, path: str, name: str, owner: str | None = None) -> T | None:
-    """Return what is given for what has a name at a path, by its most specific key; None for nothing.
+    """Return the setting that applies to a name at a path: the setting with the most specific matching key, or None.
 
     Args:
-        given: What is given, by key.
+        given: The settings, by key.
         graph: The graph.
         path: The path of the node.
-        name: What is asked for.
-        owner: Whose node it is; None if nobody's in particular. The path alone means the owner before others in it.
+        name: The name of the agent or other part for which a setting is looked up.
+        owner: The name of the part to which the node belongs, or None if it belongs to no part in particular. A key
+            that is only a path means the owner before other parts of the node.
     """
     return next((given[key] for key in _list_keys(graph, path, name, owner) if key in given), None)
 
 
 def given_over(before: Mapping[str, T], given: Mapping[str, T], graph: str) -> Mapping[str, T]:
-    """Return what is given in a graph with later values: those for everything leave nothing of what was before."""
+    """Return the settings of a graph after later settings are given.
+
+    A later setting for everything (`ALL`) discards all earlier settings.
+    """
     prefix = f"{graph}:"
     own = {key.removeprefix(prefix): value for key, value in given.items() if ":" not in key or key.startswith(prefix)}
     return own if ALL in own else {**before, **own}
 
 
 def _list_keys(graph: str, path: str, name: str, owner: str | None) -> Iterator[str]:
-    """Return all keys that match what has a name at a path, the most specific first."""
+    """Return all keys that match a name at a path, the most specific key first."""
     parts = path.split("/")
     around = ["/".join((*parts[:count], who)) for count in range(len(parts) - 1, 0, -1) for who in (name, ALL)]
     is_owner = owner is None or owner == name
@@ -885,15 +960,18 @@ _NOTHING: Final = Left()
 
 
 def outcome_of(step: Step) -> Outcome:
-    """Return how a step moves its frame; empty facts if steps of its kind move no frame."""
+    """Return the outcome of a step, which describes how the step moves its frame.
+
+    The outcome is empty if steps of this kind move no frame.
+    """
     return step.data if isinstance(step.data, Outcome) else _NOTHING
 
 
 def usage_of(step: Step) -> Usage:
-    """Return what a step spent."""
+    """Return the usage (model calls, tokens and cost) of a step."""
     return step.data.usage if isinstance(step.data, Spent) else {}
 
 
 def is_removed(step: Step) -> bool:
-    """Return whether only its number and time are left of a step, so that nothing can begin after it."""
+    """Return whether only the number and the time of a step remain, so that no run can branch off after the step."""
     return isinstance(step.data, Removed) and not bytes(step.data.snapshot)
