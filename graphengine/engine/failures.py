@@ -1,6 +1,7 @@
-"""Failures as plain data: exceptions as events carry them, and as steps record them.
+"""Failures as plain data: exceptions as events carry them and as steps record them.
 
-Two common reasons why a result does not fit the state, a missing await or return, have plainer errors here.
+The module also has clearer errors for two frequent reasons why a result does not fit the state: a missing `await` and a
+missing `return`.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 
 
 class FailedElsewhere(Exception):
-    """A node's function raised in another process, which described the failure as data.
+    """The function of a node raised an exception in another process, which described the failure as data.
 
     Args:
-        error: The failure, without its place. Its `raised` is the exception, if it can be pickled.
+        error: The failure, without its place in the run. Its `raised` is the exception, if the exception can be
+            pickled.
     """
 
     def __init__(self, error: FailureRecord) -> None:
@@ -44,7 +46,10 @@ class FailedElsewhere(Exception):
 
     @staticmethod
     def describe(error: BaseException) -> FailureRecord:
-        """Return a failure as data, in the process in which it was raised, for this exception in another one."""
+        """Describe an exception as data, in the process in which it was raised.
+
+        The other process raises this class with the returned failure.
+        """
         facts = failure_record(error, "", 0)
         facts.raised = None
         return facts
@@ -54,7 +59,7 @@ _NO_EXIT: Final = "raise an Exception, or return: code in a graph cannot end the
 
 
 def failure_record(error: BaseException, path: str, attempt: int) -> FailureRecord:
-    """Return an exception as data, as the events of its node carry it and its step records it."""
+    """Return an exception as data, in the form in which the event of its node carries it and the step records it."""
     if isinstance(error, FailedElsewhere):
         failure = replace(error.error, path=path, attempt=attempt)
         failure.raised = error.error.raised
@@ -75,7 +80,7 @@ def failure_record(error: BaseException, path: str, attempt: int) -> FailureReco
 def _describe_failure(failure: FailureRecord, error: BaseException) -> FailureRecord:
     kind, failure.repeats = type(error), is_repeating(error)
     if isinstance(error, NodeError):
-        asked = getattr(error, "retry_after_seconds", None)  # a model's
+        asked = getattr(error, "retry_after_seconds", None)  # an attribute of errors of models
         failure.kind, failure.message = error.code, to_show(_replace_surrogates(error.message))
         failure.where, failure.repair = _replace_surrogates(error.where), _replace_surrogates(error.repair)
         if is_seconds(asked):
@@ -96,7 +101,7 @@ def _describe_failure(failure: FailureRecord, error: BaseException) -> FailureRe
 
 
 def text_of(error: BaseException) -> str:
-    """Return an exception's text in characters that can be recorded, even if its `__str__` raises."""
+    """Return the text of an exception in characters that can be recorded, even if its `__str__` raises."""
     try:
         text = str(error)
     except BaseException as raised:  # noqa: BLE001 - a __str__ of the user's
@@ -106,7 +111,10 @@ def text_of(error: BaseException) -> str:
 
 
 def why_refused(error: BaseException) -> str:
-    """Return what made an answer unusable, as the log records it: its type's rules, or an exception of their code."""
+    """Return why an answer is not usable, as the log records it.
+
+    The reason is a broken rule of the answer's type, or an exception that a validator raised.
+    """
     reraise_interrupt(error)
     if isinstance(error, ValidationError):
         return _replace_surrogates(explain(error))
@@ -118,12 +126,18 @@ def _replace_surrogates(text: str) -> str:
 
 
 def attempt_of(frame: Frame) -> int:
-    """Return the number of the attempt around a frame: in a subgraph that of its node; 1 in the run's own graph."""
+    """Return the number of the attempt that contains a frame.
+
+    For a frame inside a subgraph, this is the attempt of the subgraph's node. In the run's own graph it is 1.
+    """
     return frame.sub.up.attempt if frame.sub is not None and frame.sub.up is not None else 1
 
 
 def fail_with(facts: Outcome, failure: FailureRecord) -> None:
-    """Record that a frame fails; a failure that the step recorded before is kept as the one that this one replaced."""
+    """Record in the facts of a step that its frame fails.
+
+    A failure that the facts already contain is kept as the failure that this one replaced.
+    """
     if facts.error is not None and facts.error is not failure:
         failure.replaced = facts.error
     facts.error = failure
@@ -132,7 +146,7 @@ def fail_with(facts: Outcome, failure: FailureRecord) -> None:
 
 
 def cause_of(error: BaseException, node: NodePlan, result: object, path: str) -> BaseException:
-    """Return the error of a refused update, or one that names its cause."""
+    """Return the error of a refused update, or a clearer error that names the cause, such as a missing `await`."""
     if not isinstance(error, NodeError):
         return error
     forgotten = _list_not_awaited(result)
@@ -140,7 +154,7 @@ def cause_of(error: BaseException, node: NodePlan, result: object, path: str) ->
         names = ", ".join(sorted({getattr(each, "__name__", type(each).__name__) for each in forgotten}))
         for each in forgotten:
             if isinstance(each, CoroutineType):
-                each.close()  # otherwise Python warns when it is collected, at an unrelated moment
+                each.close()  # Otherwise Python would warn when the coroutine is collected, at an unrelated moment.
         named: NodeError = NotAwaited(
             f"{node.name} returned an awaitable that it did not await: {names}",
             where=f"node {path}",
@@ -161,7 +175,10 @@ def cause_of(error: BaseException, node: NodePlan, result: object, path: str) ->
 
 
 def _repair_of_foreign_result(result: object, node: NodePlan, error: NodeError) -> str | None:
-    """Return the repair for a result as nodes return it elsewhere: a routing object, or a mapping under `writes`."""
+    """Return a repair for a result in a form that another library expects.
+
+    Such a result is a routing object, or a mapping of fields although `writes` names a field.
+    """
     parts = result if isinstance(result, (list, tuple)) else (result,)
     for part in parts:
         if (repair := repair_of_returned(type(part).__name__)) and not isinstance(part, BaseModel):
@@ -173,7 +190,7 @@ def _repair_of_foreign_result(result: object, node: NodePlan, error: NodeError) 
 
 
 def _list_not_awaited(result: object) -> list[Awaitable[object]]:
-    """Return the awaitables that a result is, or contains."""
+    """Return the awaitables in a result: the result itself, or the elements of a list, tuple or mapping."""
     inside: Iterable[object] = (result,)
     if isinstance(result, Mapping):
         inside = result.values()

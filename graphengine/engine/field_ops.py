@@ -1,7 +1,7 @@
-"""Operations on a frame's fields, as the fold applies them: to the records, and to cached typed values in parallel.
+"""Operations on the fields of a frame, which the fold applies to the records and to the cached typed values.
 
-A list or dict is copied before its first change in place, because a value that a step set belongs to the step; the same
-holds for each list in a dict of lists, and for typed values, which nodes and other fields may hold.
+A list or dict is copied before its first change in place, because a value that a step set belongs to the step. The same
+holds for each list in a dict of lists, and for typed values, to which nodes and other fields may refer.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 def apply_ops(  # noqa: C901, PLR0912 - the common case, in place
     frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None
 ) -> None:
-    """Apply operations to a frame's records and typed values."""
+    """Apply operations to the records and the typed values of a frame."""
     if frame.kind == "arm":
         frame.added.update(enumerate(typed or (), len(frame.journal)))
         frame.journal.extend(ops)
     for index, op in enumerate(ops):
         kind, name = op[0], op[1]
-        if kind == "set":  # as `_set_field`, without a call: what most steps do
+        if kind == "set":  # the same as `_set_field`, without a call, because most steps only set fields
             frame.values[name] = op[-1]
             if frame.owned:
                 frame.owned.discard(name)
@@ -59,7 +59,7 @@ def apply_ops(  # noqa: C901, PLR0912 - the common case, in place
 
 
 def replay(frame: Frame) -> None:
-    """Apply an arm's operations again, after the fields below it were changed."""
+    """Apply the operations of an arm again, after fields of the frames around it were changed."""
     ops, frame.journal = frame.journal, []
     frame.added.clear()
     for name in {op[1] for op in ops}:
@@ -82,7 +82,8 @@ def _grow_typed(frame: Frame, kind: str, name: str, new: Any) -> None:  # noqa: 
     elif kind == "grow":
         table = _own(cache, name, dict)
         for key, items in new.items():
-            table[key] = [*(table.get(key) or ()), *items]  # a node may still hold the old list
+            # A new list, because a node may still refer to the old list.
+            table[key] = [*(table.get(key) or ()), *items]
     else:
         _own(cache, name, dict).update(new)
 
@@ -94,7 +95,8 @@ def _own(cache: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
 
 
 def _set_field(frame: Frame, op: Op) -> None:
-    frame.values[op[1]] = op[-1]  # behind that of a reducer is what was reduced
+    # The last element is the value, also of a `reduce`, which contains the raw update before it.
+    frame.values[op[1]] = op[-1]
     if frame.owned:
         frame.owned.discard(op[1])
 
@@ -140,7 +142,7 @@ def _drop(frame: Frame, op: Op) -> None:
 
 
 def list_of(frame: Frame, name: str) -> Any:  # noqa: ANN401 - a list, unless the log is damaged
-    """Return the records of a list's items. An encoded list is split once."""
+    """Return the records of the items of a list field. An encoded list is decoded once and kept."""
     while frame.base is not None and name not in frame.values:
         frame = frame.base
     found = frame.values.get(name)
@@ -150,7 +152,10 @@ def list_of(frame: Frame, name: str) -> Any:  # noqa: ANN401 - a list, unless th
 
 
 def _list(frame: Frame, name: str) -> list[Any]:
-    """Return the field's list, copied the first time: a value that a step set belongs to the step."""
+    """Return the list of a field to change it in place.
+
+    The list is copied the first time, because a value that a step set belongs to the step.
+    """
     if name not in frame.owned:
         frame.values[name] = list(items_of(frame.held(name)))
         frame.owned.add(name)
@@ -168,7 +173,7 @@ def _dict(frame: Frame, name: str) -> dict[str, Any]:
 
 
 _GROWING: Final = frozenset(("append", "extend", "merge", "put", "grow"))
-"""Operations that add to a field's value; the others replace it."""
+"""Operations that add to the value of a field. All other operations replace the value."""
 
 _OPS: Final[dict[str, Callable[[Frame, Op], None]]] = {
     "set": _set_field,

@@ -41,8 +41,9 @@ _INDEX: Final = re.compile(r"\[\d+\]")
 
 
 def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
-    """Move a frame to the target of a step: the next node, the arms of a fork, its own join, or its end."""
-    if frame.tries or frame.crashes or frame.due:  # writing a field costs ten times what reading does
+    """Move a frame to the target of a step: a node, the arms of a fork, the join at which an arm ends, or the end."""
+    # Tested first, because writing a field costs ten times as much as reading it.
+    if frame.tries or frame.crashes or frame.due:
         frame.tries = frame.crashes = 0
         frame.due = 0.0
     if frame.error is not None:
@@ -63,25 +64,25 @@ def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
     else:
         enter(snapshot, frame, facts.to[0])
     snapshot.changed.append(frame.id)
-    if frame.up is not None and isinstance(frame.phase, Ended):  # otherwise the frame around it waits as before
+    if frame.up is not None and isinstance(frame.phase, Ended):  # Only an end can let the frame around it continue.
         snapshot.changed.append(frame.parent)
 
 
 def renew(snapshot: Snapshot, frame: Frame) -> None:
-    """Give a frame whose node, or its fallback, is retried by a resume all its attempts, crashes and time anew (X5)."""
+    """Reset the attempts, crashes and times of a frame whose node or fallback a resume retries (X5)."""
     frame.tries, frame.crashes, frame.due = 0, 0, 0.0
     frame.arrived = snapshot.now
 
 
 def touch(snapshot: Snapshot, frame: Frame) -> None:
-    """Mark a frame, and the one around it, as changed: they may have something to run."""
+    """Mark a frame, and the frame around it, as changed, because they may have new tasks."""
     snapshot.changed.append(frame.id)
     if frame.up is not None:
         snapshot.changed.append(frame.parent)
 
 
 def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
-    """Place a frame before a node."""
+    """Place a frame at a node that it has not yet begun."""
     if frame.phase is not READY:
         frame.phase = READY
     frame.at, frame.named = node, ""
@@ -94,7 +95,11 @@ def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
 
 
 def pause(snapshot: Snapshot, frame: Frame) -> None:
-    """Make a frame wait before its node, if the run pauses there. One path covers all items of a map."""
+    """Make a frame wait before its node, if the run pauses at this node.
+
+    The paths in `Snapshot.pause` have no indexes, so that a single path covers all items of a map. The frame of an item
+    does not pause at the map itself, because the frame of the map has paused there already.
+    """
     path = path_of(frame.id, frame.at)
     if frame.kind != "item" and _INDEX.sub("", path) in snapshot.pause:
         asked = WaitRecord(kind="pause", question=to_show(f"paused before {path}"), schema={"const": True})
@@ -109,7 +114,7 @@ def unpause(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def place_of(frame: Frame) -> str:
-    """Return a text that identifies a frame's visit in its run, composed of that visit and all visits around it."""
+    """Return a text that identifies a frame's visit in its run. It consists of this visit and all visits around it."""
     own = f"{frame.named or frame.at}:{frame.visit}"
     if frame.up is None:
         return own
@@ -120,7 +125,7 @@ def place_of(frame: Frame) -> str:
 
 
 def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> None:
-    """Make a frame wait. Each wait gets an id, and the time, unless it continues an earlier wait."""
+    """Make a frame wait. Each wait gets an id and the current time, unless it continues an earlier wait."""
     now = snapshot.now
     named = {
         name: replace(asked, id=asked.id or _make_wait_id(snapshot, name, asked), asked_at=asked.asked_at or now)
@@ -136,7 +141,7 @@ def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> N
 
 
 def _make_wait_id(snapshot: Snapshot, name: str, asked: WaitRecord) -> str:
-    """Return the id of a wait that begins, and count it if it is a question."""
+    """Return the id of a wait that begins. A wait that is a question is also counted."""
     if asked.kind in ANSWERABLE:
         times = snapshot.asked[name].times if name in snapshot.asked else 0
         snapshot.asked[name] = AskedName(snapshot.seq + 1, times + 1)
@@ -144,7 +149,7 @@ def _make_wait_id(snapshot: Snapshot, name: str, asked: WaitRecord) -> str:
 
 
 def wait_id(name: str, seq: int, nonce: str) -> str:
-    """Return the id of a wait: no other one has it, not even in a later run with the run's id.
+    """Return the id of a wait. It is unique: no other wait has it, even in a later run with the same run id.
 
     >>> wait_id("approve", 7, "k3x9ab"), wait_id("approve", 7, "")
     ('approve@7.k3x9ab', 'approve@7')
@@ -153,7 +158,7 @@ def wait_id(name: str, seq: int, nonce: str) -> str:
 
 
 def restamp(snapshot: Snapshot, before: str) -> None:
-    """Give the waits of a branch ids with its own nonce, in place of those of the run that it branches off from."""
+    """Give the waits of a branch new ids that contain the nonce of the branch instead of the nonce of its parent."""
 
     def own(identity: str) -> str:
         name, at, place = identity.rpartition("@")
@@ -176,15 +181,16 @@ def restamp(snapshot: Snapshot, before: str) -> None:
 
 
 def id_again(frame: Frame, name: str, asked: WaitRecord) -> str:
-    """Return the id of a question that its visit has asked before, unchanged; "" for another one."""
+    """Return the id of a question that this visit has asked before without changes; "" for a new question."""
     known = frame.asks.get(asked.key)
     return known.id if known is not None and known.shown == shown_by(frame, name, asked) else ""
 
 
 def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
-    """Return a digest of what a question shows, of its type, and of the visit that asks it.
+    """Return a digest of the content of a question, of its type, and of the visit that asks it.
 
-    The question how an effect ended stays the same while its text changes: its key names the beginning of the effect.
+    The question how an effect ended stays the same question when its text changes, because its key names the beginning
+    of the effect.
     """
     what = replace(asked, id="", asked_at=0, due=None, default=UNSET, may_answer=())
     if what.kind == "unknown":
@@ -194,7 +200,7 @@ def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
 
 
 def keep_asks(frame: Frame) -> None:
-    """Keep which questions a visit has asked whose waits are about to end: it may ask them again."""
+    """Remember the questions of a visit whose waits are about to end, because the visit may ask them again."""
     for name, asked in frame.waits.items():
         known = frame.asks.get(asked.key)
         if asked.kind in ANSWERABLE and asked.kind != "pause" and (known is None or known.id != asked.id):
@@ -202,7 +208,7 @@ def keep_asks(frame: Frame) -> None:
 
 
 def wake(snapshot: Snapshot, frame: Frame) -> None:
-    """End a frame's wait, so that its node or fallback runs, or runs again with its recorded work."""
+    """End the wait of a frame, so that its node or fallback runs, or runs again with its recorded work."""
     waits = frame.waits
     if isinstance(frame.phase, Waiting):
         frame.phase = frame.phase.then
@@ -222,7 +228,7 @@ def _fork_frame(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Seq
     arms = [f"{frame.id}~{target}" for target in targets]
     frame.phase = Forked(fork, arms)
     for key, target in zip(arms, targets, strict=True):
-        # It reads what it has not written from the frame that it is in.
+        # An arm reads each field that it has not written from the frame that forked.
         arm = Frame(id=key, kind="arm", parent=frame.id, up=frame, base=frame, sub=frame.sub, until=fork.join)
         snapshot.frames[key] = arm
         if target == arm.until:
@@ -233,7 +239,10 @@ def _fork_frame(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Seq
 
 
 def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Frame:
-    """Create and return the frame of a subgraph, which the given frame is inside from now on."""
+    """Create the frame of a subgraph below a frame, and return it.
+
+    The frame above it is in the phase `Inside` from now on.
+    """
     frame.phase = Inside(facts.choice)
     key = frame.sub_id
     sub = snapshot.frames[key] = Frame(
@@ -253,14 +262,17 @@ def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Fra
 
 
 def drop_children(snapshot: Snapshot, frame: Frame) -> None:
-    """Drop the items or the subgraph of a frame, and make it ready; what they spent is added to the frame."""
+    """Drop the items or the subgraph of a frame, add their usage to the frame, and make the frame ready."""
     for key in frame.children:
         drop(snapshot, snapshot.frames[key], frame, counts=False)
     frame.phase = READY
 
 
 def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None:
-    """Drop a frame and those below it. The heir gets what they spent and, for arms, their counts of visits."""
+    """Drop a frame and all frames below it.
+
+    The heir receives their usage, and the numbers of visits of arms.
+    """
     counts = counts and frame.kind == "arm"
     if counts:
         for node, visits in frame.counts.items():
@@ -276,7 +288,10 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
 
 
 def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -> None:
-    """Fail a frame. The run fails with its root frame; a failed arm or subgraph is left to the frame around it."""
+    """Fail a frame.
+
+    The run fails if the frame is the root. If an arm or a subgraph fails, the frame around it decides what follows.
+    """
     frame.phase = phase
     error = failure_in(facts)
     if frame.kind == "root":
@@ -296,7 +311,10 @@ def failure_in(facts: Outcome) -> FailureRecord:
 
 
 def add_usage(total: Usage, spent: Usage, *, sign: Literal[1, -1] = 1) -> Usage:
-    """Add two usages. An unknown cost makes the sum unknown; `priced_usd` then keeps the known part."""
+    """Add two usages. With `sign=-1`, subtract the second.
+
+    If a cost is unknown, the cost of the sum is unknown too, and `priced_usd` keeps the known part.
+    """
     sums = dict(amounts_by_name(total))
     for name, amount in amounts_by_name(spent).items():
         have = sums.get(name, 0)
@@ -308,7 +326,7 @@ def add_usage(total: Usage, spent: Usage, *, sign: Literal[1, -1] = 1) -> Usage:
 
 
 def spent_since(before: Usage, after: Usage) -> Usage:
-    """Return what was spent between two points of a run; a cost that is unknown at one of them is unknown."""
+    """Return the usage between two points of a run. A cost that is unknown at one of them is unknown in the result."""
     return add_usage(after, before, sign=-1)
 
 

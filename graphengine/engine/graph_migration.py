@@ -1,17 +1,17 @@
 """Shifts: the changes that a resume or a branch under a changed graph makes to a snapshot before the run continues.
 
-The step records all of them, so that a fold needs no user code. They are applied in this order:
+The step records all changes, so that a fold needs no code of the user. The changes are applied in this order:
 
-    renamed   {frame of a graph: {old node: new node}}: the frames below are renamed with their nodes, and so is what is
-              kept under a node's name (counts, marks, samples, joins). The keys are the frames' old ids.
+    renamed   {frame of a graph: {old node: new node}}: the frames below are renamed with their nodes, and so is all
+              data that is kept under a node's name (counts, marks, samples, joins). The keys are the old frame ids.
     pauses    the nodes before which the run waits, under their new names
-    moved     {frame: node}: the frame continues at that node; what was running at its old node is dropped
+    moved     {frame: node}: the frame continues at that node; everything that was running at its old node is dropped
     field_changes
-              {frame: operations}: fields that are new or that a migration changed; `["drop", field]` for removed ones
-    left      what of the recorded values the run continues without, as text; nothing is applied
-    asks      [frame]: its question changed, and is asked again
-    marks_of  {frame: marks}: marks for conditions that are new in a subgraph, and for those on changes of values whose
-              types have changed, while nothing else has changed them
+              {frame: operations}: fields that are new or that a migration changed; `["drop", field]` for removed fields
+    left      descriptions of the recorded values without which the run continues; nothing is applied
+    asks      [frame]: the question of the frame changed, and is asked again
+    marks_of  {frame: marks}: marks for conditions that are new in a subgraph, and marks of `changed` conditions on
+              values whose types have changed, while nothing else has changed the values
 
 A wait keeps its name and its id, so that an answer which is already on its way still counts.
 """
@@ -72,7 +72,7 @@ def apply_shift(snapshot: Snapshot, shift: Shift) -> None:
 
 
 def keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
-    """Copy the items of running maps out of the list fields in `names`, because those fields are about to change."""
+    """Copy the items of running maps out of the list fields in `names`, because these fields are about to change."""
     for other in snapshot.frames.values():
         map_ = other.phase
         if not isinstance(map_, Collecting) or not _holds(other, frame):
@@ -83,7 +83,7 @@ def keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
 
 
 def _holds(frame: Frame | None, other: Frame) -> bool:
-    """Return whether a frame has its state from another one, or is that one."""
+    """Return whether `frame` is the frame `other`, or reads its state from it."""
     while frame is not None and frame is not other:
         frame = frame.base
     return frame is not None
@@ -120,7 +120,7 @@ def _rename_frame_id(frame: Frame, up: Frame, names: Mapping[str, str]) -> str:
 
 
 def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
-    """Rename what a frame keeps under the names of nodes."""
+    """Rename the nodes in the data of a frame that is kept under the names of nodes."""
     frame.until = names.get(frame.until, frame.until)
     counts: dict[str, int] = {}
     for node, visits in frame.counts.items():
@@ -139,7 +139,8 @@ def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
 def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
     """Let a frame continue at another node, whatever its phase was.
 
-    The effects that its node, and what was inside it, began or did are kept: the new node's code may do them again.
+    The records of effects that its node, or a node inside it, began or completed are kept, because the code of the new
+    node may ask for the same effects again.
     """
     left = {key: memo for key, memo in frame.recorded_results.items() if _is_effect(key, memo)}
     for inner in _frames_below(snapshot, frame):
@@ -164,7 +165,7 @@ def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
 
 
 def _is_effect(key: str, memo: RecordedResult) -> bool:
-    """Return whether recorded work is an effect that has begun, or has ended, or a run that was started."""
+    """Return whether recorded work is an effect that has begun or ended, or a run that was started."""
     return bool(memo.begun and memo.id) or WorkKey.read(key).name == STARTS
 
 
@@ -175,7 +176,10 @@ def _frames_below(snapshot: Snapshot, frame: Frame) -> Iterator[Frame]:
 
 
 def _rename_mark(key: str, names: Mapping[str, str]) -> str:
-    """Return the key of a mark after a renaming: every key ends with a node, and the key of a count has two."""
+    """Return the key of a mark after a renaming.
+
+    Every key ends with a node, and the key of a count contains two nodes.
+    """
     if not names:
         return key
     kind, _, rest = key.partition(":")

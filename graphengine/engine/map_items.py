@@ -1,4 +1,7 @@
-"""The frames of a map: how the fold begins, ends and reopens its items. `graphengine.engine.rules.map` decides."""
+"""The frames of a map: how the fold begins, ends and reopens items.
+
+`graphengine.engine.rules.map` contains the rules.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,11 @@ if TYPE_CHECKING:
 
 
 _KEEP_SLOTS: Final = ("pause", "unknown")
-"""The kinds of waits during which an item keeps its slot. A pause before a node halts a map there as it halts the rest
-of the run, and an effect with an unknown end may be one of many: neither lets more items begin."""
+"""The kinds of waits during which an item keeps its slot, so that no further item begins.
+
+A pause before a node halts a map in the same way as it halts the rest of the run. An effect with an unknown end may be
+the first of many.
+"""
 
 
 def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None:
@@ -30,7 +36,7 @@ def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None
     count = facts.count
     lists = [*facts.items.values(), *(list_of(frame, name) for name in facts.fields.values())]
     if not lists or any(not isinstance(items, list) or len(items) != count for items in lists):
-        # Checked before a list of `count` entries is allocated: a damaged row can claim any number.
+        # Checked before a list of `count` entries is allocated, because a damaged row can contain any number.
         message = f"a map of {count} items has lists of other lengths"
         raise ValueError(message)
     bounds = facts.concurrency, at, facts.max_open
@@ -41,11 +47,14 @@ def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None
 
 
 def open_items(snapshot: Snapshot, frame: Frame) -> None:
-    """Give the free slots of a frame's map, if it is at one, to items.
+    """Assign the free slots of a frame's map to items. Do nothing if the frame is not at a map.
 
-    First those that gave their slot up and can move again, in the order in which their waits ended: they are the oldest
-    that are open, so their frames are freed soonest. Then those that failed before, then those that never began, as
-    long as not too many are open.
+    Slots are assigned in this order:
+
+    1. Items that gave up their slot and can move again, in the order in which their waits ended. They are the oldest
+       open items, so their frames are freed soonest.
+    2. Items that failed before, as long as the number of open items is below the limit.
+    3. Items that never began, as long as the number of open items is below the limit.
     """
     map_ = frame.phase
     while isinstance(map_, Collecting) and len(map_.live) < map_.concurrency:
@@ -69,7 +78,10 @@ def open_items(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int) -> Frame:
-    """Begin an item; return its frame. It reads what it has not written from the frame that the map is in."""
+    """Begin an item, and return its frame.
+
+    The item reads each field that it has not written from the frame of the map.
+    """
     key = frame.item_id(index)
     item = snapshot.frames[key] = Frame(
         id=key,
@@ -90,21 +102,24 @@ def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int) -
 
 
 def _reopen_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, earlier: FailedItem) -> None:
-    """Begin an item that failed before. One whose subgraph failed, or whose fallback is kept, continues there."""
+    """Begin an item again that failed before.
+
+    An item continues in its kept frame if its subgraph failed, or if its fallback was kept.
+    """
     if earlier.kept:
         kept = snapshot.frames[frame.item_id(index)]
         kept.failing, kept.tries = None, 0
         if isinstance(kept.phase, Fallback):
             renew(snapshot, kept)
         _change_below(snapshot, kept, lambda frame: frame.children)
-        update_slots(snapshot, (kept,))  # it may only wait
+        update_slots(snapshot, (kept,))  # The item may only be waiting.
         return
     item = _open_item(snapshot, frame, map_, index)
     item.attempt, item.recorded_results, item.asks = earlier.attempt, earlier.recorded_results, earlier.asks
 
 
 def _values_of_item(frame: Frame, map_: Collecting, index: int) -> dict[str, JsonValue]:
-    """Return an item's value in each list, by its name in the node."""
+    """Return the value of an item in each list, by the item's name in the node."""
     values = {name: list_of(frame, field)[index] for name, field in map_.fields.items()}
     for name, records in map_.items.items():
         values[name] = records[index]
@@ -120,7 +135,7 @@ def list_failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
 
 
 def list_lost_parts(snapshot: Snapshot) -> list[LostItem]:
-    """Return every item of a map, and every arm of a fork, that failed for good and was not repeated since."""
+    """Return every item of a map and every arm of a fork that failed for good and has not been repeated since."""
     lost = list(snapshot.failures)
     for frame in snapshot.frames.values():
         if isinstance(frame.phase, Collecting):
@@ -131,7 +146,7 @@ def list_lost_parts(snapshot: Snapshot) -> list[LostItem]:
 
 
 def keep_failures(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
-    """Remember the failed items of a map that is left; their tracebacks stay in the log only."""
+    """Remember the failed items of a map that is left. Their tracebacks stay in the log only."""
     for item in list_failed_items(frame, map_):
         snapshot.failures.append(LostItem(replace(item.error, traceback="", replaced=None), item.values))
 
@@ -139,7 +154,10 @@ def keep_failures(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
 def end_item(
     snapshot: Snapshot, item: Frame, outcome: FailedItem | Sequence[Op], sent: Sequence[JsonValue] = ()
 ) -> None:
-    """Record the outcome of an item, and begin the next one. An item whose subgraph failed is kept, to be resumed."""
+    """Record the outcome of an item, and begin the next item.
+
+    The frame of an item whose subgraph failed is kept, so that the item can be resumed.
+    """
     frame = item.up
     map_ = frame.phase if frame is not None else None
     if frame is None or not isinstance(map_, Collecting):
@@ -168,17 +186,18 @@ def end_item(
 
 
 def update_slots(snapshot: Snapshot, frames: Iterable[Frame]) -> None:
-    """Let items among these frames, the innermost first, free or request a slot of their map, and hand free slots out.
+    """Let the items among these frames give up or request a slot of their map, and assign free slots to items.
 
-    An item gives its slot up when all that is in progress in it waits, for a person, a message or a time. When a wait
-    has ended, it takes its turn. Both follow from the tree after a step alone.
+    An item gives up its slot when everything that is in progress in it waits for a person, a message or a time. When
+    one of these waits has ended, the item requests a slot again. Both follow from the tree of frames after a step
+    alone. `frames` lists inner frames before outer frames.
     """
     for frame in frames:
         map_ = frame.up.phase if frame.up is not None and frame.kind == "item" else None
         is_open = frame.failing is None and snapshot.frames.get(frame.id) is frame
         if isinstance(map_, Collecting) and is_open:
             key, is_resting = index_of(frame), _rests(snapshot, frame)
-            asks = map_.idle.get(key)  # None: it has a slot
+            asks = map_.idle.get(key)  # None: the item has a slot. Otherwise: whether it requests a slot.
             if is_resting != (asks is False):
                 if not is_resting:
                     map_.woken.append(int(key))
@@ -189,14 +208,14 @@ def update_slots(snapshot: Snapshot, frames: Iterable[Frame]) -> None:
 
 
 def upwards(frame: Frame | None) -> Iterator[Frame]:
-    """Yield a frame, and those around it."""
+    """Yield a frame, and then each frame around it."""
     while frame is not None:
         yield frame
         frame = frame.up
 
 
 def _rests(snapshot: Snapshot, frame: Frame) -> bool:
-    """Return whether all that is in progress in a frame waits without a slot."""
+    """Return whether everything that is in progress in a frame waits, and needs no slot meanwhile."""
     phase = frame.phase
     if isinstance(phase, Waiting):
         return not any(wait.keeps_slot or wait.kind in _KEEP_SLOTS for wait in phase.waits.values())
@@ -210,13 +229,13 @@ def _rests(snapshot: Snapshot, frame: Frame) -> bool:
 
 
 def _list_moving(frame: Frame) -> Sequence[str]:
-    """Return the ids of the frames below one, without the items that have no slot."""
+    """Return the ids of the frames below a frame, without the items that have no slot."""
     phase = frame.phase
     return [frame.item_id(index) for index in phase.live] if isinstance(phase, Collecting) else frame.children
 
 
 def _change_below(snapshot: Snapshot, frame: Frame, below: Callable[[Frame], Sequence[str]]) -> None:
-    """Mark a frame and those below it as changed."""
+    """Mark a frame, and the frames below it that `below` returns, as changed."""
     snapshot.changed.append(frame.id)
     for key in below(frame):
         _change_below(snapshot, snapshot.frames[key], below)

@@ -1,6 +1,7 @@
-"""An index of the waits of a run, so that the cost of an answer does not depend on how many others are open.
+"""An index of the waits of a run, so that the cost of an answer does not depend on the number of open waits.
 
-It is derived from the frames, never stored, and built when it is first asked for; from then on the fold keeps it.
+The index is derived from the frames and is never stored. It is built when it is first used, and from then on the fold
+updates it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class OpenWaits:
         self._frames = frames
         self._holders: dict[str, str] = {}  # the frame of each wait, by the wait's id
         self._named: dict[str, dict[str, None]] = {}  # the ids of the waits of each name, in order
-        self._dues: list[tuple[float, str, str]] = []  # a heap; it can contain waits that are over
+        self._dues: list[tuple[float, str, str]] = []  # a heap, which can contain waits that are over
         self.count = 0
         for frame in frames.values():
             self.add(frame.id, frame.waits)
@@ -46,7 +47,7 @@ class OpenWaits:
                 heappush(self._dues, (wait.due, frame, name))
 
     def remove(self, waits: Mapping[str, WaitRecord]) -> None:
-        """Remove the waits of a frame that waits no longer."""
+        """Remove the waits of a frame that no longer waits."""
         self.count -= len(waits)
         for name, wait in waits.items():
             self._holders.pop(wait.id, None)
@@ -57,12 +58,12 @@ class OpenWaits:
                     del self._named[name]
 
     def holder(self, name: str, identity: str) -> Frame | None:
-        """Return the frame that has the wait with this name and id; None if no frame has it."""
+        """Return the frame that has the wait with this name and id; None if no such wait is open."""
         frame = self._frames.get(self._holders.get(identity, "\0"))
         return frame if frame is not None and name in frame.waits and frame.waits[name].id == identity else None
 
     def named(self, name: str) -> Sequence[WaitRecord]:
-        """Return the waits of a name."""
+        """Return the open waits with a name."""
         holders = (self.holder(name, identity) for identity in self._named.get(name, ()))
         return [holder.waits[name] for holder in holders if holder is not None]
 
@@ -73,9 +74,9 @@ class OpenWaits:
         return (name, holder.waits[name]) if holder is not None else None
 
     def next_due(self) -> float | None:
-        """Return when the first wait times out, epoch seconds; None if none does."""
+        """Return when the first wait times out, in epoch seconds; None if no wait has a due time."""
         dues = self._dues
-        if len(dues) > 2 * self.count:  # more than half of them are over
+        if len(dues) > 2 * self.count:  # more than half of the entries are over
             self._dues = dues = [each for each in dues if self._is_open(*each)]
             heapify(dues)
         while dues and not self._is_open(*dues[0]):
@@ -89,9 +90,9 @@ class OpenWaits:
 
 
 def has_failed(frame: Frame) -> bool:
-    """Return whether a frame or one around it has failed: no time ends its waits before a resume tries that part again.
+    """Return whether a frame, or a frame around it, has failed.
 
-    Such a resume makes the index anew.
+    If so, no time ends the frame's waits before a resume retries the failed part. Such a resume builds the index again.
     """
     around: Frame | None = frame
     while around is not None and around.failing is None:

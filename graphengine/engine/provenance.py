@@ -1,11 +1,12 @@
-"""Who wrote a field: a node, or a person or the caller of the run.
+"""Who wrote a field: a node of the run, or a person or the caller of the run.
 
-An agent's model gets what a person or the caller gave as it was typed, and what nodes wrote between tags. So each frame
-knows which of its fields a node wrote since they were last given, `Frame.written`, and the record says what the
-updates do not show: the fields of a node's update that are an answer or a message as it came (`Node.given`), and the
-inputs of a run, a graph or a map that nodes wrote (`written` of the steps that begin them).
+The prompt of an agent contains text that a person or the caller gave exactly as it was typed, and text that nodes wrote
+between tags. So each frame knows which of its fields were written by a node since they were last given
+(`Frame.written`). The log records two facts that the updates alone do not show: which fields of a node's update are an
+unchanged answer or message (`Node.given`), and which inputs of a run, a graph or a map were written by nodes (`written`
+of the steps that begin them).
 
-Nothing here reads a graph but what decides a step: what was written is a fact of the record from then on.
+Only the functions that decide a step read a graph. From then on, who wrote a field is a fact of the record.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
     from graphengine.state.selector import Reading
 
 _DEPTH: Final = 4
-"""How deep a message or an answer is searched for what a node wrote of it."""
+"""How deep a message or an answer is searched for a value that a node wrote."""
 
 
 def is_written(frame: Frame, name: str) -> bool:
-    """Return whether a node wrote a field that a frame reads."""
+    """Return whether a field that a frame reads was written by a node."""
     here = frame
     while here.base is not None and name not in here.values:
         here = here.base
@@ -36,9 +37,10 @@ def is_written(frame: Frame, name: str) -> bool:
 
 
 def note_written(frame: Frame, ops: Sequence[Op], given: Collection[str] = ()) -> None:
-    """Note who wrote what an update says: a node, but of the fields in `given` a person or the caller.
+    """Note who wrote the values of an update: a person or the caller for the fields in `given`, a node for all others.
 
-    What is given in place of a value takes its mark away; what is added to a value leaves it as it was.
+    If a given value replaces the value of a field, the field no longer counts as written by a node. If a given value is
+    added to the value of a field, the field counts as before.
     """
     written = frame.written
     for op in ops:
@@ -52,15 +54,16 @@ def note_written(frame: Frame, ops: Sequence[Op], given: Collection[str] = ()) -
 
 
 def note_joined(frame: Frame, ops: Sequence[Op], arms: Iterable[Frame]) -> None:
-    """Note who wrote what the arms of a fork join into a frame."""
+    """Note who wrote the values that the arms of a fork join into a frame."""
     by_nodes = {name for arm in arms for name in arm.written}
     note_written(frame, ops, {op[1] for op in ops} - by_nodes)
 
 
 def note_changed(frame: Frame, ops: Sequence[Op]) -> None:
-    """Note who wrote what a changed graph makes of the fields, before it is applied.
+    """Note who wrote the values that a changed graph gives to fields, before the operations are applied.
 
-    A field that was there keeps its mark. A new one that no given field has the value of can have been made of others.
+    A field that existed before counts as before. A new field whose value equals no given field may have been computed
+    from fields that nodes wrote, so it counts as written by a node.
     """
     given = [record for name, record in frame.values.items() if name not in frame.written]
     may_be_made = bool(frame.written)
@@ -72,17 +75,22 @@ def note_changed(frame: Frame, ops: Sequence[Op]) -> None:
 
 
 def written_by_nodes(readings: Iterable[tuple[str, Iterable[str]]], frame: Frame) -> tuple[str, ...]:
-    """Return the names of those of these values, each with the fields it is read from, that nodes wrote."""
+    """Return the names of the values that nodes wrote.
+
+    Args:
+        readings: Each value as its name and the fields from which it is read.
+        frame: The frame that reads the fields.
+    """
     return tuple(name for name, roots in readings if any(is_written(frame, root) for root in roots))
 
 
 def read_of_nodes(call: Call, frame: Frame) -> tuple[str, ...]:
-    """Return the parameters of a call that it reads from fields of a frame that nodes wrote."""
+    """Return the parameters of a call that are read from fields that nodes wrote."""
     return written_by_nodes(_readings_of(call), frame)
 
 
 def _readings_of(call: Call) -> Iterator[tuple[str, Iterable[str]]]:
-    """Yield the parameters of a call that are read from the state, each with the fields that it is read from."""
+    """Yield the parameters of a call that are read from the state, each with the fields from which it is read."""
     for name, field in call.fields:
         yield name, (field,)
     for argument in call.arguments:
@@ -90,18 +98,18 @@ def _readings_of(call: Call) -> Iterator[tuple[str, Iterable[str]]]:
 
 
 def readings_of_map(sources: Iterable[tuple[str, Reading, str]]) -> Iterator[tuple[str, Iterable[str]]]:
-    """Yield the names of a map's items, each with the fields that they are read from."""
+    """Yield the names of a map's items, each with the fields from which the items are read."""
     for name, reading, _ in sources:
         yield name, reading.roots
 
 
 def given_in(frame: Frame, ops: Sequence[Op], more: Iterable[Any]) -> tuple[str, ...]:
-    """Return the fields of a node's update that are answers or messages from outside, as they came, or parts of them.
+    """Return the fields of an update whose values are unchanged answers or messages from outside, or parts of them.
 
     Args:
-        frame: Its frame, with the answers and messages that its code got.
-        ops: The update.
-        more: Other such values.
+        frame: The frame of the node, with the answers and messages that the node's code received.
+        ops: The update of the node.
+        more: Other values that were given from outside.
     """
     found = [*received(frame), *more]
     if not found:
@@ -116,14 +124,18 @@ def given_in(frame: Frame, ops: Sequence[Op], more: Iterable[Any]) -> tuple[str,
 
 
 def received(frame: Frame) -> Iterator[Any]:
-    """Yield the answers and messages from outside that the code of a frame's node got."""
+    """Yield the answers and messages from outside that the code of a frame's node received."""
     for memo in frame.recorded_results.values():
         if memo.given:
             yield opened(memo.value)
 
 
 def is_given(frame: Frame, text: str) -> bool:
-    """Return whether a text is what a person or the caller gave, whole: of a field that no node wrote, or received."""
+    """Return whether a text is exactly a text that a person or the caller gave.
+
+    Such a text is the value of a field that no node wrote, or an answer or message that the node received, or part of
+    one.
+    """
     here: Frame | None = frame
     while here is not None:
         for name, record in here.values.items():
@@ -134,14 +146,14 @@ def is_given(frame: Frame, text: str) -> bool:
 
 
 def of_graph(frame: Frame) -> Iterator[str]:
-    """Yield the texts in the fields of a graph that no node in it wrote, and that a person or the caller gave."""
+    """Yield the texts in the fields of a graph that a person or the caller gave, and that none of its nodes wrote."""
     for name, record in frame.values.items():
         if isinstance(record, str) and name not in frame.written:
             yield record
 
 
 def _contains_record(whole: Any, value: object, depth: int) -> bool:  # noqa: ANN401 - records
-    """Return whether a record is another one, or a part of it."""
+    """Return whether a record equals another record, or contains it down to a depth."""
     if whole == value:
         return True
     if not depth:

@@ -1,8 +1,9 @@
-"""Published values: recorded work by which a node shows something of its run while the run goes on.
+"""Published values: recorded work with which a node shows values to watchers while the run goes on (`ctx.publish`).
 
-The log has each as a step of recorded work, whose name begins with `PUBLISH`. The snapshot keeps the newest of each
-name and item as the one message of a topic of its own, which nothing receives: it stands until the next one, as a
-retained message of a broker does. So a reader needs no older step, and a branch has what was published before it.
+The log contains each published value as a step of recorded work whose name begins with `PUBLISH`. The snapshot keeps
+the newest value of each name and item as the only message of a topic of its own. No node receives messages of such a
+topic, so the message stays until the next value replaces it, as a retained message of a message broker does. Therefore
+a reader needs no older step, and a branch contains the values that were published before it.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 ENGINES_OWN: Final = "ge:"
-"""How names begin that only the engine publishes under."""
+"""The beginning of names under which only the engine publishes."""
 PUBLISH: Final = "ge:publish "
-"""How the name of recorded work begins that publishes a value, which ends with the name of the value."""
+"""The beginning of the name of recorded work that publishes a value. The name of the value follows."""
 PUBLISHED: Final = "ge:published "
-"""How a topic begins that keeps a value."""
+"""The beginning of a topic that keeps a published value."""
 
 
 class Publication(NamedTuple):
     """A value that a node published.
 
     Attributes:
-        name: Its name.
-        item: The item of a map in which it was published, as `research[3]`; "" outside of maps.
-        path: The node's path.
-        seq: The step that has it.
-        at: When, epoch seconds.
+        name: The name of the value.
+        item: The item of a map in which the value was published, such as `research[3]`; "" outside of maps.
+        path: The path of the node.
+        seq: The seq of the step that published the value.
+        at: When the value was published, in epoch seconds.
         value: The value, as recorded.
     """
 
@@ -47,7 +48,7 @@ class Publication(NamedTuple):
 
 
 def publication_in(step: Step) -> Publication | None:
-    """Return what a step publishes."""
+    """Return the value that a step publishes; None if the step does not publish a value."""
     facts = step.data
     if not isinstance(facts, Recorded) or not facts.name.startswith(PUBLISH):
         return None
@@ -57,7 +58,11 @@ def publication_in(step: Step) -> Publication | None:
 
 
 def keep_published(snapshot: Snapshot, step: Step) -> bool:
-    """Keep what a step publishes as the newest of its name and item, and return whether it publishes something."""
+    """Keep the value that a step publishes as the newest value of its name and item.
+
+    Returns:
+        Whether the step publishes a value.
+    """
     found = publication_in(step)
     if found is None:
         return False
@@ -66,21 +71,28 @@ def keep_published(snapshot: Snapshot, step: Step) -> bool:
 
 
 def find_published(snapshot: Snapshot, name: str | None = None, item: str | None = None) -> Sequence[Publication]:
-    """Return the newest value of each name and item, the oldest first; of one name or item, if that is given."""
+    """Return the newest published value of each name and item, the oldest first.
+
+    Args:
+        snapshot: The run.
+        name: If given, only values with this name are returned.
+        item: If given, only values of this item are returned.
+    """
     each = [_find_last_publication(snapshot, topic) for topic in _topics(snapshot)]
     found = [one for one in each if name in (None, one.name) and item in (None, one.item)]
     return sorted(found, key=lambda one: one.seq)
 
 
 def rename_published(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> None:
-    """Keep the values of items under the new names of their nodes."""
+    """Keep the published values of items under the new names of their nodes."""
     inner_first = sorted(
         renamed, key=lambda at: path_of(at, "x").count("/"), reverse=True
-    )  # paths have old outer names
+    )  # The paths contain the old names of outer nodes, so inner names are replaced first.
     pairs = [[(path_of(at, was), path_of(at, new)) for was, new in renamed[at].items()] for at in inner_first]
     known = {topic: _find_last_publication(snapshot, topic) for topic in _topics(snapshot)}
     for topic in known:
-        del snapshot.mailbox[topic]  # all, before any is kept: two nodes can take each other's name
+        # All are deleted before the first is stored again, because two nodes can exchange their names.
+        del snapshot.mailbox[topic]
     for each in known.values():
         found = each._replace(item=_rename_path(each.item, pairs), path=_rename_path(each.path, pairs))
         snapshot.mailbox[_topic(found.name, found.item)] = [found._asdict()]
@@ -95,7 +107,10 @@ def _find_last_publication(snapshot: Snapshot, topic: str) -> Publication:
 
 
 def _rename_path(path: str, pairs: Sequence[Sequence[tuple[str, str]]]) -> str:
-    """Return a path under the new names, of each graph at most one: a new name can be the old one of another node."""
+    """Return a path under the new names.
+
+    At most one renaming is applied in each graph, because a new name can be the old name of another node.
+    """
     for of_graph in pairs:
         for was, new in of_graph:
             if path == was or path.startswith((f"{was}[", f"{was}/")):
@@ -105,4 +120,5 @@ def _rename_path(path: str, pairs: Sequence[Sequence[tuple[str, str]]]) -> str:
 
 
 def _topic(name: str, item: str) -> str:
-    return f"{PUBLISHED}{len(item)} {item}{name}"  # with its length, as both are anybody's texts
+    # The length of the item comes first, because both the item and the name are arbitrary texts.
+    return f"{PUBLISHED}{len(item)} {item}{name}"

@@ -1,8 +1,8 @@
-"""Why a step took its edge: the conditions that were evaluated for it, read from its record and the graph's spec.
+"""Why a step took its edge: the conditions that were evaluated, as sentences, read from the step and the graph spec.
 
-A step names edges by their places in the spec that its graph had then, that is, under the fingerprint in force: those
-of `started`, `resumed` and `branched` say which. The spec has the conditions, the step what each of them found. A
-reader who has no such spec still sees the values.
+A step names edges by their positions in the graph spec that was in force at the step. The steps `started`, `resumed`
+and `branched` record the fingerprint of that graph spec. The graph spec contains the conditions, and the step contains
+what each condition found. A reader who does not have the graph spec still sees the values.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Reason(NamedTuple):
     """Why an edge, or an arm of a fork, was taken or not.
 
     Attributes:
-        way: The place of the edge in the spec of its graph.
-        arm: The target of the arm, if it is one of a fork; "" for the edge itself.
-        held: Whether it was taken.
-        found: What its condition found; None if it has none.
-        condition: The condition; None if it has none, or is not known.
-        words: The reason in words; `otherwise` for an edge without a condition.
+        way: The position of the edge in the spec of its graph.
+        arm: The target of the arm, if the reason is about an arm of a fork; "" if it is about an edge.
+        held: Whether the edge or arm was taken.
+        found: The values that its condition found; None if it has no condition.
+        condition: The condition; None if it has no condition, or the condition is not known.
+        words: The reason as text; `otherwise` for an edge without a condition.
     """
 
     way: int
@@ -49,16 +49,19 @@ class Reason(NamedTuple):
 
     @property
     def plain(self) -> Sequence[str]:
-        """The reason in sentences for people who do not read code: one for each simple condition that decided."""
+        """The reason in sentences for people who do not read code: a sentence for each simple condition.
+
+        Only the conditions that decided have a sentence.
+        """
         return [self.words] if self.condition is None else plain_sentences(self.condition, self.found, held=self.held)
 
 
 def reasons_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Sequence[Reason]:
-    """Return why a step took its edge: each edge that was tried, in order, and after a fork its arms.
+    """Return why a step took its edge: a reason for each edge that was tried, in order, and after a fork for its arms.
 
     Args:
         outcome: The facts of the step.
-        ways: The edges of its graph, as its spec has them: see `ways_of`. Empty if they are not known.
+        ways: The edges of the step's graph, in the order of its graph spec; see `ways_of`. Empty if they are not known.
     """
     found: list[Reason] = []
     for each in outcome.tests:
@@ -92,7 +95,7 @@ def _explain(condition: ConditionSpec | None, found: Found, *, held: bool, sourc
 
 
 def why_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> str:
-    """Return why a step took its edge, in words for people: the reasons of all conditions that were evaluated."""
+    """Return why a step took its edge, as text for people: the reasons of all conditions that were evaluated."""
     if isinstance(outcome, Joined) and outcome.of:
         return f"{outcome.arrived} of {outcome.of} arms arrived"
     if not outcome.tests and not outcome.arms:
@@ -102,20 +105,23 @@ def why_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> str:
 
 
 def compared(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Mapping[str, int | float]:
-    """Return the numbers that the conditions of a step compared with numbers, by their paths."""
+    """Return the numbers that the conditions of a step compared with other numbers, by their paths."""
     conditions = [(each.condition, each.found) for each in reasons_of(outcome, ways) if each.condition is not None]
     return {path: number for condition, found in conditions for path, number in compared_in(condition, found)}
 
 
 def ways_of(spec: GraphSpec | None, step: Step) -> Sequence[EdgeSpec]:
-    """Return the edges among which a step chose: those of the graph that its frame is in; empty if it is not known.
+    """Return the edges among which a step chose: the edges of the graph in which its frame is.
 
     Args:
-        spec: The spec of the run's graph under the fingerprint in force at the step.
+        spec: The spec of the run's graph that was in force at the step.
         step: The step.
+
+    Returns:
+        The edges; empty if they are not known.
     """
     outcome = outcome_of(step)
-    if not step.frame and not isinstance(outcome, Entered):  # nothing is around it
+    if not step.frame and not isinstance(outcome, Entered):  # The step belongs to the run's own graph.
         return spec.get("ways", ()) if spec is not None else ()
     nodes = [part.split("~", 1)[0].split("[", 1)[0] for part in step.frame.split("/")[:-1]]
     around = [node for node in nodes if node]
@@ -133,7 +139,7 @@ class _OfSnapshot(Struct):
 
 
 def fingerprint_after(step: Step) -> str:
-    """Return the fingerprint of the graph that drives a run from a step on; "" if the step does not say it."""
+    """Return the fingerprint of the graph that drives a run after this step; "" if the step does not record it."""
     if isinstance(step.data, (Started, Continued)):
         return step.data.fingerprint
     if isinstance(step.data, Removed) and bytes(step.data.snapshot):
@@ -142,15 +148,15 @@ def fingerprint_after(step: Step) -> str:
 
 
 def fingerprint_in(record: bytes | str) -> str:
-    """Return the fingerprint of the graph that drives a run, of which this is the record of a snapshot."""
+    """Return the fingerprint in the record of a snapshot."""
     return msgspec.json.decode(record, type=_OfSnapshot).fingerprint
 
 
 class InForce:
-    """The spec of a run's graph at each of its steps, which are fed in order.
+    """Finds the graph spec that is in force at each step of a run. The steps must be passed in order.
 
     Args:
-        specs: Specs by fingerprint.
+        specs: The graph specs by fingerprint.
         fingerprint: The fingerprint before the first step.
     """
 
@@ -164,5 +170,5 @@ class InForce:
         return ways_of(self.specs.get(self.fingerprint), step) if outcome_of(step).to else ()
 
     def why(self, step: Step) -> str:
-        """Return why the next step took its edge, in words; "" if it took none."""
+        """Return why the next step took its edge, as text; "" if the step took no edge."""
         return why_of(outcome_of(step), self.ways(step))

@@ -1,10 +1,14 @@
 """Redaction: keeps the clear texts of a graph's secrets out of steps, and checks that recorded secrets can be read.
 
-Records of secret fields are encrypted where they are made. A step also has texts on failures, conditions and ends,
-which come from nodes and libraries and may quote their input: there the clear text of each secret is hidden. What a
-node writes to other fields, records or sends is read back verbatim: there a clear text is refused (`Redactor`). Steps
-of such a run also have no typed values, which watchers of the run would see. A replay hides clear texts in its report,
-and compares records after encrypting both with the same key.
+The records of secret fields are encrypted when they are made. Two other kinds of data could still contain a clear text:
+
+- Texts about failures, conditions and ends. They come from nodes and libraries, and may quote their input. In these
+  texts, the clear text of each secret is hidden.
+- Values that a node writes to other fields, records or sends. They are read back later, so nothing in them may be
+  replaced. A value that contains a clear text is refused (`Redactor`).
+
+Steps of a graph with secrets also contain no typed values, because watchers of the run would see them. A replay hides
+clear texts in its report, and compares records after encrypting both with the same key.
 """
 
 from __future__ import annotations
@@ -48,13 +52,13 @@ if TYPE_CHECKING:
 F = TypeVar("F")
 
 WITHHELD: Final = "asked; the reason is withheld, because this run has secrets and its graph is not loaded here"
-"""Replaces a text that may contain a secret, if the secrets cannot be decrypted to search for them."""
+"""Replaces a text that may contain a secret, if the secrets cannot be decrypted to search for them in the text."""
 
 
 def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Decided) -> Decided:
-    """Return the step as it may be recorded and shown: texts redacted, typed values removed."""
+    """Return a step in the form in which it may be recorded and shown: texts redacted, typed values removed."""
     facts = step.data
-    if plan is None:  # only a stop is decided without one
+    if plan is None:  # only a stop is decided without a plan
         if isinstance(facts, Stopped):
             facts.ending = dataclasses.replace(facts.ending, why=words_for(None, snapshot, facts.ending.why))
         return step
@@ -65,7 +69,7 @@ def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Decided) -
 
 
 def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequence[str]) -> None:
-    """Hide clear texts in those facts of a step that are texts for people, and never read back as a value."""
+    """Hide clear texts in the facts of a step that are texts for people and are never read back as a value."""
 
     def hide(fact: F) -> F:
         return msgspec.convert(scrubbed(msgspec.to_builtins(fact), secrets), type(fact)) if fact else fact
@@ -85,7 +89,10 @@ def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequenc
 
 
 def _hide_in_tests(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[Tested]:
-    """Return what conditions found with clear texts hidden, numbers too, and without digests of what held any."""
+    """Return the results of conditions with clear texts hidden.
+
+    Clear texts are hidden in numbers too. The digest of a value that contained a clear text is removed.
+    """
 
     def hide(measured: Measured) -> Measured:
         if measured is None or isinstance(measured, bool):
@@ -93,7 +100,8 @@ def _hide_in_tests(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[
         if isinstance(measured, Samples):
             return Samples(hide_sample(measured.best), hide_sample(measured.last), measured.stale)
         shown = measured if isinstance(measured, Shown) else Shown(str(measured), type(measured).__name__)
-        cut = "…" if shown.length or shown.items else ""  # a text that a cut left is found before this mark
+        # The marker of a cut text lets the search recognise the beginning of a secret before it.
+        cut = "…" if shown.length or shown.items else ""
         text = str(scrubbed(shown.text + cut, secrets)).removesuffix(cut)
         return measured if text == shown.text else Shown(text, shown.type)
 
@@ -110,9 +118,9 @@ def _hide_in_tests(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[
 
 
 def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
-    """Return a caller's text about a run as it may be recorded, with clear texts of its secrets hidden.
+    """Return a caller's text about a run as it may be recorded, with the clear texts of secrets hidden.
 
-    Without the plan the secrets cannot be decrypted, so if the run has any, the text is withheld.
+    Without the plan the secrets cannot be decrypted. So if the run has secrets, the text is withheld.
     """
     if plan is not None:
         return str(scrubbed(words, worth_scrubbing(_list_held_texts(plan, snapshot)))) if plan.secret else words
@@ -122,7 +130,10 @@ def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Redactor:
-    """Keeps the clear texts of a run's secrets out of what its nodes emit and record, except in secret fields."""
+    """Keeps the clear texts of a run's secrets out of the data that its nodes emit and record.
+
+    Only secret fields may contain them.
+    """
 
     plan: Plan[Any]
     snapshot: Snapshot
@@ -132,18 +143,21 @@ class Redactor:
         return concealed(shown, worth_scrubbing(_list_held_texts(self.plan, self.snapshot)))
 
     def hide_in_step(self, step: Step, record: Any) -> Any:  # noqa: ANN401 - JSON values
-        """Return a record about a step with clear texts hidden, those too that the step writes."""
+        """Return a record about a step with clear texts hidden, including the secrets that the step itself writes."""
         return scrubbed(record, worth_scrubbing(_list_clear_texts(self.plan, self.snapshot, step)))
 
     def screened(self, text: str) -> tuple[str, str]:
-        """Return a live text as far as it can be shown, with clear texts hidden, and its end, which may begin one."""
+        """Split a live text into the part that can be shown and the end that may be the beginning of a secret.
+
+        Clear texts in the first part are hidden.
+        """
         return screened(text, worth_scrubbing(_list_held_texts(self.plan, self.snapshot)))
 
     def refuse(self, record: JsonValue, what: str, where: str, more: Iterable[str] = ()) -> None:
-        """Check that a record contains no clear text of the run's secrets, nor any of the texts in `more`.
+        """Check that a record contains no clear text of the run's secrets, and none of the texts in `more`.
 
         Raises:
-            NotRecordable: It contains one.
+            NotRecordable: The record contains such a text.
         """
         texts = [text for text in (*_list_held_texts(self.plan, self.snapshot), *more) if len(text) >= LEAST_REFUSED]
         if holds(record, texts):
@@ -154,10 +168,10 @@ class Redactor:
             )
 
     def refuse_in(self, state: StateType[Any], ops: Sequence[Op], where: str) -> None:
-        """Check the operations on fields that are not secret; those on secret fields are already encrypted.
+        """Check the operations on fields that are not secret. Values for secret fields are already encrypted.
 
         Raises:
-            NotRecordable: A field that is not secret gets a clear text.
+            NotRecordable: A field that is not secret would get a clear text.
         """
         values = {op[1]: op[2] for op in ops if op[0] == "set" and op[1] in state.secrets}
         written = list(_texts_in(state, Frame(values=values)))
@@ -167,7 +181,7 @@ class Redactor:
 
 
 def written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:
-    """Return the state type that a step's update belongs to; None if today's graph has no such graph or node."""
+    """Return the type of the state that a step updates; None if the current graph no longer has that graph or node."""
     facts = step.data
     if isinstance(facts, Started):
         return plan.state
@@ -186,7 +200,7 @@ def check_secrets(plan: Plan[Any], snapshot: Snapshot) -> None:
     """Check that every recorded secret can be decrypted.
 
     Raises:
-        SecretKeyWrong: The graph has another key.
+        SecretKeyWrong: The graph has another key than the key with which a secret was encrypted.
     """
     for frame, inner in _frames_with_plans(plan, snapshot):
         for name in inner.state.secrets:
@@ -204,7 +218,7 @@ def _frames_with_plans(plan: Plan[Any], snapshot: Snapshot) -> Iterator[tuple[Fr
 
 
 def _list_clear_texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterator[str]:
-    """Return the clear texts of all secrets: those that the run holds, and those that the step writes."""
+    """Yield the clear texts of all secrets: the secrets that the run holds, and the secrets that the step writes."""
     yield from _list_held_texts(plan, snapshot)
     state = written_state(plan, snapshot, step)
     if state is not None:
@@ -212,7 +226,7 @@ def _list_clear_texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterat
 
 
 def _list_held_texts(plan: Plan[Any], snapshot: Snapshot) -> Iterator[str]:
-    """Return the clear texts of the secrets that a run holds."""
+    """Yield the clear texts of the secrets that a run holds."""
     for frame, inner in _frames_with_plans(plan, snapshot):
         yield from _texts_in(inner.state, frame)
 
@@ -225,7 +239,7 @@ def _texts_in(state: StateType[Any], frame: Frame) -> Iterator[str]:
 
 
 def _clear(state: StateType[Any], view: View, name: str, record: JsonValue) -> object:
-    """Return the value of a secret field, or its JSON if it is no longer valid for the field's type."""
+    """Return the value of a secret field, or its decrypted JSON if the value no longer fits the field's type."""
     try:
         return view.before(name)
     except InvalidUpdate:

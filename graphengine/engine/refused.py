@@ -1,7 +1,8 @@
-"""Messages that a node's code refused, since they were of another type than it receives.
+"""Messages that the code of a node refused because they had another type than the node receives.
 
-The log has each as a step `refused`, after the one that delivered it. The snapshot keeps the newest few as messages of
-a topic of its own, as it keeps published values: so a reader needs no older step.
+The log contains each refused message in a step `refused`, after the step that delivered the message. The snapshot also
+keeps the newest refused messages, as messages of a topic of its own, in the same way as it keeps published values. So a
+reader needs no older step.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 REFUSED: Final = "ge:refused"
-"""The topic that keeps them."""
+"""The topic that keeps refused messages."""
 MOST: Final = 10
+"""The number of refused messages that the snapshot keeps."""
 _LONGEST: Final = 2000
 _WORDS: Final = 1000
 
@@ -33,12 +35,12 @@ class RefusedRecord(NamedTuple):
     """A message that a node refused.
 
     Attributes:
-        topic: Its topic.
-        reason: Why, as recorded; the first 1,000 characters.
-        path: The node's path.
-        seq: The step that says so.
-        at: When, epoch seconds.
-        payload: The message as recorded; None if it takes more than 2,000 bytes.
+        topic: The topic of the message.
+        reason: The reason, as recorded. Only the first 1,000 characters are kept.
+        path: The path of the node.
+        seq: The seq of the step that recorded the refusal.
+        at: When the message was refused, in epoch seconds.
+        payload: The message, as recorded; None if it takes more than 2,000 bytes.
     """
 
     topic: str
@@ -50,7 +52,10 @@ class RefusedRecord(NamedTuple):
 
 
 def keep_refused(snapshot: Snapshot, step: Step, facts: Refused, given: RecordedResult) -> None:
-    """Keep a message that is refused; not an answer, which is asked for again, and shown with its question."""
+    """Keep a message that was refused.
+
+    A refused answer is not kept, because its question is asked again and shows the refusal.
+    """
     if given.by != "message" or not facts.wait:
         return
     payload: JsonValue = given.value
@@ -64,5 +69,5 @@ def keep_refused(snapshot: Snapshot, step: Step, facts: Refused, given: Recorded
 
 
 def find_refused(snapshot: Snapshot) -> Sequence[RefusedRecord]:
-    """Return the newest messages that a run's nodes refused, the oldest of them first."""
+    """Return the newest messages that the nodes of a run refused, the oldest of them first."""
     return [RefusedRecord(**cast("dict[str, Any]", each)) for each in snapshot.mailbox.get(REFUSED, ())]

@@ -1,4 +1,7 @@
-"""Choice of the outgoing edge of a node: the first one whose condition holds, with what each condition found."""
+"""The choice of the outgoing edge of a node: the first edge whose condition holds.
+
+The step records what each evaluated condition found.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
     attempt: int = 1,
     observer: Observer | None = None,
 ) -> None:
-    """Record the edge to take, and the new marks; or, if no edge holds, why the frame failed."""
+    """Record the edge to take and the new marks. If no edge holds, record why the frame failed."""
     try:
         find_edge(facts, plan, edges, view, frame, observer)
         if plan.epochs and not facts.has_failed:
@@ -66,7 +69,7 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
     frame: Frame,
     observer: Observer | None,
 ) -> None:
-    """Record the target of the first edge that holds, and what each condition found that was evaluated.
+    """Record the target of the first edge that holds, and what each evaluated condition found.
 
     Raises:
         ConditionFailed: A condition raised an error.
@@ -119,7 +122,10 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
 
 
 def _chosen_around(frame: Frame) -> Sequence[str]:
-    """Return what `choose` picked for each graph around a frame, from the outermost in; empty if nothing did."""
+    """Return the choice of each graph around a frame, from the outermost to the innermost.
+
+    Empty if none of them chooses.
+    """
     found: list[str] = []
     sub = frame.sub if frame.sub is not None or frame.up is None else frame.up.sub
     while sub is not None and sub.up is not None:
@@ -129,7 +135,10 @@ def _chosen_around(frame: Frame) -> Sequence[str]:
 
 
 def _condition_failed(error: BaseException, what: str, where: str, view: View) -> ConditionFailed:
-    """Return the error for a condition that raised, with the field or attribute that a misspelt name may mean."""
+    """Return the error for a condition that raised an exception.
+
+    The repair suggests the field or attribute that was probably meant by a misspelt name.
+    """
     known = {*view.names, *(dir(type(error.obj)) if isinstance(error, AttributeError) else ())}
     near = nearest(error.name or "", known) if isinstance(error, AttributeError | NameError) else ""
     hint = f" (did you mean {near!r}?)" if near else ""
@@ -140,17 +149,18 @@ def _condition_failed(error: BaseException, what: str, where: str, view: View) -
 def keep_rules(
     plan: Plan[Any], view: View, frame: Frame, targets: Sequence[str], arms: Mapping[str, int] = _NO_ARMS
 ) -> None:
-    """Check that these nodes may begin.
+    """Check that nodes may begin.
 
     Args:
-        plan: The plan of their graph.
-        view: What is known where the node before is left.
-        frame: Its frame.
-        targets: The nodes, or END. At the join of the arm that the view is in nothing begins yet.
-        arms: The visits in arms that are about to join.
+        plan: The plan of the nodes' graph.
+        view: The view with which the previous node is left.
+        frame: The frame that moves.
+        targets: The nodes, or END. The join of the arm in which the view is does not count, because no node begins
+            there yet.
+        arms: The numbers of visits in arms that are about to join.
 
     Raises:
-        RuleBroken: A rule forbids it.
+        RuleBroken: A rule forbids that one of the nodes begins.
     """
     for target in targets:
         for rule in plan.rules.get(target, ()) if target != view.until else ():
@@ -179,7 +189,10 @@ def _choose_case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) 
 
 
 def _choose_arms(facts: Outcome, edge: Fork, view: View, tests: list[Tested]) -> tuple[bool, str, str, Sequence[str]]:
-    """Return whether a fork holds, its join and label, and the targets of the arms to run; record what was found."""
+    """Return whether a fork holds, its join and label, and the targets of the arms to run.
+
+    What the conditions of the fork and of its arms found is recorded.
+    """
     if edge.condition is not None:
         held, found = edge.condition.evaluate(view)
         tests.append(Tested(edge.place, found))
@@ -215,7 +228,7 @@ def _record_fork(facts: Outcome, edge: Fork, targets: Sequence[str]) -> None:
 def arrive(  # noqa: PLR0913 - all that a step records of its edge
     facts: Outcome, plan: Plan[Any], frame: Frame, target: str, label: str, edge: AnyEdge | ForkRecord
 ) -> None:
-    """Record that a frame moves to a target: another node, the join of the fork it is an arm of, or its end."""
+    """Record that a frame moves to a target: another node, the join at which an arm ends, or END or FAIL."""
     facts.to = (target,)
     if label:
         facts.edge = label
@@ -234,7 +247,7 @@ def arrive(  # noqa: PLR0913 - all that a step records of its edge
 
 
 def _condition_words(edge: AnyEdge | ForkRecord, facts: Outcome) -> str:
-    """Return the condition of an edge that was taken, in words; "" if it has none."""
+    """Return the condition of an edge that was taken, as text; "" if the edge has no condition."""
     if isinstance(edge, Switch):
         if facts.case < 0:
             return f"{edge.reading.text} otherwise"

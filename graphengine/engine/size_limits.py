@@ -1,9 +1,10 @@
 """Size limits of updates and of the state, in bytes of JSON.
 
-An upper bound of what a step adds is computed while the step is decided (`View.update_bytes`: values that were encoded
-count their bytes, strings six bytes a character, the longest escape). So nothing is encoded a second time unless a
-limit may be exceeded. The state has an upper bound too: its size when last measured, plus what the steps since then
-added. It is measured again only if that bound exceeds the limit.
+While a step is decided, an upper bound of the bytes that the step adds is computed (`View.update_bytes`). Values that
+were encoded anyway count their bytes, and strings count six bytes for each character, which is the longest escape. So
+no value is encoded a second time unless a limit may be exceeded. The state has an upper bound too: its size when it was
+last measured, plus the bytes that the steps since then added. The state is measured again only if this bound exceeds
+the limit.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _encode: Final = msgspec.json.Encoder().encode
 
 MEASURED_STEPS: Final = 1024
-"""How often to check a step whose writes are all small: once in this many steps."""
+"""A step whose writes are all small is checked only once in this many steps."""
 
 
 def bytes_of(record: JsonValue) -> int:
@@ -37,13 +38,13 @@ def bytes_of(record: JsonValue) -> int:
 
 
 def size_of(run: RunState, update_bytes: int, ops: Sequence[Op], where: str) -> int:
-    """Return an upper bound of the state's size after a step; 0 if the state has no limit.
+    """Return an upper bound of the size of the state after a step; 0 if the state has no limit.
 
     Args:
         run: The run before the step.
         update_bytes: An upper bound of the bytes that the step adds.
         ops: The operations that add them.
-        where: The node.
+        where: The node, for errors.
 
     Raises:
         TooLarge: The update, or the resulting state, exceeds its limit.
@@ -75,16 +76,16 @@ def size_of(run: RunState, update_bytes: int, ops: Sequence[Op], where: str) -> 
 
 
 def weigh_item(run: RunState, item: Frame, ops: Sequence[Op]) -> None:
-    """Add what an item of a map writes to the sum of its map."""
+    """Add the size of the values that an item of a map writes to the total of its map."""
     if run.sizes is not None and run.sizes.update_bytes is not None:
         run.map_bytes[item.parent] = _bytes_returned(run, item) + _bytes_kept(ops)
 
 
 def check_room(run: RunState, item: Frame) -> None:
-    """Refuse to begin an item whose map has more results already than it may write in its one step.
+    """Refuse to begin an item if the results of its map already exceed the size that the map may write in its one step.
 
     Raises:
-        TooLarge: It has; nothing is lost if the run is resumed with a higher limit.
+        TooLarge: The results exceed the limit. All results are kept if the run is resumed with a higher limit.
     """
     if is_full(run, item):
         total, limit = run.map_bytes[item.parent], cast("Sizes", run.sizes).update_bytes
@@ -100,15 +101,15 @@ def check_room(run: RunState, item: Frame) -> None:
 
 
 def is_full(run: RunState, item: Frame) -> bool:
-    """Return whether the map of an item has more results already than it may write in its one step."""
+    """Return whether the results of an item's map already exceed the size that the map may write in its one step."""
     limit = None if run.sizes is None else run.sizes.update_bytes
     return limit is not None and _bytes_returned(run, item) > limit
 
 
 def _bytes_returned(run: RunState, item: Frame) -> int:
-    """Return what the items of a map have returned so far, in bytes of JSON."""
+    """Return the size of the results that the items of a map have returned so far, in bytes of JSON."""
     total = run.map_bytes.get(item.parent)
-    if total is None:  # it began in another process
+    if total is None:  # The map began in another process.
         phase = run.snapshot.frames[item.parent].phase
         done = phase.done if isinstance(phase, Collecting) else ()
         total = run.map_bytes[item.parent] = sum(_bytes_kept(writes) for writes in done if writes)
@@ -116,24 +117,27 @@ def _bytes_returned(run: RunState, item: Frame) -> int:
 
 
 def _bytes_kept(ops: Sequence[Op]) -> int:
-    """Return the bytes that surely stay when the writes of all items become one."""
+    """Return the bytes that are certain to remain when the writes of all items are combined."""
     return sum(bytes_of(op[-1]) for op in ops if op[0] in ("item", "append", "extend", "put"))
 
 
 def sum_bounds(run: RunState, update_bytes: int) -> int:
-    """Return the same bound for a join, recorded work or a message, which no node can be failed for."""
+    """Return an upper bound of the size of the state after a join, a piece of recorded work or a message.
+
+    The limit is not checked, because no node could be failed for such a step.
+    """
     return 0 if run.sizes is None or run.sizes.state_bytes is None else _bound_size(run, update_bytes)
 
 
 def _bound_size(run: RunState, update_bytes: int) -> int:
-    """Return an upper bound of the state's size after a step that adds at most so many bytes."""
+    """Return an upper bound of the size of the state after a step that adds at most `update_bytes`."""
     if run.size_bytes < 0:
         run.size_bytes, run.measured_at = len(encode_snapshot(run.snapshot)), run.snapshot.seq
     return run.size_bound + update_bytes
 
 
 def _largest(ops: Sequence[Op]) -> str:
-    """Return the field that gets the most bytes."""
+    """Return the field to which operations add the most bytes."""
     totals: dict[str, int] = {}
     for op in ops:
         totals[op[1]] = totals.get(op[1], 0) + bytes_of(op)

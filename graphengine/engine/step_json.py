@@ -1,4 +1,4 @@
-"""The JSON of steps, which omits empty values; see `graphengine.engine.steps`."""
+"""The JSON of steps, which leaves out empty values; see `graphengine.engine.steps`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ _NO_FACTS: Final = Raw(b"{}")
 
 
 class _Row(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """A step without `seq`. What is left out is the very object that the default is: another 0.0 would be written."""
+    """A step without `seq`.
+
+    A value is left out only if it is the same object as the default. An equal object, such as another 0.0, would be
+    written.
+    """
 
     kind: str
     at: Time
@@ -41,7 +45,7 @@ _EMPTY: Final = frozenset(kind for kind, facts in FACTS.items() if not facts.__s
 
 
 def encode_step(step: Step) -> bytes:
-    """Return a step as JSON bytes, without `seq`, by which a store keys its rows."""
+    """Return a step as JSON bytes, without `seq`, which is the key of the row in a store."""
     kind = step.data.kind
     data: Any = _NO_FACTS if kind in _EMPTY else step.data
     began, update = step.began or _NO_TIME, step.update or ()
@@ -49,7 +53,7 @@ def encode_step(step: Step) -> bytes:
 
 
 def as_stored(step: Step) -> Step:
-    """Return a step as a store returns it: with JSON values, without typed ones."""
+    """Return a step in the form in which a store returns it: with JSON values, and without typed values."""
     if step.update or isinstance(step.data, (Mapped, Continued)):
         return decode_step(step.seq, encode_step(step))
     if type(step) is Step:
@@ -61,7 +65,7 @@ def decode_step(seq: int, body: bytes | str) -> Step:
     """Return the step that `encode_step` wrote under this seq.
 
     Raises:
-        ValueError: The body is not a step, or has keys that only a newer version knows.
+        ValueError: The body is not a step, or contains keys that only a newer version knows.
     """
     try:
         row = _rows.decode(body)
@@ -74,10 +78,10 @@ def decode_step(seq: int, body: bytes | str) -> Step:
 
 
 def _check_ops(ops: Sequence[Op]) -> None:
-    """Check the form of operations, which msgspec cannot describe: a kind, a field, then one value or two.
+    """Check the form of operations, which msgspec cannot describe: a kind, a field, and then one or two values.
 
     Raises:
-        ValueError: One has another form.
+        ValueError: An operation has another form.
     """
     for op in ops:
         least = 4 if op[:1] in (["put"], ["grow"]) else 3

@@ -1,8 +1,8 @@
-"""The JSON of snapshots, which stores keep so that a run loads without reading its whole log.
+"""The JSON of snapshots, which stores keep so that a run can be loaded without reading its whole log.
 
-Whether a snapshot that is read from a database is well formed is checked here too, once: a file can have been changed.
-
-Only this module knows that JSON. In it a frame is one flat record: `phase` is a name, with the phase's data next to it.
+Only this module knows this JSON. In the JSON, a frame is one flat record: `phase` is a name, and the data of the phase
+is next to it. A database file can have been changed, so this module also checks, once, that a snapshot which is read is
+well formed.
 """
 
 from __future__ import annotations
@@ -117,7 +117,10 @@ _SAME: Final = ("kind", "parent", "values", "at", *FrameRecord.__struct_fields__
 _OWN: Final = ("format", "frames", "asked", "shared_process", "cut_until", "cut_seq", "code", "starter")
 _RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in _OWN)
 RECORDS: Final = (_Snapshot, _Frame)
-"""The records of snapshots. A new field of one that an older version must not miss raises `FORMAT`."""
+"""The classes of the records of snapshots.
+
+If a record gets a new field that an older version must not overlook, `FORMAT` has to be raised.
+"""
 _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final = msgspec.json.Decoder(_Snapshot)
 
@@ -131,8 +134,8 @@ def decode_snapshot(body: bytes | str) -> Snapshot:
     """Return the snapshot that `encode_snapshot` wrote.
 
     Raises:
-        ValueError: It is not a valid snapshot.
-        StoreTooNew: A newer version wrote it.
+        ValueError: The body is not a valid snapshot.
+        StoreTooNew: A newer version of graphengine wrote the snapshot.
     """
     try:
         row = _decoder.decode(body)
@@ -144,7 +147,7 @@ def decode_snapshot(body: bytes | str) -> Snapshot:
 
 
 def to_record(snapshot: Snapshot) -> dict[str, Any]:
-    """Return a snapshot as JSON values that share no objects with it."""
+    """Return a snapshot as JSON values that share no objects with the snapshot."""
     record: dict[str, Any] = from_json(_encode(_encode_snapshot(snapshot)))
     return record
 
@@ -153,8 +156,8 @@ def from_record(record: Mapping[str, JsonValue]) -> Snapshot:
     """Return the snapshot of a record that `to_record` made. The snapshot shares the record's objects.
 
     Raises:
-        ValueError: It is not a valid snapshot.
-        StoreTooNew: A newer version wrote it.
+        ValueError: The record is not a valid snapshot.
+        StoreTooNew: A newer version of graphengine wrote the snapshot.
     """
     _check_snapshot_format(record.get("format"))
     return _from_row(msgspec.convert(record, _Snapshot))
@@ -220,7 +223,8 @@ def _from_row(row: _Snapshot) -> Snapshot:
             message = f"the frame {frame.id!r} is below {frame.parent!r}, which is missing"
             raise ValueError(message)
         frame.base = frame.up if frame.kind != "sub" else None
-    for frame in frames.values():  # in order of creation, so the frame around each has its `sub` already
+    # Frames are in order of creation, so `sub` of the frame around each frame is set already.
+    for frame in frames.values():
         if frame.kind == "sub":
             frame.sub = frame
         elif frame.up is not None:

@@ -1,7 +1,8 @@
-"""Marks: the memory of conditions on plateaus, counts since a node and changes, updated at each step.
+"""Marks: the memory of conditions on plateaus, counts since a node, and changes. Marks are updated at each step.
 
-A step that is being decided sets marks in `view.new_marks`; marks that it does not set are read from the frame. The
-arms of a fork also keep the samples that their marks are based on (`view.new_samples`), to be taken again at the join.
+A tracker describes one such memory, and a mark is its current value. While a step is decided, new marks are set in
+`view.new_marks`; all other marks are read from the frame. The arms of a fork also keep the samples from which their
+marks were computed (`view.new_samples`), because the samples are added again at the join.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 
 def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Mark]:
-    """Return digests of the defaults, with which `changed` compares until its node is left for the first time."""
+    """Return digests of the defaults of fields.
+
+    `changed` compares with such a digest until its node is left for the first time.
+    """
     if not changes:
         return {}
     defaults: dict[str, object] = {}
@@ -43,8 +47,8 @@ def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Mark
 def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, Mark]:
     """Return first marks for conditions that are new in a changed graph.
 
-    A change compares with the field's default. What happened since a node's last visit is not recorded, so a count
-    begins now.
+    A condition on changes compares with the default of the field. A count since a node begins now, because it is not
+    recorded what happened since the last visit of the node.
     """
     new = [tracker for group in plan.epochs.values() for tracker in group if tracker.key not in frame.marks]
     counts = {t.key: frame.count(t.node) for t in new if t.kind == "count" and frame.count(t.since)}
@@ -52,11 +56,11 @@ def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, Mark]:
 
 
 def carry_marks(plan: Plan[Any], before: Frame, after: Frame, names: Collection[str]) -> dict[str, Mark]:
-    """Return new marks for `changed` conditions, so that a changed type alone makes no condition hold.
+    """Return new marks for `changed` conditions, so that a changed type alone does not make a condition hold.
 
     The mark of a `changed` condition is the digest of the value with which the condition compares. If the class of the
     value gains a field with a default, the digest of the value changes, although no node has written the value. So a
-    mark that is the digest of the recorded value is replaced by the digest of the value under the current types.
+    mark that equals the digest of the recorded value is replaced by the digest of the value under the current types.
 
     Args:
         plan: The plan of the graph.
@@ -76,7 +80,7 @@ def carry_marks(plan: Plan[Any], before: Frame, after: Frame, names: Collection[
 
 
 def digest_now(tracker: Tracker, view: View) -> str:
-    """Return the digest of what a tracker reads now; "" if its function raises."""
+    """Return the digest of the value that a tracker reads now; "" if its function raises an exception."""
     try:
         return digest_of(tracker.reading.read(view)) if tracker.reading is not None else ""
     except BaseException as error:  # noqa: BLE001 - user code; its condition raises again where it is evaluated
@@ -85,14 +89,14 @@ def digest_now(tracker: Tracker, view: View) -> str:
 
 
 def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op], *, failed: bool = False) -> None:
-    """Reset the trackers that a node's completion resets, then take samples of the fields that were written.
+    """Reset the trackers that the completion of a node resets, and then take samples of the fields that were written.
 
     Args:
-        plan: The plan of its graph.
+        plan: The plan of the node's graph.
         view: The view in which the marks are set.
         node: The node.
-        ops: What it wrote.
-        failed: Whether it failed, also if a fallback stood in for it.
+        ops: The operations that the node wrote.
+        failed: Whether the node failed, also if a fallback replaced its result.
     """
     for tracker in plan.epochs.get(node, ()):
         if tracker.kind == "plateau":
@@ -119,7 +123,10 @@ def sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
 
 
 def take_sample(tracker: Tracker, view: View) -> None:
-    """Take a sample and compare it with the best so far. If the function raises, note it for the condition."""
+    """Take a sample and compare it with the best sample so far.
+
+    If the function of the tracker raises an exception, the exception is noted, so that the condition can raise it.
+    """
     best, last, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
     try:
         sample = as_number(tracker.reading.read(view)) if tracker.reading is not None else None
@@ -135,7 +142,7 @@ def take_sample(tracker: Tracker, view: View) -> None:
 
 
 def compare(tracker: Tracker, view: View, sample: float | str) -> None:
-    """Compare a sample, as a mark carries it, with the best so far."""
+    """Compare a sample, in the form in which a mark contains it, with the best sample so far."""
     view.new_samples.append([tracker.key, sample])
     best, _, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
     if best is None or better(of_mark(sample), of_mark(best), tracker):
@@ -145,13 +152,13 @@ def compare(tracker: Tracker, view: View, sample: float | str) -> None:
 
 
 def set_mark(tracker: Tracker, view: View, mark: Mark) -> None:
-    """Set a mark that is not a comparison: a reset, a count, a digest."""
+    """Set a mark that is not the result of a comparison: a reset, a count, or a digest."""
     view.new_marks[tracker.key] = mark
     view.new_samples.append([tracker.key, mark])
 
 
 def note_trouble(tracker: Tracker, view: View, text: str) -> None:
-    """Record that a sample could not be taken; the condition raises this text."""
+    """Record that a sample could not be taken. The condition raises an error with this text."""
     view.new_marks[tracker.key] = [*(view.mark(tracker.key) or [None, None, 0])[:3], text]
     view.new_samples.append([tracker.key, [text]])
 
@@ -166,16 +173,17 @@ def sample_again(plan: Plan[Any], view: View) -> None:
 
 
 def note_changes(plan: Plan[Any], view: View) -> None:
-    """Record the digests with which `changed` compares when this node is left again."""
+    """Record the digests with which `changed` compares when this node is left the next time."""
     for tracker in plan.epochs.get(view.node, ()):
         if tracker.kind == "change":
             set_mark(tracker, view, digest_now(tracker, view))
 
 
 def sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, int]) -> None:
-    """Take an arm's samples and other marks again at the join; `counted` has the visits of the arms before it.
+    """Add the samples and other marks of an arm of a fork to the frame's marks, when the fork joins.
 
-    Of an arm that is cancelled only visits count: what it wrote is dropped.
+    `counted` contains the numbers of visits in the arms before this arm. A cancelled arm contributes only its counts of
+    visits, because its writes are dropped.
     """
     trackers = {t.key: t for groups in (plan.samples, plan.epochs) for group in groups.values() for t in group}
     for key, what in arm.samples:

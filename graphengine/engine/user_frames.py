@@ -1,6 +1,6 @@
-"""Tracebacks without the frames of the engine, which do not help the user to find a fault.
+"""Tracebacks without the frames of the engine, which do not help a user to find a fault.
 
-The text of a traceback contains lines of the user's source files. Nothing else in the engine reads a file.
+The text of a traceback contains lines of the user's source files. No other code in the engine reads a file.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 _PACKAGE: Final = __file__.rpartition("engine")[0]
 _PATTERNS: Final = f"{_PACKAGE}patterns{_PACKAGE[-1]}"
-"""Patterns make graphs of functions of their own, which are nodes like those of a user."""
-_SHOWN: Final = 10  # exceptions at each end of a long chain
-_MOST_CHARACTERS: Final = 65_536  # of a text of a failure
+"""The folder of patterns.
+
+Patterns create graphs from functions of their own, and these functions are nodes like a user's.
+"""
+_SHOWN: Final = 10  # the number of exceptions shown at each end of a long chain
+_MOST_CHARACTERS: Final = 65_536  # of the text of a failure
 
 
 def is_engine_code(file: str) -> bool:
@@ -27,7 +30,7 @@ def is_engine_code(file: str) -> bool:
 
 
 def is_user_code(file: str) -> bool:
-    """Return whether a file belongs neither to the engine, nor to Python, nor to an installed package."""
+    """Return whether a file belongs to neither the engine, nor Python, nor an installed package."""
     return not file.startswith(_list_foreign_paths()) and "site-packages" not in file
 
 
@@ -38,7 +41,7 @@ def _list_foreign_paths() -> tuple[str, ...]:
 
 
 def has_user_code(error: BaseException | None) -> bool:
-    """Return whether the exception, or one that caused it, passed through the user's code."""
+    """Return whether an exception, or an exception that caused it, passed through the code of the user."""
     return any(
         is_user_code(frame.f_code.co_filename)
         for each in _walk_causes(error)
@@ -47,14 +50,15 @@ def has_user_code(error: BaseException | None) -> bool:
 
 
 def user_traceback(error: BaseException) -> str:
-    """Return the traceback as text without frames of the engine.
+    """Return a traceback as text without frames of the engine.
 
-    An exception that passed through the engine alone keeps its last frame. Libraries that the user's code calls are
-    kept. Of a long chain of exceptions the first and the last ones are shown, and the others are counted.
+    If an exception passed through the engine alone, its last frame is shown. Frames of libraries that the user's code
+    calls are shown too. Of a long chain of exceptions, the first and the last exceptions are shown, and the others are
+    counted.
     """
     shown = traceback.TracebackException.from_exception(error, compact=True)
     left = [shown]
-    for first in left:  # of a chain
+    for first in left:  # the first exception of each chain
         chain = [first]
         while link := chain[-1].__cause__ or chain[-1].__context__:
             chain.append(link)
@@ -66,19 +70,23 @@ def user_traceback(error: BaseException) -> str:
         for each in chain:
             frames = [frame for frame in each.stack if not is_engine_code(frame.filename)] or each.stack[-1:]
             each.stack = traceback.StackSummary.from_list(frames)
-            vars(each)["_str"] = without_middle(str(each))  # it is formatted line by line, 1 s for 1,000,000 lines
+            # The text is formatted line by line, which takes 1 s for 1,000,000 lines.
+            vars(each)["_str"] = without_middle(str(each))
             left += each.exceptions or ()
     return "".join(shown.format())
 
 
 def without_middle(text: str) -> str:
-    """Return a text that fits a failure: the middle of a very long one is counted."""
+    """Return a text that is short enough for a failure.
+
+    The characters that are cut from the middle of a long text are counted.
+    """
     more, half = len(text) - _MOST_CHARACTERS, _MOST_CHARACTERS // 2
     return text if more <= 0 else f"{text[:half]} … ({more:,} more characters) … {text[-half:]}"
 
 
 def cut_to_user_code(error: BaseException) -> None:
-    """Remove the frames of the engine from an exception and those that caused it, as `user_traceback` does."""
+    """Remove the frames of the engine from an exception and from its causes, as `user_traceback` does."""
     for each in _walk_causes(error):
         entries: list[TracebackType] = []
         entry = each.__traceback__
@@ -93,7 +101,7 @@ def cut_to_user_code(error: BaseException) -> None:
 
 
 def _walk_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception, those that caused it, and those in its groups, each once."""
+    """Yield an exception, the exceptions that caused it, and the exceptions in its groups, each once."""
     left, seen = [error], set[int]()
     while left:
         here = left.pop()

@@ -1,9 +1,10 @@
-"""Keys of recorded work: the one place that prints and reads them.
+"""Keys of recorded work. This is the only module that prints and reads them.
 
-A key says where a piece of work is among the recorded work of its visit: a call, a wait, or a group of work such as the
-conversation of an agent, inside which there is more. Printed, each of these is `name|input|number`, and "/" stands
-between one and what is inside it: `agent writer|0f3c|1/tool find|2.0|1`. Names and inputs are anybody's texts; what
-separates is written in them as `%2F` and `%7C`, and `%` as `%25`, so a key is read as it was made.
+A key names the place of a piece of work among the recorded work of its visit. A piece of work is a call, a wait, or a
+group of work such as the conversation of an agent, which contains more work. A single piece is printed as
+`name|input|number`. If a piece is inside a group, the key of the group and "/" come first: `agent writer|0f3c|1/tool
+find|2.0|1`. Names and inputs are arbitrary texts. The separators in them are written as `%2F` and `%7C`, and `%` as
+`%25`, so that reading a key gives the same parts with which it was made.
 """
 
 from __future__ import annotations
@@ -11,29 +12,37 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 WorkKind: TypeAlias = Literal["agent", "turn", "tool", "summary", "child", "other"]
-"""What recorded work is: the conversation of an agent; in one a turn of its model, of which the input is the number,
-from 1, a call of a tool, with its turn and its index in that, or the summary before a turn; the end of a child run; or
-anything else."""
+"""The kind of a piece of recorded work.
+
+- `agent`: the conversation of an agent.
+- `turn`: inside a conversation, a turn of the agent's model. Its input is the number of the turn, from 1.
+- `tool`: inside a conversation, a call of a tool. Its input contains the number of the turn and the index of the call
+  in the turn.
+- `summary`: inside a conversation, the summary before a turn.
+- `child`: the end of a child run.
+- `other`: anything else.
+"""
 AGENT: Final = "agent "
-"""How the name of a conversation begins, which ends with the agent's."""
+"""The beginning of the name of a conversation. The name of the agent follows."""
 TOOL: Final = "tool "
-"""How the name of a tool's call begins, which ends with the tool's."""
+"""The beginning of the name of a tool call. The name of the tool follows."""
 CHILD: Final = "child "
-"""How the name of a child's end begins, which ends with the run's id."""
+"""The beginning of the name of the end of a child run. The id of the child run follows."""
 STARTS: Final = "start a run"
-"""The name of the work of a node that started a run, whose record has its `run_id`."""
+"""The name of the work of a node that started a run. The record contains the `run_id` of the started run."""
 OF_NODE: Final = "ge:node "
-"""How the input of the call begins that is a node itself, with `effect="transaction"`."""
+"""The beginning of the input of the call that is a node itself, for a node with `effect="transaction"`."""
 
 
 class WorkKey(NamedTuple):
-    """A key of recorded work, as its parts.
+    """The parts of a key of recorded work.
 
     Attributes:
-        around: The key of the work that it is inside, printed; "" for none.
-        name: What is done: a function's name, or a kind and a name, as `tool find`.
-        input: What distinguishes it from other work of its name: a digest of arguments, or a text.
-        number: Its number among equal work, from 1; 0 if this is no key.
+        around: The printed key of the group that contains the work; "" if it is in no group.
+        name: The name of the work: the name of a function, or a kind and a name, such as `tool find`.
+        input: The part that distinguishes the work from other work with the same name: a digest of arguments, or a
+            text.
+        number: The number of the work among work with equal parts, from 1; 0 if the text is not a key.
     """
 
     around: str
@@ -43,7 +52,7 @@ class WorkKey(NamedTuple):
 
     @staticmethod
     def read(text: str) -> WorkKey:
-        """Return the parts of a key. One that nothing here printed has number 0.
+        """Return the parts of a key. A text that this module did not print gets the number 0.
 
         >>> WorkKey.read("agent writer|0f|1/tool find|2.0|1")
         WorkKey(around='agent writer|0f|1', name='tool find', input='2.0', number=1)
@@ -58,31 +67,35 @@ class WorkKey(NamedTuple):
 
     @staticmethod
     def of_turn(conversation: str, turn: int) -> str:
-        """Return the key of a turn of a conversation that has this key."""
+        """Return the key of a turn in the conversation with this key."""
         return f"{conversation}/turn|{turn}|1"
 
     @staticmethod
     def of_call(conversation: str, tool: str, turn: int, index: int) -> str:
-        """Return the key of a call of a tool, from its turn in a conversation, and its index in that."""
+        """Return the key of a tool call, from its turn in a conversation and its index in the turn."""
         return str(WorkKey(conversation, f"{TOOL}{tool}", f"{turn}.{index}", 1))
 
     def __str__(self) -> str:
-        """Return it as it is recorded."""
+        """Return the key as it is recorded."""
         return numbered(self.stem, self.number)
 
     @property
     def stem(self) -> str:
-        """What equal work has in common: the key without its number."""
+        """The part that equal work has in common: the key without its number."""
         return stem_of(self.around, self.name, self.input)
 
     @property
     def of(self) -> str:
-        """The name of the agent, the tool, or the child, without its kind; "" if its name is one word."""
+        """The name of the agent, the tool or the child run, without the kind; "" if the name is a single word."""
         return self.name.partition(" ")[2]
 
     @property
     def kind(self) -> WorkKind:
-        """Its kind. Only what is directly in a conversation is a turn: a function that is called so is none."""
+        """The kind of the work.
+
+        Only work that is directly inside a conversation can be a turn. The call of a function named `turn` is not a
+        turn.
+        """
         if self.name.startswith((AGENT, CHILD)):
             return "agent" if self.name.startswith(AGENT) else "child"
         if not self.around or not WorkKey.read(self.around).name.startswith(AGENT):
@@ -93,7 +106,10 @@ class WorkKey(NamedTuple):
 
     @property
     def place(self) -> tuple[int, int]:
-        """The number of the turn that it is, or is for, and its index in that; 0 for each that it has not."""
+        """The number of the turn to which the work belongs, and its index in the turn.
+
+        Each of the two numbers is 0 if the work does not have it.
+        """
         turn, _, index = self.input.partition(".")
         return _parse_number(turn), _parse_number(index)
 
@@ -105,7 +121,7 @@ def stem_of(around: str, name: str, what: str) -> str:
 
 
 def numbered(stem: str, number: int) -> str:
-    """Return the key with a number among equal work."""
+    """Return the key of the piece of equal work with this number."""
     return f"{stem}|{number}"
 
 
@@ -120,9 +136,9 @@ def _unescape_marks(text: str) -> str:
 
 
 def _parse_number(text: str) -> int:
-    """Return a number that is written in a key; 0 for what is none."""
+    """Return the number that a text in a key is; 0 if the text is not a number."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else 0
 
 
 _PARTS: Final = 3
-_DIGITS: Final = 16  # of a number: a file from elsewhere may have any
+_DIGITS: Final = 16  # The maximum number of digits of a number, because a file from elsewhere may contain any number.

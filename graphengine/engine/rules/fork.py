@@ -1,4 +1,4 @@
-"""The join of a fork: the arms' updates are reduced again, in declared order, on the state before the fork."""
+"""The join of a fork. The updates of the arms are applied again, in declared order, to the state before the fork."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _updates_of_arms(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list
     """Return the raw updates of all arms, in declared order.
 
     Raises:
-        InvalidUpdate: An arm replaced a field that another one wrote.
+        InvalidUpdate: An arm replaced a field that another arm wrote.
     """
     writers: dict[str, set[str]] = {}
     for arm in arms:

@@ -1,8 +1,11 @@
-"""Maps: a node that runs once for each item of a list.
+"""Maps: nodes that run once for each item of a list.
 
-The step of an item keeps what it will write: `["item", field, value]` adds one result to a field's list, an operation
-on the field (`append`, `extend`, `merge`, `put`, `grow`) stays one, and `["raw", field, value]` is for any other
-reducer. The state changes only with the step of the node, once all items are done.
+The state changes only with the step of the node, when all items are done. Until then, the step of each item records
+what the item will write:
+
+- `["item", field, value]` adds a result to the list of results of a field.
+- `append`, `extend`, `merge`, `put` and `grow` are operations on the field, as in other steps.
+- `["raw", field, value]` is a raw update for any other reducer.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
-    """Return the step that begins a map. Its items are recorded here and do not change later."""
+    """Return the step that begins a map. The items of the map are recorded in this step and do not change later."""
     inner = plan_of(run.plan, frame)
     node = inner.nodes[event.id.node]
     view = View(inner.state, frame)
@@ -54,11 +57,11 @@ def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
 
 
 def _read_items(each: Each, view: View, node: str) -> Mapped:
-    """Return what a map iterates over: the names of list fields, and the items of other sources.
+    """Return the facts of a map: the names of list fields, and the items of other sources.
 
     Raises:
         MissingInput: A source is None.
-        InvalidUpdate: A source is not a list, has items of another type, or the lists differ in length.
+        InvalidUpdate: A source is not a list or contains items of another type, or the lists differ in length.
     """
     lengths: dict[str, int] = {}
     fields: dict[str, str] = {}
@@ -90,7 +93,7 @@ def _read_items(each: Each, view: View, node: str) -> Mapped:
 def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
     """Return the step of a map whose items have all ended: their combined updates, or the first failure.
 
-    A map that keeps what succeeded fails only if nothing did.
+    A map that keeps the items that succeeded fails only if all items failed.
     """
     facts = frame.phase
     if not isinstance(facts, Collecting) or facts.left:
@@ -100,7 +103,8 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
     if facts.failed and (not _keeps(run.plan, frame) or len(facts.failed) == facts.count):
         first = facts.failed[min(facts.failed, key=int)]
         return give_up(run, frame, NodeFailed(of, facts.began, event.now, first.error))
-    done = NodeFinished(of, facts.began, event.now, result=None)  # the items' updates are the change
+    # The updates of the items are the change, so there is no other result.
+    done = NodeFinished(of, facts.began, event.now, result=None)
     view = view_after(run, plan, frame, done)
     trouble, change = event.error, NO_CHANGE
     try:
@@ -122,9 +126,10 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
 
 
 def find_settled_maps(plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
-    """Return the places of the maps whose failed items are settled: they keep what succeeds, and did not fail by them.
+    """Return the places of the maps whose failed items are settled, so that they are not retried.
 
-    A map fails by its items if none succeeded, or if its graph has been changed to keep them only since.
+    A map settles its failed items if it keeps the items that succeeded and did not fail because of its items. It fails
+    because of its items if all of them failed, or if its graph was changed only later to keep the items that succeeded.
     """
     return tuple(
         child_id(frame.id, frame.at)
@@ -144,7 +149,7 @@ def _keeps(plan: Plan[Any], frame: Frame) -> bool:
 
 
 def _list_result_fields(plan: Plan[Any], frame: Frame) -> Sequence[str]:
-    """Return the fields that become the list of a map's results: those it writes whole, without a reducer."""
+    """Return the fields that become the list of a map's results: fields without a reducer that the map writes whole."""
     writer = plan.nodes[frame.at].writer
     whole = [target.field for target, _ in writer.parts if target.key is None]
     if writer.keys is not None and len(writer.keys) < len(plan.state.fields):
@@ -153,7 +158,9 @@ def _list_result_fields(plan: Plan[Any], frame: Frame) -> Sequence[str]:
 
 
 def _collect_results(plan: Plan[Any], view: View, facts: Collecting) -> Change:
-    """Return the updates of all items, in item order, as one change of the state, and the failures it survives.
+    """Return the updates of all items, in item order, as one change of the state.
+
+    The change also contains the failures that the map survives, if the graph collects errors.
 
     Raises:
         InvalidUpdate, NotRecordable: The combined updates do not fit, or two items wrote the same key.

@@ -44,9 +44,10 @@ _UNCHANGED: Final = Shift()
 
 
 def begin_run(run: RunState, event: RunStarted) -> Decided:
-    """Return the first step: the initial state, and the edge out of START."""
+    """Return the first step of a run, with the initial state and the edge out of START."""
     plan = run.plan
-    frame = Frame(at=START, values=event.values, typed=dict(event.typed))  # a view forgets what a function changed
+    # A copy, because a view removes typed values that a function changed in place.
+    frame = Frame(at=START, values=event.values, typed=dict(event.typed))
     facts = event.facts.__copy__()  # type: ignore[attr-defined] # as `copy`, which looks for it by code of Python
     if plan.samples:
         facts.given = [name for name in event.given if name in plan.samples] or ()
@@ -56,7 +57,7 @@ def begin_run(run: RunState, event: RunStarted) -> Decided:
 
 
 def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, given: Iterable[str]) -> None:
-    """Record the edge out of START, and the frame's first marks. `given` names the fields that the caller set."""
+    """Record the edge out of START and the first marks of the frame. `given` names the fields that the caller set."""
     view = at_start(plan, frame, given)
     view.checks = run.checks
     take_edge(facts, plan, view, plan.start, frame, attempt_of(frame), run.observer)
@@ -77,7 +78,8 @@ def resume_stopped_run(run: RunState, event: RunResumed) -> Decided:
     """Return the step that resumes a run."""
     plan, snapshot = run.plan, run.snapshot
     facts: Resumed = event.facts.__copy__()  # type: ignore[attr-defined] # as `begun`
-    facts.crashed = facts.crashed and bool(ready(snapshot))  # otherwise a limit held it back: nothing was in flight
+    # Otherwise a limit held the run back, and no node was in flight.
+    facts.crashed = facts.crashed and bool(ready(snapshot))
     facts.shared_process = facts.shared_process and wants_alone(snapshot, crashed=event.facts.crashed)
     there = _under_changes(plan, snapshot, event, facts)
     settled = () if event.retry_failed else find_settled_maps(plan, there)
@@ -97,7 +99,10 @@ def resume_stopped_run(run: RunState, event: RunResumed) -> Decided:
 
 
 def has_failed_parts(snapshot: Snapshot, settled: Collection[str]) -> bool:
-    """Return whether any part of a run failed: a frame, or an item of a map that is not settled; others may wait."""
+    """Return whether any part of a run failed, even if other parts wait.
+
+    A part is a frame, or an item of a map that is not settled.
+    """
     return any(
         frame.failing is not None
         or (isinstance(frame.phase, Collecting) and frame.phase.failed and child_id(frame.id, frame.at) not in settled)
@@ -107,13 +112,13 @@ def has_failed_parts(snapshot: Snapshot, settled: Collection[str]) -> bool:
 
 
 def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
-    """Return whether a process should drive only this run, because one of its nodes was in flight at two crashes.
+    """Return whether a process should drive only this run, because a node of it was in flight at two crashes.
 
-    Another run may have caused those crashes. Only a third one, with no other run in the process, fails the node.
+    Another run may have caused those crashes. A third crash fails the node only if the process drives no other run.
 
     Args:
         snapshot: The run, before it is resumed.
-        crashed: Whether the process that last drove it crashed.
+        crashed: Whether the process that last drove the run crashed.
     """
     tasks = ((frame, task_of(snapshot, frame)) for frame in snapshot.frames.values())
     in_flight = [frame for frame, task in tasks if task is not None and task.mode in ("run", "fallback")]
@@ -121,7 +126,7 @@ def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
 
 
 def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | BranchedOff, facts: Continued) -> Snapshot:
-    """Record what a changed graph requires, and return the snapshot under that graph."""
+    """Record the changes that a changed graph requires, and return the snapshot under that graph."""
     if event.change == _UNCHANGED:
         return snapshot
     for name in Shift.__struct_fields__:
@@ -136,7 +141,7 @@ def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | Bran
 
 
 def _carry_marks(plan: Plan[Any], snapshot: Snapshot, there: Snapshot, facts: Continued) -> Iterator[tuple[str, Marks]]:
-    """Yield new marks for values that only their types have changed, by frame."""
+    """Yield new marks, by frame, for values of which only the types have changed."""
     for frame in there.frames.values() if facts.field_changes else ():
         changes = facts.field_changes.get(frame.sub.id if frame.sub is not None else ROOT, ())
         if changes and frame.id in snapshot.frames:
@@ -147,7 +152,7 @@ def _carry_marks(plan: Plan[Any], snapshot: Snapshot, there: Snapshot, facts: Co
 
 
 def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
-    """Return the step that stops or fails a run; it can be resumed unless the stop is final."""
+    """Return the step that stops or fails a run. The run can be resumed unless the stop is final."""
     if event.error is not None:
         stop = Ending("failed", why=show(event.error.message))
         facts = Stopped(status="failed", ending=stop, error=event.error)
@@ -169,7 +174,7 @@ def _list_unended_effects(snapshot: Snapshot) -> list[str]:
 
 
 def begin_branch(run: RunState, event: BranchedOff) -> Decided:
-    """Return the step that begins a child run after a step of its parent, with updates to the state of one frame."""
+    """Return the step that begins a branch after a step of its parent run, with updates to the state of one frame."""
     plan, snapshot = run.plan, run.snapshot
     facts = copy(event.facts)
     there = _under_changes(plan, snapshot, event, facts)
@@ -208,7 +213,7 @@ def _title_of_branch(plan: Plan[Any], title: str, frame: Frame, ops: Sequence[Op
         values = {name: opened(changed.values[name]) for name in roots & changed.values.keys()}
         return title_line(fill_question(plan.title, values)) if roots & written else ""
     names = list(changed.values)
-    if title:  # the first field whose text it was
+    if title:  # Find the first field whose text was the title.
         given = frame.values
         names = [name for name in given if isinstance(given[name], str) and title_line(given[name]) == title][:1]
     texts = (changed.values[name] for name in names if name in written)

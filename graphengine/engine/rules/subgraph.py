@@ -35,7 +35,10 @@ _LIMIT: Final = [exception_name(kind) for kind in SubgraphLimit.__mro__ if issub
 
 
 def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
-    """Return the step that begins a subgraph: its state from its inputs, and the edge out of its START."""
+    """Return the step that begins a subgraph.
+
+    It contains the state, made from the inputs, and the edge out of START.
+    """
     inner = plan_of(run.plan, frame)
     view = view_of(inner, frame)
     view.checks = run.checks
@@ -50,7 +53,8 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
         failure = failure_record(error, path_of(frame.id, event.id.node), event.id.attempt)
         return node_failed(run, frame, fail_at_once(event, failure))
     begins = Frame(id=frame.sub_id, kind="sub", up=frame, at=START, values=given.values, typed=dict(given.typed))
-    begins.sub = begins  # as in the fold: what fails at once fails in the attempt of the node around
+    # As in the fold. If the subgraph fails at once, the failure then belongs to the attempt of the node around it.
+    begins.sub = begins
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
     facts.written = read_of_nodes(call, frame)
     first_edge(run, facts, graph, begins, given.given)
@@ -61,10 +65,12 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
 
 
 def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial]:
-    """Return a subgraph and its initial state. Also raises whatever a source of the user's raises.
+    """Return the plan of a subgraph and its initial state.
+
+    An exception that a source of the user raises is raised as it is.
 
     Raises:
-        InvalidInputs: Its inputs do not fit its state.
+        InvalidInputs: The inputs do not fit the state of the subgraph.
     """
     if call.graph is None:
         raise InvalidInputs(f"{call.body.name} is not a graph", where=where, repair="enter only graphs")
@@ -75,7 +81,7 @@ def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial
 
 
 def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
-    """Return the step of a subgraph that ended: its result, or its failure, is that of its node."""
+    """Return the step of a node whose subgraph ended: the node gets the result or the failure of the subgraph."""
     sub = run.snapshot.frames[frame.sub_id]
     if not settled(sub):
         raise StaleEvent(event)
@@ -94,7 +100,10 @@ def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
 
 
 def _read_state(node: NodePlan, inner: Plan[Any], view: View) -> object:
-    """Return the state of a graph without `result=`: the fields that its node writes by name, else the whole state."""
+    """Return the state of a graph without `result=`.
+
+    If its node writes fields by name, only these fields are returned, else the whole state.
+    """
     keys = node.writer.keys
     if keys is None:
         return view.instance(view.lend)

@@ -1,7 +1,7 @@
-"""An attempt: its recorded start and work, and its end.
+"""Attempts of nodes: the start of an attempt, the work that it records, and its end.
 
-Its result is written, or it is retried, falls back, takes a failure edge, or fails. A node that runs again finds the
-results of its recorded work under the keys of its calls, until its visit ends.
+At the end of an attempt, its result is written, or the node is retried, falls back, takes a failure edge, or fails. A
+node that runs again finds the results of its recorded work under the keys of its calls, until its visit ends.
 """
 
 from __future__ import annotations
@@ -68,9 +68,11 @@ def node_finished(  # noqa: C901, PLR0912, PLR0913 - the parts of a result, in t
     failed: NodeFailed | None = None,
     given: Iterable[JsonValue] = (),
 ) -> Decided:
-    """Return the step of a result: of an attempt, of a subgraph that ended with `stop`, or of a fallback's value.
+    """Return the step of a result.
 
-    What is in `given` a person or a caller gave, if the result writes it as it is; so are answers and messages.
+    The result belongs to an attempt, to a subgraph that ended with `stop`, or is the value of a fallback for the
+    failure `failed`. `given` contains values that a person or a caller gave. A field to which the result writes such a
+    value unchanged counts as given, as it does for answers and messages.
     """
     snapshot = run.snapshot
     inner = run.plan if frame.up is None else plan_of(run.plan, frame)
@@ -88,7 +90,7 @@ def node_finished(  # noqa: C901, PLR0912, PLR0913 - the parts of a result, in t
         cause = None if frame.phase is READY else frame.cause
         if failed is not None:
             cause = failed.error
-        if cause is not None:  # the result is a fallback's
+        if cause is not None:  # The result comes from a fallback.
             facts.fallback, facts.error = True, cause
             if inner.collect_errors is not None:
                 updates = [*updates, (inner.collect_errors, Failure.of(cause))]
@@ -117,7 +119,7 @@ def node_finished(  # noqa: C901, PLR0912, PLR0913 - the parts of a result, in t
 
 
 def _note(facts: Node, event: NodeFinished) -> None:
-    """Copy what came with a result into the step, as opposed to what `decide` works out."""
+    """Copy the facts that came with a result into the step. All other facts of the step are computed by `decide`."""
     if event.usage:
         facts.usage = event.usage
     if (more := event.more) is not None:
@@ -130,12 +132,12 @@ def _note(facts: Node, event: NodeFinished) -> None:
 
 
 def _guard(run: RunState, inner: Plan[Any], ops: Sequence[Op], event: NodeFinished) -> None:
-    """Refuse the clear text of a secret in any field that is not secret."""
+    """Refuse updates that would write the clear text of a secret to a field that is not secret."""
     Redactor(run.plan, run.snapshot).refuse_in(inner.state, ops, f"node {path_of(event.id.frame, event.id.node)}")
 
 
 def _weigh_item(run: RunState, frame: Frame, view: View, item: Decided) -> Decided:
-    """Weigh an item's step, unless all its values are small."""
+    """Check the size of an item's step and add it to the size of its map, unless all values are small."""
     if view.update_bytes and isinstance(item.data, Item):
         item.state_bytes = size_of(run, view.update_bytes, item.data.writes, f"node {item.path}")
         weigh_item(run, frame, item.data.writes)
@@ -151,7 +153,7 @@ def leave(  # noqa: PLR0913 - the parts of one step
     change: Change,
     facts: Node,
 ) -> Decided:
-    """Return the step of a completed visit: with the edge to take, or failed if no edge holds."""
+    """Return the step of a completed visit, with the edge to take. If no edge holds, the step fails the frame."""
     take_edge(facts, plan, view, plan.nodes[event.id.node].edges, frame, event.id.attempt, run.observer)
     return Decided(
         run.snapshot.seq + 1,
@@ -172,14 +174,16 @@ def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     """Return the step of a failed attempt: another attempt, the fallback, or the failure of the visit."""
     node = plan_of(run.plan, frame).nodes[event.id.node]
     if event.error.kind != EffectUnknown.code and any(key.startswith(UNKNOWN) for key in event.refused):
-        # A person's result of an effect does not fit, and the person is asked again.
+        # A person answered how an effect ended, and the result does not fit. The person is asked again.
         facts = Attempt(usage=event.usage or {}, choice=event.choice, error=event.error, due_at=event.now)
         facts.keep_results, facts.refused = True, event.refused
         return step_of(run.snapshot, event, facts)
     if node.each is not None and frame.kind != "item":
-        return give_up(run, frame, event)  # the map itself, after crashes: retry and fallback are of its items
+        # After crashes, the map itself fails. Retries and fallbacks apply to its items only.
+        return give_up(run, frame, event)
     if frame.kind == "item" and event.error.kind == TooLarge.code and is_full(run, frame):
-        return give_up(run, frame, event)  # no fallback stands in for what a resume with a higher limit does
+        # A resume with a higher limit can still run the item, so no fallback replaces its result.
+        return give_up(run, frame, event)
     if not isinstance(frame.phase, Fallback):
         due = _next_attempt(node, frame, event)
         calls_fallback = node.fallback is not None and node.fallback.call is not None
@@ -200,8 +204,12 @@ def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
 def _refuse(
     run: RunState, frame: Frame, event: NodeFinished, failed: NodeFailed | None, error: BaseException
 ) -> Decided:
-    """Return the step of a result that did not fit, or of a failure whose fallback's value (the result) did not."""
-    if (made := utf8_value(event.result)) is not event.result:  # it has lone surrogates
+    """Return the step for a result that did not fit.
+
+    With `failed`, the result is the value of a fallback that replaces that failure.
+    """
+    # The result contained lone surrogates, which cannot be recorded.
+    if (made := utf8_value(event.result)) is not event.result:
         return node_finished(run, frame, replace(event, result=made), failed=failed)
     raised = failure_record(error, path_of(event.id.frame, event.id.node), event.id.attempt)
     if failed is not None:
@@ -228,7 +236,10 @@ def _mismatch(run: RunState, frame: Frame, event: NodeFailed, error: FailureReco
 
 
 def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
-    """Return the step of a visit that failed for good: the first `failed(…)` edge that holds, else the frame fails."""
+    """Return the step of a visit that failed for good.
+
+    The frame takes the first `failed(…)` edge that holds. If no such edge holds, the frame fails.
+    """
     plan, snapshot, failure = plan_of(run.plan, frame), run.snapshot, event.error
     facts = Failed(usage=event.usage or {}, choice=event.choice, error=failure)
     _keep_work(facts, plan.nodes[event.id.node], frame, event)
@@ -253,7 +264,8 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
         fail_with(facts, failure)
         return step_of(snapshot, event, facts)
     if facts.error is not failure and facts.error is not None and frame.up is not None:
-        # FAIL was reached: shown is the failure that led there, but the frame around sees the end at FAIL.
+        # A failure edge led to FAIL. The failure that led there is shown, but for the frame around it the graph ended
+        # at FAIL.
         failure = replace(failure, names=facts.error.names, non_retryable=False, replaced=failure)
         failure.raised = event.error.raised
     facts.error = failure
@@ -269,13 +281,17 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
 
 
 def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: NodeFailed) -> None:
-    """Record which work the next attempt gets: all but what caused the failure, or none if it is to start afresh."""
+    """Record which recorded work the next attempt gets.
+
+    It gets all work except the work that caused the failure, or no work if the retry declares that attempts start
+    afresh.
+    """
     if frame.recorded_results and not (node.retry is not None and node.retry.afresh):
         facts.keep_results, facts.refused = True, event.refused or ()
 
 
 def record_note(run: RunState, event: Noted) -> Decided:
-    """Return the step of what an attempt records while it goes on, or because it waits."""
+    """Return the step for something that an attempt records while it goes on, or because it waits."""
     facts = event.facts
     if isinstance(facts, Waiting) and (frame := run.snapshot.frames[event.id.frame]).asks:
         _ask_again(frame, facts)
@@ -289,14 +305,17 @@ def record_note(run: RunState, event: Noted) -> Decided:
 
 
 def _is_kept(facts: AnyFacts) -> TypeGuard[Begun | Recorded | Waiting]:
-    """Return whether a step records something that its node's code finds again by a key."""
+    """Return whether a step records something that the code of its node finds again by a key."""
     if isinstance(facts, Waiting):
         return any(asked.key for asked in facts.waits.values())
     return isinstance(facts, Begun) or (isinstance(facts, Recorded) and bool(facts.key))
 
 
 def _ask_again(frame: Frame, facts: Waiting) -> None:
-    """Give the questions that a visit asks again their ids; the others that it had no answer to are withdrawn."""
+    """Give the questions that a visit asks again their former ids.
+
+    Other questions of the visit that have no answer yet are withdrawn.
+    """
     for name, asked in facts.waits.items():
         if asked.kind in ANSWERABLE:
             asked.id = id_again(frame, name, asked)
@@ -306,7 +325,7 @@ def _ask_again(frame: Frame, facts: Waiting) -> None:
 
 
 def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:
-    """Return the step that chooses, after a resume, the edge out of a node that was done before."""
+    """Return the step that chooses, after a resume, the edge out of a node that was already done."""
     plan, snapshot = plan_of(run.plan, frame), run.snapshot
     view = View(plan.state, frame)
     view.checks = run.checks
@@ -324,11 +343,13 @@ def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:
 
 
 def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | None:
-    """Return when the next attempt is due; None if there is none."""
+    """Return when the next attempt is due; None if there is no other attempt."""
     retry, error = node.retry, event.error
-    is_own = not isinstance(frame.phase, Inside)  # otherwise the failure of a subgraph, which gets a new input
+    # Otherwise a subgraph failed, which gets a new input in the next attempt.
+    is_own = not isinstance(frame.phase, Inside)
     if not is_own and any(memo.begun for memo in frame.recorded_results.values()):
-        return None  # an effect began in it, which another attempt would repeat; a resume continues inside
+        # An effect began in the subgraph, and another attempt would repeat it. A resume continues inside the subgraph.
+        return None
     if retry is None or error.non_retryable or (is_own and error.repeats) or frame.tries + 1 >= retry.attempts:
         return None
     is_mistake = any(exception_name(kind) in error.names for kind in MISTAKES)
@@ -345,7 +366,7 @@ def fail_at_once(event: NodeEntered, error: FailureRecord) -> NodeFailed:
 
 
 def step_of(snapshot: Snapshot, event: AttemptEvent, facts: AnyFacts) -> Decided:
-    """Return the step of an event of an attempt, without an update."""
+    """Return the step for an event of an attempt, without an update."""
     began = event.began if isinstance(event, Worked) else 0.0
     of = event.id
     return Decided(snapshot.seq + 1, event.now, facts, of.frame, of.node, of.visit, of.attempt, began)

@@ -1,9 +1,8 @@
-"""Waits: how one begins, is answered or times out, and messages.
+"""Waits: how a wait begins, is answered or times out, and how messages are kept.
 
-A wait is kept with its frame as a `WaitRecord`: `kind` (`ask`, `receive`, `sleep`; `pause` before a node; `unknown`
-for an effect that began and did not end), `id` (of the asking), `question`, `schema` (of the answer), `topic`, `due`
-and `default`. A wait in a node's code has a `key` under which the answer is recorded, so that the node finds it when it
-runs again. A wait without a key is the node itself, and its answer is the node's result.
+A wait is kept in its frame as a `WaitRecord`, which explains its fields. A wait that the code of a node asked for has a
+`key`, under which its answer is recorded, so that the node finds the answer when it runs again. A wait without a key is
+the node itself, and its answer is the result of the node.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 
 
 def take_answer(run: RunState, event: AnswerArrived) -> Decided:
-    """Return the step of an answer: it ends its wait, or is refused."""
+    """Return the step for an answer. The answer ends its wait, or is refused."""
     plan, snapshot = run.plan, run.snapshot
     frame, answer = snapshot.open_waits.holder(event.wait, event.id), replace(event.answer, id=event.id)
     if frame is None:
@@ -73,7 +72,7 @@ def take_answer(run: RunState, event: AnswerArrived) -> Decided:
 
 
 def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
-    """Return the step of a wait whose time has come, or for which a message has arrived."""
+    """Return the step for a wait whose time has come, or for which a message has arrived."""
     snapshot = run.snapshot
     wait = frame.waits.get(event.wait)
     if wait is None:
@@ -107,11 +106,11 @@ def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
 
 
 def _find_messages_beside(snapshot: Snapshot, frame: Frame, topic: str) -> dict[str, JsonValue]:
-    """Return the messages on other topics that end waits of a frame together, by the names of the waits."""
+    """Return the messages on other topics that end further waits of the frame in the same step, by the waits' names."""
     found: dict[str, str] = {}
     for name, wait in frame.waits.items():
         if wait.together and wait.topic in snapshot.mailbox and wait.topic != topic:
-            found.setdefault(wait.topic, name)  # of two waits for one message, the first has it
+            found.setdefault(wait.topic, name)  # If two waits are for the same message, the first of them gets it.
     return {name: snapshot.mailbox[each][0] for each, name in found.items()}
 
 
@@ -123,10 +122,12 @@ def message_came(run: RunState, event: MessageCame) -> Decided:
 
 
 def _find_asking_frame(snapshot: Snapshot, event: AnswerArrived) -> Frame | None:
-    """Return the frame whose node will ask this again.
+    """Return the frame whose node will ask the question of an answer again; None if there is no such frame.
 
-    1. The node of an item asks twice, and gives its slot up. 2. The first answer arrives; another item has the slot.
-    3. The second arrives. Nothing can move, and its wait is not open: the node opens it again once it has a slot.
+    1. The node of a map's item asks two questions, and gives up its slot.
+    2. The first answer arrives, while another item has the slot.
+    3. The second answer arrives. The node cannot move without a slot, and its wait is not open. The node will open the
+       wait again when it has a slot, so the answer is kept for it.
     """
     for frame in snapshot.frames.values():
         is_ready = isinstance(frame.phase, (Ready, Fallback)) and frame.failing is None
