@@ -1,4 +1,4 @@
-"""Clocks of the runner: the system's, or one that a test sets; and the alarms of runs that sleep."""
+"""Clocks of the runner (the system's clock, or a clock that a test sets), and the alarms of runs that sleep."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 
 _LOOK_SECONDS: Final = 30.0
-"""The longest sleep before the clock is read again: it may be set, or the machine suspended, while something sleeps,
-and the event loop's timers notice neither."""
+"""The longest sleep before the clock is read again.
+
+While something sleeps, the clock may be set or the machine may be suspended. The timers of the event loop notice
+neither.
+"""
 
 
 async def first_of(*work: Awaitable[object]) -> Collection[asyncio.Future[object]]:
-    """Return what has ended, once one of these has. The others are cancelled then, or if this is, and have ended."""
+    """Wait until the first of several awaitables has ended, and return the futures that have ended.
+
+    The others are cancelled then, or if this function is cancelled, and have ended when it returns.
+    """
     futures = [asyncio.ensure_future(each) for each in work]
     try:
         done, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
@@ -32,14 +38,14 @@ async def first_of(*work: Awaitable[object]) -> Collection[asyncio.Future[object
 
 
 class Clock(Protocol):
-    """Returns the time, and waits until a time."""
+    """Returns the current time, and waits until a given time."""
 
     def now(self) -> float:
-        """Return the time, epoch seconds."""
+        """Return the current time, in epoch seconds."""
         ...
 
     async def sleep_until(self, when: float) -> None:
-        """Return at that time, epoch seconds."""
+        """Return at the given time, in epoch seconds."""
         ...
 
 
@@ -47,33 +53,33 @@ class SystemClock:
     """The machine's clock, which may be set at any time.
 
     Args:
-        now: Returns the time, epoch seconds.
+        now: A function that returns the time, in epoch seconds.
     """
 
     def __init__(self, now: Callable[[], float] | None = None) -> None:
         self.now = now or time.time
 
     async def sleep_until(self, when: float) -> None:
-        """Return at that time, epoch seconds."""
+        """Return at the given time, in epoch seconds."""
         await _until(self.now, when)
 
 
 class SteadyClock:
-    """The clock by which a driven run counts time: one that cannot be set.
+    """The clock that counts the time of a driven run. Nobody can set it.
 
     Args:
-        start: The time, epoch seconds, when a process begins to drive the run.
+        start: The time, in epoch seconds, when this process begins to drive the run.
     """
 
     def __init__(self, start: float) -> None:
         self._offset = start - _passed()
 
     def now(self) -> float:
-        """Return the time, epoch seconds, provided that `start` was right."""
+        """Return the current time, in epoch seconds, provided that `start` was right."""
         return self._offset + _passed()
 
     async def sleep_until(self, when: float) -> None:
-        """Return at that time."""
+        """Return at the given time, in epoch seconds."""
         await _until(self.now, when)
 
 
@@ -83,10 +89,10 @@ async def _until(now: Callable[[], float], when: float) -> None:
 
 
 def _choose_steady_clock() -> Callable[[], float]:
-    """Return the clock that also counts while the machine is suspended, if there is one that can be read.
+    """Return a clock that also counts while the machine is suspended, if such a clock can be read.
 
-    On Linux that is CLOCK_BOOTTIME, on macOS CLOCK_MONOTONIC; Windows has neither. In a browser (Pyodide) both have
-    their names, and reading CLOCK_BOOTTIME fails.
+    On Linux it is CLOCK_BOOTTIME, and on macOS CLOCK_MONOTONIC. Windows has neither. In a browser (Pyodide) both names
+    exist, but reading CLOCK_BOOTTIME fails.
     """
     for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):
         if hasattr(time, name):
@@ -101,7 +107,7 @@ _passed: Final = _choose_steady_clock()
 
 
 class Alarms:
-    """The alarms of one Runner: one asyncio task waits for the earliest, however many runs sleep.
+    """The alarms of one Runner. A single asyncio task waits for the earliest alarm, however many runs sleep.
 
     Args:
         clock: The clock.
@@ -109,19 +115,19 @@ class Alarms:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._set: list[tuple[float, int, asyncio.Future[None]]] = []  # a heap; some may be done already
+        self._set: list[tuple[float, int, asyncio.Future[None]]] = []  # a heap; some of the alarms may be done already
         self._numbers = itertools.count()
-        self._dropped = 0  # since the heap was last cleared of those that are done
+        self._dropped = 0  # the number of dropped alarms since the heap was last cleared of alarms that are done
         self._waiter: asyncio.Task[None] | None = None
-        self._awaited = 0.0  # the time that the task waits for
+        self._awaited = 0.0  # the time for which the task waits
 
     def set(self, alarm: asyncio.Future[None], due: float) -> None:
-        """Set off an alarm at a time, unless it is done by then."""
+        """Set off an alarm at a time, unless it is already done at that time."""
         heapq.heappush(self._set, (due, next(self._numbers), alarm))
         self._await_first()
 
     def drop(self, alarm: asyncio.Future[None]) -> None:
-        """Forget an alarm that nothing waits for any more."""
+        """Forget an alarm for which nothing waits any more."""
         alarm.cancel()
         self._dropped += 1
         if self._dropped > len(self._set) // 2:
@@ -131,7 +137,7 @@ class Alarms:
             self._await_first()
 
     def close(self) -> asyncio.Task[None] | None:
-        """Set off no more alarms, and return the asyncio task to wait for, if any."""
+        """Set off no more alarms. Return the asyncio task for whose end the caller should wait, if any."""
         self._set.clear()
         waiter = self._waiter
         if waiter is not None:
@@ -139,7 +145,7 @@ class Alarms:
         return waiter
 
     def _await_first(self) -> None:
-        """Let the task wait for the first alarm."""
+        """Let the task wait for the earliest alarm."""
         first = self._set[0][0] if self._set else None
         if self._waiter is not None:
             if first == self._awaited:
@@ -151,7 +157,7 @@ class Alarms:
             self._waiter = asyncio.create_task(self._wait(first), name="graphengine alarms")
 
     async def _wait(self, due: float) -> None:
-        with suppress(Exception):  # a clock that fails wakes the run, which looks at its time again
+        with suppress(Exception):  # If the clock fails, the run is woken, and looks at the time again.
             await self._clock.sleep_until(due)
         while self._set and self._set[0][0] <= due:
             alarm = heapq.heappop(self._set)[2]

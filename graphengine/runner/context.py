@@ -1,4 +1,4 @@
-"""The Context: what a node can read and do in addition to its inputs and its result."""
+"""The Context: what a node can read and do in addition to reading its inputs and returning its result."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ P = ParamSpec("P")
 
 
 TOOL_CALL: Final[ContextVar[tuple[AttemptFacts, str] | None]] = ContextVar("graphengine_tool_call", default=None)
-"""The attempt and the key of the tool call that is being made."""
+"""The attempt and the key of the tool call that is being made at the moment."""
 
 
 class Context:
-    """One attempt of one visit of a node; declare a parameter `ctx: Context` to get it.
+    """One attempt of one visit of a node. A node that declares a parameter `ctx: Context` gets it.
 
     Example:
         >>> async def draw(ctx: Context, n: int) -> int:
@@ -71,68 +71,72 @@ class Context:
     def __init__(self, attempt: AttemptFacts) -> None:
         self._attempt = attempt
 
-    if not TYPE_CHECKING:  # type checkers know what it has
+    if not TYPE_CHECKING:  # type checkers know the attributes
 
         def __getattr__(self, name: str) -> NoReturn:
             missing(self, name, "Context")
 
     @property
     def run_id(self) -> str:
-        """The run's id."""
+        """The id of the run."""
         return self._attempt.services.run_id
 
     @property
     def node(self) -> str:
-        """The node's name."""
+        """The name of the node."""
         return self._attempt.task.node
 
     @property
     def path(self) -> str:
-        """The node's path in the run, as `article/review` or `research[3]`."""
+        """The path of the node in the run, such as `article/review` or `research[3]`."""
         return self._attempt.path
 
     @property
     def item_index(self) -> int | None:
-        """The position of its item in the map's list, from 0, also in a graph that is mapped; None outside a map."""
+        """The position of the item in the list of its map, from 0; None outside of a map.
+
+        A node in a graph that is mapped has the position of the graph's item.
+        """
         index = self.path.rpartition("[")[2].partition("]")[0]
         return int(index) if "[" in self.path else None
 
     @property
     def visit(self) -> int:
-        """Which visit of the node this is, from 1."""
+        """The number of this visit of the node, from 1."""
         return self._attempt.task.visit
 
     @property
     def attempt(self) -> int:
-        """Which attempt of the visit this is, from 1."""
+        """The number of this attempt of the visit, from 1."""
         return self._attempt.task.attempt
 
     @property
     def idempotency_key(self) -> str:
         """A key that stays the same over retries and resumes of this visit, and differs in each visit, item and branch.
 
-        It begins with the run's id, so an id of your own that is reused in another database produces the same keys.
-
-        In a tool it is the key of the call: equal calls in one answer of an agent have different keys, and a call that
-        is repeated, after a crash or in a retry with the same request to the agent, keeps its key.
+        The key begins with the id of the run. So if you choose the ids of runs yourself and reuse an id in another
+        database, the same keys appear again. In a tool, it is the key of the tool call: equal calls in one answer of an
+        agent have different keys, and a call that is repeated, after a crash or in a retry with the same request to the
+        agent, keeps its key.
         """
         attempt, call = self._attempt, TOOL_CALL.get()
         return attempt.visit_key if call is None or call[0] is not attempt else f"{attempt.visit_key}/{call[1]}"
 
     @property
     def random(self) -> random.Random:
-        """A random generator seeded for this visit: an attempt that runs again draws the same numbers."""
+        """A random generator with a seed for this visit, so that an attempt that runs again draws the same numbers."""
         attempt = self._attempt
         if attempt.random is None:
             attempt.random = random.Random(attempt.visit_key)  # noqa: S311 - for repeatable choices, not for secrets
         return attempt.random
 
     def now(self) -> float:
-        """Return the time in the log, epoch seconds: when this attempt could begin, or the last recorded work was done.
+        """Return the time of the log, in epoch seconds.
 
-        An attempt that runs again, as after a crash, a stop or an answer, sees the same times, so recorded work whose
-        key depends on them is found again. A retry, and a resume after a failure, are other attempts, with times of
-        their own. For durations, use `time.monotonic`.
+        This is the time when the attempt could begin, or when the last recorded work was done. An attempt that runs
+        again, for instance after a crash, a stop or an answer, sees the same times. So recorded work whose key depends
+        on the time is found again. A retry, and a resume after a failure, are other attempts and have times of their
+        own. To measure durations, use `time.monotonic`.
         """
         attempt = self._attempt
         return attempt.journal.time if attempt.journal is not None else attempt.frame.arrived
@@ -173,28 +177,30 @@ class Context:
         effect: Effect | None = None,
         **kwargs: object,
     ) -> Coroutine[Any, Any, Any]:
-        """Call a function, sync or async, and record its result; a node that runs again gets the recorded result.
+        """Call a function, sync or async, and record its result. A node that runs again gets the recorded result.
 
-        The record is kept across crashes and waits, and in a retry if a recorded call raised. A sync function runs in a
-        thread. A call that was in progress at a crash is repeated, unless `effect` says that it must not be.
+        The record is kept across crashes and waits. In a retry it is kept too, if a recorded call raised the error. A
+        sync function runs in a thread. A call that was in progress at a crash is repeated, unless `effect` says that it
+        must not be.
 
         Args:
-            function: The function. Its return annotation determines how the result is recorded; without one the result
-                must be plain JSON.
-            args: Its positional arguments.
+            function: The function. Its return annotation determines how the result is recorded. Without an annotation,
+                the result must be plain JSON.
+            args: The positional arguments of the function.
             key: The key of the call, if its arguments cannot be written as JSON or do not identify the call.
             effect: What the call does outside the run: `"read"`, `"idempotent"`, `"once"` or `Once(…)`. A parameter
-                `idempotency_key` of the function then gets the key of the call. With `"transaction"` a plain function
-                gets a connection to the PostgreSQL database of the runs, by the annotation of a parameter, and its rows
-                are committed with the record of its result.
-            kwargs: Its keyword arguments.
+                `idempotency_key` of the function then gets the key of the call. With `"transaction"`, a plain function
+                gets a connection to the PostgreSQL database of the runs, in the parameter that has the annotation of a
+                connection, and its rows are committed together with the record of its result.
+            kwargs: The keyword arguments of the function.
 
         Raises:
-            NotRecordable: JSON cannot represent the result, or, without a key, an argument. Also raises whatever the
-                function raises.
-            EffectUnknown: An effect began that must not be repeated, and nobody knows how it ended.
-            TransactionRefused: The store has no transactions for functions, or the function ended its own.
-            TransactionUndone: The database undid the transaction again and again.
+            NotRecordable: JSON cannot represent the result, or, without a key, an argument.
+            EffectUnknown: An effect that must not be repeated had begun, and nobody knows how it ended.
+            TransactionRefused: The store does not support transactions for functions, or the function ended its own
+                transaction.
+            TransactionUndone: The database undid the transaction too many times.
+            Exception: The function raised it.
         """
         work = self._work("call")
         return work.track("call", work.call(function, args, kwargs, key, effect))
@@ -234,9 +240,10 @@ class Context:
         Args:
             question: The question.
             output: The type of the answer.
-            name: The name of the wait, to answer it by; the node's path by default (`path#2` for a second question).
+            name: The name of the wait, by which it can be answered. By default it is the path of the node (`path#2` for
+                a second question).
             timeout_seconds: How long to wait.
-            default: The answer after that time.
+            default: The answer that applies after that time.
 
         Raises:
             WaitTimeout: No answer arrived in time, and there is no default.
@@ -276,13 +283,13 @@ class Context:
         timeout_seconds: float | None = None,
         default: object = NO_ANSWER,
     ) -> Any:
-        """Receive the next message of a topic; if there is none, wait for it as `ask` does.
+        """Receive the next message of a topic. If there is no message, wait for a message in the same way as `ask`.
 
         Args:
             topic: The topic.
-            output: The type of its messages. A message of another type is refused, which is recorded: none is
-                converted, as the text "5" to an int.
-            timeout_seconds: How long to wait; 0 or less to take what has come, and wait for nothing.
+            output: The type of the messages. A message of another type is refused, and the refusal is recorded.
+                Messages are not converted: the text "5" is not an int.
+            timeout_seconds: How long to wait; 0 or less to return a message that has already arrived, without waiting.
             default: The value to return after that time.
 
         Raises:
@@ -301,20 +308,20 @@ class Context:
         return work.track("receive", work.wait(wait, topic, answers))
 
     def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
-        """Wait for a number of seconds; meanwhile the run is stored as waiting and uses no resources.
+        """Wait for a number of seconds. Meanwhile the run is stored as waiting and uses no resources.
 
         `math.inf` waits for ever.
 
         Raises:
-            DefinitionError: It is not a valid number of seconds.
+            DefinitionError: `seconds` is not a valid number of seconds.
         """
         return self._sleep("sleep", f"{seconds} s", seconds, self._attempt.services.wall())
 
     def sleep_until(self, when: float) -> Coroutine[Any, Any, None]:
-        """Wait until a time, epoch seconds. `math.inf` waits for ever.
+        """Wait until a time, in epoch seconds. `math.inf` waits for ever.
 
         Raises:
-            DefinitionError: It is not a valid time.
+            DefinitionError: `when` is not a valid time.
         """
         return self._sleep("sleep_until", f"until {when}", when, 0)
 
@@ -341,29 +348,32 @@ class Context:
         topic: str | None = None,
         on_stop: Literal["stop", "leave"] = "stop",
     ) -> Coroutine[Any, Any, ChildRun[S, Out_co]]:
-        """Start another run, once, whatever happens to this one, and return a handle on it.
+        """Start another run, exactly once, and return a handle on it.
 
-        `await child.result()` waits for it as `ask` waits for an answer: the attempt ends there, and once the child has
-        ended, the node runs again from its beginning, or goes on there if the child soon ends here. It is the same
-        child then, also in another attempt. A branch of this run that begins before the child's result has a child of
-        its own.
+        A node that runs again, for instance after a crash, gets the same child run. `await child.result()` waits for
+        the child in the same way as `ask` waits for an answer: the attempt ends there, and when the child has ended,
+        the node runs again from its beginning. If the child soon ends in this process, the attempt continues instead. A
+        branch of this run that begins before the result of the child has a child of its own.
 
         Args:
-            graph: The child's graph.
-            state: Its initial state, or a mapping of its fields.
-            run_id: Its id; by default one that is derived from this visit and the child's input.
-            queue: The queue from which a worker takes it; by default it is driven here, in the background.
-            priority: The higher, the sooner it is taken from its queue.
-            tags: Its tags.
-            limits: Limits that replace the graph's own.
-            topic: The topic of this run on which its end is told, as a message with its `run_id`, `graph`, `status`,
-                `state` and `error`, for `receive`, in any node, instead of `child.result()`.
-            on_stop: Whether it is stopped when this run is stopped, or goes on.
+            graph: The graph of the child.
+            state: The initial state of the child, or a mapping of its fields.
+            run_id: The id of the child. By default, it is derived from this visit and the input of the child.
+            queue: The queue from which a worker takes the child. By default, the child is driven here, in the
+                background.
+            priority: Workers take runs with a higher priority from the queue first.
+            tags: The tags of the child.
+            limits: Limits that replace the limits of the graph.
+            topic: The topic of this run on which the end of the child is reported as a message, which any node can
+                receive instead of calling `child.result()`. The message contains `run_id`, `graph`, `status`, `state`
+                and `error`.
+            on_stop: Whether the child is stopped when this run is stopped (`stop`), or continues (`leave`).
 
         Raises:
-            CompileError, InputError: As for `Runner.start`; there is another run with this id.
-            EffectRefused: A node runs alone, and nothing replaces the child: `effects={graph.name: function}`,
-                which gets the state and returns the final one.
+            CompileError: The graph has an error.
+            InputError: An argument is not valid, as for `Runner.start`, or another run with this id exists.
+            EffectRefused: A node runs alone, and no substitute for the child is given: `effects={graph.name:
+                function}`, with a function that receives the state and returns the final state.
         """
         children = self._attempt.services.children
         if topic is not None:
@@ -380,7 +390,7 @@ class Context:
         return self._work("start").track("start", children.start(self._attempt, graph, state, options))
 
     def send(self, topic: str, payload: object) -> None:
-        """Send a message to a topic of this run. It is delivered exactly once, in order, with the node's step.
+        """Send a message to a topic of this run. It is delivered exactly once, in order, with the step of the node.
 
         Raises:
             DefinitionError: The node has ended.
@@ -390,18 +400,19 @@ class Context:
         self._attempt.add_output("sent", [topic, self._record(payload, "the message", marks=True)])
 
     def publish(self, name: str, value: object) -> Coroutine[Any, Any, None]:
-        """Show a value while the run goes on, to readers of `Run.published`, the service or `graphengine show`.
+        """Show a value while the run goes on, to readers of `Run.published`, of the service or of `graphengine show`.
 
-        It is durable before this returns, as other recorded work: a node that runs again does not publish it twice. The
-        newest value of a name counts, and in a map that of each item; `Run.published` reads both.
+        The value is durable when this returns, like other recorded work: a node that runs again does not publish it
+        again. Only the newest value of a name counts; in a map, the newest value of each item. `Run.published` reads
+        both.
 
         Args:
-            name: Its name. Names that begin with `ge:` are the engine's own.
-            value: A value of any type that a state can hold.
+            name: The name of the value. Names that begin with `ge:` are reserved for the engine.
+            value: A value of any type that a state can contain.
 
         Raises:
             NotRecordable: JSON cannot represent the value.
-            TooLarge: It takes more than `Sizes(message_bytes=…)`.
+            TooLarge: The value takes more than `Sizes(message_bytes=…)`.
         """
         self._check_name(name, "the name of a published value")
         check_unreserved(name, "name of a published value")
@@ -410,20 +421,25 @@ class Context:
         return work.track("publish", work.publish(name, record))
 
     def reply(self, request: RunRequest[Any], value: object) -> Coroutine[Any, Any, None]:
-        """Reply to a request that was received with `ctx.receive(topic, RunRequest[int])`; `Run.request` returns it.
+        """Reply to a request that was received with `ctx.receive(topic, RunRequest[int])`.
 
-        The reply is durable before this returns, and recorded once, as `publish` records a value. The first reply to a
-        request counts.
+        `Run.request` returns the reply.
+
+        The reply is durable when this returns, and is recorded once, like a value that `publish` records. Only the
+        first reply to a request counts.
 
         Raises:
             NotRecordable: JSON cannot represent the value.
-            TooLarge: It takes more than `Sizes(message_bytes=…)`.
+            TooLarge: The reply takes more than `Sizes(message_bytes=…)`.
         """
         record = self._record(value, "the reply", marks=True)
         return self._reply("reply", {"to": request.key, "value": record})
 
     def refuse(self, request: RunRequest[Any], why: str) -> Coroutine[Any, Any, None]:
-        """Refuse a request: `Run.request` raises `RequestRefused` with this text. Durable as a reply."""
+        """Refuse a request, so that `Run.request` raises `RequestRefused` with this text.
+
+        The refusal is durable, like a reply.
+        """
         return self._reply("refuse", {"to": request.key, "why": to_show(why)})
 
     def _reply(self, what: str, reply: dict[str, JsonValue]) -> Coroutine[Any, Any, None]:
@@ -435,14 +451,14 @@ class Context:
     ) -> Sequence[PastRun]:
         """Return earlier finished runs of a graph, newest first. The returned runs are recorded.
 
-        If the graph is given, and not its name, the states of runs that were recorded under an older version of the
-        graph are migrated. Runs that cannot be migrated are left out, and the log names them.
+        If the graph itself is given, instead of its name, the states of runs that were recorded under an older version
+        of the graph are migrated. Runs that cannot be migrated are left out, and a message in the log names them.
 
         Args:
             graph: The graph, or its name.
             last: The maximum number of runs.
-            fields: The fields of their states to return; all if not given. Name them if states are large, because they
-                are recorded with this run.
+            fields: The fields of the states to return; all fields if not given. Name the fields if states are large,
+                because they are recorded with this run.
 
         Raises:
             InputError: The graph has no such field.
@@ -467,7 +483,7 @@ class Context:
     ) -> Sequence[PastRun]:
         """Migrate runs that were recorded before a deployment to the graph that was deployed after it.
 
-        What they become is recorded, so that their migrations are called once.
+        The migrated runs are recorded, so that migrations are called only once.
         """
         past = self._attempt.services.past
 
@@ -481,7 +497,8 @@ class Context:
 
         Args:
             data: The data.
-            record: Whether to keep it with the node's step too; then JSON must be able to represent it.
+            record: Whether to record the data with the step of the node too. JSON must then be able to represent the
+                data.
         """
         if record:
             self._attempt.check_not_over("ctx.emit(record=True)")
@@ -540,7 +557,7 @@ _kept_answers: Final = functools.lru_cache(maxsize=512)(Answers)
 
 
 def _check_state_fields(graph: GraphDefinition[Any], fields: Collection[str]) -> None:
-    """Check that a graph's state has these fields."""
+    """Check that the state of a graph has these fields."""
     unknown = [name for name in fields if name not in graph.state.model_fields]
     if unknown:
         text = f"{graph.name} has no field {', '.join(map(repr, unknown))}"

@@ -1,4 +1,4 @@
-"""A guard against runs that start when a file is imported for its graphs, to check, draw or list them."""
+"""A guard against runs that start while a file is imported only for its graphs, to check, draw or list them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IS_IMPORTING: Final = ContextVar("graphengine is importing a file for its graphs
 
 
 class RunAtImport(GraphEngineError):
-    """A file starts a run while it is imported for its graphs."""
+    """A file starts a run while it is imported only for its graphs."""
 
     code = "run_at_import"
 
@@ -28,7 +28,7 @@ class RunAtImport(GraphEngineError):
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Refuse runs started inside the block, including in its tasks and threads."""
+    """Refuse runs that are started inside the block, including runs started in its tasks and threads."""
     token = IS_IMPORTING.set(True)
     try:
         yield

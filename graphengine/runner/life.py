@@ -1,7 +1,7 @@
-"""The lives of runs in this process: each is opened, driven, maybe asleep and driven again, until it is over.
+"""The lives of runs in this process. A run is opened, driven, possibly asleep and driven again, until it is over here.
 
-One asyncio task lives a run. Everything else about the run here, its handle, its watchers, its claim on the store,
-belongs to its `Life`; what it shares with other runs is in `Shared`.
+One asyncio task runs the whole life of a run. Everything else about the run in this process belongs to its `Life`: its
+handle, its watchers, and its claim on the store. Objects that all runs of a Runner share are in `Shared`.
 """
 
 from __future__ import annotations
@@ -64,22 +64,28 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 Opening: TypeAlias = "Callable[[Life[S]], Awaitable[Driving | Result[S, Any]]]"
-"""What opens a run: it records the first step here, and returns what drives the run, or a result if nothing does."""
+"""A function that opens a run: it records the first step of this process for the run.
+
+It returns the `Driving` that drives the run, or a result if the run cannot be driven now.
+"""
 
 Point: TypeAlias = Literal["begun", "over"]
-"""What callers wait for: the first step of a run, and its end here."""
+"""A point for which callers wait: `begun` when the first step is durable, `over` when the life ends."""
 
 log = logging.getLogger("graphengine.runner")
 
 _GONE: Final = Snapshot()
-"""What a run that has ended here has in place of its own: it has no frame, so nothing of it can be recorded."""
+"""The snapshot that a life has after its run has ended here.
+
+It has no frames, so no task of the run can record anything.
+"""
 
 _CLOSED: Final = "await run.result() before the Runner closes, or raise grace_seconds; resume or recover continues it"
 _RELEASED: Final = "resume or recover continues it"
 
 
 async def _await_to_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await this to its end, also if this task is cancelled meanwhile, as by a Runner that closes."""
+    """Await a coroutine to its end, even if this task is cancelled meanwhile, for instance by a Runner that closes."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
@@ -89,27 +95,28 @@ async def _await_to_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _first_time(result: Result[Any]) -> float:
-    """Return the first time at which something that it waits for is over; infinity if there is none."""
+    """Return the first time at which one of the waits of a result is over; infinity if none of them has a due time."""
     return min((wait.due_at for wait in result.waits if wait.due_at is not None), default=math.inf)
 
 
 class Life(Generic[S]):
-    """The life of one run.
+    """The life of one run in this process.
 
     Args:
-        shared: What it shares with other runs; the life is in its `lives` until it is over.
-        run_id: The run's id.
-        plan: The graph.
-        open_: Opens it, in its own asyncio task.
-        claim: What it is here for, and where it is; the life does what its `step` says.
+        shared: The objects that the run shares with other runs. The life is in `shared.lives` until it is over.
+        run_id: The id of the run.
+        plan: The plan of the graph.
+        open_: The function that opens the run, called in the run's own asyncio task.
+        claim: The claim on the run. The life does what `claim.step` returns.
 
     Attributes:
-        seq: The seq of its last durable step here, apart from those since it is driven.
-        is_over: Whether it is over.
-        driving: What drives it, while it is driven.
-        result: How it ended.
-        handle: The `Run` on it, if one was made.
-        told: The run whose node started it, and the topic on which that run is told its end.
+        seq: The seq of the last durable step here. While the run is driven, it is the seq before driving began.
+        is_over: Whether the life is over.
+        driving: The object that drives the run, while it is driven.
+        result: The result at the end of the life.
+        handle: The `Run` of this life, if a handle was made.
+        told: For a run that a node of another run started: the id of that run, and the topic on which the end is
+            reported to it.
     """
 
     __slots__ = (
@@ -139,18 +146,18 @@ class Life(Generic[S]):
         self.audience = Audience()
         self.seq = 0
         self.is_over = False
-        self._waiting: dict[Point, list[asyncio.Future[None]]] = {}  # callers, by the point that they wait for
+        self._waiting: dict[Point, list[asyncio.Future[None]]] = {}  # callers, by the point for which they wait
         self.driving: Driving | None = None
         self.result: Result[S, Any] | None = None
         self.handle: weakref.ref[Any] | None = None
-        self.reasons: StepReasons | None = None  # of steps that another process records
+        self.reasons: StepReasons | None = None  # the reasons of steps that another process records
         self._is_retrieved = False
-        self._report: weakref.finalize[..., Any] | None = None  # reports its error when the handle is gone
+        self._report: weakref.finalize[..., Any] | None = None  # reports the error of the run when the handle is gone
         self.told: tuple[str, str] | None = None
         self._callers = 0
         self.context = copy_context()
         for inherited in (FROM_THREAD, CURRENT):
-            if inherited.get() is not None:  # a node, or an agent's tool, started it
+            if inherited.get() is not None:  # a node, or a tool of an agent, started the run
                 self.context.run(inherited.set, None)
         own = self.context.copy()
         loop = asyncio.get_running_loop()
@@ -162,14 +169,15 @@ class Life(Generic[S]):
     # --- from its opening to its result ----------------------------------------------------------------------------
 
     async def _live(self, open_: Opening[S]) -> None:  # noqa: C901, PLR0912 - a life in the order it happens
-        """Open it, drive it, and let it sleep, until it is over; without a result if it slept when its Runner closed.
+        """Open the run, drive it, and let it sleep, until the life is over.
 
-        Thousands of runs can sleep here, so what opened it and what drove it, which hold its state, are freed first.
+        If the run was asleep when its Runner closed, the life has no result. Thousands of runs can sleep in a process,
+        so the objects that opened and drove the run, which hold its state, are freed before it sleeps.
         """
         claim = self.claim
         result: Result[S, Any] | None
         try:
-            if not self._callers:  # else the caller already waits for its end
+            if not self._callers:  # Otherwise the caller already waits for the end.
                 await asyncio.sleep(0)  # lets the caller watch the run from its first event on
             opened = await self._open_as_claimed(claim.step(Begin()), open_)
             del open_
@@ -190,11 +198,12 @@ class Life(Generic[S]):
                     break
                 opened = await self._open_as_claimed(do, opening.resume)
             if do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.watchers:
-                return  # thousands may sleep, and nobody asks for their results
+                return  # Thousands of runs may sleep, and nobody asks for their results.
             self.result = result = result if do.outcome == "driven" else await self._current_result()
             if result is not None and result.status != "failed":
                 self.task.remove_done_callback(self._on_driving_done)
-                self._tell_over()  # a turn of the loop before `_on_driving_done`, which would have nothing to report
+                # One turn of the event loop before `_on_driving_done`, which would have nothing to report.
+                self._tell_over()
         except asyncio.CancelledError:
             if claim.step(Cut()).outcome == "raise":
                 raise
@@ -203,7 +212,7 @@ class Life(Generic[S]):
             claim.step(Raised())
             if isinstance(error, Exception):
                 raise
-            reraise_interrupt(error)  # SystemExit would end the event loop, and all other runs with it
+            reraise_interrupt(error)  # `SystemExit` would end the event loop, and with it all other runs.
             raise DefinitionError(
                 f"code of graph {self.plan.graph} raised {type(error).__name__}: {text_of(error)}",
                 where=f"run {self.id}",
@@ -211,7 +220,7 @@ class Life(Generic[S]):
             ) from error
 
     async def _open_as_claimed(self, do: Do, open_: Opening[S]) -> Driving | Result[S, Any]:
-        """Open it as the claim says, until it is opened, found over, or refused for good."""
+        """Open the run in the way that the claim says, until the run is opened, found over, or refused for good."""
         claim, shared = self.claim, self.shared
         while True:
             try:
@@ -230,7 +239,7 @@ class Life(Generic[S]):
                 await self._follow()
 
     async def _follow(self) -> None:
-        """Wait a moment for the process that drives it, and show what that one records."""
+        """Wait a moment while another process drives the run, and show the steps that it records."""
         store, audience = self.shared.store, self.audience
         if not self.seq:
             self.note_seq((await store.info(self.id)).seq)
@@ -240,10 +249,10 @@ class Life(Generic[S]):
             for step in await store.steps(self.id, seq - 1, seq):
                 self.reasons = self.reasons or StepReasons(store, self.id)
                 why = await self.reasons.why(step)
-                audience.tell(StepRecorded(seq, step, why))  # watchers read those before
+                audience.tell(StepRecorded(seq, step, why))  # Watchers read the steps before this step from the store.
 
     def _tell_over(self) -> None:
-        """Tell those who wait, and those who watch, that it is over."""
+        """Notify callers that wait and watchers that the life is over."""
         self.shared.lives.discard(self)
         self.is_over = True
         if self.told is not None:
@@ -260,23 +269,29 @@ class Life(Generic[S]):
                 waiter.set_result(None)
 
     def _on_driving_done(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()  # retrieved, so that asyncio does not warn as well
+        # The exception is retrieved, so that asyncio does not also warn about it.
+        error = None if task.cancelled() else task.exception()
         self._tell_over()
         if error is None and (self.told is not None or self.result is None or self.result.status != "failed"):
             return
         handle = self.handle() if self.handle is not None else None
-        if handle is not None:  # its holder may still ask; at the latest at the end of the process
+        # The holder of the handle may still ask for the error. It is reported when the handle is gone, or when the
+        # process ends.
+        if handle is not None:
             if not self.is_retrieved:
                 self._report = weakref.finalize(handle, self._log_error)
-        elif not self._callers and not self.audience.watchers:  # else callers that found the run by its id get it
+        # Otherwise callers that found the run by its id get the error.
+        elif not self._callers and not self.audience.watchers:
             self._log_error()
 
     @property
     def is_retrieved(self) -> bool:
-        """Whether a caller retrieved its result or its error.
+        """Whether a caller retrieved the result or the error of the run.
 
-        1. A caller gets the error, whose traceback has its frame, and with that the handle. 2. What would report the
-        error keeps this life, and the life its task with the error. 3. So it must go, or nothing of that is ever freed.
+        When it becomes True, the finalizer that would report the error is removed. Otherwise objects would never be
+        freed: 1. A caller gets the error. The traceback of the error refers to the frame of the caller, and the frame
+        refers to the handle. 2. The finalizer refers to this life, and the life refers to its task with the error. 3.
+        So the error, through the finalizer, would keep the handle alive, whose end the finalizer waits for.
         """
         return self._is_retrieved
 
@@ -288,7 +303,7 @@ class Life(Generic[S]):
             self._report = None
 
     def _log_error(self) -> None:
-        """Log the error that ended it, unless a caller retrieved it."""
+        """Log the error that ended the run, unless a caller retrieved it."""
         if self.is_retrieved:
             return
         self.is_retrieved = True
@@ -298,7 +313,7 @@ class Life(Generic[S]):
             error, cause = RunFailed(result), result.cause
             if cause is None and result.error is not None and result.error.traceback:
                 recorded = f"\n{result.error.traceback}"
-        elif isinstance(error, GraphEngineError):  # its own frames are the engine's
+        elif isinstance(error, GraphEngineError):  # The frames of such an error belong to the engine.
             cause = error.__cause__
         if cause is not None:
             cut_to_user_code(cause)
@@ -306,15 +321,16 @@ class Life(Generic[S]):
         log.error(text, self.id, type(error).__name__, error, RunText(recorded), exc_info=cause, extra={"run": self.id})
 
     def deliver(self, messages: Sequence[InboxMessage]) -> None:
-        """Accept messages, if it is driven."""
+        """Pass messages to the run, if it is driven."""
         if self.driving is not None:
             self.driving.deliver(messages)
 
     def is_taken(self) -> Coroutine[object, object, bool]:
-        """Return whether it is driven here: not if it is over, still waits, or another process claimed it first.
+        """Return whether the run is driven here.
 
-        Returns as soon as that is clear. Call it right after the life was made: it watches the run from the call on,
-        whenever the coroutine is awaited.
+        False if the run is over, still waits, or was claimed first by another process. The coroutine returns as soon as
+        this is clear. Call this method right after the life was made: it watches the run from this call on, no matter
+        when the coroutine is awaited.
         """
         return self._is_taken(self.audience.joined(live=False))
 
@@ -326,18 +342,21 @@ class Life(Generic[S]):
 
     @property
     def has_trouble(self) -> bool:
-        """Whether it could not be opened, for another reason than that another process drives it."""
+        """Whether the run could not be opened for a reason other than that another process drives it."""
         error = self.task.exception() if self.task.done() and not self.task.cancelled() else None
         return error is not None and not isinstance(error, RunIsDriven)
 
     def note_seq(self, seq: int) -> None:
-        """Note the seq of its last step here, which is durable."""
+        """Note the seq of the last step here, which is durable."""
         self.seq = seq
         if "begun" in self._waiting:
             self._wake_waiters("begun")
 
     async def until(self, point: Point) -> None:
-        """Return when its first step is durable, or it is over; or only when it is over."""
+        """Return when the run reaches a point.
+
+        `begun`: its first step is durable, or the life is over. `over`: the life is over.
+        """
         if not (self.is_over or (self.seq and point == "begun")):
             waiter = self.task.get_loop().create_future()
             self._waiting.setdefault(point, []).append(waiter)
@@ -345,14 +364,21 @@ class Life(Generic[S]):
 
     @property
     def last_seq(self) -> int:
-        """The seq of its last step here. What another handle has recorded since leads to the result of that one."""
+        """The seq of the last step here.
+
+        Steps that another handle has recorded since lead to the result of that handle.
+        """
         return self.seq if self.driving is None else self.driving.snapshot.seq
 
     async def outcome(self, *, retrieves: bool = False) -> Result[S, Any]:
-        """Wait until it is over, and return its result, or raise what ended it; `retrieves` notes that as retrieved."""
+        """Wait until the life is over, and return its result, or raise the error that ended it.
+
+        Args:
+            retrieves: Whether to note that a caller retrieved the result or the error.
+        """
         self._callers += 1
         try:
-            if not self.is_over:  # as `until`, without a call more
+            if not self.is_over:  # the same as `until`, without a further call
                 waiter = self.task.get_loop().create_future()
                 self._waiting.setdefault("over", []).append(waiter)
                 await waiter
@@ -363,12 +389,12 @@ class Life(Generic[S]):
         return self.ended_with()
 
     def ended_with(self) -> Result[S, Any]:
-        """Return the result of a life that is over, or raise what ended it.
+        """Return the result of a life that is over, or raise the error that ended it.
 
         Raises:
             GraphEngineError: The run could not be begun, claimed or recorded.
-            RunnerClosed: Its Runner closed before the run was recorded, or while the run slept.
-            LeaseLost: Its asyncio task was cancelled while its Runner was open, and the run was released.
+            RunnerClosed: The Runner closed before the run was recorded, or while the run slept.
+            LeaseLost: The asyncio task of the run was cancelled while its Runner was open, and the run was released.
         """
         result = self.result
         if not self.task.cancelled():
@@ -397,14 +423,17 @@ class Life(Generic[S]):
         parent: str | None = None,
         is_queued: bool = False,
     ) -> Driving:
-        """Return what drives it from a snapshot, before its first step is recorded. Called by what opens it."""
+        """Return the object that drives the run from a snapshot.
+
+        Functions that open a run call it before they record a step.
+        """
         shared = self.shared
         shared.keep_plan(self.plan)
         driving = Driving(shared, self.plan, snapshot, self.audience, self.context, self.claim, self.task)
         if size_bytes is not None:
             driving.session.size_bytes = size_bytes
         if shared.follows:
-            caller = None if self.seq else self.context  # a run that wakes up here has no caller
+            caller = None if self.seq else self.context  # A run that wakes up here has no caller.
             opened = OpenRun(shared.store, snapshot, info, parent, caller, self.plan.graph, is_queued)
             driving.following = await shared.following(opened)
         return driving
@@ -412,7 +441,10 @@ class Life(Generic[S]):
     # --- driven -----------------------------------------------------------------------------------------------------
 
     async def _drive(self, driving: Driving) -> tuple[Do, Result[S, Any]]:
-        """Drive it until nothing of it moves here; return what the claim says then, and its result."""
+        """Drive the run until it can no longer move here.
+
+        Return the next `Do` of the claim, and the result of the run.
+        """
         shared, claim = self.shared, self.claim
         self.driving = shared.note_driven(self, driving)
         if driving.snapshot.starter is not None:
@@ -420,14 +452,14 @@ class Life(Generic[S]):
         try:
             driving.obey(claim.step(Opened(beside=driving.snapshot.shared_process)))
             log_run(driving.snapshot, driving.following, is_over=False)
-            if self.seq or shared.store.shared:  # else nothing can be in its inbox
+            if self.seq or shared.store.shared:  # Otherwise nothing can be in the inbox of the run.
                 await shared.hear(self)
             self.note_seq(driving.snapshot.seq)
             await driving.drive()
         except asyncio.CancelledError:
             if claim.step(Cut()).outcome == "raise":
                 # 1. A node runs in this asyncio task. 2. Another process has taken the run, so everything in flight is
-                # cancelled: this task. 3. The lost lease ended the run, and callers must get that error.
+                #    cancelled, which is this task. 3. The lost lease ended the run, and callers must get that error.
                 driving.check()
                 raise
         except BaseException:
@@ -458,12 +490,15 @@ class Life(Generic[S]):
             return Do(outcome="driven"), await self._cut_off(driving)
         if self.told is not None or driving.snapshot.status == "waiting" or self.id in shared.kept:
             self._keep(driving)
-        # Frees it: the store's last append may still refer to the claim.
+        # Frees the snapshot, because the last append of the store may still refer to the claim.
         driving.session.snapshot = driving.snapshot = _GONE
         return do, result
 
     def _keep(self, driving: Driving) -> None:
-        """Keep what others will soon read of it, while it waits, or once it has ended for a run that lives here."""
+        """Keep the snapshot that others will soon read.
+
+        They read it while the run waits, or, when the run has ended, for the run that started it and is alive here.
+        """
         shared, snapshot = self.shared, driving.snapshot
         if snapshot.status == "waiting":
             shared.kept.keep(snapshot, driving.session.size_bound)
@@ -473,7 +508,10 @@ class Life(Generic[S]):
             shared.ends.keep(snapshot)
 
     async def _cut_off(self, driving: Driving) -> Result[S, Any]:
-        """Return the result of a run whose Runner closed, or released it at once, and log which nodes were cut off."""
+        """Return the result of a run that a closing Runner, or a release at once, interrupted.
+
+        Log the nodes that were cut off.
+        """
         result = await self._current_result()
         if result.status != "running":
             return result
@@ -487,13 +525,15 @@ class Life(Generic[S]):
     # --- asleep -----------------------------------------------------------------------------------------------------
 
     async def _sleep(self, seq: int, due: float | None, first: float) -> Do:
-        """Wait for a message to a waiting run, or for its time, and return what the claim says then.
+        """Wait for a message to a waiting run, or for its time. Return the next `Do` of the claim.
 
-        The alarm is set up before the inbox is read: a message posted before that is found in the inbox, and one posted
-        after it sets the alarm. In the other order, a message between the two would be missed.
+        The alarm is set up before the inbox is read. So a message that was posted before is found in the inbox, and a
+        message that is posted later sets off the alarm. In the other order, a message between the two would be missed.
 
-        1. It waits for a message until a time, which nothing awaits here. 2. That time comes. 3. A caller that wants it
-        driven finds this life, which has not parked yet, and leaves the run to it. So it looks at the time as well.
+        The time of the run is checked even if this life does not wait for the time: 1. The run waits for a message
+        until a time, and this life waits only for the message. 2. The time comes. 3. A caller that wants the run to be
+        driven finds this life, which has not parked yet, and leaves the run to this life. So this life has to check the
+        time.
         """
         shared, store, claim = self.shared, self.shared.store, self.claim
         alarm = shared.asleep[self.id] = asyncio.get_running_loop().create_future()
@@ -515,9 +555,10 @@ class Life(Generic[S]):
             shared.gets_ends(self.id)
 
     def _due(self, result: Result[Any]) -> float | None:
-        """Return until when what waits can sleep: only for times, or for runs that move here; None if it cannot.
+        """Return the time until which a waiting run can sleep here; None if it cannot sleep.
 
-        The end of such a run tells it, which wakes it; so does the end of that run's life here.
+        The run can sleep if it waits only for times, or for a child run that moves in this process. The end of the
+        child run wakes it, and so does the end of the child's life here.
         """
         waits, told = result.waits, self.shared.told.get(self.id)
         moves = told is not None and any(wait.topic in told for wait in waits)
@@ -526,7 +567,10 @@ class Life(Generic[S]):
         return _first_time(result)
 
     def note_starter(self, starter: StarterRecord) -> None:
-        """Note the run whose node started it: if that run waits for it, it sleeps here as long as this one moves."""
+        """Note the run whose node started this run.
+
+        If that run waits for this run, it sleeps here as long as this run moves.
+        """
         if self.told is None:
             self.told = starter.run_id, starter.topic or topic_of(self.id)
             self.shared.told.setdefault(self.told[0], Moving()).began(self.told[1])
@@ -534,7 +578,7 @@ class Life(Generic[S]):
     # --- its recorded result ----------------------------------------------------------------------------------------
 
     async def _current_result(self) -> Result[S, Any]:
-        """Return the recorded result, even if the Runner closes while it is read."""
+        """Return the recorded result, even if the Runner closes while the result is read."""
         loading = asyncio.ensure_future(self._load_result())
         while not loading.done():
             try:
@@ -549,7 +593,10 @@ class Life(Generic[S]):
         return await read_result(self.shared, self.plan, await self.shared.kept.read(self.id))
 
     def ask(self, request: Stop | Release | Closed) -> None:
-        """Stop it; or release it for another process: end here without a step, when what is in flight has ended."""
+        """Stop the run, or release it for another process.
+
+        A released run ends here without a step, when the tasks in flight have ended.
+        """
         if self.driving is not None:
             self.driving.ask(request)
         else:
@@ -557,21 +604,30 @@ class Life(Generic[S]):
 
 
 class Lives:
-    """The lives of a Runner's runs, found by their id, and begun. The Runner, handles, workers and commands share it.
+    """The lives of a Runner's runs: finds lives by their ids, and begins lives.
+
+    The Runner, its handles, workers and commands share this object.
 
     Attributes:
-        shared: What they share.
+        shared: The objects that the lives share.
         loop: The event loop that first used the Runner.
     """
 
     def __init__(self, shared: Shared[Life[Any]]) -> None:
         self.shared = shared
         self._pid = os.getpid()
-        self._checked: Plan[Any] | None = None  # the last one: many runs of one graph often start one after the other
+        # The last checked plan, because many runs of one graph often start one after the other.
+        self._checked: Plan[Any] | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def check_usable(self) -> None:
-        """Check that the Runner is open, in its process and event loop. Raises: RunnerClosed, DefinitionError."""
+        """Check that the Runner is open, and is used in its own process and event loop.
+
+        Raises:
+            RunAtImport: A file starts a run while it is imported only for its graphs.
+            RunnerClosed: The Runner is closed, or belongs to another process or event loop.
+            DefinitionError: No event loop is running.
+        """
         if IS_IMPORTING.get():
             raise RunAtImport
         if self.shared.closed or self._pid != os.getpid():
@@ -593,7 +649,10 @@ class Lives:
         self.loop = loop
 
     def checked(self, plan: Plan[S], *, is_queued: bool = False) -> Plan[S]:
-        """Return a plan that is about to be run, if it has what it needs here. Raises: as `Runner.start`."""
+        """Return a plan that is about to be run, after checking that everything that it needs is available here.
+
+        Errors are raised as by `Runner.start`.
+        """
         self.check_usable()
         resources = self.shared.resources
         if resources.replaced:
@@ -616,7 +675,7 @@ class Lives:
             self.check_usable()
 
     def of(self, run_id: str) -> Life[Any] | None:
-        """Return the life of a run that is alive here."""
+        """Return the life of a run that is alive here; None if the run is not alive here."""
         driven = self.shared.driven.get(run_id)
         if driven is not None:
             return driven
@@ -624,9 +683,9 @@ class Lives:
         return min(lives, key=lambda life: (not life.claim.may("be_wanted"), not life.seq), default=None)
 
     async def result_under(self, plan: Plan[S], snapshot: Snapshot) -> Result[S, Any]:
-        """Return the result of a recorded run, with its state as today's graph has it; see `read_result`."""
+        """Return the result of a recorded run, with its state in the form of the current graph; see `read_result`."""
         return await read_result(self.shared, plan, snapshot)
 
     def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], claim: Claim | None = None) -> Life[S]:
-        """Let a run live here, from its opening to its result."""
+        """Begin the life of a run in this process, from its opening to its result."""
         return Life(self.shared, run_id, plan, open_, claim or Claim())

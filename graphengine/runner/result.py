@@ -1,4 +1,4 @@
-"""The result of a run, what a notebook shows of it, and earlier runs as a node can read them."""
+"""The result of a run, its display in a notebook, and earlier runs in the form in which a node can read them."""
 
 from __future__ import annotations
 
@@ -42,20 +42,23 @@ _DRAWS: Final[list[Draws]] = []
 
 
 def draw_with(draws: Draws) -> None:
-    """Let a function draw results as HTML from now on; it also gets the snapshot of a run that is still driven."""
+    """Register the function that draws results as HTML. It also gets the snapshot of a run that is still driven."""
     _DRAWS[:] = [draws]
 
 
 def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str | None:
-    """Return what a notebook shows; None if nothing draws it."""
+    """Return what a notebook shows for a result; None if no function that draws results is registered."""
     return _DRAWS[0](result, snapshot) if _DRAWS else None
 
 
 UNMIGRATED: Final = "unmigrated"
-"""The loss of a result whose state is given as it was recorded, because today's graph cannot read it."""
+"""The loss of a result whose state is given as it was recorded, because the current graph cannot read it."""
 
 _MADE: Final = ("state", "output")
-"""What of a result is made when it is first looked at: most of its time, for a large state."""
+"""The attributes of a result that are built when they are first read.
+
+Building them takes most of the time of making a result with a large state.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,10 @@ class FailedPart:
     """An item of a map, or an arm of a fork, that failed.
 
     Attributes:
-        item: The item's recorded value, by its name in `each`: JSON values, secrets encrypted. Empty for an arm.
-        error: The failure; its `path` has the item's position, from 0, as in `research[3]`. The traceback is "" once
-            the map was left: then only the log has it.
+        item: The recorded value of the item, by its name in `each`: JSON values, with secrets encrypted. Empty for an
+            arm.
+        error: The failure. Its `path` contains the position of the item, from 0, such as `research[3]`. The traceback
+            is "" if the run has left the map, because then only the log has it.
         attempts: How many attempts failed.
     """
 
@@ -76,38 +80,40 @@ class FailedPart:
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[S, Out_co]):
-    """The result of a run that ended, or its state so far.
+    """The result of a run that ended, or the state of a run so far.
 
     Attributes:
-        run_id: The run.
-        status: `finished`, `waiting`, `stopped`, `failed` or `cancelled`; `running` if it was released for another
+        run_id: The id of the run.
+        status: `finished`, `waiting`, `stopped`, `failed` or `cancelled`; `running` if the run was released for another
             process, `queued` if it was started for a worker.
-        state: The state, an instance that nothing else holds; the fields of a finished run can share items. It is built
-            from its records when it is first looked at.
-        output: What the graph's `result=` names; the state if it has none.
-        ending: Why it ended; None while it is running or waits.
-        error: The failure it ended with; if the run has not failed, the failure of a part of it, while others wait or
-            could continue.
-        failures: Every item of a map, and every arm of a fork, that failed for good and was not repeated since.
+        state: The state. The instance belongs to the caller alone; fields of a finished run can share items with each
+            other. It is built from its records when it is first read.
+        output: The value that the graph names with `result=`; the state if the graph names no value.
+        ending: Why the run ended; None while it is running or waits.
+        error: The failure with which the run ended. If the run has not failed, the failure of a part of the run, while
+            other parts wait or could continue.
+        failures: Every item of a map, and every arm of a fork, that failed for good and has not been repeated since.
         repair: How to fix the failure, if the engine knows.
-        usage: What it used of models in total.
+        usage: The total usage of models.
         inherited: The part of the usage from before the run branched off its parent.
-        losses: What was lost on the way to the end: `failed_items`, `failed_children`, `unused_results`, `fallbacks`,
-            `retries`, `rejected_answers` and `failed_tools`, each if there was one. `unmigrated` says that the state
-            was recorded under another form of the graph, and cannot be read under this one: `state` then has the
-            recorded values.
-        deaths: How often a process died with nodes of the run in flight: model calls in flight then are in no usage.
-        visits: Completed node visits.
-        seq: The last step of its log.
-        elapsed_seconds: Driven time.
-        waits: What it waits for.
-        unread: The messages that nothing has received, by topic, as they are recorded.
-        refused: The messages that a node refused, since they were of another type, each with the reason: the newest 10.
-        cut_off: The nodes, by path, that a Runner cut when it closed or released the run; a resume runs them again.
-        recorded: The records of the state's fields, which may still be encoded; use `values`.
-        later: What makes `state`, and `output` unless it is the state.
-        cause: The exception that caused `error`, if it was raised in this process by this handle's run and the graph
-            has no secrets.
+        losses: How often something was lost on the way to the end: `failed_items`, `failed_children`, `unused_results`,
+            `fallbacks`, `retries`, `rejected_answers` and `failed_tools`, each only if it occurred. `unmigrated` means
+            that the state was recorded under another form of the graph, and that the current graph cannot read it:
+            `state` then contains the recorded values.
+        deaths: How often a process died while nodes of the run were in flight. Model calls that were in flight then are
+            not counted in the usage.
+        visits: The number of completed visits of nodes.
+        seq: The seq of the last step of the log.
+        elapsed_seconds: The time during which the run was driven.
+        waits: The waits of the run.
+        unread: The messages that the run has not received, by topic, as they are recorded.
+        refused: The newest 10 messages that a node refused because they had another type, each with the reason.
+        cut_off: The nodes, by path, that were cut off when a Runner closed or released the run. A resume runs them
+            again.
+        recorded: The records of the fields of the state, which may still be encoded. Use `values` instead.
+        later: The functions that build `state`, and `output` unless it is the state.
+        cause: The exception that caused `error`, if this handle's run raised it in this process and the graph has no
+            secrets.
     """
 
     run_id: str
@@ -135,33 +141,34 @@ class Result(Generic[S, Out_co]):
 
     @property
     def is_migrated(self) -> bool:
-        """Whether the state has the form of today's graph: not if the losses have `unmigrated`."""
+        """Whether the state has the form of the current graph. False if the losses contain `unmigrated`."""
         return UNMIGRATED not in self.losses
 
     @property
     def label(self) -> str:
-        """The label of the edge that led to the end; "" if there is none."""
+        """The label of the edge that led to the end; "" if the edge has no label."""
         return self.ending.label if self.ending is not None else ""
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """The recorded state: JSON values, secret fields encrypted."""
+        """The recorded state as JSON values, with secret fields encrypted."""
         return {name: opened(record) for name, record in self.recorded.items()}
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[type[Self]], list[object]]:
-        """Return the fields of a copy, also in another process: all that is made is made now, without the graph.
+        """Return the fields of a copy, which can also be used in another process and without the graph.
 
-        Not by `__getstate__`: CPython 3.11.0 to 3.11.3 replace that of a frozen dataclass with slots (gh-104035).
+        Everything that is built when it is first read is built now. `__getstate__` cannot be used, because CPython
+        3.11.0 to 3.11.3 replace the `__getstate__` of a frozen dataclass with slots (gh-104035).
         """
         later = {name: partial(itself, getattr(self, name)) for name in _MADE}
         state = [later if each.name == "later" else getattr(self, each.name) for each in fields(self)]
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
     def _repr_html_(self) -> str | None:
-        """Return what a notebook shows: how the run ended, its cost, what it waits for, and its state."""
+        """Return what a notebook shows: how the run ended, its cost, its waits, and its state."""
         return html_of(self)
 
-    if not TYPE_CHECKING:  # type checkers know that it has none
+    if not TYPE_CHECKING:  # type checkers know that there are no items
 
         def __getitem__(self, name: object) -> NoReturn:
             item = f"result.state[{name!r}]" if isinstance(self.state, dict) else f"result.state.{name}"
@@ -173,20 +180,21 @@ class Result(Generic[S, Out_co]):
                 made = self.later[name]() if name in self.later else self.state
                 object.__setattr__(self, name, made)
                 return made
-            is_own = name.startswith("_") or name in Result.__dataclass_fields__  # while it is copied
+            # own attributes can be missing while the result is copied
+            is_own = name.startswith("_") or name in Result.__dataclass_fields__
             is_field = not is_own and hasattr(self.state, name)
             return missing(self, name, "Result", hints={name: f"result.state.{name}"} if is_field else None)
 
 
 class _OpenResult(Result[Any, Any]):
-    """A result whose fields are being set, in the form in which that is fast; it becomes a `Result` by its `__class__`.
+    """A result whose fields are being set. It becomes a `Result` when its `__class__` is set.
 
-    A frozen dataclass sets each of its fields by a call.
+    Setting fields of this class is fast, whereas a frozen dataclass sets each of its fields by a call.
     """
 
     __slots__ = ()
     __setattr__ = object.__setattr__
-    __delattr__ = object.__delattr__  # one slot in C for both
+    __delattr__ = object.__delattr__  # both use the same slot in C, so both must be set
 
 
 class RecordedState(BaseModel):
@@ -196,11 +204,12 @@ class RecordedState(BaseModel):
 
 
 class RunFailed(GraphEngineError):
-    """A run failed. It can be resumed once the cause is fixed.
+    """A run failed. It can be resumed when the cause is fixed.
 
     Attributes:
-        result: How far the run got. `result.error.traceback` is the recorded traceback; `__cause__` is the exception
-            itself, if it was raised in this process. Neither has frames of the engine.
+        result: The result, which shows how far the run got. `result.error.traceback` is the recorded traceback.
+            `__cause__` is the exception itself, if it was raised in this process. Neither contains frames of the
+            engine.
     """
 
     code = "run_failed"
@@ -225,7 +234,10 @@ class RunFailed(GraphEngineError):
 
 
 def _more_items(path: str, failures: Sequence[FailedPart]) -> str:
-    """Return which item of a map failed first, and how many more did; "" if no other one did."""
+    """Return a text with the index of the item of a map that failed first and the number of further failed items.
+
+    "" if no other item failed.
+    """
     over, bracket, _ = path.partition("[")
     items = {part.error.path.partition("]")[0] for part in failures if part.error.path.startswith(f"{over}[")}
     first = path.partition("]")[0]
@@ -234,7 +246,7 @@ def _more_items(path: str, failures: Sequence[FailedPart]) -> str:
 
 
 def _list_unread(snapshot: Snapshot) -> Mapping[str, Sequence[JsonValue]]:
-    """Return the messages of people and programs that nothing has received."""
+    """Return the messages of people and programs that the run has not received."""
     return {topic: list(kept) for topic, kept in snapshot.mailbox.items() if not topic.startswith(RESERVED)}
 
 
@@ -242,23 +254,23 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
     """Return the result of a snapshot.
 
     Args:
-        plan: The graph; None if it is not known here: the state then has the recorded JSON values.
+        plan: The plan of the graph; None if it is not known here, so that the state contains the recorded JSON values.
         snapshot: The run.
-        cause: The exception that the run failed with.
+        cause: The exception with which the run failed.
     """
     root = snapshot.root
     records = root.values
-    if snapshot.status != "finished":  # it can go on in this snapshot, while its records are read later
+    if snapshot.status != "finished":  # The run can continue in this snapshot, while the records are read later.
         records = dict(records)
         root.owned.clear()
         root.owned_lists.clear()
     typed: dict[str, object] = {}
-    if plan is not None and snapshot.status == "finished":  # no node will read them
+    if plan is not None and snapshot.status == "finished":  # no node will read the typed values
         typed, root.typed = root.typed, typed
     later = _build_later(plan, records, typed)
     failure = snapshot.failure
     for frame in snapshot.frames.values() if failure is None else ():
-        if frame.failing is not None:  # a failed part is reported while others still wait
+        if frame.failing is not None:  # a failed part is reported while other parts still wait
             failure = frame.failing.error
             break
     lost = list_lost_parts(snapshot) if snapshot.failures or snapshot.status != "finished" else []
@@ -282,7 +294,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
 def _build_later(
     plan: Plan[Any] | None, records: Mapping[str, Any], typed: dict[str, object]
 ) -> dict[str, Callable[[], Any]]:
-    """Return what builds the state and the output of a result when they are first looked at."""
+    """Return the functions that build the state and the output of a result when they are first read."""
     if plan is None:
         return {"state": partial(_build_recorded_state, records)}
     later: dict[str, Callable[[], Any]] = {"state": partial(plan.state.rebuild, records, typed)}
@@ -292,12 +304,15 @@ def _build_later(
 
 
 def read_with(plan: Plan[Any] | None, result: Result[Any, Any], records: Mapping[str, Any]) -> Result[Any, Any]:
-    """Return a result with other records of its state, which a graph reads; None for the records without a graph."""
+    """Return a result with other records of its state, which are read with the plan.
+
+    Without a plan, the state contains the records as they are.
+    """
     return replace(result, recorded=records, later=_build_later(plan, records, {}))
 
 
 def itself(made: object) -> object:
-    """Return what it is given."""
+    """Return the argument."""
     return made
 
 
@@ -306,9 +321,9 @@ def _build_recorded_state(records: Mapping[str, Any]) -> RecordedState:
 
 
 def _read_output(plan: Plan[S], reading: Reading, records: Mapping[str, Any]) -> object:
-    """Return what the graph's `result=` names; the other fields are not built."""
+    """Return the value that the graph names with `result=`. Fields that it does not read are not built."""
     read = {name: records[name] for name in reading.roots if name in records}
-    built = values_of(plan.state.rebuild(read))  # with the defaults of the others
+    built = values_of(plan.state.rebuild(read))  # with the defaults of the other fields
     typed = {name: built[name] for name in read if name in built}
     return reading.read(View(plan.state, RecordsAlone(dict(records), typed)))
 
@@ -322,11 +337,11 @@ class PastRun(BaseModel):
     """A finished run.
 
     Attributes:
-        run_id: Its id.
-        created_at: When it began, epoch seconds.
-        state: The records of its final state; only the requested fields that it has.
-        version: The version of its graph whose form the state has.
-        fingerprint: The fingerprint of the graph spec whose form the state has; "" in records that have none.
+        run_id: The id of the run.
+        created_at: When the run began, in epoch seconds.
+        state: The records of the final state, restricted to the requested fields that the state has.
+        version: The version of the graph whose form the state has.
+        fingerprint: The fingerprint of the graph spec whose form the state has; "" in records without a fingerprint.
     """
 
     run_id: str

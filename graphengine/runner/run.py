@@ -1,7 +1,7 @@
-"""A Run: the handle on a run, and how a run is followed, whichever process drives it.
+"""A Run: the handle on a run, by which the run is followed, whichever process drives it.
 
-A run that lives here is followed live. Of any other one the row is read when it may have changed and, when its seq has,
-its new steps: see `history.changes`.
+A run that is alive in this process is followed live. For any other run, its row is read when the row may have changed.
+If the seq in the row has changed, the new steps are read as well: see `history.changes`.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ _KEPT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """An answer that is recorded, and waits for what drives its run.
+    """An answer that is recorded, and that waits for the process that drives its run.
 
     Attributes:
-        run_id: The run.
-        wait: The name of the wait that it is for.
-        id: The id of that question.
-        driver: The process that drives the run, and takes the answer up; None if none does.
+        run_id: The id of the run.
+        wait: The name of the wait that the answer ends.
+        id: The id of the question.
+        driver: The process that drives the run and will process the answer; None if no process drives the run.
     """
 
     run_id: str
@@ -103,20 +103,20 @@ class Posted:
 
     @property
     def then(self) -> str:
-        """What takes the answer up."""
+        """What will process the answer, as a sentence."""
         no = f"no process drives the run: runner.resume({self.run_id!r}, graph) takes it up, or a worker if not stopped"
         return no if self.driver is None else "a live process drives the run, and takes it up"
 
 
 class Run(Generic[S, Out_co]):
-    """A handle on a run: it is driven in the background here or by another process, waits, or is over.
+    """A handle on a run. The run is driven in the background here or by another process, or it waits, or it is over.
 
-    `Runner.start`, `resume`, `branch`, `get` and `recover` return it. If the handle that started or resumed a run is
-    dropped, and nobody got its error by `result()`, or by its events to the end, the logger `graphengine.runner` gets
-    the error, once.
+    `Runner.start`, `resume`, `branch`, `get` and `recover` return handles. If the handle that started or resumed a run
+    is dropped before anybody retrieved the run's error, by `result()` or by reading its events to the end, the error is
+    logged once, by the logger `graphengine.runner`.
 
     Attributes:
-        id: Its id.
+        id: The id of the run.
     """
 
     def __init__(self, run_id: str, lives: Lives, life: Life[S] | None = None, plan: Plan[S] | None = None) -> None:
@@ -128,7 +128,7 @@ class Run(Generic[S, Out_co]):
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
 
-    if not TYPE_CHECKING:  # type checkers know what it has
+    if not TYPE_CHECKING:  # type checkers know the attributes
 
         def __getattr__(self, name: str) -> NoReturn:
             missing(self, name, "Run", "Runner", hints=RESULT_OF_RUN)
@@ -138,7 +138,11 @@ class Run(Generic[S, Out_co]):
             raise DefinitionError("a Run was used as if it were its result", where=repr(self), repair=repair)
 
     def _repr_html_(self) -> str | None:
-        """Return what a notebook shows: how far a run is that is driven here, or as `Result` does; else its repr."""
+        """Return what a notebook shows.
+
+        For a run that is driven here, this is its progress. For a run that was driven here, it is the result. For other
+        runs, the notebook shows the `repr`.
+        """
         life = self._life
         if life is not None and life.driving is not None:
             snapshot = life.driving.snapshot
@@ -146,22 +150,24 @@ class Run(Generic[S, Out_co]):
         return None if life is None or life.result is None else life.result._repr_html_()
 
     async def result(self) -> Result[S, Out_co]:
-        """Wait until it is no longer driven, and return its result: finished, waiting, stopped, or running if released.
+        """Wait until the run is no longer driven, and return its result.
 
-        `Runner.release` releases a run, and so does a Runner that closes, and the death of the process that drives it.
-        A run of workers that waits only for a time, or for runs that it started, is waited for while a worker is alive.
+        The status of the result is `finished`, `waiting`, `stopped` or `cancelled`, or `running` if the run was
+        released. A run is released by `Runner.release`, by a Runner that closes, and by the death of the process that
+        drives it. If a run of workers waits only for a time or for runs that it started, the call keeps waiting as long
+        as a worker is alive.
 
         Raises:
-            RunFailed: It failed; the error has the result.
-            RunnerClosed: The runner was closed before the run was recorded.
-            UnknownRun: It is not recorded.
-            GraphEngineError: It could not be started, recorded or claimed.
+            RunFailed: The run failed. The error contains the result.
+            RunnerClosed: The Runner was closed before the run was recorded.
+            UnknownRun: No run with this id is recorded.
+            GraphEngineError: The run could not be started, recorded or claimed.
         """
         life = self._life
-        if life is not None:  # as `_wait_for_rest`, without a call more
+        if life is not None:  # the same as `_wait_for_rest`, without a further call
             result = await life.outcome(retrieves=True)
         else:
-            life = self._lives.of(self.id)  # it can have been resumed here after `get`
+            life = self._lives.of(self.id)  # The run can have been resumed here after `get`.
             result = await self._wait_for_rest(life)
         while (life is None or life.claim.of_worker) and await self._naps(result):
             await self._wait_for_move(result.seq)
@@ -172,7 +178,7 @@ class Run(Generic[S, Out_co]):
         return result
 
     async def _wait_for_rest(self, life: Life[Any] | None) -> Result[S, Out_co]:
-        """Wait until it is driven neither by a life here nor elsewhere, and return its result."""
+        """Wait until the run is driven neither by a life in this process nor elsewhere, and return its result."""
         result: Result[S, Out_co] | None = None
         if life is not None:
             try:
@@ -181,7 +187,7 @@ class Run(Generic[S, Out_co]):
             except Exception as error:
                 if life is self._life or not isinstance(error, GraphEngineError):
                     life.is_retrieved = True
-                    raise  # else it could not be claimed here: another process has it
+                    raise  # Otherwise the run could not be claimed here, because another process has it.
         if result is None:
             async with aclosing(self._events(None, None, wait_out=False)) as events:
                 async for event in events:
@@ -192,13 +198,13 @@ class Run(Generic[S, Out_co]):
         return result
 
     async def _naps(self, result: Result[Any, Any]) -> bool:
-        """Return whether it waits only for times, and for runs that it started, and a worker is there to go on."""
+        """Return whether the run waits only for times and for runs that it started, and a worker is alive."""
         if result.status != "waiting" or not all(each.kind == "sleep" or child_of(each.topic) for each in result.waits):
             return False
         return any(each.role is not None for each in await self._lives.shared.store.owners())
 
     async def _wait_for_move(self, seq: int) -> None:
-        """Wait until it does not rest at this step any more."""
+        """Wait until the run no longer rests at this step."""
         store = self._lives.shared.store
         async with aclosing(polled(store, await store.info(self.id), seq, wants_posted=False)) as polls:
             async for row, _, _ in polls:
@@ -206,12 +212,16 @@ class Run(Generic[S, Out_co]):
                     return
 
     async def begun(self) -> None:
-        """Return when the first step of this start, resume or branch is durable; of another handle, when one is.
+        """Return when the first step of this start, resume or branch is durable.
+
+        If this handle did not begin the run, return when the run is recorded.
 
         Raises:
-            RunExists, StoreError, …: What kept that step off the disk, as `result` raises it.
-            RunnerClosed: The runner was closed before.
-            UnknownRun: A run that this handle did not begin is not recorded.
+            RunExists: A run with this id exists already.
+            StoreError: The first step could not be recorded. Other errors that `result` would raise for the same reason
+                are raised as well.
+            RunnerClosed: The Runner was closed before the first step was durable.
+            UnknownRun: This handle did not begin the run, and no run with this id is recorded.
         """
         life = self._life
         if life is None:
@@ -224,7 +234,10 @@ class Run(Generic[S, Out_co]):
             life.ended_with()
 
     async def _wait_until_recorded(self) -> None:
-        """Wait until it is recorded. Raises: what kept it from being recorded, if it was begun by this handle."""
+        """Wait until the run is recorded.
+
+        If this handle began the run and the run could not be recorded, the reason is raised.
+        """
         await self._lives.known(self.id)
         if self._life is not None and self._life.is_over and not self._life.seq:
             try:
@@ -235,21 +248,21 @@ class Run(Generic[S, Out_co]):
                 raise
 
     async def status(self) -> Status:
-        """Return its status, as `Runner.runs` selects by it, whichever process drives it.
+        """Return the status of the run, as used by `Runner.runs`, whichever process drives the run.
 
         Raises:
-            UnknownRun: It is not recorded.
-            GraphEngineError: It could not be started or branched off, with the reason.
+            UnknownRun: No run with this id is recorded.
+            GraphEngineError: The run could not be started or branched off. The error is the reason.
         """
         await self._wait_until_recorded()
         return status_of(await self._lives.shared.store.info(self.id))
 
     async def history(self, *, after: int | str = 0, limit: int | None = None) -> Sequence[Step]:
-        """Return its steps after a seq or a cursor, at most `limit`, including those it shares with its parents.
+        """Return the steps of the run after a seq or a cursor, at most `limit`, including steps of its parents.
 
         Raises:
-            UnknownRun: It is not recorded.
-            RunReplaced: The cursor is of an earlier run with this id.
+            UnknownRun: No run with this id is recorded.
+            RunReplaced: The cursor belongs to an earlier run with this id.
         """
         await self._wait_until_recorded()
         store = self._lives.shared.store
@@ -260,11 +273,15 @@ class Run(Generic[S, Out_co]):
     async def answer(
         self, value: object, *, wait: str | Wait | None = None, by: str = "", reason: str = "", through: str = ""
     ) -> Posted:
-        """Answer a question of the run, which nothing drives on then; see `Runner.answer`, which does.
+        """Answer a question of the run, without driving the run afterwards. `Runner.answer` also drives the run.
 
         Raises:
-            UnknownRun; AsksNothing, AmbiguousWait, AnsweredAlready, QuestionWithdrawn; InputError: The run has no such
-                question, or the answer does not fit it.
+            UnknownRun: No run with this id is recorded.
+            AsksNothing: The run has no open question.
+            AmbiguousWait: The run has asked several questions with that name.
+            AnsweredAlready: The question has been answered.
+            QuestionWithdrawn: The run no longer asks the question.
+            InputError: The run has no such question, or the answer does not fit the question.
         """
         shared, run_id = self._lives.shared, self.id
         check_stored_name(by, "who answers", f"run {run_id}")
@@ -273,7 +290,7 @@ class Run(Generic[S, Out_co]):
         found = await find_asked_wait(shared.store, shared.kept, run_id, wait)
         record = as_record(fit_answer(value, found.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
         plan = self._plan
-        if plan is None and not found.facts.key:  # a node asks, not its code
+        if plan is None and not found.facts.key:  # The node itself is the question, and its code does not ask it.
             plan = shared.plan_by((await shared.store.info(run_id)).fingerprint)
         check_against(found, record, shared.types.of(run_id, found, plan))
         facts = AnswerRecord(
@@ -287,41 +304,46 @@ class Run(Generic[S, Out_co]):
         return Posted(run_id, found.name, found.facts.id, driver)
 
     async def _post(self, found: Asked, answer: AnswerRecord) -> None:
-        """Post an answer under the id of its question, which takes one.
+        """Post an answer under the id of its question. Only one answer can be posted under an id.
 
-        If the run has taken one up and still asks, it has refused that: the next one has another key.
+        If the run has processed an answer to the question and still asks, the run has refused that answer. The next
+        answer then gets another key.
         """
         shared, payload = self._lives.shared, {"wait": found.name, **msgspec.to_builtins(answer)}
         key = f"answer {answer.id}"
-        nonce = nonce_in(answer.id)  # another run can have the id by now
+        nonce = nonce_in(answer.id)  # Another run can have the same id by now.
         while not await shared.store.post(self.id, "answer", payload, key=key, nonce=nonce):
             first = find_posted(await shared.store.inbox([self.id]), self.id).get(answer.id)
             if first is not None:
-                if (first.value, first.by) != (answer.value, answer.by):  # else it is the same, sent again
+                if (first.value, first.by) != (answer.value, answer.by):  # Otherwise the same answer was sent again.
                     raise refuse_second_answer(self.id, found, first)
                 return
             await find_asked_wait(shared.store, shared.kept, self.id, answer.id)
             key += "+"
 
     async def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
-        """Send a message to the run; it is kept until a node receives its topic.
+        """Send a message to the run. The message is kept until a node receives its topic.
 
-        A topic that no node receives is accepted too. While the run waits for messages on other topics only, a warning
+        A topic that no node receives is accepted too. While the run waits only for messages on other topics, a warning
         in the log names those topics. `Run.unread` returns the messages that no node has received.
 
         Args:
-            topic: The topic.
+            topic: The topic of the message.
             payload: A JSON value or a pydantic model.
-            idempotency_key: A second message with the same one is not sent: for callers that may retry.
+            idempotency_key: A key for callers that may retry. A second message with the same key is not sent.
 
         Raises:
-            UnknownRun; InputError: The run is over, it waits for a message of another type, JSON cannot represent the
-                payload, or the topic or the key has a NUL or a lone surrogate.
+            UnknownRun: No run with this id is recorded.
+            InputError: The run is over, the run waits for a message of another type, JSON cannot represent the payload,
+                or the topic or the key contains a NUL character or a lone surrogate.
         """
         await self._send(topic, payload, idempotency_key)
 
     async def _send(self, topic: str, payload: object, idempotency_key: str | None, alone: str = "") -> bool:
-        """Send a message, and return whether it is new; none if one was sent whose key begins with `alone`."""
+        """Send a message, and return whether it is new.
+
+        No message is sent if an earlier message was sent whose key begins with `alone`.
+        """
         shared, where = self._lives.shared, f"run {self.id}"
         check_stored_name(topic, "a topic", where)
         check_unreserved(topic, "topic")
@@ -372,26 +394,30 @@ class Run(Generic[S, Out_co]):
         idempotency_key: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Any:
-        """Send a request to the run, and return the reply that a node gives to it.
+        """Send a request to the run, and return the reply of the node that receives it.
 
-        The node receives it with `ctx.receive(topic, RunRequest[int])`, and replies with `ctx.reply(request, value)`.
-        Any process can drive the run. If no process does, because the run waits, it goes on here, provided that this
-        handle has its graph and that it is in no queue of its own. Requests are received in order, and each has a reply
-        of its own. A request is on disk before this waits, and stays if the wait is cancelled.
+        The node receives the request with `ctx.receive(topic, RunRequest[int])`, and replies with `ctx.reply(request,
+        value)`. Any process can drive the run. If the run waits and no process drives it, it continues here, provided
+        that this handle has the graph of the run and that the run is not in a queue of its own. Requests are received
+        in order, and each request has its own reply. A request is durable before this call waits, and remains if the
+        wait is cancelled.
 
         Args:
-            topic: The topic.
+            topic: The topic of the request.
             value: A JSON value or a pydantic model.
             output: The type of the reply; any JSON value by default.
-            idempotency_key: A second request with the same key and topic is not sent, and gets the reply to the first
-                one: for callers that may retry. A reply that the graph's `keep_steps` has removed is not found again.
-            timeout_seconds: How long to wait for the reply; None until the run is over.
+            idempotency_key: A key for callers that may retry. A second request with the same key and topic is not sent,
+                and gets the reply to the first request. A reply that the graph's `keep_steps` has removed is not found
+                again.
+            timeout_seconds: How long to wait for the reply; None to wait until the run is over.
 
         Raises:
-            RequestRefused: The node refused it (`ctx.refuse`), or receives messages of another type.
-            NotPublished: The run is over without a reply. NotPublishedYet: There was none in time.
-            UnknownRun; InputError: As for `send`; the reply is of another type.
-            DefinitionError: A node of this run calls it, and would wait for itself.
+            RequestRefused: The node refused the request (`ctx.refuse`), or receives messages of another type.
+            NotPublished: The run ended without a reply.
+            NotPublishedYet: No reply arrived in time.
+            UnknownRun: No run with this id is recorded.
+            InputError: The request cannot be sent, as for `send`, or the reply has another type.
+            DefinitionError: A node of this run makes the request, and would wait for itself.
 
         Example:
             >>> from graphengine import RunRequest
@@ -421,20 +447,22 @@ class Run(Generic[S, Out_co]):
         return await reply.find(self._lives.shared.store, info, after)
 
     async def _drive_if_waiting(self) -> None:
-        """Drive it here if it waits, no worker is meant to drive it, and this handle has its graph."""
+        """Drive the run here if it waits, it is not meant for a worker, and this handle has its graph."""
         info, plan = await self._lives.shared.store.info(self.id), self._plan
         if info.status == "waiting" and info.queue == DEFAULT_QUEUE and plan is not None:
             drive_here(self._lives, plan, self.id, opening.resume)
 
     def _plan_here(self, info: RunInfo) -> Plan[Any] | None:
-        """Return the plan of the run's graph as this process has it; None if it does not know the graph."""
+        """Return the plan of the run's graph in this process; None if this process does not know the graph."""
         life = self._lives.of(self.id)
         return life.plan if life is not None else self._plan or self._lives.shared.plan_by(info.fingerprint)
 
     async def _check_message(self, topic: str, record: JsonValue) -> None:
-        """Refuse a message to a run that waits for another type on this topic, unless another message comes first.
+        """Refuse a message whose type does not fit the wait of the run for this topic.
 
-        What cannot be read here, as it is of a newer version, is not checked: the message is kept for who can.
+        The message is not refused if another message of the topic comes first. A snapshot that this version cannot
+        read, because a newer version wrote it, is not checked. The message is then kept for a process that can read the
+        snapshot.
         """
         shared, errors, topics = self._lives.shared, list[InputError](), set[str]()
         try:
@@ -456,22 +484,22 @@ class Run(Generic[S, Out_co]):
                     return
         if errors and not await self.unread(topic):
             raise errors[0]
-        if topics and topic not in topics:  # a later node may receive it, or nobody
+        if topics and topic not in topics:  # A later node may receive the topic, or no node.
             listed = ", ".join(map(repr, sorted(topics)))
             log.warning(_KEPT, topic, self.id, listed, extra={"run": self.id})
 
     async def unread(self, topic: str) -> Sequence[JsonValue]:
-        """Return its messages of a topic that nothing has received yet, the oldest first.
+        """Return the messages of a topic that the run has not received yet, the oldest first.
 
-        They are received in order, so a message was received once none is left. While one is being recorded it can be
-        listed twice.
+        Messages are received in order, so all messages have been received if the result is empty. While a message is
+        being recorded it can be listed twice.
 
         Raises:
-            UnknownRun: It is not recorded.
+            UnknownRun: No run with this id is recorded.
         """
         store = self._lives.shared.store
         await self._wait_until_recorded()
-        # First: none is missed.
+        # The inbox is read before the snapshot, so that no message is missed.
         sent = [each.payload for each in await store.inbox([self.id]) if each.kind == "message"]
         kept = (await load_snapshot(store, self.id, None)).mailbox.get(topic, ())
         return [*kept, *(each["payload"] for each in sent if each["topic"] == topic)]
@@ -501,25 +529,28 @@ class Run(Generic[S, Out_co]):
         item: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Published[Any]:
-        """Return the newest value of a name that its nodes published; wait for it, if there is none.
+        """Return the newest value that the nodes of the run published under a name.
 
-        It runs no code of the graph, and works whichever process drives the run, and after its end.
+        If there is none yet, wait for a value.
+
+        The call runs no code of the graph. It works whichever process drives the run, and also after the end of the
+        run.
 
         Args:
-            name: The name that `ctx.publish` gave it.
+            name: The name that was passed to `ctx.publish`.
             output: The type of the value; any JSON value by default.
-            after: Wait for a value that is newer than this one: the `cursor` of the value that was seen last, or its
-                `seq`, which counts for whatever run has the id.
-            item: An item of a map, as `research[3]`, whose newest value to return; "" for what is published outside of
-                maps. The newest of all by default.
-            timeout_seconds: How long to wait; 0 to take what there is, None until the run is over.
+            after: Wait for a value that is newer than this one. Either the `cursor` of the value that was seen last, or
+                its `seq`, which is not checked against an earlier run with the same id.
+            item: An item of a map, such as `research[3]`, whose newest value is wanted; "" for values that were
+                published outside of maps. By default the newest value of all is returned.
+            timeout_seconds: How long to wait; 0 to return an existing value only, None to wait until the run is over.
 
         Raises:
-            NotPublished: The run is over without it, or without a newer one.
-            NotPublishedYet: It was not published in time.
-            InputError: The value is of another type.
-            UnknownRun: It is not recorded, or was removed meanwhile.
-            RunReplaced: The cursor is of an earlier run with this id.
+            NotPublished: The run ended without such a value, or without a newer one.
+            NotPublishedYet: The value was not published in time.
+            InputError: The value has another type.
+            UnknownRun: No run with this id is recorded, or the run was removed meanwhile.
+            RunReplaced: The cursor belongs to an earlier run with this id.
         """
         await self._wait_until_recorded()
         reader = Reader[Any](self._lives.shared.store, self.id, name, output, item)
@@ -538,20 +569,20 @@ class Run(Generic[S, Out_co]):
     def publications(
         self, name: str, output: object = Any, *, after: int | str | None = None, item: str | None = None
     ) -> AsyncGenerator[Published[Any], None]:
-        """Iterate over the values of a name: the newest, and then each that is published until the run is over.
+        """Iterate over the values of a name: the newest value, and then each further value until the run is over.
 
         Args:
-            name: The name that `ctx.publish` gave them.
-            output: Their type; any JSON value by default.
-            after: Begin with the first value after this cursor or seq, instead of with the newest: for a client that
+            name: The name that was passed to `ctx.publish`.
+            output: The type of the values; any JSON value by default.
+            after: Begin with the first value after this cursor or seq, instead of the newest value. For a client that
                 reconnects.
-            item: As for `published`.
+            item: An item of a map, as for `published`.
 
         Raises:
-            RunFailed: When iterated, at the end, if the run failed.
-            RunReplaced: When iterated, if the cursor is of an earlier run with this id.
-            InputError: When iterated, if a value is of another type.
-            UnknownRun: When iterated, if the run is not recorded, or was removed meanwhile.
+            RunFailed: The run failed. Raised at the end of the iteration.
+            RunReplaced: The cursor belongs to an earlier run with this id. Raised when iterated.
+            InputError: A value has another type. Raised when iterated.
+            UnknownRun: No run with this id is recorded, or the run was removed meanwhile. Raised when iterated.
         """
         return self._publications(Reader[Any](self._lives.shared.store, self.id, name, output, item), after)
 
@@ -564,16 +595,16 @@ class Run(Generic[S, Out_co]):
             await self.result()
 
     async def progress(self) -> Sequence[MapProgress]:
-        """Return how far each of its maps is that runs now; a map that is over is not listed.
+        """Return the progress of each map that the run is at now. A map that is over is not listed.
 
         Raises:
-            UnknownRun: It is not recorded.
+            UnknownRun: No run with this id is recorded.
         """
         await self._wait_until_recorded()
         return progress_in(await load_snapshot(self._lives.shared.store, self.id, None))
 
     async def _look(self) -> None:
-        """Read its inbox now, if it is driven here, or wake it, if it sleeps here."""
+        """Read the inbox of the run now if the run is driven here, or wake the run if it sleeps here."""
         shared = self._lives.shared
         life = shared.driven.get(self.id)
         if life is not None:
@@ -582,16 +613,20 @@ class Run(Generic[S, Out_co]):
         poke(shared.store, self.id)
 
     async def stop(self, why: str = "asked", *, now: bool = False, final: bool = False) -> None:
-        """Stop it, and all runs below it, at its next safe point. If another process drives one, do not wait for that.
+        """Stop the run and all runs below it, each at its next safe point.
+
+        If another process drives one of these runs, the call returns without waiting for its end.
 
         Args:
-            why: The reason to record, for people. The run's secrets are hidden in it; without its graph it is withheld.
-            now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
-            final: Whether it ends as `cancelled`: no resume, answer or message continues it. So does then one that
-                failed or was stopped before. Branches of it can begin.
+            why: The reason to record, for people. The secrets of the run are hidden in it. If the run has secrets and
+                its graph is not known here, the reason is withheld.
+            now: Whether to cancel the nodes in flight, which run again after a resume. A function in a thread still
+                runs to its end first.
+            final: Whether the run ends as `cancelled`, so that no resume, answer or message can continue it. This also
+                applies to a run that failed or was stopped before. Branches of the run can still be started.
 
         Raises:
-            UnknownRun: It is not recorded.
+            UnknownRun: No run with this id is recorded.
         """
         shared = self._lives.shared
         check_id(self.id)
@@ -614,10 +649,11 @@ class Run(Generic[S, Out_co]):
         instructions: Mapping[str, str] | None = None,
         user: str | None = None,
     ) -> Run[S, Out_co]:
-        """Start a child run after one of its steps; see `Runner.branch`. The run itself is not changed.
+        """Start a child run that continues after a step of this run; see `Runner.branch`. This run is not changed.
 
         Raises:
-            DefinitionError: The handle does not know its graph: `get(run_id, graph)` returns one that does.
+            DefinitionError: The handle does not know the graph of the run. `get(run_id, graph)` returns a handle that
+                does.
         """
         lives, plan = self._lives, self._plan
         if plan is None:
@@ -642,7 +678,8 @@ class Run(Generic[S, Out_co]):
             instructions=texts,
             user=user,
         )
-        # Not runs that are started later: two branches of each other would wait for each other for ever.
+        # Only the lives that exist now, and not runs that are started later: otherwise two branches of each other would
+        # wait for each other for ever.
         earlier = [life for life in lives.shared.lives if life.id == self.id and not life.claim.held_back]
 
         async def when_recorded(life: Life[S]) -> Driving | Result[S, Any]:
@@ -654,45 +691,49 @@ class Run(Generic[S, Out_co]):
         return handle_on(lives.begin(plan, child, when_recorded), lives)
 
     def events(self, after: int | str = 0, *, wait_out: bool = False, live: bool = True) -> AsyncGenerator[Event, None]:
-        """Iterate over what happens: recorded steps after seq `after`, live events, changes of the status, and the end.
+        """Iterate over the events of the run: its steps after the seq `after`, live events, status changes and the end.
 
-        The last event is `RunEnded`, with the result that `result()` returns, or with that of a failed run.
+        The last event is `RunEnded`, with the result that `result()` would return, or with the result of a failed run.
 
-        A run of this process is watched from this call on, even if the iterator is awaited later. Call it before
-        anything else is awaited, or at most one turn of the event loop later, to get all live events. A later watcher
-        gets what the agents' calls in flight have shown of their current turn, in one piece each, at most the last
-        100,000 characters; what was shown of earlier turns is in the recorded steps. A run of another process has no
-        live events, but `StatusChanged` whenever its status, its driver or its waits have changed.
+        A run of this process is watched from the moment of this call, even if the iterator is awaited later. To get all
+        live events, call this before anything else is awaited, or at most one turn of the event loop later. A later
+        watcher gets the text that calls of agents in flight have shown in their current turn, in one piece for each
+        call, at most the last 100,000 characters. The text of earlier turns is in the recorded steps. A run of another
+        process has no live events. Instead, `StatusChanged` follows whenever its status, its driver or its waits have
+        changed.
 
-        A watcher that does not keep up loses no recorded step. The pieces of a text that it has not read become one
-        piece, of which the last 100,000 characters are kept.
+        A watcher that is too slow loses no recorded step. The pieces of a text that it has not read yet are joined to
+        one piece, of which the last 100,000 characters are kept.
 
         Args:
-            after: Leave out the steps up to this seq, or up to this cursor (`RunInfo.cursor`), which another run that
-                has the id later refuses; for a client that reconnects.
-            wait_out: Whether to continue while the run waits, or while no process drives it, until it is over.
-            live: Whether live events are wanted. Without them nothing of a model's answer is read before its end,
-                unless somebody else watches.
+            after: Skip the steps up to this seq, or up to this cursor (`RunInfo.cursor`), for a client that reconnects.
+                A cursor is refused if another run has the id meanwhile.
+            wait_out: Whether to continue, until the run is over, while it waits or no process drives it.
+            live: Whether live events are wanted. Without them, the answer of a model is not read before its end, unless
+                somebody else watches the run.
 
         Raises:
-            WatcherTooSlow: When iterated, if more than 10,000 other live events wait.
-            UnknownRun: When iterated, if it is not recorded.
-            RunReplaced: When iterated, if the cursor is of an earlier run with this id.
-            GraphEngineError: When iterated, if the run could not be begun or claimed, as `RunIsDriven`, or recorded;
-                with `wait_out` what is recorded is followed then.
+            WatcherTooSlow: More than 10,000 other live events wait for this watcher. Raised when iterated.
+            UnknownRun: No run with this id is recorded. Raised when iterated.
+            RunReplaced: The cursor belongs to an earlier run with this id. Raised when iterated.
+            GraphEngineError: The run could not be begun, claimed (`RunIsDriven`) or recorded. Raised when iterated;
+                with `wait_out`, the recorded run is followed instead.
         """
         life = self._life or self._lives.of(self.id)
         if life is None:
             return self._events(after, None, wait_out=wait_out, live=live)
         queue = life.audience.joined(live=live)
         events = self._events(after, (life, queue), wait_out=wait_out, live=live)
-        weakref.finalize(events, life.audience.left, queue).atexit = False  # also if it is never iterated
+        weakref.finalize(events, life.audience.left, queue).atexit = False  # also if the iterator is never used
         return events
 
     async def _events(
         self, after: int | str | None, living: tuple[Life[Any], Watcher] | None, *, wait_out: bool, live: bool = True
     ) -> AsyncGenerator[Event, None]:
-        """Yield the events after a seq, or only new ones; live ones first if it lives here."""
+        """Yield the events after a seq, or only new events if `after` is None.
+
+        If the run is alive in this process, it is followed live first.
+        """
         if not isinstance(after, int):
             await self._wait_until_recorded()
             info = await self._lives.shared.store.info(self.id)
@@ -718,12 +759,12 @@ class Run(Generic[S, Out_co]):
             living = None if life is None else (life, life.audience.joined(live=live))
 
     async def _poll(self, after: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
-        """Yield what another process records after a seq, until the run is over, or lives here."""
+        """Yield what another process records after a seq, until the run is over or is alive in this process."""
         store = self._lives.shared.store
         info = await store.info(self.id)
-        snapshot = await load_snapshot(store, self.id, info.seq)  # not at a later step
+        snapshot = await load_snapshot(store, self.id, info.seq)  # at this step, and not at a later one
         reported: tuple[object, ...] = ()
-        refused = 0  # the last answer that was: its question has the id that it had
+        refused = 0  # the seq of the last refused answer, because the question keeps its id after a refusal
         reasons = StepReasons(store, self.id)
         async with aclosing(polled(store, info, after)) as polls:
             async for row, steps, snapshot.posted in polls:
@@ -740,7 +781,7 @@ class Run(Generic[S, Out_co]):
                 waits = tuple(waits_of(snapshot))
                 status = status_of(row)
                 ids = [wait.id for frame in snapshot.frames.values() for wait in frame.waits.values()]
-                # A chat can have been answered, and wait again, since then.
+                # The posted answers are part of the news: a chat can have been answered, and wait again, since then.
                 news = (status, row.driver, ids, [*snapshot.posted], refused)
                 if news != reported:
                     reported = news
@@ -750,11 +791,11 @@ class Run(Generic[S, Out_co]):
 
 
 _FILL: Final = Run.__init__
-"""Without the check of its arguments that programs get."""
+"""`Run.__init__` without the check of its arguments that programs get."""
 
 
 def handle_on(life: Life[S], lives: Lives) -> Run[S, Any]:
-    """Return the one handle on a life."""
+    """Return the only handle on a life."""
     run: Run[S, Any] | None = None if life.handle is None else life.handle()
     if run is None:
         run = Run.__new__(Run)
@@ -764,15 +805,18 @@ def handle_on(life: Life[S], lives: Lives) -> Run[S, Any]:
 
 
 async def send_alone(run: Run[Any], topic: str, payload: object, key: str, alone: str) -> bool:
-    """Send a message, unless one was sent whose idempotency key begins with `alone`; return whether it is new.
+    """Send a message unless an earlier message was sent whose idempotency key begins with `alone`.
 
-    For doors, whose messages are meant for one place of a run. Raises: as `Run.send`.
+    For doors whose messages are meant for a single place of a run. Errors are raised as by `Run.send`.
+
+    Returns:
+        Whether the message is new.
     """
     return await run._send(topic, payload, key, alone)  # noqa: SLF001 - an own part of it
 
 
 def drive_here(lives: Lives, plan: Plan[S], run_id: str, resume: Opening[S]) -> Life[S]:
-    """Drive a run here from now on, unless it is driven already, and return its life here."""
+    """Drive a run here from now on unless it is driven already, and return its life in this process."""
     here = lives.of(run_id)
     if here is None or not here.claim.may("be_wanted"):
         return lives.begin(lives.checked(plan), run_id, resume, Claim(follows=True))
@@ -781,7 +825,11 @@ def drive_here(lives: Lives, plan: Plan[S], run_id: str, resume: Opening[S]) -> 
 
 
 def life_of(run: Run[S, Any]) -> Life[S]:
-    """Return the life that a handle began: for the command line and the inspector. Raises: UnknownRun."""
+    """Return the life that a handle began, for the command line and the inspector.
+
+    Raises:
+        UnknownRun: The handle belongs to a run that is not alive in this process.
+    """
     life = run._life  # noqa: SLF001 - of this module
     if life is None:
         raise UnknownRun(f"run {run.id} does not live here", where=f"run {run.id}")
@@ -789,13 +837,16 @@ def life_of(run: Run[S, Any]) -> Life[S]:
 
 
 def is_inside(run_id: str) -> bool:
-    """Return whether the caller is a node of this run, which would wait for itself if it waited for the run."""
+    """Return whether the caller is a node of this run. Such a node would wait for itself if it waited for the run."""
     here = CURRENT.get()
     return isinstance(here, Attempt) and here.services.run_id == run_id
 
 
 async def _follow_life(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
-    """Yield what a life records after seq `last`, its live events, and its end, unless the run is to be waited out."""
+    """Yield what a life records after the seq `last`, its live events, and its end.
+
+    With `wait_out`, the end is left out if the run is not over.
+    """
     try:
         await life.until("begun")
         reasons = StepReasons(life.shared.store, life.id)
@@ -807,13 +858,14 @@ async def _follow_life(life: Life[Any], queue: Watcher, last: int, *, wait_out: 
                 last = event.seq if isinstance(event, StepRecorded) else last
                 yield event
         queue.check(life.id)
-        if life.task.cancelled() and life.seq:  # the event loop ends: there is no result
+        if life.task.cancelled() and life.seq:  # The event loop ends, so there is no result.
             return
         if not wait_out:
-            life.is_retrieved = True  # also by an error that is raised here
+            life.is_retrieved = True  # The result also counts as retrieved if an error is raised here.
         ended = RunEnded(life.ended_with())
-        with suppress(RunnerClosed):  # then a later watcher gets them
-            for step in await _load_steps(life, last, ended.result.seq):  # not recorded by its driver: it was asleep
+        with suppress(RunnerClosed):  # If the Runner is closed, a later watcher gets the steps.
+            # These steps were recorded by another process while the run was asleep here.
+            for step in await _load_steps(life, last, ended.result.seq):
                 yield StepRecorded(step.seq, step, await reasons.why(step))
         if not wait_out or ended.result.status in OVER:
             life.is_retrieved = True
@@ -826,7 +878,7 @@ async def _follow_life(life: Life[Any], queue: Watcher, last: int, *, wait_out: 
 
 
 async def _live_events(life: Life[Any], queue: Watcher, last: int, reasons: StepReasons) -> AsyncGenerator[Event, None]:
-    """Yield what is shown while it lives, with the recorded steps after seq `last` that were left out."""
+    """Yield the live events of a life, and the recorded steps after the seq `last` that the queue left out."""
     while not (life.task.done() and queue.empty()):
         event = await queue.get()
         if event is None:
@@ -838,7 +890,7 @@ async def _live_events(life: Life[Any], queue: Watcher, last: int, reasons: Step
                 yield StepRecorded(step.seq, step, await reasons.why(step))
             last = event.seq
         elif isinstance(event, NodeBegan) and event.after < last:
-            continue  # its end was among the recorded steps
+            continue  # The end of this attempt was among the recorded steps.
         yield event
     for step in await _load_steps(life, last, life.last_seq) if queue.is_behind else ():
         yield StepRecorded(step.seq, step, await reasons.why(step))

@@ -1,9 +1,10 @@
-"""What a subscriber to a run gets: its recorded steps, its status, its end, and live events.
+"""The events that a watcher of a run receives: recorded steps, status changes, the end, and live events.
 
-What waits for a watcher is bounded, because a subscriber that does not read must not fill the memory. Up to
-`JOINED_FROM` events wait as they are. From then on the pieces of one text wait as one, of which the last 100,000
-characters are kept, and a newer partial answer replaces an older one. At `MOST_WAITING` the recorded steps are left
-out: they are read from the store again. If that is not enough, the watcher gets an error in place of the rest.
+The number of events that wait for a watcher is limited, because a watcher that does not read must not fill the memory.
+Up to `JOINED_FROM` events wait as they are. From then on, the pieces of a text are joined to one event, of which the
+last 100,000 characters are kept, and a newer partial answer replaces an older one. At `MOST_WAITING` events, the
+recorded steps are left out and later read from the store. If that is not enough, the watcher gets an error instead of
+the remaining events.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class LiveEvent:
-    """A live event of an extension, such as of an agent: a dataclass that a watcher gets as it is.
+    """A live event of an extension, for example of an agent. It is a dataclass, and a watcher gets it as it is.
 
     Attributes:
-        event: Its name in JSON documents.
-        ends_growth: Whether what comes next is not joined to what came before.
+        event: The name of the event in JSON documents.
+        ends_growth: Whether later pieces must not be joined to pieces before this event.
     """
 
     __slots__ = ()
@@ -38,20 +39,23 @@ class LiveEvent:
     ends_growth: ClassVar[bool] = False
 
     def growth(self) -> Growth | None:
-        """Return what pieces like this one are joined to while a watcher does not read; None if it is no piece."""
+        """Return the object to which pieces like this event are joined while a watcher does not read.
+
+        None if the event is not a piece.
+        """
         return None
 
 
 class Growth(Protocol):
-    """Pieces that wait as one event, such as those of a text.
+    """Pieces that wait as one event, such as the pieces of a text.
 
     Attributes:
-        key: Equal for those that are joined.
+        key: Pieces with equal keys are joined.
     """
 
     @property
     def key(self) -> Hashable:
-        """Equal for pieces that are joined."""
+        """Pieces with equal keys are joined."""
         ...
 
     def add(self, event: Any) -> None:  # noqa: ANN401 - of the type that made it
@@ -59,15 +63,15 @@ class Growth(Protocol):
         ...
 
     def whole(self) -> LiveEvent:
-        """Return them as one event."""
+        """Return the pieces as one event."""
         ...
 
 
 class Showing(Protocol):
-    """What is in flight and shows live events."""
+    """A call in flight that shows live events."""
 
     def so_far(self) -> Iterable[LiveEvent]:
-        """Return what a watcher that joins now has missed."""
+        """Return the events that a watcher who joins now has missed."""
         ...
 
 
@@ -76,13 +80,13 @@ class NodeBegan:
     """An attempt of a node began.
 
     Attributes:
-        event: Its name in JSON documents.
-        path: The node's path.
-        node: Its name.
-        visit: Which visit of the node, from 1.
-        attempt: Which attempt of the visit, from 1.
-        at: When it began, epoch seconds.
-        after: The seq of the last step before it.
+        event: The name of the event in JSON documents.
+        path: The path of the node.
+        node: The name of the node.
+        visit: The number of the visit of the node, from 1.
+        attempt: The number of the attempt of the visit, from 1.
+        at: When the attempt began, in epoch seconds.
+        after: The seq of the last step before the attempt.
     """
 
     event: ClassVar[str] = "began"
@@ -96,12 +100,12 @@ class NodeBegan:
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """A node showed something with `ctx.emit`.
+    """A node showed data with `ctx.emit`.
 
     Attributes:
-        event: Its name in JSON documents.
-        path: The node's path.
-        data: What it showed.
+        event: The name of the event in JSON documents.
+        path: The path of the node.
+        data: The data that the node showed.
     """
 
     event: ClassVar[str] = "emitted"
@@ -111,12 +115,12 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class StepRecorded:
-    """A step is durable. Each subscriber gets all of them, in order of seq.
+    """A step is durable. Each watcher gets all steps, in order of seq.
 
     Attributes:
-        seq: Its number in the run's log.
+        seq: The number of the step in the run's log.
         step: The step.
-        why: Why its edge was taken, in words: what the conditions found. "" if it took none.
+        why: Why the edge was taken, as text: what the conditions found. "" if the step took no edge.
     """
 
     seq: int
@@ -132,12 +136,12 @@ class StepRecorded:
 
 @dataclass(frozen=True, slots=True)
 class StatusChanged:
-    """The status, the driver or the waits of a run are these now; only for runs that are not driven here.
+    """The status, the driver or the waits of a run have changed. Only for runs that are not driven here.
 
     Attributes:
-        status: Its status, as `Runner.runs` has it.
-        driver: The process that drives it; None if none does, or if its process has died.
-        waits: What it waits for.
+        status: The status of the run, as used by `Runner.runs`.
+        driver: The process that drives the run; None if no process does, or if its process has died.
+        waits: The waits of the run.
     """
 
     status: Status
@@ -147,10 +151,10 @@ class StatusChanged:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The run is over, waits, or is released: the last event.
+    """The last event: the run is over, waits, or was released.
 
     Attributes:
-        result: The result. A failed run has its error there.
+        result: The result. The result of a failed run contains its error.
     """
 
     result: Result[Any, Any]
@@ -170,7 +174,7 @@ class _Joined(NamedTuple):
 
 
 class Watcher(asyncio.Queue["Event | None"]):
-    """The events that wait for one watcher of a run; None ends them.
+    """The events that wait for one watcher of a run. None ends them.
 
     Attributes:
         is_behind: Whether recorded steps were left out.
@@ -185,7 +189,7 @@ class Watcher(asyncio.Queue["Event | None"]):
         self.is_behind = False
 
     def begins_after(self, seq: int) -> bool:
-        """Return whether its first event is the step after this one."""
+        """Return whether the first waiting event is the step after this one."""
         first = self._queue[0] if self._queue else None
         return isinstance(first, StepRecorded) and first.seq == seq + 1
 
@@ -202,7 +206,7 @@ class Watcher(asyncio.Queue["Event | None"]):
                 self._queue.append(_Joined(growth))
         else:
             if isinstance(item, LiveEvent) and item.ends_growth:
-                self._growing.clear()  # what comes next is not joined to what does not count any more
+                self._growing.clear()  # Later pieces are not joined to pieces that no longer count.
             self._queue.append(item)
         if len(self._queue) > MOST_WAITING:
             self._make_room()
@@ -215,7 +219,7 @@ class Watcher(asyncio.Queue["Event | None"]):
         return item
 
     def _make_room(self) -> None:
-        """Leave out recorded steps, and nodes that began before them; if too little is gained, everything."""
+        """Leave out recorded steps, and nodes that began before them. If that is not enough, leave out everything."""
         kept = [item for item in self._queue if not isinstance(item, (StepRecorded, NodeBegan))]
         self.is_behind = True
         self._lost = len(kept) > MOST_WAITING // 2
@@ -225,7 +229,11 @@ class Watcher(asyncio.Queue["Event | None"]):
             self._queue.append(None)
 
     def check(self, run_id: str) -> None:
-        """Raise WatcherTooSlow if events were lost."""
+        """Check that no events were lost.
+
+        Raises:
+            WatcherTooSlow: Events were lost.
+        """
         if self._lost:
             raise WatcherTooSlow(
                 f"more than {MOST_WAITING:,} live events waited for this watcher of run {run_id}",

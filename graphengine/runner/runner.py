@@ -67,13 +67,14 @@ _UNOPENED: Final = (
     "  repair: await run.result() before the Runner closes"
 )
 _PAGE: Final = 1000
-"""How many due runs `recover` asks for at first; it asks for more if there may be more."""
+"""The number of due runs for which `recover` asks at first. It asks for more if this number is reached."""
 
 
 class Runner:
-    """Drives runs and records them in a store: the Runner of the core, with the options that need nothing else.
+    """Drives runs and records them in a store.
 
-    `graphengine.Runner`, which programs use, describes them.
+    This is the Runner of the core, with the options that need no other part of the package. Programs use
+    `graphengine.Runner`, which describes the options.
 
     Example:
         >>> async def main() -> None:
@@ -128,24 +129,24 @@ class Runner:
         await self.close()
 
     async def close(self) -> None:
-        """Release the runs that are driven, and close resources and the store.
+        """Release the runs that are driven, and close the resources and the store.
 
-        Nodes in flight have `grace_seconds` to finish, and no node begins. Nodes that are still in flight then are cut
-        off, and run again when the run is resumed. Released runs are `interrupted`, like those of a process that died:
-        `recover`, `resume` and workers find them. A warning names each, and any run that was just being started; the
-        `result()` of a released run has the status `running`.
+        Nodes in flight have `grace_seconds` to finish, and no further node begins. Nodes that are still in flight after
+        that time are cut off, and run again when the run is resumed. Released runs have the status `interrupted`, like
+        runs of a process that died: `recover`, `resume` and workers find them. A warning in the log names each released
+        run, and each run that was just being started. The `result()` of a released run has the status `running`.
         """
         shared = self._shared
         shared.closed = True
         for life in shared.lives:
             life.ask(Closed())
         opened = shared.resources.is_used
-        for each in shared.closing:  # a generator for `any` would take longer than what it asks
+        for each in shared.closing:  # a generator in `any` would take longer than the loop
             opened = opened or each.is_used
         if self._in_memory and not (opened or shared.lives or shared.leaving):
             shared.unwatch()
             shared.threads.shutdown(wait=False)
-            await self.store.close()  # there is nothing to wait for
+            await self.store.close()  # There is nothing to wait for.
             return
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="graphengine close")
@@ -153,7 +154,7 @@ class Runner:
 
     async def _close(self) -> None:
         shared = self._shared
-        async with contextlib.AsyncExitStack() as stack:  # closes each, even if another one raises
+        async with contextlib.AsyncExitStack() as stack:  # closes everything, even if closing one part raises an error
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(shared.resources.close)
             stack.callback(shared.threads.shutdown, wait=False)
@@ -169,10 +170,10 @@ class Runner:
                 await asyncio.wait(left)
             for life in lives:
                 if life.task.cancelled() and not life.seq:
-                    log.warning(_UNOPENED, life.id)  # nothing else would report that
+                    log.warning(_UNOPENED, life.id)  # Otherwise nobody would report this.
 
     async def _let_finish(self) -> None:
-        """Wait the grace time for nodes in flight."""
+        """Wait until the nodes in flight have finished, at most for the time of grace."""
         driven = list(self._shared.driven.values())
         if driven and self._grace_seconds:
             clock = self._shared.clock
@@ -195,31 +196,34 @@ class Runner:
         user: str | None = None,
         wait_out: bool = True,
     ) -> Run[S, Out_co]:
-        """Start a run; it is driven in the background, or by a worker if a queue is given.
+        """Start a run. It is driven in the background, or by a worker if a queue is given.
 
-        With a queue the run is only recorded here, and `result()` returns then, with the status `queued`:
-        a `Worker` of that queue drives it, in this process or another one. `get(run_id, graph).result()` waits for its
-        end.
+        With a queue, the run is only recorded here, and `result()` then returns at once, with the status `queued`. A
+        `Worker` of that queue drives the run, in this process or another one. `get(run_id, graph).result()` waits for
+        the end of the run.
 
         Args:
             graph: The graph.
             state: The initial state, or a mapping of its fields.
-            run_id: The run's id; generated if not given.
-            limits: Limits that replace the graph's own.
-            after: An earlier run whose final state, in the fields that the graph keeps, is the initial state; `state`
-                is then an update to it.
-            pause_before: Nodes, by path (`publish`, `article/review`), before which the run waits on every visit, until
-                it is answered True.
-            tags: Tags of the run, for `runs` and `prune`.
+            run_id: The id of the run. If not given, an id is generated.
+            limits: Limits that replace the limits of the graph.
+            after: The id of an earlier run. Its final state, in the fields that the graph keeps, becomes the initial
+                state, and `state` is then an update to it.
+            pause_before: Nodes, by path (`publish`, `article/review`). Before each visit of such a node, the run waits
+                until it gets the answer True.
+            tags: Tags of the run, by which `runs` and `prune` can select it.
             queue: The queue from which a worker takes the run.
-            priority: The higher, the sooner it is taken from its queue.
-            tenant: For whom the run is, such as a customer: the tenants of a queue take turns, and can have limits. Its
-                branches are for the same.
-            user: Who starts it: the runs that its nodes start have the same.
-            wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
+            priority: Workers take runs with a higher priority from the queue first.
+            tenant: The tenant to whom the run belongs, such as a customer. The tenants of a queue take turns, and can
+                have limits. Branches of the run belong to the same tenant.
+            user: The user who starts the run. Runs that its nodes start have the same user.
+            wait_out: Whether `result()` keeps waiting while the run waits only for a time. If False, it returns at
+                once.
 
         Raises:
-            CompileError, InputError: At once. Errors of the store (`RunExists`) are raised by `result()`.
+            CompileError: The graph has an error. Raised at once.
+            InputError: An argument is not valid. Raised at once.
+            RunExists: A run with this id exists already. Raised by `result()`, as other errors of the store are.
 
         Example:
             >>> async def main() -> None:
@@ -265,25 +269,29 @@ class Runner:
         user: str | None = None,
         wait_out: bool = True,
     ) -> Run[S, Out_co]:
-        """Resume a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
+        """Resume a run after a crash, a stop, a failure, a reached limit, an answer or a message, or when it is due.
 
-        A run that is finished, or still waits, is not changed; its result states that. Arms of forks and items of maps
-        that failed while others wait are retried, unless an answer, a message or a time has come. Failed items of a map
-        with `on_item_error="keep"` are settled, and not retried unless `retry_failed` says so.
+        A run that has finished, or that still waits, is not changed; the status of its result says so. Arms of forks
+        and items of maps that failed while others wait are retried, unless an answer, a message or a time has come.
+        Failed items of a map with `on_item_error="keep"` are settled: they are retried only with `retry_failed`.
 
         Args:
-            run_id: The run.
-            graph: Its graph, changed or not.
-            limits: Limits that replace those it had.
-            pause_before: Nodes that replace those before which it pauses.
-            retry_failed: Whether to retry all that failed, also the items of maps that keep what succeeds, until such a
-                map is left, and also if the run has other things to do.
-            user: Who resumes it; recorded.
-            wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
+            run_id: The id of the run.
+            graph: The graph of the run, changed or not.
+            limits: Limits that replace the limits of the run.
+            pause_before: Nodes that replace the nodes before which the run pauses.
+            retry_failed: Whether to retry all failed parts, even if the run has other things to do. This includes
+                failed items of maps that keep the items that succeeded, as long as the run has not left the map.
+            user: The user who resumes the run, who is recorded.
+            wait_out: Whether `result()` keeps waiting while the run waits only for a time. If False, it returns at
+                once.
 
         Raises:
-            CompileError: At once, as `RunIsDriven` if it is driven here: `get` returns its handle then. `UnknownRun`,
-                `RunIsDriven` by another process and `GraphChanged` are raised by `result()`, and by `events()`.
+            CompileError: The graph has an error. Raised at once.
+            RunIsDriven: This Runner drives the run. Raised at once; `get` returns the handle on the run. If another
+                process drives the run, `result()` and `events()` raise it.
+            UnknownRun: No run with this id is recorded. Raised by `result()` and `events()`.
+            GraphChanged: The run does not fit the graph. Raised by `result()` and `events()`.
 
         Example:
             >>> async def main() -> None:
@@ -317,26 +325,32 @@ class Runner:
         instructions: Mapping[str, str] | None = None,
         user: str | None = None,
     ) -> Run[S, Out_co]:
-        """Start a child run after a step of another run, which is not changed.
+        """Start a child run that continues after a step of another run. The other run is not changed.
 
         Args:
-            parent: The id of the run to branch from.
-            graph: Its graph.
-            at: The last step that the child shares with the parent: its seq, or a node's path and visit, as
-                `("review", 2)` or `"review:2"`: the step that completed that visit.
+            parent: The id of the run from which to branch off.
+            graph: The graph of the run.
+            at: The last step that the child shares with the parent. Either the seq of the step, or the path and the
+                visit of a node, such as `("review", 2)` or `"review:2"`, for the step that completed that visit.
             update: Fields to write first, through their reducers.
-            path: The state to write to, if several are open at that step: "" for the run's, `article` for that of the
-                graph at that path, `~facts` for the view of the arm to `facts`, `article/~facts` for an arm in a graph.
-            run_id: The child's id; generated if not given.
-            limits: Limits that replace those last in force in the parent.
-            pause_before: Nodes that replace those before which the parent pauses.
-            tags: Tags of the child; it does not inherit the parent's.
-            instructions: Standing instructions that replace those in the graph, by an agent's name or path, as models
-                are given. They are recorded: a resume and branches of the child have them too.
-            user: Who branches it off.
+            path: The state to which `update` is written, if several are open at that step: "" for the state of the run,
+                `article` for the state of the graph at that path, `~facts` for the view of the arm to `facts`,
+                `article/~facts` for an arm inside a graph.
+            run_id: The id of the child. If not given, an id is generated.
+            limits: Limits that replace the limits that were last in force in the parent.
+            pause_before: Nodes that replace the nodes before which the parent pauses.
+            tags: Tags of the child. It does not inherit the tags of the parent.
+            instructions: Standing instructions that replace the instructions in the graph. The keys are names or paths
+                of agents, as for models. The instructions are recorded, so that they also apply after a resume and in
+                branches of the child.
+            user: The user who branches off the run.
 
         Raises:
-            CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable` and `InputError` by `result()`.
+            CompileError: The graph has an error. Raised at once.
+            UnknownRun: No run with the id of the parent is recorded. Raised by `result()`.
+            UnknownStep: The parent has no such step or visit. Raised by `result()`.
+            RunNotResumable: The run cannot continue after that step. Raised by `result()`.
+            InputError: The update does not fit the state. Raised by `result()`.
 
         Example:
             >>> async def main() -> None:
@@ -407,21 +421,23 @@ class Runner:
         wait_out: bool = True,
         live: bool = True,
     ) -> AsyncGenerator[Event, None]:
-        """Iterate over what happens to a run, whichever process drives it, until it is over.
+        """Iterate over the events of a run until it is over, whichever process drives it.
 
-        The events are recorded steps after seq `after`, `StatusChanged` whenever the status, the driver or the waits
-        have changed, live events while the run is driven here, and `RunEnded` with the result. Only the database is
-        read: the run and its driver are not affected.
+        The events are: the recorded steps after the seq `after`; `StatusChanged` whenever the status, the driver or the
+        waits have changed; live events while the run is driven here; and `RunEnded` with the result. Watching only
+        reads the database, so it does not affect the run or its driver.
 
         Args:
-            run_id: The run.
-            graph: The run's graph, as for `get`.
-            after: Leave out the steps up to this seq, or up to this cursor, as for `Run.events`.
-            wait_out: Whether to continue while the run waits, or while no process drives it; else that is its end.
+            run_id: The id of the run.
+            graph: The graph of the run, as for `get`.
+            after: Skip the steps up to this seq, or up to this cursor, as for `Run.events`.
+            wait_out: Whether to continue while the run waits, or while no process drives it. If False, the iteration
+                ends there.
             live: Whether live events are wanted, as for `Run.events`.
 
         Raises:
-            CompileError: At once. `UnknownRun` when iterated.
+            CompileError: The graph has an error. Raised at once.
+            UnknownRun: No run with this id is recorded. Raised when the iterator is used.
 
         Example:
             >>> from graphengine import RunEnded, StepRecorded
@@ -441,40 +457,49 @@ class Runner:
         return self.get(run_id, graph).events(after, wait_out=wait_out, live=live)
 
     async def info(self, run_id: str) -> RunInfo:
-        """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""
+        """Return the facts about a run: its graph, status, last seq, driver, times and tags.
+
+        Raises:
+            UnknownRun: No run with this id is recorded.
+        """
         await self._lives.known(run_id)
         info = await self.store.info(run_id)
         return replace(info, status=status_of(info))
 
     async def history(self, run_id: str, *, after: int | str = 0, limit: int | None = None) -> Sequence[Step]:
-        """Return the steps of a run after a seq or a cursor, at most `limit`, with those it shares with its parents.
+        """Return the steps of a run after a seq or a cursor, at most `limit`, including steps shared with its parents.
 
         Raises:
             UnknownRun: No run with this id is recorded.
-            RunReplaced: The cursor is of an earlier run with this id.
+            RunReplaced: The cursor belongs to an earlier run with this id.
         """
         return await Run(run_id, self._lives).history(after=after, limit=limit)
 
     async def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]:
-        """Return the recorded state after a step: a seq, or a node's path and visit; by default after the last step.
+        """Return the recorded state of a run after a step.
+
+        The step is given by its seq, or by the path and the visit of a node. By default it is the last step.
 
         Raises:
-            UnknownRun; UnknownStep: There is no such step or visit.
+            UnknownRun: No run with this id is recorded.
+            UnknownStep: The run has no such step or visit.
         """
         await self._lives.known(run_id)
         return deepcopy((await load_snapshot(self.store, run_id, at)).root.values)
 
     async def stop(self, run_id: str, why: str = "asked", *, now: bool = False, final: bool = False) -> None:
-        """Stop a run, and all that its nodes started, at the next safe point of each.
+        """Stop a run and all runs that its nodes started, each at its next safe point.
 
-        If another process drives one, return without waiting for that.
+        If another process drives one of these runs, the call returns without waiting for its end.
 
         Args:
-            run_id: The run.
-            why: The reason to record, for people. The run's secrets are hidden in it; without its graph it is withheld.
-            now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
-            final: Whether it ends as `cancelled`: no resume, answer or message continues it. So does then one that
-                failed or was stopped before. Branches of it can begin.
+            run_id: The id of the run.
+            why: The reason to record, for people. The secrets of the run are hidden in it. If the run has secrets and
+                its graph is not known here, the reason is withheld.
+            now: Whether to cancel the nodes in flight, which run again after a resume. A function in a thread still
+                runs to its end first.
+            final: Whether the run ends as `cancelled`, so that no resume, answer or message can continue it. This also
+                applies to a run that failed or was stopped before. Branches of the run can still be started.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -482,15 +507,16 @@ class Runner:
         await Run(run_id, self._lives).stop(why, now=now, final=final)
 
     async def release(self, run_id: str, *, now: bool = False) -> None:
-        """Release a run that is driven here, or sleeps here, without ending it, and return when it is released.
+        """Release a run that is driven or sleeps here, without ending it, and return when it is released.
 
-        Nodes in flight finish and are recorded; nothing more is started. The run stays `running`, or `waiting`, and
-        another Runner can resume it at once. Right after `start` this records the run and starts no node, so that a
-        worker drives it. Does nothing if the run is not driven here.
+        Nodes in flight finish and are recorded, and no further node is started. The run keeps the status `running` or
+        `waiting`, and another Runner can resume it at once. If you call this right after `start`, the run is recorded
+        without starting a node, so that a worker can drive it. If the run is not driven here, the call does nothing.
 
         Args:
-            run_id: The run.
-            now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
+            run_id: The id of the run.
+            now: Whether to cancel the nodes in flight, which run again after a resume. A function in a thread still
+                runs to its end first.
         """
         self._lives.check_usable()
         lives = [life for life in self._shared.lives if life.id == run_id]
@@ -502,22 +528,25 @@ class Runner:
                 await life.until("over")
 
     async def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[Run[Any]]:
-        """Resume every orphan of these graphs: runs whose process died, or released them.
+        """Resume every orphan of these graphs: each run whose process died or released the run.
 
-        For a program that restarts and should finish what it had started. `Worker` does the same continuously, with a
-        limited number at a time, and also for runs that wait. All are driven at once, except those with a node that was
-        in flight at two crashes in a row: they are driven after the others, one at a time. Runs that another process
-        claims first are left out, so any number of processes can recover the same runs.
+        Call this in a program that restarts and should finish what it had started. A `Worker` does the same
+        continuously, with a limited number of runs at a time, and also for runs that wait.
+
+        All orphans are driven at once, except runs with a node that was in flight at two crashes in a row: these are
+        driven after the others, one at a time. Runs that another process claims first are left out, so any number of
+        processes can recover the same runs.
 
         Args:
             graphs: The graphs, with distinct names.
 
         Returns:
-            A handle on each, longest orphaned first. Runs that cannot be resumed (`GraphChanged`) are included: their
-            `result()` raises the reason.
+            A handle on each run, the longest orphaned run first. Runs that cannot be resumed (`GraphChanged`) are
+            included: their `result()` raises the reason.
 
         Raises:
-            CompileError; DefinitionError: Two graphs have one name.
+            CompileError: A graph has an error.
+            DefinitionError: Two graphs have the same name.
 
         Example:
             >>> async def main() -> None:
@@ -532,16 +561,16 @@ class Runner:
             compiled(graph)
         await self.store.open()
         limit, due = _PAGE, partial(self.store.due, self._shared.clock.now(), graphs=list(known))
-        while len(found := await due(limit=limit)) == limit:  # there may be more
+        while len(found := await due(limit=limit)) == limit:  # there may be more runs
             limit *= 4
         found = [info for info in found if info.status == "running"]
         alone = [await opening.is_better_alone(self.store, info) for info in found]
         plans = {name: self._lives.checked(compiled(known[name])) for name in {info.graph for info in found}}
-        # Not asked: if another process was faster and the run ended there, it is not retried.
+        # The claims do not have `asked`: if another process was faster and the run ended there, it is not retried.
         claims = [Claim(asked=False, gives_way=True, held_back=a) for a in alone]
         begin = self._lives.begin
         lives = [begin(plans[i.graph], i.id, opening.resume, c) for i, c in zip(found, claims, strict=True)]
-        # Else an error before they are returned would be logged.
+        # The handles are made now. Otherwise an error that occurs before they are returned would be logged.
         runs = [handle_on(life, self._lives) for life in lives]
         taken = await asyncio.gather(*(each.is_taken() for each, a in zip(lives, alone, strict=True) if not a))
         are_taken = iter(taken)
@@ -550,7 +579,7 @@ class Runner:
             if a or next(are_taken) or life.has_trouble:
                 kept.append(run)
             else:
-                life.is_retrieved = True  # another process has it
+                life.is_retrieved = True  # another process has the run
         return kept
 
     @overload
@@ -592,32 +621,38 @@ class Runner:
     ) -> Run[Any] | Posted:
         """Answer a question of a run, and drive the run on with its graph.
 
-        Without its graph the answer is only recorded: what drives the run takes it up, a worker or a call with the
-        graph. What is returned says so, and so does a warning in the log if no process drives it and no worker is
-        alive. If the graph was changed so that the question is another one, the answer to the old one is not recorded:
-        the run is migrated, asks today's question, and that is the error.
+        Without the graph, the answer is only recorded. The process that drives the run, a worker, or a later call with
+        the graph processes it. The returned `Posted` says which. If no process drives the run and no worker is alive, a
+        warning in the log says so.
+
+        If the graph was changed so that the run would now ask another question, the answer to the old question is not
+        recorded. Instead the run is migrated and asks the new question, and `QuestionChanged` is raised.
 
         Args:
-            run_id: The run.
-            value: The answer, a JSON value or a pydantic model. A text that does not fit the question, as from a form,
-                is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a number.
-            graph: The run's graph, changed or not.
-            wait: The question: a `Wait` of a result or of `runner.waits(run_id)`, or its id. Its name will do if the
-                run has asked no other question of that name. Without it the answer is for the question that is open
-                when the call begins; required if several are.
-            by: Who answers; it is recorded with the answer as it is given.
-            reason: Why, in their words; recorded too.
-            through: The door through which it came, such as `cli`; recorded too.
+            run_id: The id of the run.
+            value: The answer, a JSON value or a pydantic model. A text that does not fit the question, for instance
+                from a form, is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a
+                number.
+            graph: The graph of the run, changed or not.
+            wait: The question: a `Wait` of a result or of `runner.waits(run_id)`, or its id. The name of the question
+                is enough if the run has asked no other question with that name. If not given, the answer is for the
+                question that is open when the call begins. Required if several questions are open.
+            by: Who answers. The name is recorded with the answer as it is given.
+            reason: The reason for the answer, in the words of the person who answers. It is recorded too.
+            through: The door through which the answer came, such as `cli`. It is recorded too.
 
         Returns:
-            A handle on the run, which is driven from now on, here or by the process that has it; without a graph, what
-            takes the answer up.
+            With a graph: a handle on the run, which is driven from now on, here or by the process that has it. Without
+            a graph: a `Posted`, which names what will process the answer.
 
         Raises:
-            UnknownRun; AsksNothing; InputError: The run has no such question, or the answer does not fit it.
-            AnsweredAlready, QuestionWithdrawn: The question is no longer open.
-            AmbiguousWait: The run has asked several questions of that name.
-            GraphChanged: The run does not fit the graph; nothing is recorded.
+            UnknownRun: No run with this id is recorded.
+            AsksNothing: The run has no open question.
+            InputError: The run has no such question, or the answer does not fit the question.
+            AnsweredAlready: The question has been answered.
+            QuestionWithdrawn: The run no longer asks the question.
+            AmbiguousWait: The run has asked several questions with that name.
+            GraphChanged: The run does not fit the graph. Nothing is recorded.
             QuestionChanged: The graph asks another question now.
 
         Example:
@@ -654,22 +689,22 @@ class Runner:
         function: str | None = None,
         by: str = "",
     ) -> None:
-        """Record a rule that answers, in the place of a person, whether earlier code did an effect already.
+        """Record a rule that answers, in place of a person, whether earlier code has already done an effect.
 
-        The rule holds for exactly the present code of the graph. The run may go on under this code, and ask whether an
-        effect that is about to begin was done by the earlier code. Then the rule gives the answer, if the question
-        offers this answer. A rule that is recorded later takes precedence.
+        The rule holds only for the present code of the graph. When a run continues under this code, it may ask whether
+        an effect that is about to begin was already done by the earlier code. The rule then gives the answer, if the
+        question offers this answer. A rule that is recorded later takes precedence.
 
         Args:
-            run_id: The run.
+            run_id: The id of the run.
             value: The answer: `same`, `another` or `fail`.
-            graph: The graph of the run, with the code that the rule is for.
-            function: Only for effects of this function, by its name; None for all.
-            by: Who made the rule. The recorded answer names the person.
+            graph: The graph of the run, with the code to which the rule applies.
+            function: The name of the function to whose effects the rule applies; None for all effects.
+            by: The person who made the rule. The recorded answer names the person.
 
         Raises:
-            UnknownRun: There is no such run.
-            InputError: The value is none of the three answers.
+            UnknownRun: No run with this id is recorded.
+            InputError: The value is not one of the three answers.
             CompileError: The graph has an error.
         """
         if str(value) not in ("same", "another", "fail"):
@@ -681,17 +716,18 @@ class Runner:
         await self.store.post(run_id, "message", {"topic": RULES, "payload": rule}, key=key)
 
     async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
-        """Send a message to a run; it is kept until a node receives its topic.
+        """Send a message to a run. The message is kept until a node receives its topic.
 
         Args:
-            run_id: The run.
-            topic: The topic.
+            run_id: The id of the run.
+            topic: The topic of the message.
             payload: A JSON value or a pydantic model.
-            idempotency_key: A second message with the same one is not sent: for callers that may retry.
+            idempotency_key: A key for callers that may retry. A second message with the same key is not sent.
 
         Raises:
-            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or the key has a
-                NUL or a lone surrogate.
+            UnknownRun: No run with this id is recorded.
+            InputError: The run is over, JSON cannot represent the payload, or the topic or the key contains a NUL
+                character or a lone surrogate.
         """
         await Run(run_id, self._lives).send(topic, payload, idempotency_key=idempotency_key)
 
@@ -707,38 +743,41 @@ class Runner:
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> Run[S, Out_co]:
-        """Send a message to a run that is driven here from then on; start the run first if there is none.
+        """Send a message to a run, which is driven here from then on. Start the run first if it does not exist.
 
-        For a chat, or an account, that has one run: its first message starts it, and every further one continues it.
-        Any number of processes can call it at the same time. After a crash in between, call it again, with an
-        `idempotency_key`.
+        This is meant for a chat or an account that has one run: the first message starts the run, and every further
+        message continues it. Any number of processes can call this at the same time. After a crash during the call,
+        call it again, with an `idempotency_key`.
 
         Args:
-            graph: The run's graph.
-            run_id: The run.
+            graph: The graph of the run.
+            run_id: The id of the run.
             topic: The topic of the message.
             payload: A JSON value or a pydantic model.
             state: The initial state if the run is started, as for `start`.
-            idempotency_key: A second message with the same one is not sent.
-            limits: Limits that replace the graph's own if the run is started.
+            idempotency_key: A second message with the same key is not sent.
+            limits: Limits that replace the limits of the graph if the run is started.
             tags: Tags of the run if it is started.
 
         Returns:
-            A handle on the run. If another process drives it, the handle follows it there, and continues it here when
-            that process has left it with the message unread. A run that failed or was stopped is resumed.
+            A handle on the run. If another process drives the run, the handle follows it there. If that process leaves
+            the run with the message unread, the run continues here. A run that failed or was stopped is resumed.
 
         Raises:
-            CompileError, StoreError; InputError: The run is over, or JSON cannot represent the payload.
+            CompileError: The graph has an error.
+            StoreError: The store failed.
+            InputError: The run is over, or JSON cannot represent the payload.
         """
         lives, run_id = self._lives, chosen_id(run_id)
         payload = as_input(compiled(graph), topic, payload, f"run {run_id}")
         record = as_record(payload, "the message", self._shared.sizes.message_bytes, marks=True)
         await lives.known(run_id)
         if not await self.store.infos([run_id]):
-            await lives.known(run_id)  # another caller may have started it here meanwhile, and it may rest already
+            # Another caller may have started the run here meanwhile, and it may be resting already.
+            await lives.known(run_id)
             if not await self.store.infos([run_id]) and lives.of(run_id) is None:
                 run = self.start(graph, state, run_id=OwnId(run_id), limits=limits, tags=tags)
-                with contextlib.suppress(RunExists):  # another process has just started it
+                with contextlib.suppress(RunExists):  # another process has just started the run
                     await run.begun()
         await self.send(run_id, topic, record, idempotency_key=idempotency_key)
         return await self.drive(run_id, graph)
@@ -746,33 +785,36 @@ class Runner:
     async def drive(
         self, run_id: str, graph: GraphDefinition[S, Out_co], *, limits: Limits | None = None
     ) -> Run[S, Out_co]:
-        """Return a handle on a run that is driven here from now on, unless it is driven already, here or elsewhere.
+        """Return a handle on a run, and drive the run here from now on unless it is already driven, here or elsewhere.
 
-        For servers and pages to which a client comes back: the handle has the run's events and its result,
-        whichever process drives it. If another process leaves it with something to do, it continues here.
+        This is meant for servers and pages to which a client returns: the handle has the events and the result of the
+        run, whichever process drives it. If another process leaves the run while it still has something to do, the run
+        continues here.
 
         Args:
-            run_id: The run.
-            graph: The run's graph.
-            limits: Limits that replace those it has, as for `resume`, if it is not driven already.
+            run_id: The id of the run.
+            graph: The graph of the run.
+            limits: Limits that replace the limits of the run, as for `resume`, if the run is not already driven.
 
         Raises:
-            CompileError: At once. `UnknownRun` and `GraphChanged` are raised by `result()`, and by `events()`.
+            CompileError: The graph has an error. Raised at once.
+            UnknownRun: No run with this id is recorded. Raised by `result()` and `events()`.
+            GraphChanged: The run does not fit the graph. Raised by `result()` and `events()`.
         """
         lives = self._lives
-        await lives.known(run_id)  # another caller's start may be about to find that the run exists
+        await lives.known(run_id)  # A start by another caller may be about to find that the run exists.
         resume = opening.resume if limits is None else partial(opening.resume, limits=as_limits(limits))
         return handle_on(drive_here(lives, compiled(graph), run_id, resume), lives)
 
 
 async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wait: str | Wait | None) -> str:
-    """Before an answer is recorded, let the run ask today's question if its graph was changed so: for doors too.
+    """Let a run whose graph was changed ask its present question before an answer is recorded. Doors use this too.
 
     Returns:
-        The id of the question that the answer is for.
+        The id of the question to which the answer belongs.
 
     Raises:
-        QuestionChanged: It did.
+        QuestionChanged: The run now asks another question.
         GraphChanged: The run does not fit the graph.
     """
     lives = lives_of(runner)
@@ -786,5 +828,5 @@ async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wai
 
 
 def lives_of(runner: Runner) -> Lives:
-    """Return the runs that live in a Runner: for workers, the command line and the inspector."""
+    """Return the runs that are alive in a Runner, for workers, the command line and the inspector."""
     return runner._lives  # noqa: SLF001 - of this module
