@@ -1,8 +1,8 @@
-"""One attempt of a node: from a Task to the event that ends it.
+"""One attempt of a node: from a task to the event that ends it.
 
-Every exception of a node becomes a `NodeFailed`, except a cancellation from outside and an interrupt of the process. A
-node that changes its input in place is detected here: mutable fields are digested before and after, and the typed value
-of a changed field is dropped, so that it is built again from the record.
+Every exception of a node becomes a `NodeFailed`, except a cancellation from outside and an interrupt of the process.
+This module also detects a node that changes its input in place: digests of mutable fields are computed before and after
+the node runs, and the typed value of a changed field is dropped, so that it is built again from the record.
 """
 
 from __future__ import annotations
@@ -81,20 +81,23 @@ _WITHOUT_RESULT: Final = ("sleep", STARTS)
 
 
 class _Anew(NamedTuple):
-    """What a node returned that was an effect when it began, begins again, and is no code of one node now."""
+    """The result of a node that began as an effect, begins again, and is not the code of a single node any more.
+
+    Such a node is now a graph, a map or a question.
+    """
 
     result: object
 
 
 class Attempt(AttemptFacts):
-    """A task, from the moment when it is ready to the event that ends it; mostly an attempt of a node."""
+    """A task, from the moment when it is ready to the event that ends it. Usually it is an attempt of a node."""
 
     __slots__ = ()
 
     def moved(self) -> Event | None:
-        """Return the event of a task that runs no code of the graph, so that it needs no asyncio task; else None.
+        """Return the event of a task that runs no code of the graph, and so needs no asyncio task; otherwise None.
 
-        What `run` needs is looked up here, once.
+        Everything that `run` needs is looked up here, once.
         """
         task, run = self.task, self.services.run
         mode, frame = task.mode, run.snapshot.frames[task.frame]
@@ -108,7 +111,7 @@ class Attempt(AttemptFacts):
             node = self.node = plan.nodes[task.node]
             if frame.kind == "item" and run.map_bytes.get(frame.parent, 1) and not frame.recorded_results:
                 check_room(run, frame)
-        except (KeyError, NoChoice, TooLarge) as error:  # the graph was changed, or the item is not begun
+        except (KeyError, NoChoice, TooLarge) as error:  # the graph was changed, or the item must not begin
             self.began = self.services.now()
             return self._fail_node(error)
         if mode == "fallback" and node.fallback is not None:
@@ -126,10 +129,10 @@ class Attempt(AttemptFacts):
 
     @coroutine
     def run_in(self, context: contextvars.Context) -> Generator[Any, Any, Event | None]:
-        """Run it as `run` does, and keep its context variables apart.
+        """Run the task as `run` does, in a separate context.
 
-        It runs in the caller's asyncio task, so a cancellation of that task reaches it. The context variables that it
-        sets are set in `context` only.
+        The task runs in the caller's asyncio task, so a cancellation of that task reaches it. But the context variables
+        that it sets are set only in `context`.
         """
         work = self.run()
         step: Callable[[Any], Any] = work.send
@@ -146,16 +149,16 @@ class Attempt(AttemptFacts):
                 step, given = work.throw, error
 
     async def run(self) -> Event | None:  # noqa: C901, PLR0911, PLR0912 - an attempt in the order it happens
-        """Run a task of which `moved` returned None, and return its event.
+        """Run a task for which `moved` returned None, and return its event.
 
         Returns:
-            None if its node halted, to run again when the run is resumed.
+            The event; None if the node halted and will run again when the run is resumed.
         """
         task, services, frame = self.task, self.services, self.frame
         if services.is_shared and services.may_be_lost and not await self._may_begin():
             return None
         self.began = services.now()
-        _SET_CURRENT(self)  # never reset: each task has its own asyncio task
+        _SET_CURRENT(self)  # The variable is never reset, because each task has its own asyncio task.
         for entered in services.following.entered:
             entered(frame)
         try:
@@ -172,7 +175,7 @@ class Attempt(AttemptFacts):
                 return self._enter_node()
             if frame.recorded_results or self.node.effect is not None:
                 result = self._start(call, has_begun=has_begun)
-            else:  # without a call more, as most nodes
+            else:  # without a further call, because most nodes take this path
                 self.call, result = call, self._begin(call)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the faster check first
                 result = await result
@@ -202,7 +205,7 @@ class Attempt(AttemptFacts):
         return NodeFinished(task, self.began, services.now(), result, self.usage, self.choice, chance)
 
     def _end_with_records(self, result: object, was: str) -> Event | None:
-        """Return the event of an attempt that has returned and that recorded work, sent messages, or waits."""
+        """Return the event of an attempt that has returned after it recorded work, sent messages, or began to wait."""
         if was == "suspended":
             return None
         if was == "ending" and _take_back_cancellation():
@@ -216,15 +219,19 @@ class Attempt(AttemptFacts):
         )
 
     async def _may_begin(self) -> bool:
-        """Return whether it may begin long after the last write, when another process can have the run."""
-        reads = self.task.mode == "run" and self.node.effect in ("read", TRANSACTION)  # which another one cannot commit
+        """Return whether the attempt may begin.
+
+        It is called long after the last write, when another process can have the run.
+        """
+        # another process could not commit such a transaction
+        reads = self.task.mode == "run" and self.node.effect in ("read", TRANSACTION)
         return await self.services.host.may_begin(reads=reads)
 
     def _start(self, call: Call, *, has_begun: bool) -> object:
-        """Start the work of a node, and return its result or an awaitable of it.
+        """Start the work of a node, and return its result or an awaitable of the result.
 
-        What has happened is read first: a transaction that it committed in this visit is not looked for again, and an
-        effect that began in this visit is one, whatever the node is declared to be now.
+        The records of the visit are read first. A transaction that was committed in this visit is not made again. An
+        effect that began in this visit is treated as an effect, whatever the current code declares.
         """
         node, is_run = self.node, self.task.mode == "run"
         acts = has_begun or (node.effect is not None and is_run)
@@ -239,7 +246,7 @@ class Attempt(AttemptFacts):
         return self._begin(call)
 
     def _replace_function(self, call: Call, *, has_begun: bool) -> Call:
-        """Return the call of an effect, with what stands in for its function."""
+        """Return the call of an effect, with its function replaced by a substitute if one is given."""
         node = self.node
         replacement = self.acting("once" if has_begun else node.effect, call.body.name)
         if replacement is not None:
@@ -254,14 +261,15 @@ class Attempt(AttemptFacts):
     def _end_cancelled(self, error: asyncio.CancelledError) -> Event | None:
         """Return the event of an attempt whose code was cancelled.
 
-        1. A wait ends an attempt by cancelling it. 2. The Runner, or a limit, cancels what is in flight. 3. The code
-        cancels its own task, or awaits one that was cancelled: that alone is a failure of the node.
+        There are three possible causes: 1. A wait ends an attempt by cancelling it. 2. The Runner, or a limit, cancels
+        everything in flight. 3. The code cancels its own task, or awaits a task that was cancelled. Only the third is a
+        failure of the node.
 
         Raises:
             CancelledError: The run cannot continue here.
         """
         if self.state == "suspended":
-            return None  # that it waits is recorded
+            return None  # The wait is already recorded.
         if self.state == "ending" and _take_back_cancellation():
             return self._waits()
         current = asyncio.current_task()
@@ -273,23 +281,26 @@ class Attempt(AttemptFacts):
         return self._fail_node(error)
 
     def _end_raised(self, error: BaseException) -> Event | None:
-        """Return the event of an attempt whose code raised. Raises: What interrupts the process."""
+        """Return the event of an attempt whose code raised an exception.
+
+        An interrupt of the process is raised again.
+        """
         reraise_interrupt(error)
         if self.state == "suspended":
             return None
         if self.state == "ending" and _take_back_cancellation():
-            return self._waits()  # it raised its own error instead of the cancellation
+            return self._waits()  # The code raised an error of its own instead of the cancellation.
         if self.journal and isinstance(error, AttributeError | TypeError) and "coroutine" in text_of(error):
             try:
                 journal_of(self).check_awaited()
-            except NotAwaited as forgotten:  # "'coroutine' object has no attribute 'result'" says it in no words
+            except NotAwaited as forgotten:  # clearer than "'coroutine' object has no attribute 'result'"
                 error = forgotten
         return self._fail_node(error)
 
     # --- its events ----------------------------------------------------------------------------------------------
 
     def _of_frame(self, now: float) -> Event:
-        """Return the event of a task that is not about a node."""
+        """Return the event of a task that does not run a node."""
         task = self.task
         if task.mode == "leave":
             return NodeLeft(task.frame, now)
@@ -301,7 +312,7 @@ class Attempt(AttemptFacts):
         return Settled(task.frame, now, error, random.random())  # noqa: S311 - jitter, should there be a retry
 
     async def _end_with_rest(self, call: Call, result: object, *, has_begun: bool) -> object:
-        """Ask about effects that a node leaves behind, and return its result.
+        """Ask a person about effects of earlier code that the node did not ask for again, and return the node's result.
 
         A node that must not be repeated has asked before it began.
         """
@@ -310,7 +321,7 @@ class Attempt(AttemptFacts):
         return await journal_of(self).end_with_rest(call.body, result)
 
     async def _enter_after_effects(self, call: Call) -> NodeEntered:
-        """Enter a graph or a map, once a person has said what the earlier code's effects in this visit mean."""
+        """Enter a graph or a map, after a person has answered the questions about effects of earlier code."""
         await journal_of(self).effects.ask_about_rest(f"the graph or map {call.body.name}")
         return self._enter_node()
 
@@ -357,7 +368,7 @@ class Attempt(AttemptFacts):
         return failed
 
     def _find_change_by_items(self) -> FailureRecord | None:
-        """Return the error if an item of a map changed an input in place that all items share; None otherwise."""
+        """Return the error if an item of a map changed in place an input that all items share; None otherwise."""
         task, frame = self.task, self.frame
         plan = plan_of(self.services.run.plan, frame)
         view = View(plan.state, frame)
@@ -372,21 +383,22 @@ class Attempt(AttemptFacts):
         return failure_record(MutatedInput(text, where=self.where, repair=repair), self.path, task.attempt)
 
     def _more(self) -> Node | None:
-        """Return what the node's step records in addition to its result; None for nothing."""
+        """Return the facts that the step of the node records in addition to its result, or None."""
         outputs = self.outputs or {}
         found = Node(sent=outputs.get("sent", ()), emitted=outputs.get("emitted", ()))
         if self.frame.recorded_results:
             found.unused = list(journal_of(self).unused) or ()
             self._note_results_of_earlier_code(found.unused)
         if self.journal is not None:
-            left = self.journal.in_flight  # begun, but not awaited to the end
+            left = self.journal.in_flight  # began, but was not awaited to the end
             found.unawaited = sorted((*left.waits, *left.cut_short)) or ()
         return found if outputs or found.unused or found.unawaited else None
 
     def _note_results_of_earlier_code(self, unused: Sequence[str]) -> None:
         """Log and count the recorded results of earlier code that the current code did not ask for again.
 
-        Effects are left out, because a person was asked about them, and sleeps, because they have no result.
+        Effects are left out, because a person was asked about them. Sleeps are left out too, because they have no
+        result.
         """
         found = self.frame.recorded_results
         plain = [
@@ -401,7 +413,7 @@ class Attempt(AttemptFacts):
 
     @property
     def acts(self) -> bool:
-        """Whether it does something outside that a cancellation ends."""
+        """Whether the attempt is doing something outside the run that a cancellation ends."""
         if self.journal is not None and self.journal.in_flight.acting:
             return True
         if self.state != "running" or self.task.mode != "run":
@@ -421,9 +433,10 @@ class Attempt(AttemptFacts):
         return self._has_begun() or bool(effects.unsettled) or effects.has_rest
 
     async def _goes_on(self) -> bool:
-        """Settle the effects that the earlier code began in this visit, before the node runs.
+        """Settle the effects that earlier code began in this visit, before the node runs.
 
-        Returns whether this attempt runs a node that began in this visit as an effect which must not be repeated.
+        Returns:
+            Whether this attempt runs a node that began in this visit as an effect that must not be repeated.
         """
         if journal_of(self).is_recoded:
             self.settles = True
@@ -432,26 +445,31 @@ class Attempt(AttemptFacts):
         return self.task.mode == "run" and self._has_begun()
 
     def _check_awaited(self, work: StepJournal) -> None:
-        """Check that what the node began is awaited, unless a wait has ended it. Raises: NotAwaited."""
+        """Check that all calls that the node began are awaited, unless a wait has ended the attempt.
+
+        Raises:
+            NotAwaited: A call was not awaited.
+        """
         if self.state == "running":
             work.check_awaited()
 
     def _find_committed_key(self, call: Call) -> str:
         """Return the key of the transaction that this visit of the node has committed; "" if there is none.
 
-        It is done, whatever the node reads by now, and whatever became of its function and its effect.
+        The transaction is done, whatever the node reads by now, and whatever became of its function and its effect.
         """
         return journal_of(self).committed() if call.body.kind == "function" else ""
 
     def _enters(self, call: Call) -> bool:
-        """Return whether a call is a graph, or runs for each item of a map; the fallback of a map runs once."""
+        """Return whether a call is a graph, or runs for each item of a map. The fallback of a map runs only once."""
         is_map = self.node.each is not None and self.frame.kind != "item" and self.task.mode == "run"
         return call.graph is not None or is_map
 
     async def _once(self, once: Once | None, call: Call) -> object:
-        """Run a node that must not be repeated, or find out how it ended if it began before.
+        """Run a node that must not be repeated, or find out how it ended if it had begun before.
 
-        If it is a graph, a map or a question now, and is to begin again, return that, as `_Anew`: it is no effect then.
+        If the node is now a graph, a map or a question, and is to begin again, return an `_Anew`, because such a node
+        is not an effect.
         """
         is_code = not self._enters(call) and not isinstance(call.body, AskBody)
 
@@ -481,16 +499,19 @@ class Attempt(AttemptFacts):
         return await journal_of(self).effects.once(effect)
 
     def _call_in_transaction(self, call: Call, **values: object) -> Coroutine[Any, Any, object]:
-        """Make the node's function a recorded call in a transaction, which what it reads of the state identifies."""
+        """Call the node's function as a recorded call in a transaction.
+
+        The values that it reads from the state identify the call.
+        """
         given = [name for name in values if name not in call.extras or name == "state"]
         try:
             key = digest_of_call(call.body.name, (), {name: values[name] for name in given})
-        except NotRecordable:  # a visit makes one such call
+        except NotRecordable:  # A visit makes only one such call.
             key = ""
         return journal_of(self).call(call.body.call, (), values, OF_NODE + key, TRANSACTION)
 
     def _begin(self, call: Call) -> object:
-        """Call the body, and return its result or an awaitable of it."""
+        """Call the body, and return its result or an awaitable of the result."""
         view, readers, checks = self.view, self.services.readers, self.services.run.checks
         if call.watched or call.parts:
             if checks and (readers or call.parts) and self.frame.kind != "item":
@@ -508,11 +529,11 @@ class Attempt(AttemptFacts):
         return call.function(**values)
 
     def _refresh(self, call: Call) -> None:
-        """Let a node read what is recorded, even if a task that an earlier node left running has changed it since.
+        """Make sure that a node reads recorded values, even if they have been changed in place since.
 
-        A task, a timer and `asyncio.to_thread` keep the context variables of the node that began them. While none is
-        left of any node that read a field, only parts are compared: a node's own changes of those are found by their
-        digests.
+        A task that an earlier node left running can change them. A task, a timer and `asyncio.to_thread` keep the
+        context variables of the node that began them. While nothing is left of any node that read a field, only parts
+        of fields are compared: a node's own changes of fields are found by their digests.
         """
         paths = [a.reading.path for a in call.arguments if a.reading.path is not None and a.name in call.parts]
         late = self.view.refresh(call.watched if self.services.readers else (), paths)
@@ -528,7 +549,7 @@ class Attempt(AttemptFacts):
     async def _call_watched(self, call: Call, values: dict[str, object]) -> object:
         """Call the body, and fail if it changes its input in place.
 
-        The inputs that all items of a map share are checked when all items are done.
+        Inputs that all items of a map share are checked when all items are done.
         """
         view, frame = self.view, self.frame
         own = call.watched if frame.kind != "item" else [name for name in call.watched if name in frame.values]
@@ -583,8 +604,8 @@ class Attempt(AttemptFacts):
     def _keeps_result(self) -> bool:
         """Return whether a plain function's result counts, although the run was released while the function worked.
 
-        Nothing can end a function in a thread, so the release waits for the function. Its result would be lost, and
-        its effects would happen twice.
+        Nothing can end a function in a thread, so the release waits for the function. If the result were dropped, the
+        effects of the function would happen twice.
         """
         return self.services.host.is_released
 
@@ -604,20 +625,20 @@ _SET_CURRENT: Final = CURRENT.set
 
 
 def _answer_in(result: object, work: StepJournal) -> str:
-    """Return the key of the recorded answer that a node's result is; "" if it is none."""
+    """Return the key of a recorded answer if the result of a node is that answer; "" otherwise."""
     key, answer = work.answer if work.answer is not None else ("", None)
     value = result.value if type(result) is Remembered else result
     return key if value is answer else ""
 
 
 def _take_back_cancellation() -> bool:
-    """Take back a cancellation that the node suppressed; return False if something else cancelled the task too."""
+    """Take back a cancellation that the node suppressed. Return False if something else cancelled the task too."""
     current = asyncio.current_task()
     return current is not None and not current.uncancel()
 
 
 def _list_assigned_fields(state: object, view: View) -> list[str]:
-    """Return the fields that a node assigned on its `state` instance."""
+    """Return the fields to which a node assigned a value on its `state` instance."""
     held = values_of(state)
     return [name for name in view.names if held.get(name) is not view.get(name)]
 

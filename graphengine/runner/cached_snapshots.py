@@ -1,9 +1,9 @@
-"""Snapshots of runs that take long to load, so that an answer or a resume in the same process reads only news.
+"""Snapshots of runs that take long to load, so that an answer or a resume in the same process reads only new steps.
 
-A run with 3,000 open questions takes 50 ms to load, and an answer changes one of them; of a conversation up to 250
-steps are folded for each turn, which adds seven. A Runner therefore keeps the last snapshot of such a run, and reads
-the steps since from the log, beginning with the snapshot's own last step. If that is another step, the run was removed
-and recorded again, and is loaded as a whole.
+A run with 3,000 open questions takes 50 ms to load, and an answer changes one of them. For each turn of a conversation,
+up to 250 steps would be folded, although the turn adds only seven. Therefore a Runner keeps the last snapshot of such a
+run, and reads only the steps since then from the log, beginning with the last step of the snapshot itself. If that step
+is a different one now, the run was removed and recorded again, and is loaded as a whole.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunStore
 
 _MANY: Final = 64
-"""How many open waits make a run worth keeping. Loading it takes about a millisecond then."""
+"""The number of open waits with which a run is worth keeping. Loading such a run takes about a millisecond."""
 _LONG: Final = 9
-"""A waiting run with at least this many steps is kept, unless its snapshot is too large or of unknown size. The first
-turn of a chat records this many steps."""
+"""A waiting run with at least this many steps is kept, unless its snapshot is too large or its size is not known.
+
+The first turn of a chat records this many steps.
+"""
 _RUNS: Final = 16
-"""Of how many runs to keep the snapshots: those used last."""
+"""The number of runs whose snapshots are kept. The runs that were used last are kept."""
 _MOST_BYTES: Final = _RUNS * 1024 * 1024
-"""How many bytes of JSON those may have together, as far as that is known."""
+"""The number of bytes of JSON that all kept snapshots may have together, as far as their sizes are known."""
 
 
 def _no_size(run_id: str) -> int:
@@ -37,7 +39,7 @@ def _no_size(run_id: str) -> int:
 
 
 class CachedSnapshot(NamedTuple):
-    """A loaded snapshot, and an upper bound of its size as JSON; -1 if that is unknown."""
+    """A loaded snapshot, and an upper bound of its size as JSON, which is -1 if it is not known."""
 
     snapshot: Snapshot
     size_bytes: int = -1
@@ -48,7 +50,8 @@ class CachedSnapshots:
 
     Args:
         store: The store of the runs.
-        size_of: Returns an upper bound of the size of a run's snapshot as JSON, if the run is driven here; else -1.
+        size_of: A function that returns an upper bound of the size of a run's snapshot as JSON if the run is driven
+            here, and otherwise -1.
     """
 
     def __init__(self, store: RunStore, size_of: Callable[[str], int] = _no_size) -> None:
@@ -61,13 +64,17 @@ class CachedSnapshots:
 
     @property
     def ids(self) -> frozenset[str]:
-        """The runs that have a kept snapshot."""
+        """The ids of the runs whose snapshot is kept."""
         return frozenset(self._kept)
 
     def keep(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
-        """Keep a snapshot whose steps are all recorded, if that is worth it. Its caller must not change it any more."""
+        """Keep a snapshot whose steps are all recorded, if keeping it is worth it.
+
+        The caller must not change it any more.
+        """
         is_long = snapshot.seq >= _LONG and 0 <= size_bytes <= _MOST_BYTES
-        is_asking = snapshot.status == "running" and snapshot.open_waits.count > 0  # as a map, some of whose items work
+        # for example a map in which some items work while others wait
+        is_asking = snapshot.status == "running" and snapshot.open_waits.count > 0
         if (snapshot.status == "waiting" or is_asking) and (is_long or snapshot.open_waits.count >= _MANY):
             self.hand_over(snapshot, size_bytes)
 
@@ -76,16 +83,19 @@ class CachedSnapshots:
         self._kept.pop(run_id, None)
 
     def hand_over(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
-        """Keep a snapshot that was just loaded for a run that is about to be resumed. Its caller must not use it."""
+        """Keep a snapshot that was just loaded for a run that is about to be resumed.
+
+        The caller must not use it any more.
+        """
         self._kept[snapshot.run_id] = CachedSnapshot(snapshot, size_bytes)
         while len(self._kept) > _RUNS or sum(each.size_bytes for each in self._kept.values()) > _MOST_BYTES:
             del self._kept[next(iter(self._kept))]
 
     async def read(self, run_id: str) -> Snapshot:
-        """Return the last snapshot of a run, to be read before the next `await`.
+        """Return the last snapshot of a run. The caller must not use the snapshot after the next `await`.
 
         Raises:
-            UnknownRun, StoreCorrupt: As `load_snapshot`.
+            UnknownRun, StoreCorrupt: The run cannot be loaded; see `load_snapshot`.
         """
         was_kept = run_id in self._kept
         snapshot, size_bytes = await self.take(run_id)
@@ -94,10 +104,10 @@ class CachedSnapshots:
         return snapshot
 
     async def take(self, run_id: str) -> CachedSnapshot:
-        """Return the last snapshot of a run for the caller alone, which may change it.
+        """Return the last snapshot of a run to the caller alone, which may change it.
 
         Raises:
-            UnknownRun, StoreCorrupt: As `load_snapshot`.
+            UnknownRun, StoreCorrupt: The run cannot be loaded; see `load_snapshot`.
         """
         kept = self._kept.pop(run_id, None)
         if kept is not None:
@@ -107,7 +117,7 @@ class CachedSnapshots:
                 try:
                     fold(steps[1:], snapshot)
                 except (GraphEngineError, ValueError, LookupError):
-                    pass  # loading the whole reports it
+                    pass  # loading the whole run reports the error
                 else:
                     return CachedSnapshot(snapshot) if len(steps) > 1 else kept
         return CachedSnapshot(await load_snapshot(self._store, run_id, None))

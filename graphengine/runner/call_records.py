@@ -1,7 +1,8 @@
 """Calls of functions as `ctx.call` records them: what identifies a call, and how its result is written and read.
 
-A call is identified by its function's name and a digest of its typed arguments, the same in every process. Its result
-is recorded as the type of the function's return annotation, and the value read back must equal the result.
+A call is identified by the name of its function and a digest of its typed arguments, which is the same in every
+process. Its result is recorded as the type of the function's return annotation, and the value that is read back must
+equal the result.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class Returned:
-    """The type of a call's results, to record them and read them back."""
+    """The type of a call's results, with which results are recorded and read back."""
 
     __slots__ = ("_adapter",)
 
@@ -74,7 +75,7 @@ class Returned:
         return from_json(body), back, len(body)
 
     def read(self, record: JsonValue) -> object:
-        """Return the result of a record."""
+        """Return the result that a record contains."""
         return self._read(to_json(record))
 
     def reread(self, record: JsonValue, name: str) -> Reread[object]:
@@ -109,7 +110,7 @@ class Returned:
         return self._adapter.validate_python(whole, by_name=True, by_alias=False)
 
 
-_SHOWN_CHARACTERS: Final = 4000  # of an argument of an effect
+_SHOWN_CHARACTERS: Final = 4000  # of the text of an argument of an effect
 _ANNOTATE: Final = "annotate what the function returns with a type that JSON can carry"
 
 
@@ -137,7 +138,7 @@ def returned(function: Callable[..., object], name: str) -> Returned:
 
 
 def _find_return_annotation(function: Callable[..., object]) -> Any:  # noqa: ANN401 - a type
-    """Return a function's return annotation; a class returns its instances."""
+    """Return the return annotation of a function. A class returns its instances."""
     if isinstance(function, type):
         return function
     target = function if inspect.isroutine(function) else type(function).__call__
@@ -150,7 +151,7 @@ def _make_returned(annotation: Any) -> Returned:  # noqa: ANN401 - a type
 
 
 def identity_of(function: Callable[..., object]) -> tuple[str, object]:
-    """Return the name and the identity of a function. The function inside `functools.partial` objects counts."""
+    """Return the name and the identity of a function. For a `functools.partial`, the function inside it counts."""
     function = unwrap_partials(function, (), {})[0]
     name = getattr(function, "__qualname__", type(function).__name__)
     bound = getattr(function, "__self__", None)
@@ -161,7 +162,7 @@ def identity_of(function: Callable[..., object]) -> tuple[str, object]:
 def unwrap_partials(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[Callable[..., object], Sequence[object], Mapping[str, object]]:
-    """Return the function inside partials, and the arguments with theirs."""
+    """Return the function inside `functools.partial` objects, and the arguments of partials and call together."""
     while isinstance(function, functools.partial):
         args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
         function = function.func
@@ -226,7 +227,8 @@ class Shapes:
             inside = {name: each for name, each in record.items() if name not in added}
             if isinstance(marked_set := inside.pop(FIELDS_SET, None), list):
                 given = [name for name in marked_set if name not in added]
-                inside |= {} if len(given) == len(inside) else {FIELDS_SET: given}  # without the mark, all are set
+                # without the mark, all fields are set
+                inside |= {} if len(given) == len(inside) else {FIELDS_SET: given}
             return {name: self.project(values.get(name), each) for name, each in inside.items()}
         if isinstance(value, Mapping) and isinstance(record, Mapping) and len(value) == len(record):
             pairs = zip(value.values(), record.items(), strict=True)
@@ -284,7 +286,7 @@ def _new_default(kind: type, field: str) -> object:
     hint = hints_of(kind).get(field)
     if typing.get_origin(hint) is Literal or isinstance(hint, EnumType):
         return _NO_DEFAULT
-    with contextlib.suppress(Exception):  # of a function of the user's, which cannot make a default here
+    with contextlib.suppress(Exception):  # The function of the user that makes the default may fail here.
         if issubclass(kind, BaseModel):
             return kind.model_fields[field].get_default(call_default_factory=True, validated_data={})
         each = next(each for each in dataclasses.fields(cast("Any", kind)) if each.name == field)
@@ -325,7 +327,8 @@ def bind_arguments(
     try:
         parameters = signature_of(function).parameters
         given = signature_of(function).bind_partial(*args, **kwargs).arguments
-    except (TypeError, ValueError):  # of C, or it does not take them: the call itself will say so
+    # The function is written in C, or does not accept the arguments. The call itself will report that.
+    except (TypeError, ValueError):
         return args, kwargs
     rest: Sequence[object] = ()
     named: dict[str, object] = {}
@@ -359,7 +362,10 @@ def _can_identify(value: object) -> bool:
 def arguments_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
-    """Return a call's arguments by name, those of a function without a signature by position; and its defaults."""
+    """Return the arguments of a call by name, and the defaults of its function by name.
+
+    The arguments of a function without a signature are named by their positions.
+    """
     function, args, kwargs = unwrap_partials(function, args, kwargs)
     try:
         signature = signature_of(function)
@@ -375,12 +381,18 @@ def arguments_of(
 def held_call(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], handle: str
 ) -> tuple[Callable[[object], object], Mapping[str, object]]:
-    """Return a call of a function that lacks one argument, as a function of that, and its other arguments by name.
+    """Return a call that lacks one argument, as a function of this argument, and the other arguments by name.
 
-    The one that it lacks may stand before the others.
+    The missing argument may come before the others.
+
+    Args:
+        function: The function.
+        args: The positional arguments of the call.
+        kwargs: The keyword arguments of the call.
+        handle: The name of the missing parameter.
 
     Raises:
-        TypeError: The function does not take the other arguments.
+        TypeError: The function does not accept the other arguments.
     """
     whole = signature_of(function)
     others = [each for each in whole.parameters.values() if each.name != handle]
@@ -394,7 +406,7 @@ def held_call(
 
 
 def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> bool:
-    """Return whether a function has a parameter for the idempotency key, which the caller did not give."""
+    """Return whether a function has a parameter for the idempotency key for which the caller gave no argument."""
     try:
         return KEY_NAME in signature_of(function).parameters and KEY_NAME not in kwargs
     except (TypeError, ValueError):
@@ -402,7 +414,10 @@ def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> 
 
 
 def recordable(values: Mapping[str, object]) -> JsonValue | UnsetType:
-    """Return values as JSON to be shown, with the text of what has no JSON form; UNSET for none."""
+    """Return values as JSON that can be shown; UNSET if there are no values.
+
+    A value that JSON cannot represent is replaced by a text.
+    """
     return {name: _recordable(value) for name, value in values.items()} or UNSET
 
 
@@ -410,7 +425,7 @@ def _recordable(value: object) -> JsonValue:
     try:
         _refuse_iterators(value)
         made: JsonValue = from_json(to_json(value, fallback=shown, inf_nan_mode="strings"))
-    except (ValueError, RecursionError):  # an iterator, a cycle, or bytes that are no text
+    except (ValueError, RecursionError):  # an iterator, a cycle, or bytes that are not text
         made = utf8_text(shown(value))
     return made
 
@@ -429,7 +444,7 @@ def _refuse_iterator(value: object) -> NoReturn:
 
 
 def shortened(values: JsonValue | UnsetType) -> JsonValue | UnsetType:
-    """Return what `recordable` made, with the beginning of the text of each long value."""
+    """Return the result of `recordable`, with each long value replaced by the beginning of its text."""
     if not isinstance(values, dict):
         return values
     texts = {name: to_json(value).decode() for name, value in values.items()}
@@ -440,7 +455,7 @@ def shortened(values: JsonValue | UnsetType) -> JsonValue | UnsetType:
 
 
 class _Same:
-    """Compares an object by identity, and keeps it alive, so that its id is not reused."""
+    """Compares an object by identity, and keeps the object alive, so that its id is not used again."""
 
     __slots__ = ("_held",)
 
@@ -484,26 +499,29 @@ def digest_of_call(
 
 _ATOMS: Final = frozenset((str, int, float, bool, type(None)))
 _TYPED: Final = ""
-"""The key of an object that stands for a value that is none of JSON's: `{"": [its type's name, what it holds]}`."""
+"""The key of a JSON object that represents a value of a type that JSON does not have.
+
+Such an object is `{"": [name of the type, content]}`.
+"""
 
 
 def _canonicalise(value: Any, shapes: Shapes | None = None) -> object:  # noqa: ANN401 - whatever a call is given
-    """Return a value as JSON values, the same in each process, and others for each other value and type.
+    """Return a value as JSON values that are the same in each process and differ for each other value and type.
 
-    JSON's own values stand for themselves, with the keys of a dict in order. So `()` is not `[]`, `{1: x}` is not
+    JSON's own values represent themselves, with the keys of a dict in order. So `()` is not `[]`, `{1: x}` is not
     `{"1": x}`, and a Decimal is not its text.
 
     Raises:
-        PydanticSerializationError: It is an iterator, or contains one, or JSON cannot represent it.
+        PydanticSerializationError: The value is an iterator, or contains one, or JSON cannot represent it.
     """
     kind = type(value)
-    if kind in _ATOMS:  # the most common
+    if kind in _ATOMS:  # the most frequent kinds
         return value
     if kind is list:
         return [_canonicalise(item, shapes) for item in value]
     if kind is dict and _TYPED not in value and all(type(key) is str for key in value):
         return _encode_members(value, shapes)
-    # The class can be in another module, or in another function, later.
+    # Only the name of the class itself counts, because the class can later be in another module or function.
     name = "Path" if isinstance(value, PurePath) else own_name(kind.__qualname__)
     fields = field_values(value)
     if fields is None:
@@ -527,7 +545,7 @@ def _encode_members(value: Mapping[str, object], shapes: Shapes | None) -> objec
 
 
 def _encode_contents(value: Any, shapes: Shapes | None) -> object:  # noqa: ANN401 - as above
-    """Return what a value holds that JSON has not."""
+    """Return the content of a value of a type that JSON does not have."""
     if isinstance(value, enum.Enum):
         return _canonicalise(value.value, shapes)
     if isinstance(value, Iterator):
@@ -539,4 +557,4 @@ def _encode_contents(value: Any, shapes: Shapes | None) -> object:  # noqa: ANN4
         return pairs if isinstance(value, OrderedDict) else sorted(pairs, key=to_json)
     if isinstance(value, (list, tuple, deque)):
         return [_canonicalise(item, shapes) for item in value]
-    return from_json(marked(value, to_json(value)))  # a time with its zone
+    return from_json(marked(value, to_json(value)))  # For example, a time is marked with its time zone.

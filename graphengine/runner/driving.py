@@ -1,35 +1,38 @@
-"""Driving: one process's claim on a run, from the step that opens it to the step that ends, parks or releases it.
+"""Driving: moves one run in one process, from the step that opens the run to the step that ends, parks or releases it.
 
-The loop has no rules of its own. `Session.commit` decides what an event means, `Session.take_tasks` what runs next,
-and the claim (`engine.claim`) whether anything may start, be recorded or be shown. A turn of the loop in `drive`:
+The loop has no rules of its own. `Session.commit` decides what an event means, `Session.take_tasks` decides what runs
+next, and the claim (`engine.claim`) decides whether anything may start, be recorded or be shown. A turn of the loop in
+`drive` has these parts:
 
-    mail        what has come is recorded: messages that follow each other together, each answer alone
-    ready       the tasks that the last steps made possible; after mail, or when nothing moved, those of all frames
-    begin       a task that runs no code of the graph is its event at once (`Attempt.moved`); a single one that does
-                runs in the run's own asyncio task; each of several gets one, and is in `_jobs` by its frame
-    events      what has ended since: jobs put what they ended with into `_ended`, and wake the loop
+    mail        messages that have arrived are recorded: consecutive messages together, each answer alone
+    ready       the tasks that the last steps made possible; after mail, or when nothing moved, the tasks of all frames
+    begin       a task that runs no code of the graph becomes its event at once (`Attempt.moved`); a single task that
+                runs code runs in the run's own asyncio task; of several tasks, each gets an asyncio task of its own,
+                and is in `_jobs` by its frame
+    events      events of tasks that have ended since: jobs put their outcomes into `_ended`, and wake the loop
     commit      decide, fold, append; wait until the append is durable; show the steps; take the next tasks
 
-It ends if nothing is ready, nothing is in flight and no mail can be recorded, or when the claim allows no more. What
-was asked of it meanwhile, a stop or a release, is an input of the claim; what is in flight then ends or is cancelled.
+The loop ends if no task is ready or in flight and no mail can be recorded, or if the claim allows nothing more. A stop
+or a release that somebody asks for meanwhile is an input of the claim. Tasks that are in flight then end or are
+cancelled.
 
 Nothing starts before the step that causes it is durable. In particular:
 
-1. A task runs in an asyncio task of its own, and ends with an event. The loop commits it: its step is in the
+1. A task runs in an asyncio task of its own, and ends with an event. The loop commits the event: its step is in the
    snapshot, and its append has begun.
-2. The loop awaits the append. If that fails, the snapshot is ahead of the log, so `drive` raises and the claim is
-   never used again; the run can be resumed from what was recorded.
-3. Only then are the step's tasks taken and started, and the step is shown to watchers.
+2. The loop awaits the append. If the append fails, the snapshot is ahead of the log, so `drive` raises an error and the
+   claim is never used again. The run can be resumed from the recorded steps.
+3. Only then are the next tasks taken and started, and is the step shown to watchers.
 
-Nodes record work while they run (`note`), beside the loop. The order of the log is that in which events were decided:
-deciding, folding and handing over to the store happen without an `await` in between, so that no other step of the run
-comes in between. The exception is a node that works in a transaction of its own (`note_within`): its steps are
-decided while everybody else who would decide waits.
+Nodes record work while they run (`note`), beside the loop. The order of the log is the order in which events were
+decided: an event is decided, folded and passed to the store without an `await`, so that no other step of the run can
+come in between. The exception is a node that works in a transaction of its own (`note_within`): while its steps are
+decided, everything else that would decide an event waits.
 
-A job that is `_asleep` waits for a time: the end of a pause between attempts, or of a wait. One that is `_suspended`
-waits in the middle of its code for the end of a child that moves in this process, or for a message that is already
-there. Its coroutine is kept for a second at most, and only while this claim is held. `_mail` contains the messages that
-were accepted from the inbox and are not recorded yet.
+A job in `_asleep` waits for a time: the end of a pause between attempts, or the end of a wait. A job in `_suspended`
+waits in the middle of its code for the end of a child that moves in this process, or for a message that has already
+arrived. Its coroutine is kept for at most a second, and only while this claim is held. `_mail` contains the messages
+that were accepted from the inbox and are not recorded yet.
 """
 
 from __future__ import annotations
@@ -87,26 +90,32 @@ if TYPE_CHECKING:
     from graphengine.stores.base import InboxMessage, Transaction, Transactional
 
 _TURN_SECONDS: Final = 0.005
-"""How long a run whose nodes never suspend may occupy the event loop: long enough that yielding costs nothing, and
-short enough that other runs and timers are not delayed noticeably."""
+"""How long a run whose nodes never suspend may occupy the event loop.
+
+The time is long enough that yielding costs nothing, and short enough that other runs and timers are not delayed
+noticeably.
+"""
 SUSPENDED_SECONDS: Final = 1.0
-"""How long an attempt stays suspended in one wait. Meanwhile its run keeps its lease, its place in a worker, and what
-the node holds, maybe something that its child needs. To run again once in a second costs little: 20 µs for each run
-that the node has started."""
-_MARGIN_SECONDS: Final = 0.01  # behind a limit of seconds, so that the recorded time has reached it
+"""How long an attempt stays suspended in one wait.
+
+Meanwhile its run keeps its lease and its place in a worker, and the node keeps its resources, which its child may need.
+Running the node again once in a second costs little: 20 µs for each run that the node has started.
+"""
+# The timer runs this much longer than the limit of seconds, so that the recorded time has reached the limit.
+_MARGIN_SECONDS: Final = 0.01
 
 
 class LifeTask(asyncio.Task[None]):
-    """The asyncio task of a run: it knows whether code of the graph, which can run in it, has cancelled it.
+    """The asyncio task of a run, which knows whether code of the graph that runs in it has cancelled it.
 
-    An event loop that ends, and a Runner that closes, cancel it from outside. Both must leave the run to be resumed,
-    while a node that cancels its own task has failed.
+    An event loop that ends, and a Runner that closes, cancel the task from outside. Both must leave the run in a state
+    in which it can be resumed, whereas a node that cancels its own task has failed.
     """
 
     cancelled_itself = False
 
     def cancel(self, msg: object = None) -> bool:
-        """Cancel it, and note whether it does so itself."""
+        """Cancel the task, and note whether it cancels itself."""
         self.cancelled_itself = self.cancelled_itself or asyncio.current_task(self.get_loop()) is self
         return super().cancel(msg)
 
@@ -115,19 +124,21 @@ class Driving:
     """Drives one run from a snapshot to its end, a wait, a stop, a release or a limit.
 
     Attributes:
-        session: Decides and commits the run's events.
-        plan: The graph.
-        snapshot: The run's snapshot.
-        audience: Who watches it.
-        fence: The fencing number of this claim.
-        claim: What the life of the run allows here, and how it goes on; see `engine.claim`.
-        wrote_at: When its last append began, by the machine's clock. Kept only if other processes can open the store.
-        time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
-            while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
-        resumed_at: When this process resumed the run, by `time`; 0 if the run began here. If an attempt could begin
-            only after a pause, the end of that pause counts.
-        following: Who follows it; see `runner.extensions`.
-        cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
+        session: Decides and commits the events of the run.
+        plan: The plan of the graph.
+        snapshot: The snapshot of the run.
+        audience: The watchers of the run.
+        fence: The fencing number of this claim. The store refuses writes with an older number.
+        claim: The claim, which tells what the life of the run allows here and how it continues; see `engine.claim`.
+        wrote_at: When the last append began, by the machine's clock. Updated only if other processes can open the
+            store.
+        time: The clock of the log, of pauses between attempts, and of the limit of seconds. It counts the time that
+            passes while the run is driven, even if the machine's clock is set. Waits, in contrast, end by the machine's
+            clock.
+        resumed_at: When this process resumed the run, by `time`; 0 if the run began here. If an attempt may begin only
+            later, after a pause, it is the end of that pause.
+        following: The followers of the run; see `runner.extensions`.
+        cut_off: The paths of the nodes that were cut off, because the Runner closed or a stop cancelled them.
         raised: The exceptions of failed frames, by path.
     """
 
@@ -183,7 +194,8 @@ class Driving:
         self.session = Session(plan, snapshot, sizes=shared.sizes, checks=shared.checks)
         self.plan, self.snapshot = plan, snapshot
         self.audience, self.claim = audience, claim
-        clock = shared.clock  # if the machine's is before the log's last time, that is used instead
+        # If the machine's clock is before the last time of the log, the log's time is used instead.
+        clock = shared.clock
         self.fence, self.wrote_at = 0, clock.now()
         self.time = SteadyClock(max(self.wrote_at, snapshot.now)) if isinstance(clock, SystemClock) else clock
         self.resumed_at = 0.0
@@ -192,25 +204,28 @@ class Driving:
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._task = within
         self._shared, self._context = shared, context
-        self._jobs: dict[str, Attempt] = {}  # by frame
-        self._asleep: dict[str, Task] = {}  # those that wait for their due time
-        self._suspended: dict[str, float] | None = None  # by frame: until when, by the loop's time; None if none was
+        self._jobs: dict[str, Attempt] = {}  # the attempts in flight, by frame
+        self._asleep: dict[str, Task] = {}  # the tasks that wait for their due time, by frame
+        # By frame, the loop time until which an attempt stays suspended. None if no attempt was suspended yet.
+        self._suspended: dict[str, float] | None = None
         self._has_waited = snapshot.seq > 1  # whether a node that begins here can have run before
         self._ended: list[tuple[Attempt, Event | BaseException | None]] = []
-        self._awake: asyncio.Future[None] | None = None  # of the loop, while it waits for anything to happen
+        self._awake: asyncio.Future[None] | None = None  # set while the loop waits for something to happen
         self._mail: dict[int, InboxMessage] = {}
         self._looked_at = -1.0  # when the last read of the inbox for a wait whose time was over began
-        self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
+        self._known: set[int] = set()  # A poll of the inbox may return a message again while it is being recorded.
         self._turn_began = time.monotonic()
-        self._halted: asyncio.Event | None = None  # made when something first waits for it
-        self._numbering: asyncio.Lock | None = None  # held while a function's transaction is committed: `note_within`
-        self._timer: asyncio.Handle | None = None  # of the limit of seconds
+        self._halted: asyncio.Event | None = None  # created when something first waits for it
+        # held while the transaction of a function is committed: see `note_within`
+        self._numbering: asyncio.Lock | None = None
+        self._timer: asyncio.Handle | None = None  # the timer of the limit of seconds
         self._spent_in_cut: Usage = {}
         self._broken: GraphEngineError | None = None
         self.raised: dict[str, BaseException] = {}
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
-        self._code = self._kept_code = snapshot.code  # the ids of the code that steps name, and that the store has
+        # The ids of the code that the steps name, and of the code that the store has.
+        self._code = self._kept_code = snapshot.code
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
@@ -218,7 +233,7 @@ class Driving:
         """Run ready tasks until there are none.
 
         Raises:
-            StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
+            StoreError: A step could not be recorded. The run can be resumed from the recorded steps.
         """
         snapshot, claim, plan, shared = self.snapshot, self.claim, self.plan, self._shared
         try:
@@ -227,7 +242,7 @@ class Driving:
         except ResourceFailed as error:
             await self.commit([StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))])
             return
-        # Not kept: it has this object, and both would outlive the run until the next collection of cycles.
+        # Not kept in an attribute: it refers to this object, so both would live until a collection of cycles.
         services = NodeServices(
             self.session,
             snapshot.run_id,
@@ -251,9 +266,9 @@ class Driving:
         try:
             ready = self._ready(anew=True)
             while claim.may_record:
-                if self._mail and not (claim.stop and claim.stop.final):  # which drops it
+                if self._mail and not (claim.stop and claim.stop.final):  # a final stop drops the mail
                     had_waited = snapshot.status == "waiting"
-                    self.session.changed += [task.frame for task in ready]  # they were taken, and not started
+                    self.session.changed += [task.frame for task in ready]  # these tasks were taken, but not started
                     await self._take_mail()
                     ready = self._ready(anew=had_waited)
                 if (
@@ -282,7 +297,7 @@ class Driving:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Record that a run that no step has ended is stopped, if that was asked or a limit is reached."""
+        """Record that the run is stopped if no step has ended it, and a stop was asked for or a limit is reached."""
         if not self.claim.step(Idle(self.snapshot.status)).append:
             return
         asked = self.claim.stop
@@ -294,34 +309,38 @@ class Driving:
         await self.commit([stop], partial(self.append, consume=consume))
 
     def _ready(self, *, anew: bool = False) -> list[Task]:
-        """Return the tasks that the last steps made ready, or all; of a run that waits, all that are due."""
+        """Return the tasks that the last steps made ready; with `anew`, all ready tasks.
+
+        For a run that waits, return all tasks that are due.
+        """
         if self.claim.may_start and self.snapshot.status != "waiting":
             return self.session.take_tasks(anew=anew)
         self.session.changed = []
         return self._due_tasks()
 
     def _due_tasks(self) -> list[Task]:
-        """Return what a run that waits is to do now. It is released meanwhile, and resumed when the time comes."""
-        now, due = self._shared.clock.now(), next_due(self.snapshot)  # there can be thousands of waits
+        """Return the tasks of a waiting run that are due now. Later tasks are left to the resume at their time."""
+        # `next_due` is checked first, because there can be thousands of waits.
+        now, due = self._shared.clock.now(), next_due(self.snapshot)
         if self.is_halting or due is None or due > now:
             return []
         return [task for task in self.session.tasks() if task.mode != "wake" or task.due <= now]
 
     def _begin(self, services: NodeServices, ready: Iterable[Task]) -> list[Event]:
-        """Begin the tasks that run code of the graph, each in an asyncio task, and return the events of the others."""
+        """Begin the tasks that run code of the graph, each in an asyncio task, and return the events of all others."""
         events: list[Event] = []
         jobs, suspended = self._jobs, self._suspended
         for task in ready:
             frame = task.frame
-            if task.mode == "limit":  # what only waits for its time in that graph waits in vain
+            if task.mode == "limit":  # Tasks in that graph that only wait for their time would wait in vain.
                 for key in [key for key in self._asleep if key.startswith(frame)]:
                     self._cancel_job(key)
                 self._end_suspended(partial(_is_below, frame))
             if suspended and frame in suspended:
                 if task.mode == "wake":
-                    # 1. Two nodes wait for the one message of a topic, each for a minute. 2. Both are suspended, since
-                    # the message has come. 3. One of them receives it. The other waits for its time, at which the inbox
-                    # is read once more: see `_is_due`.
+                    # 1. Two nodes wait for the same message of a topic, each for a minute. 2. Both are suspended,
+                    #    because the message has arrived. 3. One of them receives the message. The other waits for its
+                    #    time, at which the inbox is read once more: see `_is_due`.
                     self._end_suspended(partial(eq, frame))
                 elif task.mode == "deliver":
                     events += filter(None, [Attempt(task, services).moved()])
@@ -331,7 +350,7 @@ class Driving:
             if frame in jobs or (task.mode == "limit" and any(key.startswith(frame) for key in jobs)):
                 continue
             job = Attempt(task, services)
-            if task.due:  # already here, since a step can cancel the job before its coroutine has begun
+            if task.due:  # Noted here already, because a step can cancel the job before its coroutine has begun.
                 self._asleep[frame] = task
             elif (event := job.moved()) is not None:
                 self._announce(task)
@@ -345,7 +364,7 @@ class Driving:
     async def _run_alone(self, services: NodeServices, task: Task) -> list[Event]:
         """Run the only task in the run's own asyncio task, in a context of its own, and return its event.
 
-        An asyncio task costs as much as the whole step of a node that does not suspend.
+        A separate asyncio task would cost as much as the whole step of a node that does not suspend.
         """
         is_shown = bool(self.audience.live) and self._announce(task)
         job = Attempt(task, services)
@@ -355,7 +374,8 @@ class Driving:
             self._jobs[task.frame], job.state = job, "running"
             try:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
-                    await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
+                    # Other runs can move, and watchers see the node before it blocks the event loop.
+                    await asyncio.sleep(0)
                     self._turn_began = time.monotonic()
                 event = await job.run_in(self._context.copy()) if self.claim.may_start else None
             except asyncio.CancelledError:
@@ -367,24 +387,25 @@ class Driving:
                 within.cancelled_itself = False
                 while within.uncancel():
                     pass
-                with suppress(asyncio.CancelledError):  # before Python 3.13 it comes, if it has not come yet
+                # Before Python 3.13, the cancellation arrives only now if it has not arrived yet.
+                with suppress(asyncio.CancelledError):
                     await asyncio.sleep(0)
         elif task.mode == "deliver":
             self._has_waited = True
         return [] if event is None else [event]
 
     async def _work(self, job: Attempt) -> None:
-        """Run a task in its asyncio task."""
+        """Run a job in its asyncio task."""
         task = job.task
         outcome: Event | BaseException | None = None
         job.state = "running"
         try:
             if not self.claim.cuts and (not task.due or await self._is_due(task)):
                 if self._announce(task):
-                    await asyncio.sleep(0)  # lets watchers see it before a node that blocks the event loop
+                    await asyncio.sleep(0)  # lets watchers see the node before it blocks the event loop
                 outcome = job.moved() if task.due else None
                 outcome = outcome or await job.run_in(self._context.copy())
-        except StoreError as error:  # which the loop raises
+        except StoreError as error:  # the loop raises this error
             outcome = error
         except BaseException as error:
             outcome = error
@@ -394,7 +415,7 @@ class Driving:
             self._wake()
 
     async def _next_events(self) -> list[Event]:
-        """Wait until anything has ended, or mail has come, and return the events of all that has ended."""
+        """Wait until a job has ended or mail has arrived, and return the events of all jobs that have ended."""
         if not self._ended:
             awake = self._awake = self.loop.create_future()
             if self._suspended:
@@ -405,14 +426,15 @@ class Driving:
         events: list[Event] = []
         for job, outcome in ended:
             if self._jobs.get(job.task.frame) is not job:
-                continue  # it was cancelled: another job may be in flight in its frame already
+                continue  # The job was cancelled, and another job may already be in flight in its frame.
             if job.state == "suspended" and isinstance(outcome, Noted):
                 events.append(outcome)
                 continue
             del self._jobs[job.task.frame]
             if self._suspended:
                 self._suspended.pop(job.task.frame, None)
-            self.session.changed.append(job.task.frame)  # also if it did nothing, since there was mail
+            # The frame is checked again, even if the job did nothing because mail had arrived.
+            self.session.changed.append(job.task.frame)
             if isinstance(outcome, BaseException):
                 if not (self.claim.cuts and isinstance(outcome, asyncio.CancelledError)):
                     raise outcome
@@ -427,9 +449,9 @@ class Driving:
     # --- suspended attempts --------------------------------------------------------------------------------------
 
     def _is_again(self, task: Task) -> bool:
-        """Return whether a node has started runs, or received messages, before.
+        """Return whether a node has started runs or received messages in an earlier attempt.
 
-        Then it gets an asyncio task, in which it can be suspended.
+        Such a node gets an asyncio task of its own, in which it can be suspended.
         """
         frame = self.snapshot.frames.get(task.frame)
         results = {} if frame is None else frame.recorded_results
@@ -444,12 +466,12 @@ class Driving:
         """Return whether an attempt stays suspended while it waits; see `runner.scope.Host`.
 
         An attempt stays suspended if it waits only for the ends of children that move in this process, or if a message
-        that it waits for is already there. The wait for such a message ends at once, usually in the transaction that
-        records the wait. So a node that receives 400 messages does not run again 400 times, each time with more
+        for which it waits has already arrived. The wait for such a message ends at once, usually in the transaction
+        that records the wait. So a node that receives 400 messages does not run again 400 times, each time with more
         recorded work to read.
 
-        An item of a map that waits for a message gives its turn to another item. So its attempt ends: what it holds in
-        its code, such as a connection, is released before the other item begins, as `concurrency=` promises.
+        An item of a map that waits for a message gives its turn to another item. So its attempt ends: the resources
+        that its code uses, such as a connection, are released before the other item begins, as `concurrency=` promises.
 
         The first wait of a visit always ends the attempt, and the node runs again. So code that cannot run again is
         noticed early, and not only after a process has died.
@@ -468,12 +490,16 @@ class Driving:
         self._suspended[frame] = self.loop.time() + SUSPENDED_SECONDS
         moves = any(wait.topic in moving or self.has_message(wait.topic or "") for wait in waits.values())
         if not moves:
-            self._shared.wake(self.snapshot.run_id)  # they have ended, or do not move here: the inbox tells
+            # The children have ended, or do not move here. The inbox tells which.
+            self._shared.wake(self.snapshot.run_id)
         self._wake()
         return True
 
     def _go_on(self, task: Task) -> None:
-        """Let a suspended attempt go on whose wait is over; if it cannot, it ends, and its node runs again."""
+        """Let a suspended attempt whose wait is over continue.
+
+        If it cannot continue, it ends, and its node runs again.
+        """
         job = self._jobs[task.frame]
         is_same = (task.mode, task.visit, task.attempt) == (job.task.mode, job.task.visit, job.task.attempt)
         if is_same and self._suspended and job.journal is not None and job.journal.in_flight.go_on():
@@ -483,7 +509,10 @@ class Driving:
             self._end_suspended(lambda frame: frame == task.frame)
 
     def _end_suspended(self, holds: Callable[[str], bool] | None = None) -> None:
-        """End the suspended attempts, or those of some frames: each runs again once its wait is over."""
+        """End the suspended attempts, or only the attempts in some frames.
+
+        Each node runs again once its wait is over.
+        """
         suspended = self._suspended or {}
         for frame in [frame for frame in suspended if holds is None or holds(frame)]:
             del suspended[frame]
@@ -491,9 +520,10 @@ class Driving:
                 job.within.cancel()
 
     async def _hear_ends(self, awake: asyncio.Future[None]) -> None:
-        """Wait until anything has ended, or the end of a child has come; end the attempts that wait in vain, or long.
+        """Wait until a job has ended or the end of a child has arrived.
 
-        The alarm is set up before the inbox is read, as in `runner.life`.
+        Attempts that wait in vain, or for too long, are ended. The alarm is set up before the inbox is read, as in
+        `runner.life`.
         """
         shared, run_id, suspended = self._shared, self.snapshot.run_id, self._suspended or {}
         alarm = shared.suspended.get(run_id)
@@ -516,13 +546,17 @@ class Driving:
                 timer.cancel()
 
     def _ends_here(self, frame: str, told: Collection[str]) -> bool:
-        """Return whether a child for which a suspended attempt waits moves here, or was told to have ended."""
+        """Return whether a child for which a suspended attempt waits moves here, or has reported its end."""
         job, moving = self._jobs.get(frame), self._shared.told.get(self.snapshot.run_id, ())
         topics = [] if job is None else [wait.topic or "" for wait in journal_of(job).in_flight.waits.values()]
         return any(topic in moving or topic in told or self.has_message(topic) for topic in topics)
 
     async def let_go(self) -> None:
-        """Give the lease back. A run that waits, in which attempts were suspended, is recorded as waiting with that."""
+        """Give the lease back.
+
+        If attempts were suspended in a run that waits, the append that gives the lease back also records that the run
+        waits.
+        """
         snapshot = self.snapshot
         is_listed = self._suspended is None or self._broken is not None
         if snapshot.status == "waiting" and self.claim.may_record and not is_listed:
@@ -535,16 +569,17 @@ class Driving:
             await self._shared.store.release(snapshot.run_id, self.fence)
 
     async def _is_due(self, task: Task) -> bool:
-        """Wait until a task is due; return False if a stop or mail came first.
+        """Wait until a task is due. Return False if a stop or mail came first.
 
-        1. A question's time ends in a second. 2. Another process records an answer, and its caller is shown that. 3.
-        The time ends before the inbox is polled. So the inbox is read once more, and an answer in it is recorded first.
-        A read that began after the time of several waits is enough for all of them.
+        When the time of a wait is over, the inbox is read once more: 1. The time of a question ends in a second. 2.
+        Another process records an answer, and shows its caller that the answer is recorded. 3. The time ends before the
+        inbox is polled. So the inbox is read once more, and an answer that is found there is recorded first. A read
+        that began after the time of several waits is enough for all these waits.
         """
         clock = self._shared.clock if task.mode == "wake" else self.time
         if task.due > clock.now():
             for ended in await first_of(clock.sleep_until(task.due), self.halted()):
-                ended.result()  # raise the error of a clock that failed, instead of starting early
+                ended.result()  # raises the error of a clock that failed, instead of starting early
         frame = self.snapshot.frames.get(task.frame)
         needs_look = frame is not None and task.wait in frame.waits and frame.waits[task.wait].kind != "sleep"
         while needs_look and not (self.is_halting or task.due <= self._looked_at <= clock.now()):
@@ -552,17 +587,18 @@ class Driving:
             try:
                 self.deliver(await self._shared.store.inbox([self.snapshot.run_id]))
                 self._looked_at = began
-            except StoreError:  # the next read may succeed; a default must not win against an answer that is there
+            except StoreError:  # The next read may succeed. A default must not win against an answer that has arrived.
                 await asyncio.sleep(INBOX_SECONDS)
         self._asleep.pop(task.frame, None)
         has_mail = any(map(self._can_record, self._mail.values()))
         return not (self.is_halting or has_mail) and frame is not None and task_of(self.snapshot, frame) == task
 
     def _cancel_job(self, frame: str) -> None:
-        """Cancel a job that steps made obsolete, and do not wait for its end."""
+        """Cancel a job that steps made obsolete, without waiting for its end."""
         job = self._jobs.pop(frame)
         self._asleep.pop(frame, None)
-        if self._suspended:  # the frame can come back under the same id, as an arm of a fork that is visited again
+        # The frame can come into being again under the same id, for example as an arm of a fork that is visited again.
+        if self._suspended:
             self._suspended.pop(frame, None)
         if not job.within.done():
             self._shared.leaving.add(job.within)
@@ -570,7 +606,7 @@ class Driving:
             job.within.cancel()
 
     def _cancel_obsolete(self) -> None:
-        """Cancel the jobs whose frame the last steps dropped, and those that wait for a time in vain."""
+        """Cancel the jobs whose frame the last steps dropped, and the jobs that wait for a time in vain."""
         snapshot, changed = self.snapshot, dict.fromkeys(self.session.changed)
         for frame in [key for key in changed if key in self._jobs and key not in snapshot.frames]:
             self._cancel_job(frame)  # a join may have dropped arms
@@ -584,9 +620,10 @@ class Driving:
                 self._cancel_job(key)
 
     async def _cancel_all(self) -> None:
-        """Cancel everything in flight, when the run cannot continue, and wait until it has ended, threads included."""
+        """Cancel everything in flight when the run cannot continue, and wait until it has ended, including threads."""
         left = [job.within for job in self._jobs.values() if not job.within.done()]
-        self._jobs.clear()  # first, so that `note_cut_off` sees that it is cancelled here, not by code of the graph
+        # Cleared first, so that `note_cut_off` sees that the jobs are cancelled here and not by code of the graph.
+        self._jobs.clear()
         for within in left:
             within.cancel()
         await asyncio.gather(*left, return_exceptions=True)
@@ -596,21 +633,22 @@ class Driving:
     async def commit(
         self, events: Iterable[Event], append: Appender | None = None, *, of: Input = PROGRESS, is_note: bool = False
     ) -> Do:
-        """Commit events, show their steps once they are durable, and return what the claim says about that.
+        """Commit events, show their steps once they are durable, and return what the claim then says.
 
         Raises:
-            StoreError: They could not be recorded.
+            StoreError: The steps could not be recorded.
         """
         claim = self.claim
         while self._numbering is not None and self._numbering.locked():
             async with self._numbering:
                 pass
-        if not ((of is PROGRESS and claim.may_record) or claim.step(of).append):  # the first is what the table says
+        # the first condition is a shortcut for what the table says
+        if not ((of is PROGRESS and claim.may_record) or claim.step(of).append):
             self.check()
         done = self.session.commit(events, append or self.append)
         if is_note and not done.steps:
             raise StaleEvent(events)
-        status = self._recorded  # read before the await, in which other events may be appended
+        status = self._recorded  # Read before the await, during which other events may be appended.
         if done.durable is not None:
             await done.durable
             self._turn_began = time.monotonic()
@@ -620,10 +658,10 @@ class Driving:
         return do
 
     async def note(self, event: Event) -> None:
-        """Record an event of a node that is still running, and return when it is durable.
+        """Record an event of a node that is still running, and return when the step is durable.
 
         Raises:
-            StoreError: It could not be recorded, and the run ends here.
+            StoreError: The step could not be recorded, and the run ends here.
         """
         try:
             await self.commit((event,), partial(self.append, status="running"), is_note=True)
@@ -632,26 +670,28 @@ class Driving:
             raise
 
     def give_up(self, error: GraphEngineError) -> None:
-        """Record nothing more: the loop raises the error at its next step, and cancels what is in flight."""
+        """Record nothing more. The loop raises the error at its next step, and cancels everything in flight."""
         self._broken = error
         self.claim.step(Raised())
 
     @property
     def transactions(self) -> Transactional | None:
-        """The store, if functions can work in transactions of its database."""
+        """The store, if functions can work in transactions of its database; otherwise None."""
         return transactional(self._shared.store)
 
     async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
-        """Record events as the last statement of a transaction, and commit it; see `runner.scope.Host`.
+        """Record events as the last statement of a transaction, and commit the transaction; see `runner.scope.Host`.
 
-        The log is dense, and a transaction can be undone until its end. So its steps get their numbers when all steps
-        before are durable, and until the end of COMMIT no other step of this run is decided, and nothing of it is sent
-        to the store: that would wait for the lock on the run's row, and with it all runs that are written together.
+        The numbers in the log have no gaps, and a transaction can be undone until its end. So its steps get their
+        numbers when all earlier steps are durable. Until COMMIT has ended, no other step of this run is decided, and
+        nothing of this run is sent to the store: it would wait for the lock on the run's row, and all runs that are
+        written together with it would wait too.
         """
         self._numbering = self._numbering or asyncio.Lock()
         async with self._numbering:
             try:
-                written = self.append((), status="running")  # what was sent before is durable after this, or has failed
+                # After this, everything that was sent before is durable, or has failed.
+                written = self.append((), status="running")
                 if written is not None:
                     await written
                 self.check()
@@ -664,7 +704,7 @@ class Driving:
                 raise
 
     async def _commit_within(self, steps: Sequence[Decided], transaction: Transaction) -> None:
-        """Append steps in a transaction, commit it, and only then fold them."""
+        """Append steps in a transaction, commit the transaction, and only then fold the steps."""
         began, snapshot = self._shared.clock.now(), self.snapshot
         await transaction.commit(Append(snapshot.run_id, self.fence, steps, "running"))
         for step in steps:
@@ -682,14 +722,17 @@ class Driving:
         changed: bool = False,
         code: Code | None = None,
     ) -> Awaitable[None] | None:
-        """Append steps to the run's log, with its current status if none is given, and keep a code that is new."""
+        """Append steps to the log of the run.
+
+        The current status of the run is recorded if `status` is not given. New code of the graph is stored too.
+        """
         snapshot, shared = self.snapshot, self._shared
         for step in steps:
             failure = step.data.error
             if failure is not None:
                 self.take_failure(step, failure)
             if step.typed:
-                step.typed = None  # the frame has them now, and no store should keep them
+                step.typed = None  # The frame has the typed values now, and no store should keep them.
         if self._jobs:
             self._cancel_obsolete()
         if snapshot.mailbox and RULES in snapshot.mailbox:
@@ -701,7 +744,8 @@ class Driving:
             batch.due_at = next_due(snapshot) if status == "waiting" else None
             batch.posts = shared.posts(snapshot, status)
         self._recorded = self._listed = status
-        waits = snapshot.cut_until and snapshot.cut_until > self.time.now()  # then each node asks before it begins
+        # While this is true, each node asks the store before it begins.
+        waits = snapshot.cut_until and snapshot.cut_until > self.time.now()
         self.wrote_at = 0.0 if waits or not shared.store.shared else shared.clock.now()
         if snapshot.code != self._code:
             self._code = snapshot.code
@@ -718,8 +762,8 @@ class Driving:
     def _status(self) -> RunStatus:
         """Return the status to record.
 
-        The append that records an end, or a wait, also releases the run's lease. So a run with nodes in flight, or
-        with something to do at once, stays `running`: otherwise another process could claim it at this moment.
+        The append that records an end or a wait also releases the lease of the run. So a run with nodes in flight, or
+        with something to do at once, stays `running`: otherwise another process could claim the run at this moment.
         """
         status = self.snapshot.status
         goes_on = status == "waiting" and (self.claim.stop or self._mail or self._due_tasks())
@@ -729,7 +773,7 @@ class Driving:
         """Refuse to continue after an append that failed.
 
         Raises:
-            StoreError: A step could not be recorded, and the run ends.
+            StoreError: A step could not be recorded, and the run ends here.
         """
         if self._broken is not None:
             raise self._broken
@@ -744,7 +788,7 @@ class Driving:
     # --- requests and mail ----------------------------------------------------------------------------------------
 
     def ask(self, request: Stop | Release | Late | Closed) -> None:
-        """Pass on a request to halt: nothing more starts, and what is in flight ends, or is cancelled."""
+        """Pass on a request to halt. No further task starts, and the tasks in flight end or are cancelled."""
         self.obey(self.claim.step(request))
 
     def obey(self, do: Do) -> None:
@@ -754,24 +798,25 @@ class Driving:
             self._halted.set()
             self._end_suspended()
         for job in self._jobs.values() if do.cancel else ():
-            if job.state != "ready" and not job.within.done():  # else it ends as soon as it begins
+            if job.state != "ready" and not job.within.done():  # otherwise the job ends as soon as it begins
                 job.within.cancel()
 
     @property
     def is_halting(self) -> bool:
-        """Whether nothing more starts: the run is stopped, released or lost."""
+        """Whether no further task starts, because the run is stopped, released or lost."""
         return not self.claim.may_start
 
     @property
     def is_released(self) -> bool:
-        """Whether the run is released, or its Runner closes, while this process still owns the run."""
+        """Whether the run is being released, or its Runner closes, while this process still owns the run."""
         claim = self.claim
         return claim.may_record and (claim.released or claim.closed) and claim.stop is None
 
     def _end_if_late(self) -> None:
-        """Cancel what is in flight if the limit of seconds is reached: a call that hangs would never end.
+        """Cancel everything in flight if the limit of seconds is reached, because a call that hangs would never end.
 
-        Otherwise check again later: the run's clock decides, and the event loop's timers may count other seconds.
+        Otherwise check again later. The clock of the run decides, because the timers of the event loop may count other
+        seconds.
         """
         left = (self.snapshot.limits.get("seconds") or 0.0) - self._driven_seconds()
         if left <= 0 and self.snapshot.status == "running":
@@ -780,14 +825,14 @@ class Driving:
             self._timer = self.loop.call_later(max(0.0, left) + _MARGIN_SECONDS, self._end_if_late)
 
     def _driven_seconds(self) -> float:
-        """Return for how long the run has been driven, as of now instead of the last step."""
+        """Return for how long the run has been driven until now, instead of until the last step."""
         snapshot = self.snapshot
         return snapshot.elapsed_seconds + (
             max(0.0, self.time.now() - snapshot.now) if snapshot.status == "running" else 0.0
         )
 
     def deliver(self, messages: Sequence[InboxMessage]) -> None:
-        """Accept messages to this run, to be recorded at the next safe point."""
+        """Accept messages to this run, which are recorded at the next safe point."""
         for message in messages:
             if message.kind == "stop":
                 self.ask(stop_in(message))
@@ -798,18 +843,20 @@ class Driving:
             self._wake()
 
     def has_message(self, topic: str) -> bool:
-        """Return whether a message of a topic arrived that nothing has received: it is recorded before a wait ends."""
+        """Return whether a message of a topic has arrived that no node has received.
+
+        Such a message is recorded before a wait for it ends.
+        """
         arrived = [each.payload["topic"] for each in self._mail.values() if each.kind == "message"]
         return topic in self.snapshot.mailbox or topic in arrived
 
     def _can_record(self, message: InboxMessage) -> bool:
         """Return whether a message can be recorded now.
 
-        An answer without a wait is kept until its wait exists, or until nothing else can move:
-
-        1. A node waits for two answers. 2. The first arrives, and the node runs again, so that no wait is open. 3. It
-        asks the second question again, under the same id. The second answer, if it were recorded between 2 and 3, would
-        be refused, although its question is still open.
+        An answer for which no wait is open is kept until its wait is open, or until nothing else can move: 1. A node
+        waits for two answers. 2. The first answer arrives, and the node runs again, so that no wait is open. 3. The
+        node asks the second question again, under the same id. If the second answer were recorded between 2 and 3, it
+        would be refused, although its question is still to be answered.
         """
         return (
             message.kind == "message"
@@ -818,7 +865,7 @@ class Driving:
         )
 
     async def _take_mail(self) -> None:
-        """Record what has arrived, in its order: messages that follow each other together, each answer alone."""
+        """Record the mail in the order of its arrival: consecutive messages together, each answer alone."""
         self._has_waited = True
         for _, group in groupby(list(self._mail.values()), lambda each: each.kind == "message" or each.id):
             events, ids = self.arrived(group)
@@ -828,15 +875,18 @@ class Driving:
                 break
 
     def arrived(self, messages: Iterable[InboxMessage]) -> tuple[Iterator[Event], Sequence[int]]:
-        """Take those of some accepted messages that can be recorded now; return their events, and their ids.
+        """Take the accepted messages that can be recorded now. Return their events, and their ids.
 
-        A wait that they end is over in the same transaction: no code of the graph runs in between.
+        A wait that they end is over in the same transaction, so that no code of the graph runs in between.
         """
         taken = [self._mail.pop(message.id) for message in messages if self._can_record(message)]
         return self._events_of(taken), [message.id for message in taken]
 
     def _events_of(self, arrived: Iterable[InboxMessage]) -> Iterator[Event]:
-        """Yield the events of messages, then the end of a wait for one, which depends on the steps of those before."""
+        """Yield the events of messages, and then the end of a wait that one of the messages ends.
+
+        The end of the wait depends on the steps of the messages, so it comes after them.
+        """
         now, snapshot, claim = self.time.now(), self.snapshot, self.claim
         for each in arrived:
             if each.kind == "message":
@@ -848,13 +898,17 @@ class Driving:
             yield from self._deliver_waits(now, snapshot.runnable)
 
     def _deliver_waits(self, now: float, frame: str) -> Iterator[Event]:
-        """Yield the end of a wait of a frame for what has already come."""
+        """Yield the end of a wait of a frame whose message has already arrived."""
         for task in ready(self.snapshot, (frame,)):
             if task.mode == "deliver":
                 yield WaitOver(task.frame, task.wait, now, delivered=True)
 
     def _with_ends(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield events; a wait of a suspended attempt for what has come before is over in the same transaction."""
+        """Yield events.
+
+        If a suspended attempt begins to wait for a message that has already arrived, its wait ends in the same
+        transaction.
+        """
         yield from events
         if self.claim.may_start and not self._mail:
             for event in events:
@@ -866,17 +920,17 @@ class Driving:
     async def check_owned(self) -> None:
         """Ask the store whether this process still drives the run, before a node begins long after the last write.
 
-        A process can be suspended: by a debugger, a virtual machine that moves, a laptop that is closed. When it
-        continues, its lease can have ended, and another process can have taken its run. Its next write is refused, but
-        a node would begin before that, and do once more what the other process does.
+        A process can be suspended by a debugger, a virtual machine that moves, or a laptop that is closed. When it
+        continues, its lease can have ended, and another process can have taken its run. The next write of this process
+        is refused then. But a node would begin before that write, and would repeat what the other process does.
 
         Raises:
-            LeaseLost: Another process has taken the run, or it was released.
+            LeaseLost: Another process has taken the run, or the run was released.
         """
         if self._numbering is not None:
             async with self._numbering:
                 pass
-        began = self._shared.clock.now()  # the machine's clock, which advances during suspend
+        began = self._shared.clock.now()  # the machine's clock, which advances while the machine is suspended
         written = self._shared.store.append(Append(self.snapshot.run_id, self.fence, (), "running"))
         if written is not None:
             await written
@@ -885,8 +939,9 @@ class Driving:
     async def may_begin(self, *, reads: bool) -> bool:
         """Return whether a node may begin; see `runner.scope.Host`.
 
-        1. Another process drove the run, with a node in flight, and was cut off from the database. 2. This one took the
-        run. 3. The other one acts until it notices. So what was in flight begins when its lease is over.
+        1. Another process drove the run, with a node in flight, and was cut off from the database. 2. This process took
+           the run. 3. The other process continues to act until it notices. So nodes that were in flight begin here only
+           when the lease of the other process is over.
         """
         snapshot, time_ = self.snapshot, self.time
         if not reads and snapshot.cut_until > time_.now():
@@ -898,11 +953,11 @@ class Driving:
         return True
 
     async def read_code(self, code: str) -> Mapping[str, Any] | None:
-        """Return what the store has of the code with an id; see `runner.scope.Host`."""
+        """Return the code with an id, as the store has it; see `runner.scope.Host`."""
         return await self._shared.store.code(code)
 
     async def keep_code(self) -> None:
-        """Keep the code of the graph in the store, before a transaction; see `runner.scope.Host`."""
+        """Store the code of the graph before a transaction; see `runner.scope.Host`."""
         if self.plan.code is not None and self.plan.code.id != self._kept_code:
             written = self.append((), status="running", code=self.plan.code)
             if written is not None:
@@ -914,15 +969,16 @@ class Driving:
 
     @property
     def acting(self) -> Sequence[Attempt]:
-        """The attempts that do something outside that a cancellation ends."""
+        """The attempts that are doing something outside the run that a cancellation ends."""
         return [job for job in self._jobs.values() if job.acts]
 
     async def confirm(self) -> None:
         """End the run here if another process has taken it.
 
-        1. The store is asked. 2. Meanwhile the run rests, gives its lease back, and is claimed anew. 3. The answer is
-        that the lease of before is gone. That says nothing of what has the run now. So nobody asks once the append that
-        gives it back is sent: its own answer says what became of it.
+        Nobody asks once the append that gives the lease back has been sent, because the append itself fails if the run
+        was taken. Otherwise: 1. The store is asked. 2. Meanwhile the run rests, gives its lease back, and is claimed
+        again. 3. The answer is that the former lease is gone. That is no statement about the process that has the run
+        now.
         """
         if self._recorded != "running":
             return
@@ -940,13 +996,13 @@ class Driving:
         await self._halted.wait()
 
     def spending(self) -> Sequence[AttemptFacts]:
-        """Return the attempts that used what no step has yet."""
+        """Return the attempts whose usage is not yet recorded in a step."""
         return [job for job in self._jobs.values() if job.usage]
 
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
-        """Return whether an attempt was cancelled here, or with the run; if so, note it as cut off.
+        """Return whether an attempt was cancelled here, or together with the run. If so, note its node as cut off.
 
-        Otherwise code of the graph cancelled the node's asyncio task, which is a failure of the node.
+        Otherwise code of the graph cancelled the asyncio task of the node, which is a failure of the node.
         """
         frame, within, run = attempt.task.frame, attempt.within, self._task
         is_own = self._jobs.get(frame) is attempt and within is asyncio.current_task() and not self.claim.cuts
@@ -962,15 +1018,15 @@ class Driving:
         return not self.is_halting and isinstance(self._task, LifeTask) and self._task.cancelled_itself
 
     def emitted(self, path: str, data: object) -> None:
-        """Show data that a node emits, from the event loop or from a node's thread."""
+        """Show data that a node emits, called from the event loop or from the thread of a node."""
         if threading.get_ident() == self._thread:
             self.audience.show(Emitted(path, data))
         else:
-            with suppress(RuntimeError):  # the event loop is closed, and so are all watchers
+            with suppress(RuntimeError):  # The event loop is closed, and so are all watchers.
                 self.loop.call_soon_threadsafe(self.audience.show, Emitted(path, data))
 
     def _announce(self, task: Task) -> bool:
-        """Announce the node of a task to watchers, and return whether there was anything to announce."""
+        """Announce the node of a task to watchers, and return whether anything was announced."""
         if not self.audience.live or task.mode not in ("run", "fallback"):
             return False
         path, now = path_of(task.frame, task.node), self.time.now()
@@ -978,7 +1034,7 @@ class Driving:
         return True
 
     def _show(self, steps: Sequence[Step]) -> None:
-        """Tell all who watch of durable steps, and what follows the run."""
+        """Show durable steps to followers and watchers."""
         stored = [as_stored(step) for step in steps]
         for recorded in self.following.recorded:
             recorded(stored)

@@ -1,10 +1,11 @@
 """Extensions: how other code acts in the runs of a Runner. Telemetry, agents, budgets and executors are extensions.
 
-The runner imports none of them. Each moment of a run is a method that does nothing here; override those you need:
+The runner does not import any of them. Each moment of a run has a method, which does nothing in the base class.
+Override the methods that you need:
 
 | moment | method |
 |---|---|
-| a graph is about to be run, another than the last | `Extension.checked` |
+| a graph is about to be run, and it is another graph than the last | `Extension.checked` |
 | a run is about to branch off with other instructions | `Extension.instructed` |
 | a run continues under a changed graph | `Extension.fitted` |
 | another run continues with the state of a run under a changed graph | `Extension.migrate_state` |
@@ -13,11 +14,12 @@ The runner imports none of them. Each moment of a run is a method that does noth
 | an attempt that recorded work ends | `Follower.ended` |
 | a step leaves the run waiting, or over | `Extension.told` |
 | steps are durable | `Follower.recorded` |
-| the run is driven here no longer | `Follower.left` |
+| the run is no longer driven here | `Follower.left` |
 | a worker has looked at the queues | `Extension.polled` |
 | the Runner closes | `Extension.closed` |
 
-What a method raises fails the run, or the call of the Runner, in which it is called; what `left` raises is logged.
+An exception in a method fails the run, or the call of the Runner, in which the method was called. An exception in
+`left` is only logged.
 """
 
 from __future__ import annotations
@@ -42,12 +44,13 @@ class OpenRun(NamedTuple):
     """A run that is about to be driven here, to be stopped, or to be queued for a worker.
 
     Attributes:
-        store: Its store.
-        snapshot: Where it is; of a new run it has only the origin. It changes as the run moves; do not change it.
-        info: Its row; None for a new run.
-        parent: The run that it branches off from.
-        caller: The context of the caller who started or resumed it; None if it wakes up here.
-        graph: The name of its graph.
+        store: The store of the run.
+        snapshot: The snapshot of the run. For a new run it contains only the origin. It changes as the run moves;
+            extensions must not change it.
+        info: The row of the run; None for a new run.
+        parent: The id of the run from which it branches off, if any.
+        caller: The context of the caller who started or resumed the run; None if the run wakes up here.
+        graph: The name of the graph.
         is_queued: Whether it is a new run that only a worker will drive.
     """
 
@@ -87,36 +90,46 @@ class Extension:
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The names of the models that runs are given, by for whom, `*` for all others. The log has them."""
+        """The names of the models that are given to runs, by the agent for which they are given.
+
+        The key `*` stands for all other agents. The log records these names.
+        """
         return {}
 
     @property
     def executors(self) -> Executors | None:
-        """What runs nodes with `on=`; without any, they run in place."""
+        """The executors that run nodes with `on=`. If no extension has executors, such nodes run in place."""
         return None
 
     @property
     def children(self) -> Children | None:
-        """What starts runs from nodes; without any, `Context.start` fails."""
+        """The object that starts runs from nodes. If no extension has such an object, `Context.start` fails."""
         return None
 
     @property
     def is_used(self) -> bool:
-        """Whether a Runner has to wait for `closed` when it closes; otherwise it may leave it out."""
+        """Whether a Runner that closes has to wait for `closed`. If False, it may skip the call."""
         return type(self).closed is not Extension.closed
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
         """A graph is about to be run, here or by a worker.
 
-        Not called for each run: if the last graph that was to run here was this one, and was not refused, it is not
-        asked about again, unless it is to be queued. What depends on the run belongs to `opened`.
+        This is not called for each run: if the last graph that was about to run here was the same graph, and was not
+        refused, it is not checked again, unless the run is to be queued. Put checks that depend on the run into
+        `opened`.
 
         Raises:
             GraphEngineError: The graph cannot be run.
         """
 
     def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
-        """A run is about to branch off with these instructions, by whose they are. Raises: InputError, if unknown."""
+        """A run is about to branch off with these instructions.
+
+        The keys are the names of the agents or other parts that they instruct.
+
+        Raises:
+            InputError: A name is not known.
+        """
 
     def fitted(
         self,
@@ -124,15 +137,16 @@ class Extension:
         snapshot: Snapshot,  # noqa: ARG002
         graph_spec: GraphSpec | None,  # noqa: ARG002
     ) -> tuple[Shift, Snapshot] | None:
-        """A run is to continue under another form of its graph than it was recorded under.
+        """A run is about to continue under another form of its graph than the form under which it was recorded.
 
         Args:
-            plan: Today's plan.
-            snapshot: The run's snapshot; it must not be changed.
-            graph_spec: The recorded spec of its graph; None if it is not known.
+            plan: The current plan.
+            snapshot: The snapshot of the run, which must not be changed.
+            graph_spec: The recorded spec of the graph; None if it is not known.
 
         Returns:
-            What the resume must record, and the snapshot after it; None to leave that to the next extension.
+            The changes that the resume must record, and the snapshot after them. None to leave the run to the next
+            extension.
 
         Raises:
             GraphChanged: The run does not fit the plan.
@@ -145,15 +159,15 @@ class Extension:
         snapshot: Snapshot,  # noqa: ARG002
         graph_spec: GraphSpec | None,  # noqa: ARG002
     ) -> Mapping[str, JsonValue] | None:
-        """The state of a run that was recorded under another form of its graph is to be given to code that goes on.
+        """Code that continues needs the state of a run that was recorded under another form of its graph.
 
         Args:
-            plan: Today's plan.
-            snapshot: The run's snapshot; it must not be changed.
-            graph_spec: The recorded spec of its graph; None if it is not known.
+            plan: The current plan.
+            snapshot: The snapshot of the run, which must not be changed.
+            graph_spec: The recorded spec of the graph; None if it is not known.
 
         Returns:
-            The records of the state under today's form; None to leave that to the next extension.
+            The records of the state in the form of the current graph. None to leave the run to the next extension.
 
         Raises:
             GraphChanged: The state does not fit the plan.
@@ -161,19 +175,22 @@ class Extension:
         return None
 
     async def opened(self, run: OpenRun) -> Follower | None:  # noqa: ARG002 - for those that override it
-        """A run is about to be driven here, or stopped; None if the extension does not follow it."""
+        """A run is about to be driven here, or stopped.
+
+        Return a follower, or None if the extension does not follow the run.
+        """
         return None
 
     def told(self, snapshot: Snapshot, status: RunStatus) -> Post | None:  # noqa: ARG002 - for those that override it
-        """A step is about to be recorded that leaves a run waiting, or over.
+        """A step that leaves a run waiting, or over, is about to be recorded.
 
         Returns:
-            A message for the inbox of another run, which is posted in the same transaction; None for none.
+            A message for the inbox of another run, which is posted in the same transaction; None to post no message.
         """
         return None
 
     async def polled(self, store: Store) -> None:
-        """A worker has looked at the queues; called every 15 seconds at most."""
+        """A worker has looked at the queues. Called at most every 15 seconds."""
 
     async def closed(self) -> None:
         """The Runner closes."""

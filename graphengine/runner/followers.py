@@ -1,4 +1,4 @@
-"""What one run notifies while it is driven here: followers of extensions, watchers, and the log of runs."""
+"""The receivers of notifications about one run while it is driven here: followers, watchers and the log."""
 
 from __future__ import annotations
 
@@ -25,29 +25,41 @@ _NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Follower:
-    """Follows one run for as long as it is driven here.
+    """Follows one run for as long as it is driven here. Override the methods for the moments that matter.
 
     Attributes:
-        labels: What it adds to each record of the log.
+        labels: Fields that it adds to each record of the log of runs.
     """
 
     labels: Mapping[str, str] = _NO_LABELS
 
     def entered(self, frame: Frame) -> None:
-        """A node is about to begin: called in its context, so that context variables can be set for it."""
+        """A node is about to begin.
+
+        Called in the context of the node, so that context variables can be set for the node.
+        """
 
     def ended(self, frame: Frame) -> None:
-        """An attempt that recorded work has ended; its event is about to be recorded."""
+        """An attempt that recorded work has ended, and its event is about to be recorded."""
 
     def recorded(self, steps: Sequence[Step]) -> None:
-        """Steps are durable. Nodes that run in parallel can make them come in another order than that of `seq`."""
+        """Steps are durable.
+
+        If nodes run in parallel, the steps can arrive in another order than the order of `seq`.
+        """
 
     async def left(self) -> None:
-        """The run is driven here no longer. Not called if it never was, such as one that is started into a queue."""
+        """The run is no longer driven here.
+
+        Not called if the run never was driven here, for example if it was only queued.
+        """
 
 
 class Following:
-    """Those who follow one run: what each moment calls. A moment that nobody overrides costs nothing."""
+    """The followers of one run, by the moments at which they are called.
+
+    A moment that no follower overrides costs nothing.
+    """
 
     __slots__ = ("all", "ended", "entered", "left", "recorded")
 
@@ -69,7 +81,10 @@ class Following:
                 self.recorded = (*self.recorded, each.recorded)
 
     async def leave(self) -> None:
-        """Tell all that the run is driven here no longer, also if one of them fails: its result is recorded."""
+        """Notify all followers that the run is no longer driven here.
+
+        If a follower fails, the others are notified nevertheless, because the result of the run is already recorded.
+        """
         for left in self.left:
             try:
                 await left()
@@ -78,7 +93,7 @@ class Following:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """What they add to records of the log."""
+        """The fields that the followers add to records of the log."""
         return {name: text for each in self.all for name, text in each.labels.items()}
 
 
@@ -86,11 +101,11 @@ NOBODY: Final = Following()
 
 
 class Audience(Struct, eq=False):
-    """Who watches one run.
+    """The watchers of one run.
 
     Attributes:
-        watchers: The queues of those who are told what is recorded; None ends each.
-        live: Those of them who want live events too: without any, none is made.
+        watchers: The queues of all watchers, which receive recorded steps. None ends a queue.
+        live: The queues of the watchers that want live events too. If this is empty, no live events are made.
         in_flight: The calls that show live events, for watchers that join late.
     """
 
@@ -99,12 +114,12 @@ class Audience(Struct, eq=False):
     in_flight: list[Showing] = []
 
     def show(self, event: Event) -> None:
-        """Show a live event to all who want any."""
+        """Send a live event to all watchers that want live events."""
         for queue in self.live:
             queue.put_nowait(event)
 
     def tell(self, event: StepRecorded | None) -> None:
-        """Tell all watchers of a recorded step, or of the end."""
+        """Send a recorded step, or None for the end, to all watchers."""
         for queue in self.watchers:
             queue.put_nowait(event)
 
@@ -129,15 +144,18 @@ class Audience(Struct, eq=False):
 # --- the log ------------------------------------------------------------------------------------------------------
 
 runs_log = logging.getLogger("graphengine.runs")
-"""When a run is driven here and how that ends, and each attempt that fails; other loggers of the library report only
-what a programmer should change. Its handler does nothing, so without a configuration nothing is shown. Each record has
-the fields `run`, `graph`, `node`, `attempt`, `code`, `status`, `seq` and `trace_id`, as far as they apply. What an
-error says is not in it: it may quote a prompt, and the run has it."""
+"""Logs when a run is driven here and how that ends, and each attempt that fails.
+
+Other loggers of the library report only what a programmer should change. The handler of this logger does nothing, so
+nothing is shown unless logging is configured. Each record has the fields `run`, `graph`, `node`, `attempt`, `code`,
+`status`, `seq` and `trace_id`, as far as they apply. The text of an error is left out, because it may quote a prompt.
+The run contains it.
+"""
 runs_log.addHandler(logging.NullHandler())
 
 
 def log_run(snapshot: Snapshot, following: Following, *, is_over: bool) -> None:
-    """Log that a run is driven here from now on, or no longer."""
+    """Log that a run is driven here from now on, or (`is_over`) no longer."""
     level = logging.WARNING if is_over and snapshot.status == "failed" else logging.INFO
     if not runs_log.isEnabledFor(level):
         return

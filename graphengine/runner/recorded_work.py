@@ -1,13 +1,13 @@
 """Recorded work and waits of one attempt of a node: `ctx.call`, `ctx.ask`, `ctx.receive` and `ctx.sleep`.
 
-Each piece of work is kept in the log under a key: its name, a digest of its input, and its number among equal ones.
-When the node runs again in the same attempt, recorded work is not repeated. The order in which parallel pieces finish
-does not matter, because no key depends on time. The key of a call made inside another call is below that call's key.
+Each piece of work is kept in the log under a key. The key consists of the name of the work, a digest of its input, and
+its number among equal pieces. When the node runs again in the same attempt, for example after a wait or a crash,
+recorded work is not repeated. The order in which parallel pieces finish does not matter, because no key depends on
+time. If a call is made inside another call, its key is below the key of the other call.
 
-A visit is one time that a run is at a node. Effects that must not be repeated are in
-`graphengine.runner.once_effects`. A node that is such an effect is a piece of its own work, with the key "".
-
-A wait without an answer ends the attempt, or suspends it for a moment: see `graphengine.runner.scope.InFlight`.
+A visit is one time that a run is at a node. Effects that must not be repeated are in `graphengine.runner.once_effects`.
+A node that is such an effect counts as a piece of its own work, with the key "". A wait without an answer ends the
+attempt, or suspends it for a moment: see `graphengine.runner.scope.InFlight`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.runner")
 _BY_NUMBER: Final = digest_of_call("sleep", (None,), {})
-"""The input of `ctx.sleep` in keys: its sleeps are known by their number. Other sleeps are known by their text."""
+"""The input of `ctx.sleep` in keys.
+
+Sleeps of `ctx.sleep` are told apart by their number, and other sleeps by their text.
+"""
 _REFUSED: Final = "a message on %r to run %s is refused, and not kept, since node %s receives another type: %s"
 
 T = TypeVar("T")
@@ -90,11 +93,12 @@ class _Inside(NamedTuple):
     """The position in an attempt's recorded work at which code runs.
 
     Attributes:
-        work: The work of that attempt.
-        key: The key below which work recorded here has its keys.
+        work: The recorded work of the attempt.
+        key: The key below which work that is recorded here has its keys.
         is_call: Whether the code runs inside a `ctx.call`.
-        around: The keys of the recorded work that the code runs inside.
-        seals: Whether nothing can be recorded here, inside a transaction: it can be undone, and done again.
+        around: The keys of the recorded work that contains the code.
+        seals: Whether nothing can be recorded here, because the code runs inside a transaction, which can be undone and
+            repeated.
     """
 
     work: StepJournal | None = None
@@ -117,10 +121,10 @@ class StepJournal:
         attempt: The attempt.
 
     Attributes:
-        in_flight: What is in flight, and what it waits for.
+        in_flight: The work in flight, and the waits of the attempt.
         answer: The last recorded answer: its key, and its value as the node gets it.
         has_run: Whether the node had recorded work before this attempt.
-        lost: What is known of work that failed or was cut off, by its key; recorded if the attempt fails.
+        lost: Descriptions of work that failed or was cut off, by its key. They are recorded if the attempt fails.
         effects: The effects of the attempt that must not be repeated.
         shapes: The form that the types had when work was recorded, by the id of the code that recorded the work; None
             for a code that is not known.
@@ -137,27 +141,31 @@ class StepJournal:
         self._counts: dict[str, int] = {}
         self._functions: dict[str, object] = {}
         self._used: set[str] = set()
-        self._groups: dict[str, str] = {}  # those that were asked for, each with the key around it and a slash
-        self._left: set[str] = set()  # those that are not asked for again on purpose
+        self._groups: dict[str, str] = {}  # the groups that were asked for, each with the key around it and a slash
+        self._left: set[str] = set()  # the groups that are intentionally not asked for again
         self._given: list[str] = []
         self._refused: list[tuple[BaseException, str]] = []
         self._tracked: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._outputs: dict[str, Outputs] = {}
         self._time = attempt.frame.arrived
-        self._names: set[str | None] | None = None  # of the waits that are recorded
-        self._number = 1  # of the next wait, at least
-        self._acts = False  # the node itself is an effect, and is being done
-        self.shapes: dict[str, Shapes | None] = {}  # by the id of the code that recorded work; None if it is not known
-        self._same_as: dict[str, str] = {}  # by the key of the earlier code's work: the input of the same work now
+        self._names: set[str | None] | None = None  # the names of the recorded waits
+        self._number = 1  # the number of the next wait, or a smaller one
+        self._acts = False  # whether the node itself is an effect, and is being done
+        # by the id of the code that recorded the work; None if the code is not known
+        self.shapes: dict[str, Shapes | None] = {}
+        # by the key of work of earlier code: the input of the same work in the current code
+        self._same_as: dict[str, str] = {}
         self.effects = OnceEffects(attempt, self)
         if attempt.services.run.plan.code is None:
-            code_of(attempt.services.run.plan)  # the recorded work of the node is recorded with the id of the code
+            # The recorded work of the node is recorded with the id of the code, so the code is computed now.
+            code_of(attempt.services.run.plan)
 
     @property
     def unused(self) -> Sequence[str]:
-        """The keys of recorded work that was not used; work inside a recorded call belongs to that call.
+        """The keys of recorded results that this attempt has not asked for.
 
-        What was published is not used by anything.
+        Results that were recorded inside another recorded call are not listed separately. Published values are left
+        out, because no code asks for them again.
         """
         below = tuple(f"{key}/" for key in self._given)
         apart = (ASKED, BEGUN, KEYED, UNKNOWN, *below)
@@ -165,11 +173,14 @@ class StepJournal:
         return [k for k in left if not k.rpartition("/")[2].startswith(PUBLISH)]
 
     def is_used(self, key: str) -> bool:
-        """Return whether this attempt has asked for a piece, or a group, of work."""
+        """Return whether this attempt has asked for the work, or the group of work, with this key."""
         return key in self._used
 
     def group_of(self, name: str, what: str) -> str:
-        """Return the key of the next group of work of this name and text: a conversation of an agent."""
+        """Return the key of the next group of work with this name and text.
+
+        A group is, for example, a conversation of an agent.
+        """
         key = self.key_of(name, what)
         self.use(key)
         return key
@@ -180,17 +191,17 @@ class StepJournal:
         self._groups[key] = f"{self.below}/" if self.below else ""
 
     def leave(self, key: str) -> None:
-        """Say that a group of work is not asked for again, because what it was for is no longer wanted."""
+        """Note that a group of work is intentionally not asked for again, because its purpose no longer exists."""
         self._left.add(key)
 
     def claim(self, keys: Iterable[str]) -> None:
-        """Note that this attempt has asked for recorded work, by its keys."""
+        """Note that this attempt has asked for the recorded work with these keys."""
         self._used.update(keys)
 
     def is_claimed(self, key: str) -> bool:
-        """Return whether this attempt has asked for recorded work, or for the call or conversation around the work.
+        """Return whether this attempt has asked for recorded work, or for the call or conversation around it.
 
-        A conversation that is not asked for again on purpose counts too.
+        A conversation that is intentionally not asked for again counts too.
         """
         around = (*self._groups, *self._left, *self._given)
         return key in self._used or key.startswith(tuple(f"{each}/" for each in around))
@@ -199,11 +210,11 @@ class StepJournal:
         """Return the effects of other conversations that the attempt has not asked for again.
 
         1. A conversation acts, and the run waits. 2. The code changes, and asks for another conversation. 3. The model
-        of the other conversation does not know what the first one did, and would do the same again.
+           of the other conversation does not know what the first conversation did, and would do the same again.
 
         Args:
-            place: The key of an effect that is about to begin inside a conversation. Conversations beside that one are
-                searched; none if the effect is in no conversation.
+            place: The key of an effect that is about to begin inside a conversation. Only conversations beside this one
+                are searched. If the effect is in no conversation, nothing is returned.
         """
         if not self._frame.recorded_results:
             return ()
@@ -215,23 +226,29 @@ class StepJournal:
         return [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
 
     def refused(self, error: BaseException) -> Sequence[str]:
-        """Return the keys of the recorded work that caused a failure: with it, the next attempt would fail again."""
+        """Return the keys of the recorded work that caused a failure.
+
+        With this work, the next attempt would fail again.
+        """
         return [key for cause, key in self._refused if _came_from(error, cause)]
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:
-        """Note that an exception says that the record of a piece of work cannot be used."""
+        """Note that an exception was raised because the record of a piece of work cannot be used."""
         self.refuse_at(error, self._last_key(name, what))
 
     def refuse_at(self, error: BaseException, key: str) -> None:
-        """Note that an exception says that the record with a key cannot be used."""
+        """Note that an exception was raised because the record with a key cannot be used."""
         self._refused.append((error, key))
 
     def answered(self, name: str, what: str, value: object) -> None:
-        """Note the value of the last recorded answer, and the piece of work that it is from."""
+        """Note the value of the last recorded answer, and the piece of work that contains the answer."""
         self.answer = self._last_key(name, what), value
 
     def _last_key(self, name: str, what: str) -> str:
-        """Return the key of the last piece of work of this name and text; one that never exists if there is none."""
+        """Return the key of the last piece of work with this name and text.
+
+        If there is no such work, the returned key does not exist.
+        """
         stem = self._stem(name, what)
         return numbered(stem, self._counts.get(stem, 0))
 
@@ -244,7 +261,7 @@ class StepJournal:
         """Check that the node awaited all coroutines that it got from its context.
 
         Raises:
-            NotAwaited: It did not await one, so that its work was not done.
+            NotAwaited: The node did not await a coroutine, so its work was not done.
         """
         created = inspect.CORO_CREATED
         forgotten = [(what, made) for what, made in self._tracked if inspect.getcoroutinestate(made) == created]
@@ -260,7 +277,7 @@ class StepJournal:
 
     @property
     def time(self) -> float:
-        """The time in the log: when the attempt could begin, or the last piece of recorded work was done."""
+        """The time in the log: when the attempt could begin, or when the last piece of recorded work was done."""
         return self._time
 
     def _pass(self, memo: RecordedResult) -> None:
@@ -274,12 +291,12 @@ class StepJournal:
         key: str | None,
         effect: Effect | None,
     ) -> object:
-        """Return the result of a call: the recorded one, or that of making the call now.
+        """Return the result of a call: the recorded result if there is one, else the result of making the call now.
 
         Raises:
-            NotRecordable: JSON cannot represent the result, or, without a key, an argument. Also raises whatever the
-                function raises.
-            EffectUnknown: An effect began that must not be repeated, and nobody knows how it ended.
+            NotRecordable: JSON cannot represent the result, or, without a key, an argument.
+            EffectUnknown: An effect that must not be repeated had begun, and nobody knows how it ended.
+            Exception: The function raised it.
         """
         name, identity = identity_of(function)
         own = own_name(name)
@@ -364,15 +381,16 @@ class StepJournal:
         return place
 
     def committed(self) -> str:
-        """Return the key of the transaction that was this node, in this run; "" if there is none.
+        """Return the key of the transaction that this node committed as a whole in this run; "" if there is none.
 
-        A branch finds its parent's by what the node reads: it may begin with other values, and does it again then.
+        A branch finds the transaction of its parent by the values that the node reads. The branch may begin with other
+        values, and then makes the transaction again.
         """
         own, found = f"{self._services.run_id}/", self._frame.recorded_results
         return next((k for k, r in found.items() if str(r.id).startswith(own) and _is_node(k)), "")
 
     def reread(self, place: str, function: Callable[..., object]) -> object:
-        """Return a recorded result, as the type that a function returns now."""
+        """Return a recorded result, decoded as the type that a function returns in the current code."""
         self.use(place)
         name = WorkKey.read(place).name
         return self._read_back(returned(function, name), own_name(name), place)
@@ -381,20 +399,21 @@ class StepJournal:
         """Ask about the effects that the earlier code of a node did and that its current code has not asked for.
 
         1. A node pays, and waits. 2. A deployment removes the payment from the node. 3. The node runs again, and ends.
-        The payment must not be forgotten in silence, and the node must not run once more because of a question.
+           The payment must not be forgotten silently, and the node must not run once more because of a question.
 
-        Therefore the result of the node is recorded first, with the effects that are left, and then a person is asked.
+        Therefore the result of the node is recorded first, together with the effects that are left, and then a person
+        is asked.
 
         Args:
-            body: What the node runs. If that is no function, as of an agent, the node runs again after the answer,
-                with its recorded work.
-            result: What the node returned.
+            body: The body of the node. If the body is not a function, but for example an agent, the node runs again
+                after the answer, with its recorded work.
+            result: The result that the node returned.
 
         Returns:
             The result.
 
         Raises:
-            EffectUnknown: As `OnceEffects.ask_about_rest`.
+            EffectUnknown: The answer is `fail`, or nobody may be asked; see `OnceEffects.ask_about_rest`.
         """
         if not self.effects.has_rest:
             return result
@@ -414,8 +433,10 @@ class StepJournal:
     def read_outcome(self, function: Callable[..., object]) -> tuple[object] | None:
         """Return the recorded result of a node that ended before a person was asked about its effects.
 
-        Returns `(result,)`, or None if no such result is recorded. Only the effects that were unclaimed when the result
-        was recorded count as unclaimed.
+        Only the effects that were unclaimed when the result was recorded count as unclaimed.
+
+        Returns:
+            `(result,)`, or None if no such result is recorded.
         """
         if (outcome := self._read_outcome_record()) is None:
             return None
@@ -447,7 +468,7 @@ class StepJournal:
     async def _call_in_transaction(
         self, place: str, name: str, kind: Returned, handle: Handle, call: functools.partial[object]
     ) -> object:
-        """Make a call in a transaction that ends with its record."""
+        """Make a call in a transaction that ends with the record of the call."""
         own, began, key = own_name(name), self._services.now(), self.idempotency_key(place)
         given = dict(call.keywords, **{KEY_NAME: key} if takes_key(call.func, call.keywords) else {})
         where = f"ctx.call({own})"
@@ -465,13 +486,13 @@ class StepJournal:
         around = _INSIDE.get()
         _INSIDE.set(self._here._replace(work=self, seals=True))
         try:
-            with self.in_flight.acts(is_async=True):  # a cancellation undoes it
+            with self.in_flight.acts(is_async=True):  # A cancellation undoes the transaction.
                 return await transacted(self._services.host, Transacted(work, handle.kind, noted, where))
         finally:
             _INSIDE.set(around)
 
     async def acting(self, effect: Effect | None, function: object) -> contextlib.AbstractContextManager[None]:
-        """Return a block for work that may be repeated. If it acts, it begins only if the run is still driven here.
+        """Return a block for work that may be repeated. Work that acts begins only if the run is still driven here.
 
         Raises:
             LeaseLost: Another process has taken the run.
@@ -483,7 +504,7 @@ class StepJournal:
         return self.in_flight.acts(is_async=is_async(function))
 
     async def run(self, function: Callable[[], object]) -> object:
-        """Call a function, sync or async, a sync one in a thread."""
+        """Call a function, sync or async. A sync function runs in a thread."""
         result = function() if is_async(function) else await in_thread(self._services.threads, function)
         return await result if inspect.isawaitable(result) else result
 
@@ -504,7 +525,7 @@ class StepJournal:
 
     @functools.cached_property
     def is_recoded(self) -> bool:
-        """Whether work of this visit was recorded by code that has changed since; a resume decides that."""
+        """Whether work of this visit was recorded by code that has changed since. A resume decides this."""
         return any(memo.recoded for memo in self._frame.recorded_results.values())
 
     def as_recorded(self, place: str, digest_under: Callable[[Shapes | None], str]) -> str:
@@ -533,7 +554,7 @@ class StepJournal:
             memo = next((results[key] for key in keys if key in results), None)
             taken_by = self._same_as.setdefault(str(today._replace(input=digest, number=1)), today.input)
             if memo is not None and memo.recoded == code and taken_by == today.input and found not in self._used:
-                self._used.add(found)  # a later call whose arguments have this very digest is a different call
+                self._used.add(found)  # A later call whose arguments have exactly this digest is a different call.
                 stem = WorkKey.read(found).stem
                 self._counts[stem] = max(self._counts.get(stem, 0), today.number)
                 return found
@@ -559,7 +580,10 @@ class StepJournal:
         return shortened(shown if self._guard is None else self._guard.hide(shown))
 
     async def act_inside(self, effect: Effecting[T]) -> T:
-        """Do an effect; nothing can wait in it. The keys of what a node does inside are the same as without effect=."""
+        """Do an effect, during which the code cannot wait.
+
+        The keys of work that a node does inside the effect are the same as without `effect=`.
+        """
         around, acts = _INSIDE.get(), self._acts
         if effect.may_wait:
             return await effect.make(effect.key)
@@ -575,7 +599,7 @@ class StepJournal:
             self._acts = acts
 
     def idempotency_key(self, place: str) -> str:
-        """Return the key by which others can recognise a piece of work."""
+        """Return the key by which receivers can recognise a repetition of a piece of work."""
         own = self._attempt.visit_key
         return f"{own}/{place}" if place else own
 
@@ -587,17 +611,18 @@ class StepJournal:
         where: str = "",
         what_under: Callable[[Shapes | None], str] | None = None,
     ) -> JsonValue:
-        """Return the record of a piece of work: the existing one, or the one that `make` returns after doing the work.
+        """Return the record of a piece of work: the existing record, or the record that `make` returns after the work.
 
         Args:
             name: The kind of work.
-            what: A text that distinguishes it from other work of that name.
+            what: A text that distinguishes the work from other work with the same name.
             make: Does the work, and returns its record.
-            where: How errors name the work; by default, as work of an agent.
+            where: The name of the work in errors. By default, the work is named as work of an agent.
             what_under: Returns the text in the form that the types had when the work was recorded; see `as_recorded`.
 
         Raises:
-            TooLarge: The record takes too many bytes. Also raises whatever `make` raises.
+            TooLarge: The record takes too many bytes.
+            Exception: `make` raised it.
         """
         where = where or f"the {name} of an agent"
         self._attempt.check_not_over(where)
@@ -609,7 +634,7 @@ class StepJournal:
         return await self._do_and_record(place, name, make, where, is_call=self.is_inside)
 
     async def publish(self, name: str, record: JsonValue) -> None:
-        """Record that a value is published. The same value of this name is found again, as a call is."""
+        """Record that a value is published. The same value with this name is found again, as a call is."""
         what, size = f"{PUBLISH}{name}", bytes_of(record)
 
         async def make() -> StepResult:
@@ -619,7 +644,7 @@ class StepJournal:
 
     @contextlib.contextmanager
     def group(self, place: str) -> Iterator[None]:
-        """Put the keys of all work that is recorded inside this block below this key."""
+        """Put the keys of all work that is recorded inside this block below a key."""
         around = _INSIDE.get()
         _INSIDE.set(self._here._replace(work=self, key=place))
         try:
@@ -629,7 +654,7 @@ class StepJournal:
 
     @property
     def around(self) -> Sequence[str]:
-        """The keys of the recorded work that the calling code runs inside."""
+        """The keys of the recorded work that contains the calling code."""
         return self._here.around
 
     @property
@@ -640,7 +665,7 @@ class StepJournal:
 
     @property
     def below(self) -> str:
-        """The key below which work recorded here has its keys, "" for none."""
+        """The key below which work that is recorded here has its keys; "" if there is none."""
         return self._here.key
 
     @property
@@ -660,14 +685,16 @@ class StepJournal:
 
     @property
     def may_wait(self) -> bool:
-        """Whether the calling code can wait as `ctx.ask` does: not inside a `ctx.call` or an effect."""
+        """Whether the calling code can wait as `ctx.ask` does. False inside a `ctx.call` and inside an effect."""
         return not (self._acts or self.is_inside)
 
     def check_may_wait(self, what: str) -> None:
-        """Check that the calling code can wait. What waits is done again after the wait: an effect would act twice.
+        """Check that the calling code can wait.
+
+        Code that waits runs again after the wait, so an effect around it would act twice.
 
         Raises:
-            DefinitionError: It cannot.
+            DefinitionError: The calling code runs inside a `ctx.call` or an effect.
         """
         if self.may_wait:
             return
@@ -679,13 +706,16 @@ class StepJournal:
         raise DefinitionError(text, where=self._attempt.where, repair=repair)
 
     async def halt(self) -> None:
-        """End the attempt here; it runs again, with its recorded work, when the run is resumed. Never returns."""
+        """End the attempt here.
+
+        It runs again, with its recorded work, when the run is resumed. This call never returns.
+        """
         self._attempt.check_not_over("an agent")
         self.in_flight.halts = True
         await self.in_flight.park(self._here.around)
 
     def _repeat_known(self, place: str) -> JsonValue:
-        """Return recorded work, and repeat what it sent and emitted."""
+        """Return recorded work, and repeat the messages and live data that it sent and emitted."""
         self._given.append(place)
         memo = self._frame.recorded_results[place]
         self._pass(memo)
@@ -695,7 +725,7 @@ class StepJournal:
         return memo.value
 
     def note_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a message or live data to the recorded calls that the calling code runs inside."""
+        """Add a message or live data to the recorded calls inside which the calling code runs."""
         self.check_open(f"what is {what}")
         for place in self._here.around:
             self._outputs.setdefault(place, {}).setdefault(what, []).append(record)
@@ -710,7 +740,8 @@ class StepJournal:
         try:
             began = self._services.now()
             piece = await make()
-            if place not in self._frame.recorded_results:  # as after a transaction, which it ended
+            # After a transaction, which ended with the record, the work is recorded already.
+            if place not in self._frame.recorded_results:
                 await self._services.host.note(self._record_piece(place, name, piece, began, where))
             self._pass(self._frame.recorded_results.get(place, RecordedResult()))
             return piece.record
@@ -723,7 +754,8 @@ class StepJournal:
         """Return the event that records a piece of work.
 
         Raises:
-            TooLarge, NotRecordable: It does not fit, or contains a secret.
+            TooLarge: The record takes too many bytes.
+            NotRecordable: The record or its key contains a secret.
         """
         try:
             self._fits(name, piece.size_bytes, where)
@@ -742,7 +774,7 @@ class StepJournal:
         """Check the size of a record.
 
         Raises:
-            TooLarge: It takes too many bytes.
+            TooLarge: The record takes too many bytes.
         """
         most = self._services.sizes.work_bytes
         if most is not None and size_bytes > most:
@@ -751,10 +783,10 @@ class StepJournal:
             raise TooLarge(text, where=where, repair=repair)
 
     def _one_function(self, name: str, what: str, identity: object) -> None:
-        """Refuse equal calls of two functions with one name, whose records could be mistaken for each other.
+        """Refuse equal calls of two different functions with the same name, because their records could be confused.
 
         Raises:
-            NotRecordable: Another function of this name was called with this input.
+            NotRecordable: Another function with this name was called with this input.
         """
         known = self._functions.setdefault(f"{name}|{what}", identity)
         if known != identity:
@@ -765,27 +797,31 @@ class StepJournal:
             )
 
     async def wait(self, wait: WaitRecord, what: object, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type of the answer
-        """Return the answer to a wait; without one, end the attempt.
+        """Return the answer to a wait. If there is no answer yet, end the attempt.
 
         Args:
             wait: The wait, without its id and key.
-            what: A value that distinguishes it from other waits of its kind.
-            answers: The type of the answer, None for none.
-            name: The name of the wait; chosen if not given.
+            what: A value that distinguishes the wait from other waits of its kind.
+            answers: The type of the answer; None if the answer has no type.
+            name: The name of the wait. If not given, a name is chosen.
 
         Raises:
-            WaitTimeout: It timed out, and has no default.
-            DefinitionError: It is inside a recorded call, which would never finish, or an effect that would act twice.
+            WaitTimeout: The wait timed out, and has no default.
+            DefinitionError: The caller is inside a recorded call, which would never finish, or inside an effect, which
+                would act twice.
         """
         self._attempt.check_not_over(f"ctx.{wait.kind}")
         return await self.wait_for(wait, digest_of_call(wait.kind, (what,), {}), answers, name)
 
     def wait_for(self, wait: WaitRecord, digest: str, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - as `wait`
-        """Return the answer to a wait as `wait` does, with the digest of what distinguishes it."""
+        """Return the answer to a wait as `wait` does, with the digest of the value that distinguishes the wait."""
         return self.wait_at(self.key_of(wait.kind, digest), wait, answers, name)
 
     async def wait_at(self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type of the answer
-        """Return the answer to the wait of this key; without one, end the attempt. Raises: as `wait`."""
+        """Return the answer to the wait with this key. If there is no answer yet, end the attempt.
+
+        Errors are raised as by `wait`.
+        """
         self._attempt.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)
         found = self._frame.recorded_results.get(place)
@@ -806,15 +842,19 @@ class StepJournal:
                 await self._services.host.note(Noted(self._task, 0.0, self._services.now(), refused))
         self.check_may_wait(f"ctx.{wait.kind}")
         await self._ask_and_wait(place, wait, answers, name, path)
-        return await self.wait_at(place, wait, answers, name)  # it went on where it waits: this is over
+        # The suspended attempt continues here, because the wait is over.
+        return await self.wait_at(place, wait, answers, name)
 
     async def _ask_and_wait(
         self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None, path: str
     ) -> None:
-        """Open a wait, and return when it is over; mostly the attempt ends before, and runs again then."""
+        """Open a wait, and return when it is over.
+
+        Usually the attempt ends instead, and the node runs again when the wait is over.
+        """
         earlier = self._find_earlier_wait(place, wait)
         name = name or earlier.name or self._free_name(path)
-        wait.question = to_show(utf8_text(str(wait.question)))  # whatever the node gave
+        wait.question = to_show(utf8_text(str(wait.question)))  # converted, because the node may have given any object
         if self._guard is not None:
             shown = [name, wait.question, wait.topic, wait.schema, wait.default]
             self._guard.refuse(shown, f"ctx.{wait.kind}", f"node {path}")
@@ -824,25 +864,27 @@ class StepJournal:
         if answers is not None and self._services.types is not None:
             self._services.types.keep(self._services.run_id, self._frame.id, place, answers)
         wait.asked_at = earlier.at
-        wait.id = "" if wait.kind in ANSWERABLE else earlier.id or ""  # the fold knows questions that it has asked
+        # The fold recognises questions that it has asked before.
+        wait.id = "" if wait.kind in ANSWERABLE else earlier.id or ""
         self.in_flight.waits[name] = wait
         try:
             await self.in_flight.park(self._here.around, place)
             if (limit := TimeLimit.here()) is not None:
                 limit.restart()
         except (asyncio.CancelledError, GeneratorExit):
-            if self._attempt.state == "running":  # the node cancelled this wait alone, as the loser of a race
+            # The node cancelled only this wait, for example as the loser of a race.
+            if self._attempt.state == "running":
                 self.in_flight.waits.pop(name, None)
                 self._number = 1
             raise
 
     def _find_earlier_wait(self, place: str, wait: WaitRecord) -> RecordedResult:
-        """Return what is kept of a wait that an earlier attempt opened; nothing is kept of a new wait.
+        """Return the kept data of a wait that an earlier attempt opened; empty data for a new wait.
 
         1. A node sleeps for an hour. 2. A deployment inserts a sleep of a minute before that sleep. 3. The node runs
-        again, and its first sleep is now the minute, which must not last for the rest of the hour.
+           again, and its first sleep is now the minute, which must not last for the rest of the hour.
 
-        Therefore a sleep that the earlier code opened is continued only by a sleep for the same time.
+        Therefore a sleep that earlier code opened is continued only by a sleep of the same length.
         """
         results = self._frame.recorded_results
         earlier = results.get(f"{ASKED}{place}")
@@ -856,41 +898,42 @@ class StepJournal:
         return earlier or RecordedResult()
 
     def note_names(self, names: Collection[str]) -> None:
-        """Note the names of waits that are recorded now."""
+        """Note the names of waits that are now recorded."""
         if self._names is not None:
             self._names.update(names)
 
     def _warn_of(self, wait: WaitRecord, path: str, error: BaseException) -> None:
-        """Log that a message is refused, and why; its values stay in the run, since they may quote a prompt."""
+        """Log that a message is refused, and why. Its values are left out, because they may quote a prompt."""
         run_id = self._services.run_id
         told = explain(error, hide=True) if isinstance(error, ValidationError) else type(error).__name__
         log.warning(_REFUSED, wait.topic, run_id, path, told, extra={"run": run_id})
 
     def is_over(self, kind: str, what: object) -> bool:
-        """Return whether the next wait of this kind and text is recorded, and is over."""
+        """Return whether the next wait of this kind and text is recorded and over."""
         return bool(self._frame.recorded_results) and self.known(kind, digest_of_call(kind, (what,), {})) is not None
 
     def has_begun(self, name: str, what: str) -> bool:
-        """Return whether the first piece of work of this name and text is recorded, or has begun."""
+        """Return whether the first piece of work with this name and text is recorded, or has begun."""
         known, results = numbered(self._stem(name, what), 1), self._frame.recorded_results
         return bool(results) and (known in results or BEGUN + known in results or known in self._around)
 
     def inside(self, name: str, what: str, below: str) -> RecordedResult | None:
-        """Return what is recorded with a key below the first piece of work of this name and text."""
+        """Return the record with a key below the first piece of work with this name and text."""
         results = self._frame.recorded_results
         return results.get(f"{numbered(self._stem(name, what), 1)}/{below}") if results else None
 
     def taken(self, memo: RecordedResult) -> None:
-        """Note that a recorded answer is used, without asking for it as `wait_at` does."""
+        """Note that a recorded answer is used by code that does not ask for it with `wait_at`."""
         self._pass(memo)
 
     @functools.cached_property
     def _around(self) -> Collection[str]:
-        """The keys of the work around what was recorded before this attempt: it has begun too."""
+        """The keys of the work that contains work recorded before this attempt, and that has therefore begun."""
         found: set[str] = set()
         for key in self._frame.recorded_results:
             work = WorkKey.read(key.removeprefix(BEGUN))
-            if key.startswith((ASKED, KEYED, UNKNOWN)) or work.name == "ask":  # what is asked has not begun
+            # A question that was asked does not mean that the work around it has begun.
+            if key.startswith((ASKED, KEYED, UNKNOWN)) or work.name == "ask":
                 continue
             above = work.around
             while above and above not in found:
@@ -899,17 +942,17 @@ class StepJournal:
         return found
 
     def known(self, name: str, what: str) -> RecordedResult | None:
-        """Return the next piece of work of this name and text, if it is recorded."""
+        """Return the record of the next piece of work with this name and text, if it is recorded."""
         stem = self._stem(name, what)
         return self._frame.recorded_results.get(numbered(stem, self._counts.get(stem, 0) + 1))
 
     def was_asked(self, what: str) -> bool:
-        """Return whether the next question of this text was asked in this visit, answered or not."""
+        """Return whether the next question with this text was asked in this visit, answered or not."""
         stem = self._stem("ask", what)
         return self._frame.was_asked(numbered(stem, self._counts.get(stem, 0) + 1))
 
     def _free_name(self, path: str) -> str:
-        """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
+        """Return a free name for a wait: the path of the node for the first wait, then `path#2` and so on."""
         if self._names is None:
             memos = self._frame.recorded_results.values()
             self._names = {memo.name for memo in memos if not (memo.begun or memo.keyed)}
@@ -924,7 +967,7 @@ class StepJournal:
         return stem_of(here.key if here.work is self else "", name, what)
 
     def key_of(self, name: str, what: str) -> str:
-        """Return the key of the next piece of work, or group of work, of this name and text.
+        """Return the key of the next piece of work, or group of work, with this name and text.
 
         Raises:
             DefinitionError: The calling code runs inside a transaction.
@@ -946,7 +989,8 @@ def _digest_under(
 ) -> str:
     """Return the digest that a call has under the code that recorded it.
 
-    If that code is not known, the record is older than version 1.0. Then the digest is computed as these versions did.
+    If that code is not known, the record is older than version 1.0. Then the digest is computed in the way of these
+    versions.
     """
     if shapes is None:
         function, args, kwargs = unwrap_partials(function, args, kwargs)
@@ -955,26 +999,26 @@ def _digest_under(
 
 
 def _is_node(key: str) -> bool:
-    """Return whether a key is that of the result of a call which is a node itself."""
+    """Return whether a key belongs to the result of a call that is a node itself."""
     work = WorkKey.read(key)
     is_done = work.number > 0 and not key.startswith(BEGUN)
     return is_done and not work.around and work.input.startswith(OF_NODE)
 
 
 def _describe_work(name: str) -> str:
-    """Return what recorded work of this name is, for errors."""
+    """Return a description of recorded work with this name, for errors."""
     return repr(name.removeprefix(PUBLISH)) if name.startswith(PUBLISH) else f"the result of {own_name(name)}"
 
 
 def journal_of(attempt: AttemptFacts) -> StepJournal:
-    """Return the recorded work of an attempt."""
+    """Return the recorded work of an attempt, which is created when it is first used."""
     if attempt.journal is None:
         attempt.journal = StepJournal(attempt)
     return cast("StepJournal", attempt.journal)
 
 
 def _came_from(error: BaseException, cause: BaseException) -> bool:
-    """Return whether an exception is another one, even if wrapped in others."""
+    """Return whether an exception is another exception, or was raised because of it."""
     left: list[BaseException | None] = [error]
     seen: set[int] = set()
     while left:

@@ -1,4 +1,4 @@
-"""What the code of a node has around it: the driver of its run, what its attempts share, and its recorded work."""
+"""The surroundings of the code of a node: the driver of its run, the objects that attempts share, and recorded work."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class StepResult:
     """A finished piece of work: its record, and facts about it.
 
     Attributes:
-        record: The value that is stored, and returned when the piece is replayed.
-        size_bytes: The record's size as JSON.
-        usage: What it used.
-        by: The `agent` that called, and the `model` that answered.
+        record: The value that is stored, and that is returned when the node asks for the work again.
+        size_bytes: The size of the record as JSON.
+        usage: The usage of the work.
+        by: For a call of a model: the `agent` that called, and the `model` that answered.
     """
 
     record: JsonValue
@@ -68,11 +68,11 @@ _SIZES: Final = Sizes()
 
 
 class Host(Protocol):
-    """The driver of the run, as nodes use it."""
+    """The driver of the run, as the code of nodes uses it."""
 
     @property
     def audience(self) -> Audience:
-        """The watchers of live events, and the calls that show some."""
+        """The watchers of live events, and the calls that show live events."""
         ...
 
     @property
@@ -82,12 +82,12 @@ class Host(Protocol):
 
     @property
     def is_released(self) -> bool:
-        """Whether the run is released, or its Runner closes, while this process still owns the run."""
+        """Whether the run is being released, or its Runner closes, while this process still owns the run."""
         ...
 
     @property
     def wrote_at(self) -> float:
-        """When the run was last shown to be driven by this process, by the machine's clock."""
+        """When this process last wrote to the store that it drives the run, by the machine's clock."""
         ...
 
     @property
@@ -99,7 +99,7 @@ class Host(Protocol):
         """Ask the store whether this process still drives the run.
 
         Raises:
-            LeaseLost: Another process has taken the run, or it was released.
+            LeaseLost: Another process has taken the run, or the run was released.
         """
         ...
 
@@ -107,57 +107,64 @@ class Host(Protocol):
         """Return whether a node may begin, if the last write was long ago or another process was cut off from the run.
 
         Args:
-            reads: Whether it only reads: then it waits for no other process.
+            reads: Whether the node only reads. Such a node does not wait for another process.
 
         Raises:
-            LeaseLost: As `check_owned`.
+            LeaseLost: Another process has taken the run, or the run was released.
         """
         ...
 
     def cut_until(self, seq: int) -> float:
-        """Return until when a process that was cut off may do what it began at a seq, epoch seconds; 0 for none."""
+        """Return until when a process that was cut off may still do what it began at a seq, in epoch seconds.
+
+        0 if there is no such process.
+        """
         ...
 
     async def keep_code(self) -> None:
-        """Keep the code of the graph in the store, before a transaction whose steps name it.
+        """Store the code of the graph before a transaction whose steps refer to the code.
 
-        Serializable transactions of several runs would collide at the row of the code if each of them wrote it.
+        If several runs wrote the code in serializable transactions, these transactions would collide at the row of the
+        code.
         """
         ...
 
     async def read_code(self, code: str) -> Mapping[str, Any] | None:
-        """Return what the store has of the code with an id, as `engine.plan.Code.body`; None if it has nothing."""
+        """Return the stored code with an id, as `engine.plan.Code.body`; None if the store does not have it."""
         ...
 
     def check(self) -> None:
         """Refuse to continue after an append that failed.
 
         Raises:
-            StoreError: A step could not be recorded, and the run ends.
+            StoreError: A step could not be recorded, and the run ends here.
         """
         ...
 
     def give_up(self, error: GraphEngineError) -> None:
-        """Let go of the run without a step, so that it neither fails nor continues here; its result raises the error.
+        """Release the run without a step, so that it neither fails nor continues here. Its result raises the error.
 
-        For what a node cannot do in this process, but in a process that has another form of a graph.
+        This is for work that a node cannot do in this process, but can do in a process with another form of a graph.
         """
         ...
 
     def has_message(self, topic: str) -> bool:
-        """Return whether a message of a topic arrived that nothing has received."""
+        """Return whether a message of a topic has arrived that no node has received."""
         ...
 
     def spending(self) -> Sequence[AttemptFacts]:
-        """Return the attempts that used what no step has yet."""
+        """Return the attempts whose usage is not yet recorded in a step."""
         ...
 
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
-        """Return whether the driver cancelled an attempt, not code of the graph; if so, note it, and what it spent."""
+        """Return whether the driver, and not code of the graph, cancelled an attempt.
+
+        If so, note the attempt and its usage.
+        """
         ...
 
     def emitted(self, path: str, data: object) -> None:
-        """Show data that a node emits, from any thread."""
+        """Show data that a node emits. May be called from any thread."""
         ...
 
     async def halted(self) -> None:
@@ -166,29 +173,29 @@ class Host(Protocol):
 
     @property
     def runs_again(self) -> bool:
-        """Whether each wait lets its node run again, and what it then does otherwise is logged."""
+        """Whether each wait makes its node run again, so that differences in what the node does can be logged."""
         ...
 
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
-        """Return whether an attempt stays suspended while it waits; if so, record that it waits."""
+        """Return whether an attempt stays suspended while it waits. If so, record its waits."""
         ...
 
     @property
     def note(self) -> Callable[[Event], Awaitable[None]]:
-        """Record an event of a node that is still running, and return when it is durable."""
+        """Record an event of a node that is still running, and return when the step is durable."""
         ...
 
     @property
     def transactions(self) -> Transactional | None:
-        """The store, if functions can work in transactions of its database."""
+        """The store, if functions can work in transactions of its database; otherwise None."""
         ...
 
     async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
-        """Record events as the last statement of a transaction, and commit it.
+        """Record events as the last statement of a transaction, and commit the transaction.
 
         Raises:
-            TransactionUndone: It was undone; nothing was recorded.
-            StoreError: It could not be recorded, and the run ends here.
+            TransactionUndone: The database undid the transaction. Nothing was recorded.
+            StoreError: The events could not be recorded, and the run ends here.
         """
         ...
 
@@ -197,29 +204,29 @@ class Executors(Protocol):
     """Runs the nodes with `on=`, in other processes or on other machines."""
 
     def counts_time(self, on: str) -> bool:
-        """Return whether an executor counts the time of its calls itself, from when they begin."""
+        """Return whether an executor itself counts the time of its calls, from the moment when they begin."""
         ...
 
     async def call(self, call: Call, values: dict[str, object], context: Any, seconds: float | None) -> object:  # noqa: ANN401
-        """Call a node's function on its executor, and return its result."""
+        """Call the function of a node on its executor, and return its result."""
         ...
 
 
 class ChildRun(Protocol[S, Out_co]):
-    """A run that a node started: what `Context.start` returns."""
+    """A run that a node started. `Context.start` returns it."""
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """The id of the child run."""
         ...
 
     def result(self) -> Coroutine[Any, Any, Result[S, Out_co]]:
-        """Wait until it has ended, and return its result, which is recorded.
+        """Wait until the child run has ended, and return its result, which is recorded.
 
-        Another attempt of the node, and a resume of its run, lets a child that failed or was stopped continue.
+        Another attempt of the node, or a resume of its run, lets a child that failed or was stopped continue.
 
         Raises:
-            ChildFailed: It failed, was stopped, or was removed before its end was read.
+            ChildFailed: The child failed, was stopped, or was removed before its end was read.
         """
         ...
 
@@ -230,7 +237,7 @@ class Children(Protocol):
     async def start(
         self, attempt: AttemptFacts, graph: GraphDefinition[Any], state: object, options: Mapping[str, Any]
     ) -> ChildRun[Any, Any]:
-        """Start a run once, and return a handle on it; the options are those of `Context.start`."""
+        """Start a run once, and return a handle on it. The options are the arguments of `Context.start`."""
         ...
 
 
@@ -244,31 +251,31 @@ class EarlierRuns(Protocol):
         ...
 
     async def migrate(self, runs: Sequence[PastRun], fields: Collection[str] | None, plan: Plan[Any]) -> list[PastRun]:
-        """Return runs that the node was given under another form of their graph, as today's graph has them."""
+        """Return runs that the node received under another form of their graph, in the form of the current graph."""
         ...
 
 
 class NodeServices(Struct):
-    """What the attempts of a run share.
+    """The objects that all attempts of a run share.
 
     Attributes:
         run: The run.
-        run_id: Its id, also once its snapshot is freed.
+        run_id: The id of the run, which is needed even after the snapshot is freed.
         host: The driver of the run.
         resources: The resources of nodes, by the id of their plan.
         threads: The thread pool of blocking functions.
         now: The clock of the run's log.
         wall: The machine's clock, by which waits end.
-        past: The earlier runs that nodes can read; None if there are none.
-        executors: Where nodes with `on=` run; None to run them in place.
-        children: What starts runs from nodes; None if nothing does.
-        following: Who follows the run.
+        past: The earlier runs that nodes can read; None if nodes cannot read any.
+        executors: The executors of nodes with `on=`; None to run such nodes in place.
+        children: The object that starts runs from nodes; None if nodes cannot start runs.
+        following: The followers of the run.
         loop: The event loop of the run.
-        is_shared: Whether other processes can take the run if this one is suspended.
-        guard: Keeps the graph's secrets out of what is recorded and shown; None if it has none.
+        is_shared: Whether other processes can take the run if this process is suspended.
+        guard: Keeps the graph's secrets out of recorded and shown data; None if the graph has no secrets.
         effects: Whether effects outside the run happen.
-        types: Keeps the types by which nodes read answers; None if nobody gives any.
-        readers: The attempts that had mutable fields, while anything of them is left.
+        types: Keeps the types with which nodes read answers; None if the types are not kept.
+        readers: The attempts that read mutable fields, as long as anything of these attempts is left.
     """
 
     run: RunState
@@ -291,58 +298,58 @@ class NodeServices(Struct):
 
     @property
     def sizes(self) -> Sizes:
-        """The limits of what is recorded."""
+        """The size limits of recorded data."""
         return self.run.sizes or _SIZES
 
     @property
     def may_be_lost(self) -> bool:
-        """Whether another process may have taken the run, because this one has not written for long."""
-        # A clock that was set counts as time that has passed.
+        """Whether another process may have taken the run, because this process has not written for a long time."""
+        # If the clock was set, the difference counts as time that has passed.
         return self.is_shared and abs(self.wall() - self.host.wrote_at) > _RECENT_SECONDS
 
 
 class Journal(Protocol):
-    """The recorded work of an attempt, as far as this module uses it; see `StepJournal`, which `journal_of` returns."""
+    """The recorded work of an attempt, as far as this module uses it. `journal_of` returns it as a `StepJournal`."""
 
     in_flight: InFlight
 
     @property
     def time(self) -> float:
-        """The time in the log: when the attempt could begin, or the last piece of recorded work was done."""
+        """The time in the log: when the attempt could begin, or when the last piece of recorded work was done."""
         ...
 
     def note_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a message or live data to the recorded calls that the calling code runs inside."""
+        """Add a message or live data to the recorded calls inside which the calling code runs."""
         ...
 
     def note_names(self, names: Collection[str]) -> None:
-        """Note the names of waits that are recorded now."""
+        """Note the names of waits that are now recorded."""
         ...
 
 
 class AttemptFacts:
-    """What an attempt is about and what it has; `graphengine.runner.attempt.Attempt` runs it.
+    """The facts and the state of an attempt. `graphengine.runner.attempt.Attempt` runs it.
 
     Args:
-        task: What is to be done.
-        services: What it shares with the other attempts of the run.
+        task: The task to be done.
+        services: The objects that it shares with the other attempts of the run.
 
     Attributes:
-        within: The asyncio task in which it runs.
-        state: `ready` to run; `running`; `suspended`, since it waits for what ends here soon; `ending`, since it waits
-            or halts, so that its asyncio task is cancelled; or `over`.
+        within: The asyncio task in which the attempt runs.
+        state: `ready` to run; `running`; `suspended`, because it waits for something that ends here soon; `ending`,
+            because it waits or halts, so that its asyncio task is cancelled; or `over`.
         frame: The frame that is at the node.
-        plan: The graph that the frame walks.
+        plan: The plan of the graph in which the frame walks.
         node: The node.
-        view: What the node can read.
-        call: What it runs; None if the node chooses.
-        choice: What it chose.
+        view: The values that the node can read.
+        call: The body that the node runs; None if the node chooses.
+        choice: The choice of the node.
         began: When the node began, by the clock of the run's log.
-        usage: What it used that is not recorded as a piece of work.
-        outputs: Messages and kept live data for the node's step.
-        journal: Its recorded work and waits; None as long as nothing asked for it.
-        random: The generator of the node's random numbers, once there is one.
-        settles: Whether it finds out how effects of the earlier code ended, before it runs any code of the node.
+        usage: The usage that is not recorded with a piece of work.
+        outputs: Messages and recorded live data for the step of the node.
+        journal: The recorded work and the waits of the attempt; None until something asks for it.
+        random: The generator of the node's random numbers, once it is used.
+        settles: Whether the attempt finds out how effects of earlier code ended, before it runs any code of the node.
     """
 
     __slots__ = (
@@ -382,48 +389,51 @@ class AttemptFacts:
 
     @property
     def path(self) -> str:
-        """The node's path in the run."""
+        """The path of the node in the run."""
         return path_of(self.task.frame, self.task.node)
 
     @property
     def where(self) -> str:
-        """Where an error is."""
+        """The place of the node, for errors."""
         return f"node {self.path}"
 
     @property
     def visit_key(self) -> str:
-        """A key that differs in each visit, item and branch; the same if the run is removed and started again."""
+        """A key that differs in each visit, item and branch. It is the same if the run is removed and started again."""
         return f"{self.services.run.snapshot.key_base or self.services.run_id}/{place_of(self.frame)}"
 
     @property
     def must_stop(self) -> bool:
-        """Whether the run must stop, or it, or a subgraph around the node, has reached a limit."""
+        """Whether the run must stop, because somebody asked for it or because a limit is reached.
+
+        The limit can belong to the run or to a subgraph around the node.
+        """
         return self.services.host.is_halting or limit_over(self.services.run.snapshot, self.frame)
 
     @property
     def read_of_nodes(self) -> Sequence[str]:
-        """The parameters of what it runs that are read from fields which nodes wrote."""
+        """The parameters of the body that are read from fields which nodes wrote."""
         return () if self.call is None else read_of_nodes(self.call, self.frame)
 
     def is_given(self, text: str) -> bool:
-        """Return whether a text is what a person or the caller gave the node, whole: it read it, or received it."""
+        """Return whether a text is exactly a text from a person or the caller that the node read or received."""
         return is_given(self.frame, text)
 
     def given_for(self, name: str) -> Callable[..., object] | None:
-        """Return what is to be called here in place of what has this name; None if nothing is."""
+        """Return the substitute for the function, tool or graph with this name; None if there is none."""
         effects, graph = self.services.effects, self.services.run.plan.graph
         return None if effects == "act" else replacing(effects, graph, without_items(self.path), name)
 
     def acting(self, effect: Effect | None, name: str, where: str = "") -> Callable[..., object] | None:
-        """Return what is called in place of a function that acts outside the run; None if nothing is.
+        """Return the substitute for a function that acts outside the run; None to call the function itself.
 
         Args:
-            effect: What the function does outside the run.
-            name: Its name.
+            effect: The declared effect of the function outside the run.
+            name: The name of the function.
             where: The call or the agent, for the error.
 
         Raises:
-            EffectRefused: Effects do not happen here, and nothing replaces this one.
+            EffectRefused: Effects are refused here, and there is no substitute for this function.
         """
         kind, found = kind_of(effect), self.given_for(name)
         if self.services.effects == "act" or kind in (None, "read"):
@@ -437,7 +447,11 @@ class AttemptFacts:
         )
 
     def refuse_secrets(self, record: JsonValue, what: str) -> None:
-        """Check that a record which is kept outside the run's steps contains no secret. Raises: NotRecordable."""
+        """Check that a record which is kept outside the run's steps contains no secret.
+
+        Raises:
+            NotRecordable: The record contains a secret.
+        """
         if self.services.guard is not None:
             self.services.guard.refuse(record, what, self.where)
 
@@ -445,17 +459,18 @@ class AttemptFacts:
         """Check that the attempt has not ended, and is not suspended.
 
         Raises:
-            DefinitionError: It has ended.
+            DefinitionError: The attempt has ended.
         """
         if self.state == "suspended":
-            # 1. A node waits for a child beside a timer of its own. 2. The timer comes first. Run again after the wait,
-            # it would never come: so the attempt ends, as if it had ended at the wait.
+            # 1. A node waits for a child, and beside it for a timer of its own. 2. The timer comes first. If the node
+            #    ran again after the wait, the timer would never come. So the attempt ends, as if it had ended at the
+            #    wait.
             if asyncio.current_task() is not self.within:
                 self.within.cancel()
             raise asyncio.CancelledError
         if self.state == "ending":
             # 1. A node waits in one arm, and an agent works in another arm. 2. Between two tools nothing is in flight,
-            # so the attempt ends. 3. Before the agent is cancelled, the next tool begins, and would be cut off.
+            #    so the attempt ends. 3. Before the agent is cancelled, the next tool begins, and would be cut off.
             raise asyncio.CancelledError
         if self.state == "over":
             raise DefinitionError(
@@ -465,7 +480,7 @@ class AttemptFacts:
             )
 
     def add_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a message or live data for the node's step, and for the recorded calls that the caller runs inside."""
+        """Add a message or live data to the step of the node, and to the recorded calls that contain the caller."""
         self.refuse_secrets(record, f"what is {what}")
         self.outputs = self.outputs or {}
         self.outputs.setdefault(what, []).append(record)
@@ -473,51 +488,53 @@ class AttemptFacts:
             self.journal.note_output(what, record)
 
     def count(self, usage: Usage) -> None:
-        """Count what was used and is not recorded as a piece of work."""
+        """Add a usage that is not recorded with a piece of work."""
         self.usage = add_usage(self.usage or {}, usage)
 
 
 _RECENT_SECONDS: Final = 1.0
-"""Much shorter than a lease; most nodes begin within a millisecond of the step that causes them."""
+"""Much shorter than a lease. Most nodes begin within a millisecond after the step that causes them."""
 _TURNS: Final = 4
-"""Turns of the event loop between a wait and the end of its attempt, because the wait may be obsolete by then:
+"""The number of turns of the event loop between a wait and the end of its attempt.
 
-1. A node races a recorded call against `ctx.ask`, with `asyncio.wait`. 2. The call finishes, so nothing but the wait
-is left. 3. The race wakes, and cancels the loser, which withdraws its wait. Ending the attempt at 2 would ask a
-question whose answer is not needed. From 2 to 3 takes three turns: one for the task's callback, one for the race, one
-for the cancellation; the fourth is to spare."""
+The wait may no longer be needed after a few turns: 1. A node races a recorded call against `ctx.ask`, with
+`asyncio.wait`. 2. The call finishes, so only the wait is left. 3. The race wakes, and cancels the loser, which
+withdraws its wait. If the attempt ended at 2, a question would be asked whose answer is not needed. From 2 to 3 takes
+three turns: one for the task's callback, one for the race, one for the cancellation. The fourth is a reserve.
+"""
 
 
 class InFlight:
-    """The recorded work of one attempt that is in flight, and how a wait ends the attempt.
+    """The recorded work of one attempt that is in flight, and the way in which a wait ends the attempt.
 
     A wait without an answer ends the attempt. First, recorded calls in flight finish. Then the node's asyncio task is
-    cancelled, as by a timeout, and the runner records the waits. A tool's call that waits inside cannot finish: it is
-    cut off with the attempt, and repeated when the node runs again, with the work recorded inside it. Work that is in
-    flight when an attempt ends for another reason is cancelled.
+    cancelled, as by a timeout, and the runner records the waits. A tool call that contains a wait cannot finish: it is
+    cut off with the attempt, and is repeated when the node runs again, with the work that was recorded inside it. If
+    the attempt ends for another reason, work in flight is cancelled.
 
-    If the host suspends the attempt instead, the same is recorded, and the asyncio task stays. Once a wait is over, the
-    attempt goes on where it waits, with what it would be given if it ran again. While it is suspended, nothing that it
-    does counts: if anything else lets it go on, it ends, and runs again.
+    If the host suspends the attempt instead, the same is recorded, and the asyncio task stays. When a wait is over, the
+    attempt continues where it waits, with the same values that it would get if it ran again. While it is suspended,
+    nothing that it does counts: if anything other than the end of a wait lets it continue, it ends, and the node runs
+    again.
 
     Args:
         attempt: The attempt.
 
     Attributes:
-        waits: Its waits, by name.
-        acting: How many effects are being done that a cancellation ends: not those in threads.
-        halts: Whether it must end without waiting for anything, to run again when the run is resumed.
-        cut_short: The names of the calls that were in flight when it ended.
+        waits: The waits of the attempt, by name.
+        acting: How many effects are being done that a cancellation would end. Effects in threads do not count.
+        halts: Whether the attempt must end without waiting, and run again when the run is resumed.
+        cut_short: The names of the calls that were in flight when the attempt ended.
     """
 
     def __init__(self, attempt: AttemptFacts) -> None:
         self._attempt = attempt
         self._busy: dict[str, tuple[str, asyncio.Task[Any] | None]] = {}
         self._held: Counter[str] = Counter()
-        self._parked: dict[asyncio.Future[None], str] = {}  # with the key of its wait, "" for none
+        self._parked: dict[asyncio.Future[None], str] = {}  # with the key of its wait, "" if it has no wait
         self._idle: asyncio.Future[None] | None = None
-        self._moved: list[asyncio.Future[None]] = []  # of what waits until nothing else of the attempt can move
-        self._turns = 0  # left before it ends, see `_TURNS`; 0 if it is not about to
+        self._moved: list[asyncio.Future[None]] = []  # the callers that wait until nothing else of the attempt can move
+        self._turns = 0  # the turns left before the attempt ends, see `_TURNS`; 0 if it is not about to end
         self.waits: dict[str, WaitRecord] = {}
         self.acting = 0
         self.halts = False
@@ -533,7 +550,7 @@ class InFlight:
             self.acting -= is_async
 
     def began(self, place: str, name: str) -> None:
-        """Note that the calling asyncio task begins work with this key."""
+        """Note that the calling asyncio task begins the work with this key."""
         self._busy[place] = (name, asyncio.current_task())
 
     def ended(self, place: str) -> None:
@@ -544,13 +561,13 @@ class InFlight:
             self._idle.set_result(None)
 
     async def park(self, around: Sequence[str], key: str = "") -> None:
-        """Wait for the end of the attempt, and allow it to end. Returns only if a wait is over for which it stayed.
+        """Wait for the end of the attempt, and allow it to end. Return only if the wait of a suspended attempt is over.
 
         Args:
-            around: The keys of the work inside which this waits, which cannot finish.
-            key: The key of the wait; "" if it must end in any case.
+            around: The keys of the work that contains the caller, and so cannot finish.
+            key: The key of the wait; "" if the attempt must end in any case.
         """
-        if self._attempt.state != "running":  # the node suppressed the cancellation: cancel it again
+        if self._attempt.state != "running":  # The node suppressed the cancellation, so it is cancelled again.
             await asyncio.sleep(0)
             raise asyncio.CancelledError
         self._held.update(around)
@@ -558,16 +575,16 @@ class InFlight:
         self._parked[parked] = key
         self._end_soon()
         try:
-            await parked  # the attempt ends here, unless it is suspended
+            await parked  # The attempt ends here, unless it is suspended.
         finally:
             del self._parked[parked]
             self._held.subtract(around)
 
     async def let_others_move(self, around: Sequence[str]) -> None:
-        """Return when nothing else of the attempt can move; if it waits for anything, the attempt ends before.
+        """Return when nothing else of the attempt can move. If the attempt begins to wait, it ends before.
 
         Args:
-            around: The keys of the work inside which this waits, which cannot finish meanwhile.
+            around: The keys of the work that contains the caller, and so cannot finish meanwhile.
         """
         moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._held.update(around)
@@ -580,15 +597,15 @@ class InFlight:
             self._held.subtract(around)
 
     def go_on(self) -> bool:
-        """Let a suspended attempt go on whose waits are over, some or all; return False if it is ending.
+        """Let a suspended attempt continue if some or all of its waits are over. Return False if it is ending.
 
-        The others are then as they would be if the node had run again, and asked for them again.
+        The other waits are then in the same state as if the node had run again and asked for them again.
         """
         attempt, results = self._attempt, self._attempt.frame.recorded_results
         if attempt.within.cancelling() or any(parked.done() for parked in self._parked):
             return False
         attempt.state, attempt.began = "running", attempt.services.now()
-        names = [*self.waits]  # a wait that the node gives up keeps its name, as when the node runs again
+        names = [*self.waits]  # A wait that the node withdraws keeps its name, as it does when the node runs again.
         for name in [name for name, wait in self.waits.items() if wait.key in results]:
             del self.waits[name]
         for name, wait in self.waits.items():
@@ -603,7 +620,7 @@ class InFlight:
         return True
 
     async def end(self) -> None:
-        """Cancel what is in flight after the attempt, and return when it has ended."""
+        """Cancel everything that is in flight after the attempt, and return when it has ended."""
         for parked in tuple(self._parked):
             parked.cancel()
         self.cut_short = sorted({name for name, _ in self._busy.values()})
@@ -615,7 +632,7 @@ class InFlight:
             await self._idle
 
     def _end_soon(self) -> None:
-        """End the attempt in a few turns, unless work that will be recorded is in flight then."""
+        """End the attempt in a few turns of the event loop, unless work that will be recorded is in flight then."""
         if not self._turns and (self.waits or self.halts or self._moved) and not self._is_busy():
             self._turns = _TURNS + 1
             asyncio.get_running_loop().call_soon(self._end)
@@ -641,4 +658,4 @@ class InFlight:
 
 
 CURRENT: Final[ContextVar[Any]] = ContextVar("graphengine_scope", default=None)
-"""The `Attempt` whose code runs; in another process its facts alone; None outside a run."""
+"""The `Attempt` whose code is running. In another process, its facts alone. None outside a run."""

@@ -1,4 +1,4 @@
-"""What the runs of one Runner share: the store, the clock, resources, threads, and the polls for other processes."""
+"""The objects that the runs of one Runner share: the store, the clock, resources, threads, and polls for messages."""
 
 from __future__ import annotations
 
@@ -45,13 +45,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("graphengine.runner")
 
 INBOX_SECONDS: Final = 0.5
-"""How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
-once. Half a second is short for a person who stops a run, and one query costs the store little. A store that is
-notified of such messages ends the pause."""
+"""How often to poll the inboxes of driven runs for messages of other processes.
+
+This process delivers its own messages at once. Half a second is short for a person who stops a run, and a query costs
+the store little. A store that is notified of such messages ends the pause early.
+"""
 LOOK_SECONDS: Final = 2.0
-"""How often to check whether anything was written and, if so, with one query for all sleeping runs whether another
-process recorded a step of one. It may be longer than the poll of the inbox: a sleeping run has nothing to do, and its
-own time wakes it anyway."""
+"""How often to check whether other processes moved a sleeping run.
+
+If anything was written to the store, a single query for all sleeping runs looks for new steps. The time may be longer
+than the poll of the inbox, because a sleeping run has nothing to do, and its own time wakes it anyway.
+"""
 
 _LATE: Final = (
     "the lease of run %s ends, and could not be renewed: what acts in it is cancelled, since others may take it\n"
@@ -59,31 +63,35 @@ _LATE: Final = (
 )
 _SOON_SECONDS: Final = 0.01
 _AN_END_SECONDS: Final = 0.005
-"""How long an end waits for others, for each run that was started: far more than it takes to run again."""
+"""How long the end of a child run waits for other ends, for each run that was started.
+
+This is much longer than the starting run needs to run again.
+"""
 
 
 class Moving:
-    """The runs that move in this process, of those that one run started.
+    """The child runs of one run that move in this process.
 
     Attributes:
-        started: How many there were since some move.
-        until: When the run gets the ends that were sent to it, by the event loop's time; None if there are none.
+        started: The number of child runs that began to move since the last time at which none moved.
+        until: When the starting run gets the ends that were sent to it, by the event loop's time; None if there are
+            none.
     """
 
     __slots__ = ("_left", "started", "until")
 
     def __init__(self) -> None:
-        self._left: Counter[str] = Counter()  # by the topic to which their end is sent
+        self._left: Counter[str] = Counter()  # the number of moving child runs, by the topic to which their end is sent
         self.started = 0
         self.until: float | None = None
 
     def began(self, topic: str) -> None:
-        """Note that one moves."""
+        """Note that a child run begins to move."""
         self._left[topic] += 1
         self.started += 1
 
     def ended(self, topic: str) -> bool:
-        """Note that one does not move any more, and return whether others do."""
+        """Note that a child run no longer moves, and return whether others do."""
         self._left[topic] -= 1
         if not self._left[topic]:
             del self._left[topic]
@@ -94,7 +102,7 @@ class Moving:
 
 
 class Hears(Protocol):
-    """What gets messages: the life of a run."""
+    """An object that receives messages for a run: the life of the run."""
 
     id: str
     seq: int
@@ -119,28 +127,28 @@ def _size_bound_in(driven: Mapping[str, Hears], run_id: str) -> int:
 
 
 class Shared(Generic[L]):
-    """What the runs of one Runner share. `L` is what lives a run: `runner.life.Life`.
+    """The objects that the runs of one Runner share. `L` is the class of a run's life, `runner.life.Life`.
 
     Attributes:
         lives: The runs that are alive here: opened, driven or asleep.
-        driven: Those that are driven now, by run id.
-        asleep: The alarms of those that sleep, by run id; `wake` sets one off.
-        suspended: The alarms of those that are driven, with attempts that wait for the ends of children.
-        told: The runs that move here and whose end will be told, by the run that started them: that run sleeps here
-            while it waits for them.
-        opening: How many are being resumed.
+        driven: The runs that are driven now, by run id.
+        asleep: The alarms of sleeping runs, by run id. `wake` sets off an alarm.
+        suspended: The alarms of driven runs with attempts that wait for the ends of children, by run id.
+        told: The child runs that move here and will report their end, by the id of the run that started them. That run
+            sleeps here while it waits for them.
+        opening: How many runs are being resumed.
         leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
-        kept: The snapshots of runs that wait.
-        types: The types by which nodes read answers.
-        executors: What runs the nodes with `on=`; None to run them in place.
-        children: What starts runs from nodes; None if nothing does.
+        kept: The snapshots of waiting runs.
+        types: The types with which nodes read answers.
+        executors: The executors of nodes with `on=`; None to run such nodes in place.
+        children: The object that starts runs from nodes; None if nodes cannot start runs.
         effects: Whether effects outside the runs happen.
         newest_plan: The plan of the run that was opened here last.
-        plans: Those of all runs that were opened here, by fingerprint; None if there was one.
+        plans: The plans of all runs that were opened here, by fingerprint; None as long as there is only one plan.
         runs_again: Whether a node runs again after each of its waits, also where it could stay suspended.
-        checking: The extensions that look at graphs which are about to be run.
+        checking: The extensions that check graphs which are about to be run.
         follows: The extensions that may follow a run.
-        closing: Those that the Runner may have to wait for when it closes.
+        closing: The extensions for which the Runner may have to wait when it closes.
         closed: Whether the Runner is closed, so that no run continues.
     """
 
@@ -228,13 +236,13 @@ class Shared(Generic[L]):
         self.leaving: set[asyncio.Task[Any]] = set()
         self.kept, self.types = CachedSnapshots(store, partial(_size_bound_in, self.driven)), KnownTypes()
         self.newest_plan: Plan[Any] | None = None
-        self.plans: WeakValueDictionary[str, Plan[Any]] | None = None  # once there are several
+        self.plans: WeakValueDictionary[str, Plan[Any]] | None = None  # created when there are several plans
         self.past = PastRuns(store, extensions)
         self.closed = False
         self._alarms: Alarms | None = None
-        self._soon: dict[str, asyncio.TimerHandle] = {}  # of the runs that are woken soon
+        self._soon: dict[str, asyncio.TimerHandle] = {}  # the timers of the runs that are woken soon
         self._seen: dict[str, int] = {}  # the last seq of each sleeping run when it fell asleep
-        self._looked_at = ""  # the store's token when the sleeping runs were last looked at
+        self._looked_at = ""  # the store's change token when the sleeping runs were last looked at
         if store.shared:
             store.on_doubt(self._end_doubted)
         self._loop_watch: LoopWatch | None = None
@@ -242,9 +250,10 @@ class Shared(Generic[L]):
         self._sleepers_task: asyncio.Task[None] | None = None
 
     def _take_in(self, each: Extension) -> None:
-        """Note what an extension has, and at which moments it acts; of several, the first one has executors.
+        """Note the parts of an extension and the moments at which it acts.
 
-        Its class is asked each time: a method can be set on it later, by a decorator or a test.
+        If several extensions have executors, the executors of the first extension count. The class of the extension is
+        examined each time, because a decorator or a test can set a method on it later.
         """
         kind, plain = type(each), Extension
         if kind.executors is not plain.executors and self.executors is None:
@@ -264,7 +273,7 @@ class Shared(Generic[L]):
 
     @property
     def one_at_a_time(self) -> asyncio.Lock:
-        """The run that is driven alone has it."""
+        """The lock of the run that is driven alone."""
         self._one_at_a_time = self._one_at_a_time or asyncio.Lock()
         return self._one_at_a_time
 
@@ -276,7 +285,7 @@ class Shared(Generic[L]):
         return self._ends
 
     def keep_plan(self, plan: Plan[Any]) -> None:
-        """Note the plan of a run that is opened here: many runs of one graph often begin one after the other."""
+        """Note the plan of a run that is opened here. Often many runs of one graph begin one after the other."""
         newest = self.newest_plan
         if plan is newest:
             return
@@ -287,14 +296,23 @@ class Shared(Generic[L]):
         self.newest_plan = plan
 
     def plan_by(self, fingerprint: str) -> Plan[Any] | None:
-        """Return the plan with a fingerprint, if a run of it was opened here; of several, the newest."""
+        """Return the plan with a fingerprint, if a run of it was opened here.
+
+        Of several such plans, return the newest.
+        """
         newest = self.newest_plan
         if newest is not None and newest.fingerprint == fingerprint:
             return newest
         return None if self.plans is None else self.plans.get(fingerprint)
 
     def origin(self, plan: Plan[Any], user: str | None, before: OriginRecord | None = None) -> OriginRecord:
-        """Return what begins, resumes or branches off a run here, for a user, after what did so before."""
+        """Return the record of the program and the user that begin, resume or branch off a run here.
+
+        Args:
+            plan: The plan of the run.
+            user: The user who starts, resumes or branches off the run, if any.
+            before: The record of the last start or resume of the run, whose models still apply.
+        """
         models = {} if before is None else before.models
         result = "" if plan.result is None or plan.result.path is None else plan.result.text
         here = self._origins.get(result)
@@ -305,7 +323,7 @@ class Shared(Generic[L]):
         return msgspec.structs.replace(here, user=user or "", models=given_over(models, self._models, plan.graph))
 
     def posts(self, snapshot: Snapshot, status: RunStatus) -> list[Post]:
-        """Return the messages to other runs about a run that gets a status."""
+        """Return the messages to other runs that report that a run gets a status."""
         if snapshot.starter is None and not self._telling:
             return []
         posts = [each.told(snapshot, status) for each in self._telling]
@@ -314,7 +332,7 @@ class Shared(Generic[L]):
         return [post for post in posts if post is not None]
 
     async def following(self, run: OpenRun) -> Following:
-        """Return who follows a run that is about to be driven, or to be stopped."""
+        """Return the followers of a run that is about to be driven or stopped."""
         found: list[Follower] = []
         for each in self.follows:
             follower = await each.opened(run)
@@ -323,7 +341,7 @@ class Shared(Generic[L]):
         return Following(found) if found else NOBODY
 
     def note_driven(self, life: L, driving: Driving) -> Driving:
-        """Note that a run is driven here now, and let code that holds the event loop be reported meanwhile."""
+        """Note that a run is driven here now, and watch for code that blocks the event loop meanwhile."""
         self.driven[life.id] = life
         if self._loop_watch is None:
             self._loop_watch = LoopWatch(self.driven)
@@ -331,7 +349,7 @@ class Shared(Generic[L]):
         return driving
 
     def unwatch(self) -> None:
-        """Stop watching the event loop: no run is driven here any more."""
+        """Stop watching the event loop, because no run is driven here any more."""
         if self._loop_watch is not None:
             self._loop_watch.end()
 
@@ -352,16 +370,16 @@ class Shared(Generic[L]):
             self._fewer.set()
 
     def wake(self, run_id: str) -> None:
-        """Wake a run, if it sleeps here, or attempts of it are suspended."""
+        """Wake a run if it sleeps here or has suspended attempts."""
         for alarm in (self.asleep.get(run_id), self.suspended.get(run_id)):
             if alarm is not None and not alarm.done():
                 alarm.set_result(None)
 
     def has_come_to_rest(self, told: tuple[str, str]) -> None:
-        """Note that a run does not move here any more, and wake the one that started it, now or soon.
+        """Note that a child run no longer moves here, and wake the run that started it, now or soon.
 
         Args:
-            told: The run that started it, and the topic to which its end is sent.
+            told: The id of the run that started it, and the topic to which its end is sent.
         """
         starter, topic = told
         if not self.told[starter].ended(topic):
@@ -370,18 +388,18 @@ class Shared(Generic[L]):
             self.wake(starter)
 
     def gathers(self, run_id: str) -> bool:
-        """Return whether ends that were sent to a run wait for others, and if it sleeps here, let it be woken for them.
+        """Return whether the ends that were sent to a run wait for further ends.
 
-        A node that gets an end runs again from its beginning, which takes some 20 µs for each run that it has
-        started, and many often end together. So it gets them when none of them moves here any more, and at the latest
-        five milliseconds for each of them after the first end.
+        If the run sleeps here, its wake-up is scheduled.
 
-        An end that comes meanwhile is not lost:
+        A node that gets an end runs again from its beginning, which takes about 20 µs for each run that it has started,
+        and many ends often come together. So the node gets the ends when no child run moves here any more, and at the
+        latest five milliseconds for each child run after the first end.
 
-        1. The alarm of a run is set up, and its inbox is read: A has ended, B and C move. 2. B ends while it is read,
-        so the timer is set. 3. The timer is already set. C ends: none moves, and the alarm goes off. In another order,
-        C ends before 3: then none moves at 3, and the run is woken at once. An end is in the inbox before it is noted
-        here, and a run that is woken reads its inbox as a whole.
+        An end that comes meanwhile is not lost: 1. The alarm of a run is set up, and its inbox is read: A has ended, B
+        and C move. 2. B ends while the inbox is read, so the timer is set. 3. The timer is already set. C ends, so that
+        none moves, and the alarm goes off. In the other order, C ends before 3: then none moves at 3, and the run is
+        woken at once. An end is in the inbox before it is noted here, and a run that is woken reads its whole inbox.
         """
         moving = self.told.get(run_id)
         if moving is None:
@@ -393,7 +411,7 @@ class Shared(Generic[L]):
         return loop.time() < moving.until
 
     def gets_ends(self, run_id: str) -> None:
-        """Note that a run gets all ends that were sent to it."""
+        """Note that a run now gets all ends that were sent to it."""
         moving, timer = self.told.get(run_id), self._soon.pop(run_id, None)
         if moving is not None:
             moving.until = None
@@ -401,9 +419,13 @@ class Shared(Generic[L]):
             timer.cancel()
 
     async def until(self, due: float, alarm: asyncio.Future[None], run_id: str, seq: int) -> None:
-        """Return at a time, or when the alarm is set off. A step after `seq` by another process sets it off too."""
+        """Return at a time, or when the alarm is set off.
+
+        A step after `seq` by another process also sets off the alarm.
+        """
         if self.store.shared:
-            # `seq` is not what is recorded now: another process may have stopped it meanwhile, and was looked at.
+            # `seq` is not the last recorded seq now: another process may have stopped the run meanwhile, and the change
+            # token was read then.
             self._seen[run_id], self._looked_at = seq, ""
             if self._sleepers_task is None:
                 self._sleepers_task = asyncio.create_task(self._poll_sleepers(), name="graphengine sleepers")
@@ -416,10 +438,10 @@ class Shared(Generic[L]):
             alarms.drop(alarm)
 
     async def _end_doubted(self, doubt: LeaseDoubt) -> None:
-        """End what acts before others may do it, or the runs that others have.
+        """Cancel actions outside the runs before other processes may do the same, or end runs that others have taken.
 
-        What a model is asked goes on: its answer can be recorded if the store is back in time, and asking it twice
-        does nothing twice.
+        Calls of models continue: their answers can be recorded if the store is back in time, and asking a model twice
+        repeats no effect.
         """
         lives = tuple(self.driven.values())
         if doubt != "late":
@@ -435,15 +457,18 @@ class Shared(Generic[L]):
             await asyncio.sleep(_SOON_SECONDS)
 
     async def hear(self, life: L) -> None:
-        """Deliver what was sent to a run that is driven here from now on; what other processes send is polled for."""
+        """Deliver the messages that were sent to a run that is driven here from now on.
+
+        Messages of other processes are found by polling.
+        """
         if not self.store.shared:
-            if life.seq:  # else every caller waits until it is recorded
+            if life.seq:  # Otherwise every caller waits until the run is recorded.
                 life.deliver(await self.store.inbox([life.id]))
         elif self._inbox_task is None:
             self._inbox_task = asyncio.create_task(self._poll_inbox(), name="graphengine inbox")
 
     def close(self) -> list[asyncio.Task[Any]]:
-        """Stop polling, and return the asyncio tasks to wait for."""
+        """Stop polling, and return the asyncio tasks for whose end the caller should wait."""
         waiter = None if self._alarms is None else self._alarms.close()
         polling = [task for task in (self._inbox_task, self._sleepers_task, waiter) if task is not None]
         for task in polling:
@@ -459,15 +484,16 @@ class Shared(Generic[L]):
                     token = await self.store.change_token()
                     if token == self._looked_at:
                         continue
-                    # Before the query: 1. It begins. 2. A run falls asleep, and clears `_looked_at`. 3. The query ends
-                    # and has not looked at that run, so the next one must.
+                    # Set before the query: 1. The query begins. 2. A run falls asleep, and clears `_looked_at`. 3. The
+                    # query ends and has not looked at that run, so the next query must.
                     self._looked_at, asleep = token, self._seen.copy()
                     for run_id in await self.store.moved(asleep):
                         # 1. A run sleeps at seq 5, and the query begins. 2. The run wakes, moves, and sleeps at seq 7.
-                        # 3. The query finds 7, not 5. No other process moved it: `_seen` is 7 now.
+                        #    3. The query finds that the seq is 7 and not 5. No other process moved the run: `_seen` is
+                        #    7 now.
                         if self._seen.get(run_id) == asleep[run_id]:
                             self.wake(run_id)
-                except StoreError:  # the next poll may succeed, and a run's own time comes anyway
+                except StoreError:  # The next poll may succeed, and the run's own time wakes it anyway.
                     self._looked_at = ""
         finally:
             self._sleepers_task = None
@@ -476,11 +502,13 @@ class Shared(Generic[L]):
         seen = 0
         try:
             with contextlib.suppress(StoreError, TimeoutError):
-                async with asyncio.timeout(0):  # what was announced until now is there when the inbox is read
+                # Messages that were announced until now are there when the inbox is read.
+                async with asyncio.timeout(0):
                     seen = await self.store.notifications(-1)
             while self.driven:
                 held: set[str] = set()
-                with contextlib.suppress(StoreError):  # the next poll may succeed; a lasting fault fails the appends
+                # The next poll may succeed. A lasting fault makes the appends fail.
+                with contextlib.suppress(StoreError):
                     arrived = await self.store.inbox(list(self.driven))
                     held = {each.run_id for each in arrived if is_end(each) and self.gathers(each.run_id)}
                     for message in arrived:
@@ -491,7 +519,7 @@ class Shared(Generic[L]):
                         self.gets_ends(run_id)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(INBOX_SECONDS):
-                        if held:  # each end would let all those before it be read once more
+                        if held:  # otherwise each end would cause all earlier ends to be read again
                             await asyncio.sleep(INBOX_SECONDS)
                         seen = await self.store.notifications(seen)
         finally:
