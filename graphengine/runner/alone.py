@@ -1,7 +1,8 @@
-"""One node that is driven alone: as in a run, but with no store, no other process and no next node.
+"""A node that is driven alone: as in a run, but without a store, another process or a next node.
 
-Its task runs as in a run (`graphengine.runner.attempt`), and its result is decided as in a run
-(`graphengine.engine.machine`). What it is answered, which times pass and what becomes of its work, a subclass says.
+The task of the node runs as in a run (`graphengine.runner.attempt`), and its result is decided as in a run
+(`graphengine.engine.machine`). A subclass decides which answers the node gets, which times pass, and what happens to
+its recorded work.
 """
 
 from __future__ import annotations
@@ -38,23 +39,23 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 _ENDS: Final = ("node", "item", "failed", "attempt")
-"""Kinds of the steps that end an attempt."""
+"""The kinds of the steps that end an attempt."""
 
 
 class Alone:
-    """Drives a node that runs alone, and is the host of its context (`graphengine.runner.scope.Host`).
+    """Drives a node that runs alone, and is the host of the node's context (`graphengine.runner.scope.Host`).
 
     Args:
         plan: The plan of the whole graph.
         frame: The frame that is at the node, and is about to run it.
-        snapshot: The run that has the frame. It was never recorded.
+        snapshot: The run that contains the frame. It was never recorded.
         clock: The clock.
-        resources: Resources by name, in place of the graph's own.
-        check: Whether a node fails if it mutates its input.
+        resources: Resources by name, which replace the resources of the graph.
+        check: Whether a node fails if it changes its input in place.
         effects: Whether effects happen.
 
     Attributes:
-        returned: What the node returned last, or was answered.
+        returned: The value that the node returned last, or that was given as an answer.
         raised: The exceptions that were raised, by the paths of their nodes.
     """
 
@@ -82,14 +83,14 @@ class Alone:
         self.audience = Audience()
         self.returned: object = None
         self.raised: dict[str, BaseException] = {}
-        # No observer, also while edge coverage is recorded: no run takes the edge.
+        # There is no observer, even while edge coverage is recorded, because no run takes the edge.
         self._session = Session(plan, snapshot, sizes=Sizes(), checks=check, observer=None)
         self._task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._threads = ThreadPoolExecutor(thread_name_prefix="graphengine-node")
         self._resources = Resources(resources)
 
     async def drive(self, followers: Sequence[Follower]) -> Decided | None:
-        """Return the step that ends the node's attempt; None if it waits."""
+        """Return the step that ends the attempt of the node; None if the node waits."""
         plan = self.plan
         services = NodeServices(
             run=self._session,
@@ -112,17 +113,17 @@ class Alone:
             CURRENT.reset(outer)
 
     async def close(self) -> None:
-        """Release its resources."""
+        """Release the resources and the threads."""
         self._threads.shutdown(wait=False)
         await self._resources.close()
 
-    # What a subclass gives the node.
+    # The data that a subclass gives to the node.
 
     def check_resources(self) -> None:
         """Refuse names of resources that no graph here has.
 
         Raises:
-            InputError: There is one.
+            InputError: There is such a name.
         """
         for plan in self.plan.nest:
             self._resources.check(plan.resources)
@@ -138,23 +139,26 @@ class Alone:
         self.decide(Noted(self.frame.attempt_id, now, now, Recorded(key=key, name=name, value=value), 0))
 
     def answer(self, name: str, wait: WaitRecord, given: object) -> Decided:
-        """Answer a question, and return the step that says so, or that the answer is refused."""
+        """Answer a question, and return the step that records the answer or its refusal."""
         record = as_record(given, f"the answer to {wait.question!r}", marks=True)
-        check_against(Asked(name, wait), record, None)  # the next step reads it
+        check_against(Asked(name, wait), record, None)  # the next step reads the answer
         self.returned = given
         return self.decide(AnswerArrived(name, wait.id, self.clock.now(), AnswerRecord(record)))
 
     def decide(self, event: Event) -> Decided:
-        """Decide an event, and fold it, without counting the edge: no run takes it."""
+        """Decide an event, and fold its step. The edge is not counted, because no run takes it."""
         step = self._session.commit([event], lambda _: None).steps[0]
         if step.data.error is not None:
             step.data.error.drop_exceptions()
         return step
 
-    # What a subclass says.
+    # The decisions of a subclass.
 
     def answered(self) -> Decided | None:
-        """Answer an open question, and return the step; None if no question has an answer, or its time is to pass."""
+        """Answer an open question, and return the step.
+
+        None if there is no answer, or if the time of the question is to pass.
+        """
         return None
 
     def passes(self, wait: WaitRecord) -> bool:
@@ -162,13 +166,13 @@ class Alone:
         return wait.kind == "sleep"
 
     async def sleep(self, until: float) -> None:
-        """Let time pass: there is nothing else to wait for."""
+        """Let time pass, because there is nothing else to wait for."""
         await self.clock.sleep_until(until)
 
     def noted(self, done: Recorded) -> None:
-        """Take a piece of work that the node finished."""
+        """Process a piece of work that the node finished."""
 
-    # How the node is driven.
+    # The loop that drives the node.
 
     async def _to_the_end(self, services: NodeServices) -> Decided | None:
         frame, node = self.frame.id, self.frame.at
@@ -200,62 +204,62 @@ class Alone:
         passing = [task for task in wanted if self.passes(self.snapshot.frames[task.frame].waits[task.wait])]
         return min(passing, key=lambda task: task.due, default=None)
 
-    # The interface that the node's context uses.
+    # The interface that the context of the node uses.
 
     async def halted(self) -> None:
-        """Wait forever: nothing stops the run."""
+        """Wait for ever, because nothing stops the run."""
         await asyncio.Event().wait()
 
     def check(self) -> None:
-        """Do nothing: there is no store to check."""
+        """Do nothing, because there is no store to check."""
 
     def give_up(self, error: GraphEngineError) -> None:
-        """Do nothing: the node raises the error."""
+        """Do nothing, because the node raises the error."""
 
     async def check_owned(self) -> None:
-        """Do nothing: there is no store that another process could open."""
+        """Do nothing, because there is no store that another process could open."""
 
     async def may_begin(self, *, reads: bool) -> bool:  # noqa: ARG002 - no other process has it
-        """Return True."""
+        """Return True, because no other process has the run."""
         return True
 
     async def keep_code(self) -> None:
-        """Do nothing: there is no store."""
+        """Do nothing, because there is no store."""
 
     async def read_code(self, code: str) -> None:
         """Return None, because no earlier code has recorded work."""
 
     def cut_until(self, seq: int) -> float:  # noqa: ARG002 - as above
-        """Return 0: no process was cut off."""
+        """Return 0, because no process was cut off."""
         return 0.0
 
     def has_message(self, topic: str) -> bool:  # noqa: ARG002 - nothing is sent
-        """Return False."""
+        """Return False, because no messages are sent."""
         return False
 
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:  # noqa: ARG002 - each runs again
-        """Return False: a node runs again after each wait."""
+        """Return False, because a node runs again after each wait."""
         return False
 
     def spending(self) -> Sequence[AttemptFacts]:
-        """Return none: nothing limits a call."""
+        """Return an empty sequence, because nothing limits calls."""
         return ()
 
     def note_cut_off(self, attempt: AttemptFacts) -> bool:  # noqa: ARG002 - no run drives it
-        """Return the caller's cancellation: the node has none of its own."""
+        """Return True, because only the caller cancels the node."""
         return True
 
     def emitted(self, path: str, data: object) -> None:
-        """Do nothing with what a node emits."""
+        """Do nothing with data that a node emits."""
 
     async def note_within(self, events: Sequence[Event], transaction: object) -> None:
-        """Keep a piece of finished work; no store is here with which it could be committed."""
+        """Keep a finished piece of work. There is no store with which it could be committed."""
         del transaction
         for event in events:
             await self.note(event)
 
     async def note(self, event: Event) -> None:
-        """Keep a piece of finished work."""
+        """Keep a finished piece of work."""
         self.decide(event)
         if isinstance(event, Noted) and isinstance(event.facts, Recorded):
             self.noted(event.facts)

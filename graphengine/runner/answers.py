@@ -1,4 +1,4 @@
-"""Validation of answers from outside."""
+"""Checks of answers that come from outside a run: which question an answer is for, and whether the answer fits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _INSTEAD: Final = {
     "failed": "resume it: `graphengine resume`",
     "stopped": "resume it: `graphengine resume`",
 }
-"""What to do with a run that has no question, by its status."""
+"""What to do with a run that has no question, by the status of the run."""
 
 
 _LISTED: Final = 10
@@ -56,14 +56,20 @@ _MOST_TYPES: Final = 4096
 
 
 class Asked(NamedTuple):
-    """A wait to be answered, and the frame that has it, if one has it now."""
+    """A wait to be answered.
+
+    Attributes:
+        name: The name of the wait.
+        facts: The record of the wait.
+        frame: The frame that has the wait now; None if no frame has it.
+    """
 
     name: str
     facts: WaitRecord
     frame: Frame | None = None
 
     def changed(self, run_id: str, waits: Sequence[Wait]) -> QuestionChanged:
-        """Return the error for an answer to it if the graph was changed, once the run asks today's question."""
+        """Return the error for an answer to this question after the graph was changed and a new question is asked."""
         answerable = [wait for wait in waits if wait.answerable]
         now = [wait for wait in answerable if wait.name == self.name] or answerable
         words = [f"{wait.question!r}" + (f": {in_words(wait.schema)}" if wait.schema else "") for wait in now]
@@ -76,9 +82,9 @@ class Asked(NamedTuple):
 
 
 async def find_asked_wait(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | Wait | None) -> Asked:
-    """Return the wait of a run that an answer is for; see `question_of`.
+    """Return the wait of a run for which an answer is meant; see `question_of`.
 
-    Thousands of answers may be waiting to be taken. So they are only read if the name or id alone does not decide.
+    Thousands of answers may wait to be processed. So they are only read if the name or id alone does not decide.
     """
     named = wait.id if isinstance(wait, Wait) else wait
     if named is not None:
@@ -92,10 +98,12 @@ async def find_asked_wait(store: RunStore, kept: CachedSnapshots, run_id: str, w
 
 
 def question_id(text: str) -> str:
-    """Return the id of a question, as doors require it: a name also means what is asked later under it.
+    """Check that a text is the id of a question, as doors require, and return it.
+
+    A name would not be enough, because later questions can have the same name.
 
     Raises:
-        InputError: It is not one.
+        InputError: The text is not the id of a question.
     """
     if not name_in(text):
         repair = "give the `id` of the question that was shown, such as approve@7: the waits of the run have it"
@@ -104,7 +112,7 @@ def question_id(text: str) -> str:
 
 
 def _open_now(snapshot: Snapshot, wait: str) -> Asked | None:
-    """Return the one open question of an id, or of a name under which the run has asked no other."""
+    """Return the open question with an id, or with a name that no other question of the run has had."""
     if name_in(wait):
         found = snapshot.open_waits.asked(wait)
         if found is None or found[1].kind not in ANSWERABLE:
@@ -119,17 +127,21 @@ def _open_now(snapshot: Snapshot, wait: str) -> Asked | None:
 async def question_of(
     store: RunStore, snapshot: Snapshot, wait: str | None, posted: Mapping[str, AnswerRecord]
 ) -> Asked:
-    """Return the question that an answer is for: the one that is open now.
+    """Return the question for which an answer is meant: the question that is open now.
 
     Args:
-        store: What has the run.
+        store: The store of the run.
         snapshot: The run.
-        wait: The id of the question, or its name if the run has asked it once; None if the run has only one.
-        posted: The answers that the run has not taken up yet, by the ids of their questions. If the question has one,
-            the store refuses another.
+        wait: The id of the question, or its name if the run has asked it once; None if the run has only one question.
+        posted: The answers that the run has not processed yet, by the ids of their questions. If the question has such
+            an answer, the store refuses another one.
 
     Raises:
-        AsksNothing, RunCancelled, AmbiguousWait; AnsweredAlready, QuestionWithdrawn: The question is no longer open.
+        AsksNothing: The run has no open question.
+        RunCancelled: The run was cancelled.
+        AmbiguousWait: The run has asked several questions with this name.
+        AnsweredAlready: The question has been answered.
+        QuestionWithdrawn: The run no longer asks the question.
         InputError: The run has no such question, or has several and none is named.
         RunReplaced: An earlier run with this id asked the question.
     """
@@ -161,12 +173,15 @@ async def question_of(
 
 
 def _name_question(snapshot: Snapshot, asked: Asked) -> str:
-    """Return what names an open question: its name, or, if the run has asked that more than once, its id."""
+    """Return a text that names an open question.
+
+    It is the name of the question, or its id if the run has asked several questions with this name.
+    """
     return asked.name if snapshot.asked[asked.name].times == 1 else asked.facts.id
 
 
 async def _find_reopened_question(store: RunStore, snapshot: Snapshot, wait_id: str) -> Asked | None:
-    """Return a question that a node has asked, and is about to ask again: an answer is kept until it does."""
+    """Return a question that a node has asked and is about to ask again. An answer is kept until the node asks it."""
     for frame in snapshot.frames.values():
         is_under_way = not frame.waits and frame.failing is None
         for name, (_, again) in frame.asked.items() if is_under_way else ():
@@ -176,7 +191,7 @@ async def _find_reopened_question(store: RunStore, snapshot: Snapshot, wait_id: 
 
 
 async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: Sequence[Asked]) -> InputError:
-    """Return the error for an answer to what is not open, or whose name does not say which question is meant."""
+    """Return the error for an answer whose question is not open, or whose name can mean several questions."""
     run_id, where, known = snapshot.run_id, f"run {snapshot.run_id}", snapshot.asked.get(wait)
     now = "; ".join(f"{each.facts.id} ({_first_line(show(each.facts.question))})" for each in open_ones[:_LISTED])
     if known is not None and (known.times > 1 or name_in(wait)):
@@ -199,14 +214,13 @@ async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: S
             return AsksNothing(f"run {run_id} is {snapshot.status} and asks nothing", where=where, repair="see the run")
         names = list(dict.fromkeys(_name_question(snapshot, asked) for asked in open_ones))
         repair = did_you_mean(wait, names) if names else f"see the run, which is {snapshot.status}"
-        asked = wait.removesuffix(f".{snapshot.nonce}")  # as a person types it
+        asked = wait.removesuffix(f".{snapshot.nonce}")  # as a person would type it
         return InputError(f"run {run_id} has no question named {asked!r}", where=where, repair=repair)
     repair = f"it asks now: {now}" if now else f"see the run, which is {snapshot.status}"
     return _question_ended_error(run_id, wait_id, ended, repair)
 
 
 def _question_ended_error(run_id: str, wait_id: str, ended: EndedQuestion, repair: str) -> InputError:
-    """Return the error for an answer to a question that has ended."""
     where, answer = f"run {run_id}", ended.answer
     text = f"question {wait_id} of run {run_id}"
     if ended.facts is not None:
@@ -221,13 +235,16 @@ def _question_ended_error(run_id: str, wait_id: str, ended: EndedQuestion, repai
 
 
 def _describe_author(answer: AnswerRecord) -> str:
-    """Return who gave an answer, and when, as far as that is known."""
+    """Return a text that tells who gave an answer and when, as far as that is known."""
     at = f" at {datetime.fromtimestamp(answer.at, UTC).isoformat(timespec='seconds')}" if answer.at else ""
     return f"{f' by {answer.by}' if answer.by else ''}{at}"
 
 
 def refuse_second_answer(run_id: str, asked: Asked, given: AnswerRecord | None) -> AnsweredAlready:
-    """Return the error for a second answer, with the first one as long as the run has not taken it up."""
+    """Return the error for a second answer.
+
+    It names the author of the first answer if the run has not processed that yet.
+    """
     text, repair = f"{asked.name!r} of run {run_id} was answered already", "see the run: it has taken that answer up"
     if given is not None:
         text += _describe_author(given)
@@ -239,16 +256,18 @@ _WORDS: Final = {"yes": True, "no": False, "true": True, "false": False}
 
 
 def parse_answer(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
-    """Return the value that a person means by a text, such as `5` or `yes`: the first of these that fits the schema.
+    """Return the value that a person means by a text, such as `5` or `yes`.
 
-    1. The text parsed as JSON, if it is valid.
+    It is the first of these values that fits the schema:
+
+    1. The text parsed as JSON, if it is valid JSON.
     2. The text itself.
     3. For a bool: `yes` as true and `no` as false, in any case.
 
-    Without a schema (a message), valid JSON is parsed; anything else is text.
+    Without a schema (for a message), valid JSON is parsed, and any other text is returned as it is.
     """
     candidates: list[JsonValue] = []
-    with suppress(ValueError, TypeError):  # the latter for lone surrogates
+    with suppress(ValueError, TypeError):  # a TypeError for lone surrogates
         candidates.append(from_json(text, allow_inf_nan=False))
     candidates.append(text)
     if text.strip().lower() in _WORDS:
@@ -258,7 +277,7 @@ def parse_answer(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue
 
 
 def fit_answer(value: object, schema: Mapping[str, JsonValue] | None) -> object:
-    """Return an answer; an invalid text is parsed, and replaced by the parsed value if that is valid."""
+    """Return an answer. If a text does not fit, it is parsed, and replaced by the parsed value if that fits."""
     if not isinstance(value, str) or schema is None or not whats_wrong(schema, value):
         return value
     meant = parse_answer(value, schema)
@@ -266,12 +285,12 @@ def fit_answer(value: object, schema: Mapping[str, JsonValue] | None) -> object:
 
 
 def check_against(asked: Asked, record: JsonValue, reads: ReadsAnswer | None) -> None:
-    """Check an answer against the schema that is recorded with its question, and by its type where that is known.
+    """Check an answer against the schema that is recorded with its question, and by its type if the type is known.
 
     Args:
         asked: The question.
         record: The answer.
-        reads: The type that the run will read it by.
+        reads: The type with which the run will read the answer.
 
     Raises:
         InputError: The answer does not fit.
@@ -299,17 +318,18 @@ def check_against(asked: Asked, record: JsonValue, reads: ReadsAnswer | None) ->
 
 
 class KnownTypes:
-    """The types by which the code of this process reads answers: of questions that it asked, and of nodes that ask.
+    """The types with which the code of this process reads answers to questions that it asked, or that nodes ask.
 
-    A question is recorded with its JSON Schema, which has no validators and no formats of some types. Where the type is
-    not known, as in another process without the graph, the run may still refuse what fits the schema, and asks again.
+    A question is recorded with its JSON Schema, which has no validators, and no formats of some types. If the type is
+    not known, for example in another process without the graph, the run may still refuse an answer that fits the
+    schema, and asks again.
     """
 
     def __init__(self) -> None:
         self._asked: dict[tuple[str, str, str], ReadsAnswer] = {}
 
     def keep(self, run_id: str, frame: str, key: str, reads: ReadsAnswer) -> None:
-        """Keep the type by which a node reads the answer to a wait; those that were kept last remain."""
+        """Keep the type with which a node reads the answer to a wait. Only the types that were kept last remain."""
         self._asked.pop((run_id, frame, key), None)
         self._asked[run_id, frame, key] = reads
         if len(self._asked) > _MOST_TYPES:
@@ -319,9 +339,9 @@ class KnownTypes:
         """Return the type of the answer to a question; None if it is not known.
 
         Args:
-            run_id: The run.
-            asked: Its question.
-            plan: Its graph; None if it is not known.
+            run_id: The id of the run.
+            asked: The question.
+            plan: The plan of the graph; None if it is not known.
         """
         frame, facts = asked.frame, asked.facts
         if frame is None:

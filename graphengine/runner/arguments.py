@@ -1,4 +1,4 @@
-"""What a Runner is given, checked and in the form in which it is used."""
+"""Checks of the arguments of a Runner, and their conversion to the form in which they are used."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _SIZES: Final = Sizes()
 
 
 def place_in(queue: str | None, priority: int, tenant: str | None, user: str | None = None) -> InQueue | None:
-    """Return the place of a run; None without a queue, a tenant and a user.
+    """Return the place of a run in a queue; None if no queue, tenant or user is given.
 
     Raises:
-        InputError: A part of it is invalid.
+        InputError: A part of the place is not valid.
     """
     if queue is None:
         if priority:
@@ -52,17 +52,20 @@ def place_in(queue: str | None, priority: int, tenant: str | None, user: str | N
 
 @functools.cache
 def _memory_class() -> type[InMemoryStore]:
-    """Return what is imported when it is first used: an `import` in a function takes 7,000 instructions each time."""
+    """Return the class of the store in memory.
+
+    The class is imported when it is first used, because an `import` in a function takes 7,000 instructions each time.
+    """
     from graphengine.stores.memory import InMemoryStore  # noqa: PLC0415 - see above
 
     return InMemoryStore
 
 
 def store_of(given: Store | None) -> Store:
-    """Return the store that is given; None is one in memory.
+    """Return the store that is given. For None, return a new store in memory.
 
     Raises:
-        DefinitionError: It is the name of a database, which `graphengine.Runner` opens.
+        DefinitionError: The argument is the name of a database, which only `graphengine.Runner` opens.
     """
     if given is None:
         return _memory_class()()
@@ -74,10 +77,10 @@ def store_of(given: Store | None) -> Store:
 
 
 def sizes_of(given: object) -> Sizes:
-    """Return the sizes that are given, or the default.
+    """Return the sizes that are given, or the default sizes.
 
     Raises:
-        DefinitionError: They are of another type.
+        DefinitionError: The argument is not a `Sizes` object.
     """
     if given is not None and not isinstance(given, Sizes):
         raise DefinitionError(f"Runner(sizes={given!r}) is not valid", repair="write sizes=Sizes(update_bytes=…)")
@@ -108,10 +111,10 @@ def check_tags(tags: object, where: str) -> tuple[str, ...]:
 
 
 def graphs_by_name(graphs: Sequence[GraphDefinition[Any]], call: str) -> dict[str, GraphDefinition[Any]]:
-    """Return the graphs that a call was given one by one, by name.
+    """Return the graphs that were passed to a call as separate arguments, by name.
 
     Raises:
-        DefinitionError: One is not a graph, such as a list of graphs, or two have one name.
+        DefinitionError: An argument is not a graph, but for example a list of graphs, or two graphs have the same name.
     """
     for each in graphs:
         given: object = each
@@ -126,10 +129,10 @@ def graphs_by_name(graphs: Sequence[GraphDefinition[Any]], call: str) -> dict[st
 
 
 def as_limits(limits: Limits) -> LimitsRecord:
-    """Return the limits that are set, as the engine keeps them.
+    """Return the limits that are set, in the form in which the engine keeps them.
 
     Raises:
-        DefinitionError: The argument is not a Limits object.
+        DefinitionError: The argument is not a `Limits` object.
     """
     given: object = limits
     if not isinstance(given, Limits):
@@ -138,7 +141,7 @@ def as_limits(limits: Limits) -> LimitsRecord:
 
 
 def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
-    """Check the paths of nodes to pause before, and return them.
+    """Check the paths of nodes before which a run pauses, and return them.
 
     Raises:
         InputError: The graph has no such node.

@@ -1,12 +1,12 @@
 """Child runs: the runs that nodes start with `ctx.start`, and how a node waits for them.
 
-1. The child's id is derived from the visit of the node and the child's input, and the child is created under it, with
-   the node as its starter. Only then the start is recorded. A process that dies in between starts it again: the id is
-   taken, by a run of the same starter, and that is the child.
+1. The id of the child is derived from the visit of the node and the input of the child. The child is created under this
+   id, with the node as its starter. Only then is the start recorded. If the process dies in between, the node starts
+   the child again: the id is taken by a run with the same starter, and that run is the child.
 2. The step that ends the child posts a message to the run that started it, in one transaction (`told_end`). So the end
-   is told once, whichever process drives the child, and also if nobody drives the other run.
-3. `ChildRun.result` waits for that message as for any other. The message only says where to look: what the child ended
-   with is read then, and recorded as a piece of the node's work.
+   is reported exactly once, whichever process drives the child, and also if no process drives the other run.
+3. `ChildRun.result` waits for this message in the same way as for any other message. The message only tells where to
+   look. The end of the child is read then, and recorded as a piece of the node's work.
 """
 
 from __future__ import annotations
@@ -89,7 +89,13 @@ _ALL: Final = 1_000_000
 
 
 class _Made(Struct, omit_defaults=True, kw_only=True):
-    """A start as it is recorded: the child, the run that started it, and the state of what stood in for the child."""
+    """A start as it is recorded.
+
+    Attributes:
+        run_id: The id of the child.
+        by: The id of the run that started the child.
+        state: The final state that a substitute returned instead of the child.
+    """
 
     run_id: str
     by: str
@@ -97,10 +103,13 @@ class _Made(Struct, omit_defaults=True, kw_only=True):
 
 
 class _End(Struct, omit_defaults=True, kw_only=True):
-    """How a child ended, as it is recorded with the node; `attempt` is the attempt of the node that was told.
+    """The end of a child as it is recorded with the node.
 
-    `fingerprint` and `version` say which form of its graph the values of a finished child have. Records of earlier
-    versions have no fingerprint; their values are read as they are.
+    Attributes:
+        attempt: The attempt of the node that received the end.
+        fingerprint: The fingerprint of the graph spec whose form the values of a finished child have. Records of
+            earlier versions have no fingerprint, and their values are read as they are.
+        version: The version of the graph whose form the values have.
     """
 
     status: Literal["running", "waiting", "finished", "stopped", "failed", "cancelled"] = "finished"
@@ -118,38 +127,44 @@ class _End(Struct, omit_defaults=True, kw_only=True):
 
     @property
     def is_from_above(self) -> bool:
-        """Whether it was stopped with a run above it."""
+        """Whether the child was stopped together with a run above it."""
         return self.ending is not None and self.ending.reason == "above"
 
 
 class _KnownChild:
-    """A child that an attempt started or found, and its end, which is received once, however often it is asked for."""
+    """A child that an attempt started or found, and its end.
+
+    The end is received once, however often it is asked for.
+    """
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        self.end: _End | None = None  # no error, whose traceback would keep the attempt
+        self.end: _End | None = None  # An error is not kept, because its traceback would keep the attempt alive.
 
 
 class _Known:
-    """What an attempt knows of the runs that it starts, by their ids, and of its own, which is read once.
+    """The data that an attempt has about its run and the runs that it starts, each read once.
 
-    `begun` are the runs that its run has started since the attempt could begin; None if they were not read.
+    The data must not keep the attempt alive, as the context of a task would.
 
-    Its tenant, user and place never change. Nothing here may keep the attempt, as the context of a task does.
+    Attributes:
+        children: The children, by their ids.
+        begun: The runs that the run has started since the attempt could begin; None if they were not read.
+        parent: The row of the attempt's own run. Its tenant, user and place never change.
     """
 
     def __init__(self) -> None:
         self.children: dict[str, _KnownChild] = {}
         self.begun: Sequence[RunInfo] | None = None
         self.parent: RunInfo | None = None
-        self.reading: asyncio.Task[RunInfo] | None = None  # only until it is done
+        self.reading: asyncio.Task[RunInfo] | None = None  # set only until it is done
 
     def child(self, run_id: str) -> _KnownChild:
-        """Return what is known of a child."""
+        """Return the data about a child."""
         return self.children.setdefault(run_id, _KnownChild())
 
     def has_read(self, reading: asyncio.Task[RunInfo]) -> None:
-        """Note that a reading of the run is over."""
+        """Note that reading the row of the run is over."""
         self.reading = None
         if not reading.cancelled() and reading.exception() is None:
             self.parent = reading.result()
@@ -163,20 +178,23 @@ def _known_to(attempt: AttemptFacts) -> _Known:
 
 
 class ChildRuns(Extension):
-    """Starts child runs where the run of the node lives; for a node alone, something must replace every child."""
+    """Starts child runs in the Runner of the node's run.
+
+    For a node that runs alone, every child must have a substitute.
+    """
 
     def __init__(self) -> None:
         self._shared: ref[Shared[Life[Any]]] | None = None
 
     def live_in(self, runner: Runner) -> None:
-        """Let children live where the runs of this Runner do."""
-        # Weakly: what runs share has the extensions, and is freed without the collector. Each run that is driven has
-        # it, also one whose Runner nobody has any more.
+        """Let children be alive in this Runner."""
+        # A weak reference: the shared objects contain the extensions, and are freed without the garbage collector. Each
+        # run that is driven keeps them alive, even if nobody refers to its Runner any more.
         self._shared = ref(lives_of(runner).shared)
 
     @property
     def children(self) -> ChildRuns:
-        """Itself."""
+        """This extension, which starts the child runs."""
         return self
 
     async def start(
@@ -187,7 +205,8 @@ class ChildRuns(Extension):
         attempt.check_not_over(_WHERE)
         given: Any = {} if state is None else state
         initial: Initial | None = None
-        if isinstance(given, RecordedInput):  # which is read when the child is made: what was begun is found without
+        # The recorded input is read only when the child is made: a child that has begun is found without it.
+        if isinstance(given, RecordedInput):
             shown = given.as_json()
         else:
             initial = plan.state.initial(given, f"{_WHERE}({graph.name})")
@@ -204,8 +223,8 @@ class ChildRuns(Extension):
         what = digest_under(None)
         shared = None if self._shared is None else self._shared()
         start = _Start(shared, attempt, graph, given, initial, options, shown)
-        # Past those that were recorded before this run branched off, unless their results were too: they tell the other
-        # run their end.
+        # Skip children that were recorded before this run branched off, unless their results were recorded too, because
+        # they report their end to the other run.
         while True:
             made = msgspec.convert(await journal.step_result(STARTS, what, start.make, _WHERE, digest_under), _Made)
             _known_to(attempt).child(made.run_id)
@@ -241,17 +260,17 @@ class _Start(Generic[S]):
 
     @property
     def lives(self) -> Lives:
-        """The runs that live here."""
+        """The runs that are alive here."""
         assert self._shared is not None  # noqa: S101 - else something stood in for it
         return Lives(self._shared)
 
     @property
     def queue(self) -> str | None:
-        """The queue from which a worker takes the child; where effects are refused, no worker may let them happen."""
+        """The queue from which a worker takes the child. Where effects are refused, no worker may run them."""
         return self._options["queue"] if self.attempt.services.effects == "act" else None
 
     async def make(self) -> StepResult:
-        """Create the child, or find it, and return what is recorded of its start."""
+        """Create the child, or find it, and return the record of its start."""
         services, name, journal = self.attempt.services, self.graph.name, journal_of(self.attempt)
         taken = await journal.effects.take_over(journal.below, f"{_WHERE}({name})", self._shown, None)
         if taken is not None:
@@ -269,7 +288,7 @@ class _Start(Generic[S]):
         else:
             chosen, parent = self._options["run_id"], await self._parent()
             key = journal.idempotency_key(journal.below)
-            # The keys of its work are those that the same child had before this run was removed and started again.
+            # The idempotency keys of the child's work are the same as before this run was removed and started again.
             key_base = _derive_child_id(name, key)
             made.run_id = _derive_child_id(name, f"{key} {self.starter.nonce}") if self.starter.nonce else key_base
             if chosen and not await self._is_taken_over(tenants_id(parent.tenant, chosen), made.run_id, parent):
@@ -287,7 +306,7 @@ class _Start(Generic[S]):
         return _as_step_result(made)
 
     async def _parent(self) -> RunInfo:
-        """Return the row of this run, which many calls at once read together."""
+        """Return the row of this run. Many calls at the same time read the row only once."""
         known = _known_to(self.attempt)
         if known.parent is not None:
             return known.parent
@@ -298,14 +317,15 @@ class _Start(Generic[S]):
         return await asyncio.shield(known.reading)
 
     async def _create(self, run_id: str, parent: RunInfo, key_base: str, *, is_known: bool) -> None:
-        """Record the child with its starter, or find that of this call.
+        """Record the child with its starter, or find the child that this call has created before.
 
-        1. A call gives the time, and begins child k. 2. The process dies before that is recorded, or the attempt fails.
-        3. The node runs again, and gives another time: k is the child of this call. But if this attempt has k of an
-        earlier call, as `is_known` says, that one and this one must give the same.
+        1. A call passes the current time as input, and begins child k. 2. The process dies before that is recorded, or
+           the attempt fails. 3. The node runs again, and passes another time: k is the child of this call. But if this
+           attempt has received k from an earlier call, as `is_known` tells, both calls must pass the same input.
 
         Raises:
-            InputError: There is a run with this id that this call did not start, or its place in a queue is invalid.
+            InputError: There is a run with this id that this call did not start, or the place of the child in a queue
+                is not valid.
         """
         lives, options, here = self.lives, self._options, self.attempt.services.run_id
         priority = options["priority"] if self.attempt.services.effects == "act" else 0
@@ -334,7 +354,7 @@ class _Start(Generic[S]):
         await self._halt_if_closed()
         life = lives.begin(lives.checked(self.plan, is_queued=self.queue is not None), run_id, begin)
         life.note_starter(self.starter)
-        life.is_retrieved = True  # this call raises it
+        life.is_retrieved = True  # this call raises the error
         await life.until("begun")
         if life.seq:
             life.is_retrieved = False
@@ -356,16 +376,16 @@ class _Start(Generic[S]):
             post = told_end(snapshot, self.starter, snapshot.status)
             if post is None:
                 await self.continued(run_id, 0)
-            # Nothing may have been told if its first step was its last.
+            # If the first step of the child was its last step, its end may not have been reported.
             elif not await self._tell(post) and not await self._is_told(run_id, snapshot.seq):
-                # 1. A node in a graph started it, and received its end. 2. The graph failed, and is tried again.
+                # 1. A node in a graph started the child, and received its end. 2. The graph failed, and is retried.
                 if snapshot.status not in FINAL:
-                    await self.continued(run_id, snapshot.seq)  # another attempt resumes what failed
+                    await self.continued(run_id, snapshot.seq)  # another attempt resumes a failed child
                     return
                 await self._tell(post._replace(key=f"{post.key} for {self.attempt.services.run.snapshot.seq}"))
 
     async def _is_taken_over(self, chosen: str, derived: str, parent: RunInfo) -> bool:
-        """Return whether the id that was chosen for the child belongs to a child of a run from which this one branched.
+        """Return whether the chosen id of the child belongs to a child of a run from which this run branched off.
 
         Then this run, the branch, starts a child of its own under a derived id. The answer is also True if the child
         with the derived id exists already, because the child with the chosen id can have been removed since.
@@ -412,9 +432,10 @@ class _Start(Generic[S]):
                 was = (await load_snapshot(store, info.id, None)).starter
                 is_of_visit = was is not None and (was.node, was.visit) == (self.starter.node, self.starter.visit)
                 is_alike = is_of_visit and not await begun_otherwise(store, info.id, self.plan, initial)
-            except UnknownRun:  # a prune has removed it since it was listed: it belonged to a visit that is over
+            # A prune has removed the run since it was listed, so it belonged to a visit that is over.
+            except UnknownRun:
                 continue
-            if is_alike and info.id not in known.children:  # another call can have found it meanwhile
+            if is_alike and info.id not in known.children:  # another call can have found the run meanwhile
                 known.child(info.id)
                 return info.id
         return ""
@@ -427,7 +448,7 @@ class _Start(Generic[S]):
             self.starter.root_nonce = parent.root_nonce if parent.root else parent.nonce
 
     async def _tell(self, post: Post) -> bool:
-        """Post a message about the child to this run, and return whether this run has not had the message before."""
+        """Post a message about the child to this run. Return whether the message is new to this run."""
         return await self.lives.shared.store.post(*post[:-1], nonce=post.nonce)
 
     def _not_ours(self, run_id: str, was: StarterRecord | None) -> InputError:
@@ -442,7 +463,7 @@ class _Start(Generic[S]):
         return InputError(text, where=_WHERE, repair=repair)
 
     async def _is_other(self, run_id: str, *, is_known: bool) -> bool:
-        """Return whether another call started a run of this node: of another graph, or with another input."""
+        """Return whether the run was started by another call of this node: for another graph, or with another input."""
         store, new = self.lives.shared.store, self._initial
         assert new is not None  # noqa: S101 - the child was made with it
         if (await store.info(run_id)).graph != self.plan.graph:
@@ -452,21 +473,23 @@ class _Start(Generic[S]):
     async def find_missed_end(self, run_id: str) -> int:
         """Return the step with which a child ended whose message an earlier visit has received; 0 if there is none.
 
-        1. A node receives the end of its child, and waits for something else. 2. `Migration(moved=…)` drops the visit,
-        and with it the message, but keeps that the child was started. 3. The next node waits for the message for ever.
+        1. A node receives the end of its child, and waits for something else. 2. `Migration(moved=…)` drops the visit
+           and with it the message, but keeps the record that the child was started. 3. The next node would wait for the
+           message for ever.
         """
         found = await self.lives.shared.store.infos([run_id])
         is_over = bool(found) and found[0].status in FINAL
         return found[0].seq if is_over and not await self._is_told(run_id, found[0].seq) else 0
 
     async def _is_told(self, run_id: str, seq: int) -> bool:
-        """Return whether this run has a message that a child ended with that step, which nothing has received.
+        """Return whether this run has a message that the child ended with this step and that no node has received.
 
-        One that only says where to look can be left too, from before it ended: whoever waits must be told after that.
-        One on a topic of the caller is received once, by any node:
+        A message from before the end, which only tells where to look, can be left too. The waiting node must get a
+        message from after the end.
 
-        1. An item of a map starts a child, which ends. 2. Another item receives that. 3. The process dies before it has
-        recorded the start. 4. The first item starts the child again.
+        A message on a topic that the caller chose is received once, by any node: 1. An item of a map starts a child,
+        which ends. 2. Another item receives the message. 3. The process dies before it has recorded the start. 4. The
+        first item starts the child again.
         """
         services, topic = self.attempt.services, self.topic or topic_of(run_id)
         store = self.lives.shared.store
@@ -482,19 +505,19 @@ class _Start(Generic[S]):
             graphs.add(sub.parent)
             sub = sub.up.sub
         if not graphs:
-            return True  # what was posted, and is not there, was received
+            return True  # A message that was posted and is no longer there was received.
         for step in reversed(await store.steps(services.run_id)):
             if isinstance(step.data, Message) and step.data.topic == topic and _tells(step.data.payload, run_id, seq):
                 return True
             if isinstance(step.data, Entered) and step.frame in graphs:
-                break  # it was told, if at all, to an earlier attempt of a graph
+                break  # Earlier messages were received by an earlier attempt of a graph.
         return False
 
     def _limit_depth(self, limits: LimitsRecord) -> None:
-        """Let a child's limits allow no deeper tree than those of the run that starts it.
+        """Restrict the limits of a child, so that they allow no deeper tree than the limits of the run that starts it.
 
         Raises:
-            TooDeep: That run's limits allow no child here.
+            TooDeep: The limits of that run do not allow a child here.
         """
         most = self.attempt.services.run.snapshot.limits.get("depth", DEPTH)
         if most is None:
@@ -508,12 +531,15 @@ class _Start(Generic[S]):
             limits["depth"] = most
 
     async def _halt_if_closed(self) -> None:
-        """End the attempt here if the Runner closes while it is in flight: it runs again when the run is resumed."""
+        """End the attempt if the Runner closes while it is in flight. It runs again when the run is resumed."""
         if self.lives.shared.closed:
             await journal_of(self.attempt).halt()
 
     async def continued(self, run_id: str, seq: int) -> None:
-        """Let a child go on here that no process drives, unless it waits for somebody, or has ended after that step."""
+        """Let a child that no process drives continue here.
+
+        Nothing is done if the child waits for an answer or a message, or has ended after the step `seq`.
+        """
         if self.lives.shared.ends.has(run_id, self.starter):
             return
         alive = self.lives.of(run_id)
@@ -524,7 +550,8 @@ class _Start(Generic[S]):
         if (info.starter, info.starter_nonce) != (self.starter.run_id, self.starter.nonce):
             raise unknown_run(run_id)  # the child was removed, and another run has its id
         if alive is not None and is_alive:
-            # 1. It sleeps here, and is stopped with this run. 2. This run is resumed at once, before that life is over.
+            # 1. The child sleeps here, and is stopped together with this run. 2. This run is resumed at once, before
+            #    the life of the child is over.
             if info.status not in OVER:
                 return
             self.lives.shared.wake(run_id)
@@ -537,19 +564,19 @@ class _Start(Generic[S]):
         life = self.lives.begin(self.lives.checked(self.plan), run_id, resume, Claim(follows=True))
         life.note_starter(self.starter)
         if info.status in OVER:
-            # 1. It failed, and the node that started it is tried again, which resumes it.
-            # 2. That node is recorded as waiting for its end, and the process dies.
-            # 3. If the resume was not recorded before, nobody would ever resume it.
+            # 1. The child failed, and its starting node is retried, which resumes the child.
+            # 2. The node is recorded as waiting for the end of the child, and the process dies.
+            # 3. If the resume was not recorded before, nobody would ever resume the child.
             # So if the store refuses the record, the node fails instead of waiting: another attempt resumes the child.
             await life.until("begun")
             error = life.task.exception() if life.is_over and not life.task.cancelled() else None
             if not life.seq and isinstance(error, StoreError):
-                life.is_retrieved = True  # this call raises it
+                life.is_retrieved = True  # this call raises the error
                 raise error
 
 
 class StartedRun(Generic[S]):
-    """A run that a node started: see `graphengine.runner.ChildRun`."""
+    """A run that a node started; see `graphengine.runner.ChildRun`."""
 
     def __init__(self, start: _Start[S], made: _Made) -> None:
         self.id = made.run_id
@@ -558,14 +585,14 @@ class StartedRun(Generic[S]):
     def __repr__(self) -> str:
         return f"ChildRun({self.id!r})"
 
-    if not TYPE_CHECKING:  # type checkers know what it has
+    if not TYPE_CHECKING:  # type checkers know the attributes
 
         def __getattr__(self, name: str) -> NoReturn:
             known = dict.fromkeys(OF_A_RESULT, f"(await child.result()).{name}")
             missing(self, name, "Run", "Runner", hints={**known, "run_id": "child.id"})
 
     def result(self) -> CoroutineType[Any, Any, Result[S, Any]]:
-        """Wait until it has ended, and return its result; see `ChildRun.result`."""
+        """Wait until the child run has ended, and return its result; see `ChildRun.result`."""
         tracked = journal_of(self._start.attempt).track("child.result", self._result())
         return cast("CoroutineType[Any, Any, Result[S, Any]]", tracked)
 
@@ -589,7 +616,11 @@ class StartedRun(Generic[S]):
         return self._as_result(known.end)
 
     async def _await_end(self) -> _End:
-        """Return how it ended, once it has. Raises: UnknownRun: It was removed."""
+        """Return the end of the child, once it has ended.
+
+        Raises:
+            UnknownRun: The child was removed.
+        """
         start, attempt = self._start, self._start.attempt
         journal, where = journal_of(attempt), "child.result"
         journal.check_may_wait(where)
@@ -598,18 +629,18 @@ class StartedRun(Generic[S]):
         while True:
             known = journal.known("receive", digest)
             if known is None:
-                journal.in_flight.began(topic, where)  # else a wait beside it could end the attempt in between
+                journal.in_flight.began(topic, where)  # Otherwise a wait beside it could end the attempt in between.
                 try:
                     await start.continued(self.id, seq)
                 finally:
                     journal.in_flight.ended(topic)
             wait = WaitRecord(kind="receive", topic=topic, question=to_show(f"the end of run {self.id}"))
-            wait.keeps_slot = start.queue is None  # nothing else bounds how many children of a map run here
+            wait.keeps_slot = start.queue is None  # Nothing else limits how many children of a map run here.
             wait.together = True
             missed = await start.find_missed_end(self.id) if known is None and journal.is_recoded else 0
             told = {"seq": missed} if missed else await journal.wait_for(wait, digest, _TOLD)
             if not (isinstance(told, dict) and isinstance(told.get("seq"), int)):
-                continue  # a message of the same topic from another sender
+                continue  # a message on the same topic from another sender
             look = partial(self._look, told["seq"])
             record = await journal.step_result(f"{CHILD}{self.id}", str(told["seq"]), look, where)
             end = msgspec.convert(record, _End)
@@ -621,16 +652,17 @@ class StartedRun(Generic[S]):
             seq = end.seq
 
     async def _migrate(self, end: _End, seq: int) -> _End:
-        """Return the end of a finished child with its values in the form that its graph has today.
+        """Return the end of a finished child, with its values in the form of its current graph.
 
-        1. The child's end is recorded. 2. A deployment changes the graph's version, and this node runs again: what
-        `migrate=` makes of the values is recorded under the fingerprint that they had. 3. The node runs again, and
-        takes that record, so that the team may remove `migrate=`. 4. The next deployment begins from that record.
+        1. The end of the child is recorded. 2. A deployment changes the version of the graph, and this node runs again.
+           The values as migrated by `migrate=` are recorded under the fingerprint that they had before. 3. The node
+           runs again, and uses that record, so that the team may remove `migrate=`. 4. The next deployment begins from
+           that record.
 
         Raises:
-            GraphChanged: The values do not fit the graph, or are of a newer version. The run is released as it is: a
-                process with another form of the graph can go on.
-            SecretKeyWrong: The graph has another key; the same happens.
+            GraphChanged: The values do not fit the graph, or belong to a newer version. The run is released as it is,
+                because a process with another form of the graph can continue it.
+            SecretKeyWrong: The graph has another key. The run is released too.
         """
         name, journal = f"{CHILD}{self.id}", journal_of(self._start.attempt)
         while end.fingerprint not in ("", self._start.plan.fingerprint):
@@ -638,7 +670,7 @@ class StartedRun(Generic[S]):
             if journal.known(name, under) is None:
                 new = await self._migrate_values(end)
                 if new.version == end.version and encode(new.values) == encode(end.values):
-                    break  # a record would say nothing new
+                    break  # a record would contain nothing new
 
             async def make(made: _End = new) -> StepResult:
                 return _as_step_result(made)
@@ -648,7 +680,7 @@ class StartedRun(Generic[S]):
         return end
 
     async def _migrate_values(self, end: _End) -> _End:
-        """Return the end of a finished child under today's graph. Raises: As `_migrate`."""
+        """Return the end of a finished child under the current graph. Errors are raised as by `_migrate`."""
         plan, shared = self._start.plan, self._start.lives.shared
         state = StateOf(self.id, plan.graph, end.seq, end.values, end.fingerprint, end.version)
         try:
@@ -660,10 +692,10 @@ class StartedRun(Generic[S]):
         return msgspec.structs.replace(end, **new)
 
     async def _look(self, seq: int) -> StepResult:
-        """Return how it ended with a step, as it is recorded.
+        """Return the end of the child at a step, as it is recorded.
 
-        1. It fails, and sends its end to this run. 2. It is resumed, and its old steps are trimmed. 3. This run looks:
-        that step is gone, so the child has continued, and will send its next end.
+        1. The child fails, and reports its end to this run. 2. It is resumed, and its old steps are trimmed. 3. This
+           run looks: the step no longer exists, so the child has continued, and will report its next end.
         """
         end = _End(status="running", attempt=self._start.attempt.task.attempt, seq=seq)
         here = self._start.lives.shared.ends.take(self.id, seq, self._start.starter)
@@ -715,7 +747,7 @@ def _derive_child_id(name: str, key: str) -> str:
 
 
 def _tells(message: object, run_id: str, seq: int) -> bool:
-    """Return whether a message tells that a run ended with a step."""
+    """Return whether a message reports that a run ended with a step."""
     return isinstance(message, dict) and (message.get("run_id"), message.get("seq")) == (run_id, seq)
 
 

@@ -1,14 +1,14 @@
-"""Report code that holds an event loop on which runs are driven, while the code holds the event loop.
+"""Report code that blocks an event loop on which runs are driven, while the code blocks the event loop.
 
-While code holds the event loop, nothing else in its process moves: no other run, no timer, no stop. Nothing is lost,
+While code blocks the event loop, nothing else in its process moves: no other run, no timer, no stop. Nothing is lost,
 because the lease is renewed from a thread, but the user has to know which code it is. So one thread of the process asks
 every event loop that drives runs for a sign of life twice a second, and logs the stack of an event loop that gives none
 for two seconds. An event loop that drives no run is not asked. The thread ends half a second after the last Runner that
-drove a run was closed, so that programs that open a Runner for each run do not begin a thread for each.
+drove a run was closed, so that programs that open a Runner for each run do not start a thread for each.
 
-The thread counts its own turns, and not the time: a process that was suspended has no turns meanwhile, so that no code
-is blamed for the time in which the machine slept. Code in C that keeps the lock of the interpreter stops this thread
-too, and is not reported.
+The thread counts its own turns, and not the time: a process that was suspended has no turns meanwhile, so no code is
+blamed for the time in which the machine slept. Code in C that keeps the lock of the interpreter stops this thread too,
+and is not reported.
 """
 
 from __future__ import annotations
@@ -34,11 +34,14 @@ log = logging.getLogger("graphengine.runner")
 
 TURN_SECONDS: Final = 0.5
 _FIRST: Final = 4
-"""The turns without a sign of life after which an event loop is reported. A busy event loop stays well below."""
+"""The number of turns without a sign of life after which an event loop is reported.
+
+A busy event loop stays well below this number.
+"""
 _GROWTH: Final = 4
-"""The next report comes when the event loop has been held this many times longer."""
+"""The next report follows when the event loop has been blocked for this many times as long."""
 _NAMED: Final = 3
-"""The most runs that a report lists if it cannot tell which of them runs the code."""
+"""The maximum number of runs that a report lists if it cannot tell which of the runs executes the code."""
 _RUN_IN: Final = "run_in"
 """The method of an attempt inside which the code of its node runs."""
 _HELD: Final = (
@@ -56,7 +59,7 @@ _thread: threading.Thread | None = None
 
 
 def _forget_parent() -> None:
-    """Forget the event loops and the thread of the parent after a fork: neither exists in the child process."""
+    """Forget the event loops and the thread of the parent process after a fork. Neither exists in the child process."""
     global _lock, _thread
     _lock, _thread = threading.Lock(), None
     _watched.clear()
@@ -67,7 +70,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class LoopWatch:
-    """Watches the event loop that is running, while runs are driven on it.
+    """Watches the running event loop, while runs are driven on it.
 
     Args:
         driven: The runs that are driven on it now.
@@ -81,7 +84,7 @@ class LoopWatch:
         self._held_by = ""
 
     def begin(self) -> None:
-        """Watch the event loop from now on: a run is driven on it."""
+        """Watch the event loop from now on, because a run is driven on it."""
         global _thread  # noqa: PLW0603 - one for all event loops of the process
         with _lock:
             _watched.add(self)
@@ -91,7 +94,7 @@ class LoopWatch:
 
     @property
     def is_over(self) -> bool:
-        """Whether the event loop is closed. This also happens if its Runner was never closed."""
+        """Whether the event loop is closed, which can also happen if its Runner was never closed."""
         return self._loop.is_closed()
 
     def end(self) -> None:
@@ -104,7 +107,7 @@ class LoopWatch:
             _watched.discard(self)
 
     def look(self) -> None:
-        """Take one turn: ask for a sign of life, or count that none has come since the last turn."""
+        """Take one turn: ask for a sign of life, or count that there was no sign since the last turn."""
         if not self._has_answered:
             self._missed += 1
             if self._missed == self._next:
@@ -124,7 +127,7 @@ class LoopWatch:
         self._held_by, self._has_answered = "", True
 
     def _report(self) -> None:
-        """Log what the event loop does now, and for which node, as far as that is known."""
+        """Log what the event loop is doing now, and for which node, as far as that is known."""
         frame = frames_of_threads().get(self._ident)
         attempt = _find_attempt(frame, self._loop)
         who, repair, extra = f"a task beside the nodes of {self._name_runs()}", _OF_OTHERS, dict[str, str]()
@@ -136,13 +139,13 @@ class LoopWatch:
         log.warning(_HELD, who, os.getpid(), self._missed * TURN_SECONDS, repair, _format_frames(frame), extra=extra)
 
     def _name_runs(self) -> str:
-        """Return the runs that are driven on the event loop, for a report that cannot tell whose code it is."""
+        """Return the names of the runs on the event loop, for a report that cannot tell whose code it is."""
         first = [*self._driven][:_NAMED]
         return f"run {', '.join(first)}{' and others' if len(self._driven) > len(first) else ''}"
 
 
 def _watch_loops() -> None:
-    """Look at each event loop again and again, until no Runner is open that drove runs."""
+    """Look at each event loop again and again, until no Runner that drove runs is open."""
     global _thread  # noqa: PLW0603 - as above
     pause = threading.Event()
     try:
@@ -157,16 +160,17 @@ def _watch_loops() -> None:
                 each.look()
             del found
             pause.wait(TURN_SECONDS)
-    except BaseException:  # as a handler of the log that raises: the next Runner begins another thread
+    except BaseException:  # for example if a handler of the log raises; the next Runner starts another thread
         with _lock:
             _thread = None
         raise
 
 
 def _find_attempt(frame: FrameType | None, loop: asyncio.AbstractEventLoop) -> AttemptFacts | None:
-    """Return the attempt whose code an event loop runs; None if that is not known.
+    """Return the attempt whose code an event loop is running; None if that is not known.
 
-    The code of a node runs below `Attempt.run_in`. A task that a node began does not, but has its context variables.
+    The code of a node runs below `Attempt.run_in`. A task that a node started does not, but has the context variables
+    of the node.
     """
     while frame is not None:
         if frame.f_code.co_name == _RUN_IN and isinstance(found := frame.f_locals.get("self"), AttemptFacts):
@@ -180,7 +184,7 @@ def _find_attempt(frame: FrameType | None, loop: asyncio.AbstractEventLoop) -> A
 
 
 def _format_frames(frame: FrameType | None) -> str:
-    """Return a stack without the frames of the engine and of the event loop, unless it has no others."""
+    """Return a stack as text without the frames of the engine and of the event loop, unless it has no other frames."""
     stack = traceback.extract_stack(frame) if frame is not None else []
     engine = [place for place, each in enumerate(stack) if is_engine_code(each.filename)]
     loops = [
@@ -194,10 +198,10 @@ def _format_frames(frame: FrameType | None) -> str:
 def frames_of_threads() -> Mapping[int, FrameType]:
     """Return the frames of all threads, by their ids.
 
-    Before CPython 3.11.9 a thread that collects garbage in the middle of this waits for ever (gh-106883):
-
-    1. It has the lock of the list of threads. 2. The collection lets another thread run. 3. That one begins or ends a
-    thread, and waits for the lock, while this one waits to run.
+    Garbage collection is disabled meanwhile. Before CPython 3.11.9, a thread that collects garbage in the middle of
+    this call waits for ever (gh-106883): 1. It holds the lock of the list of threads. 2. The collection lets another
+    thread run. 3. The other thread starts or ends a thread, and waits for the lock, while the first thread waits to
+    run.
     """
     collects = gc.isenabled()
     gc.disable()

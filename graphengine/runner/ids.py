@@ -1,8 +1,8 @@
-"""Ids of runs: those that callers choose, and those that the engine derives.
+"""Ids of runs: ids that callers choose, and ids that the engine derives.
 
-An id is `[TENANT/]NAME`. Callers choose names without a slash that do not begin with `RESERVED`; all that the engine
-itself names, ids of runs, topics and tags, begins with it, but for runs of schedules, which people look up by their
-names. So no caller can meet what is not theirs by its name.
+An id is `[TENANT/]NAME`. The names that callers choose contain no slash and do not begin with `RESERVED`. All names
+that the engine chooses begin with `RESERVED`: ids of runs, topics and tags. The only exception are runs of schedules,
+which people look up by their names. So a caller cannot choose a name that the engine uses.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from urllib.parse import quote
 from graphengine.errors import InputError
 
 RESERVED: Final = "ge:"
-"""What all names of the engine's own begin with."""
+"""The beginning of all names that the engine chooses."""
 _NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f\ud800-\udfff]")
 _LONGEST_ID: Final = 200  # characters
 _LONGEST_OWN: Final = 120
-"""The longest derived id without a tenant: a longer one has a digest in place of its parts."""
+"""The length of the longest derived id, without the tenant. A longer id contains a digest instead of its parts."""
 _RANDOM: Final = random.Random()  # noqa: S311 - ids are not secrets; a seed from the system, without a call of it for each
 _AS_LETTERS: Final = str.maketrans("0123456789", "ghijklmnop")
 if hasattr(os, "register_at_fork"):
@@ -29,15 +29,16 @@ if hasattr(os, "register_at_fork"):
 
 
 class OwnId(str):
-    """A name that need not be one that a caller may choose: an id to start a run with, or a tag that it begins with."""
+    """A name that is exempt from the rules for names of callers: the id of a new run, or a tag of a new run."""
 
     __slots__ = ()
 
 
 def new_id(now: float) -> str:
-    """Return a new, unique run id. It begins with what differs, for people who type the first characters.
+    """Return a new, unique run id.
 
-    The time of its creation, to the millisecond, follows.
+    The id begins with its random part, for people who type only the first characters. The time of its creation, to the
+    millisecond, follows.
     """
     return f"{_RANDOM.getrandbits(32):08x}-{int(now * 1000):011x}"
 
@@ -45,26 +46,31 @@ def new_id(now: float) -> str:
 def new_nonce() -> str:
     """Return a new nonce for a run: 7 random letters, with 28 bits.
 
-    The nonce distinguishes the run from a removed run that had the same id. A time could not do that: a clock can stand
-    still, or be set back, between the removal of the first run and the start of the second one.
+    The nonce distinguishes the run from a removed run that had the same id. A time could not do this: a clock can stand
+    still, or be set back, between the removal of the first run and the start of the second run.
 
-    A nonce has no digits, because nothing may take a cursor for a number. A cursor is a seq and a nonce: `7.hgcnpab`.
+    A nonce has no digits, so that a cursor, which consists of a seq and a nonce (`7.hgcnpab`), cannot be mistaken for a
+    number.
     """
     return f"{_RANDOM.getrandbits(28):07x}".translate(_AS_LETTERS)
 
 
 def check_id(run_id: str) -> str:
-    """Return the id of a run that exists. Raises: InputError: It cannot be one."""
+    """Return the id of a run that exists.
+
+    Raises:
+        InputError: The text cannot be the id of a run.
+    """
     if not run_id or _NOT_IN_IDS.search(run_id) or len(run_id) > _LONGEST_ID:
         raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
     return run_id
 
 
 def chosen_id(run_id: str, tenant: str | None = None) -> str:
-    """Return the id that a caller chose for a new run, maybe with the tenant for whom it is in front.
+    """Return the id that a caller chose for a new run. The id may begin with the tenant of the run.
 
     Raises:
-        InputError: It cannot be an id, or may be another's.
+        InputError: The text cannot be the id of a run, or may be the id of a run of another tenant.
     """
     check_id(run_id)
     if isinstance(run_id, OwnId):
@@ -78,19 +84,23 @@ def chosen_id(run_id: str, tenant: str | None = None) -> str:
 
 
 def check_unreserved(name: str, what: str) -> None:
-    """Check that a caller's name is not one of the engine's own. Raises: InputError."""
+    """Check that a name that a caller chose is not reserved for the engine.
+
+    Raises:
+        InputError: The name begins with `RESERVED`.
+    """
     if name.startswith(RESERVED):
         text = f"the {what} {name!r} begins with {RESERVED!r}, as only the engine's own do"
         raise InputError(text, where=what, repair="give it another beginning")
 
 
 def tenants_id(tenant: str | None, run_id: str) -> str:
-    """Return the id of the run that a tenant calls so: two tenants can choose the same one.
+    """Return the id of the run that a tenant knows by this name. Two tenants can choose the same name.
 
-    The tenant is quoted, so that it has no slash: the ids of two tenants are never equal.
+    The tenant is quoted, so that it contains no slash. So the ids of two tenants are never equal.
 
     Raises:
-        InputError: It cannot be an id, or may be another's.
+        InputError: The text cannot be the id of a run, or may be the id of a run of another tenant.
 
     Example:
         >>> tenants_id("acme", "order-7"), tenants_id(None, "order-7")
@@ -100,9 +110,9 @@ def tenants_id(tenant: str | None, run_id: str) -> str:
 
 
 def derive_id(kind: str, *parts: str, tenant: str | None = None) -> str:
-    """Return the id of a run that the engine begins for something that has these names.
+    """Return the id of a run that the engine begins for something with these names.
 
-    The parts are quoted, so that other parts never have the same id.
+    The parts are quoted, so that different parts never give the same id.
 
     Example:
         >>> derive_id("chat", "ada"), derive_id("thread", "a-b", "c"), derive_id("thread", "a", "b-c")

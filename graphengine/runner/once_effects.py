@@ -1,12 +1,12 @@
 """The effects of one attempt of a node that must not be repeated: `effect="once"`.
 
-An effect is something that is done outside the run, such as a payment. The beginning of such an effect is recorded. If
-the beginning is recorded and the result is not, nobody knows how the effect ended. Then the `Once` of the effect
-decides whether the effect begins again, or which result it has: a function of the user finds that out, or a person is
-asked.
+An effect is an action outside the run, such as a payment. The beginning of such an effect is recorded. If the beginning
+is recorded and the result is not, nobody knows how the effect ended. Then the `Once` of the effect decides whether the
+effect begins again, or which result it has: either a function of the user finds that out, or a person is asked.
 
 A deployment can change the code of a node while its run waits. Then the effects that the earlier code began are settled
-before any current code runs, and before a new effect begins, a person is asked whether the earlier code did it already.
+before any current code runs. And before a new effect begins, a person is asked whether the earlier code has already
+done it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _OTHER_CODE: Final = "; its code has changed since"
 
 @dataclass(frozen=True, slots=True)
 class Effecting(Generic[T]):
-    """One effect that must not be repeated, or was not to be repeated when it began.
+    """One effect that must not be repeated, or that was not to be repeated when it began.
 
     Attributes:
         once: What the current code declares for the case that the end of the effect is unknown; None if the current
@@ -67,16 +67,17 @@ class Effecting(Generic[T]):
         key: Its idempotency key.
         name: The name of its function.
         arguments: Its arguments, by name.
-        make: Runs the effect; gets the idempotency key with which it begins.
-        read: Converts the result that a person gives; raises a ValidationError if that is no result of the effect.
+        make: Runs the effect. It receives the idempotency key with which the effect begins.
+        read: Converts the result that a person gives. Raises a ValidationError if that cannot be the result of the
+            effect.
         reread: Converts the recorded result of the effect.
-        given: What `reconcile` can take besides the arguments, by name.
+        given: The values that `reconcile` can receive in addition to the arguments, by name.
         cut_off: Returns why a result does not tell how the effect ended; None if the result tells it. If `cut_off` is
             given, the end is found out at once, also after an exception. Otherwise the exception is raised, and the
-            next attempt finds the end out.
-        may_wait: Whether the code may wait, because it is no effect any more, and runs inside none.
-        lost: What has become of the function since the effect began; "" if the function is there. If it is gone, only a
-            person can tell how the effect ended.
+            next attempt finds out the end.
+        may_wait: Whether the code may wait, because it no longer is an effect and does not run inside an effect.
+        lost: What has become of the function since the effect began; "" if the function still exists. If it no longer
+            exists, only a person can tell how the effect ended.
         is_async: Whether a cancellation ends the effect. It does not end a function in a thread.
     """
 
@@ -97,12 +98,16 @@ class Effecting(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The answers to the question how an effect ended: `rerun`, `fail`, or its result, which is read as a tuple."""
+    """The answers to the question how an effect ended: `rerun`, `fail`, or the result, which is read as a tuple."""
 
     read_result: Callable[[JsonValue], object]
 
     def read(self, record: object) -> Any:  # noqa: ANN401 - of the type of the effect
-        """Return an answer. Raises: ValidationError: It is none."""
+        """Return an answer.
+
+        Raises:
+            ValidationError: The record is not an answer to such a question.
+        """
         return (self.read_result(record["result"]),) if isinstance(record, Mapping) else record
 
 
@@ -120,19 +125,21 @@ class OnceEffects:
     def __init__(self, attempt: AttemptFacts, journal: StepJournal) -> None:
         self._task, self._frame, self._services = attempt.task, attempt.frame, attempt.services
         self._journal = journal
-        # By the question of an effect: the part of a joint answer that is about the effect, and the joint question.
+        # By the key of the question about an effect: the part of a joint answer that is about this effect, and the
+        # joint question.
         self._told: dict[str, tuple[JsonValue | UnsetType, str]] = {}
-        self._about_to_begin: dict[str, str] = {}  # by the key of an effect that waits for claims: its function
+        # By the key of an effect that waits until others are claimed: the name of its function.
+        self._about_to_begin: dict[str, str] = {}
         self.taken: dict[str, str] = {}
 
     @functools.cached_property
     def _earlier(self) -> tuple[Collection[tuple[str, ...]], Collection[str | None]]:
-        """The effects that began before this attempt: what of their keys branches share, and their names."""
+        """The effects that began before this attempt: the parts of their keys that branches share, and their names."""
         begun = [memo for memo in self._frame.recorded_results.values() if memo.begun and memo.id]
         return {self._at(memo.id) for memo in begun}, {memo.name for memo in begun}
 
     def concerns(self, key: str, name: str) -> bool:
-        """Return whether an effect with this key, or of this name, began before this attempt."""
+        """Return whether an effect with this key, or with this name, began before this attempt."""
         if not self._frame.recorded_results:
             return False
         keys, names = self._earlier
@@ -230,17 +237,20 @@ class OnceEffects:
     async def once(self, effect: Effecting[T]) -> T:
         """Do an effect that must not be repeated, or find out how it ended if it began before.
 
-        What it was when it began decides. What its declaration says today counts for what has not begun.
-        A branch finds what began before it with the same arguments, under the key of the run that began it. If that did
-        not happen, it begins under a key of the branch.
+        For an effect that has begun, the declaration at its beginning decides. The current declaration counts only for
+        an effect that has not begun.
+
+        A branch finds an effect that its parent began with the same arguments, under the key of the parent. If that
+        effect did not happen, the branch begins it under a key of its own.
 
         Raises:
-            EffectUnknown: It is not known how it ended. Also raises what its function raises.
+            EffectUnknown: Nobody knows how the effect ended.
+            Exception: The function of the effect raised it.
         """
         begun, at = self._find_beginning(effect), self._at(effect.key)
         found = self._frame.recorded_results.items() if any(at) else ()
         done = [(key, memo) for key, memo in found if memo.begun and self._at(memo.id) == at]
-        if done and begun is None:  # kept when an attempt began afresh
+        if done and begun is None:  # kept when an attempt started afresh
             self._journal.claim([key for key, _ in done])
             return effect.reread(done[-1][1].value)
         is_same = begun is not None and (
@@ -434,7 +444,7 @@ class OnceEffects:
         return await self._find_out_result(replace(begun, once=_as_begun(memo, effect.once)), None)
 
     async def _first(self, effect: Effecting[T]) -> T:
-        """Do an effect that has not begun; one whose end can be found out at once is, if it is not known."""
+        """Do an effect that has not begun. If its end is unknown and can be found out at once, find it out."""
         try:
             result = await self._begin(effect)
         except NotDone:
@@ -452,7 +462,7 @@ class OnceEffects:
         return await self._find_out_result(effect, why)
 
     def _find_beginning(self, effect: Effecting[Any]) -> RecordedResult | None:
-        """Return the last beginning of an effect whose end is not recorded; None if there is none."""
+        """Return the last beginning of an effect whose end is not recorded; None if there is no such beginning."""
         found, at = self._frame.recorded_results, self._at(effect.key)
         if f"{BEGUN}{effect.place}" in found or not any(at):
             return found.get(f"{BEGUN}{effect.place}")
@@ -460,26 +470,27 @@ class OnceEffects:
         return next(each, None)
 
     def _at(self, key: object) -> tuple[str, ...]:
-        """Return the parts of an effect's key without the run's id, which a branch shares with its parent."""
+        """Return the parts of an effect's key without the id of the run. A branch shares them with its parent."""
         return str(key).partition(f"/{place_of(self._frame)}")[1:]
 
     async def _begin(self, effect: Effecting[T]) -> T:
         """Record that an effect begins, and do it."""
         await self._note_begun(effect)
-        # 1. This process is suspended here. 2. Its lease ends, and another claims the run, and finds the effect begun.
-        # 3. A person says that it did not happen. 4. This process goes on: it must not begin then.
+        # 1. This process is suspended here. 2. Its lease ends, and another process claims the run, and finds that the
+        #    effect has begun. 3. A person says that the effect did not happen. 4. This process continues. It must not
+        #    begin the effect then.
         if self._services.is_shared:
             await self._services.host.check_owned()
         return await self._journal.act_inside(effect)
 
     async def forget(self, place: str, key: str) -> None:
-        """Record that an effect did not begin, as a person has said, because the node does something else now."""
+        """Record that an effect did not begin, as a person has answered, because the node does something else now."""
         await self._services.host.note(
             Noted(self._task, 0.0, self._services.now(), Begun(key=place, idempotency_key=key, not_done=True))
         )
 
     async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
-        """Record that an effect begins, or that it has said that it did nothing."""
+        """Record that an effect begins, or (`not_done`) that the effect reported that it did nothing."""
         shown = UNSET if not_done else self._journal.show_arguments(effect.arguments)
         begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
         begun.not_done = not_done
@@ -490,9 +501,9 @@ class OnceEffects:
         await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
 
     async def _find_out_result(self, effect: Effecting[T], why: BaseException | None) -> T:
-        """Return the result of an effect that began: as it is found out, or as a person says.
+        """Return the result of an effect that began, either as it is found out or as a person answers.
 
-        What a person has said is not found out again, except before the effect begins again.
+        If a person has answered, the result is not found out again, except before the effect begins again.
         """
         once, path = effect.once or Once(), path_of(self._frame.id, self._frame.at)
         told = f": {type(why).__name__}: {why}" if why is not None else ""
@@ -530,7 +541,7 @@ class OnceEffects:
         return cast("T", decision[0])
 
     async def _settle(self, effect: Effecting[Any], at: float) -> None:
-        """Wait until what a process had begun that was cut off cannot happen any more; the attempt ends meanwhile."""
+        """Wait until effects that a cut-off process had begun can no longer happen. The attempt ends meanwhile."""
         key, left = f"{self._key_of_question(effect)}|settled", at - self._services.now()
         if left > 0 and key not in self._frame.recorded_results:
             text = f"until {effect.name}, which another process may still be doing, has happened or not"
@@ -539,10 +550,10 @@ class OnceEffects:
             )
 
     async def _decision(self, effect: Effecting[Any], told: str, why: BaseException | None) -> tuple[str, Any]:
-        """Return what a person says of how an effect ended that began, and the key of that answer.
+        """Return the answer of a person to the question how an effect ended, and the key of the answer.
 
         Raises:
-            EffectUnknown: The answer is `fail`, or there is none, and nobody is to be asked, or can be asked here.
+            EffectUnknown: The answer is `fail`, or there is no answer and nobody may be asked here.
         """
         path, begun = path_of(self._frame.id, self._frame.at), self._find_beginning(effect)
         how, asked = "nobody knows how it ended", 'rerun if it did not happen, {"result": …} if it did, or fail'
@@ -562,11 +573,13 @@ class OnceEffects:
         (kept, joint), answers = self._told.get(key, (None, "")), Decisions(effect.read)
         decision: Any = None
         if kept is not None:
-            with contextlib.suppress(Exception):  # a validator of the user's refuses it; asked alone, it says why
+            # If a validator of the user refuses the part, the effect is asked about alone, which says why.
+            with contextlib.suppress(Exception):
                 decision = answers.read(kept)
         try:
             decision = decision or await self._journal.wait_at(key, wait, answers)
-        except DefinitionError:  # what was answered is no result of the effect, and here nothing can wait for another
+        # The answer is not a result of the effect, and the code cannot wait here for another answer.
+        except DefinitionError:
             raise unknown from why
         if decision == "fail":
             self._journal.refuse_at(unknown, joint or key)
@@ -574,17 +587,20 @@ class OnceEffects:
         return key, decision
 
     def _key_of_question(self, effect: Effecting[Any]) -> str:
-        """Return the key of the question how an effect ended that began."""
+        """Return the key of the question how an effect ended; "" if the effect has not begun."""
         begun = self._find_beginning(effect)
         return f"{UNKNOWN}{effect.place}|{begun.begun}" if begun is not None else ""
 
     def _list_left_behind(self, effect: Effecting[Any]) -> Sequence[RecordedResult]:
-        """Return the effects of conversations that this work can repeat, see `StepJournal.find_left_behind`."""
+        """Return the effects of conversations that this work could repeat; see `StepJournal.find_left_behind`."""
         left = self._journal.find_left_behind(effect.place)
         return left if effect.once is not None else [memo for memo in left if memo.name == effect.name]
 
     async def _ask_before(self, effect: Effecting[T], left: Sequence[RecordedResult]) -> tuple[str, Any]:
-        """Ask a person whether an earlier conversation had this effect already, and return the answer with its key.
+        """Ask a person whether an earlier conversation has already done this effect.
+
+        Returns:
+            The key of the answer, and the answer.
 
         Raises:
             EffectUnknown: The answer is `fail`, or `unknown="fail"` forbids the question, or the node cannot wait here.
@@ -630,7 +646,7 @@ def _effect_of_record(key: str, memo: RecordedResult) -> Effecting[Any]:
     """Return an effect that the earlier code began, as far as its record describes it."""
 
     async def make(_: str) -> object:
-        raise AssertionError(key)  # it is settled, and not made
+        raise AssertionError(key)  # the effect is only settled, and not made
 
     once = Once(unknown=memo.unknown)
     return Effecting(once, key.removeprefix(BEGUN), memo.id or "", memo.name or "", {}, make, itself, itself)

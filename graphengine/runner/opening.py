@@ -1,26 +1,31 @@
-"""Opening a run: it is begun, resumed or branched off, or stopped without being driven.
+"""Opening a run: a run is begun, resumed or branched off, or stopped without being driven.
 
-Each function here records the first step of one process's claim on a run. What it returns, the life of the run
-drives.
+Each function here records the first step of one process's claim on a run. The life of the run drives the returned
+`Driving`.
 
     begin         the run exists once its first step is stored: row, step and claim are one write (`Store.create`)
-    branch_off    the same; its first step names its parent, whose steps up to there it shares
+    branch_off    the same; its first step names its parent, whose steps up to that step it shares
     resume        looks at a run, claims it, looks again, and records that it is resumed
 
-A resume reads before it claims: of a run that is over, still waits, or belongs to another graph, nothing is claimed.
-What it read may have changed when it has the claim:
+A resume reads before it claims. A run that is over, still waits, or belongs to another graph is not claimed. The data
+that was read may have changed when the process has the claim:
 
-1. A run waits. This process reads its row: seq 7, nothing to do. 2. Another process records an answer, seq 8, and
-dies. 3. This one claims the run. What it loaded ends at seq 7: its first step would be refused as a second step 8. So
-it compares the row's seq under the claim, and begins from the top if it moved, but keeps the claim: a run that is
-given back and claimed again would look as if no process had died with it, and the crash would not be counted.
+1. A run waits. This process reads its row: seq 7, nothing to do.
+2. Another process records an answer, seq 8, and dies.
+3. This process claims the run. The loaded snapshot ends at seq 7, so the first step of this process would be refused as
+   a second step 8.
 
-A worker takes runs in batches, and comes here with the claim, the steps and the inbox of a run (`ClaimedRun`): then
-there is nothing to compare.
+So this process compares the seq of the row under the claim, and starts again from the top if it has moved, but keeps
+the claim. A run that is given back and claimed again would look as if no process had died with it, and the crash would
+not be counted.
 
-Who resumes decides about stops. A caller who asks for a resume takes back the stops that hold for the run, but no
-final one; a process that takes over what another one left obeys them. A stop of a tree marks the run at its top
-first, so that none below it is created while its members are stopped one by one.
+A worker takes runs in batches, and comes here with the claim, the steps and the inbox of a run (`ClaimedRun`), so there
+is nothing to compare.
+
+The caller of a resume decides about stops. A person or program that asks for a resume takes back the stops that apply
+to the run, except a final stop. A process that continues a run which another process left obeys the stops. A stop of a
+tree of runs first marks the run at its top, so that no run below it is created while its members are stopped one by
+one.
 """
 
 from __future__ import annotations
@@ -100,11 +105,18 @@ log = logging.getLogger("graphengine.runner")
 S = TypeVar("S")
 
 _TITLE_CHARACTERS: Final = 1000
-"""Why a run was stopped together with the one that started it; that one's id follows."""
+"""The maximum number of characters of a title that a graph gives to a run."""
 
 
 class InQueue(NamedTuple):
-    """Where a run is queued, None if it is driven at once; its priority, its tenant, and its user."""
+    """The place of a run in a queue.
+
+    Attributes:
+        queue: The queue; None if the run is driven at once.
+        priority: The priority in the queue.
+        tenant: The tenant of the run.
+        user: The user of the run.
+    """
 
     queue: str | None
     priority: int
@@ -130,9 +142,9 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     A child run begins with the models of its parent run.
 
     Args:
-        life: The run to begin, with its id and its plan.
+        life: The life of the run to begin, with its id and its plan.
         initial: The state with which the run begins; None if the run continues the state of the run in `facts.after`.
-        given: The fields that replace those of the continued state.
+        given: The fields that replace fields of the continued state.
         facts: The facts about the start that the first step records.
         tags: The tags of the run.
         place: The queue in which the run begins for a worker; None, or a place without a queue, if it is driven here.
@@ -151,7 +163,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     await shared.store.open()
     if initial is None:
         initial, facts.written = await _continue_state(shared, plan, facts.after, given)
-    elif facts.starter is not None:  # what a node starts, it gives
+    elif facts.starter is not None:  # the node that starts the run gives its input
         facts.written = tuple(initial.given)
     most = shared.sizes.state_bytes
     if most is not None and initial.size_bytes > most:
@@ -202,11 +214,12 @@ async def _create(
         info = structs.replace(info, **begun_as(snapshot))
     if isinstance(first.data, Branched):
         info = structs.replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
-    if place is not None and place.queue is not None:  # of a branch, that of its parent: its workers have the graph
+    # A branch gets the queue of its parent, because the workers of this queue have the graph.
+    if place is not None and place.queue is not None:
         info = structs.replace(info, queue=place.queue, priority=place.priority, queued=info.parent is None)
     code = plan.code.body if info.code and plan.code is not None and plan.code.id == info.code else None
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec, code)
-    for post in life.shared.posts(snapshot, snapshot.status):  # the first step can be the last
+    for post in life.shared.posts(snapshot, snapshot.status):  # the first step can be the last one
         with contextlib.suppress(UnknownRun):
             await life.shared.store.post(*post[:-1], nonce=post.nonce)
 
@@ -214,7 +227,10 @@ async def _create(
 async def _continue_state(
     shared: Shared[Any], plan: Plan[S], after: str, given: object
 ) -> tuple[Initial, tuple[str, ...]]:
-    """Return the initial state of a run that begins with the final state of another one, and what nodes wrote of it."""
+    """Return the initial state of a run that begins with the final state of another run.
+
+    The names of the fields that nodes wrote are returned too.
+    """
     where = f"after run {after}"
     left = await load_snapshot(shared.store, after, None)
     if left.status in ("running", "waiting"):
@@ -250,13 +266,16 @@ async def _continue_state(
 
 
 def _encode_items(plan: Plan[Any], name: str, record: JsonValue) -> JsonValue:
-    """Return a list with its items encoded: those that are carried over are encoded once, not for each use of them."""
+    """Return a list with encoded items. Items that are carried over are then encoded once, and not for each use."""
     is_list = isinstance(record, list) and name not in plan.state.secrets
     return items_of(Raw(encode(record))) if is_list else record
 
 
 def _is_carried(plan: Plan[Any], name: str, records: Mapping[str, JsonValue], earlier: Mapping[str, object]) -> bool:
-    """Return whether a list or dict of the same graph keeps its record: it fits, and only its type has rules for it."""
+    """Return whether a list or dict of a run of the same graph keeps its record.
+
+    It does if it fits its field, and no rules apply to it other than the rules of its type.
+    """
     field, record = plan.state.fields[name], records.get(name)
     has_rules = field.own or field.dumped or field.constrained or field.secret or field.info.is_required()
     return isinstance(record, (list, dict)) and not has_rules and earlier.get(name, record) is not record
@@ -275,10 +294,14 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     instructions: Mapping[str, str],
     user: str | None = None,
 ) -> Driving:
-    """Record the first step of a child run.
+    """Record the first step of a branch.
 
     Raises:
-        UnknownRun, UnknownStep, RunNotResumable, GraphChanged; InputError: The update does not fit.
+        UnknownRun: No run with the id of the parent is recorded.
+        UnknownStep: The parent has no such step.
+        RunNotResumable: The parent had finished at this step.
+        GraphChanged: The parent does not fit the graph.
+        InputError: The update does not fit.
     """
     store, plan = life.shared.store, life.plan
     await store.open()
@@ -326,7 +349,10 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
 
 
 async def _limits_of(store: RunStore, run_id: str, snapshot: Snapshot) -> LimitsRecord:
-    """Return the limits last in force in a run; those of the snapshot if the run's end cannot be read."""
+    """Return the limits that were last in force in a run.
+
+    If the end of the run cannot be read, return the limits of the snapshot.
+    """
     try:
         return (await load_snapshot(store, run_id, None)).limits
     except StoreError:
@@ -343,15 +369,15 @@ _CUT_OFF: Final = (
 
 
 class Look(NamedTuple):
-    """What was seen of a recorded run, and the claim on it.
+    """The data that was read of a recorded run, and the claim on it.
 
     Attributes:
-        info: Its row.
-        kept: Its snapshot, if it is loaded.
-        inbox: Its messages, if they are loaded.
+        info: The row of the run.
+        kept: The snapshot of the run, if it is loaded.
+        inbox: The messages of the run, if they are loaded.
         fence: The fencing number of the claim.
-        held: Whether it was held before it was claimed: the process that held it has died.
-        former: How many seconds that process may still act, if it is not known to be dead: it may be cut off.
+        held: Whether the run was held before it was claimed, so that the process that held it has died.
+        former: For how many seconds that process may still act, if it is not known to be dead but may be cut off.
     """
 
     info: RunInfo
@@ -372,19 +398,22 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
     taken: ClaimedRun | None = None,
     by_starter: bool = False,
 ) -> Driving | Result[S, Any]:
-    """Look at a run, claim it, unless that was done when it was taken, and record that it is resumed.
+    """Look at a run, claim it unless it was claimed when it was taken, and record that it is resumed.
 
-    If there is nothing to resume, return its result unchanged. A run that failed or was stopped is resumed too, if a
-    caller asked for that, or the node that started it (`by_starter`).
+    If there is nothing to resume, return the result of the run unchanged. A run that failed or was stopped is resumed
+    only if a caller asked for that, or the node that started the run (`by_starter`).
 
     Raises:
-        UnknownRun, RunIsDriven, GraphChanged, RunCancelled.
+        UnknownRun: No run with this id is recorded.
+        RunIsDriven: The run is driven already.
+        GraphChanged: The run does not fit the graph.
+        RunCancelled: The run was cancelled, and a caller asked to resume it.
     """
     shared, store = life.shared, life.shared.store
     shared.opening += 1
     fence = None if taken is None else taken.fence
-    is_claimed = False  # here, not when it was taken
-    left: float | None = None  # of the lease of a process that has the run, and is not known to be dead
+    is_claimed = False  # whether this call has claimed the run, and not the caller when it took the run
+    left: float | None = None  # the rest of the lease of a process that has the run and is not known to be dead
     try:
         await store.open()
         while True:
@@ -405,7 +434,8 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
                 if claimed.seq != look.info.seq:
                     last = await store.steps(life.id, claimed.seq - 1, claimed.seq)
                     life.claim.step(Moved(look.info.held, any(step.kind == "resumed" for step in last)))
-                    continue  # and keep the claim: a run that is given back looks as if no process had died with it
+                    # The claim is kept, because a run that is given back looks as if no process had died with it.
+                    continue
                 look = look._replace(info=claimed, held=look.info.held)
             await _settle_stop(life, look.info, by_starter=by_starter)
             look = look._replace(fence=fence, former=left)
@@ -416,11 +446,12 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
         raise
     finally:
         shared.opening -= 1
-        shared.note_fewer()  # also if it was refused: a run that is to be driven alone may wait for that
+        # Also if the resume was refused, because a run that is to be driven alone may wait for this.
+        shared.note_fewer()
 
 
 async def _look_at_run(life: Life[Any], taken: ClaimedRun | None) -> Look:
-    """Return what there is of a run; of one that was taken and claimed, all that came with it."""
+    """Return the data about a run. For a run that was taken and claimed, return all data that came with it."""
     shared = life.shared
     if taken is None or taken.fence is None:
         return Look(await shared.store.info(life.id))
@@ -432,10 +463,12 @@ async def _look_at_run(life: Life[Any], taken: ClaimedRun | None) -> Look:
 
 
 async def _find_reason_to_leave(life: Life[S], look: Look, *, as_it_was: bool) -> Result[S, Any] | None:
-    """Return the result of a run that there is no reason to resume: it is over, or still waits; None otherwise.
+    """Return the result of a run that there is no reason to resume, because it is over or still waits; otherwise None.
 
     Raises:
-        RunIsDriven, GraphChanged; RunCancelled: A caller asked to resume it.
+        RunIsDriven: The run is driven here.
+        GraphChanged: The run does not fit the graph.
+        RunCancelled: The run was cancelled, and a caller asked to resume it.
     """
     shared, plan, asked = life.shared, life.plan, life.claim.asked
     info, kept = look.info, look.kept
@@ -447,7 +480,8 @@ async def _find_reason_to_leave(life: Life[S], look: Look, *, as_it_was: bool) -
     is_over = info.status in FINAL or (not asked and info.status not in ("running", "waiting"))
     if is_over or (info.status == "waiting" and as_it_was and await _still_waits(life, look)):
         there = kept.snapshot if kept is not None else await shared.kept.read(life.id)
-        # If another process has moved it since `info` was read, it is claimed, and all is checked again.
+        # If another process has moved the run since `info` was read, the run is claimed, and everything is checked
+        # again.
         stays = there.seq == info.seq and (is_over or not _sleeps_under_other_code(plan, there))
         stays = stays and (is_over or not asked or not has_failed_parts(there, find_settled_maps(plan, there)))
         if stays and (is_over or not asked or not await looks_after(shared.store, there)):
@@ -470,10 +504,10 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
     *,
     retry_failed: bool,
 ) -> Driving:
-    """Record the resume of a claimed run, and return what drives it.
+    """Record the resume of a claimed run, and return the object that drives it.
 
-    If a caller asked to resume it, earlier requests to stop it are discarded. Otherwise they stop it now: the process
-    that was to stop it died, or released it, before it saw them.
+    If a caller asked to resume the run, earlier requests to stop it are discarded. Otherwise they stop the run now,
+    because the process that was to stop it died, or released it, before it saw them.
     """
     shared, plan, store = life.shared, life.plan, life.shared.store
     snapshot, size_bytes = look.kept or await shared.kept.take(life.id)
@@ -483,14 +517,15 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
     driving = await life.claimed(snapshot, size_bytes, info=look.info)
     driving.fence = look.fence or 0
     crashed = snapshot.status == "running" and look.held
-    # A worker can begin others beside it at any time, unless it drives this one alone.
+    # A worker can begin other runs beside it at any time, unless the worker drives it alone.
     shared_process = life.claim.gives_way or shared.opening > 1 or bool(shared.driven.keys() - {life.id})
-    if life.claim.asked and await looks_after(store, snapshot):  # also if there is other mail, or another part moves
+    # Also if there is other mail, or another part of the run can move.
+    if life.claim.asked and await looks_after(store, snapshot):
         look = look._replace(inbox=None)
     inbox = await store.inbox([life.id]) if look.inbox is None else look.inbox
     stale = [each.id for each in inbox if each.kind == "stop" and life.claim.asked and not stop_in(each).final]
     news = [message for message in inbox if message.id not in stale]
-    # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
+    # A part that moves now, or that an answer lets end, may handle a failed part, for example by a fallback or an edge.
     due = next_due(snapshot)
     is_idle = runnable_frame(snapshot) is None and not news and (due is None or due > shared.clock.now())
     facts = Resumed(
@@ -517,9 +552,10 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
 
 
 async def _settle_stop(life: Life[Any], info: RunInfo, *, by_starter: bool) -> None:
-    """Take back the stops that hold for a claimed run, if a caller resumes it; otherwise let it obey them.
+    """Take back the stops that apply to a claimed run if a caller resumes it. Otherwise let the run obey them.
 
-    A node that continues its child takes back a stop of that child, and none above it. None takes back a final one.
+    A node that continues its child takes back a stop of the child, but no stop of a run above the child. A final stop
+    is never taken back.
     """
     store, asked = life.shared.store, life.claim.asked
     if info.stop_asked and asked:
@@ -537,13 +573,20 @@ async def _settle_stop(life: Life[Any], info: RunInfo, *, by_starter: bool) -> N
 
 
 def _check_free(life: Life[Any]) -> None:
-    """Raise RunIsDriven if the run is driven here."""
+    """Check that the run is not driven here.
+
+    Raises:
+        RunIsDriven: The run is driven here.
+    """
     if life.id in life.shared.driven:
         raise RunIsDriven(life.id, "this Runner", math.inf)
 
 
 async def _still_waits(life: Life[Any], look: Look) -> bool:
-    """Return whether there is no reason to resume: no answer or message, no time that has come, the same graph."""
+    """Return whether there is no reason to resume a waiting run.
+
+    A reason is an answer, a message, a time that has come, or a changed graph.
+    """
     info = look.info
     is_due = info.due_at is not None and info.due_at <= life.shared.clock.now()
     if is_due or info.fingerprint != life.plan.fingerprint:
@@ -552,7 +595,7 @@ async def _still_waits(life: Life[Any], look: Look) -> bool:
 
 
 def _sleeps_under_other_code(plan: Plan[Any], snapshot: Snapshot) -> bool:
-    """Return whether a node of a run sleeps that may sleep for another time in the current code."""
+    """Return whether a node of a run sleeps that may sleep for another length of time in the current code."""
     waits = (asked for frame in snapshot.frames.values() for asked in frame.waits.values())
     return any(asked.kind == "sleep" and asked.key for asked in waits) and code_of(plan).id != snapshot.code
 
@@ -572,7 +615,7 @@ def _check_graph_of_run(plan: Plan[Any], graph: str, run_id: str) -> None:
 
 
 async def _fit_to_plan(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> tuple[Shift, Snapshot]:
-    """Return the changes with which a run continues under this plan, if it does, and its snapshot after them.
+    """Return the changes with which a run continues under this plan, and its snapshot after the changes.
 
     Raises:
         GraphChanged: The run does not fit the plan.
@@ -616,7 +659,7 @@ async def _find_other_code(
 
 
 async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: str) -> bool:
-    """Return whether the run, resumed under this plan, would drop a wait and ask anew.
+    """Return whether the run would drop a wait and ask a new question if it were resumed under this plan.
 
     Raises:
         GraphChanged: The run does not fit the plan.
@@ -629,16 +672,17 @@ async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: 
 
 
 async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
-    """Return whether a run should be alone in its process, because one of its nodes was in flight at crashes.
+    """Return whether a run should be alone in its process, because one of its nodes was in flight at two crashes.
 
-    1. Two processes list an orphan. 2. The first one claims it and records `resumed`, with the crash. 3. The second one
-    reads it: on top of that step the crash of `info` would count twice. So it reads the run as of `info`.
+    1. Two processes list an orphan. 2. The first process claims it and records `resumed`, with the crash. 3. The second
+       process reads it: counted on top of that step, the crash in `info` would count twice. So it reads the run as of
+       `info`.
     """
     if info.status != "running":
         return False
     try:
         return wants_alone(await load_snapshot(store, info.id, info.seq), crashed=info.held)
-    except GraphEngineError:  # it was removed, or cannot be read; a resume reports that
+    except GraphEngineError:  # The run was removed, or cannot be read. A resume reports that.
         return False
 
 
@@ -646,19 +690,21 @@ async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
 
 
 def stopped_with(run_id: str, asked: Stop) -> Stop:
-    """Return the stop of a run below the one of which a stop was asked."""
+    """Return the stop of a run below the run for which a stop was asked."""
     return Stop(f"stopped with run {run_id}", now=asked.now, final=asked.final, reason="above")
 
 
 async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
-    """Stop a run and all runs below it in its tree, each before those that it started.
+    """Stop a run and all runs below it in its tree, each run before the runs that it started.
 
-    1. The run is marked: from then on no run below it is created, in any process. 2. It is stopped, then those that its
-    nodes started, level by level. A process that dies in between leaves the mark: nothing begins there, what a worker
-    takes there it stops, and a stop that is repeated completes it. One that cannot be read goes on, as the log says.
+    1. The run is marked. From then on no run below it is created, in any process. 2. The run is stopped, then the runs
+       that its nodes started, level by level. A process that dies in between leaves the mark: no run begins below, a
+       worker that takes a run below stops it, and repeating the stop completes it. A run that cannot be read continues,
+       and the log names it.
     """
     store = shared.store
-    await store.mark_stop(run_id, "cancel" if asked.final else "stop")  # nothing is read before: a node could begin
+    # Nothing is read before this, because a node could begin meanwhile.
+    await store.mark_stop(run_id, "cancel" if asked.final else "stop")
     top = await store.info(run_id)
     await _stop_one(shared, top, asked)
     asked = stopped_with(run_id, asked)
@@ -672,7 +718,7 @@ async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
         seen.update(level)
         for info in below:
             try:
-                with contextlib.suppress(UnknownRun):  # it was removed meanwhile
+                with contextlib.suppress(UnknownRun):  # the run was removed meanwhile
                     await _stop_one(shared, info, asked)
             except UNREADABLE as error:
                 log.warning("run %s below run %s is not stopped with it: %s", info.id, run_id, error)
@@ -690,14 +736,13 @@ async def _stop_one(shared: Shared[Any], run: RunInfo, asked: Stop) -> None:
 async def stop(shared: Shared[Any], run_id: str, asked: Stop, nonce: str | None = None) -> None:
     """Stop a run that this process does not drive.
 
-    A run that waits or is queued is stopped at once. Otherwise a message is sent to the process that drives the run.
-
-    A final stop also ends a run that failed or was stopped, or whose process died or released it: nobody would resume
-    such a run to read a message. The messages and answers that the run has not taken are dropped.
+    A run that waits or is queued is stopped at once. Otherwise a message is sent to the process that drives the run. A
+    final stop also ends a run that failed or was stopped, or whose process died or released it, because nobody would
+    resume such a run to read a message. The messages and answers that the run has not taken are dropped.
 
     Args:
-        shared: What runs share.
-        run_id: The run.
+        shared: The objects that the runs share.
+        run_id: The id of the run.
         asked: The stop.
         nonce: The nonce of the run; None for whatever run has the id.
 
@@ -709,13 +754,14 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop, nonce: str | None 
     plan = shared.plan_by(info.fingerprint)
     if _must_be_asked(info, asked):
         await _post_stop(store, plan, info, asked, f"{why} by another process" if why == "asked" else why)
-        info = await _load_row(store, run_id, info.nonce)  # nobody looks into its inbox if it began to wait before that
+        # If the run began to wait before that, nobody looks into its inbox.
+        info = await _load_row(store, run_id, info.nonce)
     at_rest = ("waiting", "stopped", "failed", "running") if asked.final else ("waiting",)
     if _must_be_asked(info, asked) or info.status not in (*at_rest, "running"):
         return
     try:
         fence = await store.claim(run_id)
-    except RunIsDriven:  # another process has just resumed it
+    except RunIsDriven:  # another process has just resumed the run
         await _post_stop(store, plan, info, asked, why)
         return
     try:
@@ -743,12 +789,16 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop, nonce: str | None 
 
 
 def _must_be_asked(info: RunInfo, asked: Stop) -> bool:
-    """Return whether only the process that drives a run, or the next one, can stop it."""
+    """Return whether only the process that drives a run, or the next process that does, can stop it."""
     return info.status == "running" and not info.queued and not (asked.final and info.driver is None)
 
 
 async def _load_row(store: RunStore, run_id: str, nonce: str | None) -> RunInfo:
-    """Return the row of a run. Raises: UnknownRun: There is none with this nonce."""
+    """Return the row of a run.
+
+    Raises:
+        UnknownRun: No run with this id and nonce is recorded.
+    """
     info = await store.info(run_id)
     if nonce not in (None, info.nonce):
         raise unknown_run(run_id)
@@ -809,7 +859,11 @@ def _apply_update(plan: Plan[Any], view: View, update: Mapping[str, object], whe
 
 
 def _own_secrets(plan: Plan[Any], left: Snapshot) -> Mapping[str, JsonValue]:
-    """Return a run's final values. If it was of another graph, encrypt its secrets for this one, with the same key.
+    """Return the final values of a run.
+
+    If it is a run of another graph, its secrets are encrypted again for this graph.
+
+    Both graphs must have the same key.
 
     Raises:
         SecretKeyWrong: The other graph had another key.

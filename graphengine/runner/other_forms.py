@@ -1,11 +1,12 @@
-"""Migrate states that were recorded under another form of their graph to the form that the graph has today.
+"""Migrate states that were recorded under another form of their graph to the form that the graph has now.
 
 A deployment can change the state of a graph while the store keeps runs of its earlier form. `Graph(version=, migrate=)`
-says how such a state becomes a state of today. This module asks the extensions of a Runner for that, which know the
-migrations, in three situations:
+tells how such a state becomes a state of the current form. This module asks the extensions of a Runner for that,
+because they know the migrations, in three situations:
 
-- Code that goes on, such as a node that receives the result of a child run, gets the migrated state. The caller
-  records that state, so that each migration is called once for a record and can be deleted when no run needs it.
+- Code that continues gets the migrated state, for example a node that receives the result of a child run. The caller
+  records the migrated state, so that each migration is called once for a record, and can be deleted when no run needs
+  it.
 - A program asks for the result of a run that is not driven on. The state is migrated in memory, and nothing is
   recorded.
 - A node asks for earlier runs of a graph.
@@ -42,13 +43,13 @@ class StateOf:
     """A recorded state, and the form of the graph under which it was recorded.
 
     Args:
-        run_id: The run whose state it is.
-        graph: The name of its graph.
+        run_id: The id of the run to which the state belongs.
+        graph: The name of the graph.
         seq: The step after which the run had this state.
         values: The records of the fields.
         fingerprint: The fingerprint of the graph spec.
-        version: The version of the graph, for a store from which the graph spec was removed with its last run; 0 if it
-            is not known.
+        version: The version of the graph; 0 if it is not known. It is needed if the store has removed the graph spec
+            with its last run.
     """
 
     def __init__(  # noqa: PLR0913 - what is recorded of a state
@@ -71,7 +72,9 @@ class StateOf:
     async def migrate_to(
         self, plan: Plan[Any], store: RunStore, extensions: Sequence[Extension]
     ) -> Mapping[str, JsonValue]:
-        """Return the state as today's graph has it; as it was recorded if no extension of the Runner migrates runs.
+        """Return the state in the form of the current graph.
+
+        If no extension of the Runner migrates runs, return the state as it was recorded.
 
         Raises:
             GraphChanged: The state does not fit the graph, or was recorded under a newer version of the graph.
@@ -85,14 +88,14 @@ class StateOf:
 
 
 async def find_version(fingerprint: str, plan: Plan[Any] | None, store: RunStore) -> int:
-    """Return the version of a graph whose spec has this fingerprint; 1 if the store has no such spec."""
+    """Return the version of a graph whose spec has this fingerprint; 1 if the store does not have the spec."""
     if plan is not None and fingerprint == plan.fingerprint:
         return plan.version
     return (await graph_spec_of(store, fingerprint) or {}).get("version", 1)
 
 
 class _Runs(Protocol):
-    """Where runs are, and what extends the Runner: `graphengine.runner.shared.Shared`."""
+    """The store of the runs and the extensions of the Runner; see `graphengine.runner.shared.Shared`."""
 
     @property
     def store(self) -> Store:
@@ -106,11 +109,12 @@ class _Runs(Protocol):
 
 
 async def read_result(shared: _Runs, plan: Plan[S] | None, snapshot: Snapshot) -> Result[S, Any]:
-    """Return the result of a recorded run, with its state as today's graph has it.
+    """Return the result of a recorded run, with its state in the form of the current graph.
 
-    If the state cannot be migrated, the result has the state as it was recorded, and says so in its losses.
+    If the state cannot be migrated, the result contains the state as it was recorded, and the losses of the result say
+    so.
     """
-    made = result_of(plan, snapshot)  # before anything is awaited: the caller's snapshot may change then
+    made = result_of(plan, snapshot)  # Before anything is awaited, because the caller's snapshot may change then.
     if plan is None or snapshot.graph != plan.graph or snapshot.fingerprint == plan.fingerprint:
         return made
     state = StateOf.last_of(snapshot)
@@ -136,14 +140,14 @@ class PastRuns:
     async def find(
         self, run_id: str, graph: str, last: int, fields: Collection[str] | None, plan: Plan[Any] | None
     ) -> list[PastRun]:
-        """Return the newest finished runs of a graph, without the calling run and runs that cannot be read.
+        """Return the newest finished runs of a graph, without the calling run and without runs that cannot be read.
 
         Args:
-            run_id: The calling run.
+            run_id: The id of the calling run.
             graph: The name of the graph.
             last: The maximum number of runs.
-            fields: The fields of their states to return; None for all.
-            plan: The graph whose form the states are to have; None for the states as they were recorded.
+            fields: The fields of the states to return; None for all fields.
+            plan: The plan of the graph whose form the states are to have; None for the states as they were recorded.
         """
         found: list[PastRun] = []
         for info in await self._store.runs(limit=last + 1, status="finished", graph=graph):
@@ -157,9 +161,9 @@ class PastRuns:
         return found
 
     async def migrate(self, runs: Sequence[PastRun], fields: Collection[str] | None, plan: Plan[Any]) -> list[PastRun]:
-        """Migrate runs that the node was given under an earlier form of their graph to today's form.
+        """Migrate runs that the node received under an earlier form of their graph to the current form.
 
-        A migration needs all fields of a state. If the node was given only some of them, the run is read again.
+        A migration needs all fields of a state. If the node received only some of them, the run is read again.
         """
         found: list[PastRun] = []
         for run in runs:
@@ -169,7 +173,7 @@ class PastRuns:
                 continue
             if fields is not None or not run.fingerprint:
                 there = await self._store.infos([run.run_id])
-                if not any(info.created_at == run.created_at for info in there):  # another run can have its id now
+                if not any(info.created_at == run.created_at for info in there):  # another run can have the id now
                     log.warning(_LEFT_OUT, run.run_id, "it was removed, and only some fields of its state are recorded")
                     continue
                 try:
@@ -183,7 +187,10 @@ class PastRuns:
     async def _read(
         self, state: StateOf, created_at: float, fields: Collection[str] | None, plan: Plan[Any] | None
     ) -> list[PastRun]:
-        """Return a run with these fields of its state; nothing if the state cannot be migrated, which the log says."""
+        """Return a run with these fields of its state.
+
+        If the state cannot be migrated, log that and return an empty list.
+        """
         values, fingerprint = state.values, state.snapshot.fingerprint
         if plan is not None and fingerprint != plan.fingerprint:
             try:

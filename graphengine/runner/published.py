@@ -1,7 +1,7 @@
-"""Reading what a run publishes while it goes on, in whichever process it is driven.
+"""Reading the values that a run publishes while it goes on, in whichever process it is driven.
 
-The newest values are in the run's snapshot, so none of its steps is read for them. What comes later is found as all
-changes of a run are: see `graphengine.history.changes`.
+The newest values are in the snapshot of the run, so none of its steps is read for them. Later values are found in the
+same way as all changes of a run: see `graphengine.history.changes`.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _LISTED: Final = 20
 
 
 class Reader(Generic[T]):
-    """Reads the values of one name that a run publishes.
+    """Reads the values that a run publishes under one name.
 
     Args:
         store: The store of the run.
-        run_id: The run.
-        name: The name.
+        run_id: The id of the run.
+        name: The name of the values.
         output: The type of the values.
-        item: The item of a map; None for any, "" for what is published outside of maps.
+        item: The item of a map; None for any item, "" for values that are published outside of maps.
 
     Raises:
-        DefinitionError: That cannot be the type of a value.
+        DefinitionError: `output` cannot be the type of a value.
     """
 
     def __init__(self, store: Store, run_id: str, name: str, output: Any, item: str | None) -> None:  # noqa: ANN401
@@ -59,7 +59,10 @@ class Reader(Generic[T]):
         self._item = item
 
     async def newest(self, cursor: int | str, timeout_seconds: float | None) -> Published[T]:
-        """Return the newest value after a step, and wait until there is one. Raises: as `Run.published`."""
+        """Return the newest value after a step. If there is none yet, wait for a value.
+
+        Errors are raised as by `Run.published`.
+        """
         if timeout_seconds is not None and timeout_seconds != 0 and not is_seconds(timeout_seconds):
             repair = "give seconds, 0 to take what there is, or None for no limit"
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r} is not valid", where=self._where, repair=repair)
@@ -88,7 +91,7 @@ class Reader(Generic[T]):
         raise NotPublishedYet(text, where=self._where, repair=repair)
 
     async def each(self, cursor: int | str | None) -> AsyncGenerator[Published[T], None]:
-        """Yield the newest value, or all after a step, and then each new one until the run is over."""
+        """Yield the newest value, or all values after a step, and then each new value until the run is over."""
         if cursor is None:
             loaded = await self._store.load(self._run_id)
             info, snapshot = loaded.info, snapshot_of(loaded, self._run_id)
@@ -104,7 +107,10 @@ class Reader(Generic[T]):
                     yield self._read_as_type(each, info)
 
     async def _poll_published(self, info: RunInfo, seq: int) -> AsyncGenerator[tuple[RunInfo, list[Publication]], None]:
-        """Yield the run's row and what it has published since, at once and whenever it changes, until it is over."""
+        """Yield the row of the run and the values that were published since, until the run is over.
+
+        The first pair is yielded at once, and another pair after each change.
+        """
         async with aclosing(polled(self._store, info, seq, wants_posted=False)) as polls:
             async for row, steps, _ in polls:
                 found = list(self._in(steps, seq))
@@ -114,7 +120,10 @@ class Reader(Generic[T]):
                     return
 
     def _in(self, steps: Sequence[Step], after: int) -> Iterator[Publication]:
-        """Yield what steps publish; of those that are trimmed off the log, the newest of each item."""
+        """Yield the values that steps publish.
+
+        If retention has trimmed steps from the log, only the newest value of each item among them is yielded.
+        """
         for step in steps:
             if isinstance(step.data, Removed):
                 kept = bytes(step.data.snapshot)
@@ -136,7 +145,11 @@ class Reader(Generic[T]):
         return f"as {self._name!r}{item}" + (f" after step {after}" if after else "")
 
     def _read_as_type(self, found: Publication, info: RunInfo) -> Published[T]:
-        """Return a value as its type. Raises: InputError: It is of another one."""
+        """Return a value as its type.
+
+        Raises:
+            InputError: The value has another type.
+        """
         try:
             value = self._answers.read(found.value)
         except ValidationError as error:
@@ -148,7 +161,7 @@ class Reader(Generic[T]):
         return Published(found.name, value, found.seq, found.at, found.path, found.item, cursor)
 
     async def _never(self, info: RunInfo, after: int) -> NotPublished:
-        """Return the error of a run that is over."""
+        """Return the error for a run that ended without such a value."""
         known = find_published(await load_snapshot(self._store, self._run_id, info.seq))
         text = f"run {self._run_id} is {info.status}, and has published nothing {self._words(after)}"
         names = sorted({each.name for each in known})

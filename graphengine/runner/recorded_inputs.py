@@ -1,8 +1,8 @@
-"""Inputs that are recorded before the run that they are for is started: by a debounced graph, or by a schedule.
+"""Inputs that are recorded before their run is started, by a debounced graph or by a schedule.
 
-Such an input can wait for longer than the code that recorded it lives. So the input is kept as JSON, together with the
-version of the graph that it was given to, and no code reads it by the graph's types until the run is started. Then the
-input is migrated as a recorded state is, by the `migrate=` of the graph.
+Such an input can wait for longer than the code that recorded it exists. So the input is kept as JSON, together with the
+version of the graph for which it was given. No code reads the input by the types of the graph until the run is started.
+Then the input is migrated in the same way as a recorded state, by the `migrate=` of the graph.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphengine.runner.shared import Shared
 
 _MARK: Final = "ge:input"
-"""The key that tells a recorded input from the plain fields of one. No caller may use names that begin with `ge:`."""
+"""The key by which a recorded input is told apart from plain fields. Callers cannot use names that begin with `ge:`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class RecordedInput:
 
     Attributes:
         given: The records of the fields that the caller gave.
-        version: The version of the graph that the input was given to.
+        version: The version of the graph for which the input was given.
         fingerprint: The fingerprint of that graph; "" if it is not known.
-        others: The records with which the other fields would have begun then. Migrations read them, because a function
-            of `migrate=` takes the whole state.
+        others: The records with which the other fields would have begun at that time. Migrations read them, because a
+            function of `migrate=` receives the whole state.
     """
 
     given: dict[str, JsonValue]
@@ -55,7 +55,7 @@ class RecordedInput:
         Args:
             plan: The plan of the graph to start. Its state has no secret fields.
             given: The initial state, or a mapping of its fields.
-            where: What the input is for, for errors.
+            where: The purpose of the input, for errors.
 
         Raises:
             InputError: The input does not fit the state of the graph.
@@ -96,22 +96,22 @@ class RecordedInput:
         }
 
     async def fields_for(self, shared: Shared[Any], plan: Plan[Any], run_id: str) -> Mapping[str, object]:
-        """Return the fields to start a run with, as values of the current state of the graph.
+        """Return the fields with which to start a run, as values of the current state of the graph.
 
-        These are the fields that the caller gave, and those that a migration made or changed. A field that was not
+        These are the fields that the caller gave, and the fields that a migration made or changed. A field that was not
         given and was not changed begins with its current default.
 
         Args:
-            shared: What the runs of the Runner share.
+            shared: The objects that the runs of the Runner share.
             plan: The plan of the current graph.
-            run_id: The run that the input belongs to, for errors and warnings.
+            run_id: The run to which the input belongs, for errors and warnings.
 
         Raises:
             GraphChanged: The input does not fit the current graph, no migration leads to the current version, or the
                 input was recorded under a newer version than the graph has here.
         """
         fields = plan.state.fields
-        # Without a migration function, nothing reads the default of a field that is gone, so that it is no loss.
+        # Without a migration function, nothing reads the default of a field that no longer exists, so nothing is lost.
         others = {name: record for name, record in self.others.items() if name in fields or self.version < plan.version}
         before = {**others, **self.given}
         after, names = before, list(self.given)
@@ -131,10 +131,10 @@ class RecordedInput:
 
 
 def as_input(plan: Plan[Any] | None, topic: str, payload: object, where: str) -> object:
-    """Return a message as it is sent. If the run collects inputs of a graph, that is a recorded input.
+    """Return a message in the form in which it is sent: as a recorded input if the run collects inputs of a graph.
 
     1. A process with version 1 of the graph sends an input, and a process with version 2 drives the run that collects.
-    2. If the message had no version, the receiver would read the input as one of version 2.
+       2. If the message had no version, the receiver would read the input as an input of version 2.
 
     Args:
         plan: The plan of the run's graph; None if this process does not know it.
@@ -143,7 +143,7 @@ def as_input(plan: Plan[Any] | None, topic: str, payload: object, where: str) ->
         where: The run, for errors.
 
     Raises:
-        InputError: The input does not fit the graph that it is for.
+        InputError: The input does not fit the graph for which it is meant.
     """
     target = None if plan is None or payload is None else plan.collects.get(topic)
     if target is None or RecordedInput.find(payload) is not None:

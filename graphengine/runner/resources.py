@@ -1,4 +1,4 @@
-"""Resources: objects that nodes take by name, built once for each Runner and closed with it."""
+"""Resources: objects that nodes receive by name. They are built once for each Runner and closed with it."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ _LOCKS: Final = (
 class Resources:
     """The resources of one Runner.
 
-    A factory can return the resource, an awaitable of it, or a context manager (sync or async), which is entered now
-    and exited when the Runner closes.
+    A factory can return the resource, an awaitable of the resource, or a context manager (sync or async). A context
+    manager is entered at once, and exited when the Runner closes.
 
     Args:
-        replaced: Ready-made resources that replace the graphs' own, by name, and that tools of agents get besides; they
-            are not closed here.
+        replaced: Ready-made resources, by name, that replace the resources of graphs and that tools of agents get in
+            addition. They are not closed here.
     """
 
     def __init__(self, replaced: Mapping[str, object]) -> None:
         self.replaced = dict(replaced)
-        self._built: dict[tuple[str, int], tuple[object, object]] = {}  # the factory too: its id must not be reused
+        # together with the factory, whose id must not be used again
+        self._built: dict[tuple[str, int], tuple[object, object]] = {}
 
     @cached_property
     def _stack(self) -> AsyncExitStack:
@@ -60,7 +61,7 @@ class Resources:
         return bool(self._built)
 
     async def of(self, factories: Mapping[str, Callable[[], Any]]) -> dict[str, object]:
-        """Return the resources that a graph declares, and build those that do not exist yet.
+        """Return the resources that a graph declares. Resources that do not exist yet are built.
 
         Raises:
             ResourceFailed: A resource could not be built.
@@ -72,9 +73,10 @@ class Resources:
             return {name: await self._one(name, factory) for name, factory in factories.items()}
 
     async def of_nest(self, plan: Plan[Any]) -> dict[int, Mapping[str, object]]:
-        """Return the resources of each graph of a run, by the id of its plan: its own, those of outer graphs and ours.
+        """Return the resources of each graph of a run, by the id of its plan.
 
-        A plan is used at several places only if the same resources surround it, so each plan is visited once.
+        They consist of the graph's own resources, the resources of outer graphs, and the resources of the Runner. A
+        plan is used at several places only if the same resources surround it, so each plan is visited once.
 
         Raises:
             ResourceFailed: A resource could not be built.
@@ -95,7 +97,7 @@ class Resources:
         """Refuse replacements whose name looks like a misspelt name of the graph.
 
         Raises:
-            InputError: A name is similar to one of the graph's, but not equal.
+            InputError: A name is similar, but not equal, to the name of a resource of the graph.
         """
         for name in self.replaced:
             near = did_you_mean(name, factories)
@@ -126,7 +128,8 @@ class Resources:
         if inspect.isawaitable(made):
             made = await made
         if isinstance(made, _LOCKS):
-            return made  # nodes acquire a lock themselves; entering it here would hold it as long as the Runner
+            # Nodes acquire a lock themselves. Entering the lock here would hold it as long as the Runner exists.
+            return made
         entered = made
         if hasattr(made, "__aenter__"):
             entered = await self._stack.enter_async_context(made)
@@ -135,5 +138,5 @@ class Resources:
         return made if entered is None else entered
 
     async def close(self) -> None:
-        """Exit every context manager, last entered first."""
+        """Exit every context manager, the last entered first."""
         await self._stack.aclose()

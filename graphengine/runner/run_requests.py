@@ -1,11 +1,13 @@
-"""Requests to a run that goes on: a message, and the reply that a node gives to that very message.
+"""Requests to a run that goes on: a message, and the reply that a node gives to exactly this message.
 
-A request is an ordinary message whose payload has the request's key beside its value. A reply is an ordinary published
-value, under one name for all replies, with the key of the request that it answers. So a run keeps no more for many
-requests than for one, and who waits for a reply follows the steps of the run and takes the reply with its key.
+A request is an ordinary message whose payload contains the key of the request beside its value. A reply is an ordinary
+published value, under one name for all replies, with the key of the request that it answers. So a run does not store
+more for many requests than for one. A caller that waits for a reply follows the steps of the run and takes the reply
+with its key.
 
-1. A caller sends a request and dies before the reply. 2. Another process sends it again, with the same idempotency key.
-3. The store has that message already, so no second one is sent: the reply is looked for from the first step on.
+1. A caller sends a request and dies before the reply. 2. Another process sends the request again, with the same
+   idempotency key. 3. The store has that message already, so no second message is sent, and the reply is looked for
+   from the first step on.
 """
 
 from __future__ import annotations
@@ -34,18 +36,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REPLIES: Final = "ge:reply"
-"""The name under which replies are published; callers cannot use names that begin like this."""
+"""The name under which replies are published. Callers cannot use names that begin with `ge:`."""
 
 
 class RunRequest(BaseModel, Generic[T]):
     """A request to a run, as a node receives it with `ctx.receive(topic, RunRequest[int])`.
 
-    `Run.request` sends it. The node, or a later one to which the state brings it, answers it with `ctx.reply(request,
-    value)` or `ctx.refuse(request, why)`.
+    `Run.request` sends requests. The node, or a later node that gets the request from the state, answers with
+    `ctx.reply(request, value)` or `ctx.refuse(request, why)`.
 
     Attributes:
-        value: What is asked.
-        key: The key of the request, which the reply has too.
+        value: The value of the request.
+        key: The key of the request, which the reply contains too.
     """
 
     value: T
@@ -53,13 +55,13 @@ class RunRequest(BaseModel, Generic[T]):
 
 
 class Reply:
-    """The reply to a request, which is waited for.
+    """A reply to a request for which a caller waits.
 
     Args:
-        run_id: The run.
-        key: The key of the request: its topic, a blank and what tells it from others.
+        run_id: The id of the run.
+        key: The key of the request: its topic, a blank, and a text that distinguishes it from other requests.
         output: The type of the reply.
-        timeout_seconds: How long to wait; None until the run is over.
+        timeout_seconds: How long to wait; None to wait until the run is over.
 
     Raises:
         DefinitionError: The type or the time cannot be used.
@@ -79,9 +81,9 @@ class Reply:
 
         Raises:
             RequestRefused: A node refused the request, or receives messages of another type.
-            NotPublished: The run is over without a reply.
-            NotPublishedYet: There was no reply in time.
-            InputError: The reply is of another type.
+            NotPublished: The run ended without a reply.
+            NotPublishedYet: No reply arrived in time.
+            InputError: The reply has another type.
         """
         limit = asyncio.timeout(self._timeout_seconds)
         try:
@@ -101,10 +103,10 @@ class Reply:
         raise NotPublishedYet(text, where=self._where, repair=repair)
 
     def _find_in(self, steps: Sequence[Step]) -> Mapping[str, Any] | None:
-        """Return the reply in steps; None if there is none.
+        """Return the reply in steps; None if they do not contain the reply.
 
         Raises:
-            RequestRefused: A visit whose last message was the request could not read it.
+            RequestRefused: A visit whose last message was the request could not read the request.
         """
         for step in steps:
             visit, facts = (step.frame, step.node, step.visit), step.data

@@ -1,11 +1,12 @@
-"""Log what a node does again when it runs again after a wait: `Runner(run_again=True)`.
+"""Log what a node repeats when it runs again after a wait: `Runner(run_again=True)`.
 
-A node that waits begins again from its start. What it records through its `ctx` is not repeated, and anything else that
-it did before the wait is. While a node is in that part of its code again, an audit hook of Python tells which sockets,
-processes and files it opens outside its recorded calls. The first of them is logged with the code `acts_before_wait`.
+A node that waits runs again from its beginning. Work that it recorded through its `ctx` is not repeated, but anything
+else that it did before the wait is. While a node is in that part of its code again, an audit hook of Python reports
+which sockets, processes and files it opens outside its recorded calls. The first of them is logged with the code
+`acts_before_wait`.
 
 Python cannot remove an audit hook. So the hook is added when the first node runs again, and returns at once while no
-node does.
+node runs again.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 
 
 class _Pass:
-    """One attempt of a node that ran before up to a wait.
+    """An attempt of a node that has already run up to a wait.
 
     Args:
         attempt: The attempt.
@@ -61,17 +62,17 @@ class _Pass:
         self._is_told = False
 
     def note(self, event: str, given: tuple[object, ...]) -> None:
-        """Log an audit event, if the node's own code causes it before the last wait that is over."""
+        """Log an audit event if the node's own code causes it before the last wait that is over."""
         attempt = self._attempt
         if self._is_told or attempt.state != "running" or not (_is_write(given) if event == "open" else True):
             return
         work = journal_of(attempt)
         if work.around or all(map(work.is_used, self._waits)) or not _is_of_user():
             return
-        self._is_told = True  # before it is logged, since a log may be written to a file
+        self._is_told = True  # Set before the event is logged, because a log may be written to a file.
         what: object = given[0] if given and isinstance(given[0], str | bytes) else None
         what = given[1] if event.startswith("socket.") and len(given) > 1 else what
-        on_what = RunText("" if what is None else f" {what!r}")  # a path or a command can be made of what a run has
+        on_what = RunText("" if what is None else f" {what!r}")  # A path or a command can contain values of a run.
         run_id = attempt.services.run_id
         log.warning(_TOLD, attempt.where, run_id, event, on_what, extra={"run": run_id})
 
@@ -82,18 +83,18 @@ _hooks: Final[list[object]] = []
 
 
 def _is_write(given: tuple[object, ...]) -> bool:
-    """Return whether a file is opened to write, other than byte code that Python keeps."""
+    """Return whether a file is opened for writing. Byte code that Python keeps does not count."""
     path, mode, flags = (*given, None, None, None)[:3]
     is_write = bool({*mode} & {*"wax+"}) if isinstance(mode, str) else isinstance(flags, int) and bool(flags & _WRITES)
     return is_write and path != os.devnull and "__pycache__" not in str(path)
 
 
 def _is_of_user() -> bool:
-    """Return whether the code that runs was called by a node, and not by graphengine, as when a store connects."""
+    """Return whether a node called the running code, and not graphengine, for example when a store connects."""
     frame = sys._getframe(3)  # noqa: SLF001 - inspect.stack() reads files
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module == "asyncio.events":  # a task of the node
+        if module == "asyncio.events":  # a task that the node started
             return True
         if module.startswith("graphengine."):
             return module in ("graphengine.runner.attempt", "graphengine.runner.threads")
@@ -102,7 +103,7 @@ def _is_of_user() -> bool:
 
 
 def _hear(event: str, given: tuple[object, ...]) -> None:
-    """Hear an audit event of this process."""
+    """Receive an audit event of this process."""
     if _running and event in _EVENTS and (here := _PASS.get()) is not None:
         here.note(event, given)
 
@@ -111,11 +112,11 @@ class SecondPass(Extension, Follower):
     """Watches the nodes that run again after a wait, in all runs of a Runner."""
 
     async def opened(self, run: OpenRun) -> Follower:  # noqa: ARG002 - each is watched
-        """Return itself: it watches each run."""
+        """Return this object, because it watches each run."""
         return self
 
     def entered(self, frame: Frame) -> None:
-        """Begin to watch a node, if a wait of it is over."""
+        """Begin to watch a node if one of its waits is over."""
         results = frame.recorded_results.items() if frame.recorded_results else ()
         waits = [
             k for k, memo in results if memo.name is not None and not (memo.begun or memo.keyed or k.startswith(ASKED))

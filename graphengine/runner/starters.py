@@ -1,6 +1,6 @@
-"""Runs that nodes start: how such a run tells its end to the run that started it, and is found by that run.
+"""Child runs, which nodes start: how a child reports its end to its starter, and how the starter finds the child.
 
-`graphengine.runner.children` starts them, and waits for them.
+`graphengine.runner.children` starts child runs, and waits for them.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ _TOPIC: Final = f"{RESERVED}end:"
 _MOST: Final = 1000
 _MOST_BYTES: Final = 16 * 1024
 _KEPT_SECONDS: Final = 10.0
-"""How long an end is kept for the run that started it, which mostly looks within a second; then it is read."""
+"""How long an end is kept for the run that started the child.
+
+That run usually looks within a second. Later, the end is read from the store.
+"""
 
 
 class EndHere(NamedTuple):
     """How a run that this process drove has finished.
 
-    `by` are the id and the nonce of the run that started it, and the visit of the node that did.
-
-    `body` has the final state as JSON, in the form of the graph spec with this fingerprint.
+    Attributes:
+        by: The id and the nonce of the run that started it, and the number of the node's visit.
+        body: The final state as JSON, in the form of the graph spec with this fingerprint.
     """
 
     by: tuple[str, str, int]
@@ -48,17 +51,17 @@ class EndHere(NamedTuple):
 
 
 class EndsHere:
-    """The last runs that finished in this process, for the runs that live here too and started them.
+    """The last runs that finished in this process, for the runs that started them and that are alive here too.
 
-    A run that finished does not change any more, so that its starter need not read from the store what this process
-    wrote there a moment ago. Nothing depends on it: what is not here is read.
+    A finished run does not change any more, so its starter need not read from the store what this process wrote there a
+    moment ago. Nothing depends on this cache: an end that is not in the cache is read from the store.
     """
 
     def __init__(self) -> None:
         self._kept: dict[str, EndHere] = {}  # the oldest first
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Keep the end of a run whose last step is durable, if it finished and is not large."""
+        """Keep the end of a run whose last step is durable, if the run finished and its state is not large."""
         now, kept = monotonic(), self._kept
         while kept and (len(kept) >= _MOST or next(iter(kept.values())).until < now):
             del kept[next(iter(kept))]
@@ -73,12 +76,12 @@ class EndsHere:
             kept[snapshot.run_id] = EndHere(*head, snapshot.ending, usage, losses, *facts)
 
     def has(self, run_id: str, starter: StarterRecord) -> bool:
-        """Return whether the end of a run is kept, for the visit of a node that started it."""
+        """Return whether the end of a run is kept for the visit of the node that started it."""
         end = self._kept.get(run_id)
         return end is not None and end.by == (starter.run_id, starter.nonce, starter.visit)
 
     def take(self, run_id: str, seq: int, starter: StarterRecord) -> EndHere | None:
-        """Return the end of a run, once, if it is kept and its last step has this seq."""
+        """Remove the end of a run and return it, if it is kept and its last step has this seq."""
         if not self.has(run_id, starter):
             return None
         end = self._kept.pop(run_id)
@@ -86,22 +89,22 @@ class EndsHere:
 
 
 def topic_of(run_id: str) -> str:
-    """Return the topic on which a run's end is told if no other is named."""
+    """Return the topic on which the end of a run is reported if no other topic is named."""
     return f"{_TOPIC}{run_id}"
 
 
 def child_of(topic: str | None) -> str:
-    """Return the run whose end is told on a topic; "" if it is another topic."""
+    """Return the id of the run whose end is reported on a topic; "" for any other topic."""
     return topic.removeprefix(_TOPIC) if topic is not None and topic.startswith(_TOPIC) else ""
 
 
 def is_end(message: InboxMessage) -> bool:
-    """Return whether a message tells the end of a run that nothing else but its starter waits for."""
+    """Return whether a message reports the end of a run for which only its starter waits."""
     return message.kind == "message" and bool(child_of(message.payload["topic"]))
 
 
 def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> Post | None:
-    """Return what a run tells the one that started it when it gets a status; None if that is not its end."""
+    """Return the message with which a run reports its end to its starter; None if the status does not end the run."""
     if status not in OVER:
         return None
     told: dict[str, Any] = {"run_id": snapshot.run_id, "graph": snapshot.graph, "status": status, "seq": snapshot.seq}
@@ -115,10 +118,13 @@ def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> P
 
 
 async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
-    """Let a waiting run look after those that it waits for and that no process drives, or that are not its own.
+    """Let a waiting run check the child runs for which it waits and that may never report their end.
 
-    Those that another run started were started before it branched off; they may be removed by now. Return whether there
-    are any.
+    Such a child is removed, is driven by no process, waits for a time, or does not belong to this run: it was started
+    by the parent before this run branched off. A message for each such child makes the waiting run look.
+
+    Returns:
+        Whether there are such children.
     """
     waits = (wait for frame in snapshot.frames.values() for wait in frame.waits.values())
     children = [child for wait in waits if (child := child_of(wait.topic))]
@@ -134,6 +140,6 @@ async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
     for child in left:
         seq = there[child].seq if child in there else 0
         payload = {"topic": topic_of(child), "payload": {"run_id": child, "seq": seq}}
-        key = f"look {child} {snapshot.seq}"  # once a step
+        key = f"look {child} {snapshot.seq}"  # once for each step of the waiting run
         await store.post(snapshot.run_id, "message", payload, key, nonce=snapshot.nonce)
     return bool(left)

@@ -1,13 +1,13 @@
-"""Blocking functions in the Runner's threads.
+"""Blocking functions in the threads of a Runner.
 
 The outcome of a function is passed back as data and raised on the event loop: a future cannot carry a StopIteration,
 and an exception that is never retrieved would be reported at an unrelated moment. A thread cannot be ended, so a
-cancelled call still waits for it: otherwise a retry could run at the same time. Calls that the thread waits for, which
-run on the event loop, are cancelled with it.
+cancelled call still waits for its function. Otherwise a retry could run at the same time. Calls on the event loop for
+which the thread waits are cancelled with the call.
 
-A pool has a fixed number of threads, and further functions wait in a queue. A time limit is on the work itself, so it
-is paused while any part of the work waits there: a hundred calls of 0.2 s with a limit of 0.5 s all finish in time,
-however few the threads.
+A pool has a fixed number of threads, and further functions wait in a queue. A time limit applies to the work itself, so
+the limit is paused while any part of the work waits in the queue: a hundred calls of 0.2 s with a limit of 0.5 s all
+finish in time, however few threads there are.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ class CallOutcome(Generic[T_co]):
 
     @staticmethod
     async def of(call: Callable[[], Awaitable[T]]) -> CallOutcome[T]:
-        """Make a call in its own asyncio task, and return the exception that it raises as data.
+        """Make a call in an asyncio task of its own, and return the exception that it raises as data.
 
-        Otherwise SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once. The
-        call is made here, as a task that is cancelled before it begins would leave a coroutine that is never awaited.
+        Otherwise SystemExit and KeyboardInterrupt would end the event loop, because asyncio raises them at once. The
+        coroutine is created in this task, because a task that is cancelled before it begins would leave a coroutine
+        that is never awaited.
         """
         try:
             return CallOutcome(await call())
@@ -63,11 +64,11 @@ class CallOutcome(Generic[T_co]):
 
 
 class Threads(Executor):
-    """A pool of threads that is made when it is first needed, from the event loop: most runs need none.
+    """A pool of threads that is created, from the event loop, when it is first needed. Most runs need no threads.
 
     Args:
-        name: The beginning of the threads' names.
-        most: How many there are at most; None for what Python takes.
+        name: The beginning of the names of the threads.
+        most: The maximum number of threads; None for Python's default.
     """
 
     def __init__(self, name: str, most: int | None = None) -> None:
@@ -87,10 +88,13 @@ class Threads(Executor):
 
 @dataclass(slots=True, eq=False)
 class Calls:
-    """The calls on the event loop that a thread waits for. They end with the attempt: a waiting thread cannot be ended.
+    """The calls on the event loop for which a thread waits.
+
+    They end with the attempt, because a waiting thread cannot be ended.
 
     Attributes:
-        pool: The threads of the functions that they call: the threads that wait for them could occupy the Runner's.
+        pool: The threads of the functions that these calls call. In the Runner's threads, there may be no room left,
+            because threads that wait for these calls can occupy the whole pool.
     """
 
     pool: Threads = field(default_factory=lambda: Threads("graphengine-call"))
@@ -98,7 +102,7 @@ class Calls:
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def make(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call, in the run's event loop.
+        """Make a call in the event loop of the run.
 
         Raises:
             asyncio.CancelledError: The calls were cancelled.
@@ -113,28 +117,29 @@ class Calls:
             self._tasks.discard(task)
 
     def cancel(self) -> None:
-        """Cancel the calls, and any later ones."""
+        """Cancel the calls, and any later calls."""
         self._is_over = True
         for task in tuple(self._tasks):
             task.cancel()
 
 
 FROM_THREAD: Final[ContextVar[Calls | None]] = ContextVar("graphengine_from_thread", default=None)
-"""The calls that the current thread of the run's pool waits for; None outside such a thread."""
+"""The calls for which the current thread of the run's pool waits; None outside such a thread."""
 
 
 async def in_thread(
     pool: Executor, function: Callable[[], object], *, keeps: Callable[[], bool] = lambda: False
 ) -> object:
-    """Call a function in a thread of the pool, with this task's context variables.
+    """Call a function in a thread of the pool, with the context variables of this task.
 
     Args:
         pool: The pool.
         function: The function. A cancellation waits for its end.
-        keeps: Whether to return what the function returns although this call was cancelled.
+        keeps: Tells whether to return the result of the function although this call was cancelled.
 
     Raises:
-        RuntimeError: The function raised StopIteration. Also raises whatever else the function raises.
+        RuntimeError: The function raised StopIteration.
+        Exception: The function raised it.
     """
     context, calls = contextvars.copy_context(), Calls()
     context.run(FROM_THREAD.set, calls)
@@ -145,7 +150,7 @@ async def in_thread(
             outcome = await asyncio.shield(thread)
         except asyncio.CancelledError:
             calls.cancel()
-            if not call.cancel():  # it is running already
+            if not call.cancel():  # the function is running already
                 await _wait_for_thread(thread)
             outcome = thread.result() if thread.done() and not thread.cancelled() else CallOutcome()
             if call.cancelled() or outcome.error is not None or not keeps():
@@ -175,14 +180,14 @@ def _outcome_of(function: Callable[[], object]) -> CallOutcome[object]:
 
 
 class TimeLimit:
-    """Cancel the `async with` block if it takes longer, and raise TimeoutError, as `asyncio.timeout` does.
+    """Cancels an `async with` block if the block takes too long, and raises TimeoutError, as `asyncio.timeout` does.
 
     Args:
         seconds: How long the block may take; None for no limit.
 
     Attributes:
         loop: The event loop of the block.
-        is_longer: Whether the block may take longer than first said.
+        is_longer: Whether the block may take longer than the limit that was first set.
     """
 
     __slots__ = (
@@ -232,7 +237,7 @@ class TimeLimit:
         return _limit_here()
 
     def begin_again(self, most_seconds: float) -> None:
-        """Let the block take its time once more from now on, but no longer than this since it began."""
+        """Let the block take its full time again from now on, but at most `most_seconds` since it began."""
         now = self.loop.time()
         if self._seconds is not None:
             self.is_longer, self._since = True, now
@@ -241,7 +246,7 @@ class TimeLimit:
                 self._set(now + self._left)
 
     def restart(self) -> None:
-        """Let this limit and those around it begin now, as when the node runs again after a wait."""
+        """Let this limit and the limits around it begin now, as if the node ran again after a wait."""
         if self._seconds is not None:
             self._began = self._since = self.loop.time()
             self._left = self._seconds
@@ -252,11 +257,11 @@ class TimeLimit:
 
     @property
     def spent_seconds(self) -> float:
-        """How long the block has taken."""
+        """How long the block has taken so far."""
         return self.loop.time() - self._began
 
     def stand_still(self) -> None:
-        """Pause this limit and the limits around it until `count_again`, since a function waits for a thread."""
+        """Pause this limit and the limits around it until `count_again`, because a function waits for a thread."""
         self._queued += 1
         if self._queued == 1 and self._left is not None:
             self._left = max(0.0, self._left - (self.loop.time() - self._since))
@@ -265,7 +270,7 @@ class TimeLimit:
             self._around.stand_still()
 
     def count_again(self) -> None:
-        """Resume this limit and the limits around it; the function waits no longer."""
+        """Resume this limit and the limits around it, because the function no longer waits."""
         self._queued -= 1
         if not self._queued and self._left is not None:
             self._since = self.loop.time()
@@ -280,7 +285,10 @@ class TimeLimit:
 
 @contextmanager
 def queued(function: Callable[[], object]) -> Iterator[Callable[[], object]]:
-    """Yield a wrapper to hand to a thread: it pauses the surrounding time limits until the thread calls it."""
+    """Yield a wrapper of a function that is to be called in a thread.
+
+    The time limits around the block are paused until a thread calls the wrapper.
+    """
     limit = _limit_here()
     if limit is None:
         yield function
@@ -295,7 +303,7 @@ def queued(function: Callable[[], object]) -> Iterator[Callable[[], object]]:
             limit.count_again()
 
     def begin() -> object:
-        with suppress(RuntimeError):  # the loop is closed, and this thread outlived it
+        with suppress(RuntimeError):  # The event loop is closed, and this thread outlived it.
             loop.call_soon_threadsafe(begun)
         return function()
 
@@ -303,7 +311,7 @@ def queued(function: Callable[[], object]) -> Iterator[Callable[[], object]]:
     try:
         yield begin
     finally:
-        begun()  # the call may have been cancelled before a thread took it
+        begun()  # The call may have been cancelled before a thread took it.
 
 
 def _limit_here() -> TimeLimit | None:

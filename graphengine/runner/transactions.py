@@ -1,9 +1,9 @@
-"""Calls with `effect="transaction"`: the rows of a function and the record of its result are one transaction.
+"""Calls with `effect="transaction"`: the rows that a function writes and the record of its result are one transaction.
 
-The function works in a session of the store's database that is its own, in a thread. When it has returned, its result
-becomes two steps, as of any effect that must not be repeated: that it began, and its result. They are the last
-statement before COMMIT. So rows and record are there both, or neither, and none began whose end is not known.
-Whatever happens before COMMIT is sent undoes everything, and the function can be called again.
+The function works in a database session of its own, in a thread. When it has returned, its result becomes two steps, as
+for any effect that must not be repeated: the beginning, and the result. These steps are the last statement before
+COMMIT. So either both the rows and the record are there, or neither is, and an effect with an unknown end is
+impossible. If anything happens before COMMIT is sent, everything is undone, and the function can be called again.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Commits(Protocol):
 
     @property
     def transactions(self) -> Transactional | None:
-        """The store, if it has transactions for functions."""
+        """The store, if it supports transactions for functions; otherwise None."""
         ...
 
     async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
-        """Record events as the last statement of a transaction, and commit it."""
+        """Record events as the last statement of a transaction, and commit the transaction."""
         ...
 
 
@@ -51,9 +51,10 @@ class Transacted:
     """One call to be made in a transaction.
 
     Attributes:
-        work: Calls the function with what it is handed: a connection or a session.
-        kind: The class of that.
-        noted: Returns the events that record its beginning and its result; raises if it cannot be recorded.
+        work: Calls the function. It receives a connection or a session.
+        kind: The class of the connection or session.
+        noted: Returns the events that record the beginning and the result of the call. Raises an error if the result
+            cannot be recorded.
         where: The call, for errors.
     """
 
@@ -64,7 +65,7 @@ class Transacted:
 
 
 def no_transactions(where: str) -> TransactionRefused:
-    """Return the error for a store that has no transactions for the functions of its runs."""
+    """Return the error for a store that does not support transactions for the functions of its runs."""
     return TransactionRefused(
         'effect="transaction" needs runs in PostgreSQL, and the store of this run is another one',
         where=where,
@@ -73,15 +74,16 @@ def no_transactions(where: str) -> TransactionRefused:
 
 
 async def transacted(host: Commits, call: Transacted) -> object:
-    """Make a call in a transaction that ends with its record, and return its result.
+    """Make a call in a transaction that ends with the record of the call, and return its result.
 
-    If the database undoes it, as for the sake of another transaction or with a cut connection, it is made again.
+    If the database undoes the transaction, for example in favour of another transaction or because the connection was
+    cut, the call is made again. If an error is raised, nothing has been done.
 
     Raises:
-        TransactionRefused: The store has no transactions, or the function ended its own.
-        TransactionUndone: The database undid it again and again.
-        StoreError: The run is driven elsewhere now, or the database cannot be reached. Also raises what the function
-            raises; nothing is done then.
+        TransactionRefused: The store does not support transactions, or the function ended its own transaction.
+        TransactionUndone: The database undid the transaction too many times.
+        StoreError: Another process drives the run now, or the database cannot be reached.
+        Exception: The function raised it.
     """
     if host.transactions is None:
         raise no_transactions(call.where)
@@ -103,7 +105,7 @@ async def transacted(host: Commits, call: Transacted) -> object:
 
 @asynccontextmanager
 async def _open_transaction(transactions: Transactional) -> AsyncIterator[Transaction]:
-    """Yield a transaction; time limits stand still until there is room for it."""
+    """Yield a transaction. Time limits are paused while the call waits for a free session."""
     limit = TimeLimit.here()
     waits = limit is not None
     if limit is not None:
@@ -120,7 +122,10 @@ async def _open_transaction(transactions: Transactional) -> AsyncIterator[Transa
 
 
 async def _call_in_thread(transaction: Transaction, call: Transacted) -> object:
-    """Call the function in its thread; if that is cancelled, the statement that it waits for is too."""
+    """Call the function in its thread.
+
+    If the call is cancelled, the statement for which the function waits is cancelled too.
+    """
 
     def work() -> object:
         return transaction.call(call.work, call.kind)
@@ -137,7 +142,7 @@ async def _call_in_thread(transaction: Transaction, call: Transacted) -> object:
 
 
 async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await work that nothing may cut short: a cancellation is raised when it has ended."""
+    """Await work that nothing may interrupt. A cancellation is raised when the work has ended."""
     working = asyncio.ensure_future(work)
     cancelled = await _wait_for_task(working)
     if cancelled is not None:
@@ -148,7 +153,7 @@ async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _wait_for_task(working: asyncio.Future[Any]) -> asyncio.CancelledError | None:
-    """Return when a task is done, and a cancellation that came meanwhile."""
+    """Wait until a task is done. Return a cancellation that came meanwhile, if any."""
     cancelled: asyncio.CancelledError | None = None
     while not working.done():
         try:
@@ -156,5 +161,5 @@ async def _wait_for_task(working: asyncio.Future[Any]) -> asyncio.CancelledError
         except asyncio.CancelledError as error:
             cancelled = error
     if not working.cancelled():
-        working.exception()  # it was heard
+        working.exception()  # The exception is retrieved, so that asyncio does not report it.
     return cancelled
