@@ -1,7 +1,8 @@
-"""Recorded amounts by name: what was spent on models, and the limits of a run.
+"""Recorded amounts by name: the usage of models, and the limits of a run.
 
 For type checkers they are typed dictionaries, so that a misspelt name is an error. When a log is read they are plain
-dictionaries: msgspec drops the keys that a `TypedDict` lacks, and an amount of another version must not be lost.
+dictionaries, because msgspec drops keys that a `TypedDict` lacks, and an amount that another version recorded must not
+be lost.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from msgspec import Meta
 _LARGEST: Final = (1 << 63) - 1
 _DECIMALS: Final = 9
 Number: TypeAlias = Annotated[int, Meta(ge=-_LARGEST, le=_LARGEST)] | float
-"""Kept as recorded: 1 and 1.0 are different JSON. An integer of hundreds of digits in a log is damage."""
+"""A number that is kept as it was recorded: 1 and 1.0 are different JSON.
+
+An integer of hundreds of digits means damage.
+"""
 
 TokensName: TypeAlias = Literal[
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"
@@ -22,29 +26,30 @@ LossName: TypeAlias = Literal[
     "failed_items", "failed_children", "unused_results", "fallbacks", "retries", "rejected_answers", "failed_tools"
 ]
 LOSSES: Final[Sequence[str]] = get_args(LossName)
-"""What a run can lose on its way to its end, the worst first."""
+"""The kinds of things that a run can lose on its way to its end, the worst first."""
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     class Usage(TypedDict, total=False):
-        """What was spent on models, by the names of `graphengine.Usage`, and what was lost.
+        """The usage of models, by the names of `graphengine.Usage`, and losses in calls.
 
         Attributes:
-            calls: Answers of models, and failed calls that used tokens, or may have.
-            offline_calls: How many of them came from rules or a script.
-            input_tokens: Tokens of all requests.
-            output_tokens: Tokens of all answers.
-            cost_usd: US dollars; None if the price of a call is unknown.
+            calls: The number of answers of models, and of failed calls that used tokens or may have used tokens.
+            offline_calls: The number of these calls that were answered by rules or a script.
+            input_tokens: The tokens of all requests.
+            output_tokens: The tokens of all answers.
+            cost_usd: The cost in US dollars; None if the price of a call is unknown.
             cache_read_tokens: The part of the input tokens that providers read from their caches.
             cache_write_tokens: The part of the input tokens that providers wrote to their caches.
-            reasoning_tokens: The part of the output tokens that was reasoning.
+            reasoning_tokens: The part of the output tokens that was used for reasoning.
             priced_usd: If `cost_usd` is None: the cost of the calls whose price is known.
-            unknown_calls: Calls that failed in progress, whose usage is not known.
-            rejected_answers: Answers of models that did not fit, and were asked for again.
-            failed_tools: Calls of tools whose result was an error.
-            failed_children: Ends of child runs that did not finish, as the nodes that wait for them received them.
-            unused_results: Recorded results of earlier code that the current code of a node did not ask for again.
+            unknown_calls: The number of calls that failed in progress and whose usage is not known.
+            rejected_answers: The number of answers of models that did not fit, so that another answer was requested.
+            failed_tools: The number of tool calls whose result was an error.
+            failed_children: The number of unfinished ends of child runs that waiting nodes received.
+            unused_results: The number of recorded results of earlier code that the current code of a node did not ask
+                for again.
         """
 
         calls: int
@@ -66,12 +71,13 @@ if TYPE_CHECKING:
         """The limits that are set, by the names of `graphengine.Limits`.
 
         Attributes:
-            visits: Completed node visits.
-            tokens: Input and output tokens.
-            cost_usd: US dollars.
-            seconds: Driven time.
-            unknown_cost: 1 if models of unknown price are allowed under a limit on costs.
-            depth: How many runs may be above a child run; None: any number. The default if it is left out.
+            visits: The number of completed visits of nodes.
+            tokens: The number of input and output tokens.
+            cost_usd: The cost in US dollars.
+            seconds: The time during which the run is driven.
+            unknown_cost: 1 if models of unknown price are allowed under a limit on cost.
+            depth: The number of runs that may be above a child run; None for any number. If it is missing, the default
+                applies.
         """
 
         visits: int | None
@@ -87,7 +93,7 @@ else:
 
 
 def amounts_by_name(amounts: Usage | LimitsRecord) -> Mapping[str, float | None]:
-    """Return all amounts by name, with those of other versions.
+    """Return all amounts by name, including amounts that other versions recorded.
 
     >>> dict(amounts_by_name({"calls": 1}))
     {'calls': 1}
@@ -96,7 +102,7 @@ def amounts_by_name(amounts: Usage | LimitsRecord) -> Mapping[str, float | None]
 
 
 def losses_of(usage: Usage, losses: Mapping[str, int]) -> dict[str, int]:
-    """Return what was lost on the way, by the names of `LOSSES`, the worst first: of nodes, and in calls.
+    """Return all losses on the way, of nodes and in calls, by the names of `LOSSES`, the worst first.
 
     >>> losses_of({"calls": 3, "failed_tools": 2}, {"failed_items": 1})
     {'failed_items': 1, 'failed_tools': 2}
@@ -116,13 +122,16 @@ def is_cost_unknown(usage: Usage) -> bool:
 
 
 def allows_unknown_cost(limits: LimitsRecord) -> bool:
-    """Return whether models of unknown price are allowed under a limit on costs."""
+    """Return whether models of unknown price are allowed under a limit on cost."""
     allowed: float = limits.get("unknown_cost", 0.0)
     return bool(allowed)
 
 
 def rounded(amount: float) -> float:
-    """Return a sum as limits and budgets compare it: ten times 0.1 dollars are 0.9999999999999999 in floats."""
+    """Return a sum in the form in which limits and budgets compare it.
+
+    In floats, ten times 0.1 dollars are 0.9999999999999999.
+    """
     return round(amount, _DECIMALS)
 
 

@@ -1,7 +1,8 @@
 """States that are declared as a TypedDict or a dataclass.
 
-The engine works with pydantic models. For any other declaration it makes a model with the same fields, whose instances
-it never shows: whatever a user gets is a dict or an instance of the dataclass, made without calling the user's code.
+The engine works with pydantic models. For any other declaration, this module makes a model with the same fields. Users
+never see instances of this model: a user gets a dict, or an instance of the dataclass that is made without calling the
+user's code.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _EMPTY: Final = (list, dict, set)
 
 
 class DeclaredModel(BaseModel):
-    """The model that stands for a TypedDict or a dataclass."""
+    """The model that represents a TypedDict or a dataclass."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -32,7 +33,7 @@ class DeclaredModel(BaseModel):
     @classmethod
     @override
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
-        """Return what the user declared, with these values."""
+        """Return an instance of the user's declaration with these values."""
         if is_typeddict(cls.__declared__):
             return values
         made = cls.__declared__.__new__(cls.__declared__)
@@ -42,10 +43,10 @@ class DeclaredModel(BaseModel):
 
 
 def model_of(declared: object) -> type[BaseModel]:
-    """Return the model of a declaration; a model is its own.
+    """Return the model of a declaration. A pydantic model is returned as it is.
 
     Raises:
-        ValueError: It does not declare a state, or its annotations cannot be evaluated. The message says why.
+        ValueError: The class does not declare a state, or its annotations cannot be evaluated. The message says why.
     """
     if not isinstance(declared, type) or not (
         issubclass(declared, BaseModel) or is_typeddict(declared) or dataclasses.is_dataclass(declared)
@@ -67,7 +68,7 @@ def model_of(declared: object) -> type[BaseModel]:
     fields, optional = _of_keys(declared, hints) if is_typeddict(declared) else (_of_dataclass(declared, hints), [])
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a field may have the name of a method of BaseModel
+            warnings.simplefilter("ignore")  # a field may have the same name as a method of BaseModel
             made: type[DeclaredModel] = create_model(
                 declared.__name__,
                 __base__=DeclaredModel,
@@ -83,24 +84,24 @@ def model_of(declared: object) -> type[BaseModel]:
 
 
 def declared_of(model: type[Any]) -> type[Any]:
-    """Return what the user declared for a model: the model itself, a TypedDict or a dataclass."""
+    """Return the user's declaration for a model: the model itself, a TypedDict or a dataclass."""
     declared: type[Any] = model.__declared__ if issubclass(model, DeclaredModel) else model
     return declared
 
 
 def optional_in(model: type[Any]) -> frozenset[str]:
-    """Return the fields that a state can be without: the keys of a TypedDict that are not required."""
+    """Return the fields that can be missing in a state: the keys of a TypedDict that are not required."""
     return model.__optional__ if issubclass(model, DeclaredModel) else frozenset()
 
 
 def is_state(model: type[Any], given: object) -> bool:
-    """Return whether a value is an instance of a state's declaration; never true for a TypedDict."""
+    """Return whether a value is an instance of the declaration of a state. It is never true for a TypedDict."""
     declared = declared_of(model)
     return not is_typeddict(declared) and isinstance(given, declared)
 
 
 def values_of(state: object) -> dict[str, Any]:
-    """Return the values of a state's fields by name, of those that it has."""
+    """Return the values of a state's fields by name. Fields that the state does not have are left out."""
     if dataclasses.is_dataclass(state):
         names = (each.name for each in dataclasses.fields(state))
         return {name: getattr(state, name) for name in names if hasattr(state, name)}
@@ -108,7 +109,10 @@ def values_of(state: object) -> dict[str, Any]:
 
 
 def given_in(state: object) -> dict[str, Any]:
-    """Return the fields that were given to a state: of a dataclass, those that differ from their defaults."""
+    """Return the fields that were given to a state.
+
+    For a dataclass, these are the fields that differ from their defaults.
+    """
     if isinstance(state, BaseModel):
         return {name: getattr(state, name) for name in sorted(state.model_fields_set)}
     if not dataclasses.is_dataclass(state):
@@ -133,7 +137,10 @@ def _of_dataclass(declared: type[Any], hints: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_keys(declared: type[Any], hints: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the fields of a TypedDict, and the keys that can be missing: these begin empty, or as None."""
+    """Return the fields of a TypedDict, and its keys that can be missing.
+
+    A key that can be missing begins as an empty container, or as None.
+    """
     fields: dict[str, Any] = {}
     optional: list[str] = []
     for name, hint in hints.items():

@@ -1,4 +1,4 @@
-"""Records as encoded JSON: a list or dict is kept as the bytes that go into the log, until something reads its parts.
+"""Records as encoded JSON: a list or dict is kept as the bytes that are written to the log, until its parts are read.
 
 A record is a JSON value. In the process that decides a step, the record itself, or each of its items, can be a
 `msgspec.Raw`: bytes that are neither parsed nor encoded again when the step is folded and stored. `opened` returns the
@@ -48,7 +48,7 @@ encode: Final = msgspec.json.Encoder().encode
 _plain: Final = msgspec.json.Decoder(list[Any]).decode
 
 LARGE: Final = 1 << 16
-"""The bytes of JSON from which it matters how a value is made."""
+"""The number of bytes of JSON from which it matters in which way a value is read."""
 
 _OPENING: Final = (b"[", b"{")
 _CONTAINERS: Final = (list, dict)
@@ -58,16 +58,16 @@ _QUALIFIERS: Final = (Required, NotRequired)
 _SCALARS: Final = frozenset((str, int, float, bool, NoneType))
 _EXACT_SCALARS: Final = _SCALARS - {float}
 _JSON: Final = _SCALARS.union(_CONTAINERS)
-_MOST_DIGITS: Final = 2000  # half of those that JSON readers take in an int
+_MOST_DIGITS: Final = 2000  # half of the digits that JSON readers accept in an int
 _MOST_COLUMNS: Final = 16
 _FEW_HOLDERS: Final = 200
 
 
 def record_of(body: bytes | memoryview) -> Any:  # noqa: ANN401 - a record
-    """Return the record that these bytes of one JSON value are: a list or object stays encoded.
+    """Convert the bytes of one JSON value to a record. A list or object stays encoded.
 
     Raises:
-        ValueError: It is nested too deep to be read again from any place in a record, or is not JSON.
+        ValueError: The bytes are not JSON, or are nested too deeply to be read again as part of a larger record.
     """
     check_numbers(body)
     if body[:1] in _OPENING:
@@ -77,15 +77,15 @@ def record_of(body: bytes | memoryview) -> Any:  # noqa: ANN401 - a record
 
 
 def check_numbers(body: bytes | memoryview) -> None:
-    """Refuse a text with the constants NaN and Infinity, which models with `ser_json_inf_nan="constants"` write.
+    """Refuse JSON that contains NaN or Infinity, which models with `ser_json_inf_nan="constants"` write.
 
-    They are not JSON. pydantic reads them, but a record that has them could not be read again.
+    These constants are not JSON. pydantic reads them, but a record that contains them could not be read again.
 
     Raises:
-        ValueError: It has such a constant outside of its texts.
+        ValueError: The JSON contains such a constant outside of its texts.
     """
     text = bytes(body)
-    if b"NaN" in text or b"Infinity" in text:  # as also a text can say
+    if b"NaN" in text or b"Infinity" in text:  # a text in the JSON can contain these words too
         try:
             msgspec.json.decode(text, type=Raw)
         except msgspec.DecodeError as error:
@@ -94,7 +94,7 @@ def check_numbers(body: bytes | memoryview) -> None:
 
 
 def body_of(value: object) -> bytes | None:
-    """Return a value's JSON; None if it has none, as after it was changed in place."""
+    """Return the JSON of a value; None if JSON cannot represent it, for instance after it was changed in place."""
     try:
         return encode(value)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
@@ -137,10 +137,10 @@ def opened(record: Any) -> Any:  # noqa: ANN401 - a record
 
 
 def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
-    """Return the value that a decoder makes of JSON."""
+    """Return the value that a decoder makes from JSON."""
     if len(body) < LARGE or not gc.isenabled():
         return decode(body)
-    gc.disable()  # it makes many objects and no garbage, which Python would search for again and again
+    gc.disable()  # The decoder makes many objects and no garbage, for which Python would search again and again.
     try:
         return decode(body)
     finally:
@@ -150,10 +150,11 @@ def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
 class Exact:
     """The codec of a type of JSON values: lists, dicts with text keys, TypedDicts, texts, numbers, booleans, None.
 
-    A value of exactly this type is valid, and its JSON reads back as an equal value, as `take` makes sure.
+    A value of exactly this type is valid, and its JSON reads back as an equal value, which `take` ensures.
 
     Attributes:
-        items: The containers of which any JSON value can be an item of its lists: `list`, `dict`, both or none.
+        items: The containers that can be items of its lists with any JSON value as content: `list`, `dict`, both or
+            none.
     """
 
     __slots__ = ("_decode", "_is_open", "_levels", "items")
@@ -172,16 +173,18 @@ class Exact:
         """Return the value of JSON.
 
         Raises:
-            MsgspecError: It is not of the type.
+            MsgspecError: The JSON does not belong to the type.
         """
         return decoded(self._decode, body)
 
     def take(self, value: object, *, later: bool = False) -> tuple[bytes, object] | None:
-        """Return a value's JSON and the value read back from it; None if it is not exactly of the type.
+        """Return the JSON of a value and the value that is read back.
+
+        None if the value does not belong exactly to the type.
 
         Args:
             value: The value.
-            later: Whether the second can be an `Unread` one, if it is large, and certain to be equal.
+            later: Whether the returned value can be an `Unread` value, if it is large and certain to be equal.
         """
         body = body_of(value)
         if body is None:
@@ -189,7 +192,8 @@ class Exact:
         if later and len(body) >= LARGE and self._levels and _proves(value, body, self._levels):
             return body, Unread(Raw(body))
         try:
-            if self._is_open:  # under Any an instance of a subclass has no type to become: marshal refuses it
+            # Under Any, an instance of a subclass would not be converted. marshal refuses such an instance.
+            if self._is_open:
                 marshal.dumps(cast("Any", value))
             back = self.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -200,16 +204,16 @@ class Exact:
 
 
 def _proves(value: object, body: bytes, levels: Sequence[frozenset[object]]) -> bool:
-    """Return whether the types in a value make sure that its JSON reads back equal, and is not too deep.
+    """Return whether the types in a value ensure that its JSON reads back equal, and is not nested too deeply.
 
-    It is looked at level by level, in loops of C: to read it back and to compare takes three to nine times as long. If
-    the lists or dicts of a level have as many items each, those at the same place likely have the same type: a column
-    of texts or numbers costs least.
+    The value is examined level by level, in loops of C. Reading it back and comparing would take three to nine times as
+    long. If the lists or dicts of a level have the same number of items, the items at the same position probably have
+    the same type: such a column of texts or numbers costs least.
 
     Args:
         value: The value.
-        body: Its JSON.
-        levels: The types of the values of each level; the last ones hold for all levels below, too.
+        body: The JSON of the value.
+        levels: The types of the values of each level. The last types apply to all levels below, too.
     """
     if any(body[at : at + _MOST_DIGITS].isdigit() for at in range(0, len(body), _MOST_DIGITS)):
         return False
@@ -225,7 +229,7 @@ def _proves(value: object, body: bytes, levels: Sequence[frozenset[object]]) -> 
             return True
         holders = level if kinds.issubset(_CONTAINERS) else [item for item in level if type(item) in _CONTAINERS]
         level = gc.get_referents(*holders)
-        if dict in kinds and len(level) != sum(map(len, holders)):  # keys that are no texts are among them
+        if dict in kinds and len(level) != sum(map(len, holders)):  # Then keys that are not texts are among the items.
             return False
         columns, rest = divmod(len(level), len(holders))
         if rest or columns > _MOST_COLUMNS or len(holders) < _FEW_HOLDERS:
@@ -234,19 +238,20 @@ def _proves(value: object, body: bytes, levels: Sequence[frozenset[object]]) -> 
 
 
 def _unproven(level: list[Any], columns: int, known: frozenset[object]) -> list[Any]:
-    """Return the values of a level without the columns of which all are scalars of these types."""
+    """Return the values of a level without the columns that contain only scalars of these types."""
     parts = [level[at::columns] for at in range(columns)] if columns > 1 else [level]
     left = [part for part in parts if not _are_scalars(part, known)]
     return level if len(left) == len(parts) else [*chain.from_iterable(left)]
 
 
 def _are_scalars(values: list[Any], known: frozenset[object]) -> bool:
-    """Return whether all of these values are scalars of these types that JSON can carry."""
+    """Return whether all of these values are scalars of these types that JSON can represent."""
     if not values or type(values[0]) in _CONTAINERS:
         return not values
     kind = _list_of(known)
     with suppress(msgspec.ValidationError):
-        if kind is not None and msgspec.convert(values, kind):  # the quickest loop; it takes enums that equal a scalar
+        # The fastest loop. It accepts enums that equal a scalar.
+        if kind is not None and msgspec.convert(values, kind):
             return True
     kinds = set(map(type, values))
     return known.issuperset(kinds) and kinds.isdisjoint(_CONTAINERS) and _are_finite(values)
@@ -254,8 +259,11 @@ def _are_scalars(values: list[Any], known: frozenset[object]) -> bool:
 
 @functools.cache
 def _list_of(known: frozenset[object]) -> Any:  # noqa: ANN401 - a type
-    """Return the type of a list of those of these scalars that no value of another type becomes, as a float may."""
-    if known.issuperset(_CONTAINERS):  # Any: an enum or an instance of a subclass has no type to become
+    """Return the type of a list of the scalars among these types, without floats.
+
+    A value of another type can become a float, but not a value of the other scalar types.
+    """
+    if known.issuperset(_CONTAINERS):  # Under Any, an enum or an instance of a subclass would not be converted.
         return None
     scalars = known & _EXACT_SCALARS
     return GenericAlias(list, (functools.reduce(operator.or_, scalars),)) if scalars else None
@@ -263,17 +271,18 @@ def _list_of(known: frozenset[object]) -> Any:  # noqa: ANN401 - a type
 
 def _are_finite(values: list[Any]) -> bool:
     """Return whether all floats among these values are finite."""
-    with suppress(TypeError, OverflowError):  # not all are numbers, or one is larger than any float
+    with suppress(TypeError, OverflowError):  # not all are numbers, or a number is larger than any float
         if isfinite(sum(values)):
             return True
     return all(isfinite(item) for item in values if type(item) is float)
 
 
 def codec_of(annotation: object) -> Exact | None:
-    """Return the codec of a list or dict type; None if other values than JSON's can be of this type."""
+    """Return the codec of a list or dict type; None if values that are not JSON values can belong to the type."""
     try:
         return _codec(annotation)
-    except (TypeError, NameError, AttributeError, RecursionError):  # not hashable, an ambiguous union, an unknown name
+    # not hashable, an ambiguous union, or an unknown name
+    except (TypeError, NameError, AttributeError, RecursionError):
         return None
 
 
@@ -288,7 +297,7 @@ def _codec(annotation: object) -> Exact | None:
 
 
 def _has_any(annotation: object) -> bool:
-    """Return whether a value of any type can be in one of this type."""
+    """Return whether a value of any type can be inside a value of this type."""
     if annotation in (Any, object, list, dict):
         return True
     if _is_typed_dict(annotation):
@@ -297,7 +306,10 @@ def _has_any(annotation: object) -> bool:
 
 
 def _levels(annotation: object) -> Sequence[frozenset[object]]:
-    """Return the types of the values at each level of a type, the last for all below; none if they do not decide."""
+    """Return the types of the values at each level of a type; the last types apply to all levels below.
+
+    The result is empty if the types do not decide.
+    """
     kinds: set[object] = set()
     inner: set[object] = set()
     for member in _list_members(annotation):
@@ -313,14 +325,14 @@ def _levels(annotation: object) -> Sequence[frozenset[object]]:
 
 
 def _find_item_type(annotation: object) -> object:
-    """Return the type of a list's items; None if it is no list."""
+    """Return the type of a list's items; None if the annotation is not a list."""
     if annotation in (list, Any, object):
         return Any
     return get_args(annotation)[0] if get_origin(annotation) is list else None
 
 
 def _find_open_containers(annotation: object) -> Sequence[type]:
-    """Return the containers of which any JSON value is of this type: both for Any, `list` for list[Any]."""
+    """Return the containers for which any JSON value belongs to this type: both for Any, `list` for list[Any]."""
     if annotation in (Any, object):
         return _CONTAINERS
     members = _list_members(annotation)
@@ -339,7 +351,7 @@ def _is_container(annotation: object) -> bool:
 
 
 def _is_exact(annotation: object) -> bool:
-    """Return whether only JSON values are of this type."""
+    """Return whether only JSON values belong to this type."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if annotation in (Any, object, list, dict, str, int, float, bool, None, NoneType):
         return True
@@ -356,7 +368,7 @@ def _is_exact(annotation: object) -> bool:
 
 
 def _has_own_keys(typed_dict: Any) -> bool:  # noqa: ANN401 - a type
-    """Return whether only its annotations decide which keys a TypedDict has: msgspec drops others than these."""
+    """Return whether only its annotations decide which keys a TypedDict has. msgspec drops all other keys."""
     own: Mapping[str, object] = vars(typed_dict)
     bases = [get_origin(base) or base for base in own.get("__orig_bases__", ())]  # type: ignore[attr-defined]
     is_open = own.get("__extra_items__", NoExtraItems) is not NoExtraItems

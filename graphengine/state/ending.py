@@ -1,4 +1,7 @@
-"""Why a run, or a subgraph in it, ended. Reading runs loads this and not pydantic, which `Failure` needs."""
+"""Why a run, or a subgraph in it, ended.
+
+Code that only reads runs loads this module, without pydantic, which `Failure` needs.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ class Ending:
     """Why a run ended.
 
     Attributes:
-        reason: `end` (an edge to END), `failed`, `limit`, `asked`, or `above` (a run above it was stopped).
+        reason: `end` (an edge to END), `failed`, `limit`, `asked`, or `above` (a run above this run was stopped).
         label: The label of the edge that led to the end.
-        condition: The condition of that edge in words.
-        why: How its conditions evaluated, with their values.
+        condition: The condition of that edge, as text.
+        why: The results of the conditions, with their values, as text.
     """
 
     reason: EndReason
@@ -26,7 +29,10 @@ class Ending:
 
 
 class _OpenEnding(Ending):
-    """An ending whose fields are being set; it becomes an `Ending` by its `__class__`, as `runner.result` does."""
+    """An ending whose fields are being set.
+
+    It becomes an `Ending` when its `__class__` is set, as in `runner.result`.
+    """
 
     __slots__ = ()
     __setattr__ = object.__setattr__
@@ -34,7 +40,7 @@ class _OpenEnding(Ending):
 
 
 def ended_at(label: str, condition: str, why: str) -> Ending:
-    """Return the ending of an edge to END, which nearly each run has."""
+    """Return the ending of an edge to END, with which most runs end."""
     made: Any = object.__new__(_OpenEnding)
     made.reason, made.label, made.condition, made.why = "end", label, condition, why
     made.__class__ = Ending

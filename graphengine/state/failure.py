@@ -1,4 +1,4 @@
-"""How a run ended, and a node's failure as the state and the log store it: plain data, never a live exception."""
+"""The failure of a node in the form in which the state and the log store it: plain data, never a live exception."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Failure(BaseModel):
     """Why a node failed.
 
     Attributes:
-        path: The node's place in the run, such as `article/review`.
-        kind: The exception's name, or the engine's code (`timeout`, `invalid_update`, …).
-        message: The error's message.
+        path: The place of the node in the run, such as `article/review`.
+        kind: The name of the exception, or a code of the engine (`timeout`, `invalid_update`, …).
+        message: The message of the error.
         attempt: The number of the attempt, from 1.
 
-    If a failure was read from a run, it also has the attributes `traceback`, `where` and `repair` of the recorded
-    error. They are attributes and no fields, because a state that keeps failures would otherwise store these texts a
-    second time.
+    A failure that was read from a run also has the attributes `traceback`, `where` and `repair` of the recorded error.
+    They are attributes and not fields, because a state that keeps failures would otherwise store these texts a second
+    time.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,12 +48,12 @@ class Failure(BaseModel):
 
     @property
     def where(self) -> str:
-        """The place that the error names: a field, a node; "" if it names none."""
+        """The place that the error names, such as a field or a node; "" if the error names no place."""
         return self._where
 
     @property
     def repair(self) -> str:
-        """How to fix it, if the engine knows; else ""."""
+        """How to fix the error, if the engine knows; else ""."""
         return self._repair
 
     @property
@@ -75,7 +75,7 @@ class Failure(BaseModel):
 
     @classmethod
     def of(cls, record: FailureRecord) -> Failure:
-        """Return the failure for a step's record of an error."""
+        """Return the failure for the record of an error in a step."""
         made = cls(path=record.path, kind=record.kind, message=show(record.message), attempt=record.attempt or 1)
         made._traceback, made._where, made._repair = record.traceback, record.where, record.repair
         return made

@@ -1,7 +1,7 @@
 """One field of a state: how its updates are reduced, validated, recorded, and rebuilt from the record.
 
-Each field is handled separately: by a model of that field alone with the state's configuration or, if the state defines
-validators or serialisers for the field, by those.
+Each field is handled separately, either by a model of this field alone with the configuration of the state, or by the
+validators and serialisers that the state defines for the field.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ if TYPE_CHECKING:
     from graphengine.state.view import View
 
 
-_MOST_BITS: Final = 10_000  # of an int; JSON readers refuse numbers of more than some 4,300 digits
+_MOST_BITS: Final = 10_000  # of an int; JSON readers refuse numbers of more than about 4,300 digits
 
 _NOTHING_ELSE: Final = (("__pydantic_extra__", None), ("__pydantic_private__", None))
 
 _SHOWN: Final = 120  # characters of a value in a message
 
 LONG: Final = 1000
-"""Characters of a text, or bytes of JSON, above which a value counts towards the size of an update."""
+"""The size above which a value counts towards the size of an update: characters of a text, or bytes of JSON."""
 
 _AROUND: Final = 64  # bytes of an operation besides its value and the name of its field
 
-_MOST_BYTES: Final = 6  # of JSON per character: \u001f
+_MOST_BYTES: Final = 6  # bytes of JSON for a character such as \u001f
 
 _CONTAINER_TYPES: Final = (list, dict)
 
@@ -77,23 +77,25 @@ class FieldType:
     """One field of a state: its type, reducer, validation, record and digest.
 
     Attributes:
-        plain: `int`, `str`, `bool` or `float` if values of exactly this type need no validation; else None.
-        assigned: The same, if an update of this type replaces the old value.
-        one: How the result of one map item is recorded: `item`, an element of the list that the field becomes, or
-            `append`; "" if neither.
-        item: The type of a list's items if a value of exactly this type needs no validation; else None.
-        scalar: Whether all its values are plain (or None), so that they are their own record.
+        plain: `int`, `str`, `bool` or `float` if values of exactly this type need no validation; otherwise None.
+        assigned: The same as `plain` if an update of this type replaces the old value; otherwise None.
+        one: How the result of an item of a map is recorded: `item`, as an element of the list that the field becomes,
+            or `append`; "" for any other way.
+        item: The type of a list's items if a value of exactly this type needs no validation; otherwise None.
+        scalar: Whether all its values are plain values or None, so that they are their own records.
         models: The models of this field alone.
-        given: The type of the updates that a user's reducer takes, if it is annotated.
-        own: Whether the state defines a validator for it.
-        dumped: Whether the state defines a serialiser for it.
-        constrained: Whether the field as a whole has rules beyond those of its items (a length, a validator).
+        given: The type of the updates that a user's reducer accepts, if it is annotated.
+        own: Whether the state defines a validator for the field.
+        dumped: Whether the state defines a serialiser for the field.
+        constrained: Whether the field as a whole has rules beyond the rules of its items, such as a length or a
+            validator.
         grows: Whether items can be added to the list under one of its keys without reading that list.
         immutable: Whether its values cannot be changed in place.
         secret: Whether its record is encrypted and its value is never shown.
         cipher: The cipher that encrypts it, once the graph is compiled.
-        exact: The codec of its lists or dicts of JSON values, which need no other validation; else None.
-        exact_models: Its type, if that decides that the JSON of its models reads back as an equal value; else None.
+        exact: The codec of its lists or dicts of JSON values, which need no other validation; otherwise None.
+        exact_models: Its type, if the type proves that the JSON of its models reads back as an equal value; otherwise
+            None.
     """
 
     name: str
@@ -119,7 +121,7 @@ class FieldType:
     exact_models: ExactModels | None = None
 
     def validate(self, value: object, view: View) -> object:
-        """Return the value validated as the field's type.
+        """Return a value, validated as the type of the field.
 
         Raises:
             InvalidUpdate: The value does not fit.
@@ -148,15 +150,15 @@ class FieldType:
         return InvalidUpdate(explain(error, hide=self.secret), where=f"field {self.name}", repair=self._expectation())
 
     def mismatch(self, update: object, *, in_map: bool = False) -> InvalidUpdate | None:
-        """Return why an update can never fit, whatever the state is; None if it fits, or if the state decides.
+        """Return why an update can never fit, whatever the state is. None if it fits, or if the state decides.
 
         Args:
             update: The update.
-            in_map: Whether it is that of a map's item.
+            in_map: Whether it is the update of an item of a map.
         """
         is_joined = self.reducer is not None and not isinstance(update, Replace)
         if self.own or self.dumped or (is_joined and self.operation not in ("append", "extend", "merge")):
-            return None  # the state's own code decides
+            return None  # the code of the state decides
         value = update.value if isinstance(update, Replace) else update
         is_item = self.operation == "append" if is_joined else in_map and self.reducer is None
         model = self.models.loose if is_joined or is_item else self.models.single
@@ -170,21 +172,24 @@ class FieldType:
         return None
 
     def take(self, value: object, view: View, *, later: bool = False) -> tuple[Any, object]:
-        """Validate a value. Return its record, and the typed value read back from that record, or an `Unread` one.
+        """Validate a value.
 
-        A value that the node passes on keeps its record, if it is the very object that it read, or a list of such.
+        Return its record, and the typed value that is read back from the record, or an `Unread` value.
+
+        A value that the node passes on keeps its record, if it is the same object that the node read, or a list of such
+        objects.
 
         Raises:
             InvalidUpdate: The value does not fit.
-            NotRecordable: See `record`.
+            NotRecordable: The value read back differs, or JSON cannot represent the value.
         """
         found = self._take_json(value, view, later=later)
         return found if found is not None else self.record(self.validate(value, view), view, later=later)
 
     def _take_json(self, value: object, view: View, *, later: bool) -> tuple[Any, object] | None:
-        """Return what `take` returns, if the value is a list or dict of JSON values exactly as the field declares it.
+        """Return the result of `take` if the value is a list or dict of JSON values exactly as the field declares it.
 
-        Return None in all other cases. Then `take` validates the value.
+        Return None in all other cases, so that `take` validates the value.
         """
         if self.exact is None or type(value) not in _CONTAINER_TYPES:
             return None
@@ -201,14 +206,14 @@ class FieldType:
         return Raw(body), typed
 
     def begin(self, value: object, view: View) -> tuple[Any, object]:
-        """Return the record of the field's value in a new state, and its typed value or an `Unread` one.
+        """Return the record of the field's value in a new state, and its typed value or an `Unread` value.
 
         `take` gets a value that a node returned. Here the value was validated with the whole state, or belongs to an
         instance that was made without validation. If the state defines a validator for the field, that validator must
         return the value unchanged: a run that continues the state validates the value again.
 
         Raises:
-            NotRecordable: The value read back differs, or JSON cannot carry the value.
+            NotRecordable: The value read back differs, or JSON cannot represent the value.
             InvalidUpdate: A validator of the state does not accept its own result.
         """
         if self.plain is type(value) and is_plain(value):
@@ -219,15 +224,15 @@ class FieldType:
         return found
 
     def record(self, value: object, view: View, *, later: bool = False) -> tuple[Any, object]:
-        """Return the record of a valid value, and the typed value read back from that record.
+        """Return the record of a valid value, and the typed value that is read back from the record.
 
         Args:
             value: The value.
             view: The view of the frame.
-            later: Whether that can be an `Unread` one, if it is large, and certain to be equal.
+            later: Whether the typed value can be an `Unread` value, if it is large and certain to be equal.
 
         Raises:
-            NotRecordable: The value read back differs, or JSON cannot carry the value.
+            NotRecordable: The value read back differs, or JSON cannot represent the value.
         """
         if self.scalar and is_plain(value):
             if type(value) is str and len(value) > LONG:
@@ -256,8 +261,8 @@ class FieldType:
         return (record if self.cipher is None else self.cipher.seal(self.name, bytes(body))), back
 
     def _keep_marks(self, value: object, body: bytes, back: object, view: View) -> tuple[bytes, object]:
-        """Return a value's JSON with its marks, and what it is read back as."""
-        if self.exact_models is not None and back == value:  # of a type that decides that equal is the same
+        """Return the JSON of a value with its marks, and the value that is read back from it."""
+        if self.exact_models is not None and back == value:  # of a type for which equal values are the same
             if self.exact_models.all_set(value):
                 return body, back
             sets = self.exact_models.set_fields(value)
@@ -272,11 +277,11 @@ class FieldType:
         return self._inner(self._dump(value))
 
     def _object(self, part: bytes) -> bytes:
-        """Return the JSON of an object with only this field."""
+        """Return the JSON of an object that contains only this field."""
         return b"{" + encode(self.name) + b":" + part + b"}"
 
     def _inner(self, whole: bytes) -> bytes:
-        """Return the value's part of the JSON of an object with only this field."""
+        """Return the value of this field, cut from the JSON of an object that contains only this field."""
         return whole[len(encode(self.name)) + 2 : -1]
 
     def _error_of_uncarried(self, value: object, error: Exception) -> NotRecordable:
@@ -315,24 +320,24 @@ class FieldType:
         try:
             body = encode(record) if self.cipher is None else self.cipher.unseal(self.name, record)
             if self.exact is not None and self.cipher is None:
-                with suppress(MsgspecError):  # another type's value, as from before the type was changed
+                with suppress(MsgspecError):  # The value can have another type, if the type was changed since.
                     return self.exact.decode(body)
             return self._load(b"{" + encode(self.name) + b":" + body + b"}", view)
         except (ValidationError, ValueError) as error:
             raise self._unreadable(error) from (None if self.secret else error)
 
     def reread(self, record: JsonValue, view: View, recorded: Types, today: Types) -> Reread[object]:
-        """Return the typed value of a record that was written under an earlier form of the state, and what it loses.
+        """Return the typed value of a record that was written under an earlier form of the state, and what is lost.
 
         Args:
             record: The record.
             view: The view of the frame.
-            recorded: The types of the graph spec under which it was written; empty if they are not known.
-            today: The types of today's graph spec.
+            recorded: The types of the graph spec under which the record was written; empty if they are not known.
+            today: The types of the current graph spec.
 
         Raises:
-            RecordUnreadable: The record does not fit the field's current type, or would be read as another member of
-                a union.
+            RecordUnreadable: The record does not fit the field's current type, or would be read as another member of a
+                union.
         """
         if self.plain is type(record):
             return Reread(record)
@@ -357,7 +362,7 @@ class FieldType:
         )
 
     def body(self, value: object) -> bytes:
-        """Return the value's JSON, which differs after the value was changed in place."""
+        """Return the JSON of a value. It differs after the value was changed in place."""
         return encode(value) if self.exact is not None else bytes(self._inner(self._dump(value)))
 
     def is_changed(self, value: object, record: JsonValue, view: View) -> bool:
@@ -379,8 +384,8 @@ class FieldType:
         """Return the operation for an update, and the typed value that it adds or sets.
 
         Raises:
-            InvalidUpdate: The update, or the field after it, does not validate.
-            NotRecordable: See `record`.
+            InvalidUpdate: The update, or the field after it, is not valid.
+            NotRecordable: The value read back differs, or JSON cannot represent the value.
         """
         if isinstance(update, (Put, Puts, Items, RecordedUpdate)):
             return self._several(view, update)
@@ -394,11 +399,13 @@ class FieldType:
         return self._whole(view, value)
 
     def part(self, update: object, view: View) -> Op:
-        """Return the record of one of several updates by itself: a map item's, before all of them are joined.
+        """Return the record of one of several updates by itself.
+
+        It is the update of a map's item, before the updates of all items are joined.
 
         Raises:
-            InvalidUpdate: The update is not of the field's type.
-            NotRecordable: See `record`.
+            InvalidUpdate: The update does not fit the type of the field.
+            NotRecordable: The value read back differs, or JSON cannot represent the value.
         """
         if type(update) is self.item and self.one and is_plain(update):
             if type(update) is str and len(update) > LONG:
@@ -412,14 +419,14 @@ class FieldType:
             return ("set", self.name, self._alone(update.value, view))
         value = update.value if isinstance(update, Replace) else update
         if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
-            self.reduce(view, value)  # an update that cannot be reduced fails here, not at the join of all items
+            self.reduce(view, value)  # An update that cannot be reduced fails here, and not at the join of all items.
             return ("raw", self.name, self._record_of_update(value, view))
         if self.one:
             return (self.one, self.name, self._alone([value], view)[0])
         return (str(self.operation), self.name, self._alone(value, view))
 
     def parts(self, ops: Sequence[Op], view: View) -> Sequence[object]:
-        """Return the updates that these parts make together, in order."""
+        """Return the updates that these parts form together, in order."""
         kinds = {op[0] for op in ops}
         kind = kinds.pop() if len(kinds) == 1 else ""
         values = [op[-1] for op in ops]
@@ -438,7 +445,7 @@ class FieldType:
         return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
 
     def written_by_item(self, op: Op, view: View) -> Any:  # noqa: ANN401 - a field's value
-        """Return the typed value that an item writes: the one that is listed or appended, the keys, the value."""
+        """Return the typed value that an item writes: the listed or appended value, the keys, or the new value."""
         (update,) = self.parts([op], view)
         if isinstance(update, Puts):
             return update.keys
@@ -451,7 +458,7 @@ class FieldType:
         return cast("list[object]", update)[0] if self.reducer is None else update  # without a reducer they are a list
 
     def _of_keys(self, ops: Sequence[Op], *, adds: bool) -> Sequence[object]:
-        """Return the same for parts that each write one key."""
+        """Return the updates for parts that each write one key."""
         if not adds:
             return [Puts(self._bare({op[2]: op[3] for op in ops}))]  # type: ignore[arg-type]
         added: dict[str, list[JsonValue]] = {}
@@ -460,10 +467,10 @@ class FieldType:
         return [Put(key, self._of_key(key, items), adds=True) for key, items in added.items()]
 
     def _record_of_update(self, value: object, view: View) -> JsonValue:
-        """Return the record of an update as passed to the reducer; it is recorded next to the result.
+        """Return the record of an update as it is passed to the reducer. It is recorded next to the result.
 
         Raises:
-            NotRecordable: The update is nested too deep.
+            NotRecordable: The update is nested too deeply.
         """
         body = marked(value, to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64"))
         view.update_bytes += len(body) + _AROUND
@@ -498,12 +505,13 @@ class FieldType:
         return record
 
     def joined(self, op: Op, view: View, typed: object) -> object:
-        """Return the update of an arm's operation, to be reduced at the join.
+        """Return the update for an operation of an arm, to be reduced at the join.
 
         Args:
             op: The operation.
             view: The view at the join.
-            typed: What the operation sets or adds, if the arm still has it and nothing else does; else None.
+            typed: The value that the operation sets or adds, if the arm still has it and no other object refers to it;
+                otherwise None.
         """
         if self.exact is not None and not self.constrained:
             kind = op[0]
@@ -512,7 +520,7 @@ class FieldType:
         return self.again(op, view)
 
     def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - one return for each kind of operation
-        """Return the update that an operation was made from, to be reduced a second time at a join."""
+        """Return the update from which an operation was made, to be reduced a second time at a join."""
         kind, value = op[0], op[-1]
         if kind == "set":
             made = self.build(value, view)
@@ -530,7 +538,10 @@ class FieldType:
         return self._raw(op[2]) if kind == "reduce" else op[2]
 
     def _raw(self, raw: JsonValue) -> object:
-        """Return a reducer's update as the type of its annotation or of the field; unchanged if it does not fit."""
+        """Return the update of a reducer as the type of its annotation or of the field.
+
+        An update that does not fit is returned unchanged.
+        """
         try:
             if self.given is not None:
                 return read_json(self.given.validate_json, encode(raw))
@@ -550,7 +561,7 @@ class FieldType:
         return read_json(partial(validate, by_name=True, by_alias=False), body).__dict__[self.name]
 
     def _of_key(self, key: str, value: JsonValue) -> object:
-        """Return the value under one of its keys, without those rules."""
+        """Return the value under one key, without the rules of the field as a whole."""
         return next(iter(self._bare({key: value}).values()))  # type: ignore[attr-defined]
 
     def _part(self, view: View, value: object) -> tuple[Op, object]:
@@ -626,7 +637,7 @@ class FieldType:
         return ("grow" if update.adds else "put", self.name, key, item), typed
 
     def _fit_update(self, view: View, update: Put) -> Put:
-        """Return the update; with the whole list under its key if a rule must check that."""
+        """Return the update. If a rule must check the whole list under its key, the update contains that list."""
         if not update.adds or self.grows:
             return update
         held: Any = view.get(self.name) or {}
@@ -660,11 +671,11 @@ class FieldType:
         return vars(draft)[self.name]
 
     def _load(self, body: bytes, view: View, validate: Callable[[bytes], Any] | None = None) -> object:
-        """Return the value of a record, by another validator if one is given.
+        """Return the value of a record, validated by another validator if one is given.
 
         The state's validators apply to updates, not to recorded values: a validator that was tightened since must not
-        make history unreadable. They only run on a value that cannot be read without them (a validator that builds
-        the type from a serialiser's output).
+        make history unreadable. They only run on a value that cannot be read without them (a validator that builds the
+        type from a serialiser's output).
         """
         try:
             if validate is None:
@@ -681,7 +692,11 @@ class FieldType:
         return made.__dict__[self.name]
 
     def _read_unchecked(self, validator: SchemaValidator, body: bytes) -> object:
-        """Return the value that this JSON was once recorded of. Raises: ValueError: It is no JSON of the type."""
+        """Return the value from which this JSON was once recorded.
+
+        Raises:
+            ValueError: The JSON does not belong to the type.
+        """
         made = vars(validator.validate_json(body, by_name=True, by_alias=False))[self.name]
         if from_json(marked(made, self._plain(made))) != from_json(body)[self.name]:
             raise ValueError(self.name)
@@ -695,7 +710,7 @@ class FieldType:
 
 
 def holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
-    """Make an instance with exactly these values: no defaults are created, and no code of the model runs."""
+    """Make an instance with exactly these values. No defaults are created, and no code of the model runs."""
     made = model.__new__(model)
     for name, held in (("__dict__", values), ("__pydantic_fields_set__", set(values)), *_NOTHING_ELSE):
         object.__setattr__(made, name, held)
@@ -703,18 +718,20 @@ def holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
 
 
 def _bytes_of_records(record: Raw | Sequence[Raw]) -> int:
-    """Return the bytes of encoded records."""
     return memoryview(record).nbytes if isinstance(record, Raw) else sum(memoryview(item).nbytes + 1 for item in record)
 
 
 def _is_longer(new: list[object], old: object) -> bool:
-    """Return whether a list is another one plus one item at the end."""
+    """Return whether a list is another list plus one item at the end."""
     before = old if isinstance(old, list) else []
     return len(new) == len(before) + 1 and is_same(new[:-1], before)
 
 
 def is_plain(value: object) -> bool:
-    """Return whether JSON carries this value and reads back the same: int, bool, finite float, UTF-8 text, None."""
+    """Return whether JSON can represent a value and reads back the same value.
+
+    Such values are an int, a bool, a finite float, UTF-8 text, and None.
+    """
     kind = type(value)
     if kind is str:
         return value.isascii() or utf8_text(value) is value  # type: ignore[attr-defined,arg-type]
@@ -726,15 +743,15 @@ def is_plain(value: object) -> bool:
 
 
 def most_bytes(text: str) -> int:
-    """Return an upper bound on the bytes of a text as JSON."""
+    """Return an upper bound of the number of bytes of a text as JSON."""
     return _MOST_BYTES * len(text) + _AROUND
 
 
 def explain(error: ValidationError, *, hide: bool = False, without: Collection[str] = ()) -> str:
-    """Describe each error that pydantic found: its place, message and value; with `hide`, no values.
+    """Describe each error that pydantic found: its place, message and value. With `hide`, values are left out.
 
     The message of a user's validator can contain the value, so it is hidden too. If some fields have problems that are
-    reported already, `without` names them: their errors, and those of the state as a whole, are left out.
+    already reported, `without` names these fields: their errors, and the errors of the state as a whole, are left out.
     """
     lines = []
     for item in error.errors(include_url=False):
@@ -745,22 +762,24 @@ def explain(error: ValidationError, *, hide: bool = False, without: Collection[s
             own = item["type"] in ("value_error", "assertion_error")
             lines.append(f"{place}: {'a validator rejected it' if own else item['msg']}")
             continue
-        name = item.get("ctx", {}).get("class_name", "")  # of a model, a dataclass or another class that was expected
+        # the name of the model, dataclass or other class that was expected
+        name = item.get("ctx", {}).get("class_name", "")
         again = f": {another_of_its_name(name)}" if type(item["input"]).__name__ == name else ""
         lines.append(f"{place}: {item['msg']} (got {short(item['input'])}{again})")
     return "; ".join(lines)
 
 
 def another_of_its_name(name: str) -> str:
-    """Describe an object whose class has the name of the expected one, and is another one."""
+    """Describe an object whose class has the same name as the expected class, but is another class."""
     return f"of another class {name}: one that is defined again, by a cell run twice or a file under two names, differs"
 
 
 def type_name(annotation: object) -> str:
-    """Return the source text of an annotation, the same in each process: without module names and addresses.
+    """Return the source text of an annotation, which is the same in each process: without module names and addresses.
 
-    A part of a graph's fingerprint, it is the same on every Python too: a union is `int | None`, as Python 3.14 prints
-    it, also where it was declared as `Optional[int]`, which 3.13 tells from it.
+    The text is part of a graph's fingerprint, so it is the same on every Python too. A union is written as `int |
+    None`, as Python 3.14 prints it, also if it was declared as `Optional[int]`, which Python 3.13 distinguishes from
+    it.
     """
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
@@ -768,7 +787,7 @@ def type_name(annotation: object) -> str:
 
 
 def _with_unions(annotation: object) -> str:
-    """Return the text of an annotation, with its unions, also those inside it, as Python 3.14 writes them."""
+    """Return the text of an annotation, with its unions, also inside it, in the form of Python 3.14."""
     if annotation is NoneType:
         return "None"
     arguments = get_args(annotation)
@@ -785,7 +804,7 @@ def _with_unions(annotation: object) -> str:
 
 
 def short(value: object) -> str:
-    """Return the repr of a value for a message, at most 120 characters of it."""
+    """Return the repr of a value for a message, cut to 120 characters."""
     try:
         text = repr(value)
     except BaseException as error:  # noqa: BLE001 - a user's __repr__ raised, or an int has too many digits

@@ -1,4 +1,4 @@
-"""The analysis of a field of a model: which rules it has, and which shortcuts they allow."""
+"""The analysis of a field of a model: which rules it has, and which shortcuts these rules allow."""
 
 from __future__ import annotations
 
@@ -49,12 +49,15 @@ _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "a
 
 
 def reducers_of(info: FieldInfo) -> list[Callable[[Any, Any], object]]:
-    """Return the reducers in a field's annotation: its plain functions."""
+    """Return the reducers in the annotation of a field, which are its plain functions."""
     return [item for item in _without_aliases(info).metadata if inspect.isroutine(item)]
 
 
 def _without_aliases(info: FieldInfo) -> FieldInfo:
-    """Return a field's info with the values of aliases, and with the metadata that one of the whole field has."""
+    """Return the info of a field with aliases replaced by their values.
+
+    If the whole field is an alias, the metadata of the alias is included.
+    """
     annotation = unaliased(info.annotation)
     if annotation is info.annotation:
         return info
@@ -67,9 +70,9 @@ def _without_aliases(info: FieldInfo) -> FieldInfo:
 
 
 def _find_update_type(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
-    """Return the annotated type of a reducer's second argument; None if it has none."""
+    """Return the annotated type of a reducer's second argument; None if it has no annotation."""
     if reducer.__module__ == maximum.__module__:
-        return None  # a built-in reducer: its updates have the field's type
+        return None  # a built-in reducer, whose updates have the field's type
     try:
         names = list(signature_of(reducer).parameters)
         kind = hints_of(reducer, include_extras=False)[names[1]]
@@ -79,12 +82,12 @@ def _find_update_type(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any]
 
 
 class _Declared:
-    """What a model declares for a field, and which shortcuts that allows.
+    """The declaration of a field in a model, and the shortcuts that it allows.
 
     Args:
         model: The model.
-        name: The field's name.
-        info: The field, as pydantic has it.
+        name: The name of the field.
+        info: The field, in pydantic's form.
     """
 
     def __init__(self, model: type[BaseModel], name: str, info: FieldInfo) -> None:
@@ -101,12 +104,12 @@ class _Declared:
 
     @property
     def is_ruled(self) -> bool:
-        """Whether anything besides its type decides which values it has, or how they are written."""
+        """Whether anything besides the type decides which values the field has, or how they are written."""
         return bool(self.validators) or self.is_dumped or self.has_rules
 
     @property
     def is_plain(self) -> bool:
-        """Whether its type alone decides that."""
+        """Whether the type alone decides which values the field has and how they are written."""
         return not (self.is_ruled or self.is_secret)
 
     @property
@@ -116,17 +119,17 @@ class _Declared:
 
     @property
     def is_untransformed(self) -> bool:
-        """Whether the model's settings leave texts as they are, and convert what has another type."""
+        """Whether the model's settings leave texts as they are, and convert values of other types."""
         return self.is_plain and "strict" not in self._config and not any(k.startswith("str_") for k in self._config)
 
     @property
     def is_scalar(self) -> bool:
-        """Whether its values are plain ones, or None."""
+        """Whether the values of the field are plain values, or None."""
         return self.is_plain and all(each in (*_PLAIN, type(None), None) for each in members(self.annotation))
 
     @property
     def checked_type(self) -> Any:  # noqa: ANN401 - an annotation
-        """Its type, annotated with the model's validators for it."""
+        """The type of the field, annotated with the model's validators for the field."""
         made = self.annotation
         for validator in self.validators:
             made = Annotated[made, _VALIDATORS[validator.info.mode](validator.func)]
@@ -134,14 +137,17 @@ class _Declared:
 
     @property
     def operation(self) -> str | None:
-        """The operation of its reducer; None with several list types: an item alone shows not to which it belongs."""
+        """The operation of the field's reducer.
+
+        None with several list types, because an item alone does not show to which of them it belongs.
+        """
         found = OPERATIONS.get(self.reducer) if self.reducer else None
         kinds = [getattr(each, "__origin__", each) for each in members(self.annotation)] if found else []
         return found if found and sum(kind in _CONTAINERS[found] for kind in kinds) == 1 else None
 
     @property
     def one(self) -> str:
-        """How one value that is new is written; see `FieldType`."""
+        """How a single new value is written; see `FieldType`."""
         if self.is_dumped or self.is_secret:
             return ""
         if self.reducer is None:
@@ -162,7 +168,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     plain = annotation if annotation in _PLAIN and declared.is_untransformed else None
     exact = codec_of(annotation) if declared.is_by_type else None
     if not declared.is_scalar and exact is None:
-        models.make()  # so that a type for which pydantic has no model is reported at compile
+        models.make()  # A type for which pydantic has no model is then reported when the graph is compiled.
     return FieldType(
         name=name,
         info=info,
@@ -188,7 +194,10 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
 
 
 def _without_mark(info: FieldInfo) -> FieldInfo:
-    """Return a secret field's info for the internal models, which write its values in clear, to be encrypted."""
+    """Return the info of a secret field for the internal models, which write its values in clear text.
+
+    The result is then encrypted.
+    """
     made = copy(info)
     made.annotation = revealed(info.annotation)
     made.metadata = [item for item in info.metadata if item is not Secret and not isinstance(item, Secret)]
@@ -196,7 +205,7 @@ def _without_mark(info: FieldInfo) -> FieldInfo:
 
 
 def _has_lists(annotation: object) -> bool:
-    """Return whether an annotation is a dict of plain lists without rules for a list as a whole."""
+    """Return whether an annotation is a dict of plain lists that has no rules for a list as a whole."""
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     dicts = [kind for kind in kinds if kind is not type(None)]
     return len(dicts) == 1 and get_origin(dicts[0]) is dict and get_origin(get_args(dicts[0])[1]) is list
@@ -211,17 +220,17 @@ def _find_plain_item_type(annotation: object) -> type | None:
 
 
 class FieldModels:
-    """The models of one field alone, with the state's configuration.
+    """The models of one field alone, with the configuration of the state.
 
-    Each is made when it is first needed: that takes 0.3 ms, most of the time of a compilation, and a field of plain
-    values often needs none.
+    Each model is made when it is first needed: making a model takes 0.3 ms, which is most of the time of a compilation,
+    and a field of plain values often needs no model.
 
     Args:
-        model: The state.
-        name: The field's name.
+        model: The model of the state.
+        name: The name of the field.
         info: The field.
-        checked_type: Its type, annotated with the state's validators for it.
-        has_rules: Whether the field as a whole has validators or rules beyond those of its type.
+        checked_type: The type of the field, annotated with the state's validators for the field.
+        has_rules: Whether the field as a whole has validators or rules beyond the rules of its type.
     """
 
     def __init__(
@@ -246,33 +255,36 @@ class FieldModels:
 
     @cached_property
     def checked(self) -> type[BaseModel]:
-        """The same with the state's validators for it."""
+        """The model with the state's validators for the field."""
         if self._checked_type is self._info.annotation:
             return self.single
         return self._make_model(self._checked_type, self._info)
 
     @cached_property
     def loose(self) -> type[BaseModel]:
-        """The same without the rules of the field as a whole, for parts of its value."""
+        """The model without the rules of the field as a whole, for parts of its value."""
         if not self._has_rules:
             return self.single
         return self._make_model(self._info.annotation, FieldInfo(annotation=self._checked_type))
 
     @cached_property
     def unchecked(self) -> Sequence[SchemaValidator]:
-        """The validators of `single` without what asks the world, and without checks of users' code either."""
+        """The validators of `single` without checks that depend on the clock or on files.
+
+        The second validator also leaves out the checks of user code.
+        """
         return unchecked(self.single, own=False), unchecked(self.single, own=True)
 
     @cached_property
     def earlier(self) -> EarlierReader:
-        """What reads records that were written under an earlier form of the type."""
+        """The reader for records that were written under an earlier form of the type."""
         return EarlierReader(self.single.__pydantic_core_schema__)
 
     def make(self) -> None:
-        """Make all of them now.
+        """Make all models now.
 
         Raises:
-            PydanticUserError: pydantic cannot make them.
+            PydanticUserError: pydantic cannot make a model.
         """
         _ = self.single, self.checked, self.loose
 
@@ -280,9 +292,11 @@ class FieldModels:
         model, name = self._model, self._name
         config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a field may shadow a name of BaseModel; the user's model warned already
+            # A field may have the name of an attribute of BaseModel. The user's model has already warned about that.
+            warnings.simplefilter("ignore")
             make = partial(create_model, f"{model.__name__}.{name}", **{name: (annotation, info)})
             made: type[BaseModel] = make(__config__=config)
-            if has_made_fields(made.__pydantic_core_schema__):  # which are in its JSON, and no argument of its class
+            # Such fields are in the JSON of the class, and are not arguments of the class.
+            if has_made_fields(made.__pydantic_core_schema__):
                 made = make(__config__=ConfigDict(**{**config, "extra": "ignore"}))
             return made

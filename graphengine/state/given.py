@@ -1,4 +1,4 @@
-"""What programs give, as recorded: any value as JSON, and texts that UTF-8 can encode."""
+"""Values from programs in the form in which they are recorded: any value as JSON, and texts that UTF-8 can encode."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def as_record(value: object, what: str, most_bytes: int | None = None, *, marks:
 
     Args:
         value: The value.
-        what: What it is, for errors.
+        what: The purpose of the value, for errors.
         most_bytes: The maximum size.
-        marks: Whether it is read by a type, so that it has marks; see `graphengine.state.marks`.
+        marks: Whether the value will be read by a type, so that it needs marks; see `graphengine.state.marks`.
 
     Raises:
-        InputError: JSON cannot represent it, or it is too large.
+        InputError: JSON cannot represent the value, or the value is too large.
     """
     try:
         body = in_utf8(partial(to_json, inf_nan_mode="constants"), value)
@@ -51,7 +51,10 @@ def as_record(value: object, what: str, most_bytes: int | None = None, *, marks:
 
 
 def in_utf8(take: Callable[[T], R], value: T) -> R:
-    """Return what a function makes of a value; if it raises, of the value with `utf8_text` for each text in it."""
+    """Return the result of a function for a value.
+
+    If the function raises, it is called again with `utf8_text` applied to each text in the value.
+    """
     try:
         return take(value)
     except Exception:
@@ -62,10 +65,10 @@ def in_utf8(take: Callable[[T], R], value: T) -> R:
 
 
 def utf8_value(value: T) -> T:
-    """Return a value with `utf8_text` for each text in it; the very object if UTF-8 can encode all of them."""
+    """Return a value with `utf8_text` applied to each text in it; the same object if UTF-8 can encode all texts."""
     try:
         return cast("T", _utf8_value(value))
-    except RecursionError:  # it contains itself
+    except RecursionError:  # the value contains itself
         return value
 
 

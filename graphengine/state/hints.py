@@ -1,10 +1,10 @@
-"""What annotations say, on every release of Python. Only this file asks Python for users' signatures and hints.
+"""The meaning of annotations, on every release of Python. Only this file asks Python for signatures and hints of users.
 
-An alias, `type Reviews = list[Review]` (PEP 695), stands for its value, and hints have that; see `unaliased`.
+An alias, `type Reviews = list[Review]` (PEP 695), stands for its value, and hints contain the value; see `unaliased`.
 
-A name that is imported `if TYPE_CHECKING` cannot be evaluated. That is valid code: what cannot be evaluated counts as
-unknown. With `from __future__ import annotations` an annotation is a text until somebody evaluates it; since Python
-3.14 (PEP 649) whoever looks at one evaluates it, `inspect.signature` too.
+A name that is imported `if TYPE_CHECKING` cannot be evaluated. Such code is valid, so an annotation that cannot be
+evaluated counts as unknown. With `from __future__ import annotations`, an annotation is a text until somebody evaluates
+it. Since Python 3.14 (PEP 649), anyone who looks at an annotation evaluates it, including `inspect.signature`.
 """
 
 from __future__ import annotations
@@ -23,25 +23,27 @@ if TYPE_CHECKING:
 _ALIASES: Final = tuple(
     {getattr(each, "TypeAliasType", typing_extensions.TypeAliasType) for each in (typing, typing_extensions)}
 )
-"""One class or two: that of typing_extensions is typing's on some releases of both, and its own on others."""
+"""The classes of aliases. The class of typing_extensions is the same as the class of typing in some releases only."""
 
 
 def signature_of(function: Callable[..., object]) -> inspect.Signature:
-    """Return a function's signature. An annotation in it can be a text or a ForwardRef: `hints_of` has the types.
+    """Return the signature of a function.
+
+    An annotation in it can be a text or a ForwardRef; `hints_of` returns the types.
 
     Raises:
-        TypeError: Objects of its kind have no signature.
-        ValueError: It has none, as some functions that are built in.
+        TypeError: Objects of this kind have no signature.
+        ValueError: The function has no signature, as some built-in functions.
     """
     return _signature(function)
 
 
 def hints_of(target: object, *, include_extras: bool = True) -> dict[str, Any]:
-    """Return the types that a function's or class's annotations denote, by name: Any for one that cannot be evaluated.
+    """Return the types of the annotations of a function or class, by name; Any for one that cannot be evaluated.
 
     Args:
-        target: The function or class; {} for anything else.
-        include_extras: Whether `Annotated`, `Required` and the like are kept.
+        target: The function or class. For any other object, {} is returned.
+        include_extras: Whether `Annotated`, `Required` and similar forms are kept.
     """
     try:
         found = typing.get_type_hints(target, include_extras=include_extras)
@@ -51,10 +53,10 @@ def hints_of(target: object, *, include_extras: bool = True) -> dict[str, Any]:
 
 
 def evaluated(annotation: object, names: Mapping[str, Any], *, include_extras: bool = True) -> Any:  # noqa: ANN401
-    """Return the type that an annotation denotes in a module with these names.
+    """Return the type of an annotation in a module with these names.
 
     Raises:
-        Exception: It cannot be evaluated.
+        Exception: The annotation cannot be evaluated.
     """
 
     def holder() -> None: ...
@@ -69,16 +71,16 @@ def is_alias(annotation: object) -> bool:
 
 
 def unaliased(annotation: Any) -> Any:  # noqa: ANN401 - any annotation
-    """Return an annotation with the values of the aliases in it.
+    """Return an annotation with each alias in it replaced by its value.
 
-    An alias stays if its value contains itself, or a text, which only the module of the alias can evaluate, as that of
-    pydantic's JsonValue does.
+    An alias stays if its value contains the alias itself, or a text, which only the module of the alias can evaluate.
+    The value of pydantic's JsonValue is an example.
     """
     return _resolve_aliases(annotation, ())
 
 
 def value_of(annotation: Any) -> Any:  # noqa: ANN401 - an alias, or a generic one with its arguments
-    """Return what an alias stands for, with its arguments in their places; Any if that cannot be evaluated."""
+    """Return the value of an alias, with its arguments in their places; Any if the value cannot be evaluated."""
     alias, given = get_origin(annotation) or annotation, get_args(annotation)
     try:
         value = alias.__value__
@@ -92,11 +94,11 @@ def value_of(annotation: Any) -> Any:  # noqa: ANN401 - an alias, or a generic o
 
 
 class _Closed(Exception):
-    """The value of an alias cannot stand elsewhere."""
+    """The value of an alias cannot be used outside the alias."""
 
 
 def _resolve_aliases(annotation: Any, inside: tuple[object, ...]) -> Any:  # noqa: ANN401 - any annotation
-    """Do it for an annotation in the values of these aliases."""
+    """Resolve the aliases of an annotation that is part of the values of these aliases."""
     origin = get_origin(annotation)
     alias = origin or annotation
     if alias in inside or (inside and isinstance(annotation, (str, typing.ForwardRef))):
@@ -117,19 +119,19 @@ def _resolve_aliases(annotation: Any, inside: tuple[object, ...]) -> Any:  # noq
 
 
 def _rebuild_annotation(origin: Any, arguments: tuple[Any, ...], like: Any) -> Any:  # noqa: ANN401 - annotations
-    """Return an annotation like another one, with these arguments."""
+    """Return an annotation like another annotation, with these arguments."""
     if origin is Annotated:
         return Annotated[(*arguments, *like.__metadata__)]
     if origin is UnionType or origin is Union:
         return Union[arguments]  # noqa: UP007 - built at runtime
     try:
         return origin[arguments[0] if len(arguments) == 1 else arguments]
-    except TypeError:  # a form that is not made of its arguments
+    except TypeError:  # a form that is not created from its arguments
         return like
 
 
 def _each_by_itself(target: object, *, include_extras: bool) -> dict[str, Any]:
-    """Evaluate annotations one by one, so that an unknown one does not affect the others."""
+    """Evaluate annotations one by one, so that an unknown annotation does not affect the others."""
     found: dict[str, Any] = {}
     for part in reversed(target.__mro__) if isinstance(target, type) else (target,):
         annotations = _read_annotations(part)
@@ -150,7 +152,7 @@ def _names_around(part: object) -> Mapping[str, Any]:
 
 
 def _read_annotations(part: Any) -> Mapping[str, object]:  # noqa: ANN401 - what users hand us
-    """Return annotations as they stand, with texts or ForwardRefs for what is not evaluated; {} if it has none."""
+    """Return annotations without evaluating them, as texts or ForwardRefs; {} if the object has no annotations."""
     try:
         return _read_unevaluated(part)
     except Exception:  # noqa: BLE001 - objects of its kind have none, or what it has raises

@@ -1,4 +1,7 @@
-"""Properties of the values of a type: can they be changed in place, can JSON restore them; and their digest."""
+"""Properties of types: whether their values can be changed in place, and whether JSON restores them.
+
+Digests of values.
+"""
 
 from __future__ import annotations
 
@@ -60,16 +63,16 @@ EXACT_CONFIG: Final = frozenset(
         "validate_by_name",
     )
 )
-"""Settings of a model that do not change how its JSON values are validated and written."""
+"""The settings of a model that do not change how its JSON values are validated and written."""
 _OWN_CODE: Final = ("__init__", "__eq__", "__get_pydantic_core_schema__", "model_construct", "model_post_init")
 
 _SCALARS: Final = (int, str, bool, float)
 _set_fields: Final = attrgetter("__pydantic_fields_set__")
-_DIGITS: Final = 2000  # half of those that JSON readers take in an int
+_DIGITS: Final = 2000  # half of the digits that JSON readers accept in an int
 
 
 def is_immutable(annotation: object) -> bool:
-    """Return whether no value of this annotation can be changed in place; False if unknown."""
+    """Return whether no value of this annotation can be changed in place. False if that is not known."""
     return all(_immutable(member, ()) for member in members(annotation))
 
 
@@ -109,20 +112,20 @@ def _make_canonical(content: object) -> object:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ExactModels:
-    """A type of models, lists and dicts of them, and scalars, which decides that their JSON reads back equal.
+    """A type of models, lists, dicts and scalars for which it can be proved that JSON reads back as an equal value.
 
-    pydantic's serialiser, asked to raise what it would warn of, has checked nearly all of it. It lets pass: instances
-    of other classes and missing fields, None, texts that are not among those of a Literal, and numbers that JSON cannot
-    carry.
+    pydantic's serialiser, when it raises what it would warn of, has already checked nearly everything. It does not
+    check: instances of other classes and missing fields, None, texts that are not among the texts of a Literal, and
+    numbers that JSON cannot represent.
 
     Attributes:
         kind: `list`, `dict`, the model, a scalar type, or `Literal`.
-        optional: Whether None is one of its values.
+        optional: Whether None is a value of the type.
         choices: The values of a Literal.
-        parts: The types of a model's fields by name, or of the items under "".
-        unproven: Whether it, or a part of it, is a model or a Literal.
-        flat: Whether it is a model without models in it.
-        counts: Whether the set fields of its instances count.
+        parts: The types of a model's fields by name, or the type of the items under "".
+        unproven: Whether the type, or a part of it, is a model or a Literal.
+        flat: Whether the type is a model that contains no other models.
+        counts: Whether the set fields of its instances are recorded.
     """
 
     kind: Any
@@ -143,7 +146,7 @@ class ExactModels:
             return False
 
     def fits(self, values: Iterable[Any], *, has_null: bool) -> bool:
-        """Return whether these values are of the type, apart from what the serialiser has checked."""
+        """Return whether these values belong to the type, apart from what the serialiser has checked."""
         if not (self.unproven or has_null):
             return True
         found = [value for value in values if value is not None] if self.optional else list(values)
@@ -163,7 +166,7 @@ class ExactModels:
         )
 
     def models(self, values: Iterable[Any]) -> Iterable[BaseModel]:
-        """Return the models among these values and in them, always in one order."""
+        """Return the models among these values and inside them, always in the same order."""
         if not self.unproven or self.kind is Literal:
             return ()
         found = [value for value in values if value is not None]
@@ -173,11 +176,11 @@ class ExactModels:
         return chain(found, *(part.models(map(itemgetter(name), map(vars, found))) for name, part in parts))
 
     def set_fields(self, value: object) -> Sequence[set[str]]:
-        """Return the set fields of the models in a value, in that order."""
+        """Return the set fields of the models in a value, in the order of `models`."""
         return list(map(_set_fields, self.models([value])))
 
     def all_set(self, value: Any) -> bool:  # noqa: ANN401 - of this type
-        """Return whether all fields of the models in a value are set, of those whose set fields count."""
+        """Return whether all fields are set in each model in a value whose set fields are recorded."""
         if self.flat:
             return value is None or not self.counts or len(value.__pydantic_fields_set__) == len(self.parts)
         if self.kind is list and value and self.parts[""].flat and not self.parts[""].optional:
@@ -189,7 +192,10 @@ class ExactModels:
 
 
 def exact_models(annotation: object) -> ExactModels | None:
-    """Return an annotation's type; None if it can have other values, or has no models, for which `Exact` is faster."""
+    """Return the type of an annotation as `ExactModels`.
+
+    None if the annotation allows other values, or contains no models, because `Exact` is faster then.
+    """
     found = _find_exact_models(annotation, ())
     return found if found is not None and found.unproven else None
 
@@ -219,7 +225,7 @@ def _find_exact_models(annotation: object, around: Sequence[type[BaseModel]]) ->
 
 
 def _is_plain(model: type[BaseModel]) -> bool:
-    """Return whether only the types of its fields decide how instances of a model are read, written and compared."""
+    """Return whether only the types of a model's fields decide how its instances are read, written and compared."""
     decorators = model.__pydantic_decorators__
     has_rules = any(getattr(decorators, name) for name in decorators.__slots__)
     return (
@@ -231,7 +237,7 @@ def _is_plain(model: type[BaseModel]) -> bool:
 
 
 def has_own_code(model: type[BaseModel]) -> bool:
-    """Return whether code of a model can change what is read back from its record, or how instances are compared."""
+    """Return whether code of a model can change what is read back from a record, or how instances are compared."""
     return any(name in vars(kind) for kind in model.__mro__[: model.__mro__.index(BaseModel)] for name in _OWN_CODE)
 
 

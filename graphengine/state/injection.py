@@ -1,8 +1,8 @@
-"""Calling a user's function with the values that its parameters name.
+"""Calling a function of the user with the values that its parameters name.
 
 Parameters name the fields that a function reads. Some names are special: `state` (the whole state), `ctx` (the
 Context), `error` (the Failure that led here), and the names of declared resources. Nodes, fallbacks, conditions,
-`writes` functions and functions in place of a path are all called in this way.
+`writes` functions, and functions that replace a path are all called in this way.
 """
 
 from __future__ import annotations
@@ -27,9 +27,13 @@ NO_DEFAULT: Final = inspect.Parameter.empty
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a user's function: its name, annotation (Any if unknown) and default.
+    """One parameter of a user's function.
 
-    `shown` is true if the value appears in the text of an agent's prompt or of a question.
+    Attributes:
+        name: The name of the parameter.
+        annotation: The annotation; Any if it is unknown.
+        default: The default.
+        shown: Whether the value appears in the text of an agent's prompt or of a question.
     """
 
     name: str
@@ -39,7 +43,7 @@ class Parameter:
 
     @property
     def allows_none(self) -> bool:
-        """Whether None may be passed; true for unknown types."""
+        """Whether None may be passed. True for unknown types."""
         if self.default is None or self.annotation in (Any, object, None):
             return True
         arguments = typing.get_args(value_of(self.annotation) if is_alias(self.annotation) else self.annotation)
@@ -50,11 +54,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """A function and its parameters, read once.
+    """A function and its parameters, which are read once.
 
     Attributes:
-        variadic: Its `*args`, `**kwargs` and positional-only parameters, which cannot be injected.
-        returns: The annotation of its result; Any if there is none.
+        variadic: The function's `*args`, `**kwargs` and positional-only parameters, to which no values can be passed.
+        returns: The annotation of the result; Any if there is none.
     """
 
     function: Callable[..., object]
@@ -65,13 +69,13 @@ class Injected:
 
     @classmethod
     def of(cls, function: Callable[..., object]) -> Injected:
-        """Read a function's signature. Annotations that cannot be evaluated count as unknown.
+        """Read the signature of a function. Annotations that cannot be evaluated count as unknown.
 
-        Which built-in types have a signature depends on the Python version, so their optional positional-only
+        Which built-in types have a signature depends on the Python version. So their optional positional-only
         parameters (`bool(object=False, /)`) are ignored in all versions.
 
         Raises:
-            DefinitionError: It cannot be called, as `value("score")` in place of the path `"score"`.
+            DefinitionError: The object cannot be called, such as `value("score")` in place of the path `"score"`.
         """
         if not callable(function):
             text = f"{type(function).__name__} {function!s:.200} is not a function"
@@ -100,19 +104,19 @@ class Injected:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of its parameters."""
+        """The names of the parameters."""
         return frozenset(parameter.name for parameter in self.parameters)
 
     def call(self, view: View, given: Mapping[str, object] | None = None) -> object:
-        """Call it with fields of the view and the values in `given`, which take precedence.
+        """Call the function with fields of the view and the values in `given`, which take precedence.
 
-        If a field was changed in place, it is called again with the recorded values: a task that a node left running
-        may have changed the field before.
+        If a field was changed in place, the function is called again with the recorded values, because a task that a
+        node left running may have changed the field before.
 
         Raises:
-            MutatedInput: It changed a field in place.
-            TypeError: It returned a coroutine, which is true whatever it would return.
-            Exception: Whatever the function raises.
+            MutatedInput: The function changed a field in place.
+            TypeError: The function returned a coroutine, which would always count as true.
+            Exception: The function raised it.
         """
         with suppress(MutatedInput):
             return self._call_function(view, given)
@@ -150,5 +154,5 @@ class Injected:
 
 def _hints(function: Callable[..., object]) -> dict[str, object]:
     target = function if inspect.isroutine(function) or isinstance(function, type) else type(function).__call__
-    target = getattr(function, "func", target)  # functools.partial
+    target = getattr(function, "func", target)  # for a functools.partial
     return hints_of(target)

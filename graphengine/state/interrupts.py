@@ -44,7 +44,7 @@ def _came_from_outside(error: BaseException) -> bool:
         return True
     entries = list(_walk_entries(error.__traceback__))
     if isinstance(error, (KeyboardInterrupt, GeneratorExit)) and not (entries and _raises(entries[-1])):
-        return True  # no `raise` statement raised it: the interpreter did, during another instruction
+        return True  # No `raise` statement raised it, so the interpreter did, during another instruction.
     return bool(entries) and not _handlers().isdisjoint(entry.tb_frame.f_code for entry in entries)
 
 

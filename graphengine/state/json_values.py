@@ -1,4 +1,4 @@
-"""The types of recorded values, values and text as they can be recorded, and the limit on their depth."""
+"""The types of recorded values, names and texts that can be recorded, and the limit on the depth of values."""
 
 from __future__ import annotations
 
@@ -12,51 +12,58 @@ from pydantic_core import from_json
 from graphengine.errors import InputError
 
 DEEPEST: Final = 128
-"""The deepest nesting of lists and objects in a value. The JSON parser reads to a depth of about 200, and a step or a
-snapshot holds a value up to ten levels deep: every recorded value must stay readable."""
+"""The deepest nesting of lists and objects in a value.
+
+The JSON parser reads to a depth of about 200, and a step or a snapshot contains a value up to ten levels deep. Every
+recorded value must stay readable.
+"""
 
 LONGEST_NAME: Final = 1000
-"""The most bytes of a name. PostgreSQL indexes up to 2,704 bytes; a message is found by its topic and its key."""
+"""The maximum number of bytes of a name.
+
+PostgreSQL indexes up to 2,704 bytes, and a message is found by its topic and its key together.
+"""
 WITHOUT_NUL: Final = f"give a text of at most {LONGEST_NAME:,} bytes, without NUL and lone surrogates"
-_SHOWN: Final = 100  # characters of it
+_SHOWN: Final = 100  # characters of a name in an error
 
 _OPENING: Final = (b"[", b"{")
 raw_items: Final = msgspec.json.Decoder(list[Raw]).decode
 raw_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 JsonValue: TypeAlias = object
-"""A JSON value as Python objects. Narrow it before use."""
+"""A JSON value as Python objects. Narrow its type before use."""
 
 JsonObject: TypeAlias = Mapping[str, Any]
-"""A JSON object whose shape an outside standard or a provider defines, such as a JSON Schema."""
+"""A JSON object whose shape is defined by an outside standard or by a provider, such as a JSON Schema."""
 
 Mark: TypeAlias = Any
 """A mark of a tracker. Its type depends on the kind of the tracker: a list, a count or a digest."""
 
 Op: TypeAlias = Sequence[Any]
-"""An operation on a field, as `["append", "history", item]`; see `graphengine.engine.steps`.
+"""An operation on a field, such as `["append", "history", item]`; see `graphengine.engine.steps`.
 
-The types of its elements depend on its kind, the first element. It is a plain sequence, since every step is folded
-through it and a class for each kind costs time."""
+The types of its elements depend on the kind of the operation, which is the first element. An operation is a plain
+sequence, because every step is folded through operations, and a class for each kind would cost time.
+"""
 
 
 def parsed(body: bytes) -> Any:  # noqa: ANN401 - as `json.loads`
     """Parse JSON that is to be recorded.
 
     Raises:
-        ValueError: It is invalid, or nested too deep to be read again from any place in a record.
+        ValueError: The JSON is not valid, or is nested too deeply to be read again as part of a larger record.
     """
     check_depth(body)
     return from_json(body)
 
 
 def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
-    """Check that JSON is not nested too deep to be read again from any place in a record.
+    """Check that JSON is not nested too deeply to be read again as part of a larger record.
 
-    The brackets in it bound its depth. Where they are too many, each of its parts is checked.
+    The number of its brackets limits its depth. If there are too many brackets, each of its parts is checked.
 
     Raises:
-        ValueError: It is nested deeper than this many levels, or invalid.
+        ValueError: The JSON is nested deeper than this many levels, or is not valid.
     """
     held = bytes(body)
     if held.count(b"[") + held.count(b"{") <= levels or held[:1] not in _OPENING:
@@ -67,7 +74,7 @@ def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
     try:
         parts = raw_items(held) if held[:1] == b"[" else raw_members(held).values()
     except msgspec.DecodeError:
-        from_json(held)  # raises, and describes the place
+        from_json(held)  # raises an error that describes the place
         raise
     for part in parts:
         view = memoryview(part)
@@ -76,7 +83,7 @@ def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
 
 
 def is_name(given: object) -> bool:
-    """Return whether every store can carry this as a name: a short text without NUL and lone surrogates."""
+    """Return whether every store can keep this as a name: a short text without NUL characters and lone surrogates."""
     return _is_plain(given) and len(given.encode()) <= LONGEST_NAME
 
 
@@ -88,7 +95,7 @@ def check_stored_name(given: str, what: str, where: str) -> str:
     """Return a text by which something is found in a store, such as a topic or a key.
 
     Raises:
-        InputError: Not every store can carry it.
+        InputError: Some stores cannot keep the text as a name.
     """
     if not is_name(given):
         raise InputError(f"{clipped(given, _SHOWN)!r} cannot be {what}", where=where, repair=WITHOUT_NUL)
@@ -96,7 +103,11 @@ def check_stored_name(given: str, what: str, where: str) -> str:
 
 
 def check_stored_text(given: str, what: str, where: str) -> str:
-    """Return a text of any length that is no name. Raises: InputError: Not every store can carry it."""
+    """Return a text of any length that is not used as a name.
+
+    Raises:
+        InputError: Some stores cannot keep the text.
+    """
     if not _is_plain(given):
         raise InputError(
             f"{given!r} cannot be {what}", where=where, repair="give a text without NUL and lone surrogates"
@@ -105,7 +116,7 @@ def check_stored_text(given: str, what: str, where: str) -> str:
 
 
 def clipped(text: str, most: int) -> str:
-    """Return a text of at most this many characters; the end of a longer one becomes `…`.
+    """Return a text of at most this many characters. The end of a longer text is replaced by `…`.
 
     Example:
         >>> clipped("a long text", 7)
@@ -115,7 +126,7 @@ def clipped(text: str, most: int) -> str:
 
 
 def utf8_text(text: str) -> str:
-    r"""Return text that UTF-8 can encode: surrogate pairs are joined, lone surrogates become U+FFFD.
+    r"""Return text that UTF-8 can encode: surrogate pairs are joined, and lone surrogates become U+FFFD.
 
     Example:
         >>> utf8_text("a\ud800b") == "a\ufffdb"

@@ -1,13 +1,14 @@
-"""What JSON lacks and a record keeps, as marks amid the JSON of a value, which stay with it wherever it is moved.
+"""Marks: additions to the JSON of a record for details that JSON lacks. They stay with the value wherever it is moved.
 
-- An object has a model's set fields under `__fields_set__`, unless all of them are set.
-- A time in a zone has the zone's name, as RFC 9557 writes it: `2026-10-25T02:30:00+01:00[Europe/Berlin]`. A time of
-  `fold=1` that no offset tells from the other has `[_fold=1]`.
+- An object contains the set fields of a model under `__fields_set__`, unless all of them are set.
+- A time in a time zone contains the name of the zone, as RFC 9557 writes it:
+  `2026-10-25T02:30:00+01:00[Europe/Berlin]`. A time with `fold=1` that its offset does not distinguish contains
+  `[_fold=1]`.
 - The items of a set are in the order of their JSON.
-- A complex number has the sign of a real part that is zero: `-0+1j`.
+- A complex number contains the sign of a real part that is zero: `-0+1j`.
 
-A mark counts where a model or a time is read: only there is the key left out, or the text refused with its zone. The
-same text as a Literal, an Enum's value or that of another library's type is read as it is.
+A mark has an effect only where a model or a time is read: only there is the key left out, or is the text refused with
+its zone. The same text is read as it is if it is a Literal, the value of an Enum or a value of another library's type.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FIELDS_SET: Final = "__fields_set__"
-"""The key of an object with the names of a model's set fields."""
+"""The key of an object under which the names of a model's set fields are."""
 
 _KEY: Final = FIELDS_SET.encode()
 _ZONED: Final = re.compile(
@@ -53,7 +54,10 @@ _LISTS: Final = (list, tuple, deque, set, frozenset)
 
 @lru_cache
 def keeps_set_fields(model: type[BaseModel]) -> bool:
-    """Return whether records keep the set fields of instances: not if its `__unrecorded__` has `model_fields_set`."""
+    """Return whether records keep the set fields of a model's instances.
+
+    They do not if the `__unrecorded__` of the model contains `model_fields_set`.
+    """
     return not issubclass(model, RootModel) and "model_fields_set" not in getattr(model, "__unrecorded__", ())
 
 
@@ -62,7 +66,7 @@ def marked(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - any value
 
     Args:
         value: The value.
-        body: Its JSON, as pydantic wrote it. Only parts that can need a mark are taken apart.
+        body: Its JSON, as pydantic wrote it. Only parts that can need a mark are decoded.
     """
     if type(value) in _BARE:
         return body
@@ -88,7 +92,7 @@ def _mark_list(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
 
 
 def _mark_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
-    """Return the same for a model, a dataclass or a dict."""
+    """Return the JSON of a model, a dataclass or a dict with its marks."""
     suffix = b""
     if isinstance(value, BaseModel):
         held = vars(value)
@@ -101,7 +105,7 @@ def _mark_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
         held = value if isinstance(value, dict) else _set_fields_of(value)
     if not _BARE.issuperset(map(type, held.values())):
         parts = raw_members(body)
-        if isinstance(value, dict):  # whose keys JSON has as texts, in the same order
+        if isinstance(value, dict):  # JSON has the keys of a dict as texts, in the same order.
             held = dict(zip(parts, held.values(), strict=len(held) == len(parts)))
         names_of = _names_of(type(value)) if isinstance(value, BaseModel) else {}
         made = [
@@ -115,13 +119,13 @@ def _mark_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
 
 @lru_cache
 def _set_fields(names: tuple[str, ...], given: frozenset[str]) -> bytes:
-    """Return the mark of a model's set fields."""
+    """Return the mark that contains the set fields of a model."""
     return b'"%b":%b' % (_KEY, to_json([name for name in names if name in given]))
 
 
 @lru_cache
 def _names_of(model: type[BaseModel]) -> Mapping[str, str]:
-    """Return the fields of a model by the other names that they have in its JSON."""
+    """Return the names of a model's fields, by the other names that the fields have in its JSON."""
     fields = model.__pydantic_fields__.items()
     return {alias: name for name, each in fields for alias in (each.alias, each.serialization_alias) if alias}
 
@@ -139,19 +143,20 @@ def _suffix(value: datetime.datetime | datetime.time) -> bytes:
 
 
 def _sign_zeros(value: complex, body: bytes) -> bytes:
-    """Return the JSON of a complex number with the sign of a zero, which pydantic reads and does not write."""
+    """Return the JSON of a complex number with the sign of a zero, which pydantic reads but does not write."""
     if value.real != 0 or math.copysign(1, value.real) > 0 or body[:4] in _SIGNED:
         return body
     return b'"-0' + (b"" if body[1:2] == b"-" else b"+") + body[1:]
 
 
 def has_marks(body: bytes) -> bool:
-    """Return whether JSON can have marks."""
-    return _KEY in body or body.rfind(b']"') >= 0  # from the right it takes half the time: few texts have a bracket
+    """Return whether JSON can contain marks."""
+    # Searching from the right takes half the time, because few texts contain a bracket.
+    return _KEY in body or body.rfind(b']"') >= 0
 
 
 def read_json(validate: Callable[[bytes], T], body: bytes) -> T:
-    """Return the value that a validator makes of JSON with marks."""
+    """Return the value that a validator makes from JSON with marks."""
     if not has_marks(body):
         return validate(body)
     json = from_json(body)
@@ -163,10 +168,10 @@ def read_json(validate: Callable[[bytes], T], body: bytes) -> T:
 
 
 def read(validate: Callable[[Any], T], json: Any) -> T:  # noqa: ANN401 - JSON
-    """Return the value that a validator makes of JSON values with marks.
+    """Return the value that a validator makes from JSON values with marks.
 
-    Only the type knows whether a text is a time: so it first gets each text as it is, and where it refuses one as a
-    time, that text without its zone.
+    Only the type knows whether a text is a time. So the validator first gets each text as it is. If it refuses a text
+    as a time, it gets that text without its zone.
     """
     plain = _strip_marks(json, ())
     while True:
@@ -182,9 +187,9 @@ def read(validate: Callable[[Any], T], json: Any) -> T:  # noqa: ANN401 - JSON
 
 
 def _find_refused_times(json: Any, error: ValidationError) -> Collection[_Place]:  # noqa: ANN401 - JSON
-    """Return the places of the texts in JSON that were refused as times, and are ones with a zone.
+    """Return the places of the texts in JSON that were refused as times and that contain a zone.
 
-    What code of the user's refuses can be a whole object: then all texts in it can be times.
+    The code of a user can refuse a whole object. Then all texts in the object can be times.
     """
     texts = dict(_find_zoned_texts(json))
     found: set[_Place] = set()
@@ -204,7 +209,10 @@ def _find_refused_times(json: Any, error: ValidationError) -> Collection[_Place]
 
 
 def _follow(json: Any, loc: _Place, place: _Place = ()) -> Iterator[_Place]:  # noqa: ANN401 - JSON
-    """Yield the places in JSON whose parts are some of an error's, in its order: that also names members of unions."""
+    """Yield the places in JSON whose parts are among the parts of an error's place, in the same order.
+
+    The place of an error also contains the names of members of unions.
+    """
     yield place
     tried: set[int | str] = set()
     for at, part in enumerate(loc):
@@ -220,7 +228,7 @@ def _follow(json: Any, loc: _Place, place: _Place = ()) -> Iterator[_Place]:  # 
 
 
 def _find_zoned_texts(json: Any, place: _Place = ()) -> Iterator[tuple[_Place, str]]:  # noqa: ANN401 - JSON
-    """Yield each text in JSON that reads like a time with a mark, and its place."""
+    """Yield each text in JSON that looks like a time with a mark, and its place."""
     if isinstance(json, str):
         if bare(json) is not json:
             yield place, json
@@ -230,23 +238,27 @@ def _find_zoned_texts(json: Any, place: _Place = ()) -> Iterator[tuple[_Place, s
 
 
 def carries_marks(value: Any) -> bool:  # noqa: ANN401 - any value
-    """Return whether a value is recorded JSON that can have marks."""
+    """Return whether a value is recorded JSON that can contain marks."""
     try:
         return has_marks(msgspec.json.encode(value))
-    except (TypeError, ValueError, RecursionError):  # it is no JSON
+    except (TypeError, ValueError, RecursionError):  # the value is not JSON
         return False
 
 
 def bare(json: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return JSON without its marks, also those of texts that only look like times; the very object if it has none."""
+    """Return JSON without its marks; the same object if it contains no marks.
+
+    The marks of texts that only look like times are removed too.
+    """
     if isinstance(json, str):
-        found = _ZONED.fullmatch(json)  # a zone that this machine does not know stays, and is refused as no time
+        # The zone stays if this machine does not know it, and the text is then refused as a time.
+        found = _ZONED.fullmatch(json)
         return found[1] if found and (f"[{found[2]}]" == _FOLD or _zone_of(found[2])) else json
     return _strip_marks(json, None)
 
 
 def without_set_fields(json: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return JSON without the set fields of models; the very object if it has none."""
+    """Return JSON without the set fields of models; the same object if it contains none."""
     return _strip_marks(json, ())
 
 
@@ -265,10 +277,10 @@ def _strip_marks(json: Any, times: Collection[_Place] | None, place: _Place = ()
 
 
 def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its JSON
-    """Return a value with what the marks of its JSON say.
+    """Return a value with the details that the marks of its JSON contain.
 
     Args:
-        value: What was read from the JSON without marks; models, lists and dicts are changed in place.
+        value: The value that was read from the JSON without marks. Models, lists and dicts are changed in place.
         json: The JSON.
     """
     if isinstance(json, str):
@@ -314,7 +326,7 @@ def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - 
             object.__setattr__(value, "__pydantic_fields_set__", given)
     elif isinstance(value, dict):
         keys = [name for name in json if name != FIELDS_SET]
-        is_text = value.keys() == set(keys)  # else each key was made of its text, in the same order
+        is_text = value.keys() == set(keys)  # Otherwise each key was made from its text, in the same order.
         for key, name in zip(keys if is_text else list(value), keys, strict=False):
             value[key] = restored(value[key], json[name])
     else:
@@ -324,7 +336,7 @@ def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - 
 
 
 def _restore_zone(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
-    """Return a time in the zone that its JSON names; it is the moment that its offset says."""
+    """Return a time in the zone that its JSON names. Its moment is the moment that its offset tells."""
     found = _ZONED.fullmatch(json)
     if found is None:
         return value
@@ -333,12 +345,13 @@ def _restore_zone(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or
     if not isinstance(made, datetime.datetime) or value.utcoffset() is None:
         return made
     gap = abs(value.utcoffset() - made.utcoffset())
-    return value.astimezone(zone) if gap >= _MINUTE else made  # an old offset has seconds, which JSON has not
+    # An old offset contains seconds, which JSON does not have.
+    return value.astimezone(zone) if gap >= _MINUTE else made
 
 
 @lru_cache
 def _zone_of(key: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(key)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, a name that is no file's
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, or a name that belongs to no file
         return None

@@ -1,7 +1,7 @@
-"""What a condition measured, as a step records it: facts from which readers make a sentence.
+"""The values that a condition measured, as a step records them. Readers make sentences from these facts.
 
-A number, a truth value, None and a short text are recorded as they are. Anything else is a `Shown`: what Python shows
-of it, cut, so that the size of a step never follows that of the state.
+A number, a truth value, None and a short text are recorded as they are. Any other value becomes a `Shown`: the
+beginning of its `repr`, so that the size of a step does not depend on the size of the state.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from msgspec.structs import replace
 from graphengine.state.json_values import utf8_text
 
 LONGEST: Final = 200
-"""How many characters are recorded of a measured text, or of what is shown of another value."""
+"""The maximum number of recorded characters of a measured text, or of the `repr` of another value."""
 _ITEMS: Final = 8
 _DIGESTED: Final = 1000
-_BITS: Final = 600  # of an int, some 180 digits
+_BITS: Final = 600  # of an int, which are about 180 digits
 _CONTAINERS: Final = (list, tuple, set, frozenset, Mapping)
 
 
 class Shown(Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True, tag="shown", tag_field="is"):
-    """A measured value that is no plain JSON value, or too long to be recorded whole.
+    """A measured value that is not a plain JSON value, or that is too long to be recorded as a whole.
 
     Attributes:
-        text: A text itself, else what `repr` shows of the value; the beginning of it, if it is long.
-        type: The name of its type.
-        length: How many characters it has, if its text was cut.
-        items: How many items it has, if it is a container of more than 8.
-        digest: The digest of all of it, if it was cut; "" of a container of more than 1,000 items in a step, which must
-            cost what its update does.
-        unlike: Whether it could not be compared with the constant.
+        text: The text itself, or the `repr` of another value. Only the beginning if it is long.
+        type: The name of the value's type.
+        length: The number of characters, if the text was cut.
+        items: The number of items, if the value is a container of more than 8 items.
+        digest: The digest of the whole value, if it was cut. "" for a container of more than 1,000 items in a step,
+            because a step must cost only what its update costs.
+        unlike: Whether the value could not be compared with the constant.
     """
 
     text: str
@@ -48,7 +48,13 @@ class Shown(Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True,
 
 
 class Samples(Struct, forbid_unknown_fields=True, frozen=True, tag="samples", tag_field="is"):
-    """What a plateau compared: its best sample, its last one, as marks have them, and how many since were no better."""
+    """The values that a plateau compared.
+
+    Attributes:
+        best: The best sample, in the form of a mark.
+        last: The last sample, in the form of a mark.
+        stale: How many samples since the best one were not better.
+    """
 
     best: int | float | str
     last: int | float | str
@@ -59,23 +65,26 @@ Measured: TypeAlias = int | float | str | bool | Shown | Samples | None
 
 
 class Leaf(Struct, array_like=True, frozen=True):
-    """What a simple condition found that is a part of another one: whether it held, and what it measured."""
+    """The result of a simple condition that is part of another condition: whether it held, and what it measured."""
 
     held: bool
     measured: Measured = None
 
 
 Found: TypeAlias = Measured | Sequence[Leaf]
-"""What a condition found: a simple one what it measured; one that is composed a leaf for each simple condition in it
-that was evaluated, from left to right."""
+"""The result of a condition.
+
+For a simple condition, it is the measured value. For a composed condition, it is a leaf for each simple condition in it
+that was evaluated, from left to right.
+"""
 
 
 class Tested(Struct, array_like=True, frozen=True, gc=False):
     """A condition that was evaluated to choose an edge.
 
     Attributes:
-        place: The place of its edge in the graph's spec, or that of its arm in its fork.
-        found: What it found; of a switch the value.
+        place: The position of its edge in the graph spec, or of its arm in its fork.
+        found: What the condition found; for a switch, the value.
     """
 
     place: Annotated[int, Meta(ge=0)]
@@ -83,12 +92,13 @@ class Tested(Struct, array_like=True, frozen=True, gc=False):
 
 
 def measured_of(value: object, *, unlike: bool = False, whole: bool = False) -> Measured:
-    """Return a value as it is recorded.
+    """Return a value in the form in which it is recorded.
 
     Args:
-        value: What was measured, or a constant.
-        unlike: Whether it could not be compared with the constant.
-        whole: Whether a large container gets its digest too: for a constant, of which a graph's spec is made once.
+        value: The measured value, or a constant.
+        unlike: Whether the value could not be compared with the constant.
+        whole: Whether a large container gets its digest too. This is used for constants, from which a graph spec is
+            made once.
     """
     kind = type(value)
     if kind is int and not unlike and value.bit_length() <= _BITS:  # type: ignore[attr-defined]  # most often

@@ -1,12 +1,13 @@
-"""What numbers mean in conditions, plateaus and cases, and how a mark carries them.
+"""How numbers are compared in conditions, plateaus and cases, and how a mark contains them.
 
-A number is compared by its exact value, whatever its type. Two rules are our own:
+A number is compared by its exact value, whatever its type. Two rules differ from Python:
 
-- A float against a Decimal counts as the decimal that it is written as, so that 0.1 equals Decimal("0.1").
-- NaN equals nothing and is in no order; as the sample of a plateau it is worse than every number.
+- A float that is compared with a Decimal counts as the decimal number as which it is written, so that 0.1 equals
+  Decimal("0.1").
+- NaN equals no value and has no order. As a sample of a plateau, it is worse than every number.
 
-A mark holds JSON, in memory too, so that a resumed run decides as one that was never stopped: what JSON has no number
-for (NaN, an infinity, a Decimal) is in it as text.
+A mark contains JSON, also in memory, so that a resumed run decides in the same way as a run that was never stopped.
+Numbers that JSON lacks (NaN, infinities, Decimals) are contained as text.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Number: TypeAlias = int | float | decimal.Decimal
 
-_MOST_DIGITS: Final = 3000  # JSON readers refuse an int of more than some 4,300
+_MOST_DIGITS: Final = 3000  # JSON readers refuse an int of more than about 4,300 digits
 _BITS_PER_DIGIT: Final = 3.3
 
 
 def as_number(sample: object) -> Number | None:
-    """Return a sample as an int, a float or a finite Decimal; None if it is not a number, as a bool is none.
+    """Return a sample as an int, a float or a finite Decimal; None if it is not a number. A bool is not a number here.
 
     Raises:
-        ValueError: It has too many digits for a record.
+        ValueError: The number has too many digits for a record.
     """
     if isinstance(sample, enum.Enum):
         sample = sample.value
@@ -58,7 +59,7 @@ def as_number(sample: object) -> Number | None:
 
 
 def to_mark(number: Number) -> int | float | str:
-    """Return a number as JSON carries it: as text if JSON has no number for it."""
+    """Return a number in the form in which JSON contains it: as text if JSON lacks such a number."""
     if isinstance(number, decimal.Decimal):
         return str(number)
     return number if isinstance(number, int) or math.isfinite(number) else str(number)
@@ -73,7 +74,10 @@ def of_mark(mark: float | str) -> Number:
 
 
 def better(sample: Number, best: Number, tracker: Tracker) -> bool:
-    """Return whether a sample is better than the best so far by more than `min_delta`. NaN is worse than any number."""
+    """Return whether a sample is better than the best sample so far by more than `min_delta`.
+
+    NaN is worse than any number.
+    """
     if is_nan(sample) or is_nan(best):
         return not is_nan(sample)
     more, less = (sample, best) if tracker.mode == "max" else (best, sample)
@@ -93,17 +97,20 @@ def _is_infinite(number: Number) -> bool:
 
 
 def is_nan(value: object) -> bool:
-    """Return whether a value is a NaN, which equals nothing."""
+    """Return whether a value is a NaN, which equals no value."""
     return value.is_nan() if isinstance(value, decimal.Decimal) else isinstance(value, float) and math.isnan(value)
 
 
 def alike(value: Any, other: Any) -> tuple[Any, Any]:  # noqa: ANN401 - any two values
-    """Return two values as they are compared: an enum member by its value, a float as a decimal next to a Decimal."""
+    """Return two values in the form in which they are compared.
+
+    A member of an Enum is replaced by its value, and a float that is compared with a Decimal by a decimal.
+    """
     if isinstance(value, enum.Enum) and not isinstance(other, enum.Enum):
         value = value.value
     if isinstance(value, decimal.Decimal) or isinstance(other, decimal.Decimal):
         if is_nan(value) or is_nan(other):
-            return math.nan, math.nan  # a Decimal's own NaN raises
+            return math.nan, math.nan  # a NaN of Decimal would raise an error
         value, other = _decimal(value), _decimal(other)
     return value, other
 
@@ -119,7 +126,7 @@ def equal(value: object, other: object) -> bool:
 
 
 def case_of(cases: Mapping[object, T], value: object) -> T | None:
-    """Return what a case is for; None if there is none for this value."""
+    """Return the target of the case for a value; None if there is no such case."""
     found = cases.get(value)
     if found is None and isinstance(value, (float, decimal.Decimal)):
         return next((target for case, target in cases.items() if equal(value, case)), None)

@@ -1,7 +1,7 @@
-"""Paths into the state: `draft`, `review.score`, `history[-1].issues`, `views[editor]`.
+"""Paths into the state, such as `draft`, `review.score`, `history[-1].issues` and `views[editor]`.
 
-A path names a field, followed by parts `.name`, `[key]` or `[-1]`. In a run, a missing part reads as None. At compile
-the same path is walked over the annotations, so that a misspelt path is found before anything runs.
+A path names a field, followed by parts `.name`, `[key]` or `[-1]`. In a run, a missing part reads as None. When a graph
+is compiled, the path is checked against the annotations, so that a misspelt path is found before anything runs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LISTED: Final = 12
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Path:
-    """A parsed path: the field that it starts at and the parts to walk from there."""
+    """A parsed path: the field at which it starts, and the parts that follow."""
 
     text: str
     root: str
@@ -45,7 +45,7 @@ class Path:
 
 
 def walk(value: object, parts: Sequence[Part]) -> object:
-    """Return what these parts of a path lead to from a value; None if a part is missing."""
+    """Return the value to which these parts of a path lead from a value; None if a part is missing."""
     for part in parts:
         if value is None:
             return None
@@ -111,7 +111,7 @@ def _into(value: object, part: Part) -> object:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that is closest to a misspelt one; "" if none is close."""
+    """Return the known word that is closest to a misspelt word; "" if none is close."""
     return next(iter(difflib.get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)), "")
 
 
@@ -128,7 +128,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def unknown_fields(given: Sequence[object], known: Iterable[str]) -> str:
-    """Return a message on unknown fields: what each of the first may be meant to be, and how many more there are."""
+    """Return a message about unknown fields: suggestions for the first fields, and the number of further fields."""
     found = [f"unknown field {name!r}: {did_you_mean(str(name), known)}" for name in given[:LISTED]]
     if len(given) > LISTED:
         found.append(f"and {len(given) - LISTED:,} more unknown fields")
@@ -152,7 +152,7 @@ def _list_union_members(annotation: object, inside: tuple[object, ...]) -> tuple
 
 
 def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
-    """Return the types that a path can lead to below an annotation, and what is wrong if there are none.
+    """Return the types to which a path can lead below an annotation, and the problem if there are none.
 
     Returns:
         The members of the annotation at the path, and "" or a message and repair for the first part that no member has.

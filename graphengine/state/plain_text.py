@@ -1,6 +1,7 @@
 """The text of a recorded value as people write it: times, amounts, ids and members of Enums without Python's calls.
 
-A record has what `repr` shows, so that it is one value's alone; words are made of it when somebody reads.
+A record contains the `repr` of such a value, so that it identifies the value. This module turns it into words when
+somebody reads it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _UTC: Final = ("datetime.timezone.utc", "datetime.UTC", "TzInfo(0)", "TzInfo(UTC
 
 
 def plain_text(shown: str) -> str:
-    """Return what `repr` shows of a value as people write it; what is not known stays as it is.
+    """Return the `repr` of a value in the form in which people write it.
+
+    Parts that are not recognised stay as they are.
 
     >>> plain_text("datetime.datetime(2026, 1, 2, 8, 30, tzinfo=datetime.timezone.utc)")
     '2026-01-02 08:30 UTC'
@@ -41,7 +44,7 @@ def _rewrite_call(found: re.Match[str]) -> str:
 
 
 def _format_moment(kind: str, inner: str) -> str:
-    """Return a date or a time of its numbers, with its zone."""
+    """Return the text of a date or a time, made from its numbers and its time zone."""
     numbers = _NUMBERS.match(inner)
     parts = [int(part) for part in numbers[0].split(", ")] if numbers else []
     if kind == "date":

@@ -41,7 +41,7 @@ T = TypeVar("T")
 Types: TypeAlias = Mapping[str, Mapping[str, str]]
 """The types that the state of a graph names, as the graph spec describes them: by name, a text for each field."""
 
-_SHOWN: Final = 120  # characters of a value in a note
+_SHOWN: Final = 120  # of a value in a note
 _SCALARS: Final = ("int", "float", "bool", "str")
 _NOT_SCHEMAS: Final = ("cls", "config", "default", "expected", "function", "metadata", "serialization")
 _FIELDS: Final = ("model-fields", "typed-dict", "dataclass-args")
@@ -171,7 +171,7 @@ class EarlierReader:
         again = dump(value)
         found = _LossFinder(self._moved, taken, then)
         moved = found.follow(record, again, value, path)
-        if moved != record:  # fields with new names: decode once more, under these
+        if moved != record:  # Some fields have new names, so decode once more under the new names.
             value = load(moved, validate)
             again = dump(value)
         return Reread(value, [*found.notes.values()], is_same=again == record)
@@ -184,7 +184,7 @@ class EarlierReader:
         if not isinstance(schema, dict):
             return schema
         kind = schema.get("type")
-        left = _NOT_SCHEMAS if isinstance(kind, str) else ()  # else these are fields, or members by their tag
+        left = _NOT_SCHEMAS if isinstance(kind, str) else ()  # otherwise these are fields, or members by their tag
         made = {key: part if key in left else self._prepare(part) for key, part in schema.items()}
         if kind in _FIELDS:
             fields = made["fields"]
@@ -228,7 +228,8 @@ def _watch(schema: Any, members: Sequence[_Member], place: int) -> Any:  # noqa:
     if type(schema) is tuple:
         return (_watch(schema[0], members, place), *schema[1:])
     if schema["type"] in _SCALARS:
-        return {**schema, "strict": True}  # else "12", once a text, would be a number when the text is refused
+        # Otherwise "12", which was recorded as a text, would become a number when the text is refused.
+        return {**schema, "strict": True}
 
     def note(value: object, info: ValidationInfo) -> object:
         if info.context is not None:
@@ -325,7 +326,8 @@ class _LossFinder:
         read, others = members[place], [each for each in members if each is not members[place]]
         fitting = [*self._list_recorded(record)]
         names = {name for name, _ in self._recorded}
-        if read.name in fitting:  # another member with these keys may be the recorded one, if it accepted more then
+        # Another member with these keys may be the recorded one, if it accepted more values at that time.
+        if read.name in fitting:
             meant = [each for each in others if each.name in fitting and self._is_stricter(each.name)]
         else:
             meant = [each for each in others if each.name in fitting or each.fields & {*lost}]  # type: ignore[operator]

@@ -1,7 +1,8 @@
-"""What of a type JSON can write but not restore: values of Enums and Literals, and keys of dicts, are tried.
+"""The parts of a type that JSON can write but not restore. Values of Enums and Literals, and keys of dicts, are tried.
 
-What a value becomes in a record depends on the type as a whole: `Literal[1]` is 1 as a value and "1" as a key, which is
-no member any more. So the values of a closed type, and a sample of each type of key, are recorded once as a run would.
+How a value is recorded depends on the type as a whole: `Literal[1]` is 1 as a value, and "1" as a key, which no longer
+is a member. So the values of a closed type, and a sample of each type of key, are recorded once in the same way as a
+run records them.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ _SAMPLES: Final[Mapping[object, object]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lost:
-    """What cannot be read back of a type.
+    """A part of a type that cannot be read back.
 
     Attributes:
-        text: What it is, in words.
+        text: A description of the part.
         repair: What to declare instead.
         certain: Whether no value of the type can be read back.
     """
@@ -64,7 +65,7 @@ class Lost:
 
 
 def lost_in(info: FieldInfo, config: ConfigDict) -> Iterator[Lost]:
-    """Yield what a field can hold and its record cannot restore.
+    """Yield the values that a field can contain and that its record cannot restore.
 
     Args:
         info: The field.
@@ -75,7 +76,7 @@ def lost_in(info: FieldInfo, config: ConfigDict) -> Iterator[Lost]:
 
 
 def unrecordable(annotation: object) -> str:
-    """Return the first type in an annotation that JSON can write but never restore; "" if there is none."""
+    """Return the first type in an annotation that JSON can write but never restore; "" if there is no such type."""
     return next((lost.text for lost in _find_lost(annotation, ConfigDict(), ()) if lost.certain), "")
 
 
@@ -116,7 +117,7 @@ def _find_lost_in_class(kind: type, annotation: object, config: ConfigDict, seen
 
 
 def _types_in_class(kind: type, config: ConfigDict) -> Iterator[tuple[object, ConfigDict]]:
-    """Yield the types of a class's fields, with the settings for them."""
+    """Yield the types of the fields of a class, with the settings that apply to them."""
     if issubclass(kind, BaseModel):
         own = kind.__pydantic_decorators__
         fields = () if own.field_serializers or own.model_serializers else kind.model_fields.values()
@@ -126,7 +127,7 @@ def _types_in_class(kind: type, config: ConfigDict) -> Iterator[tuple[object, Co
 
 
 def _find_lost_members(annotation: object, config: ConfigDict) -> Iterator[Lost]:
-    """Yield what of a closed type cannot be a value."""
+    """Yield the values of a closed type that cannot be restored."""
     values = closed_values([annotation]) or []
     if all(type(getattr(each, "value", each)) in (str, int, bool) for each in values):
         return
@@ -138,7 +139,7 @@ def _find_lost_members(annotation: object, config: ConfigDict) -> Iterator[Lost]
 
 
 def _find_lost_keys(key: object, config: ConfigDict) -> Iterator[Lost]:
-    """Yield what a dict can have as keys that are not the same after they were written as texts."""
+    """Yield the keys of a dict that are not the same after they were written as texts."""
     kinds = [get_origin(kind) or kind for kind in members(key)]
     text = f"a dict with keys of type {type_name(key)}"
     if any(_is_never_a_key(kind) for kind in kinds):
@@ -176,7 +177,7 @@ def _member_text(value: object) -> str:
 
 
 def _is_restored(annotation: Any, value: object, config: ConfigDict) -> bool:  # noqa: ANN401 - any annotation
-    """Return whether a run can record a value of this type; True if unknown."""
+    """Return whether a run can record a value of this type. True if that is not known."""
     try:
         model = create_model("Tried", __config__=config, value=(annotation, ...))
         field, view = field_type(model, "value", model.model_fields["value"]), View(_NO_STATE, RecordsAlone({}))
@@ -189,7 +190,7 @@ def _is_restored(annotation: Any, value: object, config: ConfigDict) -> bool:  #
 
 
 def _has_own_code(metadata: Sequence[object]) -> bool:
-    """Return whether something in an annotation decides how the value is read or written."""
+    """Return whether an annotation contains an object that decides how the value is read or written."""
     return any(hasattr(item, "__get_pydantic_core_schema__") for item in metadata)
 
 

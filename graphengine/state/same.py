@@ -1,7 +1,8 @@
 """Whether a value that was read back from its record is the same as the value that was recorded.
 
-Equal is not the same: `True == 1`, two times of one instant are equal in any zones, and a model is equal to one with
-other set fields. What a record cannot carry is found here, so that it is refused and never lost.
+Equal is not the same: `True == 1`, two times of the same instant are equal in any time zones, and two models are equal
+even if their set fields differ. Anything that a record cannot represent is found here, so that it is refused and never
+lost.
 """
 
 from __future__ import annotations
@@ -33,17 +34,19 @@ _FIXED: Final = (datetime.timezone, TzInfo)
 
 
 class Comparison:
-    """What differs between a value and the one that its record is read back as.
+    """The differences between a value and the value that its record is read back as.
 
     Attributes:
-        unset: Whether models have other set fields, which a mark keeps.
-        times: Whether what a mark keeps of a time or a complex number differs: a zone, `fold`, the sign of a zero.
-        sets: Whether it has sets, of which JSON has no order.
-        converted: Whether a number or text is of another type: right if that is the declared one, wrong under `Any`.
-        shaped: Whether a list or dict is, in the same way.
-        held: Whether it has models or dataclasses, whose contents may not have been validated.
-        foreign: Whether a value is of a type that cannot say whether it is the same.
-        lost: What the record cannot carry; "" if not known more closely than by the two values.
+        unset: Whether models have other set fields. A mark can keep these.
+        times: Whether a detail of a time or of a complex number differs that a mark can keep: a time zone, `fold`, the
+            sign of a zero.
+        sets: Whether the value contains sets, which have no order in JSON.
+        converted: Whether a number or text has another type. This is right if the new type is the declared type, and
+            wrong under `Any`.
+        shaped: Whether a list or dict has another type, in the same way.
+        held: Whether the value contains models or dataclasses, whose contents may not have been validated.
+        foreign: Whether a value has a type that cannot tell whether it is the same.
+        lost: A description of what the record cannot represent; "" if the two values show it.
     """
 
     __slots__ = ("converted", "foreign", "held", "lost", "sets", "shaped", "times", "unset")
@@ -53,7 +56,7 @@ class Comparison:
         self.lost = ""
 
     def same(self, back: object, value: object) -> bool:  # noqa: PLR0911 - one return for each kind of value
-        """Return whether both are the same, apart from what the attributes say."""
+        """Return whether both values are the same, apart from the differences that the attributes describe."""
         kind = type(back)
         if type(value) is not kind:
             return self._compare_converted(back, value)
@@ -83,7 +86,7 @@ class Comparison:
                 return self._models(back, of)
             kinds = f"{type(value).__name__}, a subclass of {kind.__name__}"
             return self._loses(f"{kinds}: declare a union of its subclasses with a discriminator")
-        self.converted = self.converted or kind in _OF_JSON  # no other type is read back but where it is declared
+        self.converted = self.converted or kind in _OF_JSON  # Any other type is read back only where it is declared.
         if isinstance(back, (list, dict)):
             self.shaped = True
             given: Any = value
@@ -112,7 +115,7 @@ class Comparison:
             and back.default_factory is not cast("defaultdict[Any, Any]", value).default_factory
         ):
             return self._loses("the default_factory of a defaultdict")
-        if not self._items(back, value):  # pydantic has the keys of a TypedDict in the order of its declaration
+        if not self._items(back, value):  # pydantic puts the keys of a TypedDict in the order of its declaration
             is_ordered = (
                 isinstance(back, OrderedDict) or len(back) != len(value) or any(key not in back for key in value)
             )
@@ -191,11 +194,11 @@ _ABSENT: Final = ("absent",)
 
 
 class Changed(ValueError):
-    """A value would be read back as another one.
+    """A value would be read back as a different value.
 
     Attributes:
-        back: What it would be read back as.
-        lost: What the record cannot carry; "" if the two values show it.
+        back: The value that would be read back.
+        lost: A description of what the record cannot represent; "" if the two values show it.
     """
 
     def __init__(self, back: Any, lost: str) -> None:  # noqa: ANN401 - any value
@@ -204,20 +207,20 @@ class Changed(ValueError):
 
 
 def is_same(one: object, other: object) -> bool:
-    """Return whether two values are the same in all that a record keeps."""
+    """Return whether two values are the same in everything that a record keeps."""
     found = Comparison()
     is_like = found.same(one, other) and not (found.unset or found.times)
     return is_like and not (found.converted or found.shaped or found.foreign)
 
 
 class Ways(NamedTuple):
-    """How values of a type are written and read.
+    """The functions that write and read values of a type.
 
     Attributes:
         load: Reads JSON with marks.
         dump: Writes JSON without marks.
-        again: Validates a value once more; if its second argument is True, what the value is made of, so that what
-            is in instances is validated too.
+        again: Validates a value once more. If its second argument is True, it validates the contents of the value, so
+            that the contents of instances are validated too.
     """
 
     load: Callable[[bytes], Any]
@@ -226,18 +229,18 @@ class Ways(NamedTuple):
 
 
 def kept(body: bytes, value: T, back: T, ways: Ways) -> tuple[bytes, T]:
-    """Return a value's JSON with its marks, and what it is read back as.
+    """Return the JSON of a value with its marks, and the value that is read back from it.
 
-    Set fields of a model whose own serialiser leaves no place for them are not kept: all count as set.
+    If a model's own serialiser leaves no place for its set fields, they are not kept, and all fields count as set.
 
     Args:
-        body: The value's JSON.
+        body: The JSON of the value.
         value: The value.
-        back: What its JSON is read back as.
-        ways: How values of its type are written and read.
+        back: The value that is read back from `body`.
+        ways: The functions that write and read values of the type.
 
     Raises:
-        Changed: It would be read back as another value.
+        Changed: The value would be read back as a different value.
     """
     found = Comparison()
     same = found.same(back, value) and _is_declared(found, value, back, ways)
@@ -258,7 +261,7 @@ def kept(body: bytes, value: T, back: T, ways: Ways) -> tuple[bytes, T]:
 
 
 def _is_declared(found: Comparison, value: T, back: T, ways: Ways) -> bool:
-    """Return whether instances of subclasses are where a field declares what they become."""
+    """Return whether each instance of a subclass is at a place whose declared type converts it."""
     plain = [False] * found.shaped + [True] * (found.held if found.shaped else found.converted)
     for each in plain:
         strict = Comparison()

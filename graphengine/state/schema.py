@@ -1,9 +1,10 @@
 """The typed state: how updates are validated, recorded, and rebuilt from the record.
 
-A state is a pydantic model, or is made one (`graphengine.state.declared`). Each field is handled separately, so that an
-update costs what it writes and not what the state holds: by a model of that field alone with the state's configuration
-or, if the state defines validators or serialisers for the field, by those. A validator on the whole model validates the
-whole model once per update.
+A state is a pydantic model, or is converted to a pydantic model (`graphengine.state.declared`). Each field is handled
+separately, so that the cost of an update depends on what the update writes and not on the size of the state. A field is
+handled by a model of this field alone, with the configuration of the state; or by the validators and serialisers that
+the state defines for the field, if there are any. If the state has a validator of the whole model, the whole model is
+validated once for each update.
 """
 
 from __future__ import annotations
@@ -70,7 +71,13 @@ _SMALL: Final = 1 << 62  # every JSON reader accepts ints below this
 
 
 class Change(Struct, gc=False):
-    """Operations for the log, the typed value that each adds or sets, and the state's size after (see `Decided`)."""
+    """Operations for the log, with the typed value that each of them adds or sets.
+
+    Attributes:
+        ops: The operations.
+        typed: The typed values.
+        state_bytes: The size of the state after the operations; see `Decided`.
+    """
 
     ops: Sequence[Op]
     typed: Sequence[object]
@@ -82,10 +89,14 @@ NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class Initial(NamedTuple):
-    """The initial state of a run: records and typed values of its fields, the names set explicitly, and its size.
+    """The initial state of a run.
 
-    `typed` has no value for a large field whose type proves that its record reads back the same. That value is built
-    from the record when it is first read.
+    Attributes:
+        values: The records of the fields.
+        typed: The typed values of the fields. It contains no value for a large field whose type proves that its record
+            reads back the same. Such a value is built from the record when it is first read.
+        given: The names of the fields that were set explicitly.
+        size_bytes: The size of the state.
     """
 
     values: dict[str, JsonValue]
@@ -96,17 +107,17 @@ class Initial(NamedTuple):
 
 @dataclass(slots=True)
 class StateType(Generic[S]):
-    """A state model, split into its fields.
+    """The type of a state, split into its fields.
 
     Attributes:
         model: The model.
-        fields: Its fields by name.
-        whole: Whether it has validators of the model as a whole.
+        fields: The fields by name.
+        whole: Whether the model has validators of the model as a whole.
         secrets: The fields whose record is encrypted.
         by_fields: Whether each field of an instance can be recorded and read back without the others. This is false if
             the model has validators of the whole model, serializers of its own or other code that depends on several
             fields.
-        plain: Whether an instance of it is its own record if each field has a value of its plain type.
+        plain: Whether an instance is its own record if each field has a value of its plain type.
     """
 
     model: type[BaseModel]
@@ -118,11 +129,11 @@ class StateType(Generic[S]):
 
     @property
     def declared(self) -> type[Any]:
-        """What the user declared: the model itself, a TypedDict or a dataclass."""
+        """The user's declaration: the model itself, a TypedDict or a dataclass."""
         return declared_of(self.model)
 
     def types_read(self, reading: Reading) -> Sequence[object]:
-        """Return the types of the value that is read, as its field or function declares them; empty if unknown."""
+        """Return the types of the value of a reading, as its field or function declares them; empty if unknown."""
         if reading.path is None:
             return members(reading.function.returns) if reading.function is not None else ()
         field = self.fields.get(reading.path.root)
@@ -130,14 +141,14 @@ class StateType(Generic[S]):
 
     @classmethod
     def of(cls, model: type[BaseModel]) -> StateType[Any]:
-        """Analyse a model. Its problems are reported by `graphengine.compile.compiler`."""
+        """Analyse a model. `graphengine.compile.compiler` reports the problems of the model."""
         made = cls(model)
         decorators = model.__pydantic_decorators__
         made.whole = bool(decorators.model_validators or decorators.root_validators)
         for name, info in model.model_fields.items():
             made.fields[name] = field_type(model, name, info)
             if made.fields[name].secret:
-                info.repr = False  # hide it also in the repr of the state
+                info.repr = False  # hides the value in the repr of the state too
         made.secrets = frozenset(name for name, field in made.fields.items() if field.secret)
         adds = (
             decorators.model_serializers or model.__private_attributes__ or model.model_config.get("extra") == "allow"
@@ -150,11 +161,11 @@ class StateType(Generic[S]):
         """Return the records and typed values of every field for a state that the user passed.
 
         Raises:
-            InputError: The state does not validate, names unknown fields, or cannot be recorded.
+            InputError: The state is not valid, contains unknown fields, or cannot be recorded.
         """
         try:
             return self._initial(given, where)
-        except Exception:  # as `in_utf8`, whose two calls would be a part of each start
+        except Exception:  # as `in_utf8`, whose two calls would cost a part of each start
             made = utf8_value(given)
             if made is given:
                 raise
@@ -165,7 +176,7 @@ class StateType(Generic[S]):
             given = given_in(given)
         instance = given if type(given) is not dict and isinstance(given, self.model) else self._validate(given, where)
         named = sorted(instance.__pydantic_fields_set__ & self.fields.keys())
-        if self.secrets:  # serialising the state as a whole hides them
+        if self.secrets:  # serialising the state as a whole hides secrets
             try:
                 return self._by_fields(instance, named, FieldType.record)
             except (NotRecordable, AttributeError) as error:
@@ -179,9 +190,9 @@ class StateType(Generic[S]):
                 instance, by_alias=False, round_trip=True, warnings="error"
             )
             if len(body) >= LARGE and self.by_fields and type(instance) is self.model:
-                # Reading back and comparing a large state takes ten times as long as an update that writes it. A state
-                # that is not large would first need a model of each of its fields.
-                with suppress(Exception):  # the comparison of the state as a whole tells what is wrong
+                # Reading back and comparing a large state takes ten times as long as an update that writes it. For a
+                # small state, a model of each of its fields would have to be made first.
+                with suppress(Exception):  # the comparison of the state as a whole reports what is wrong
                     return self._by_fields(instance, named, FieldType.begin)
             validate = partial(self.model.__pydantic_validator__.validate_json, by_name=True, by_alias=False)
             back = decoded(validate, body)
@@ -210,14 +221,14 @@ class StateType(Generic[S]):
         return Initial(records, typed, named, len(body))
 
     def read_initial(self, initial: Initial) -> Mapping[str, object]:
-        """Return the typed values of all fields of an initial state. Those it lacks are built from their records."""
+        """Return the typed values of all fields of an initial state. Missing values are built from their records."""
         if len(initial.typed) == len(initial.values):
             return initial.typed
         view = View(self, RecordsAlone(initial.values, initial.typed))
         return {name: view.get(name) for name in initial.values}
 
     def _whole(self, instance: BaseModel) -> dict[str, Any]:
-        """Return the values of the fields in their order, and what an instance has besides."""
+        """Return the values of the fields in their order, followed by the extra values of an instance."""
         held = vars(instance)
         return {name: held[name] for name in self.fields if name in held} | (instance.__pydantic_extra__ or {})
 
@@ -306,7 +317,10 @@ class StateType(Generic[S]):
         return InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where, repair=repair)
 
     def _give(self, error: ValidationError) -> str:
-        """Return the repair for missing fields: give them, or let the state begin without them; "" if none is."""
+        """Return the repair for missing fields: pass them, or let the state begin without them.
+
+        "" if no field is missing.
+        """
         found = [each["loc"] for each in error.errors() if each["type"] == "missing"]
         missing = [str(place[0]) for place in found if len(place) == 1]
         if not missing:
@@ -316,7 +330,7 @@ class StateType(Generic[S]):
         return f"give {', '.join(missing[:LISTED])}, or {other} in {self.model.__name__}"
 
     def _of_unknown(self, given: Any, unknown: Sequence[object], where: str) -> InputError:  # noqa: ANN401 - has keys
-        """Return the error for unknown fields, with the problems of the values of the others."""
+        """Return the error for unknown fields, together with the problems of the values of the other fields."""
         found = [unknown_fields(unknown, self.fields)]
         problem, left_out = "", set(unknown)
         try:
@@ -335,7 +349,7 @@ class StateType(Generic[S]):
         """Validate and record updates, and show them in the view.
 
         Raises:
-            InvalidUpdate, NotRecordable: An update is invalid. The frame is unchanged.
+            InvalidUpdate, NotRecordable: An update is not valid. The frame is unchanged.
         """
         if self.whole:
             return self._apply_whole(view, updates)
@@ -392,13 +406,16 @@ class StateType(Generic[S]):
         return Change(tuple(ops), tuple(typed))
 
     def rebuild(self, records: Mapping[str, JsonValue], typed: Mapping[str, object] = NO_VALUES) -> S:
-        """Return a new instance built from records. A record that no longer fits its field is used unvalidated.
+        """Return a new instance that is built from records.
+
+        A record that no longer fits its field is used without validation.
 
         Args:
             records: The records, by field.
-            typed: Values that were built from them before, which nothing else will use. They are compared.
+            typed: Values that were built from the records before, and that nothing else will use. They are compared
+                with the records.
         """
-        # A typed value of a plain field has been checked, and nothing can change it.
+        # A typed value of a plain field has been checked, and cannot be changed.
         own = typed if len(typed) == len(self.fields) else records
         if self.plain and (own is typed or self._is_plain(own)):
             return cast("S", holding(self.model, {name: own[name] for name in self.fields}))
@@ -425,14 +442,17 @@ class StateType(Generic[S]):
 
 
 def _is_same(value: object, record: object, bodies: dict[int, bytes]) -> bool:
-    """Return whether a list of lists or dicts is that of a record. An item of several fields is encoded once."""
+    """Return whether a list of lists or dicts equals its record.
+
+    An item that occurs in several fields is encoded once.
+    """
     if type(value) is not list or type(record) is not list:
         return False
     value, record = cast("list[object]", value), cast("list[object]", record)
     if not record or len(value) != len(record):
         return False
     if type(record[0]) is not Raw or memoryview(record[0]).nbytes < LONG:
-        return False  # the whole list is encoded sooner
+        return False  # encoding the whole list is faster
     for item, each in zip(value, record, strict=True):
         body = bodies.get(id(item)) or body_of(item)
         if body is None:
@@ -444,7 +464,7 @@ def _is_same(value: object, record: object, bodies: dict[int, bytes]) -> bool:
 
 
 def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]:
-    """Return a state's type with additional fields for the items that a node runs for, by name and annotation."""
+    """Return the type of a state with additional fields for the items of a map, by name and annotation."""
     fields: dict[str, Any] = {name: (annotation, ...) for name, annotation in items.items()}
     config = ConfigDict(**{**state.model.model_config, "extra": "forbid", "frozen": False})
     model = create_model(f"{state.model.__name__}.each", __config__=config, **fields)

@@ -39,8 +39,8 @@ _MARK: Final = "$secret"
 _LEAST_BYTES: Final = 32
 _LEAST_DIFFERENT: Final = 10
 _LEAST_SCRUBBED: Final = 3  # shorter texts occur in any message by chance
-LEAST_REFUSED: Final = 8  # shorter ones are not refused, for the same reason
-_CUT: Final = re.compile(r"( ?(?:\.\.\.|…|\\u2026) ?)")  # as people, pydantic and JSON write it
+LEAST_REFUSED: Final = 8  # shorter texts are not refused, for the same reason
+_CUT: Final = re.compile(r"( ?(?:\.\.\.|…|\\u2026) ?)")  # in the forms that people, pydantic and JSON write
 
 
 class Secret:
@@ -81,17 +81,18 @@ def _hide_value(value: object) -> str:  # noqa: ARG001 - passed by pydantic
 
 @dataclass(frozen=True, slots=True)
 class Cipher:
-    """A cipher that encrypts with the first of its keys and decrypts with any of them.
+    """A cipher that encrypts with the first of its keys and decrypts with any of its keys.
 
     Attributes:
-        graph: The graph's name. Each record is bound to graph and field, so that it cannot be used for another field.
+        graph: The name of the graph. Each record is bound to its graph and field, so that it cannot be used for another
+            field.
     """
 
     graph: str
     _ciphers: tuple[Any, ...] = field(repr=False, compare=False)
 
     def seal(self, name: str, body: bytes) -> JsonValue:
-        """Return the record of a field with this JSON."""
+        """Return the encrypted record of a field with this JSON."""
         sealed = self._ciphers[0].encrypt(body, [self._place(name)])
         return {_MARK: base64.b64encode(sealed).decode()}
 
@@ -99,7 +100,7 @@ class Cipher:
         """Return the JSON of a field. A record from before the field became secret is returned unchanged.
 
         Raises:
-            SecretKeyWrong: No key decrypts it.
+            SecretKeyWrong: None of the keys decrypts the record.
         """
         if not is_sealed(record):
             return to_json(record)
@@ -126,15 +127,15 @@ class Cipher:
 
 
 def is_sealed(record: JsonValue) -> TypeGuard[Mapping[str, object]]:
-    """Return whether a record has the form of an encrypted one."""
+    """Return whether a record has the form of an encrypted record."""
     return isinstance(record, dict) and list(record) == [_MARK]
 
 
 def cipher_of(graph: str, keys: object) -> Cipher:
-    """Return the cipher for a graph's keys.
+    """Return the cipher for the keys of a graph.
 
     Raises:
-        DefinitionError: The keys are invalid, or the package cryptography is missing.
+        DefinitionError: The keys are not valid, or the package cryptography is missing.
     """
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # noqa: PLC0415 - only where there are secrets
@@ -160,12 +161,12 @@ def _derive_key(key: object) -> bytes:
 
 
 def is_secret(annotation: object, metadata: Sequence[object]) -> bool:
-    """Return whether a field with this annotation and metadata holds a secret."""
+    """Return whether a field with this annotation and metadata contains a secret."""
     return any(item is Secret or isinstance(item, Secret) for item in metadata) or has_secret(annotation)
 
 
 def has_secret(annotation: object) -> bool:
-    """Return whether a type contains a secret, not counting fields of models."""
+    """Return whether a type contains a secret. Fields of models do not count."""
     return _has_secret(annotation, ())
 
 
@@ -179,7 +180,7 @@ def _has_secret(annotation: object, inside: tuple[object, ...]) -> bool:
 
 
 def nested_secret(annotation: object) -> str:
-    """Return which secret is inside a model or a recursive alias in this annotation; "" if there is none."""
+    """Return a description of a secret inside a model or a recursive alias in this annotation; "" if there is none."""
     return _find_nested_secret(unaliased(annotation), ())
 
 
@@ -197,7 +198,7 @@ def _find_nested_secret(annotation: object, seen: tuple[object, ...]) -> str:
 
 
 def revealed(annotation: Any) -> Any:  # noqa: ANN401 - annotations
-    """Return the annotation with secrets serialised in clear, for the JSON that is then encrypted."""
+    """Return an annotation that serialises secrets in clear text, for the JSON that is then encrypted."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if annotation is SecretStr or annotation is SecretBytes:
         return _REVEALED[annotation]
@@ -263,7 +264,7 @@ def _texts_inside(value: object) -> list[object]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """Yield a text unchanged, and as Python, JSON and base64 write it."""
+    """Yield a text unchanged, and in the forms in which Python, JSON and base64 write it."""
     yield text
     yield repr(text)[1:-1]
     yield repr(text.encode("utf-8", "replace"))[2:-1]
@@ -278,13 +279,13 @@ def _is_text(value: str) -> bool:
 
 
 def scrubbed(value: Any, texts: Sequence[str], mark: str = HIDDEN, least: int = _LEAST_SCRUBBED) -> Any:  # noqa: ANN401 - records
-    """Return a record with each of these texts hidden, also the parts that a cut left.
+    """Return a record with each of these texts hidden, including parts that remained after a cut.
 
     Args:
         value: The record.
         texts: The texts, the longest first.
-        mark: What stands for each.
-        least: From which length parts are hidden.
+        mark: The text that replaces each of them.
+        least: The length from which parts are hidden.
     """
     if not texts:
         return value
@@ -298,10 +299,11 @@ def scrubbed(value: Any, texts: Sequence[str], mark: str = HIDDEN, least: int = 
 
 
 def _find_places(value: str, texts: Sequence[str], least: int) -> list[tuple[int, int]]:
-    """Return where these texts are, and where their beginnings and ends are next to a mark of a cut.
+    """Return the places of these texts, and of their beginnings and ends next to a mark of a cut.
 
-    1. A node passes a key of 60 characters to a pydantic model, which rejects it. 2. pydantic quotes it in its error as
-    `input_value='sk-ant-api03-…-wXyZ'`, with the middle cut out. 3. The whole key does not occur in that text.
+    1. A node passes a key of 60 characters to a pydantic model, which rejects the key. 2. pydantic quotes the key in
+       its error as `input_value='sk-ant-api03-…-wXyZ'`, with the middle cut out. 3. The whole key does not occur in
+       that text.
     """
     found: list[tuple[int, int]] = []
     for text in texts:
@@ -309,7 +311,8 @@ def _find_places(value: str, texts: Sequence[str], least: int) -> list[tuple[int
         while at >= 0:
             found.append((at, at + len(text)))
             at = value.find(text, at + len(text))
-    may_begin = [text for text in texts if text[:least] in value]  # most texts have none, and this is cheap
+    # Most texts contain no such part, and this check is cheap.
+    may_begin = [text for text in texts if text[:least] in value]
     may_end = [text for text in texts if text[-least:] in value]
     longest = max(map(len, texts), default=0)
     for cut in _CUT.finditer(value) if may_begin or may_end else ():
@@ -331,9 +334,10 @@ def _without_places(value: str, places: Sequence[tuple[int, int]], mark: str) ->
 
 
 def screened(text: str, texts: Sequence[str], mark: str = HIDDEN) -> tuple[str, str]:
-    """Return a text that goes on with these texts hidden, as far as it can be shown, and its end, which may begin one.
+    """Return a growing text with these texts hidden, as far as it can be shown, and its remaining end.
 
-    Parts next to a mark of a cut are hidden last: a text that contains such a mark may be complete with the next piece.
+    The end is not shown yet if a hidden text may begin there. Parts next to a mark of a cut are hidden last, because a
+    text that contains such a mark may be complete with the next piece.
     """
     whole = str(scrubbed(text, texts, mark, len(text) + 1))
     shown = len(whole) - max((begun_at_end(each, whole) for each in texts), default=0)
@@ -341,7 +345,7 @@ def screened(text: str, texts: Sequence[str], mark: str = HIDDEN) -> tuple[str, 
 
 
 def begun_at_end(secret: str, text: str) -> int:
-    """Return how many characters at the end of a text are the beginning of a secret, but not the whole of it."""
+    """Return how many characters at the end of a text are the beginning of a secret, but not the whole secret."""
     at = text.find(secret[0], max(0, len(text) - len(secret) + 1))
     while at >= 0 and not secret.startswith(text[at:]):
         at = text.find(secret[0], at + 1)
@@ -349,7 +353,7 @@ def begun_at_end(secret: str, text: str) -> int:
 
 
 def ended_at_start(secret: str, text: str) -> int:
-    """Return how many characters at the start of a text are the end of a secret, but not the whole of it."""
+    """Return how many characters at the start of a text are the end of a secret, but not the whole secret."""
     end = text.rfind(secret[-1], 0, len(secret) - 1) + 1
     while end and not secret.endswith(text[:end]):
         end = text.rfind(secret[-1], 0, end - 1) + 1
@@ -357,16 +361,16 @@ def ended_at_start(secret: str, text: str) -> int:
 
 
 def concealed(value: object, texts: Sequence[str]) -> object:
-    """Return live data of any type with each of these texts hidden, also in keys. Pass the longest first.
+    """Return live data of any type with each of these texts hidden, also in keys. Pass the longest text first.
 
-    An object of another type than texts and collections is hidden as a whole if it shows one of them.
+    An object that is neither a text nor a collection is hidden as a whole if it shows one of the texts.
     """
     if isinstance(value, str):
         return scrubbed(value, texts)
     if isinstance(value, Mapping):
         return {concealed(key, texts): concealed(item, texts) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        make = getattr(value, "_make", type(value))  # of a named tuple
+        make = getattr(value, "_make", type(value))  # for a named tuple
         return make([concealed(item, texts) for item in value])
     return HIDDEN if _shows(value, texts) else value
 
@@ -385,7 +389,7 @@ def _shows(value: object, texts: Sequence[str]) -> bool:
 
 
 def holds(value: JsonValue, texts: Sequence[str]) -> bool:
-    """Return whether one of these texts, or a long part of one that a cut left, occurs anywhere in a record."""
+    """Return whether one of these texts, or a long part of it that a cut left, occurs anywhere in a record."""
     if isinstance(value, str):
         return bool(_find_places(value, texts, LEAST_REFUSED))
     if isinstance(value, (int, float)):

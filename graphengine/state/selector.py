@@ -1,4 +1,4 @@
-"""The values that conditions read: a current value, or a mark kept of past values."""
+"""The values that conditions read: a current value, or a mark that keeps past values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graphengine.state.view import View
 
 Source: TypeAlias = "str | Callable[..., object]"
-"""A path, or a pure function whose parameters name the fields it reads."""
+"""A path, or a pure function whose parameters name the fields that it reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class Reading:
 
     @property
     def roots(self) -> frozenset[str]:
-        """The fields that it reads."""
+        """The names of the fields that the reading reads."""
         if self.path is not None:
             return frozenset((self.path.root,))
         return self.function.names if self.function is not None else frozenset()
 
     @property
     def is_part(self) -> bool:
-        """Whether it reads only a part of a field."""
+        """Whether the reading reads only a part of a field."""
         return self.path is not None and bool(self.path.parts)
 
     def read(self, view: View) -> object:
@@ -54,14 +54,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """A fact about the past that a condition needs, kept as a mark under `key`.
+    """A fact about the past that a condition needs. It is kept as a mark under `key`.
 
     Attributes:
-        kind: `plateau` (the best sample and how many since were no better), `count` (visits of `node` when `since` was
-            last completed), `change` (digest of the value when `since` was last left) or `done` (whether `node` was
-            completed with a result of its own that passes the `test`, since the last visit of another node if there is
-            one).
-        since: The node that resets it, "" for none.
+        key: The key of the mark.
+        kind: `plateau` (the best sample, and how many samples since were not better), `count` (the number of visits of
+            `node` when `since` was last completed), `change` (a digest of the value when `since` was last left) or
+            `done` (whether `node` was completed with a result of its own that passes the `test`, since the last visit
+            of `since` if there is such a node).
+        since: The node that resets the mark; "" if there is none.
     """
 
     key: str

@@ -1,6 +1,6 @@
-"""The text of a value that is the same in each process: a fingerprint and a record are made of it.
+"""The text of a value, which is the same in each process. Fingerprints and records are made from such texts.
 
-`repr` shows a set in the order of its hashes, which PYTHONHASHSEED decides, and an object by its address.
+`repr` shows a set in the order of its hashes, which depends on PYTHONHASHSEED, and shows an object with its address.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _UNSTEADY: Final = re.compile(r"[{[]| at 0x")
 
 
 def steady_text(value: Any) -> str:  # noqa: ANN401 - any value
-    """Return the `repr` of a value, with sets in order, also inside it, and without addresses.
+    """Return the `repr` of a value, with all sets in it in order, and without addresses.
 
     Example:
         >>> steady_text([{"b", "a"}, frozenset({2, 1})])
         "[{'a', 'b'}, frozenset({1, 2})]"
     """
     text = repr(value)
-    if isinstance(value, (str, bytes)) or not _UNSTEADY.search(text):  # nothing that can be a set, and no address
+    if isinstance(value, (str, bytes)) or not _UNSTEADY.search(text):  # The text contains no set and no address.
         return text
     kind = type(value)
     name = kind.__name__
@@ -47,13 +47,16 @@ def steady_text(value: Any) -> str:  # noqa: ANN401 - any value
 
 
 def choice_text(value: object) -> str:
-    """Return the name of a case: the text of its value, of an enum's member that of the member's value."""
+    """Return the name of a case: the text of its value.
+
+    For a member of an Enum, it is the text of the member's value.
+    """
     held = enum_value(value)
     return steady_text(held) if isinstance(held, AbstractSet) else str(held)
 
 
 def _text_of_object(value: Any, text: str) -> str:  # noqa: ANN401 - as above
-    """Return the text of a model or dataclass by its fields, of anything else without addresses."""
+    """Return the text of a model or dataclass by its fields, or of any other object without addresses."""
     shown: object = type(value).__repr__
     if isinstance(value, BaseModel) and shown is BaseModel.__repr__:
         return _with_fields(type(value).__name__, {name: part for name, part in value.__repr_args__() if name})

@@ -1,6 +1,6 @@
-"""Facts about types and enums: whether they are numbers, which values they allow.
+"""Facts about types and enums: whether they are numbers, and which values they allow.
 
-Compile uses all of them; a run uses only `enum_value`.
+Compiling a graph uses all of them. A run uses only `enum_value`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def is_number(kind: object) -> bool:
-    """Return whether values of a type are numbers, or can be."""
+    """Return whether values of a type are numbers, or can be numbers."""
     if get_origin(kind) is Literal:
         return any(is_number(type(choice)) for choice in get_args(kind))
     kind = getattr(kind, "__supertype__", get_origin(kind) or kind)
     if not isinstance(kind, type) or kind in (Any, object):
-        return True  # unknown types can be numbers
+        return True  # values of unknown types can be numbers
     if issubclass(kind, enum.Enum):
         return any(is_number(type(member.value)) for member in kind)
     return kind is not bool and (issubclass(kind, (int, float)) or hasattr(kind, "__float__"))
 
 
 def closed_values(types: Sequence[object]) -> list[object] | None:
-    """Return all values that Literal, Enum and bool types allow; None if the types allow others."""
+    """Return all values that Literal, Enum and bool types allow; None if the types allow other values too."""
     values: list[object] = []
     for kind in types:
         if get_origin(kind) is Literal or kind is bool:
@@ -38,8 +38,8 @@ def closed_values(types: Sequence[object]) -> list[object] | None:
 
 
 def enum_value(value: object) -> object:
-    """Return the value of an Enum member; any other value unchanged.
+    """Return the value of an Enum member. Return any other value unchanged.
 
-    Records hold the value and never the member, so cases, labels and keys use the value.
+    Records contain the value and never the member, so cases, labels and keys use the value.
     """
     return value.value if isinstance(value, enum.Enum) else value

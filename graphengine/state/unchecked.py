@@ -1,8 +1,9 @@
-"""Reading what was recorded once without what asks the world: the clock, the files, a database.
+"""Read a value that was recorded once, without checks that depend on the clock, the files or a database.
 
-A path that exists, a date in the future, a name that a validator looks up were right when they were recorded, and need
-not be when the record is read. Checks after a value was made are left out; what makes another value of it is noticed,
-since its JSON is then another one.
+A path that exists, a date in the future, or a name that a validator looks up were right when they were recorded, and
+need not be right when the record is read. So checks that follow the creation of a value are skipped. If a skipped
+function would turn the value into a different one, the caller notices that, because the JSON of the value differs from
+the record.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ _CLOCK: Final = ("now_op", "now_utc_offset")
 
 
 def unchecked(model: type[BaseModel], *, own: bool) -> SchemaValidator:
-    """Return a validator of a model without checks of paths and times, and without those of `own` code either."""
+    """Return a validator of a model without checks of paths and times.
+
+    With `own`, the checks that the user's code makes are left out too.
+    """
     schema = _without_checks(model.__pydantic_core_schema__, own)
     try:
         return SchemaValidator(schema, _use_prebuilt=False)
-    except TypeError:  # before pydantic 2.13: models inside keep their own validators, with their checks
+    except TypeError:  # Before pydantic 2.13, models inside the model keep their own validators, with their checks.
         return SchemaValidator(schema)
 
 
@@ -43,7 +47,7 @@ def _is_check(function: Any, own: bool) -> bool:  # noqa: ANN401, FBT001 - any f
 
 
 def has_made_fields(schema: object) -> bool:
-    """Return whether a core schema has a dataclass with a field that its `__init__` does not take."""
+    """Return whether a core schema contains a dataclass with a field that its `__init__` does not accept."""
     if isinstance(schema, dict):
         is_made = schema.get("type") == "dataclass-field" and schema.get("init") is False
         return is_made or any(map(has_made_fields, schema.values()))

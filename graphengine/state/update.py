@@ -1,6 +1,6 @@
-"""Updates of a field other than a plain value: keys of it, several items at once, an update recorded before.
+"""Updates of a field other than a plain value: of some of its keys, of several items at once, or already recorded.
 
-Also the place of a typed value that is built when it is read first.
+`Unread`, a typed value that is built when it is first read, is here too.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """An update of one key of a dict field, as `writes="results[ann]"` makes it from a result.
+    """An update of one key of a dict field, for example from `writes="results[ann]"`.
 
     Attributes:
-        adds: Whether the value holds items to add to the list under the key, instead of replacing the list.
+        key: The key.
+        value: The value for the key.
+        adds: Whether the value contains items to add to the list under the key. If False, the value replaces the list.
     """
 
     key: str
@@ -29,7 +31,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Puts:
-    """An update of several keys of a dict field, written by the items of a map or by an arm."""
+    """An update of several keys of a dict field, written by the items of a map or by an arm of a fork."""
 
     keys: Mapping[str, object]
 
@@ -43,11 +45,11 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class RecordedUpdate:
-    """An update that was validated and recorded before: an arm's operation, which the join repeats.
+    """An update that was already validated and recorded: an operation of an arm, which the join repeats.
 
     Attributes:
         op: The operation.
-        typed: The value that it sets or adds; None if that must be read from the record.
+        typed: The value that the operation sets or adds; None if it must be read from the record.
     """
 
     op: Op
@@ -55,7 +57,7 @@ class RecordedUpdate:
 
 
 UNREAD: Final = object()
-"""In place of a value that nothing has read."""
+"""Stands for a value that has not been read yet."""
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class Unread:
 
     Attributes:
         record: The record.
-        value: What was built.
+        value: The typed value, once it is built.
     """
 
     record: JsonValue

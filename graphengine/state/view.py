@@ -1,7 +1,7 @@
 """The view that a node, condition or reducer has: the typed fields of one frame, and the current facts of the run.
 
-Records are authoritative; typed values are built from them on first read and cached in the frame. While a step is
-being decided, the view shows its updates (`set_new`, `add_items`) on top, and the frame is not modified.
+Records are authoritative. Typed values are built from records when they are first read, and cached in the frame. While
+a step is being decided, the view shows its updates (`set_new`, `add_items`) on top, and the frame is not modified.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _NO_KEYS: Final[Mapping[str, Mapping[Any, object]]] = MappingProxyType({})
 _NO_GROWN: Final[Mapping[str, Mapping[Any, Sequence[object]]]] = MappingProxyType({})
 _NO_ITEMS: Final[Mapping[str, Sequence[object]]] = MappingProxyType({})
 _MOST_AS_LONG: Final = 64
-"""How many times as long as a new list a field may be for the list's items to be looked up in it."""
+"""How many times longer than a new list a field may be, so that the list's items are still looked up in the field."""
 _FEW_BYTES: Final = 1 << 10
 _NO_USAGE: Final = cast("Usage", MappingProxyType({}))
 
 
 class FieldFacts(Protocol):
-    """What a view needs of a field's type (`graphengine.state.field.FieldType`)."""
+    """The parts of a field's type (`graphengine.state.field.FieldType`) that a view needs."""
 
     own: bool
     immutable: bool
@@ -56,13 +56,13 @@ class FieldFacts(Protocol):
 
 
 class StateFacts(Protocol):
-    """What a view needs of a state's type (`graphengine.state.schema.StateType`)."""
+    """The parts of a state's type (`graphengine.state.schema.StateType`) that a view needs."""
 
     secrets: frozenset[str]
 
     @property
     def model(self) -> type[BaseModel]:
-        """The user's model."""
+        """The model of the state."""
         ...
 
     @property
@@ -82,12 +82,12 @@ class FrameFacts(Protocol):
 
     @property
     def kind(self) -> str:
-        """`item` if it shares the values of the frame below, which is not written meanwhile."""
+        """`item` if the frame shares the values of its base frame, which is not written meanwhile."""
         ...
 
     @property
     def base(self) -> FrameFacts | None:
-        """The frame below it, from which it reads the fields that it did not write."""
+        """The frame from which this frame reads the fields that it did not write."""
         ...
 
     def count(self, node: str) -> int:
@@ -97,7 +97,7 @@ class FrameFacts(Protocol):
 
 @dataclass(slots=True)
 class RecordsAlone:
-    """Records alone, used in place of a frame."""
+    """Records without a frame, used in place of a frame."""
 
     values: dict[str, Any]
     typed: dict[str, object] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class RecordsAlone:
     kind: str = "root"
 
     def count(self, node: str) -> int:  # noqa: ARG002 - nothing was visited
-        """Return 0: nothing was visited."""
+        """Return 0, because no node was visited."""
         return 0
 
 
@@ -116,18 +116,18 @@ class View(Struct, eq=False):
     """The fields of a frame, read as typed values, and the other facts that conditions use.
 
     Attributes:
-        node: The node that is being left, "" for none.
-        until: The join that the frame is an arm of, "" for none.
-        checks: Whether functions that change their arguments in place are caught; True by default.
+        node: The node that is being left; "" if no node is being left.
+        until: For the frame of an arm: the join of its fork; "" for other frames.
+        checks: Whether functions that change their arguments in place are detected; True by default.
         completing: The node whose current visit counts as completed although the frame does not count it yet.
         new_marks: Marks that the step being decided sets.
         usage: Tokens and cost so far, including the current step.
         elapsed_seconds: The time that the run has been driven so far.
-        failure: The names of the exception's types while edges after a failure are evaluated, else empty.
-        ended: The label that the subgraph at this node stopped with, while its outgoing edges are evaluated.
-        update_bytes: An upper bound on the bytes of JSON that the step being decided writes; small values count as 0.
-        passes: The fields that the node read whole, and that it has not changed: it was checked when it ended. What it
-            returns of them is not encoded again.
+        failure: The names of the exception's types while edges after a failure are evaluated; otherwise empty.
+        ended: The label with which the subgraph at this node ended, while its outgoing edges are evaluated.
+        update_bytes: An upper bound of the bytes of JSON that the step being decided writes. Small values count as 0.
+        passes: The fields that the node read whole and has not changed, which was checked when the node ended. Parts of
+            them in its result are not encoded again.
     """
 
     _state: StateFacts
@@ -154,7 +154,7 @@ class View(Struct, eq=False):
         return self._frame.count(node) + (node == self.completing)
 
     def mark(self, key: str, default: Mark = None) -> Mark:
-        """Return the mark kept under a tracker's key."""
+        """Return the mark under the key of a tracker."""
         if key in self.new_marks:
             return self.new_marks[key]
         frame: FrameFacts | None = self._frame
@@ -166,22 +166,25 @@ class View(Struct, eq=False):
 
     @property
     def names(self) -> Iterable[str]:
-        """All fields of the state."""
+        """The names of all fields of the state."""
         fields: Mapping[str, object] = self._state.model.model_fields
         return fields
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The fields that hold a secret."""
+        """The fields that contain a secret."""
         return self._state.secrets
 
     def lend(self, name: str) -> object:
-        """Return a field's value for a function that might change it; a copy if this step writes the field."""
+        """Return the value of a field for a function that might change it.
+
+        If this step writes the field, return a copy.
+        """
         value = self.get(name)
         return value if self._state.fields[name].immutable or not self._is_pending(name) else deepcopy(value)
 
     def changed(self, names: Iterable[str]) -> list[str]:
-        """Return those of these fields whose value was changed in place; none if `checks` is off."""
+        """Return the fields among these whose value was changed in place. Empty if `checks` is off."""
         if not self.checks:
             return []
         fields = self._state.fields
@@ -194,14 +197,14 @@ class View(Struct, eq=False):
         return self._state.fields[name].is_changed(typed[name], records[name], self)
 
     def refresh(self, names: Iterable[str], paths: Iterable[Path]) -> list[str]:
-        """Build those of these fields of JSON anew that were changed since a node that read them ended; return them.
+        """Build fields of JSON again if they were changed since a node that read them ended, and return these fields.
 
-        1. `a` reads `docs` and starts a task. 2. `a` ends; it has changed nothing. 3. The task changes `docs`. 4. `b`
-        reads `docs`: it must not see the change, nor be blamed for it.
+        1. `a` reads `docs` and starts a task. 2. `a` ends and has changed nothing. 3. The task changes `docs`. 4. `b`
+           reads `docs`: it must neither see the change nor be blamed for it.
 
         Args:
             names: Fields that are about to be read.
-            paths: Parts that are about to be read. Only these are looked at, not all of their fields.
+            paths: Parts that are about to be read. Only these parts are compared, and not the whole fields.
         """
         fields = self._state.fields
         late = self.changed([name for name in names if fields[name].exact is not None])
@@ -215,9 +218,10 @@ class View(Struct, eq=False):
         return late
 
     def passed_on(self, kind: Exact, value: object) -> tuple[Any, object] | None:
-        """Return the record and the typed value of a list or dict that the node read, or of a list of such; else None.
+        """Return the record and the typed value of a list or dict that the node read, or of a list of such values.
 
-        The list is a new one, since the node has the other. Its items are shared.
+        None for any other value. The returned list is a new list, because the node has the other list. Its items are
+        shared.
         """
         for name in self.passes:
             if self.holder(name).typed.get(name) is value and self._state.fields[name].exact is kind:
@@ -235,9 +239,10 @@ class View(Struct, eq=False):
         return found, [*value]
 
     def _items_read(self, kind: Exact, value: list[object]) -> dict[int, Raw]:
-        """Return the records of the items that the node read and that a list of this type can have, by their ids.
+        """Return the records of the items that the node read and that a list of this type can contain, by item id.
 
-        Only fields with the first or the last item of the new list count: most new lists have nothing of what was read.
+        Only fields that contain the first or the last item of the new list count, because most new lists contain
+        nothing that was read.
         """
         known: dict[int, Raw] = {}
         first, last = id(value[0]), id(value[-1])
@@ -248,11 +253,11 @@ class View(Struct, eq=False):
             frame = _frame_of(self._frame, name)
             record = frame.values.get(name)
             if record is None or (type(record) is Raw and memoryview(record).nbytes < _FEW_BYTES):
-                continue  # to look for its items would take longer than to encode them
+                continue  # Looking for its items would take longer than encoding them.
             if len(typed) > _MOST_AS_LONG * len(value) or not (last in map(id, typed) or first in map(id, typed)):
                 continue
             if type(record) is Raw:
-                record = frame.values[name] = items_of(record)  # split once
+                record = frame.values[name] = items_of(record)  # split only once
             if len(record) != len(typed):
                 continue
             for item, each in zip(typed, record, strict=True):
@@ -261,7 +266,10 @@ class View(Struct, eq=False):
         return known
 
     def forget(self, names: Iterable[str]) -> None:
-        """Drop the cached values of the frames that hold these fields: other fields there can share parts of them."""
+        """Drop all cached values of the frames that hold these fields.
+
+        Other fields there can share parts of the values.
+        """
         for name in names:
             holder = self.holder(name)
             holder.typed.clear()
@@ -294,7 +302,7 @@ class View(Struct, eq=False):
         return name in self._new or name in self._items or name in self._keys or name in self._grown
 
     def before(self, name: str) -> object:
-        """Return the typed value of a field in the frame, without this step's updates."""
+        """Return the typed value of a field in the frame, without the updates of this step."""
         value = self._frame.typed.get(name, MISSING)
         if value is not MISSING:
             return value
@@ -305,27 +313,28 @@ class View(Struct, eq=False):
         return value
 
     def holder(self, name: str) -> FrameFacts:
-        """Return the frame that a field is read from: this one, or the nearest one below that has it."""
+        """Return the frame from which a field is read: this frame, or the nearest base frame that holds the field."""
         frame = self._frame
         while frame.base is not None and name not in frame.values:
             if frame.kind != "item" and not self._state.fields[name].immutable:
-                break  # each arm builds its own value, so that an arm that changes it does not affect the others
+                # Each arm builds a value of its own, so that an arm that changes its value does not affect the others.
+                break
             frame = frame.base
         return frame
 
     def fresh(self, name: str) -> object:
-        """Return a field's value that is shared with no other holder."""
+        """Return a value of a field that no other object shares."""
         kind = self._state.fields[name]
         return self.before(name) if kind.immutable else kind.build(_record_in(self._frame, name), self)
 
     def apart(self, name: str) -> object:
-        """Return a field's value with this step's updates, for a function that might change it in place."""
+        """Return a field's value with the updates of this step, for a function that might change the value in place."""
         return self.get(name) if self._is_pending(name) else self.fresh(name)
 
     def read(self, path: Path) -> object:
-        """Return the value at a path, None if a part is missing.
+        """Return the value at a path; None if a part is missing.
 
-        The last item of a list that this step appends to is read without joining the list.
+        The last item of a list to which this step appends is read without joining the list.
         """
         if not path.parts:
             return self.get(path.root)
@@ -335,7 +344,7 @@ class View(Struct, eq=False):
         return walk(self.get(path.root), path.parts)
 
     def length(self, path: Path) -> int | None:
-        """Return the length of the value at a path, None if it has no length."""
+        """Return the length of the value at a path; None if the value has no length."""
         items = self._items.get(path.root)
         if items is not None and not path.parts and path.root not in self._new:
             return len(self.before(path.root) or ()) + len(items)  # type: ignore[arg-type]
@@ -343,14 +352,14 @@ class View(Struct, eq=False):
         return len(value) if isinstance(value, Sized) else None
 
     def add_keys(self, name: str, keys: Mapping[Any, object]) -> None:
-        """Update keys of a dict field without reading it."""
+        """Update keys of a dict field without reading the field."""
         if name in self._new or name in self._grown:
             self.set_new(name, {**(self.get(name) or {}), **keys})  # type: ignore[dict-item]
         else:
             self._keys = {**self._keys, name: {**self._keys.get(name, {}), **keys}}
 
     def grow_keys(self, name: str, keys: Mapping[Any, Sequence[object]]) -> None:
-        """Append items to lists in a dict field without reading it."""
+        """Append items to lists in a dict field without reading the field."""
         if name in self._new or name in self._keys:
             self.set_new(name, _longer(self.get(name), keys))
         else:
@@ -365,7 +374,7 @@ class View(Struct, eq=False):
         self._new[name] = value
 
     def add_items(self, name: str, items: Sequence[object]) -> None:
-        """Append items to a list field without reading it."""
+        """Append items to a list field without reading the field."""
         if name in self._new:
             self._new[name] = [*(self.get(name) or ()), *items]  # type: ignore[misc]
         else:
@@ -374,8 +383,8 @@ class View(Struct, eq=False):
     def other_fields(self, name: str) -> dict[str, Any]:
         """Return the other fields, for a validator of this field that reads them.
 
-        A field that also has validators is included only if it was read before, since reading it may need the others.
-        The same holds for a field without a record, as when a node runs alone on a part of a state.
+        A field that also has validators is included only if it was read before, because reading it may need the others.
+        The same holds for a field without a record, for example when a node runs alone on a part of a state.
         """
         fields, new = self._state.fields, self._new
         known = {
@@ -388,7 +397,7 @@ class View(Struct, eq=False):
         return {n: self.get(n) for n in fields if n != name and n in known}
 
     def instance(self, read: Callable[[str], object] | None = None) -> object:
-        """Return the whole state as an instance of its model, sharing the fields' values."""
+        """Return the whole state as an instance of its model. The instance shares the values of the fields."""
         optional = optional_in(self._state.model)
         names = (
             name for name in self.names if name not in optional or self._is_pending(name) or self._is_recorded(name)
@@ -401,7 +410,7 @@ class View(Struct, eq=False):
 
 
 def part_of(record: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401 - records
-    """Return the record that these parts of a path lead to from a record; None if a part is missing."""
+    """Return the record to which these parts of a path lead from a record; None if a part is missing."""
     for part in parts:
         if isinstance(record, Raw):
             record = items_of(record) if bytes(memoryview(record)[:1]) == b"[" else keys_of(record)
@@ -410,7 +419,7 @@ def part_of(record: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401 - record
 
 
 def _frame_of(frame: FrameFacts, name: str) -> FrameFacts:
-    """Return the frame with the record that a frame reads a field from: itself, or one below it."""
+    """Return the frame whose record a frame reads for a field: the frame itself, or one of its base frames."""
     while frame.base is not None and name not in frame.values:
         frame = frame.base
     return frame
@@ -421,6 +430,6 @@ def _record_in(frame: FrameFacts, name: str) -> Any:  # noqa: ANN401 - a record
 
 
 def _longer(table: Any, keys: Mapping[Any, Sequence[object]]) -> dict[Any, Any]:  # noqa: ANN401 - a dict of lists
-    """Return a copy of a dict of lists with more items under some keys."""
+    """Return a copy of a dict of lists with further items under some keys."""
     old = table or {}
     return {**old, **{key: [*(old.get(key) or ()), *items] for key, items in keys.items()}}
