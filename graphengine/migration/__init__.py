@@ -1,4 +1,14 @@
-"""Resuming waiting runs under a changed graph: what migrations do to them, and whether they fit then."""
+"""How waiting runs resume after their graph was changed.
+
+A run is recorded with the spec of its graph at that time. If the graph has changed when the run resumes, this package
+decides whether the run still fits it. `Migrations` is the extension that the runner asks. `GraphFit`, in
+`compatibility`, holds the changes that the resume must record, and a list of `Mismatch`es, which are the reasons why
+the run cannot continue.
+
+Each entry of `Graph(migrate={1: …})` is a migration. It leads a run from one version of the graph to the next: it
+changes the fields of the state, and renames or moves nodes. `apply` carries the migrations out, `positions` checks the
+place in the graph where each frame is, and `draft` writes a proposal for `migrate=`.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +30,18 @@ log = logging.getLogger("graphengine.runner")
 
 
 class Migrations(Extension):
-    """Lets runs that were recorded under another form of their graph continue, if they fit it or can be migrated."""
+    """The extension that lets a run continue that was recorded under another form of its graph.
 
-    _warned: frozenset[tuple[str, int, str]] = frozenset()  # a run is looked at before it is claimed, and after
+    It checks whether the run fits the graph of today, and migrates the run where the graph has migrations.
+    """
+
+    _warned: frozenset[tuple[str, int, str]] = frozenset()  # a run is checked both before it is claimed and after that
 
     def fitted(self, plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> tuple[Shift, Snapshot]:
-        """Return the changes with which a run continues under this plan, and its snapshot after them.
+        """Return the changes with which a run continues under this plan, and its snapshot after these changes.
 
         Raises:
-            GraphChanged: It does not fit the plan.
+            GraphChanged: The run does not fit the plan.
         """
         from graphengine.migration import compatibility  # noqa: PLC0415 - few runs need it
 
@@ -41,10 +54,10 @@ class Migrations(Extension):
     def migrate_state(
         self, plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None
     ) -> Mapping[str, JsonValue]:
-        """Return the state of a run as today's graph has it.
+        """Return the state of a run in the form that today's graph has.
 
         Raises:
-            GraphChanged: It does not fit, or no migration leads to today's version.
+            GraphChanged: The state does not fit, or no migration leads to today's version.
         """
         from graphengine.migration import compatibility  # noqa: PLC0415 - few runs need it
 
@@ -53,9 +66,10 @@ class Migrations(Extension):
         return values
 
     def _warn(self, plan: Plan[Any], snapshot: Snapshot, left: Sequence[Mismatch]) -> None:
-        """Say in the log what a run leaves behind, once for each step and graph.
+        """Log which recorded values a run continues without, once for each step and each form of the graph.
 
-        A recorded input has no step, so that its losses are logged whenever a run is started with it.
+        A recorded input has no step. For an input the warning is therefore written every time a run is started from the
+        input.
         """
         key = (snapshot.run_id, snapshot.seq, plan.fingerprint)
         for each in left if key not in self._warned else ():

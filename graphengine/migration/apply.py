@@ -1,8 +1,8 @@
-"""Migrations: what `Graph(version=…, migrate=…)` does to a run that was recorded under an older version.
+"""The effects of `Graph(version=…, migrate=…)` on a run that was recorded under an older version.
 
-Each graph that a run is in, the outermost and those inside it, has its own version in the recorded graph spec, and its
-own chain of migrations from there to today's version. Nothing here changes the run: the calling resume or branch
-records the result.
+A run is in one or several graphs: the outermost one and the graphs inside it. The recorded graph spec has a version for
+each of these graphs, and each has its own chain of migrations from this version to today's version. Nothing here
+changes the run. The resume or the branch that calls this module records the result.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from graphengine.kernel.reader import EdgeSpec, Frame, NodeSpec, Snapshot
 
 _SHOWN: Final = 1000
-"""The maximum length of values in messages."""
+"""How many characters of a value a message shows at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """A graph that a run is in: as recorded, in its present form, and the migrations between the two.
+    """A graph that a run is in: its recorded form, its form of today, and the migrations between the two.
 
     Attributes:
         plan: Today's plan.
-        version: The version it was recorded under.
-        steps: The migrations from that version on, with the version that each starts from.
-        names: The nodes that were renamed since, old to new.
+        version: The version under which the graph was recorded.
+        steps: The migrations from that version on. Each has the version from which it starts.
+        names: The nodes that were renamed since then: the old name and the new one.
         graph_spec: The recorded graph spec; empty if it is not known.
     """
 
@@ -57,7 +57,7 @@ class Walked:
     graph_spec: GraphSpec = field(default_factory=GraphSpec)
 
     def place(self, node: str) -> tuple[str, bool]:
-        """Return the node of today for a frame at a recorded node, and whether a migration moved the frame there."""
+        """Return where a frame at a recorded node is today, and whether a migration moved the frame there."""
         moved = False
         for _, step in self.steps:
             if node in step.moved:
@@ -68,10 +68,10 @@ class Walked:
 
 
 def walk_frames(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> dict[str, Walked]:
-    """Return the graphs that a run is in, by the frame that walks each, without those that no longer exist.
+    """Return the graphs that a run is in, if they still exist. The key is the frame that walks the graph.
 
     Raises:
-        GraphChanged: A graph was recorded under a newer version, or has no migration from the recorded one.
+        GraphChanged: A graph was recorded under a newer version, or no migration leads on from the recorded one.
     """
     found: dict[str, Walked] = {}
     for frame in snapshot.frames.values():
@@ -86,7 +86,10 @@ def walk_frames(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> d
 
 
 def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) -> Shift:
-    """Return what migrations do to positions (`renamed` and `pauses`); see `graphengine.engine.graph_migration`."""
+    """Return how the migrations change the positions of a run (`renamed` and `pauses`).
+
+    `graphengine.engine.graph_migration` explains these changes.
+    """
     shift = Shift(renamed={key: dict(graph.names) for key, graph in graphs.items() if graph.names})
     root = graphs[ROOT]
     pauses = [_path(plan, root.graph_spec, path.split("/")) for path in snapshot.pause]
@@ -96,11 +99,13 @@ def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) 
 
 
 def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) -> dict[str, str]:
-    """Return the frames that migrations move, by their ids after the renaming, with their new nodes.
+    """Return the frames that migrations move, each with its new node.
+
+    The frames have the ids that they get by the renaming.
 
     Args:
-        before: The snapshot as recorded.
-        after: The same snapshot, with its nodes renamed.
+        before: The snapshot as it was recorded.
+        after: The same snapshot after its nodes were renamed.
         graphs: The graphs that the run is in.
     """
     found: dict[str, str] = {}
@@ -118,7 +123,7 @@ def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) ->
 
 
 def in_new_names(plan: Plan[Any], graph_spec: GraphSpec) -> GraphSpec:
-    """Return a recorded graph spec with its nodes renamed by migrations, including those of graphs inside it."""
+    """Return a recorded graph spec, and those inside it, in which nodes have the names that migrations gave them."""
     steps = _steps(plan, graph_spec)
 
     def now(name: str) -> str:
@@ -140,7 +145,7 @@ def in_new_names(plan: Plan[Any], graph_spec: GraphSpec) -> GraphSpec:
 
 
 def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
-    """Return the graph that a node runs for a choice; None if that is not a graph."""
+    """Return the graph that a node runs for a choice; None if the choice runs something else."""
     try:
         return node.chosen(choice).graph if node is not None else None
     except NoChoice:
@@ -148,7 +153,7 @@ def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
 
 
 def _edge_in(edge: EdgeSpec, now: Callable[[str], str]) -> EdgeSpec:
-    """Return an edge of a graph spec, with renamed nodes."""
+    """Return an edge of a graph spec in which nodes have their new names."""
     made: EdgeSpec = {**edge, "from": now(edge["from"])}
     if "to" in edge:
         made["to"] = now(edge["to"])
@@ -164,13 +169,15 @@ def _edge_in(edge: EdgeSpec, now: Callable[[str], str]) -> EdgeSpec:
 
 
 def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict[str, JsonValue]:
-    """Return the recorded fields of a graph's state after its migrations; unchanged if no migration changes fields.
+    """Return the recorded fields of a graph's state after its migrations.
 
-    Migration functions get secrets decrypted, and what they return for secret fields is encrypted.
+    They are unchanged if no migration changes fields.
+
+    The functions of migrations get secret fields decrypted. The secret fields that they return are encrypted again.
 
     Raises:
-        MigrationFailed: A function raised, or returned fields that do not fit today's state.
-        SecretKeyWrong: The graph has another key.
+        MigrationFailed: A function raised an error, or returned fields that do not fit today's state.
+        SecretKeyWrong: The graph has another key than the one with which the fields were encrypted.
     """
     functions = [(version, step.state) for version, step in graph.steps if step.state is not None]
     if not functions:
@@ -198,10 +205,10 @@ def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict
 
 
 def _decrypt_fields(state: StateType[Any], values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Decrypt the encrypted fields, including those that have another name in today's state.
+    """Decrypt the fields that are encrypted. This includes fields that have another name in today's state.
 
     Raises:
-        SecretKeyWrong.
+        SecretKeyWrong: The graph has another key than the one with which the fields were encrypted.
     """
     cipher = next((field.cipher for field in state.fields.values() if field.cipher is not None), None)
     if cipher is None:
@@ -213,7 +220,7 @@ def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[st
     """Check that migrations that changed something returned only fields of today's state.
 
     Raises:
-        MigrationFailed: They returned other fields.
+        MigrationFailed: The migrations returned other fields.
     """
     fields = graph.plan.state.fields
     unknown = [name for name in now if name not in fields]
@@ -228,7 +235,7 @@ def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[st
 
 
 def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Sequence[str], where: str) -> GraphChanged:
-    """Return the error for migrated fields that do not fit today's state."""
+    """Return the error that says that migrated fields do not fit today's state."""
     return MigrationFailed(
         f"the migrations of graph {graph.plan.graph!r} gave {_clip_repr(values)}, which does not fit its state: "
         + "; ".join(problems),
@@ -238,7 +245,10 @@ def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Seque
 
 
 def name_record(snapshot: Snapshot) -> str:
-    """Return what a snapshot is of, for messages: a run, or, before the first step, the recorded input of a run."""
+    """Return the name that messages have for a recorded snapshot.
+
+    It names the run or, before the run's first step, the recorded input of the run.
+    """
     return f"run {snapshot.run_id}" if snapshot.seq else f"the input of run {snapshot.run_id}"
 
 
@@ -276,12 +286,12 @@ def _rename_node(steps: Sequence[tuple[int, Migration]], node: str) -> str:
 
 
 def _graph_of(frame: Frame) -> str:
-    """Return the id of the frame that walks the graph which a frame is in."""
+    """Return the id of the frame that walks the graph in which a frame is."""
     return frame.sub.id if frame.sub is not None else ROOT
 
 
 def _graph_inside(around: Walked, up: Frame) -> tuple[Plan[Any], GraphSpec] | None:
-    """Return the graph at a frame's node, today's plan and its recorded graph spec; None if there is none today."""
+    """Return today's plan and the recorded spec of the graph at a frame's node; None if no graph is there today."""
     node = around.plan.nodes.get(around.names.get(up.at, up.at))
     graph = _chosen(node, up.choice)
     graph_spec: GraphSpec = _graph_specs_at(around.graph_spec, up.at).get(up.choice, {})
@@ -289,13 +299,13 @@ def _graph_inside(around: Walked, up: Frame) -> tuple[Plan[Any], GraphSpec] | No
 
 
 def _steps(plan: Plan[Any], graph_spec: GraphSpec) -> list[tuple[int, Migration]]:
-    """Return the existing migrations from a recorded version on."""
+    """Return those migrations from a recorded version to today's version that exist."""
     version: int = graph_spec.get("version", plan.version)
     return [(older, plan.migrate[older]) for older in range(version, plan.version) if older in plan.migrate]
 
 
 def _graph_specs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]:
-    """Return the specs of the graphs of a node, by choice."""
+    """Return the specs of the graphs that a node runs, by choice."""
     for node in graph_spec.get("nodes", ()):
         if node["name"] == name:
             return node.get("graphs", {})
@@ -303,7 +313,7 @@ def _graph_specs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]
 
 
 def _path(plan: Plan[Any], graph_spec: GraphSpec, parts: Sequence[str]) -> str:
-    """Return a node's path with today's names."""
+    """Return the path of a node, in today's names."""
     steps = _steps(plan, graph_spec)
     new = _rename_node(steps, parts[0])
     if len(parts) == 1:
@@ -318,10 +328,10 @@ def _path(plan: Plan[Any], graph_spec: GraphSpec, parts: Sequence[str]) -> str:
 def _call_migration(
     graph: Walked, function: Callable[..., object], version: int, values: Mapping[str, JsonValue], where: str
 ) -> dict[str, JsonValue]:
-    """Call one migration function, and return its fields.
+    """Call the function of one migration, and return its fields.
 
     Raises:
-        MigrationFailed: It raised, or did not return fields.
+        MigrationFailed: The function raised an error, or did not return fields.
     """
     name = f"migrate={{{version}: {getattr(function, '__name__', 'f')}}} of graph {graph.plan.graph!r}"
     try:

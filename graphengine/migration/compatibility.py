@@ -1,8 +1,8 @@
-"""A check of whether a recorded run still fits a changed graph, and the changes that it needs.
+"""Whether a recorded run still fits a changed graph, and which changes it needs.
 
-The changes that migrations and new defaults make are tried on a copy of the snapshot; then every frame of the copy is
-checked against today's graph by `graphengine.migration.positions`. The run itself is not changed here: the
-result is a `GraphFit` to record, or a list of mismatches that keep the run from continuing.
+The changes that migrations and new defaults make are tried on a copy of the snapshot. Then
+`graphengine.migration.positions` checks every frame of the copy against today's graph. The run itself is not changed
+here. The result is a `GraphFit` to record, or a list of mismatches, which keep the run from continuing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN: Final = 200
-"""The maximum length of a value in messages."""
+"""How many characters of a value a message shows at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class GraphFit:
     """The changes that a resume must record so that a run can continue under a changed graph.
 
     Attributes:
-        shift: The changes, as steps record them.
+        shift: The changes in the form in which steps record them.
         after: The snapshot after the changes.
-        mismatches: The reasons why it cannot continue.
+        mismatches: The reasons why the run cannot continue.
         graphs: The graphs that the run is in, with the migrations of each.
-        left: The recorded values that it continues without, or with another value than was recorded.
+        left: The recorded values that the run continues without, or with another value than the recorded one.
     """
 
     shift: Shift
@@ -70,17 +70,17 @@ class GraphFit:
 
 
 def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> GraphFit:
-    """Return the changes with which a run of a graph continues under the plan of that graph today.
+    """Return the changes with which a run continues under the plan that its graph has today.
 
     Args:
         plan: Today's plan.
         snapshot: The run's snapshot; it is not changed.
-        graph_spec: The recorded graph spec of its graph.
+        graph_spec: The recorded spec of the run's graph.
 
     Raises:
-        GraphChanged: The run is of a newer version, or a migration is missing.
-        MigrationFailed: A migration raised, or returned fields that do not fit today's state.
-        SecretKeyWrong: The graph has another key.
+        GraphChanged: The run was recorded under a newer version, or a migration is missing.
+        MigrationFailed: A migration raised an error, or returned fields that do not fit today's state.
+        SecretKeyWrong: The graph has another key than the one with which the fields were encrypted.
     """
     graphs = walk_frames(plan, snapshot, graph_spec or {})
     there = copy_of(snapshot)
@@ -110,17 +110,17 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
 
 
 def _note_of_move(frame: Frame, node: str) -> Mismatch:
-    """Return the note that a move to another node drops the visits that have ended inside of the node before."""
+    """Return the note that a move to another node drops the visits that ended inside the node where the frame was."""
     path = path_of(frame.id, frame.at)
     text = f"what has ended inside {path} is dropped: its effects are done again if {node} does them"
     return Mismatch(text, place=path, code="visits_dropped")
 
 
 def _has_ended_inside(snapshot: Snapshot, key: str) -> bool:
-    """Return whether any work inside of a frame's node has ended: a node of its graph or of an arm, or an item.
+    """Return whether any work inside a frame's node has ended: a node of its graph or of an arm, or an item.
 
-    If the frame is moved to another node, the effects of this work are not kept. They are only in the log. The effects
-    of work that is in progress are kept.
+    If the frame is moved to another node, the effects of this work do not move to the new node. Only the log still has
+    them. The effects of work that is in progress are kept.
     """
     frame = snapshot.frames[key]
     if isinstance(frame.phase, Collecting) and any(each is not None for each in frame.phase.done):
@@ -131,17 +131,20 @@ def _has_ended_inside(snapshot: Snapshot, key: str) -> bool:
 def migrate_state(
     plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None
 ) -> tuple[Mapping[str, JsonValue], Sequence[Mismatch]]:
-    """Return the state of a run as today's graph has it, and what is left behind; the run's position does not count.
+    """Return the state of a run in the form that today's graph has, and the values that are left behind.
+
+    The position of the run is ignored.
 
     Args:
         plan: Today's plan.
         snapshot: The run's snapshot; it is not changed.
-        graph_spec: The recorded graph spec of its graph.
+        graph_spec: The recorded spec of the run's graph.
 
     Raises:
-        GraphChanged: The run is of a newer version, a migration is missing, or its state does not fit.
-        MigrationFailed: A migration raised, or returned fields that do not fit today's state.
-        SecretKeyWrong: The graph has another key.
+        GraphChanged: The run was recorded under a newer version, a migration is missing, or the run's state does not
+            fit.
+        MigrationFailed: A migration raised an error, or returned fields that do not fit today's state.
+        SecretKeyWrong: The graph has another key than the one with which the fields were encrypted.
     """
     there = Snapshot(run_id=snapshot.run_id, graph=snapshot.graph, seq=snapshot.seq)
     there.frames = {ROOT: Frame(values=dict(snapshot.root.values))}
@@ -158,7 +161,7 @@ def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> Grap
     Args:
         plan: Today's plan.
         snapshot: The run's snapshot.
-        found: How the run fits it, with the mismatches.
+        found: How the run fits the graph, with the mismatches.
     """
     lines = [f"the graph {plan.graph!r} was changed, and {name_record(snapshot)} no longer fits it"]
     lines += ["  what does not fit:", *(f"    {mismatch.text}" for mismatch in found.mismatches)]
@@ -179,7 +182,10 @@ def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> Grap
 
 
 def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
-    """Return the plan that a frame walks; the run's if the graph around it is gone, which is reported elsewhere."""
+    """Return the plan that a frame walks; the plan of the run if the graph around the frame no longer exists.
+
+    The missing graph is reported elsewhere.
+    """
     try:
         return plan_of(plan, frame)
     except (KeyError, NoChoice):
@@ -189,13 +195,13 @@ def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 def _states(
     plan: Plan[Any], there: Snapshot, graphs: Mapping[str, Walked], shift: Shift
 ) -> tuple[list[Mismatch], list[Mismatch]]:
-    """Change the fields of each graph that the run is in, on the copy and in the shift.
+    """Change the fields of each graph that the run is in. The changes are made on the copy and noted in the shift.
 
     Returns:
-        The mismatches, and what is left behind.
+        The mismatches, and the values that are left behind.
 
     Raises:
-        MigrationFailed: A migration raised, or returned fields that do not fit today's state.
+        MigrationFailed: A migration raised an error, or returned fields that do not fit today's state.
     """
     ops: dict[str, Sequence[Op]] = {}
     mismatches: list[Mismatch] = []
@@ -237,7 +243,10 @@ def _states(
 
 
 def _find_removed_fields(graph: Walked, frame: Frame, changes: Sequence[Op]) -> Iterator[Mismatch]:
-    """Yield the fields that the state no longer has; one that could have another name now has the code of a renamed."""
+    """Yield the fields that the state no longer has.
+
+    A field that may have another name now gets the code `field_renamed`.
+    """
     given = {op[1]: op[2] for op in changes if op[0] == "set"}
     renamed = renamed_fields(graph.graph_spec, graph.plan.graph_spec)
     for gone in frame.values:
@@ -252,7 +261,10 @@ def _find_removed_fields(graph: Walked, frame: Frame, changes: Sequence[Op]) -> 
 
 
 def renamed_fields(recorded: GraphSpec, today: GraphSpec) -> dict[str, list[str]]:
-    """Return the fields that are gone, each with the new ones of its type, one of which could be it."""
+    """Return the fields that no longer exist, each with the new fields of its type.
+
+    One of these may be the renamed field.
+    """
     before, now = recorded.get("state", {}), today.get("state", {})
     return {
         gone: [new for new in now if new not in before and now[new] == kind]
@@ -262,7 +274,7 @@ def renamed_fields(recorded: GraphSpec, today: GraphSpec) -> dict[str, list[str]
 
 
 def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
-    """Return the operations that turn one set of fields into another."""
+    """Return the operations that turn one set of fields into another one."""
     changed = [
         ("set", name, value)
         for name, value in after.items()
@@ -278,12 +290,13 @@ def fit_fields(
 
     Args:
         graph: The graph.
-        frame: The frame with its state, after the migrations.
-        migrated: The fields that migrations changed. Their types of then are unknown.
+        frame: The frame that holds the state after the migrations.
+        migrated: The fields that migrations changed. The recorded types do not apply to them any more.
 
     Returns:
-        The operations that give new fields their defaults, and record what is written otherwise under today's types;
-        mismatches for recorded values that do not fit; and what is lost or changed where they do.
+        The operations that give new fields their defaults and that record again each value that is written in another
+        way under today's types; a mismatch for each recorded value that does not fit; and a note of each loss or change
+        where the values do fit.
     """
     plan = graph.plan
     ops: list[Op] = []
@@ -327,7 +340,7 @@ def fit_fields(
 
 
 def _alias_in(values: Mapping[str, JsonValue], name: str, kind: FieldType, fields: Collection[str]) -> str:
-    """Return the alias under which a field was recorded, if that is no other field's name; "" if there is none."""
+    """Return the alias under which a field was recorded, unless it is another field's name; "" if no alias was used."""
     alias = kind.info.validation_alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias, kind.info.alias]
     known = (each for each in choices if isinstance(each, str) and each != name and each not in fields)

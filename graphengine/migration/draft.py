@@ -1,9 +1,12 @@
-"""Drafts of `migrate=`: one for each graph, tried on recorded runs before a person sees it.
+"""Drafts of `migrate=`, one for each graph. They are tried on recorded runs before a person sees them.
 
-A draft keeps every migration that the graph has, and adds the steps that its waiting runs need: those that are missing
-between two versions, and one from the present version to the next if runs of the present version no longer fit. The
-search goes in rounds. Each round resumes every run on a copy of its snapshot, under plans that have the drafts of the
-round before, and adds to the drafts what still does not fit. The last round is the proof.
+A draft keeps every migration that the graph has. It adds the steps that the waiting runs of the graph need: the steps
+that are missing between two versions, and a step from the present version to the next one if runs of the present
+version no longer fit.
+
+The drafts are found in rounds. In each round every run is resumed on a copy of its snapshot, under plans that contain
+the drafts of the round before, and what still does not fit is added to the drafts. The last round, in which nothing is
+added, is the proof that the drafts suffice.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.reader import GraphSpec, Snapshot
 
 MISSING_STEP: Final = Migration()
-"""Stands in a plan for a step that `migrate=` leaves out, so that a graph with a gap can be compiled."""
+"""The step that a plan gets where `migrate=` has a gap, so that a graph with such a gap can be compiled."""
 _ROUNDS: Final = 12
 
 
@@ -36,9 +39,9 @@ class RecordedRun(NamedTuple):
     """A run on which drafts are tried.
 
     Attributes:
-        plan: Today's plan of its graph.
-        snapshot: The run as recorded.
-        spec: The recorded spec of its graph.
+        plan: Today's plan of the run's graph.
+        snapshot: The run as it was recorded.
+        spec: The recorded spec of the run's graph.
     """
 
     plan: Plan[Any]
@@ -48,18 +51,18 @@ class RecordedRun(NamedTuple):
 
 @dataclass(slots=True)
 class _Step:
-    """One drafted step of `migrate=`: what it does to nodes and fields, and what it was tried on.
+    """One step of `migrate=` in a draft: its changes to nodes and fields, and the fields on which it was tried.
 
     Attributes:
-        state: Today's fields that it sets, each with the recorded fields that could be the same one; without any, a
-            person gives the value.
+        state: The fields of today's state that the step sets. Each has the recorded fields that may be the same field
+            under another name. Without any, a person has to give the value.
         retyped: The fields of `state` whose recorded value no longer fits.
-        drops: Whether it drops what is no field of today's state.
-        renamed: Nodes, as in `Migration`.
-        moved: Nodes, as in `Migration`; None for a node that a person chooses.
-        notes: Comments on nodes.
-        given: The fields that it was called with in this round.
-        made: The fields that its last call for this run returned; None if it was not called.
+        drops: Whether the step drops fields that are not in today's state.
+        renamed: The nodes that the step renames, as in `Migration`.
+        moved: The nodes that the step moves, as in `Migration`; None for a target that a person has to choose.
+        notes: Comments about nodes.
+        given: The fields with which the step was called in this round.
+        made: The fields that the step returned when it was last called for this run; None if it was not called.
     """
 
     state: dict[str, list[str]] = field(default_factory=dict)
@@ -73,7 +76,7 @@ class _Step:
 
 
 class _GraphDraft:
-    """The draft for one graph: its next version, and the steps that `migrate=` gains."""
+    """The draft for one graph: its next version, and the steps that are added to `migrate=`."""
 
     def __init__(self, plan: Plan[Any], recorded: set[int], unfit: set[int]) -> None:
         self.plan = plan
@@ -86,7 +89,7 @@ class _GraphDraft:
 
     @property
     def last(self) -> _Step:
-        """The step that changes fields and nodes; the others only lead to its version."""
+        """The step that changes fields and nodes. The other steps only lead to the version from which it starts."""
         return self.steps[self.target]
 
     @property
@@ -97,12 +100,12 @@ class _GraphDraft:
 
     @property
     def open_fields(self) -> set[str]:
-        """The fields whose value a person gives."""
+        """The fields whose value a person has to give."""
         return {name for name, sources in self.last.state.items() if not sources or name in self.last.retyped}
 
     @property
     def migrate(self) -> dict[int, Migration]:
-        """The whole `migrate=`, with functions that do what the text of the draft says."""
+        """The whole `migrate=`. Its functions do the same as the code of the draft."""
         elsewhere = next(iter(self.plan.nodes), START)
         drafted = {
             version: Migration(
@@ -113,7 +116,10 @@ class _GraphDraft:
         return dict(sorted((self.kept | drafted).items()))
 
     def _apply(self, step: _Step, old: dict[str, Any]) -> dict[str, Any]:
-        """Change the fields of a state as the text of a step does; `...` is a value of the field's type."""
+        """Change the fields of a state as the code of a step does.
+
+        Where the code has `...`, some value of the field's type is used.
+        """
         step.given.append(dict(old))
         for name, sources in step.state.items():
             if name in step.retyped:
@@ -130,7 +136,7 @@ class _GraphDraft:
         return old
 
     def _value_of(self, name: str) -> object:
-        """Return some value of a field's type, as JSON; an ellipsis as a text if none is known."""
+        """Return some value of a field's type, as JSON; the text "..." if no value is known."""
         try:
             schema = self.plan.state.model.model_json_schema(by_alias=False)
             here = schema["properties"][name]
@@ -139,7 +145,7 @@ class _GraphDraft:
             return "..."
 
     def _list_gone_fields(self, step: _Step) -> list[str]:
-        """Return the fields that a step drops; none if the graph's own migrations follow, which may read them."""
+        """Return the fields that a step drops; none if migrations of the graph follow, which may read these fields."""
         if step is not self.last or self.target != self.version - 1:
             return []
         taken = {source for sources in step.state.values() for source in sources}
@@ -147,9 +153,10 @@ class _GraphDraft:
         return [name for name in names if name not in self.plan.state.fields and name not in taken]
 
     def add_field(self, name: str, walked: Walked, given: Mapping[str, Any]) -> bool:
-        """Have the last step give a field to a state that had the given ones; return whether this changes the draft.
+        """Make the last step set a field of a state that had the given fields; return whether this changes the draft.
 
-        A new field takes the value of the one of its type that is gone; of several, of the one with a similar name.
+        A new field takes the value of a field of its type that no longer exists. If there are several of these, it
+        takes the value of the one with a similar name.
         """
         step = self.last
         self.types = {**walked.graph_spec.get("state", {}), **self.types}
@@ -171,10 +178,10 @@ class _GraphDraft:
         return is_new
 
     def add_node(self, name: str, walked: Walked) -> bool:
-        """Add the renaming or moving of a node to a step, and return whether no step had done so yet.
+        """Make a step rename or move a node, and return whether no step did so before.
 
-        A node that is gone counts as renamed if exactly one node of its kind is new. The visit of a node that is still
-        there begins again.
+        A node that no longer exists counts as renamed if exactly one node of its kind is new. A node that still exists
+        is moved to itself: its visit begins again.
         """
         step = self.last
         recorded = {walked.names.get(each["name"], each["name"]): each for each in walked.graph_spec.get("nodes", ())}
@@ -202,7 +209,7 @@ class _GraphDraft:
         return name
 
     def _rename(self, old: str, new: str, version: int) -> None:
-        """Rename a node. If another node has the new name already, that node is renamed first, in an earlier step."""
+        """Rename a node. If another node already gets the new name, that node is renamed first, by an earlier step."""
         target = new
         for step in (self.steps[each] for each in sorted(self.steps, reverse=True) if version <= each <= self.target):
             taken = next((each for each, name in step.renamed.items() if name == target), None)
@@ -215,7 +222,7 @@ class _GraphDraft:
         self.last.notes.append(f"# moved: {old!r} became {new!r} too, and what is in progress there begins again")
 
     def lines(self) -> Iterator[str]:
-        """Yield the draft as code; `...` is what only a person knows."""
+        """Yield the draft as code. It has `...` where only a person can know the value."""
         names = {version: _name_of(step.state) for version, step in self.kept.items()}
         texts = {
             version: _migration_text([names[version]], step.renamed, step.moved) for version, step in self.kept.items()
@@ -235,7 +242,7 @@ class _GraphDraft:
         yield f"Graph({self.plan.graph!r}, {state}, version={self.version}, migrate={{{steps}}})"
 
     def _function(self, name: str, step: _Step) -> Iterator[str]:
-        """Yield the function of a step that changes fields."""
+        """Yield the lines of the function of a step that changes fields."""
         gone = self._list_gone_fields(step) if step.state or step.drops else []
         if not step.state and not gone:
             return
@@ -265,7 +272,10 @@ class _GraphDraft:
 
 
 def _name_of(function: object) -> str:
-    """Return the name by which a module names a migration's function: "..." if it has none, "" without a function."""
+    """Return the name under which a module has the function of a migration.
+
+    It is "..." for a function without such a name, and "" if the migration has no function.
+    """
     if function is None:
         return ""
     name = str(getattr(function, "__qualname__", "")).rpartition("<locals>.")[2]
@@ -273,7 +283,7 @@ def _name_of(function: object) -> str:
 
 
 def _migration_text(names: Sequence[str], renamed: Mapping[str, str], moved: Mapping[str, str | None]) -> str:
-    """Return a migration as code."""
+    """Return the code of a migration."""
     given = [name for name in names if name]
     if given and not renamed and not moved:
         return given[0]
@@ -284,13 +294,13 @@ def _migration_text(names: Sequence[str], renamed: Mapping[str, str], moved: Map
 
 
 class _Need(NamedTuple):
-    """What a run needs from the draft of one of its graphs: a field, a node, or else that fields are dropped.
+    """A field or a node for which a run needs a change of the draft. If neither is named, fields must be dropped.
 
     Attributes:
         walked: The graph.
-        field: The field that has no value, or one that does not fit.
-        at: The node that is gone, or has become something else.
-        given: The fields that the draft's last step was called with.
+        field: The field that has no value, or a value that does not fit.
+        at: The node that no longer exists, or has become another kind of node.
+        given: The fields with which the last step of the draft was called.
     """
 
     walked: Walked
@@ -300,12 +310,14 @@ class _Need(NamedTuple):
 
 
 def draft_migrations(runs: Sequence[RecordedRun]) -> dict[str, str]:
-    """Return a draft of `migrate=` as code, by graph, for the graphs that some of these runs no longer fit.
+    """Return a draft of `migrate=` as code for each graph that some of these runs no longer fit, by the graph's name.
 
-    If runs would still be refused under the drafts, a comment above each draft says so, with the reason of one of them.
+    If runs would be refused even under the drafts, a comment above each draft says so, with the reason for one such
+    run.
 
     Args:
-        runs: Runs of each kind that wait: those that do not fit, and those that do and have to fit under the drafts.
+        runs: Waiting runs of each kind. They include runs that do not fit and runs that do fit, because the latter have
+            to fit under the drafts too.
     """
     search = _Search()
     for run in runs:
@@ -323,11 +335,11 @@ def draft_migrations(runs: Sequence[RecordedRun]) -> dict[str, str]:
 
 
 class _Search:
-    """The drafts found so far, and what is known of their graphs.
+    """The drafts that were found so far, and the facts that are known about their graphs.
 
     Attributes:
-        drafts: The drafts by graph.
-        refused: The runs that do not fit under them, each with a reason.
+        drafts: The drafts, by graph.
+        refused: The runs that do not fit under the drafts, each with a reason.
     """
 
     def __init__(self) -> None:
@@ -349,7 +361,7 @@ class _Search:
                     self.note_versions(inside[name], inner)
 
     def open_gaps(self) -> None:
-        """Begin drafts of the graphs whose migrations do not lead from each recorded version to the present one."""
+        """Begin a draft for each graph whose migrations do not lead from every recorded version to the present one."""
         for name, plan in self._plans.items():
             steps = (
                 plan.migrate.get(version, MISSING_STEP) for version in range(min(self._recorded[name]), plan.version)
@@ -375,7 +387,7 @@ class _Search:
                 tried.discard(name)
                 is_changed = True
             elif name not in tried:
-                continue  # what the run gave to the new draft is known in the next round
+                continue  # the next round knows which fields the run gives to the new draft
             elif need.field:
                 is_changed |= draft.add_field(need.field, need.walked, need.given)
             elif need.at:
@@ -385,7 +397,7 @@ class _Search:
         return is_changed
 
     def _try(self, run: RecordedRun) -> Sequence[_Need]:
-        """Resume a run on a copy, under the drafts; return what it still needs."""
+        """Resume a run on a copy, under the drafts, and return the changes that it still needs."""
         for known in self.drafts.values():
             known.last.made = None
         plan = change_plans(run.plan, self._change_plan)
@@ -411,9 +423,9 @@ class _Search:
         return needs
 
     def _list_what_failed_lacks(self, plan: Plan[Any], run: RecordedRun) -> Iterator[_Need]:
-        """Yield what a run needs whose migrations failed: fields that the last step of a draft gives or drops.
+        """Yield the fields that the last step of a draft must set or drop for a run whose migrations failed.
 
-        Such a run does not count as refused if it lacks only values that a person gives.
+        Such a run does not count as refused if it lacks only values that a person has to give.
         """
         try:
             graphs = walk_frames(plan, run.snapshot, run.spec or {})
@@ -438,7 +450,7 @@ class _Search:
 
 
 def _list_unfit_fields(draft: _GraphDraft, walked: Walked, made: Mapping[str, Any]) -> Iterator[_Need]:
-    """Yield a `Need` for each field of a migrated state that does not fit, and one if the state has dropped fields."""
+    """Yield a `_Need` for each field of a migrated state that does not fit, and one if the state has fields to drop."""
     state = walked.plan.state
     if any(name not in state.fields for name in made):
         yield _Need(walked)
@@ -449,7 +461,7 @@ def _list_unfit_fields(draft: _GraphDraft, walked: Walked, made: Mapping[str, An
 
 
 def change_plans(plan: Plan[Any], change: Callable[[Plan[Any]], Plan[Any]]) -> Plan[Any]:
-    """Return a plan in which it and each plan inside it is changed by a function."""
+    """Return a plan that a function has changed. The function also changes each plan inside it."""
 
     def inside(call: Call) -> Call:
         return call if call.graph is None else replace(call, graph=change_plans(call.graph, change))

@@ -1,4 +1,4 @@
-"""Checks of whether the position of each frame still exists in today's graph: its node, fork, map and waits."""
+"""Whether the place where each frame is still exists in today's graph: its node, its fork, its map and its waits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import AnyEdge, JsonValue, NodePlan, Op, Plan
 
 Arm = tuple[str, str, str]
-"""An arm of a fork: the node it leaves, its target, its join."""
+"""An arm of a fork: the node that it leaves, its target, and its join."""
 
 _WRITTEN: Final[Mapping[str | None, Sequence[str]]] = {
     "append": ("append", "extend", "set", "reduce", "raw"),
@@ -38,27 +38,27 @@ _WRITTEN: Final[Mapping[str | None, Sequence[str]]] = {
     "add": ("add", "set", "reduce", "raw"),
     None: ("reduce", "set", "put", "grow", "raw"),
 }
-"""The operations that updates of a field are recorded as, by reducer; None stands for a user's own reducer."""
+"""The operations that can be recorded for a field with a reducer. The key None means a reducer that the user wrote."""
 _BARE: Final = ("set", "put", "grow", "item", "raw")
-"""The same for a field without a reducer."""
+"""The operations that can be recorded for a field without a reducer."""
 _KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that runs nothing"}
 
 
 class Mismatch(NamedTuple):
-    """A reason why a run cannot be resumed, or what a resume would change, and the repairs.
+    """A reason why a run cannot be resumed, or something that a resume would change, and how to repair it.
 
     Attributes:
         text: The reason.
-        back: What to put back into the graph; "" if nothing can be put back.
+        back: What to put back into the graph; "" if there is nothing to put back.
         migration: A migration that would repair it.
-        default: The field that needs a default instead of a migration; "" if no default would repair it.
-        place: The path of the node where the run does not fit; "" for its state.
-        graph: The name of the graph that would need the migration; "" if no migration would repair it.
+        default: The field that needs a default instead of a migration; "" if a default would not repair it.
+        place: The path of the node where the run does not fit; "" if the run's state does not fit.
+        graph: The name of the graph that would need the migration; "" if a migration would not repair it.
         version: The version of that graph under which the run was recorded.
         at: The node that a migration would rename or move.
         field: The field that a migration would change.
-        code: What kind of reason it is: `does_not_fit`; of a run that fits, `field_removed`, `field_renamed`,
-            `value_changed` or `visits_dropped`.
+        code: The kind of reason. It is `does_not_fit` for a reason that keeps the run from continuing. For a run that
+            fits it is `field_removed`, `field_renamed`, `value_changed` or `visits_dropped`.
     """
 
     text: str
@@ -74,12 +74,12 @@ class Mismatch(NamedTuple):
 
 
 def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismatch]:
-    """Return the mismatches of a frame's position in today's graph.
+    """Return the reasons why the place of a frame does not exist in today's graph.
 
     Args:
         plan: The run's plan.
-        frame: The frame, after the migrations.
-        version: The version under which the graph that it is in was recorded.
+        frame: The frame after the migrations.
+        version: The version under which the graph that the frame is in was recorded.
     """
     try:
         inner = plan_of(plan, frame)
@@ -88,7 +88,7 @@ def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismat
         up = sub.up if sub is not None else None
         path = path_of(up.id, up.at) if up is not None else ""
         if frame is not sub:
-            return []  # reported once, for the graph's own frame
+            return []  # the frame of that graph itself reports it, so that it is reported once
         hint = f"Migration(moved={{{up.at!r}: 'the node to continue at'}})" if up is not None else ""
         text = f"the run is inside a graph at {path}, which is no longer one"
         return [Mismatch(text, f"the graph at {path}", hint, place=path)]
@@ -103,19 +103,22 @@ def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismat
 
 
 def migration_hint(plan: Plan[Any], version: int, migration: str) -> str:
-    """Return how to write a migration from the recorded version, as code; the migrations that the graph has stay."""
+    """Return, as code, how to write a migration from the recorded version.
+
+    The migrations that the graph has are kept.
+    """
     older = _version_to_leave(plan, version)
     kept = "…, " if plan.migrate else ""
     return f"Graph({plan.graph!r}, …, version={max(plan.version, older + 1)}, migrate={{{kept}{older}: {migration}}})"
 
 
 def _version_to_leave(plan: Plan[Any], version: int) -> int:
-    """Return the version that a new migration starts from, for runs that were recorded under the given version."""
+    """Return the version from which a new migration starts, for runs that were recorded under the given version."""
     return plan.version if version in plan.migrate else version
 
 
 def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
-    """Return whether the question of an `ask` node changed; `plan` is the one that the frame walks."""
+    """Return whether the question of an `ask` node has changed. `plan` is the plan that the frame walks."""
     for facts in frame.waits.values():
         if facts.kind != "ask" or facts.key:
             continue
@@ -135,7 +138,7 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
 
 
 def _at_node(plan: Plan[Any], frame: Frame, older: int, hint: str) -> Iterator[Mismatch]:
-    """Check that the node exists, and still has what the frame is in the middle of."""
+    """Check that the node still exists, and that its fork, map, graph or fallback where the frame is still exists."""
     path = path_of(frame.id, frame.at)
     phase = frame.phase
     if isinstance(phase, Ended):
@@ -185,7 +188,7 @@ _DOING: Final[Mapping[type, str]] = {
 
 
 def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
-    """Return whether the graph still has the fork that a frame is at."""
+    """Return whether the graph still has the fork at which a frame is."""
     edges = plan.start if frame.at == START else plan.nodes[frame.at].edges
     arms = {key.rsplit("~", 1)[-1] for key in forked.arms}
     return any(
@@ -194,7 +197,7 @@ def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
 
 
 def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
-    """Check that the node is in the arms that the frame is in, and in no others."""
+    """Check that the node is in the same arms as the frame, and in no other arm."""
     if frame.at == START or frame.kind == "item":
         return
     is_in: set[Arm] = set()
@@ -213,7 +216,7 @@ def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
 
 
 def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
-    """Return the arms of every fork of a graph, with the nodes of each."""
+    """Return the arms of all forks of a graph, each with its nodes."""
     edges: dict[str, Sequence[AnyEdge]] = {START: plan.start}
     edges |= {name: (*node.edges, *node.failure_edges) for name, node in plan.nodes.items()}
     out = {name: [target for edge in every for target in edge.targets] for name, every in edges.items()}
@@ -227,7 +230,7 @@ def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
 
 
 def _check_updates(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
-    """Check that the updates of an arm or of items can still be combined, and that items can still be read."""
+    """Check that the updates of an arm or of items can still be combined, and that recorded items can still be read."""
     path = path_of(frame.id, frame.at)
     if frame.kind == "arm":
         target = frame.id.rsplit("~", 1)[-1]
@@ -288,7 +291,10 @@ def _check_recorded_items(
 
 
 def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
-    """Check that the node of each wait can still take its answer; a fallback that waits can, whatever its node is."""
+    """Check that the node of each wait can still take its answer.
+
+    A fallback that waits can do so, whatever its node is now.
+    """
     path = path_of(frame.id, frame.at)
     for name, facts in frame.waits.items():
         if facts.kind == "pause" or _is_in_fallback(frame):
@@ -308,7 +314,7 @@ def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
 
 
 def _is_in_fallback(frame: Frame) -> bool:
-    """Return whether a frame is about to run its node's fallback, or to run it again once it has waited."""
+    """Return whether a frame is about to run the fallback of its node, or to run it again after a wait."""
     phase = frame.phase
     return isinstance(phase.then if isinstance(phase, Waiting) else phase, Fallback)
 
