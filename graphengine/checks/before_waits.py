@@ -1,12 +1,13 @@
-"""A check for code before a wait that acts outside the run: after the wait the node runs again from its start.
+"""The check for code that acts outside the run before a wait: after the wait, the node runs again from its start.
 
-The source of a node is read in the order in which it runs, with both branches of each `if` and two rounds of each
-loop. Whatever acts is remembered until a wait (`ctx.ask`, `ctx.receive`, `ctx.sleep`, `ctx.sleep_until`, the result of
-a child run), which would let it act again. Functions inside the node, functions of the project that it calls, and
-functions that it gives its `ctx` to are read where they are called.
+The source of a node is read in the order in which it runs, with both branches of each `if` and two rounds of each loop.
+Each action outside the run is remembered until the next wait. A wait is `ctx.ask`, `ctx.receive`, `ctx.sleep`,
+`ctx.sleep_until` or the result of a child run, and after it the node would repeat the action. Functions inside the
+node, functions of the project that the node calls, and functions to which it gives its `ctx` are read at the place of
+the call.
 
-Names are looked up in the node's own globals, closure, bound object and resources, so that an alias of an import or an
-attribute of a client is known by what it is. No code of the user is run.
+Names are looked up in the globals, the closure, the bound object and the resources of the node. Therefore an alias of
+an import or an attribute of a client is recognised by the object that it is. No code of the user is run.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ if TYPE_CHECKING:
 _WAITS: Final = ("ctx.ask", "ctx.receive", "ctx.sleep", "ctx.sleep_until", "child.result")
 _UNKNOWN: Final = object()
 _DEEPEST: Final = 4
-"""How many calls deep functions are read."""
+"""How many nested calls are read at most."""
 _GATHERS: Final = frozenset(
     [f"asyncio.{name}" for name in ("as_completed", "create_task", "ensure_future", "gather", "shield", "wait")]
     + ["asyncio.wait_for", "functools.partial"]
     + ["map", "filter", "zip", "enumerate", "list", "tuple", "set", "sorted", "reversed"]
 )
-"""Functions whose result is known, or is awaited, as their arguments are: by the package and the name."""
+"""Functions whose result is known or awaited if their arguments are. Each is given by its package and its own name."""
 _HARMLESS: Final = frozenset(
     ["contextlib.suppress", "contextlib.nullcontext", "asyncio.taskgroups.TaskGroup", "warnings.catch_warnings"]
 )
-"""Context managers that may be left at a wait and entered again."""
+"""Context managers that may be left at a wait and entered again after it."""
 _SAME: Final = {
     "AsyncFor": "For",
     "AsyncFunctionDef": "FunctionDef",
@@ -57,15 +58,15 @@ _SAME: Final = {
     "SetComp": "ListComp",
     "TryStar": "Try",
 }
-"""Kinds of syntax that are read as others are."""
+"""Kinds of syntax that are read in the same way as another kind."""
 _INSIDE: Final = {"ListComp": "elt", "SetComp": "elt", "GeneratorExp": "elt", "Starred": "value", "NamedExpr": "value"}
-"""The part of an expression that is awaited with it."""
+"""The part of each kind of expression that is awaited together with the expression."""
 _OF_PART: Final = {**_INSIDE, "Await": "value", "Subscript": "value", "DictComp": "value", "BinOp": "left"}
-"""The part of an expression from which it is known."""
+"""The part of each kind of expression from which the value of the whole expression is known."""
 _OF_PARTS: Final = {"List": "elts", "Tuple": "elts", "Set": "elts", "Dict": "values", "BoolOp": "values"}
-"""The parts of an expression of which it is one or has all."""
+"""The parts of each kind of expression that has all of its parts, or whose value is the value of a part."""
 _LONGEST: Final = 60
-"""How much of an expression a message shows."""
+"""How many characters of an expression a message shows at most."""
 _TWICE: Final = "does so again after {}, which starts the node again from its beginning"
 _ANOTHER: Final = "gets another value after {}, which starts the node again from its beginning"
 _ENDED: Final = "does so already when {} begins, since a wait ends the node and starts it again from its beginning"
@@ -81,16 +82,17 @@ _REPAIR_AROUND: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """What is known of the value of an expression.
+    """The facts that are known about the value of an expression.
 
     Attributes:
-        kind: `context` for the node's `ctx`, `ours` for a value that `ctx` or graphengine returned, `child` for one or
-            a child run or several, `clock` for a time taken before `since` waits; "" for anything else.
-        name: Its qualified name, as `graphengine.checks.outside_acts` has it; "" if it is unknown.
-        owner: The object itself, if there is one before the node runs.
-        of: The class of which it is an instance.
-        code: The function that it is, inside the node.
-        scope: The names that this function sees.
+        kind: `context` for the `ctx` of the node; `ours` for a value that `ctx` or graphengine returned; `child` for
+            one or several child runs; `clock` for a time that was taken after `since` waits; "" for any other value.
+        name: The qualified name, as in `graphengine.checks.outside_acts`; "" if the name is unknown.
+        owner: The object itself, if it exists before the node runs.
+        of: The class of which the value is an instance.
+        code: The function inside the node that is the value.
+        scope: The names that this function can use.
+        since: How many waits were read before the time of a `clock` was taken.
     """
 
     kind: Literal["context", "ours", "child", "clock", ""] = ""
@@ -111,7 +113,7 @@ class _Value:
         return cls("ours" if name.startswith("graphengine.") else "", name)
 
     def attribute(self, name: str) -> _Value:
-        """Return what is known of an attribute."""
+        """Return the facts that are known about an attribute."""
         if self.kind == "context":
             return _Value("ours", f"ctx.{name}")
         if self.kind == "child":
@@ -130,7 +132,7 @@ class _Value:
 
 @dataclass(slots=True)
 class _Scope:
-    """The names that code sees: those that are bound where it runs, and those of its function."""
+    """The names that code can use: names that are bound where the code runs, and the names of its function."""
 
     names: dict[str, _Value] = field(default_factory=dict)
     given: Mapping[str, object] = field(default_factory=dict)
@@ -144,7 +146,7 @@ class _Scope:
 
 @dataclass(frozen=True, slots=True)
 class _EarlyAct:
-    """Something that is done before a wait, or around it: where, in words, what the wait does to it, and its repair."""
+    """An action before or around a wait: its line, its description, the effect of the wait on it, and the repair."""
 
     line: int
     words: str
@@ -153,7 +155,7 @@ class _EarlyAct:
 
 
 def acts_before_waits(found: Compiling) -> Iterator[Problem]:
-    """Yield a warning for each function of a node that acts before a wait, unless `effect=` says that it may repeat."""
+    """Yield a warning for each function of a node that acts before a wait, unless `effect=` allows its repetition."""
     for name, node in found.nodes.items():
         for body in (call.body for call in node.calls if node.effect is None and call.body.kind == "function"):
             yield from _find_acts(f"node {name}", body.name, body.call, found.graph.resources)
@@ -180,13 +182,13 @@ def _find_acts(where: str, name: str, call: object, resources: Mapping[str, obje
 
 
 def _know_resource(factory: object) -> _Value:
-    """Return what is known of a resource, by the class or function that makes it."""
+    """Return the facts that are known about a resource, from the class or function that makes it."""
     made = factory if isinstance(factory, type) else hints_of(factory).get("return")
     return _Value("", f"{find_qualified_name(made)}()", of=made) if isinstance(made, type) else _Value()
 
 
 def _list_globals(function: FunctionType) -> Mapping[str, object]:
-    """Return the names that a function sees, of its module and of the functions around it."""
+    """Return the names that a function can use: the names of its module and of the functions around it."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
     return {**function.__globals__, **{name: cell.cell_contents for name, cell in cells if _is_set(cell)}}
 
@@ -200,7 +202,7 @@ def _is_set(cell: Any) -> bool:  # noqa: ANN401 - a cell
 
 
 def _is_of_project(function: FunctionType) -> bool:
-    """Return whether a function is of the user's project, and of no library."""
+    """Return whether a function belongs to the user's project, and not to a library."""
     root, file = function.__module__.partition(".")[0], function.__code__.co_filename
     return root not in sys.stdlib_module_names and root != "graphengine" and "-packages" not in file
 
@@ -209,9 +211,9 @@ class _NodeReader(ast.NodeVisitor):
     """Reads the code of one function in the order in which it runs.
 
     Attributes:
-        found: What acts before a wait, with the wait and its line.
-        pending: What has acted so far on some path that leads here.
-        waits: How many waits were read so far.
+        found: The actions before a wait, each with the wait and the line of the wait.
+        pending: The actions so far on some path that leads to the present place.
+        waits: How many waits have been read so far.
     """
 
     def __init__(self, offset: int) -> None:
@@ -221,13 +223,14 @@ class _NodeReader(ast.NodeVisitor):
         self._last = ("", 0)
         self._scope = _Scope()
         self._offset = offset
-        self._at: int | None = None  # the line of the node that calls the function of another place that is read
+        # the line in the node that calls the function being read, if that function is elsewhere
+        self._at: int | None = None
         self._is_over = False
         self._jumps: list[dict[_EarlyAct, None]] = [{}]
         self._reading: list[ast.AST] = []
 
     def read(self, code: ast.AST, scope: _Scope, bound: Mapping[str, _Value]) -> None:
-        """Read a function's body where it is called, with what is known of its arguments."""
+        """Read the body of a function where it is called, with the facts that are known about its arguments."""
         if len(self._reading) >= _DEEPEST or any(code is each for each in self._reading):
             return
         before = self._scope, self._is_over, self._jumps
@@ -240,7 +243,7 @@ class _NodeReader(ast.NodeVisitor):
         self._scope, self._is_over, self._jumps = before
 
     def _enter(self, code: ast.AST, scope: _Scope, bound: Mapping[str, _Value]) -> None:
-        """Make the names that a function's body sees those of `scope`, with its parameters."""
+        """Set the names that the body of a function can use: the names of `scope`, and its parameters."""
         self._scope = _Scope({**scope.names}, scope.given)
         arguments: ast.arguments = code.args  # type: ignore[attr-defined]  # a function
         for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
@@ -261,9 +264,9 @@ class _NodeReader(ast.NodeVisitor):
 
     @contextmanager
     def _around(self, node: ast.AST, words: str) -> Iterator[None]:
-        """Report what is around a wait; "" for words reports nothing."""
+        """Report an action that is around a wait. If `words` is "", nothing is reported."""
         before = self.waits
-        yield  # an error is a fault of this check, so that nothing is to be tidied up
+        yield  # an error here would be a fault of this check, so nothing is cleaned up
         if self.waits > before and words:
             self.found[_EarlyAct(self._line(node), words, _ENDED, _REPAIR_AROUND)] = self._last
 
@@ -281,7 +284,7 @@ class _NodeReader(ast.NodeVisitor):
                 break
 
     def _branches(self, *blocks: Sequence[ast.stmt]) -> None:
-        """Read blocks of which one runs; what follows them can have passed each that does not leave."""
+        """Read blocks of which one runs. The code after them can follow each block that does not leave."""
         before, after, is_over = self.pending, dict[_EarlyAct, None](), True
         for block in blocks:
             self.pending = {**before}
@@ -309,7 +312,7 @@ class _NodeReader(ast.NodeVisitor):
         self._loop(node, [])
 
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While, tests: Sequence[ast.expr]) -> None:
-        """Read a loop twice, since what acts in one round is before the waits of the next."""
+        """Read a loop twice, because the actions of one round come before the waits of the next round."""
         before = {**self.pending}
         for _ in range(2):
             self._jumps.append({})
@@ -349,7 +352,7 @@ class _NodeReader(ast.NodeVisitor):
         self._is_over = self._is_over or is_over
 
     def _does(self, statement: ast.stmt) -> bool:
-        """Return whether a statement calls anything but the log, and what comes from `ctx`."""
+        """Return whether a statement does more than write to the log or call a method of `ctx`."""
         parts = list(ast.walk(statement))
         values = [self._value(each.func) for each in parts if isinstance(each, ast.Call)]
         sets = any(
@@ -376,7 +379,7 @@ class _NodeReader(ast.NodeVisitor):
         self._scope.names[node.name] = _Value(code=node, scope=self._scope)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        """Skip it: its methods do not run here."""
+        """Skip the class, because its methods do not run here."""
 
     def visit_Import(self, node: ast.Import) -> None:
         for each in node.names:
@@ -423,7 +426,7 @@ class _NodeReader(ast.NodeVisitor):
             self.found[_EarlyAct(self._line(node), words, _ANOTHER, _REPAIR_VALUE)] = self._last
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
-        """Skip it until it is called."""
+        """Skip the function until it is called."""
 
     def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         for part in node.generators:
@@ -440,7 +443,7 @@ class _NodeReader(ast.NodeVisitor):
         self.visit(node.value)
         if not self._is_known(node.value):
             self._act(node, f"awaits {_short_text(node.value)}")
-            if self.waits > before:  # what is awaited together begins before the wait ends the node
+            if self.waits > before:  # things that are awaited together start before a wait among them ends the node
                 self.found.setdefault([*self.pending][-1], self._last)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -448,7 +451,7 @@ class _NodeReader(ast.NodeVisitor):
         self.visit(node.func)
         gathers = _gathers(func)
         given = [*node.args, *(each.value for each in node.keywords)]
-        for each in given * (1 + gathers):  # what one argument does is before what another waits for
+        for each in given * (1 + gathers):  # the action of one argument can come before the wait of another
             self.visit(each)
         if func.kind:
             if func.name in _WAITS:
@@ -475,13 +478,13 @@ class _NodeReader(ast.NodeVisitor):
     def _read_code(
         self, node: ast.Call, func: _Value, given: Sequence[ast.expr], named: Mapping[str | None, _Value] | None = None
     ) -> None:
-        """Read the code of a function that is called: one inside the node, or one of the project."""
+        """Read the code of a called function, which is a function inside the node or of the project."""
         code, scope, at, offset = func.code, func.scope, self._at, self._offset
         if code is None and isinstance(func.owner, FunctionType) and _is_of_project(func.owner):
             is_async = inspect.iscoroutinefunction(func.owner)
             handed = [*map(self._value, given), *(named or {}).values()]
             if is_async and not any(each.kind == "context" for each in handed):
-                return  # awaiting it counts
+                return  # the await of the call is reported instead
             source = source_of(func.owner)
             if source is None or not isinstance(source[0], ast.FunctionDef | ast.AsyncFunctionDef):
                 return
@@ -498,7 +501,7 @@ class _NodeReader(ast.NodeVisitor):
     # --- what is known of values -------------------------------------------------------------------------------------
 
     def _instance(self, annotation: ast.expr | None) -> _Value:
-        """Return what is known of a parameter by its annotation."""
+        """Return the facts that are known about a parameter from its annotation."""
         if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
             try:
                 annotation = ast.parse(annotation.value, mode="eval").body
@@ -510,7 +513,7 @@ class _NodeReader(ast.NodeVisitor):
         return replace(found, name=f"{found.name}()", owner=_UNKNOWN, of=found.owner) if found.name else _Value()
 
     def _value(self, node: ast.expr) -> _Value:
-        """Return what is known of the value of an expression."""
+        """Return the facts that are known about the value of an expression."""
         kind = type(node).__name__
         if kind in _OF_PART:
             return self._value(getattr(node, _OF_PART[kind]))
@@ -527,7 +530,10 @@ class _NodeReader(ast.NodeVisitor):
         return _Value(code=node, scope=self._scope) if isinstance(node, ast.Lambda) else _Value()
 
     def _attribute(self, value: _Value, name: str) -> _Value:
-        """Return what is known of an attribute, also of one that `__init__` of a class of the project assigns."""
+        """Return the facts about an attribute.
+
+        The attribute may be assigned in `__init__` of a class of the project.
+        """
         begin = inspect.getattr_static(value.of, "__init__", None) if isinstance(value.of, type) else None
         source = source_of(begin) if isinstance(begin, FunctionType) and _is_of_project(begin) else None
         found = value.attribute(name)
@@ -545,14 +551,14 @@ class _NodeReader(ast.NodeVisitor):
         return reader._value(values[0]) if values else found
 
     def _join(self, nodes: Sequence[ast.expr]) -> _Value:
-        """Return what is known of one of several values: what is known of all."""
+        """Return the facts about a value that can be any of several values: the facts that all these values share."""
         values = [self._value(each) for each in nodes]
         if all(each.kind in ("ours", "child") for each in values):
             return _Value("child" if any(each.kind == "child" for each in values) else "ours")
         return values[0] if all(each == values[0] for each in values) else _Value()
 
     def _result(self, node: ast.Call) -> _Value:
-        """Return what is known of the result of a call."""
+        """Return the facts that are known about the result of a call."""
         func = self._value(node.func)
         given = [*node.args, *(each.value for each in node.keywords)]
         if func.kind == "child" or func.name == "ctx.start":
@@ -569,7 +575,10 @@ class _NodeReader(ast.NodeVisitor):
         return _Value("", f"{func.name}()" if func.name else "")
 
     def _hands_context(self, given: Sequence[ast.expr]) -> bool:
-        """Return whether arguments let a function record and wait: `ctx`, a method of it, or a function that has it."""
+        """Return whether the arguments let a function record and wait.
+
+        They do so if an argument is `ctx`, a method of `ctx`, or a function that uses `ctx`.
+        """
         for each in given:
             value = self._value(each)
             if value.kind == "context" or (value.name.startswith("ctx.") and not isinstance(each, ast.Call)):
@@ -580,7 +589,7 @@ class _NodeReader(ast.NodeVisitor):
         return False
 
     def _is_known(self, node: ast.expr) -> bool:
-        """Return whether awaiting an expression does nothing outside the run that is not counted elsewhere."""
+        """Return whether awaiting an expression does nothing outside the run that is not reported elsewhere."""
         kind = type(node).__name__
         if kind in _INSIDE or isinstance(node, ast.List | ast.Tuple):
             parts = [getattr(node, _INSIDE[kind])] if kind in _INSIDE else getattr(node, _OF_PARTS[kind])
@@ -594,19 +603,19 @@ class _NodeReader(ast.NodeVisitor):
         if _gathers(func):
             return all(map(self._is_known, node.args if func.name.endswith("gather") else node.args[:1]))
         if not (func.name or node.args) and isinstance(node.func, ast.Attribute) and node.func.attr == "wait":
-            return True  # an asyncio.Event, or a process
+            return True  # the `wait` of an asyncio.Event or of a process
         return func.name.startswith("asyncio.") and find_deed(func.name, node, makes=False) == ""
 
 
 def _gathers(func: _Value) -> bool:
-    """Return whether a function's result is known as its arguments are."""
+    """Return whether a function passes its arguments on, so that its result is known if they are known."""
     root, _, rest = func.name.partition(".")
     name = rest.rpartition(".")[2]
     return (name if root == "builtins" else f"{root}.{name}") in _GATHERS
 
 
 def _takes_a_wait(handler: ast.ExceptHandler) -> bool:
-    """Return whether a handler catches the cancellation by which a wait ends a node."""
+    """Return whether a handler catches the cancellation with which a wait ends a node."""
     kinds = [] if handler.type is None else [ast.unparse(each).rpartition(".")[2] for each in _kinds(handler.type)]
     return handler.type is None or bool({*kinds} & {"BaseException", "CancelledError"})
 
@@ -616,7 +625,7 @@ def _kinds(node: ast.expr) -> Sequence[ast.expr]:
 
 
 def _short_text(node: ast.AST) -> str:
-    """Return an expression as one writes it, with a dash for arguments."""
+    """Return the text of an expression for a message, with an ellipsis for arguments."""
     if isinstance(node, ast.Expr | ast.Await):
         return _short_text(node.value)
     text = f"{ast.unparse(node.func)}(…)" if isinstance(node, ast.Call) else ast.unparse(node)

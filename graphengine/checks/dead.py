@@ -1,7 +1,7 @@
-"""Edges that no run takes, conditions that always or never hold, and plateaus of what nothing writes.
+"""Edges that no run takes, conditions that always or never hold, and plateaus of fields that no node writes.
 
-A count of visits is never less than 0, and a field has the values of its type: `iterations("a") >= -3` always holds,
-whatever a run does. Which edges no run takes is seen by walking the graph, as `check --bounds` does.
+The number of visits is never less than 0, and a field has only values of its type. For example, no run can make
+`iterations("a") >= -3` false. The edges that no run takes are found by walking the graph, as `check --bounds` does.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import AnyEdge, Compiling
 
 _MOST_POINTS: Final = 1_000
-"""Of the walk at each compilation: with more, only `check --bounds` tells."""
+"""How many points the walk of each compilation visits at most.
+
+For larger graphs only `check --bounds` finds dead edges.
+"""
 
 
 class Never(NamedTuple):
     """An edge that no run takes.
 
     Attributes:
-        source: The node that it leaves.
-        target: The node that it would enter.
+        source: The node that the edge leaves.
+        target: The node that the edge would enter.
         edge: The edge.
-        is_reached: Whether a run comes to its source.
+        is_reached: Whether a run can come to the source.
     """
 
     source: str
@@ -41,7 +44,7 @@ class Never(NamedTuple):
 
     @property
     def why(self) -> str:
-        """Return the reason."""
+        """Return the reason why no run takes the edge."""
         if not self.is_reached:
             return f"no run comes to {self.source}"
         if isinstance(self.edge, Switch):
@@ -56,8 +59,8 @@ def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
     """Yield the edges that no path of a walk takes.
 
     Args:
-        paths: What walked.
-        reached: The nodes to which it came.
+        paths: The walk.
+        reached: The nodes to which the walk came.
     """
     leaving: dict[str, Sequence[AnyEdge]] = {START: paths.start}
     for name, node in paths.nodes.items():
@@ -70,9 +73,10 @@ def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
 
 
 def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]:
-    """Return warnings of edges never taken and of conditions that never change, and the nodes that can always be left.
+    """Return two results of a walk: warnings, and the nodes that can always be left.
 
-    A node of which one edge or another is always taken needs none without a condition.
+    The warnings are about edges that are never taken and conditions that never change. If one of the edges of a node is
+    always taken, the node needs no edge without a condition.
     """
     start = [edge for edge in found.graph.edges if edge.source == START]
     edges = [*start, *(edge for node in found.nodes.values() for edge in (*node.edges, *node.failure_edges))]
@@ -103,25 +107,31 @@ def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]
 
 
 def _is_of_pattern(never: Never, made: Collection[tuple[str, object]]) -> bool:
-    """Return whether one call made an edge and its node, as a pattern does: a loop of one round is an option there."""
+    """Return whether one call made both the edge and its node, as a pattern does.
+
+    A pattern may have a loop of one round.
+    """
     origin = never.edge.origin
     return origin is not None and not origin.file.startswith("<") and (never.source, origin) in made
 
 
 def _list_earlier_edges(never: Never, paths: Paths) -> Sequence[AnyEdge]:
-    """Return the edges that are tried before one: a condition of them that always holds was reported."""
+    """Return the edges that are tried before an edge.
+
+    If the condition of an earlier edge always holds, it was reported.
+    """
     edges = paths.start if never.source == START else paths.nodes[never.source].edges
     return edges[: next((at for at, edge in enumerate(edges) if edge is never.edge), 0)]
 
 
 def _put_at_line(edge: AnyEdge, problem: Problem) -> Problem:
-    """Return a problem with the line of an edge."""
+    """Return the problem with the line where the edge was declared."""
     origin = edge.origin
     return problem if origin is None else replace(problem, file=origin.file, line=origin.line)
 
 
 def _find_constant_conditions(edge: AnyEdge, paths: Paths, found: Compiling) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the simple conditions of an edge of which the outcome is known before any run."""
+    """Yield a text and a repair for each simple condition of an edge whose outcome is known before any run."""
     for leaf in leaves_of(edge):
         if not isinstance(leaf, Switch) and leaf.sampled and (name := _unwritten(leaf.sampled, found)):
             yield f"'{leaf}' never holds: no node writes {name}", "ask for a plateau of a field that a node writes"
@@ -132,7 +142,7 @@ def _find_constant_conditions(edge: AnyEdge, paths: Paths, found: Compiling) -> 
 
 
 def _unwritten(sampled: Collection[str], found: Compiling) -> str:
-    """Return the fields that a condition samples, if nothing writes them; "" otherwise."""
+    """Return the fields that a condition samples if no node writes them; "" if a node does."""
     if found.state.whole or found.unsound:
         return ""
     written = {name for node in found.nodes.values() for name in node.writer.fields} | {found.graph.collect_errors}
@@ -140,7 +150,7 @@ def _unwritten(sampled: Collection[str], found: Compiling) -> str:
 
 
 def _decide_outcome(leaf: Comparison, paths: Paths) -> bool | None:
-    """Return whether a comparison always holds (True) or never does (False); None if it depends on the run."""
+    """Return True if a comparison always holds, False if it never holds; None if the outcome depends on the run."""
     if isinstance(leaf.quantity, Fact):
         below = isinstance(leaf.other, (int, float)) and leaf.other < 0
         if below or (leaf.other == 0 and leaf.operator in (">=", "<")):

@@ -1,9 +1,14 @@
-"""The rules for well-formed forks, the region of each arm, and what breaks the rules.
+"""The rules for well-formed forks, the regions of their arms, and the places that break the rules.
 
-An arm's region is the set of nodes that its target reaches without passing the join. A fork is well formed if each node
-of its regions belongs to one arm only, is entered only from inside that arm (its target also by the fork), and if every
-edge that leaves the region leads to the join. Forks can nest, loops can stay inside an arm, a target can be the join
-itself, an inner join can be the outer one, and the fork's own node can be its join.
+The region of an arm is the set of nodes that its target reaches without passing the join. A fork is well formed if
+three conditions hold:
+
+- Each node of its regions belongs to only one arm.
+- Each of these nodes is entered only from inside its arm. The target of the arm is entered by the fork too.
+- Every edge that leaves a region leads to the join.
+
+Forks can be nested, and loops can be inside an arm. The target of an arm can be the join itself. The join of an inner
+fork can be the join of the outer one, and the node of a fork can be its own join.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """A fork by the names of its nodes."""
+    """A fork, described by the names of its nodes."""
 
     source: str
     targets: tuple[str, ...]
@@ -30,10 +35,10 @@ class Fork:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A violation of the rules for forks: its code, the fork's node, the message and the repair.
+    """A violation of the rules for forks: its code, the node of the fork, the message and the repair.
 
     Attributes:
-        edge: The faulty edge, if there is one. Nested forks report the same edge only once.
+        edge: The faulty edge, if one edge is the cause. Nested forks report the same edge only once.
     """
 
     code: str
@@ -44,16 +49,17 @@ class Breach:
 
 
 def region(target: str, join: str, out: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return every node that an arm can visit: those that its target reaches without passing the join."""
+    """Return every node that an arm can visit: the nodes that its target reaches without passing the join."""
     return reachable_from(target, out, without=(join, END, FAIL))
 
 
 def breaches(forks: Iterable[Fork], out: Mapping[str, Sequence[str]]) -> Iterator[Breach]:
-    """Yield the breaches of a graph's forks, without those that only follow from others.
+    """Yield the breaches of the forks of a graph, without breaches that only follow from other ones.
 
     Args:
-        forks: Every fork.
-        out: Every edge, node to targets, including those of forks and to their joins.
+        forks: All forks of the graph.
+        out: The targets of all edges, by the node that they leave. The edges of forks and the edges to joins are
+            included.
     """
     into: dict[str, set[str]] = {}
     for source, targets in out.items():
@@ -62,7 +68,8 @@ def breaches(forks: Iterable[Fork], out: Mapping[str, Sequence[str]]) -> Iterato
     shapes = [_Arms.of(fork, out, into) for fork in forks]
     reported: set[tuple[str, str]] = set()
     found: dict[str, list[Breach]] = {}
-    for arms in sorted(shapes, key=lambda arms: len(arms.owners)):  # of nested forks, the innermost reports an edge
+    # the innermost of several nested forks reports an edge
+    for arms in sorted(shapes, key=lambda arms: len(arms.owners)):
         fresh = [breach for breach in arms.breaches() if breach.edge not in reported]
         reported |= {breach.edge for breach in fresh if breach.edge is not None}
         found.setdefault(arms.fork.source, []).extend(fresh)
@@ -76,11 +83,12 @@ class _Arms:
 
     Attributes:
         fork: The fork.
-        out: Every edge, node to targets.
-        into: Every edge, target to nodes.
-        regions: The nodes of each arm, by its target: those reached before the join, the fork and the nodes in `past`.
-        owners: The arms that each of these nodes belongs to.
-        past: The nodes after the join from which no path leads back to it, except through the fork.
+        out: The targets of all edges, by the node that they leave.
+        into: The nodes from which edges come, by the target of the edges.
+        regions: The nodes of each arm, by the target of the arm. They are the nodes that are reached before the join,
+            before the fork and before the nodes in `past`.
+        owners: The arms to which each of these nodes belongs.
+        past: The nodes after the join from which no path leads back to the join, except through the fork.
     """
 
     fork: Fork
@@ -104,7 +112,7 @@ class _Arms:
         return cls(fork, out, into, regions, owners, past)
 
     def breaches(self) -> Iterator[Breach]:
-        """Yield the breaches of the arms themselves, then those of the edges that leave and enter them."""
+        """Yield the breaches of the arms themselves, then the breaches of the edges that leave or enter the arms."""
         fork, name = self.fork, self.fork.source
         for target in sorted({target for target in fork.targets if fork.targets.count(target) > 1}):
             yield Breach("bad_fork", name, f"the fork has two arms to {target}", "give each arm its own target")
@@ -117,12 +125,12 @@ class _Arms:
                 yield Breach("bad_fork", name, text, f"lead it to {fork.join}, or make {name} the join")
         yield from self._find_shared()
         for node, arms in sorted(self.owners.items()):
-            if len(arms) == 1:  # the edges of a shared node only repeat that problem
+            if len(arms) == 1:  # the edges of a shared node would only repeat that problem
                 yield from self._find_exits(node, arms[0])
                 yield from self._find_entries(node, arms[0])
 
     def _find_shared(self) -> Iterator[Breach]:
-        """Yield the nodes at which arms meet before the join, without the nodes after them."""
+        """Yield the nodes at which arms meet before the join, but not the nodes after them."""
         for node, arms in sorted(self.owners.items()):
             before = [self.owners.get(other) for other in self.into.get(node, ())]
             if len(arms) > 1 and (node in self.fork.targets or any(other != arms for other in before)):
@@ -131,7 +139,7 @@ class _Arms:
                 yield Breach("shared_arm", self.fork.source, text, repair)
 
     def _find_exits(self, node: str, arm: str) -> Iterator[Breach]:
-        """Yield the edges by which a node leaves its arm other than to the join."""
+        """Yield the edges by which a node leaves its arm and that do not lead to the join."""
         join = self.fork.join
         for target in dict.fromkeys(self.out.get(node, ())):
             if target in self.past:
@@ -143,7 +151,10 @@ class _Arms:
                 yield Breach("end_in_arm", self.fork.source, text, repair, (node, END))
 
     def _find_entries(self, node: str, arm: str) -> Iterator[Breach]:
-        """Yield the edges into a node from outside its arm. One from another arm is reported as a shared node."""
+        """Yield the edges that enter a node from outside its arm.
+
+        An edge from another arm is reported as a shared node.
+        """
         fork, name = self.fork, self.fork.source
         if node in fork.targets and self.out.get(name, ()).count(node) > fork.targets.count(node):
             text = f"{name} enters {node}, which is inside the arm to {arm}, by another edge too"

@@ -1,4 +1,4 @@
-"""Checks of forks: their shape, and fields that several arms would overwrite."""
+"""Checks of forks: their shape, effects that are cancelled, and fields that several arms would overwrite."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class KnowsEffects(Protocol):
-    """A body of which it is known what acts in it, such as an agent with tools."""
+    """A body that knows which of its parts have effects, such as an agent with tools."""
 
     def effects(self) -> Sequence[str]:
-        """Return the names of what must not be repeated."""
+        """Return the names of the parts that must not be repeated."""
         ...
 
 
 def fork_problems(
     shape: MeantShape, nodes: Mapping[str, NodePlan], fields: Mapping[str, FieldType], undeclared: Collection[str]
 ) -> Iterator[Problem]:
-    """Yield all problems of a graph's forks.
+    """Yield all problems of the forks of a graph.
 
     Args:
-        shape: Its nodes and edges.
+        shape: The nodes and edges of the graph.
         nodes: The plans of its nodes.
         fields: The fields of its state.
-        undeclared: The nodes that do not declare what they write.
+        undeclared: The nodes that do not declare which fields they write.
     """
     for breach in breaches(shape.forks, shape.out):
         yield Problem(breach.code, f"fork at {breach.source}", breach.message, breach.repair)
@@ -43,7 +43,7 @@ def fork_problems(
 
 
 def check_cancelled_effects(shape: MeantShape, nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
-    """Yield the nodes that can be cancelled while they act: of their fork the join needs other arms alone."""
+    """Yield the nodes that can be cancelled during an effect, because the join of their fork does not need all arms."""
     for fork in shape.forks:
         if fork.need is None or fork.need >= len(fork.targets):
             continue
@@ -55,7 +55,7 @@ def check_cancelled_effects(shape: MeantShape, nodes: Mapping[str, NodePlan]) ->
 
 
 def _effects(node: NodePlan, path: str) -> Iterator[str]:
-    """Yield what acts in a node and must not be repeated: itself, nodes of its graph, tools of its agent."""
+    """Yield the parts of a node that must not be repeated: the node itself, nodes of its graph, tools of its agent."""
     if node.once is not None or node.effect == "transaction":
         yield path
     for call in node.calls:
@@ -72,7 +72,7 @@ def _conflicts(
     fields: Mapping[str, FieldType],
     undeclared: Collection[str],
 ) -> Iterator[Problem]:
-    """Yield fields without a reducer that several arms write, and nodes that do not declare what they write."""
+    """Yield fields without a reducer that several arms write, and nodes that do not declare which fields they write."""
     where = f"fork at {fork.source}"
     writers: dict[str, list[_Write]] = {}
     regions = {arm: region(arm, fork.join, out) & set(nodes) for arm in fork.targets}
@@ -92,7 +92,7 @@ def _conflicts(
 
 
 class _Write(NamedTuple):
-    """A write of a node in an arm: the place, and whether it only adds to the value there."""
+    """A write of a node in an arm: the place that is written, and whether the write only adds to the value there."""
 
     place: str
     arm: str
@@ -101,12 +101,15 @@ class _Write(NamedTuple):
 
 
 def _clashes(where: str, written: Sequence[_Write]) -> Iterator[Problem]:
-    """Yield each place of a field that several arms write, with all their nodes; a key as part of the whole field."""
+    """Yield each place of a field that several arms write, with all their nodes.
+
+    A key counts as a part of the whole field.
+    """
     root = written[0].place.split("[")[0]
     whole = [write for write in written if write.place == root]
     for place in dict.fromkeys(write.place for write in written):
         if place != root and whole:
-            continue  # reported with the whole field
+            continue  # it is reported together with the whole field
         writes = written if place == root else [write for write in written if write.place == place]
         if len({write.arm for write in writes}) > 1 and not all(write.adds for write in writes):
             *first, last = dict.fromkeys(write.node for write in writes)

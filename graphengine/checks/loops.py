@@ -1,14 +1,20 @@
 """The check that something forces every loop of a graph to end.
 
-A run that loops forever leaves some nodes by the same edges again and again. Some quantities only grow with each
-round: visits, spent time or money, the length of a list to which each round appends, samples without improvement of a
-score that is never missing and cannot get better for ever. If one of them makes the condition of an edge false in the
-end, or that of an earlier edge true, the edge is not taken forever. Such edges are removed until no more are found. A
-loop of the remaining edges may never end. A node that waits for an answer or a message ends a loop too, since it is
-controlled from outside. `value("score") >= 7` does not guarantee termination.
+A run that loops forever leaves some nodes by the same edges again and again. Some quantities only grow with each round:
 
-Example: `a` has the edges to `b` when `score < 7`, to END when `iterations("a") >= 3`, else to `c`; `b` and `c` lead
-back. The cap removes the edge to `c`, which is tried after it, but not the one to `b`, which is tried before.
+- the number of visits
+- the time or money that was spent
+- the length of a list to which each round appends
+- the number of samples without an improvement of a score, if the score is never missing and cannot improve forever
+
+If the growth of such a quantity finally makes the condition of an edge false, or makes the condition of an earlier edge
+true, a run cannot take the edge forever. The check removes such edges until it finds no more. A loop of the edges that
+remain may never end. A node that waits for an answer or a message also ends a loop, because it is controlled from
+outside. The condition `value("score") >= 7` does not force a loop to end.
+
+For example, `a` has three edges: to `b` if `score < 7`, to END if `iterations("a") >= 3`, and otherwise to `c`. Both
+`b` and `c` lead back to `a`. The second edge limits the visits. It removes the edge to `c`, which is tried after it,
+but it does not remove the edge to `b`, which is tried before it.
 """
 
 from __future__ import annotations
@@ -30,7 +36,10 @@ if TYPE_CHECKING:
 
 
 class _Arrow(NamedTuple):
-    """An edge, and the alternative growths of which each keeps a run from taking the edge for ever."""
+    """An edge, and the growths that end its use.
+
+    Each of these alternatives keeps a run from taking the edge forever.
+    """
 
     source: str
     target: str
@@ -38,10 +47,12 @@ class _Arrow(NamedTuple):
 
 
 def find_unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Sequence[str]]:
-    """Yield loops that nothing forces to end, each as its nodes with the first one again as the last.
+    """Yield loops that nothing forces to end.
+
+    Each loop is the list of its nodes, and the first node is repeated at the end.
 
     Args:
-        nodes: The nodes whose edges are considered, with the conditions on them.
+        nodes: The nodes whose edges are checked. The edges have their conditions.
         state: The fields that conditions read.
     """
     waiting = {name for name, node in nodes.items() if _waits(node)}
@@ -83,7 +94,7 @@ class _Rounds:
             self.members[self.group[name]].append(name)
 
     def all_grow(self, arrow: _Arrow, needs: Iterable[GrowingQuantity]) -> bool:
-        """Return whether all of these quantities grow in each loop that an edge is part of."""
+        """Return whether all of these quantities grow in each loop of which an edge is part."""
         return all(self._grows(arrow, growth) for growth in needs)
 
     def _grows(self, arrow: _Arrow, growth: GrowingQuantity) -> bool:
@@ -101,7 +112,7 @@ class _Rounds:
         return True
 
     def _passes(self, arrow: _Arrow, names: Collection[str]) -> bool:
-        """Return whether each loop that an edge is part of passes one of these nodes."""
+        """Return whether each loop of which an edge is part passes one of these nodes."""
         if arrow.source in names or arrow.target in names:
             return True
         others = {name: [t for t in targets if t not in names] for name, targets in self.out.items()}
@@ -133,7 +144,7 @@ def _targets(edges: Iterable[AnyEdge]) -> list[str]:
 
 
 def _arrows(source: str, edges: Iterable[AnyEdge], state: StateType[Any]) -> Iterator[_Arrow]:
-    """Yield the edges that leave a node, in the order in which they are tried, each with the needs that end its use."""
+    """Yield the edges that leave a node in the order in which they are tried, with the growths that end their use."""
     before: list[frozenset[GrowingQuantity]] = []
     for edge in edges:
         condition = None if isinstance(edge, Switch) else edge.condition
@@ -152,13 +163,17 @@ def _growth_until(
 
 
 def _appends(node: NodePlan, field: str) -> bool:
-    """Return whether each visit of a node writes to a field as a whole, even if it failed or has no items."""
+    """Return whether each visit of a node writes to a field as a whole.
+
+    A map does not count, because it may have no items. A node with failure edges does not count, because its visits may
+    fail.
+    """
     written = [target.field for target in node.writer.whole]
     return written == [field] and node.each is None and not node.failure_edges
 
 
 def _may_replace(node: NodePlan, field: str) -> bool:
-    """Return whether a node may change a list other than by appending, as far as types show."""
+    """Return whether a node may change a list in another way than by appending, according to its types."""
     writer, returns = node.writer, _returns(node)
     if field not in writer.fields:
         return False
@@ -181,7 +196,7 @@ def _returns(node: NodePlan) -> Sequence[object]:
 
 
 def _may_be_replacement(annotation: object) -> bool:
-    """Return whether a value of this type can be a `Replace`, which replaces a list, instead of an item of it."""
+    """Return whether a value of this type can be a `Replace`, which replaces the list instead of being added to it."""
     kinds = [get_origin(kind) or kind for kind in members(annotation)]
     return any(kind in (Any, object, Replace) or isinstance(kind, (TypeVar, str)) for kind in kinds)
 

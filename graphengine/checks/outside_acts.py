@@ -1,7 +1,7 @@
-"""Which calls act outside a run, or take a value that is another one each time, by the qualified name of the function.
+"""Which calls act outside a run, or return another value each time, by the qualified name of the function.
 
-A qualified name is the module and the name of a function or class: `httpx.post`, `uuid.uuid4`. A method of an object
-whose class is known has brackets after the class or the function that made the object: `sqlite3.connect().cursor`.
+A qualified name is the module and the name of a function or class, such as `httpx.post` or `uuid.uuid4`. A method of an
+object has brackets after the class or function that made the object, if this is known: `sqlite3.connect().cursor`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ _ACTING: Final = frozenset(
     twilio asyncio.streams asyncio.subprocess fabric multiprocessing playwright selenium socket subprocess webbrowser
     """.split()  # noqa: SIM905 - a list has a line for each
 )
-"""Modules of which each function and method counts, though not the making of an object such as `httpx.Client()`."""
+"""Modules of which every function and method counts.
+
+The creation of an object such as `httpx.Client()` does not count.
+"""
 _CONNECT: Final = frozenset(["subprocess.Popen", "smtplib.SMTP", "smtplib.SMTP_SSL", "ftplib.FTP", "imaplib.IMAP4_SSL"])
-"""Classes of those modules that act when an object of them is made."""
+"""Classes of those modules that act as soon as an object is created."""
 _FUNCTIONS: Final = frozenset(
     [f"shutil.{name}" for name in ("copy", "copy2", "copyfile", "copytree", "make_archive", "move", "rmtree")]
     + [f"os.{name}" for name in ("kill", "link", "popen", "remove", "removedirs", "rename", "renames", "replace")]
@@ -36,7 +39,7 @@ _PATH_METHODS: Final = frozenset(
 _METHODS: Final = frozenset(
     ["commit", "execute", "executemany", "executescript", "run_in_executor", "unlink", "write_bytes", "write_text"]
 )
-"""Methods that count whatever object they are of, as those of a database cursor or a path."""
+"""Methods that count for any object, such as the methods of a database cursor or a path."""
 _VALUES: Final = frozenset(
     [f"uuid.uuid{number}" for number in (1, 4, 6, 7, 8)]
     + [f"uuid_utils.uuid{number}" for number in (1, 4, 6, 7, 8)]
@@ -45,7 +48,7 @@ _VALUES: Final = frozenset(
     + ["pendulum.now", "arrow.now", "arrow.utcnow", "pandas.Timestamp.now", "django.utils.timezone.now"]
 )
 _OF_NOW: Final = {"time.localtime": 0, "time.gmtime": 0, "time.ctime": 0, "time.asctime": 0, "time.strftime": 1}
-"""Functions that take the time of now if they are called with so many arguments."""
+"""Functions that use the present time if they are called with this number of arguments."""
 _CLOCKS: Final = frozenset(
     f"time.{name}{unit}" for name in ("monotonic", "perf_counter", "process_time") for unit in ("", "_ns")
 )
@@ -63,9 +66,12 @@ Deed = Literal["acts", "value", "clock", ""]
 
 
 def find_qualified_name(owner: object) -> str:
-    """Return the qualified name of a module, class or function; that of any other object is its class with brackets.
+    """Return the qualified name of a module, class or function.
 
-    Types are compared, and no attribute of another object is read, so that a proxy runs no code of the user.
+    Any other object has the name of its class with brackets.
+
+    Only types are compared. No attribute of such another object is read, so that a proxy object runs no code of the
+    user.
     """
     kind = type(owner)
     if issubclass(kind, ModuleType):
@@ -83,16 +89,16 @@ def find_qualified_name(owner: object) -> str:
 
 
 def find_deed(name: str, call: ast.Call, *, makes: bool) -> Deed:
-    """Classify a call that has another outcome if it is repeated.
+    """Classify a call by whether it has another outcome when it is repeated.
 
     Args:
-        name: The qualified name of what is called; "" if it is unknown.
+        name: The qualified name of the called object; "" if the name is unknown.
         call: The call.
-        makes: Whether a class is called, so that the call makes an object.
+        makes: Whether a class is called, so that the call creates an object.
 
     Returns:
-        `acts` if it acts outside the run, `value` if it takes an identifier, a random number or the time, `clock` if it
-        reads a clock for durations; "" for anything else.
+        `acts` for a call that acts outside the run, `value` for a call that returns an identifier, a random number or
+        the time, `clock` for a call that reads a clock for durations, and "" for any other call.
     """
     method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
     is_chance = name.rpartition(".")[0] in _CHANCE and not (name == "random.Random" and call.args)
@@ -114,7 +120,7 @@ def find_deed(name: str, call: ast.Call, *, makes: bool) -> Deed:
 
 
 def _opens_to_write(call: ast.Call, place: int) -> bool:
-    """Return whether a call that opens a file opens it to write."""
+    """Return whether a call that opens a file opens it for writing."""
     modes = [*call.args[place : place + 1], *(each.value for each in call.keywords if each.arg == "mode")]
     return any(isinstance(mode, ast.Constant) and {*str(mode.value)} & {*"wax+"} for mode in modes)
 

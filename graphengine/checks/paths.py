@@ -1,11 +1,12 @@
-"""The paths of a graph, with what conditions know on them: an abstract walk over (node, facts) with a worklist.
+"""The paths of a graph, and which facts are known on them: a walk over pairs of a node and facts, with a list of work.
 
-A fact is which values a field can still have (`graphengine.checks.subjects`), how often a node was visited, as far as
-conditions and rules count it, and which rules are due. What is not known goes both ways: a function, a plateau, a cost,
-a value of an open type. So the walk finds every path that a run can take, and possibly more.
+There are three kinds of facts: the values that a field can still have (see `graphengine.checks.subjects`), the number
+of visits of a node as far as conditions and rules count them, and the rules that are due. Some conditions are not
+known: a function, a plateau, a cost, or a value of an open type. There the walk takes both ways. It therefore finds
+every path that a run can take, and possibly more paths.
 
-Arms are walked one by one, each to the join; their ends are combined there. A `Point` that is reached without anything
-unknown is reached by a real run: `graphengine.checks.rules` makes its stubs.
+Each arm of a fork is walked by itself, up to the join. The ends of the arms are combined there. If the walk reaches a
+`Point` without a doubt, a real run can reach it, and `graphengine.checks.rules` makes the stubs for such a run.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ _LIKELY: Final = (ValueError, RuntimeError)
 
 
 class Undecided(Exception):
-    """The walk cannot tell; the text says why."""
+    """The walk cannot decide. The text of the error gives the reason."""
 
 
 class Point(NamedTuple):
-    """A node about to begin, or END, or the join of an arm; and what is known there.
+    """A node that is about to start, or END, or the join of an arm, together with the facts that are known there.
 
     Attributes:
-        known: For each subject, the values that it can have.
-        counts: For each counter, the visits, up to its cap.
-        marks: For each rule, its mark: "", "done", "failed" or "due".
-        doubt: Why it is not known that a run can come here; "" if one can.
+        known: The values that each subject can have.
+        counts: The number of visits of each counter, up to its cap.
+        marks: The mark of each rule: "", "done", "failed" or "due".
+        doubt: The reason why it is not known that a run can come here; "" if a run can.
     """
 
     node: str
@@ -58,9 +59,9 @@ class Visit(NamedTuple):
 
     Attributes:
         node: The node, or START.
-        failure: The exception with which it failed, or for which a fallback stood in.
-        known: What was known once its edge was taken.
-        written: The subjects that it wrote.
+        failure: The exception with which the visit failed, or which a fallback replaced.
+        known: The values that were possible when the edge had been taken.
+        written: The subjects that the visit wrote.
     """
 
     node: str
@@ -71,13 +72,13 @@ class Visit(NamedTuple):
 
 @dataclass(slots=True)
 class Trail:
-    """What leads to a point: a visit, or the trails of arms that have joined; and the trail before."""
+    """The path that leads to a point: a visit, or the trails of arms that have joined, and the trail before it."""
 
     last: Visit | tuple[Trail, ...] = ()
     before: Trail | None = None
 
     def parts(self) -> list[Visit | tuple[Trail, ...]]:
-        """Return its visits and joins, the first one first."""
+        """Return the visits and joins of the trail, starting with the first."""
         parts: list[Visit | tuple[Trail, ...]] = []
         trail: Trail | None = self
         while trail is not None:
@@ -86,7 +87,7 @@ class Trail:
         return parts[::-1]
 
     def visits(self) -> list[Visit]:
-        """Return all visits, those of arms one arm after the other."""
+        """Return all visits. The visits of arms follow each other, arm after arm."""
         found: list[Visit] = []
         for part in self.parts():
             found += [part] if isinstance(part, Visit) else [visit for arm in part for visit in arm.visits()]
@@ -95,12 +96,12 @@ class Trail:
 
 @dataclass(slots=True)
 class Walked:
-    """What a walk from a point found.
+    """The result of a walk from a point.
 
     Attributes:
-        trails: How each point was first reached.
-        ends: The points at which it ended: at the join, or at END.
-        next: The points after each point, with the visits that arms make on the way.
+        trails: The trail on which each point was reached first.
+        ends: The points at which the walk ended. They are at the join or at END.
+        next: The points that follow each point, with the visits that arms make in between.
     """
 
     trails: dict[Point, Trail] = field(default_factory=dict)
@@ -112,12 +113,12 @@ class Paths:
     """The walk of one graph.
 
     Args:
-        start: The edges out of START.
-        nodes: The plans of its nodes.
-        state: Its state.
-        rules: Its rules.
+        start: The edges that leave START.
+        nodes: The plans of the nodes.
+        state: The state of the graph.
+        rules: The rules of the graph.
         errors: The field of `collect_errors=`.
-        most: The most points.
+        most: The highest number of points.
     """
 
     def __init__(  # noqa: PLR0913 - all that a walk depends on
@@ -154,7 +155,10 @@ class Paths:
         self._arms: dict[tuple[Point, str], Walked] = {}
 
     def _counters(self, tests: Iterable[Comparison | Switch]) -> dict[tuple[str, str], int]:
-        """Return the counts that are needed, as (node, since), each with the visits from which all are alike."""
+        """Return the counts that are needed, by (node, since).
+
+        Each has the number of visits from which all counts are alike.
+        """
         caps: dict[tuple[str, str], int] = {}
         for test in tests:
             counted = _find_count(test)
@@ -166,26 +170,29 @@ class Paths:
         return caps
 
     def subject_of(self, test: Comparison) -> Subject | None:
-        """Return the value that a comparison reads; None if nothing is known of it."""
+        """Return the value that a comparison reads; None if nothing is known about the value."""
         index = self.index.get(key_of(test))
         return None if index is None else self.subjects[index]
 
     def reached(self, walked: Walked) -> set[str]:
-        """Return the nodes to which a walk came, also in arms."""
+        """Return the nodes to which a walk came, including the nodes in arms."""
         return {point.node for each in (walked, *self._arms.values()) for point in each.next}
 
     def walk(self) -> Walked:
         """Walk from START.
 
         Raises:
-            Undecided: There are too many points, or an arm may be cancelled where that matters.
+            Undecided: The walk has too many points, or an arm may be cancelled where the cancelling matters.
         """
         every = tuple(subject.all for subject in self.subjects)
         begins = Point(START, every, (0,) * len(self.counters), ("",) * len(self.rules))
         return self._walk(begins, "")
 
     def _walk(self, begins: Point, until: str) -> Walked:
-        """Walk from a point to END, or to the join of the arm that it is in. Points without doubt come first."""
+        """Walk from a point to END, or to the join of the arm in which the point is.
+
+        Points without doubt are visited first.
+        """
         found = Walked({begins: Trail()})
         sure, doubtful = deque([begins]), deque[Point]()
         seen: set[Point] = set()
@@ -239,7 +246,7 @@ class Paths:
             yield from self._leave(_doubt(failed, why), node.failure_edges, trail, until, BaseException, erring)
 
     def _split_by_answers(self, point: Point) -> list[Point]:
-        """Return what is known after the answers of a node that its rules tell apart."""
+        """Return the points after a node has been answered, one for each kind of answer that the rules distinguish."""
         points = [point]
         for index, rule in enumerate(self.rules):
             if rule.answered is not None and rule.node == point.node:
@@ -258,7 +265,7 @@ class Paths:
         return frozenset(i for i, s in enumerate(self.subjects) if s.root and (whole or s.root in names))
 
     def _after(self, point: Point, written: Iterable[int], *, fails: bool) -> Point:
-        """Return what is known once a visit is completed."""
+        """Return the facts that are known after a visit is completed."""
         known, name = [*point.known], point.node
         for index in (*written, *([self.index[_ENDED]] if _ENDED in self.index else ())):
             known[index] = self.subjects[index].all
@@ -275,7 +282,7 @@ class Paths:
         return point._replace(known=tuple(known), counts=counts, marks=tuple(marks))
 
     def _with_fallback(self, node: NodePlan, point: Point, written: frozenset[int], erring: frozenset[int]) -> Point:
-        """Return what is known once a fallback stood in."""
+        """Return the facts that are known after a fallback replaced a failed visit."""
         writer, fallback = node.writer, node.fallback
         whole = [target for target in writer.whole if target.key is None]
         plain = fallback is not None and fallback.call is None and not erring and not self.state.whole
@@ -300,7 +307,7 @@ class Paths:
         failure: type[BaseException] | None,
         written: frozenset[int],
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Yield the points behind the edges that can be taken, first to last."""
+        """Yield the points behind the edges that can be taken, from the first edge to the last."""
         name, left = point.node, [point]
         for edge in edges:
             others: list[Point] = []
@@ -321,7 +328,10 @@ class Paths:
     def _enter(
         self, target: str, point: Point, trail: Trail, until: str, visits: Mapping[str, float]
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Yield the point at a target. Rules that are broken there are noted, so that each is judged by itself."""
+        """Yield the point at a target.
+
+        The rules that are broken there are noted, so that each rule is judged by itself.
+        """
         self.points += 1
         if self.points > self.most:
             message = f"there are more than {self.most:,} combinations of nodes and what is known there"
@@ -343,7 +353,10 @@ class Paths:
     def _chosen(
         self, edge: AnyEdge, point: Point, failure: type[BaseException] | None
     ) -> Iterator[tuple[str | None, Point]]:
-        """Yield the targets that an edge can lead to, a fork's join for a fork; None if it is not taken."""
+        """Yield the targets to which an edge can lead.
+
+        A fork leads to its join. An edge that is not taken yields None.
+        """
         if isinstance(edge, Switch):
             index = self.index.get(key_of(edge)) if key_of(edge) else None
             for to in dict.fromkeys([*edge.cases.values(), edge.otherwise]):
@@ -359,7 +372,7 @@ class Paths:
     def _split(
         self, condition: Condition | None, point: Point, failure: type[BaseException] | None
     ) -> Iterator[tuple[bool, Point]]:
-        """Yield whether a condition can hold, and what is then known."""
+        """Yield whether a condition can hold and can fail, with the facts that are known in each case."""
         if condition is None:
             yield True, point
         elif isinstance(condition, Negated):
@@ -398,7 +411,7 @@ class Paths:
     def _fork(
         self, fork: Fork, point: Point, visit: Visit, before: Trail, until: str
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Yield the points behind a fork's join."""
+        """Yield the points behind the join of a fork."""
         if fork.need is not None:
             point = _doubt(point, f"which arms of the fork at {point.node} are cancelled")
         choices: list[tuple[Point, tuple[str, ...]]] = [(point, ())]
@@ -450,7 +463,7 @@ class Paths:
         return self._arms[entered[0][0], fork.join]
 
     def _join_ended_arms(self, base: Point, arms: Sequence[Walked], ends: Sequence[Point | None]) -> Point | None:
-        """Return what is known where arms that ended so have joined; None if they cannot end so together."""
+        """Return the facts at the join of arms that ended in this way; None if they cannot end in this way together."""
         pairs = [(arm, end) for arm, end in zip(arms, ends, strict=True) if end is not None]
         doubt = next((end.doubt for _, end in pairs if end.doubt), base.doubt)
         if not pairs:
@@ -472,7 +485,7 @@ class Paths:
         return Point(base.node, tuple(known), self._counts(base, arms, pairs), tuple(m for m, _ in marks), doubt)
 
     def _counts(self, base: Point, arms: Sequence[Walked], pairs: Sequence[tuple[Walked, Point]]) -> tuple[int, ...]:
-        """Return the counts where arms have joined."""
+        """Return the counts at the join of arms."""
         counts: list[int] = []
         for at, ((node, since), cap) in enumerate(self.counters.items()):
             changed = [end.counts[at] for _, end in pairs if end.counts[at] != base.counts[at]]
@@ -483,7 +496,7 @@ class Paths:
         return tuple(counts)
 
     def _mark(self, at: int, rule: Rule, base: Point, pairs: Sequence[tuple[Walked, Point]]) -> tuple[str, str]:
-        """Return the mark of a rule where arms have joined, and why it is not known."""
+        """Return the mark of a rule at the join of arms, and the reason why the mark is not known."""
         changed = {end.marks[at] for _, end in pairs} - {base.marks[at]}
         why = f"in which order arms visit {' and '.join(rule.names)}" if len(changed) > 1 else ""
         order = ("due", "done", "failed") if rule.after else ("done", "failed")
@@ -500,7 +513,10 @@ class Paths:
 
 
 def most_visits(walked: Walked) -> dict[str, float]:
-    """Return for each node the most visits on a path of a walk; infinite if points with it lie on a loop."""
+    """Return the highest number of visits of each node on a path of a walk.
+
+    It is infinite if points of the node are in a loop.
+    """
     from graphengine.checks.reachability import components  # noqa: PLC0415 - only bounds need it
 
     index = {point: str(number) for number, point in enumerate(walked.next)}
@@ -532,7 +548,7 @@ def most_visits(walked: Walked) -> dict[str, float]:
 
 
 def leaves_of(edge: AnyEdge | Condition) -> Iterator[Condition | Switch]:
-    """Yield the simple conditions of an edge or a rule; a switch by itself."""
+    """Yield the simple conditions of an edge or a rule. A switch is yielded itself."""
     if isinstance(edge, Switch):
         yield edge
         return
@@ -545,7 +561,7 @@ def leaves_of(edge: AnyEdge | Condition) -> Iterator[Condition | Switch]:
 
 
 def _find_count(test: Comparison | Switch) -> tuple[str, str] | None:
-    """Return the count that a test compares with a number, as (node, since)."""
+    """Return the count that a test compares with a number, as (node, since); None if it compares something else."""
     fact = test.quantity if isinstance(test, Comparison) else None
     number = isinstance(test, Comparison) and type(test.other) in (int, float) and 0 <= test.other <= MOST_COUNTED  # type: ignore[operator]
     return (*fact.names, "", "")[:2] if isinstance(fact, Fact) and fact.names and number else None  # type: ignore[return-value]

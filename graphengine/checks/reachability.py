@@ -1,4 +1,4 @@
-"""Reachability in plain adjacency lists."""
+"""Which nodes can be reached from which others, in plain lists of edges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def reachable_from(start: str, out: Mapping[str, Sequence[str]], *, without: Collection[str] = ()) -> set[str]:
-    """Return the start and every node that can be reached from it without passing through a node in `without`."""
+    """Return the start, and every node that it leads to without passing through a node in `without`."""
     seen = {start}.difference(without)
     waiting = list(seen)
     while waiting:
@@ -22,7 +22,7 @@ def reachable_from(start: str, out: Mapping[str, Sequence[str]], *, without: Col
 
 
 def can_reach(goals: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return every node from which a goal can be reached, the goals included."""
+    """Return every node from which a goal can be reached, including the goals."""
     back: dict[str, list[str]] = defaultdict(list)
     for source, targets in out.items():
         for target in targets:
@@ -31,11 +31,11 @@ def can_reach(goals: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str
 
 
 def components(out: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Number the strongly connected components, so that two nodes of a loop have the same number.
+    """Number the strongly connected components. Two nodes of a loop have the same number.
 
-    A component has a higher number than those that can be reached from it.
+    A component has a higher number than the components to which it leads.
 
-    Source: R. Tarjan, "Depth-first search and linear graph algorithms" (1972), without recursion.
+    Source: R. Tarjan, "Depth-first search and linear graph algorithms" (1972), here without recursion.
     """
     found: dict[str, int] = {}
     order: dict[str, int] = {}

@@ -1,4 +1,7 @@
-"""Whether every path of a graph keeps its rules: proved, broken by a path that `walk` executes, or not decided."""
+"""Whether every path of a graph keeps its rules.
+
+A rule can be proved, it can be broken by a path that `walk` can execute, or it can stay undecided.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +29,20 @@ if TYPE_CHECKING:
 
 Stubs = dict[str, list[dict[str, object] | BaseException | None]]
 _PLACEHOLDERS: Final[Sequence[object]] = ("text", 1, 1.5, True, [], {})
-_SEVERAL: Final = -1  # several arms wrote it
+_SEVERAL: Final = -1  # several arms wrote the value
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is known of a rule.
+    """The result of walking a graph with one of its rules.
 
     Attributes:
         rule: The rule.
-        verdict: `proved`: no run that begins at START breaks it. `broken`: the path does. `not decided`: see `why`.
-        path: The nodes of the path that breaks it, or may.
-        why: Why it is not decided.
-        nodes: For a path that breaks it, the stubs with which `walk` takes it.
+        verdict: `proved` if runs that start at START cannot break the rule; `broken` if `path` breaks it; `not decided`
+            for the reason in `why`.
+        path: The nodes of the path that breaks the rule or may break it.
+        why: The reason why the rule is not decided.
+        nodes: The stubs with which `walk` takes a path that breaks the rule.
         state: The initial state of that walk.
     """
 
@@ -50,7 +54,7 @@ class Verdict:
     state: Mapping[str, object] = field(default_factory=dict)
 
     def test(self, graph: str = "graph") -> str:
-        """Return the path as a test, in Python; it passes while the rule is broken."""
+        """Return the path as a test in Python. The test passes as long as the rule is broken."""
         name = re.sub(r"\W+", "_", str(self.rule)).strip("_")
         nodes = ", ".join(f"{node!r}: [{', '.join(map(_outcome_text, given))}]" for node, given in self.nodes.items())
         return (
@@ -66,7 +70,7 @@ def verdicts(found: Compiling) -> Sequence[Verdict]:
 
 
 def _verdict(rule: Rule, found: Compiling) -> Verdict:
-    """Walk the graph with one rule: what is not known of others leaves no doubt then."""
+    """Walk the graph with one rule, so that doubts about other rules do not matter."""
     start = [edge for edge in found.graph.edges if edge.source == START]
     paths = Paths(start, found.nodes, found.state, (rule,), found.graph.collect_errors)
     why = ""
@@ -85,7 +89,7 @@ def _verdict(rule: Rule, found: Compiling) -> Verdict:
 
 
 def rule_problems(found: Compiling) -> Iterator[Problem]:
-    """Yield an error for each rule that a path breaks, and a warning for each that is not decided or says little."""
+    """Yield an error for each broken rule, and a warning for each rule that is not decided or has little effect."""
     yield from _unread_answers(found)
     for each in verdicts(found) if any(rule.is_checked for rule in found.graph.rules) else ():
         where, origin = f"require {each.rule}", each.rule.origin
@@ -101,7 +105,7 @@ def rule_problems(found: Compiling) -> Iterator[Problem]:
 
 
 def _unread_answers(found: Compiling) -> Iterator[Problem]:
-    """Yield a warning for each rule that any answer to a question keeps, since nothing depends on the answer."""
+    """Yield a warning for each rule that every answer to a question keeps, because nothing depends on the answer."""
     rules = [rule for rule in found.graph.rules if rule.before and rule.answered is None]
     known = _decisive(found, {rule.before.partition("/")[0] for rule in rules})
     for rule in rules if "state" not in known else ():
@@ -117,7 +121,7 @@ def _unread_answers(found: Compiling) -> Iterator[Problem]:
 
 
 def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
-    """Return the fields that conditions and these nodes read, and those from which nodes make them."""
+    """Return the fields that conditions and these nodes read, and the fields from which nodes compute those fields."""
     nodes = found.nodes.values()
     edges = [*found.graph.edges, *(edge for node in nodes for edge in (*node.edges, *node.failure_edges))]
     read = {root for edge in edges for leaf in leaves_of(edge) for root in _read_by(leaf)}
@@ -136,7 +140,7 @@ def _read_by(leaf: Condition | Switch) -> Iterable[str]:
 
 
 def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | str:
-    """Return the stubs and the initial state with which a walk takes a path; or on what it depends."""
+    """Return the stubs and the initial state with which a walk takes a path, or a text about why they are not known."""
     visits = trail.visits()
     needs = _needs(trail, paths)
     given: list[dict[str, object]] = [{} for _ in visits]
@@ -160,13 +164,13 @@ def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | s
 
 
 def _needs(trail: Trail, paths: Paths) -> Mapping[tuple[int, int], int]:
-    """Return the values that lead along a path, for each subject and the number of the visit that writes it."""
+    """Return the values that lead along a path, by subject and by the number of the visit that writes the subject."""
     every = [subject.all for subject in paths.subjects]
     needs: dict[tuple[int, int], int] = {}
     numbers = count()
 
     def follow(trail: Trail, writers: list[int]) -> list[int]:
-        """Note what a trail needs, and return which visit wrote each subject where it ends."""
+        """Note the needs of a trail, and return which visit wrote each subject at the end of the trail."""
         for part in trail.parts():
             if isinstance(part, Visit):
                 number = next(numbers)
@@ -189,7 +193,7 @@ def _needs(trail: Trail, paths: Paths) -> Mapping[tuple[int, int], int]:
 def _script(
     visits: Sequence[Visit], given: Sequence[dict[str, object]], paths: Paths
 ) -> tuple[Stubs, Mapping[str, object]] | str:
-    """Return what each visit writes or raises, by node, and the initial state; or on what it depends."""
+    """Return the results and errors of the visits, by node, and the initial state, or why they are not known."""
     nodes: Stubs = {}
     for visit, update in zip(visits[1:], given[1:], strict=True):
         error = _make_exception(visit.failure)
@@ -209,7 +213,7 @@ def _script(
 
 
 def _may_lack(node: str, paths: Paths) -> str:
-    """Return what a node must read and may have no value, so that it fails before its edges; "" for nothing."""
+    """Return an input of a node that may have no value, so that the node fails before its edges; "" for no input."""
     for call in paths.nodes[node].calls if node in paths.nodes else ():
         for argument in call.arguments:
             for root in argument.reading.roots:
@@ -232,7 +236,7 @@ def _writes(paths: Paths, node: str, declared: FieldType) -> bool:
 
 
 def _make_exception(kind: type[BaseException] | None) -> BaseException | None:
-    """Return an exception of a type that a test can raise by its name; None if there is none."""
+    """Return an exception of a type if a test can raise it by its name; None if a test cannot."""
     if kind is None or not issubclass(kind, Exception) or issubclass(kind, NodeError):
         return None
     try:

@@ -1,8 +1,9 @@
-"""The check that START reaches every node, and every node END: the places to repair, not what follows from them.
+"""The check that START reaches every node, and that every node reaches END.
 
-An unknown name is reported with the edges that use it. Here the graph is read as it was probably meant, so that nothing
-is reported that the repair of such a name repairs too: the edges of a misspelt name belong to the node with the similar
-name, a forgotten node counts as a node, and any other unknown name may lead anywhere.
+It reports the places to repair, and not the problems that follow from another problem. An unknown name is reported
+elsewhere, with the edges that use it. Here the graph is read as it was probably meant, so that a problem is not
+reported if the repair of such a name removes it too. The edges of a misspelt name are given to the node with the
+similar name, a forgotten node counts as a node, and any other unknown name may lead anywhere.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ class MeantShape:
 
     Attributes:
         names: The declared nodes, in order.
-        out: Every edge, node to targets, including those of forks and to their joins.
+        out: The targets of all edges, by the node that they leave. The edges of forks and the edges to joins are
+            included.
         forks: The forks whose join is known.
-        unknown: The names that no node has, nor anything similar.
+        unknown: The names for which no node has the same name or a similar one.
     """
 
     names: Sequence[str]
@@ -68,11 +70,11 @@ class MeantShape:
         return cls(names, out, joined, [name for name in used if name not in known])
 
     def problems(self, missed: Collection[str], open_ends: Sequence[str]) -> Iterator[Problem]:
-        """Yield the nodes that no edge enters, and those that no edge leaves.
+        """Yield the nodes that no edge enters, and the nodes that no edge leaves.
 
         Args:
             missed: The joins of forks that have problems themselves.
-            open_ends: The nodes all of whose edges have conditions: one may miss the edge that another node misses.
+            open_ends: The nodes whose edges all have conditions. Such a node may lack the edge that another node needs.
         """
         out = self._with_guesses()
         dead = self._dead(out)
@@ -101,7 +103,7 @@ class MeantShape:
                 yield Problem("dead_end", f"node {name}", text, "add an edge that leaves the loop")
 
     def _edges_to(self, source: str, lost: Sequence[str]) -> str:
-        """Return the repair that leads from a node to those that nothing leads to: an edge, or a fork."""
+        """Return the repair that leads from a node to the nodes that cannot be reached: an edge, or a fork."""
         if len(lost) == 1:
             return f"add_edge({str(source)!r}, {str(lost[0])!r})"
         after = [set(self.out.get(name, ())) for name in lost]
@@ -110,7 +112,7 @@ class MeantShape:
         return f"add_fork({str(source)!r}, {[str(name) for name in lost]}, join={join}), or an edge with when=… to each"
 
     def reached(self) -> set[str]:
-        """Return the nodes that START leads to."""
+        """Return the nodes to which START leads."""
         return reachable_from(START, self.out)
 
     def ending(self) -> set[str]:
@@ -118,7 +120,7 @@ class MeantShape:
         return can_reach(_ENDS, self.out)
 
     def _with_guesses(self) -> dict[str, Sequence[str]]:
-        """Return the edges, with those that unknown names may stand for."""
+        """Return the edges, including the edges that unknown names may mean."""
         out: dict[str, Sequence[str]] = dict(self.out)
         entered = {target for targets in out.values() for target in targets}
         for name in self.unknown:
@@ -126,12 +128,15 @@ class MeantShape:
                 out |= {node: [name] for node in (START, *self.names) if not out[node]}
             if not out.get(name):
                 out[name] = [*self.names, END]
-        if not out[START]:  # reported as no_start
+        if not out[START]:  # this problem is reported as no_start
             out[START] = self.names
         return out
 
     def _find_unreached(self, out: Mapping[str, Sequence[str]]) -> list[str]:
-        """Return the nodes that miss an incoming edge: the first of each unreached group that no other one enters."""
+        """Return the nodes that need an incoming edge.
+
+        These are the first nodes of unreached groups that no other group enters.
+        """
         seen = reachable_from(START, out)
         unreached = {name: targets for name, targets in out.items() if name not in seen}
         group = components(unreached)
@@ -139,7 +144,10 @@ class MeantShape:
         return self._first(unreached, group, entered)
 
     def _dead(self, out: Mapping[str, Sequence[str]]) -> list[str]:
-        """Return the nodes that miss an outgoing edge: the first of each endless group that leads to no other one."""
+        """Return the nodes that need an outgoing edge.
+
+        These are the first nodes of endless groups that lead to no other group.
+        """
         ending = can_reach(_ENDS, out)
         endless = {name: targets for name, targets in out.items() if name not in ending}
         group = components(endless)
@@ -152,12 +160,15 @@ class MeantShape:
         return [name for name in self.names if name in found.values()]
 
     def _may_follow(self, name: str, other: str) -> bool:
-        """Return whether an edge between two nodes would not leave an arm."""
+        """Return whether an edge between two nodes would stay inside the arm."""
         join = self._next(name)
         return not join or join in reachable_from(other, self.out)
 
     def _next(self, name: str) -> str:
-        """Return the join that a node without an edge should lead to, that of the innermost fork; "" for END."""
+        """Return the join to which a node without an edge should lead; "" for END.
+
+        It is the join of the innermost fork.
+        """
         regions = [(len(nodes), fork.join) for fork in self.forks for nodes in self._arms(fork) if name in nodes]
         join = min(regions, default=(0, END))[1]
         return "" if join == END else join
@@ -169,7 +180,7 @@ class MeantShape:
 def _guess_meant(names: Sequence[str], edges: Iterable[AnyEdge]) -> dict[str, str]:
     """Return the nodes that the misspelt names in edges probably mean.
 
-    A name that edges both enter and leave is a forgotten node, unless the node with the similar name has no edge.
+    A name that edges both enter and leave is a forgotten node, unless the node with the similar name has no edges.
     """
     into: set[str] = set()
     from_: set[str] = set()

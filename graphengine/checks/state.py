@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import FieldType
 
 _WRITERS: Final = ("format", "function-plain", "to-string")
-"""Serialisers of pydantic that write something else than the value itself."""
+"""Serialisers of pydantic that write something other than the value itself."""
 _LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 
 
 def model_problems(model: type[BaseModel]) -> Iterator[Problem]:
-    """Yield what prevents the model as a whole from being handled field by field."""
+    """Yield the reasons why the model as a whole cannot be handled field by field."""
     where = f"state {model.__name__}"
     if model.model_config.get("extra") == "allow":
         yield Problem("bad_state", where, "extra='allow' accepts misspelt fields", "remove it")
@@ -51,7 +51,7 @@ def model_problems(model: type[BaseModel]) -> Iterator[Problem]:
 
 
 def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
-    """Yield what prevents a field from being reduced, recorded or read back."""
+    """Yield the reasons why a field cannot be reduced, recorded or read back."""
     info = field.info
     reducers = reducers_of(info)
     if len(reducers) > 1:
@@ -80,7 +80,10 @@ def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
 
 
 def _default_problems(where: str, field: FieldType) -> Iterator[Problem]:
-    """Yield that a field's default does not fit, with which no run could begin: pydantic does not validate it."""
+    """Yield a problem if the default of a field does not fit, because a run could not start with this default.
+
+    Pydantic does not validate defaults.
+    """
     info = field.info
     is_simple = info.default is None or type(info.default) in (str, int, float, bool)
     own = field.own or field.secret or any(hasattr(item, "__get_pydantic_core_schema__") for item in info.metadata)
@@ -94,10 +97,10 @@ def _default_problems(where: str, field: FieldType) -> Iterator[Problem]:
 
 
 def _takes_two(reducer: Callable[..., object]) -> bool:
-    """Return whether it can be called as reducer(old, new), as far as its signature is known."""
+    """Return whether a reducer can be called as reducer(old, new), as far as its signature is known."""
     try:
         parameters = signature_of(reducer)
-    except (TypeError, ValueError):  # of a builtin
+    except (TypeError, ValueError):  # a builtin has no signature
         return True
     try:
         parameters.bind(None, None)
@@ -107,7 +110,7 @@ def _takes_two(reducer: Callable[..., object]) -> bool:
 
 
 def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
-    """Yield the parts of a field's type that JSON cannot represent, or from which they cannot be read back."""
+    """Yield the parts of a field's type that JSON cannot represent, or that cannot be read back from JSON."""
     if field.constrained or not field.scalar:
         for name in sorted(set(_with_context(field.models.checked.__pydantic_core_schema__))):
             text = f"its validator {name} reads info.context, which is None here"
@@ -119,10 +122,10 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
     if any(lost.certain for lost in found):
         return
     if field.scalar or field.exact is not None:
-        return  # all its values are JSON; making a schema to see that takes most of a compilation
+        return  # all its values are JSON; making a schema to find this out would take most of the time of a compilation
     try:
         field.models.single.model_json_schema(mode="serialization")
-    except (PydanticUserError, ValueError) as error:  # a ValueError for a member of an enum
+    except (PydanticUserError, ValueError) as error:  # pydantic raises a ValueError for a member of an enum
         repair = (
             "use a type that JSON can represent; a type of your own needs WithJsonSchema({…}) in its Annotated, or "
         )
@@ -134,13 +137,14 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
 
 
 def _has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
-    """Return whether a core schema holds bytes that would be written as text."""
+    """Return whether a core schema contains bytes that would be written as text."""
     if isinstance(schema, dict):
         config = schema.get("config")
         if isinstance(config, dict):
             encoding = config.get("ser_json_bytes", "utf8")
         if (schema.get("serialization") or {}).get("type") in _WRITERS:
-            return False  # its own serialiser writes them, as that of Base64Bytes, or str() does, as of a ULID
+            # its own serialiser writes them (as in Base64Bytes), or str() does (as in a ULID)
+            return False
         if schema.get("type") == "bytes" and encoding == "utf8":
             return True
         return any(_has_plain_bytes(v, encoding) for k, v in schema.items() if k not in ("config", "metadata", "cls"))

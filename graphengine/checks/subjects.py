@@ -1,8 +1,9 @@
-"""What conditions tell apart: of each value that they read, one representative of the values that they treat alike.
+"""The values that conditions distinguish. Of all values that the conditions treat alike, one represents the others.
 
-`score >= 7` and `score < 3` split all numbers in four: below 3, from 3 to below 7, from 7 on, and None. So what is
-known about a value is a set of representatives, as the bits of a number. A value that is read by a function, or whose
-type is none of those below, is not known: such a condition may hold or not, wherever it is read.
+For example, `score >= 7` and `score < 3` divide all values into four groups: below 3, from 3 to below 7, from 7 on, and
+None. The facts that are known about a value are therefore a set of representatives, which is stored as the bits of a
+number. A value is not known if a function reads it, or if its type is not handled below. A condition on such a value
+may hold or not, wherever it is read.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
 
 _ORDER: Final = (">=", "<=", ">", "<")
 _MOST: Final = 1e300
-"""Numbers beyond are not told apart: arithmetic with floats and larger ints fails."""
+"""Numbers beyond this one are not distinguished, because arithmetic with floats and larger ints fails."""
 _OTHER_TEXT: Final = "another text"
 
 
 def holds(test: Comparison | Switch, value: object) -> Hashable:
-    """Return what a test of this value returns: whether it holds or, for a switch, the target."""
+    """Return the result of a test for this value: whether the condition holds or, for a switch, the target."""
     if isinstance(test, Switch):
         return test.cases.get(value, test.otherwise)
     return test.holds_for(value)
@@ -47,10 +48,10 @@ class Subject:
     """A value that conditions read.
 
     Attributes:
-        root: The field; "" for how the graph at a node ended.
-        path: The path below the state that is read.
+        root: The field; "" for the label with which the graph at a node ended.
+        path: The path in the state that is read.
         values: The representatives.
-        all: All of them, as bits.
+        all: All representatives, as bits.
     """
 
     def __init__(self, root: str, path: str, values: Iterable[object], tests: Sequence[Comparison | Switch]) -> None:
@@ -65,12 +66,12 @@ class Subject:
         return sum(1 << i for i, value in enumerate(self.values) if test(value))
 
     def like(self, value: object) -> int:
-        """Return the representatives that no condition tells from a value, as bits."""
+        """Return the representatives that no condition distinguishes from a value, as bits."""
         return self.where(lambda other: all(holds(test, other) == holds(test, value) for test in self._tests))
 
 
 def key_of(test: Comparison | Switch) -> str:
-    """Return the name of the value that a test reads; "" if it is not known."""
+    """Return the name of the value that a test reads; "" if the value is not known."""
     if isinstance(test, Switch):
         return test.reading.text if test.reading.path is not None else ""
     quantity = test.quantity
@@ -81,7 +82,7 @@ def key_of(test: Comparison | Switch) -> str:
 
 
 def subjects_of(tests: Iterable[Comparison | Switch], state: StateType[Any]) -> dict[str, Subject]:
-    """Return the values that these tests read, by name, without those of which nothing can be known."""
+    """Return the values that these tests read, by name, without values about which nothing can be known."""
     groups: dict[str, list[Comparison | Switch]] = {}
     for test in tests:
         if key_of(test):
@@ -95,7 +96,7 @@ def subjects_of(tests: Iterable[Comparison | Switch], state: StateType[Any]) -> 
 
 
 def _values_to_try(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list[object] | None:
-    """Return at least one value of each kind that these tests tell apart; None if the type does not say which exist."""
+    """Return at least one value of each kind that these tests distinguish; None if the type does not show these."""
     path = _path_of_test(tests[0])
     field = state.fields.get(path.root)
     if field is None or field.own or field.secret:
@@ -120,7 +121,7 @@ def _values_to_try(tests: Sequence[Comparison | Switch], state: StateType[Any]) 
 
 
 def _numbers_at_ends(field: FieldType) -> list[object] | None:
-    """Return the numbers between which all of a field's values lie; None if it has other rules, or none."""
+    """Return the numbers between which all values of a field are; None if the field has other rules or no rules."""
     found: list[object] = []
     for rule in field.info.metadata:
         name = type(rule).__name__
@@ -133,7 +134,7 @@ def _numbers_at_ends(field: FieldType) -> list[object] | None:
 def _of_types(
     types: Sequence[object], tests: Sequence[Comparison | Switch], constants: Sequence[object], state: StateType[Any]
 ) -> list[object] | None:
-    """Return at least one value of each kind, besides None, that tests tell apart; None if a type is not known."""
+    """Return at least one value, except None, of each kind that the tests distinguish; None if a type is not known."""
     only_none = all(isinstance(test, Comparison) and test.operator == "is none" for test in tests)
     values: list[object] = []
     for kind in types:
@@ -155,7 +156,7 @@ def _of_types(
 
 
 def _is_sized(kind: object) -> bool:
-    """Return whether all values of a type are texts, models or containers, so that none is None."""
+    """Return whether all values of a type are texts, models or containers, and cannot be None."""
     origin = get_origin(kind) or kind
     return isinstance(origin, type) and issubclass(origin, (str, list, tuple, set, frozenset, dict, BaseModel))
 
@@ -174,7 +175,7 @@ def _constants_of_test(test: Comparison | Switch) -> Sequence[object]:
 
 
 def _numbers_around(constants: Iterable[object], *, whole: bool, least: float = -math.inf) -> list[object]:
-    """Return the numbers at, between and beyond these, as far as they are of the type."""
+    """Return the numbers at, between and beyond the constants, as far as they are of the type."""
     cuts = sorted({0, *(each for each in constants if isinstance(each, (int, float)) and abs(each) < _MOST)})
     near = {number for cut in cuts for number in (math.floor(cut) - 1, math.floor(cut), math.ceil(cut) + 1, cut)}
     near |= {math.ceil(cut) for cut in cuts}

@@ -1,7 +1,7 @@
-"""Checks of what waits in an effect that must not be repeated, which would act again after the wait.
+"""The check for waits in an effect that must not be repeated, because the effect would act again after the wait.
 
-The source of a function shows `ctx.ask`, `ctx.receive`, `ctx.sleep` and the result of a child run. What no source shows
-is refused when it is called.
+The source of a function shows `ctx.ask`, `ctx.receive`, `ctx.sleep` and the result of a child run. A wait that the
+source does not show is refused when it is called.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class KnowsWaits(Protocol):
-    """A body of which it is known what it waits for, such as an agent whose tools need approval."""
+    """A body that knows its waits, such as an agent whose tools need approval."""
 
     def waits(self) -> tuple[str, str] | None:
-        """Return what it waits for, as one writes it, and the repair for an effect; None if nothing is known."""
+        """Return the wait as it is written in code, and the repair for an effect; None if nothing is known."""
         ...
 
 
@@ -33,7 +33,7 @@ _WAITS: Final = ("ask", "receive", "sleep", "sleep_until")
 
 
 def wait_problems(nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
-    """Yield the nodes that are effects and wait; what replaces one that fails is none."""
+    """Yield the nodes that are effects and wait. The fallback of a node is not an effect, so it may wait."""
     for name, node in nodes.items():
         for body in (call.body for call in node.calls if node.once is not None):
             found = body.waits() if isinstance(body, KnowsWaits) else (wait_in(body.call), WAIT_ELSEWHERE)
@@ -43,11 +43,11 @@ def wait_problems(nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
 
 
 def wait_in(function: object) -> str:
-    """Return the first wait that the source of a function shows, as one writes it; "" if it shows none."""
+    """Return the first wait that a function's source shows, as it is written in code; "" if it shows no wait."""
     inner = function_of(function)
     found = source_of(inner) if inner is not None else None
     if inner is None or found is None or getattr(found[0], "name", "") != inner.__code__.co_name:
-        return ""  # a lambda, in the source of another
+        return ""  # a lambda, which is in the source of another function
     nodes = list(_walk_function(found[0]))
     assigned = [node for node in nodes if isinstance(node, ast.Assign) and _starts(node.value)]
     children = {each.id for node in assigned for each in node.targets if isinstance(each, ast.Name)}
@@ -56,14 +56,14 @@ def wait_in(function: object) -> str:
 
 def function_of(function: object) -> FunctionType | None:
     """Return the function with the code of a partial, a method, a decorated function or an object that is called."""
-    inner = getattr(function, "func", function)  # functools.partial
+    inner = getattr(function, "func", function)  # of a functools.partial
     inner = inspect.unwrap(inner if inspect.isroutine(inner) else type(inner).__call__)
     inner = getattr(inner, "__func__", inner)
     return inner if isinstance(inner, FunctionType) else None
 
 
 def _walk_function(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what is in a function, without what is in functions that get a `ctx` of their own."""
+    """Yield the parts of a function, without the parts of inner functions that get a `ctx` of their own."""
     for each in ast.iter_child_nodes(node):
         if not any(isinstance(argument, ast.arg) and argument.arg == "ctx" for argument in _walk_arguments(each)):
             yield each
@@ -76,7 +76,7 @@ def _walk_arguments(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _wait(node: ast.AST, children: Collection[str]) -> str:
-    """Return the wait that an expression is, "" if it is none."""
+    """Return the wait that an expression is; "" if the expression is something else."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
         return ""
     what, of = node.func.attr, node.func.value
@@ -87,7 +87,7 @@ def _wait(node: ast.AST, children: Collection[str]) -> str:
 
 
 def _starts(value: ast.AST) -> bool:
-    """Return whether a child run is started in an expression."""
+    """Return whether an expression starts a child run."""
     return any(
         isinstance(node, ast.Attribute) and node.attr == "start" and getattr(node.value, "id", "") == "ctx"
         for node in ast.walk(value)

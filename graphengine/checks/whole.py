@@ -1,4 +1,4 @@
-"""All checks of a graph, and those of it as a whole: forks, what START reaches and what ends, and loops."""
+"""All checks of a graph, and the checks of the graph as a whole: forks, reachable nodes, nodes that end, and loops."""
 
 from __future__ import annotations
 
@@ -83,17 +83,18 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
     yield from problems
     if not (shape.unknown or wrong or found.doubtful or found.unclear or found.unsound):
         yield from _find_walk_problems(found, open_ends, problems)
-    elif not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
+    elif not any(problem.code == "unreachable" for problem in problems):  # that problem names the missing edge
         yield from map(_no_otherwise, open_ends)
-    if not isinstance(graph.own_limits, Limits):  # else the user decided where it ends; visits=None declares that never
+    # if the user set limits, the user decided where it ends; visits=None declares that it never ends
+    if not isinstance(graph.own_limits, Limits):
         sound = (shape.reached() & ending) - {*found.doubtful, *(fork.source for fork in wrong)}
         yield from _find_unbounded({name: nodes[name] for name in shape.names if name in sound}, state)
 
 
 def _find_walk_problems(found: Compiling, open_ends: Sequence[str], problems: Sequence[Problem]) -> Iterator[Problem]:
-    """Yield what walking the graph shows: nodes without a way out, edges that no run takes, and broken rules."""
+    """Yield the problems that a walk shows: nodes without a way out, edges that no run takes, and broken rules."""
     dead, left = dead_problems(found) if found.walks and not problems else ((), ())
-    if not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
+    if not any(problem.code == "unreachable" for problem in problems):  # that problem names the missing edge
         yield from (_no_otherwise(name) for name in open_ends if name not in left)
     yield from dead
     names = {name.partition("/")[0] for rule in found.graph.rules for name in rule.names}
