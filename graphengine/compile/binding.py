@@ -1,22 +1,24 @@
-"""Binding: the source of each parameter of a runnable, and the target of its result.
+"""Binding: it finds the source of each parameter of a runnable, and the target of its result.
 
-Everything is resolved by name at compile time, once, so that a call at run time only reads. A name that cannot be
-resolved is a problem with its repair, and binding goes on with what the name seems to mean, so that one error has all
-problems and none is reported that follows from another.
+All names are resolved once, at compile time, so that a call at run time only has to read values. A name that cannot be
+resolved is a problem with a repair. Binding then continues with the name that was probably meant. In this way one error
+contains all problems, and mere consequences of another problem are not reported.
 
-A parameter gets, whichever comes first:
+A parameter gets its value from the first of these sources that exists:
 
     an input      `inputs={"text": "draft"}`: a path of the state, or a function of fields (`Reading`)
-    a field       of its own name, or the root of its own path (`draft.title`)
-    the runner's  `ctx`, `error`, `state`, a resource by its name; the connection of a transaction by its type
+    a field       with the name of the parameter, or with the root of its path (`draft.title`)
+    the runner    `ctx`, `error`, `state`, a resource by its name, or the connection of a transaction by its type
     its default
 
-The state of an inner graph takes only the first two: what the runner passes is its nodes' own affair. A result goes
-where `writes=` says: to a field, to several by key or position, through a function of it, or nowhere (`Writer`).
-Types are compared where both sides have one (`state.fits`): what mypy and Pyright accept is accepted.
+The state of an inner graph uses only the first two sources, because the nodes of that graph get the values of the
+runner themselves. `writes=` decides where a result goes: to a field, to several fields by key or position, through a
+function of the result, or nowhere (`Writer`). Types are compared if both sides have one
+(`graphengine.compile.type_fit`). Binding accepts everything that mypy and Pyright accept.
 
-Secret fields may flow into functions and into secret fields of inner graphs. A prompt, a question, a condition, a
-title, an item of a map or `result=` would record them in clear, so these readings are refused here, by name.
+Secret fields may be passed to functions and to secret fields of inner graphs. A prompt, a question, a condition, a
+title, an item of a map or `result=` would record them unencrypted. Such readings are refused here, and the problem
+names the field.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ _TEMPLATED = re.compile(r"([A-Za-z_]\w*)\[(.*[{}].*)\]")
 
 @dataclass
 class Binder:
-    """Binds the runnables of one graph and collects the problems."""
+    """Binds the runnables of one graph, and collects the problems."""
 
     state: StateType[Any]
     resources: frozenset[str]
@@ -71,7 +73,7 @@ class Binder:
     unknowns: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def unknown(self, kind: str, name: str, problem: Problem) -> None:
-        """Add a problem about an unknown name. Problems about the same name are merged in the end.
+        """Add a problem about an unknown name. Problems about the same name are merged at the end.
 
         Args:
             kind: The kind of name: `node`, or `field` for everything that a parameter can name.
@@ -86,7 +88,7 @@ class Binder:
         self.problems.append(Problem(code, where, message, repair, warning))
 
     def types_at(self, path: Path, where: str) -> tuple[object, ...]:
-        """Return the types at a path of the state. Report a problem and return () if the path does not exist."""
+        """Return the types at a path of the state. If the path does not exist, report a problem and return ()."""
         found = self.state.fields.get(path.root)
         if found is None:
             near = did_you_mean(path.root, self.state.fields)
@@ -106,7 +108,7 @@ class Binder:
         self.unknown("field", _root_of_name(name), Problem("unknown_parameter", where, message, repair))
 
     def reading(self, source: object, where: str) -> Reading | None:
-        """Return the checked reading of a path or function of fields, None if its problem was reported."""
+        """Return the checked reading of a path or of a function of fields; None if its problem was reported."""
         try:
             reading = Reading.of(source)  # type: ignore[arg-type]
         except DefinitionError as error:
@@ -115,7 +117,7 @@ class Binder:
         return self.checked(reading, where)
 
     def checked(self, reading: Reading, where: str) -> Reading | None:
-        """Return a reading, None if a problem of it was reported."""
+        """Return the reading; None if a problem with the reading was reported."""
         if reading.path is not None:
             return reading if self.types_at(reading.path, where) else None
         if reading.function is not None:
@@ -123,13 +125,13 @@ class Binder:
         return reading
 
     def open(self, reading: Reading | None, where: str, repair: str = "") -> None:
-        """Check that this reading, whose value is recorded or passed on in clear, contains no secret."""
+        """Check that this reading contains no secret, because its value is recorded or passed on unencrypted."""
         for name in sorted(reading.roots & self.state.secrets) if reading is not None else ():
             text = f"{name!r} is secret, and would be exposed here"
             self.report("secret_field", where, text, repair or "read it only in a node's function")
 
     def function(self, injected: Injected, where: str, also: Sequence[str] = ()) -> None:
-        """Check that a pure function is not async, and reads only fields and the names in `also`."""
+        """Check that a pure function is not async, and that it reads only fields and the names in `also`."""
         for text in injected.variadic:
             self.report("bad_parameter", where, f"{injected.name} has {text}, which names no field")
         if is_async(injected.function):
@@ -146,7 +148,7 @@ class Binder:
                 self._unknown_parameter(parameter.name, where, text, [*also, *self.state.fields])
 
     def call(self, body: Body, given: Mapping[str, object] | None, where: str) -> Call:
-        """Bind a body's parameters to the `given` inputs, else by name."""
+        """Bind the parameters of a body to the `given` inputs, and the others by their name."""
         inner = self.compile(body.graph, where) if isinstance(body, GraphBody) else None
         self._report_body(body, where)
         parameters = self._parameters(body, given or {}, where)
@@ -175,7 +177,7 @@ class Binder:
         )
 
     def _report_body(self, body: Body, where: str) -> None:
-        """Report what a body finds wrong with itself, and with the state around it."""
+        """Report the problems that a body finds in itself, and in the state around it."""
         for code, message, repair in body.problems():
             self.report(code, where, message, repair)
         if isinstance(body, HasScope):
@@ -183,9 +185,9 @@ class Binder:
                 self.report(code, where, message, repair, warning=is_warning)
 
     def _parameters(self, body: Body, inputs: Mapping[str, object], where: str) -> Sequence[Parameter]:
-        """Return what a body takes: its parameters, and all inputs if they become part of a request."""
+        """Return the parameters of a body. If all inputs become part of a request, the inputs are included."""
         found = list(body.parameters)
-        if not getattr(body, "takes_all", False):  # an agent without a prompt does
+        if not getattr(body, "takes_all", False):  # an agent without a prompt has this attribute
             return found
         found += [Parameter(name, shown=True) for name in inputs if name not in {p.name for p in found}]
         if not found:
@@ -196,7 +198,7 @@ class Binder:
     def _check_inputs(
         self, body: Body, parameters: Sequence[Parameter], inputs: Mapping[str, object], where: str
     ) -> Mapping[str, object]:
-        """Report inputs without a parameter, and return all inputs by the parameters that they seem to mean."""
+        """Report inputs that have no parameter, and return all inputs by the parameters that they probably mean."""
         names = {p.name for p in parameters}
         known = {*names, *(_root_of_name(name) for name in names)}
         for name in [name for name in inputs if name not in known]:
@@ -208,7 +210,7 @@ class Binder:
         return inputs
 
     def _keep_secrets(self, body: Body, arguments: Sequence[Argument], inner: Plan[Any] | None, where: str) -> None:
-        """Check that no secret is passed on to where it is shown or recorded in clear."""
+        """Check that no secret is passed to a place where it is shown or recorded unencrypted."""
         if body.kind not in ("agent", "ask", "graph"):
             return
         for argument in arguments:
@@ -217,7 +219,10 @@ class Binder:
                 self.open(argument.reading, f"{where}, parameter {argument.name}", repair)
 
     def _is_handle(self, parameter: Parameter) -> bool:
-        """Return whether a parameter gets the connection of a transaction: nothing else has its name."""
+        """Return whether a parameter gets the connection of a transaction.
+
+        This is so only if no resource has its name.
+        """
         return parameter.name not in self.resources and handed_as(parameter.annotation) is not None
 
     def _list_watched(self, body: Body, arguments: Sequence[Argument], extras: Sequence[str]) -> tuple[str, ...]:
@@ -232,9 +237,10 @@ class Binder:
     def _argument(  # noqa: PLR0911 - a case a return
         self, parameter: Parameter, inputs: Mapping[str, object], where: str, *, alone: bool
     ) -> Argument | str | None:
-        """Return the source of a parameter: an argument, its own name if the runner passes it, None if it has none.
+        """Return the source of a parameter, which is its own name if the runner passes it; None if it has no source.
 
-        `alone`: the parameter is a field of an inner graph's state, which only the state around it can provide.
+        `alone` means that the parameter is a field of the state of an inner graph. Only the outer state can provide its
+        value.
         """
         name = parameter.name
         source = self._source(name, inputs)
@@ -273,7 +279,7 @@ class Binder:
         return None
 
     def _source(self, name: str, inputs: Mapping[str, object]) -> object:
-        """Return the source of a parameter: an input of its name, an input of its path's root, or a field."""
+        """Return the source of a parameter: an input of its name, an input of the root of its path, or a field."""
         if name in inputs:
             return inputs[name]
         root = name.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
@@ -319,7 +325,7 @@ class Binder:
             self.report("type_disagrees", where, text, repair)
 
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
-        """Return the body of a runnable that is not a choice, None if its problem was reported."""
+        """Return the body of a runnable that is not a choice; None if its problem was reported."""
         if runnable is None:
             return FunctionBody.of(_do_nothing, thread=False, kind="pass")
         is_uncalled = callable(runnable) and getattr(runnable, "__wrapped__", runnable) in (ask, choose)
@@ -336,7 +342,7 @@ class Binder:
         return None
 
     def calls(self, declared: Declared, where: str) -> tuple[Call | None, Reading | None, dict[object, Call]]:
-        """Return what a node runs: one call, or a selector and its choices."""
+        """Return the calls of a node: either one call, or a selector and its choices."""
         runnable, inputs = declared.runnable, declared.options.sources
         if not isinstance(runnable, Choose):
             body = self.body(runnable, declared.options, where)
@@ -360,12 +366,13 @@ class Binder:
                 choices[value] = self._call_on(body, _inputs_of_case(inputs, own, wanted), place, declared.options)
         for name in sorted(set(inputs or ()) - taken):
             near = did_you_mean(name, taken)
-            likely = near.startswith("did you mean")  # else a pattern may pass its cases more inputs than these need
+            # otherwise a pattern may pass its cases more inputs than they need
+            likely = near.startswith("did you mean")
             self.report("unknown_input", where, f"no case has a parameter {name!r}", near, warning=not likely)
         return None, selector, choices
 
     def _call_on(self, body: Body, given: Mapping[str, object] | None, where: str, options: Options) -> Call:
-        """Bind a body's parameters, and place it on the node's executor, if it has one."""
+        """Bind the parameters of a body. If the node has an executor, the call is placed on it."""
         call = self.call(body, given, where)
         if options.on is None:
             return call
@@ -410,7 +417,7 @@ class Binder:
         return [name for name, _, _ in each.sources if name not in read]
 
     def _clash(self, name: str) -> str:
-        """Return what the name of an item clashes with, "" if nothing."""
+        """Return the reason why an item cannot have this name; "" if it can."""
         if not name.isidentifier():
             return "not an identifier"
         if name in self.state.fields:
@@ -431,7 +438,7 @@ class Binder:
         return found[0] if len(found) == 1 else Any
 
     def fallback(self, options: Options, where: str) -> Fallback | None:
-        """Bind a node's fallback."""
+        """Bind the fallback of a node."""
         if options.fallback is UNSET:
             return None
         given = options.fallback
@@ -460,7 +467,7 @@ class Binder:
         return Fallback(call=self.call(body, None, f"{where}, fallback"))
 
     def substitute(self, value: object, writer: Writer, where: str, *, each: bool) -> None:
-        """Check that a fallback's value fits each field that gets it unchanged."""
+        """Check that the value of a fallback fits each field that gets the value unchanged."""
         found = [(target.field, value) for target in writer.whole if target.key is None]
         if writer.keys is not None and isinstance(value, Mapping):
             found += [(name, part) for name, part in value.items() if name in writer.keys]
@@ -542,7 +549,7 @@ class Binder:
         return replace(target, adds=adds)
 
     def _takes_items(self, name: str, writer: Writer, where: str, item: str) -> None:
-        """Check that a field without a reducer can hold the list of the items' results."""
+        """Check that a field without a reducer can hold the list of the results of the items."""
         found = self.state.fields.get(name)
         keys = [target for target, _ in writer.parts if target.field == name and target.key is not None]
         for target in keys:
@@ -579,7 +586,7 @@ class Binder:
         return Writer(keys=frozenset(writes))
 
     def _check_named_result(self, call: Call, names: Sequence[str], where: str) -> None:
-        """Check that a result can name the fields that a list of fields allows: a tuple has places, and no names."""
+        """Check that a result can name the fields of a list of fields. A tuple has positions, but no names."""
         returns = call.body.returns
         if not names or call.body.kind in ("graph", "pass") or any(map(_has_keys, members(returns))):
             return
@@ -591,7 +598,7 @@ class Binder:
         self.report("no_writes", where, text, repair if is_tuple or len(names) > 1 else f"writes={names[0]!r}")
 
     def _check_keyed_result(self, call: Call, where: str) -> None:
-        """Check that a result whose keys should name fields has keys."""
+        """Check that a result has keys if its keys have to name fields."""
         kinds = members(call.body.returns)
         if isinstance(call.body, GraphBody) and call.body.graph.result is None:
             text = f"nothing maps the fields of {call.body.name} to fields of this graph"
@@ -636,7 +643,7 @@ class Binder:
         return Target(path.root, str(key))
 
     def _find_templated_target(self, name: str, key: str, where: str) -> Target:
-        """Return the target for one key of a dict field that contains paths of the state or the item."""
+        """Return the target for a key of a dict field, where the key contains paths of the state or the item."""
         self.target(f"{name}[key]", where)
         place = f"{where}, writes {name}[{key}]"
         for fault, repair in bad_braces(key):
@@ -682,7 +689,7 @@ class Binder:
             self._takes(call.body.returns, call.body.name, target, where, each=each)
 
     def _takes(self, returns: object, name: str, target: Target, where: str, *, each: bool = False) -> None:
-        """Check that a field takes what is written to it."""
+        """Check that a field can take the value that is written to it."""
         found = self.state.fields.get(target.field)
         if found is None or returns in (Any, object):
             return
@@ -709,14 +716,14 @@ class Binder:
 def _inputs_of_case(
     inputs: Mapping[str, object] | None, own: Mapping[str, object] | None, wanted: Collection[str]
 ) -> Mapping[str, object] | None:
-    """Return the inputs of a case, from its node and from the case itself; None if neither declares any for it."""
+    """Return the inputs of a case, from its node and from the case itself; None if neither declares any inputs."""
     found = {name: source for name, source in {**(inputs or {}), **(own or {})}.items() if name in wanted}
     is_empty = any(declared is not None and not declared for declared in (inputs, own))
     return found if found or is_empty else None
 
 
 def _keeps_default(parameter: Parameter, given: Mapping[str, object] | None) -> bool:
-    """Return whether a field of an inner graph keeps its default: its node has inputs, and they omit this field."""
+    """Return whether a field of an inner graph keeps its default, because its node has inputs that omit the field."""
     return given is not None and parameter.name not in given and parameter.default is not NO_DEFAULT
 
 
@@ -727,7 +734,7 @@ def _is_quick(argument: Argument) -> bool:
 
 
 def _item_of(kind: object) -> object | None:
-    """Return the annotation of a list type's items, Any if it has none; None if it is not a list."""
+    """Return the annotation of the items of a list type: Any if the type has none; None if the type is not a list."""
     if kind is Any or kind is object:
         return Any
     origin = get_origin(kind) or kind
@@ -749,4 +756,4 @@ def _has_keys(kind: object) -> bool:
 
 
 def _do_nothing() -> None:
-    """Do nothing: the function of a node without a runnable."""
+    """Do nothing. This is the function of a node without a runnable."""

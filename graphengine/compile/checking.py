@@ -1,8 +1,9 @@
-"""How a wing checks graphs while they are compiled: `graphengine.checks` does. The core checks no more than it needs.
+"""How an extension checks graphs while they are compiled: `graphengine.checks` uses it.
 
-Compiling finds what prevents a plan: unknown names, values that nodes cannot get, conditions that cannot be read. The
-moments here are for what would run, and go wrong later: options of the wrong kind, nodes that nothing reaches, fields
-that two arms overwrite, loops that nothing ends.
+The compilation itself checks only as much as it needs. It finds everything that prevents a plan: unknown names, values
+that nodes cannot get, conditions that cannot be read. The methods of `Checks` find problems of graphs that could run
+and would fail later: options of the wrong kind, nodes that cannot be reached, fields that two arms overwrite, loops
+that nothing ends.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Compiling(NamedTuple):
-    """A graph whose nodes are compiled.
+    """A graph whose nodes have been compiled.
 
     Attributes:
         graph: The graph.
@@ -31,7 +32,8 @@ class Compiling(NamedTuple):
         unsound: The nodes with invalid options.
         doubtful: The nodes with a problem on an outgoing edge.
         unclear: The nodes with a problem in a switch.
-        walks: Whether to walk it: it is checked, not compiled for a run, and no error was found by then.
+        walks: Whether the checks may walk the graph. This is so if the graph is checked instead of compiled for a run,
+            and no error has been found yet.
     """
 
     graph: GraphDefinition[Any]
@@ -44,7 +46,7 @@ class Compiling(NamedTuple):
 
 
 class Checks:
-    """What checks graphs; this one finds nothing. Override the moments that are needed."""
+    """Checks graphs. This class finds no problems; a subclass overrides the methods that it needs."""
 
     def model(self, model: type[BaseModel]) -> Iterable[Problem]:  # noqa: ARG002 - for those that override it
         """Return the problems of the class of a state as a whole."""
@@ -55,11 +57,11 @@ class Checks:
         return ()
 
     def options(self, graph: GraphDefinition[Any]) -> Iterable[tuple[str, str]]:  # noqa: ARG002
-        """Return the problems of a graph's own options, as (message, repair)."""
+        """Return the problems of the options of a graph itself, as (message, repair)."""
         return ()
 
     def node(self, declared: Declared) -> Iterable[tuple[str, str]]:  # noqa: ARG002
-        """Return the problems of a node's options, as (message, repair)."""
+        """Return the problems of the options of a node, as (message, repair)."""
         return ()
 
     def migrations(self, graph: GraphDefinition[Any]) -> Iterable[Problem]:  # noqa: ARG002
@@ -77,10 +79,10 @@ _GIVEN: Final[list[Makes]] = [lambda: _NONE]
 
 
 def check_with(makes: Makes) -> None:
-    """Let graphs be checked by what this function returns from now on; it is called when one is compiled."""
+    """From now on, check graphs with the `Checks` that this function returns. It is called when a graph is compiled."""
     _GIVEN[:] = [makes]
 
 
 def checks() -> Checks:
-    """Return what checks graphs."""
+    """Return the `Checks` that check graphs."""
     return _GIVEN[0]()

@@ -55,7 +55,10 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
 
 _MOST_FUNCTIONS: Final = 2_000
-"""The digest of a node covers at most this number of functions and classes; further ones are left out."""
+"""The digest of a node covers at most this number of functions and classes.
+
+Further functions and classes are left out.
+"""
 _LARGE: Final = 1_024
 """Numbers from this one on are not part of a digest, because they may be ports."""
 _LONG: Final = 20

@@ -1,8 +1,8 @@
 """Compilation of a Graph into a Plan, or into a list of all its problems.
 
-Each check adds problems and continues, so that one error lists every repair. The checks proceed from the parts (state,
-nodes, edges, conditions) to the whole (reachability, ends, loops). One mistake is reported once: later checks skip the
-faulty part, or replace it by its likely meaning.
+Each check adds its problems and the compilation continues, so that one error lists every repair. The checks go from the
+parts (state, nodes, edges, conditions) to the whole (reachable nodes, ends, loops). Each mistake is reported once:
+later checks skip the faulty part, or replace it by its likely meaning.
 """
 
 from __future__ import annotations
@@ -69,15 +69,18 @@ _PLAIN: Final = ("function", "agent", "pass")
 _ORDERED: Final = (">=", "<=", ">", "<")
 _EQUAL: Final = ("==", "!=", "is in")
 MOST_NESTED: Final = 32
-"""How many graphs can be nested, the outermost included. Each level takes four levels of JSON in a graph spec, which is
-written with a run, and seven calls of a function to compile: about 60 and 140 would fail there, without a reason."""
+"""How many graphs can be nested, including the outermost graph.
+
+Each level takes four levels of JSON in the graph spec that is written with a run, and seven nested function calls to
+compile. The limits of JSON and of Python would be reached at about 60 and 140 levels, and would give no reason.
+"""
 
 
 def compiled(graph: GraphDefinition[S]) -> Plan[S]:
-    """Return the graph's plan, cached until the graph or one inside it changes.
+    """Return the plan of a graph. It is cached until the graph, or a graph inside it, changes.
 
     Raises:
-        CompileError: With all problems, if any of them is more than a warning.
+        CompileError: The graph has a problem that is more than a warning. The error contains all problems of the graph.
         DefinitionError: The argument is not a graph.
     """
     given: object = graph
@@ -88,7 +91,7 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
         raise DefinitionError(f"{clipped(shown(given), 100)} is not a Graph", repair=repair)
     known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
     if known is not None and known.limits is graph.limits:
-        for now, count, last in known.declared:  # what add_node and add_edge change
+        for now, count, last in known.declared:  # add_node and add_edge change these
             if len(now) != count or (count and now[-1] is not last):
                 break
         else:
@@ -105,7 +108,7 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
 
 
 def problems_of(graph: GraphDefinition[Any]) -> Sequence[Problem]:
-    """Return all problems and warnings of a graph, also those that only walking it shows."""
+    """Return all problems and warnings of a graph, including the problems that only a walk of the graph shows."""
     compiler = _Compiler(graph, walks=True)
     compiler.plan()
     return compiler.problems
@@ -119,12 +122,13 @@ class _Compiler:
 
     Args:
         graph: The graph.
-        around: The graphs that it is a node of, outermost first.
-        resources: The resources that those provide.
-        known: The results of the graphs compiled before. A graph used at several places is compiled, and its problems
-            reported, once for each set of resources provided to it, and of rules.
-        rules: The rules that those hand down.
-        walks: Whether checks walk the graphs, which takes as long as all else; a run does without.
+        around: The graphs around this graph, each a node of the one before it. The outermost graph is first.
+        resources: The resources that those graphs provide.
+        known: The results of the graphs that were compiled before. A graph that is used at several places is compiled,
+            and its problems are reported, once for each set of resources and rules that it gets.
+        rules: The rules that those graphs pass to this graph.
+        walks: Whether checks walk the graphs. This takes as long as all other checks together, and the compilation for
+            a run does not do it.
     """
 
     def __init__(  # noqa: PLR0913 - what a graph inside another gets of it
@@ -147,7 +151,7 @@ class _Compiler:
         self.at = ""  # the node that is being compiled
         self.problems: list[Problem] = []
         self.inner: list[GraphDefinition[Any]] = []
-        self.levels = 1  # of graphs, from this one to the innermost
+        self.levels = 1  # the number of nested graphs, from this graph to the innermost
         self.names = [d.name for d in graph.nodes]
         self.leaving: dict[str, list[AnyEdge]] = {}  # the edges by the node that they leave
         for edge in graph.edges:
@@ -162,7 +166,7 @@ class _Compiler:
         self.problems.append(Problem(code, where, message, repair, warning))
 
     def _unknown_node(self, name: str, where: str, *also: str) -> None:
-        end = name.strip("_").upper()  # "__end__", "End"
+        end = name.strip("_").upper()  # the user may have written "__end__" or "End"
         repair = f"write {end}" if end in (START, END, FAIL) else did_you_mean(name, [*self.names, *also])
         self.binder.unknown("node", name, Problem("unknown_node", where, f"unknown node {name!r}", repair))
 
@@ -234,7 +238,7 @@ class _Compiler:
         )
 
     def _inner(self, graph: GraphDefinition[Any], where: str) -> Plan[Any] | None:
-        """Compile a graph that is a node of this one, and report its problems with that node."""
+        """Compile a graph that is a node of this graph, and report its problems with that node."""
         chain = (*self.around, self.graph)
         if any(graph is other for other in chain):
             names = " → ".join(other.name for other in (*chain, graph))
@@ -256,7 +260,7 @@ class _Compiler:
         self.inner += inner
         self.levels = max(self.levels, 1 + levels)
         self.broken |= plan is None
-        if plan is not None and len(chain) + levels > MOST_NESTED:  # it was compiled before, where it fits
+        if plan is not None and len(chain) + levels > MOST_NESTED:  # it was compiled before at a place where it fits
             self._too_deep(where, graph)
             return None
         return plan
@@ -484,14 +488,14 @@ class _Compiler:
         )
 
     def _unread(self, binder: Binder, each: Each, read: Collection[str], where: str) -> None:
-        """Warn of names of an item that nothing reads."""
+        """Warn about names of an item that nothing reads."""
         for name in binder.unread(each, read):
             text = f"nothing reads the item {name!r}, so the node does the same for every item"
             repair = f"add a parameter of that name, or inputs={{…: {name!r}}}"
             self.report("unused_item", where, text, repair, warning=True)
 
     def _once(self, effect: Effect | None, calls: Sequence[Call], where: str) -> Once | None:
-        """Return what finds out whether an effect happened, after a check that the calls have what it takes."""
+        """Return the `Once` of an effect, after checking that the calls have the parameters that its function takes."""
         once = once_of(effect)
         lacks = once.lacks({each.name for call in calls for each in call.body.parameters}) if once is not None else ()
         if once is not None and lacks:
@@ -502,7 +506,7 @@ class _Compiler:
     def _transactions(
         self, effect: Effect | None, where: str, calls: Sequence[Call], fallback: Fallback | None
     ) -> None:
-        """Report what cannot be done in a transaction, and what takes its connection and is done in none."""
+        """Report calls that cannot run in a transaction, and calls that take its connection without running in one."""
         for call in calls if effect == TRANSACTION else ():
             if call.body.kind != "function":
                 text = f'effect="transaction" is for a plain function, and {call.body.name} is none'
@@ -520,7 +524,7 @@ class _Compiler:
                 self.report("unknown_parameter", where, text, repair)
 
     def _graph_options(self, declared: Declared, calls: Sequence[Call], where: str) -> None:
-        """Report options that do not apply to graphs and questions, and labels with which no graph ends."""
+        """Report options that do not apply to graphs and questions, and labels with which no graph of the node ends."""
         options = declared.options
         waiting = [call for call in calls if call.body.kind in ("graph", "ask")]  # these do not run as one attempt
         if waiting and options.timeout_seconds is not None:
@@ -536,7 +540,7 @@ class _Compiler:
         labels = {label for call in calls if call.graph is not None for label in call.graph.ends}
         graphs = [call.body.name for call in calls if call.body.kind == "graph"]
         if any(call.body.kind == "graph" and call.graph is None for call in calls):
-            return  # its ends are not known
+            return  # the labels of its ends are not known
         for condition in (each for edge in self.leaving.get(declared.name, ()) for each in _conditions_of(edge)):
             for leaf in condition.leaves():
                 if isinstance(leaf, EndedWith):
@@ -598,7 +602,7 @@ class _Compiler:
             self.binder.open(self.binder.reading(hole, "title="), "title=", "leave it out of the title")
 
     def _inputs(self) -> None:
-        """Report graphs with secret fields whose inputs would be messages of this graph's runs."""
+        """Report graphs that have secret fields and whose inputs would be messages of the runs of this graph."""
         for topic, target in self.graph.collects.items():
             fields = getattr(target.state, "model_fields", {}).items()
             for name in (name for name, info in fields if is_secret(info.annotation, info.metadata)):
@@ -634,7 +638,7 @@ class _Compiler:
 
 
 def _has_node_at(nodes: Mapping[str, NodePlan], path: str) -> bool:
-    """Return whether there is a node at a path."""
+    """Return whether a node exists at a path."""
     head, _, inside = path.partition("/")
     calls = nodes[head].calls if head in nodes else ()
     graphs = [call.graph for call in calls if call.graph is not None]
@@ -642,10 +646,10 @@ def _has_node_at(nodes: Mapping[str, NodePlan], path: str) -> bool:
 
 
 def _is_ordered(value: object, other: object) -> bool:
-    """Return whether a value of a closed type is more or less than another value, or as much."""
+    """Return whether a value of a closed type can be compared with another value by order."""
     one, two = alike(value, other)
     try:
-        _ = one < two  # only whether it raises
+        _ = one < two  # only whether this raises an error matters
     except TypeError:
         return False
     except Exception:  # noqa: BLE001 - an Enum's own order
@@ -654,11 +658,14 @@ def _is_ordered(value: object, other: object) -> bool:
 
 
 def _may_be_bool(kind: object) -> bool:
-    """Return whether what has this type, or is this value, may be a bool: one that is another type cannot be."""
+    """Return whether a value of this type may be a bool.
+
+    Instead of a type, a value can be given: then only a bool may be.
+    """
     kind = get_origin(kind) or kind
-    if kind is Any:  # a class since Python 3.11
+    if kind is Any:  # Any is a class since Python 3.11
         return True
-    if not isinstance(kind, type):  # one of a few values, or a form that only type checkers know
+    if not isinstance(kind, type):  # a value of a closed type, or a form that only type checkers know
         return isinstance(kind, bool) or not (kind is None or isinstance(kind, (str, int, float, bytes, Enum)))
     return is_bool(kind) or (kind is not int and (getattr(kind, "_is_protocol", False) or issubclass(bool, kind)))
 
@@ -678,12 +685,15 @@ def _by_trigger(
 
 
 def _check_limits(limits: object) -> LimitsRecord:
-    """Return the limits of a graph; none if they are no `Limits`, which is a problem of the graph."""
+    """Return the limits of a graph.
+
+    They are empty if they are not `Limits`, which is reported as a problem of the graph.
+    """
     return limits.given() if isinstance(limits, Limits) else {}
 
 
 def _add_fallback_call(fallback: Fallback | None, calls: Sequence[Call]) -> Sequence[Call]:
-    """Return calls with that of a fallback, if it is one."""
+    """Return the calls, and the call of the fallback if it has one."""
     return [*calls, fallback.call] if fallback is not None and fallback.call is not None else calls
 
 
@@ -692,7 +702,7 @@ def _on_failure(edge: AnyEdge) -> bool:
 
 
 def _conditions_of(edge: AnyEdge) -> Sequence[Condition]:
-    """Return the conditions of an edge: of a fork its own, then those of its arms."""
+    """Return the conditions of an edge. A fork has its own condition first, then the conditions of its arms."""
     own = () if isinstance(edge, Switch) else (edge.condition,)
     arms = [condition for _, condition in edge.arms] if isinstance(edge, Fork) else ()
     return [condition for condition in (*own, *arms) if condition is not None]

@@ -1,8 +1,9 @@
-"""Types as graph specs describe them: their fields with types, constraints and defaults, in our own words.
+"""Types in the form in which graph specs describe them: fields with types, constraints and defaults, as our own texts.
 
-A change inside a type of the same name is a change of the graph, so that a run that waits is checked against it before
-it continues. Titles, descriptions and the order of fields are left out, and no text is made by pydantic: another
-release of it, or of Python, changes no fingerprint. Types of Python, of pydantic and of this package are their names.
+A change inside a type that keeps its name is also a change of the graph. Therefore a run that waits is checked against
+the type before the run continues. Titles, descriptions and the order of fields are left out. Pydantic writes none of
+these texts, so that a new release of pydantic or of Python does not change a fingerprint. Types of Python, of pydantic
+and of this package are described by their names only.
 """
 
 from __future__ import annotations
@@ -39,17 +40,18 @@ _OF_CONFIG: Final = (
 _QUALIFIERS: Final = ("NotRequired", "ReadOnly", "Required")
 _LONGEST: Final = 200
 _OWN: Final = ""
-"""The name under which the rules of a type as a whole are described."""
+"""The key under which the rules of a type as a whole are described."""
 
 
 def types_in(annotations: Iterable[object]) -> dict[str, dict[str, str]]:
-    """Return the descriptions of the types that these annotations name, and of those that they name in turn.
+    """Return the descriptions of the types that these annotations name, and of all types that those types name.
 
     Args:
         annotations: The annotations.
 
     Returns:
-        For each type by name, its fields with a text for each; the rules of the type as a whole under "".
+        The fields of each type, by the name of the type, with a text for each field. The rules of the type as a whole
+        have the key "".
     """
     found: dict[str, list[dict[str, str]]] = {}
     seen: dict[int, object] = {}
@@ -74,12 +76,13 @@ def types_in(annotations: Iterable[object]) -> dict[str, dict[str, str]]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Described:
-    """A state as graph specs describe it.
+    """A state in the form in which graph specs describe it.
 
     Attributes:
         fields: The types of its fields.
-        rules: Constraints and defaults of fields that have some, and those of the state as a whole under "".
-        types: What `types_in` returns for its fields.
+        rules: The constraints and defaults of those fields that have some. The rules of the state as a whole have the
+            key "".
+        types: The result of `types_in` for its fields.
     """
 
     fields: Mapping[str, str]
@@ -91,7 +94,7 @@ _KNOWN: Final[WeakKeyDictionary[type[BaseModel], Described]] = WeakKeyDictionary
 
 
 def described(model: type[BaseModel]) -> Described:
-    """Return the description of a state, which is made once for each."""
+    """Return the description of a state. It is made once for each state."""
     if (known := _KNOWN.get(model)) is not None:
         return known
     kinds = {name: info.annotation for name, info in model.model_fields.items()}
@@ -104,13 +107,13 @@ def described(model: type[BaseModel]) -> Described:
 
 
 def _rules_of_state(model: type[BaseModel]) -> dict[str, str]:
-    """Return the constraints and defaults of a state's fields that have some, and those of the whole under ""."""
+    """Return the constraints and defaults of those fields that have some, and the rules of the whole state under ""."""
     rules = {name: ", ".join(_rules_of_field(info, is_state=True)) for name, info in model.model_fields.items()}
     return {name: text for name, text in {**rules, _OWN: ", ".join(_rules_of_model(model))}.items() if text}
 
 
 def type_text(annotation: Any) -> str:  # noqa: ANN401 - an annotation is any object
-    """Return the text of an annotation, the same with each release of Python and pydantic.
+    """Return the text of an annotation. It is the same in all releases of Python and pydantic.
 
     Example:
         >>> from pydantic import Field
@@ -155,7 +158,7 @@ def _is_left(kind: Any) -> bool:  # noqa: ANN401 - as above
 
 
 def _find_named_types(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
-    """Yield the types with fields, members or another type behind them that an annotation names."""
+    """Yield the types in an annotation that have fields or members, or that are another name for a type."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, list) or (origin is not None and parts and origin is not Literal):
         for part in (*(() if origin is None else (origin,)), *(annotation if isinstance(annotation, list) else parts)):
@@ -179,7 +182,7 @@ def _is_described(kind: Any) -> bool:  # noqa: ANN401 - as above
 
 
 def _parts_of_type(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa: ANN401 - as above
-    """Yield what a type is made of: names, each with an annotation and rules."""
+    """Yield the parts of a type: names, each with an annotation and rules."""
     if not isinstance(kind, type):
         yield _OWN, (getattr(kind, "__supertype__", None) or value_of(kind), [])
     elif issubclass(kind, BaseModel):
@@ -224,8 +227,9 @@ def _join_rules(annotation: object, rules: list[str]) -> str:
 
 
 def _rules_of_field(info: FieldInfo, *, is_state: bool = False) -> list[str]:
-    """Return the constraints of a field, and its default, which of a secret is not shown."""
-    own = [item for item in info.metadata if not (is_state and inspect.isroutine(item))]  # a reducer is named elsewhere
+    """Return the constraints of a field, and its default. The default of a secret field is not shown."""
+    # a reducer is described elsewhere
+    own = [item for item in info.metadata if not (is_state and inspect.isroutine(item))]
     rules = _rules(own)
     if isinstance(info.discriminator, str):
         rules.append(f"discriminator={info.discriminator}")
@@ -260,7 +264,7 @@ def _of_config(config: Mapping[str, Any]) -> list[str]:
 
 
 def _rules(metadata: Iterable[object]) -> list[str]:
-    """Return the texts of what annotates a type, apart from what only describes it."""
+    """Return the texts of those annotations of a type that are more than a description."""
     found: list[str] = []
     for item in metadata:
         kind = type(item)
@@ -290,7 +294,7 @@ def _describe_rule(item: object, kind: type) -> Iterator[str]:
 
 
 def _describe_value(value: Any) -> str:  # noqa: ANN401 - a default or a bound
-    """Return the text of a value: of a long one its beginning, its length and a digest."""
+    """Return the text of a value. A long value has the beginning of its text, its length and a digest."""
     if isinstance(value, re.Pattern):
         value = value.pattern
     if isinstance(value, type) or callable(value):

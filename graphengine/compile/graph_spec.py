@@ -1,10 +1,12 @@
 """Graph specs: the structure of a graph in JSON, without its code.
 
-A store keeps the spec with a run, so that the run can be drawn without the code, and so that a changed graph can be
-compared: types, reducers, paths, conditions, prompts. A changed line of a function does not show in it.
+A store keeps the spec with each run. Therefore a run can be drawn without the code, and a changed graph can be compared
+with the recorded one: its types, reducers, paths, conditions and prompts. A change inside a function does not change
+the spec.
 
-A node's spec has `each` (item: where the list is read) if it runs once per item, and `graphs` (choice: that graph's
-spec; the choice is "" if the node has no choices) if it is a graph or chooses among graphs. `details` is alike.
+The spec of a node that runs once for each item has `each`: the name of each item, and where its list is read. The spec
+of a node that runs a graph has `graphs`: the spec of each graph by the choice that selects it. The choice is "" if the
+node has no choices. `details` has the same form.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) ->
 
     Args:
         graph: The graph.
-        nodes: The plans of its nodes by name.
+        nodes: The plans of its nodes, by name.
     """
     fields, state = graph.state.model_fields, described(graph.state)
     reducers = {name: found[0].__name__ for name, info in fields.items() if (found := reducers_of(info))}
@@ -63,7 +65,7 @@ def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) ->
 
 
 def _answer_types(nodes: Iterable[NodePlan]) -> Iterator[object]:
-    """Yield the types of the answers of people and agents."""
+    """Yield the types of the answers that people and agents give."""
     for _, call in chain.from_iterable(map(_calls_of_node, nodes)):
         if isinstance(call.body, AskBody):
             yield call.body.ask.answers.type
@@ -72,7 +74,7 @@ def _answer_types(nodes: Iterable[NodePlan]) -> Iterator[object]:
 
 
 def _add_choices(facts: NodeSpec, node: NodePlan) -> None:
-    """Add the choices of a node, with their kinds unless all are functions."""
+    """Add the choices of a node, with the kinds of their runnables unless all are functions."""
     kinds = {choice_text(value): call.body.kind for value, call in node.choices.items()}
     facts["choices"] = list(kinds)
     if set(kinds.values()) != {"function"}:
@@ -106,7 +108,7 @@ def _build_node_spec(node: NodePlan) -> NodeSpec:
 
 
 def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
-    """Add what a node reads, the parts of its result that it writes unless it writes the whole, and its details."""
+    """Add the reads of a node, the sources of its writes unless it writes its whole result, and its details."""
     reads = sorted({text for _, call in _calls_of_node(node) for text in _list_reads(call)})
     if reads:
         facts["reads"] = reads
@@ -123,21 +125,21 @@ def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
 
 
 def _list_reads(call: Call) -> Iterator[str]:
-    """Yield each path that a call reads, with the parameter if it has another name."""
+    """Yield each path that a call reads. If its parameter has another name, the text contains that name too."""
     pairs = [*call.fields, *((argument.name, argument.reading.text) for argument in call.arguments)]
     for name, text in pairs:
         yield text if name == text else f"{name}={text}"
 
 
 def _source(source: Reading | Injected | None) -> str:
-    """Return the part of a result that is written."""
+    """Return a text for the part of a result that is written."""
     if source is None:
         return "."
     return source.name if isinstance(source, Injected) else source.text
 
 
 def _add_question(facts: NodeSpec, body: AskBody) -> None:
-    """Add the declaration of a question, and how long it waits."""
+    """Add the declaration of a question, and how long the question waits."""
     question = body.ask.question
     text = question if isinstance(question, str) else getattr(question, "__name__", "function")
     facts["question"], facts["answer"] = text, type_text(body.ask.answers.type)

@@ -1,4 +1,4 @@
-"""The state of a graph, split into its fields, its secrets encrypted with the graph's key."""
+"""The state of a graph: it is split into fields, and its secret fields are encrypted with the key of the graph."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _CODE = "secret_field"
 
 
 def state_of(graph: GraphDefinition[Any], checks: Checks) -> tuple[StateType[Any] | None, list[Problem]]:
-    """Split a graph's state into its fields, and list its problems.
+    """Split the state of a graph into fields, and list its problems.
 
     Returns:
-        The state, None if it is not a model or cannot be split; and the problems.
+        The state, or None if it is not a model or cannot be split; and the problems.
     """
     try:
         model = model_of(graph.state)
@@ -46,13 +46,16 @@ def state_of(graph: GraphDefinition[Any], checks: Checks) -> tuple[StateType[Any
         problem = Problem("not_recordable", where, str(error).splitlines()[0], repair)
         return None, [*checks.model(model), problem]
     if state.secrets:
-        state = StateType.of(model)  # of this graph alone, whose cipher its fields get
+        state = StateType.of(model)  # a state for this graph alone, because its fields get the cipher of the graph
     return state, [*found, *set_up_encryption(graph, state)]
 
 
 @lru_cache(maxsize=128)
 def _split(model: type[BaseModel], checks: Checks) -> tuple[StateType[Any], tuple[Problem, ...]]:
-    """Split a model into its fields, and list its problems: nine tenths of a compilation, so once for each class."""
+    """Split a model into fields, and list its problems.
+
+    This takes nine tenths of a compilation, so it is done only once for each class.
+    """
     state = StateType.of(model)
     problems = list(checks.model(model))
     for name, field in state.fields.items():
@@ -61,7 +64,7 @@ def _split(model: type[BaseModel], checks: Checks) -> tuple[StateType[Any], tupl
 
 
 def set_up_encryption(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Problem]:
-    """Set up the encryption of a state's secret fields with the graph's key, and yield their problems."""
+    """Set up the encryption of the secret fields of a state with the key of the graph, and yield their problems."""
     for name, field in state.fields.items():
         yield from _secret_problems(graph, f"field {state.model.__name__}.{name}", field)
     if not state.secrets or graph.secret_key is None:

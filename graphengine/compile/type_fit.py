@@ -1,4 +1,4 @@
-"""Whether a value of one declared type can stand where another is declared. What is unknown fits."""
+"""Whether a value of a declared type can be used where another type is declared. An unknown type always fits."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _STANDS_FOR: Final[Mapping[str, tuple[object, ...]]] = {
     "IPvAnyNetwork": (IPv4Network, IPv6Network),
     **dict.fromkeys(("ImportString", "InstanceOf", "Json", "SerializeAsAny", "SkipValidation"), (Any,)),
 }
-"""Classes of pydantic of which no value is an instance, with what they are to type checkers."""
+"""Classes of pydantic that have no instances, each with the types that type checkers use instead."""
 
 _ONE_EQUALITY: Final = ((set, frozenset), (PurePath,), (bytes, bytearray))
-"""Types of which values are equal, though none is a subclass of another."""
+"""Groups of types with equal values, although none of the types is a subclass of another."""
 
 
 def is_mapping(annotation: object) -> bool:
@@ -49,14 +49,14 @@ def can_write(returns: object, update: object, whole: object) -> bool:
 
 
 def fits(have: Sequence[object], want: object) -> bool:
-    """Return whether some value of the types in `have` can be passed as `want`; True if unknown."""
+    """Return whether some value of the types in `have` can be passed as `want`; True if this is unknown."""
     given = [each for kind in have for each in plain(kind)]
     wanted = [each for kind in members(want) for each in plain(kind)]
     return any(_fits_one(h, w) for h in given for w in wanted)
 
 
 def plain(kind: object) -> tuple[object, ...]:
-    """Return the types that type checkers see for one: those that a class of pydantic stands for, or itself."""
+    """Return the types that type checkers use for a type: those for a class of pydantic, or the type itself."""
     is_of_pydantic = isinstance(kind, type) and kind.__module__.startswith("pydantic.")
     return _STANDS_FOR.get(kind.__name__, (kind,)) if is_of_pydantic else (kind,)  # type: ignore[attr-defined]
 
@@ -87,20 +87,20 @@ def _is_number_like(kind: type, other: object, *, ordered: bool) -> bool:
 
 
 def _differs_in_zone(kind: object, other: object) -> bool:
-    """Return whether of a type's values and another time, only one has a time zone, so that neither is earlier."""
+    """Return whether only one of the type's values and another time has a time zone, so that they have no order."""
     if not isinstance(other, datetime.datetime) or kind not in (AwareDatetime, NaiveDatetime):
         return False
     return (other.utcoffset() is None) is (kind is AwareDatetime)
 
 
 def _decides_itself(kind: type) -> bool:
-    """Return whether a protocol, which cannot be checked, or an equality of one's own decides."""
+    """Return whether the type decides about equality: a protocol, which cannot be checked, or its own `__eq__`."""
     eq: object = kind.__eq__
     return type(kind) is not type and not (issubclass(kind, BaseModel) and eq is BaseModel.__eq__)
 
 
 def _are_alike(kind: type, other: type) -> bool:
-    """Return whether values of two types can be equal: a datetime never equals a date, though it is one."""
+    """Return whether values of two types can be equal. A datetime is a date, but never equals a date."""
     if issubclass(kind, datetime.date) and issubclass(other, datetime.date):
         return issubclass(kind, datetime.datetime) is issubclass(other, datetime.datetime)
     alike = any(issubclass(kind, each) and issubclass(other, each) for each in _ONE_EQUALITY)
@@ -108,7 +108,7 @@ def _are_alike(kind: type, other: type) -> bool:
 
 
 def _has_order(value: Any) -> bool:  # noqa: ANN401 - any value
-    """Return whether values like this one can be more or less: a dict and a complex number cannot."""
+    """Return whether values like this one have an order. A dict and a complex number have none."""
     try:
         _ = value < value  # noqa: PLR0124 - only whether it raises
     except TypeError:
@@ -147,7 +147,7 @@ def _are_related(have: object, want: object) -> bool:
     if (have in _NUMBERS and want in _NUMBERS) or want is Hashable:
         return True
     if (issubclass(have, int) and want in (float, complex)) or (issubclass(have, float) and want is complex):
-        return True  # as type checkers promote them
+        return True  # type checkers promote these types in the same way
     try:
         return issubclass(have, want) or issubclass(want, have)
     except TypeError:
