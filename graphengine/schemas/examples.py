@@ -1,11 +1,12 @@
 """The smallest values that fit a JSON Schema, for the placeholder model and for hints.
 
-A schema can contain itself, so the first question about each part is its height: how many references any value of it
-passes through at least. A value has room for a few more references than it needs: of a union's branches the first that
-fits in is taken, and lists and optional fields that do not fit in are left out. So each value is finite, and small.
+A schema can contain itself. Therefore each part of a schema has a height: the smallest number of references that any
+value of the part passes through. A value has room for a few more references than it needs. Of the branches of a union,
+the first that fits into this room is used. Lists and optional fields that do not fit are left out. For this reason each
+value is finite, and small.
 
-Not everything that a type demands is in its schema: `FutureDate` looks as `PastDate` does. Whoever validates the value
-has the last word.
+A type can demand more than its schema says. For example, `FutureDate` and `PastDate` have the same schema. The code
+that validates the value makes the decision.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _OWN: Final = ("const", "default")
 _ROOM: Final = 2
-"""Of references, for what is optional."""
+"""How many references optional parts have room for."""
 
 _OF_FORMATS: Final = {
     "date-time": "{year}-01-01T00:00:00Z",
@@ -45,7 +46,10 @@ _OF_FORMATS: Final = {
     "zoneinfo": "UTC",
     "directory-path": ".",
 }
-"""A text of each format, by how the format begins; `n` makes it another one, as a set needs."""
+"""A text for each format, by the beginning of the name of the format.
+
+A different `n` makes a different text, as a set needs.
+"""
 
 _PART: Final = re.compile(
     r"\\.|\(\?[a-z-]+\)|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?(?::|P?<\w+>))?|\{\d*,?\d*\}|.", re.DOTALL
@@ -58,17 +62,17 @@ _MOST_SHOWN: Final = 200
 
 
 def example(schema: JsonObject) -> str | None:
-    """Return one value that fits, as a person types it: JSON, or plain text; None if none is found.
+    """Return a value that fits, as a person types it: JSON, or plain text; None if no value is found.
 
     Example:
         >>> example({"type": "array", "items": {"type": "integer", "examples": [3]}})
         '[3]'
     """
-    for is_shown in (True, False):  # what a schema shows need not fit it
+    for is_shown in (True, False):  # an example in the schema need not fit the schema
         try:
             value = Values(schema, "TEXT", is_shown=is_shown, most=_MOST_SHOWN).smallest(is_top=False)
         except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
-            continue  # the schema is invalid, as one in a database may be, or what fits it is long
+            continue  # the schema is invalid, as it may be in a database, or the values that fit it are long
         if not whats_wrong(schema, value):
             return value if isinstance(value, str) else to_json(value).decode()
     return None
@@ -79,10 +83,10 @@ class Values:
 
     Args:
         schema: The schema, with its definitions.
-        text: The text to use wherever any text fits.
-        is_shown: Whether a person reads them: the schema's own examples and defaults come first, and any value before
-            null and False.
-        most: How many parts a value may have, and hundreds of characters of its texts.
+        text: The text to use where any text fits.
+        is_shown: Whether a person reads the values. If so, the examples and defaults of the schema come first, and
+            other values come before null and False.
+        most: How many parts a value may have. Of a text that has to be long, every 100 characters count as a part.
 
     Example:
         >>> Values({"type": "array", "items": {"type": "number", "minimum": 2}}, "text").smallest()
@@ -97,20 +101,20 @@ class Values:
         self._heights: dict[str, float] = {}
         named = {reference: part_at(schema, reference) for reference in references(schema, schema)}
         self._spend(len(named))
-        for _ in named:  # each round settles the height of at least one more
+        for _ in named:  # each round finds the height of at least one more part
             heights = {reference: 1 + self._height(part) for reference, part in named.items()}
             if heights == self._heights:
                 break
             self._heights = heights
 
     def smallest(self, *, is_top: bool = True) -> JsonValue:
-        """Return a small value, whose objects have their required properties.
+        """Return a small value. Its objects have their required properties.
 
         Args:
             is_top: Whether an object at the top has all its properties.
 
         Raises:
-            ValueError: No value is known that fits the schema, or it has more parts than allowed.
+            ValueError: No value is known that fits the schema, or the value has more parts than allowed.
         """
         room = self._height(self._schema)
         if room == math.inf:
@@ -123,7 +127,7 @@ class Values:
             raise ValueError(f"the smallest value that fits has more than {self._most:,} parts")
 
     def _height(self, schema: object) -> float:
-        """Return how many references each value of a schema passes through at least."""
+        """Return the smallest number of references that the values of a schema pass through."""
         if not isinstance(schema, dict):
             return 0
         if "$ref" in schema:
@@ -138,7 +142,7 @@ class Values:
         return max(map(self._height, parts))
 
     def _value(self, schema: object, room: float, nth: int, *, is_top: bool = False) -> JsonValue:
-        """Return a value of a schema: the first, or a further one for a set."""
+        """Return a value of a schema: the first value, or a further value for a set."""
         found: Any
         self._spend()
         if not isinstance(schema, dict):
@@ -166,7 +170,7 @@ class Values:
         return found
 
     def _of_branches(self, branches: list[JsonObject], room: float, nth: int) -> JsonValue:
-        """Return a value of the first branch that there is room for; nothing, where that is allowed."""
+        """Return a value of the first branch for which there is room; None where null is allowed."""
         if {"type": "null"} in branches and not nth and not self._is_shown:
             return None
         others = [branch for branch in branches if branch != {"type": "null"} and self._height(branch) <= room]
@@ -219,7 +223,7 @@ def _list_branches(schema: JsonObject) -> list[JsonObject]:
 
 
 def _number_at_bound(schema: JsonObject, nth: int, *, is_whole: bool) -> float:
-    """Return the number next to a bound, or 0; or one between the bounds."""
+    """Return the number next to a bound, or 0, or a number between the bounds."""
     step = schema.get("multipleOf", 1)
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
@@ -237,12 +241,14 @@ def _number_at_bound(schema: JsonObject, nth: int, *, is_whole: bool) -> float:
 
 
 def _make_match(parts: deque[str], more: int, nth: int) -> str:
-    """Return a text that matches a regular expression of characters, groups, branches and repeats: the first branch.
+    """Return a text that matches a regular expression of characters, groups, branches and repeats.
+
+    The first branch is used.
 
     Args:
-        parts: Those of the expression, which are removed up to the end of a group.
-        more: How many more times than necessary what may be repeated is.
-        nth: Which of the characters that fit to take.
+        parts: The parts of the expression. This call removes the parts up to the end of a group.
+        more: How many times more often than necessary a part is repeated if it may be.
+        nth: Which of the characters that fit is used.
     """
     text, first = "", None
     while parts and (part := parts.popleft()) != ")":
@@ -256,14 +262,14 @@ def _make_match(parts: deque[str], more: int, nth: int) -> str:
             least = int(repeat[1] or 0) if repeat[0][0] == "{" else int(repeat[0] == "+")
             most = 1 if repeat[0] == "?" else int(repeat[3] or _LONGEST) if repeat[2] or not repeat[1] else least
             times = min(least + more, most, _MOST // max(len(piece), 1))
-            if parts and parts[0] in "?+":  # lazy, or possessive
+            if parts and parts[0] in "?+":  # a lazy or possessive repeat
                 parts.popleft()
         text += piece * times
     return text if first is None else first
 
 
 def _character(part: str, nth: int) -> str:
-    """Return a character that matches a part of a regular expression; "" if it matches places or is not known."""
+    """Return a character that matches a part of a regular expression; "" if the part matches a place or is unknown."""
     try:
         fitting = [one for one in _CHARACTERS if re.fullmatch(part, one)]
     except re.error:

@@ -1,4 +1,7 @@
-"""What the formats of texts in a JSON Schema mean: those that pydantic writes, read as pydantic reads them."""
+"""The meaning of the formats of texts in a JSON Schema.
+
+They are the formats that pydantic writes, and pydantic reads them.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,15 @@ WORDS: Final[Mapping[str, str]] = {
     "ipvanyaddress": "an IP address",
     "email": "an e-mail address",
 }
-"""What a text of a format is, for people."""
+"""A description of a text of each format, for people."""
 
 
 @functools.cache
 def checker() -> Any:  # noqa: ANN401 - of a library that is loaded late
-    """Return the checker of formats for validators of jsonschema; formats that it does not know fit any text."""
+    """Return the checker of formats for validators of jsonschema.
+
+    Any text fits a format that the checker does not know.
+    """
     from jsonschema import FormatChecker  # noqa: PLC0415 - heavy, and needed for answers alone
     from pydantic import UUID1, UUID3, UUID4, UUID5, AnyUrl, Base64Bytes, IPvAnyAddress, TypeAdapter  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""What a JSON Schema is made of: its references, the schemas inside it, and the types that it allows.
+"""The parts of a JSON Schema: its references, the schemas inside it, and the types that it allows.
 
-Schemas come from pydantic, users, other servers and databases, so a part can be anything. What cannot be read allows
-any value. References are followed inside the schema alone, never to a file or an address.
+Schemas come from pydantic, users, other servers and databases, so a part can be any value. A part that cannot be read
+allows any value. References are followed only inside the schema, and never to a file or an address.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BRANCHES: Final = ("anyOf", "oneOf", "allOf")
 SERIES: Final = (*BRANCHES, "prefixItems")
 """Keywords whose values are lists of schemas."""
 NAMED: Final = ("dependentSchemas", "patternProperties", "properties")
-"""Keywords whose values are schemas by name, apart from the definitions."""
+"""Keywords whose values are schemas by name. The keyword of the definitions is not included."""
 SINGLE: Final = frozenset(
     {"additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames", "then"}
     | {"unevaluatedItems", "unevaluatedProperties"}
@@ -42,7 +42,7 @@ _TYPES: Final = (
 
 
 def part_at(root: object, reference: str) -> JsonValue:
-    """Return the part of a schema that a reference such as `#/$defs/Point` names; None if it is elsewhere, or missing.
+    """Return the part of a schema that a reference such as `#/$defs/Point` names; None if it is elsewhere or missing.
 
     Example:
         >>> part_at({"$defs": {"a/b": {"type": "null"}}}, "#/$defs/a~1b")
@@ -64,11 +64,14 @@ def part_at(root: object, reference: str) -> JsonValue:
 
 
 def resolve_reference(schema: object, root: object) -> Schema:
-    """Return a schema without a reference at its top: what that names, and over it what stands beside the reference.
+    """Return a schema without a reference at its top: the target of the reference, with the keywords beside it.
+
+    The keywords beside the reference replace the same keywords of the target.
 
     Args:
-        schema: The schema. What is none allows any value, as does a reference that leads nowhere, or to itself.
-        root: The schema that it is a part of.
+        schema: The schema. A value that is not a schema allows any value, and so does a reference to nothing or to
+            itself.
+        root: The schema of which it is a part.
     """
     found: Schema = schema if isinstance(schema, Mapping) else {}
     passed = set[str]()
@@ -79,12 +82,12 @@ def resolve_reference(schema: object, root: object) -> Schema:
 
 
 def variants(schema: object, root: object, within: AbstractSet[str] = frozenset()) -> list[Schema]:
-    """Return the schemas of which a value fits one, without references and unions.
+    """Return schemas without references and unions. A value fits the given schema if it fits any of these schemas.
 
     Args:
         schema: The schema.
-        root: The schema that it is a part of.
-        within: The references that led here, which add no variant of their own.
+        root: The schema of which it is a part.
+        within: The references that led to this schema. They add no variants of their own.
     """
     if isinstance(schema, Mapping) and isinstance(reference := schema.get("$ref"), str):
         return [] if reference in within else variants(_follow_reference(schema, root), root, {*within, reference})
@@ -97,14 +100,17 @@ def variants(schema: object, root: object, within: AbstractSet[str] = frozenset(
 
 
 def _follow_reference(schema: Schema, root: object) -> Schema:
-    """Return what the reference at the top of a schema names, and over it what stands beside it."""
+    """Return the target of the reference at the top of a schema.
+
+    The keywords beside the reference replace its keywords.
+    """
     target = part_at(root, schema["$ref"])
     beside = {key: value for key, value in schema.items() if key != "$ref"}
     return {**target, **beside} if isinstance(target, Mapping) else beside
 
 
 def kinds(schema: Schema) -> AbstractSet[str]:
-    """Return the types that a schema without a reference allows, as its words for them; none if it allows any.
+    """Return the types that a schema without a reference allows, as JSON Schema names them; empty if it allows any.
 
     Example:
         >>> sorted(kinds({"enum": ["a", None]}))
@@ -120,7 +126,7 @@ def kinds(schema: Schema) -> AbstractSet[str]:
 
 
 def walk(schema: Schema) -> Iterator[dict[str, Any]]:
-    """Yield a schema and all schemas inside it, each before those inside it; its references are not followed."""
+    """Yield a schema and all schemas inside it, with outer schemas before inner ones. References are not followed."""
     waiting: list[object] = [schema]
     while waiting:
         part = waiting.pop()
@@ -130,9 +136,10 @@ def walk(schema: Schema) -> Iterator[dict[str, Any]]:
 
 
 def _schemas_inside(schema: Schema) -> Iterator[object]:
-    """Yield what may be a schema directly inside one."""
+    """Yield the values directly inside a schema that may be schemas."""
     for word, value in schema.items():
-        if isinstance(value, list) and (word in SERIES or word == "items"):  # older drafts list them under `items`
+        # older drafts of JSON Schema list them under `items`
+        if isinstance(value, list) and (word in SERIES or word == "items"):
             yield from value
         elif isinstance(value, dict) and (word in NAMED or word in {_DEFINITIONS, "definitions"}):
             yield from value.values()
@@ -141,7 +148,7 @@ def _schemas_inside(schema: Schema) -> Iterator[object]:
 
 
 def references(schema: Schema, root: Schema) -> dict[str, set[str]]:
-    """Return each reference that a schema leads to, with those in what it names."""
+    """Return each reference to which a schema leads, with the references in its target."""
     found: dict[str, set[str]] = {}
     waiting = _references_in(schema)
     while waiting:
@@ -166,7 +173,7 @@ def is_recursive(schema: Schema) -> bool:
 
 
 def with_definitions(schema: Schema, root: Schema) -> dict[str, Any]:
-    """Return a schema that was made of parts of another, with those of its definitions that it needs.
+    """Return a schema that was made of parts of another schema, with the definitions of that schema that it needs.
 
     Example:
         >>> root = {"$ref": "#/$defs/A", "$defs": {"A": {"type": "null"}, "B": {"type": "string"}}}

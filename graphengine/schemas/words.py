@@ -1,7 +1,7 @@
-"""JSON Schemas in words, for people.
+"""Descriptions of JSON Schemas in words, for people.
 
-`in_words` describes a schema, `choices` returns its listed values, and `whats_wrong` the reasons why a value does not
-fit.
+`in_words` describes a schema. `choices` returns the values that it lists. `whats_wrong` returns the reasons why a value
+does not fit the schema.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) ->
     """Return what fits a schema, as a noun: `yes or no`, `a whole number from 1 to 10`, `a list, each item a text`.
 
     Args:
-        schema: The JSON Schema. An invalid one, which a database may contain, is described as JSON.
-        root: The schema it is a part of, which has the definitions.
-        depth: How deep to describe lists and objects; deeper values are called JSON.
+        schema: The JSON Schema. An invalid schema, which a database may contain, is described as JSON.
+        root: The schema of which it is a part. It contains the definitions.
+        depth: How many levels of lists and objects are described. Deeper values are called JSON.
     """
     try:
         return _describe_schema(schema, schema if root is None else root, depth)
@@ -50,7 +50,7 @@ def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) ->
 
 
 def choices(schema: Schema) -> list[str]:
-    """Return the values that a schema lists, as a person writes them; none if it lists none."""
+    """Return the values that a schema lists, as a person writes them; empty if it lists no values."""
     try:
         return _list_choices(schema, schema, _DEPTH)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
@@ -58,18 +58,18 @@ def choices(schema: Schema) -> list[str]:
 
 
 def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - jsonschema has a type of its own
-    """Return the reasons why a value does not fit a schema; none if it fits.
+    """Return the reasons why a value does not fit a schema; empty if it fits.
 
-    Nothing fits an invalid schema. Schemas come from a database, so references to files and addresses are not followed:
-    the target of a reference must be in the schema itself.
+    No value fits an invalid schema. Schemas come from a database, so references to files and addresses are not
+    followed. The target of a reference must be in the schema itself.
     """
     try:
         if schema.get("type") == "string" and schema.keys() <= _PLAIN and isinstance(value, str):
-            return []  # as most answers: `graphengine show` of a run that waits imports no validator for them
+            return []  # most answers are texts; for these, `graphengine show` of a waiting run imports no validator
         from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
         from referencing import Registry  # noqa: PLC0415 - as jsonschema
 
-        formats = checker() if b'"format"' in to_json(schema, fallback=repr) else None  # it imports pydantic
+        formats = checker() if b'"format"' in to_json(schema, fallback=repr) else None  # the checker imports pydantic
         found = Draft202012Validator(schema, registry=Registry(), format_checker=formats).iter_errors(value)
         errors = sorted(found, key=lambda error: [str(p) for p in error.path])
         return list(dict.fromkeys(_reason(each, schema) for error in errors for each in _likely_errors(error)))
@@ -100,7 +100,7 @@ def _describe_schema(schema: Schema, root: Schema, depth: int) -> str:
 
 
 def _list_choices(schema: Schema, root: Schema, depth: int) -> list[str]:
-    """Return the listed values of a valid schema."""
+    """Return the values that a valid schema lists."""
     schema = resolve_reference(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     branches = _branches_of(schema) if depth else ()
@@ -111,7 +111,10 @@ def _list_choices(schema: Schema, root: Schema, depth: int) -> list[str]:
 
 
 def _likely_errors(error: Any) -> Sequence[Any]:  # noqa: ANN401 - as `_reason`
-    """Return the errors of the only branch that the value has the form of, apart from parts of it; else the error."""
+    """Return the errors of the branch that the value probably means, or the error itself.
+
+    A branch is meant if it is the only branch whose errors are all inside the value.
+    """
     branches: dict[Any, list[Any]] = {}
     for each in error.context or ():
         branches.setdefault(each.relative_schema_path[0], []).append(each)
@@ -131,7 +134,7 @@ def _reason(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library wit
 
 
 def _branches_of(schema: Schema) -> Sequence[Schema]:
-    """Return the schemas of which one fits; none if it does not branch."""
+    """Return the schemas of which one has to fit; empty if the schema has no branches."""
     return schema.get("anyOf") or schema.get("oneOf") or ()
 
 
@@ -170,7 +173,7 @@ def _either(words: Sequence[str]) -> str:
 
 
 def _write_plainly(value: JsonValue, *, quoted: bool = False) -> str:
-    """Return a value as a person writes it: a text without quotes, yes and no for true and false."""
+    """Return a value as a person writes it: a text without quotes, and yes and no for true and false."""
     if isinstance(value, bool) and not quoted:
         return "yes" if value else "no"
     text = repr(value) if isinstance(value, str) and quoted else None
