@@ -176,7 +176,7 @@ class MessageCame(NamedTuple):
 
 
 class WaitOver(NamedTuple):
-    """A wait is over because its time has come, or (`delivered`) because a message for it arrived."""
+    """A wait is over because its time has come, or (`delivered`) because a message for the wait arrived."""
 
     frame: str
     wait: str

@@ -83,7 +83,7 @@ def keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
 
 
 def _holds(frame: Frame | None, other: Frame) -> bool:
-    """Return whether `frame` is the frame `other`, or reads its state from it."""
+    """Return whether `frame` is the frame `other`, or reads its state from `other`."""
     while frame is not None and frame is not other:
         frame = frame.base
     return frame is not None

@@ -107,7 +107,7 @@ The key of the effect and the seq of its beginning follow the prefix.
 
 
 UNKNOWN_CODE: Final = "-"
-"""The id that stands for unknown code, for example the code of work that an earlier version of graphengine recorded."""
+"""The id of unknown code, for example the code of work that an earlier version of graphengine recorded."""
 
 
 class Ready(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Published values: recorded work with which a node shows values to watchers while the run goes on (`ctx.publish`).
+"""Published values: recorded work with which a node shows values to watchers while the run continues (`ctx.publish`).
 
 The log contains each published value as a step of recorded work whose name begins with `PUBLISH`. The snapshot keeps
 the newest value of each name and item as the only message of a topic of its own. No node receives messages of such a

@@ -124,7 +124,7 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
 def _chosen_around(frame: Frame) -> Sequence[str]:
     """Return the choice of each graph around a frame, from the outermost to the innermost.
 
-    Empty if none of them chooses.
+    Empty if no graph chooses.
     """
     found: list[str] = []
     sub = frame.sub if frame.sub is not None or frame.up is None else frame.up.sub

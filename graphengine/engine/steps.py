@@ -244,7 +244,7 @@ class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
     Attributes:
         version: The version of graphengine that wrote the step.
         deploy: The label of the program's deploy, as given to its Runner.
-        user: The user who asked for it; "" if no user did.
+        user: The user who requested the start, the resume or the branch; "" if no user did.
         models: The names of the models that were given last, by the agent for which they were given; `*` stands for all
             other agents. Agents use these models in each later command that does not give other models. A name that
             begins with `object ` is known only to the program that gave the model.

@@ -1,4 +1,4 @@
-"""Calls of functions as `ctx.call` records them: what identifies a call, and how its result is written and read.
+"""Calls of functions as `ctx.call` records them: the identity of a call, and how its result is written and read.
 
 A call is identified by the name of its function and a digest of its typed arguments, which is the same in every
 process. Its result is recorded as the type of the function's return annotation, and the value that is read back must
@@ -53,10 +53,10 @@ class Returned:
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
 
     def record(self, value: object, name: str) -> tuple[JsonValue, object, int]:
-        """Return the record of a result, the value read back from it, and its size in bytes.
+        """Return the record of a result, the value that is read back from the record, and the size in bytes.
 
         Raises:
-            NotRecordable: JSON cannot represent the result, or the value read back differs from it.
+            NotRecordable: JSON cannot represent the result, or the value read back differs from the result.
         """
         return in_utf8(functools.partial(self._record, name=name), value)
 
@@ -170,7 +170,7 @@ def unwrap_partials(
 
 
 class DoesNotFit(ValueError):
-    """The current arguments cannot be those of the recorded call: they use a field that did not exist at that time."""
+    """The current arguments cannot be the recorded arguments: they use a field that did not exist at that time."""
 
 
 class Shapes:

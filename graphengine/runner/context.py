@@ -400,7 +400,7 @@ class Context:
         self._attempt.add_output("sent", [topic, self._record(payload, "the message", marks=True)])
 
     def publish(self, name: str, value: object) -> Coroutine[Any, Any, None]:
-        """Show a value while the run goes on, to readers of `Run.published`, of the service or of `graphengine show`.
+        """Show a value while the run continues, to readers of `Run.published`, of the service or of `graphengine show`.
 
         The value is durable when this returns, like other recorded work: a node that runs again does not publish it
         again. Only the newest value of a name counts; in a map, the newest value of each item. `Run.published` reads

@@ -215,7 +215,7 @@ class Driving:
         self._looked_at = -1.0  # when the last read of the inbox for a wait whose time was over began
         self._known: set[int] = set()  # A poll of the inbox may return a message again while it is being recorded.
         self._turn_began = time.monotonic()
-        self._halted: asyncio.Event | None = None  # created when something first waits for it
+        self._halted: asyncio.Event | None = None  # created when something first waits for this event
         # held while the transaction of a function is committed: see `note_within`
         self._numbering: asyncio.Lock | None = None
         self._timer: asyncio.Handle | None = None  # the timer of the limit of seconds
@@ -633,7 +633,7 @@ class Driving:
     async def commit(
         self, events: Iterable[Event], append: Appender | None = None, *, of: Input = PROGRESS, is_note: bool = False
     ) -> Do:
-        """Commit events, show their steps once they are durable, and return what the claim then says.
+        """Commit events, show their steps once they are durable, and return the answer of the claim.
 
         Raises:
             StoreError: The steps could not be recorded.
@@ -642,7 +642,7 @@ class Driving:
         while self._numbering is not None and self._numbering.locked():
             async with self._numbering:
                 pass
-        # the first condition is a shortcut for what the table says
+        # the first condition is a shortcut for the table
         if not ((of is PROGRESS and claim.may_record) or claim.step(of).append):
             self.check()
         done = self.session.commit(events, append or self.append)
@@ -845,7 +845,7 @@ class Driving:
     def has_message(self, topic: str) -> bool:
         """Return whether a message of a topic has arrived that no node has received.
 
-        Such a message is recorded before a wait for it ends.
+        Such a message is recorded before a wait for the message ends.
         """
         arrived = [each.payload["topic"] for each in self._mail.values() if each.kind == "message"]
         return topic in self.snapshot.mailbox or topic in arrived

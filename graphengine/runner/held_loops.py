@@ -127,7 +127,7 @@ class LoopWatch:
         self._held_by, self._has_answered = "", True
 
     def _report(self) -> None:
-        """Log what the event loop is doing now, and for which node, as far as that is known."""
+        """Log the present activity of the event loop, and the node for which it acts, as far as they are known."""
         frame = frames_of_threads().get(self._ident)
         attempt = _find_attempt(frame, self._loop)
         who, repair, extra = f"a task beside the nodes of {self._name_runs()}", _OF_OTHERS, dict[str, str]()

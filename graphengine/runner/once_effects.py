@@ -395,7 +395,7 @@ class OnceEffects:
     async def _ask_about_left(
         self, left: Sequence[str], now: str, about: Mapping[str, JsonValue], *, may_ask: bool, same: bool
     ) -> None:
-        """Ask a person what an effect that is about to begin has to do with unclaimed effects. Waits for the answer.
+        """Ask a person how an effect that is about to begin is related to unclaimed effects. Waits for the answer.
 
         Args:
             left: The keys of the unclaimed effects.
@@ -573,7 +573,7 @@ class OnceEffects:
         (kept, joint), answers = self._told.get(key, (None, "")), Decisions(effect.read)
         decision: Any = None
         if kept is not None:
-            # If a validator of the user refuses the part, the effect is asked about alone, which says why.
+            # If a validator of the user refuses the part, the question is about this effect alone, with the reason.
             with contextlib.suppress(Exception):
                 decision = answers.read(kept)
         try:

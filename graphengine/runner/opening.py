@@ -451,7 +451,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
 
 
 async def _look_at_run(life: Life[Any], taken: ClaimedRun | None) -> Look:
-    """Return the data about a run. For a run that was taken and claimed, return all data that came with it."""
+    """Return the data about a run. For a run that was taken and claimed, return all data that came with the run."""
     shared = life.shared
     if taken is None or taken.fence is None:
         return Look(await shared.store.info(life.id))
@@ -638,7 +638,7 @@ async def _fit_to_plan(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot)
 async def _find_other_code(
     store: RunStore, plan: Plan[Any], snapshot: Snapshot, *, changed: bool
 ) -> tuple[str, Sequence[str]]:
-    """Find the nodes whose recorded work comes from code that has changed since.
+    """Find the nodes whose work was recorded by code that has changed since.
 
     Args:
         store: The store of the run.

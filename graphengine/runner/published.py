@@ -1,7 +1,7 @@
-"""Reading the values that a run publishes while it goes on, in whichever process it is driven.
+"""Reading the values that a run publishes while it is running, in whichever process it is driven.
 
-The newest values are in the snapshot of the run, so none of its steps is read for them. Later values are found in the
-same way as all changes of a run: see `graphengine.history.changes`.
+The newest values are in the snapshot of the run, so no steps are read to find these values. Later values are found in
+the same way as all changes of a run: see `graphengine.history.changes`.
 """
 
 from __future__ import annotations

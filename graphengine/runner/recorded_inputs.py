@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphengine.runner.shared import Shared
 
 _MARK: Final = "ge:input"
-"""The key by which a recorded input is told apart from plain fields. Callers cannot use names that begin with `ge:`."""
+"""The key that distinguishes a recorded input from plain fields. Callers cannot use names that begin with `ge:`."""
 
 
 @dataclass(frozen=True, slots=True)

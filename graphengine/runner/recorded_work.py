@@ -82,7 +82,7 @@ log = logging.getLogger("graphengine.runner")
 _BY_NUMBER: Final = digest_of_call("sleep", (None,), {})
 """The input of `ctx.sleep` in keys.
 
-Sleeps of `ctx.sleep` are told apart by their number, and other sleeps by their text.
+Keys distinguish sleeps of `ctx.sleep` by their number, and other sleeps by their text.
 """
 _REFUSED: Final = "a message on %r to run %s is refused, and not kept, since node %s receives another type: %s"
 
@@ -923,7 +923,7 @@ class StepJournal:
         return results.get(f"{numbered(self._stem(name, what), 1)}/{below}") if results else None
 
     def taken(self, memo: RecordedResult) -> None:
-        """Note that a recorded answer is used by code that does not ask for it with `wait_at`."""
+        """Note that a recorded answer is used by code that does not ask for the answer with `wait_at`."""
         self._pass(memo)
 
     @functools.cached_property
@@ -1018,7 +1018,7 @@ def journal_of(attempt: AttemptFacts) -> StepJournal:
 
 
 def _came_from(error: BaseException, cause: BaseException) -> bool:
-    """Return whether an exception is another exception, or was raised because of it."""
+    """Return whether an exception is another exception, or was raised because of the other."""
     left: list[BaseException | None] = [error]
     seen: set[int] = set()
     while left:

@@ -1,4 +1,4 @@
-"""Resources: objects that nodes receive by name. They are built once for each Runner and closed with it."""
+"""Resources: objects that nodes receive by name. Each Runner builds them once, and closes them."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class StepRecorded:
     Attributes:
         seq: The number of the step in the run's log.
         step: The step.
-        why: Why the edge was taken, as text: what the conditions found. "" if the step took no edge.
+        why: Why the edge was taken, as text: the results of the conditions. "" if the step took no edge.
     """
 
     seq: int

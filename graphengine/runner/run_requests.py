@@ -1,4 +1,4 @@
-"""Requests to a run that goes on: a message, and the reply that a node gives to exactly this message.
+"""Requests to a run that continues: a message, and the reply that a node gives to exactly this message.
 
 A request is an ordinary message whose payload contains the key of the request beside its value. A reply is an ordinary
 published value, under one name for all replies, with the key of the request that it answers. So a run does not store

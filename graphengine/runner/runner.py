@@ -382,7 +382,7 @@ class Runner:
     def get(self, run_id: str, graph: GraphDefinition[S, Out_co]) -> Run[S, Out_co]: ...
 
     def get(self, run_id: str, graph: GraphDefinition[Any] | None = None) -> Run[Any]:
-        """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
+        """Return a handle on a run. If the run is driven here, this is the handle that `start` or `resume` returned.
 
         For any other run `events()` follows it, and `result()` waits until no process drives it, it is not queued, and
         it does not only wait for a time or a run of its own that a worker goes on with. To drive it here, call

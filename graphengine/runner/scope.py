@@ -347,7 +347,7 @@ class AttemptFacts:
         began: When the node began, by the clock of the run's log.
         usage: The usage that is not recorded with a piece of work.
         outputs: Messages and recorded live data for the step of the node.
-        journal: The recorded work and the waits of the attempt; None until something asks for it.
+        journal: The recorded work and the waits of the attempt; None until something uses the journal.
         random: The generator of the node's random numbers, once it is used.
         settles: Whether the attempt finds out how effects of earlier code ended, before it runs any code of the node.
     """
@@ -404,7 +404,7 @@ class AttemptFacts:
 
     @property
     def must_stop(self) -> bool:
-        """Whether the run must stop, because somebody asked for it or because a limit is reached.
+        """Whether the run must stop, because somebody requested this or because a limit is reached.
 
         The limit can belong to the run or to a subgraph around the node.
         """

@@ -2,7 +2,7 @@
 
 A node that waits runs again from its beginning. Work that it recorded through its `ctx` is not repeated, but anything
 else that it did before the wait is. While a node is in that part of its code again, an audit hook of Python reports
-which sockets, processes and files it opens outside its recorded calls. The first of them is logged with the code
+which sockets, processes and files it opens outside its recorded calls. The first one it reports is logged with the code
 `acts_before_wait`.
 
 Python cannot remove an audit hook. So the hook is added when the first node runs again, and returns at once while no

@@ -71,7 +71,7 @@ def is_alias(annotation: object) -> bool:
 
 
 def unaliased(annotation: Any) -> Any:  # noqa: ANN401 - any annotation
-    """Return an annotation with each alias in it replaced by its value.
+    """Return an annotation in which each alias is replaced by its value.
 
     An alias stays if its value contains the alias itself, or a text, which only the module of the alias can evaluate.
     The value of pydantic's JsonValue is an example.

@@ -57,7 +57,7 @@ class RecordedUpdate:
 
 
 UNREAD: Final = object()
-"""Stands for a value that has not been read yet."""
+"""The mark of a value that has not been read yet."""
 
 
 @dataclass(slots=True)

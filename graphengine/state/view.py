@@ -200,7 +200,7 @@ class View(Struct, eq=False):
         """Build fields of JSON again if they were changed since a node that read them ended, and return these fields.
 
         1. `a` reads `docs` and starts a task. 2. `a` ends and has changed nothing. 3. The task changes `docs`. 4. `b`
-           reads `docs`: it must neither see the change nor be blamed for it.
+           reads `docs`: it must neither see the change nor be blamed for the change.
 
         Args:
             names: Fields that are about to be read.

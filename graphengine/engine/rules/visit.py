@@ -291,7 +291,7 @@ def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: Nod
 
 
 def record_note(run: RunState, event: Noted) -> Decided:
-    """Return the step for something that an attempt records while it goes on, or because it waits."""
+    """Return the step for something that an attempt records while it continues, or because it waits."""
     facts = event.facts
     if isinstance(facts, Waiting) and (frame := run.snapshot.frames[event.id.frame]).asks:
         _ask_again(frame, facts)

@@ -127,7 +127,7 @@ def _find_asking_frame(snapshot: Snapshot, event: AnswerArrived) -> Frame | None
     1. The node of a map's item asks two questions, and gives up its slot.
     2. The first answer arrives, while another item has the slot.
     3. The second answer arrives. The node cannot move without a slot, and its wait is not open. The node will open the
-       wait again when it has a slot, so the answer is kept for it.
+       wait again when it has a slot, so the answer is kept for the item.
     """
     for frame in snapshot.frames.values():
         is_ready = isinstance(frame.phase, (Ready, Fallback)) and frame.failing is None
