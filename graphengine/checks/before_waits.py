@@ -589,7 +589,7 @@ class _NodeReader(ast.NodeVisitor):
         return False
 
     def _is_known(self, node: ast.expr) -> bool:
-        """Return whether awaiting an expression does nothing outside the run that is not reported elsewhere."""
+        """Return whether the await of an expression needs no report of its own."""
         kind = type(node).__name__
         if kind in _INSIDE or isinstance(node, ast.List | ast.Tuple):
             parts = [getattr(node, _INSIDE[kind])] if kind in _INSIDE else getattr(node, _OF_PARTS[kind])

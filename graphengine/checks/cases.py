@@ -46,7 +46,7 @@ def none_problems(found: Compiling) -> Iterator[Problem]:
 
 
 def _sets(node: NodePlan | None, reading: Reading, state: StateType[Any]) -> bool:
-    """Return whether each visit of a node sets the field to a value other than None."""
+    """Return whether each visit of a node sets a field to a value other than None."""
     written = [] if node is None else [each.field for each in node.writer.whole if each.key is None]
     if node is None or node.each is not None or reading.text not in written:
         return False

@@ -85,7 +85,7 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
         yield from _find_walk_problems(found, open_ends, problems)
     elif not any(problem.code == "unreachable" for problem in problems):  # that problem names the missing edge
         yield from map(_no_otherwise, open_ends)
-    # if the user set limits, the user decided where it ends; visits=None declares that it never ends
+    # limits of the user decide where a run ends; visits=None declares that it never ends
     if not isinstance(graph.own_limits, Limits):
         sound = (shape.reached() & ending) - {*found.doubtful, *(fork.source for fork in wrong)}
         yield from _find_unbounded({name: nodes[name] for name in shape.names if name in sound}, state)

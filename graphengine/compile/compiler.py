@@ -127,8 +127,8 @@ class _Compiler:
         known: The results of the graphs that were compiled before. A graph that is used at several places is compiled,
             and its problems are reported, once for each set of resources and rules that it gets.
         rules: The rules that those graphs pass to this graph.
-        walks: Whether checks walk the graphs. This takes as long as all other checks together, and the compilation for
-            a run does not do it.
+        walks: Whether checks walk the graphs. This takes as long as the rest of the compilation, so it is left out for
+            a run.
     """
 
     def __init__(  # noqa: PLR0913 - what a graph inside another gets of it
@@ -658,9 +658,9 @@ def _is_ordered(value: object, other: object) -> bool:
 
 
 def _may_be_bool(kind: object) -> bool:
-    """Return whether a value of this type may be a bool.
+    """Return whether a value of this type may be a bool. A value can be given instead of a type.
 
-    Instead of a type, a value can be given: then only a bool may be.
+    A known value of another type cannot be a bool.
     """
     kind = get_origin(kind) or kind
     if kind is Any:  # Any is a class since Python 3.11
@@ -685,15 +685,12 @@ def _by_trigger(
 
 
 def _check_limits(limits: object) -> LimitsRecord:
-    """Return the limits of a graph.
-
-    They are empty if they are not `Limits`, which is reported as a problem of the graph.
-    """
+    """Return the limits of a graph; empty if they are not `Limits`, which is reported as a problem of the graph."""
     return limits.given() if isinstance(limits, Limits) else {}
 
 
 def _add_fallback_call(fallback: Fallback | None, calls: Sequence[Call]) -> Sequence[Call]:
-    """Return the calls, and the call of the fallback if it has one."""
+    """Return the calls, with the call of the fallback if the fallback has a call."""
     return [*calls, fallback.call] if fallback is not None and fallback.call is not None else calls
 
 
