@@ -1,42 +1,35 @@
 """Golden scenarios: pages of text that state what a run does, compared with what it really does.
 
 A scenario is a title (lines with `#`), the graph as Python under `== graph`, and events under `== run`, each a line
-that begins with `>`, followed by its outcome: the step, and what is ready next. The end of the run is under
-`== snapshot`. `play` returns the page as it should read; a test compares the two. `tests/scenarios/README.md` explains
-how to write events.
+that begins with `>`, followed by its outcome: the step, and what is ready next (`scenario_text.py`). The end of the
+run is under `== snapshot`. `play` returns the page as it should read; a test compares the two.
+`tests/scenarios/README.md` explains how to write events.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
-from msgspec import to_builtins
-from pydantic_core import to_jsonable_python
 
 import graphengine
 from graphengine import Graph, reducers
 from graphengine.engine.events import NodeFinished, Noted
 from graphengine.engine.frame_tree import place_of
-from graphengine.engine.graph_spec import EdgeSpec
-from graphengine.engine.lookup import StaleEvent, plan_of
-from graphengine.engine.phases import Collecting
-from graphengine.engine.reasons import reasons_of, ways_of, why_of
-from graphengine.engine.snapshot import ROOT, AttemptId, Frame, Snapshot
-from graphengine.engine.steps import Joined, Outcome, Recorded, Step, outcome_of, path_of
+from graphengine.engine.lookup import StaleEvent
+from graphengine.engine.snapshot import ROOT, AttemptId
+from graphengine.engine.steps import Recorded, Step, path_of
 from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
-from graphengine.state.encoded import opened
 from graphengine.state.json_values import JsonValue
 from tests.kit import page_code
-from tests.kit.facts import said
+from tests.kit.scenario_text import Shown
 from tests.kit.session import Session
 
 _PARTS = ("== graph", "== run", "== snapshot")
@@ -44,11 +37,9 @@ _OPTIONS = re.compile(
     r"\s+with\s+(?=(?:usage|chance|limits|graph|update|pause|frame|identity|dies_after|shared_process|asked"
     r"|retry_failed|final)=)"
 )
-_WORK = ("node", "attempt", "failed", "item", "recorded", "waiting", "left")
 _KEY = re.compile(r'"([^"]*)" (.*)')
 _LATE = re.compile(r"(.*?) (returns|records) (.*)")
 _AT = re.compile(r"at ([\d.]+): ")
-_OTHERWISE = "otherwise"
 
 
 @dataclass(frozen=True)
@@ -80,7 +71,7 @@ class Scenario:
                 lines += ["", line] if lines else [line]
         player.session.check_log()
         page = [self.title + _PARTS[0], self.graph.strip("\n"), "", _PARTS[1], *lines, "", _PARTS[2]]
-        return "\n".join([*page, *_snapshot(player.session), ""])
+        return "\n".join([*page, *player.shown.snapshot(), ""])
 
 
 def pages() -> Sequence[Path]:
@@ -105,6 +96,7 @@ class _Player:
     def __init__(self, names: dict[str, Any]) -> None:
         self.names = names
         self.session = Session(names["graph"])
+        self.shown = Shown(self.session)
 
     def play(self, line: str) -> list[str]:
         """Play an event and return its outcome, as lines."""
@@ -119,9 +111,11 @@ class _Player:
             self._event(command, options)
         except (StaleEvent, GraphEngineError) as error:
             why = str(error).splitlines()[0] if isinstance(error, GraphEngineError) else "it is of an earlier attempt"
-            return [f"refused, {type(error).__name__}: {why}", *_ready(self.session)]
-        steps = self.session.log[known if self.session is session else -1 :]
-        return [*(entry for step in steps for entry in _step(step, self.session)), *_ready(self.session)]
+            return [f"refused, {type(error).__name__}: {why}", *self.shown.event(())]
+        if self.session is session:
+            return self.shown.event(session.log[known:])
+        self.shown = Shown(self.session)
+        return self.shown.event(self.session.log[-1:])
 
     def _event(self, command: str, options: dict[str, Any]) -> Step | None:
         verb, _, rest = command.partition(" ")
@@ -254,253 +248,3 @@ def _raised(error: BaseException) -> BaseException:
     with suppress(type(error)):
         raise error
     return error
-
-
-def _begun(session: Session, step: Step) -> Mapping[str, object]:
-    """Return the defaults, as JSON, of the state that a step begins: that of the run, or of a graph that it enters."""
-    if step.kind not in ("started", "entered"):
-        return {}
-    inside = f"{path_of(step.frame, step.node)}/" if step.kind == "entered" else ROOT
-    frame = session.snapshot.frames.get(inside) or session.snapshot.frames.get(f"{step.frame}/")
-    fields = plan_of(session.plan, frame).state.model.model_fields if frame else {}
-    declared = {name: field for name, field in fields.items() if not field.is_required()}
-    return {name: to_jsonable_python(field.get_default(call_default_factory=True)) for name, field in declared.items()}
-
-
-def _step(step: Step, session: Session) -> list[str]:
-    """Return a step as text, without a traceback's lines, the fingerprint, and the defaults that a run begins with.
-
-    What its conditions found is in the words in which readers get it.
-    """
-    data, begun = dict(said(step)), _begun(session, step)
-    outcome, ways = outcome_of(step), ways_of(session.plan.graph_spec, step)
-    why = why_of(outcome, ways)
-    place = f" {step.node} {step.visit}.{step.attempt}" if step.visit else f" {step.node}" if step.node else ""
-    place += f" in {step.frame}" if step.frame else ""
-    target = f" → {', '.join(data.pop('to'))}" if "to" in data else ""
-    worked = f", began {step.began:g}" if step.began != step.at and step.kind in _WORK else ""
-    lines = [f"{step.seq} {step.kind}{place}{target}  [at {step.at:g}{worked}]"]
-    lines += [
-        f"  {_op(op)}" for op in step.update if op[0] != "set" or op[1] not in begun or opened(op[2]) != begun[op[1]]
-    ]
-    lines += [f"  because {clause}" for clause in _clauses(outcome, ways) if why != _OTHERWISE]
-    for name in ("fingerprint", "code", "graph", "version", "way", "case", "tests", "arms", "chosen", "arrived", "of"):
-        data.pop(name, None)
-    error = data.pop("error", None)
-    lines += _failure(error)
-    if step.frame and data.get("status") == "failed":
-        data |= _matched_by(error)
-    for name in ("cause", "chance", "given", "written"):  # what a replay reads, which the other lines show too
-        data.pop(name, None)
-    marks = data.pop("marks", {})
-    if "ending" in data and data["ending"]["why"] == why:
-        data["ending"] = {**data["ending"], "why": ""}  # the same text as the reason above
-    if data.get("run_id") == "run":
-        del data["run_id"]
-    late = {"entered": ("limits",), "failed": ("usage",) if target else ()}.get(step.kind, ())
-    in_order = sorted(data, key=lambda name: (name in late, _ORDER.index(name)))
-    lines += [line for name in in_order for line in _fact_lines(name, data[name])]
-    return lines + [f"  mark {_mark(key, mark)}" for key, mark in marks.items()]
-
-
-_ORDER: Final = (
-    *(
-        "run_id",
-        "parent",
-        "title",
-        "after",
-        "limits",
-        "crashed",
-        "retries",
-        "settled",
-        "shared_process",
-        "pause",
-        "changes",
-        "renamed",
-        "pauses",
-        "moved",
-        "field_changes",
-        "left",
-        "asks",
-        "recoded",
-    ),
-    *(
-        "marks_of",
-        "sub_limits",
-        "idempotent",
-        "not_done",
-        "key",
-        "name",
-        "arguments",
-        "idempotency_key",
-        "unknown",
-        "reconcile",
-        "value",
-        "took",
-        "topic",
-        "payload",
-        "count",
-        "concurrency",
-        "max_open",
-        "fields",
-        "items",
-    ),
-    *(
-        "waits",
-        "withdrawn",
-        "usage",
-        "choice",
-        "keep_results",
-        "refused",
-        "lost",
-        "due_at",
-        "then",
-        "sent",
-        "emitted",
-        "unused",
-        "unawaited",
-        "wait",
-        "id",
-        "by",
-    ),
-    *(
-        "answer",
-        "message",
-        "outputs",
-        "inside",
-        "fallback",
-        "fork",
-        "edge",
-        "unknown",
-        "status",
-        "ending",
-        "names",
-        "non_retryable",
-    ),
-    *("samples", "cancelled", "writes"),
-)
-"""The order in which a page shows the facts of a step."""
-
-
-def _op(op: Any) -> str:
-    kind, name, *rest = op
-    return f"{kind} {name}: {', '.join(_json(part) for part in rest)}"
-
-
-def _clauses(outcome: Outcome, ways: Sequence[EdgeSpec]) -> list[str]:
-    """Return why a step took its edge: a line for each condition."""
-    if isinstance(outcome, Joined):
-        return [why_of(outcome, ways)] if outcome.of else []
-    if not outcome.to:
-        return []
-    return [f"{each.arm}: {each.words}" if each.arm else each.words for each in reasons_of(outcome, ways)]
-
-
-def _fact_lines(name: str, what: object) -> list[str]:
-    if what is None or what in ({}, ""):
-        return []
-    if name == "ending" and isinstance(what, Mapping):
-        return _stop(what)
-    return [f"  {name}: {what if isinstance(what, str) else _json(what)}"]
-
-
-def _stop(stop: Mapping[str, str]) -> list[str]:
-    lines = [f"  stop {stop['reason']}"]
-    if stop["label"] or stop["condition"]:
-        lines[0] += f", label {stop['label'] or 'none'}, condition {stop['condition'] or 'none'}"
-    return [*lines, *(f"    {line}" for line in stop["why"].splitlines() if line != _OTHERWISE)]
-
-
-def _failure(failure: Mapping[str, Any] | None) -> list[str]:
-    if not failure:
-        return []
-    trace = " with traceback" if failure.get("traceback") else ""
-    first, *more = failure["message"].splitlines() or [""]
-    where = failure["path"] or "no node"
-    headline = f"  error {failure['kind']} in {where}, attempt {failure['attempt']}{trace}: {first}"
-    return [headline, *(f"    {line.strip()}" for line in more)]
-
-
-def _matched_by(failure: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the frame around a failed one matches and retries its failure by."""
-    return {name: failure[name] for name in ("names", "non_retryable") if failure.get(name)}
-
-
-def _mark(key: str, mark: object) -> str:
-    return f"{key} = {'digest' if key.startswith('change:') else _json(mark)}"
-
-
-def _ready(session: Session) -> list[str]:
-    """Return what is ready, and the open waits."""
-    tasks = [
-        f"{t.node} {t.visit}.{t.attempt}{f' in {t.frame}' if t.frame else ''}, {t.mode}"
-        + (f" {t.wait}" if t.wait and t.wait != path_of(t.frame, t.node) else "")
-        + (f", due {t.due:g}" if t.due else "")
-        for t in session.tasks()
-    ]
-    lines = [f"ready: {'; '.join(tasks)}"] if tasks else []
-    maps = [(frame, frame.phase) for frame in session.snapshot.frames.values()]
-    turns = [frame.item_id(index) for frame, map_ in maps if isinstance(map_, Collecting) for index in map_.woken]
-    lines += [f"need a slot: {', '.join(turns)}"] if turns else []
-    waits = [f"{name}, {wait.kind}" for f in session.snapshot.frames.values() for name, wait in f.waits.items()]
-    return [*lines, f"{session.snapshot.status}, waits: {'; '.join(waits)}"] if waits else lines
-
-
-def _snapshot(session: Session) -> list[str]:
-    """Return a snapshot in readable form: everything in its record except empty values."""
-    snapshot = session.snapshot
-    lines = [f"{snapshot.run_id} of {snapshot.graph}: {snapshot.status} at {snapshot.now:g}, seq {snapshot.seq}"]
-    lines += [
-        line.strip() if i == 0 else line
-        for i, line in enumerate(_stop(asdict(snapshot.ending)) if snapshot.ending else [])
-    ]
-    lines += [line.removeprefix("  ") for line in _failure(to_builtins(snapshot.failure))]
-    lines.append(f"steps {snapshot.steps}, driven {snapshot.elapsed_seconds:g} s")
-    for name in ("usage", "inherited", "limits", "pause", "mailbox", "waiting"):
-        if getattr(snapshot, name):
-            lines.append(f"{name} {_json(getattr(snapshot, name))}")
-    return lines + [line for frame in snapshot.frames.values() for line in _frame(snapshot, frame)]
-
-
-_AFTER_FAILURES: Final = (
-    *("since", "arrived", "choice", "ended", "begun", "waits", "memos", "limits", "steps", "entered", "spent"),
-)
-
-
-def _frame(snapshot: Snapshot, frame: Frame) -> list[str]:
-    record = dict(to_record(snapshot)["frames"][frame.id])
-    values, marks = record.pop("values"), record.pop("marks", {})
-    for known in (record, record.get("map") or {}):
-        known.pop("written", None)  # which fields nodes wrote, as the steps before say
-    for memo in record.get("recorded_results", {}).values():
-        memo.pop("given", None)
-        if "recoded" in memo:  # the id differs in each release of Python: pages have no source files
-            memo["recoded"] = True
-    facts = ", ".join(f"{name} {_plain(record.pop(name, 1))}" for name in ("phase", "at", "visit", "attempt"))
-    lines = [f"frame {frame.id} {facts}" if frame.id else f"frame {facts}"]
-    if frame.id and "failure" in record:
-        record |= _matched_by(record["failure"])
-        record |= {name: record.pop(name) for name in _AFTER_FAILURES if name in record}
-    for name in ("error", "cause", "failure"):
-        lines += [line.replace("error", name, 1) for line in _failure(record.pop(name, None))]
-    if not frame.id:
-        del record["kind"]
-    lines += [f"  {name} {_json(value)}" for name, value in record.items() if value and name != "samples"]
-    lines += [f"  sample {_mark(*sample)}" for sample in record.get("samples", ())]
-    lines += [f"  mark {_mark(key, mark)}" for key, mark in sorted(marks.items())]
-    return [*lines, *(f"  {name} = {_json(value)}" for name, value in values.items())]
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) and value else _json(value)
-
-
-def _json(value: object) -> str:
-    return json.dumps(_lean(opened(value)), ensure_ascii=False)
-
-
-def _lean(value: object) -> object:
-    """Return a record without the text of tracebacks, which contain files and lines."""
-    if isinstance(value, Mapping):
-        return {key: "…" if key == "traceback" else _lean(part) for key, part in value.items()}
-    return [_lean(part) for part in value] if isinstance(value, (list, tuple)) else value
