@@ -9,7 +9,7 @@ import pickle
 import traceback
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from graphengine.errors import DefinitionError
 from graphengine.models.base import Closes, Message, Request, ToolCall, ToolSpec
@@ -58,18 +58,22 @@ class ModelSuite(ABC):
 
 
 M = TypeVar("M", bound=ModelSuite)
+P = ParamSpec("P")
 
 
-def scenario(test: Callable[[M, Service, Model], Awaitable[None]]) -> Callable[[M], None]:
-    """Turn a test of one model into a plain method that makes the server and the model, and closes the model."""
+def scenario(test: Callable[Concatenate[M, Service, Model, P], Awaitable[None]]) -> Callable[Concatenate[M, P], None]:
+    """Turn a test of one model into a plain method that makes the server and the model, and closes the model.
 
-    def run(self: M) -> None:
+    Further arguments are those of a row of a table.
+    """
+
+    def run(self: M, *row: P.args, **more: P.kwargs) -> None:
         service = self.make_service()
         model = self.make_model(service, key=KEY, timeout_seconds=PATIENCE_SECONDS)
 
         async def main() -> None:
             async with asyncio.timeout(PATIENCE_SECONDS), closing(model):
-                await test(self, service, model)
+                await test(self, service, model, *row, **more)
 
         asyncio.run(main())
 

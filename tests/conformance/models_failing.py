@@ -7,7 +7,9 @@ never retries. No error shows the API key, even if the server sent it back.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
 
 from graphengine.models.errors import (
     AnswerTorn,
@@ -33,11 +35,13 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from tests.conformance.model_scenes import Scene, Service, Trouble
 
+    Kinds: TypeAlias = tuple[type[ModelError], ...]
+
 SHORT_SECONDS = 0.2
 """A short timeout."""
 
 
-FAILURES: Mapping[Trouble, tuple[type[ModelError], ...]] = {
+FAILURES: Mapping[Trouble, Kinds] = {
     "bad_request": (BadRequest,),
     "wrong_key": (NotAuthenticated,),
     "forbidden": (NotAuthenticated,),
@@ -53,8 +57,32 @@ FAILURES: Mapping[Trouble, tuple[type[ModelError], ...]] = {
 }
 
 
+TORN_CALL = Tears("", (call("c1", a=1, b=2), call("c2", a=3, b=4)))
+TORN: Kinds = (AnswerTorn,)
+UNREADABLE: Kinds = (AnswerTorn, NoModelServer)
+BROKEN: Kinds = (AnswerTorn, ModelUnreachable)
+
+NO_ANSWERS: Mapping[str, tuple[Scene, Kinds, Kinds]] = {  # the errors of a whole answer, and of a stream
+    "half an answer": (Tears(), TORN, TORN),
+    "half an answer on a broken connection": (Tears(broken=True), BROKEN, BROKEN),
+    "half a call": (TORN_CALL, TORN, TORN),
+    "a web page": (Babbles("html"), (NoModelServer,), (NoModelServer,)),
+    "the web page of a gateway": (Babbles("html_502"), (ModelTransient,), (ModelTransient,)),
+    "half a JSON document": (Babbles("torn_json"), TORN, UNREADABLE),
+    "no body": (Babbles("no_body"), UNREADABLE, UNREADABLE),
+}
+"""What servers send that is not a whole answer. A tool is never called with half of its arguments. A web page says that
+another server is at the address, but that of a gateway can be retried; an error does not repeat such a page."""
+
+
 class FailingModels(ModelSuite):
-    """Tests of all errors."""
+    """Tests of all errors.
+
+    Attributes:
+        other_errors: The errors of a model that differ from the table, by their rows.
+    """
+
+    other_errors: Mapping[str, Kinds] = {}
 
     # -- errors of the provider
 
@@ -110,60 +138,14 @@ class FailingModels(ModelSuite):
             service.play(Fails(trouble, in_stream=True))
             await failure(watched(model, ask()), kind)
 
-    # -- incomplete answers
+    # -- what is no answer
 
-    @scenario
-    async def test_half_an_answer_is_an_error(self, service: Service, model: Model) -> None:
-        """A body that ends in the middle is an error, whether or not the connection breaks."""
-        service.play(Tears(), Tears(broken=True))
-        await failure(model.answer(ask()), AnswerTorn)
-        await failure(model.answer(ask()), AnswerTorn, ModelUnreachable)
-
-    @scenario
-    async def test_half_a_stream_is_an_error(self, service: Service, model: Model) -> None:
-        """A stream that ends early is an error, even if it looks complete to an SDK."""
-        service.play(Tears(), Tears(broken=True))
-        await failure(watched(model, ask()), AnswerTorn)
-        await failure(watched(model, ask()), AnswerTorn, ModelUnreachable)
-
-    @scenario
-    async def test_half_a_call_is_an_error(self, service: Service, model: Model) -> None:
-        """A tool is never called with half of its arguments."""
-        torn = Tears("", (call("c1", a=1, b=2), call("c2", a=3, b=4)))
-        service.play(torn, torn)
-        await failure(watched(model, ask(tools=[ADD])), AnswerTorn)
-        await failure(model.answer(ask(tools=[ADD])), AnswerTorn)
-
-    # -- responses that are not answers
-
-    @scenario
-    async def test_a_web_page_is_not_a_model(self, service: Service, model: Model) -> None:
-        """A web page with status 200 means that the address is not a model's."""
-        service.play(Babbles("html"), Babbles("html"))
-        await failure(model.answer(ask()), NoModelServer)
-        await failure(watched(model, ask()), NoModelServer)
-
-    @scenario
-    async def test_a_gateways_page_can_be_retried(self, service: Service, model: Model) -> None:
-        """A web page with status 502 is from a gateway that cannot reach the provider; the error omits the page."""
-        service.play(Babbles("html_502"), Babbles("html_502"))
-        error = await failure(model.answer(ask()), ModelTransient)
-        assert len(str(error)) < 2000
-        await failure(watched(model, ask()), ModelTransient)
-
-    @scenario
-    async def test_garbage_is_an_error(self, service: Service, model: Model) -> None:
-        """JSON that ends in the middle, and an empty body, cannot be parsed."""
-        service.play(Babbles("torn_json"), Babbles("no_body"))
-        await failure(model.answer(ask()), AnswerTorn)
-        await failure(model.answer(ask()), AnswerTorn, NoModelServer)
-
-    @scenario
-    async def test_a_stream_of_garbage_is_an_error(self, service: Service, model: Model) -> None:
-        """The same is true of a stream."""
-        service.play(Babbles("torn_json"), Babbles("no_body"))
-        await failure(watched(model, ask()), AnswerTorn, NoModelServer)
-        await failure(watched(model, ask()), AnswerTorn, NoModelServer)
+    @pytest.mark.parametrize("name", NO_ANSWERS)
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_what_is_no_answer_is_an_error(self, name: str, streamed: bool) -> None:  # noqa: FBT001 - a column
+        """What is not a whole answer raises an error of the table, streamed or not."""
+        scene, whole, stream = NO_ANSWERS[name]
+        scenario(_is_an_error)(self, scene, self.other_errors.get(name, stream if streamed else whole), streamed)
 
     @scenario
     async def test_an_answer_without_content_is_empty_or_an_error(self, service: Service, model: Model) -> None:
@@ -206,6 +188,20 @@ class FailingModels(ModelSuite):
         """Neither the model's `str`, nor its `repr`, nor its name, nor what it holds shows the key."""
         model = self.make_model(self.make_service(), key=KEY, timeout_seconds=SHORT_SECONDS)
         assert KEY not in f"{model!r} {model} {model.name} {vars(model)}"
+
+
+async def _is_an_error(
+    _: FailingModels,
+    service: Service,
+    model: Model,
+    scene: Scene,
+    kinds: Kinds,
+    streamed: bool,  # noqa: FBT001 - a row
+) -> None:
+    service.play(scene)
+    asked = ask(tools=[ADD])
+    error = await failure(watched(model, asked) if streamed else model.answer(asked), *kinds)
+    assert len(str(error)) < 2000
 
 
 async def _next_works(service: Service, model: Model, scene: Scene) -> None:
