@@ -67,7 +67,7 @@ def scenario(test: Callable[Concatenate[M, Service, Model, P], Awaitable[None]])
     Further arguments are those of a row of a table.
     """
 
-    def run(self: M, *row: P.args, **more: P.kwargs) -> None:
+    def run(self: M, /, *row: P.args, **more: P.kwargs) -> None:
         service = self.make_service()
         model = self.make_model(service, key=KEY, timeout_seconds=PATIENCE_SECONDS)
 

@@ -7,7 +7,7 @@ never retries. No error shows the API key, even if the server sent it back.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import pytest
 
@@ -82,7 +82,7 @@ class FailingModels(ModelSuite):
         other_errors: The errors of a model that differ from the table, by their rows.
     """
 
-    other_errors: Mapping[str, Kinds] = {}
+    other_errors: ClassVar[Mapping[str, Kinds]] = {}
 
     # -- errors of the provider
 

@@ -33,11 +33,11 @@ from tests.graphs.orchestrator_kit import ACCEPT, FIND, WRITE
 from tests.graphs.press_kit import LISTED, MOON, SOURCE, TASK, TEXT, TWO
 from tests.graphs.review_kit import judged
 from tests.kit.extras import skip_without
+from tests.models.adapters import NAMES as WIRES
 from tests.models.edge_server import EdgeServer
 
 skip_without("anthropic", "openai", "genai_prices")
 
-WIRES: Final = ("anthropic:claude-haiku-4-5", "openai:gpt-5-mini", "openai-chat:gpt-5-mini")
 ORDER: Final[Mapping[str, Any]] = {"task": TASK, "sources": [SOURCE], "word_budget": 100}
 FOUND: Final = Quotations(quotations=[MOON, TWO])
 INVENTED: Final = Quotations(quotations=[MOON, Passage(text="The moon is made of cheese.", file="tides.md"), TWO])

@@ -17,13 +17,13 @@ from tests.cli.programs import ROOT, call, document, start
 from tests.conformance.model_scenes import Babbles, Counted, Fails, Received, Says, Scene
 from tests.kit.extras import skip_without
 from tests.kit.review_team import answers, asked
+from tests.models.adapters import NAMES as WIRES
 from tests.models.edge_server import EdgeServer
 
 skip_without("anthropic", "openai", "genai_prices")
 
 LOOP = str(ROOT / "graphs" / "review_loop.py")
 TEXTS = answers(example())
-WIRES = ["anthropic:claude-haiku-4-5", "openai:gpt-5-mini", "openai-chat:gpt-5-mini"]
 REFUSAL = "I'm sorry, but I can't help with that."
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from graphengine.models import AnthropicModel, OpenAIChatModel, OpenAIModel, limiter, sdk
-from tests.models.adapters import Made
+from graphengine.models import limiter, sdk
+from tests.models.adapters import PATHS, Made, adapter
 from tests.models.edge_server import EdgeServer
 
 
@@ -29,15 +29,10 @@ def edge(edge_process: EdgeServer) -> Iterator[EdgeServer]:
     assert edge_process.unscripted == []
 
 
-@pytest.fixture(params=["anthropic", "openai", "openai-chat"])
+@pytest.fixture(params=PATHS)
 async def model(request: pytest.FixtureRequest, edge: EdgeServer) -> AsyncIterator[Made]:
     """Return each adapter in turn."""
-    made: Made
-    if request.param == "anthropic":
-        made = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url, native_schema=True)
-    else:
-        kind = OpenAIModel if request.param == "openai" else OpenAIChatModel
-        made = kind("gpt-6", base_url=edge.openai_url, native_schema=True)
+    made = adapter(request.param, edge.url, native_schema=True)
     yield made
     await made.close()
 

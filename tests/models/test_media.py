@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+import pytest
 from pydantic import TypeAdapter
 
 from graphengine import Media
 from graphengine.models import Message, Request, ToolCall
 from graphengine.models.base import estimate_tokens
 from tests.conformance.model_scenes import Says
-from tests.models.adapters import Made, api
+from tests.models.adapters import PATHS, adapter
 from tests.models.edge_server import EdgeServer
 
 PHOTO = Media(data=b"\x89PNG\r\n\x1a\n", name="photo.png")
@@ -33,28 +34,31 @@ def forms() -> dict[str, Any]:
     from openai.types.responses import ResponseInputItemParam  # noqa: PLC0415
 
     return {
-        "anthropic": list[MessageParam],
-        "openai": list[ResponseInputItemParam],
-        "openai-chat": list[ChatCompletionMessageParam],
+        "/v1/messages": list[MessageParam],
+        "/v1/responses": list[ResponseInputItemParam],
+        "/v1/chat/completions": list[ChatCompletionMessageParam],
     }
 
 
-async def sent(model: Made, edge: EdgeServer, *messages: Message) -> list[Mapping[str, Any]]:
+async def sent(path: str, edge: EdgeServer, *messages: Message) -> list[Mapping[str, Any]]:
     """Return the messages of a call, which the types of the provider's SDK accept."""
+    model = adapter(path, edge.url)
     edge.play(Says("yes"))
     await model.answer(Request("writer", "", messages))
+    await model.close()
     body = edge.received()[-1].body
-    found: Any = body["input" if api(model) == "openai" else "messages"]
-    TypeAdapter(forms()[api(model)]).validate_python(found)
+    found: Any = body["input" if path == "/v1/responses" else "messages"]
+    TypeAdapter(forms()[path]).validate_python(found)
     messages_sent: list[Mapping[str, Any]] = found
     return messages_sent
 
 
-async def test_media_have_the_forms_of_the_providers_sdks(model: Made, edge: EdgeServer) -> None:
+@pytest.mark.parametrize("path", PATHS)
+async def test_media_have_the_forms_of_the_providers_sdks(path: str, edge: EdgeServer) -> None:
     """In questions, and in results of tools."""
     question = Message(role="user", text="Compare [media 1: photo.png] and [media 2].", media=(PHOTO, REPORT))
-    assert await sent(model, edge, question)
-    assert await sent(model, edge, *TWO)
+    assert await sent(path, edge, question)
+    assert await sent(path, edge, *TWO)
 
 
 def test_media_count_as_tokens() -> None:

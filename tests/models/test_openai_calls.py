@@ -1,6 +1,5 @@
 import asyncio
 import gc
-import traceback
 from typing import Any
 
 import hypothesis
@@ -8,16 +7,15 @@ import pytest
 from hypothesis import strategies as st
 
 from graphengine.models.base import Message, Request
-from graphengine.models.errors import BadRequest, ModelUnavailable, ModelUnreachable
+from graphengine.models.errors import BadRequest
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.openai_parts import used
 from graphengine.models.settings import Settings
 from tests.conformance.model_scenes import Says
 from tests.models.acts import Raw
-from tests.models.adapters import PATHS, Made, adapter
+from tests.models.adapters import Made
 from tests.models.edge_server import EdgeServer
-from tests.models.test_conformance import free_address
 
 KEY = "sk-0123456789"
 Kind = type[OpenAIModel | OpenAIChatModel]
@@ -27,49 +25,6 @@ BOTH = pytest.mark.parametrize("kind", [OpenAIModel, OpenAIChatModel])
 def asked(text: str = "hi", **more: Any) -> Request:
     """Return a question."""
     return Request("writer", "be brief", [Message(role="user", text=text)], **more)
-
-
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove OpenAI's variables from the environment."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.mark.real_models
-@BOTH
-async def test_without_a_key_the_error_has_a_repair(kind: Kind) -> None:
-    """OpenAI without a key is an error that has the variable and the alternatives."""
-    with pytest.raises(ModelUnavailable, match="OPENAI_API_KEY") as caught:
-        await kind("gpt-5-mini").answer(asked())
-    assert "rules" in caught.value.repair
-    assert "api_key=" in caught.value.repair
-
-
-@BOTH
-async def test_a_server_of_ones_own_needs_no_key(kind: Kind, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server named in code gets only the key given in code, never the environment's."""
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    edge.play(Says("a"), Says("b"))
-    for given in (None, "its-own-key"):
-        model = kind("m", base_url=edge.openai_url, api_key=given)
-        await model.answer(asked())
-        await model.close()
-    assert [each.key for each in edge.received()] == ["not-needed", "its-own-key"]
-
-
-@BOTH
-async def test_the_server_of_the_environment_gets_its_key(
-    kind: Kind, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """OPENAI_BASE_URL and OPENAI_API_KEY belong together."""
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("OPENAI_BASE_URL", edge.openai_url)
-    edge.play(Says("a"))
-    model = kind("m")
-    await model.answer(asked())
-    await model.close()
-    assert edge.received()[0].key == KEY
 
 
 @BOTH
@@ -110,19 +65,6 @@ async def test_other_servers_get_only_common_fields(kind: Kind, edge: EdgeServer
     assert not body.keys() & {"prompt_cache_key", "include", "max_completion_tokens"}
     assert body["temperature"] == 0.5
     assert body["max_output_tokens" if kind is OpenAIModel else "max_tokens"] == 9
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("path", PATHS)
-async def test_the_error_of_a_server_that_is_down_has_its_address(path: str, stream: bool) -> None:  # noqa: FBT001
-    """A refused connection is transient; the error has the address, without the user and the password in it."""
-    address = free_address()
-    model = adapter(path, address.replace("//", "//user:pass-word@"))
-    with pytest.raises(ModelUnreachable) as caught:
-        await model.answer(asked(on_text=print if stream else None))
-    await model.close()
-    assert address in caught.value.repair
-    assert "pass-word" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_an_exception_of_the_callback_propagates(model: Made, edge: EdgeServer) -> None:

@@ -9,6 +9,7 @@ from graphengine import Agent
 from graphengine.agents import result_of
 from graphengine.models import Closes, Message, Model, RecordedModel, Request, Response, Router, ToolCall, model_of
 from tests.conformance.model_scenes import Fails, Says, Tears
+from tests.models.adapters import PATHS, named
 from tests.models.edge_server import EdgeServer
 
 KEY = "sk-test-0123456789abcdef"
@@ -19,15 +20,6 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set a key for each provider."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-
-
-def every_model(edge: EdgeServer) -> list[Model | str]:
-    """Return a model of each provider."""
-    return [
-        f"anthropic:claude-haiku-4-5@{edge.url}",
-        f"openai:gpt-5@{edge.openai_url}",
-        f"openai-chat:m@{edge.openai_url}",
-    ]
 
 
 async def answered(model: Model, *turns: Message, received: list[str] | None = None) -> Response:
@@ -43,14 +35,14 @@ async def answered(model: Model, *turns: Message, received: list[str] | None = N
 async def test_a_router_goes_from_provider_to_provider(edge: EdgeServer) -> None:
     """Past one that is overloaded and one whose answer is torn."""
     edge.play(Fails("overloaded"), Tears("half of it"), Says("whole"))
-    response = await answered(Router(every_model(edge)), Message(role="user", text="go"))
+    response = await answered(Router([named(path, edge.url) for path in PATHS]), Message(role="user", text="go"))
     assert (response.content, response.model.partition(":")[0]) == ("whole", "openai-chat")
     assert len(edge.received()) == 3
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("path", PATHS)
 async def test_a_conversation_is_recorded_once_and_can_be_continued_anywhere(
-    number: int, edge: EdgeServer, tmp_path: Path
+    path: str, edge: EdgeServer, tmp_path: Path
 ) -> None:
     """A replay has the native form, so that the provider can continue it; the file has no key."""
     file = tmp_path / "answers.json"
@@ -63,7 +55,7 @@ async def test_a_conversation_is_recorded_once_and_can_be_continued_anywhere(
         return [first, await answered(model, question, reply, Message(role="tool", call_id="call_1", text="5"))]
 
     edge.play(Says(calls=(call,), thinking="sealed"), Says("five"))
-    live = await talk(RecordedModel(file, every_model(edge)[number]))
+    live = await talk(RecordedModel(file, named(path, edge.url)))
     again = await talk(RecordedModel(file))
     assert len(edge.received()) == 2
     for was, now in zip(live, again, strict=True):
@@ -74,12 +66,12 @@ async def test_a_conversation_is_recorded_once_and_can_be_continued_anywhere(
     edge.play(Says("and on"))
     reply = Message(role="assistant", text=str(again[0].content), calls=again[0].calls, native=again[0].native)
     later = Message(role="tool", call_id="call_1", text="6")
-    onward = model_of(str(every_model(edge)[number]))
+    onward = model_of(named(path, edge.url))
     assert (await answered(onward, question, reply, later)).content == "and on"
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
-async def test_a_function_makes_the_answer(number: int, edge: EdgeServer) -> None:
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_function_makes_the_answer(path: str, edge: EdgeServer) -> None:
     """Each API is held to the schema of its arguments, and told what it refused."""
 
     def double(euros: int, name: str = "Ada") -> str:
@@ -88,7 +80,7 @@ async def test_a_function_makes_the_answer(number: int, edge: EdgeServer) -> Non
         return f"{name}: {2 * euros}"
 
     edge.play(Says('{"euros": 11, "name": "Ada"}'), Says('{"euros": 4, "name": "Bo"}'))
-    agent = Agent("payer", prompt="Pay.", model=every_model(edge)[number], output=result_of(double))
+    agent = Agent("payer", prompt="Pay.", model=named(path, edge.url), output=result_of(double))
     assert await agent.run() == "Bo: 8"
     first, second = (json.dumps(each.body) for each in edge.received())
     assert '"euros": {"type": "integer"' in first.replace("\\", "")  # in words, or in the API's own form

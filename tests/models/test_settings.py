@@ -20,7 +20,7 @@ from graphengine.models import (
     ToolSpec,
 )
 from tests.conformance.model_scenes import Says
-from tests.models.adapters import Made, api
+from tests.models.adapters import PATHS, adapter
 from tests.models.edge_server import EdgeServer
 
 ASK = Message(role="user", text="hi")
@@ -33,7 +33,8 @@ def request(settings: Settings, *messages: Message, **more: Any) -> Request:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_headers_and_further_fields_are_passed_on(model: Made, edge: EdgeServer, *, streamed: bool) -> None:
+@pytest.mark.parametrize("path", PATHS)
+async def test_headers_and_further_fields_are_passed_on(path: str, edge: EdgeServer, *, streamed: bool) -> None:
     """Objects are merged with those of the request, lists are appended, other values are added."""
     wanted = {"type": "object", "properties": {"score": {"type": "integer"}}, "required": ["score"]}
     search = {
@@ -41,13 +42,15 @@ async def test_headers_and_further_fields_are_passed_on(model: Made, edge: EdgeS
         "name": "search",
         "function": {"name": "search", "parameters": {"type": "object", "properties": {}}},
     }
-    merges = {"anthropic": "output_config", "openai": "text", "openai-chat": "response_format"}[api(model)]
+    merges = dict(zip(PATHS, ("output_config", "text", "response_format"), strict=True))[path]
+    model = adapter(path, edge.url, native_schema=True)
     extra: dict[str, Any] = {merges: {"verbosity": "low"}, "tools": [search], "seed": 7}
     settings = Settings(headers={"x-project": "tides", "anthropic-beta": "new-2026"}, extra=extra)
     edge.play(Says('{"score": 1}'))
     await model.answer(
         request(settings, schema=wanted, output="Review", on_text=(lambda _: None) if streamed else None)
     )
+    await model.close()
     body: Mapping[str, Any] = edge.received()[-1].body
     assert body["seed"] == 7
     assert body["tools"][-1] == search
