@@ -3,19 +3,29 @@
 A page is a title (lines with `#`), Python under `== kit`, and cases. A case is its truth after `==`, lines that begin
 with `>`, and the outcome: the last message of each request, with its hosted tools and most tokens, the labels of the
 edges, the end, and what else the run wrote into the state. What happened in parallel is in the order of
-`tests.kit.places`. `> graph EXPRESSION` is the graph, which is only
-compiled in a case without a `> given`; `> given KEYWORDS` is its input, `> AGENT: ANSWERS` the answers of an agent in
-order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` those of several; `> answers None`
-leaves agents their own models and rules. In place of `> given`, `> start OPTIONS`, `> answer VALUE`, `> stop` and
-`> resume OPTIONS` are the life of a run, whose steps and usage are shown then, and of each request all messages since
-the agent's last answer; another `> graph` may come before a resume. Of an outcome that is much like that of the case
-before, only the lines that differ are shown, by their numbers, after `as before, but`. `> show EXPRESSION` is a text,
-whose lines are shown, `> wait SECONDS` lets time pass. A line that begins with `> ` continues the one before.
-`UPDATE_PAGES=1` rewrites the pages.
+`tests.kit.places`.
+
+    > graph EXPRESSION    the graph, which is only compiled in a case without a `> given`
+    > given KEYWORDS      its input
+    > AGENT: ANSWERS      the answers of an agent in order
+    > AGENT = FUNCTION    one that answers all its requests
+    > answers DICT        those of several agents; `None` leaves agents their own models and rules
+    > start OPTIONS, > answer VALUE, > stop, > resume OPTIONS
+                          the life of a run, in place of `> given`: its steps and usage are shown then, and of each
+                          request all messages since the agent's last answer; a resume may follow another `> graph`
+    > show EXPRESSION     a text, whose lines are shown
+    > wait SECONDS        lets time pass
+
+A page shows a long text once, with a hash. When the text comes again, the page names it (`09e57f, as above`). Of a text
+that is much like it, the page shows the words that differ (`as 09e57f but for: … [-gone-] {+new+}`). Of an outcome that
+is much like that of the case before, only the lines that differ are shown, by their numbers, after `as before, but`.
+
+A line that begins with `> ` continues the one before. `UPDATE_PAGES=1` rewrites the pages.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import itertools
 import json
@@ -44,6 +54,8 @@ from tests.kit.facts import said
 from tests.kit.places import Place, in_order, place_here, steps_in_order
 
 SHORT: Final = 200
+AROUND: Final = 4
+"""How many words are shown before a change of a text."""
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _LINE: Final = re.compile(r"> (\w+)(:| =|) ?(.*)")
 
@@ -59,7 +71,7 @@ async def play_page(page: str, modules: Sequence[ModuleType]) -> str:
     names: dict[str, Any] = {"Annotated": Annotated, "Literal": Literal, "Enum": Enum, "append": append}
     for module in (pydantic, models, graphengine, patterns, *modules):
         names |= {name: getattr(module, name) for name in dir(module) if not name.startswith("_")}
-    shown, asked, before = [title], set[str](), list[str]()
+    shown, asked, before = [title], dict[str, list[str]](), list[str]()
     for case in cases:
         head, _, body = case.partition("\n")
         if head == "== kit":
@@ -74,7 +86,7 @@ async def play_page(page: str, modules: Sequence[ModuleType]) -> str:
     return "".join(shown).rstrip("\n") + "\n"
 
 
-async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> list[str]:
+async def _outcome(lines: list[str], names: dict[str, Any], asked: dict[str, list[str]]) -> list[str]:
     """Return what a case does, as lines."""
     acts: list[tuple[str, str]] = []
     answers: dict[str, Any] = {}
@@ -121,7 +133,7 @@ class _Played:
     """The run of a case, act by act."""
 
     def __init__(
-        self, runner: Runner, clock: FakeClock, model: PlacedModel, names: dict[str, Any], asked: set[str]
+        self, runner: Runner, clock: FakeClock, model: PlacedModel, names: dict[str, Any], asked: dict[str, list[str]]
     ) -> None:
         self.runner, self.clock, self.model, self.names, self.asked = runner, clock, model, names, asked
         self.graph: Any = None
@@ -172,7 +184,10 @@ class _Played:
 
 
 def ended(
-    result: Result[Any], steps: Sequence[Step], given: Mapping[str, Any] = NOTHING, asked: set[str] | None = None
+    result: Result[Any],
+    steps: Sequence[Step],
+    given: Mapping[str, Any] = NOTHING,
+    asked: dict[str, list[str]] | None = None,
 ) -> list[str]:
     """Return the steps of a run, its edges, what it asks, what it used if that cost something, and how it ended."""
     found = _wrapped("steps", ", ".join(map(_step, steps)))
@@ -200,7 +215,7 @@ def _step(step: Step) -> str:
     return step.kind
 
 
-def sent(request: Request, asked: set[str] | None = None) -> list[str]:
+def sent(request: Request, asked: dict[str, list[str]] | None = None) -> list[str]:
     """Return what a request has that the agent's last answer had not seen, and the number of all its messages."""
     new = itertools.takewhile(lambda message: message.role != "assistant", reversed(request.messages))
     texts = [f"error {message.text}" if message.is_error else message.text for message in new]
@@ -215,23 +230,44 @@ def _who(request: Request) -> str:
     return ", ".join([request.agent, *(tool.name for tool in request.hosted), *most])
 
 
-def _asked(request: Request, asked: set[str]) -> list[str]:
+def _asked(request: Request, asked: dict[str, list[str]]) -> list[str]:
     """Return what an agent was asked."""
     return _named(_who(request), request.prompt, asked)
 
 
-def _named(head: str, text: str, shown: set[str] | None) -> list[str]:
-    """Return a text as lines; a long one that the page has shown before is named by its hash."""
+def _named(head: str, text: str, shown: dict[str, list[str]] | None) -> list[str]:
+    """Return a text as lines; a long one that the page has shown before, or one much like it, by the other's hash."""
     if shown is None or len(text) < SHORT:
         return _wrapped(head, text)
     name = hashlib.sha256(text.encode()).hexdigest()[:6]
     if name in shown:
         return [f"{head}: {name}, as above"]
-    shown.add(name)
+    words = text.split()
+    changes = {other: _changes(before, words) for other, before in shown.items()}
+    like = min(changes, key=lambda other: len(changes[other]), default="")
+    shown[name] = []  # unless it is shown whole, no other text is shown by its difference from this one
+    if like and 2 * len(changes[like]) < len(" ".join(words)):
+        return _wrapped(f"{head}: {name}, as {like} but for", changes[like])
+    shown[name] = words
     return _wrapped(f"{head}: {name}", text)
 
 
-def _ending(given: Mapping[str, Any], result: Result[Any], asked: set[str] | None) -> Iterator[str]:
+def _changes(before: Sequence[str], words: Sequence[str]) -> str:
+    """Return what differs in a text from the one before: `[-gone-]` and `{+new+}`, each after some words of both."""
+    found: list[str] = []
+    for kind, i, j, k, m in difflib.SequenceMatcher(None, before, words, autojunk=False).get_opcodes():
+        if kind != "equal":
+            gone, new = " ".join(before[i:j]), " ".join(words[k:m])
+            found += [
+                "…",
+                *words[max(k - AROUND, 0) : k],
+                *([f"[-{gone}-]"] if gone else []),
+                *([f"{{+{new}+}}"] if new else []),
+            ]
+    return " ".join(found)
+
+
+def _ending(given: Mapping[str, Any], result: Result[Any], asked: dict[str, list[str]] | None) -> Iterator[str]:
     """Yield how a run ended, and what of its state was neither given nor is a default."""
     state: BaseModel = result.state
     begun = type(state).model_validate({**given})

@@ -47,10 +47,10 @@ _SAME: Final = {field.name for field in fields(OfTurn)} | {"id"}
 async def check_page(path: Path, module: ModuleType) -> None:
     """Fail if a page does not read as it should; with `UPDATE_PAGES=1`, write what it should read."""
     title, kit, *scenes = re.split(r"^(?=== )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    shown = [title, kit]
+    shown, texts = [title, kit], dict[str, list[str]]()
     for scene in scenes:
         with TemporaryDirectory() as folder:
-            played = await _Session(Path(folder, "runs.db"), vars(module), kit.partition("\n")[2]).opened()
+            played = await _Session(Path(folder, "runs.db"), vars(module), kit.partition("\n")[2], texts).opened()
             lines = [scene.partition("\n")[0]]
             for each in re.findall(r"^> .*(?:\n>  .*)*", scene, re.MULTILINE):
                 lines += await played.play(each)
@@ -115,8 +115,8 @@ class _Asked(ScriptedModel):
 class _Session:
     """The database and the names of a scene."""
 
-    def __init__(self, database: Path, names: Mapping[str, Any], kit: str) -> None:
-        self.database = database
+    def __init__(self, database: Path, names: Mapping[str, Any], kit: str, texts: dict[str, list[str]]) -> None:
+        self.database, self.texts = database, texts
         self.asked: list[tuple[tuple[str, Place], Request]] = []
         self.clock = FakeClock(start=0.0)
         self.runner = Runner(database, clock=self.clock, threads=1)
@@ -162,7 +162,7 @@ class _Session:
         new = steps_in_order(await self.runner.history("r"), self.steps)
         self.steps += len(new)
         kind = [f"kind: {result.error.kind}"] if result.error is not None else []
-        return Lines([*graph_pages.ended(result, new, self.given), *kind])
+        return Lines([*graph_pages.ended(result, new, self.given, self.texts), *kind])
 
     async def runs(self) -> Lines:
         """Return the runs with their statuses."""
@@ -184,5 +184,7 @@ class _Session:
             found = expression_page.without_places(lines)
         found = found.replace(str(self.database.parent), "FOLDER")
         placed, self.asked[:] = self.asked[:], ()
-        asked = [line for _, request in in_order(placed, itemgetter(0)) for line in graph_pages.sent(request)]
+        asked = [
+            line for _, request in in_order(placed, itemgetter(0)) for line in graph_pages.sent(request, self.texts)
+        ]
         return [line, *(f"  {each}" for each in [*asked, *found.split("\n")] if each)]
