@@ -7,9 +7,12 @@ with `>`, and after each what happened. `UPDATE_PAGES=1` rewrites the pages.
     > asks ARGUMENTS        the request, from here on: messages, or options of `Request`; a question if there are none
     > streams ARGUMENTS     the same, streamed
     > continues MESSAGES    the last request with its answer and these messages
-    > gets SCENES           the call, which the server answers with these; a body that the page has shown is left out,
-                          of another the fields that it has shown are only named; the answer `yes` is left out
+    > gets SCENES           the call, which the server answers with these
     > fails SCENES          the same; an error is shown with what its call used
+
+A body that the page has shown is left out, and so is the answer `yes`. Of another body, fields that the page has shown
+are only named. Of a list that begins with all items of the one before, the page shows the items that follow. The repair
+of an error is left out if the last error of its class had the same one (`as above`).
 
 A line that begins with `>  ` continues the one before.
 """
@@ -19,7 +22,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -76,6 +79,8 @@ class _Exchange:
         self.answer = BLANK
         self.bodies: set[tuple[str, str]] = set()
         self.fields: set[tuple[str, str]] = set()
+        self.lists: dict[str, list[Any]] = {}
+        self.repairs: dict[type[ModelError], str] = {}
 
     async def page(self, page: str) -> str:
         """Return a page as it should read."""
@@ -135,7 +140,9 @@ class _Exchange:
             if self.answer.native is not None:
                 found += self.wrapped("parts", ", ".join(map(repr, self.said().parts)))
         except ModelError as error:
-            found = self.wrapped(type(error).__name__, f"{error.message} → {error.repair}")
+            repair = "as above" if self.repairs.get(type(error)) == error.repair else error.repair
+            self.repairs[type(error)] = error.repair
+            found = self.wrapped(type(error).__name__, f"{error.message} → {repair}")
             if with_usage:
                 found += self.wrapped("used", json.dumps(usage_of_failure(error)))
         sent = list[str]()
@@ -147,8 +154,10 @@ class _Exchange:
                 new = {key: call.body[key] for key in parts if key not in known}
                 head = f"sends, for {beta}:" if beta else "sends"
                 as_above = f"{', '.join(known)} as above" if known else ""
-                written = json.dumps(new, ensure_ascii=False) if new else ""
-                sent += self.wrapped(head, "; ".join(filter(None, [as_above, written])))
+                longer = [key for key, part in new.items() if _begins(part, self.lists.get(key, ()))]
+                more = [f"{key} as before, then {_json(new.pop(key)[len(self.lists[key]) :])}" for key in longer]
+                sent += self.wrapped(head, "; ".join(filter(None, [as_above, *more, _json(new) if new else ""])))
+                self.lists |= {key: part for key, part in call.body.items() if isinstance(part, list)}
             self.bodies.add((beta, body))
             self.fields |= set(parts.items())
         return [*sent, *found]
@@ -158,6 +167,15 @@ class _Exchange:
         text = " ".join(f"{head} {text}".replace(f":{self.edge.port}", ":PORT").split())
         text = VARIES.sub(r"\1 →", text)
         return textwrap.wrap(text, 118, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
+def _begins(part: object, with_: Sequence[object]) -> bool:
+    """Return whether a list goes on after all items of another."""
+    return isinstance(part, list) and bool(with_) and part[: len(with_)] == [*with_]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def asked(*messages: Message, system: str = "be brief", **options: Any) -> Request:
