@@ -64,7 +64,7 @@ class Scenario:
         lines: list[str] = []
         for line in self.events.splitlines():
             if line.startswith("> "):
-                if lines:
+                if lines and not lines[-1].startswith("> "):  # an event without an outcome stands beside the next one
                     lines.append("")
                 lines += [line, *(f"  {outcome}" for outcome in player.play(line[2:]))]
             elif line.startswith("#"):
