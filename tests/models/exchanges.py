@@ -3,7 +3,8 @@
 A page is a title (lines with `#`), Python under `== kit`, and cases. A case is its truth after `==`, lines that begin
 with `>`, and after each what happened. `UPDATE_PAGES=1` rewrites the pages.
 
-    > model EXPRESSION      the model, from here on
+    > model EXPRESSIONS     the model, from here on, or several: then the lines after it are played with each, and what
+                            happened is shown under the name of its API, or once if it was the same with all
     > asks ARGUMENTS        the request, from here on: messages, or options of `Request`; a question if there are none
     > streams ARGUMENTS     the same, streamed
     > continues MESSAGES    the last request with its answer and these messages
@@ -22,7 +23,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -39,8 +40,8 @@ from graphengine.models.errors import ModelError
 from tests.conformance import model_scenes
 from tests.kit import golden, page_code
 from tests.models import acts, wire
-from tests.models.adapters import KEY
-from tests.models.edge_server import EdgeServer
+from tests.models.adapters import APIS, KEY
+from tests.models.edge_server import Call, EdgeServer
 
 BLANK: Final = Response("")
 SAYS_YES: Final = {"content": "yes", "input_tokens": 12, "output_tokens": 5}
@@ -51,6 +52,22 @@ VARIES: Final = re.compile(r"(RecursionError|JSONDecodeError|RemoteProtocolError
 async def check_page(path: Path, edge: EdgeServer) -> None:
     """Fail if a page does not read as it should; with `UPDATE_PAGES=1`, write what it should read."""
     golden.check(path, await _Exchange(edge).page(path.read_text(encoding="utf-8")))
+
+
+class _Turn:
+    """A model with the request and the answer that a page has come to."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.api = next(path.split("/")[2] for path, api in APIS.items() if isinstance(model, api.kind))
+        self.request = asked()
+        self.answer = BLANK
+
+    def said(self) -> Message:
+        """Return the last answer as a message."""
+        found = self.answer
+        said = Message(role="assistant", text=str(found.content), calls=found.calls, native=found.native)
+        return Message.model_validate_json(said.model_dump_json())  # as a run records it
 
 
 class _Exchange:
@@ -74,9 +91,7 @@ class _Exchange:
             "of_anthropic": {"base_url": edge.url.replace("127.0.0.1", "api.anthropic.com")},
             "of_openai": {"base_url": edge.openai_url.replace("127.0.0.1", "api.openai.com"), "api_key": KEY},
         }
-        self.model: Any = None
-        self.request = Request("writer", "", [])
-        self.answer = BLANK
+        self.turns: list[_Turn] = []
         self.bodies: set[tuple[str, str]] = set()
         self.fields: set[tuple[str, str]] = set()
         self.lists: dict[str, list[Any]] = {}
@@ -97,70 +112,77 @@ class _Exchange:
                 outcome = await self.play(re.sub(r"\n>  +", " ", line)[2:])
                 shown += [f"{line}\n", *(f"  {each}\n" for each in outcome)]
             shown.append("\n")
-        if self.model is not None:
-            await self.model.close()
+        for turn in self.turns:
+            await turn.model.close()
         return "".join(shown).rstrip("\n") + "\n"
 
     async def play(self, line: str) -> list[str]:
-        """Play a line; return what happened."""
+        """Play a line with each model; return what happened."""
         verb, _, rest = line.partition(" ")
+        if verb == "model":
+            for turn in self.turns:
+                await turn.model.close()
+            self.turns = [_Turn(model) for model in eval(f"[{rest}]", self.names)]  # noqa: S307 - our own page
+            return []
+        found = [await self.played(turn, verb, rest) for turn in self.turns]
+        same = [each for each in found[0] if all(each in others for others in found)]
+        lines: list[str] = []
+        for turn, each in zip(self.turns, found, strict=True):
+            for head, text in each:
+                if (head, text) not in same:
+                    lines += self.wrapped(f"{turn.api} {head}" if len(self.turns) > 1 else head, text)
+        return [*lines, *(line for head, text in same for line in self.wrapped(head, text))]
+
+    async def played(self, turn: _Turn, verb: str, rest: str) -> list[tuple[str, str]]:
+        """Play a line with one model; return what happened, each with its first word."""
         try:
             if verb in {"gets", "fails"}:
-                return await self.call(eval(f"[{rest}]", self.names), with_usage=verb == "fails")  # noqa: S307
-            if verb == "model":
-                if self.model is not None:
-                    await self.model.close()
-                self.model = eval(rest, self.names)  # noqa: S307 - our own page
-                self.request = asked()
-            elif verb == "continues":
+                return await self.call(turn, eval(f"[{rest}]", self.names), with_usage=verb == "fails")  # noqa: S307
+            if verb == "continues":
                 more = eval(f"[{rest}]", self.names)  # noqa: S307 - our own page
-                self.request = replace(self.request, messages=[*self.request.messages, self.said(), *more])
+                turn.request = replace(turn.request, messages=[*turn.request.messages, turn.said(), *more])
             else:
-                self.request = eval(f"asked({rest})", {**self.names, "asked": asked})  # noqa: S307 - our own page
+                turn.request = eval(f"asked({rest})", {**self.names, "asked": asked})  # noqa: S307 - our own page
                 if verb == "streams":
-                    self.request = replace(self.request, on_text=lambda _: None)
+                    turn.request = replace(turn.request, on_text=lambda _: None)
         except DefinitionError as error:
-            return self.wrapped(type(error).__name__, str(error))
+            return [(type(error).__name__, str(error))]
         return []
 
-    def said(self) -> Message:
-        """Return the last answer as a message."""
-        found = self.answer
-        said = Message(role="assistant", text=str(found.content), calls=found.calls, native=found.native)
-        return Message.model_validate_json(said.model_dump_json())  # as a run records it
-
-    async def call(self, scenes: list[Any], *, with_usage: bool) -> list[str]:
+    async def call(self, turn: _Turn, scenes: list[Any], *, with_usage: bool) -> list[tuple[str, str]]:
         """Make a call; return what was sent, unless the page has shown it, and what was read."""
         self.edge.play(*scenes)
         before = len(self.edge.calls)
+        found: list[tuple[str, str]] = []
         try:
-            self.answer = await self.model.answer(self.request)
-            answer = read(self.answer)
-            found = self.wrapped("reads", json.dumps(answer, ensure_ascii=False)) if answer != SAYS_YES else []
-            if self.answer.native is not None:
-                found += self.wrapped("parts", ", ".join(map(repr, self.said().parts)))
+            turn.answer = await turn.model.answer(turn.request)
+            answer = read(turn.answer)
+            found += [("reads", _json(answer))] if answer != SAYS_YES else []
+            if turn.answer.native is not None:
+                found.append(("parts", ", ".join(map(repr, turn.said().parts))))
         except ModelError as error:
             repair = "as above" if self.repairs.get(type(error)) == error.repair else error.repair
             self.repairs[type(error)] = error.repair
-            found = self.wrapped(type(error).__name__, f"{error.message} → {repair}")
+            found.append((type(error).__name__, f"{error.message} → {repair}"))
             if with_usage:
-                found += self.wrapped("used", json.dumps(usage_of_failure(error)))
-        sent = list[str]()
-        for call in self.edge.calls[before:]:
-            parts = {key: json.dumps(part, ensure_ascii=False) for key, part in call.body.items() if key != "model"}
-            beta, body = call.headers.get("anthropic-beta", ""), json.dumps(parts)
-            if (beta, body) not in self.bodies:
-                known = [key for key, part in parts.items() if (key, part) in self.fields]
-                new = {key: call.body[key] for key in parts if key not in known}
-                head = f"sends, for {beta}:" if beta else "sends"
-                as_above = f"{', '.join(known)} as above" if known else ""
-                longer = [key for key, part in new.items() if _begins(part, self.lists.get(key, ()))]
-                more = [f"{key} as before, then {_json(new.pop(key)[len(self.lists[key]) :])}" for key in longer]
-                sent += self.wrapped(head, "; ".join(filter(None, [as_above, *more, _json(new) if new else ""])))
-                self.lists |= {key: part for key, part in call.body.items() if isinstance(part, list)}
-            self.bodies.add((beta, body))
-            self.fields |= set(parts.items())
-        return [*sent, *found]
+                found.append(("used", json.dumps(usage_of_failure(error))))
+        return [*(each for call in self.edge.calls[before:] for each in self.sent(call)), *found]
+
+    def sent(self, call: Call) -> Iterator[tuple[str, str]]:
+        """Yield the body of a call by what the page has not shown."""
+        parts = {key: _json(part) for key, part in call.body.items() if key != "model"}
+        beta, body = call.headers.get("anthropic-beta", ""), json.dumps(parts)
+        if (beta, body) not in self.bodies:
+            known = [key for key, part in parts.items() if (key, part) in self.fields]
+            new = {key: call.body[key] for key in parts if key not in known}
+            as_above = f"{', '.join(known)} as above" if known else ""
+            longer = [key for key, part in new.items() if _begins(part, self.lists.get(key, ()))]
+            more = [f"{key} as before, then {_json(new.pop(key)[len(self.lists[key]) :])}" for key in longer]
+            text = "; ".join(filter(None, [as_above, *more, _json(new) if new else ""]))
+            yield (f"sends, for {beta}:" if beta else "sends"), text
+            self.lists |= {key: part for key, part in call.body.items() if isinstance(part, list)}
+        self.bodies.add((beta, body))
+        self.fields |= set(parts.items())
 
     def wrapped(self, head: str, text: str) -> list[str]:
         """Return a text in lines, without the port of the server."""
