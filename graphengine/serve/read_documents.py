@@ -637,12 +637,28 @@ class Chart(Part):
     words: str
 
 
+class ComparedRun(Part):
+    """What the page compares of a run's steps.
+
+    Attributes:
+        parted: The row of its first step that the other run does not have.
+        asked: The last step at which each agent was asked, by the agent's name.
+        visits: How often each node was visited, by the number of the node.
+        edges: How often each edge was taken, by the number of the edge.
+    """
+
+    parted: Row | None
+    asked: Mapping[str, int]
+    visits: Mapping[int, int]
+    edges: Mapping[int, int]
+
+
 class Comparison(Part):
-    """Two runs; `same` is whether one picture shows both."""
+    """Two runs; `same` is whether one picture shows both. The way of each run in `diff` ends after 100 steps."""
 
     diff: Compared
     heads: Sequence[Head]
-    rows: Sequence[Sequence[Row]]
+    sides: Sequence[ComparedRun]
     same: bool
 
 

@@ -195,6 +195,16 @@ class AtStep(OfRun, kw_only=True):
     at: Seq | None = None
 
 
+class RowsParameters(OfRun, kw_only=True):
+    """Which rows of a run's trace are asked for.
+
+    Attributes:
+        before: The step before which the rows end; 0 for the newest rows.
+    """
+
+    before: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
+
+
 class MomentsParameters(OfRun, kw_only=True):
     """After which steps a run is looked at.
 

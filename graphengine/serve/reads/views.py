@@ -48,6 +48,7 @@ from graphengine.serve.read_documents import (
     Attempt,
     Call,
     Chart,
+    ComparedRun,
     Comparison,
     Graph,
     Head,
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
         OfStep,
         OfTwo,
         PictureParameters,
+        RowsParameters,
         ScoresParameters,
         StoryParameters,
         TallyParameters,
@@ -131,6 +133,9 @@ _KEPT: Final = 2000
 _SEARCHED_PAGES: Final = 50
 _SAYS: Final = ("user", "assistant")
 _SAID: Final = 120
+MOST_ROWS: Final = 20_000
+"""The most steps that one answer has the rows of: less than a megabyte once they are compressed."""
+_MOST_OF_WAY: Final = 100
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
 _ACCOUNT_TEXT: Final = 10_000
@@ -381,10 +386,11 @@ class Views:
         words = {"resume": ["resume"], "branch": ["branch", "--at", str(seq)]}
         return {} if self.command is None else {key: self.command(info, *each) for key, each in words.items()}
 
-    async def rows(self, asked: OfRun) -> Sequence[Row]:
-        """Return a row for each step of a run."""
+    async def rows(self, asked: RowsParameters) -> Sequence[Row]:
+        """Return a row for each step of a run: the newest ones, or the ones just before a step; `MOST_ROWS` at most."""
         info = await self.store.info(asked.run_id)
-        return (await self.books.book(info)).rows[: info.seq]
+        end = min(asked.before - 1, info.seq) if asked.before else info.seq
+        return (await self.books.book(info)).rows[max(0, end - MOST_ROWS) : end]
 
     async def moments(self, asked: MomentsParameters) -> Moments:
         """Return a run after each of some steps: where it was, and what changed of one field of its state."""
@@ -484,13 +490,17 @@ class Views:
         return diff_document(await diff(self.store, asked.run_id, asked.other, most=MOST_PLACES))
 
     async def compare(self, asked: OfTwo) -> Comparison:
-        """Return where two runs part, and the rows and pictures of both."""
+        """Return where two runs part, and what each of them took of its graph."""
         found = await self.compared(asked)
         infos = [await self.store.info(run_id) for run_id in (asked.run_id, asked.other)]
         books = [await self.books.book(info) for info in infos]
         heads = [await self.head(info, book) for info, book in zip(infos, books, strict=True)]
-        first, second = (book.atlas.shape for book in books)
-        return Comparison(found, heads, [book.rows for book in books], first == second)
+        sides = [
+            _take_side(book.rows, side.parted_at) for book, side in zip(books, (found.first, found.second), strict=True)
+        ]
+        first, second = (structs.replace(side, way=side.way[:_MOST_OF_WAY]) for side in (found.first, found.second))
+        found = structs.replace(found, first=first, second=second)
+        return Comparison(found, heads, sides, books[0].atlas.shape == books[1].atlas.shape)
 
     async def find(self, asked: FindParameters) -> Sequence[int]:
         """Return the steps of a run whose record contains a text."""
@@ -580,6 +590,14 @@ def last_said(values: Mapping[str, Any]) -> str:
     return clipped(one_line(last_message(values, _SAYS)[: 4 * _SAID]), _SAID)
 
 
+def _take_side(rows: Sequence[Row], parted_at: int | None) -> ComparedRun:
+    """Return what the page compares of a run's rows."""
+    asked = {row.account.agent: row.account.seq for row in rows if row.account.agent}
+    visits = Counter(spot for row in rows for spot in row.spots)
+    edges = Counter(edge for row in rows for edge in row.edges)
+    return ComparedRun(rows[parted_at - 1] if parted_at else None, asked, visits, edges)
+
+
 def _find_unused_edges(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unused]:
     """Return the edges that were never taken."""
     return [
@@ -609,4 +627,4 @@ def _list_new_messages(turn: Asked) -> list[Said]:
     return [Said(role, text) for role, text in texts if text]
 
 
-__all__ = ["Views"]
+__all__ = ["MOST_ROWS", "Views"]

@@ -9,29 +9,41 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 from graphengine.api.places import store_at
+from tests.serve.inspector.accessible import serious_findings
 from tests.serve.inspector.conftest import Opened, served
 from tests.serve.inspector.large import SIZES, write_run
-from tests.serve.inspector.test_browser import AXE, RUN_AXE
 
 CHARACTERS, BYTES = 300_000, 1_000_000
 """What the document of a view contains, and what a view fetches: the page itself is in both, compressed."""
-VIEWS = [
-    *("/", "/today", "/questions", "/graphs", "/graph?graph=archive", "/compare?a=big&b=big-done"),
-    *("/run?id=big", "/run?id=big-done", "/run?id=big&at=4&field=again", "/run?id=big&tab=branches"),
-    *("/run?id=big&tab=state", "/run?id=big&tab=scores", "/run?id=big&tab=cost", "/run?id=big&at=1"),
-    *("/run?id=big&at=2", "/run?id=big&at=4&sub=changes", "/run?id=big&at=4&sub=raw", "/run?id=big&at=6&sub=talk"),
-    "/run?id=big&at=7&sub=raw",
+OF_ALL = ("/", "/today", "/questions", "/graphs", "/graph?graph=archive")
+"""The views that show runs of all sizes at once."""
+OF_ONE = [
+    *("/run?id=RUN", "/run?id=RUN-done", "/run?id=RUN&at=4&field=again", "/run?id=RUN&tab=branches"),
+    *("/run?id=RUN&tab=state", "/run?id=RUN&tab=scores", "/run?id=RUN&tab=cost", "/run?id=RUN&at=1"),
+    *("/run?id=RUN&at=2", "/run?id=RUN&at=4&sub=changes", "/run?id=RUN&at=4&sub=raw", "/run?id=RUN&at=6&sub=talk"),
+    *("/run?id=RUN&at=7&sub=raw", "/run?id=RUN&tab=why&edge=0", "/compare?a=RUN&b=RUN-done"),
 ]
+"""The views of one run."""
 
 
-@pytest.fixture(scope="module", params=["10 MB", "100,000 records"])
-def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """An inspector of a database with the runs of one size, and that size."""
+def run_of(size: str) -> str:
+    """Return the id of the run of a size."""
+    return size.replace(" ", "-").replace(",", "")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An inspector of a database with the runs of all sizes."""
     path = tmp_path_factory.mktemp("large") / "runs.db"
+
+    async def write() -> None:
+        for size in SIZES:
+            await write_run(store_at(path), run_of(size), size)
+
     with ThreadPoolExecutor(1) as apart:  # Chromium's loop counts as running in this thread
-        apart.submit(asyncio.run, write_run(store_at(path), "big", request.param)).result()
-    with served(path, "--read-only") as url:
-        yield url, request.param
+        apart.submit(asyncio.run, write()).result()
+    with served(path, "--read-only") as found:
+        yield found
 
 
 def wait_until_read(page: Page) -> None:
@@ -41,9 +53,9 @@ def wait_until_read(page: Page) -> None:
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
-def test_every_view_is_small(shown: tuple[str, str], visit: Opened) -> None:
+@pytest.mark.parametrize("size", ["", *SIZES])
+def test_every_view_is_small(url: str, visit: Opened, size: str) -> None:
     """Neither the characters of a view nor the bytes that it fetches follow the size of the run."""
-    url, _ = shown
     fetched: list[int] = []
 
     def note(response: Response) -> None:
@@ -51,7 +63,7 @@ def test_every_view_is_small(shown: tuple[str, str], visit: Opened) -> None:
 
     page = visit(url, "/graphs")
     page.on("response", note)
-    for view in VIEWS:
+    for view in [each.replace("RUN", run_of(size)) for each in OF_ONE] if size else OF_ALL:
         fetched.clear()
         page = visit(url, view, is_refused=True)
         wait_until_read(page)
@@ -60,10 +72,18 @@ def test_every_view_is_small(shown: tuple[str, str], visit: Opened) -> None:
     page.remove_listener("response", note)
 
 
-def test_a_value_is_whole_after_two_clicks(shown: tuple[str, str], visit: Opened) -> None:
-    """The tab *State*, and the button of the value."""
-    url, size = shown
-    page = visit(url, "/run?id=big")
+def whole_value(page: Page) -> str:
+    """Return the text of the value that the page shows whole."""
+    whole = page.get_by_role("region", name="the whole value").first
+    expect(whole).to_be_visible()
+    assert serious_findings(page) == []
+    return str(whole.evaluate("(part) => part.textContent"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_value_is_whole_after_two_clicks(url: str, visit: Opened, size: str) -> None:
+    """The first click chooses the tab *State*, and the second the button of the value."""
+    page = visit(url, f"/run?id={run_of(size)}")
     page.get_by_role("tab", name="State").click()
     wait_until_read(page)
     text, rows = SIZES[size].get("text", ""), SIZES[size].get("rows", [])
@@ -71,13 +91,16 @@ def test_a_value_is_whole_after_two_clicks(shown: tuple[str, str], visit: Opened
     expect(buttons).to_have_count(3 if len(text) > 100_000 else 1 if len(rows) > 1000 else 0)
     if buttons.count():
         buttons.first.click()
-        whole = page.get_by_role("region", name="the whole value")
-        expect(whole).to_be_visible()
-        found = whole.evaluate("(part) => part.textContent")
+        found = whole_value(page)
         if text:
             assert found.replace("\n", "") == text.replace("\n", "")
         else:
             assert json.loads(found) == [{**each, "paid": True} for each in rows]
-        if AXE.is_file():
-            page.evaluate(AXE.read_text(encoding="utf-8"))
-            assert page.evaluate(RUN_AXE) == []
+
+
+def test_a_record_is_whole_after_two_clicks(url: str, visit: Opened) -> None:
+    """The first click chooses a step, and the second its tab *Raw*, which says how much there is to read."""
+    page = visit(url, "/run?id=1-MB")
+    page.locator(".trace .tr.visit", has_text="change").click()
+    page.get_by_role("tab", name="Raw, 1.0 MB").click()
+    assert SIZES["1 MB"]["text"].upper().replace("\n", "") == whole_value(page).replace("\n", "")

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import parse_qs, urlparse
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from graphengine import END, START, Graph, Runner, value
 from tests.serve.inspector.conftest import Opened, served
@@ -67,6 +68,28 @@ def test_a_loop_is_one_line_with_the_number_that_its_exit_compares(url: str, vis
     page.keyboard.press("ArrowLeft")
     expect(lines).to_have_count(3)
     expect(loop).to_have_attribute("aria-selected", "true")
+
+
+def test_a_very_long_run_has_its_newest_steps_first(url: str, visit: Opened) -> None:
+    """The page says which steps are here, reads earlier ones when asked, and counts visits once it has all steps."""
+
+    def cut(route: Route) -> None:
+        before = int(parse_qs(urlparse(route.request.url).query).get("before", ["0"])[0]) or 2 * ROUNDS + 3
+        rows = [row for row in route.fetch().json() if row["account"]["seq"] < before]
+        route.fulfill(json=rows[-ROUNDS:])
+
+    page = visit(url, "/graphs")
+    page.route("**/api/rows?*", cut)
+    visit(url, f"/run?id=loop&at={2 * ROUNDS}")
+    note = page.locator(".trace .earlier")
+    expect(note).to_have_text(f"The last {ROUNDS} of {2 * ROUNDS + 2} steps are here. read earlier steps")
+    expect(page.locator(".trace .selected")).to_contain_text("judge → draft")
+    expect(page.locator(".g .picture").get_by_text("\N{MULTIPLICATION SIGN}")).to_have_count(0)
+    for _ in range(2):
+        note.get_by_role("button").click()
+    expect(note).to_have_count(0)
+    expect(page.locator(".trace .lines")).to_have_text("3 lines")
+    expect(page.locator(".g .picture").get_by_text("\N{MULTIPLICATION SIGN}")).to_have_count(2)
 
 
 def test_a_run_says_with_which_version_it_began(url: str, visit: Opened) -> None:

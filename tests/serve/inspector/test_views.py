@@ -1,6 +1,7 @@
 import asyncio
 import hashlib
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from graphengine.models.scripted import ScriptedModel
 from graphengine.records.export import import_run, parse
 from graphengine.runner import StepRecorded
 from graphengine.serve.read_documents import Session
+from graphengine.serve.reads import views
 from graphengine.serve.reads.run_cache import RunCache
 from graphengine.serve.reads.views import Views
-from graphengine.serve.requests import AtStep, OfRun, OfStep, ScoresParameters
+from graphengine.serve.requests import AtStep, OfStep, RowsParameters, ScoresParameters
 from graphengine.serve.routes import DOWNLOADS, READS
 from graphengine.stores.base import Store
 from tests.kit.runs import SOON
@@ -49,6 +51,30 @@ async def test_the_arrows_of_a_picture_are_parts_of_it(app: ASGIApp) -> None:
     assert f'id="{arrows[detour["edges"][0]]}"' in picture["svg"]
 
 
+async def test_the_rows_of_a_long_run_come_in_parts(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest rows come first, and what is before the first of them is asked for by its step."""
+    every = await read(app, "rows", run_id="five")
+    monkeypatch.setattr(views, "MOST_ROWS", 4)
+    found, before = [], 0
+    while not found or found[0]["account"]["seq"] > 1:
+        part = await read(app, "rows", run_id="five", before=before)
+        assert 0 < len(part) <= 4
+        found, before = [*part, *found], part[0]["account"]["seq"]
+    assert found == every
+
+
+async def test_two_runs_are_compared_without_their_rows(app: ASGIApp) -> None:
+    """The answer has what the page compares: how often each node and edge was taken, and where the ways part."""
+    found = await read(app, "compare", run_id="five", other="other")
+    for name, side, part in zip(("five", "other"), found["sides"], ("first", "second"), strict=True):
+        rows = await read(app, "rows", run_id=name)
+        visits = Counter(str(spot) for row in rows for spot in row.get("spots", ()))
+        edges = Counter(str(edge) for row in rows for edge in row.get("edges", ()))
+        assert (side["visits"], side["edges"]) == (visits, edges)
+        parted_at = found["diff"][part]["parted_at"]
+        assert side["parted"] == (rows[parted_at - 1] if parted_at else None)
+
+
 def views_of(store: Store) -> Views:
     """Return the reads of a store."""
     return Views(store, RunCache(store), lambda *_: "", Session("", "", False, None))  # noqa: FBT003
@@ -59,7 +85,7 @@ async def test_a_run_and_the_one_that_started_it_name_each_other() -> None:
     async with Runner() as runner:
         await record(runner, starting(), "parent")
         views = views_of(runner.store)
-        rows = await views.rows(OfRun(run_id="parent"))
+        rows = await views.rows(RowsParameters(run_id="parent"))
         child, parent = [await views.run(AtStep(run_id=name)) for name in ("below", "parent")]
     told = [(row.account.kind, row.account.text) for row in rows if row.account.child == "below"]
     assert told[0] == ("recorded", "started run below")
@@ -144,7 +170,7 @@ async def test_a_call_has_what_the_model_was_asked() -> None:
         await runner.start(graph, State(text="hello"), run_id="r").result()
         views = views_of(runner.store)
         found = await views.step_details(OfStep(run_id="r", seq=4))
-        rows = await views.rows(OfRun(run_id="r"))
+        rows = await views.rows(RowsParameters(run_id="r"))
     first, second = found.calls
     assert [each.role for each in first.asked] == ["system", "user"]
     assert first.asked[0].text.startswith("Be loud.")

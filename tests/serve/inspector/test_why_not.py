@@ -10,7 +10,7 @@ from graphengine.render.scopes import Scope
 from graphengine.render.trace import Tried, list_tried_edges
 from graphengine.serve.read_documents import WhyNot
 from graphengine.serve.reads.views import Views
-from graphengine.serve.requests import EdgeParameters, OfRun
+from graphengine.serve.requests import EdgeParameters, RowsParameters
 from tests.serve.inspector.graphs import counter, record
 from tests.serve.inspector.reviewed import Paper, reviewed
 from tests.serve.inspector.test_views import views_of
@@ -102,7 +102,7 @@ async def test_only_the_decisions_that_are_shown_are_looked_into(monkeypatch: py
         await record(runner, counter(60), "long")
         views = views_of(runner.store)
         found, early = await asked(views, "long", "again"), await asked(views, "long", "again", at=30)
-        rows = await views.rows(OfRun(run_id="long"))
+        rows = await views.rows(RowsParameters(run_id="long"))
     assert len(looked) == len(found.decisions) + len(early.decisions) == 10
     times = [at for at, row in enumerate(rows, 1) if found.edge in row.edges]
     assert (found.taken, early.taken) == (len(times), len([at for at in times if at <= 30]))

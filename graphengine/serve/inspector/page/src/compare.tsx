@@ -9,8 +9,8 @@ import { useMoving } from "./parts";
 import { Picture } from "./picture";
 import { agentOf } from "./step";
 import { Change, Path } from "./text";
-import { type Row, countsOf, told, whole } from "./trace";
-import type { Comparison, Head, Side, Row as Sent } from "./types";
+import { type Counts, type Row, told, whole } from "./trace";
+import type { Comparison, Head, Side } from "./types";
 import { brief, cost, count, isLossy, lost, seconds, wordsOf } from "./words";
 
 const MOST = 300; // differences that are shown
@@ -105,8 +105,6 @@ export function Compare({ a, b }: { a: string; b: string }) {
   );
 }
 
-const accounts = (rows: Sent[] = []) => rows.map((row) => row.account);
-
 export const Letter = ({ at }: { at: number }) => <span class={`ab ${at ? "b" : "a"}`}>{"AB"[at]}</span>;
 
 /** What the branch began with, and how graphs, prompts and models differ. */
@@ -160,8 +158,8 @@ function Changed({ found }: { found: Comparison }) {
 /** The instructions that an agent was sent in both runs. */
 function Told({ found, agent }: { found: Comparison; agent: string }) {
   const sent = found.heads.map((head, at) => {
-    const last = accounts(found.rows[at]).findLast((each) => each.agent === agent);
-    const [step] = useDocument("runs/{run_id}/steps/{seq}", { run_id: head.run_id, seq: last?.seq || 1 });
+    const seq = found.sides[at]!.asked[agent] || 1;
+    const [step] = useDocument("runs/{run_id}/steps/{seq}", { run_id: head.run_id, seq });
     const calls = step?.calls?.filter((call) => agentOf(call) === agent) || [];
     return calls.flatMap((call) => call.asked).find((each) => each.role === "system")?.text;
   });
@@ -274,8 +272,7 @@ function By({ from, to, isCount = false }: { from: number | null; to: number | n
 function Ways({ found }: { found: Comparison }) {
   const { diff } = found;
   const sides = [diff.first, diff.second] as const;
-  const rows = found.rows.map((each) => each.map(whole));
-  const parted = sides.map((side, at) => rows[at]!.find((row) => row.seq === side.parted_at));
+  const parted = found.sides.map((side) => side.parted && whole(side.parted));
   return (
     <>
       {sides.map((side, at) => (
@@ -298,7 +295,7 @@ function Ways({ found }: { found: Comparison }) {
                 </li>
               );
             })}
-            {side.way.length > STEPS && <li class="soft">and {side.way.length - STEPS} more</li>}
+            {side.spent.steps > STEPS && <li class="soft">and {side.spent.steps - STEPS} more</li>}
           </ol>
         </div>
       ))}
@@ -320,9 +317,11 @@ function whereTo(row: Row): string {
 /** Both runs on one picture, with the edges that only one of them took. */
 function Both({ found }: { found: Comparison }) {
   const both = useMemo(() => {
-    const [one, other] = found.rows.map((rows) => countsOf(rows.map(whole), Infinity)) as [
-      ReturnType<typeof countsOf>,
-      ReturnType<typeof countsOf>,
+    const counted = (counts: Record<string, number>) =>
+      new Map(Object.entries(counts).map(([key, times]) => [Number(key), times]));
+    const [one, other] = found.sides.map(({ visits, edges }) => ({ spots: counted(visits), edges: counted(edges) })) as [
+      Pick<Counts, "spots" | "edges">,
+      Pick<Counts, "spots" | "edges">,
     ];
     const sum = (first: Map<number, number>, second: Map<number, number>) => {
       const made = new Map(first);

@@ -139,7 +139,7 @@ export function Outcome({
               {groups.length > MOST && <li class="soft">and {groups.length - MOST} more</li>}
             </ul>
           ) : (
-            <p class="soft">Nothing.</p>
+            <p class="soft">{rows[0]!.seq > 1 ? `Nothing in the last ${count(rows.length, "step")}.` : "Nothing."}</p>
           )}
         </section>
       </div>

@@ -70,7 +70,7 @@ function joined(was: Doing | null, came: Doing): Doing {
 function useRun(id: string) {
   const [head, setHead] = useState<Found | null>(null);
   const [rows, setRows] = useState<Row[]>([]);
-  const [whole, setWhole] = useState(false);
+  const [read, setRead] = useState(false);
   const [error, setError] = useState<Problem | null>(null);
   const [live, setLive] = useState(false);
   const [missing, setMissing] = useState<string | null>(null);
@@ -107,12 +107,17 @@ function useRun(id: string) {
     setRows(first.rows.map(wholeRow));
     setHead(first);
     if (first.rows.length < first.at) {
-      const every = await get("rows", { run_id: id });
-      seq.current = Math.max(seq.current, every.length);
-      setRows(every.map(wholeRow));
+      const newest = await get("rows", { run_id: id });
+      seq.current = Math.max(seq.current, newest.at(-1)!.account.seq);
+      setRows(newest.map(wholeRow));
     }
-    setWhole(true);
+    setRead(true);
     flush();
+  };
+  const earlier = async () => {
+    const found = await get("rows", { run_id: id, before: rows[0]!.seq });
+    const isNext = (was: Row[]) => found.at(-1)?.account.seq === was[0]!.seq - 1; // the run may be another one by now
+    setRows((was) => (isNext(was) ? [...found.map(wholeRow), ...was] : was));
   };
   useEffect(() => {
     let stop = () => {};
@@ -154,7 +159,7 @@ function useRun(id: string) {
       stop();
     };
   }, [id]);
-  return { head, rows, whole, error, live, missing, doing };
+  return { head, rows, read, earlier, error, live, missing, doing };
 }
 
 /** The line that has a step: the visit of a call, and the line itself. */
@@ -176,7 +181,7 @@ function lineOf(lines: Line[], seq: number): { line?: Line; map?: Line; item: nu
 }
 
 export function Run({ id, parameters, session }: { id: string; parameters: Record<string, string>; session: Session }) {
-  const { head, rows, whole, error, live, missing, doing } = useRun(id);
+  const { head, rows, read, earlier, error, live, missing, doing } = useRun(id);
   const place = placeOf(parameters);
   const now = useNow(head?.shown === "running" ? 1 : 5);
   const to = (more: Partial<Place>, replace = true) => {
@@ -254,7 +259,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         : rows.find((row) => row.seq === seen)?.kind;
   const picture = (
     <Scrubbed
-      {...{ head, rows, whole, choose }}
+      {...{ head, rows, read, choose }}
       at={seen}
       field={place.field}
       isChosen={place.at > 0}
@@ -328,7 +333,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         </section>
         <section class="t">
           <Trace
-            {...{ id, lines: tree, rows, whole, select, notes, now, isLive, below, took: head.took }}
+            {...{ id, lines: tree, rows, read, earlier, select, notes, now, isLive, below, took: head.took }}
             total={head.seq}
             selected={seen}
             shown={{ only: place.only, search: place.find }}

@@ -106,7 +106,7 @@ function lossesOf(rows: Row[]): (at: number) => Map<number, Losses> {
 export function Scrubbed({
   head,
   rows,
-  whole,
+  read,
   at,
   field,
   stop,
@@ -118,7 +118,8 @@ export function Scrubbed({
 }: {
   head: Run;
   rows: Row[];
-  whole: boolean;
+  /** Whether the steps that are read at first are here: all, or of a very long run the newest. */
+  read: boolean;
   at: number;
   field: string;
   /** Make a step the address. */
@@ -138,10 +139,11 @@ export function Scrubbed({
   const asked = useRef(at); // the last address that the slider made; another one is the reader's choice
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const slider = useRef<HTMLInputElement>(null);
-  const [found, fields] = useStop(head.run_id, now, whole ? last : 0, field);
+  const [found, fields] = useStop(head.run_id, now, read ? last : 0, field);
   const shown = useRef<Stop | null>(null);
   shown.current = found || shown.current; // the last one stays until the next is there
-  const counter = useMemo(() => (whole ? counterOf(rows) : null), [rows, whole]);
+  const first = rows[0]?.seq || 1;
+  const counter = useMemo(() => (read && first === 1 ? counterOf(rows) : null), [rows, read, first]);
   const wrong = useMemo(() => lossesOf(rows), [rows]);
   const lit = useMemo(() => counter && counter(now), [counter, now]);
   const losses = useMemo(() => wrong(now), [wrong, now]);
@@ -152,7 +154,7 @@ export function Scrubbed({
     before.current = now;
     if (!found) return null;
     const by = now - from;
-    const row = rows[(by < 0 ? from : now) - 1];
+    const row = rows[(by < 0 ? from : now) - first];
     return { tokens: found.tokens, edges: (Math.abs(by) === 1 && row?.edges) || [], isBack: by < 0 };
   }, [found?.tokens, now]);
   useEffect(() => setMoving((was) => (was === at || at !== asked.current ? null : was)), [at, head.run_id]);
@@ -164,13 +166,13 @@ export function Scrubbed({
     timer.current = setTimeout(() => stop((asked.current = seq)), REST);
   };
   useKeys({ s: () => slider.current?.focus() });
-  const row = rows[now - 1];
+  const row = rows[now - first];
   const words = row ? `${row.path || row.kind}${row.visit > 1 ? ` ${row.visit}` : ""}` : "";
   const name = `step of ${last.toLocaleString()}`;
   return (
     <>
       <Picture fingerprint={head.fingerprint} {...{ lit, standings, losses, choose, chosen, walk, ask }} />
-      {whole && last > 1 && (
+      {read && last > 1 && (
         <section class="scrub" aria-label="The run, step by step">
           <div class="rail">
             <button class="btn bare small" aria-label="a step back" disabled={now < 2} onClick={() => move(now - 1)}>

@@ -1,11 +1,12 @@
 // Everything about one step: the conversation, what it changed, why it went where, how it failed.
 
 import { type ComponentChildren, Fragment } from "preact";
+import { useState } from "preact/hooks";
 
 import { Notes } from "./acts";
 import { Chip, Command, Copy, Failure, Tabs, useDocument } from "./parts";
 import { largeIn, lengthOf } from "./large";
-import { Answer, Block, Change, Json, LargeValue, Path, Prompt, Value } from "./text";
+import { Answer, Block, Change, Json, LargeValue, Path, Prompt, Value, inMegabytes } from "./text";
 import { type Line, costOf, nameOf } from "./trace";
 import type { Attempt, Call, Failure as Wrong, StepDetails, Session, Tried as Way } from "./types";
 import { both, cost, dollars, kilo, seconds, when, wordsOf } from "./words";
@@ -43,6 +44,7 @@ export function StepView({
   branch?: () => void;
   drives: boolean;
 }) {
+  const [asked, setAsked] = useState(0); // the step of which all was asked for: its raw record, by a click
   const rows = line?.isOpen ? line.rows.length + line.below.length : 0; // a visit that goes on is read again
   const [found, error] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq, rows });
   if (error) return <Failure error={error} />;
@@ -58,7 +60,8 @@ export function StepView({
   if (talks) names.push(["talk", isAgent ? `Conversation ${calls.length}` : "Attempts"]);
   names.push(["changes", `Changes ${changes.length}`]);
   if (why) names.push(["why", "Why this way"]);
-  names.push(["raw", "Raw"]);
+  const left = largeIn(step).reduce((sum, [, each]) => sum + each.characters, 0);
+  names.push(["raw", left ? `Raw, ${inMegabytes(left)}` : "Raw"]);
   const wanted = sub || (step.error && !isAgent ? "talk" : "");
   const first = talks ? "talk" : changes.length || !why ? "changes" : "why";
   const now = names.some(([name]) => name === wanted) ? wanted : first;
@@ -89,12 +92,21 @@ export function StepView({
       </div>
       {step.error && !isFallback && <Trouble error={step.error} />}
       <div class="acts">
-        <Tabs small names={names} now={now} choose={choose} label="What to show of the step" />
+        <Tabs
+          small
+          names={names}
+          now={now}
+          choose={(name) => {
+            setAsked(name === "raw" ? step.seq : 0);
+            choose(name);
+          }}
+          label="What to show of the step"
+        />
       </div>
       {now === "talk" && <Conversation found={found} texts={texts} select={select} />}
       {now === "changes" && <Changes found={found} />}
       {now === "why" && <Why tried={tried} why={account.why} />}
-      {now === "raw" && <Raw found={found} drives={drives} />}
+      {now === "raw" && <Raw found={found} drives={drives} isAsked={asked === step.seq} />}
       <Facts found={found} />
       <Notes id={id} seq={seq} tags={tags} session={session} key={seq} />
     </article>
@@ -430,13 +442,13 @@ function Facts({ found: { account, step } }: { found: StepDetails }) {
   );
 }
 
-function Raw({ found, drives }: { found: StepDetails; drives: boolean }) {
+function Raw({ found, drives, isAsked }: { found: StepDetails; drives: boolean; isAsked: boolean }) {
   return (
     <>
       <p class="soft">recorded {when(found.step.finished_at)}</p>
       <Json value={found.step} />
       {largeIn(found.step).map(([path, each]) => (
-        <LargeValue key={path} value={each} name={path} />
+        <LargeValue key={path} value={each} name={path} isAsked={isAsked} />
       ))}
       {!drives && found.commands.branch && <Command words="branch from here" text={found.commands.branch} />}
     </>

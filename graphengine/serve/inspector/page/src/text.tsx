@@ -2,7 +2,7 @@
 
 import { type Token, type Tokens, lexer } from "marked";
 import { type ComponentChildren, Fragment, type JSX } from "preact";
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 
 import { readJson, writeJson } from "./json";
 import { type Large, isLarge, largeIn } from "./large";
@@ -243,23 +243,19 @@ export function Plain({ text }: { text: string }) {
   );
 }
 
+/** A number of characters, in megabytes. */
+export const inMegabytes = (characters: number): string => `${(characters / 1e6).toFixed(characters < 1e5 ? 2 : 1)} MB`;
+
 function sizeOf({ characters, items }: Large): string {
-  const size = `${(characters / 1e6).toFixed(characters < 1e5 ? 2 : 1)} MB`;
+  const size = inMegabytes(characters);
   return items === null ? size : `${items.toLocaleString()} items, ${size}`;
 }
 
-/** How a value begins that did not come with its document, and a button that reads it whole. */
-export function LargeValue({ value, name }: { value: Large; name?: string }) {
+/** How a value begins that did not come with its document, and a button that reads it whole; read at once if asked. */
+export function LargeValue({ value, name, isAsked }: { value: Large; name?: string; isAsked?: boolean }) {
   const [found, setFound] = useState<{ of: Large; value: unknown } | null>(null);
   const [error, setError] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
-  if (found?.of === value) {
-    return (
-      <div class="whole" tabIndex={0} role="region" aria-label="the whole value">
-        <Value value={found.value} fold={Infinity} />
-      </div>
-    );
-  }
   const read = () => {
     setBusy(true);
     setError(null);
@@ -268,6 +264,16 @@ export function LargeValue({ value, name }: { value: Large; name?: string }) {
       .then((each) => setFound({ of: value, value: each }), setError)
       .finally(() => setBusy(false));
   };
+  useEffect(() => {
+    if (isAsked) read();
+  }, [value, isAsked]);
+  if (found?.of === value) {
+    return (
+      <div class="whole" tabIndex={0} role="region" aria-label={name ? `the whole value of ${name}` : "the whole value"}>
+        <Value value={found.value} fold={Infinity} />
+      </div>
+    );
+  }
   return (
     <div class="block large">
       {name && <span class="tagged">{name}</span>}

@@ -447,10 +447,6 @@ export interface Counts {
   last: number[];
 }
 
-export function countsOf(rows: Row[], at: number): Counts {
-  return counterOf(rows)(at);
-}
-
 const MARK = 512; // steps from one known count to the next
 
 /** The counts after any step of a whole run: added up from the nearest step where they are known. */

@@ -23,7 +23,8 @@ export function Trace({
   id,
   lines,
   rows,
-  whole,
+  read,
+  earlier,
   total,
   selected,
   select,
@@ -38,7 +39,10 @@ export function Trace({
   id: string;
   lines: Line[];
   rows: Row[];
-  whole: boolean;
+  /** Whether the steps that are read at first are here: all, or of a very long run the newest. */
+  read: boolean;
+  /** Read the steps before those that are here. */
+  earlier: () => Promise<void>;
   total: number;
   selected: number;
   select: (seq: number) => void;
@@ -52,6 +56,7 @@ export function Trace({
 }) {
   const [turned, setTurned] = useState<Set<string>>(new Set());
   const [within, setWithin] = useState<Set<number>>(new Set());
+  const [isReading, setReading] = useState(false);
   const field = useRef<HTMLInputElement>(null);
   const search = shown.search.trim();
   useEffect(() => {
@@ -168,7 +173,7 @@ export function Trace({
       </header>
       <div class="axis" aria-hidden="true">
         <div class="soft lines">
-          {whole
+          {read
             ? count(found.length, "line")
             : `reading ${total.toLocaleString()} steps, the last ${rows.length} are here`}
         </div>
@@ -187,6 +192,21 @@ export function Trace({
           ))}
         </div>
       </div>
+      {read && rows[0] && rows[0].seq > 1 && (
+        <p class="soft padded earlier">
+          The last {rows.length.toLocaleString()} of {total.toLocaleString()} steps are here.{" "}
+          <button
+            class="link"
+            disabled={isReading}
+            onClick={() => {
+              setReading(true);
+              earlier().catch(() => {}).finally(() => setReading(false)); // the page says elsewhere that the server is gone
+            }}
+          >
+            read earlier steps
+          </button>
+        </p>
+      )}
       <List
         rows={found}
         height={(line) => HEIGHTS[line.kind]}
@@ -210,7 +230,7 @@ export function Trace({
           />
         )}
       />
-      {!found.length && whole && <p class="soft padded">{rows.length ? "No step fits." : "No step yet."}</p>}
+      {!found.length && read && <p class="soft padded">{rows.length ? "No step fits." : "No step yet."}</p>}
     </section>
   );
 }

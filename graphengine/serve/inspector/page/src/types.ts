@@ -212,10 +212,21 @@ export interface Compared {
   setup: string[];
 }
 
+export interface ComparedRun {
+  /** The row of its first step that the other run does not have. */
+  parted: Row | null;
+  /** The last step at which each agent was asked, by the agent's name. */
+  asked: Record<string, number>;
+  /** How often each node was visited, by the number of the node. */
+  visits: Record<string, number>;
+  /** How often each edge was taken, by the number of the edge. */
+  edges: Record<string, number>;
+}
+
 export interface Comparison {
   diff: Compared;
   heads: Head[];
-  rows: Row[][];
+  sides: ComparedRun[];
   same: boolean;
 }
 
