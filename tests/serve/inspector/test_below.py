@@ -8,6 +8,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from graphengine import Runner
+from tests.serve.inspector.accessible import check_accessible
 from tests.serve.inspector.conftest import Opened, served
 from tests.serve.inspector.graphs import Place, survey
 
@@ -43,6 +44,7 @@ def test_failures_below_are_seen_from_the_root(visit: Opened, tmp_path: Path) ->
         expect(calls).to_have_count(5)
         calls.nth(4).locator(".fold").click()
         expect(calls).to_have_count(7)
+        check_accessible(page)
         expect(calls.nth(4)).to_contain_text("1 of 2 failed")
         wrong = page.locator(".events li")
         expect(wrong).to_have_count(2)

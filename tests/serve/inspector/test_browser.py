@@ -20,6 +20,7 @@ from graphengine.databases.sqlite import SQLiteStore
 from graphengine.records.words import clean
 from graphengine.runner import RunFailed
 from tests.serve.inspector import driven
+from tests.serve.inspector.accessible import check_accessible, needs_axe, serious_findings
 from tests.serve.inspector.conftest import Opened, served
 from tests.serve.inspector.graphs import (
     HOSTILE,
@@ -177,6 +178,7 @@ def test_the_keyboard_is_enough(url: str, visit: Opened) -> None:
     expect(page).to_have_url(re.compile("at=4&tab=state"))
     page.keyboard.press("?")
     expect(page.get_by_label("Keys")).to_be_visible()
+    check_accessible(page)
     page.keyboard.press("Escape")
     expect(page.get_by_label("Keys")).to_have_count(0)
 
@@ -336,12 +338,6 @@ PAGES = (
 )
 WINDOWS = ((360, "light"), (830, "dark"), (1600, "light"), (2560, "dark"))
 AXE_WIDTHS = (830, 1600)
-AXE = Path(__file__).parent / "axe" / "node_modules" / "axe-core" / "axe.min.js"
-RUN_AXE = """() => axe.run(document, {resultTypes: ["violations"]}).then((found) => found.violations
-  .filter((each) => ["serious", "critical"].includes(each.impact))
-  .map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.html).join(" | ")}`))"""
-
-
 _CONTRASTS = """() => {
   const rgb = (colour) => colour.match(/[0-9.]+/g).slice(0, 3).map(Number);
   const linear = (part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
@@ -371,16 +367,14 @@ def test_no_page_is_wider_than_its_window(url: str, visit: Opened, path: str) ->
     """
     page = visit(url, path)
     page.wait_for_selector(".list .row, .picture svg, main.graphs table, .asking, .gets-worse")
-    if AXE.is_file():
-        page.evaluate(AXE.read_text(encoding="utf-8"))
     for width, scheme in WINDOWS:
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
         page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(13, 17, 23)")
-        if AXE.is_file() and width in AXE_WIDTHS:
-            assert page.evaluate(RUN_AXE) == []
+        if width in AXE_WIDTHS:
+            assert serious_findings(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -394,19 +388,17 @@ def test_what_was_never_visited_can_be_read(url: str, visit: Opened, scheme: Lit
     assert {text: contrast for text, contrast in page.evaluate(_CONTRASTS) if contrast < 4.5} == {}
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed, so no page is checked by it: make servers")
+@needs_axe
 def test_axe_finds_what_is_wrong(url: str, visit: Opened) -> None:
     """The check can fail: a button without a name and text without contrast are found."""
     page = visit(url)
-    page.evaluate(AXE.read_text(encoding="utf-8"))
     page.evaluate("""() => {
       const text = document.createElement("p");
       text.style.cssText = "color: #ddd; background: #fff";
       text.append("pale", document.createElement("button"));
       document.querySelector("main").append(text);
     }""")
-    found = page.evaluate(RUN_AXE)
-    assert [each.partition(":")[0] for each in found] == ["button-name", "color-contrast"]
+    assert [each.partition(":")[0] for each in serious_findings(page)] == ["button-name", "color-contrast"]
 
 
 def test_columns_are_as_wide_as_they_were_left(url: str, visit: Opened) -> None:
@@ -665,10 +657,12 @@ def test_a_prompt_is_changed_and_the_runs_compared(acting: str, visit: Opened) -
     expect(drawer.locator("ins, del")).to_have_text(["brief.", "long."])
     drawer.get_by_label("id of the branch").fill("long-draft")
     expect(drawer.get_by_label("Preview")).to_contain_text("Steps 1 to 2 are shared")
+    check_accessible(page)
     drawer.get_by_role("button", name="Run, and compare").click()
     expect(page.locator(".setup")).to_contain_text("instructions of writer: replaced")
     told = page.locator(".change", has_text="instructions of writer")
     expect(told.locator("ins, del")).to_have_text(["brief.", "long."])  # once the branch, which still runs, has asked
+    check_accessible(page)
     page.get_by_role("link", name="long-draft").first.click()
     expect(page.locator(".outcome .ends")).to_have_text("waiting")
 
@@ -686,6 +680,7 @@ def test_a_step_is_run_again_several_times(acting: str, visit: Opened) -> None:
     expect(tries.locator("tbody th")).to_have_text(names)
     expect(tries.locator(".spread")).to_contain_text(re.compile(r"3 waiting.*\d m?s", re.DOTALL))
     expect(page.locator(".panel h2 .chip")).to_contain_text(["again"])  # the tag by which they are found
+    check_accessible(page)
     tries.get_by_role("link", name="compare").first.click()
     expect(page.locator("h1")).to_have_text("Compare")
 

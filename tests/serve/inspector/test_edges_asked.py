@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import expect
 
 from graphengine import Runner
+from tests.serve.inspector.accessible import check_accessible, needs_axe
 from tests.serve.inspector.conftest import Opened, served
 from tests.serve.inspector.graphs import counter, record
 from tests.serve.inspector.reviewed import Paper, reviewed
-from tests.serve.inspector.test_browser import AXE, RUN_AXE
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +63,12 @@ def test_an_edge_is_asked_by_a_click(url: str, visit: Opened) -> None:
     expect(page.get_by_role("tab", name="review")).to_have_attribute("aria-selected", "true")
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: make servers")
+@needs_axe
 @pytest.mark.parametrize("width", [390, 1440])
 def test_axe_finds_nothing_wrong_with_the_answer(url: str, visit: Opened, width: int) -> None:
     """Its names, roles and contrasts, and those of the edges, on a phone and on a wide screen, by day and by night."""
     page = visit(url, "/run?id=five&at=4&tab=why&edge=2,3,4")
     page.set_viewport_size({"width": width, "height": 844})
     expect(page.locator(".why-not")).to_have_count(3)
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        assert page.evaluate(RUN_AXE) == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

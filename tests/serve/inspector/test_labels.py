@@ -18,6 +18,7 @@ from graphengine.runner import RunFailed
 from graphengine.serve.reads.asked import QuestionLog
 from graphengine.serve.reads.today import TodayBook
 from graphengine.testing import FakeClock
+from tests.serve.inspector.accessible import check_accessible
 from tests.serve.inspector.conftest import Opened, served
 
 OLD = "The LAMP-5 is back in oak. It lights a desk evenly and uses 6 W.\n\nTen cost 1235.90 EUR, delivered in a week."
@@ -162,7 +163,9 @@ def test_a_rewritten_text_is_read_in_one_piece(at: str, visit: Opened) -> None:
     expect(proposed.locator("ins, del")).to_have_count(0)
     proposed.locator("summary").click()
     expect(proposed.locator("details .read")).to_have_text(OLD.replace("\n\n", ""))
+    check_accessible(page)
     proposed.get_by_role("tab", name="changes").click()
+    check_accessible(page)
     assert all(len(each.split()) > 1 for each in proposed.locator("ins").all_inner_texts())
     proposed.get_by_role("tab", name="old").click()
     expect(proposed.locator(".read")).to_have_text(OLD.replace("\n\n", ""))
@@ -220,6 +223,7 @@ def test_branches_are_the_whole_tree(at: str, visit: Opened) -> None:
         expect(tree).to_have_count(3)
         expect(tree.locator("b")).to_have_count(1)
         expect(tree.filter(has_text="this run")).to_have_count(1)
+    check_accessible(page)
 
 
 def test_a_number_counts_what_its_link_shows(at: str, visit: Opened) -> None:

@@ -13,9 +13,9 @@ from playwright.sync_api import Page, expect
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.records.export import import_run, parse
+from tests.serve.inspector.accessible import check_accessible, needs_axe
 from tests.serve.inspector.conftest import ROOT, Opened, served
 from tests.serve.inspector.graphs import Walk, counter, record, walked
-from tests.serve.inspector.test_browser import AXE, RUN_AXE
 
 TOKENS = """() => [...document.querySelectorAll(".g .tokens > .token")].map(
   (token) => token.dataset.at + (token.textContent ? ` ${token.textContent}` : "")
@@ -161,15 +161,12 @@ def test_a_stop_among_ten_thousand_steps_costs_what_one_among_few_does(url: str,
         assert long <= 2 * short + 1
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: make servers")
+@needs_axe
 @pytest.mark.parametrize("width", [390, 1440])
 def test_axe_finds_nothing_wrong_with_the_slider(url: str, visit: Opened, width: int) -> None:
     """Its names, roles and contrasts, on a phone and on a wide screen, by day and by night."""
     page = visit(url, "/run?id=walked&at=9&field=text&pane=graph")
     page.set_viewport_size({"width": width, "height": 844})
     slider(page)
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        assert page.evaluate(RUN_AXE) == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -13,8 +13,8 @@ from graphengine.errors import InputError
 from graphengine.serve.inspector.token import kept_token
 from graphengine.serve.listening import listen, listen_near
 from graphengine.serve.users import User, UsersFile, hash_of, write_users
+from tests.serve.inspector.accessible import check_accessible
 from tests.serve.inspector.conftest import Opened, served
-from tests.serve.inspector.test_browser import AXE, RUN_AXE
 from tests.serve.openid_provider import SECRET, provided
 
 TOKEN = "ge_of-ada"  # noqa: S105 - of no real user
@@ -46,9 +46,7 @@ def test_a_link_asks_for_the_token_and_then_leads_on(shared: str, stranger: Page
     stranger.goto(link)
     expect(stranger.locator("main")).to_contain_text("Then you come back to the question asks.")
     assert "Publish this draft?" not in stranger.content()
-    if AXE.is_file():
-        stranger.evaluate(AXE.read_text(encoding="utf-8"))
-        assert stranger.evaluate(RUN_AXE) == []
+    check_accessible(stranger)
     assert stranger.evaluate("document.documentElement.scrollWidth <= innerWidth")
     stranger.get_by_role("button", name="Sign in with the token").click()
     expect(stranger.locator(".failure")).to_contain_text("Paste the token first.")
@@ -65,6 +63,7 @@ def test_a_link_asks_for_the_token_and_then_leads_on(shared: str, stranger: Page
     assert cookie["expires"] > 0
     stranger.get_by_label("account of ada").click()
     expect(stranger.locator(".account")).to_contain_text("may answer, read")
+    check_accessible(stranger)
     stranger.get_by_role("button", name="Sign out").click()
     expect(stranger.locator("h1")).to_have_text("Sign in")
     assert stranger.context.cookies() == []
@@ -79,10 +78,8 @@ def test_a_provider_signs_in(recorded: Path, tmp_path: Path, monkeypatch: pytest
         link = f"{found.partition('/#')[0]}/run?id=five"
         stranger.goto(link)
         button = stranger.get_by_role("button", name=f"Sign in with {provider.issuer.partition('//')[2]}")
-        if AXE.is_file():
-            button.wait_for()
-            stranger.evaluate(AXE.read_text(encoding="utf-8"))
-            assert stranger.evaluate(RUN_AXE) == []
+        button.wait_for()
+        check_accessible(stranger)
         button.click()
         expect(stranger.locator("h1").first).to_contain_text("five")
         assert stranger.url == link

@@ -33,6 +33,7 @@ from graphengine.serve.read_documents import Culprit, Numbers, Rate
 from graphengine.serve.reads.today import By, TodayBook
 from graphengine.stores.memory import InMemoryStore
 from tests.serve.inspector import driven
+from tests.serve.inspector.accessible import check_accessible
 from tests.serve.inspector.client import read
 from tests.serve.inspector.conftest import Opened, opened, served
 from tests.serve.inspector.graphs import State, counter, flaky
@@ -406,8 +407,11 @@ def test_all_that_failed_alike_are_retried_after_one_question(tmp_path: Path, vi
             page = visit(url, "/today")
             page.get_by_role("button", name="Retry all 22…").click()
             expect(page.locator("dialog")).to_contain_text("22 runs of 22.")
+            check_accessible(page)
             pool.submit(asyncio.run, fail(["late"])).result()
             gate.touch()
             page.get_by_role("button", name="Retry 22", exact=True).click()
             expect(page.get_by_role("status")).to_have_text("Retry: done for 22 runs.")
+            expect(page.get_by_label("What was retried")).to_contain_text("22 runs")
+            check_accessible(page)
             assert pool.submit(asyncio.run, statuses()).result()["failed"] == 3
