@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.pending import pending
+from graphengine.kernel.extension import END, FAIL
 from graphengine.kernel.reader import status_of
 from graphengine.models.hiding import hide_secrets
 from graphengine.records.base_documents import plain
-from graphengine.records.readable import in_brief
+from graphengine.records.readable import as_words, in_brief, node_words
 from graphengine.records.story import Story, read_run, story_of_run, story_of_two
 from graphengine.records.words import clean, loss_words, when
 from graphengine.render.drawing import draw_graph
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import JsonValue
     from graphengine.kernel.reader import Frame, WaitRecord
     from graphengine.kernel.store import Store
+    from graphengine.records.account import Account
     from graphengine.records.story import ReadRun
     from graphengine.render.parts import Arrow, Box
 
@@ -72,7 +74,11 @@ _PAGE: Final = """\
 <noscript>
 <h1>{title}</h1>
 {words}
-<p>The way to this result is shown by the script of this file, which is not allowed to run here.</p>
+<h2>The way</h2>
+<ol>
+{way}
+</ol>
+<p>Pictures, times and costs are shown by the script of this file, which is not allowed to run here.</p>
 </noscript>
 <div id="app"></div>
 <script type="application/json" id="story">{story}</script>
@@ -127,9 +133,18 @@ def _file_of(story: Story, runs: Sequence[ReadRun]) -> str:
         title=escape(_safe(run.title)),
         style=style,
         words="\n".join(f"<h2>{name}</h2>\n<pre>{escape(_safe(text))}</pre>" for name, text in words if text.strip()),
+        way="\n".join(_tell_way(each) for each in run.accounts if each.targets and each.path),
         story=_in_script(document),
         script=script,
     )
+
+
+def _tell_way(account: Account) -> str:
+    """Return where a step led and why, as an item of a list for readers who run no script."""
+    node = node_words(account.path, account.visit)
+    targets = ", ".join(each.lower() if each in (END, FAIL) else as_words(each) for each in account.targets)
+    why = f"<pre>{escape(_safe(account.why))}</pre>" if account.why else ""
+    return f"<li>{escape(_safe(node))} \N{RIGHTWARDS ARROW} {escape(_safe(targets))}{why}</li>"
 
 
 def _safe(value: Any) -> Any:  # noqa: ANN401 - JSON

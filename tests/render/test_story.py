@@ -155,6 +155,10 @@ HOSTILE = (
 )
 
 
+TEXTS = ("h2", "pre", "li")
+"""The elements of what a reader without scripts sees, of which there are as many as there are texts."""
+
+
 class Parts(HTMLParser):
     """The elements of a file as a browser sees them, and what stands in scripts.
 
@@ -217,9 +221,7 @@ async def test_whatever_a_run_has_is_text_and_no_secret(seed: int, monkeypatch: 
         page.encode()
         assert not [each for each in SECRETS if each in html.unescape(page)]
         found = Parts(page)
-        assert [each for each in found.tags if each not in ("h2", "pre")] == [
-            each for each in plain if each not in ("h2", "pre")
-        ]
+        assert [each for each in found.tags if each not in TEXTS] == [each for each in plain if each not in TEXTS]
         assert "".join(found.scripts).endswith((STATIC / "story.js").read_text(encoding="utf-8"))
         assert len(document_of(page)["runs"]) in (1, 2)
 
@@ -269,8 +271,10 @@ async def test_a_reason_stands_whole_whatever_the_values_are(seed: int) -> None:
         step = next(step for step in await runner.history("a") if step.node == "judge")
         ways = ways_of(graph.compile().graph_spec, step)
         whole = [one_line(said) for each in reasons_of(outcome_of(step), ways) for said in each.plain]
-        (run,) = document_of(await story_of(runner.store, "a", None, 0.0))["runs"]
+        page = await story_of(runner.store, "a", None, 0.0)
+    (run,) = document_of(page)["runs"]
     said = next(each["why"] for each in run["accounts"] if each["seq"] == step.seq)
+    assert f"<li>judge → hold<pre>{html.escape(said)}</pre></li>" in page
     assert said.startswith("note is")
     assert any(said in _prefixes(whole, each) for each in range(1, len(whole) + 1))
 
