@@ -153,7 +153,7 @@ class Culprit(Part):
 
 
 class RetriedRuns(Part):
-    """Runs of today that failed with one message and were tried again.
+    """Runs that failed with one message and were tried again today.
 
     Attributes:
         graph: Their graph.
@@ -196,7 +196,7 @@ class Today(Document):
         groups: The same by graph, version, tenant or agent.
         errors: The messages of today that no run of yesterday had.
         culprit: What most likely broke; null if nothing got worse.
-        retried: What failed today and was tried again, with what became of it.
+        retried: What had failed and was tried again today, with what became of it.
         dearest: The agent that cost most; null if none cost anything.
         is_cut: Whether there are more runs than are read, so that only those of the last hours count.
     """

@@ -1,9 +1,11 @@
-"""Find the runs that failed today and were retried, and how they stand now.
+"""Find the runs that failed and were retried today, and how they stand now.
 
 The summary of a run shows only how the run stands now. A failure that a retry has repaired is found only in the log. To
 read few logs, this module looks only at runs that can have been retried. Such a run stood still between its failure and
-the retry, so more time has passed from its beginning to its last change than the run was driven. Of the log of such a
-run, the last 300 steps are read. When the run is looked at again, only its new steps are read.
+the retry, so more time has passed from its beginning to its last change than the run was driven. Runs that waited for
+a person or for a time stood still, too. Of the log of such a run, the last 300 steps are read once; when the run is
+looked at again, only its new steps are read. A reading of the page reads at most 1,000 logs, the newest runs first, and
+the next reading goes on with the others: so runs that were approved do not hide older runs that were retried.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.errors import StoreError
 from graphengine.kernel.reader import AttemptEnded, show, status_of
 from graphengine.records.selection import likeness
+from graphengine.records.trends import DAY
 from graphengine.serve.read_documents import RetriedRuns
 
 if TYPE_CHECKING:
@@ -26,12 +30,31 @@ if TYPE_CHECKING:
 _PAGE: Final = 1000
 _PAGES: Final = 20
 _READ: Final = 1000
-"""How many logs are read: those of the newest runs."""
+"""How many logs one reading of the page reads."""
+_BACK: Final = 7 * DAY
+"""A run that began more seconds before today is not looked at."""
 _STEPS: Final = 300
 _STOOD: Final = 1.0
 """A run that stood still for more seconds than this can have been retried."""
-_Failed: TypeAlias = "tuple[str, float] | None"
+_Failed: TypeAlias = "tuple[str, float]"
 """The error with which a run failed, as a text, and the time of the failure."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was read of the log of a run.
+
+    Attributes:
+        seq: The last step that was read.
+        failed: The failure that nothing has retried yet.
+        retried: The failure before the last retry.
+        at: When the run was retried.
+    """
+
+    seq: int
+    failed: _Failed | None = None
+    retried: _Failed | None = None
+    at: float = 0.0
 
 
 class RetryLog:
@@ -43,16 +66,23 @@ class RetryLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[tuple[str, float], tuple[int, _Failed, _Failed]] = {}
+        self._known: dict[tuple[str, float], _Read] = {}
 
     async def load(self, tenant: str | None, midnight: float) -> list[RetriedRuns]:
-        """Return the runs that failed today and were retried, grouped by graph and message, the largest group first."""
+        """Return the runs that were retried today, grouped by graph and message, the largest group first."""
         found: dict[tuple[str, str], RetriedRuns] = {}
+        left = _READ
+        if len(self._known) > 2 * _PAGE * _PAGES:
+            self._known.clear()
         for info in await self._list_still_runs(tenant, midnight):
-            failed = await self._load_failure(info)
-            if failed is None:
+            new = _Read(max(info.parent_seq, info.seq - _STEPS))
+            read = self._known.setdefault((info.id, info.created_at), new)
+            if read.seq < info.seq and left:
+                left -= 1
+                await self._read_log(info, read)
+            if read.retried is None or read.at < midnight:
                 continue
-            reason, at = failed
+            reason, at = read.retried
             key = info.graph, likeness(reason)
             group = found.setdefault(key, RetriedRuns(info.graph, reason, key[1], 0, at, at, {}))
             group.runs += 1
@@ -61,40 +91,35 @@ class RetryLog:
         return sorted(found.values(), key=lambda each: -each.runs)
 
     async def _list_still_runs(self, tenant: str | None, midnight: float) -> Sequence[RunInfo]:
-        """Return the newest runs of today that stood idle for a while and then went on."""
+        """Return the runs that changed today and stood still before, the newest first."""
         found: list[RunInfo] = []
         before: str | None = None
+        since = midnight - _BACK
         for _ in range(_PAGES):
             page = await self._store.runs(
-                limit=_PAGE, begun_after=midnight, begun_before=time.time(), tenant=tenant, before=before
+                limit=_PAGE, begun_after=since, begun_before=time.time(), tenant=tenant, before=before
             )
             for info in page:
                 driven = 0.0 if info.summary is None else info.summary.seconds
-                if info.updated_at - info.created_at - driven > _STOOD and info.status != "waiting":
+                if info.updated_at >= midnight and info.updated_at - info.created_at - driven > _STOOD:
                     found.append(info)
-            if len(page) < _PAGE or len(found) >= _READ:
+            if len(page) < _PAGE:
                 break
             before = page[-1].id
-        return found[:_READ]
+        return found
 
-    async def _load_failure(self, info: RunInfo) -> tuple[str, float] | None:
-        """Return the error before the last retry of a run, and its time; None if the run was not retried."""
-        key = info.id, info.created_at
-        if len(self._known) > 2 * _READ:
-            self._known.clear()
-        seq, failed, retried = self._known.get(key, (max(info.parent_seq, info.seq - _STEPS), None, None))
-        if seq < info.seq:
-            with suppress(StoreError):  # it was removed meanwhile, or cannot be read
-                for step in await self._store.steps(info.id, seq, info.seq):
-                    facts = step.data
-                    if isinstance(facts, AttemptEnded):
-                        error = facts.error if facts.status == "failed" else None
-                        text = "" if error is None else f"{error.path}: {error.kind}: {show(error.message)}"
-                        failed = None if error is None else (text, step.at)
-                    elif step.kind == "resumed" and failed is not None:
-                        retried = failed
-        self._known[key] = info.seq, failed, retried
-        return retried
+    async def _read_log(self, info: RunInfo, read: _Read) -> None:
+        """Read the next steps of a run: how it failed, and whether it was retried."""
+        with suppress(StoreError):  # it was removed meanwhile, or cannot be read
+            for step in await self._store.steps(info.id, read.seq, info.seq):
+                facts = step.data
+                if isinstance(facts, AttemptEnded):
+                    error = facts.error if facts.status == "failed" else None
+                    text = "" if error is None else f"{error.path}: {error.kind}: {show(error.message)}"
+                    read.failed = None if error is None else (text, step.at)
+                elif step.kind == "resumed" and read.failed is not None:
+                    read.retried, read.at = read.failed, step.at
+        read.seq = info.seq
 
 
 __all__ = ["RetryLog"]

@@ -16,6 +16,7 @@ from graphengine import END, START, Agent, Budget, Budgets, Context, Graph, Runn
 from graphengine.models import Response
 from graphengine.runner import RunFailed
 from graphengine.serve.reads.asked import QuestionLog
+from graphengine.serve.reads.retried import RetryLog
 from graphengine.serve.reads.today import TodayBook
 from graphengine.testing import FakeClock
 from tests.serve.inspector.accessible import check_accessible
@@ -118,6 +119,41 @@ async def test_today_keeps_what_was_retried(tmp_path: Path) -> None:
     assert (found.graph, found.example, found.runs) == ("checkout", "charge: KeyError: 'vat_rate'", 3)
     assert (found.since, found.last) == pytest.approx((now - 540, now - 420), abs=2)
     assert found.statuses == {"finished": 2, "failed": 1}
+
+
+async def test_approvals_hide_no_runs_that_were_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one reading does not look at, the next one does: also a run that began before midnight and waits now."""
+    monkeypatch.setattr("graphengine.serve.reads.retried._READ", 2)
+    is_broken = [True]
+
+    def charge() -> str:
+        if is_broken[0]:
+            raise KeyError("vat_rate")
+        return "charged"
+
+    graph = Graph("checkout", Order)
+    graph.add_node("charge", charge, writes="done", thread=False)
+    graph.add_node("agree", ask("Send?", str), writes="done")
+    graph.add_path(START, "charge", "agree", END)
+    now = time.time()
+    clock = FakeClock(start=now - 7200)
+    async with Runner(tmp_path / "runs.db", clock=clock) as runner:
+        with suppress(RunFailed):
+            await runner.start(graph, run_id="old").result()
+        is_broken[0] = False
+        for n in range(5):
+            await runner.start(graph, run_id=f"r{n}").result()
+        clock.move(6000)
+        await runner.resume("old", graph).result()
+        for n in range(5):
+            await runner.answer(f"r{n}", value="yes")
+            await runner.resume(f"r{n}", graph).result()
+        book = RetryLog(runner.store)
+        found = [await book.load(None, now - 3600) for _ in range(3)]
+    assert found[:2] == [[], []]
+    ((again,),) = found[2:]
+    assert (again.graph, again.runs, again.statuses) == ("checkout", 1, {"waiting": 1})
+    assert again.since == pytest.approx(now - 7200, abs=2)
 
 
 async def test_done_has_every_answer_of_seven_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -410,7 +410,7 @@ function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number
   );
 }
 
-/** What failed today and was tried again, and what became of it. */
+/** What had failed and was tried again today, and what became of it. */
 function Repaired({ each: { graph, example, runs, since, last, statuses } }: { each: RetriedRuns }) {
   const words: Record<string, string> = {
     failed: "failed again",

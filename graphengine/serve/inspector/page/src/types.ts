@@ -1345,7 +1345,7 @@ export interface Today {
   errors: NewError[];
   /** What most likely broke; null if nothing got worse. */
   culprit: Culprit | null;
-  /** What failed today and was tried again, with what became of it. */
+  /** What had failed and was tried again today, with what became of it. */
   retried: RetriedRuns[];
   /** The agent that cost most; null if none cost anything. */
   dearest: Spender | null;
