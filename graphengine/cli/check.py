@@ -10,6 +10,7 @@ import click
 
 from graphengine.cli import options
 from graphengine.cli.graphs import broken, file_and_line
+from graphengine.cli.terminal import linked_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -305,7 +306,7 @@ def _show_problem(context: CommandContext, problem: Problem) -> None:
 
     word, style = ("WARNING", "bold black on yellow") if problem.warning else ("error", "bold red")
     place = f"{shown(Path(problem.file))}:{problem.line}: " if problem.file is not None else ""
-    context.out.prose(place, (word, style), f" {problem.code}: {problem.message}")
+    context.out.prose(place, (word, style), " ", linked_code(problem.code), f": {problem.message}")
     _show_source(context, problem.file, problem.line, problem.message, problem.where, warning=problem.warning)
     context.out.prose(("  at: ", "dim"), problem.where)
     if problem.repair:
@@ -333,7 +334,7 @@ def _show_broken(context: CommandContext, error: GraphEngineError) -> None:
 
     file, line = file_and_line(error)
     place = f"{shown(Path(file))}:{line}" if line is not None else shown(Path(file))
-    context.out.prose(f"{place}: ", ("error", "bold red"), f" {error.code}: {error.message}")
+    context.out.prose(f"{place}: ", ("error", "bold red"), " ", linked_code(error.code), f": {error.message}")
     _show_source(context, file, line, error.message, "", warning=False)
     if error.repair:
         context.out.prose(("  repair: ", "bold"), error.repair)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from graphengine.cli.terminal import OutputFailed
+from graphengine.cli.terminal import OutputFailed, linked_code
 from graphengine.errors import (
     CompileError,
     GraphEngineError,
@@ -246,7 +246,7 @@ class CommandContext:
             sys.stderr.write(line_of(error.message, logging.ERROR, **facts))
             sys.stderr.flush()
             return
-        self.err.prose(("error", "bold red"), " ", (error.code, "red"), ": ", error.message)
+        self.err.prose(("error", "bold red"), " ", linked_code(error.code, "red"), ": ", error.message)
         if error.where:
             self.err.prose(("  at: ", "dim"), error.where)
         if error.repair:

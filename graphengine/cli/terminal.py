@@ -151,6 +151,24 @@ def wrapped(text: str, columns: int) -> list[str]:
     return wrap(clean(one_line(text, 10_000)), max(columns, 20))
 
 
+def linked_code(code: str, style: str = "") -> Part:
+    """Return the code of an error, which a terminal shows as a link to the page that explains the code.
+
+    The address is the one of the documentation in the metadata of the installed package, which `pyproject.toml` sets.
+    Without that, or while it is a placeholder, the code is shown without a link.
+    """
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        links = dict(each.split(", ", 1) for each in metadata("graphengine").get_all("Project-URL", ()))
+    except PackageNotFoundError:  # the code runs from its source
+        links = {}
+    page = links.get("Documentation", "").removesuffix("README.md")
+    if not page or ".example/" in page:
+        return code, style
+    return code, f"{style} link {page}use/errors.md#{code}".strip()
+
+
 def short_time(at: float) -> str:
     """Return the shortest clear form of a time: the time if today, month and day if this year, or the date."""
     try:

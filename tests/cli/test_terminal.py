@@ -1,11 +1,14 @@
 """Sessions at a terminal: a process on a pty, key presses, and the resulting screen."""
 
 import re
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from graphengine.cli.terminal import linked_code
+from scripts.package_metadata import urls
 from tests.cli.programs import GATED, WAITING
 from tests.cli.screens import Terminal, screen
 
@@ -209,3 +212,22 @@ def test_a_pager_that_is_left_early_loses_nothing_else(folder: Path) -> None:
     terminal = Terminal(folder, "schema", "run", GRAPHENGINE_PAGER="head -3")
     assert terminal.ends() == 0
     assert len([line for line in terminal.lines if line.strip()]) == 3
+
+
+@pytest.mark.parametrize(
+    ("repository", "style"),
+    [
+        ("https://github.com/some/where", "red link https://github.com/some/where/blob/main/docs/use/errors.md#no_run"),
+        ("https://code.example/some/where", "red"),
+    ],
+)
+def test_the_code_of_an_error_links_to_what_explains_it(
+    repository: str, style: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link leads to the documentation that the package's metadata names, unless that is only a placeholder."""
+    named = Message()
+    for label, address in urls(repository).items():
+        named["Project-URL"] = f"{label}, {address}"
+    monkeypatch.setattr("importlib.metadata.metadata", lambda _: named)
+    assert linked_code("no_run", "red") == ("no_run", style)
+    assert (Path(__file__).parents[2] / "docs" / "use" / "errors.md").is_file()
