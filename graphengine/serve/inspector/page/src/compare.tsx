@@ -319,10 +319,11 @@ function Both({ found }: { found: Comparison }) {
   const both = useMemo(() => {
     const counted = (counts: Record<string, number>) =>
       new Map(Object.entries(counts).map(([key, times]) => [Number(key), times]));
-    const [one, other] = found.sides.map(({ visits, edges }) => ({ spots: counted(visits), edges: counted(edges) })) as [
-      Pick<Counts, "spots" | "edges">,
-      Pick<Counts, "spots" | "edges">,
-    ];
+    const taken = (at: number): Pick<Counts, "spots" | "edges"> => {
+      const { visits, edges } = found.sides[at]!;
+      return { spots: counted(visits), edges: counted(edges) };
+    };
+    const [one, other] = [taken(0), taken(1)];
     const sum = (first: Map<number, number>, second: Map<number, number>) => {
       const made = new Map(first);
       for (const [key, times] of second) made.set(key, (made.get(key) || 0) + times);

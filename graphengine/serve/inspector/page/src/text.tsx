@@ -269,7 +269,7 @@ export function LargeValue({ value, name, isAsked }: { value: Large; name?: stri
   }, [value, isAsked]);
   if (found?.of === value) {
     return (
-      <div class="whole" tabIndex={0} role="region" aria-label={name ? `the whole value of ${name}` : "the whole value"}>
+      <div class="whole" tabIndex={0} role="region" aria-label={`the whole value${name ? ` of ${name}` : ""}`}>
         <Value value={found.value} fold={Infinity} />
       </div>
     );

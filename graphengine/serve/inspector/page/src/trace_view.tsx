@@ -200,7 +200,8 @@ export function Trace({
             disabled={isReading}
             onClick={() => {
               setReading(true);
-              earlier().catch(() => {}).finally(() => setReading(false)); // the page says elsewhere that the server is gone
+              const ignored = () => {}; // the page says elsewhere that the server is gone
+              earlier().catch(ignored).finally(() => setReading(false));
             }}
           >
             read earlier steps
