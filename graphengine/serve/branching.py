@@ -52,7 +52,7 @@ async def begins_alike(store: Store, graph: Graph[Any], asked: BranchRequest, br
 
 async def _first_step(store: Store, graph: Graph[Any], asked: PreviewRequest) -> Step:
     unkept = _Unkept(store)
-    async with Runner(cast("Store", unkept)) as runner:
+    async with Runner(cast("Store", unkept), models="placeholder") as runner:  # which is asked nothing
         path = asked.path if asked.update else None
         run = runner.branch(asked.run_id, graph, asked.at, update=asked.update, path=path)
         with suppress(_NotKept):

@@ -257,6 +257,11 @@ async def test_a_further_turn_of_a_conversation_loads_and_folds_nothing(tmp_path
     assert {name: done[name] for name in expected} == expected
 
 
+class Letter(BaseModel):
+    topic: str = ""
+    text: str = ""
+
+
 class Deletes(BaseModel):
     first: str = ""
     second: str = ""
@@ -322,6 +327,20 @@ async def test_a_branch_with_a_secret_is_sent_again(tmp_path: Path) -> None:
             shown = await request(served, "POST", "/runs/r/branches/preview", body, JSON)
         assert statuses == [201, 201, 409]
         assert (shown.status, "hunter-2" in shown.text) == (200, False)
+
+
+async def test_a_branch_is_shown_before_it_begins_whoever_brings_the_model(tmp_path: Path) -> None:
+    """The agent of the graph has no model of its own: the Runner that drives the branch has it."""
+    graph = Graph("letter", Letter)
+    graph.add_node("write", Agent("writer", prompt="Write about {topic}"), writes="text")
+    graph.add_path(START, "write", END)
+    async with Runner(tmp_path / "runs.db", models="placeholder") as runner:
+        await runner.start(graph, {"topic": "tides"}, run_id="r").result()
+        served = service_of(runner, graph).application()
+        body = b'{"at": 1, "update": {"topic": "storms"}}'
+        with acting(Caller("")):
+            shown = await request(served, "POST", "/runs/r/branches/preview", body, JSON)
+    assert (shown.status, shown.json["changes"]) == (200, [{"path": "topic", "before": "tides", "after": "storms"}])
 
 
 async def test_two_resumes_at_once_are_one(tmp_path: Path) -> None:
