@@ -197,6 +197,8 @@ def test_a_rewritten_text_is_read_in_one_piece(at: str, visit: Opened) -> None:
     expect(proposed.get_by_role("tab", selected=True)).to_have_text("new")
     expect(proposed.locator(".read").first).to_have_text(NEW.replace("\n\n", ""))
     expect(proposed.locator("ins, del")).to_have_count(0)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
     proposed.locator("summary").click()
     expect(proposed.locator("details .read")).to_have_text(OLD.replace("\n\n", ""))
     check_accessible(page)

@@ -298,10 +298,10 @@ export function Branch({
               Object.entries((state.schema as Schema).properties || {}).map(([field, schema]) => (
                 <Edit key={`${path} ${field}`} {...{ field, schema, state, edits, setEdits }} />
               ))}
-            {problem && <Failure error={problem} />}
             {said}
           </div>
           <footer>
+            {problem && <Failure error={problem} />}
             <button class="btn main" disabled={busy || Boolean(problem)}>
               {times > 1 ? `Begin ${times} branches` : "Begin the branch"}
             </button>
