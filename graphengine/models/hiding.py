@@ -105,6 +105,11 @@ def hide_secrets(value: T, *, known: Iterable[str] = ()) -> T:
     return cast("T", _hide_in_value(value, _hider(known)))
 
 
+def contains_secrets(text: str) -> bool:
+    """Return whether `hide_secrets` would replace a part of a text."""
+    return hide_secrets(text) != text
+
+
 def names_secret(name: str) -> bool:
     """Return whether the name of a variable suggests that its value is a secret."""
     return _NAMED.search(name) is not None

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import fields
 
+from graphengine.records.in_common import InCommon
 from graphengine.records.json_document import Compared, PublishedValue, RunNow, Runs, SpendingOfRun
 from graphengine.records.trends import Trends
 from graphengine.serve.health import Health
@@ -319,6 +320,7 @@ READS: Final = (
     _build_page_route("overview", Filters, Overview),
     _build_page_route("tally", TallyParameters, Tally),
     _build_page_route("in_results", Filters, InResults),
+    _build_page_route("in_common", Filters, InCommon),
     _build_page_route("lines", OfRuns, Mapping[str, Line]),
     _build_page_route("branches", OfRun, Runs),
     _build_page_route("run", AtStep, Run),

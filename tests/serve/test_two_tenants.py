@@ -161,6 +161,7 @@ READS = (
 LISTS = (
     *("overview", "tally", "tables", "all_graphs", "session", "form&graph=desk", "problems&graph=desk"),
     *("graph&graph=desk", "picture&fingerprint=PRINT", "in_results&text=false"),
+    "in_common&text=tenant:acme",
 )
 PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")
 INSPECTOR: Mapping[str, list[Try]] = {

@@ -25,10 +25,12 @@ from graphengine.kernel.extension import clipped
 from graphengine.kernel.inside import UNREADABLE, find_posted
 from graphengine.kernel.reader import Recorded, Snapshot, load_snapshot, status_of
 from graphengine.kernel.store import Summary, summary_of
+from graphengine.models.hiding import contains_secrets
 from graphengine.records.account import account_of
 from graphengine.records.at_work import load_at_work
 from graphengine.records.branches import load_branch_tree, load_branches
 from graphengine.records.export import export_run, to_json_text
+from graphengine.records.in_common import InCommon, load_in_common
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.result_fields import result_fields
 from graphengine.records.run_diff import diff, differences
@@ -170,6 +172,7 @@ class Views:
     _tallies: Held[Tally] = field(default_factory=Held)
     _taken: Held[Taken] = field(default_factory=Held)
     _results: Held[InResults] = field(default_factory=Held)
+    _shared: Held[InCommon] = field(default_factory=Held)
     _counted: Held[Sequence[tuple[float, str, int]]] = field(default_factory=Held)
 
     def __post_init__(self) -> None:
@@ -295,6 +298,14 @@ class Views:
         now = time.time()
         midnight = asked.midnight or now // _DAY * _DAY
         return await self._today.today(caller().tenant, min(max(midnight, now - _DAY), now), asked.by)
+
+    async def in_common(self, asked: Filters) -> InCommon:
+        """Return what failed runs have in common at the node where most of them failed.
+
+        The page asks for it after it has shown Today, since many logs are read.
+        """
+        key = caller().tenant, structs.astuple(asked)
+        return await self._shared.of(key, lambda: load_in_common(self.store, wanted_by(asked), contains_secrets))
 
     async def trends(self, asked: TrendParameters) -> Trends:
         """Return how runs went over time."""

@@ -261,7 +261,7 @@ def test_branches_are_the_whole_tree(at: str, visit: Opened) -> None:
         expect(tree).to_have_count(3)
         expect(tree.locator("b")).to_have_count(1)
         expect(tree.filter(has_text="this run")).to_have_count(1)
-    check_accessible(page)
+        check_accessible(page)
 
 
 def test_a_number_counts_what_its_link_shows(at: str, visit: Opened) -> None:

@@ -378,11 +378,49 @@ def test_what_broke_leads_to_the_runs_that_it_counts(days: Path, visit: Opened) 
         page.route("**/api/today?**", answer)
         page.goto(f"{url.partition('#')[0]}today")
         expect(page.locator(".broke")).to_contain_text("v2 of counter fails 36.0 % (v1 0.0 %).")
+        expect(page.locator(".broke .common")).to_contain_text("no run failed.")
         link = page.get_by_role("link", name="See all 9").get_attribute("href") or ""
     filters = {name: value for name, (value,) in parse_qs(urlsplit(link).query).items()}
     since = float(filters.pop("begun_after"))
     assert filters == {"graph": "counter", "status": "failed", "text": "version:v2"}
     assert since == begun[0] - DAY
+
+
+def test_what_failed_runs_have_in_common_follows(tmp_path: Path, visit: Opened) -> None:
+    """The second line comes by a request of its own; the command that proves a repair is there to copy."""
+    path = tmp_path / "runs.db"
+
+    def charge(text: str) -> str:
+        if text.startswith("CH"):
+            raise KeyError("vat_rate")
+        return text
+
+    graph = Graph("shop", State)
+    graph.add_node("charge", charge, writes="text", thread=False)
+    graph.add_path(START, "charge", END)
+
+    async def record() -> None:
+        for version, texts in (("v1", ["DE"] * 25), ("v2", ["DE", "CH", "FR", "CH"] * 6)):
+            async with Runner(path, deploy=version) as runner:
+                for text in texts:
+                    with suppress(RunFailed):
+                        await runner.start(graph, State(text=text)).result()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, record()).result()
+    with served(path) as url:
+        page = visit(url, "/today")
+        box = page.locator(".broke")
+        expect(box).to_contain_text("v2 of shop fails 50.0 % (v1 0.0 %)")
+        expect(box.locator(".common code")).to_have_text("text = CH")
+        expect(box.locator(".common")).to_contain_text("at charge, 12 of 12 failed had text = CH; of the ")
+        expect(box.locator(".common")).to_contain_text("others that came there, none.")
+        page.evaluate("navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve() }")
+        box.get_by_role("button", name="copy prove").click()
+        copied = str(page.evaluate("window.copied"))
+    assert copied.startswith(
+        "graphengine prove shop --old v1 --runs 'status:failed version:v2 error:\"=charge: KeyError"
+    )
 
 
 def test_all_that_failed_alike_are_retried_after_one_question(tmp_path: Path, visit: Opened) -> None:

@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.types import ASGIApp
@@ -55,7 +56,8 @@ async def test_the_rows_of_a_long_run_come_in_parts(app: ASGIApp, monkeypatch: p
     """The newest rows come first, and what is before the first of them is asked for by its step."""
     every = await read(app, "rows", run_id="five")
     monkeypatch.setattr(views, "MOST_ROWS", 4)
-    found, before = [], 0
+    found: list[dict[str, Any]] = []
+    before = 0
     while not found or found[0]["account"]["seq"] > 1:
         part = await read(app, "rows", run_id="five", before=before)
         assert 0 < len(part) <= 4

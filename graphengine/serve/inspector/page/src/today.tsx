@@ -332,10 +332,14 @@ const errorOf = ({ like }: NewError, more = "") => ({
   text: `${more} ${word("error", `=${like}`)}`.trim(),
 });
 
+/** The same search as a command takes it, between single quotes. */
+function searchOf({ text = "", begun_after }: { text?: string; begun_after: string }) {
+  const since = new Date(Number(begun_after) * 1000).toISOString().slice(0, 19);
+  return ["status:failed", text, `after:${since}+00:00`].filter(Boolean).join(" ").replaceAll("'", "'\\''");
+}
+
 function Fault({ each, begun_after }: { each: NewError; begun_after: number }) {
   const where = { ...errorOf(each), begun_after: `${begun_after}` };
-  const since = new Date(begun_after * 1000).toISOString().slice(0, 19);
-  const words = `status:failed ${where.text} after:${since}+00:00`.replaceAll("'", "'\\''");
   return (
     <section class="fault">
       <div>
@@ -346,7 +350,7 @@ function Fault({ each, begun_after }: { each: NewError; begun_after: number }) {
         </p>
       </div>
       <span class="acts">
-        <Copy text={`graphengine whatif --runs '${words}'`}>copy what if</Copy>
+        <Copy text={`graphengine whatif --runs '${searchOf(where)}'`}>copy what if</Copy>
         <RetryAll where={where} runs={each.runs} />
       </span>
     </section>
@@ -392,6 +396,7 @@ function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number
         )}
         .
       </p>
+      <InCommon where={where} />
       <p class="acts">
         <span>
           {isVersion
@@ -404,9 +409,30 @@ function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number
             Compare versions
           </Link>
         )}
+        <Copy text={`graphengine prove ${graph} --old ${isVersion ? was.name : "COMMIT"} --runs '${searchOf(where)}'`}>
+          copy prove
+        </Copy>
         <RetryAll where={where} runs={error ? error.runs : now.failed} />
       </p>
     </section>
+  );
+}
+
+/** What the failed runs have in common and the others have not; read after the page has shown the rest. */
+function InCommon({ where }: { where: Record<string, string> }) {
+  const [found, error] = useDocument("in_common", where);
+  if (error) return <Failure error={error} />;
+  if (!found) return <p class="soft">Comparing the failed runs with the others…</p>;
+  const [best] = found.features;
+  const at = best ? found.text.indexOf(best.text) : found.text.length;
+  const [before, after] = [found.text.slice(0, at), found.text.slice(at + (best?.text.length || 0))];
+  const span = found.until ? `, begun from ${moment(found.since)} to ${moment(found.until)}` : "";
+  return (
+    <p class="common">
+      {before}
+      {best && <code dir="auto">{best.text}</code>}
+      {after}. <small class="soft">{found.sample && `${found.sample}${span}.`}</small>
+    </p>
   );
 }
 

@@ -530,6 +530,33 @@ export interface Head {
   is_chat: boolean;
 }
 
+export interface InCommon {
+  /** the version of the documents */
+  schema: 2;
+  /** The graph. */
+  graph: string;
+  /** The path of the node; "" if no failed run could be read. */
+  node: string;
+  /** The error of one of the failed runs. */
+  error: string;
+  /** How many failed runs were compared. */
+  failed: number;
+  /** How many others were compared. */
+  others: number;
+  /** When the first of all these runs began, epoch seconds; 0 without any. */
+  since: number;
+  /** When the last of them began. */
+  until: number;
+  /** What stands out, the most likely cause first. */
+  features: SharedFeature[];
+  /** All this as a sentence. */
+  text: string;
+  /** Which runs were compared, as a sentence. */
+  sample: string;
+  /** Whether there are runs that were not read, because of the bounds. */
+  is_cut: boolean;
+}
+
 export interface InResult {
   run: ListedRun;
   field: string;
@@ -1011,6 +1038,19 @@ export interface Shared {
   seq: number;
 }
 
+export interface SharedFeature {
+  /** The path of the value, e.g. `order.country`. */
+  place: string;
+  /** The feature, e.g. `order.country = CH`. */
+  text: string;
+  /** How many of the failed runs have the feature. */
+  failed: number;
+  /** How many of the other runs have the feature. */
+  others: number;
+  /** Whether callers or people gave the value; otherwise nodes wrote it. */
+  is_given: boolean;
+}
+
 export interface Side {
   /** The run. */
   run_id: string;
@@ -1463,6 +1503,7 @@ export interface Answers {
   "compare": Comparison;
   "find": number[];
   "graph": Graph;
+  "in_common": InCommon;
   "in_results": InResults;
   "lines": Record<string, Line>;
   "moments": Moments;

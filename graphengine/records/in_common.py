@@ -1,0 +1,292 @@
+"""What the runs that failed at one node have in common, as Today shows it below the version that fails.
+
+The runs are a sample: the newest that failed, and the newest of the others that came to the same node. Each run is read
+as it came to the node, that is just before the step that ended the visit. The number of runs and the bytes are bounded,
+and the answer names the sample. `graphengine.records.standing_out` compares the values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Sequence  # noqa: TC003 - a document is made of these types
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from msgspec import UnsetType
+from pydantic_core import to_json
+
+from graphengine.errors import StoreError
+from graphengine.kernel.inside import PUBLISH, WorkKey, bare, is_sealed, opened, without_items
+from graphengine.kernel.reader import Failed, Node, load_snapshot, outcome_of, show
+from graphengine.records.base_documents import Document
+from graphengine.records.selection import Wanted, likeness, newest
+from graphengine.records.standing_out import CALL, FEWEST, Arrival, SharedFeature, find_shared_features
+from graphengine.records.words import counted
+from graphengine.records.work_records import CallRecord, TurnRecord, read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import Frame, Step
+    from graphengine.kernel.store import RunInfo, Store
+
+_FAILED: Final = 100
+"""The most failed runs that are read."""
+_OTHERS: Final = 300
+"""The most other runs that are read, whether they came to the node or not."""
+_BYTES: Final = 32_000_000
+"""No further run is read after values of this size."""
+_STEPS: Final = 300
+"""The visit is looked for in this many steps at the end of a log."""
+_TEXT: Final = 20_000
+_NO_RESULTS: Final = (PUBLISH, "asked ", "begun ", "keyed ", "unknown ")
+"""How the names of recorded work begin that is not the result of a call."""
+
+
+class InCommon(Document):
+    """What runs that failed at one node have in common, and the others that came to the node have not.
+
+    Attributes:
+        graph: The graph.
+        node: The path of the node; "" if no failed run could be read.
+        error: The error of one of the failed runs.
+        failed: How many failed runs were compared.
+        others: How many others were compared.
+        since: When the first of all these runs began, epoch seconds; 0 without any.
+        until: When the last of them began.
+        features: What stands out, the most likely cause first.
+        text: All this as a sentence.
+        sample: Which runs were compared, as a sentence.
+        is_cut: Whether there are runs that were not read, because of the bounds.
+    """
+
+    graph: str
+    node: str
+    error: str
+    failed: int
+    others: int
+    since: float
+    until: float
+    features: Sequence[SharedFeature]
+    text: str
+    sample: str
+    is_cut: bool
+
+
+@dataclass(slots=True)
+class _Side:
+    """The runs of one side of the comparison."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    looked_at: int = 0
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The reading of a sample, with the bytes that were read."""
+
+    store: Store
+    read: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further run may be read."""
+        return self.read >= _BYTES
+
+    async def load_steps(self, info: RunInfo) -> Sequence[Step]:
+        """Return the last steps of a run's own log; none if they cannot be read."""
+        with suppress(StoreError, ValueError):
+            return await self.store.steps(info.id, max(info.parent_seq, info.seq - _STEPS), info.seq)
+        return ()
+
+    async def load_arrival(self, info: RunInfo, step: Step) -> Arrival | None:
+        """Return a run as it was just before a step; None if that cannot be read."""
+        with suppress(StoreError, ValueError):  # it was removed meanwhile, or its log was cut there
+            frame = (await load_snapshot(self.store, info.id, step.seq - 1)).frames.get(step.frame)
+            if frame is not None:
+                values, derived = _read_frame(frame)
+                self.read += len(to_json(values))
+                return Arrival(values, derived, info.created_at)
+        return None
+
+
+async def load_in_common(store: Store, wanted: Wanted, hides: Callable[[str], bool]) -> InCommon:
+    """Return what the failed runs that are wanted have in common at the node where most of them failed.
+
+    Args:
+        store: The open store, as the caller can read it.
+        wanted: Selects the failed runs. The others are of the same graph, version, tenant and time.
+        hides: Whether a text contains a secret; see `find_shared_features`.
+
+    Raises:
+        StoreError: The runs cannot be listed.
+    """
+    reading = _Reading(store)
+    infos = await newest(store, replace(wanted, status="failed", limit=_FAILED), compared=False)
+    ended = [(info, step) for info in infos if (step := find_failing_step(await reading.load_steps(info))) is not None]
+    kinds = Counter((info.graph, *_read_failure(step)) for info, step in ended)
+    if not kinds:
+        why = "no failed run could be read" if infos else "no run failed"
+        return InCommon(wanted.graph or "", "", "", 0, 0, 0.0, 0.0, [], why, "", is_cut=False)
+    (graph, node, like), _ = kinds.most_common(1)[0]
+    alike = [(info, step) for info, step in ended if (info.graph, *_read_failure(step)) == (graph, node, like)]
+    failed = _Side(looked_at=len(infos))
+    for info, step in alike:
+        if not reading.is_full and (arrival := await reading.load_arrival(info, step)) is not None:
+            failed.arrivals.append(arrival)
+    visit = Counter(step.visit for _, step in alike).most_common(1)[0][0]
+    place = replace(wanted, graph=graph, error=None, status=None)
+    others = await _load_others(reading, place, (node, visit), {info.id for info, _ in alike})
+    error = _message_of(alike[0][1])
+    features = await asyncio.to_thread(
+        find_shared_features, failed.arrivals, others.arrivals, message=error, hides=hides
+    )
+    both = [each.at for each in (*failed.arrivals, *others.arrivals)]
+    return InCommon(
+        graph=graph,
+        node=node,
+        error=error,
+        failed=len(failed.arrivals),
+        others=len(others.arrivals),
+        since=min(both, default=0.0),
+        until=max(both, default=0.0),
+        features=features,
+        text=_compose_text(node, features, len(failed.arrivals), len(others.arrivals)),
+        sample=_compose_sample(failed, others),
+        is_cut=len(infos) == _FAILED or others.looked_at >= _OTHERS or reading.is_full,
+    )
+
+
+async def _load_others(reading: _Reading, wanted: Wanted, place: tuple[str, int], failed: set[str]) -> _Side:
+    """Return the newest runs that went through a node, as they came to it; older versions if there are too few."""
+    found = _Side()
+    for version in dict.fromkeys((wanted.version, None)):
+        text, begun_after = (wanted.text, wanted.begun_after) if version is not None else (None, None)
+        any_of = replace(wanted, version=version, text=text, begun_after=begun_after, limit=_OTHERS + len(failed))
+        infos = await newest(reading.store, any_of, compared=False)
+        seen = found.looked_at
+        for info in [each for each in infos if each.id not in failed][seen:]:
+            if found.looked_at >= _OTHERS or reading.is_full:
+                break
+            found.looked_at += 1
+            step = _find_passed_step(await reading.load_steps(info), *place)
+            if step is not None and (arrival := await reading.load_arrival(info, step)) is not None:
+                found.arrivals.append(arrival)
+        if len(found.arrivals) >= FEWEST:
+            break
+    return found
+
+
+# --- The visit of a node ----------------------------------------------------------------------------------------------
+
+
+def find_failing_step(steps: Sequence[Step]) -> Step | None:
+    """Return the step with which the node failed that made a run fail; None if no step made it fail.
+
+    The last step of a failed run may belong to a node around the one that failed, such as a map.
+    """
+    ends = [each for each in steps if each.data.error is not None]
+    last = next((each for each in reversed(ends) if outcome_of(each).status == "failed"), None)
+    if last is None or last.data.error is None:
+        return None
+    path = last.data.error.path
+    inner = (each for each in reversed(ends) if each.path == path and isinstance(each.data, (Failed, Node)))
+    return next(inner, last)
+
+
+def _find_passed_step(steps: Sequence[Step], node: str, visit: int) -> Step | None:
+    """Return the step that completed a visit of a node, preferably the visit of this number."""
+    done = [
+        each
+        for each in steps
+        if isinstance(each.data, Node) and each.data.error is None and without_items(each.path) == node
+    ]
+    return next((each for each in reversed(done) if each.visit == visit), done[-1] if done else None)
+
+
+def _read_failure(step: Step) -> tuple[str, str]:
+    """Return the path of the node that failed, and what its error has in common with others like it."""
+    error = step.data.error
+    return ("", "") if error is None else (without_items(error.path), likeness(_message_of(step)))
+
+
+def _message_of(step: Step) -> str:
+    error = step.data.error
+    return "" if error is None else f"{error.kind}: {show(error.message)}"
+
+
+# --- The values at a node ---------------------------------------------------------------------------------------------
+
+
+def _read_frame(frame: Frame) -> tuple[dict[str, JsonValue], set[str]]:
+    """Return what a node could read, by name, and the names of what nodes wrote."""
+    values: dict[str, JsonValue] = dict(_iter_results(frame))
+    derived = {*values}
+    around: Frame | None = frame
+    while around is not None:
+        for name, value in around.values.items():
+            if name not in values:
+                whole = opened(value)
+                values[name] = whole if is_sealed(whole) else bare(whole)
+                if name in around.written:
+                    derived.add(name)
+        around = around.base
+    return values, derived
+
+
+def _iter_results(frame: Frame) -> Iterator[tuple[str, JsonValue]]:
+    """Yield what the first call of each function, tool and child returned in this visit, and what agents answered."""
+    seen: set[str] = set()
+    for text, result in frame.recorded_results.items():
+        key = WorkKey.read(text)
+        value = opened(result.value)
+        if not key.number or isinstance(value, UnsetType) or key.name.startswith(_NO_RESULTS):
+            continue
+        name = f"{key.of or key.name.rpartition('.')[2]}{CALL}"
+        if key.kind == "tool":
+            called = read_record(value, CallRecord)
+            value = None if called is None else _read_json(called.text)
+        elif key.kind == "turn":
+            answered = read_record(value, TurnRecord)
+            name, value = f"{WorkKey.read(key.around).of}{CALL}", None if answered is None else answered.text
+        if name not in seen:
+            seen.add(name)
+            yield name, bare(value)
+
+
+def _read_json(text: str) -> JsonValue:
+    """Return the value that a tool's text is, or the text."""
+    if len(text) > _TEXT or not text.startswith(("{", "[")):
+        return text[:_TEXT]
+    try:
+        value: JsonValue = json.loads(text)
+    except ValueError:
+        return text
+    return value
+
+
+# --- Sentences --------------------------------------------------------------------------------------------------------
+
+
+def _compose_text(node: str, features: Sequence[SharedFeature], failed: int, others: int) -> str:
+    if min(failed, others) < FEWEST:
+        few = f"{counted(failed, 'run')} failed and {others:,} went through"
+        return f"at {node}, {few}: at least {FEWEST} of each are needed to say what the failed runs have in common"
+    if not features:
+        return f"at {node}, nothing stands out: {failed:,} failed and {others:,} went through with similar values"
+    best, *more = features
+    rest = f"of the {others:,} others that came there, {best.others or 'none'}"
+    also = f"; as much agrees with {' and '.join(each.text for each in more)}" if more else ""
+    return f"at {node}, {best.failed:,} of {failed:,} failed had {best.text}; {rest}{also}"
+
+
+def _compose_sample(failed: _Side, others: _Side) -> str:
+    newest_failed = f"the {len(failed.arrivals):,} newest of {failed.looked_at:,} failed runs that were read"
+    return f"compared: {newest_failed}, and {len(others.arrivals):,} of {others.looked_at:,} others that were read"
+
+
+__all__ = ["InCommon", "find_failing_step", "load_in_common"]

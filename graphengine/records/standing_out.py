@@ -1,0 +1,501 @@
+"""What the recorded values of failed runs have in common, and those of other runs do not.
+
+A *feature* is a fact about one place in the recorded values of a run, such as `country = CH`, `order.vat_rate missing`
+or `amount ≥ 1000`. This module collects the features of all given runs and returns those that separate the failed runs
+from the others. It only compares values: it reads no store, and calls no code of the user.
+
+With many places and few runs, some feature always separates the two sides by chance. A feature is therefore returned
+only if Fisher's exact test finds that chance is no explanation, after a correction for all the features that could have
+been returned. A feature that holds for too few or too many runs could not be returned whatever the runs came to, so it
+does not count (Tarone 1990). If all others began before or after the failed runs, anything that changes with time would
+separate them. Then only the form of values counts, and what nodes wrote.
+
+Source: R. E. Tarone, "A modified Bonferroni method for discrete data", Biometrics 46, 1990.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence  # noqa: TC003 - a document is made of these types
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntEnum
+from itertools import combinations
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from graphengine.kernel.inside import is_sealed
+from graphengine.records.base_documents import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from graphengine.kernel.extension import JsonValue
+
+FEWEST: Final = 5
+"""With fewer runs than this on either side, no feature is looked for."""
+_CHANCE: Final = 0.01
+"""The greatest probability that a feature is returned although the sides differ by chance alone."""
+CALL: Final = "()"
+"""How the name ends of what a call returned. Whether a call was made may only show how far the node came."""
+_COVERED: Final = 0.9
+"""The share of the failed runs that must have a feature."""
+_OTHERS: Final = 1 / 3
+"""The share of the other runs that may have a feature."""
+_TIE: Final = 0.02
+"""Features whose shares of the two sides differ by this much separate equally well."""
+_RUNNERS_UP: Final = 3
+"""How many features are returned besides the best."""
+_PLACES: Final = 400
+"""How many values of one run are looked at."""
+_ITEMS: Final = 50
+_KEYS: Final = 100
+_DEPTH: Final = 8
+_TEXT: Final = 2000
+"""The most characters of a text that are looked at."""
+_VALUE: Final = 60
+"""The most characters of a value that is compared whole."""
+_GROUPED: Final = 20
+"""The most different values of a place of which groups are tried."""
+_GROUP: Final = 4
+
+_STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d.*)?")
+_ZONE: Final = re.compile(r"\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(Z|[+-]\d\d:?\d\d)$")
+_NUMBER: Final = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?")
+_PREFIX: Final = re.compile(r"[^\W\d_]{1,5}(?=[\d_-])")
+_WORD: Final = re.compile(r"[^\W_]{2,30}")
+_PLAIN: Final = re.compile(r"[^\W\d][\w.@:/+-]*")
+_TYPES: Final = {
+    bool: "yes or no",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
+_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+Places: TypeAlias = "dict[str, list[JsonValue]]"
+
+
+class _Kind(IntEnum):
+    """The kinds of features; of two that separate equally well, the kind that stands first here is preferred."""
+
+    PRESENT = 0
+    EQUAL = 1
+    TYPE = 2
+    FORM = 3
+    THRESHOLD = 4
+    CONTENT = 5
+    NOT = 6
+    ONE_OF = 7
+
+
+_TIMELESS: Final = (_Kind.PRESENT, _Kind.TYPE, _Kind.FORM)
+"""The kinds that do not change with time by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A run as it came to a node.
+
+    Attributes:
+        values: The fields of its state, and the results that the visit had recorded, by name.
+        derived: Those of the names whose values nodes wrote. Callers or people gave the others.
+        at: When the run began, epoch seconds.
+    """
+
+    values: Mapping[str, JsonValue]
+    derived: Collection[str] = ()
+    at: float = 0.0
+
+
+class SharedFeature(Part):
+    """A feature that failed runs have in common.
+
+    Attributes:
+        place: The path of the value, e.g. `order.country`.
+        text: The feature, e.g. `order.country = CH`.
+        failed: How many of the failed runs have the feature.
+        others: How many of the other runs have the feature.
+        is_given: Whether callers or people gave the value; otherwise nodes wrote it.
+    """
+
+    place: str
+    text: str
+    failed: int
+    others: int
+    is_given: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Feature:
+    """A feature, with the runs that have it as the bits of a number."""
+
+    runs: int
+    kind: _Kind
+    place: str
+    text: str
+
+
+@dataclass(slots=True)
+class _Sample:
+    """The two sides; the failed runs have the lowest bits."""
+
+    failed: Sequence[Arrival]
+    others: Sequence[Arrival]
+    is_apart: bool
+    derived: frozenset[str]
+    message: str
+    values: dict[str, dict[int, list[JsonValue]]] = field(default_factory=dict)
+
+    def fits(self, feature: _Feature) -> bool:
+        """Return whether a feature could be returned, whichever of the runs had failed."""
+        runs, failed, others = feature.runs.bit_count(), len(self.failed), len(self.others)
+        if self.is_apart and feature.kind not in _TIMELESS:
+            is_ordered = feature.kind == _Kind.THRESHOLD or not self.is_derived(feature.place)
+            if is_ordered:
+                return False
+        return _COVERED * failed <= runs <= failed + _OTHERS * others
+
+    def is_derived(self, place: str) -> bool:
+        """Return whether nodes wrote the value at a place."""
+        return _root_of(place) in self.derived
+
+    def split(self, runs: int) -> tuple[int, int]:
+        """Return how many failed runs and how many others are among some runs."""
+        bad = (runs & ((1 << len(self.failed)) - 1)).bit_count()
+        return bad, runs.bit_count() - bad
+
+    def separation(self, runs: int) -> float:
+        """Return how well some runs agree with those that failed; 1 if they are the same."""
+        bad, good = self.split(runs)
+        return bad / len(self.failed) - good / len(self.others)
+
+    def stands_out(self, runs: int, tried: int) -> bool:
+        """Return whether some runs are mainly the failed ones, and chance does not explain that."""
+        bad, good = self.split(runs)
+        is_clear = bad >= _COVERED * len(self.failed) and good <= _OTHERS * len(self.others)
+        return is_clear and tried * _fisher(bad, good, len(self.failed), len(self.others)) <= _CHANCE / 2
+
+    def rank(self, feature: _Feature) -> tuple[bool, bool, int, int, float, str]:
+        """Return the place of a feature among those that separate equally well, the most likely cause first."""
+        name = re.split(r"[.\[]", feature.place)[-1]
+        is_named = bool(name) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", self.message) is not None
+        depth, exact = feature.place.count("."), -self.separation(feature.runs)
+        return self.is_derived(feature.place), not is_named, feature.kind, depth, exact, feature.text
+
+
+def find_shared_features(
+    failed: Sequence[Arrival],
+    others: Sequence[Arrival],
+    *,
+    message: str = "",
+    hides: Callable[[str], bool] = lambda _: False,
+) -> Sequence[SharedFeature]:
+    """Return the features that separate failed runs from others, the most likely cause first.
+
+    Of features that separate equally well, those of values that callers gave precede those of values that nodes wrote.
+
+    Args:
+        failed: The runs that failed at a node, as they came to the node.
+        others: The runs that went through the node, as they came to the node.
+        message: The error, which may name the value.
+        hides: Whether a text contains a secret. A place with such a text is left out in all runs, as is a secret field.
+
+    Returns:
+        At most four features of different places; none if nothing stands out.
+    """
+    if min(len(failed), len(others)) < FEWEST:
+        return []
+    first, last = min(each.at for each in failed), max(each.at for each in failed)
+    near = [each for each in others if first <= each.at <= last]
+    is_apart = len(near) < FEWEST
+    others = near if len(near) >= FEWEST else others
+    derived = frozenset(name for each in (*failed, *others) for name in each.derived)
+    sample = _Sample(failed, others, is_apart, derived, message, {})
+    _collect_places(sample, hides)
+    found = _list_outstanding(sample)
+    if not found:
+        return []
+    best = max(sample.separation(each.runs) for each in found)
+    level = [each for each in found if sample.separation(each.runs) >= best - _TIE]
+    level.sort(key=sample.rank)
+    chosen: dict[str, _Feature] = {}
+    for each in level:
+        if not any(f"{each.place}.".startswith((f"{place}.", f"{place}[")) for place in chosen):
+            chosen[each.place] = each
+    return [
+        SharedFeature(each.place, each.text, *sample.split(each.runs), is_given=not sample.is_derived(each.place))
+        for each in [*chosen.values()][: 1 + _RUNNERS_UP]
+    ]
+
+
+def _list_outstanding(sample: _Sample) -> list[_Feature]:
+    """Return the features that stand out."""
+    features = [each for each in _iter_features(sample) if sample.fits(each)]
+    tried = len({each.runs for each in features})  # the same runs are the same test
+    found = [each for each in features if sample.stands_out(each.runs, tried)]
+    groups = {place: values for place in sample.values if (values := _read_categories(sample, place))}
+    for place, values in groups.items():
+        for feature in _iter_groups(sample, place, values):
+            group = feature.text.count(",") + 1
+            if sample.fits(feature) and sample.stands_out(
+                feature.runs, math.comb(len(values), group) * len(groups) * 3
+            ):
+                found.append(feature)
+    return found
+
+
+def _fisher(bad: int, good: int, failed: int, others: int) -> float:
+    """Return the probability that so many runs with a feature are failed ones, or more, if only chance decides."""
+    runs, ways = bad + good, math.comb(failed + others, bad + good)
+    most = min(runs, failed)
+    return sum(math.comb(failed, each) * math.comb(others, runs - each) for each in range(bad, most + 1)) / ways
+
+
+# --- The places of values ---------------------------------------------------------------------------------------------
+
+
+def _collect_places(sample: _Sample, hides: Callable[[str], bool]) -> None:
+    """Read the values of all runs by place; a place that has a secret in any run is left out."""
+    runs = [*sample.failed, *sample.others]
+    sealed = {name for each in runs for name, value in each.values.items() if is_sealed(value)}
+    for number, each in enumerate(runs):
+        found: Places = {}
+        _walk({name: value for name, value in each.values.items() if name not in sealed}, "", found, _PLACES)
+        for place, values in found.items():
+            sample.values.setdefault(place, {})[number] = values
+    for place, by_run in [*sample.values.items()]:
+        texts = {value for values in by_run.values() for value in values if isinstance(value, str)}
+        if hides("\n".join([place, *sorted(texts)])):
+            del sample.values[place]
+
+
+def _walk(value: JsonValue, place: str, found: Places, left: int) -> int:
+    """Collect a value and all that it contains, by place; return how many more values may be collected."""
+    if left <= 0:
+        return 0
+    found.setdefault(place, []).append(value[:_TEXT] if isinstance(value, str) else value)
+    left -= 1
+    if place.count(".") + place.count("[") >= _DEPTH:
+        return left
+    if isinstance(value, dict):
+        for key in [*value][:_KEYS]:
+            if not is_sealed(value[key]):
+                left = _walk(value[key], f"{place}.{key}" if place else key, found, left)
+    elif isinstance(value, list):
+        for item in value[:_ITEMS]:
+            left = _walk(item, f"{place}[]", found, left)
+    return left
+
+
+def _root_of(place: str) -> str:
+    return re.split(r"[.\[]", place, maxsplit=1)[0]
+
+
+# --- The features of a place ------------------------------------------------------------------------------------------
+
+
+def _iter_features(sample: _Sample) -> Iterator[_Feature]:
+    """Yield the features of all places."""
+    for place, by_run in sample.values.items():
+        yield from _iter_keys(sample, place, by_run)
+        if not place:
+            continue
+        marks: defaultdict[tuple[_Kind, str], int] = defaultdict(int)
+        texts = 0
+        for number, values in by_run.items():
+            for value in values:
+                texts |= (1 << number) if isinstance(value, str) else 0
+                for mark in _iter_marks(value):
+                    marks[mark] |= 1 << number
+        everywhere = sum(1 << number for number in by_run)
+        for (kind, words), runs in marks.items():
+            yield _Feature(runs, kind, place, f"{place} {words}")
+            is_text = kind in (_Kind.FORM, _Kind.CONTENT)
+            yield from _negate(place, kind, words, (texts if is_text else everywhere) & ~runs)
+        yield from _iter_thresholds(place, by_run)
+
+
+def _iter_keys(sample: _Sample, place: str, by_run: Mapping[int, Sequence[JsonValue]]) -> Iterator[_Feature]:
+    """Yield whether the objects at a place have a key, and whether one of them lacks it."""
+    objects = {number: [each for each in values if isinstance(each, dict)] for number, values in by_run.items()}
+    counts = Counter(key for each in objects.values() for key in {key for one in each for key in one})
+    for key in [key for key, _ in counts.most_common(_KEYS)]:
+        inner = f"{place}.{key}" if place else key
+        if inner not in sample.values or key.endswith(CALL):  # secret, too deep, or called later than the failure
+            continue
+        has = sum(1 << number for number, each in objects.items() if any(key in one for one in each))
+        lacks = sum(1 << number for number, each in objects.items() if any(key not in one for one in each))
+        yield _Feature(has, _Kind.PRESENT, inner, f"{inner} present")
+        yield _Feature(lacks, _Kind.PRESENT, inner, f"{inner} missing")
+
+
+def _negate(place: str, kind: _Kind, words: str, runs: int) -> Iterator[_Feature]:
+    """Yield the opposite of a feature."""
+    first, _, rest = words.partition(" ")
+    opposites = {"=": "≠", "with": "without", "is": "is not"}
+    if kind in (_Kind.EQUAL, _Kind.FORM, _Kind.CONTENT) and first in opposites:
+        yield _Feature(runs, kind if kind == _Kind.FORM else _Kind.NOT, place, f"{place} {opposites[first]} {rest}")
+
+
+def _iter_marks(value: JsonValue) -> Iterator[tuple[_Kind, str]]:
+    """Yield the kinds and the words of the features of one value."""
+    if value is None:
+        yield _Kind.PRESENT, "is null"
+        return
+    yield _Kind.TYPE, f"is {_TYPES.get(type(value), 'a value')}"
+    if isinstance(value, (bool, int, float)) or (isinstance(value, str) and 0 < len(value) <= _VALUE):
+        yield _Kind.EQUAL, f"= {_shorten(value)}"
+    if isinstance(value, float):
+        yield _Kind.FORM, "is a whole number" if value.is_integer() else "with a fraction"
+    elif isinstance(value, (list, dict)) and not value:
+        yield _Kind.FORM, "is empty"
+    elif isinstance(value, str):
+        yield from _iter_text_marks(value)
+
+
+def _iter_text_marks(text: str) -> Iterator[tuple[_Kind, str]]:
+    """Yield the kinds and the words of the features of a text."""
+    stamp = _read_stamp(text)
+    forms = {
+        "is empty": not text,
+        "with blanks around it": bool(text) and text != text.strip(),
+        "with letters beyond ASCII": not text.isascii(),
+        "with several lines": "\n" in text.strip(),
+        "is a number": _NUMBER.fullmatch(text) is not None,
+        "with digits": any(map(str.isdigit, text)),
+        "with letters": any(map(str.isalpha, text)),
+        "with capital letters": text != text.lower(),
+        "with small letters": text != text.upper(),
+        "is a time": stamp is not None,
+        "is JSON": _is_json(text),
+    }
+    for words, holds in forms.items():
+        if holds:
+            yield _Kind.FORM, words
+    if stamp is not None:
+        zone = _ZONE.search(text)
+        if len(text) > len("2026-01-31"):
+            yield _Kind.FORM, "without a time zone" if zone is None else "with a time zone"
+            yield _Kind.CONTENT, "in no time zone" if zone is None else f"in time zone {zone[1]}"
+        yield _Kind.CONTENT, f"on a {_DAYS[stamp.weekday()]}"
+        yield _Kind.CONTENT, f"on day {stamp.day} of a month"
+        return
+    for mark in {each for each in text if not each.isalnum() and each != " "}:
+        yield _Kind.CONTENT, f"with {json.dumps(mark, ensure_ascii=False)}"
+    if prefix := _PREFIX.match(text):
+        yield _Kind.CONTENT, f"begins with {prefix[0]}"
+    for word in {each.casefold() for each in _WORD.findall(text)}:
+        yield _Kind.CONTENT, f"with the word {word}"
+
+
+def _iter_thresholds(place: str, by_run: Mapping[int, Sequence[JsonValue]]) -> Iterator[_Feature]:
+    """Yield that a number, a time, or the length of a text or list, is at least or at most some value."""
+    measured: defaultdict[str, dict[int, list[float]]] = defaultdict(dict)
+    for number, values in by_run.items():
+        for value in values:
+            for words, amount in _iter_amounts(value):
+                measured[words].setdefault(number, []).append(amount)
+    for words, amounts in measured.items():
+        for sign, choose in (("≥", max), ("≤", min)):
+            ordered = sorted(((choose(each), number) for number, each in amounts.items()), reverse=sign == "≥")
+            runs = 0
+            for at, (amount, number) in enumerate(ordered):
+                runs |= 1 << number
+                if at + 1 < len(ordered) and ordered[at + 1][0] != amount:
+                    yield _Feature(
+                        runs, _Kind.THRESHOLD, place, words.format(place, sign, _format_amount(words, amount))
+                    )
+
+
+def _iter_amounts(value: JsonValue) -> Iterator[tuple[str, float]]:
+    """Yield what can be measured of a value, each with the words that show a threshold."""
+    if isinstance(value, bool):
+        return
+    if isinstance(value, (int, float)):
+        if math.isfinite(value) and abs(value) < 2**53:
+            yield "{} {} {}", float(value)
+    elif isinstance(value, list):
+        yield "items of {} {} {}", float(len(value))
+    elif isinstance(value, str):
+        stamp = _read_stamp(value)
+        if stamp is not None:
+            yield "time of {} {} {}", (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
+            yield "hour of {} {} {}", float(stamp.hour)
+            return
+        if _NUMBER.fullmatch(value):
+            yield "{} {} {}", float(value)
+        yield "characters of {} {} {}", float(len(value))
+
+
+def _format_amount(words: str, amount: float) -> str:
+    if words.startswith("time"):
+        return datetime.fromtimestamp(amount, UTC).isoformat()
+    return str(int(amount)) if amount.is_integer() else repr(amount)
+
+
+# --- Groups of values -------------------------------------------------------------------------------------------------
+
+
+def _read_categories(sample: _Sample, place: str) -> Mapping[str, int]:
+    """Return the runs of each value of a place that has few different ones; none of other places."""
+    found: defaultdict[str, int] = defaultdict(int)
+    for number, values in sample.values[place].items():
+        value = values[0]
+        if len(values) != 1 or not isinstance(value, (str, int)) or len(str(value)) > _VALUE:
+            return {}
+        found[_shorten(value)] |= 1 << number
+        if len(found) > _GROUPED:
+            return {}
+    return found if len(found) > 2 and not any("," in each for each in found) else {}  # noqa: PLR2004 - else one is enough
+
+
+def _iter_groups(sample: _Sample, place: str, values: Mapping[str, int]) -> Iterator[_Feature]:
+    """Yield that a value is one of two to four, of the values that failed runs have."""
+    bad = {value: runs for value, runs in values.items() if sample.split(runs)[0]}
+    if len(bad) > 2 * _GROUP:
+        return
+    for group in range(2, _GROUP + 1):
+        for chosen in combinations(sorted(bad), group):
+            runs = 0
+            for each in chosen:
+                runs |= bad[each]
+            yield _Feature(runs, _Kind.ONE_OF, place, f"{place} = one of {', '.join(chosen)}")
+
+
+# --- Values -----------------------------------------------------------------------------------------------------------
+
+
+def _shorten(value: JsonValue) -> str:
+    """Return a value as a feature shows it: a word as it is, anything else as JSON."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    is_plain = isinstance(value, str) and _PLAIN.fullmatch(value) is not None and value not in ("yes", "no", "null")
+    return str(value) if is_plain else json.dumps(value, ensure_ascii=False)
+
+
+def _read_stamp(text: str) -> datetime | None:
+    """Return the date or the time that a text is; None if it is neither."""
+    if _STAMP.fullmatch(text) is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _is_json(text: str) -> bool:
+    if not text.startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return len(text) == _TEXT  # it was cut
+    return True
+
+
+__all__ = ["CALL", "FEWEST", "Arrival", "SharedFeature", "find_shared_features"]

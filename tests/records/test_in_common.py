@@ -1,0 +1,289 @@
+"""What failed runs have in common: bugs that are planted in small graphs, and failures that have nothing in common."""
+
+import random
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, Secret
+from graphengine.models.hiding import contains_secrets
+from graphengine.records.in_common import InCommon, load_in_common
+from graphengine.records.search import wanted_of
+from graphengine.records.selection import Wanted
+from graphengine.records.standing_out import Arrival, find_shared_features
+from graphengine.runner import RunFailed
+from graphengine.serve.callers import Caller, CallersStore, acting
+
+RATES = {"DE": 19.0, "FR": 20.0, "IT": 22.0, "US": 0.0}
+
+
+class Order(BaseModel):
+    """What each run is started with, and what its nodes write."""
+
+    number: int
+    country: str
+    total: Any
+    due: str
+    name: str
+    parts: list[dict[str, Any]]
+    rates: dict[str, Any] = {}
+    answer: str = ""
+    key: str = ""
+
+
+def draw_order(chance: random.Random, number: int) -> dict[str, Any]:
+    """Return an input as it comes: of several countries, times and names, with some texts for numbers."""
+    return {
+        "number": number,
+        "country": chance.choice(["CH", "DE", "FR", "IT", "US"]),
+        "total": chance.choice([float, str])(round(chance.uniform(1, 2000), 2)),
+        "due": f"2026-0{chance.randint(1, 9)}-{chance.randint(10, 28)}T10:0{chance.randint(0, 9)}:00"
+        + chance.choice(["", "Z", "+09:00"]),
+        "name": chance.choice(["Ann Lee", "Bob Ray", "Zoë Muñoz", "Åse Dahl", "Eve Day"]),
+        "parts": [
+            {"sku": f"s{chance.randint(1, 99)}"} | chance.choice([{}, {"weight": chance.randint(1, 9)}])
+            for _ in range(chance.randint(1, 4))
+        ],
+    }
+
+
+def tool_answer(order: dict[str, Any]) -> dict[str, Any]:
+    """Return what a service says, which has had a field more for some since today."""
+    is_new = sha256(f"{order['number']}".encode()).digest()[0] % 4 == 0
+    return {"net": order["number"]} | ({"surcharge": {"code": "x"}} if is_new else {})
+
+
+def sum_of(rates: Mapping[str, Any]) -> float:
+    """Return the sum of what a service says."""
+    return float(sum(rates.values()))
+
+
+def chance_of(order: Order) -> bool:
+    """Return what no field shows."""
+    return sha256(f"{order.number} {order.name}".encode()).digest()[5] % 4 == 0
+
+
+def fail_if(order: object) -> None:
+    """Fail with a message that names nothing."""
+    if order:
+        raise RuntimeError("charging failed")
+
+
+PLANTED: Mapping[str, tuple[Callable[[Order], object], str]] = {
+    "missing value": (lambda o: RATES[o.country], "country = CH"),
+    "missing key": (lambda o: [part["weight"] for part in o.parts], "parts[].weight missing"),
+    "type": (lambda o: o.total * 1.5, "total is a text"),
+    "time zone": (lambda o: datetime.fromisoformat(o.due) < datetime.now(UTC), "due without a time zone"),
+    "the tool's new field": (lambda o: sum_of(o.rates), "rates.surcharge present"),
+    "threshold": (lambda o: fail_if(float(o.total) > 1500), "total ≥ 15"),
+    "letters": (lambda o: o.name.encode("ascii"), "name with letters beyond ASCII"),
+    "chance": (lambda o: fail_if(chance_of(o)), ""),
+    "every seventh": (lambda o: fail_if(o.number % 7 == 3), ""),
+}
+
+
+def shop(rule: Callable[[Order], object]) -> Graph[Order]:
+    """Return a graph whose second node has a bug."""
+
+    async def charge(state: Order) -> str:
+        rule(state)
+        return "charged"
+
+    graph = Graph("shop", Order)
+    graph.add_node("ask", lambda state: tool_answer(state.model_dump()), writes="rates", thread=False)
+    graph.add_node("charge", charge, writes="key")
+    graph.add_path(START, "ask", "charge", END)
+    return graph
+
+
+async def run_all(runner: Runner, graph: Graph[Any], inputs: list[dict[str, Any]], **place: Any) -> None:
+    """Run a graph with each input; some runs fail."""
+    for each in inputs:
+        with suppress(RunFailed):
+            await runner.start(graph, each, **place).result()
+
+
+async def shared(runner: Runner, search: str = "") -> InCommon:
+    """Return what failed runs have in common."""
+    return await load_in_common(runner.store, wanted_of(search, Wanted(0)), contains_secrets)
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+async def test_the_field_of_a_planted_bug_is_named(runner: Runner, bug: str) -> None:
+    """First of all that stands out, with the number of each side; failures without a cause name no field."""
+    rule, expected = PLANTED[bug]
+    chance = random.Random(bug)  # noqa: S311 - no secret
+    graph, inputs = shop(rule), [draw_order(chance, number) for number in range(70)]
+    await run_all(runner, graph, inputs)
+    found = await shared(runner)
+    assert (found.graph, found.node, found.failed + found.others) == ("shop", "charge", 70)
+    assert found.until >= found.since > 0
+    if not expected:
+        assert not found.features
+        assert "nothing stands out" in found.text
+        return
+    best = found.features[0]
+    assert best.text.startswith(expected)
+    assert (best.failed, best.others) == (found.failed, 0)
+    assert found.text.startswith(f"at charge, {found.failed} of {found.failed} failed had {best.text}; of the")
+    assert "others that came there, none" in found.text
+    assert found.sample == (
+        f"compared: the {found.failed} newest of {found.failed} failed runs that were read, "
+        f"and {found.others} of {found.others} others that were read"
+    )
+
+
+async def test_what_a_changed_prompt_makes_is_named(runner: Runner) -> None:
+    """Under the new version every run fails; beside those of the version before, the form of the answer stands out."""
+
+    def writing(prompt: str) -> Graph[Order]:
+        model = ScriptedModel(lambda request: "twelve francs" if "words" in request.messages[0].text else "12")
+        graph = Graph("shop", Order)
+        graph.add_node("price", Agent("pricer", prompt=prompt, model=model), writes="answer")
+        graph.add_node("charge", lambda answer: str(float(answer)), writes="key", thread=False)
+        graph.add_path(START, "price", "charge", END)
+        return graph
+
+    chance = random.Random(3)  # noqa: S311 - no secret
+    await run_all(runner, writing("The price of {name}?"), [draw_order(chance, number) for number in range(20)])
+    await run_all(
+        runner, writing("The price of {name}, in words?"), [draw_order(chance, number) for number in range(9)]
+    )
+    found = await shared(runner)
+    assert (found.failed, found.others, found.features[0].place) == (9, 20, "answer")
+    assert not found.features[0].is_given
+
+
+async def test_what_a_call_of_the_visit_returned_is_compared(runner: Runner) -> None:
+    """Also if the field is in no state; whether a later call was made shows only how far the visit came."""
+
+    async def rate(number: int) -> dict[str, Any]:
+        return tool_answer({"number": number})
+
+    async def charge(ctx: Context, number: int) -> str:
+        found = await ctx.call(rate, number)
+        return await ctx.call(str, sum_of(found))
+
+    graph = Graph("shop", Order)
+    graph.add_node("charge", charge, writes="key")
+    graph.add_path(START, "charge", END)
+    chance = random.Random(4)  # noqa: S311 - no secret
+    await run_all(runner, graph, [draw_order(chance, number) for number in range(60)])
+    assert [each.text for each in (await shared(runner)).features] == ["rate().surcharge present"]
+
+
+async def test_fewer_than_five_of_a_side_say_nothing(runner: Runner) -> None:
+    """The sentence says how many there are."""
+    chance = random.Random(5)  # noqa: S311 - no secret
+    inputs = [draw_order(chance, number) | {"country": "CH" if number < 4 else "DE"} for number in range(30)]
+    await run_all(runner, shop(PLANTED["missing value"][0]), inputs)
+    found = await shared(runner)
+    assert (found.failed, found.others, list(found.features)) == (4, 26, [])
+    assert "4 runs failed and 26 went through: at least 5 of each are needed" in found.text
+
+
+class Hidden(BaseModel):
+    """A state with a secret that decides."""
+
+    number: int
+    token: Annotated[str, Secret]
+    copy_of: str = ""
+    done: bool = False
+
+
+async def test_a_secret_field_shows_in_nothing(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither does a text that has a secret of the environment, though both separate the two sides exactly."""
+    monkeypatch.setenv("SHOP_API_KEY", "hunter22hunter")
+
+    async def charge(token: str) -> bool:
+        fail_if(token.startswith("bad"))
+        return True
+
+    graph = Graph("hidden", Hidden, secret_key="8f2c9e41d07b6a35c1e8f94a7d20b6c3-shop")  # noqa: S106 - a test key
+    graph.add_node("charge", charge, writes="done")
+    graph.add_path(START, "charge", END)
+    inputs = [
+        {
+            "number": number,
+            "token": f"{'bad' if number % 2 else 'good'}-{number}-token",
+            "copy_of": "key hunter22hunter" if number % 2 else "",
+        }
+        for number in range(40)
+    ]
+    await run_all(runner, graph, inputs)
+    found = await shared(runner)
+    assert (found.failed, found.others, list(found.features)) == (20, 20, [])
+    assert "hunter" not in found.text
+
+
+async def test_only_the_runs_of_the_caller_are_compared(runner: Runner) -> None:
+    """Those of another tenant change no number and no word of the answer."""
+    graph, chance = shop(PLANTED["missing value"][0]), random.Random(6)  # noqa: S311 - no secret
+    inputs = [draw_order(chance, number) for number in range(40)]
+    await run_all(runner, graph, inputs, tenant="acme")
+    store = CallersStore.of(runner.store)
+
+    async def seen(tenant: str | None) -> InCommon:
+        with acting(Caller("ann", tenant)):
+            return await load_in_common(store, wanted_of("", Wanted(0)), contains_secrets)
+
+    alone = await seen("acme")
+    await run_all(runner, graph, [each | {"country": "DE", "total": 1} for each in inputs], tenant="globex")
+    fails = shop(lambda order: fail_if(order.country == "IT"))
+    await run_all(runner, fails, [each | {"name": "Mallory"} for each in inputs], tenant="globex")
+    assert await seen("acme") == alone
+    assert (await seen("nobody")).text == "no run failed"
+    assert (await seen(None)).others > alone.others
+
+
+# --- The comparison itself --------------------------------------------------------------------------------------------
+
+
+def arrivals(number: int, draw: Callable[[random.Random, int], Mapping[str, Any]], seed: object) -> list[Arrival]:
+    """Return runs as they came to a node."""
+    chance = random.Random(str(seed))  # noqa: S311 - no secret
+    return [Arrival(draw(chance, each), at=each) for each in range(number)]
+
+
+def test_chance_alone_names_hardly_ever_a_field() -> None:
+    """Of 200 samples whose failures have no cause, at most one in a hundred names one."""
+    named = 0
+    for seed in range(200):
+        runs, chance = arrivals(60, draw_order, seed), random.Random(seed)  # noqa: S311 - no secret
+        failed = [each for each in runs if chance.random() < 0.3]
+        named += bool(find_shared_features(failed, [each for each in runs if each not in failed]))
+    assert named <= 2
+
+
+def test_what_changes_with_time_alone_is_no_cause() -> None:
+    """All others began before the failed runs: numbers, days and given values separate them, and are not named."""
+    runs = arrivals(60, lambda _, at: {"number": at, "day": f"2026-01-{1 + at // 2:02}", "lot": f"L{at // 30}"}, 1)
+    assert not find_shared_features(runs[30:], runs[:30])
+    both = [Arrival({**each.values, "lot": None if each.at >= 30 else "x"}, at=each.at) for each in runs]
+    assert [each.text for each in find_shared_features(both[30:], both[:30])] == ["lot is null"]
+
+
+def test_a_given_value_precedes_what_came_of_it() -> None:
+    """Both separate the sides equally; the value that the caller gave is named first, and the other beside it."""
+
+    def draw(chance: random.Random, _: int) -> Mapping[str, Any]:
+        country = chance.choice(["CH", "DE", "FR"])
+        return {"currency": "CHF" if country == "CH" else "EUR", "country": country}
+
+    runs = [Arrival(each.values, ("currency",), each.at) for each in arrivals(60, draw, 2)]
+    failed = [each for each in runs if each.values["country"] == "CH"]
+    found = find_shared_features(failed, [each for each in runs if each not in failed])
+    assert [(each.text, each.is_given) for each in found] == [("country = CH", True), ("currency = CHF", False)]
+
+
+def test_a_group_of_values_is_named() -> None:
+    """Where no single value is in all failed runs."""
+    runs = arrivals(120, draw_order, 7)
+    failed = [each for each in runs if each.values["country"] in ("CH", "US")]
+    found = find_shared_features(failed, [each for each in runs if each not in failed])
+    assert found[0].text == "country = one of CH, US"
