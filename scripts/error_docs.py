@@ -84,11 +84,14 @@ What only the command line says; `--json` has the code as `error.code`.
 """
 TEXTS = {
     "bytes_in_prompt": "scan is bytes, but a prompt is text",
+    "git_failed": "git rev-parse failed: fatal: Needed a single revision",
     "graph_file_broken": "ModuleNotFoundError: No module named 'nodes'",
     "interrupted": "interrupted; what was recorded is safe",
+    "mixed_versions": "the older code imports rates from the working tree, and not from its own commit",
     "no_model": "the agent writer has no model",
     "output_failed": "the output cannot be written: No space left on device",
     "project_broken": "budgets is 5, not a list of tables",
+    "proof_failed": "the process with the code of your working tree died: MemoryError",
     "reads_nothing": "writer has neither a prompt nor inputs",
     "same_name": "two functions of a graph, or two graphs of a project, are named 'score'",
     "suite_unwritable": "tests/recorded cannot be written: Permission denied",

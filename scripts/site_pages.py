@@ -147,6 +147,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "bounds": "testing.bounds testing.Bounds testing.NodeBound testing.NeverTaken testing.forecast "
             "testing.Forecast",
             "suites": "testing.suite testing.Suite testing.SuiteRun",
+            "failed nodes": "testing.try_failed_node testing.TriedNode",
             "preflight": "testing.preflight testing.Preflight testing.RunGroup testing.Reason",
             "FakeClock": "testing.FakeClock",
             "OpenRunner": "testing.OpenRunner",

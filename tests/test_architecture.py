@@ -116,6 +116,7 @@ NAMED = {
     "cli.models": ("agents models", "`--model`"),
     "cli.observing": ("telemetry", "`--otel`"),
     "cli.progress": ("agents", "the text of agents is shown while it is written"),
+    "cli.proof_process": ("testing", "the process in which a command of a wing runs the code of one version"),
     "cli.report": ("agents models", "a run that lacks a model is told how to get one"),
     "cli.show": ("agents", "the calls of agents are shown with their prompts and answers"),
     "serve.approvers": ("agents", "who approved a call of a tool is asked of its agent"),

@@ -29,9 +29,9 @@ from graphengine.kernel.extension import hints_of
 from graphengine.kernel.inside import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel.extension import Compiling
+    from graphengine.kernel.extension import Call, Compiling
 
 _WAITS: Final = ("ctx.ask", "ctx.receive", "ctx.sleep", "ctx.sleep_until", "child.result")
 _UNKNOWN: Final = object()
@@ -161,24 +161,50 @@ def acts_before_waits(found: Compiling) -> Iterator[Problem]:
             yield from _find_acts(f"node {name}", body.name, body.call, found.graph.resources)
 
 
+def find_undeclared_acts(calls: Iterable[Call], resources: Mapping[str, object]) -> Sequence[str]:
+    """Return what functions of a node without `effect=` do outside the run, in words, as far as their code shows it.
+
+    Args:
+        calls: What the node may run.
+        resources: The resources of the graph, by name, with what makes them.
+    """
+    found: list[str] = []
+    for call in calls:
+        reader = _read_function(call.body.call, resources) if call.body.kind == "function" else None
+        if reader is not None:
+            found += [f"{call.body.name} {words} in line {line}" for line, words in sorted(reader.deeds)]
+    return found
+
+
 def _find_acts(where: str, name: str, call: object, resources: Mapping[str, object]) -> Iterator[Problem]:
     function = function_of(call)
-    source = source_of(function) if function is not None else None
-    if function is None or source is None or not isinstance(source[0], ast.AsyncFunctionDef):
-        return
-    reader = _NodeReader(source[0].lineno - source[1].line)
-    bound = {"ctx": _Value("context"), **{each: _know_resource(factory) for each, factory in resources.items()}}
-    owner = getattr(call, "__self__", None if isinstance(call, FunctionType | functools.partial) else call)
-    if owner is not None and (first := source[0].args.args[:1]):
-        bound[first[0].arg] = _Value.of_object(owner)
-    reader.read(source[0], _Scope(given=_list_globals(function)), bound)
-    if not reader.found:
+    reader = _read_function(call, resources, ast.AsyncFunctionDef)
+    source = source_of(function) if function is not None and reader is not None and reader.found else None
+    if reader is None or source is None:
         return
     (act, (wait, line)), *others = sorted(reader.found.items(), key=lambda each: each[0].line)
     lines = sorted({other.line for other, _ in others} - {act.line})
     more = f" (and does such a thing in line {', '.join(map(str, lines))})" if lines else ""
     text = f"{name} {act.words} in line {act.line}{more}, and {act.outcome.format(f'{wait} in line {line}')}"
     yield Problem("acts_before_wait", where, text, act.repair, warning=True, file=source[1].file, line=act.line)
+
+
+def _read_function(
+    call: object, resources: Mapping[str, object], kind: type[ast.stmt] = ast.stmt
+) -> _NodeReader | None:
+    """Read the code of a node's function, if the function is of a kind; None if its source is not known."""
+    function = function_of(call)
+    source = source_of(function) if function is not None else None
+    is_function = source is not None and isinstance(source[0], ast.FunctionDef | ast.AsyncFunctionDef)
+    if function is None or source is None or not is_function or not isinstance(source[0], kind):
+        return None
+    reader = _NodeReader(source[0].lineno - source[1].line)
+    bound = {"ctx": _Value("context"), **{each: _know_resource(factory) for each, factory in resources.items()}}
+    owner = getattr(call, "__self__", None if isinstance(call, FunctionType | functools.partial) else call)
+    if owner is not None and (first := source[0].args.args[:1]):  # type: ignore[attr-defined]  # a function
+        bound[first[0].arg] = _Value.of_object(owner)
+    reader.read(source[0], _Scope(given=_list_globals(function)), bound)
+    return reader
 
 
 def _know_resource(factory: object) -> _Value:
@@ -214,12 +240,14 @@ class _NodeReader(ast.NodeVisitor):
         found: The actions before a wait, each with the wait and the line of the wait.
         pending: The actions so far on some path that leads to the present place.
         waits: How many waits have been read so far.
+        deeds: The line and the words of each call that acts, whether a wait follows or not.
     """
 
     def __init__(self, offset: int) -> None:
         self.found: dict[_EarlyAct, tuple[str, int]] = {}
         self.pending: dict[_EarlyAct, None] = {}
         self.waits = 0
+        self.deeds: set[tuple[int, str]] = set()
         self._last = ("", 0)
         self._scope = _Scope()
         self._offset = offset
@@ -471,6 +499,7 @@ class _NodeReader(ast.NodeVisitor):
         makes = isinstance(func.owner, type) or (func.owner is _UNKNOWN and func.name.rpartition(".")[2][:1].isupper())
         deed = "" if func.kind or func.code is not None else find_deed(func.name, node, makes=makes)
         if deed == "acts":
+            self.deeds.add((self._line(node), f"calls {_short_text(node)}"))
             self._act(node, f"calls {_short_text(node)}")
         elif deed == "value":
             self.pending[_EarlyAct(self._line(node), f"takes {_short_text(node)}", _ANOTHER, _REPAIR_VALUE)] = None
@@ -632,4 +661,4 @@ def _short_text(node: ast.AST) -> str:
     return text if len(text) <= _LONGEST and "\n" not in text else f"{text.splitlines()[0][: _LONGEST - 1]}…"
 
 
-__all__ = ["acts_before_waits"]
+__all__ = ["acts_before_waits", "find_undeclared_acts"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import options
+from graphengine.errors import GraphEngineError, InputError
 
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
@@ -74,13 +75,7 @@ def suite(  # noqa: PLR0913 - one for each option
 
 
 def _write_suite_file(context: CommandContext, chosen: Suite, found: Found) -> None:
-    from graphengine.errors import GraphEngineError, InputError
-
-    module = ".".join(_relative(found.file).with_suffix("").parts)
-    name = next((key for key, value in vars(found.module).items() if value is found.graph), "")
-    if not all(part.isidentifier() for part in (*module.split("."), name)):
-        repair = "name the file as a Python module, and the graph as a variable in it"
-        raise InputError("the test of the suite could not import the graph", where=str(found.file), repair=repair)
+    module, name = locate_graph(found)
     try:
         context.read(lambda store: chosen.write(Path(chosen.folder), module, name, store))
     except OSError as error:
@@ -90,6 +85,20 @@ def _write_suite_file(context: CommandContext, chosen: Suite, found: Found) -> N
             repair="name a folder that you can write to",
             code="suite_unwritable",
         ) from error
+
+
+def locate_graph(found: Found) -> tuple[str, str]:
+    """Return the module from which a test imports a graph, and the graph's name in it.
+
+    Raises:
+        InputError: No test could import the graph.
+    """
+    module = ".".join(_relative(found.file).with_suffix("").parts)
+    name = next((key for key, value in vars(found.module).items() if value is found.graph), "")
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
+        repair = "name the file as a Python module, and the graph as a variable in it"
+        raise InputError("the test of the suite could not import the graph", where=str(found.file), repair=repair)
+    return module, name
 
 
 def _relative(file: Path) -> Path:

@@ -22,7 +22,7 @@ from graphengine.errors import StoreError
 from graphengine.kernel.inside import PUBLISH, WorkKey, bare, is_sealed, opened, without_items
 from graphengine.kernel.reader import Failed, Node, load_snapshot, outcome_of, show
 from graphengine.records.base_documents import Document
-from graphengine.records.selection import Wanted, likeness, newest
+from graphengine.records.selection import Wanted, newest
 from graphengine.records.standing_out import CALL, FEWEST, Arrival, SharedFeature, find_shared_features
 from graphengine.records.words import counted
 from graphengine.records.work_records import CallRecord, TurnRecord, read_record
@@ -43,7 +43,7 @@ _BYTES: Final = 32_000_000
 _STEPS: Final = 300
 """The visit is looked for in this many steps at the end of a log."""
 _TEXT: Final = 20_000
-_NO_RESULTS: Final = (PUBLISH, "asked ", "begun ", "keyed ", "unknown ")
+NO_RESULTS: Final = (PUBLISH, "asked ", "begun ", "keyed ", "unknown ")
 """How the names of recorded work begin that is not the result of a call."""
 
 
@@ -86,7 +86,7 @@ class _Side:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _SampleReader:
     """The reading of a sample, with the bytes that were read."""
 
     store: Store
@@ -125,15 +125,15 @@ async def load_in_common(store: Store, wanted: Wanted, hides: Callable[[str], bo
     Raises:
         StoreError: The runs cannot be listed.
     """
-    reading = _Reading(store)
+    reading = _SampleReader(store)
     infos = await newest(store, replace(wanted, status="failed", limit=_FAILED), compared=False)
     ended = [(info, step) for info in infos if (step := find_failing_step(await reading.load_steps(info))) is not None]
-    kinds = Counter((info.graph, *_read_failure(step)) for info, step in ended)
+    kinds = Counter((info.graph, *classify_failure(step)) for info, step in ended)
     if not kinds:
         why = "no failed run could be read" if infos else "no run failed"
         return InCommon(wanted.graph or "", "", "", 0, 0, 0.0, 0.0, [], why, "", is_cut=False)
-    (graph, node, like), _ = kinds.most_common(1)[0]
-    alike = [(info, step) for info, step in ended if (info.graph, *_read_failure(step)) == (graph, node, like)]
+    (graph, node, kind), _ = kinds.most_common(1)[0]
+    alike = [(info, step) for info, step in ended if (info.graph, *classify_failure(step)) == (graph, node, kind)]
     failed = _Side(looked_at=len(infos))
     for info, step in alike:
         if not reading.is_full and (arrival := await reading.load_arrival(info, step)) is not None:
@@ -161,7 +161,7 @@ async def load_in_common(store: Store, wanted: Wanted, hides: Callable[[str], bo
     )
 
 
-async def _load_others(reading: _Reading, wanted: Wanted, place: tuple[str, int], failed: set[str]) -> _Side:
+async def _load_others(reading: _SampleReader, wanted: Wanted, place: tuple[str, int], failed: set[str]) -> _Side:
     """Return the newest runs that went through a node, as they came to it; older versions if there are too few."""
     found = _Side()
     for version in dict.fromkeys((wanted.version, None)):
@@ -208,10 +208,10 @@ def _find_passed_step(steps: Sequence[Step], node: str, visit: int) -> Step | No
     return next((each for each in reversed(done) if each.visit == visit), done[-1] if done else None)
 
 
-def _read_failure(step: Step) -> tuple[str, str]:
-    """Return the path of the node that failed, and what its error has in common with others like it."""
+def classify_failure(step: Step) -> tuple[str, str]:
+    """Return the path of the node that failed, and the kind of the error."""
     error = step.data.error
-    return ("", "") if error is None else (without_items(error.path), likeness(_message_of(step)))
+    return ("", "") if error is None else (without_items(error.path), error.kind)
 
 
 def _message_of(step: Step) -> str:
@@ -244,7 +244,7 @@ def _iter_results(frame: Frame) -> Iterator[tuple[str, JsonValue]]:
     for text, result in frame.recorded_results.items():
         key = WorkKey.read(text)
         value = opened(result.value)
-        if not key.number or isinstance(value, UnsetType) or key.name.startswith(_NO_RESULTS):
+        if not key.number or isinstance(value, UnsetType) or key.name.startswith(NO_RESULTS):
             continue
         name = f"{key.of or key.name.rpartition('.')[2]}{CALL}"
         if key.kind == "tool":
@@ -289,4 +289,4 @@ def _compose_sample(failed: _Side, others: _Side) -> str:
     return f"compared: {newest_failed}, and {len(others.arrivals):,} of {others.looked_at:,} others that were read"
 
 
-__all__ = ["InCommon", "find_failing_step", "load_in_common"]
+__all__ = ["NO_RESULTS", "InCommon", "classify_failure", "find_failing_step", "load_in_common"]

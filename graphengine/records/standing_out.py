@@ -88,9 +88,9 @@ class _Kind(IntEnum):
     TYPE = 2
     FORM = 3
     THRESHOLD = 4
-    CONTENT = 5
-    NOT = 6
-    ONE_OF = 7
+    ONE_OF = 5
+    CONTENT = 6
+    NOT = 7
 
 
 _TIMELESS: Final = (_Kind.PRESENT, _Kind.TYPE, _Kind.FORM)
@@ -265,7 +265,7 @@ def _collect_places(sample: _Sample, hides: Callable[[str], bool]) -> None:
     sealed = {name for each in runs for name, value in each.values.items() if is_sealed(value)}
     for number, each in enumerate(runs):
         found: Places = {}
-        _walk({name: value for name, value in each.values.items() if name not in sealed}, "", found, _PLACES)
+        _collect_values({name: value for name, value in each.values.items() if name not in sealed}, "", found, _PLACES)
         for place, values in found.items():
             sample.values.setdefault(place, {})[number] = values
     for place, by_run in [*sample.values.items()]:
@@ -274,7 +274,7 @@ def _collect_places(sample: _Sample, hides: Callable[[str], bool]) -> None:
             del sample.values[place]
 
 
-def _walk(value: JsonValue, place: str, found: Places, left: int) -> int:
+def _collect_values(value: JsonValue, place: str, found: Places, left: int) -> int:
     """Collect a value and all that it contains, by place; return how many more values may be collected."""
     if left <= 0:
         return 0
@@ -285,10 +285,10 @@ def _walk(value: JsonValue, place: str, found: Places, left: int) -> int:
     if isinstance(value, dict):
         for key in [*value][:_KEYS]:
             if not is_sealed(value[key]):
-                left = _walk(value[key], f"{place}.{key}" if place else key, found, left)
+                left = _collect_values(value[key], f"{place}.{key}" if place else key, found, left)
     elif isinstance(value, list):
         for item in value[:_ITEMS]:
-            left = _walk(item, f"{place}[]", found, left)
+            left = _collect_values(item, f"{place}[]", found, left)
     return left
 
 
@@ -372,7 +372,7 @@ def _iter_text_marks(text: str) -> Iterator[tuple[_Kind, str]]:
         "with capital letters": text != text.lower(),
         "with small letters": text != text.upper(),
         "is a time": stamp is not None,
-        "is JSON": _is_json(text),
+        "is JSON": _holds_json(text),
     }
     for words, holds in forms.items():
         if holds:
@@ -389,7 +389,7 @@ def _iter_text_marks(text: str) -> Iterator[tuple[_Kind, str]]:
         yield _Kind.CONTENT, f"with {json.dumps(mark, ensure_ascii=False)}"
     if prefix := _PREFIX.match(text):
         yield _Kind.CONTENT, f"begins with {prefix[0]}"
-    for word in {each.casefold() for each in _WORD.findall(text)}:
+    for word in {each.casefold() for each in _WORD.findall(text)} - {text.casefold()}:
         yield _Kind.CONTENT, f"with the word {word}"
 
 
@@ -488,7 +488,7 @@ def _read_stamp(text: str) -> datetime | None:
         return None
 
 
-def _is_json(text: str) -> bool:
+def _holds_json(text: str) -> bool:
     if not text.startswith(("{", "[")):
         return False
     try:

@@ -1,4 +1,4 @@
-"""The fields of a run's state that one step changed, before and after the step."""
+"""The state of a run before and after a step, from the run's steps alone."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from pydantic_core import to_json
 
 from graphengine.kernel.inside import copy_of, opened
+from graphengine.kernel.reader import fold
 from graphengine.kernel.store import evolve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from graphengine.kernel.extension import JsonValue
-    from graphengine.kernel.reader import Snapshot
+    from graphengine.kernel.reader import Snapshot, Step
     from graphengine.records.visit_tree import Entry
 
 
@@ -31,6 +34,16 @@ def find_changed_fields(entry: Entry, before: Snapshot) -> tuple[dict[str, JsonV
         if to_json(was[name]) == to_json(now[name]):
             del was[name], now[name]
     return was, now
+
+
+def fold_until(steps: Iterable[Step], seq: int) -> Snapshot:
+    """Return the snapshot of a run after a step.
+
+    Args:
+        steps: All steps of the run, from its first one.
+        seq: The number of the step.
+    """
+    return fold(step for step in steps if step.seq <= seq)
 
 
 def _fields_at(snapshot: Snapshot, entry: Entry) -> dict[str, JsonValue]:

@@ -13,6 +13,7 @@ from .done import Asked as Asked, Done as Done, EdgeTaken as EdgeTaken, Recorded
 from .executors import ExecutorConformance as ExecutorConformance
 from .open_runner import OpenRunner as OpenRunner
 from .preflights import Preflight as Preflight, Reason as Reason, RunGroup as RunGroup, preflight as preflight
+from .proofs import TriedNode as TriedNode, try_failed_node as try_failed_node
 from .recordings import Recordings as Recordings
 from .replays import replay as replay
 from .scripts import Ended as Ended, Items as Items, Visits as Visits

@@ -18,7 +18,7 @@ from graphengine.kernel.inside import without_items
 from graphengine.kernel.reader import Node, Outcome
 from graphengine.output_file import write_file
 from graphengine.records.base_documents import Document, Part
-from graphengine.records.export import export_run, read_file, to_json_text
+from graphengine.records.export import Exported, export_run, read_file, to_json_text
 from graphengine.records.replay.replay import replay
 from graphengine.testing.coverage import EdgeCoverage
 
@@ -52,6 +52,29 @@ RUNS = sorted(Path(__file__).parent.glob("*.json"))
 def test_the_graph_decides_as_recorded(run: Path) -> None:
     """Every edge, update and ending is as it was."""
     replay({name}, run)
+'''
+
+_FAULTS: Final = '''"""Recorded runs of {graph} that failed: with today's code, the node that failed goes through.
+
+`graphengine prove --keep` wrote this file and the runs beside it. No model is called, and no effect is performed.
+"""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from graphengine.testing import try_failed_node
+
+from {module} import {name}
+
+RUNS = sorted(Path(__file__).parent.glob("*.json"))
+
+
+@pytest.mark.parametrize("run", RUNS, ids=[run.stem for run in RUNS])
+def test_the_failed_node_goes_through(run: Path) -> None:
+    """The node completes with the state on which it failed."""
+    tried = asyncio.run(try_failed_node({name}, run))
+    assert tried.verdict == "passes", tried.why
 '''
 
 
@@ -125,14 +148,38 @@ class Suite(Document):
         """
         async with reading(store) as opened:
             texts = {each.file: to_json_text(await export_run(opened, each.run_id), __version__) for each in self.runs}
-        texts[f"test_recorded_{_UNFIT.sub('_', self.graph).replace('-', '_')}.py"] = _TEST.format(
-            graph=self.graph, module=module, name=name
-        )
-        return _replace_files(folder, self.graph, texts)
+        texts[_name_test("recorded", self.graph)] = _TEST.format(graph=self.graph, module=module, name=name)
+        return _write_texts(folder, self.graph, texts, removes_others=True)
 
 
-def _replace_files(folder: Path, graph: str, texts: Mapping[str, str]) -> Sequence[Path]:
-    """Write the files of a suite, and remove other runs of its graph."""
+def write_faults(folder: Path, graph: str, runs: Sequence[Exported], module: str, name: str) -> Sequence[Path]:
+    """Write runs that failed, and one test file that runs the failed node of each run in the folder.
+
+    Args:
+        folder: The folder, which is made. Runs that it has already are kept.
+        graph: The name of the graph.
+        runs: The runs, of this graph.
+        module: The module from which the test imports the graph.
+        name: The graph's name in that module.
+
+    Raises:
+        InputError: The folder has other JSON files than runs of this graph, which its test would read.
+        BadExport: The folder has a JSON file that is no recorded run.
+        OSError: A file cannot be written.
+    """
+    if not runs:
+        return []
+    texts = {_name_file(run.info.id): to_json_text(run, __version__) for run in runs}
+    texts[_name_test("faults", graph)] = _FAULTS.format(graph=graph, module=module, name=name)
+    return _write_texts(folder, graph, texts, removes_others=False)
+
+
+def _name_test(what: str, graph: str) -> str:
+    return f"test_{what}_{_UNFIT.sub('_', graph).replace('-', '_')}.py"
+
+
+def _write_texts(folder: Path, graph: str, texts: Mapping[str, str], *, removes_others: bool) -> Sequence[Path]:
+    """Write the files of a suite, and maybe remove other runs of its graph."""
     for file in sorted(folder.glob("*.json")):
         other = read_file(file).info.graph
         if other != graph:
@@ -140,7 +187,7 @@ def _replace_files(folder: Path, graph: str, texts: Mapping[str, str]) -> Sequen
             raise InputError(message, where=str(folder), repair="give each suite a folder of its own")
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.glob("*.json"):
-        if file.name not in texts:
+        if removes_others and file.name not in texts:
             file.unlink()
     for name, text in texts.items():
         write_file(folder / name, text.encode())
@@ -217,4 +264,4 @@ def _name_file(run_id: str) -> str:
     return f"{name[:_LONGEST]}-{hashlib.blake2b(run_id.encode(), digest_size=4).hexdigest()}.json"
 
 
-__all__ = ["Suite", "SuiteRun", "suite"]
+__all__ = ["Suite", "SuiteRun", "suite", "write_faults"]

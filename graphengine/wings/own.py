@@ -19,6 +19,7 @@ _EVALUATE: Final = {
     "eval": ("evaluating", "Run a graph on a data set, and score and compare the results.", "EVAL"),
     "whatif": ("whatif", "Compare recorded runs with what they would have come to under a change.", "WHATIF"),
     "suite": ("suite", "Export the fewest recorded runs that take all that occurred, as tests.", "SUITE"),
+    "prove": ("prove", "Check whether failed runs go through under an older commit and the working tree.", "PROVE"),
 }
 _INSPECT: Final = {"inspect": ("inspect", "Show the runs of a database live in a browser.", "INSPECT")}
 _WORK: Final = {

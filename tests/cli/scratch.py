@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import subprocess
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -129,3 +130,18 @@ def scratch(folder: Path) -> None:
     for line, code in RUNS:
         done = CliRunner().invoke(main, shlex.split(line))
         assert done.exit_code == code, (line, done.output)
+
+
+def add_failure(folder: Path) -> None:
+    """Make the project a repository with the tag v52, and record a run of `review` that failed under other code."""
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "old"], ["commit", "-qm", "new", "--allow-empty"]):
+        subprocess.run(
+            ["git", "-c", "user.name=Ann", "-c", "user.email=ann@example.com", *words], cwd=folder, check=True
+        )
+    subprocess.run(["git", "tag", "v52"], cwd=folder, check=True)
+    file = folder / "flows" / "review.py"
+    text = file.read_text()
+    file.write_text(text.replace("len(draft) // 5", "len(draft) // 0"))
+    done = CliRunner().invoke(main, ["run", "review", "--run-id", "broken"])
+    assert done.exit_code == 1, done.output
+    file.write_text(text)

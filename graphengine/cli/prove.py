@@ -1,0 +1,368 @@
+"""`graphengine prove`: whether failed runs go through under an older commit and under the working tree."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from graphengine.cli import options
+from graphengine.errors import GraphEngineError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from graphengine.cli.context import CommandContext
+    from graphengine.cli.project import Found
+    from graphengine.cli.terminal import Channel
+    from graphengine.kernel.store import Store
+    from graphengine.records.bulk import Bulk
+    from graphengine.records.export import Exported
+    from graphengine.records.selection import Wanted
+    from graphengine.testing.proofs import Proof, TriedNode
+
+_LISTED: Final = 10
+_KEPT: Final = 2
+"""How many runs `--keep` writes."""
+_TRIED: Final = 8
+"""How many of the shortest runs `--keep` tries once more, without their secrets."""
+_DIGITS: Final = 9
+"""How much of the name of a commit is shown."""
+_GIT: Final = ("git", "-c", "core.hooksPath=/dev/null")
+
+
+@options.command(
+    "prove",
+    options.DATABASE,
+    examples="""
+        graphengine prove review --old v52
+        graphengine prove review --old HEAD~1 --keep tests/recorded
+        graphengine prove review --old v52 --runs since:1d --retry
+    """,
+    exits={
+        0: "every run goes through under the working tree",
+        1: "a run does not go through under the working tree, or the command cannot know it",
+    },
+)
+@click.argument("reference", metavar="GRAPH", shell_complete=options.complete_graphs)
+@click.option("--old", metavar="COMMIT", required=True, help="A commit, branch or tag under which the node worked.")
+@options.searched
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Take at most this many failed runs."
+)
+@click.option(
+    "--act",
+    is_flag=True,
+    help="Let the node perform its declared effects, use the network, start processes and change files. Models are"
+    " refused nevertheless.",
+)
+@click.option(
+    "--retry", is_flag=True, help="Retry the runs that go through under the working tree. Workers drive the runs."
+)
+@click.option(
+    "--keep",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Write two of the shortest runs as tests to the folder `faults` in the suite FOLDER, without secrets.",
+)
+def prove(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
+    *,
+    reference: str,
+    old: str,
+    search: tuple[str, ...],
+    limit: int,
+    act: bool,
+    retry: bool,
+    keep: Path | None,
+) -> int:
+    """Check whether failed runs go through under an older commit and under the working tree.
+
+    The command takes the newest failed runs of GRAPH, and keeps those with the most frequent failure. It replays each
+    run up to the node that failed. Then it runs that node alone on the recorded state: once with the code of COMMIT, in
+    a git worktree, and once with the code of the working tree. Answers of models and results of calls come from the
+    log. No model is called, no effect is performed, and the runs are not changed.
+
+    The code runs in two child processes. There, the network, other processes and changes of files are refused, unless
+    you pass --act. A node that does such things and does not declare them with `effect=` is refused by name, also with
+    --act. The command cannot know the outcome of a refused node, and says so. Both versions run with the packages that
+    are installed now.
+    """
+    from graphengine.cli.project import find
+    from graphengine.models.hiding import contains_secrets
+    from graphengine.records.in_common import load_in_common
+    from graphengine.records.search import wanted_of
+    from graphengine.records.selection import Wanted
+    from graphengine.testing.proofs import Proof, pair_runs
+
+    found = find(reference)
+    context.use(found.file, writes=retry)
+    wanted = wanted_of(" ".join(search), Wanted(limit, graph=found.graph.name))
+    shared = context.read(lambda store: load_in_common(store, wanted, contains_secrets))
+    runs, left = _choose_failed(context, wanted)
+    with ExitStack() as stack:
+        trees = stack.enter_context(_check_out(found.file, old))
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="graphengine-prove-")))
+        trial = _Trial(found, trees, folder, act)
+        sides = [trial.run(runs, tree) for tree in (trees.older, trees.working)]
+        proof = Proof(found.graph.name, old, trees.commit, shared, pair_runs(*sides), left)
+        if keep is not None:
+            proof.kept = _keep_faults(trial, runs, proof, keep)
+    if retry:
+        _retry_runs(context, found, proof)
+    if context.json:
+        context.document(proof)
+    else:
+        _show_proof(context, proof)
+    return 0 if all(each.new.verdict == "passes" for each in proof.runs) else 1
+
+
+# --- The runs ---------------------------------------------------------------------------------------------------------
+
+
+def _choose_failed(context: CommandContext, wanted: Wanted) -> tuple[Sequence[Exported], Mapping[str, str]]:
+    """Return the failed runs with the most frequent failure, and why the others are left out, by id."""
+    from graphengine.errors import StoreError
+    from graphengine.records.export import export_run
+    from graphengine.records.in_common import classify_failure, find_failing_step
+    from graphengine.records.selection import newest
+
+    left: dict[str, str] = {}
+
+    async def load(store: Store) -> Sequence[tuple[tuple[str, str], Exported]]:
+        found: list[tuple[tuple[str, str], Exported]] = []
+        for info in await newest(store, replace(wanted, status="failed"), compared=False):
+            try:
+                run = await export_run(store, info.id)
+            except StoreError as error:
+                left[info.id] = f"its log cannot be read: {error.code}"
+                continue
+            step = find_failing_step(run.steps)
+            if step is None:
+                left[info.id] = "no node failed in it"
+            else:
+                found.append((classify_failure(step), run))
+        return found
+
+    found = context.read(load)
+    if not found:
+        from graphengine.cli.places import shown
+
+        raise InputError(
+            f"no failed run of {wanted.graph} was found",
+            where=shown(context.place.database),
+            repair="find failed runs with --runs, or choose another database with --store PATH",
+        )
+    most = Counter(failure for failure, _ in found).most_common(1)[0][0]
+    left |= {run.info.id: "it failed at {} with {}".format(*failure) for failure, run in found if failure != most}
+    return [run for failure, run in found if failure == most], left
+
+
+def _retry_runs(context: CommandContext, found: Found, proof: Proof) -> None:
+    """Retry the runs that go through under the working tree, as `graphengine bulk retry` does."""
+    from graphengine.api.runner import Runner
+    from graphengine.records.bulk import Order, bulk
+
+    passing = [each.run_id for each in proof.runs if each.new.verdict == "passes"]
+
+    async def retry() -> Bulk:
+        await context.store.open()
+        chosen = await context.store.infos(passing)
+        return await bulk(Runner(context.store), Order("retry", None, [found.graph]), chosen, dry_run=False)
+
+    done = context.run(retry())
+    proof.retried, proof.refused = done.runs, done.refused
+
+
+def _keep_faults(trial: _Trial, runs: Sequence[Exported], proof: Proof, folder: Path) -> Sequence[str]:
+    """Write two of the shortest runs as tests, without their secrets; return the files.
+
+    A run whose outcome changes without its secrets is left out.
+    """
+    from graphengine.cli.suite import locate_graph
+    from graphengine.testing.proofs import scrub
+    from graphengine.testing.suites import write_faults
+
+    tried = {each.run_id: each for each in proof.runs}
+
+    def rank(run: Exported) -> tuple[bool, bool, int, str]:
+        pair = tried[run.info.id]
+        return pair.old.verdict != "passes", pair.new.verdict != "passes", len(run.steps), run.info.id
+
+    scrubbed = [scrub(run) for run in sorted(runs, key=rank)[:_TRIED]]
+    again = trial.run(scrubbed, trial.trees.working)
+    same = [run for run, each in zip(scrubbed, again, strict=True) if each.verdict == tried[each.run_id].new.verdict]
+    module, name = locate_graph(trial.found)
+    return [str(file) for file in write_faults(folder / "faults", trial.found.graph.name, same[:_KEPT], module, name)]
+
+
+# --- The two versions -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Trees:
+    """The folders with the files of both versions, and the places in them.
+
+    Attributes:
+        working: The working tree.
+        older: The worktree of the commit.
+        commit: The full name of the commit.
+        file: The file of the graph, relative to a tree.
+        folder: The current folder, relative to a tree.
+    """
+
+    working: Path
+    older: Path
+    commit: str
+    file: str
+    folder: str
+
+
+@contextmanager
+def _check_out(file: Path, commit: str) -> Generator[_Trees]:
+    """Provide a worktree of a commit in a temporary folder, without running hooks of the repository.
+
+    Raises:
+        GraphEngineError: The file is in no repository, or the commit does not exist.
+    """
+    whole = Path(os.path.realpath(file))
+    top = Path(os.path.realpath(_git(whole.parent, "rev-parse", "--show-toplevel")))
+    name = _git(top, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}")
+    here = Path(os.path.realpath(Path.cwd()))
+    folder = str(here.relative_to(top)) if here.is_relative_to(top) else "."
+    with TemporaryDirectory(prefix="graphengine-old-") as place:
+        older = Path(os.path.realpath(place), "tree")
+        _git(top, "worktree", "add", "--detach", str(older), name)
+        try:
+            yield _Trees(top, older, name, str(whole.relative_to(top)), folder)
+        finally:
+            _git(top, "worktree", "remove", "--force", str(older))
+
+
+def _git(folder: Path, *words: str) -> str:
+    """Return what a command of git prints.
+
+    Raises:
+        GraphEngineError: It failed.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment["GIT_LFS_SKIP_SMUDGE"] = "1"  # no contents are fetched
+    command = [*_GIT, "-C", str(folder), *words]
+    try:
+        return subprocess.run(  # noqa: S603 - git, with words of ours and a checked commit
+            command, capture_output=True, text=True, check=True, env=environment
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        why = getattr(error, "stderr", "") or str(error)
+        raise GraphEngineError(
+            f"git {words[0]} failed: {' '.join(why.split())}",
+            where=str(folder),
+            repair="name a commit, branch or tag of the repository that contains the graph's file",
+            code="git_failed",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """Tries runs in child processes, one for each version."""
+
+    found: Found
+    trees: _Trees
+    folder: Path
+    act: bool
+
+    def run(self, runs: Sequence[Exported], tree: Path) -> Sequence[TriedNode]:
+        """Return what comes of the failed node of each run with the code of a tree.
+
+        Raises:
+            GraphEngineError: The graph cannot be loaded there, or the process died.
+        """
+        import msgspec
+
+        from graphengine import __version__
+        from graphengine.cli.proof_process import ProofAnswer, ProofRequest
+        from graphengine.records.export import to_json_text
+
+        folder = Path(mkdtemp(dir=self.folder))
+        files = [folder / f"run{number}.json" for number in range(len(runs))]
+        for file, run in zip(files, runs, strict=True):
+            file.write_text(to_json_text(run, __version__), encoding="utf-8")
+        trees = self.trees
+        places = (str(tree), str(trees.working), trees.folder, trees.file, self.found.graph.name)
+        request, answer = folder / "request", folder / "answer"
+        request.write_bytes(msgspec.json.encode(ProofRequest(*places, [*map(str, files)], self.act)))
+        done = subprocess.run(  # noqa: S603 - this Python, with files of ours
+            [sys.executable, "-P", "-m", "graphengine.cli.proof_process", str(request), str(answer)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": _join_import_paths()},
+        )
+        which = "your working tree" if tree == trees.working else f"commit {trees.commit[:_DIGITS]}"
+        if not answer.exists():
+            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            message = f"the process with the code of {which} died: {last}"
+            raise GraphEngineError(message, where=str(tree), code="proof_failed")
+        found = msgspec.json.decode(answer.read_bytes(), type=ProofAnswer)
+        if found.refusal is not None:
+            why = found.refusal
+            message = f"the graph of {which} cannot be loaded: {why.message}"
+            raise GraphEngineError(message, where=why.where, repair=why.repair, code=why.code)
+        return found.tried
+
+
+def _join_import_paths() -> str:
+    """Return the folders from which the child process imports, as absolute paths, with that of this package."""
+    paths = [str(Path(each).absolute()) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    own = str(Path(__file__).parents[2])
+    is_installed = "site-packages" in own or "dist-packages" in own
+    return os.pathsep.join(dict.fromkeys([*paths, *([] if is_installed else [own])]))
+
+
+# --- The report -------------------------------------------------------------------------------------------------------
+
+
+def _show_proof(context: CommandContext, proof: Proof) -> None:
+    from graphengine.records.words import counted
+
+    out, err = context.out, context.err
+    out.line(proof.shared.text)
+    if proof.shared.sample:
+        out.line((proof.shared.sample, "dim"))
+    out.line("")
+    _show_side(out, f"under {proof.old} ({proof.commit[:_DIGITS]})", [each.old for each in proof.runs])
+    _show_side(out, "under your working tree", [each.new for each in proof.runs])
+    for why, number in Counter(proof.left.values()).items():
+        out.line((f"left out: {counted(number, 'run')}: {why}", "dim"))
+    if proof.retried:
+        out.line(f"retried {counted(len(proof.retried), 'run')}; workers with the repaired code drive them")
+    for run_id, why in proof.refused.items():
+        err.line((run_id, "bold"), f": not retried: {why}")
+    for file in proof.kept:
+        out.line(f"kept {file}")
+    if proof.kept:
+        err.line(("test:   ", "dim"), f"pytest {Path(proof.kept[0]).parent}")
+
+
+def _show_side(out: Channel, version: str, tried: Sequence[TriedNode]) -> None:
+    """Show how many runs go through under one version, and which do not."""
+    failing = [each for each in tried if each.verdict == "fails"]
+    passing = sum(each.verdict == "passes" for each in tried)
+    rest = f", {'this one does' if len(failing) == 1 else f'these {len(failing)} do'} not:" if failing else ""
+    out.line((f"{version}: {passing} of {len(tried)} go through{rest}", "bold"))
+    for each in failing[:_LISTED]:
+        out.line(f"  {each.run_id}  {each.why}")
+    if len(failing) > _LISTED:
+        out.line(f"  and {len(failing) - _LISTED} more; --json has them all")
+    for why, number in Counter(each.why for each in tried if each.verdict == "unknown").items():
+        out.line(f"  not known for {number}: {why}")

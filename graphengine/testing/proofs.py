@@ -1,0 +1,275 @@
+"""Whether today's code of a node goes through with the state on which a recorded run failed.
+
+    tried = await try_failed_node(graph, "tests/recorded/faults/order-7.json")
+    assert tried.verdict == "passes", tried.why
+
+The run is replayed up to the visit that failed, and then the node runs alone on the recorded state. What the visit had
+recorded, such as answers of models and results of calls, is taken from the log. No model is called. Effects, the
+network, other processes and changes of files are refused, unless the caller lets the node act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence  # noqa: TC003 - a document is made of these types
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from msgspec import UnsetType, structs
+from pydantic_core import from_json, to_json
+
+from graphengine.checks.before_waits import find_undeclared_acts
+from graphengine.errors import EffectRefused, GraphEngineError, InputError
+from graphengine.kernel.extension import View, compiled
+from graphengine.kernel.inside import Mismatch, Redactor, WorkKey, node_at, opened, view_of, why, without_items
+from graphengine.kernel.reader import Attempt, Snapshot, decode_step, encode_step
+from graphengine.models.errors import ModelError
+from graphengine.models.hiding import contains_secrets, hide_secrets
+from graphengine.records.base_documents import Document, Part
+from graphengine.records.export import Exported, read_file
+from graphengine.records.in_common import NO_RESULTS, InCommon, find_failing_step
+from graphengine.records.replay.replay import replay
+from graphengine.records.states import fold_until
+from graphengine.testing.alone import run_node
+from graphengine.testing.clock import FakeClock
+from graphengine.testing.outside import refuse_outside
+from graphengine.testing.stage import NO_ITEM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+
+    from graphengine.api.graph import Graph
+    from graphengine.kernel.extension import JsonValue, NodePlan, Plan
+    from graphengine.kernel.inside import RecordedResult
+    from graphengine.kernel.reader import Frame, Step
+    from graphengine.models.base import Request, Response
+    from graphengine.testing.done import Done
+
+_Verdict: TypeAlias = Literal["passes", "fails", "unknown"]
+_LONGEST: Final = 300
+
+
+class TriedNode(Part):
+    """What came of a node that ran alone on the state on which a recorded run failed.
+
+    Attributes:
+        run_id: The run.
+        node: The path of the node; "" if it is not known.
+        verdict: `passes` if the node completes, `fails` if the node fails, `unknown` if the attempt says neither.
+        why: The error of a node that fails, or the reason why the outcome is unknown; "" if the node passes.
+    """
+
+    run_id: str
+    node: str
+    verdict: _Verdict
+    why: str = ""
+
+
+class ProvenRun(Part):
+    """What came of the failed node of one run under both versions of the code.
+
+    Attributes:
+        run_id: The run.
+        old: Under the older commit.
+        new: Under the working tree.
+    """
+
+    run_id: str
+    old: TriedNode
+    new: TriedNode
+
+
+class Proof(Document):
+    """Which runs that failed go through under an older commit, and which under the working tree.
+
+    Attributes:
+        graph: The graph.
+        old: The older version, as it was named.
+        commit: The full name of its commit.
+        shared: What the failed runs have in common.
+        runs: The runs with the most frequent failure.
+        left: Failed runs that were left out, with the reason.
+        retried: The runs that were retried.
+        refused: The runs that could not be retried, with the reason.
+        kept: The files that were written.
+    """
+
+    graph: str
+    old: str
+    commit: str
+    shared: InCommon
+    runs: Sequence[ProvenRun]
+    left: Mapping[str, str]
+    retried: Sequence[str] = []
+    refused: Mapping[str, str] = {}
+    kept: Sequence[str] = []
+
+
+def pair_runs(old: Sequence[TriedNode], new: Sequence[TriedNode]) -> Sequence[ProvenRun]:
+    """Return what came of each run under both versions."""
+    return [ProvenRun(before.run_id, before, after) for before, after in zip(old, new, strict=True)]
+
+
+class _RefusedModel:
+    """A model that refuses to answer.
+
+    Attributes:
+        asked: How many requests were refused.
+    """
+
+    name = "refused"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def answer(self, request: Request) -> Response:
+        """Refuse the request.
+
+        Raises:
+            ModelError: Always.
+        """
+        self.asked += 1
+        message = f"no model may be called here, and the log has no answer to agent {request.agent}"
+        raise ModelError(message)
+
+
+async def try_failed_node(graph: Graph[Any], run: str | PathLike[str] | Exported, *, act: bool = False) -> TriedNode:
+    """Run the node that made a recorded run fail, alone, on the recorded state and with today's code.
+
+    Args:
+        graph: Today's graph.
+        run: A file that `graphengine export` wrote, or a run that was read.
+        act: Whether the node's effects happen, and whether the node may use the network, start processes and change
+            files. A node that does such things without declaring them with `effect=` is refused even then.
+
+    Raises:
+        CompileError: The graph has an error.
+        BadExport: The file is not an exported run.
+
+    Example:
+        >>> from graphengine.testing import try_failed_node
+        >>> async def test_the_order_is_charged() -> None:
+        ...     tried = await try_failed_node(shop, "tests/recorded/faults/order-7.json")
+        ...     assert tried.verdict == "passes", tried.why
+    """
+    exported = run if isinstance(run, Exported) else read_file(Path(run))
+    plan: Plan[Any] = compiled(graph)
+    step = find_failing_step(exported.steps)
+    if step is None:
+        return TriedNode(exported.info.id, "", "unknown", "the run did not fail")
+    step = _first_of_fallback(exported.steps, step)
+    path = without_items(step.path)
+    snapshot = Snapshot()
+
+    def tell(verdict: _Verdict, text: str = "") -> TriedNode:
+        shown = str(Redactor(plan, snapshot).hide(text)) if plan.secret and snapshot.frames else text
+        return TriedNode(exported.info.id, path, verdict, hide_secrets(" ".join(shown.split()))[:_LONGEST])
+
+    before = [each for each in exported.steps if each.seq < step.seq]
+    try:
+        first = replay(graph, replace(exported, steps=before)).first
+        if first is not None:
+            return tell("unknown", f"the graph decides step {first.seq} otherwise, before {path}: {first.message}")
+        snapshot = fold_until(before, step.seq)
+        frame, inner, node = node_at(plan, snapshot, step)
+        undeclared = find_undeclared_acts(node.calls, inner.resources) if node.effect is None else ()
+        if undeclared:
+            text = f"{path} does not declare what it does outside: {undeclared[0]}; give the node effect="
+            return tell("unknown", text)
+        given, recorded = _read_recorded_state(inner, node, frame), {**frame.recorded_results}
+        after = fold_until(exported.steps, step.seq).frames.get(step.frame)
+        recorded = recorded if after is None else after.recorded_results  # a retry repeats what caused the failure
+    except (GraphEngineError, Mismatch, ValueError) as error:
+        return tell("unknown", f"the recorded state cannot be read: {_describe_raised(error)}")
+    options = {"clock": FakeClock(start=step.at), "effects": "act" if act else {}}
+    options["recorded"] = dict(_iter_recorded(recorded))
+    return tell(*await _run_alone(graph, path, given, options))
+
+
+def _first_of_fallback(steps: Sequence[Step], failed: Step) -> Step:
+    """Return the step of the node's own failure, if its fallback failed after that."""
+    visit = (failed.frame, failed.node, failed.visit)
+    own = (each for each in reversed(steps) if (each.frame, each.node, each.visit) == visit and each.seq < failed.seq)
+    return next((each for each in own if isinstance(each.data, Attempt) and each.data.then == "fallback"), failed)
+
+
+def _read_recorded_state(plan: Plan[Any], node: NodePlan, frame: Frame) -> tuple[Mapping[str, object], object]:
+    """Return the fields of the state at a node, and the item for which the node runs, as typed values."""
+    held: set[str] = set()
+    around: Frame | None = frame
+    while around is not None:
+        held |= {*around.values}
+        around = around.base
+    view = View(plan.state, frame)
+    state = {name: view.get(name) for name in plan.state.fields if name in held}
+    if frame.kind != "item" or node.each is None:
+        return state, NO_ITEM
+    names = [name for name, _, _ in node.each.sources]
+    items = {name: view_of(plan, frame).get(name) for name in names}
+    return state, items if len(names) > 1 else items[names[0]]
+
+
+async def _run_alone(
+    graph: Graph[Any], path: str, given: tuple[Mapping[str, object], object], options: Mapping[str, Any]
+) -> tuple[_Verdict, str]:
+    """Run a node alone with a state and an item, and return what came of it, with the reason."""
+    model, act = _RefusedModel(), options["effects"] == "act"
+    done: Done[Any] | None = None
+    error: Exception | None = None
+    state, item = given
+    with refuse_outside(is_off=act) as refused:
+        try:
+            done = await run_node(graph, path, state, item=item, models=model, **options)
+        except Exception as raised:  # noqa: BLE001 - the node's own
+            error = raised
+    unknown = ""
+    if model.asked:
+        unknown = f"{path} would call a model, since the log has no answer to what it asks"
+    elif refused:
+        unknown = f"{path} would {refused[0]}, which is refused without --act"
+    elif isinstance(error, EffectRefused):
+        unknown = f"{path} would perform an effect of which the log has no result: {_describe_raised(error)}"
+    elif isinstance(error, InputError):
+        unknown = f"{path} cannot run alone: {_describe_raised(error)}"
+    elif done is not None and done.waits:
+        unknown = f"{path} waits: {done.waits[0].question or done.waits[0].kind}"
+    elif done is not None and done.no_edge:
+        unknown = f"{path} completes, and where the run goes then is not known here: {done.no_edge}"
+    if unknown:
+        return "unknown", unknown
+    return ("passes", "") if error is None else ("fails", _describe_raised(error))
+
+
+def _iter_recorded(results: Mapping[str, RecordedResult]) -> Iterator[tuple[str, JsonValue]]:
+    """Yield the results that the visit had recorded, by key."""
+    for key, result in results.items():
+        parts = WorkKey.read(key)
+        if parts.number and not parts.name.startswith(NO_RESULTS) and not isinstance(result.value, UnsetType):
+            yield key, opened(result.value)
+
+
+def _describe_raised(error: BaseException) -> str:
+    if isinstance(error, GraphEngineError):
+        return f"{error.code}: {error.message}"
+    return f"{type(error).__name__}: {why(error)}"
+
+
+def scrub(run: Exported) -> Exported:
+    """Return a recorded run without secrets in its texts, as a file for a repository.
+
+    Secret fields are encrypted already. Other texts can contain keys of providers, and values of environment variables
+    whose names suggest secrets: these are replaced. Messages that the run has not taken are left out.
+    """
+    info = structs.replace(run.info, tags=tuple(map(hide_secrets, run.info.tags)))
+    return replace(run, info=info, steps=[*map(_scrub_step, run.steps)], inbox=(), inbox_keys=())
+
+
+def _scrub_step(step: Step) -> Step:
+    body = encode_step(step)
+    if not contains_secrets(body.decode()):  # most steps have none
+        return step
+    return decode_step(step.seq, to_json(hide_secrets(from_json(body))))
+
+
+__all__ = ["Proof", "ProvenRun", "TriedNode", "pair_runs", "scrub", "try_failed_node"]

@@ -1,0 +1,221 @@
+"""A failed node that runs alone on its recorded state: what is taken from the log, and what is refused."""
+
+import subprocess
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, Secret
+from graphengine.records.export import Exported, export_run
+from graphengine.runner import RunFailed
+from graphengine.testing import TriedNode, try_failed_node
+from graphengine.testing.outside import OutsideRefused, refuse_outside
+
+Charge = Callable[..., Any]
+
+
+class Order(BaseModel):
+    """What is charged."""
+
+    n: int = 1
+    parts: list[int] = [1, 2, 3]
+    text: str = ""
+    total: Any = None
+
+
+async def double(n: int) -> int:
+    """Return a number that a service knows."""
+    return n * 2
+
+
+def shop(charge: Charge, **options: Any) -> Graph[Order]:
+    """Return a graph of one node."""
+    graph = Graph("shop", Order)
+    graph.add_node("charge", charge, writes="total", **options)
+    graph.add_path(START, "charge", END)
+    return graph
+
+
+async def fail(graph: Graph[Any], **given: Any) -> Exported:
+    """Return a recorded run that failed."""
+    async with Runner() as runner:
+        with suppress(RunFailed):
+            await runner.start(graph, given, run_id="failed").result()
+        return await export_run(runner.store, "failed")
+
+
+async def broken(ctx: Context, n: int) -> int:
+    """Call a service, and fail."""
+    await ctx.call(double, n)
+    raise KeyError("rate")
+
+
+def outcome(tried: TriedNode) -> tuple[str, str]:
+    """Return the verdict and the reason."""
+    return tried.verdict, tried.why
+
+
+async def test_what_the_visit_recorded_is_taken_from_the_log() -> None:
+    """The same call is not made again; a node that fails still says so, with its error."""
+    run = await fail(shop(broken))
+
+    async def repaired(ctx: Context, n: int) -> int:
+        return await ctx.call(double, n) + 1
+
+    assert outcome(await try_failed_node(shop(broken), run)) == ("fails", "KeyError: 'rate'")
+    assert outcome(await try_failed_node(shop(repaired), run)) == ("passes", "")
+
+
+async def test_an_item_of_a_map_is_tried_alone() -> None:
+    """With the item that failed."""
+
+    def each(part: int) -> int:
+        if part == 2:
+            raise ValueError(part)
+        return part
+
+    run = await fail(shop(each, each={"part": "parts"}))
+    assert outcome(await try_failed_node(shop(each, each={"part": "parts"}), run)) == ("fails", "ValueError: 2")
+    assert outcome(await try_failed_node(shop(lambda part: part, each={"part": "parts"}), run)) == ("passes", "")
+
+
+async def test_no_model_is_called() -> None:
+    """An answer that the log has is used, also if the prompt has changed; without one, the outcome is not known."""
+
+    def asking(model: ScriptedModel, prompt: str, *, repaired: bool) -> Graph[Order]:
+        agent = Agent("writer", prompt=prompt, model=model)
+
+        async def charge(n: int) -> str:
+            said = await agent.run(n=n)
+            return said if repaired else f"{1 / 0}{said}"
+
+        return shop(charge)
+
+    run = await fail(asking(ScriptedModel(["twelve"]), "The price of {n}?", repaired=False))
+    model = ScriptedModel(["another"])
+    assert outcome(await try_failed_node(asking(model, "Say the price of {n}.", repaired=True), run)) == ("passes", "")
+    run = await fail(asking(ScriptedModel([RuntimeError("down")]), "The price of {n}?", repaired=False))
+    tried = await try_failed_node(asking(model, "The price of {n}?", repaired=True), run)
+    asks = "charge would call a model, since the log has no answer to what it asks"
+    assert outcome(tried) == ("unknown", asks)
+    assert not model.requests
+
+
+async def reads_page(n: int) -> int:
+    """Act without saying so."""
+    urllib.request.urlopen("https://bank.example")  # noqa: ASYNC210 - refused
+    return n
+
+
+async def hides_page(n: int) -> int:
+    """Act in a way that no check of the code sees."""
+    getattr(urllib.request, "url" + "open")("http://127.0.0.1:9/")
+    return n
+
+
+async def starts_process(n: int) -> int:
+    """Start a process, and hide the failure to start it."""
+    with suppress(OSError):
+        getattr(subprocess, "r" + "un")(["true"])
+    return n
+
+
+async def writes_file(n: int) -> int:
+    """Write a file."""
+    getattr(Path("sent.txt"), "write_" + "text")("x")
+    return n
+
+
+async def pays(ctx: Context, n: int) -> int:
+    """Perform an effect."""
+    return await ctx.call(double, n + 5, effect="once")
+
+
+@pytest.mark.parametrize(
+    ("charge", "why"),
+    [
+        (
+            reads_page,
+            "charge does not declare what it does outside: reads_page calls urllib.request.urlopen(…) in line",
+        ),
+        (hides_page, "charge would use the network (socket.getaddrinfo 127.0.0.1), which is refused without --act"),
+        (starts_process, "charge would start another process (true), which is refused"),
+        (writes_file, "charge would write the file sent.txt, which is refused"),
+        (pays, "charge would perform an effect of which the log has no result: effect_refused: double was not called"),
+    ],
+)
+async def test_what_acts_outside_is_refused_by_name(
+    charge: Charge, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the node catches the refusal; nothing has happened then."""
+    monkeypatch.chdir(tmp_path)
+    tried = await try_failed_node(shop(charge), await fail(shop(broken)))
+    assert tried.verdict == "unknown"
+    assert tried.why.startswith(why)
+    assert not (tmp_path / "sent.txt").exists()
+
+
+async def test_an_undeclared_node_is_refused_even_if_it_may_act() -> None:
+    """A node that declares what it does is not."""
+    run = await fail(shop(broken))
+    assert "does not declare" in (await try_failed_node(shop(reads_page), run, act=True)).why
+    assert outcome(await try_failed_node(shop(pays), run, act=True)) == ("passes", "")
+
+
+async def test_a_graph_that_comes_to_another_node_is_not_judged() -> None:
+    """The step that is decided otherwise is named."""
+    run = await fail(shop(broken))
+    other = Graph("shop", Order)
+    other.add_node("check", lambda n: f"{n}", writes="text", thread=False)
+    other.add_node("charge", double, writes="total")
+    other.add_path(START, "check", "charge", END)
+    verdict, why = outcome(await try_failed_node(other, run))
+    assert (verdict, why.partition(":")[0]) == ("unknown", "the graph decides step 1 otherwise, before charge")
+
+
+class Hidden(BaseModel):
+    """A state with a secret."""
+
+    token: Annotated[str, Secret]
+    done: bool = False
+
+
+async def test_a_secret_is_read_and_not_shown() -> None:
+    """The node gets the secret in clear, and its error is shown without it."""
+
+    def made(message: str) -> Graph[Hidden]:
+        def charge(token: str) -> bool:
+            if message:
+                raise ValueError(message.format(token))
+            return token == "hunter22hunter"  # noqa: S105 - of no real service
+
+        graph = Graph("hidden", Hidden, secret_key="8f2c9e41d07b6a35c1e8f94a7d20b6c3-shop")  # noqa: S106 - a test key
+        graph.add_node("charge", charge, writes="done", thread=False)
+        graph.add_path(START, "charge", END)
+        return graph
+
+    run = await fail(made("no {}"), token="hunter22hunter")  # noqa: S106 - of no real service
+    verdict, why = outcome(await try_failed_node(made("again {}"), run))
+    assert verdict == "fails"
+    assert why.startswith("ValueError: again ")
+    assert "hunter" not in why
+    assert outcome(await try_failed_node(made(""), run)) == ("passes", "")
+
+
+def test_what_is_refused_inside_is_allowed_after(tmp_path: Path) -> None:
+    """The hook of the process stays, and refuses nothing outside the block."""
+    file = tmp_path / "a.txt"
+    with refuse_outside() as refused:
+        with pytest.raises(OutsideRefused):
+            file.write_text("x")
+        with refuse_outside(files=False) as inner:
+            file.write_text("x")
+        with pytest.raises(OutsideRefused):
+            file.unlink()
+    assert (len(refused), inner) == (2, [])
+    file.unlink()

@@ -1,0 +1,261 @@
+"""`graphengine prove`: in a repository with an old and a new commit, and a repair in the working tree."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from graphengine import Runner
+from graphengine.cli.main import main
+from graphengine.cli.project import load
+from graphengine.runner import RunFailed
+from tests.kit.workers import let_work
+
+SHOP = """
+import os
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Context, Graph, ScriptedModel
+from rates import rate_of
+
+
+class Order(BaseModel):
+    number: int
+    country: str
+    note: str = ""
+    price: str = ""
+    total: float = 0.0
+
+
+async def fetch(number: int) -> float:
+    with open("fetched.txt", "a") as file:
+        file.write("x")
+    return number * 10.0
+
+
+async def charge(ctx: Context, number: int, country: str) -> float:
+    net = await ctx.call(fetch, number)
+    return net * (1 + rate_of(country))
+
+
+model = ScriptedModel(lambda request: "ten francs")
+graph = Graph("shop", Order)
+graph.add_node("price", Agent("pricer", prompt="Price {number}.", model=model), writes="price")
+graph.add_node("charge", charge, writes="total")
+graph.add_path(START, "price", "charge", END)
+"""
+OLD = "def rate_of(country):\n    return {'CH': 0.1, 'DE': 0.2, 'NO': 0.3}[country]\n"
+NEW = "def rate_of(country):\n    return {'DE': 0.2}[country]\n"
+REPAIRED = "def rate_of(country):\n    return {'DE': 0.2, 'CH': 0.1}[country]\n"
+PROJECT = '[project]\nname = "shop"\n\n[tool.graphengine]\ngraphs = ["flows"]\nstore = "runs.db"\n'
+
+
+def git(folder: Path, *words: str) -> str:
+    """Return what git prints in a repository."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    who = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(
+        ["git", *who, *words], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def call(*words: str) -> tuple[int, str, str]:
+    """Return exit code, stdout and stderr of a command."""
+    done = CliRunner().invoke(main, [*words])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def document(*words: str) -> Any:
+    """Return what a command writes under --json."""
+    code, out, err = call(*words, "--json")
+    assert out, err
+    return {"code": code, **json.loads(out)}
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Yield a repository whose tag v1 works and whose newest commit does not, with 24 runs of that commit."""
+    root = tmp_path / "shop"
+    (root / "flows").mkdir(parents=True)
+    for name, text in {"pyproject.toml": PROJECT, "flows/shop.py": SHOP, "rates.py": OLD}.items():
+        (root / name).write_text(text)
+    (root / ".gitignore").write_text("runs.db*\nfetched.txt\n__pycache__\n")
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "old")
+    git(root, "tag", "v1")
+    (root / "rates.py").write_text(NEW)
+    git(root, "commit", "-qam", "new")
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = {*sys.modules}
+    orders = [{"number": each, "country": ["DE", "DE", "CH", "DE"][each % 4]} for each in range(24)]
+    record(root, [*orders, {"number": 24, "country": "NO"}, {"number": 25, "country": "NO"}])
+    yield root
+    for name in {*sys.modules} - before:
+        if name in ("rates", "flows", "flows.shop"):
+            del sys.modules[name]
+
+
+def record(root: Path, orders: list[dict[str, Any]]) -> None:
+    """Record a run for each order."""
+
+    async def run() -> None:
+        graph = load(root / "flows" / "shop.py").graph
+        async with Runner(root / "runs.db") as runner:
+            for each in orders:
+                with suppress(RunFailed):
+                    await runner.start(graph, each, run_id=f"r{each['number']}").result()
+
+    asyncio.run(run())
+
+
+def forget() -> None:
+    """Let the next command import the code as it is now."""
+    for name in ("rates", "flows", "flows.shop"):
+        sys.modules.pop(name, None)
+
+
+def drive_queued(root: Path, number: int) -> dict[str, str]:
+    """Let a worker drive so many runs with the code of the working tree; return the status of each run."""
+    forget()
+
+    async def run() -> dict[str, str]:
+        async with Runner(root / "runs.db") as runner:
+            await let_work(runner, number, load(root / "flows" / "shop.py").graph)
+            return {info.id: info.status for info in await runner.runs(limit=100)}
+
+    return asyncio.run(run())
+
+
+def test_a_proof_says_which_runs_go_through(shop: Path) -> None:
+    """Under both versions, without a call of a model or of a function whose result is recorded, and without changes."""
+    (shop / "rates.py").write_text(REPAIRED)
+    forget()
+    fetched, runs = (shop / "fetched.txt").read_text(), (shop / "runs.db").read_bytes()
+    code, out, _ = call("prove", "shop", "--old", "v1")
+    lines = out.splitlines()
+    assert code == 1
+    assert lines[0] == "at charge, 8 of 8 failed had country = one of CH, NO; of the 18 others that came there, none"
+    commit = git(shop, "rev-parse", "v1")[:9]
+    assert lines[3:] == [
+        f"under v1 ({commit}): 8 of 8 go through",
+        "under your working tree: 6 of 8 go through, these 2 do not:",
+        "  r25  KeyError: 'NO'",
+        "  r24  KeyError: 'NO'",
+    ]
+    assert (shop / "fetched.txt").read_text() == fetched
+    assert (shop / "runs.db").read_bytes() == runs
+    assert git(shop, "worktree", "list").count("\n") == 0
+    assert git(shop, "status", "--porcelain") == "M rates.py"
+
+
+def test_the_runs_that_go_through_are_retried_and_end_as_foretold(shop: Path) -> None:
+    """Those that do not go through are left as they are."""
+    (shop / "rates.py").write_text(REPAIRED)
+    forget()
+    proof = document("prove", "shop", "--old", "v1", "--retry")
+    foretold = {each["run_id"]: each["new"]["verdict"] for each in proof["runs"]}
+    assert sorted(proof["retried"]) == sorted(name for name, verdict in foretold.items() if verdict == "passes")
+    assert (len(proof["retried"]), proof["refused"]) == (6, {})
+    ended = drive_queued(shop, 6)
+    assert {name: ended[name] for name in foretold} == {
+        name: "finished" if verdict == "passes" else "failed" for name, verdict in foretold.items()
+    }
+
+
+def test_two_of_the_shortest_runs_are_kept_without_secrets(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tests that fail with the fault, and pass with the repair."""
+    monkeypatch.setenv("BANK_API_KEY", "hunter22hunter")
+    forget()
+    record(shop, [{"number": each, "country": "CH", "note": "key hunter22hunter"} for each in (1000, 1001)])
+    (shop / "rates.py").write_text(REPAIRED)
+    forget()
+    words = ("prove", "shop", "--old", "v1", "--runs", "error:CH", "--keep", "recorded", "--limit", "2")
+    code, out, err = call(*words)
+    folder = shop / "recorded" / "faults"
+    assert code == 0, err
+    assert sorted(file.name for file in folder.iterdir()) == ["r1000.json", "r1001.json", "test_faults_shop.py"]
+    assert "hunter22" not in "".join(file.read_text() for file in folder.iterdir())
+    assert f"kept {folder.relative_to(shop) / 'r1000.json'}" in out
+    kept = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
+
+    def passes() -> bool:
+        paths = os.pathsep.join([str(shop), *filter(None, [os.environ.get("PYTHONPATH")])])
+        done = subprocess.run(kept, cwd=shop, capture_output=True, check=False, env={**os.environ, "PYTHONPATH": paths})
+        return done.returncode == 0
+
+    assert passes()
+    (shop / "rates.py").write_text(NEW)
+    assert not passes()
+
+
+def change(root: Path, old: str, new: str) -> None:
+    """Change the program of the working tree."""
+    file = root / "flows" / "shop.py"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    forget()
+
+
+SENDS = """
+    import socket
+    getattr(socket, "create_" + "connection")(("127.0.0.1", PORT), 5).close()
+    return net"""
+
+
+def test_the_network_is_refused_unless_the_node_may_act(shop: Path) -> None:
+    """A connection that the check of the code does not see is refused when it begins; the older code is unaffected."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        change(shop, "    return net *", SENDS.replace("PORT", str(server.getsockname()[1])) + " *")
+        (shop / "rates.py").write_text(OLD)
+        proof = document("prove", "shop", "--old", "v1", "--limit", "2")
+        with pytest.raises(BlockingIOError):
+            server.accept()
+        assert proof["code"] == 1
+        assert [each["old"]["verdict"] for each in proof["runs"]] == ["passes"] * 2
+        assert {each["new"]["why"] for each in proof["runs"]} == {
+            "charge would use the network (socket.getaddrinfo 127.0.0.1), which is refused without --act"
+        }
+        proof = document("prove", "shop", "--old", "v1", "--limit", "1", "--act")
+        assert proof["runs"][0]["new"]["verdict"] == "passes"
+        server.accept()[0].close()
+
+
+def test_what_cannot_be_known_is_said(shop: Path) -> None:
+    """An unknown commit, a version whose graph cannot be loaded, and a search without failed runs end the command."""
+    code, _, err = call("prove", "shop", "--old", "v9")
+    assert (code, "git_failed" in err, "name a commit" in err) == (2, True, True)
+    code, _, err = call("prove", "shop", "--old", "v1", "--runs", "error:nonsense")
+    assert (code, "no failed run of shop was found" in err) == (2, True)
+    (shop / "rates.py").write_text("rate_of = None +\n")
+    git(shop, "commit", "-qam", "broken")
+    (shop / "rates.py").write_text(REPAIRED)
+    forget()
+    code, _, err = call("prove", "shop", "--old", "HEAD")
+    commit = git(shop, "rev-parse", "HEAD")[:9]
+    assert (code, f"the graph of commit {commit} cannot be loaded" in err) == (2, True)
+    assert git(shop, "worktree", "list").count("\n") == 0
+
+
+def test_code_of_the_working_tree_is_not_taken_for_older_code(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of imports in the working tree is replaced by the same folder of the commit."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(shop), os.environ.get("PYTHONPATH")])))
+    (shop / "rates.py").write_text("def rate_of(country):\n    raise ValueError(country)\n")
+    forget()
+    proof = document("prove", "shop", "--old", "v1", "--limit", "1")
+    (run,) = proof["runs"]
+    assert (run["old"]["verdict"], run["new"]["verdict"]) == ("passes", "fails")
