@@ -163,15 +163,15 @@ async def load_in_common(store: Store, wanted: Wanted, hides: Callable[[str], bo
 
 async def _load_others(reading: _SampleReader, wanted: Wanted, place: tuple[str, int], failed: set[str]) -> _Side:
     """Return the newest runs that went through a node, as they came to it; older versions if there are too few."""
-    found = _Side()
-    for version in dict.fromkeys((wanted.version, None)):
-        text, begun_after = (wanted.text, wanted.begun_after) if version is not None else (None, None)
-        any_of = replace(wanted, version=version, text=text, begun_after=begun_after, limit=_OTHERS + len(failed))
+    found, seen = _Side(), {*failed}
+    for version, begun_after in dict.fromkeys(((wanted.version, wanted.begun_after), (None, None))):
+        limit = _OTHERS + len(failed)
+        any_of = replace(wanted, version=version, begun_after=begun_after, text=None, limit=limit)
         infos = await newest(reading.store, any_of, compared=False)
-        seen = found.looked_at
-        for info in [each for each in infos if each.id not in failed][seen:]:
-            if found.looked_at >= _OTHERS or reading.is_full:
+        for info in [each for each in infos if each.id not in seen][: _OTHERS - len(seen) + len(failed)]:
+            if reading.is_full:
                 break
+            seen.add(info.id)
             found.looked_at += 1
             step = _find_passed_step(await reading.load_steps(info), *place)
             if step is not None and (arrival := await reading.load_arrival(info, step)) is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -185,6 +186,19 @@ async def test_fewer_than_five_of_a_side_say_nothing(runner: Runner) -> None:
     found = await shared(runner)
     assert (found.failed, found.others, list(found.features)) == (4, 26, [])
     assert "4 runs failed and 26 went through: at least 5 of each are needed" in found.text
+
+
+async def test_older_versions_follow_where_a_version_only_fails(tmp_path: Path) -> None:
+    """The runs of the version itself that came there are counted once."""
+    chance = random.Random(8)  # noqa: S311 - no secret
+    inputs = [draw_order(chance, number) | {"country": "DE"} for number in range(30)]
+    for version, orders, fails in (("v1", inputs[:20], False), ("v2", inputs[:2], False), ("v2", inputs[20:], True)):
+        async with Runner(tmp_path / "runs.db", deploy=version) as runner:
+            await run_all(runner, shop(lambda _, fails=fails: fail_if(fails)), orders)  # type: ignore[misc]
+    async with Runner(tmp_path / "runs.db") as runner:
+        found = await shared(runner, "version:v2")
+    assert (found.failed, found.others, list(found.features)) == (10, 22, [])
+    assert found.sample.endswith("and 22 of 22 others that were read")
 
 
 class Hidden(BaseModel):
