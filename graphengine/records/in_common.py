@@ -39,7 +39,8 @@ _FAILED: Final = 100
 _OTHERS: Final = 300
 """The most other runs that are read, whether they came to the node or not."""
 _BYTES: Final = 32_000_000
-"""No further run is read after values of this size."""
+"""No further run is read after values of this size; failed runs may take half of it."""
+_NOT_FAILED: Final = ("finished", "stopped", "cancelled", "waiting", "running")
 _STEPS: Final = 300
 """The visit is looked for in this many steps at the end of a log."""
 _TEXT: Final = 20_000
@@ -136,11 +137,11 @@ async def load_in_common(store: Store, wanted: Wanted, hides: Callable[[str], bo
     alike = [(info, step) for info, step in ended if (info.graph, *classify_failure(step)) == (graph, node, kind)]
     failed = _Side(looked_at=len(infos))
     for info, step in alike:
-        if not reading.is_full and (arrival := await reading.load_arrival(info, step)) is not None:
+        if reading.read < _BYTES / 2 and (arrival := await reading.load_arrival(info, step)) is not None:
             failed.arrivals.append(arrival)
     visit = Counter(step.visit for _, step in alike).most_common(1)[0][0]
     place = replace(wanted, graph=graph, error=None, status=None)
-    others = await _load_others(reading, place, (node, visit), {info.id for info, _ in alike})
+    others = await _load_others(reading, place, node, visit)
     error = _message_of(alike[0][1])
     features = await asyncio.to_thread(
         find_shared_features, failed.arrivals, others.arrivals, message=error, hides=hides
@@ -157,23 +158,31 @@ async def load_in_common(store: Store, wanted: Wanted, hides: Callable[[str], bo
         features=features,
         text=_compose_text(node, features, len(failed.arrivals), len(others.arrivals)),
         sample=_compose_sample(failed, others),
-        is_cut=len(infos) == _FAILED or others.looked_at >= _OTHERS or reading.is_full,
+        is_cut=len(infos) == _FAILED or others.looked_at >= _OTHERS or reading.read >= _BYTES / 2,
     )
 
 
-async def _load_others(reading: _SampleReader, wanted: Wanted, place: tuple[str, int], failed: set[str]) -> _Side:
-    """Return the newest runs that went through a node, as they came to it; older versions if there are too few."""
-    found, seen = _Side(), {*failed}
+async def _load_others(reading: _SampleReader, wanted: Wanted, node: str, visit: int) -> _Side:
+    """Return the newest runs that went through a node, as they came to it; older versions if there are too few.
+
+    Runs that failed are left out, at whichever node, so that many failures do not use up the bound.
+    """
+    found, seen = _Side(), set[str]()
     for version, begun_after in dict.fromkeys(((wanted.version, wanted.begun_after), (None, None))):
-        limit = _OTHERS + len(failed)
-        any_of = replace(wanted, version=version, begun_after=begun_after, text=None, limit=limit)
-        infos = await newest(reading.store, any_of, compared=False)
-        for info in [each for each in infos if each.id not in seen][: _OTHERS - len(seen) + len(failed)]:
+        place = replace(wanted, version=version, begun_after=begun_after, text=None, limit=_OTHERS)
+        infos = [
+            info
+            for status in _NOT_FAILED
+            for info in await newest(reading.store, replace(place, status=status), compared=False)
+            if info.id not in seen
+        ]
+        infos.sort(key=lambda info: -info.created_at)
+        for info in infos[: _OTHERS - len(seen)]:
             if reading.is_full:
                 break
             seen.add(info.id)
             found.looked_at += 1
-            step = _find_passed_step(await reading.load_steps(info), *place)
+            step = _find_passed_step(await reading.load_steps(info), node, visit)
             if step is not None and (arrival := await reading.load_arrival(info, step)) is not None:
                 found.arrivals.append(arrival)
         if len(found.arrivals) >= FEWEST:

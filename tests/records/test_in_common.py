@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, Secret
 from graphengine.models.hiding import contains_secrets
+from graphengine.records import in_common
 from graphengine.records.in_common import InCommon, load_in_common
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
@@ -199,6 +200,26 @@ async def test_older_versions_follow_where_a_version_only_fails(tmp_path: Path) 
         found = await shared(runner, "version:v2")
     assert (found.failed, found.others, list(found.features)) == (10, 22, [])
     assert found.sample.endswith("and 22 of 22 others that were read")
+
+
+async def test_the_sample_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the number of runs of each side, and by the bytes of their values; the answer names what was read."""
+    chance = random.Random(9)  # noqa: S311 - no secret
+    inputs = [draw_order(chance, number) | {"country": "CH" if number % 2 else "DE"} for number in range(60)]
+    async with Runner() as runner:
+        await run_all(runner, shop(PLANTED["missing value"][0]), inputs)
+        monkeypatch.setattr(in_common, "_FAILED", 12)
+        monkeypatch.setattr(in_common, "_OTHERS", 15)
+        found = await shared(runner)
+        assert (found.failed, found.is_cut) == (12, True)
+        assert found.sample == (
+            "compared: the 12 newest of 12 failed runs that were read, and 15 of 15 others that were read"
+        )
+        monkeypatch.setattr(in_common, "_BYTES", 3_000)
+        fewer = await shared(runner)
+        assert 0 < fewer.failed < 12
+        assert 0 < fewer.others < 15
+        assert fewer.is_cut
 
 
 class Hidden(BaseModel):
