@@ -187,7 +187,7 @@ def _keep_faults(trial: _Trial, runs: Sequence[Exported], proof: Proof, folder: 
 
     A run whose outcome changes without its secrets is left out.
     """
-    from graphengine.cli.suite import locate_graph
+    from graphengine.cli.suite import describe_unwritable, locate_graph
     from graphengine.testing.proofs import scrub
     from graphengine.testing.suites import write_faults
 
@@ -201,7 +201,11 @@ def _keep_faults(trial: _Trial, runs: Sequence[Exported], proof: Proof, folder: 
     again = trial.run(scrubbed, trial.trees.working)
     same = [run for run, each in zip(scrubbed, again, strict=True) if each.verdict == tried[each.run_id].new.verdict]
     module, name = locate_graph(trial.found)
-    return [str(file) for file in write_faults(folder / "faults", trial.found.graph.name, same[:_KEPT], module, name)]
+    place = folder / "faults"
+    try:
+        return [str(file) for file in write_faults(place, trial.found.graph.name, same[:_KEPT], module, name)]
+    except OSError as error:
+        raise describe_unwritable(str(place), error) from error
 
 
 # --- The two versions -------------------------------------------------------------------------------------------------

@@ -79,12 +79,17 @@ def _write_suite_file(context: CommandContext, chosen: Suite, found: Found) -> N
     try:
         context.read(lambda store: chosen.write(Path(chosen.folder), module, name, store))
     except OSError as error:
-        raise GraphEngineError(
-            f"{chosen.folder} cannot be written: {error.strerror or error}",
-            where=chosen.folder,
-            repair="name a folder that you can write to",
-            code="suite_unwritable",
-        ) from error
+        raise describe_unwritable(chosen.folder, error) from error
+
+
+def describe_unwritable(folder: str, error: OSError) -> GraphEngineError:
+    """Return the error of a folder of a suite that cannot be written."""
+    return GraphEngineError(
+        f"{folder} cannot be written: {error.strerror or error}",
+        where=folder,
+        repair="name a folder that you can write to",
+        code="suite_unwritable",
+    )
 
 
 def locate_graph(found: Found) -> tuple[str, str]:

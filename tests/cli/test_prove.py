@@ -236,11 +236,13 @@ def test_the_network_is_refused_unless_the_node_may_act(shop: Path) -> None:
 
 
 def test_what_cannot_be_known_is_said(shop: Path) -> None:
-    """An unknown commit, a version whose graph cannot be loaded, and a search without failed runs end the command."""
+    """An unknown commit, a graph that cannot be loaded, a folder that is a file, and no failed runs end the command."""
     code, _, err = call("prove", "shop", "--old", "v9")
     assert (code, "git_failed" in err, "name a commit" in err) == (2, True, True)
     code, _, err = call("prove", "shop", "--old", "v1", "--runs", "error:nonsense")
     assert (code, "no failed run of shop was found" in err) == (2, True)
+    code, _, err = call("prove", "shop", "--old", "v1", "--limit", "1", "--keep", "pyproject.toml")
+    assert "error suite_unwritable: pyproject.toml/faults cannot be written" in err
     (shop / "rates.py").write_text("rate_of = None +\n")
     git(shop, "commit", "-qam", "broken")
     (shop / "rates.py").write_text(REPAIRED)
