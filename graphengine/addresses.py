@@ -1,10 +1,13 @@
-"""Addresses of the web: which are called, and how. Who wrote one decides.
+"""Decide which web addresses the program may call, and call them.
 
-- The author or the operator of the program, in its code or its settings: it is called as it is, in a private network
-  too.
-- Anybody else, such as a model, a page that redirects, or a user of the service: it is called if its host is of the
-  public internet, so that it does not reach the services of this machine or network. The connection is made to the
-  number that was checked: a second answer of the name server cannot change it.
+The decision depends on who wrote the address:
+
+- The author or the operator of the program wrote the address in code or settings: it is called without a check, even if
+  it is in a private network.
+- Anybody else wrote the address, such as a model, a page that redirects, or a user of the service: it is only called if
+  its host belongs to the public internet, so that strangers cannot reach the services of this machine or network. The
+  connection is made to the IP address that was checked, so a second answer of the name server cannot change the
+  destination.
 """
 
 from __future__ import annotations
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 PRIVATE: Final[set[str]] = set()
-"""Hosts that are called although their addresses are private; a test adds its own server."""
+"""Hosts that may be called although their addresses are private. Tests add their own servers."""
 QUOTED: Final = "%/:?#[]@!$&'()*+,;="
-"""What is no part of a name in an address, or is encoded already."""
+"""Characters that separate the parts of an address, or that show that a part is already encoded."""
 _PORTS: Final = {"http": 80, "https": 443}
 _SPECIAL: Final = tuple(
     map(
@@ -43,14 +46,17 @@ _SPECIAL: Final = tuple(
         ),
     )
 )
-"""What is not of the public internet, by IANA's registries of addresses for special purposes, without the exceptions in
-192.0.0.0/24 and 2001::/23, which nobody fetches from. `is_global` says of some another on each release of Python."""
+"""The networks that are not part of the public internet, by IANA's registries of addresses for special purposes.
+
+The exceptions in 192.0.0.0/24 and 2001::/23 are left out, because nobody fetches pages from there. `is_global` of
+Python is not used, because its answer for some addresses depends on the release of Python.
+"""
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class AddressRefused(GraphEngineError):
-    """An address that is not called: none of http or https, or one of a private network that a stranger gave."""
+    """An address that is not called: it is not an http or https address, or a stranger gave a private address."""
 
     code = "address_refused"
 
@@ -64,12 +70,12 @@ def is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none, or a bracket without the other one
+    except ValueError:  # the port is not a number, or a bracket is not closed
         return False
 
 
 def is_number(host: str) -> bool:
-    """Return whether a host is a number, which no name server looks up."""
+    """Return whether a host is an IP address, which no name server has to look up."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -80,8 +86,8 @@ def is_number(host: str) -> bool:
 def is_public(number: str) -> bool:
     """Return whether an IP address belongs to the public internet.
 
-    An IPv6 address that carries an IPv4 one is judged by that. Of the others only those are public that the internet
-    uses (2000::/3).
+    If an IPv6 address contains an IPv4 address, the IPv4 address decides. Other IPv6 addresses are public only if they
+    belong to 2000::/3, the part that the internet uses.
 
     >>> is_public("93.184.216.34"), is_public("127.0.0.1"), is_public("10.0.0.1"), is_public("::ffff:10.0.0.1")
     (True, False, False, False)
@@ -99,11 +105,12 @@ def is_public(number: str) -> bool:
 
 
 def number_of(url: str) -> str:
-    """Return the number of the host of an address that a stranger gave.
+    """Return the IP address of the host of an address that a stranger gave.
 
     Raises:
-        AddressRefused: It is no address of http or https, has a user, or its host is not of the public internet.
-        OSError: There is no such host.
+        AddressRefused: The address is not an http or https address, contains a user, or its host is not in the public
+            internet.
+        OSError: The host does not exist.
     """
     if not is_http(url) or "@" in urlsplit(url).netloc:
         text, repair = "only http and https addresses without a user are called", "give https://HOST/PATH"
@@ -124,21 +131,22 @@ def number_of(url: str) -> str:
 def request(  # noqa: PLR0913 - the parts of a request
     method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, seconds: float, is_own: bool = False
 ) -> HTTPResponse:
-    """Send a request, and return the answer, to be read and closed. Redirects are not followed.
+    """Send a request, and return the answer, which the caller reads and closes. Redirects are not followed.
 
     Args:
-        method: Its method.
-        url: Where it goes.
-        headers: Its headers, besides `Host`.
-        body: What is sent.
-        seconds: How long all of it may take, to the last byte of the answer that is read.
+        method: The method of the request.
+        url: The address to call.
+        headers: The headers, without `Host`.
+        body: The body.
+        seconds: The time limit for the whole exchange, until the last byte of the answer is read.
         is_own: Whether the author or the operator of the program gave the address.
 
     Raises:
-        AddressRefused, OSError: As `number_of`; OSError also if there is no connection. Reading raises TimeoutError.
-        HTTPException: The answer is no HTTP.
+        AddressRefused: The address may not be called; see `number_of`.
+        OSError: The host does not exist, or there is no connection. Reading the answer can raise TimeoutError.
+        HTTPException: The answer is not HTTP.
     """
-    import http.client  # noqa: PLC0415 - who only checks an address needs none
+    import http.client  # noqa: PLC0415 - code that only checks an address does not need this module
 
     parsed, deadline = urlsplit(url), time.monotonic() + seconds
     number = (parsed.hostname or "") if is_own else number_of(url)
@@ -155,7 +163,7 @@ def request(  # noqa: PLR0913 - the parts of a request
         connection.request(method, quote(target, QUOTED), body or None, {**headers, "Host": host})
         answer = http.client.HTTPResponse(there, method=method)
         answer.begin()
-        while HTTPStatus.CONTINUE < answer.status < HTTPStatus.OK:  # such as 103: the answer itself comes after it
+        while HTTPStatus.CONTINUE < answer.status < HTTPStatus.OK:  # such as 103: the real answer follows
             answer.headers = None  # type: ignore[assignment]  # else `begin` takes it for the answer
             answer.begin()
     except BaseException:
@@ -168,7 +176,7 @@ def left(deadline: float) -> float:
     """Return the seconds until a time of `time.monotonic`.
 
     Raises:
-        TimeoutError: There are none.
+        TimeoutError: The time has passed.
     """
     if (found := deadline - time.monotonic()) <= 0:
         message = "it took longer than it may"
@@ -177,26 +185,33 @@ def left(deadline: float) -> float:
 
 
 class _Until(io.RawIOBase):
-    """A connection until a deadline; a limit on each read would never end a server that sends bit by bit."""
+    """A connection with a deadline for all operations together.
+
+    A limit on each read would not be enough: a server that sends one byte at a time would never reach it.
+    """
 
     def __init__(self, used: socket.socket, deadline: float) -> None:
         self._used, self._deadline = used, deadline
 
     def sendall(self, data: Buffer) -> None:
-        """Send all of it."""
+        """Send all bytes of `data`."""
         self._used.settimeout(left(self._deadline))
         self._used.sendall(data)
 
-    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - as `http.client` calls a socket's
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - the signature that `http.client` expects
         """Return a file to read from."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True, because the connection can be read."""
         return True
 
     def readinto(self, buffer: Buffer) -> int:
-        """Read what has arrived. Raises: TimeoutError: The deadline is over."""
+        """Read the bytes that have arrived.
+
+        Raises:
+            TimeoutError: The deadline has passed.
+        """
         self._used.settimeout(left(self._deadline))
         return self._used.recv_into(buffer)
 
@@ -207,7 +222,7 @@ class _Until(io.RawIOBase):
 
 
 def _shake_hands(used: ssl.SSLSocket, deadline: float) -> None:
-    """Begin TLS before a deadline, however small the pieces are in which the server does its part."""
+    """Begin TLS before a deadline, even if the server sends its part in small pieces."""
     used.settimeout(0.0)
     while True:
         try:
@@ -223,7 +238,7 @@ def _shake_hands(used: ssl.SSLSocket, deadline: float) -> None:
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    """Return the authorities that the system trusts. Reading them takes 20 ms."""
+    """Return a context with the certificate authorities that the system trusts. Reading them takes 20 ms."""
     return ssl.create_default_context()
 
 

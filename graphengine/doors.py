@@ -1,9 +1,14 @@
 """The modules from which programs import: each loads its public names at their first use, and checks their arguments.
 
-What does not fit is a DefinitionError with what to write instead: a misspelt, missing or surplus argument, one of
-another type for which the call fails, or a text for True or False, and a number outside the range that its annotation
-states, such as `threads: PositiveInt`. A call that succeeds pays for one function call more, and nothing else is looked
-at. What only a run hands out, such as its events, is left as it is.
+Such a module is called a *door* here. Wrong arguments raise a DefinitionError that says what to write instead:
+
+- a misspelt, missing or surplus argument,
+- an argument of the wrong type, if the call fails because of it,
+- a text where True or False is expected,
+- a number outside the range that its annotation states, such as `threads: PositiveInt`.
+
+A successful call costs only one additional function call, because types are compared only after a call has failed.
+Classes whose objects programs only receive from a run, such as its events, are not checked.
 """
 
 from __future__ import annotations
@@ -39,12 +44,12 @@ _OFFERS: Final = (
     "graphengine",
     *(f"graphengine.{name}" for name in f"{_SUBJECTS} memory serve agents.toolbox agents.sources".split()),
 )
-"""The modules from which programs import. A name that is asked of one of them may be in another."""
+"""The modules from which programs import. A name that one of them lacks may be in another."""
 _HANDED_OUT: Final = ("graphengine.runner.run_events", "graphengine.agents.live_events")
 _IN_A_STEP: Final = "graphengine.reducers"
-"""Functions that act in each step."""
+"""The module whose functions act in each step. They are not checked, to save time."""
 _CALLED_BACK: Final = tuple(f"graphengine.{name}" for name in ("databases", "stores", "models", "telemetry", "serve"))
-"""The engine calls the methods of what these make, some of them at every step."""
+"""The modules whose objects have methods that the engine calls, some of them at every step."""
 _CHECKED: Final[set[object]] = set()
 _RANGES: Final = {
     "NonNegativeInt": "a whole number, 0 or more",
@@ -52,12 +57,12 @@ _RANGES: Final = {
     "Seconds": "seconds above 0",
     "SecondsOrZero": "seconds, 0 or more",
 }
-"""The annotations that state a range, and what to give for them."""
+"""The annotations that state a range, and the values that they allow."""
 _OR_NONE: Final = " | None"
 
 
 def door(module: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
-    """Return the `__getattr__`, the `__dir__` and the `__all__` of a module, of the names in the stub beside it."""
+    """Return the `__getattr__`, the `__dir__` and the `__all__` of a module for the names in the stub beside it."""
     load, names, exported = lazy_loader.attach_stub(module, file)
 
     def get(name: str) -> object:
@@ -72,23 +77,23 @@ def door(module: str, file: str) -> tuple[Callable[[str], object], Callable[[], 
 
 
 def _not_offered(module: str, name: str, error: AttributeError) -> Exception:
-    """Return the error for a name that a module does not offer: where the name is, or what to write here.
+    """Return the error for a name that a module does not offer: it says where the name is, or what to write instead.
 
-    `from graphengine import …` replaces an AttributeError by an ImportError without its text, so that statement gets an
-    ImportError. `hasattr` needs an AttributeError.
+    The statement `from graphengine import …` replaces an AttributeError by an ImportError without its text. Therefore
+    this statement gets an ImportError. `hasattr` needs an AttributeError.
     """
     if name.startswith("_") or not name.isidentifier():
         return error
-    if importlib.util.find_spec(f"{module}.{name}"):  # which is imported next
+    if importlib.util.find_spec(f"{module}.{name}"):  # a submodule, which Python imports next
         return error
-    from graphengine.errors import UnknownAttribute  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.errors import UnknownAttribute  # noqa: PLC0415 - only needed for a mistake
     from graphengine.kernel.inside import repair_for  # noqa: PLC0415
 
     home = next((each for each in _OFFERS if each != module and name in _read_public_names(each)), None)
     repair = f"from {home} import {name}" if home else repair_for(name, "import")
     if not repair:
         return error
-    caller = sys._getframe()  # noqa: SLF001 - only the frame says which statement asks
+    caller = sys._getframe()  # noqa: SLF001 - only the frame shows which statement asks
     while caller.f_back is not None and caller.f_code.co_filename == __file__:
         caller = caller.f_back
     if dis.opname[caller.f_code.co_code[caller.f_lasti]] == "IMPORT_FROM":
@@ -97,7 +102,7 @@ def _not_offered(module: str, name: str, error: AttributeError) -> Exception:
 
 
 def _read_public_names(module: str) -> Collection[str]:
-    """Return the names that a module offers, read from its stub or its text, so that nothing of it is imported."""
+    """Return the names that a module offers, read from its stub or its text, so that the module is not imported."""
     found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
         return ()
@@ -109,19 +114,19 @@ def _read_public_names(module: str) -> Collection[str]:
 
 
 def check_arguments(module: str) -> None:
-    """Check the arguments of what a module that loads its names at once has in its `__all__`."""
+    """Check the arguments of the names in the `__all__` of a module that loads its names at once."""
     names = vars(sys.modules[module])
     for name in names["__all__"]:
         names[name] = checked(names[name])
 
 
-def checked(value: Any) -> Any:  # noqa: ANN401 - what a module offers: a class, a function or a constant
-    """Return a public name whose arguments are checked, also where it is defined; a constant as it is."""
+def checked(value: Any) -> Any:  # noqa: ANN401 - a class, a function or a constant
+    """Return a public name whose arguments are checked, and replace it where it is defined. Constants are unchanged."""
     home = getattr(value, "__module__", None) or ""
     if not home.startswith("graphengine.") or home in _HANDED_OUT:
         return value
     if isinstance(value, type):
-        for each in reversed(value.__mro__):  # so that one of ours inherits what is checked
+        for each in reversed(value.__mro__):  # so that a subclass inherits the checked methods
             if each not in _CHECKED and each.__module__.startswith("graphengine."):
                 _CHECKED.add(each)
                 _check_class(each)
@@ -133,7 +138,7 @@ def checked(value: Any) -> Any:  # noqa: ANN401 - what a module offers: a class,
 
 
 def _check_class(made: Any) -> None:  # noqa: ANN401 - any class
-    """Check the arguments of a class, and of its public methods unless the engine calls them, as those of a store."""
+    """Check the arguments of a class, and of its public methods unless the engine calls these methods."""
     if _is_protocol(made):
         return
     is_called_back = made.__module__.startswith(_CALLED_BACK) or any(map(_is_protocol, made.__mro__))
@@ -147,7 +152,11 @@ def _check_class(made: Any) -> None:  # noqa: ANN401 - any class
 
 
 def _inherited(made: Any) -> Mapping[str, Callable[..., None]]:  # noqa: ANN401 - any class
-    """Return how a class calls the next `__init__`, such as pydantic's: a mixin of a user may stand between."""
+    """Return an `__init__` for a class that inherits one, such as pydantic's.
+
+    The method calls the next `__init__` in the order of the bases, because a mixin of a user may come between the two
+    classes.
+    """
     if not inspect.isfunction(made.__init__) or made.__init__ in _CHECKED:
         return {}
 
@@ -209,7 +218,10 @@ def _awaited(function: Callable[..., Awaitable[object]], flags: set[str]) -> Cal
 
 
 def _ranges_of(function: Callable[..., object]) -> Sequence[tuple[int, str, str]]:
-    """Return the place (none: beyond all), the name and the annotation of each parameter that states a range."""
+    """Return the position, the name and the annotation of each parameter that states a range.
+
+    The position of a parameter that can only be given by name is `sys.maxsize`.
+    """
     kinds = function.__annotations__
     if not any(map(_range, kinds.values())):
         return ()
@@ -240,15 +252,15 @@ def _refuse_outside(
 
 
 def _range(annotation: object) -> str:
-    """Return an annotation that states a range; "" for another one."""
+    """Return the text of an annotation that states a range; "" for any other annotation."""
     text = str(annotation)
     return text if text.removesuffix(_OR_NONE) in _RANGES else ""
 
 
 @functools.cache
 def _checker(kind: str) -> Callable[..., bool]:
-    """Return the function that says whether a value is in the range that an annotation states."""
-    import pydantic  # noqa: PLC0415 - `import graphengine` needs none of it
+    """Return a function that checks whether a value is in the range that an annotation states."""
+    import pydantic  # noqa: PLC0415 - `import graphengine` does not need pydantic
 
     from graphengine.kernel import extension  # noqa: PLC0415
 
@@ -268,7 +280,7 @@ def _outside(kind: str, call: str, value: object) -> GraphEngineError:
 
 
 def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags: Mapping[str, object]) -> None:
-    """Refuse a text where True or False is expected, as any text counts as true, `"false"` too."""
+    """Refuse a text where True or False is expected, because any text counts as true, even `"false"`."""
     for name, given in flags.items():
         if isinstance(given, str):
             from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs it
@@ -281,7 +293,7 @@ def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags
 def _refusal_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
 ) -> GraphEngineError | None:
-    """Return the error for arguments that do not fit, or of the set-up; None if the call failed for another reason."""
+    """Return the error for wrong arguments or a wrong set-up; None if the call failed for another reason."""
     from graphengine.errors import GraphEngineError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
 
@@ -296,14 +308,15 @@ def _refusal_of(
         return refusal(function, args, kwargs, error if is_pythons else unfit)
     found = _ill_typed(function, args, kwargs)
     if found is not None:
-        found.__cause__ = error  # which may be a mistake of the user's own, further in
+        found.__cause__ = error  # the cause may be a mistake in the user's own code
     return found
 
 
 def without_frames(error: GraphEngineError) -> GraphEngineError | None:
-    """Return an error of the set-up without frames of the engine; None for other errors, and if they passed user code.
+    """Return an error of the set-up without the engine's frames; None for other errors, or if user code was involved.
 
-    The message says what is missing and how to get it. Eighty lines of traceback before it would hide that.
+    The message of such an error says what is missing and how to get it. Eighty lines of traceback before the message
+    would hide this.
     """
     from traceback import walk_tb  # noqa: PLC0415 - only a mistake needs these
 
@@ -329,14 +342,15 @@ def without_frames(error: GraphEngineError) -> GraphEngineError | None:
 def refusal(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
 ) -> GraphEngineError:
-    """Return the error for arguments that a function or method does not have, or lacks, from Python's."""
+    """Return the error for surplus or missing arguments of a function or method, based on Python's error."""
     from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
     from graphengine.kernel.inside import repair_for, shown  # noqa: PLC0415
 
     parameters = signature_of(type(args[0]) if _is_model(args) else function).parameters
     own = {name for name, one in parameters.items() if name not in ("self", "cls") and one.kind is not one.VAR_KEYWORD}
-    called, is_made = _called(function, args), function.__name__ != "__init__"  # until then an object has no repr
+    # an object has no repr before its `__init__` has ended
+    called, is_made = _called(function, args), function.__name__ != "__init__"
     where = shown(args[0]) if args and is_made and next(iter(parameters)) in ("self", "graph") else ""
     where = "" if where.startswith("<") else where
     text = f"{called}() {str(error).rpartition('() ')[2]}"
@@ -363,7 +377,7 @@ def _called(function: Callable[..., object], args: Sequence[object]) -> str:
 
 
 def _near(word: str, known: set[str]) -> str:
-    """Return the known word that a misspelt one resembles, or is a part of; else all of them."""
+    """Return a hint at the known word that a misspelt word resembles or is a part of; otherwise a list of all words."""
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
     parts = sorted(name for name in known if name.startswith(f"{word}_") or word.startswith(f"{name}_"))
@@ -374,7 +388,7 @@ def _near(word: str, known: set[str]) -> str:
 
 
 def _inside(function: Callable[..., object], name: str) -> str:
-    """Return how to write an option of one of the arguments, such as a model's settings; "" if none has it."""
+    """Return how to write an option that belongs to an argument, such as a model's settings; "" if none has it."""
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415 - only a mistake needs it
 
     for parameter in signature_of(function).parameters:
@@ -387,7 +401,7 @@ def _inside(function: Callable[..., object], name: str) -> str:
 def _ill_typed(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> GraphEngineError | None:
-    """Return the error for the first argument that is not of its type; None if all may be."""
+    """Return the error for the first argument that is not of its type; None if all arguments may fit."""
     from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
     from graphengine.kernel.inside import shown  # noqa: PLC0415
@@ -408,7 +422,7 @@ def _ill_typed(
 
 
 def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or a form of one
-    """Return whether a value is of a type, as far as that can be known."""
+    """Return whether a value is of a type, as far as this can be checked."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - only a mistake needs these
     from typing_extensions import get_protocol_members  # noqa: PLC0415
 
@@ -417,12 +431,13 @@ def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or 
         return any(_fits(each, value) for each in get_args(annotation))
     if isinstance(value, str) and isinstance(origin, type) and issubclass(origin, Iterable):
         return isinstance(value, origin) and get_args(annotation) == (str,)
-    given = dict(value) if origin is Mapping and isinstance(value, Mapping) else value  # strictly, only a dict is one
+    # in strict mode, only a dict is accepted
+    given = dict(value) if origin is Mapping and isinstance(value, Mapping) else value
     try:
         TypeAdapter(annotation, config={"arbitrary_types_allowed": True}).validate_python(given, strict=True)
     except ValidationError:
         return False
-    except Exception:  # noqa: BLE001 - pydantic cannot hold anything against it, or against what is in it
+    except Exception:  # noqa: BLE001 - pydantic cannot check values of this type
         made = origin or annotation
         if isinstance(made, type) and _is_protocol(made):
             return all(hasattr(value, name) for name in get_protocol_members(made))
@@ -431,18 +446,18 @@ def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or 
 
 
 def _annotation(function: Callable[..., object], name: str) -> object:
-    """Return the type of a parameter; a name in it that only type checkers import is imported here."""
+    """Return the type of a parameter. Names that are only imported for type checkers are imported here."""
     text = getattr(inspect.unwrap(function), "__annotations__", {}).get(name, Any)
     if not isinstance(text, str):
         return text
     try:
         return eval(text, {}, _Names(sys.modules[function.__module__]))  # noqa: S307 - an annotation of our own
-    except Exception:  # noqa: BLE001 - a type that nothing can be held against
+    except Exception:  # noqa: BLE001 - a type that cannot be checked
         return Any
 
 
 class _Names(dict[str, Any]):
-    """The names of a module, with those that it imports for type checkers only."""
+    """The names of a module, including names that it imports only for type checkers."""
 
     def __init__(self, module: ModuleType) -> None:
         super().__init__({**vars(builtins), **vars(module)})

@@ -1,7 +1,7 @@
-"""Where a record of the log was made: the run, the node, the visit and the attempt whose code is running.
+"""Add to log records the run, the node, the visit and the attempt whose code is running.
 
-The user's own loggers know nothing of runs. What runs is in a context variable, also in the threads that a node's code
-gets from `asyncio.to_thread` and in the processes of executors.
+The user's own loggers do not know about runs. The current node is in a context variable, which is also available in the
+threads that a node's code gets from `asyncio.to_thread` and in the processes of executors.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
 _OUTSIDE: Final[Mapping[str, str | None]] = {"run": "", "node": "", "visit": None, "attempt": None}
-"""The attributes of a record that was not logged in a node."""
+"""The values of the attributes for a record that was not logged in a node."""
 
 
 class NodeLogFilter(logging.Filter):
@@ -35,7 +35,7 @@ class NodeLogFilter(logging.Filter):
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the facts to a record, and let it pass."""
+        """Add the attributes to a record, and accept the record."""
         facts = node_facts()
         for name, nothing in _OUTSIDE.items():
             if not hasattr(record, name):
@@ -43,18 +43,18 @@ class NodeLogFilter(logging.Filter):
         return True
 
     def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ARG002 - as structlog calls it
-        """Add the facts to an event of structlog, and return it."""
+        """Add the attributes to an event of structlog, and return the event."""
         for name, fact in node_facts().items():
             event.setdefault(name, fact)
         return event
 
 
 def node_facts() -> Mapping[str, str | int]:
-    """Return the run, node, visit and attempt whose code is running; nothing outside a node."""
+    """Return the run, node, visit and attempt whose code is running; empty outside a node."""
     here: Any = CURRENT.get()
     if here is None:
         return {}
-    # In another process there are the facts of an attempt alone.
+    # In the process of an executor, only the facts of an attempt are available.
     if hasattr(here, "run_id"):
         return {"run": here.run_id, "node": here.path, "visit": here.visit, "attempt": here.attempt}
     task = here.task

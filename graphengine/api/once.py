@@ -1,4 +1,4 @@
-"""What `Graph.run` and `Graph.run_sync` need beside a Runner of their own: warnings, and an event loop."""
+"""Show warnings and provide an event loop, for `Graph.run` and `Graph.run_sync`, which create their own Runner."""
 
 from __future__ import annotations
 
@@ -15,21 +15,26 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WARNED: Final[dict[str | tuple[str, type[Warning], int], int]] = {}  # what was shown; each warning is shown once
+# the warnings that were shown, so that each is shown once
+_WARNED: Final[dict[str | tuple[str, type[Warning], int], int]] = {}
 
 
 def warn(problems: Sequence[Problem], name: str) -> None:
-    """Show the warnings of a graph with this name, each once."""
+    """Show each warning of a graph with this name once."""
     for problem in problems:
         text, file = f"graph {name!r} compiles with a {problem}", problem.file or "<graph>"
         warnings.warn_explicit(text, UserWarning, file, problem.line or 1, registry=_WARNED)
 
 
 def run_alone(function: Callable[[], Coroutine[Any, Any, T]], where: str) -> T:
-    """Run what the function returns in an event loop of its own, and return its result.
+    """Run a coroutine in a new event loop, and return its result.
+
+    Args:
+        function: Returns the coroutine.
+        where: The place of the call, for the error message.
 
     Raises:
-        DefinitionError: An event loop is running here.
+        DefinitionError: An event loop is already running in this thread.
     """
     try:
         asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The store for the name of a database."""
+"""Open the store for the path or address of a database."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 
 def store_at(given: str | PathLike[str], *, read_only: bool = False, busy_timeout_seconds: float = 10.0) -> Store:
-    """Return the store at a path or an address; each is imported when it is used.
+    """Return the store at a path or an address.
+
+    The module of each kind of store is imported when it is first used.
 
     Args:
         given: The path of a SQLite file, or `postgresql://…`.
-        read_only: Whether to only read.
+        read_only: Whether the store is only read.
         busy_timeout_seconds: How long to wait for another program's lock of a SQLite file.
 
     Raises:
-        StoreNotSupported: It is an address of another kind, or what it needs is not installed.
+        StoreNotSupported: The address is of an unknown kind, or a package that its database needs is not installed.
     """
     if isinstance(given, str) and is_postgres(given):
         require_postgres(given)
@@ -40,10 +42,10 @@ def store_at(given: str | PathLike[str], *, read_only: bool = False, busy_timeou
 
 @asynccontextmanager
 async def reading(store: str | PathLike[str] | Store) -> AsyncIterator[Store]:
-    """Open a database to read it; a store that is given stays open.
+    """Open a database to read it, and close it at the end. A `Store` that is passed is opened but not closed.
 
     Raises:
-        StoreError: It cannot be read.
+        StoreError: The database cannot be read.
     """
     opened = store_at(store, read_only=True) if isinstance(store, str | PathLike) else store
     try:
@@ -55,10 +57,10 @@ async def reading(store: str | PathLike[str] | Store) -> AsyncIterator[Store]:
 
 
 def require_postgres(address: str) -> None:
-    """Check that what a PostgreSQL database needs is installed.
+    """Check that the package for PostgreSQL databases is installed.
 
     Raises:
-        StoreNotSupported: It is not.
+        StoreNotSupported: The package is not installed.
     """
     if find_spec("psycopg") is None:
         message = "runs in PostgreSQL need psycopg, which is not installed"

@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 
 class Portal:
-    """Runs async functions in an event loop of its own, and waits for them. Any thread may call it.
+    """Runs async functions in an event loop of its own, and waits for their results. Any thread may call it.
 
-    The thread is started by the first call, and it is a daemon: a program that ends without `stop` loses its work in
-    flight, as if it had been killed.
+    The first call starts the thread of the event loop. The thread is a daemon: if a program ends without calling
+    `stop`, its work in flight is lost, as if the program had been killed.
     """
 
     def __init__(self) -> None:
@@ -35,24 +35,26 @@ class Portal:
         self._pid = os.getpid()
         self._stopped = False
 
-    def call(self, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - what it returns, awaited or not
-        """Call a function in the loop, await what it returns if that can be awaited, and return the result.
+    def call(self, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - the result, after it was awaited if necessary
+        """Call a function in the event loop, await its result if it is awaitable, and return the result.
 
-        If the caller is interrupted, as by Ctrl-C, what it waits for is cancelled.
+        If the caller is interrupted, for example by Ctrl-C, the work in the event loop is cancelled.
 
         Raises:
-            RunnerClosed: The portal is stopped, also while the caller waits, or belongs to another process.
-            DefinitionError: The caller runs in this loop, which would wait for itself.
+            RunnerClosed: The portal is stopped, possibly while the caller waits, or belongs to another process.
+            DefinitionError: The caller runs in this event loop, which would wait for itself.
         """
 
         async def called() -> object:
             result = function()
-            if isinstance(result, Run | AsyncGenerator):  # awaited by mistake, both say what is meant
+            # if a program awaits these by mistake, their errors explain it
+            if isinstance(result, Run | AsyncGenerator):
                 return result
             return await result if inspect.isawaitable(result) else result
 
         self._check_caller()
-        with self._starting:  # until it is submitted, `stop` must not end the loop: nothing would run it
+        # until the call is submitted, `stop` must not end the loop, which would never run the call
+        with self._starting:
             loop = self._ensure_started()
             future = asyncio.run_coroutine_threadsafe(called(), loop)
         try:
@@ -68,7 +70,12 @@ class Portal:
         raise refused
 
     def iterated(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
-        """Yield what an async generator yields; it is closed with the iterator. Raises: as `call`."""
+        """Yield the values of an async generator, which is closed together with the iterator.
+
+        Raises:
+            RunnerClosed: The portal is stopped, or belongs to another process.
+            DefinitionError: The caller runs in this event loop.
+        """
         try:
             while True:
                 try:
@@ -81,7 +88,7 @@ class Portal:
                 self.call(generator.aclose)
 
     def stop(self) -> None:
-        """End the loop and its thread. Idempotent."""
+        """End the event loop and its thread. Idempotent."""
         self._stopped = True
         with self._starting:
             loop, thread, self._loop = self._loop, self._thread, None
@@ -113,11 +120,11 @@ def _error_of_closed() -> RunnerClosed:
 
 
 def _run_loop(begun: Future[asyncio.AbstractEventLoop]) -> None:
-    """Run an event loop until it is stopped, then end its tasks, as `asyncio.run` does."""
+    """Run an event loop until it is stopped, then end its tasks, like `asyncio.run`."""
     runner = asyncio.Runner()
     try:
         loop = runner.get_loop()
-    except BaseException as error:  # noqa: BLE001 - as without a file descriptor: the caller waits for it
+    except BaseException as error:  # noqa: BLE001 - such as a missing file descriptor; the caller waits for the error
         begun.set_exception(error)
         return
     with runner:

@@ -1,4 +1,4 @@
-"""The Runner that programs use: that of the core, with the extensions that its arguments name."""
+"""The Runner that programs use: the core's Runner, with the extensions that its arguments name."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Inputs = TypeVar("Inputs")
 
 _DEPLOY: Final = "GRAPHENGINE_DEPLOY"
 _BEGIN: Final = inspect.unwrap(Records.__init__)
-"""That of the core's Runner, whose arguments need no check of their own."""
+"""The `__init__` of the core's Runner, without a check of its arguments, which are already checked here."""
 
 
 class Runner(Records):
@@ -64,19 +64,20 @@ class Runner(Records):
         clock: The clock; tests can pass their own.
         sizes: Size limits of a state, an update, a message and recorded work.
         grace_seconds: How long nodes in flight may take to finish when the runner closes.
-        effects: Whether what has `effect="once"`, `"idempotent"` or `"transaction"` happens: `"act"`, or a mapping of
-            what is called in its place, by the keys of `models`: names of functions and tools, paths of nodes. Whatever
-            it lacks is refused with `effect_refused`.
-        run_again: Whether a node runs again after each wait, as after a crash, also where it could stay suspended while
-            a child runs, or go on with a message that has come already. Two things are then logged: recorded work that
-            the node does not ask for again, and, as `acts_before_wait`, a socket, process or file that it opens again
-            outside its recorded calls. The fixture `runner`, `walk` and `graphengine run` do so.
+        effects: Whether calls with `effect="once"`, `"idempotent"` or `"transaction"` really act. `"act"` lets them
+            act. A mapping contains a replacement for each call, by the keys of `models`, the names of functions and
+            tools, or the paths of nodes. A call without a replacement is refused with `effect_refused`.
+        run_again: Whether a node always runs again after a wait, as after a crash. Otherwise a node may stay suspended
+            while a child run works, and may continue at once with a message that has already arrived. With `run_again`,
+            two mistakes are logged: recorded work that the node does not request again, and, as `acts_before_wait`, a
+            socket, process or file that the node opens again outside its recorded calls. The fixture `runner`, `walk`
+            and `graphengine run` set this option.
         executors: Where nodes with `on=` run, by name: any `concurrent.futures.Executor`, which you shut down, or a
             function that makes one, which the Runner shuts down. See `graphengine.executors`.
-        telemetry: Makes OpenTelemetry spans and metrics of the runs; none if not given.
-        extensions: What else acts in the runs; see `graphengine.runner.extensions`.
-        deploy: The label of this deploy, such as its commit: each run records with which it began. By default that of
-            the environment variable `GRAPHENGINE_DEPLOY`.
+        telemetry: Makes OpenTelemetry spans and metrics of the runs. By default there is no telemetry.
+        extensions: Further objects that act in the runs; see `graphengine.runner.extensions`.
+        deploy: The label of this deploy, such as its commit. Each run records the label with which it began. The
+            default is the environment variable `GRAPHENGINE_DEPLOY`.
 
     Example:
         >>> async def main() -> None:
@@ -138,7 +139,7 @@ class Runner(Records):
 
     @property
     def admin(self) -> Admin:
-        """What operators do with the store: schedules, limits of queues, pruning, many runs at once, sums."""
+        """The operations of operators on the store: schedules, limits of queues, pruning, changes of many runs, sums."""
         return Admin(self)
 
     @overload
@@ -187,37 +188,46 @@ class Runner(Records):
         tags: Iterable[str] | None = None,
         **more: object,
     ) -> Any:
-        """Run one agent, recorded as a run of `Graph.of(agent)`, and return its answer; or a graph, for its result.
+        """Run one agent as a run of `Graph.of(agent)`, and return its answer; or run a graph, and return its result.
 
-        With a `run_id` it is run once: a run that has the id goes on, in whichever process. What it recorded is not
-        done again; if it is over, its answer or result is returned; if another process drives it, that is waited for.
+        With a `run_id` the agent or graph runs only once. If a run with this id exists, the call continues it, in
+        whichever process. Recorded work is not repeated. If the run has ended, its answer or result is returned. If
+        another process drives the run, the call waits for its end.
 
-        If the asyncio task that awaits this call is cancelled, as by a timeout, the run goes on; `stop` ends it.
+        If the asyncio task that awaits this call is cancelled, for example by a timeout, the run continues. `stop` ends
+        the run.
 
         Args:
             agent: The agent; or a graph.
-            inputs: What the agent reads, of the type that its `inputs=` names; without that a mapping, for names that
-                are those of options. A text is the one thing that it reads. Of a graph, its initial state.
+            inputs: The inputs of the agent, of the type that its `inputs=` names. Without `inputs=`, a mapping with
+                inputs, which may have the same names as options. If the agent reads a single input, a text is enough.
+                For a graph, its initial state.
             run_id: The run's id; generated if not given.
             limits: As for `start`.
-            after: As for `start`: an earlier run, whose conversation goes on if the agent has a memory.
-            chat: The key of a conversation, such as a user's id. All its turns are one run, `ge:chat:<key>`, which
-                remembers them and waits for the next one, of any process. Without inputs the newest turn is continued,
-                or the one of `idempotency_key`, after a crash or an answer of a person.
-            idempotency_key: The key of a turn of a conversation: the same turn sent again is not answered again.
+            after: As for `start`: an earlier run. If the agent has a memory, the conversation of the earlier run is
+                continued.
+            chat: The key of a conversation, such as a user's id. All turns of the conversation are one run,
+                `ge:chat:<key>`, which remembers the turns and waits for the next turn, from any process. Without
+                inputs, the call continues the newest turn (or the turn of `idempotency_key`) after a crash or after a
+                person has answered.
+            idempotency_key: The key of a turn of a conversation. If the same turn is sent again, it is not answered
+                again.
             tags: As for `start`.
-            more: What the agent reads, by name; without a prompt it reads `question`. Of a graph, `resume=True`: a run
-                with this id that failed or was stopped is resumed, as one of an agent is in any case; without it such a
-                run's end is returned, or raised.
+            more: The inputs of the agent, by name; an agent without a prompt reads `question`. For a graph,
+                `resume=True` resumes a run with this id that failed or was stopped. Without `resume=True`, the end of
+                such a run is returned or raised. Runs of agents are always resumed.
 
         Raises:
-            InputError: An input is missing, or nothing reads it.
-            RunExists: The run with this id is of another graph, or began with another input, which the error shows.
-            RunWaits: A person has to be asked, as to approve a tool's call. The run waits for the answer; then this
-                call, with its `run_id` or its `chat`, continues it. The result of a graph says that it waits.
-            TurnFailed: A turn of a conversation failed for good; the conversation goes on.
+            InputError: An input is missing, or the agent does not read it.
+            RunExists: The run with this id belongs to another graph, or began with another input, which the error
+                shows.
+            RunWaits: A person must be asked, for example to approve a tool's call. The run waits for the answer. After
+                the answer, this call continues the run, with the same `run_id` or `chat`. For a graph, the result says
+                that the run waits.
+            TurnFailed: A turn of a conversation has finally failed. The conversation can be continued.
             DefinitionError: The run of an agent was stopped or released.
-            CompileError, RunFailed: As for other runs.
+            CompileError: The graph has problems.
+            RunFailed: The run failed.
 
         Example:
             >>> shout = Agent("shout", prompt="Shout {word}", by_rules=lambda word: word.upper())
@@ -234,7 +244,7 @@ class Runner(Records):
             ['finished', 'finished']
         """
         if isinstance(agent, GraphDefinition):
-            from graphengine.worker.joining import start_or_join  # noqa: PLC0415 - runs of agents do not need it
+            from graphengine.worker.joining import start_or_join  # noqa: PLC0415 - not for runs of agents
 
             resume = more.pop("resume", False)
             others = {**more, "chat": chat, "idempotency_key": idempotency_key}
@@ -243,7 +253,7 @@ class Runner(Records):
                 raise DefinitionError(f"{wrong[0]}= is of a run of an agent", where=shown(agent), repair=repair)
             options: dict[str, Any] = {"run_id": run_id, "limits": limits, "after": after, "tags": tags or ()}
             return await (await start_or_join(self, agent, inputs, resume=bool(resume), **options)).result()
-        from graphengine.agents.runs import asked  # noqa: PLC0415 - other runs need no agents
+        from graphengine.agents.runs import asked  # noqa: PLC0415 - other runs do not need agents
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}
         options |= {"idempotency_key": idempotency_key}
@@ -282,20 +292,20 @@ class Runner(Records):
         tags: Iterable[str] | None = None,
         **more: object,
     ) -> AsyncGenerator[AgentEvent | T, None]:
-        """Run one agent as `run` does, and iterate over what it shows meanwhile, and at last its answer.
+        """Run one agent as `run` does; yield its live events, and finally its answer.
 
-        A caller that stops iterating does not end the run. Raises: as `run`, when iterated.
+        If the caller stops iterating, the run continues. The iteration raises the same errors as `run`.
 
         Args:
             agent: The agent.
-            inputs: As for `run`, as are the others.
-            run_id: The run's id.
+            inputs: As for `run`, like all other arguments.
+            run_id: The id of the run.
             limits: Limits of the run.
             after: An earlier run.
             chat: The key of a conversation.
             idempotency_key: The key of a turn of a conversation.
             tags: Tags of the run.
-            more: What it reads, by name.
+            more: The inputs of the agent, by name.
         """
         from graphengine.agents.runs import asked  # noqa: PLC0415 - the same
         from graphengine.agents.streams import Stream  # noqa: PLC0415 - the same
@@ -304,7 +314,7 @@ class Runner(Records):
         options |= {"idempotency_key": idempotency_key}
         return Stream(asked(self, agent, self._given, (inputs, more), options).events())
 
-    if not TYPE_CHECKING:  # type checkers know that it has none of these
+    if not TYPE_CHECKING:  # type checkers report these names themselves
 
         def __enter__(self) -> NoReturn:
             repair = "write: async with Runner(…) as runner; in a script: with SyncRunner(…) as runner"
@@ -317,7 +327,11 @@ class Runner(Records):
 
 
 def _store_of(given: Any) -> Store | None:  # noqa: ANN401 - whatever a program takes for a store
-    """Return the store of a Runner. Raises: DefinitionError: It is none."""
+    """Return the store of a Runner.
+
+    Raises:
+        DefinitionError: The value is neither a path, an address nor a Store.
+    """
     if isinstance(given, (str, os.PathLike)):
         return store_at(given)
     if isinstance(given, type) or (given is not None and not hasattr(given, "open")):
@@ -327,10 +341,10 @@ def _store_of(given: Any) -> Store | None:  # noqa: ANN401 - whatever a program 
 
 
 def _deploy_of(given: str | None) -> str:
-    """Return the label of the deploy: the given one, or that of the environment.
+    """Return the label of the deploy: the given label, or the label in the environment.
 
     Raises:
-        DefinitionError: It cannot be a label.
+        DefinitionError: The text cannot be a label.
     """
     label = os.environ.get(_DEPLOY, "") if given is None else given
     if label and not is_tag(label):
@@ -348,7 +362,8 @@ def _html(result: Result[Any], snapshot: Snapshot | None) -> str:
 
 draw_with(_html)
 
-for _handed_out in (Runner, Admin, Context, Run):  # programs have these of each other, of a node and of a fixture
+# programs receive these from each other, from a node or from a fixture
+for _handed_out in (Runner, Admin, Context, Run):
     checked(_handed_out)
 
 

@@ -1,7 +1,7 @@
 """Runner and Run for callers without an event loop.
 
-Each method calls the async one of the same name in a loop that a thread runs; nothing is implemented twice. Type
-checkers read `sync.pyi`, which scripts/sync_runner.py makes from the async methods.
+Each method calls the async method of the same name in an event loop that runs in a thread, so nothing is implemented
+twice. Type checkers read `sync.pyi`, which scripts/sync_runner.py generates from the async methods.
 """
 # ruff: noqa: ANN401 - the types are in sync.pyi
 
@@ -33,12 +33,12 @@ Out_co = TypeVar("Out_co", covariant=True, default=object)
 
 
 def without_loop(annotation: str) -> str:
-    """Return the type that a method without an event loop returns, from that of the async one."""
+    """Convert the return type of an async method to the return type of the method without an event loop."""
     return re.sub(r"\bRun\[", "SyncRun[", re.sub(r"AsyncGenerator\[(.+), None\]", r"Iterator[\1]", annotation))
 
 
 def _forwards_to(source: type) -> Callable[[C], C]:
-    """Give a class the public methods of an async one that it does not have itself."""
+    """Return a decorator that adds the public methods of an async class to a class, unless it has them already."""
 
     def decorated(target: C) -> C:
         for name, member in inspect.getmembers(source):
@@ -50,7 +50,7 @@ def _forwards_to(source: type) -> Callable[[C], C]:
 
 
 def _forward(method: Callable[..., object]) -> Callable[..., Any]:
-    """Return the method without an event loop: it has the parameters and the text of the async one."""
+    """Return the method without an event loop. It has the parameters and the docstring of the async method."""
     signature = signature_of(method)
 
     @functools.wraps(method)
@@ -59,18 +59,19 @@ def _forward(method: Callable[..., object]) -> Callable[..., Any]:
             signature.bind(self, *args, **kwargs)
         except TypeError as error:
             raise refusal(method, (self, *args), kwargs, error) from None
-        # By its name: a handle can be of a class that overrides the method.
+        # The method is found by its name, because a handle can have a class that overrides the method.
         called = functools.partial(getattr(self._async, method.__name__), *args, **kwargs)
         return _as_sync(self._portal, self._portal.call(called))
 
     returns = without_loop(str(signature.return_annotation))
     vars(forward)["__signature__"] = signature.replace(return_annotation=returns)
-    forward.__doc__ = inspect.cleandoc(method.__doc__ or "").partition("\n\nExample:\n")[0]  # its examples await
+    # without the examples, which use await
+    forward.__doc__ = inspect.cleandoc(method.__doc__ or "").partition("\n\nExample:\n")[0]
     return forward
 
 
 def _as_sync(portal: Portal, result: Any) -> Any:
-    """Return the result of an async method as a caller without an event loop can use it."""
+    """Convert the result of an async method to a value that a caller without an event loop can use."""
     if isinstance(result, Run):
         return SyncRun(portal, result)
     if isinstance(result, AsyncGenerator):
@@ -80,7 +81,7 @@ def _as_sync(portal: Portal, result: Any) -> Any:
 
 @_forwards_to(Admin)
 class SyncAdmin:
-    """What operators do with a store, as `Admin`; `runner.admin` of a SyncRunner is one."""
+    """The operations of operators on a store, like `Admin`. `runner.admin` of a SyncRunner returns this class."""
 
     def __init__(self, portal: Portal, admin: Admin) -> None:
         self._portal, self._async = portal, admin
@@ -113,7 +114,7 @@ class SyncRunner:
 
     @property
     def admin(self) -> SyncAdmin:
-        """What operators do with the store, as `Runner.admin`."""
+        """The operations of operators on the store, like `Runner.admin`."""
         return SyncAdmin(self._portal, self._async.admin)
 
     def __enter__(self) -> Self:
@@ -126,7 +127,7 @@ class SyncRunner:
         self.close()
 
     def close(self) -> None:
-        """Release the runs that are driven, as `Runner.close` does, and end the thread of the loop. Idempotent."""
+        """Release the runs that are driven, like `Runner.close`, and end the thread of the event loop. Idempotent."""
         try:
             self._portal.call(self._async.close)
         except RunnerClosed:
@@ -135,7 +136,7 @@ class SyncRunner:
 
 
 class SyncRun(Generic[S, Out_co]):
-    """A handle on a run, as `Run` is."""
+    """A handle on a run, like `Run`."""
 
     def __init__(self, portal: Portal, run: Run[S, Out_co]) -> None:
         self._portal = portal

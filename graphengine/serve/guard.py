@@ -1,23 +1,27 @@
 """Check every request before it is served: a service asks for its token, a local page for its cookie.
 
-Two kinds of servers have different enemies:
+There are two kinds of servers, which must resist different attacks:
 
-`TokenAccess`, for a service: anybody may reach its port. A request needs the token of the service or of a user, or the
-signature of a webhook, which only starts runs. A browser sends none by itself, so a page of another site can do nothing
-here; one whose name resolves to this machine (DNS rebinding) is refused by its `Origin` all the same, at every door.
+`TokenAccess` is for a service, whose port anybody may reach. A request needs the token of the service or of a user, or
+the signature of a webhook, which can only start runs. A browser does not send a token by itself, so a page of another
+site cannot do anything here. A page whose host name resolves to this machine (DNS rebinding) is also refused because of
+its `Origin`, at every door.
 
-`PageAccess`, for a local page: any program and any web page on this machine can send requests to a local port. So:
+`PageAccess` is for a local page. Any program and any web page on this machine can send requests to a local port.
+Therefore:
 
-1. Only connections from this machine are served, and only requests that name this server by a local name: a foreign
+1. Only connections from this machine are served, and only requests that name this server by a local name. A foreign
    name that resolves to 127.0.0.1 (DNS rebinding) is refused.
-2. Data needs a cookie, which the page gets in exchange for the token in the URL's fragment. A fragment is in no
-   request, log or `Referer`. The cookie is not sent along with requests from other sites, and scripts cannot read it.
-3. A write also needs this server's `Origin`, a header that a form of another site cannot set, and JSON.
-4. The page may load and run only files of this server, so that a text that reached the page as HTML would do nothing.
+2. Requests for data need a cookie. The page gets the cookie in exchange for the token in the URL's fragment, which is
+   not part of any request, log or `Referer`. Browsers do not send the cookie with requests from other sites, and
+   scripts cannot read the cookie.
+3. A write also needs this server's `Origin`, a header that a form of another site cannot set, and a JSON body.
+4. The page may only load and run files of this server, so a text that is inserted into the page as HTML cannot run
+   scripts.
 
-Both say who calls: see `graphengine.serve.callers`. By which of these a route lets in, its row in
-`graphengine.serve.routes` says. A cookie lets in nothing but the rows of the page, and on the page's server whoever
-asks for anything else is nobody.
+Both determine the caller of a request: see `graphengine.serve.callers`. The rows in `graphengine.serve.routes` list the
+credentials that each route accepts. A cookie is only accepted for the rows of the page. On the page's server, the
+caller of every other request is `NOBODY`.
 """
 
 from __future__ import annotations
@@ -66,28 +70,28 @@ if TYPE_CHECKING:
     from graphengine.serve.users import Users
 
 CALLER: Final = "graphengine.caller"
-"""In the scope of a request: who sent it."""
+"""The key in the scope of a request that contains its caller."""
 SESSION: Final = "/api/session"
-"""Where a page swaps the token for the cookie, and learns whether it has one."""
+"""The path at which a page exchanges the token for the cookie, and finds out whether it has a cookie."""
 SIGN_OUT: Final = "/api/sign_out"
-"""Where a page gives the cookie back."""
+"""The path at which a page deletes its cookie."""
 
 PAGES: Final = "/pages/"
-"""Where a service has the files of a front end."""
+"""The path of a front end's files in a service."""
 
 _READS: Final = ("GET", "HEAD")
 _SHOWN: Final = 100
-"""The most characters of a method, a host or an origin that a refusal shows."""
+"""The maximum number of characters of a method, a host or an origin that a refusal shows."""
 _BODY_SECONDS: Final = 30.0
 _OPEN: Final = frozenset(row.path for row in API if "none" in row.credentials)
 _SIGNED: Final = tuple(compile_path(row.path)[0] for row in API if "signature" in row.credentials)
 _ROWS: Final = [(row, compile_path(row.route)[0]) for row in OF_PAGE if "none" not in row.credentials]
 _IN_COOKIES: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _STAY_SECONDS: Final = 14 * 86_400
-"""How long a browser keeps the cookie that it was asked to keep."""
+"""How long a browser keeps the cookie if the user wants to stay signed in."""
 _KEPT: Final = "graphengine-way-in"
 _KEPT_SECONDS: Final = 900
-"""The cookie of a browser that is at an OpenID provider, and how long it may stay there."""
+"""How long a browser may stay at an OpenID provider. The cookie `_KEPT` is kept for this time."""
 _LOCAL: Final = ("127.0.0.1", "::1")
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -110,13 +114,13 @@ _PAGE_HEADERS: Final = (
 
 
 class Access(ABC):
-    """Who can use a server.
+    """The rules that decide who can use a server.
 
     Attributes:
-        body_bytes: The largest body of a request.
-        send_less: The repair for a larger one.
-        headers: Headers of every answer.
-        users: The users; None if there are none.
+        body_bytes: The maximum size of a request's body.
+        send_less: The repair for a larger body.
+        headers: The headers of every answer.
+        users: The users; None if the server has no users.
     """
 
     body_bytes: int = BODY_BYTES
@@ -126,23 +130,24 @@ class Access(ABC):
 
     @abstractmethod
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check a request before its body is read; return who sent it.
+        """Check a request before its body is read, and return its caller.
 
         Raises:
-            GraphEngineError: It is refused.
+            GraphEngineError: The request is refused.
         """
 
     @abstractmethod
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
-        """Check the body of a request; return the answer if it is a request of the guard's own, else None.
+        """Check the body of a request. Return the answer if the guard itself answers the request, otherwise None.
 
         Raises:
-            NotAuthorized, RequestInvalid: It is refused.
+            NotAuthorized: The request is refused because of its credentials.
+            RequestInvalid: The request is refused because of its content.
         """
 
 
 class AccessMiddleware:
-    """An ASGI application that passes on the requests it lets through."""
+    """An ASGI application that passes on the requests that an `Access` accepts."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -150,7 +155,7 @@ class AccessMiddleware:
         self._shares = Shares(most_connections())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
+        """Answer a request that is refused or belongs to the guard; pass on any other request."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -159,7 +164,7 @@ class AccessMiddleware:
         who, answer, holding = NOBODY, None, ExitStack()
         try:
             who = await self._access.check(scope, headers)
-            holding.enter_context(self._shares.held(who))  # before the body is awaited, which may take long
+            holding.enter_context(self._shares.held(who))  # before the body is read, which may take long
             if scope["method"] not in _READS:
                 body = await self._body(headers, receive)
                 answer = await self._access.answer(scope, headers, body)
@@ -205,9 +210,10 @@ class AccessMiddleware:
 
 
 class _EndingStream:
-    """Sends an answer, and ends one that is a stream when its user is removed or has other rights, or the token ends.
+    """Sends an answer, and ends a stream when its user is removed or gets other rights, or when the token expires.
 
-    A stream lasts for days, and sends something every few seconds, if only a heartbeat.
+    A stream can last for days. It sends something every few seconds, at least a heartbeat, so the user is checked that
+    often.
     """
 
     def __init__(self, send: Send, users: Users, who: Caller) -> None:
@@ -215,7 +221,11 @@ class _EndingStream:
         self.has_ended = False
 
     async def __call__(self, message: Message) -> None:
-        """Send a part of an answer. Raises: OSError: It has ended, as if the client had gone."""
+        """Send a part of an answer.
+
+        Raises:
+            OSError: The stream was ended, in the same way as if the client had gone.
+        """
         if message.get("more_body") and not self._users.still_has(self._who):
             self.has_ended = True
             await self._send({"type": "http.response.body"})
@@ -226,15 +236,18 @@ class _EndingStream:
 
 @dataclass(frozen=True)
 class TokenAccess(Access):
-    """A service that anybody may reach.
+    """The access of a service that anybody may reach.
 
     Attributes:
-        token: The token that has all rights; "" if there is none but those of users.
-        webhook_secret: That of webhooks, of which each address has its own; None if signatures are not accepted.
-        body_bytes: The largest body of a request.
-        has_pages: Whether the files below `PAGES` are read without the token: pages get it in the URL's fragment.
-        users: The users; None if there is but the token.
-        origins: Where pages may come from besides this machine's names and plain addresses: `https://name[:port]`.
+        token: The token that has all rights; "" if only users have tokens.
+        webhook_secret: The secret of webhooks, from which the secret of each address is derived; None if signatures are
+            not accepted.
+        body_bytes: The maximum size of a request's body.
+        has_pages: Whether the files below `PAGES` can be read without the token, because pages get the token in the
+            URL's fragment.
+        users: The users; None if there is only the service's token.
+        origins: The origins from which pages may send requests, besides this machine's names and plain addresses:
+            `https://name[:port]`.
     """
 
     token: str = field(repr=False)
@@ -246,7 +259,7 @@ class TokenAccess(Access):
     send_less: ClassVar[str] = "send less, or start the service with a larger --body-bytes"
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check the token of a request that has no signature; to read /health, or pages, needs none."""
+        """Check the token of a request without a signature. Reading /health or pages needs no token."""
         origin = headers.get("origin")
         if origin is not None and origin.lower() not in self.origins and not _is_own_page(origin, headers):
             page, host = clipped(origin, _SHOWN), clipped(headers.get("host", "no host"), _SHOWN)
@@ -264,7 +277,11 @@ class TokenAccess(Access):
         return _WEBHOOK
 
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> None:
-        """Check the signature of a body."""
+        """Check the signature of a body.
+
+        Raises:
+            NotAuthorized: The signature does not fit the body at this address.
+        """
         if self.webhook_secret is None or not self._is_by_signature(headers):
             return
         query = scope["query_string"].decode("latin-1")
@@ -280,7 +297,7 @@ class TokenAccess(Access):
 
 
 def _is_own_page(origin: str, headers: Headers) -> bool:
-    """Return whether a page has a name that only this machine can have, or an address that needs no name at all."""
+    """Return whether a page belongs to this machine: by a local name, or by the numeric address of this server."""
     try:
         page, here = urlsplit(origin), urlsplit(f"//{headers.get('host', '')}")
         names = page.hostname or "", here.hostname or ""
@@ -293,10 +310,10 @@ def _is_own_page(origin: str, headers: Headers) -> bool:
 
 
 async def caller_of(headers: Headers, token: str, users: Users | None) -> Caller:
-    """Return who sent a request with a token: that of the server, or of a user.
+    """Return the caller of a request with a token of the server or of a user.
 
     Raises:
-        NotAuthorized: It has none, or a wrong one.
+        NotAuthorized: The request has no token, or its token is unknown or invalid.
     """
     scheme, _, given = headers.get("authorization", "").partition(" ")
     where, repair = "header Authorization", "send Authorization: Bearer TOKEN, with the token of this service"
@@ -310,14 +327,18 @@ async def caller_of(headers: Headers, token: str, users: Users | None) -> Caller
 
 
 async def known(given: str, token: str, users: Users | None) -> Caller | None:
-    """Return whose token it is; None if nobody's. Raises: NotAuthorized: It is one of a provider that is not valid."""
+    """Return the caller who has a token; None if the token is unknown.
+
+    Raises:
+        NotAuthorized: The token is an invalid token of an OpenID provider.
+    """
     if token and is_same(given, token):
         return Caller("")
     return None if users is None else await users.caller_of(given)
 
 
 class PageAccess(Access):
-    """A page that is served to this machine only.
+    """The access of a page that is only served to this machine.
 
     Args:
         port: The port of the server.
@@ -332,13 +353,14 @@ class PageAccess(Access):
     def __init__(self, port: int, token: str) -> None:
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
         self._token = token
-        self._cookie = f"graphengine-{port}"  # cookies do not distinguish ports
+        self._cookie = f"graphengine-{port}"  # the port is part of the name, because cookies do not distinguish ports
         self._secret = hashlib.sha256(f"cookie {token}".encode()).hexdigest()  # the same after a restart
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check where a request comes from, and its cookie if it asks for data."""
+        """Check the origin of a request, and its cookie if the request asks for data."""
         client, method = scope.get("client"), scope["method"]
-        given = {name: ", ".join(headers.getlist(name)) for name in headers}  # two headers of one name are neither
+        # a header that is sent twice is joined, so that it matches no allowed value
+        given = {name: ", ".join(headers.getlist(name)) for name in headers}
         is_post, host = method == "POST", given.get("host", "")
         row = _row_of(scope)
         is_data = row is not None and "cookie" in row.credentials
@@ -364,22 +386,22 @@ class PageAccess(Access):
         return found
 
     def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str, str]]:
-        """Return what is checked of where a request comes from, and goes to."""
+        """Return the checks of the client and the host of a request."""
         return (
             (client is None or client[0] not in _LOCAL, 403, "the inspector serves only this machine", _FOR_OTHERS),
             (host not in self._hosts, 421, f"the inspector does not serve the host {clipped(host, _SHOWN)!r}", _BY_URL),
         )
 
     async def _caller_of(self, cookie: str) -> Caller | None:
-        """Return whose cookie it is; None if nobody's."""
+        """Return the caller who has a cookie; None if the cookie is unknown."""
         return Caller("") if is_same(cookie, self._secret) else None
 
     async def _cookie_for(self, token: str) -> str | None:
-        """Return the cookie for a token; None if it is not valid."""
+        """Return the cookie for a token; None if the token is not valid."""
         return self._secret if is_same(token, self._token) else None
 
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
-        """Swap the token for the cookie, or take the cookie back."""
+        """Exchange the token for the cookie, or delete the cookie."""
         if scope["path"] == SIGN_OUT:
             return self._keep_cookie("", headers, 0)
         if scope["path"] != SESSION:
@@ -391,7 +413,7 @@ class PageAccess(Access):
         return await self._answer_sign_in(given if isinstance(given, dict) else {}, headers)
 
     async def _answer_sign_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
-        """Answer who signs in; what has a state comes from a provider, and is no token."""
+        """Answer a request to sign in. A `state` means that an OpenID provider signs the user in, without a token."""
         token, stays = None if "state" in given else given.get("token"), given.get("stay") is True
         cookie = await self._cookie_for(token) if isinstance(token, str) else None
         if cookie is None:
@@ -399,20 +421,20 @@ class PageAccess(Access):
         return self._keep_cookie(cookie, headers, _STAY_SECONDS if stays else None)
 
     def _keep_cookie(self, cookie: str, headers: Headers, seconds: int | None) -> Response:
-        """Return an answer that sets the cookie for some seconds, or until the browser is closed if that is None."""
+        """Return an answer that sets the cookie for some seconds; without `seconds`, until the browser is closed."""
         answer = json_answer({})
         _set_cookie(answer, headers, f"{self._cookie}={cookie}", seconds)
         return answer
 
 
 def _row_of(scope: Scope) -> Endpoint | None:
-    """Return the row of the page that a request asks for data by; None if it is one of the guard's own, or of none."""
+    """Return the page's row for a request; None if the guard answers the request itself, or no row matches."""
     method, path = "GET" if scope["method"] in _READS else scope["method"], scope["path"]
     return next((row for row, places in _ROWS if row.method == method and places.match(path)), None)
 
 
 def _cookie_of(text: str, wanted: str) -> str:
-    """Return the value of a cookie of a Cookie header; "" if there is none. It is never quoted."""
+    """Return the value of a cookie in a Cookie header; "" if the cookie is missing. The value is never quoted."""
     for each in text.split(";"):
         name, _, value = each.strip().partition("=")
         if name == wanted and _IN_COOKIES.fullmatch(value):
@@ -427,12 +449,19 @@ def _set_cookie(answer: Response, headers: Headers, cookie: str, seconds: int | 
 
 
 class SharedPageAccess(PageAccess):
-    """A page for users elsewhere, behind a proxy that adds TLS; each opens it with their own token.
+    """The access of a page for users on other machines, behind a proxy that adds TLS. Users sign in with their tokens.
 
-    The cookie is the token, so that any process knows it, and it is void as soon as the token is. A proxy that signs
-    users in can send `Authorization` in its place, or an OpenID provider signs them in: the page asks here for its
-    address, which leads the browser back to `SIGNED_IN`, and swaps what it then has in its address for the cookie. The
-    name of the host is the proxy's: a page of another site has no cookie for it, whatever it resolves to.
+    The cookie contains the token, so that every process knows it, and the cookie becomes invalid together with the
+    token.
+
+    There are two other ways to sign in:
+
+    - A proxy that signs users in can send the header `Authorization` instead of the cookie.
+    - An OpenID provider can sign users in. The page asks this server for the provider's address. The provider leads the
+      browser back to `SIGNED_IN`, and the page exchanges the parameters of this address for the cookie.
+
+    The name of the host is the name of the proxy. It is not checked here, because a page of another site has no cookie
+    for this host, whatever its own name resolves to.
 
     Args:
         port: The port of the server.
@@ -445,11 +474,11 @@ class SharedPageAccess(PageAccess):
 
     def __init__(self, port: int, users: Users) -> None:
         super().__init__(port, "")
-        self._cookie = "graphengine"  # the proxy's name has one for all processes
+        self._cookie = "graphengine"  # one cookie for all processes behind the proxy's name
         self.users = self._users = users
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check the token of a request, and where it comes from if a browser sent it."""
+        """Check the token of a request, and the origin of a request that a browser sent."""
         row = _row_of(scope)
         if "authorization" not in headers or row is None or "token" not in row.credentials:
             return await super().check(scope, headers)

@@ -1,14 +1,16 @@
-"""Notifications: a question of a run, its end, its failure or its losses goes out as a signed webhook, at least once.
+"""Send webhooks about runs: about their questions, their ends, their failures or their losses, each at least once.
 
-1. The step after which a run waits for a person, or is over, posts a line of news to the inbox of one run of the
-   store, `OUTBOX`, in one transaction (`Extension.told`). A process that dies loses none.
-2. `Notifications.delivering` reads that inbox, and starts a run for each webhook that wants the news. Its id is derived
-   from the news and the webhook, so that news which is read twice starts nothing more. Then the news is removed.
-3. That run posts to the webhook, and tries again by the `Retry` of its node; it is in lists like any other. It reminds,
-   if the question is still open, after a sleep.
+1. When a run waits for a person or ends, its step also posts a message (*news*) to the inbox of one special run of the
+   store, the `OUTBOX`. Both are written in one transaction (`Extension.told`), so a process that dies cannot lose news.
+2. `Notifications.delivering` reads this inbox, and starts a run for each webhook that wants the news. The id of this
+   run is derived from the news and the webhook, so news that is read twice does not start a second run. Then the news
+   is removed from the inbox.
+3. This run posts to the webhook, and repeats a failed post as configured by the `Retry` of its node. Like any other
+   run, it appears in lists. It sleeps, and sends a reminder if the question is still open.
 
-A webhook's address and secret are in no log: a run has its name. What else goes out, as push notifications of A2A do,
-finds its news and makes its posts in a class of its own, and the rest is here.
+The runs contain only the name of a webhook. Therefore the address and the secret of a webhook do not appear in any log.
+For other kinds of notifications, such as the push notifications of A2A, a subclass finds the news and builds the
+requests, and uses the rest of this module.
 """
 
 from __future__ import annotations
@@ -79,9 +81,9 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import RunInfo, Store
 
 OUTBOX: Final = "notifications"
-"""The run whose inbox has the news that was not handed on yet, and the queue of the runs that deliver. It goes on."""
+"""The id of the run whose inbox contains the news, and the queue of the runs that deliver news. This run never ends."""
 KINDS: Final = ("asked", "finished", "failed", "stopped", "cancelled", "losses")
-"""What news is about: a question to a person, or an end; `losses` is a run that finished and lost something."""
+"""The kinds of news: a question, or an end of a run. `losses` means that a run finished but lost something."""
 _LOG: Final = logging.getLogger("graphengine")
 _TEXT_CHARACTERS: Final = 4000
 _LOOK_SECONDS: Final = 1.0
@@ -89,27 +91,29 @@ _AT_ONCE: Final = 16
 _LONGEST_PAUSE: Final = 60.0
 _REMINDERS: Final = 10
 _RETRY: Final = Retry(attempts=17, initial_seconds=1.0, multiplier=2.5, max_seconds=3600.0, on=(Transient, OSError))
-"""Some eight hours."""
+"""Some eight hours of attempts in total."""
 _TRY_LATER: Final = (408, 425, 429)
-"""Statuses below 500 that pass, so that the webhook is tried again."""
+"""The statuses below 500 that are temporary, so that the webhook is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where news goes.
+    """A web address that receives news of runs.
 
     Args:
-        name: Its name, by which runs that deliver to it are found.
-        url: Its address, http or https. Redirects are not followed.
-        secret: What requests are signed with, as Standard Webhooks do; `whsec_` and base64, or any text.
-        kinds: Which news: see `KINDS`.
-        graphs: Only that of runs of these graphs; None for all.
-        tag: Only that of runs with this tag.
-        tenant: Only that of runs of this tenant.
-        link: The address of an inspector, as of `graphengine inspect --shared`, where people answer and look at runs.
-        state: Whether the run's state is sent too, as it is recorded, so that secret fields are encrypted.
-        remind_seconds: After how long a question that is still open is sent again, up to ten times; None for never.
-        timeout_seconds: How long one request may take, to the last byte of the answer's head.
+        name: The name, by which the runs that deliver to the webhook are found.
+        url: The address, http or https. Redirects are not followed.
+        secret: The secret with which requests are signed, as in Standard Webhooks: `whsec_` and base64, or any text.
+        kinds: The kinds of news to send: see `KINDS`.
+        graphs: Send only news of runs of these graphs; None for all graphs.
+        tag: Send only news of runs with this tag.
+        tenant: Send only news of runs of this tenant.
+        link: The address of an inspector, such as of `graphengine inspect --shared`, where people answer and look at
+            runs.
+        state: Whether to send the state of the run too. The state is sent as it is recorded, so secret fields are
+            encrypted.
+        remind_seconds: The time after which an open question is sent again, up to ten times; None to send no reminders.
+        timeout_seconds: The time limit for one request, until the head of the answer has arrived completely.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -150,14 +154,14 @@ class Webhook:
             raise DefinitionError("its secret cannot be used", where=where, repair="whsec_ and base64, or any text")
 
     def wants(self, info: RunInfo) -> bool:
-        """Return whether it wants news of a run."""
+        """Return whether the webhook wants news of a run."""
         is_of = self.graphs is None or info.graph in self.graphs
         is_of = is_of and (self.tag is None or self.tag in info.tags)
         return is_of and (self.tenant is None or self.tenant == info.tenant)
 
 
 class News(BaseModel):
-    """A notification: what its run knows of it."""
+    """The state of a run that delivers news: the notification to send."""
 
     webhook: str = ""
     kind: str = ""
@@ -175,8 +179,9 @@ class Posting(NamedTuple):
     """A request to send.
 
     Attributes:
-        post: Sends it, and returns the status of the answer.
-        shares: For whom it is, such as a webhook, a tenant or a host: none of them has all places at once.
+        post: Sends the request, and returns the status of the answer.
+        shares: The names of the parties that the request is for, such as a webhook, a tenant or a host. A single party
+            cannot use all places for requests at once.
     """
 
     post: Callable[[], int]
@@ -184,7 +189,7 @@ class Posting(NamedTuple):
 
 
 class _Told(msgspec.Struct):
-    """News as it is in the outbox; `wait_id` if it is of this question alone."""
+    """News in the form in which the outbox contains it; `wait_id` is set if the news is about a single question."""
 
     run_id: str
     seq: int
@@ -199,7 +204,7 @@ class _WebhookMessage(msgspec.Struct):
 
 
 async def rest(ctx: Context) -> None:
-    """Do nothing: what a run is for is in its inbox, or in its state."""
+    """Sleep forever. The inbox or the state of such a run contains the data for which the run exists."""
     await ctx.sleep(math.inf)
 
 
@@ -207,11 +212,14 @@ _OUTBOX_GRAPH: Final = Graph("outbox", News)
 _OUTBOX_GRAPH.add_node("rest", rest)
 _OUTBOX_GRAPH.add_path(START, "rest", END)
 _OWN: Final = ("outbox", "notification", "a2a push", "a2a notification")
-"""The graphs of runs that deliver, or that say where to."""
+"""The graphs of the runs that deliver news, or that store addresses."""
 
 
 class _Deliverer(Worker):
-    """A worker beside another one: a store has one role, which says what that one takes, and which runs it removes."""
+    """A worker that runs beside the store's own worker, whose role it must not replace.
+
+    A store has one role, which records what its worker takes, and which runs the worker removes.
+    """
 
     async def _introduce(self) -> None:
         await self._runner.store.open()
@@ -220,14 +228,14 @@ class _Deliverer(Worker):
 class Notifications(Extension):
     """Sends news of the runs that a Runner drives to webhooks: `Runner(extensions=[notifications])`.
 
-    Every process that drives runs needs it; one or more of them deliver.
+    Every process that drives runs needs this extension. At least one of these processes must deliver the news.
 
     Args:
-        webhooks: Where news goes.
-        retry: How often, and how long, a webhook is tried that does not answer; by default for some eight hours.
+        webhooks: The webhooks that receive news.
+        retry: How often and how long a webhook that does not answer is tried again; by default for some eight hours.
 
     Attributes:
-        name: The name of the graph whose runs deliver.
+        name: The name of the graph whose runs deliver the news.
 
     Example:
         >>> approver = Webhook("approver", "https://example.org/asked", "whsec_c2VjcmV0", link="https://runs.example.org")
@@ -247,17 +255,17 @@ class Notifications(Extension):
         if len(self._webhooks) < len(webhooks):
             raise DefinitionError("two webhooks have one name", where="Notifications(", repair="name each differently")
         self._kinds = {kind for webhook in webhooks for kind in webhook.kinds}
-        self._known: WeakSet[Store] = WeakSet()  # stores that have an outbox
+        self._known: WeakSet[Store] = WeakSet()  # the stores that have an outbox
         self._has_news = asyncio.Event()
-        self._posting: dict[str, Collection[str]] = {}  # for whom answers are awaited, by run
+        self._posting: dict[str, Collection[str]] = {}  # the shares of the requests in progress, by run
         self._store: Store
 
     async def opened(self, run: OpenRun) -> None:
-        """Make sure that there is an outbox before a run can post to it."""
+        """Make sure that the outbox exists before a run can post to it."""
         await self.open_outbox(run.store)
 
     def told(self, snapshot: Snapshot, status: RunStatus) -> Post | None:
-        """Return the news of a run that gets a status."""
+        """Return the news of a run that gets a status; None if no webhook wants news of this kind."""
         if snapshot.graph in _OWN or not self._is_news(snapshot, status):
             return None
         self._has_news.set()
@@ -272,9 +280,9 @@ class Notifications(Extension):
 
     @asynccontextmanager
     async def delivering(self, runner: CoreRunner) -> AsyncGenerator[None]:
-        """Deliver news inside this block: also that of other processes, and what an earlier one left."""
+        """Deliver news during this block, including news of other processes, and news that an earlier process left."""
         await runner.store.open()
-        self._store, self._has_news = runner.store, asyncio.Event()  # of this event loop
+        self._store, self._has_news = runner.store, asyncio.Event()  # the event belongs to the current event loop
         await self.open_outbox(runner.store)
         worker = _Deliverer(runner, self.graph(), queues=[OUTBOX], concurrency=_AT_ONCE, poll_seconds=_LOOK_SECONDS)
         tasks = [asyncio.create_task(each) for each in (worker.run(), self._hand_on(runner, worker))]
@@ -283,8 +291,10 @@ class Notifications(Extension):
         finally:
             worker.stop()
             tasks[1].cancel()
-            # 1. A run was taken before the worker was stopped, and still reads what it sends. 2. Runs with a request in
-            # progress are released: the next process sends it again. 3. The first one begins its request: once more.
+            # Runs are released repeatedly, because a run may begin its request late:
+            # 1. A run was taken before the worker was stopped, and still reads the data that it will send.
+            # 2. Runs with a request in progress are released, so that the next process sends the request again.
+            # 3. The first run begins its request now, and must be released as well.
             while not tasks[0].done():
                 for run_id in list(self._posting):
                     await runner.release(run_id, now=True)
@@ -292,7 +302,10 @@ class Notifications(Extension):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def open_outbox(self, store: Store) -> None:
-        """Begin the run whose inbox has the news. It rests before news comes: what drove it would take that up."""
+        """Start the run whose inbox receives the news, unless it exists.
+
+        The run must already sleep when news arrives, because a process that drives the run would read the news.
+        """
         if store not in self._known:
             with suppress(RunExists):
                 await CoreRunner(store).start(_OUTBOX_GRAPH, run_id=OUTBOX, wait_out=False).result()
@@ -301,7 +314,7 @@ class Notifications(Extension):
     # --- from the outbox to runs that deliver -------------------------------------------------------------------------
 
     async def _hand_on(self, runner: CoreRunner, worker: Worker) -> None:
-        """Hand on news, until it is cancelled; what the store cannot do now is tried again."""
+        """Hand on news until the task is cancelled. If the store fails, the attempt is repeated."""
         while True:
             with suppress(StoreError):
                 if await self.hand_on(runner):
@@ -310,24 +323,25 @@ class Notifications(Extension):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._has_news.wait()
-                    await asyncio.sleep(_LOOK_SECONDS / 20)  # it is being recorded
+                    await asyncio.sleep(_LOOK_SECONDS / 20)  # the news is just being recorded
 
     async def hand_on(self, runner: CoreRunner) -> int:
-        """Start the runs that deliver the news in the outbox, once; return how much news there was."""
+        """Start the runs that deliver the news in the outbox; return how much news there was."""
         store = runner.store
         inbox = await store.inbox([OUTBOX])
         for message in inbox:
             try:
                 await self._start(runner, msgspec.convert(message.payload, _WebhookMessage).payload)
-            except (UnknownRun, RunReplaced, UnknownStep, *UNREADABLE) as error:  # removed, or not to be read here
+            # the run was removed, or cannot be read in this process
+            except (UnknownRun, RunReplaced, UnknownStep, *UNREADABLE) as error:
                 _LOG.warning("news is not sent: %s", error)
-            except msgspec.ValidationError as error:  # another message to this run, such as a stop
+            except msgspec.ValidationError as error:  # another kind of message to this run, such as a request to stop
                 _LOG.warning("a message to run %s is no news: %s", OUTBOX, error)
         if inbox:
-            with suppress(RunIsDriven):  # another process hands on the same, which starts nothing twice
+            with suppress(RunIsDriven):  # another process hands on the same news; no run is started twice
                 fence = await store.claim(OUTBOX)
                 try:
-                    status = (await store.info(OUTBOX)).status  # it may be stopped: news is handed on nevertheless
+                    status = (await store.info(OUTBOX)).status  # news is handed on even if the run was stopped
                     written = store.append(Append(OUTBOX, fence, (), status, [message.id for message in inbox]))
                     if written is not None:
                         await written
@@ -348,7 +362,7 @@ class Notifications(Extension):
                 await self.deliver(runner, news, info.tenant)
 
     async def deliver(self, runner: CoreRunner, news: News, tenant: str | None) -> None:
-        """Start the run that delivers news, unless it was started."""
+        """Start the run that delivers news, unless it was started before."""
         what = [news.webhook, news.run_id, news.kind, news.wait_id or f"{news.seq} {news.nonce}".strip(), news.to]
         run_id = OwnId(derive_id("notice", hashlib.sha256(to_json(what)).hexdigest()[:20]))
         tags = [f"about:{news.run_id}"[:100], f"to:{news.webhook}"[:100]]
@@ -358,7 +372,7 @@ class Notifications(Extension):
     # --- a run that delivers ------------------------------------------------------------------------------------------
 
     def graph(self) -> Graph[News]:
-        """Return the graph of a notification, which sends it, and reminds."""
+        """Return the graph that sends a notification and its reminders."""
         graph = Graph(self.name, News)
         graph.add_node("send", self._send, writes="reminders", retry=self._retry)
         graph.add_node("remind", self._remind, writes="is_open")
@@ -382,10 +396,10 @@ class Notifications(Extension):
             return 0
         pause = _LOOK_SECONDS
         while any(map(self._has_no_place, posting.shares)):
-            await ctx.sleep(pause)  # which gives up this run's own place in the worker
+            await ctx.sleep(pause)  # the run gives up its place in the worker while it sleeps
             pause = min(2 * pause, _LONGEST_PAUSE)
         self._posting[ctx.run_id] = posting.shares
-        try:  # in a daemon thread, for which nothing waits when this process ends
+        try:  # in a daemon thread, so that the end of this process does not wait for the request
             thread = CallThread(threads_of(where))
             status = await asyncio.get_running_loop().run_in_executor(thread, posting.post)
         finally:
@@ -399,11 +413,11 @@ class Notifications(Extension):
         return _REMINDERS - ctx.visit if is_reminded else 0
 
     def _has_no_place(self, share: str) -> bool:
-        """Return whether as many requests are in progress for one share as are left for the others: it is slow."""
+        """Return whether a share, whose answers are slow, has as many requests in progress as there are places left."""
         return sum(share in each for each in self._posting.values()) >= _AT_ONCE - len(self._posting)
 
     async def post_of(self, news: News, number: str) -> Posting | None:
-        """Return what posts news under an id; None if there is no news any more."""
+        """Return the request that delivers news, with the id `number`; None if the news is no longer relevant."""
         webhook = self._webhook(news.webhook)
         body = to_json(await self._body(webhook, news))
         headers = signed(key_of(webhook.secret), number, time.time(), body)
@@ -411,7 +425,7 @@ class Notifications(Extension):
         return Posting(posting, [news.webhook])
 
     async def _remind(self, ctx: Context, state: News) -> int:
-        """Wait, and return whether the question is still open."""
+        """Wait, then return 1 if the question is still open, else 0."""
         await ctx.sleep(self._webhook(state.webhook).remind_seconds or math.inf)
         with suppress(UnknownRun):
             snapshot = await load_now(self._store, state.run_id)
@@ -419,7 +433,7 @@ class Notifications(Extension):
         return 0
 
     async def _body(self, webhook: Webhook, news: News) -> Mapping[str, Any]:
-        """Return what is sent."""
+        """Return the body of the request."""
         info = await self._store.info(news.run_id)
         info.check_nonce(news.nonce, "the news")
         there = await load_snapshot(self._store, news.run_id, news.seq)
@@ -427,7 +441,8 @@ class Notifications(Extension):
         data: dict[str, Any] = {"run_id": info.id, "graph": info.graph, "tags": info.tags, "tenant": info.tenant}
         first = await self._store.steps(news.run_id, 0, 1)
         if first and isinstance(first[0].data, Started) and first[0].data.title:
-            data["title"] = info.title  # one that the graph words: the first line of an input is of its state
+            # only a title that the graph words: the first line of an input would be part of the state
+            data["title"] = info.title
         for frame, name, wait in _questions(there) if news.kind == "asked" else ():
             if wait.id == news.wait_id:
                 data |= {"wait": wait.id, "question": wait.question[:_TEXT_CHARACTERS], "name": name, "node": frame.at}
@@ -447,10 +462,10 @@ class Notifications(Extension):
 
 
 def extension(settings: ProjectSettings) -> Notifications:
-    """Return what notifies of the runs of a project: `[[tool.graphengine.notify]]`.
+    """Return the extension that sends the notifications of a project: `[[tool.graphengine.notify]]`.
 
     Raises:
-        ProjectBroken: The settings are not a list of tables, one has a key that is not read, or lacks its secret.
+        ProjectBroken: The settings are not a list of tables, or one table has an unknown key or lacks its secret.
         DefinitionError: A webhook is invalid.
     """
     found, place = settings.table, settings.place
@@ -473,17 +488,19 @@ def extension(settings: ProjectSettings) -> Notifications:
 
 
 async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: str = "") -> None:
-    """Hand an open question on to somebody else: the webhooks that want questions get it again, with that name.
+    """Delegate an open question to another person: webhooks that want questions get it again, with the person's name.
 
     Args:
         runner: A Runner over the store of the run.
-        run_id: The run.
-        wait: The question: its id, or its name if the run has asked no other of that name.
-        to: Who is to answer.
-        by: Who hands it on.
+        run_id: The id of the run.
+        wait: The question: its id, or its name if the run has asked no other question of this name.
+        to: The person who should answer.
+        by: The person who delegates the question.
 
     Raises:
-        UnknownRun; InputError: The run has no such open question, or nothing is notified in this store.
+        UnknownRun: There is no run with this id.
+        InputError: The run has no such open question, `to` is empty, or this store has no outbox for notifications.
+        AnsweredAlready: The question was answered.
     """
     await runner.store.open()
     snapshot = await load_now(runner.store, run_id)
@@ -501,7 +518,7 @@ async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: s
 
 
 def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
-    """Yield the open questions to people: the frame, the name and the wait."""
+    """Yield the open questions to people: the frame, the name and the wait of each."""
     for frame in snapshot.frames.values():
         for name, wait in frame.waits.items():
             if wait_of(name, wait).answerable and wait.id not in snapshot.posted:
@@ -509,7 +526,7 @@ def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
 
 
 def _kinds_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yield what news there is of a run: the kind, and the id of the question."""
+    """Yield the news that a run has: the kind, and the id of the question."""
     if snapshot.status in OVER:
         yield snapshot.status, ""
     if snapshot.status == "finished" and losses_of(snapshot.usage, snapshot.losses):
@@ -519,7 +536,13 @@ def _kinds_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 
 
 def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, is_own: bool) -> int:
-    """Post JSON, and return the status of the answer. Raises: AddressRefused, Transient, OSError."""
+    """Post JSON, and return the status of the answer.
+
+    Raises:
+        AddressRefused: The address is not allowed.
+        Transient: The answer is not HTTP.
+        OSError: The request failed.
+    """
     sent = {**headers, "content-type": "application/json"}
     try:
         with closing(request("POST", url, sent, body, seconds=seconds, is_own=is_own)) as answer:

@@ -1,15 +1,20 @@
-"""The tokens of an OpenID provider: JSON web tokens, checked with the keys that it publishes; and the way to one.
+"""Check the tokens of an OpenID provider, and sign users in at the provider.
 
-PyJWT checks signature, issuer, audience and times. Only signatures by keys of the provider are known (RSA, EC, EdDSA),
-so that nobody can sign with a public key, or not at all. The keys are read again once they are old, and when a token
-names an unknown one, but some seconds after the last time at the soonest, and only some codes that it refuses are
-exchanged in that time: no stranger makes us ask the provider often.
+The tokens are JSON web tokens, which are checked with the keys that the provider publishes. PyJWT checks the signature,
+the issuer, the audience and the times. Only signatures by keys of the provider are accepted (RSA, EC, EdDSA), so a
+token that is signed with a public key, or not signed at all, is refused.
 
-A page signs users in by the authorization code flow. What binds an answer of the provider to a browser (`state`), a
-token to the sign-in (`nonce`) and a code to who asked for it (PKCE) is kept in that browser, in a cookie that scripts
-cannot read: so any process can complete what another has begun.
+The keys are read again when they are old, and when a token names an unknown key, but at most once in some seconds. The
+number of refused codes that are exchanged in this time is limited too. So strangers cannot make this server send many
+requests to the provider.
 
-Source: https://openid.net/specs/openid-connect-core-1_0.html, https://openid.net/specs/openid-connect-discovery-1_0.html,
+A page signs users in by the authorization code flow. Three values protect this flow: `state` binds the provider's
+answer to a browser, `nonce` binds a token to the sign-in, and PKCE binds a code to the client that asked for it. All
+three are kept in the browser, in a cookie that scripts cannot read. Therefore any process can complete a sign-in that
+another process has started.
+
+Source: https://openid.net/specs/openid-connect-core-1_0.html,
+https://openid.net/specs/openid-connect-discovery-1_0.html,
 https://www.rfc-editor.org/rfc/rfc7636, https://www.rfc-editor.org/rfc/rfc8725.
 """
 
@@ -55,7 +60,10 @@ _READ_SECONDS: Final = 5.0
 _MOST_BYTES: Final = 1 << 20
 _LEEWAY_SECONDS: Final = 30.0
 _LONGEST_COOKIE: Final = 3_800
-"""Browsers leave out cookies of more than 4,096 bytes, with their names and attributes."""
+"""The maximum length of a token that is kept in a cookie.
+
+Browsers drop cookies of more than 4,096 bytes, counting their names and attributes.
+"""
 _LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 _WHERE: Final = "header Authorization"
 
@@ -70,7 +78,7 @@ class Provider:
     """An OpenID provider.
 
     Args:
-        settings: Which one, and what its tokens must say.
+        settings: The address of the provider, and the requirements on its tokens.
 
     Raises:
         InputError: The address of the issuer cannot be used.
@@ -88,7 +96,11 @@ class Provider:
         self._refused = 0
 
     def secret(self) -> str:
-        """Return the secret of the page's client; "" if it has none. Raises: InputError: Its variable is not set."""
+        """Return the secret of the page's client; "" if the client has no secret.
+
+        Raises:
+            InputError: The environment variable with the secret is not set.
+        """
         name = self.settings.secret_variable
         found = os.environ.get(name) if name else ""
         if found is None:
@@ -97,10 +109,10 @@ class Provider:
         return found
 
     async def caller_of(self, token: str) -> Caller:
-        """Return whose token it is.
+        """Return the caller who has a token.
 
         Raises:
-            NotAuthorized: It is not valid here.
+            NotAuthorized: The token is not valid here.
             ProviderUnreachable: The keys cannot be read.
         """
         settings, claims = self.settings, await self._claims(token, self.settings.audience)
@@ -110,13 +122,13 @@ class Provider:
         return Caller(OIDC + name, tenant, rights_of(rights, "users, oidc"), float(claims["exp"]) + _LEEWAY_SECONDS)
 
     async def way_in(self, back: str) -> tuple[str, str]:
-        """Return the address at which the provider signs a user in, and what the browser keeps until they come back.
+        """Return the address at which the provider signs a user in, and a text that the browser keeps meanwhile.
 
         Args:
-            back: The address to which they come back.
+            back: The address to which the user returns.
 
         Raises:
-            ProviderUnreachable: What the provider says of itself cannot be read.
+            ProviderUnreachable: The provider's description of itself cannot be read.
         """
         await self._refresh(is_known=bool(self._keys))
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
@@ -135,17 +147,18 @@ class Provider:
         return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}", f"{state}.{nonce}.{verifier}"
 
     async def signed_in(self, given: Mapping[str, Any], kept: str, back: str) -> tuple[str, float]:
-        """Return the token of a user who comes back from the provider, and until when it holds.
+        """Return the token of a user who returns from the provider, and the time until which the token is valid.
 
         Args:
-            given: The parameters of the address at which they came back.
-            kept: What `way_in` returned for the browser; "" if it has nothing.
-            back: The address to which they came back.
+            given: The parameters of the address to which the user returned.
+            kept: The text that `way_in` returned for the browser; "" if the browser has none.
+            back: The address to which the user returned.
 
         Raises:
-            NotAuthorized: This browser has not begun this, the provider let nobody in, or its tokens are not valid.
-            ProviderUnreachable: It does not answer.
-            RequestInvalid: It has refused too many codes in the last seconds.
+            NotAuthorized: This browser has not started the sign-in, the provider refused the user, or its tokens are
+                not valid.
+            ProviderUnreachable: The provider does not answer.
+            RequestInvalid: The provider has refused too many codes in the last seconds.
             InputError: The secret of the page's client is missing.
         """
         state, _, rest = kept.partition(".")
@@ -175,7 +188,11 @@ class Provider:
         return token, (await self.caller_of(token)).until
 
     def _count(self) -> None:
-        """Count a code as refused, until it is not: those in progress are of the most. Raises: RequestInvalid."""
+        """Count a code as refused until the provider accepts it, so that codes in progress count towards the limit too.
+
+        Raises:
+            RequestInvalid: The provider has refused too many codes in the last seconds.
+        """
         now = time.monotonic()
         if now - self._counted_from > _AGAIN_SECONDS:
             self._counted_from, self._refused = now, 0
@@ -185,7 +202,12 @@ class Provider:
         self._refused += 1
 
     def _exchange_code(self, code: str, verifier: str, back: str, secret: str) -> Mapping[str, Any]:
-        """Return what the provider gives for a code. Raises: NotAuthorized, ProviderUnreachable."""
+        """Exchange a code for the tokens of the provider.
+
+        Raises:
+            NotAuthorized: The provider refused the code.
+            ProviderUnreachable: The provider does not answer, or answers with something else.
+        """
         own = self.settings
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": verifier}
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
@@ -207,7 +229,11 @@ class Provider:
             raise ProviderUnreachable(text, where="users, oidc", repair="try again") from error
 
     def _endpoint(self, name: str) -> str:
-        """Return an address that the provider publishes. Raises: ProviderUnreachable."""
+        """Return an address that the provider publishes.
+
+        Raises:
+            ProviderUnreachable: The provider publishes no such address, or one that cannot be used.
+        """
         found = self._about.get(name)
         try:
             _check_address(str(found))
@@ -217,7 +243,12 @@ class Provider:
         return str(found)
 
     async def _claims(self, token: str, audience: str) -> Mapping[str, Any]:
-        """Return what a valid token for an audience says. Raises: NotAuthorized, ProviderUnreachable."""
+        """Return the claims of a token, after checking that the token is valid for an audience.
+
+        Raises:
+            NotAuthorized: The token is not valid.
+            ProviderUnreachable: The keys cannot be read.
+        """
         try:
             key = await self._key(str(jwt.get_unverified_header(token).get("kid", "")))
             claims: Mapping[str, Any] = jwt.decode(
@@ -235,7 +266,7 @@ class Provider:
         return claims
 
     async def _key(self, kid: str) -> PyJWK:
-        """Return the key of this id; the only one, if the token names none."""
+        """Return the key with an id. If the token names no key, return the only key."""
         await self._refresh(is_known=self._find_key_of(kid) is not None)
         key = self._find_key_of(kid)
         if key is None:
@@ -243,10 +274,14 @@ class Provider:
         return key
 
     async def _refresh(self, *, is_known: bool) -> None:
-        """Read what the provider publishes if it is old, or lacks what is looked for. Raises: ProviderUnreachable."""
+        """Read the data that the provider publishes, if it is old or lacks the key that is needed.
+
+        Raises:
+            ProviderUnreachable: The keys were never read successfully.
+        """
         asked = time.monotonic()
         if not is_known or asked - self._read_at > _KEPT_SECONDS:
-            async with self._reading:  # who lacks something waits for the first read, which another may have begun
+            async with self._reading:  # callers that lack a key wait for a read that another caller may have started
                 if asked - self._read_at > (_KEPT_SECONDS if is_known else _AGAIN_SECONDS):
                     await self._read()
         if not self._keys:
@@ -258,7 +293,7 @@ class Provider:
         return self._keys.get(kid, only)
 
     async def _read(self) -> None:
-        """Read the keys; if they cannot be read, those of the last time hold."""
+        """Read the keys. If they cannot be read, the keys that were read before stay in use."""
         self._read_at = time.monotonic()
         try:
             self._about, self._keys = await asyncio.to_thread(_fetch_published, self.settings.issuer)
@@ -268,7 +303,11 @@ class Provider:
 
 
 def _check_address(address: str) -> None:
-    """Check that an address is encrypted, or of this machine. Raises: InputError."""
+    """Check that an address is encrypted, or belongs to this machine.
+
+    Raises:
+        InputError: The address is neither.
+    """
     parts = urlsplit(address)
     if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)):
         repair = "give an https address; http only on this machine"
@@ -276,7 +315,7 @@ def _check_address(address: str) -> None:
 
 
 def _fetch_published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK]]:
-    """Return what a provider says of itself, and the keys that it publishes for signatures."""
+    """Return a provider's description of itself, and the keys that it publishes for signatures."""
     about = _fetch_json_object(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     if about.get("issuer") != issuer:
         message = f"its configuration is of the issuer {about.get('issuer')!r}"
@@ -286,7 +325,7 @@ def _fetch_published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK
     usable = [each for each in keys if each.get("kty") in _KINDS and each.get("use", "sig") == "sig"]
     known: dict[str, PyJWK] = {}
     for each in usable:
-        with suppress(jwt.PyJWTError):  # of a kind that no token here can be signed with
+        with suppress(jwt.PyJWTError):  # a key of an unknown kind, with which no token here can be signed
             known[str(each.get("kid", ""))] = PyJWK(each)
     if not known:
         message = "it publishes no key for signatures that is known here"
@@ -295,7 +334,7 @@ def _fetch_published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK
 
 
 class _UnexpectedStatus(OSError):
-    """An answer with another status than 200."""
+    """An answer with a status other than 200."""
 
     def __init__(self, address: str, status: int) -> None:
         super().__init__(f"{address} answered {status}")
@@ -303,7 +342,7 @@ class _UnexpectedStatus(OSError):
 
 
 def _fetch_json_object(address: str, form: bytes = b"", headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-    """Return the JSON object at an address. A redirect is refused: it could lead to one that is not encrypted."""
+    """Return the JSON object at an address. Redirects are refused: they could lead to an unencrypted address."""
     _check_address(address)
     method = "POST" if form else "GET"
     try:
@@ -321,7 +360,11 @@ def _fetch_json_object(address: str, form: bytes = b"", headers: Mapping[str, st
 
 
 def _read_claim(claims: Mapping[str, Any], name: str) -> str:
-    """Return a claim that is a name. Raises: NotAuthorized."""
+    """Return a claim that must be a name.
+
+    Raises:
+        NotAuthorized: The token lacks the claim, or the claim is not a name.
+    """
     found = claims.get(name)
     if not isinstance(found, str) or not is_tag(found):
         repair = "let the provider add it, or name another claim: graphengine users oidc"
@@ -330,7 +373,7 @@ def _read_claim(claims: Mapping[str, Any], name: str) -> str:
 
 
 def _rights(claims: Mapping[str, Any], name: str) -> Sequence[str]:
-    """Return the rights that a claim names; other words, such as roles elsewhere, are left out."""
+    """Return the rights that a claim names. Other words, such as roles in other systems, are ignored."""
     found = claims.get(name)
     words = found.split() if isinstance(found, str) else found if isinstance(found, list) else []
     plain = [str(word).removeprefix("graphengine:") for word in words]

@@ -1,8 +1,9 @@
-"""The users of a server: a file with the hashes of their tokens, and whose tokens of an OpenID provider it takes.
+"""The users of a server: a file with the hashes of their tokens, and the OpenID provider whose tokens are accepted.
 
-`graphengine users` writes it. It is read again when it has changed, also by other processes. If it cannot be read then,
-the last one that could is kept, and the log says so: a slip must not lock everybody out, nor let anybody in. If only
-its provider cannot be used, its users hold, and no tokens of a provider are taken.
+`graphengine users` writes the file. The file is read again when it has changed, even if another process changed it. If
+the changed file cannot be read, the last version stays in use and a warning is logged: a mistake in the file must
+neither lock everybody out nor let anybody in. If only the settings of the OpenID provider cannot be used, the users of
+the file are accepted, and tokens of the provider are refused.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from graphengine.serve.oidc import Provider
 
 OIDC: Final = "oidc:"
-"""What the names of users begin with whom an OpenID provider names, so that none can be called like one of the file."""
+"""The prefix of the names of users from an OpenID provider, so that their names differ from the users in the file."""
 _LOG: Final = logging.getLogger("graphengine")
-_TOKEN: Final = "ge_"  # noqa: S105 - what a token begins with, so that scanners of secrets know it
+_TOKEN: Final = "ge_"  # noqa: S105 - the prefix of tokens, so that scanners for secrets recognize them
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -42,11 +43,11 @@ class User(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A user.
 
     Attributes:
-        name: The name, recorded with each answer. One that begins with `oidc:` is that of a provider's user, whose
-            tenant and rights are then these, whatever their token says.
-        rights: What they may do: `start`, `answer`, `read`, `operate`, or `all`.
-        tenant: The tenant whose runs they see, and start; all runs if there is none.
-        sha256: The SHA-256 of their token.
+        name: The name, recorded with each answer. A name that begins with `oidc:` belongs to a user of the provider.
+            The tenant and the rights in the file then replace the ones in the user's token.
+        rights: The rights: `start`, `answer`, `read`, `operate`, or `all`.
+        tenant: The tenant whose runs the user can see and start; None for all runs.
+        sha256: The SHA-256 of the user's token.
     """
 
     name: str
@@ -56,20 +57,21 @@ class User(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Oidc(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
-    """An OpenID provider whose tokens are taken.
+    """An OpenID provider whose tokens are accepted.
 
     Attributes:
-        issuer: Its address: `/.well-known/openid-configuration` below it says the rest.
-        audience: The audience that a token must be for.
+        issuer: The address of the provider. The provider describes itself at `/.well-known/openid-configuration` below
+            this address.
+        audience: The audience for which a token must be issued.
         name_claim: The claim with the user's name.
-        tenant_claim: The claim with their tenant; without it `tenant` holds.
-        rights_claim: The claim with their rights, a list or words, plain or after `graphengine:`; without it
-            `rights` hold.
-        tenant: The tenant of all its users; all runs if there is none.
-        rights: The rights of all its users.
-        client_id: The client as which the page signs users in; "" if it does not.
-        secret_variable: The environment variable with that client's secret; "" if it has none.
-        scope: What the page asks the provider for.
+        tenant_claim: The claim with the user's tenant; "" if `tenant` applies to all users.
+        rights_claim: The claim with the user's rights, as a list or as words, plain or after `graphengine:`; "" if
+            `rights` apply to all users.
+        tenant: The tenant of all users of the provider; None for all runs.
+        rights: The rights of all users of the provider.
+        client_id: The id of the client as which the page signs users in; "" if the page does not sign users in.
+        secret_variable: The environment variable with the secret of this client; "" if the client has no secret.
+        scope: The scope that the page requests from the provider.
     """
 
     issuer: str
@@ -85,11 +87,11 @@ class Oidc(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
 
 
 class UsersFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The file.
+    """The content of a file of users.
 
     Attributes:
         users: The users.
-        oidc: The OpenID provider; none if there is none.
+        oidc: The OpenID provider; None if no provider is used.
     """
 
     users: list[User] = field(default_factory=list)
@@ -97,7 +99,7 @@ class UsersFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 def hash_of(token: str) -> str:
-    """Return the hash of a token: it has 256 random bits, so that one without salt and repetition is enough."""
+    """Return the hash of a token. A token has 256 random bits, so one round of hashing without a salt is sufficient."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -107,7 +109,11 @@ def new_token() -> str:
 
 
 def rights_of(words: Sequence[str], where: str) -> frozenset[Right]:
-    """Return the rights of some words. Raises: InputError: A word is none."""
+    """Return the rights that some words name.
+
+    Raises:
+        InputError: A word is not the name of a right.
+    """
     for word in words:
         if word not in (*RIGHTS, ALL):
             repair = f"give some of {', '.join(RIGHTS)}, or {ALL}"
@@ -116,7 +122,11 @@ def rights_of(words: Sequence[str], where: str) -> frozenset[Right]:
 
 
 def read_users(path: Path) -> UsersFile:
-    """Return a file of users. Raises: InputError: It cannot be read, or has a fault."""
+    """Read a file of users.
+
+    Raises:
+        InputError: The file cannot be read, or has a fault.
+    """
     where, repair = f"users {path}", "let `graphengine users` write it, or repair it by hand"
     try:
         found = msgspec.json.decode(path.read_bytes(), type=UsersFile)
@@ -143,25 +153,29 @@ def read_users(path: Path) -> UsersFile:
 
 
 def check_name(text: str, what: str, where: str) -> None:
-    """Check a name. Raises: InputError."""
+    """Check that a text can be a name.
+
+    Raises:
+        InputError: The text is too long, empty, or contains characters that cannot be printed.
+    """
     if not is_tag(text):
         repair = "use 1 to 100 printable characters, not only blanks"
         raise InputError(f"{text!r} cannot be a {what}", where=where, repair=repair)
 
 
 def write_users(path: Path, file: UsersFile) -> None:
-    """Write a file of users; only its owner can read a new one."""
+    """Write a file of users. Only its owner can read a new file."""
     write_file(path, msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n", is_private=True)
 
 
 class Users:
-    """The users of a file, as it is now.
+    """The users in the current version of a file.
 
     Args:
         path: The file.
 
     Raises:
-        InputError: It cannot be read, or what an OpenID provider needs is not installed.
+        InputError: The file cannot be read, or packages that the OpenID provider needs are not installed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -171,7 +185,7 @@ class Users:
         self._provider = _provider_of(self._file, None)
 
     def _now(self) -> UsersFile:
-        """Return the file, read again if it has changed."""
+        """Return the content of the file, which is read again if the file has changed."""
         stamp = _stamp(self._path)
         if stamp != self._seen:
             self._seen = stamp
@@ -189,16 +203,16 @@ class Users:
 
     @property
     def signs_in(self) -> Provider | None:
-        """The provider that signs users of a page in; None if none does."""
+        """The provider that signs users of a page in; None if no provider does."""
         self._now()
         found = self._provider
         return found if found is not None and found.settings.client_id else None
 
     async def caller_of(self, token: str) -> Caller | None:
-        """Return whose token it is; None if nobody's.
+        """Return the caller who has a token; None if the token is unknown.
 
         Raises:
-            NotAuthorized: It is one of the provider that is not valid here.
+            NotAuthorized: The token is a token of the provider that is not valid here.
             ProviderUnreachable: The provider's keys cannot be read.
         """
         file, given, found = self._now(), hash_of(token), None
@@ -214,9 +228,9 @@ class Users:
         return caller if known is None else replace(_caller(known), until=caller.until)
 
     def still_has(self, who: Caller) -> bool:
-        """Return whether a user has the tenant and the rights with which they came.
+        """Return whether a caller still has the tenant and the rights with which the caller was accepted.
 
-        What the token of an OpenID provider allowed then holds until it is over, unless the file names its user.
+        The rights in a token of an OpenID provider apply until the token expires, unless the file names its user.
         """
         if time.time() > who.until:
             return False
@@ -227,14 +241,15 @@ class Users:
         return _caller(user) == who
 
     def who_may(self, right: Right, tenant: str | None) -> Sequence[str]:
-        """Return the users of the file who may do something for the runs of a tenant, or for those of all."""
+        """Return the users of the file who have a right for the runs of a tenant, or for the runs of all tenants."""
         found = [_caller(user) for user in self._now().users]
         return [each.name for each in found if each.may(right) and each.sees(tenant)]
 
     def objection(self, name: str, right: Right, tenant: str | None) -> str:
-        """Return why a user may not do something any more for a run of a tenant; "" if they may.
+        """Return why a user no longer has a right for a run of a tenant; "" if the user has the right.
 
-        What the token of an OpenID provider allowed when it was used holds, unless the file names its user.
+        The rights in a token of an OpenID provider still apply after the token was used, unless the file names its
+        user.
         """
         file = self._now()
         user = next((user for user in file.users if user.name == name), None)
@@ -260,7 +275,7 @@ def _stamp(path: Path) -> object:
 
 
 def _provider_of(file: UsersFile, before: Provider | None) -> Provider | None:
-    """Return the provider of a file, the same if it has not changed: it has its keys."""
+    """Return the provider of a file. An unchanged provider is reused, because it has already read its keys."""
     if file.oidc is None or (before is not None and before.settings == file.oidc):
         return before if file.oidc is not None else None
     try:

@@ -1,8 +1,9 @@
-"""The inspector: a local page that shows the runs of a database live, and answers, sends, stops and tags.
+"""The inspector: a local web page that shows the runs of a database live, answers questions and controls runs.
 
-It is a client of what the HTTP service has, too: runs are read by `serve.reads`, and changed by `serve.callers_runner`;
-`serve.routes` lists what can be requested. `guard` decides which requests are served, `streams` follows the database,
-`driving` drives runs with `--drive`, `server` serves. The page is in `static`.
+The inspector's server and the HTTP service share their code: both read runs by `serve.reads`, and change runs by
+`serve.callers_runner`. `serve.routes` lists the requests. The module `guard` of `serve` decides which requests are
+served. In this package, `streams` follows the database and sends changes to pages, `driving` drives runs if the option
+`--drive` was given, and `server` starts and stops the server. The folder `static` contains the built page.
 
-It needs the extra `inspect`.
+The inspector needs the extra `inspect`.
 """

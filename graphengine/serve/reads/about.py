@@ -1,4 +1,8 @@
-"""What a person who answers must know: the last message, what the agent found, the call, and what is different."""
+"""Find the context that a person needs to answer a question.
+
+The context consists of the last message, the results that the agent has found, the tool call, and the differences
+between questions that look alike.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +23,13 @@ if TYPE_CHECKING:
     from graphengine.records.json_document import ListedRun
 
 ASKS: Final = ("ask", "pause", "unknown")
-"""The kinds of waits that a person ends. A message is no answer, and a `tool` is for another program."""
+"""The kinds of waits that a person ends. Messages are not answers, and `tool` waits are ended by another program."""
 _DIFFER: Final = 3
 _TEXT: Final = 1200
 
 
 def about(snapshot: Snapshot) -> list[About]:
-    """Return what is to be known of the open questions of a run."""
+    """Return the context of each open question of a run."""
     found: list[About] = []
     for frame in snapshot.frames.values():
         for wait in frame.waits.values():
@@ -53,7 +57,7 @@ def about(snapshot: Snapshot) -> list[About]:
 
 
 def last_message(values: Mapping[str, Any], roles: Collection[str] = ("user",)) -> str:
-    """Return the last message of a person, or of these roles, in a state's conversation, in short; "" for none."""
+    """Return the last message with one of these roles in a state's conversation, shortened; "" without one."""
     for each in values.values():
         said = [message for message in each if isinstance(message, dict)] if isinstance(each, list) else []
         texts = [str(message["text"]) for message in said if message.get("role") in roles and message.get("text")]
@@ -63,7 +67,7 @@ def last_message(values: Mapping[str, Any], roles: Collection[str] = ("user",)) 
 
 
 def is_chat(values: Mapping[str, Any]) -> bool:
-    """Return whether a state has a conversation."""
+    """Return whether a state contains a conversation."""
     firsts = [each[0] for each in values.values() if isinstance(each, list) and each]
     return any(isinstance(each, dict) and each.get("role") in ("user", "summary") for each in firsts)
 
@@ -71,7 +75,7 @@ def is_chat(values: Mapping[str, Any]) -> bool:
 def told_apart(
     asking: Iterable[tuple[ListedRun, Snapshot]], known: Mapping[str, Sequence[About]]
 ) -> Mapping[str, Sequence[About]]:
-    """Return what is known of the questions of some runs, with what distinguishes those that look alike."""
+    """Return the context of the questions of some runs, with the fields that distinguish questions which look alike."""
     alike: dict[bytes, list[tuple[ListedRun, Snapshot]]] = {}
     for run, snapshot in asking:
         looks = [structs.replace(each, id="") for each in known[run.run_id]]
@@ -88,7 +92,7 @@ def told_apart(
 
 
 def _find_differing_fields(states: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """Return the fields that are not the same in all states, those with the shortest values first."""
+    """Return the fields that differ between the states, those with the shortest values first."""
     sizes: dict[str, int] = {}
     for name in dict.fromkeys(name for state in states for name in state):
         if any(is_sealed(state.get(name)) for state in states):

@@ -1,7 +1,8 @@
-"""Why an edge was not taken: what its condition compared, how often other runs take it, and a branch that could.
+"""Explain why a run did not take an edge: the values that its condition compared, and how often other runs take it.
 
-What a run chose is read from its book. How often other runs take each edge is one pass over the newest runs, bounded in
-their steps, which holds for all edges of a graph and is kept a while.
+The explanation also contains a branch in which the edge would be taken. The choices of a run are read from its `Book`.
+The frequency in other runs is counted in one pass over the newest runs. The number of steps in this pass is limited,
+and its result, which covers all edges of a graph, is kept for a while.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _RUNS: Final = 100
 _STEPS: Final = 20_000
-"""The most runs, and steps of them all, that are counted."""
+"""The maximum number of runs that are counted, and of all their steps together."""
 _SHOWN: Final = 5
 
 
@@ -43,9 +44,9 @@ class Taken:
     """How many runs took each edge.
 
     Attributes:
-        runs: How many were looked at.
-        took: How many took an edge, by the graph it is in, what is declared of it, and its target.
-        known: How many ran on a version that has it.
+        runs: The number of runs that were examined.
+        took: The number of runs that took an edge, by the place of its graph, its declaration, and its target.
+        known: The number of runs on a version of the graph that contains the edge.
     """
 
     runs: int
@@ -60,7 +61,7 @@ async def taken_in(store: Store, graph: str) -> Taken:
     runs, left, specs = 0, _STEPS, _Specs({}, {})
     for info in await store.runs(limit=_RUNS, graph=graph):
         if info.seq <= left:
-            with suppress(GraphEngineError):  # removed, or not to be read here
+            with suppress(GraphEngineError):  # the run was removed, or cannot be read in this process
                 steps = await store.steps(info.id, 0, info.seq)
                 specs.add(await load_specs(store, steps))
                 took.update(specs.taken(steps))
@@ -71,20 +72,25 @@ async def taken_in(store: Store, graph: str) -> Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Specs:
-    """Specs of a graph by fingerprint, and the place and declarations of each graph in them, by the id of its edges."""
+    """Versions of a graph: their specs by fingerprint, and the place and declarations of each graph in these specs.
+
+    Attributes:
+        specs: The specs, by fingerprint.
+        places: The place and the declared edges of each graph, by the id of its list of edges.
+    """
 
     specs: dict[str, GraphSpec]
     places: dict[int, tuple[Place, Sequence[Declaration]]]
 
     def add(self, more: Mapping[str, GraphSpec]) -> None:
-        """Take further specs."""
+        """Add further specs."""
         for fingerprint, spec in more.items():
             if fingerprint not in self.specs:
                 self.specs[fingerprint] = spec
                 self.places.update(_list_graph_places(spec))
 
     def taken(self, steps: Sequence[Step]) -> set[tuple[Place, Declaration, str]]:
-        """Return the edges that a run took, each found in the spec in force at its step."""
+        """Return the edges that a run took, each found in the spec that was in force at its step."""
         force = InForce(self.specs)
         found: set[tuple[Place, Declaration, str]] = set()
         for step in steps:
@@ -95,7 +101,7 @@ class _Specs:
         return found
 
     def declared(self, fingerprint: str) -> set[tuple[Place, Declaration]]:
-        """Return the edges that a version has."""
+        """Return the edges of a version."""
         spec = self.specs.get(fingerprint)
         return (
             set()
@@ -105,7 +111,7 @@ class _Specs:
 
 
 def _list_graph_places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[Declaration]]]:
-    """Return the place of each graph of a spec, and what is declared of its edges, by the id of these."""
+    """Return the place of each graph in a spec and its declared edges, by the id of its list of edges."""
     found: dict[int, tuple[Place, Sequence[Declaration]]] = {}
     left: list[tuple[Place, GraphSpec]] = [((), spec)]
     while left:
@@ -118,7 +124,7 @@ def _list_graph_places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[De
 
 
 def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
-    """Return why an edge was not taken up to a step; None if there is no edge of this number."""
+    """Return why an edge was not taken up to a step; None if no edge has this number."""
     spot = next((key for key, each in book.atlas.edges.items() if each == number), None)
     if spot is None:
         return None
@@ -129,7 +135,7 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
     versions: dict[int, bool] = {}
 
     def has_it(ways: Sequence[EdgeSpec]) -> bool:
-        known = versions.get(id(ways))  # the book holds them
+        known = versions.get(id(ways))  # the id stays valid, because the book holds the lists
         if known is None:
             known = versions[id(ways)] = any(scope.ways.get(each) == edge.way for each in declarations(ways))
         return known
@@ -158,7 +164,7 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
 
 
 def _find_edge_decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision | None:
-    """Return what became of an edge at a step; None if the version in force then did not have it."""
+    """Return the decision about an edge at a step; None if the version in force did not contain the edge."""
     if entry.edge is None:
         return None
     tried = list_tried_edges(scope, entry.edge)
@@ -184,9 +190,10 @@ def _find_edge_decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision
 
 
 def _as_if(last: tuple[Entry, Decision], scope: Scope, edge: DrawnEdge) -> AsIf | None:
-    """Return a branch before the last visit that chose: no edge can be forced, but values of fields that it compares.
+    """Return a branch before the last visit that decided about the edge; None if there is no such branch.
 
-    They are named as far as the node itself does not write them.
+    An edge cannot be forced. Instead, the branch sets the fields that the edge's condition compares, unless the node
+    writes these fields itself.
     """
     entry, decision = last
     at = entry.visit.entries[0].step.seq - 1 if entry.visit is not None and entry.visit.entries else 0
@@ -212,7 +219,7 @@ _STEP: Final = {">": 1, "<": -1}
 
 
 def _find_satisfying_values(condition: ConditionSpec) -> Sequence[tuple[str, Any]]:
-    """Return a value for each field with which a condition holds; empty if that cannot be said by single values."""
+    """Return values of fields that satisfy a condition; empty if single values cannot satisfy the condition."""
     if condition["is"] == "and":
         parts = [_find_satisfying_values(part) for part in condition.get("parts", ())]
         return [each for part in parts for each in part] if all(parts) else []

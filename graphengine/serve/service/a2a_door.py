@@ -1,14 +1,16 @@
 """The A2A door: each graph is an agent of the A2A protocol 1.0 and 0.3, with a card of its own (`serve --a2a`).
 
-A task is a run, and nothing else is kept: what a client reads of it is made from the run, so any server on the database
-answers for it. The id of a task is the id of the run, a blank, and the run's nonce, so that no later run with the same
-id is taken for the task. A client may leave out the nonce. A message starts a run whose id has the message's id,
-answers the open question of its task, or is received by a node of the run; the module `turns` describes how a message
-is delivered once. Bindings, versions and errors on the wire are the SDK's.
+A task is a run. Nothing else is stored: everything that a client reads about a task is computed from the run, so any
+server on the database can answer. The id of a task consists of the id of the run, a blank, and the run's nonce, so that
+a later run with the same id is not mistaken for the task. A client may leave out the nonce.
 
-A request for push notifications is a run too. This run holds the address to which news is sent, and ends with its task.
-The news goes through the outbox, as webhooks do: it is sent again until it arrives, by any process that is alive, and
-may arrive twice.
+A message starts a run with an id that contains the message's id, answers the open question of its task, or is received
+by a node of the run. The module `turns` describes how each message is delivered once. The SDK of the protocol
+implements the bindings, the versions and the form of errors.
+
+A request for push notifications is also a run. This run stores the address of the client, which this module calls a
+*place*, and ends with its task. Notifications are sent through the outbox, like webhooks: any process that is alive
+repeats a notification until it arrives, and a notification may arrive twice.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ if TYPE_CHECKING:
     from graphengine.serve.service.text_places import TextGraph
 
 PATH: Final = "/a2a"
-"""The agent of a graph is at `/a2a/GRAPH`, its card at `/a2a/GRAPH/.well-known/agent-card.json`."""
+"""The agent of a graph is served at `/a2a/GRAPH`, and its card at `/a2a/GRAPH/.well-known/agent-card.json`."""
 _CARD: Final = "/.well-known/agent-card.json"
 
 _LOG: Final = logging.getLogger("graphengine")
@@ -99,7 +101,7 @@ _PAGE: Final = 50
 _LARGEST_PAGE: Final = 100
 _AT_ONCE: Final = 1000
 _LISTED: Final = 10_000
-"""So many of an agent's newest tasks are listed: each list sorts them by their last change."""
+"""The number of an agent's newest tasks that can be listed. Each list sorts them by their last change."""
 _STATES: Final = {
     "finished": a2a.TaskState.TASK_STATE_COMPLETED,
     "failed": a2a.TaskState.TASK_STATE_FAILED,
@@ -112,25 +114,25 @@ _WORKING: Final = a2a.TaskState.TASK_STATE_WORKING
 
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
-    """Return the routes of the door, which sends push notifications until it closes."""
+    """Return the routes of the door. The door sends push notifications until it is closed."""
     door = A2aDoor(opening.service, opening.version, opening.a2a_root)
     await opening.stack.enter_async_context(door.pushes.delivering(opening.service.unguarded))
     return door.routes()
 
 
 class A2aDoor:
-    """The agents.
+    """The agents of a service.
 
     Args:
-        service: What starts, follows and answers runs.
-        version: This package's version.
-        root: The graph whose agent is that of the host; None if it is the only graph.
+        service: The service that starts, follows and answers runs.
+        version: The version of this package.
+        root: The graph whose agent represents the host; None if there is only one graph.
 
     Attributes:
         pushes: The push notifications.
 
     Raises:
-        GraphNotFound: The service has no graph `root`.
+        GraphNotFound: The service does not serve the graph `root`.
     """
 
     def __init__(self, service: Service, version: str, root: str | None = None) -> None:
@@ -144,20 +146,20 @@ class A2aDoor:
         self._root = root or (next(iter(service.graphs)) if len(service.graphs) == 1 else None)
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return the routes of the agents and their cards."""
+        """Return the routes of the agents and of their cards."""
         found: list[BaseRoute] = [PublicRoute(f"{PATH}/{{graph}}{_CARD}", answering(self.card))]
         if self._root is not None:
             found.append(PublicRoute(_CARD, answering(self.card)))
         for name, agent in self._agents.items():
             (route,) = create_jsonrpc_routes(agent, f"{PATH}/{name}", enable_v0_3_compat=True)
-            paths = route.path, f"{route.path}/"  # the second as the protocol's own kit writes it
+            paths = route.path, f"{route.path}/"  # the protocol's own test kit sends requests with the slash
             found += [Route(path, _check_request(route.endpoint), methods=["POST"]) for path in paths]
         return found
 
     async def card(self, request: Request) -> Response:
-        """Return what anybody may know of an agent."""
+        """Return the public card of an agent."""
         name = str(request.path_params.get("graph", self._root))
-        if name not in self._service.graphs:  # whoever asks for a card has no token: no names of other graphs
+        if name not in self._service.graphs:  # no token is needed here, so the error must not name other graphs
             raise GraphNotFound(
                 f"this service has no graph {name!r}", where=f"graph {name!r}", repair="ask who runs it"
             )
@@ -165,7 +167,7 @@ class A2aDoor:
 
 
 def _answer_cacheable(card: object, headers: Mapping[str, str]) -> Response:
-    """Return an answer that caches keep for a minute, or what says that the one that they have is still right."""
+    """Return an answer that caches may keep for a minute, or the status 304 if the client's copy is still valid."""
     body = to_json(card)
     mark = f'"{blake2b(body, digest_size=16).hexdigest()}"'
     cached = {"Cache-Control": f"public, max-age={_CARD_SECONDS}", "ETag": mark, "Vary": "X-Forwarded-Proto"}
@@ -175,9 +177,10 @@ def _answer_cacheable(card: object, headers: Mapping[str, str]) -> Response:
 
 
 def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that refuses what the SDK would take for something else.
+    """Return an endpoint that refuses some requests which the SDK would misunderstand.
 
-    A body that says that it is no JSON was a parse error, and a status that there is not none, so all would be listed.
+    The SDK reports a body of another content type as a parse error. It also ignores an unknown status in a request for
+    a list, and would list all tasks.
     """
 
     async def checked(request: Request) -> Response:
@@ -188,7 +191,7 @@ def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callab
         with suppress(ValueError):
             try:
                 body = await request.json()
-                json.dumps(body)  # which the SDK does too
+                json.dumps(body)  # the SDK does this as well
             except RecursionError:
                 _LOG.warning("%s %s is refused: the body is nested too deep", request.method, request.url.path)
                 return json_answer(
@@ -206,7 +209,7 @@ def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callab
 
 @contextmanager
 def _as_errors() -> Iterator[None]:
-    """Raise the errors of the protocol for those of the engine."""
+    """Translate errors of the engine into errors of the protocol."""
     try:
         yield
     except (UnknownRun, RunReplaced) as error:
@@ -223,7 +226,7 @@ def _as_errors() -> Iterator[None]:
 
 
 def _method(method: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a method of the SDK's class
-    """Return a method of the protocol: its request is checked, and its errors are those of the protocol."""
+    """Return a method of the protocol that checks its request and raises errors of the protocol."""
 
     async def answer(agent: _Agent, params: Any, context: ServerCallContext) -> Any:  # noqa: ANN401 - any request
         del context
@@ -244,11 +247,11 @@ class _Agent(RequestHandler):
     """A graph as an agent.
 
     Args:
-        service: What starts, follows and answers runs.
+        service: The service that starts, follows and answers runs.
         name: The name of the graph.
-        text: The same, if one text can start it.
+        text: The graph's place for texts; None if a text cannot start a run of the graph.
         pushes: The push notifications.
-        version: This package's version.
+        version: The version of this package.
     """
 
     def __init__(self, service: Service, name: str, text: TextGraph | None, pushes: _Pushes, version: str) -> None:
@@ -264,8 +267,9 @@ class _Agent(RequestHandler):
         """Return the card of the agent.
 
         Args:
-            headers: Those of the request: the card has the address at which the client found it.
-            is_extended: Whether to say what the graph does, which is only for those who have a token.
+            headers: The headers of the request. The card contains the address under which the client reached the
+                server.
+            is_extended: Whether to include the description of the graph, which only clients with a token may read.
         """
         name, about = self._name, f"Run the graph {self._name}."
         if is_extended:
@@ -291,21 +295,21 @@ class _Agent(RequestHandler):
 
     @_method
     async def on_message_send(self, params: a2a.SendMessageRequest) -> a2a.Task:
-        """Deliver a message; return its task once the run rests, or at once if that is asked for."""
+        """Deliver a message. Return its task when the run rests, or at once if the client wants it."""
         turn = await self._deliver_message(params)
         is_awaited = not params.configuration.return_immediately
         return await self.task(turn.identity, await self._turns.rested(turn) if is_awaited else None)
 
     @_method
     async def on_message_send_stream(self, params: a2a.SendMessageRequest) -> AsyncGenerator[Any, None]:
-        """Deliver a message; yield its task, then what happens to it, until the run rests."""
+        """Deliver a message. Yield its task and then the events of the task, until the run rests."""
         async with aclosing(self._follow_task(await self._deliver_message(params))) as events:
             async for event in events:
                 yield event
 
     @_method
     async def on_subscribe_to_task(self, params: a2a.SubscribeToTaskRequest) -> AsyncGenerator[Any, None]:
-        """Yield a task, then what happens to it, until the run rests."""
+        """Yield a task and then its events, until the run rests."""
         info = await self._info(params.id)
         if info.status in OVER:
             raise errors.UnsupportedOperationError(f"task {info.id} is over: read it with GetTask")
@@ -315,13 +319,13 @@ class _Agent(RequestHandler):
 
     @_method
     async def on_get_task(self, params: a2a.GetTaskRequest) -> a2a.Task:
-        """Return a task as it is now."""
+        """Return the current state of a task."""
         _check_history(params)
         return await self.task((await self._info(params.id)).identity)
 
     @_method
     async def on_list_tasks(self, params: a2a.ListTasksRequest) -> a2a.ListTasksResponse:
-        """Return a page of the tasks, the last changed first."""
+        """Return a page of the tasks, sorted by their last change, newest first."""
         size = params.page_size if params.HasField("page_size") else _PAGE
         if not 1 <= size <= _LARGEST_PAGE:
             raise errors.InvalidParamsError(f"pageSize is {size}: give 1 to {_LARGEST_PAGE}")
@@ -336,7 +340,7 @@ class _Agent(RequestHandler):
         return a2a.ListTasksResponse(tasks=tasks, page_size=size, total_size=len(found), next_page_token=following)
 
     async def _list_task_runs(self, params: a2a.ListTasksRequest) -> Sequence[RunInfo]:
-        """Return the runs of all tasks that a list has, of the newest `_LISTED`."""
+        """Return the runs of all tasks that a list selects among the newest `_LISTED` tasks."""
         tag = _CONTEXT + params.context_id if params.context_id else None
         since = params.status_timestamp_after.ToMilliseconds() if params.HasField("status_timestamp_after") else 0
         found: list[RunInfo] = []
@@ -353,20 +357,20 @@ class _Agent(RequestHandler):
         return [info for info in found if params.status == await self._state_of(info)]
 
     async def _state_of(self, info: RunInfo) -> a2a.TaskState:
-        """Return the state of a task: of one that waits, it depends on what it waits for."""
+        """Return the state of a task. The state of a waiting run depends on what the run waits for."""
         if info.status == "waiting":
             return _WORKING if await self._turns.rest(Turn(-1, info.id)) is None else _INPUT
         return _STATES.get(info.status, _WORKING)
 
     @_method
     async def on_cancel_task(self, params: a2a.CancelTaskRequest) -> a2a.Task:
-        """Stop the run of a task for good: the protocol knows no task that goes on after that."""
+        """Stop the run of a task finally, because a cancelled task of this protocol cannot be continued."""
         info = await self._info(params.id)
         if info.status in OVER:
             raise errors.TaskNotCancelableError(f"task {info.id} is {info.status}")
         await self._service.runner.stop(info.id, "the task was cancelled", now=True, final=True)
         rest: Snapshot | None = None
-        while rest is None or rest.status not in OVER:  # one that waits rests already, until it is stopped
+        while rest is None or rest.status not in OVER:  # a waiting run rests already before it is stopped
             rest = await self._turns.rested(Turn(-1, info.id, nonce=info.nonce))
         return await self.task(info.identity, rest)
 
@@ -374,21 +378,21 @@ class _Agent(RequestHandler):
     async def on_create_task_push_notification_config(
         self, params: a2a.TaskPushNotificationConfig
     ) -> a2a.TaskPushNotificationConfig:
-        """Send push notifications about a task."""
+        """Send push notifications about a task to a place."""
         return await self._pushes.begin(await self._info(params.task_id), params)
 
     @_method
     async def on_get_task_push_notification_config(
         self, params: a2a.GetTaskPushNotificationConfigRequest
     ) -> a2a.TaskPushNotificationConfig:
-        """Return where notifications about a task are sent."""
+        """Return a place to which notifications about a task are sent."""
         return await self._pushes.read(await self._info(params.task_id), params.id)
 
     @_method
     async def on_list_task_push_notification_configs(
         self, params: a2a.ListTaskPushNotificationConfigsRequest
     ) -> a2a.ListTaskPushNotificationConfigsResponse:
-        """Return all places where notifications about a task are sent."""
+        """Return all places to which notifications about a task are sent."""
         found = await self._pushes.of_task(await self._info(params.task_id))
         return a2a.ListTaskPushNotificationConfigsResponse(configs=found)
 
@@ -396,26 +400,30 @@ class _Agent(RequestHandler):
     async def on_delete_task_push_notification_config(
         self, params: a2a.DeleteTaskPushNotificationConfigRequest
     ) -> None:
-        """Send no more notifications about a task to a place."""
+        """Stop sending notifications about a task to a place."""
         await self._pushes.end(await self._info(params.task_id), params.id)
 
     @override
     async def on_get_extended_agent_card(
         self, params: a2a.GetExtendedAgentCardRequest, context: ServerCallContext
     ) -> a2a.AgentCard:
-        """Return the card with what the graph does."""
+        """Return the card with the description of the graph."""
         del params
         return self.card(context.state["headers"], is_extended=True)
 
     async def _info(self, task_id: str) -> RunInfo:
-        """Return the row of the run of a task. Raises: UnknownRun."""
+        """Return the row of the run of a task.
+
+        Raises:
+            UnknownRun: The task does not exist, or belongs to another agent.
+        """
         info = await self._service.info_of(task_id)
         if info.graph != self._name:
             raise UnknownRun(f"task {task_id} is of the agent {info.graph}", where=f"task {task_id}", repair="ask it")
         return info
 
     async def _deliver_message(self, params: a2a.SendMessageRequest) -> Turn:
-        """Deliver a message, unless that was done before; return its turn."""
+        """Deliver a message, unless it was delivered before, and return its turn."""
         _check_history(params.configuration)
         message = params.message
         data, texts = get_data_parts(message.parts), [part.text for part in message.parts if part.HasField("text")]
@@ -423,7 +431,7 @@ class _Agent(RequestHandler):
             raise errors.ContentTypeNotSupportedError("send text parts and at most one data part: files are not read")
         _check_numbers(data)
         if params.configuration.HasField("task_push_notification_config"):
-            require("answer")  # before anything is started
+            require("answer")  # checked before anything is started
         key, text = request_digest(message.message_id, texts, data), "\n".join(texts)
         if message.task_id:
             info, value = await self._info(message.task_id), data[0] if data else text
@@ -441,7 +449,15 @@ class _Agent(RequestHandler):
         return turn
 
     async def _next(self, info: RunInfo, message: a2a.Message, key: str, value: object, seen: RunInfo) -> Turn:
-        """Deliver a message to a task, whose row was another one when it came."""
+        """Deliver a message to an existing task, and return its turn.
+
+        Args:
+            info: The current row of the task's run.
+            message: The message.
+            key: The key of the turn.
+            value: The value to deliver: the data part or the text of the message.
+            seen: The row of the run when the message arrived.
+        """
         if message.context_id not in ("", _context_of(info)):
             raise errors.InvalidParamsError(f"task {info.id} is of the context {_context_of(info)}")
         turn, rest = await self._turns.find(info, key)
@@ -455,7 +471,7 @@ class _Agent(RequestHandler):
         return turn
 
     async def _start_task(self, message: a2a.Message, key: str, data: object, text: str | None) -> Turn:
-        """Start the run of a message."""
+        """Start the run of a message that does not name a task."""
         if not isinstance(data, dict):
             raise errors.InvalidParamsError("the data part of a first message is not an object: it sets the input")
         run_id = RequestId(caller().derived_id("thread", self._name, message.message_id))
@@ -474,11 +490,12 @@ class _Agent(RequestHandler):
         return await self._turns.begin(self._graph, state, Turn(0, run_id), key, said, tags=tags)
 
     async def _follow_task(self, turn: Turn) -> AsyncGenerator[Any, None]:
-        """Yield a task, then what happens to it, until the run rests."""
+        """Yield a task and then its events, until the run rests."""
         task = await self.task(turn.identity)
         place: dict[str, Any] = {"task_id": task.id, "context_id": task.context_id}
         if task.status.state != _STATES["queued"] and (turn.after >= 0 or task.status.state in _STATES.values()):
-            # As it was when the message came: it may be over by now, and what follows would go back from there.
+            # Show the task as it was when the message arrived. The run may have ended since, and the events that follow
+            # would contradict an ended task.
             task.status.CopyFrom(a2a.TaskStatus(state=_WORKING, timestamp=task.status.timestamp))
             task.ClearField("artifacts")
         yield task
@@ -490,7 +507,7 @@ class _Agent(RequestHandler):
                     yield a2a.TaskArtifactUpdateEvent(**place, artifact=piece, append=is_more)
                     is_more = True
                 elif isinstance(event, Dropped):
-                    is_more = False  # the next piece takes the place of what was shown
+                    is_more = False  # the next piece replaces the text shown so far
                 elif isinstance(event, Visited) and event.is_over:
                     found = a2a.TaskStatusUpdateEvent(**place, status=a2a.TaskStatus(state=_WORKING))
                     found.metadata.update({"node": event.name})
@@ -502,7 +519,7 @@ class _Agent(RequestHandler):
                     yield a2a.TaskStatusUpdateEvent(**place, status=task.status)
 
     async def task(self, task_id: str, end: Snapshot | None = None) -> a2a.Task:
-        """Return a task as it is now, or as it was at the snapshot `end`."""
+        """Return the current state of a task, or its state at the snapshot `end`."""
         info = await self._service.info_of(task_id)
         rest = end or await self._turns.rest(Turn(-1, info.id))
         state = _WORKING if rest is None else _STATES.get(rest.status, _INPUT)
@@ -519,7 +536,7 @@ class _Agent(RequestHandler):
         if rest.status == "finished":
             files = [_build_file_part(each) for each in media if not each.file_id]
             part = new_text_part(shown) if isinstance(shown, str) else new_data_part(exact(shown))
-            is_file = len(files) == 1 and shown == label(1, media[0])  # the mark says nothing more
+            is_file = len(files) == 1 and shown == label(1, media[0])  # the marker for the file adds no information
             task.artifacts.add(artifact_id="result", name="result", parts=files if is_file else [part, *files])
             return task
         found = waits(rest)
@@ -536,20 +553,24 @@ class _Agent(RequestHandler):
 
 
 def _build_file_part(medium: Media) -> a2a.Part:
-    """Return a part with the bytes of a medium, or its address."""
+    """Return a part with the bytes of a medium, or with its address."""
     if medium.url:
         return a2a.Part(url=medium.url, filename=medium.name, media_type=medium.type)
     return a2a.Part(raw=medium.content, filename=medium.name, media_type=medium.type)
 
 
 def _check_history(params: a2a.GetTaskRequest | a2a.ListTasksRequest | a2a.SendMessageConfiguration) -> None:
-    """Raise InvalidParamsError if less than nothing of a history is asked for; a task keeps none."""
+    """Check the length of the history that a client asks for. Tasks have no history.
+
+    Raises:
+        InvalidParamsError: The length is negative.
+    """
     if params.history_length < 0:
         raise errors.InvalidParamsError(f"historyLength is {params.history_length}: give 0 or more")
 
 
 def _last_change_ms(info: RunInfo) -> int:
-    """Return when a task last changed, in milliseconds, as its timestamp has it."""
+    """Return the time of a task's last change in milliseconds, as in its timestamp."""
     return int(info.updated_at * 1000)
 
 
@@ -559,7 +580,11 @@ def _format_page_token(changed: int, task_id: str) -> str:
 
 
 def _read_token(token: str) -> tuple[int, str] | None:
-    """Return the task after which a page begins; None for the first page. Raises: InvalidParamsError."""
+    """Return the task after which a page begins; None for the first page.
+
+    Raises:
+        InvalidParamsError: The token is invalid.
+    """
     if not token:
         return None
     try:
@@ -570,7 +595,11 @@ def _read_token(token: str) -> tuple[int, str] | None:
 
 
 def _check_numbers(value: object) -> None:
-    """Raise InvalidParamsError if data has a number that was perhaps rounded on its way."""
+    """Check that data contains no number that may have been rounded during the transfer.
+
+    Raises:
+        InvalidParamsError: A number is too large to be exact.
+    """
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _check_numbers(part)
     if isinstance(value, (int, float)) and abs(value) >= ROUNDED:
@@ -581,7 +610,7 @@ def _check_numbers(value: object) -> None:
 
 
 class _Push(BaseModel):
-    """Where notifications about a task are sent, as its client said; `task` is the id of the task, with its nonce."""
+    """The address to which notifications about a task are sent; `task` is the id of the task, with its nonce."""
 
     task: str
     name: str
@@ -595,14 +624,14 @@ _PLACES.add_path(START, "rest", END)
 
 
 _MOST_PLACES: Final = 20
-"""How many places one task can push to."""
+"""The maximum number of places for the notifications of one task."""
 
 
 class _Pushes(Notifications):
-    """The push notifications. Each place is a run, which rests until the task is over.
+    """The push notifications. Each place is a run, which sleeps until its task has ended.
 
     Args:
-        service: What has the runs.
+        service: The service that has the runs.
 
     Attributes:
         agents: The agents of the tasks, by graph.
@@ -615,11 +644,17 @@ class _Pushes(Notifications):
         self._service = service
         self._runner = service.unguarded
         self.agents: dict[str, _Agent] = {}
-        self._tasks: dict[str, str] = {}  # of places, by the identities of their runs
-        self._told: dict[str, int] = {}  # the last steps that were news, likewise
+        self._tasks: dict[str, str] = {}  # the ids of the tasks, by the identities of the runs of their places
+        self._told: dict[str, int] = {}  # the last step that was sent to each place, by the same identities
 
     async def begin(self, task: RunInfo, given: a2a.TaskPushNotificationConfig) -> a2a.TaskPushNotificationConfig:
-        """Send notifications to a place from now on. Raises: InputError, NotAllowed, RunExists."""
+        """Send notifications to a place from now on.
+
+        Raises:
+            InputError: The address is invalid or not allowed, or the task has too many places.
+            NotAllowed: The caller does not have the right to answer.
+            RunExists: The task already has another place with this id.
+        """
         require("answer")
         task_id = task.identity
         if not is_http(given.url):
@@ -646,7 +681,11 @@ class _Pushes(Notifications):
         return await self.read(task, state["name"])
 
     async def read(self, task: RunInfo, name: str) -> a2a.TaskPushNotificationConfig:
-        """Return a place. Raises: UnknownRun."""
+        """Return a place of a task.
+
+        Raises:
+            UnknownRun: The task has no such place, or the place has ended.
+        """
         return await self._read(await self._runner.info(_push_id(task.identity, name)))
 
     async def _read(self, push: RunInfo) -> a2a.TaskPushNotificationConfig:
@@ -659,20 +698,24 @@ class _Pushes(Notifications):
         return found
 
     async def of_task(self, task: RunInfo) -> Sequence[a2a.TaskPushNotificationConfig]:
-        """Return the places for a task."""
+        """Return the places of a task."""
         prefix = _push_id(task.identity, "")
         every = await self._runner.store.runs(graph=_PLACES.name, text=prefix, limit=100)
         own = [info for info in every if info.id.startswith(prefix) and info.status not in OVER]
         return [await self._read(info) for info in own]
 
     async def end(self, task: RunInfo, name: str) -> None:
-        """Send no more notifications to a place. Raises: NotAllowed."""
+        """Stop sending notifications to a place.
+
+        Raises:
+            NotAllowed: The caller does not have the right to answer.
+        """
         require("answer")
         await self._runner.stop(_push_id(task.identity, name), "it was deleted", final=True)
 
     @override
     async def open_outbox(self, store: Store) -> None:
-        """Do nothing: the runs of places have the news."""
+        """Do nothing, because this class finds its news in the runs of the places."""
 
     @override
     async def hand_on(self, runner: CoreRunner) -> int:
@@ -682,18 +725,18 @@ class _Pushes(Notifications):
             while page := await self._runner.runs(graph=_PLACES.name, status=status, before=before, limit=1000):
                 before = page[-1].id
                 for place in page:
-                    with suppress(GraphEngineError):  # it has just ended
+                    with suppress(GraphEngineError):  # the run has just ended
                         found += await self._hand_to(place)
         return found
 
     async def _hand_to(self, place: RunInfo) -> bool:
-        """Start the run that posts the task to its place, if it has changed; return whether it has."""
+        """Start the run that posts the task to a place, if the task has changed; return whether it has changed."""
         if place.identity not in self._tasks:
             self._tasks[place.identity] = (await self._runner.state_at(place.id))["task"]
         task_id, _, nonce = self._tasks[place.identity].partition(" ")
         task = next(iter(await self._runner.store.infos([task_id])), None)
         if task is not None and nonce not in ("", task.nonce):
-            task = None  # it was removed, and another run has its id
+            task = None  # the task was removed, and another run has its id
         is_new = task is not None and task.status in (*OVER, "waiting") and self._told.get(place.identity) != task.seq
         if task is not None and is_new:
             news = News(webhook=place.id, run_id=task.id, seq=task.seq, nonce=task.nonce)
@@ -707,12 +750,12 @@ class _Pushes(Notifications):
     async def post_of(self, news: News, number: str) -> Posting | None:
         places, tasks = [await self._runner.store.infos([each]) for each in (news.webhook, news.run_id)]
         if not places or places[0].status == "cancelled" or not tasks or tasks[0].seq != news.seq:
-            return None  # it was deleted, or a newer notification takes the place of this one
+            return None  # the place was deleted, or a newer notification replaces this one
         if news.nonce not in ("", tasks[0].nonce):
             return None  # the task was removed, and another run has its id
         state = await self._runner.state_at(news.webhook)
         given = ParseDict(state["place"], a2a.TaskPushNotificationConfig())
-        with acting(Caller("")):  # who asked for it could read the task
+        with acting(Caller("")):  # the client that requested the notifications was allowed to read the task
             found = await self.agents[tasks[0].graph].task(tasks[0].identity)
         if found.status.state == _WORKING:
             return None
@@ -727,7 +770,7 @@ class _Pushes(Notifications):
 
 
 def _push_id(task_id: str, name: str) -> str:
-    """Return the id of the run of a place; all of a task begin with that of the name ""."""
+    """Return the id of the run of a place. With the name "", return the common prefix of all places of the task."""
     return derive_id("push", digest(task_id), name)
 
 

@@ -1,14 +1,17 @@
-"""The AG-UI door: a front end starts a run, follows it, answers it, and comes back to it (`serve --ag-ui`).
+"""The AG-UI door: a front end starts a run, follows it, answers its questions, and can reconnect (`serve --ag-ui`).
 
 A thread is one run; see `graphengine.serve.service.front_end`. The first request of a thread starts the run with the
-request's `state`; each later one follows the same run, whatever `runId` and `state` it has. `messages` are what the
-front end has, so it gets the rest, and the newest message of a person is the next one of a chat:
+request's `state`. Each later request follows the same run, whatever `runId` and `state` it contains. `messages` are the
+messages that the front end already has, so the answer contains only the rest. The newest message of a person is the
+next message of a chat:
 
-1. A page starts a run, and is reloaded, or the server dies.
-2. It sends the thread again, to any process, with what it still has: it gets what it lacks, and then what happens.
+1. A page starts a run. Then the page is reloaded, or the server dies.
+2. The page sends the thread again, possibly to another process, with the messages that it still has. The page gets the
+   missing events, and then the new events.
 
-A question ends the stream with an interrupt; `resume` answers it. The call of a tool that another program executes ends
-the stream as a call without a result, which the front end executes: the next request has its result as a message.
+A question ends the stream with an interrupt, which `resume` answers. The call of a tool that another program executes
+ends the stream as a call without a result. The front end executes the call, and its next request contains the result as
+a message.
 """
 
 from __future__ import annotations
@@ -68,7 +71,7 @@ class AgUiDoor:
     """The endpoint of AG-UI.
 
     Args:
-        service: What starts, follows and answers runs.
+        service: The service that starts, follows and answers runs.
     """
 
     def __init__(self, service: Service) -> None:
@@ -95,10 +98,11 @@ class AgUiDoor:
         return self._service.stream(_stream_ag_ui_events(given, thread, after), thread.run_id, _encode_run_error)
 
     async def _answer(self, thread: Thread, entries: Sequence[core.ResumeEntry]) -> int:
-        """Record answers, or stop the run; return the seq after which everything is new.
+        """Record answers, or stop the run; return the seq after which every event is new.
 
         Raises:
-            InputError: An id stands twice, or is not the id of a question of this thread. Nothing was recorded then.
+            InputError: An id is sent twice, or is not the id of a question of this thread. Nothing was recorded in this
+                case.
         """
         info = await thread.existing()
         ids = Counter(each.interrupt_id for each in entries)
@@ -114,7 +118,7 @@ class AgUiDoor:
 
 
 async def _stream_ag_ui_events(given: core.RunAgentInput, thread: Thread, after: int) -> AsyncGenerator[bytes, None]:
-    """Yield the events of AG-UI until the run is over, or waits for a person."""
+    """Yield the events of AG-UI until the run has ended, or waits for a person."""
     writer = _AgUiWriter(given)
     yield _encode_event(core.RunStartedEvent(**writer.place, protocol_version=core.PROTOCOL_VERSION))
     async with aclosing(thread.events(after, _find_what_is_had(given.messages))) as events:
@@ -132,13 +136,17 @@ def _encode_run_error(error: GraphEngineError) -> bytes:
 
 
 def _read_message_text(message: Any) -> str:  # noqa: ANN401 - one of many types
-    """Return the text of a message, whose content can be parts."""
+    """Return the text of a message. Its content can be a text or a list of parts."""
     content = getattr(message, "content", None) or ""
     return content if isinstance(content, str) else "".join(getattr(part, "text", None) or "" for part in content)
 
 
 def _find_newest_said(messages: Sequence[Any]) -> Said | None:
-    """Return the newest message of a person. Raises: InputError: It is not only a text."""
+    """Return the newest message of a person.
+
+    Raises:
+        InputError: The message has a part that is not a text.
+    """
     found = [each for each in messages if each.role == "user"]
     if found and not isinstance(found[-1].content, str):
         check_text("messages", [part.type for part in found[-1].content if getattr(part, "text", None) is None])
@@ -146,7 +154,7 @@ def _find_newest_said(messages: Sequence[Any]) -> Said | None:
 
 
 def _collect_tool_results(messages: Sequence[Any]) -> Mapping[str, object]:
-    """Return the results of tools after the newest message of another kind, by their calls."""
+    """Return the results of tools at the end of the messages, by the ids of their calls."""
     found: dict[str, object] = {}
     for each in reversed(messages):
         if each.role != "tool":
@@ -156,14 +164,14 @@ def _collect_tool_results(messages: Sequence[Any]) -> Mapping[str, object]:
 
 
 def _find_what_is_had(messages: Sequence[Any]) -> Have:
-    """Return what a front end has, by its messages."""
+    """Return the texts, calls and results that a front end already shows, found in its messages."""
     calls = frozenset(call.id for each in messages for call in getattr(each, "tool_calls", None) or ())
     results = frozenset(each.tool_call_id for each in messages if each.role == "tool")
     return Have({each.id: _read_message_text(each) for each in messages if hasattr(each, "content")}, calls, results)
 
 
 class _AgUiWriter:
-    """Writes what is shown of a run as events of AG-UI.
+    """Writes the events that are shown of a run in the form of AG-UI.
 
     Args:
         given: The request.
@@ -175,11 +183,14 @@ class _AgUiWriter:
     def __init__(self, given: core.RunAgentInput) -> None:
         self.place: dict[str, Any] = {"thread_id": given.thread_id, "run_id": given.run_id}
         self._state: Mapping[str, Any] | None = None
-        # What a snapshot must have, since it replaces everything.
+        # A snapshot of the messages replaces all messages, so it must contain the messages of the request too.
         self._messages = {each.id: each.model_dump(by_alias=False, exclude_none=True) for each in given.messages}
 
     def of(self, event: FrontEvent) -> Iterator[core.BaseEvent]:  # noqa: C901 - a case for each
-        """Yield the events for what is shown. Chunks are what clients expand to start, pieces and end of a message."""
+        """Yield the events of AG-UI for an event to show.
+
+        Texts and calls are sent as chunks. Clients expand a chunk to the start, the content and the end of a message.
+        """
         match event:
             case Said(key, text):
                 yield self._text(key, "user", text)
@@ -211,7 +222,7 @@ class _AgUiWriter:
                 yield self._build_end_event(event)
 
     def _build_unanswered_event(self, event: Unanswered) -> core.BaseEvent:
-        """Return how a turn failed: a message that models do not get."""
+        """Return an event about the failure of a turn: a message that is not sent to models."""
         kind, content = "unanswered", event.content
         message = core.ActivityMessage(id=event.id, activity_type=kind, content=content)
         self._messages[event.id] = message.model_dump(by_alias=False, exclude_none=True)
@@ -225,7 +236,7 @@ class _AgUiWriter:
         return core.TextMessageChunkEvent(message_id=key, role=role, delta=piece)
 
     def _call(self, key: str, tool: str, arguments: str, text: str) -> core.BaseEvent:
-        """Return a call of a tool: a part of the message that has the text of its turn, or a message of its own."""
+        """Return an event for a tool call, which belongs to the message with its turn's text, or to a new message."""
         around = text if text in self._messages else key
         call = {"id": key, "type": "function", "function": {"name": tool, "arguments": arguments}}
         message = self._messages.setdefault(around, {"id": around, "role": "assistant"})
@@ -233,7 +244,7 @@ class _AgUiWriter:
         return core.ToolCallChunkEvent(tool_call_id=key, tool_call_name=tool, parent_message_id=around, delta=arguments)
 
     def _iter_state_changes(self, values: Mapping[str, Any]) -> Iterator[core.BaseEvent]:
-        """Yield the state, or what has changed in it."""
+        """Yield the whole state at first, and later only its changes."""
         before, self._state = self._state, values
         if before is None:
             yield core.StateSnapshotEvent(snapshot=values)
@@ -241,7 +252,7 @@ class _AgUiWriter:
             yield core.StateDeltaEvent.model_validate({"delta": list(changes(before, values, ""))})
 
     def _end_with_questions(self, questions: Sequence[Question]) -> core.BaseEvent:
-        """Return the end of a request whose run waits: an interrupt for each question to a person."""
+        """Return the end of a request whose run waits, with an interrupt for each question to a person."""
         asked = [
             core.Interrupt(
                 id=each.id,
@@ -272,7 +283,9 @@ def _moment(seconds: float | None) -> str | None:
 
 
 def changes(before: Any, now: Any, path: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON
-    """Yield the operations of a JSON Patch (RFC 6902) from one value to another. A list grows, or is replaced.
+    """Yield the operations of a JSON Patch (RFC 6902) that changes one value to another.
+
+    A list whose beginning is unchanged grows by operations; any other changed list is replaced.
 
     >>> list(changes({"a": [1], "b": 2}, {"a": [1, 5]}, ""))
     [{'op': 'remove', 'path': '/b'}, {'op': 'add', 'path': '/a/-', 'value': 5}]

@@ -1,17 +1,20 @@
 """The door for the AI SDK: `useChat` starts, follows and answers runs by its UI message stream (`serve --ai-sdk`).
 
-A chat of the AI SDK is a thread; see `graphengine.serve.service.front_end`. What the run does after a message of a
-person is one message of the assistant, whose id is the same on every connection and in every process:
+A chat of the AI SDK is a thread; see `graphengine.serve.service.front_end`. Everything that the run does after a
+message of a person is one message of the assistant. The id of this message is the same on every connection and in every
+process:
 
-1. `POST /ai-sdk/GRAPH` starts the run, or sends its chat the newest message, or answers its questions.
-2. `GET /ai-sdk/GRAPH/CHAT` has the messages that are recorded, for a page that was reloaded.
-3. `GET /ai-sdk/GRAPH/CHAT/stream` replays the newest message of the assistant from its start, and follows it; with
-   `resume: true`, `useChat` asks for it, and puts the replay in the place of the message with this id.
+1. `POST /ai-sdk/GRAPH` starts the run, sends the newest message to its chat, or answers its questions.
+2. `GET /ai-sdk/GRAPH/CHAT` returns the recorded messages, for a page that was reloaded.
+3. `GET /ai-sdk/GRAPH/CHAT/stream` replays the newest message of the assistant from its start, and follows it. With
+   `resume: true`, `useChat` sends this request, and replaces its message with this id by the replay.
 
-A text that does not count any more is forgotten by `reset-step`, which the AI SDK knows since version 7. A page of an
-earlier one says so by the header `X-AI-SDK-Version`: its part of that text gets a mark in its metadata instead.
+The part `reset-step`, which the AI SDK knows since version 7, lets a page forget a text that is no longer valid. A page
+of an earlier version names its version in the header `X-AI-SDK-Version`. Such a page gets a mark in the metadata of the
+text's part instead.
 
-A question is a part `data-question` with its schema; one about a tool's call is also a request for its approval.
+A question is sent as a part `data-question` with its schema. A question about a tool's call is also sent as a request
+for the call's approval.
 """
 
 from __future__ import annotations
@@ -59,9 +62,9 @@ PATH: Final = "/ai-sdk"
 _HEADERS: Final = {**STREAM_HEADERS, "x-vercel-ai-ui-message-stream": "v1"}
 _DONE: Final = b"data: [DONE]\n\n"
 _VERSION: Final = "x-ai-sdk-version"
-"""The header by which a page names the major version of its AI SDK."""
+"""The header in which a page names the major version of its AI SDK."""
 _NEWEST: Final = 7
-"""The first version that knows the part `reset-step`; earlier ones end the stream with an error at it."""
+"""The first version that knows the part `reset-step`. Earlier versions end the stream with an error at this part."""
 Chunk = dict[str, Any]
 
 
@@ -79,9 +82,9 @@ class _SdkMessage(BaseModel):
     """A message of the AI SDK.
 
     Attributes:
-        id: Its id.
-        role: Who wrote it.
-        parts: Its parts.
+        id: The id of the message.
+        role: The author of the message.
+        parts: The parts of the message.
     """
 
     id: str
@@ -90,19 +93,19 @@ class _SdkMessage(BaseModel):
 
     @property
     def text(self) -> str:
-        """Its text."""
+        """The text of the message."""
         return "".join(str(part.get("text", "")) for part in self.parts if part.get("type") == "text")
 
 
 class _Sent(BaseModel):
-    """What `useChat` sends.
+    """The body of a request of `useChat`.
 
     Attributes:
-        id: The chat.
-        messages: Its messages.
-        trigger: What it asks for.
-        state: Fields of the input, of the option `body`.
-        answers: Answers by the ids of their questions, of the option `body`.
+        id: The id of the chat.
+        messages: The messages of the chat.
+        trigger: The kind of the request.
+        state: Fields of the input, from the option `body`.
+        answers: Answers by the ids of their questions, from the option `body`.
     """
 
     id: str
@@ -116,14 +119,14 @@ class AiSdkDoor:
     """The endpoints for the AI SDK.
 
     Args:
-        service: What starts, follows and answers runs.
+        service: The service that starts, follows and answers runs.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def send(self, request: Request) -> Response:
-        """Start the run of a chat, send it a message, or answer it; then follow it."""
+        """Start the run of a chat, send a message to the run, or answer its questions; then follow the run."""
         try:
             sent = _Sent.model_validate(await json_body(request))
         except ValidationError as error:
@@ -133,7 +136,7 @@ class AiSdkDoor:
         if sent.trigger == "regenerate-message":
             repair = "send another message, or branch the run: graphengine branch"
             raise InputError("what a run did cannot be generated again", where="trigger", repair=repair)
-        forgets = _forgets(request)  # before anything is begun
+        forgets = _forgets(request)  # checked before anything is started
         thread = Thread(self._service, request.path_params["graph"], sent.id)
         last = sent.messages[-1] if sent.messages else None
         approvals = dict(_approvals(last.parts)) if last is not None and last.role == "assistant" else {}
@@ -157,14 +160,14 @@ class AiSdkDoor:
         )
 
     async def messages(self, request: Request) -> Response:
-        """Return the messages of a chat that are recorded; none if there is no such chat yet."""
+        """Return the recorded messages of a chat; an empty list if the chat does not exist yet."""
         thread = self._thread(request)
         if await thread.info() is None:
             return json_answer([])
         return json_answer(_build_sdk_messages(thread, await thread.recorded()))
 
     async def resume(self, request: Request) -> Response:
-        """Replay the newest message of the assistant, and follow it; 204 if there is no such chat yet."""
+        """Replay the newest message of the assistant, and follow it; answer 204 if the chat does not exist yet."""
         thread = self._thread(request)
         if await thread.info() is None:
             return Response(status_code=204)
@@ -179,7 +182,11 @@ class AiSdkDoor:
 
 
 def _forgets(request: Request) -> bool:
-    """Return whether a page knows `reset-step`. Raises: InputError: It names no version."""
+    """Return whether a page knows the part `reset-step`.
+
+    Raises:
+        InputError: The header does not contain a version.
+    """
     version = request.headers.get(_VERSION, str(_NEWEST)).strip()
     if not version.partition(".")[0].isdecimal():
         repair = "send the major version of the package ai, as 6, or leave it out for 7 and later"
@@ -188,12 +195,12 @@ def _forgets(request: Request) -> bool:
 
 
 def _answer_id(thread: Thread, turn: str) -> str:
-    """Return the id of the assistant's message that answers a message."""
+    """Return the id of the assistant's message that answers a person's message."""
     return f"{turn}:answer" if thread.is_chat else thread.run_id
 
 
 def _approvals(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, Any]]]:
-    """Yield the tool's call and the answer of each approval that a page gave or denied, by the question's id."""
+    """Yield the call and the answer of each approval that a page gave or denied, by the id of the question."""
     for part in parts:
         approval = part.get("approval")
         if part.get("state") == "approval-responded" and isinstance(approval, dict):
@@ -203,7 +210,7 @@ def _approvals(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[
 
 
 def _iter_tool_results(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, object]]:
-    """Yield the results that a page's message has of tools, which may be its own, by their calls."""
+    """Yield the tool results in a page's message, by the ids of their calls. The page may have executed the tools."""
     for part in parts:
         if part.get("state") == "output-available":
             yield str(part.get("toolCallId")), part.get("output")
@@ -212,7 +219,7 @@ def _iter_tool_results(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str
 
 
 async def _chunks(thread: Thread, writer: _ChunkWriter, after: int) -> AsyncGenerator[bytes, None]:
-    """Yield the chunks of a message until the run is over, or waits for a person."""
+    """Yield the chunks of a message until the run has ended, or waits for a person."""
     for each in writer.begin(thread.run_id):
         yield stream_event(each)
     async with aclosing(thread.events(after, NOTHING)) as events:
@@ -227,7 +234,7 @@ def _encode_stream_error(error: GraphEngineError) -> bytes:
 
 
 def _parse_json_or_text(text: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return the value of a JSON text, or the text."""
+    """Return the value of a JSON text; the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -235,13 +242,13 @@ def _parse_json_or_text(text: str) -> Any:  # noqa: ANN401 - any JSON
 
 
 class _ChunkWriter:
-    """Writes what is shown of a run as chunks of one message.
+    """Writes the events that are shown of a run as chunks of one message.
 
     Args:
         key: The id of the message.
         answered: The ids of the questions that this request answered.
         denied: The calls whose approval this request denied.
-        forgets: Whether the page knows `reset-step`.
+        forgets: Whether the page knows the part `reset-step`.
     """
 
     def __init__(
@@ -252,11 +259,11 @@ class _ChunkWriter:
         self._answered = answered
         self._denied = denied
         self._open: dict[str, str] = {}
-        self._sent: list[tuple[str, Chunk]] = []  # with the text to which it belongs
+        self._sent: list[tuple[str, Chunk]] = []  # each chunk with the id of its text
         self._data: dict[str, Chunk] = {}
 
     def begin(self, run_id: str) -> Iterator[Chunk]:
-        """Yield the start: the message, and a step, which a page can forget (`reset-step`)."""
+        """Yield the start of the message and of a step. A page can forget the content of a step (`reset-step`)."""
         yield {"type": "start", "messageId": self.key, "messageMetadata": {"runId": run_id}}
         for key in self._answered:
             yield {"type": "data-question", "id": key, "data": {"id": key, "answered": True}}
@@ -265,7 +272,7 @@ class _ChunkWriter:
         yield {"type": "start-step"}
 
     def of(self, event: FrontEvent) -> Iterator[Chunk]:
-        """Yield the chunks for what is shown."""
+        """Yield the chunks for an event to show."""
         if isinstance(event, Dropped):
             yield from self._drop_part(event.id)
             return
@@ -332,9 +339,10 @@ class _ChunkWriter:
             yield from self._end_part(key)
 
     def _drop_part(self, key: str) -> Iterator[Chunk]:
-        """Let the page forget what this stream has shown, and show it again without a text.
+        """Make the page forget a text: everything that this stream has sent is reset, and sent again without the text.
 
-        A page that cannot is told that the text does not count: in its part, or beside it if that has ended.
+        A page that does not know `reset-step` gets a mark that the text is no longer valid: in the text's part, or in a
+        separate part if the text's part has ended.
         """
         kind = self._open.pop(key, None)
         if not self._forgets:
@@ -361,7 +369,7 @@ class _ChunkWriter:
 
 
 def _question_chunks(question: Question) -> Iterator[Chunk]:
-    """Yield a question, and the request for an approval if it is about a call."""
+    """Yield a question, and a request for an approval if the question is about a call."""
     wait = question.wait
     data = {"id": question.id, "question": wait.question, "schema": wait.schema, "toolCallId": question.call or None}
     yield {"type": "data-question", "id": question.id, "data": data}
@@ -373,7 +381,7 @@ def _question_chunks(question: Question) -> Iterator[Chunk]:
 
 
 def _build_sdk_messages(thread: Thread, events: Iterable[FrontEvent]) -> list[dict[str, Any]]:
-    """Return the messages of recorded events."""
+    """Return the messages of a chat, built from its recorded events."""
     found: list[dict[str, Any]] = []
     writer, parts = _ChunkWriter(_answer_id(thread, "")), _MessageParts()
     for event in events:
@@ -388,7 +396,7 @@ def _build_sdk_messages(thread: Thread, events: Iterable[FrontEvent]) -> list[di
 
 
 class _MessageParts:
-    """The parts of a message, made of its chunks as a page makes them.
+    """The parts of a message, built from its chunks in the same way as in a page.
 
     Attributes:
         found: The parts.

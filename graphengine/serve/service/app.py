@@ -1,6 +1,7 @@
-"""The endpoints of the service: a `Worker`, here or elsewhere, drives the runs.
+"""The endpoints of the HTTP service. A `Worker`, in this process or in another one, drives the runs.
 
-Each is a row of `routes`. What reads is a method of `Views`, what changes a run one of `CallersRunner`.
+Each endpoint is a row of the table in `serve.routes`. Endpoints that read are methods of `Views`; endpoints that change
+a run are methods of `CallersRunner`.
 """
 
 from __future__ import annotations
@@ -67,30 +68,30 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("graphengine")
 _MOST_GATHERED: Final = 64
-"""How many events of a stream are taken before the client has those before them."""
+"""The number of events that are read ahead of a client that reads slowly."""
 _BLANKS: Final = re.compile(r"\s+")
 _LAST: Final = ".ended"
 
 
 class Service:
-    """The endpoints.
+    """The endpoints of the service, and the operations that doors need.
 
-    The doors for other protocols call the methods that take no request. These check what the caller may do, and find
-    only the runs that exist for them: see `graphengine.serve.callers`.
+    The doors for other protocols call the methods without a `Request` argument. These methods check the rights of the
+    current caller, and find only the runs that the caller may see: see `graphengine.serve.callers`.
 
     Attributes:
-        runner: The Runner, as the caller may use it.
+        runner: A Runner that is limited to the rights of the current caller.
         graphs: The graphs whose runs are served, by name. Other runs of the database are not served.
-        rests: The runs at rest that were shown last.
-        unguarded: The Runner, for what the service does by itself.
+        rests: The resting runs that were shown last.
+        unguarded: The Runner without limits, for the service's own work.
 
     Args:
         runner: An open Runner.
-        graphs: As above.
-        queue: The queue in which runs are started, unless a request names one.
-        worker: The worker that drives the runs of that queue in this process; None if others do.
-        version: This package's version.
-        takes_webhooks: Whether requests can be signed in place of a token.
+        graphs: The graphs whose runs are served, by name.
+        queue: The queue in which runs are started, unless a request names another queue.
+        worker: The worker that drives the runs of this queue in this process; None if other processes drive them.
+        version: The version of this package.
+        takes_webhooks: Whether requests may have a signature instead of a token.
     """
 
     def __init__(  # noqa: PLR0913 - what a service is made of
@@ -115,7 +116,7 @@ class Service:
         self._openapi = description(graphs, version, takes_webhooks=takes_webhooks)
 
     def stop(self) -> None:
-        """End the open streams and the requests that wait."""
+        """End the open streams and the waiting requests."""
         self._stopping.set()
 
     @property
@@ -124,7 +125,7 @@ class Service:
         return self._stopping.is_set()
 
     def application(self, *doors: BaseRoute) -> Starlette:
-        """Return the application, without its guard; the doors are routes of other protocols."""
+        """Return the application, without its guard. `doors` are the routes of the other protocols."""
         router = Router(self, [lambda: self._views], self._provide_runner)
         return Starlette(routes=[*doors, *router.routes(API)], exception_handlers={HTTPException: _no_endpoint})
 
@@ -144,7 +145,7 @@ class Service:
         return Views(CallersStore.of(store, self.graphs), RunCache(store), None, about)
 
     async def health(self, request: Request) -> Response:
-        """Return whether the service works. It needs no token, so it names no runs."""
+        """Return whether the service works. This endpoint needs no token, so its answer does not name runs."""
         del request
         health = Health("working", None)
         if self._worker is not None:
@@ -157,12 +158,16 @@ class Service:
         return json_answer(health, health.http_status)
 
     async def openapi(self, request: Request) -> Response:
-        """Return the description of the service, to anybody whom the guard lets in."""
+        """Return the OpenAPI description of the service to every caller whom the guard accepts."""
         del request
         return json_answer(self._openapi)
 
     def graph_of(self, name: str) -> Graph[Any]:
-        """Return a graph. Raises: GraphNotFound."""
+        """Return a graph by its name.
+
+        Raises:
+            GraphNotFound: The service does not serve a graph with this name.
+        """
         return self.runner.graph_of(name)
 
     async def begin(
@@ -172,16 +177,16 @@ class Service:
         run_id: str | None,
         **place: Any,  # noqa: ANN401 - options of `CallersRunner.begin`
     ) -> tuple[str, bool]:
-        """Start a run in a queue, unless it exists: see `CallersRunner.begin`."""
+        """Start a run in a queue, unless the run exists: see `CallersRunner.begin`."""
         return await self.runner.begin(graph, state, run_id, **place)
 
     def wake_worker(self) -> None:
-        """Let the worker of this process take what was just made due: live events come from where a run is driven."""
+        """Let the worker of this process take runs that have just become due, so that clients get their live events."""
         if self._worker is not None:
             self._worker.look_now()
 
     async def list_runs(self, request: Request) -> Response:
-        """Return the newest runs of the graphs."""
+        """Return the newest runs of the served graphs."""
         asked = parameters_of(request, ListParameters)
         if asked.graph is not None and asked.graph not in self.graphs:
             near = did_you_mean(asked.graph, self.graphs)
@@ -189,7 +194,7 @@ class Service:
         return json_answer(await self._views.list_runs(asked))
 
     async def get_run(self, request: Request) -> Response:
-        """Return a run; with `wait`, once it is over or waits."""
+        """Return a run. With the parameter `wait`, answer as soon as the run has ended or waits."""
         query = parameters_of(request, RunParameters)
         info = await self._info(request)
         seconds, after = query.wait, info.seq_in(query.after)
@@ -203,7 +208,7 @@ class Service:
         return await self._now(info)
 
     async def published(self, request: Request) -> Response:
-        """Return the newest value of a name that a run has published; with `wait`, once there is one."""
+        """Return the newest value that a run has published under a name. With `wait`, wait until there is a value."""
         query = parameters_of(request, ValueParameters)
         info = await self._info(request)
         reading = asyncio.create_task(
@@ -230,20 +235,20 @@ class Service:
                 repair = "send the id of the last event that was received"
                 raise InputError(f"{last!r} is not an event id", where="header Last-Event-ID", repair=repair) from error
             if last.endswith(_LAST) and after == info.seq and info.status in OVER:
-                return Response(status_code=204)  # a browser does not connect again
+                return Response(status_code=204)  # a browser does not connect again after this status
         return self.stream(self._documents(info, after), info.id, _encode_trouble)
 
     async def _info(self, request: Request) -> RunInfo:
-        """Return the row of a run of one of the graphs."""
+        """Return the row of the run that the path of a request names."""
         return await self.info_of(request.path_params["run_id"])
 
     async def info_of(self, run_id: str, right: Right = "read") -> RunInfo:
-        """Return the row of a run, by its id or its identity (`RunInfo.identity`), to a caller with a right.
+        """Return the row of a run, found by its id or its identity (`RunInfo.identity`), if the caller has a right.
 
         Raises:
             NotAllowed: The caller does not have the right.
             UnknownRun: The caller has no run with this id.
-            RunReplaced: The identity is of an earlier run with the same id.
+            RunReplaced: The identity belongs to an earlier run with the same id.
         """
         own_id, _, nonce = run_id.partition(" ")
         info = await self.runner.info(own_id, right)
@@ -251,11 +256,11 @@ class Service:
         return info
 
     async def _now(self, run: str | RunInfo) -> Response:
-        """Return a run as it is now. The row must just have been read."""
+        """Return the current state of a run. If a row is passed, it must have been read just before."""
         return json_answer(for_clients(await self.runner.now(run)))
 
     async def _wait_until_settled(self, info: RunInfo, after: int) -> None:
-        """Return when a run is over or waits, and has a step after this seq."""
+        """Return when a run has a step after a seq and has ended or waits."""
         last = info.seq
         events = self.runner.watch(info, after=last, live=False)
         async with aclosing(events):
@@ -267,7 +272,7 @@ class Service:
                     return
 
     async def in_time(self, work: asyncio.Task[Any], seconds: float | None) -> None:
-        """Wait for something, until the time is over or the service stops."""
+        """Wait until a task has ended, the time is over, the client has gone, or the service stops."""
         stopped = asyncio.create_task(self.stopped())
         try:
             await asyncio.wait((work, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -277,7 +282,7 @@ class Service:
             await cancelled(stopped)
 
     async def stopped(self) -> None:
-        """Return once the service stops, or the client whose request is served has gone."""
+        """Return as soon as the service stops, or the client of the current request has gone."""
         tasks = [asyncio.create_task(each) for each in (self._stopping.wait(), until_gone())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -286,7 +291,7 @@ class Service:
                 task.cancel()
 
     async def _documents(self, info: RunInfo, after: int) -> AsyncGenerator[bytes, None]:
-        """Yield the events of a run until it is over."""
+        """Yield the events of a run until the run has ended."""
         yield b"retry: 1000\n\n"
         async with aclosing(self.runner.watch(info, after=after)) as events:
             async for event in events:
@@ -301,14 +306,16 @@ class Service:
         *,
         says_stop: bool = False,
     ) -> Response:
-        """Return server-sent events with heartbeats, until they end or the service stops, or what went wrong.
+        """Return an answer that streams server-sent events with heartbeats, until the events end or the service stops.
+
+        If an error ends the stream, the error is the last event.
 
         Args:
             events: The events.
-            run_id: The run that they are about.
+            run_id: The id of the run that the events are about.
             trouble: Returns the last event of a stream that an error has ended.
             headers: Headers of the answer.
-            says_stop: Whether that the service stops is such an event; else the stream just ends.
+            says_stop: Whether an event reports that the service stops. Otherwise the stream just ends.
         """
 
         async def sent() -> AsyncGenerator[bytes, None]:
@@ -319,14 +326,18 @@ class Service:
             except GraphEngineError as error:
                 if says_stop or not self.is_stopping:
                     yield trouble(shown_error(error))
-            except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
+            except Exception:  # noqa: BLE001 - as for a request; the server's own log is off
                 _LOG.exception("the stream of run %s failed", run_id)
                 yield trouble(ServiceFailed(FAILED, where=f"run {run_id!r}"))
 
         return StreamingResponse(sent(), media_type="text/event-stream", headers=headers)
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what something returns. Raises: ServiceFailed: The service stops before."""
+        """Return the result of a coroutine, unless the service stops first.
+
+        Raises:
+            ServiceFailed: The service stops before the coroutine has ended.
+        """
         working = asyncio.create_task(work)
         try:
             await self.in_time(working, None)
@@ -352,16 +363,17 @@ class Service:
                 if event is None:
                     return
                 yield event
-                # Not before: until now the reader has what it got, such as a run that is shown.
+                # Ask for the next event only now: until here the reader uses the last event, such as the snapshot of a
+                # run.
                 following = asyncio.create_task(_await_next_event(events))
         finally:
             await cancelled(following, stopped)
             await events.aclose()
 
     async def _gather_events(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Yield all that a stream has since it was last asked as one piece, and heartbeats while there is nothing.
+        """Yield the events that have arrived since the last request as one piece, and heartbeats while there are none.
 
-        What comes together is sent together: each piece is a chunk, and wakes what sends it.
+        Events that arrive together are sent together, because each piece is a separate chunk of the answer.
 
         Raises:
             ServiceFailed: The service stops.
@@ -402,7 +414,7 @@ class Service:
 
 
 def _encode_trouble(error: GraphEngineError) -> bytes:
-    """Return what a stream sends in place of further events."""
+    """Return the event that a stream sends when an error has ended it."""
     return stream_event(Trouble(error=refusal_of(error)))
 
 
@@ -415,7 +427,7 @@ async def _await_next_event(events: AsyncGenerator[T, None]) -> T | None:
 
 
 def _read_event_id(event: Event, info: RunInfo) -> str | None:
-    """Return the id of an event, with which a reader that lost its connection continues; None for a live event."""
+    """Return the id of an event, from which a reader that lost its connection continues; None for a live event."""
     if isinstance(event, StepRecorded):
         return info.cursor_at(event.seq)
     return f"{info.cursor_at(event.result.seq)}{_LAST}" if isinstance(event, RunEnded) else None

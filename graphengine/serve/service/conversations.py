@@ -1,17 +1,22 @@
-"""How every door finds the run that a client means, and nothing else does.
+"""Find the run that a client means. All doors use these rules.
 
-1. An id that the service gave out (a response, a task, a run) means this run, to all who see it: see `CallersRunner`.
-2. A name that clients choose (a thread, a chat, a conversation, a run's own id) is the tenant's, and to have no tenant
-   is to be one more tenant: nobody finds, by a name, what another tenant calls so, not even who sees the runs of all.
-3. A request that is sent again is known by its caller, their tenant, its body and its key together.
+1. An id that the service gave out (of a response, a task or a run) means this run, for everyone who may see the run:
+   see `CallersRunner`.
+2. A name that a client chose (a thread, a chat, a conversation, or the id of a run) belongs to the client's tenant.
+   Clients without a tenant share one more such space of names. Nobody finds a run of another tenant by its name, not
+   even a caller who may see the runs of all tenants.
+3. A request that is sent again is recognized by its caller, the caller's tenant, its body and its key together.
 
-What has none of these begins anew. Official clients of OpenAI repeat a request without a key, and say only that they do
-so; then the caller has to be a user, and the run one that nobody has answered since, of which there is no second:
+A request without an id, a name and a key begins a new conversation, with one exception. Official clients of OpenAI
+repeat a failed request without a key, and only mark the request as a retry. A retry finds the first run if the caller
+is a user, exactly one run fits, its reply is recent, and nobody has continued this run. The caller must be a user
+because of this case:
 
-1. Ada and Ann use the token of the server, or a page that has it. Ada says "Hello", and has her reply.
-2. Ann says "Hello". Her connection breaks before the service has the request, and her client sends it again.
-3. By caller and body it is Ada's. Taken for hers, it would show Ann what Ada says. So it begins a conversation: a first
-   turn that is paid twice is better than one that another person reads.
+1. Ada and Ann both use the token of the server, or a page that contains the token. Ada sends "Hello" and gets her
+   reply.
+2. Ann sends "Hello". Her connection breaks before the service has the request, and her client sends the request again.
+3. By its caller and body, the request equals Ada's request. If Ann got Ada's run, she would read what Ada writes. So a
+   new conversation begins. Paying twice for a first turn is better than showing it to another person.
 """
 
 from __future__ import annotations
@@ -33,30 +38,33 @@ if TYPE_CHECKING:
     from graphengine.serve.service.app import Service
 
 CONVERSATION: Final = "ge:conversation:"
-"""What the tag of a run begins with that has the name of its conversation."""
+"""The prefix of the tag that contains the name of a run's conversation."""
 REQUEST: Final = "ge:request:"
-"""What the tag of a run begins with by which a request without a key is known if it is sent again."""
+"""The prefix of the tag by which a request without a key is recognized when it is sent again."""
 UNNAMED: Final = "unnamed-"
-"""What the names of conversations begin with to which their clients gave none."""
+"""The prefix of the names of conversations that their clients did not name."""
 KEYED: Final = "keyed-"
-"""What the names of conversations begin with that are known by the key of their first request."""
+"""The prefix of the names of conversations that are identified by the key of their first request."""
 RETRY_SECONDS: Final = 120.0
-"""How long after its reply a request without a key can come again. Clients wait for 8 seconds, or 60 if told so. While
-the run is at work it can always: its client waited as long as it wanted."""
+"""How many seconds after its reply a request without a key can be repeated.
+
+Clients wait for 8 seconds before they repeat a request, or up to 60 seconds if the server asked for it. While the run
+is working, a repeated request is always accepted, because clients choose how long they wait.
+"""
 _LONGEST_SECONDS: Final = 86400.0
-"""No client waits longer for a reply: runs that began before are not looked at."""
+"""Runs that began earlier than this are not searched, because no client waits longer for a reply."""
 _MOST_RUNS: Final = 20
 _PAGE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation whose runs follow one another, each with a tag that names it.
+    """A conversation whose runs follow one another. Each of its runs has a tag with the name of the conversation.
 
     Attributes:
-        graph: The graph.
-        name: Its name.
-        tenant: Whose name it is; None if they have no tenant.
+        graph: The name of the graph.
+        name: The name of the conversation.
+        tenant: The tenant to which the name belongs; None for clients without a tenant.
     """
 
     graph: str
@@ -65,16 +73,20 @@ class Conversation:
 
     @property
     def tag(self) -> str:
-        """The tag of its runs."""
+        """The tag of the conversation's runs."""
         return OwnId(CONVERSATION + self.name)
 
     def run_id(self, *after: str) -> str:
-        """Return the id of its first run, or of the run after one with this id."""
+        """Return the id of the conversation's first run, or of the run that follows the run with the id `after`."""
         return derive_id("thread", self.graph, self.name, *map(digest, after), tenant=self.tenant)
 
     @classmethod
     def of(cls, info: RunInfo) -> Conversation:
-        """Return the conversation of a run. Raises: UnknownRun."""
+        """Return the conversation of a run.
+
+        Raises:
+            UnknownRun: The run does not belong to a conversation.
+        """
         for tag in info.tags:
             if tag.startswith(CONVERSATION):
                 return cls(info.graph, tag.removeprefix(CONVERSATION), info.tenant)
@@ -83,11 +95,11 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The first request of a conversation, which its client says to repeat, without a key.
+    """The first request of a conversation, repeated by its client without a key.
 
     Attributes:
-        graph: The graph.
-        request: What the request is known by; see `request_digest`.
+        graph: The name of the graph.
+        request: The digest that identifies the request; see `request_digest`.
     """
 
     graph: str
@@ -95,20 +107,20 @@ class Repeated:
 
 
 def request_digest(*parts: object) -> str:
-    """Return what a request of the caller is known by: the same only if the same caller sends the same again."""
+    """Return a digest that identifies a request: it is equal only if the same caller sends the same request again."""
     who = caller()
     return digest([who.name, who.tenant, *parts])
 
 
 async def find(service: Service, wanted: str | Conversation | Repeated) -> RunInfo | None:
-    """Return the newest run that the caller means; None if there is none, so that one begins.
+    """Return the newest run that the caller means; None if there is no such run, so that a new run is started.
 
     Args:
         service: The service.
-        wanted: The id that a name has (`Caller.derived_id`), a conversation, or a request that is repeated.
+        wanted: The id that belongs to a name (`Caller.derived_id`), a conversation, or a request that is repeated.
 
     Raises:
-        NotAllowed: The caller may not read.
+        NotAllowed: The caller does not have the right to read.
     """
     who = require("read")
     found: Sequence[RunInfo]
@@ -130,7 +142,10 @@ async def find(service: Service, wanted: str | Conversation | Repeated) -> RunIn
 
 
 async def _load_newest_runs(service: Service, page: Page, most: int) -> Sequence[RunInfo]:
-    """Return the newest runs of a list and its tenant. Runs without a tenant are found here: no store selects them."""
+    """Return the newest runs that match `page` and its tenant.
+
+    Stores cannot select runs without a tenant. Therefore such runs are filtered here.
+    """
     found: list[RunInfo] = []
     page = {**page, "limit": most}
     while True:
@@ -142,15 +157,16 @@ async def _load_newest_runs(service: Service, page: Page, most: int) -> Sequence
 
 
 async def _may_lack_reply(service: Service, info: RunInfo) -> bool:
-    """Return whether the client that began a run may not have its reply.
+    """Return whether the client that started a run may not have received its reply.
 
-    Clocks of servers differ: a run that seems to have rested long before or after now is taken for one that was read.
+    The clocks of servers differ. Therefore a run that seems to have rested long before or after the current time is
+    treated as a run whose reply was received.
     """
     is_late = abs(time.time() - info.updated_at) > RETRY_SECONDS
     if len(await turns(service.runner.store, info)) > 1 or (is_late and await rest_of(service, info.id) is not None):
         return False
     newest = await find(service, Conversation.of(info))
-    return newest is not None and newest.id == info.id  # else its client went on
+    return newest is not None and newest.id == info.id  # otherwise the client has continued the conversation
 
 
 __all__ = ["CONVERSATION", "KEYED", "REQUEST", "UNNAMED", "Conversation", "Repeated", "find", "request_digest"]

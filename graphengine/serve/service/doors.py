@@ -1,6 +1,7 @@
-"""The doors of the service besides HTTP: one list, for the options of `graphengine serve` and for its server.
+"""The list of the service's doors, for the options of `graphengine serve` and for its server.
 
-A door is a few routes over `Service`, and loads when it is opened: what it needs may not be installed.
+A door is a set of routes for another protocol, which use `Service`. The module of a door is imported when the door is
+opened, because packages that it needs may not be installed.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Opening(NamedTuple):
-    """What a door is opened with.
+    """The objects that a door gets when it is opened.
 
     Attributes:
-        service: What starts, follows and answers runs.
-        access: Who can use it.
-        version: This package's version.
-        secret: What only the processes of this service know, if it has a token.
-        stack: Closes what the door opens.
-        a2a_root: The graph whose agent is that of the host; None if it is the only graph.
-        live_text: Whether a chat completion has each piece as it comes, also if it does not count in the end.
+        service: The service that starts, follows and answers runs.
+        access: The check of each request's token.
+        version: The version of this package.
+        secret: A secret that only the processes of this service know, if the service has a token.
+        stack: The exit stack that closes what the door opens.
+        a2a_root: The graph whose agent represents the host; None if there is only one graph.
+        live_text: Whether chat completions stream each piece of text at once, although it may be replaced later.
     """
 
     service: Service
@@ -43,7 +44,7 @@ DOORS: Final = tuple(door for wing in BUILT_IN for door in wing.doors)
 
 
 def doors() -> Sequence[Door]:
-    """Return the doors, those of other packages included."""
+    """Return all doors, including the doors of other packages."""
     return [door for wing in wings() for door in wing.doors]
 
 

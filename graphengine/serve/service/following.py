@@ -1,6 +1,7 @@
-"""How every door follows a run until it rests, answers it, and sends it messages.
+"""Follow a run until it rests, answer its questions and send it messages. All doors use these functions.
 
-A run rests once it is over, or waits for a person or a message, and its inbox has nothing for it that is not read.
+A run *rests* in two cases: it has ended, or it waits for a person or a message while its inbox contains nothing that
+the run would still read.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ if TYPE_CHECKING:
 
 
 _RESTS: Final = 16
-"""Of how many runs to keep the snapshots: those that were shown last."""
+"""The number of runs whose snapshots are kept: the runs that were shown last."""
 
 
 class Open(NamedTuple):
-    """What a frame waits for.
+    """A wait of a frame.
 
     Attributes:
-        frame: The frame.
-        record: As it is recorded.
-        wait: The same, as it is shown.
+        frame: The frame that waits.
+        record: The wait in its recorded form.
+        wait: The same wait in the form that is shown.
     """
 
     frame: Frame
@@ -47,11 +48,11 @@ class Open(NamedTuple):
 
 
 def open_in(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> Iterator[Open]:
-    """Yield what a run waits for of people and clients: questions without an answer, and messages.
+    """Yield the waits of a run that people or clients can end: unanswered questions, and waits for messages.
 
     Args:
-        snapshot: The run, with the answers that are posted.
-        topics: Only messages of these topics; None for all.
+        snapshot: The run, with the answers that have been posted.
+        topics: Include only messages of these topics; None includes all messages.
     """
     for frame in snapshot.frames.values():
         for name, record in frame.waits.items():
@@ -71,9 +72,9 @@ class Rest(NamedTuple):
     """A run at rest, as a door has shown it.
 
     Attributes:
-        run: The run.
-        after: The seq after which it was shown; -1 if nobody asks for that.
-        answers: How many answers to questions it has taken up since.
+        run: The snapshot of the run.
+        after: The seq after which the run was shown; -1 if the seq does not matter.
+        answers: The number of answers that the run has used since `after`.
     """
 
     run: Snapshot
@@ -82,34 +83,37 @@ class Rest(NamedTuple):
 
 
 class Rests:
-    """The snapshots of runs at rest that doors have just shown: the next turn begins with one, and loads nothing.
+    """The snapshots of resting runs that doors have just shown, so that the next turn need not load the run.
 
-    A snapshot is fed with the steps of the turn that gets it, so it is handed to one caller only.
+    The steps of the next turn are applied to the snapshot. Therefore a snapshot is handed to only one caller.
     """
 
     def __init__(self) -> None:
         self._kept: dict[str, Rest] = {}
 
     def keep(self, run_id: str, rest: Rest) -> None:
-        """Keep a run at rest, which its caller does not use any more."""
+        """Keep a run at rest. The caller must not use the snapshot any more."""
         self._kept.pop(run_id, None)
         self._kept[run_id] = rest
         if len(self._kept) > _RESTS:
             del self._kept[next(iter(self._kept))]
 
     def of(self, run_id: str) -> Rest | None:
-        """Return what is kept of a run."""
+        """Return the kept snapshot of a run; None if no snapshot is kept."""
         return self._kept.get(run_id)
 
     def take(self, info: RunInfo) -> Snapshot | None:
-        """Return the run of a row that was just read, if it is kept as it is now."""
+        """Return the kept snapshot of a run and forget it.
+
+        None is returned if no snapshot is kept, or if the run has changed since.
+        """
         kept = self._kept.pop(info.id, None)
         is_now = kept is not None and (kept.run.nonce, kept.run.seq) == (info.nonce, info.seq)
         return kept.run if kept is not None and is_now else None
 
 
 async def rest_of(service: Service, run_id: str, topics: Collection[str | None] | None = None) -> Snapshot | None:
-    """Return a run if it rests; messages of other topics than these are no rest."""
+    """Return a run if it rests; None otherwise. If `topics` is given, waits for other topics do not count as rest."""
     return (await look_at(service, run_id, topics))[1]
 
 
@@ -119,17 +123,25 @@ async def look_at(
     topics: Collection[str | None] | None = None,
     now: Snapshot | None = None,
 ) -> tuple[RunInfo, Snapshot | None]:
-    """Return the row of a run, and the run if it rests: as they are at one moment then.
+    """Return the row of a run, and the run if it rests. Both describe the same moment in this case.
 
-    1. A message is posted to a run that waits. 2. Its row is read: it waits. 3. A process takes the message out of the
-    inbox, and records it. 4. The inbox is read: it is empty. So the inbox is read before the row, which must agree with
-    the steps: what came before is in one of them. For the same reason a message that is in the inbox is enough.
+    The order of reading matters, because a message can be moved between two reads:
+
+    1. A message is posted to a run that waits.
+    2. The row of the run is read: the run waits.
+    3. A process takes the message out of the inbox, and records it.
+    4. The inbox is read: it is empty, so the run would wrongly seem to rest.
+
+    Therefore the inbox is read before the row, and the row must agree with the steps: an earlier message is then found
+    in one of the two. For the same reason, a message found in the inbox is sufficient to know that the run does not
+    rest.
 
     Args:
-        service: What has the run.
-        run: Its id, or its row as it was read before.
+        service: The service that has the run.
+        run: The id of the run, or its row if the row was read before.
         topics: As for `rest_of`.
-        now: The run with all steps that the caller has read; if there are more, it does not rest yet. None to load it.
+        now: The run with all steps that the caller has read. If the run has more steps, it does not rest yet. None to
+            load the run.
     """
     runner, run_id = service.runner, run if isinstance(run, str) else run.id
     if not isinstance(run, str) and run.status not in (*OVER, "waiting"):
@@ -149,7 +161,7 @@ async def look_at(
 
 
 def _gets(now: Snapshot, inbox: Sequence[InboxMessage], topics: Collection[str | None] | None) -> bool:
-    """Return whether an inbox has something for a run that waits."""
+    """Return whether an inbox contains something that a waiting run will read."""
     posted = find_posted(inbox, now.run_id)
     unread = {each.payload.get("topic") for each in inbox if each.kind == "message"}
     return any(key in posted or (wait.topic in unread and wait.topic) for key, wait in waits(now, topics).items())
@@ -164,16 +176,18 @@ async def follow_run(  # noqa: PLR0913 - what to follow, and from where
     *,
     live: bool = True,
 ) -> AsyncGenerator[Event | Snapshot, None]:
-    """Yield all that happens after a seq, and at last the run when it rests.
+    """Yield all events after a seq, and finally the run when it rests.
 
-    Where the run lives in this process, its live events are yielded, too, if they are wanted; else what is recorded.
+    While the run is driven in this process, its live events are yielded too, if they are wanted. Otherwise only
+    recorded steps are yielded.
 
     Args:
-        service: What has the run.
-        run: Its row.
-        after: The seq.
+        service: The service that has the run.
+        run: The row of the run.
+        after: The seq after which events are yielded.
         topics: As for `rest_of`.
-        now: The run after that seq, to which the caller feeds the steps that it gets; None to load it at the end.
+        now: The run after this seq, to which the caller applies the steps that it gets; None to load the run at the
+            end.
         live: Whether live events are wanted.
     """
     runner = service.runner
@@ -203,8 +217,8 @@ async def follow_run(  # noqa: PLR0913 - what to follow, and from where
 
 
 async def _live(service: Service, run: RunInfo, after: int, *, live: bool) -> AsyncGenerator[Event, None]:
-    """Yield what happens to a run as long as it lives in this process."""
-    with suppress(GraphEngineError):  # of the life, such as that another process was faster: the run goes on
+    """Yield the events of a run as long as the run is driven in this process."""
+    with suppress(GraphEngineError):  # an error of this process, such as a lost claim: the run continues elsewhere
         async with aclosing(service.runner.watch(run, after=after, wait_out=False, live=live)) as events:
             async for event in events:
                 if not isinstance(event, RunEnded):
@@ -212,7 +226,11 @@ async def _live(service: Service, run: RunInfo, after: int, *, live: bool) -> As
 
 
 async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> Mapping[str, InputError]:
-    """Record answers by the ids of their waits; return why some were not recorded, by id; see `answer_all`."""
+    """Record answers by the ids of their waits; see `answer_all`.
+
+    Returns:
+        The error of each answer that was not recorded, by the id of its wait.
+    """
 
     async def send(key: str, value: object) -> None:
         await service.runner.answer(run_id, value, wait=key)
@@ -226,7 +244,7 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 
 
 async def _waits_again(service: Service, run: RunInfo, after: int) -> None:
-    """Return once a run waits again after a seq, or rests."""
+    """Return as soon as a run waits again after a seq, or rests."""
     async with aclosing(follow_run(service, run, after, (), live=False)) as events:
         async for event in events:
             if isinstance(event, StepRecorded) and event.step.kind == "waiting":
@@ -236,9 +254,9 @@ async def _waits_again(service: Service, run: RunInfo, after: int) -> None:
 async def say(  # noqa: PLR0913 - what a message is
     service: Service, info: RunInfo, topic: str, payload: object, key: str, alone: str = ""
 ) -> bool:
-    """Send a message to a run, once for each key of its inbox; a run that failed or was stopped takes it up, too.
+    """Send a message to a run, once for each key of its inbox. A failed or stopped run is continued with the message.
 
-    Return False if it has it already, or another one whose key begins with `alone`.
+    Return False if the run already has a message with this key, or with another key that begins with `alone`.
     """
     is_new = await service.runner.send_alone(info, topic, payload, key=key, alone=alone)
     service.wake_worker()
@@ -248,7 +266,7 @@ async def say(  # noqa: PLR0913 - what a message is
 
 
 def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
-    """Return the error of a run that failed or was stopped, or of a chat whose newest turn failed; None for others."""
+    """Return the error of a failed, stopped or cancelled run, or of a chat's failed newest turn; None otherwise."""
     plan = compiled(graph)
     if end.status == "cancelled":
         return RunCancelled(end.run_id, end.ending.why if end.ending is not None else "")

@@ -1,10 +1,11 @@
-"""The run of a front end's thread, whatever its protocol.
+"""The run of a front end's thread, for all protocols of front ends.
 
-A thread is one run, and nothing else is kept. `Thread` starts it, sends it messages and answers; `Thread.events` yields
-what is shown of it (`shown`), which the doors for protocols (`ag_ui_door`, `ai_sdk_door`) write in their own words.
+A thread is one run; nothing else is stored. A `Thread` starts the run and sends messages and answers to it.
+`Thread.events` yields the events to show, which are defined in the module `shown`. The doors `ag_ui_door` and
+`ai_sdk_door` translate these events into their protocols.
 
-Pieces of texts come live from the process that drives the run; a reader elsewhere, or a later one, gets the text of a
-turn whole once it is recorded.
+Pieces of a text are only available live, in the process that drives the run. A reader in another process, or a later
+reader, gets the whole text of a turn as soon as it is recorded.
 """
 
 from __future__ import annotations
@@ -41,22 +42,22 @@ if TYPE_CHECKING:
 
 
 class Thread:
-    """The run of a thread.
+    """The run of a front end's thread.
 
-    A graph whose state has the field `turn`, a `ChatTurn`, is a chat (`Graph.chat(agent)`): its run has the id that
-    `runner.run(agent, chat=THREAD)` uses, receives each message of a person under the topic `turn`, and the text of a
-    message is its input `question`. Of any other graph a thread is one run too.
+    A graph whose state contains the field `turn`, a `ChatTurn`, is a chat (`Graph.chat(agent)`). The run of a chat has
+    the id that `runner.run(agent, chat=THREAD)` uses. It receives each message of a person under the topic `turn`, and
+    the text of a message is its input `question`. A thread with any other graph is also one run.
 
     Args:
-        service: What starts, follows and answers runs.
+        service: The service that starts, follows and answers runs.
         graph: The name of the graph.
         thread: The id of the thread.
 
     Attributes:
-        run_id: The id of its run.
+        run_id: The id of the thread's run.
 
     Raises:
-        GraphNotFound: The service has no such graph.
+        GraphNotFound: The service does not serve a graph with this name.
     """
 
     def __init__(self, service: Service, graph: str, thread: str) -> None:
@@ -66,12 +67,12 @@ class Thread:
         self.is_chat = is_chat(self._plan)
         self._field = text_field(self._plan)
         self._topics = (TURN,) if self.is_chat else ()
-        self._place: tuple[RunInfo, Snapshot] | None = None  # before the message that was sent
-        self._turn = ""  # the id of that message
+        self._place: tuple[RunInfo, Snapshot] | None = None  # the run before the message was sent
+        self._turn = ""  # the id of the message that was sent
         self.run_id = caller().derived_id(*(("chat", thread) if self.is_chat else ("thread", graph, thread)))
 
     def shown(self, snapshot: Snapshot) -> Mapping[str, Any]:
-        """Return the state as front ends are shown it, without what agents remember: these are the texts."""
+        """Return the state that front ends see. Messages of agents are left out, because they are shown as texts."""
         fields = self._plan.state.fields
         conversation = {name for name, each in fields.items() if _is_conversation(each.info.annotation)}
         values: Mapping[str, Any] = hide_secrets(
@@ -83,12 +84,12 @@ class Thread:
         return Fold(info, have, snapshot, self.shown, is_chat=self.is_chat, field=self._field)
 
     async def info(self) -> RunInfo | None:
-        """Return the row of the run; None if there is none yet.
+        """Return the row of the run; None if the run does not exist yet.
 
-        A chat is one whichever agent speaks in it, so that two graphs can come to the same run.
+        The id of a chat's run does not depend on the agent. Therefore two graphs can have a thread with the same run.
 
         Raises:
-            RunExists: It is a run of another graph.
+            RunExists: The run belongs to another graph.
         """
         info = await find(self._service, self.run_id)
         if info is not None and info.graph != self._plan.graph:
@@ -97,7 +98,12 @@ class Thread:
         return info
 
     async def existing(self) -> RunInfo:
-        """Return the same. Raises: UnknownRun: There is no such run."""
+        """Return the row of the run.
+
+        Raises:
+            UnknownRun: The run does not exist.
+            RunExists: The run belongs to another graph.
+        """
         info = await self.info()
         if info is None:
             message = f"this service has no run {self.run_id!r}"
@@ -105,10 +111,13 @@ class Thread:
         return info
 
     async def begin(self, message: Said | None, state: Mapping[str, Any]) -> int:
-        """Start the run, unless it exists, and send a chat the message, unless it has it; both are recorded then.
+        """Start the run, unless it exists, and send the message if the graph is a chat that has not received it before.
+
+        When the method returns, the run and the message are recorded.
 
         Returns:
-            The seq after which everything is new to a front end that followed the thread so far; 0 if it may not have.
+            The seq after which everything is new for a front end that has followed the thread until now. 0 if the front
+            end may lack earlier events.
 
         Raises:
             InputError: The state or the message does not fit.
@@ -143,14 +152,15 @@ class Thread:
         steps = await service.runner.history(info, after=info.seq)
         if payload in [step.data.payload for step in steps if isinstance(step.data, Message)]:
             return info.seq
-        self._turn = ""  # it was sent before: the thread is shown as it is
+        self._turn = ""  # the message was sent before, so the whole thread is shown
         await check_not_another(service.runner, self.run_id, message.id, {name: said[name] for name in place})
         return 0
 
     async def _begin_with_text(self, info: RunInfo | None, message: Said | None, state: Mapping[str, Any]) -> None:
-        """Start the run of a thread that is no chat, unless there is one, with the text of a message.
+        """Start the run of a thread that is not a chat with the text of a message, unless the run exists.
 
-        The page sends the thread again when it is reloaded. A message that is another one would be read by nothing.
+        A page sends the thread again when it is reloaded, so the message of an existing run must be the message with
+        which the run began. No node would read another message.
 
         Raises:
             InputError: The state does not fit, or the run began with another message.
@@ -169,7 +179,7 @@ class Thread:
             await self._service.begin(self._graph, {**state, **said}, self.run_id)
 
     def _read_text(self, message: Said, state: Mapping[str, Any], known: Sequence[str | None]) -> str:
-        """Return the text of a message; if the text is not known, as a run records it: a validation can change a text.
+        """Return the text of a message in the form in which a run records it, because a validation can change a text.
 
         Raises:
             InputError: The state does not fit.
@@ -180,26 +190,31 @@ class Thread:
         return as_text(opened(given.values[self._field]))
 
     def _place_text(self, message: Said) -> dict[str, Any]:
-        """Return the field that the text of a message sets, with the text. Raises: InputError: There is no field."""
+        """Return the field that the text of a message sets, with the text.
+
+        Raises:
+            InputError: The graph has no field for the text of a message.
+        """
         if self._field is None:
             raise no_place(self._plan.graph, self._plan)
         return {self._field: message.text}
 
     def _is_input(self, name: str) -> bool:
-        """Return whether a front end can set a field with a message; one without a reducer that is no part of a chat.
+        """Return whether a front end can set a field together with a message of a chat.
 
-        A front end sends back the whole state that it was shown.
+        A front end sends back the whole state that it was shown. Fields with a reducer and the fields of the chat
+        itself are therefore ignored.
         """
         found = self._plan.state.fields.get(name)
         return found is None or (name not in (TURN, ANSWER) and found.reducer is None)
 
     async def answer(self, answers: Mapping[str, Any]) -> None:
-        """Record answers, by the ids of their questions; those that were answered before are skipped.
+        """Record answers, by the ids of their questions. Questions that were answered before are skipped.
 
         Raises:
-            UnknownRun: There is no such run.
+            UnknownRun: The run does not exist.
             RunReplaced: An earlier run with this id asked the question.
-            InputError: An id is none of a question of the run, or an answer does not fit.
+            InputError: An id does not belong to a question of the run, or an answer does not fit.
         """
         if not answers:
             return
@@ -209,7 +224,10 @@ class Thread:
             raise error
 
     async def results(self, results: Mapping[str, object]) -> bool:
-        """Record the results of tools that the front end executed, by their calls; return whether one was waited for.
+        """Record the results of tools that the front end executed; return whether the run waited for any of them.
+
+        Args:
+            results: The results, by the ids of their calls.
 
         Raises:
             InputError: A result does not fit.
@@ -223,10 +241,10 @@ class Thread:
         return bool(found)
 
     async def check_asked(self, keys: Iterable[str]) -> Mapping[str, Wait]:
-        """Check that each id is that of a question of this run, open or over, and return the open questions.
+        """Check that each id belongs to an open or answered question of this run, and return the open questions.
 
         Raises:
-            InputError: An id is that of no question.
+            InputError: An id does not belong to a question.
             RunReplaced: An earlier run with this id asked the question.
         """
         found = waits(await load_now(self._service.runner.store, self.run_id), ())
@@ -236,20 +254,21 @@ class Thread:
             unknown -= waits(visits.snapshot, ()).keys()
         for key in sorted(unknown):
             seq, _, nonce = key.rpartition("@")[2].partition(".")
-            if seq.isdecimal() and nonce.isalpha() and nonce.islower():  # the id of a question: `approve@7.hgcnpab`
+            # the id of a question, such as `approve@7.hgcnpab`
+            if seq.isdecimal() and nonce.isalpha() and nonce.islower():
                 (await self.existing()).check_nonce(nonce, f"the question {key}")
             repair = did_you_mean(key, found) or f"its open questions: {', '.join(found) or 'none'}"
             raise InputError(f"run {self.run_id} asks nothing with the id {key!r}", where="answer", repair=repair)
         return found
 
     async def cancel(self, keys: Sequence[str]) -> None:
-        """Stop the run instead of answering its questions with these ids; those that are over are skipped."""
+        """Stop the run instead of answering the questions with these ids. Questions that are not open are skipped."""
         found = await self.check_asked(keys)
         if names := [found[key].name for key in keys if key in found]:
             await self._service.runner.stop(self.run_id, f"{names[0]} was cancelled")
 
     async def newest(self) -> tuple[str, int]:
-        """Return the message of a chat whose turn is shown, or which was last, and the seq before it; else "" and 0."""
+        """Return the id of a chat's current or last message, and the seq before its turn; "" and 0 if there is none."""
         found = "", 0
         for step in await self._service.runner.history(self.run_id) if self.is_chat else ():
             said = said_in(step, self._field)
@@ -258,7 +277,7 @@ class Thread:
         return found
 
     async def recorded(self) -> Sequence[FrontEvent]:
-        """Return all events that the recorded steps have, with the last state, and the questions that are open."""
+        """Return all events of the recorded steps, then the newest state and the open questions."""
         fold = self._fold(await self.existing(), NOTHING, Snapshot())
         fold.stated = sys.maxsize
         steps = await self._service.runner.history(self.run_id)
@@ -268,10 +287,10 @@ class Thread:
         return [*found, State(self.shown(fold.snapshot)), *([fold.asked()] if is_asking else [])]
 
     async def events(self, after: int, have: Have) -> AsyncGenerator[FrontEvent, None]:
-        """Yield the state, and what happens after a seq, until the run is over or waits for a person.
+        """Yield the state, then the events after a seq, until the run has ended or waits for a person.
 
-        Of a chat that was sent a message, only what belongs to its turn: others can be sent at the same time. The last
-        event is `Asked` or `Ended`.
+        If a message was sent to a chat, only the events of the message's turn are yielded, because other messages can
+        be sent at the same time. The last event is `Asked` or `Ended`.
         """
         service, store = self._service, self._service.runner.store
         if self._place is not None and after == self._place[0].seq:
@@ -287,7 +306,7 @@ class Thread:
         async with aclosing(follow_run(service, info, after, self._topics, fold.snapshot)) as events:
             async for event in events:
                 taken = _find_given_message(event) if self._turn else ""
-                if taken and taken != self._turn and has_begun:  # another message's turn begins
+                if taken and taken != self._turn and has_begun:  # the turn of another message begins
                     for each in _rest_of(fold):
                         yield each
                     return
@@ -306,28 +325,36 @@ class Thread:
 
 
 def _rest_of(fold: Fold, end: RunEnded | Snapshot | None = None, *, has_begun: bool = True) -> Iterator[FrontEvent]:
-    """Yield the last events: the visits that are over, and the end, else what is asked."""
+    """Yield the last events: the end of each open visit, then the end of the run or its open questions."""
     for name in fold.visits if has_begun else ():
         yield Visited(name, is_over=True)
     yield Ended(end.result) if isinstance(end, RunEnded) else fold.asked()
 
 
 def _find_given_message(event: object) -> str:
-    """Return the id of the message that a node of a chat is given with a step; "" for anything else."""
+    """Return the id of the message that a step gives to a node of a chat; "" for any other event."""
     facts = event.step.data if isinstance(event, StepRecorded) else None
     value = facts.answer.value if isinstance(facts, Answered) and facts.by == "message" else None
     return str(value.get("id", "")) if isinstance(value, dict) else ""
 
 
 def check_text(where: str, others: Sequence[str]) -> None:
-    """Check that a message has no parts of these kinds, which no run would get. Raises: InputError."""
+    """Check that a message contains only text, because a run would not receive other parts.
+
+    Args:
+        where: The place of the message in the request.
+        others: The kinds of the parts that are not texts.
+
+    Raises:
+        InputError: The message has a part that is not a text.
+    """
     if others:
         repair = "send a text; a field of the state, as of the type Media, can hold a file"
         raise InputError(f"the message has a part {others[0]!r}, and only text can be sent", where=where, repair=repair)
 
 
 def _is_conversation(annotation: object) -> bool:
-    """Return whether a field keeps the messages of an agent."""
+    """Return whether a field contains the messages of an agent."""
     return get_origin(annotation) is list and get_args(annotation) == (Remembered,)
 
 

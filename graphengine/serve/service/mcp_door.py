@@ -1,15 +1,17 @@
 """The MCP door: each graph is a tool of an MCP server, over HTTP (`serve --mcp`) or stdio (`graphengine mcp`).
 
-A call of a tool starts a run, and the run is all that there is of the call. Revision 2026-07-28 of the protocol is
-stateless: a request that cannot be answered yet is answered with "input required", which has questions to a person, or
-none if the run is still at work, and `request_state`, with which the client asks again. Here `request_state` is the id
-of the run with its nonce, sealed, and the questions are the run's waits by their ids. So a client, or this process, can
-go away at any time:
+A call of a tool starts a run. Nothing else is stored about the call. Revision 2026-07-28 of the protocol is stateless:
+if a request cannot be answered yet, the answer is "input required". Such an answer contains questions to a person (or
+no questions, if the run is still working), and the `request_state`, which the client sends with its next request. In
+this module, `request_state` is the encrypted id of the run with its nonce, and the questions are the waits of the run,
+by their ids. Therefore a client or this process can disappear at any time:
 
-1. The client sends answers; they are recorded, and this process dies before it replies.
-2. The client sends the same request again, to any process: these waits are over, so nothing is answered twice.
+1. The client sends answers. The answers are recorded, and this process dies before it replies.
+2. The client sends the same request again, possibly to another process. The waits have ended, so the answers are not
+   recorded twice.
 
-A client of an older revision keeps one request open instead, on which it is asked, and shown progress.
+A client of an older revision keeps one request open instead. Over this request, the client gets questions and reports
+of progress.
 """
 
 from __future__ import annotations
@@ -74,24 +76,40 @@ if TYPE_CHECKING:
     from graphengine.serve.service.doors import Opening
 
 PATH: Final = "/mcp"
-"""Where the door is over HTTP."""
+"""The path of the door over HTTP."""
 RUN_ID: Final = "graphengine/run_id"
-"""The key in `_meta` of a call that starts a run once, and of what is returned."""
+"""The key of the run's id in `_meta`.
+
+In a call, the key makes sure that the call starts only one run. Every result contains the key.
+"""
 ERROR: Final = "graphengine/error"
-"""The key in `_meta` of a result that is an error: its document. Structured content must fit the tool's own schema."""
+"""The key in `_meta` of an error's document.
+
+The document is not in the structured content, which must fit the tool's own schema.
+"""
 
 _LOG: Final = logging.getLogger("graphengine")
 _NAME: Final = "graphengine"
 _FIRST_SECONDS: Final = 5.0
-"""How long the first request of a call is held: from its answer on, a client has the run's `request_state`."""
+"""How long the first request of a call is kept open. With its answer, the client gets the run's `request_state`."""
 _HOLD_SECONDS: Final = 45.0
-"""How long further ones are held. Clients ask 10 times by default, and some give up on a request after a minute."""
+"""How long later requests are kept open.
+
+Clients repeat a request 10 times by default, and some clients give up on a request after a minute.
+"""
 _IDLE_SECONDS: Final = 1800.0
 """How long a session of an older revision is kept after its last request."""
 _MOST_SESSIONS: Final = 1_000
-"""How many of them one user keeps, of about 35 KB each: then the longest idle ends, and its client begins another."""
+"""How many sessions of older revisions one user can have.
+
+Each session needs about 35 KB. When a user has more sessions, the session that was idle for the longest time ends, and
+its client begins a new one.
+"""
 _SEAL_SECONDS: Final = 10 * 365 * 86400.0
-"""A run may wait for years. What is sealed is no permission: each request needs the token as well."""
+"""How long a `request_state` is valid, because a run may wait for years.
+
+A `request_state` does not give any permission: each request also needs the token.
+"""
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _ANSWER: Final = "answer"
 _ABOUT: Final = ("title", "description", "default")
@@ -99,7 +117,7 @@ _KEYWORDS: Final = (
     *("type", *_ABOUT, "enum", "enumNames", "minLength", "maxLength", "minimum", "maximum"),
     *("items", "minItems", "maxItems"),
 )
-"""What a field of a form may say, besides `format`."""
+"""The keywords that a field of a form may contain, besides `format`."""
 _FORMATS: Final = ("date", "date-time", "email", "uri")
 
 
@@ -119,9 +137,9 @@ class McpDoor:
     """The tools of an MCP server.
 
     Args:
-        service: What starts, follows and answers runs.
-        version: This package's version.
-        secret: What `request_state` is sealed with: the same in each process that a client may reach.
+        service: The service that starts, follows and answers runs.
+        version: The version of this package.
+        secret: The secret that encrypts `request_state`. It must be the same in all processes that a client may reach.
     """
 
     def __init__(self, service: Service, version: str, secret: str) -> None:
@@ -159,7 +177,8 @@ class McpDoor:
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}; {near}")
         run_id = ""
         try:
-            with acting(caller() if ctx.request is None else ctx.request.scope[CALLER]):  # a session may have several
+            # a session may be used by several callers
+            with acting(caller() if ctx.request is None else ctx.request.scope[CALLER]):
                 call = await self._start_call(ctx, params, tool)
                 run_id = call.run_id
                 return await self._outcome(call, params)
@@ -167,14 +186,14 @@ class McpDoor:
             return _error_as_result(error, run_id)
         except MCPError:
             raise
-        except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
+        except Exception as error:  # noqa: BLE001 - a fault of one request must not end other requests
             _LOG.exception("the tool %s failed with %s", params.name, type(error).__name__)
             return _error_as_result(ServiceFailed(FAILED, where=f"tool {params.name}"), run_id)
 
     async def _start_call(
         self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool
     ) -> _ToolRequest:
-        """Start the run of a call, unless the call goes on with one."""
+        """Start the run of a call, unless the call continues an existing run."""
         run, is_new = params.request_state or "", False
         if params.request_state is None:
             given = (params.meta or {}).get(RUN_ID)
@@ -186,7 +205,7 @@ class McpDoor:
     async def _outcome(
         self, call: _ToolRequest, params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
-        """Return the result of a call, or what it still needs."""
+        """Return the result of a call, or the questions that must be answered first."""
         ctx, run_id = call.ctx, call.run_id
         is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
         hold = _FIRST_SECONDS if params.request_state is None else _HOLD_SECONDS
@@ -217,7 +236,7 @@ class McpDoor:
             wrong = await self._answer(run_id, answers)
 
     async def _wait_for_call(self, call: _ToolRequest, seconds: float) -> Snapshot | None:
-        """Return a run once it is over, or asks; None if that takes longer, or the service stops."""
+        """Return a run when it has ended or asks a question; None if this takes longer, or the service stops."""
         following = asyncio.create_task(self._follow_call(call))
         try:
             await self._service.in_time(following, seconds)
@@ -226,7 +245,7 @@ class McpDoor:
             await cancelled(following)
 
     async def _follow_call(self, call: _ToolRequest) -> Snapshot | None:
-        """Return a run once it is over or asks, and report its progress."""
+        """Return a run when it has ended or asks a question, and report its progress until then."""
         info = await self._service.info_of(call.identity)
         async with aclosing(follow_run(self._service, info, call.seen, topics=(), live=False)) as events:
             async for event in events:
@@ -237,10 +256,10 @@ class McpDoor:
         return None
 
     async def _answer(self, run_id: str, given: Mapping[str, Any]) -> Mapping[str, str]:
-        """Record answers by the ids of their waits; return what is wrong with those that do not fit.
+        """Record answers by the ids of their waits; return the error messages of the answers that do not fit.
 
         Raises:
-            QuestionOpen: A person declined to answer. The other answers are recorded.
+            QuestionOpen: A person declined to answer a question. The other answers are recorded.
         """
         asked = waits(await load_now(self._service.runner.store, run_id), ()) if given else {}
         accepted: dict[str, object] = {}
@@ -260,10 +279,11 @@ class McpDoor:
 
 
 class _OverHttp(StreamableHTTPASGIApp):
-    """The SDK's application, whose streams end with the service: an old client keeps one open by a GET.
+    """The SDK's application, with streams that end when the service stops, and with sessions of one user each.
 
-    It serves a session only to the user who began it. Of a user with too many it ends the longest idle: the SDK has
-    room for 10,000 in all, and would refuse other users.
+    Clients of older revisions keep a stream open by a GET request. A session is only served to the user who began it.
+    If a user has too many sessions, the session that was idle for the longest time is ended. Without this limit, one
+    user could fill the SDK's 10,000 sessions, and other users would be refused.
     """
 
     def __init__(self, manager: StreamableHTTPSessionManager, service: Service) -> None:
@@ -274,7 +294,8 @@ class _OverHttp(StreamableHTTPASGIApp):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         who = json.dumps([caller().name, caller().tenant])
         scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=who, scopes=[]))
-        known = self._sessions.setdefault(who, {})  # their requests in flight, by their ids, the longest idle first
+        # the number of requests in flight by session id, the longest idle session first
+        known = self._sessions.setdefault(who, {})
         session = Headers(scope=scope).get(MCP_SESSION_ID_HEADER, "")
         if session in known:
             known[session] += 1
@@ -315,7 +336,7 @@ class _OverHttp(StreamableHTTPASGIApp):
 
 
 async def _unsent(message: Message) -> None:
-    """Send nothing: nobody has asked."""
+    """Drop a message, because no client has sent the request that it answers."""
     del message
 
 
@@ -324,10 +345,10 @@ class _ToolRequest:
     """A request that calls a tool.
 
     Attributes:
-        ctx: What the SDK knows of it.
+        ctx: The SDK's context of the request.
         tool: The tool.
-        run_id: Its run.
-        identity: The run's identity: another run can have its id later.
+        run_id: The id of the run of the call.
+        identity: The identity of the run, because another run can have the same id later.
         seen: The last step that was reported, or that was recorded before the request.
     """
 
@@ -338,7 +359,7 @@ class _ToolRequest:
     seen: int
 
     async def report(self, step: Step) -> None:
-        """Report the visit of a node, to a client that asked for progress."""
+        """Report the visit of a node to a client that asked for progress."""
         if step.node:
             await self.ctx.session.report_progress(step.seq, None, f"run {self.run_id}: {step.path}")
         self.seen = step.seq
@@ -353,9 +374,9 @@ class _Tool:
 
     Attributes:
         graph: The graph.
-        plan: The same, compiled.
-        described: What clients see of it.
-        field: The field that is its result; None if that is only a part of one, or the whole state.
+        plan: The compiled graph.
+        described: The description that clients see.
+        field: The field that is the result; None if the result is the whole state, or only a part of a field.
     """
 
     graph: Graph[Any]
@@ -365,7 +386,7 @@ class _Tool:
 
 
 def _build_tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
-    """Return the tools by name. A chat is none: a call would wait for a message, which the protocol cannot send."""
+    """Return the tools by name, without chats. A chat waits for messages, which the protocol cannot send to a call."""
     tools: dict[str, _Tool] = {}
     for title, graph in graphs.items():
         if is_chat(compiled(graph)):
@@ -378,15 +399,15 @@ def _build_tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
 
 
 def _describe_graph_tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
-    """Describe a graph.
+    """Describe a graph as a tool.
 
-    A caller sets what no node writes, what has no default, and the field for a text (`text_field`). The result is one
-    field, or the whole state without its secrets, as recorded. Records fit the schema of an input, which also
-    describes them.
+    The caller sets the fields that no node writes, the fields without a default, and the field for a text
+    (`text_field`). The result is one field, or the whole state without its secrets, in its recorded form. Recorded
+    values fit the schema for inputs, so this schema also describes the output.
     """
     plan: Plan[Any] = compiled(graph)
     whole = plan.state.model.model_json_schema(by_alias=False, schema_generator=AnyJson)
-    shape = resolve_reference(whole, whole)  # it is a reference if it contains itself
+    shape = resolve_reference(whole, whole)  # a schema that contains itself is a reference
     properties = shape.get("properties", {})
     for secret in plan.state.secrets & properties.keys():
         properties[secret]["writeOnly"] = True
@@ -414,7 +435,11 @@ def _describe_graph_tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
 
 
 def _read_call_arguments(tool: _Tool, params: types.CallToolRequestParams) -> Mapping[str, Any]:
-    """Return the arguments of a call. Raises: InputError."""
+    """Return the arguments of a call.
+
+    Raises:
+        InputError: The tool does not have an argument with a given name.
+    """
     given, known = params.arguments or {}, tool.described.input_schema["properties"]
     unknown = [name for name in given if name not in known]
     if unknown:
@@ -426,7 +451,13 @@ def _read_call_arguments(tool: _Tool, params: types.CallToolRequestParams) -> Ma
 def _build_call_result(
     tool: _Tool, snapshot: Snapshot, result: Result[Any], meta: dict[str, Any]
 ) -> types.CallToolResult:
-    """Return the result of a run that is over. Raises: RunFailed, RunStopped."""
+    """Return the result of a run that has ended.
+
+    Raises:
+        RunFailed: The run failed.
+        RunStopped: The run was stopped.
+        RunCancelled: The run was cancelled.
+    """
     if (failure := failure_of(tool.graph, snapshot)) is not None:
         raise failure
     if tool.plan.result is None or not result.is_migrated:
@@ -441,7 +472,7 @@ def _build_call_result(
 
 
 def _medium(medium: Media) -> types.ContentBlock:
-    """Return a medium as a host shows it: a picture, sound, another file, or where it is."""
+    """Return a medium in the form that a host can show: a picture, a sound, another file, or a link."""
     if medium.kind == "image" and medium.data:
         return types.ImageContent(data=medium.data, mime_type=medium.type)
     if medium.kind == "audio" and medium.data:
@@ -464,7 +495,7 @@ def _build_tool_content(text: str, structured: object, meta: dict[str, Any]) -> 
 
 
 def _error_as_result(error: GraphEngineError, run_id: str) -> types.CallToolResult:
-    """Return an error as the result of a tool: a text, which a model can read, and its document in `_meta`."""
+    """Return an error as the result of a tool: a text for the model, and the error's document in `_meta`."""
     error = shown_error(error)
     meta = {ERROR: plain(error_document(error))} | ({RUN_ID: run_id} if run_id else {})
     return types.CallToolResult(content=[types.TextContent(text=f"{error.code}: {error}")], is_error=True, _meta=meta)
@@ -474,7 +505,7 @@ def _error_as_result(error: GraphEngineError, run_id: str) -> types.CallToolResu
 
 
 def _can_ask(client: types.ClientCapabilities | None) -> bool:
-    """Return whether a client shows forms: if it can ask a person at all, unless it only opens addresses."""
+    """Return whether a client can show forms to a person. A client that can only open addresses cannot."""
     found = client.elicitation if client is not None else None
     return found is not None and (found.form is not None or found.url is None)
 
@@ -485,7 +516,7 @@ def _still_open(run_id: str, wait: Wait, why: str) -> QuestionOpen:
 
 
 def _elicitation(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
-    """Return the form of a question. One that no form can ask has one text field, for JSON."""
+    """Return the form of a question. If the answer does not fit a form, the form has one text field for JSON."""
     schema = wait.schema or {}
     required = schema.get("required", []) if (fields := _list_form_fields(schema)) else [_ANSWER]
     fields = fields or {
@@ -497,7 +528,7 @@ def _elicitation(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
 
 
 def _list_form_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a form whose content is the answer; none if the answer is no flat object."""
+    """Return the fields of a form whose content is the answer; empty if the answer is not a flat object."""
     fields: dict[str, Any] = {}
     for name, each in schema.get("properties", {}).items():
         options = [option for option in each.get("anyOf", ()) if option != {"type": "null"}]
@@ -510,16 +541,16 @@ def _list_form_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _have_titles(options: object) -> bool:
-    """Return whether a form can show some options as choices with titles: each is a text."""
+    """Return whether a form can show options as choices with titles, because the value of each option is a text."""
     listed = options if isinstance(options, list) else []
     return bool(listed) and all(isinstance(each.get("const"), str) and "title" in each for each in listed)
 
 
 def _field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return a field of a form, which is plain: a text, a number, yes or no, a choice; None if it cannot be one."""
+    """Return a field of a form: a text, a number, a yes or no, or a choice; None if the schema is something else."""
     schema = resolve_reference(schema, root)
     kind, items = schema.get("type"), schema.get("items", {})
-    if _have_titles(schema.get("oneOf")):  # choices that have a title each
+    if _have_titles(schema.get("oneOf")):  # choices with a title each
         return {"type": "string"} | {word: schema[word] for word in (*_ABOUT, "oneOf") if word in schema}
     is_choices = kind == "array" and (items.get("type") == "string" and "enum" in items)
     is_choices = is_choices or (kind == "array" and _have_titles(items.get("anyOf")))

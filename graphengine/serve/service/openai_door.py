@@ -1,11 +1,14 @@
-"""The OpenAI door: clients of OpenAI's API talk to a graph as to a model (`serve --openai`).
+"""The OpenAI door: clients of OpenAI's API use a graph as if it were a model (`serve --openai`).
 
-It has the Responses API, chat completions and the list of models. A conversation is one run,
-`ge:thread:GRAPH:CONVERSATION`, and nothing else is kept: `turns` says how a message is delivered once, `conversations`
-how its run is found. A conversation whose run has finished continues in a run after it.
+The door offers the Responses API, chat completions, and the list of models. A conversation is one run with the id
+`ge:thread:GRAPH:CONVERSATION`. The door stores nothing else. The module `turns` delivers each message once, and the
+module `conversations` finds the run of a conversation. If the run of a conversation has finished, the next message
+starts a new run that continues the conversation.
 
-A client of chat completions sends the whole thread each time, so the same thread is the same turn. A client of the
-Responses API names the response that it continues, or sends an `Idempotency-Key`.
+The door must recognize a message that is sent again:
+
+- A client of chat completions sends the whole thread with each request, so an equal thread is the same turn.
+- A client of the Responses API names the response that it continues, or sends an `Idempotency-Key`.
 """
 
 from __future__ import annotations
@@ -90,23 +93,23 @@ if TYPE_CHECKING:
     S = TypeVar("S", bound=Struct)
 
 PATH: Final = "/v1"
-"""Where the door is: the `base_url` of clients."""
+"""The path at which the door is served. Clients use it as their `base_url`."""
 
 _LOG: Final = logging.getLogger("graphengine")
 _BLANKS: Final = re.compile(r"\s+")
 _TOP: Final = re.compile(r"[/\[#]")
 _OF: Final = "~"
-"""What stands in the id of a call before the name of its conversation."""
+"""The separator in the id of a tool call. The name of the call's conversation follows it."""
 _OWN_NAMES: Final = (UNNAMED, KEYED)
-"""What no name of a client begins with."""
+"""Prefixes that are reserved for the door: the name that a client chooses may not begin with one of them."""
 _HEADERS: Final = ("x-conversation-id", "x-openwebui-chat-id")
-"""What names the conversation of a client that sends the whole thread."""
+"""The headers in which a client that sends the whole thread can name its conversation."""
 _TEXT: Final = "x-text"
-"""The header by which a client of chat completions asks for text that may not count in the end: `live`."""
+"""A header of chat completions. With the value `live`, text is streamed even though it may be replaced later."""
 _FORMS: Final = ("stream", "stream_options", "background")
-"""What a request says only of how it is answered, so that it can differ if the request is sent again."""
+"""Fields that only describe how a request is answered. They may differ when the same request is sent again."""
 _TASK: Final = "### Task:"
-"""What the prompts begin with by which Open WebUI asks for titles, tags and follow-up questions."""
+"""The first words of the prompts by which Open WebUI requests titles, tags and follow-up questions."""
 _LONGEST_KEY: Final = 64
 _OWN_RESULT: Final = "a graph has a result of its own: leave it out, or POST /graphs/GRAPH/runs for its JSON"
 _OWN_TOOLS: Final = "a graph calls its own tools"
@@ -114,9 +117,10 @@ _LATE: Final = "This was answered elsewhere meanwhile, so your message was not u
 
 
 class _ChatRequest(Struct):
-    """A request for a chat completion. Further parameters, such as those of sampling, are left to the graph.
+    """A request for a chat completion.
 
-    Those that a reply has to keep are refused: see `_check_kept`.
+    Parameters that are not listed here, such as temperature, are ignored, because the graph decides about its models.
+    Listed parameters that a graph cannot honour are refused: see `_check_kept`.
     """
 
     model: str
@@ -133,7 +137,7 @@ class _ChatRequest(Struct):
 
 
 class _ResponseRequest(Struct):
-    """A request for a response; see `_ChatRequest`."""
+    """A request for a response. Unknown parameters are treated as in `_ChatRequest`."""
 
     model: str
     input: str | list[dict[str, Any]]
@@ -150,18 +154,19 @@ class _ResponseRequest(Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """A message of a client.
+    """A message that a client sent.
 
     Attributes:
-        text: The message.
-        before: The messages before it, of both sides: a new conversation with an agent begins with them.
-        key: The key of its turn: the same if it is sent again.
-        is_known: Whether a turn with this key is the same turn. Else the same words may have been said twice.
-        conversation: Its conversation.
-        tags: What else the run is found by which it begins.
+        text: The text of the message.
+        before: The earlier messages of both sides. A new conversation with an agent begins with them.
+        key: The key of the message's turn. The key is the same if the message is sent again.
+        is_known: Whether an existing turn with this key is certainly the same turn. If False, the client may have sent
+            the same words twice on purpose.
+        conversation: The conversation to which the message belongs.
+        tags: Further tags for a run that this message starts, by which the run can be found.
         is_kept: Whether the client can continue the conversation.
-        previous: The turn that it follows, if the client says so.
-        results: Instead of the message, the results of tools that the client executes.
+        previous: The turn that the message follows, if the client names one.
+        results: The results of tools that the client executed. They are sent instead of a text.
     """
 
     text: str
@@ -176,12 +181,17 @@ class _Said:
 
     @property
     def message(self) -> object:
-        """What is delivered."""
+        """The value to deliver: the results of tools if there are any, otherwise the text."""
         return self.results or self.text
 
 
 class _StreamForm(NamedTuple):
-    """How a completion is streamed: with the usage at its end, and with text that may not count in the end."""
+    """How a completion is streamed.
+
+    Attributes:
+        has_usage: Whether the stream ends with the usage.
+        is_live: Whether text is sent at once, although it may be replaced later.
+    """
 
     has_usage: bool
     is_live: bool
@@ -189,18 +199,18 @@ class _StreamForm(NamedTuple):
 
 @dataclass(slots=True)
 class _Reply:
-    """What a run replied in a turn.
+    """The reply of a run in one turn.
 
     Attributes:
-        shown: What was shown live.
-        said: What an agent said last.
-        tools: The calls of tools by their ids.
-        text: The reply, as it is recorded.
-        rest: What is left to show of it.
-        is_question: Whether it is a question.
-        usage: What the turn used of models.
-        failure: Why there is no reply.
-        asked: The calls of tools that the client executes, by their ids.
+        shown: The text that was shown live.
+        said: The last text of an agent.
+        tools: The tool calls that the run made itself, by their ids.
+        text: The reply, as recorded.
+        rest: The part of the reply that was not shown live.
+        is_question: Whether the reply is a question.
+        usage: The usage of models in the turn.
+        failure: The error that prevented a reply; None if there is a reply.
+        asked: The tool calls that the client has to execute, by their ids.
     """
 
     shown: str = ""
@@ -215,13 +225,14 @@ class _Reply:
 
 
 class _ReplyTexts:
-    """The texts of a reply, for a client that shows one text and forgets nothing of it.
+    """The texts of a reply, for a client that can only append to the text that it shows.
 
-    A text can be dropped until it counts: its answer may break off and be asked for again, or be refused by a check. It
-    counts when another text follows, a tool is called, or the run rests.
+    A text is *held back* while it may still be dropped, because the model's answer may be interrupted and requested
+    again, or a check may refuse it. The text *counts* as soon as another text follows, a tool is called, or the run
+    rests.
 
     Attributes:
-        shown: What the client has.
+        shown: The text that was passed to the client.
         said: The newest text.
     """
 
@@ -231,7 +242,7 @@ class _ReplyTexts:
         self._place = self._held = ""
 
     def add(self, key: str, piece: str) -> str:
-        """Add a piece of a text, and return what to show now."""
+        """Add a piece of a text, and return the text to show now."""
         before, is_next = "", key != self._place
         if is_next:
             before, self._place, self.said = self.counts(), key, ""
@@ -240,11 +251,11 @@ class _ReplyTexts:
         return before + (self.counts() if self._is_live else "")
 
     def drop(self) -> None:
-        """Forget what does not count yet: what comes next is another text."""
+        """Drop the text that is held back. The next piece begins another text."""
         self._place = self._held = ""
 
     def counts(self) -> str:
-        """Return what counts now and was not shown."""
+        """Return the text that was held back and counts from now on."""
         held, self._held = self._held, ""
         self.shown += held
         return held
@@ -259,8 +270,8 @@ class OpenAiDoor:
     """The endpoints of OpenAI's API.
 
     Args:
-        service: What starts, follows and answers runs.
-        live_text: Whether a chat completion has each piece as it comes.
+        service: The service that starts, follows and answers runs.
+        live_text: Whether chat completions stream each piece of text at once, although it may be replaced later.
     """
 
     def __init__(self, service: Service, *, live_text: bool = False) -> None:
@@ -288,16 +299,16 @@ class OpenAiDoor:
         ]
 
     async def models(self, request: Request) -> Response:
-        """Return the models."""
+        """Return the list of models."""
         del request
         return json_answer({"object": "list", "data": list(map(_describe_model, self._models))})
 
     async def model(self, request: Request) -> Response:
-        """Return one of the models."""
+        """Return one model."""
         return json_answer(_describe_model(self._find_model(request.path_params["name"]).name))
 
     async def complete(self, request: Request) -> Response:
-        """Return a chat completion, or stream it."""
+        """Return a chat completion, or a stream of its chunks."""
         body = await _read_request_body(request, _ChatRequest)
         model, messages = self._find_model(body.model), _read_given_messages(body.messages, "messages")
         _check_kept(
@@ -329,7 +340,7 @@ class OpenAiDoor:
         return json_answer({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
 
     async def respond(self, request: Request) -> Response:
-        """Return a response, or stream it."""
+        """Return a response, or a stream of its events."""
         body = await _read_request_body(request, _ResponseRequest)
         model, messages = self._find_model(body.model), [{"content": body.input}]
         given = body.conversation.get("id") if isinstance(body.conversation, dict) else body.conversation
@@ -355,13 +366,13 @@ class OpenAiDoor:
         )
 
     async def response(self, request: Request) -> Response:
-        """Return a response as it is now, or stream it from its beginning."""
+        """Return the current state of a response, or a stream of its events from the beginning."""
         model, turn = await self._response_named(request)
         is_stream = request.query_params.get("stream") == "true"
         return await self._response(model, turn, is_stream=is_stream, is_awaited=False)
 
     async def input_items(self, request: Request) -> Response:
-        """Return what was said in a turn: one message, or none if it came too late to be used."""
+        """Return the input of a turn: one message, or an empty list if the message arrived too late to be used."""
         model, turn = await self._response_named(request)
         text = await self._turns.said(turn, model.field)
         part = {"type": "input_text", "text": text}
@@ -371,17 +382,18 @@ class OpenAiDoor:
         return json_answer({"object": "list", "data": found, **ends, "has_more": False})
 
     async def cancel(self, request: Request) -> Response:
-        """Stop the run of a response that is at work."""
+        """Stop the run of a response, if the run is still working."""
         model, turn = await self._response_named(request)
         if await self._turns.rest(turn) is None:
             await self._runner.stop(turn.run_id, "the response was cancelled", now=True)
         return await self._response(model, turn)
 
     async def delete(self, request: Request) -> Response:
-        """Remove the run of a response that is over, with everything that is recorded of it.
+        """Delete the run of a response that has ended, with everything that is recorded of the run.
 
         Raises:
-            InputError: It goes on, is needed, has the turns of other responses too, or its id could come again.
+            InputError: The run continues, is needed by another run, or also contains other responses; or a later run
+                could get the same id.
         """
         _, turn = await self._response_named(request)
         info = await self._service.info_of(turn.identity)
@@ -402,14 +414,22 @@ class OpenAiDoor:
         return json_answer({"id": request.path_params["id"], "object": "response", "deleted": True})
 
     async def _response_named(self, request: Request) -> tuple[TextGraph, Turn]:
-        """Return the model and the turn of a response. Raises: UnknownRun."""
+        """Return the model and the turn of a response.
+
+        Raises:
+            UnknownRun: No response has this id.
+        """
         turn = _turn_named(request.path_params["id"])
         info = await self._service.info_of(turn.identity)
         turns_with(turn, await self._turns.of(info))
         return self._find_model(info.graph), turn
 
     def _find_model(self, name: str) -> TextGraph:
-        """Return a model. Raises: RequestInvalid."""
+        """Return the model with this name.
+
+        Raises:
+            RequestInvalid: No graph has this name, or the graph cannot be used as a model.
+        """
         if name in self._models:
             return self._models[name]
         message, repair = f"there is no model {name!r}", did_you_mean(name, self._models)
@@ -433,9 +453,20 @@ class OpenAiDoor:
         previous: Turn | None = None,
         is_thread: bool = False,
     ) -> _Said:
-        """Return what a client says, in this conversation, in that of a turn, or in a new one.
+        """Return the client's message with its key and its conversation.
 
-        A client of chat completions sends the whole thread.
+        The conversation is the named one, the one of the previous turn, or a new one.
+
+        Args:
+            request: The request.
+            model: The graph that is used as a model.
+            given: The messages and the results of tools in the request.
+            conversation: The name of the conversation; "" if the request does not name a conversation.
+            previous: The turn that the request continues, if the request names one.
+            is_thread: Whether the client sends the whole thread with each request.
+
+        Raises:
+            InputError: The previous response was given by another model.
         """
         messages, results = given
         *before, last = messages
@@ -474,7 +505,7 @@ class OpenAiDoor:
         return _Said(last.text, before, key, is_known, place, tags, is_kept, previous, results)
 
     async def _turn(self, model: TextGraph, said: _Said) -> Turn:
-        """Return the turn of what a client says; deliver it, unless that was done before."""
+        """Return the turn of a client's message. The message is delivered, unless it was delivered before."""
         conversation = said.conversation
         found = await find(self._service, conversation)
         if found is not None and said.is_known and turn_of(await self._turns.of(found), said.key) is not None:
@@ -483,7 +514,17 @@ class OpenAiDoor:
             return await self._turn_in(await find(self._service, conversation), model, said, found)
 
     async def _turn_in(self, found: RunInfo | None, model: TextGraph, said: _Said, seen: RunInfo | None = None) -> Turn:
-        """Return the same, for the newest run of the conversation, if there is one, as it is and as it was before."""
+        """Return the turn of a message in the newest run of its conversation, and deliver the message if it is new.
+
+        Args:
+            found: The newest run of the conversation, as it is now; None if the conversation has no run.
+            model: The graph that is used as a model.
+            said: The message.
+            seen: The newest run when the message arrived.
+
+        Raises:
+            InputError: The message does not fit the state of the conversation.
+        """
         if found is None:
             if said.results:
                 raise InputError(
@@ -507,7 +548,7 @@ class OpenAiDoor:
         return await self._turns.say(turn, said.message, said.key)
 
     async def _start_conversation(self, model: TextGraph, said: _Said, after: str | None) -> Turn:
-        """Start the run of a conversation, or one after another."""
+        """Start the first run of a conversation, or the run that follows the run with the id `after`."""
         conversation, state = said.conversation, dict[str, Any]()
         run_id = conversation.run_id() if after is None else conversation.run_id(after)
         place: dict[str, Any] = {"tags": [conversation.tag, *said.tags], "tenant": conversation.tenant}
@@ -521,7 +562,11 @@ class OpenAiDoor:
         return await self._turns.begin(model.graph, state, Turn(0, run_id), said.key, message, **place)
 
     async def _leave_conversation(self, turn: Turn, said: _Said, reply: _Reply) -> str:
-        """Leave a conversation that its client cannot continue; return what the reply says about it."""
+        """Stop a run that its client cannot continue, or return a note on how to answer the question of the run.
+
+        Returns:
+            The note, which is appended to the reply; "" if none is needed.
+        """
         if not said.is_kept and reply.is_question:
             return f"\n\n(This request names no conversation. Answer by `graphengine answer {turn.run_id} VALUE`.)"
         if not said.is_kept and not reply.asked and (await self._service.info_of(turn.run_id)).status == "waiting":
@@ -533,9 +578,10 @@ class OpenAiDoor:
     async def _reply(  # noqa: C901 - a case for each
         self, model: TextGraph, turn: Turn, *, is_live: bool = True
     ) -> AsyncGenerator[str | _Reply, None]:
-        """Yield the pieces of a reply, live or as soon as they count, and at last the reply."""
+        """Yield the pieces of a reply, either at once or when they count, and finally the whole reply."""
         reply, texts = _Reply(), _ReplyTexts(is_live)
-        spent = turn.place[1].usage if turn.place is not None else None  # before its steps are fed to the snapshot
+        # read before the turn's steps are applied to the snapshot
+        spent = turn.place[1].usage if turn.place is not None else None
         async with aclosing(self._turns.shown(turn)) as events:
             async for event in events:
                 match event:
@@ -562,7 +608,7 @@ class OpenAiDoor:
                         yield ended
 
     async def _build_reply(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot, spent: Spent) -> _Reply:
-        """Return the reply of a run that rests, of which this was spent before."""
+        """Return the reply of a run that rests. `spent` is the usage of the run before the turn."""
         reply.usage = usage_from(spent_since(spent, end.usage))
         reply.failure = failure_of(model.graph, end)
         if reply.failure is not None:
@@ -584,7 +630,11 @@ class OpenAiDoor:
         return reply
 
     async def _wait_for_reply(self, model: TextGraph, turn: Turn) -> _Reply:
-        """Return the reply once the run rests. Raises: ServiceFailed: The service stops."""
+        """Return the reply as soon as the run rests.
+
+        Raises:
+            ServiceFailed: The service stops.
+        """
         return await self._service.unless_stopped(self._whole(model, turn))
 
     async def _whole(self, model: TextGraph, turn: Turn) -> _Reply:
@@ -597,7 +647,7 @@ class OpenAiDoor:
     async def _chunks(
         self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], form: _StreamForm
     ) -> AsyncGenerator[bytes, None]:
-        """Yield the chunks of a chat completion."""
+        """Yield the chunks of a chat completion as server-sent events."""
         head = {**head, "object": "chat.completion.chunk", **({"usage": None} if form.has_usage else {})}
 
         def chunk(delta: Mapping[str, Any], why: str | None = None) -> bytes:
@@ -624,9 +674,10 @@ class OpenAiDoor:
         yield b"data: [DONE]\n\n"
 
     async def _events(self, model: TextGraph, turn: Turn, echoed: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        """Yield the events of a response: its text live, then the calls of tools, which the run made itself.
+        """Yield the events of a response: its text as it is written, then the tool calls.
 
-        The text at the end is the recorded one: of what came live, an answer may have been refused or begun again.
+        The text in the last events is the recorded text. It can differ from the streamed text, because an answer may
+        have been refused or written again in the meantime.
         """
         number = count()
         place = {"item_id": f"msg_{_name_turn_ids(turn)}", "output_index": 0, "content_index": 0}
@@ -669,9 +720,10 @@ class OpenAiDoor:
         is_awaited: bool = True,
         echoed: Mapping[str, Any] | None = None,
     ) -> Response:
-        """Return a response: as it comes, once the run rests, or as it is now.
+        """Return a response: as a stream, as a document when the run rests, or as a document of the current state.
 
-        Only the answer to the request that made it has what that request `echoed`: it is not recorded.
+        The values in `echoed` are not recorded. Therefore they are only contained in the answer to the request that
+        sent them.
         """
         echoed = echoed or {}
         if is_stream:
@@ -689,7 +741,11 @@ class OpenAiDoor:
 
 
 async def _read_request_body(request: Request, kind: type[S]) -> S:
-    """Return the body of a request. Raises: InputError."""
+    """Return the body of a request as a value of the given type.
+
+    Raises:
+        InputError: The body is not JSON, or does not have the fields of this type.
+    """
     try:
         return convert(await json_body(request), kind)
     except ValidationError as error:
@@ -699,13 +755,13 @@ async def _read_request_body(request: Request, kind: type[S]) -> S:
 
 
 def _check_kept(*asked_for: tuple[str, object, bool, str]) -> None:
-    """Refuse what a reply would have to keep, and a graph cannot promise.
+    """Refuse parameters that demand something of the reply which a graph cannot promise.
 
     Args:
-        asked_for: Parameters: the name, the value, whether it is refused, and why.
+        asked_for: For each parameter: its name, its value, whether the value is refused, and why.
 
     Raises:
-        InputError: At least one is refused; it names all of them.
+        InputError: At least one parameter is refused. The error names all refused parameters.
     """
     wrong = [(f"{name} is {value!r}", name, why) for name, value, is_refused, why in asked_for if is_refused]
     if wrong:
@@ -714,22 +770,22 @@ def _check_kept(*asked_for: tuple[str, object, bool, str]) -> None:
 
 
 def _is_form(form: object) -> bool:
-    """Return whether a form of the reply is asked for that is not any text."""
+    """Return whether the client asks for a reply in a form other than plain text."""
     return isinstance(form, dict) and form.get("type", "text") != "text"
 
 
 def _is_forced(choice: object) -> bool:
-    """Return whether a reply has to call a tool."""
+    """Return whether the client demands that the reply calls a tool."""
     return choice not in (None, "auto", "none")
 
 
 def _conversation_in(request: Request) -> str:
-    """Return the conversation that the headers of a request name: its client sends the whole thread."""
+    """Return the conversation that the headers name; "" if they name none. Such a client sends the whole thread."""
     return next(filter(None, map(request.headers.get, _HEADERS)), "")
 
 
 def _read_ending_results(given: Sequence[Mapping[str, Any]]) -> Results:
-    """Return the results of tools that a request ends with, by the ids of their calls."""
+    """Return the tool results at the end of a request, by the ids of their calls."""
     found = Results()
     for each in reversed(given):
         if each.get("role") == "tool":
@@ -742,7 +798,7 @@ def _read_ending_results(given: Sequence[Mapping[str, Any]]) -> Results:
 
 
 def _find_called_tools(message: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tools that a message calls, by the ids of the calls."""
+    """Return the names of the tools that a message calls, by the ids of the calls."""
     if message.get("type") == "function_call":
         return {str(message.get("call_id")): str(message.get("name"))}
     calls = message.get("tool_calls")
@@ -751,25 +807,27 @@ def _find_called_tools(message: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _tell_of_result(tool: str, text: str) -> Message:
-    """Return what a model is told of a result of a tool that its client has, and it has not.
+    """Return the message that reports a result of the client's own tool to a model.
 
-    No provider would read such a call back without the tool.
+    The result is sent as a user's message, because providers refuse the record of a call to a tool that the model does
+    not have.
     """
     told = block(f"result_of_{tool}" if tool else "result_of_tool", text)
     return Message(role="user", text=told, tags=(tag_of(told),))
 
 
 def _text_in(content: object) -> str:
-    """Return the text of a content, which can be parts."""
+    """Return the text of a message's content. The content can be a text or a list of parts."""
     parts = content if isinstance(content, list) else [{"text": content}]
     return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
 
 
 def _read_given_messages(given: Sequence[Mapping[str, Any]], where: str) -> tuple[Sequence[Message], Results]:
-    """Return the messages of a user and a model, and the results of tools that follow; else the last one is a user's.
+    """Return the messages in a request, and the tool results at its end. Without results, the last message is a user's.
 
     Raises:
-        InputError: There is none, it has more than text, or it is a prompt of Open WebUI for a title.
+        InputError: There is no message to reply to, a message contains something other than text, or the message is
+            Open WebUI's prompt for a title.
     """
     found: list[Message] = []
     results, called = _read_ending_results(given), dict[str, str]()
@@ -799,13 +857,17 @@ def _read_given_messages(given: Sequence[Mapping[str, Any]], where: str) -> tupl
 
 
 def _name_turn_ids(turn: Turn) -> str:
-    """Return what the ids of a turn are made of."""
+    """Return the part that is common to all ids of a turn."""
     text = f"{turn.after}:{int(turn.is_late)}:{turn.identity}"
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _turn_named(name: str) -> Turn:
-    """Return the turn of the id of a response. Raises: UnknownRun."""
+    """Return the turn of a response.
+
+    Raises:
+        UnknownRun: The text is not the id of a response.
+    """
     text = name.removeprefix("resp_")
     try:
         after, is_late, identity = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(":", 2)
@@ -820,7 +882,7 @@ def _turn_named(name: str) -> Turn:
 
 
 def _build_usage_document(used: Usage, asked_for: str, answered: str) -> Mapping[str, Any]:
-    """Return what was used, under the names of one of the two APIs."""
+    """Return a usage under the names of the Responses API or of chat completions."""
     return {
         f"{asked_for}_tokens": used.input_tokens,
         f"{asked_for}_tokens_details": {"cached_tokens": used.cache_read_tokens, "cache_write_tokens": 0},
@@ -839,7 +901,7 @@ def _build_output_part(text: str) -> Mapping[str, Any]:
 
 
 def _build_output_item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
-    """Return the text of a response; None: it begins."""
+    """Return the text item of a response. If `reply` is None, the response has just begun."""
     status, content = ("in_progress", []) if reply is None else ("completed", [_build_output_part(reply.text)])
     return {
         "id": f"msg_{_name_turn_ids(turn)}",
@@ -851,7 +913,10 @@ def _build_output_item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
 
 
 def _iter_call_items(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, Any]]:
-    """Yield the calls of tools: as those that a server makes itself, which clients do not carry out."""
+    """Yield the tool calls of a response.
+
+    Calls that the run made itself are given the type of calls that a server makes, so that clients do not execute them.
+    """
     for key, call in reply.tools.items():
         if "output" in call:
             item = {"id": f"mcp_{digest(key)}", "type": "mcp_call", "server_label": model.name, "error": None}
@@ -861,16 +926,17 @@ def _iter_call_items(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, A
 
 
 def _tool_calls(said: _Said, reply: _Reply) -> list[dict[str, Any]]:
-    """Return the calls of tools that the client executes, as a completion has them.
+    """Return the tool calls that the client has to execute, in the form of a chat completion.
 
-    The ids name the conversation to which the results belong, if the client does not.
+    If the client does not name its conversation, the name of the conversation is added to the ids, so that the results
+    find their run.
     """
     where = "" if said.is_kept else f"{_OF}{said.conversation.name}"
     return [{"id": f"{key}{where}", "type": "function", "function": call} for key, call in reply.asked.items()]
 
 
 def _find_waiting_results(results: Results) -> tuple[str, Results]:
-    """Return the conversation that the ids of calls name, "" for none, and the results by the calls' own ids."""
+    """Return the conversation that the ids of the calls name ("" if they name none), and the results by original id."""
     split = [(*key.partition(_OF), text) for key, text in results.items()]
     names = {name for _, _, name, _ in split if name.startswith(_OWN_NAMES)}
     if len(names) != 1:
@@ -881,7 +947,7 @@ def _find_waiting_results(results: Results) -> tuple[str, Results]:
 def _build_response_document(
     model: TextGraph, turn: Turn, reply: _Reply | None, echoed: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return a response; without a reply, the run is at work."""
+    """Return the document of a response. If `reply` is None, the run is still working."""
     failure = None if reply is None else reply.failure
     status = "in_progress" if reply is None else "completed"
     if failure is not None:
@@ -907,7 +973,7 @@ def _build_response_document(
 
 
 def _error(error: GraphEngineError) -> Mapping[str, Any]:
-    """Return an error as the API has it."""
+    """Return an error in the form of OpenAI's API."""
     kind = "server_error" if isinstance(error, ServiceFailed | RunFailed | TurnFailed) else "invalid_request_error"
     message = f"{error.message}; {error.repair}" if error.repair else error.message
     return {"error": {"message": message, "type": kind, "param": error.where or None, "code": error.code}}
@@ -920,7 +986,7 @@ def _encode_error_event(error: GraphEngineError) -> bytes:
 def _refuse_as_openai(error: GraphEngineError) -> Response:
     answer = refused(error, document=_error(shown_error(error)))
     if isinstance(error, InputError) and answer.status_code == 422:  # noqa: PLR2004
-        answer.status_code = 400  # which this API has for a request that does not fit
+        answer.status_code = 400  # this API uses 400 for a request that does not fit
     return answer
 
 

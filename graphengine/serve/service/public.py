@@ -1,4 +1,4 @@
-"""What a service shows to anybody: what clients of a protocol must know before they have a token."""
+"""Routes that a service shows without a token, because clients of a protocol need them before they have a token."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 
 
 class PublicRoute(Route):
-    """A route of a door that is read without a token. It must name no run."""
+    """A route of a door that can be read without a token. Its answer must not name runs."""
 
 
 @dataclass(frozen=True)
 class PublicAccess(TokenAccess):
-    """The access of a service, with routes that anybody may read.
+    """The access of a service that has public routes.
 
     Attributes:
-        public: The routes.
+        public: The routes that can be read without a token.
     """
 
     public: Sequence[PublicRoute] = ()
 
     @classmethod
     def of(cls, access: TokenAccess, routes: Sequence[BaseRoute]) -> TokenAccess:
-        """Return an access with the public ones of some routes."""
+        """Return an access that also allows the public routes among `routes`."""
         public = [route for route in routes if isinstance(route, PublicRoute)]
         given = {each.name: getattr(access, each.name) for each in fields(access)}
         return cls(**given, public=public) if public else access
 
     @override
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check a request as before; who has no token may read what is public."""
+        """Check a request like `TokenAccess`, but accept a request without a token if its route is public."""
         try:
             return await super().check(scope, headers)
         except NotAuthorized:

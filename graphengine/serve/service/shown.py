@@ -1,14 +1,16 @@
-"""What is shown of a run to a front end, whatever its protocol: a few events, and the fold that makes them.
+"""The events that front ends show of a run, in all protocols, and the `Fold` that computes them.
 
-The fold takes what the run recorded, and what it shows live. So that nothing is shown twice, a reader says what it has
-(`Have`):
+The fold reads the recorded steps and the live events of the run. A front end may reconnect, so it reports the texts
+that it already shows (`Have`), and the fold yields only the rest:
 
-1. A page has "The ti" of a turn, and its connection breaks. The turn goes on, or its process dies.
-2. It comes back with "The ti". The turn's text comes again from its start, live or recorded, and is compared.
-3. "The tide is high." begins with what it has: it gets "de is high.". If the turn was asked again and the answer is
-   another one, it is told that what it has does not count (`Dropped`), and gets the text from the start.
+1. A page shows "The ti" of a turn when its connection breaks. The turn continues, or its process dies.
+2. The page reconnects and reports "The ti". The fold gets the turn's text again from its start, live or recorded, and
+   compares the two texts.
+3. If the text is "The tide is high.", the page gets "de is high.". If the model was asked again and its answer is
+   different, the page gets a `Dropped` event, so that it removes its text, and then the new text from the start.
 
-Secrets are struck from texts. One can arrive in several pieces, so a word is shown once what follows it has come.
+Secrets are removed from texts. A secret can arrive in several pieces, so a word is held back until the character after
+it has arrived.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from graphengine.serve.service.following import Open
 
 _PRINTED: Final = "".join(map(chr, range(ord("!"), ord("~") + 1)))
-"""The characters of words, such as keys, in ASCII."""
+"""The printable ASCII characters, of which words such as secret keys consist."""
 _MOST_HELD: Final = 10_000
 _NOT_MADE: Final = "This call was not made."
 _VISITED: Final = ("node", "item", "attempt", "failed")
@@ -53,11 +55,11 @@ _VISITED: Final = ("node", "item", "attempt", "failed")
 
 
 class Said(NamedTuple):
-    """A person's message that the run has received.
+    """A message of a person that the run has received.
 
     Attributes:
-        id: Its id.
-        text: Its text.
+        id: The id of the message.
+        text: The text of the message.
     """
 
     id: str
@@ -68,9 +70,9 @@ class Text(NamedTuple):
     """A piece of a text.
 
     Attributes:
-        id: The text; the same on every connection and in every process.
+        id: The id of the text, which is the same on every connection and in every process.
         piece: The piece.
-        is_thinking: Whether it is a model's thinking, which is not recorded.
+        is_thinking: Whether the text is a model's thinking, which is not recorded.
     """
 
     id: str
@@ -79,23 +81,23 @@ class Text(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """A text that does not count any more: what follows it under the same id is another one.
+    """A text is no longer valid. A text that follows under the same id replaces it.
 
     Attributes:
-        id: The text.
+        id: The id of the text.
     """
 
     id: str
 
 
 class Called(NamedTuple):
-    """A tool is to be called, or is called.
+    """A tool is about to be called, or is called.
 
     Attributes:
-        id: The call.
-        tool: The tool's name.
-        arguments: The arguments, a JSON text as the model wrote it.
-        text: The text of the turn that calls it.
+        id: The id of the call.
+        tool: The name of the tool.
+        arguments: The arguments, as the JSON text that the model wrote.
+        text: The id of the text of the turn that calls the tool.
     """
 
     id: str
@@ -105,12 +107,12 @@ class Called(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """A tool's result.
+    """The result of a tool.
 
     Attributes:
-        id: The call.
-        text: The result, or the error.
-        is_error: Whether it is an error.
+        id: The id of the call.
+        text: The result, or the error message.
+        is_error: Whether the call failed.
     """
 
     id: str
@@ -119,11 +121,11 @@ class Returned(NamedTuple):
 
 
 class Visited(NamedTuple):
-    """A visit of a node began or ended.
+    """A visit of a node has begun or ended.
 
     Attributes:
-        name: The node's path and the visit, as `write#1`.
-        is_over: Whether it ended.
+        name: The path of the node and the number of the visit, such as `write#1`.
+        is_over: Whether the visit has ended.
     """
 
     name: str
@@ -131,21 +133,21 @@ class Visited(NamedTuple):
 
 
 class State(NamedTuple):
-    """The state of the run, without the clear texts of secrets.
+    """The state of the run, without the clear text of secrets.
 
     Attributes:
-        values: The values by field.
+        values: The values of the fields.
     """
 
     values: Mapping[str, Any]
 
 
 class Shown(NamedTuple):
-    """Any other live event, such as what a node emitted.
+    """Any other live event, such as an event that a node emitted.
 
     Attributes:
-        name: Its name.
-        data: The event, as a line of `graphengine watch --json`.
+        name: The name of the event.
+        data: The event, in the form of a line of `graphengine watch --json`.
     """
 
     name: str
@@ -156,9 +158,10 @@ class Question(NamedTuple):
     """An open question.
 
     Attributes:
-        id: By which it is answered.
-        wait: What is asked.
-        call: The tool's call that is to be approved, or that another program executes; "" if it is another question.
+        id: The id under which the question is answered.
+        wait: The wait that asks the question.
+        call: The id of the tool call that is to be approved, or that another program executes; "" for any other
+            question.
     """
 
     id: str
@@ -167,38 +170,39 @@ class Question(NamedTuple):
 
 
 class Unanswered(NamedTuple):
-    """A turn of a chat failed for good.
+    """A turn of a chat has finally failed.
 
     Attributes:
-        turn: What is recorded of it, without secrets.
+        turn: The record of the turn, without secrets.
     """
 
     turn: ChatTurn
 
     @property
     def id(self) -> str:
-        """The id of what is shown of it."""
+        """The id under which the failure is shown."""
         return f"{self.turn.key}:turn"
 
     @property
     def trouble(self) -> tuple[str, str]:
-        """Why it failed, with the repair, and the code."""
+        """The message about the failure, with the repair, and the error code."""
         turn = self.turn
         return hide_secrets(f"{turn.why}; {turn.repair}" if turn.repair else turn.why), turn.code
 
     @property
     def content(self) -> dict[str, Any]:
-        """The outcome, as front ends get it."""
+        """The outcome, in the form in which front ends receive it."""
         message, code = self.trouble
         return {"outcome": str(self.turn.outcome), "code": code, "message": message}
 
 
 class Asked(NamedTuple):
-    """The run waits for a person, or for the next message of a chat: the end of what is shown now.
+    """The run waits for a person, or for the next message of a chat. The stream of events ends here.
 
     Attributes:
-        questions: The open questions; none if it waits for a message.
-        trouble: Why the newest turn of a chat failed, with the repair, and the code; None if it did not fail.
+        questions: The open questions; empty if the run waits for a message.
+        trouble: The message about the failure of a chat's newest turn, with the repair, and the error code; None if the
+            turn did not fail.
     """
 
     questions: Sequence[Question]
@@ -207,22 +211,22 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The run is over.
+    """The run has ended.
 
     Attributes:
-        result: Its result.
+        result: The result of the run.
     """
 
     result: Result[Any]
 
     @property
     def output(self) -> Any:  # noqa: ANN401 - any JSON
-        """The output, as JSON values."""
+        """The output as JSON values, without secrets."""
         return hide_secrets(to_jsonable_python(self.result.output, by_alias=False, fallback=str))
 
     @property
     def trouble(self) -> tuple[str, str] | None:
-        """Why it failed, with the repair, and the code; None if it did not fail."""
+        """The message about the failure, with the repair, and the error code; None if the run did not fail."""
         if self.result.status != "failed":
             return None
         error, repair = self.result.error, self.result.repair
@@ -237,12 +241,12 @@ FrontEvent: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Have:
-    """What a front end has already.
+    """The texts, calls and results that a front end already shows.
 
     Attributes:
-        texts: Texts by their ids, also of persons.
-        calls: The ids of calls.
-        results: The ids of calls whose results it has.
+        texts: The texts by their ids, including the messages of persons.
+        calls: The ids of the tool calls.
+        results: The ids of the tool calls whose results are shown.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -257,7 +261,7 @@ NOTHING: Final = Have()
 
 
 class _Growing:
-    """A text that grows, compared with what the front end has of it."""
+    """A growing text, compared with the part that the front end already shows."""
 
     def __init__(self, had: str) -> None:
         self.attempt = 0
@@ -268,15 +272,19 @@ class _Growing:
 
     @property
     def shown(self) -> str:
-        """What the front end has."""
+        """The text that the front end shows."""
         return self._had or "".join(self._pieces)
 
     def restart(self, attempt: int) -> None:
-        """Begin again from the start: another attempt shows the text."""
+        """Begin again from the start of the text, because another attempt writes the text."""
         self.attempt, self._had, self._pieces, self._held = attempt, self.shown, [], ""
 
     def add(self, piece: str, *, is_end: bool = False) -> tuple[bool, str]:
-        """Add a piece; return whether what was shown does not count, and what is to be shown."""
+        """Add a piece.
+
+        Returns:
+            Whether the text shown so far is no longer valid, and the text to show now.
+        """
         pending = self._held + piece
         safe = pending if is_end or len(pending) > _MOST_HELD else pending.rstrip(_PRINTED)
         self._held = pending[len(safe) :]
@@ -291,26 +299,26 @@ class _Growing:
         return (False, text[len(had) :]) if text.startswith(had) else (True, text)
 
     def whole(self, text: str) -> tuple[bool, str]:
-        """Return the same for the whole text."""
+        """Compare the whole text with the text shown so far; return the same values as `add`."""
         shown = self.shown
         return (False, text[len(shown) :]) if text.startswith(shown) else (True, text)
 
 
 class Fold:
-    """Folds the events of a run into what is shown of them.
+    """Computes the events to show from the steps and live events of a run.
 
     Args:
-        info: The run.
-        have: What the front end has.
-        snapshot: The run before the first step.
-        state: Returns the state as it is shown.
+        info: The row of the run.
+        have: The texts, calls and results that the front end already shows.
+        snapshot: The run before the first step that will be passed to `of`.
+        state: A function that returns the state to show.
         is_chat: Whether the run receives the messages of a chat.
-        field: The field of a message's text, which is shown as said; None if no text is.
+        field: The field with the text of a message, which is shown as a person's message; None to show no such text.
 
     Attributes:
-        snapshot: The run after the last step that it was given.
-        stated: The seq up to which no state is shown: the last one was.
-        visits: The visits that have begun and not ended.
+        snapshot: The run after the last step that was passed to `of`.
+        stated: The seq up to which no `State` events are yielded, because a later state was already shown.
+        visits: The visits that have begun and not yet ended.
     """
 
     def __init__(  # noqa: PLR0913 - the run, and how it is shown
@@ -336,13 +344,13 @@ class Fold:
         self._is_answered = True
         self._called, self._returned = set(have.calls), set(have.results)
         self.visits: dict[str, None] = {}
-        for frame in snapshot.frames.values():  # what nodes in flight recorded before
+        for frame in snapshot.frames.values():  # records that nodes in flight have already written
             for key, memo in frame.recorded_results.items():
                 for _ in self._show_recorded(_visit_of(frame), key, memo.value):
                     pass
 
     def of(self, event: Event) -> Iterator[FrontEvent]:
-        """Yield what is shown of an event."""
+        """Yield the events to show for an event of the run."""
         match event:
             case TextDelta() | ThinkingDelta():
                 yield from self._piece(event)
@@ -365,13 +373,17 @@ class Fold:
                 pass
 
     def asked(self) -> Asked:
-        """Return the open questions of the run as it is now."""
+        """Return the open questions of the run in its current state."""
         turn = turn_in(self.snapshot.root.values) if self._is_chat else None
         trouble = Unanswered(turn).trouble if turn is not None and turn.has_failed else None
         return Asked([self._question(each) for each in open_in(self.snapshot, ())], trouble)
 
     def _question(self, asked: Open) -> Question:
-        """Return a question, with the call that it is about: the one whose approval is recorded under the same key."""
+        """Return a question, with the tool call that it is about.
+
+        A question about the approval of a call is recorded under a key that contains a digest of the call. The call is
+        found by comparing digests.
+        """
         frame, record, wait = asked
         work = WorkKey.read(record.key)
         around = work.around
@@ -390,14 +402,14 @@ class Fold:
         return Question(record.id, replace(wait, question=hide_secrets(wait.question)), about)
 
     def _external(self, frame: Frame, around: str) -> str:
-        """Return the call of a tool that another program executes, by the key of the call's own record."""
+        """Return the id of a call that another program executes, found by the key of the call's record."""
         work = WorkKey.read(around)
         turn, index = work.place
         calls = self._calls_of.get(f"{_visit_of(frame)}:{work.around}:{turn}", ())
         return f"{_visit_of(frame)}:{work.around}/{calls[index].id}" if index < len(calls) else ""
 
     def _call_of(self, event: OfTurn) -> str:
-        """Return the call of an agent to which a live event belongs, which differs in each visit of a node."""
+        """Return the id of the agent's call to which a live event belongs. Each visit of a node has other ids."""
         visits = map(_visit_of, self.snapshot.frames.values())
         here = next((each for each in visits if each.rpartition("#")[0] == event.path), event.path)
         return f"{here}:{event.call}"
@@ -412,14 +424,15 @@ class Fold:
         text.attempt = event.attempt
         if not is_thinking:
             yield from self._before(call, event.turn)
-        text.has_gap = text.has_gap or bool(event.skipped)  # then it is shown once it is recorded
+        text.has_gap = text.has_gap or bool(event.skipped)  # after a gap, the text is shown when it is recorded
         if not text.has_gap:
             yield from _piece_events(key, text.add(event.text), is_thinking=is_thinking)
 
     def _before(self, call: str, turn: int) -> Iterator[FrontEvent]:
-        """Yield what is over when the text of a turn begins: its thinking, and calls of the turn before.
+        """Yield the events that must precede the text of a turn: the end of its thinking, and results of earlier calls.
 
-        A call that a person refused, or that was one too many, has no record.
+        A call that a person refused, or that exceeded the limit of calls, has no record. Its result says that the call
+        was not made.
         """
         thinking = self._texts.get(f"{call}:{turn}:thinking")
         if thinking is not None and not thinking.has_gap:
@@ -446,7 +459,8 @@ class Fold:
         if isinstance(facts, Recorded):
             yield from self._show_recorded(here, facts.key, facts.value)
         yield from self._show_answer(here, step)
-        is_over = self._is_chat and isinstance(facts, Failed) and bool(facts.to)  # nothing takes the place of its text
+        # no other text replaces the turn's text
+        is_over = self._is_chat and isinstance(facts, Failed) and bool(facts.to)
         for key in getattr(facts, "refused", ()) if not is_over else ():
             turn = WorkKey.read(key)
             if turn.kind == "turn":
@@ -461,7 +475,7 @@ class Fold:
             yield State(self._state(self.snapshot))
 
     def _show_answer(self, here: str, step: Step) -> Iterator[FrontEvent]:
-        """Yield the answer of a chat if no turn of a model has it, such as one that rules made; or that it failed."""
+        """Yield the answer of a chat that no model wrote, such as an answer by rules, or the failure of a turn."""
         turn = turn_of(step) if self._is_chat else None
         if turn is not None and turn.has_failed and Unanswered(turn).id not in self._have.texts:
             yield Unanswered(turn)
@@ -472,26 +486,26 @@ class Fold:
             yield from _piece_events(f"{here}:answer", self._text(f"{here}:answer").whole(text), is_thinking=False)
 
     def _show_begun_visits(self) -> Iterator[FrontEvent]:
-        """Yield the visits that begin with a step: a watcher that joins late misses their live events."""
+        """Yield the visits that begin with a step. A watcher that joins late has missed their live events."""
         for frame in self.snapshot.frames.values() if self.snapshot.status == "running" else ():
             if frame.at and isinstance(frame.phase, Ready):
                 yield from self._began(_visit_of(frame))
 
     def _find_first_text(self, step: Step) -> Said | None:
-        """Return the text with which a run that is not a chat began, for a front end that has no messages."""
+        """Return the text with which a run that is not a chat began, if the front end has no messages yet."""
         is_first = step.kind == "started" and not self._have.texts
         text = self.snapshot.root.values.get(self._field) if is_first and self._field is not None else None
         return Said(f"{self._info.id}:question", hide_secrets(text)) if isinstance(text, str) and text else None
 
     def _show_recorded(self, here: str, place: str, record: object) -> Iterator[FrontEvent]:
-        """Yield what a recorded turn of a model has, as far as it was not shown, or the recorded result of a tool."""
+        """Yield the parts of a recorded model turn that were not yet shown, or the recorded result of a tool."""
         work = WorkKey.read(place)
         call, (turn, index) = f"{here}:{work.around}", work.place
         answer = read_record(record, TurnRecord) if work.kind == "turn" else None
         result = read_record(record, CallRecord) if work.kind == "tool" else None
         if answer is not None:
             key, text = f"{call}:{turn}", hide_secrets(answer.text)
-            if answer.feedback is not None:  # the answer of the turn before was sent back
+            if answer.feedback is not None:  # the answer of the previous turn was refused and sent back to the model
                 yield from self._drop(f"{call}:{turn - 1}")
             yield from self._before(call, turn)
             yield from _piece_events(key, self._text(key).whole(text), is_thinking=False)
@@ -505,7 +519,7 @@ class Fold:
                 yield from self._result(call, calls[index].id, result.text, is_error=result.error)
 
     def _text(self, key: str) -> _Growing:
-        """Return a text that grows, or begins to."""
+        """Return the growing text with a key; a new text begins with the part that the front end shows."""
         return self._texts.setdefault(key, _Growing(self._have.texts.get(key, "")))
 
     def _calls(self, call: str, turn: int, calls: Sequence[CalledTool]) -> Iterator[FrontEvent]:
@@ -539,12 +553,12 @@ def _piece_events(key: str, found: tuple[bool, str], *, is_thinking: bool) -> It
 
 
 def _digest_question(identity: str) -> str:
-    """Return the digest under which a question about a call is recorded, as `RecordedWork.approved` makes it."""
+    """Return the digest under which a question about a call is recorded, computed as in `RecordedWork.approved`."""
     return digest_of_call("ask", ([identity, None],), {})
 
 
 def said_in(step: Step, field: str | None) -> Said | None:
-    """Return the message of a chat that a step records, with its text from this field; None if there is none."""
+    """Return the message of a chat that a step records, with the text in `field`; None if it records no message."""
     facts = step.data
     if isinstance(facts, Message) and facts.topic == TURN and isinstance(facts.payload, dict):
         given = facts.payload.get("given")

@@ -1,16 +1,17 @@
-"""Where the text of a client's message goes: the one rule of all doors.
+"""Decide which field of a graph's state receives the text of a client's message. All doors use this one rule.
 
-A client of a chat sends a text, and a graph has a state with fields. The text is the value of one field:
+A client of a chat sends a text, and a graph has a state with fields. The text becomes the value of one field:
 
 1. the field that is required, if exactly one required field is a text;
 2. else the field `question`, if it accepts a text;
 3. else the only field without a default, if it accepts a text;
 4. else the only text that no node writes.
 
-In a chat (`Graph.chat(agent)`) the same rule holds for the fields that a message sets. If the agent's prompt names one
-other input, the text is this input. A graph without such a field can have a node that receives messages
-(`ctx.receive`): its run begins without the text, and receives the text then. Any other graph has no place for a text,
-and a door refuses the text: nobody may be told that a text arrived which nothing has read.
+In a chat (`Graph.chat(agent)`) the same rule applies to the fields that a message sets. If the agent's prompt names
+exactly one other input, the text becomes this input. A graph without such a field can have a node that receives
+messages (`ctx.receive`): its run starts without the text, and receives the text afterwards. Any other graph has no
+place for a text. A door refuses the text in this case, because a client must not believe that a text arrived which no
+code reads.
 """
 
 from __future__ import annotations
@@ -38,15 +39,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TextGraph:
-    """A graph that has a place for the text of a message.
+    """A graph that can receive the text of a message.
 
     Attributes:
-        name: Its name.
+        name: The name of the graph.
         graph: The graph.
-        field: The field that the text sets; None if a run begins without the text, and receives it.
+        field: The field that the text sets; None if a run starts without the text, and receives it later.
         messages: The field with an agent's messages, if there is one.
         speakers: The nodes whose live text is the reply.
-        missing: The required fields that the text does not set: without them, the text alone starts no run.
+        missing: The required fields that the text does not set. If there are any, the text alone cannot start a run.
     """
 
     name: str
@@ -58,7 +59,7 @@ class TextGraph:
 
 
 def text_graphs(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, TextGraph]:
-    """Return the graphs that have a place for the text of a message, by name."""
+    """Return the graphs that can receive the text of a message, by name."""
     found = {name: _text_graph(name, graph) for name, graph in graphs.items()}
     return {name: graph for name, graph in found.items() if graph is not None}
 
@@ -80,7 +81,7 @@ def _text_graph(name: str, graph: Graph[Any]) -> TextGraph | None:
 
 
 def text_field(plan: Plan[Any]) -> str | None:
-    """Return the field that the text of a message sets; None if there is none. In a chat, a message has this field."""
+    """Return the field that the text of a message sets, in the state or in a chat's message; None if there is none."""
     fields = {name: each.info for name, each in plan.state.fields.items()}
     unwritten: Collection[str] = fields.keys() - find_written_fields(plan) - plan.state.secrets
     if is_chat(plan):
@@ -99,7 +100,7 @@ def text_field(plan: Plan[Any]) -> str | None:
 
 
 def receives_text(plan: Plan[Any]) -> bool:
-    """Return whether a run can receive a text as a message, since the code of a node receives one."""
+    """Return whether the code of a node receives a message, so that a run can receive a text."""
     return not is_chat(plan) and any(_call_receives(node.call) for node in plan.nodes.values() if node.call is not None)
 
 
@@ -111,14 +112,14 @@ def _call_receives(call: Call) -> bool:
 
 
 def find_written_fields(plan: Plan[Any]) -> frozenset[str | None]:
-    """Return the fields that nodes write. A node that may write any field is not counted."""
+    """Return the fields that nodes write. A node that may write every field is not counted."""
     every = frozenset(plan.state.fields)
     writers = (node.writer for node in plan.nodes.values())
     return frozenset({plan.collect_errors}).union(*(each.fields for each in writers if each.keys != every))
 
 
 def no_place(graph: str, plan: Plan[Any]) -> InputError:
-    """Return the error for a text that a graph has no place for."""
+    """Return the error for a text that a graph cannot receive."""
     texts = [name for name, each in plan.state.fields.items() if _includes_text(each.info.annotation)]
     why = f": it could be any of {', '.join(texts)}" if len(texts) > 1 else ""
     repair = f'give its state the field {QUESTION}: str = "", or start it by POST /graphs/GRAPH/runs'
@@ -127,7 +128,7 @@ def no_place(graph: str, plan: Plan[Any]) -> InputError:
 
 
 def _list_union_types(annotation: object) -> Sequence[object]:
-    """Return the types that an annotation allows."""
+    """Return the types that an annotation allows: the members of a union, or the annotation itself."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _list_union_types(get_args(annotation)[0])

@@ -1,21 +1,26 @@
-"""Runs that are talked to: what clients of chats and agents say is delivered once, and what the run replies.
+"""Deliver each message of a client once to its run, and find the reply of the run to the message.
 
-A message starts a run, is received by it, or answers its question. The run has replied once it rests: it is over, or
-waits for a person or a message. What was said between two rests is a turn.
+A message of a client starts a run, is received by a waiting run, or answers the question of a run. The run has replied
+as soon as it *rests*, which means that it has ended, or waits for a person or a message. A *turn* is a message and
+everything that happened until the run rested again.
 
-A turn is known by the key of what was sent and by its place, the step of the run after which that came: what is sent
-again can find another question open. So the place is kept with the key:
+A turn is identified by two values: the *key* of the message, which is the same if the client sends the message again,
+and the *place*, which is the number of the step after which the message arrived. The place is needed, because a
+different question may be open when the message is sent again:
 
-1. A client sends a message; it is delivered, and this process dies before it replies.
-2. The client sends the message again, to any process: it finds the turn. What was delivered at that place is not
-   delivered again; the reply is that of the same turn.
+1. A client sends a message. The message is delivered, and this process dies before it replies.
+2. The client sends the message again, possibly to another process. That process finds the turn by its key. The message
+   is not delivered to this place a second time, and the client gets the reply of the same turn.
 
-A message that a run receives is posted under a key of its inbox that says both, so that one write delivers and keeps
-it, as long as there is the run. Other beginnings of a turn are kept as a tag of the run: the start,
-with the run; an answer, which its question delivers once, and a message that came too late, before they are used: a
-process that dies in between delivers it in step 2.
+Key and place are stored in one of two ways:
 
-Messages that come to a process at the same time get a turn each, in the order in which they came; see `Turns.order`.
+- A message that a run receives is posted under a key of the run's inbox that contains both. One write delivers the
+  message and stores the turn, which exists as long as the run.
+- All other turns are stored as a tag of the run. The tag of the first message is written together with the run. The
+  tags of an answer and of a message that came too late are written before the message is used. If a process dies
+  between the two writes, the message is delivered in step 2.
+
+Messages that reach one process at the same time get a turn each, in the order of their arrival; see `Turns.order`.
 """
 
 from __future__ import annotations
@@ -59,24 +64,24 @@ if TYPE_CHECKING:
 _TAGS: Final = ("ge:turn:", "ge:late:")
 _TURN: Final = re.compile(r"ge:(turn|late):(\d{1,10}):(.*)", re.DOTALL)
 _KEPT: Final = 20
-"""So many turns that are tags can be sent again; the tags of earlier ones are removed."""
+"""The number of turns stored as tags that can be sent again. The tags of earlier turns are removed."""
 _READ: Final = 1000
-"""So many of the newest keys of an inbox are read."""
+"""The number of keys of an inbox that are read, newest first."""
 _SENT: Final = " turn "
-"""What stands before the place and the key of a turn in a key of the inbox; no key of a turn has a blank."""
+"""The separator before the place and the key of a turn in a key of the inbox. The key of a turn contains no blank."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A message of a conversation, and what followed it.
+    """A message of a conversation, and everything that followed until the run rested again.
 
     Attributes:
-        after: The step of the run after which the message came; 0 if it started the run.
-        run_id: The run.
-        is_late: Whether the message came too late to be used: the question was answered elsewhere.
-        nonce: The nonce of the run, since another run can have its id later; "" if that is not known.
-        place: The snapshot of the run at `after`, and its row, if they were just read for a new turn, so that nobody
-            reads them again. Whoever shows the turn applies the later steps to this snapshot.
+        after: The number of the step after which the message arrived; 0 if the message started the run.
+        run_id: The id of the run.
+        is_late: Whether the message came too late to be used, because the question had been answered elsewhere.
+        nonce: The nonce of the run, because another run can have the same id later; "" if the nonce is unknown.
+        place: The row of the run and its snapshot at `after`, if both were just read for a new turn, so that they are
+            not read again. The code that shows the turn applies the later steps to this snapshot.
     """
 
     after: int
@@ -87,23 +92,23 @@ class Turn:
 
     @property
     def identity(self) -> str:
-        """The identity of the run, as `RunInfo.identity`."""
+        """The identity of the run, as in `RunInfo.identity`."""
         return f"{self.run_id} {self.nonce}".rstrip()
 
 
 class _PlaceTaken(Exception):
-    """Another message was delivered at this place of a run."""
+    """Another message was already delivered at this place of a run."""
 
 
 class Results(dict[str, object]):
-    """A message that is results of tools which the client executes, by the ids of the waits for them."""
+    """A message that contains results of tools which the client executes, by the ids of the waits for these results."""
 
 
 class Turns:
     """The turns of the runs of a service.
 
     Args:
-        service: What starts, follows and answers runs.
+        service: The service that starts, follows and answers runs.
     """
 
     def __init__(self, service: Service) -> None:
@@ -112,13 +117,16 @@ class Turns:
         self._orders = WeakValueDictionary[str, asyncio.Lock]()
 
     def order(self, conversation: str) -> asyncio.Lock:
-        """Return the lock to hold while a message finds its turn and is delivered.
+        """Return the lock that a message holds while its turn is determined and the message is delivered.
 
-        1. Two messages find the run at rest, at the same place. 2. Both are delivered there, so that both are one turn.
+        Without the lock, two messages could share a turn:
+
+        1. Two messages find the run at rest, at the same place.
+        2. Both are delivered there, so both belong to the same turn.
         3. The run answers one after the other, and both clients get the second answer.
 
         Args:
-            conversation: What the messages that are to be delivered one after the other have in common.
+            conversation: A text that is common to all messages which must be delivered one after the other.
         """
         return self._orders.setdefault(conversation, asyncio.Lock())
 
@@ -131,19 +139,19 @@ class Turns:
         message: object = None,
         **place: Any,  # noqa: ANN401 - options of `Runner.start`
     ) -> Turn:
-        """Start a run, unless it exists; if it first waits for a message, deliver one. Return its first turn.
+        """Start a run, unless it exists, and return its first turn. A run that begins with a wait receives the message.
 
         Args:
             graph: The graph.
             state: The initial state.
-            turn: The id of the run; as a `RequestId` if nothing but this message begins it.
+            turn: A turn with the id of the run. The id is a `RequestId` if only this message can have started the run.
             key: The key of the turn.
-            message: What a run receives that begins without it; None if the state has it.
+            message: The message that the run receives after its start; None if the message is part of the state.
             place: Options of `Runner.start`.
 
         Raises:
-            RunExists: There is a run with this id that something else began.
-            InputError: The run does not wait for a message, so nothing reads this one.
+            RunExists: A run with this id exists that another message started.
+            InputError: The run does not wait for a message, so no code would read this message.
         """
         tags = [*place.pop("tags", ()), *([_build_turn_tag(turn, key)] if message is None else [])]
         _, is_new = await self._service.begin(graph, state, turn.run_id, tags=tags, **place)
@@ -159,16 +167,20 @@ class Turns:
         if rest is None:
             await self.deliver(found, message, key)
             return found
-        if not any(wait.kind == "receive" for wait in waits(rest).values()):  # it asks first, or is over
+        # the run asks a question first, or has ended
+        if not any(wait.kind == "receive" for wait in waits(rest).values()):
             raise no_place(info.graph, compiled(graph))
         return await self.say(found, message, key)
 
     async def find(self, info: RunInfo, key: str, *, is_known: bool = True) -> tuple[Turn, Snapshot | None]:
-        """Return the turn of a key, if it is known; else the next turn, and the run, once it rests.
+        """Return the turn with a key if it exists; otherwise return the next turn and the run, once the run rests.
 
-        1. Two processes get the same message. One of them notes the turn, delivers it, and the run rests again.
-        2. The other one looked before that, and now finds the run at rest. So it looks again for turns: whatever is
-           noted from here on is at the same place.
+        The turns are read again after the run was found at rest, because of this race:
+
+        1. Two processes get the same message. The first process stores the turn and delivers the message, and the run
+           rests again.
+        2. The second process read the turns before that, and now finds the run at rest. It therefore reads the turns
+           again. A turn that is stored from then on has the same place, where the store refuses a second message.
         """
         seen = await self.of(info)
         while True:
@@ -181,7 +193,7 @@ class Turns:
                 return replace(found, place=(info, rest)), rest
 
     async def of(self, info: RunInfo) -> Sequence[tuple[Turn, str]]:
-        """Return the turns of a run that are known, with their keys."""
+        """Return the stored turns of a run, with their keys."""
         return await turns(self._runner.store, info)
 
     async def _next(self, info: RunInfo, newest: Turn) -> tuple[Turn, RunInfo, Snapshot]:
@@ -200,19 +212,23 @@ class Turns:
         return Turn(rest.seq, info.id, is_late=answers > own, nonce=row.nonce), row, rest
 
     async def say(self, turn: Turn, message: object, key: str) -> Turn:
-        """Deliver a message in a new turn, and return it.
+        """Deliver a message in a new turn, and return the turn.
 
-        1. Two processes get a message each, and find the run at the same place. 2. One of them delivers its message
-        there. 3. The store refuses the other one, which gets the turn after that.
+        Two processes can deliver at the same place:
 
-        Raises: InputError: It does not fit, and there is no such turn.
+        1. Each process gets a message, and both find the run at the same place.
+        2. The first process delivers its message there.
+        3. The store refuses the second message, which then gets the next turn.
+
+        Raises:
+            InputError: The message does not fit what the run waits for. The turn is stored all the same.
         """
         while True:
             try:
                 await self.deliver(turn, message, key, is_new=True)
             except _PlaceTaken:
                 turn, rest = await self.find(await self._service.info_of(turn.identity), key)
-                if rest is None:  # this very message was delivered by another process
+                if rest is None:  # another process has delivered this very message
                     return turn
             except InputError:
                 await self._runner.note(turn.run_id, [], [_build_turn_tag(turn, key)])
@@ -221,7 +237,7 @@ class Turns:
                 return turn
 
     async def _note(self, turn: Turn, key: str, *, is_new: bool) -> None:
-        """Tag a run with a new turn that is no message of its inbox, and remove the tags of the oldest ones."""
+        """Store a new turn as a tag of its run, and remove the tags of the oldest turns."""
         if not is_new:
             return
         info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.identity)
@@ -232,10 +248,10 @@ class Turns:
     async def deliver(  # noqa: C901 - what a message can be for a run
         self, turn: Turn, message: object, key: str, *, is_new: bool = False
     ) -> None:
-        """Answer the question that was open at the place of a turn, or send the message, unless that was done.
+        """Answer the question that was open at the place of a turn, or send the message, unless this was done before.
 
         Raises:
-            InputError: It does not fit.
+            InputError: The message does not fit what the run waits for.
         """
         if not turn.after or turn.is_late:
             await self._note(turn, key, is_new=is_new)
@@ -251,11 +267,11 @@ class Turns:
             return
         in_chat = is_chat(compiled(graph))
         if in_chat and any(_is_refused_by(wait, message) for wait in found.values()):
-            await self._note(turn, key, is_new=is_new)  # the refusal is an answer
+            await self._note(turn, key, is_new=is_new)  # the refusal is an answer to the question
             await refuse_before(self._runner, run_id, key)
             found = {}
         if in_chat and not found:
-            found = {"": Wait("", "receive", "", topic=TURN)}  # it is received next
+            found = {"": Wait("", "receive", "", topic=TURN)}  # the run receives the message next
         for wait_id, wait in found.items():
             if _takes_text(wait):
                 await self._note(turn, key, is_new=is_new)
@@ -280,7 +296,11 @@ class Turns:
         )
 
     async def _give(self, run_id: str, found: Mapping[str, Wait], results: Results) -> None:
-        """Answer the calls of tools that are waited for. Raises: InputError: None of these is, or a result is none."""
+        """Give the results of tools to the calls that wait for them.
+
+        Raises:
+            InputError: No call waits for one of these results, or a result does not fit.
+        """
         given = {key: results[key] for key, wait in found.items() if wait.kind == "tool" and key in results}
         if not given:
             text, repair = f"run {run_id} waits for none of {', '.join(results)}", "send a result under its call's id"
@@ -289,11 +309,11 @@ class Turns:
             raise error
 
     async def said(self, turn: Turn, field: str | None) -> str | None:
-        """Return what was said in a turn, as it is recorded; None if nothing was taken up.
+        """Return the text of a turn's message, as it is recorded; None if the run did not use a message.
 
         Args:
             turn: The turn.
-            field: The field that a message sets which starts a run.
+            field: The field that is set by a message which starts a run.
         """
         if turn.is_late:
             return None
@@ -303,14 +323,14 @@ class Turns:
             if getattr(step.data, "by", "") in ("answer", "message"):
                 record = getattr(step.data, "answer", None)
                 value = record.value if record is not None else None
-                given = value.get("given") if isinstance(value, dict) else None  # of a conversation with an agent
+                given = value.get("given") if isinstance(value, dict) else None  # in a conversation with an agent
                 return as_text(next(iter(given.values()), None) if isinstance(given, dict) else value)
         return None
 
     async def rest(self, turn: Turn) -> Snapshot | None:
-        """Return a run as it was once it had replied to a turn; None if it is at work.
+        """Return the run as it was when it had replied to a turn; None if the run is still working on the turn.
 
-        The place of a later turn is where it rested.
+        If there is a later turn, the run rested at the place of this later turn.
         """
         store = self._runner.store
         if turn.is_late:
@@ -319,7 +339,7 @@ class Turns:
         return await (rest_of(self._service, turn.run_id) if end is None else load_snapshot(store, turn.run_id, end))
 
     async def _end(self, turn: Turn) -> int | None:
-        """Return the place of the turn after a turn; None: it is the newest."""
+        """Return the place of the next turn; None if this turn is the newest."""
         if turn.after < 0:
             return None
         known = await self.of(await self._service.info_of(turn.identity))
@@ -327,7 +347,11 @@ class Turns:
         return min((place for place in places if place > turn.after), default=None)
 
     async def shown(self, turn: Turn) -> AsyncGenerator[FrontEvent | Snapshot, None]:
-        """Yield what is shown of a turn, and at last the run when it rests, which is the caller's until it asks on."""
+        """Yield the events to show of a turn, and finally the run at rest.
+
+        The caller may use this last snapshot until it asks for the next value; after that the snapshot is kept for the
+        next turn.
+        """
         run_id, after, store = turn.run_id, max(turn.after, 0), self._runner.store
         info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.identity)
         before, end = None if turn.place is None else turn.place[1], None
@@ -361,9 +385,12 @@ class Turns:
                 self._service.rests.keep(run_id, Rest(rest, after, answers))
 
     async def _load_turn_end(self, turn: Turn, event: Event | Snapshot) -> Snapshot | None:
-        """Return the run at the end of a turn, if an event belongs to a later one.
+        """Return the run at the end of a turn, if an event belongs to a later turn; otherwise None.
 
-        1. The run rests. 2. Another process delivers the next message there, before this one sees that it rests.
+        An event can belong to a later turn, because another process may be faster:
+
+        1. The run rests.
+        2. Another process delivers the next message, before this process has noticed that the run rests.
         """
         at = event.seq if isinstance(event, Snapshot) else 0
         if isinstance(event, StepRecorded) and _takes_message(event.step):
@@ -372,7 +399,11 @@ class Turns:
         return await load_snapshot(self._runner.store, turn.run_id, end) if end is not None and end < at else None
 
     async def rested(self, turn: Turn) -> Snapshot:
-        """Return a run once it rests. Raises: ServiceFailed: The service stops."""
+        """Return the run as soon as it rests.
+
+        Raises:
+            ServiceFailed: The service stops.
+        """
         rest = await self.rest(turn)
         if rest is not None:
             return rest
@@ -383,7 +414,7 @@ class Turns:
         async with aclosing(follow_run(self._service, info, max(turn.after, info.seq), live=False)) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
-                    end = await self._end(turn)  # as in `shown`
+                    end = await self._end(turn)  # another process may have delivered the next message, as in `shown`
                     return event if end is None else await load_snapshot(self._runner.store, turn.run_id, end)
         raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
 
@@ -397,7 +428,7 @@ def _is_answer(step: Step) -> bool:
 
 
 async def turns(store: Store, info: RunInfo) -> Sequence[tuple[Turn, str]]:
-    """Return the turns of a run that are known, with their keys: those that are tags, and those of its inbox."""
+    """Return the stored turns of a run, with their keys. They are stored as tags and as keys of the inbox."""
     tags = [part for part in map(_TURN.fullmatch, info.tags) if part is not None]
     found = {(Turn(int(part[2]), info.id, part[1] == "late", info.nonce), part[3]): None for part in tags}
     for sent in await store.message_keys(info.id, _READ):
@@ -409,12 +440,16 @@ async def turns(store: Store, info: RunInfo) -> Sequence[tuple[Turn, str]]:
 
 
 def turn_of(known: Sequence[tuple[Turn, str]], key: str) -> Turn | None:
-    """Return the turn of a run that has a key; None if it is not known."""
+    """Return the turn with a key; None if no stored turn has the key."""
     return next((turn for turn, other in known if other == key), None)
 
 
 def turns_with(turn: Turn, known: Sequence[tuple[Turn, str]]) -> Sequence[Turn]:
-    """Return the turns of a run, if this is one of them. Raises: UnknownRun."""
+    """Return the places of all stored turns of a run, after checking that `turn` is among them.
+
+    Raises:
+        UnknownRun: The turn is not stored.
+    """
     found = [each for each, _ in known]
     if turn not in found:
         text, repair = "this turn is not known", "the newest of a run are: read the run itself"
@@ -423,43 +458,47 @@ def turns_with(turn: Turn, known: Sequence[tuple[Turn, str]]) -> Sequence[Turn]:
 
 
 def newest_turn(known: Sequence[tuple[Turn, str]], info: RunInfo) -> Turn:
-    """Return the newest turn of a run."""
+    """Return the newest turn of a run; a run without stored turns has a first turn at 0."""
     found = (turn for turn, _ in known)
     return max(found, key=lambda turn: (turn.after, not turn.is_late), default=Turn(0, info.id, nonce=info.nonce))
 
 
 def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None) -> None:
-    """Check that a message can be meant for what is asked at its turn.
+    """Check that the sender of a message can have seen the question that the message would answer.
 
-    1. A run asks A. 2. Two messages "yes" come, of one who clicked twice. 3. The first answers A, and the run asks B.
-    4. The second would answer B, which its sender has not seen.
+    A message can arrive before the question that it would answer:
+
+    1. A run asks question A.
+    2. A person clicks twice, so two messages "yes" arrive.
+    3. The first message answers A, and the run asks question B.
+    4. The second message would answer B, which its sender has not seen.
 
     Args:
-        turn: The turn.
-        rest: The run at its place.
+        turn: The turn that the message would get.
+        rest: The run at the place of the turn.
         message: The message.
-        seen: The run's row when the message came; None if there was no run.
+        seen: The run's row when the message arrived; None if there was no run.
 
     Raises:
-        InputError: What it would answer was asked after it came.
+        InputError: The question was asked after the message arrived.
     """
     if turn.is_late or isinstance(message, Results):
-        return  # it answers nothing, or names what it answers
+        return  # the message answers no question, or names the calls that it answers
     asked = next((each for each in open_in(rest) if _takes_text(each.wait)), None)
     if asked is None or asked.record.asked_at <= (seen.updated_at if seen is not None else 0.0):
         return
-    if not _is_refused_by(asked.wait, message):  # else it is received next
+    if not _is_refused_by(asked.wait, message):  # otherwise the message is received next
         text = f"{str(asked.wait.question)!r} was asked after this message came, so it is no answer"
         raise InputError(text, where="message", repair="look at the question, and send the answer then")
 
 
 def _takes_text(wait: Wait) -> bool:
-    """Return whether a message can answer it: the first such wait of a run gets it."""
+    """Return whether a message can answer this wait. The first such wait of a run gets the message."""
     return wait.answerable and wait.kind != "tool"
 
 
 def _is_refused_by(wait: Wait, message: object) -> bool:
-    """Return whether a message that does not answer this question refuses it, and is received next."""
+    """Return whether a message refuses this question because it is not a valid answer. It is received next."""
     schema = wait.schema or {}
     return BY_MESSAGE in schema and bool(whats_wrong(schema, fit_answer(message, schema)))
 
@@ -469,29 +508,29 @@ def _build_turn_tag(turn: Turn, key: str) -> str:
 
 
 def digest(given: object) -> str:
-    """Return a short digest of a JSON value, as a part of a tag or an id."""
+    """Return a short digest of a JSON value, for use in a tag or an id."""
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def _payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:
-    """Return what was said as the message that a run waits for; None if it cannot be one."""
-    if wait.topic == TURN:  # of a conversation with an agent
+    """Return the value to send for a message that a run waits for; None if the message does not fit."""
+    if wait.topic == TURN:  # in a conversation with an agent
         field = text_field(compiled(graph))
         return {"id": key, "given": {field: message}} if field is not None else None
     return None if wait.schema is not None and whats_wrong(wait.schema, message) else message
 
 
 def asked(wait: Wait) -> str:
-    """Return a question, and what can be answered if that is not any text."""
+    """Return the text of a question. If the answer is not free text, the possible answers are added."""
     schema = wait.schema or {}
     how = "" if schema.get("type") == "string" and schema.keys() <= {"type", "title"} else f" ({in_words(schema)})"
     return f"{wait.question or wait.name}{how}"
 
 
 def output(graph: Graph[Any], result: Result[Any], said: str = "") -> tuple[Any, Sequence[Media]]:
-    """Return the result of a graph as JSON, with a mark for each medium, and the media.
+    """Return the result of a graph as JSON, in which markers replace media, and the list of these media.
 
-    Without a result it is what an agent said last, else the state.
+    If the graph has no result, the last text of an agent is returned, or else the state.
     """
     plan, media = compiled(graph), list[Media]()
     value = result.output
