@@ -349,7 +349,7 @@ def refusal(
 
     parameters = signature_of(type(args[0]) if _is_model(args) else function).parameters
     own = {name for name, one in parameters.items() if name not in ("self", "cls") and one.kind is not one.VAR_KEYWORD}
-    # an object has no repr before its `__init__` has ended
+    # An object has no repr before its `__init__` has ended.
     called, is_made = _called(function, args), function.__name__ != "__init__"
     where = shown(args[0]) if args and is_made and next(iter(parameters)) in ("self", "graph") else ""
     where = "" if where.startswith("<") else where
@@ -431,7 +431,7 @@ def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or 
         return any(_fits(each, value) for each in get_args(annotation))
     if isinstance(value, str) and isinstance(origin, type) and issubclass(origin, Iterable):
         return isinstance(value, origin) and get_args(annotation) == (str,)
-    # in strict mode, only a dict is accepted
+    # In strict mode, only a dict is accepted.
     given = dict(value) if origin is Mapping and isinstance(value, Mapping) else value
     try:
         TypeAdapter(annotation, config={"arbitrary_types_allowed": True}).validate_python(given, strict=True)

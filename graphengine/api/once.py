@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# the warnings that were shown, so that each is shown once
+# The warnings that were shown, so that each is shown once.
 _WARNED: Final[dict[str | tuple[str, type[Warning], int], int]] = {}
 
 

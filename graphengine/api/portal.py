@@ -47,13 +47,13 @@ class Portal:
 
         async def called() -> object:
             result = function()
-            # if a program awaits these by mistake, their errors explain it
+            # If a program awaits these by mistake, their errors explain it.
             if isinstance(result, Run | AsyncGenerator):
                 return result
             return await result if inspect.isawaitable(result) else result
 
         self._check_caller()
-        # until the call is submitted, `stop` must not end the loop, which would never run the call
+        # Until the call is submitted, `stop` must not end the loop, which would never run the call.
         with self._starting:
             loop = self._ensure_started()
             future = asyncio.run_coroutine_threadsafe(called(), loop)

@@ -139,7 +139,7 @@ class Runner(Records):
 
     @property
     def admin(self) -> Admin:
-        """The operations of operators on the store: schedules, limits of queues, pruning, changes of many runs, sums."""
+        """The operations of operators on the store: schedules, limits of queues, pruning, changing many runs, sums."""
         return Admin(self)
 
     @overload
@@ -362,7 +362,7 @@ def _html(result: Result[Any], snapshot: Snapshot | None) -> str:
 
 draw_with(_html)
 
-# programs receive these from each other, from a node or from a fixture
+# Programs receive these from each other, from a node or from a fixture.
 for _handed_out in (Runner, Admin, Context, Run):
     checked(_handed_out)
 

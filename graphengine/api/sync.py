@@ -65,7 +65,7 @@ def _forward(method: Callable[..., object]) -> Callable[..., Any]:
 
     returns = without_loop(str(signature.return_annotation))
     vars(forward)["__signature__"] = signature.replace(return_annotation=returns)
-    # without the examples, which use await
+    # Without the examples, which use await.
     forward.__doc__ = inspect.cleandoc(method.__doc__ or "").partition("\n\nExample:\n")[0]
     return forward
 

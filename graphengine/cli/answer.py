@@ -1,8 +1,8 @@
-"""`graphengine answer` and `graphengine send`: an answer or a message is recorded, then the run is resumed here.
+"""`graphengine answer` and `graphengine send`: record an answer or a message, then resume the run in this process.
 
-Recording needs no graph, and is never taken back. The run is then driven as far as possible at once: these commands do
-not wait while it sleeps. If it cannot be resumed here, for instance because its graph is not found, the error is
-reported, and a worker or a later `resume` continues the run.
+Recording does not need the graph, and is final. Then the run is driven as far as possible at once: these commands do
+not wait while the run sleeps. If the run cannot be resumed here, for example because its graph is not found, the error
+is reported, and a worker or a later `resume` continues the run.
 """
 
 from __future__ import annotations
@@ -161,11 +161,11 @@ def send(  # noqa: PLR0913 - one for each option
 def _find_waiting_run(
     context: CommandContext, run_id: str, reference: str | None, *, resumes: bool
 ) -> tuple[RunInfo, Snapshot]:
-    """Check the options; return the run, and where it is.
+    """Check the options; return the row and the current state of the run.
 
     Raises:
         click.UsageError: Some options have no effect with --no-resume.
-        GraphEngineError: There is no such run, or the result cannot be written.
+        GraphEngineError: The run does not exist, or the result cannot be written.
     """
     from graphengine.cli.project import file_of
     from graphengine.cli.report import check_output
@@ -189,7 +189,7 @@ def _find_waiting_run(
 def _no_value(
     context: CommandContext, asked: Asked, run_id: str, wait: str | None, reference: str | None
 ) -> InputError:
-    """Return the error for a missing VALUE: the question, and the command with an answer that fits."""
+    """Return the error for a missing VALUE, with the question and a command with a fitting answer."""
     from graphengine.cli.steps import example
     from graphengine.errors import InputError
     from graphengine.records.account import wait_line
@@ -216,7 +216,7 @@ def _not_awaited(snapshot: Snapshot, topic: str) -> str:
 
 
 def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
-    """Return the value that VALUE, @FILE or `-` gives: JSON, or text.
+    """Return the value of VALUE, @FILE or `-`: JSON, or text.
 
     Args:
         raw: The argument; a leading `@@` means a literal `@`.
@@ -235,7 +235,11 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
 
 
 def read_answer(raw: str) -> str:
-    """Return the text that VALUE, @FILE or `-` gives. Raises: InputError: A file cannot be read."""
+    """Return the text of VALUE, @FILE or `-`.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
     from graphengine.cli.inputs import read_text
 
     if raw.startswith("@@"):
@@ -249,7 +253,7 @@ def _without_last_break(text: str) -> str:
 
 
 def _is_left_to_others(error: GraphEngineError) -> bool:
-    """Return whether an error keeps the run from being resumed in this process, but perhaps not in another."""
+    """Return whether an error prevents this process from resuming the run, but perhaps not other processes."""
     from graphengine import errors
     from graphengine.cli.project import GraphFileBroken
     from graphengine.wings import ProjectBroken
@@ -265,11 +269,11 @@ class _Post:
     Attributes:
         run_id: The run.
         reference: The value of `--graph`.
-        send: Records it with a runner.
-        name: What it is.
-        done: What has been done with it then, as in the document.
+        send: Records the answer or message with a runner.
+        name: The word for it: "answer" or "message".
+        done: The word for its outcome, as in the document: "recorded" or "sent".
         note: A further line to show.
-        asked: The question that it answers; None for a message.
+        asked: The question that is answered; None for a message.
     """
 
     context: CommandContext
@@ -282,10 +286,10 @@ class _Post:
     asked: Asked | None = None
 
     def and_resume(self, snapshot: Snapshot) -> int:
-        """Record it, and resume the run as `resume` does; return the exit code.
+        """Record the answer or message, and resume the run as `resume` does; return the exit code.
 
         Raises:
-            GraphEngineError: It was refused, or the store failed.
+            GraphEngineError: The answer or message was refused, or the store failed.
         """
         from graphengine.cli.driving import limits_of, resume
         from graphengine.cli.models import models_for
@@ -295,7 +299,7 @@ class _Post:
 
         context = self.context
         limits = limits_of(context, snapshot)
-        if context.models:  # fail before anything is recorded
+        if context.models:  # fail before the answer is recorded
             models_for(context.models, graph_of(snapshot.graph, self.reference))
         if self.asked is not None:
             self._ask_anew(self.asked, snapshot)
@@ -304,7 +308,7 @@ class _Post:
             found = graph_of(snapshot.graph, self.reference)
             found.graph.compile()
             return resume(DriveJob(context, found, self.run_id, snapshot, limits, sleeps=False))
-        except RunIsDriven:  # another process, such as a worker, took it first
+        except RunIsDriven:  # another process, such as a worker, was faster
             return self._report()
         except GraphEngineError as error:
             if not _is_left_to_others(error):
@@ -312,10 +316,10 @@ class _Post:
             return self._report(error)
 
     def _ask_anew(self, asked: Asked, snapshot: Snapshot) -> None:
-        """Resume the run to where it asks today's question, if that is another one.
+        """Resume the run until it asks the current question, if the changed graph asks another question than before.
 
         Raises:
-            QuestionChanged: It is.
+            QuestionChanged: The graph asks another question.
         """
         from graphengine.api.runner import Runner
         from graphengine.cli.driving import resume_to_rest
@@ -328,24 +332,24 @@ class _Post:
         context = self.context
 
         async def is_changed() -> bool:
-            shared = lives_of(Runner(context.store)).shared  # it drives nothing, so there is nothing to close
+            shared = lives_of(Runner(context.store)).shared  # this runner drives nothing, so it need not be closed
             return await asks_anew(shared, found.graph.compile(), self.run_id, asked.facts.id)
 
         try:
             found = graph_of(snapshot.graph, self.reference)
             if not context.run(is_changed()):
                 return
-        except GraphEngineError:  # for the resume to report, once the answer is recorded
+        except GraphEngineError:  # the resume reports the error after the answer is recorded
             return
         resume_to_rest(DriveJob(context, found, self.run_id, snapshot, sleeps=False))
         now = context.read(lambda store: load_snapshot(store, self.run_id, None))
         raise asked.changed(self.run_id, waits_of(now))
 
     def only(self) -> int:
-        """Record it for the process that drives the run, now or later.
+        """Record the answer or message for the process that drives the run, now or later.
 
         Raises:
-            GraphEngineError: It was refused.
+            GraphEngineError: The answer or message was refused.
         """
         self._record()
         return self._report()
@@ -354,14 +358,14 @@ class _Post:
         from graphengine.api.runner import Runner
 
         async def recording() -> None:
-            await self.send(Runner(self.context.store))  # it drives nothing, so there is nothing to close
+            await self.send(Runner(self.context.store))  # this runner drives nothing, so it need not be closed
 
         self.context.run(recording())
         if self.note:
             self.context.err.prose(self.note)
 
     def _report(self, error: GraphEngineError | None = None) -> int:
-        """Show that it is recorded, why the run was not resumed here, if it was tried, and what continues it."""
+        """Show that the answer or message is recorded, why the run was not resumed here, and what continues the run."""
         from graphengine.cli.context import Exit
         from graphengine.errors import GraphNotFound
 

@@ -75,7 +75,7 @@ def _find_file_to_copy(context: CommandContext) -> Path:
     """Return the file to copy.
 
     Raises:
-        StoreNotSupported: It is a PostgreSQL database.
+        StoreNotSupported: The database is a PostgreSQL database.
     """
     database = context.place.database
     if isinstance(database, str):

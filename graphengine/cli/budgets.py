@@ -1,4 +1,4 @@
-"""`graphengine budgets`: what the budgets across runs have left in their present windows."""
+"""`graphengine budgets`: what was spent of the budgets across runs in their current windows."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def budgets(  # noqa: PLR0913 - options
 def _correct_account(
     context: CommandContext, given: Sequence[Budget], name: str, key: str, spent: dict[AmountName, float]
 ) -> None:
-    """Set what was spent of an account.
+    """Set the spent amounts of an account.
 
     Raises:
-        InputError: The project has no such budget, or the budget no such account in its present window.
+        InputError: The project has no such budget, or the budget has no such account in its current window.
     """
     import time
 

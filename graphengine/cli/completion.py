@@ -1,4 +1,4 @@
-"""`graphengine completion` and `graphengine schema`: what shells and other programs need to know of the commands."""
+"""`graphengine completion` and `graphengine schema`: describe the commands for shells and other programs."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def schema(context: CommandContext, name: tuple[str, ...]) -> int:
 
 
 def _complete_command(ctx: click.Context, incomplete: str) -> list[str]:
-    """Return the next words of the commands that begin like this."""
+    """Return the next words of the commands that begin with the given words."""
     from graphengine.cli.main import commands
 
     begun = " ".join([*(ctx.params["name"] or ()), incomplete])

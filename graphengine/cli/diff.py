@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 _PIPE_COLUMNS: Final = 80
 _ROWS: Final = 40
-"""The most rows of the two paths that are shown; `--json` has them all."""
+"""The maximum number of rows of the two paths that are shown. `--json` contains all rows."""
 _DIFFERENCES: Final = 100
-"""The most differences of the two states that are shown; `--json` has them all."""
+"""The maximum number of differences of the two states that are shown. `--json` contains all differences."""
 _VALUE_COLUMNS: Final = 200
 _GAP: Final = 2
 _AROUND: Final = 5
-"""The most words that are shown on each side of what differs between two texts."""
+"""The maximum number of words that are shown on each side of a difference between two texts."""
 _SHOWN_WORDS: Final = 60
-"""The most words of one place where two texts differ; `--json` has them all."""
+"""The maximum number of words of one difference between two texts. `--json` contains all words."""
 
 
 @options.command(
@@ -116,7 +116,7 @@ def _describe_shared_steps(found: RunDiff) -> str:
 
 
 def _show_changed(out: Channel, name: str, side: Side, columns: int) -> None:
-    """Show what a branch changed, and the values before."""
+    """Show the changes with which a branch began, and the values before."""
     from graphengine.cli.terminal import fitted
     from graphengine.records.account import changes_in
     from graphengine.records.words import compact
@@ -202,7 +202,7 @@ def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -
 
 
 def _show_difference(out: Channel, difference: Difference, columns: int, names: tuple[str, str]) -> None:
-    """Show two values on one line if they fit, two long texts by the words that differ, else below each other."""
+    """Show two values on one line if they fit, two long texts by the words that differ, otherwise below each other."""
     from graphengine.cli.terminal import fitted
     from graphengine.records.words import compact
 
@@ -223,10 +223,12 @@ def _show_difference(out: Channel, difference: Difference, columns: int, names: 
 
 
 def word_parts(before: str, after: str) -> list[Part]:
-    """Return two texts as one: `[-` what only the first has `-]`, `{+` what only the second has `+}`, and around that.
+    """Return two texts as one text, with their differences in brackets.
 
-    Of a text that was rewritten, the new text comes first, and the old one after it. Texts that differ only in blanks
-    and line breaks are shown as in JSON, from a little before the first difference.
+    Words that only the first text contains are shown as `[-words-]`, and words that only the second text contains as
+    `{+words+}`, with some equal words around them. If the text was rewritten, the new text comes first, followed by the
+    old text. Texts that differ only in blanks and line breaks are shown in the form of JSON, from a little before the
+    first difference.
     """
     import json
 
@@ -259,7 +261,7 @@ def word_parts(before: str, after: str) -> list[Part]:
 
 
 def _shorten_words(words: Sequence[str]) -> str:
-    """Return words on one line, without the blanks between them that are no indentation of the first."""
+    """Return words on one line. Only blanks that indent the first word are kept unchanged."""
     import re
 
     shown = re.sub(r"(?<=\S)\s+", " ", "".join(words[:_SHOWN_WORDS]).strip("\r\n")).rstrip()

@@ -134,7 +134,7 @@ def _of_the_library() -> Iterator[Finding]:
 
 
 def _schedule_notes(context: CommandContext) -> Sequence[Finding]:
-    """Return a note for each schedule whose input no longer fits its graph, of the graphs of the current project."""
+    """Return a note for each schedule of the current project's graphs whose input no longer fits its graph."""
     from graphengine.databases.findings import Finding
     from graphengine.errors import GraphEngineError
 
@@ -151,7 +151,7 @@ def _schedule_notes(context: CommandContext) -> Sequence[Finding]:
 
     try:
         return context.read(notes)
-    except GraphEngineError:  # there is no project here, or the database is in use by a repair
+    except GraphEngineError:  # there is no project here, or a repair uses the database
         return ()
 
 
@@ -159,7 +159,7 @@ def _repair_database(place: DatabaseOption) -> Repaired:
     """Repair a database.
 
     Raises:
-        StoreNotSupported: It is not a file, and has other faults than sequences that are behind.
+        StoreNotSupported: The database is not a file, and has faults that only a file's repair can remove.
     """
     if isinstance(place.database, str):
         from graphengine.api.places import require_postgres
@@ -181,7 +181,7 @@ def _repair_database(place: DatabaseOption) -> Repaired:
 
 
 def show_report(context: CommandContext, report: Report, where: str, words: Sequence[str]) -> None:
-    """Show what was found in a database, with the command that repairs it; words name it on a command line."""
+    """Show the findings in a database, with the command that repairs it; `words` name the database for this command."""
     import shlex
 
     from graphengine.cli.places import program

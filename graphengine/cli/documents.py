@@ -1,6 +1,6 @@
 """The documents of commands under `--json`; `graphengine.cli.schemas` lists them.
 
-Those of a run itself, and of lists of runs, are in `graphengine.records.json_document`.
+The documents of a run itself, and of lists of runs, are in `graphengine.records.json_document`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from graphengine.records.retention import Pruned, Vacuumed
 
 
 class Unchecked(Part):
-    """A decision that cannot be replayed, since its input is not recorded.
+    """A decision that cannot be replayed, because its input is not recorded.
 
     Attributes:
-        what: What it is.
-        steps: In how many steps.
+        what: The kind of the decision.
+        steps: The number of steps with such a decision.
     """
 
     what: str
@@ -33,14 +33,14 @@ class Replay(Part):
     """The replay of one run.
 
     Attributes:
-        source: The argument that named it: an id or a file.
-        run_id: Its id.
-        graph: The name of its graph.
-        steps: How many steps were replayed.
-        same: Whether all were decided as recorded.
+        source: The argument that named the run: an id or a file.
+        run_id: The id of the run.
+        graph: The name of the run's graph.
+        steps: The number of replayed steps.
+        same: Whether all decisions are the same as recorded.
         differences: The number of differences.
-        first: The first of them.
-        not_checked: What could not be replayed.
+        first: The first difference; null if there is none.
+        not_checked: The decisions that could not be replayed.
         all: With `--all`: every difference.
         reasons: With `--all`: reworded reasons.
     """
@@ -61,7 +61,7 @@ class Replays(Document):
     """The replays of runs.
 
     Attributes:
-        replays: In the order the runs were named.
+        replays: The replays, in the order in which the runs were named.
     """
 
     replays: Sequence[Replay]
@@ -72,16 +72,16 @@ class Examined(Document):
 
     Attributes:
         database: The file.
-        sound: Whether it has no fault.
-        findings: What was found.
-        more: How many findings were left out.
-        runs: How many runs were checked.
-        steps: How many of their steps.
-        snapshots: How many of their snapshots.
-        done: With `--repair`: what was done.
-        lost: With `--repair`: what could not be saved.
+        sound: Whether the database has no fault.
+        findings: The faults that were found.
+        more: The number of findings that are left out.
+        runs: The number of checked runs.
+        steps: The number of checked steps.
+        snapshots: The number of checked snapshots.
+        done: With `--repair`: the repairs that were made.
+        lost: With `--repair`: the data that could not be saved.
         unnamed: With `--repair`: possible losses that cannot be identified.
-        copy: With `--repair`: the copy of the original file; null if unchanged.
+        copy: With `--repair`: the copy of the original file; null if the file was not changed.
     """
 
     database: str
@@ -102,11 +102,11 @@ class BackedUp(Document):
 
     Attributes:
         database: The file.
-        copy: The copy of it.
-        bytes: How large the copy is.
-        seconds: How long it took.
+        copy: The copy of the file.
+        bytes: The size of the copy.
+        seconds: How long the backup took.
         sound: Without `--no-check`: whether the copy has no fault.
-        findings: Without `--no-check`: what was found in it.
+        findings: Without `--no-check`: the faults that were found in the copy.
     """
 
     database: str
@@ -118,13 +118,13 @@ class BackedUp(Document):
 
 
 class Check(Part):
-    """One thing that production needs.
+    """The result of one check for production.
 
     Attributes:
-        name: What was checked.
-        state: Whether it is so.
-        what: What was found.
-        repair: What to do; "" if nothing.
+        name: The name of the check.
+        state: Whether the requirement is met.
+        what: The finding.
+        repair: What to do; "" if nothing is to be done.
     """
 
     name: str
@@ -134,12 +134,12 @@ class Check(Part):
 
 
 class Ready(Document):
-    """Whether what runs here is ready for production.
+    """Whether the installation is ready for production.
 
     Attributes:
         database: The database.
-        ready: Whether nothing is known to be missing.
-        checks: What was checked.
+        ready: Whether no check has failed.
+        checks: The results of the checks.
     """
 
     database: str
@@ -148,11 +148,11 @@ class Ready(Document):
 
 
 class PruneDone(Document):
-    """What was removed.
+    """The result of pruning.
 
     Attributes:
-        pruned: Null if no runs were to be removed.
-        vacuumed: Null if the file was not shrunk.
+        pruned: The runs that were removed; null if no runs were to be removed.
+        vacuumed: The disk space that was freed; null if the file was not shrunk.
     """
 
     pruned: Pruned | None
@@ -160,14 +160,14 @@ class PruneDone(Document):
 
 
 class RepeatedEffect(Part):
-    """An effect of a run that a branch would do again.
+    """An effect of a run that a branch would repeat.
 
     Attributes:
-        seq: The step at which it began.
-        node: The path of its node.
-        name: The name of its function.
-        arguments: Its arguments; null if they are the node's inputs.
-        idempotency_key: Its key in the run; the branch has another one.
+        seq: The step at which the effect began.
+        node: The path of the effect's node.
+        name: The name of the function.
+        arguments: The arguments of the function; null if they are the node's inputs.
+        idempotency_key: The key of the effect in the run; the branch uses another key.
     """
 
     seq: int
@@ -178,17 +178,17 @@ class RepeatedEffect(Part):
 
 
 class DryBranch(Document):
-    """What a branch would do again.
+    """The calls and effects that a branch would keep, leave out or repeat.
 
     Attributes:
         run_id: The run.
-        at: The step from which it would branch.
-        steps: How many steps the run has.
-        kept_calls: How many calls of models up to that step are kept, and not made again.
-        kept_usd: What these cost, US dollars; null if that is not known.
-        left_out_calls: How many calls were made after it.
-        left_out_usd: What these cost, US dollars; null if that is not known.
-        effects: The effects that must not be repeated and began after that step.
+        at: The step from which the run would be branched.
+        steps: The number of steps of the run.
+        kept_calls: The number of model calls up to this step, which are kept and not repeated.
+        kept_usd: The cost of these calls in US dollars; null if it is unknown.
+        left_out_calls: The number of model calls after this step.
+        left_out_usd: The cost of these calls in US dollars; null if it is unknown.
+        effects: The effects that must not be repeated and began after this step.
     """
 
     run_id: str
@@ -207,7 +207,7 @@ class Exported(Document):
     Attributes:
         run_id: The run.
         file: The file.
-        steps: How many steps are in it.
+        steps: The number of steps in the file.
     """
 
     run_id: str
@@ -219,9 +219,9 @@ class ImportedRun(Part):
     """A run of an imported file.
 
     Attributes:
-        run_id: Its id.
-        steps: How many steps it has.
-        new: Whether it was not in the database before.
+        run_id: The id of the run.
+        steps: The number of steps of the run.
+        new: Whether the run was not in the database before.
     """
 
     run_id: str
@@ -233,7 +233,7 @@ class Imported(Document):
     """The runs of imported files.
 
     Attributes:
-        runs: In the order of the files.
+        runs: The runs, in the order of the files.
     """
 
     runs: Sequence[ImportedRun]
@@ -243,12 +243,12 @@ class Queued(Document):
     """A run that a worker will drive.
 
     Attributes:
-        run_id: Its id.
-        graph: The name of its graph.
-        queue: Its queue.
-        priority: Its priority.
-        tenant: For whom it runs.
-        status: No process has driven it yet.
+        run_id: The id of the run.
+        graph: The name of the run's graph.
+        queue: The queue of the run.
+        priority: The priority of the run.
+        tenant: The tenant of the run; null if the run has no tenant.
+        status: Always `queued`: no process has driven the run yet.
     """
 
     run_id: str
@@ -264,8 +264,8 @@ class AnswerDocument(Document):
 
     Attributes:
         run_id: The run.
-        answer: Its outcome.
-        error: Why the run could not be resumed here, if it was tried.
+        answer: The outcome of the answer.
+        error: Why the run could not be resumed here, if the command tried to resume it.
     """
 
     run_id: str
@@ -278,8 +278,8 @@ class Sent(Document):
 
     Attributes:
         run_id: The run.
-        message: Its outcome.
-        error: Why the run could not be resumed here, if it was tried.
+        message: The outcome of the message.
+        error: Why the run could not be resumed here, if the command tried to resume it.
     """
 
     run_id: str
@@ -288,11 +288,11 @@ class Sent(Document):
 
 
 class Stopped(Document):
-    """A run that was stopped, or will be.
+    """A run that was stopped, or will be stopped.
 
     Attributes:
         run_id: The run.
-        stop: `asked` if the process that drives it was asked to, otherwise `done`.
+        stop: `asked` if the process that drives the run was asked to stop it, otherwise `done`.
         silent: The process that has not reacted to `stop --now` within 5 seconds; null otherwise.
     """
 
@@ -305,8 +305,9 @@ class Rows(Document):
     """Recorded runs as rows of a table.
 
     Attributes:
-        rows: By column: `run_id`, `graph`, `status`, `created_at` and `ended_at` (epoch seconds), `cost_usd` (US
-            dollars), and each of the `--fields`. A value that is not known is null, and a secret is the text `secret`.
+        rows: The rows, each by column: `run_id`, `graph`, `status`, `created_at` and `ended_at` (epoch seconds),
+            `cost_usd` (US dollars), and each of the `--fields`. An unknown value is null, and a secret is the text
+            `secret`.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -317,7 +318,7 @@ class Tagged(Document):
 
     Attributes:
         run_id: The run.
-        tags: The tags that it has now.
+        tags: The current tags of the run.
     """
 
     run_id: str
@@ -328,9 +329,9 @@ class Made(Document):
     """A project that was created.
 
     Attributes:
-        path: Its folder, absolute.
-        name: Its name in pyproject.toml.
-        files: Its files, relative to the folder.
+        path: The absolute path of the project's folder.
+        name: The name of the project in pyproject.toml.
+        files: The files of the project, relative to the folder.
         next: The commands to run next.
     """
 
@@ -344,8 +345,8 @@ class Workflow(Part):
     """A workflow that can be copied.
 
     Attributes:
-        name: Its name, for `--from`.
-        about: What it does.
+        name: The name of the workflow, for `--from`.
+        about: A description of the workflow.
     """
 
     name: str
@@ -366,13 +367,13 @@ class ListedGraph(Part):
     """A graph of the project.
 
     Attributes:
-        name: Its name.
-        file: Its file, relative to the project's folder.
-        about: The first sentence of its file.
-        nodes: How many nodes it has.
-        example: Whether it runs without input.
-        models: The sets of models in its file.
-        input: The JSON Schema of its state.
+        name: The name of the graph.
+        file: The file of the graph, relative to the project's folder.
+        about: The first sentence of the file.
+        nodes: The number of nodes.
+        example: Whether the graph runs without input.
+        models: The sets of models that the file defines.
+        input: The JSON Schema of the graph's state.
     """
 
     name: str
@@ -388,8 +389,8 @@ class Graphs(Document):
     """The graphs of a project.
 
     Attributes:
-        graphs: In order of their files.
-        broken: Files that cannot be run, and later files of two that have graphs of one name.
+        graphs: The graphs, in the order of their files.
+        broken: The files that cannot be run. If graphs in two files have the same name, the later file.
     """
 
     graphs: Sequence[ListedGraph]

@@ -1,4 +1,4 @@
-"""Driving one run from the command line: start it, show it, stop it on a signal, and report its outcome."""
+"""Drive one run from the command line: start it, show it, stop it on a signal, and report its outcome."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Begin: TypeAlias = "Callable[[Runner], Awaitable[Run[Any]]]"
 """A function that starts, resumes or branches a run on a runner."""
 
 GRACE_SECONDS: Final = 8.0
-"""How long nodes in flight may take to finish after SIGTERM: systems that send it kill after 10 s or more."""
+"""How long nodes in flight may take to finish after SIGTERM. Systems that send SIGTERM kill after 10 s or more."""
 _STOPPING: Final = "stopping after the node in flight"
 _BEGINNING: Final = "interrupted while the run was being started"
 _LOOK: Final = "check with `graphengine runs` whether it was recorded"
@@ -66,10 +66,10 @@ _LEAVING: Final = "leaving the run waiting"
 def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: At | None = None) -> DriveJob:
     """Return the job that continues a recorded run.
 
-    If the run cannot be read to its end, its record up to step `at` is used, if that is given.
+    If the run cannot be read to its end and `at` is given, its record up to this step is used.
 
     Raises:
-        GraphEngineError: There is no such run or graph, or the result cannot be written.
+        GraphEngineError: The run or its graph does not exist, or the result cannot be written.
     """
     if context.output is not None:
         check_output(context.output)
@@ -86,7 +86,7 @@ def recorded_job(context: CommandContext, run_id: str, reference: str | None, at
 
 
 def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
-    """Return the run's limits with the given ones in place of its own; None if none was given."""
+    """Return the run's limits, updated with the limits of the command; None if the command has no limits."""
     if not context.limits:
         return None
     known = snapshot.limits
@@ -102,16 +102,16 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
 
 
 def resume(job: DriveJob, *, retry_failed: bool = False) -> int:
-    """Resume the run of a job, as `drive` does."""
+    """Resume the run of a job until it ends or waits, and report it; return the exit code."""
     return report(job, resume_to_rest(job, retry_failed=retry_failed))
 
 
 def resume_to_rest(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcome:
-    """Resume the run of a job, as `driven` does."""
+    """Resume the run of a job until it ends or waits, and show its progress."""
 
     async def begin(runner: Runner) -> Run[Any]:
-        pauses = job.context.pauses or None  # else it keeps its own
-        if job.snapshot is not None:  # shown from here on, so the Runner gets a copy
+        pauses = job.context.pauses or None  # without nodes in the command, the run keeps its own
+        if job.snapshot is not None:  # the snapshot is shown from here on, so the Runner gets a copy
             lives_of(runner).shared.kept.hand_over(copy_of(job.snapshot))
         how: Any = {"retry_failed": retry_failed, "wait_out": job.sleeps}
         return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, **how)
@@ -142,7 +142,7 @@ def drive_to_rest(job: DriveJob, begin: Begin) -> StoredOutcome:
 
 
 def stopper_of(context: CommandContext) -> Stopper:
-    """Return what handles the signals of a command, and says so in its log if that is JSON."""
+    """Return the handler of a command's signals. It writes JSON if the command's log is JSON."""
     return Stopper(line_of if context.log_format == "json" else None)
 
 
@@ -150,27 +150,27 @@ def stopper_of(context: CommandContext) -> Stopper:
 def until_stopped(
     context: CommandContext, repair: str, action: str = "releasing the runs after the nodes in flight"
 ) -> Iterator[tuple[Stopper, Telemetry | None]]:
-    """Yield what stops a command that drives runs until a signal releases them, and its telemetry."""
+    """Yield the handler that stops a command which drives runs until a signal releases them, and its telemetry."""
     with stopper_of(context) as stopper, observed(context) as telemetry:
         stopper.action = action
         stopper.last_words = last_words(context, Interrupted("interrupted; what was recorded is safe", repair=repair))
         try:
             yield stopper, telemetry
         except asyncio.CancelledError:
-            if not stopper.asked_by:  # else it was stopped while it opened what it needs
+            if not stopper.asked_by:  # otherwise a signal stopped the command while it was opening
                 raise
 
 
 class Fleet(NamedTuple):
-    """What a command needs to drive runs of several graphs.
+    """Everything that a command needs to drive runs of several graphs.
 
     Attributes:
         found: The graphs by name.
-        unread: Why others are left out.
-        models: Their models.
-        executors: Their executors.
-        extensions: What else acts in their runs.
-        retention: How long the project keeps their runs, if it says so.
+        unread: Why other graphs are left out.
+        models: The models of the runs.
+        executors: The executors of the runs.
+        extensions: Further objects that act in the runs.
+        retention: How long the project keeps the runs; None if the project does not set it.
     """
 
     found: Mapping[str, Found]
@@ -182,7 +182,7 @@ class Fleet(NamedTuple):
 
     @property
     def for_runner(self) -> dict[str, Any]:
-        """The arguments of their Runner, but for its telemetry."""
+        """The arguments of the Runner that drives the runs, without its telemetry."""
         return {"models": self.models, "executors": self.executors, "extensions": self.extensions}
 
     @property
@@ -194,16 +194,17 @@ class Fleet(NamedTuple):
 def fleet_of(
     context: CommandContext, references: Sequence[str], *, writes: bool = False, only_able: bool = False
 ) -> Fleet:
-    """Return the graphs of these files, or else those of the project; choose the database; show what is left out.
+    """Return the graphs of these files, or of the project; choose the database; show which graphs are left out.
 
     Args:
-        context: The call.
+        context: The context of the command.
         references: The values of `--graph`.
         writes: Whether the command itself records something.
-        only_able: Whether to leave out the graphs of the project whose executors are not here.
+        only_able: Whether to leave out the graphs of the project whose executors are not available here.
 
     Raises:
-        GraphNotFound: There is no graph. GraphEngineError: A given graph or model cannot be used.
+        GraphNotFound: There is no graph.
+        GraphEngineError: A given graph or model cannot be used.
     """
     file = file_of(references[0]) if references else None
     (found, unread), executors = graphs_to_drive(references), read_settings("executors", file)
@@ -220,7 +221,10 @@ def fleet_of(
 
 
 def list_lacking_executors(graphs: Mapping[str, Found], executors: Collection[str]) -> dict[str, str]:
-    """Return the graphs whose heavy nodes cannot run here, with the reason; if all lack something, a worker raises."""
+    """Return the graphs whose heavy nodes cannot run here, with the reason.
+
+    If all graphs lack an executor, the result is empty, and the worker raises an error instead.
+    """
     lacking: dict[str, str] = {}
     for name, found in graphs.items():
         wanted = {on for plan in found.graph.compile().nest for _, on, _ in plan.heavy}.difference(executors)
@@ -231,7 +235,7 @@ def list_lacking_executors(graphs: Mapping[str, Found], executors: Collection[st
 
 
 def _warn_of_lacking(context: CommandContext, models: AsBegun, graphs: Mapping[str, Found]) -> None:
-    """Warn of agents that have no model here: a run that was given none is refused, and left to other processes."""
+    """Warn of agents without a model here. A run that gives them none is refused here, and left to other processes."""
     for found in graphs.values():
         plan = found.graph.compile()
         try:
@@ -243,7 +247,7 @@ def _warn_of_lacking(context: CommandContext, models: AsBegun, graphs: Mapping[s
 
 
 def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, str]]:
-    """Return what to write to which file descriptor when Ctrl-C ends the process at once."""
+    """Return the texts to write when Ctrl-C ends the process at once, each with its file descriptor."""
     if context.json:
         number = context.out.number
         return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
@@ -263,7 +267,7 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
         extensions=extensions_of(job.found.file),
     ) as runner:
         run = await begin(runner)
-        events = life_of(run).audience.joined()  # before its first step: none is missed
+        events = life_of(run).audience.joined()  # joined before the first step, so that no event is missed
         watch = _Watch(job, stopper, runner, run)
         watching = asyncio.create_task(watch.show(events))
         try:
@@ -274,7 +278,7 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
             stopper.over()
             await watching
         if result.status in ("finished", "waiting") and not job.is_announced:
-            job.announce(run.id)  # it had ended or waited before, so no event announced it
+            job.announce(run.id)  # the run had already ended or waited, so no event announced it
         info = await runner.store.info(run.id)
         snapshot = watch.snapshot
         if snapshot.seq != info.seq:
@@ -286,11 +290,11 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
 
 
 class _Watch:
-    """Shows the events of a run, and sets what a signal does according to the run's state.
+    """Shows the events of a run, and sets the effect of a signal according to the state of the run.
 
     Attributes:
-        before_last: The seq of the step before the visit that ended last, and the first field it wrote, "" for none;
-            what it recorded meanwhile does not count.
+        before_last: The seq of the step before the last visit that ended, and the first field that this step wrote, ""
+            if none. Steps that a visit records before its end do not count.
     """
 
     def __init__(self, job: DriveJob, stopper: Stopper, runner: Runner, run: Run[Any]) -> None:
@@ -304,19 +308,19 @@ class _Watch:
 
     @property
     def snapshot(self) -> Snapshot:
-        """Where the run is, after the last step that was shown."""
+        """The run after the last step that was shown."""
         return self._progress.visits.snapshot
 
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
-        """Show events until the run is over; the first one means that it is driven here and a step is durable."""
-        await life_of(self._run).until("begun")  # without one, its result raises the reason
+        """Show events until the run is over. Its first event means that a step of the run was recorded in this process."""
+        await life_of(self._run).until("begun")  # if the run never begins, awaiting its result raises the reason
         async with self._progress.ticking():
             await self._show(events)
 
     async def _show(self, events: asyncio.Queue[Event | None]) -> None:
         while True:
             until = await self._asleep_until() if events.empty() else None
-            if until is not None and events.empty():  # no event arrived during the await above
+            if until is not None and events.empty():  # no event has arrived during the await above
                 self._begin_once()
                 self._stopper.action = _LEAVING
                 self._progress.sleeps(when(until))
@@ -329,12 +333,13 @@ class _Watch:
             await self._catch_up(event)
             self._progress.show(event)
             if isinstance(event, StepRecorded) and event.step.kind in ("started", "branched", "node"):
-                is_whole = event.step.update and event.step.frame == ROOT  # a branch sets fields of the whole graph
+                # Only a branch of the whole graph can set its fields.
+                is_whole = event.step.update and event.step.frame == ROOT
                 written = event.step.update[0][1] if is_whole else ""
                 self.before_last, self._last = self._last, (event.seq, written)
 
     async def _catch_up(self, event: Event) -> None:
-        """Continue from the run's state before its first event here, or before an event after others were left out."""
+        """Load the state of the run before its first event here, or before an event that follows missing events."""
         if not isinstance(event, StepRecorded) or event.seq == self.snapshot.seq + 1:
             return
         before = self._job.snapshot
@@ -354,7 +359,7 @@ class _Watch:
         self._stopper.drives(self._stop)
 
     async def _asleep_until(self) -> float | None:
-        """Return when the run wakes up here if all of it sleeps; otherwise None."""
+        """Return when the run wakes up, if the whole run sleeps in this process; otherwise None."""
         if not self._job.sleeps or not life_of(self._run).claim.may("sleep"):
             return None
         waits = await self._runner.waits(self._run.id)
@@ -362,7 +367,7 @@ class _Watch:
         return min(dues) if dues and len(dues) == len(waits) else None
 
     async def _stop(self) -> None:
-        """Stop the run after the node in flight; release it on SIGTERM, or if it waits with nothing in flight."""
+        """Stop the run after the node in flight; on SIGTERM, or if the run waits with nothing in flight, release it."""
         is_driven, store = self._run.id in lives_of(self._runner).shared.driven, self._runner.store
         is_waiting = not is_driven and (await store.info(self._run.id)).status == "waiting"
         if is_waiting or self._stopper.asked_by == "SIGTERM":
@@ -373,29 +378,31 @@ class _Watch:
             await self._runner.stop(self._run.id)
 
     def _cut(self) -> None:
-        """Cancel what is still in flight."""
+        """Cancel the work that is still in flight."""
         self._cutting = asyncio.get_running_loop().create_task(self._runner.release(self._run.id, now=True))
 
 
 class Stopper:
-    """Stops the driven runs when a signal arrives: the first cleanly; a further Ctrl-C ends the process at once.
+    """Stops the driven runs when a signal arrives: the first signal cleanly, a second Ctrl-C by ending the process.
 
-    A command that works until it is stopped calls `opens` first, and `drives` when all is open. A signal in between
-    cancels the asyncio task that opens: a database can be locked, far away, or migrated for long. Each further signal
-    asks again.
+    A command that works until it is stopped calls `opens` first, and `drives` when everything is open. A signal in
+    between cancels the asyncio task that opens, because opening can take long: a database can be locked, far away, or
+    be migrated. Each further signal requests the stop again.
 
     The handlers are Python's, not the event loop's, so that a second Ctrl-C works while a node blocks the loop. They
-    only use `os.write`, since they can interrupt any other write. A socket wakes the event loop:
+    only use `os.write`, because they can interrupt any other write. A socket wakes the event loop, because of this
+    race:
 
-    1. The loop is about to wait. 2. A signal arrives, and its handler runs as soon as Python continues. 3. Without the
-    socket, the loop would wait until something else happens.
+    1. The loop is about to wait.
+    2. A signal arrives. Its handler runs as soon as Python code continues.
+    3. Without the socket, the loop would wait until something else happens.
 
     Attributes:
-        action: The stop in words, shown when the signal arrives.
-        last_words: What to write to which file descriptor before the process ends at once.
+        action: A description of the stop, shown when the signal arrives.
+        last_words: The texts to write before the process ends at once, each with its file descriptor.
         wipes: Whether to erase a transient line on the terminal before writing.
-        line_of: Returns the line of a text in a log of JSON; None if stderr is text.
-        asked_by: The signal that requested the stop; "" before one arrives.
+        line_of: Returns the line of a text in a JSON log; None if stderr is text.
+        asked_by: The signal that requested the stop; "" before a signal arrives.
     """
 
     def __init__(self, line_of: Callable[[str], str] | None = None) -> None:
@@ -437,7 +444,7 @@ class Stopper:
             self._stop()
 
     def drives(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Set the function that stops the driven runs. It is set once the runs are durable, or everything is open."""
+        """Set the function that stops the driven runs. It is set when the runs are durable, or everything is open."""
         self._join_loop()
         self._opening, self._stop_it = None, stop
         if self.asked_by:
@@ -450,20 +457,21 @@ class Stopper:
             self._waking = reader, writer = socket.socketpair()
             for each in self._waking:
                 each.settimeout(0)
-            with suppress(NotImplementedError):  # on Windows, where the loop wakes by itself
+            with suppress(NotImplementedError):  # not on Windows, where the loop wakes by itself
                 self._loop.add_reader(reader, reader.recv, 1 << 12)
                 signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
 
     def over(self) -> None:
-        """Clear the function, since nothing is left to stop."""
+        """Clear the function, because no run is left to stop."""
         self._stop_it = None
 
     def _take_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
         was_asked, self.asked_by = self.asked_by, self.asked_by or ("SIGTERM" if number == signal.SIGTERM else "Ctrl-C")
         if self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: the command has ended
-                self._loop.call_soon_threadsafe(self._stop)  # before the message: its reader may react at once
+            with suppress(RuntimeError):  # the loop is closed, so the command has ended
+                # Before the message is written, because its reader may react at once.
+                self._loop.call_soon_threadsafe(self._stop)
         if not was_asked:
             again = "Ctrl-C (SIGINT) ends at once" if number == signal.SIGTERM else "Ctrl-C again ends at once"
             wipe = WIPE if self.wipes else ""
@@ -476,7 +484,8 @@ class Stopper:
 
     def _stop(self) -> None:
         if self._opening is not None:
-            opening, self._opening = self._opening, None  # another signal would cut its cleanup short
+            # Forgotten, so that another signal does not interrupt its cleanup.
+            opening, self._opening = self._opening, None
             opening.cancel()
         elif self._stop_it is not None and (self._stopping is None or self._stopping.done()):
             self._stopping = asyncio.get_running_loop().create_task(self._stop_it(), name="graphengine stop")

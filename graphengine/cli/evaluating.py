@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphengine.testing.evaluation import Report, TrialReport
 
 SCORERS: Final = "SCORERS"
-"""The variable of a file that holds its scorers: a dict by name, or a list."""
+"""The variable of a file that contains its scorers: a dict by name, or a list."""
 _NO_RESUME: Final = "--no-resume"
 _EXITS: Final[Mapping[int, str]] = {
     **options.DRIVES,
@@ -150,7 +150,7 @@ def eval_(  # noqa: PLR0913 - one for each option
 
 @dataclass(slots=True)
 class _EvaluationJob(DriveJob):
-    """An evaluation, which only its own command resumes: no file has its graph.
+    """An evaluation, which only its own command can resume, because no file contains its graph.
 
     Attributes:
         again: The words of this command without `--run-id`.
@@ -160,7 +160,7 @@ class _EvaluationJob(DriveJob):
 
     @override
     def resume_command(self, run_id: str, *more: str) -> str:
-        """Return this command with the run's id; a limit in `more` replaces that of this command."""
+        """Return this command with the run's id. A limit in `more` replaces the same limit of this command."""
         words, again = [word for word in more if word != _NO_RESUME], self.again
         for name in (word.partition("=")[0] for word in words if "=" in word):
             again = _without(again, "--limit", f"{name}=")
@@ -169,18 +169,18 @@ class _EvaluationJob(DriveJob):
     @property
     @override
     def words(self) -> list[str]:
-        """Record an answer without resuming: `answer` cannot find the graph of an evaluation."""
+        """The option that only records an answer, because `answer` cannot find the graph of an evaluation."""
         return [_NO_RESUME]
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is evaluated.
+    """The graphs, scorers and models of an evaluation.
 
     Attributes:
         found: The graph under test.
         scorers: The scorers by name.
-        other: The other version, which can be the same graph; None without one.
+        other: The version to compare with, which can be the same graph; None without a comparison.
         names: The names of the versions.
         chosen: The models, by keys that apply to one version.
     """
@@ -193,7 +193,7 @@ class _Plan:
 
 
 def _plan(reference: str, scorers: str | None, against: Sequence[str], models: Sequence[str]) -> _Plan:
-    """Return what to evaluate.
+    """Return the graphs, scorers and models to evaluate.
 
     Raises:
         GraphEngineError: A file, a graph, a scorer or a model does not exist.
@@ -228,7 +228,7 @@ def _names_graph(text: str, found: Found) -> bool:
     """Return whether `--against` names a graph; otherwise it names a model.
 
     Raises:
-        InputError: It names neither.
+        InputError: The text names neither a graph nor a model.
     """
     from graphengine.cli.models import models_for
     from graphengine.cli.project import file_of, find
@@ -252,8 +252,10 @@ def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
     """Return the scorers of a file.
 
     Raises:
-        InputError: The file has none.
-        GraphNotFound, GraphFileBroken, DefinitionError: It cannot be read, or they are invalid.
+        InputError: The file contains no scorers.
+        GraphNotFound: The file does not exist.
+        GraphFileBroken: The file cannot be run.
+        DefinitionError: The scorers are invalid.
     """
     from collections.abc import Mapping as AnyMapping
 
@@ -281,7 +283,7 @@ def judges_in(scorers: Mapping[str, Runnable]) -> set[str]:
 
 
 def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[str, float]:
-    """Return the least mean by scorer; "" for all.
+    """Return the lowest acceptable mean by scorer; the key "" applies to all scorers.
 
     Raises:
         click.BadParameter: A number is not from 0 to 1, or there is no such scorer.
@@ -303,7 +305,7 @@ def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[s
 
 
 def _without(words: Sequence[str], option: str, start: str = "") -> list[str]:
-    """Return the words of a command without those values of an option that begin with `start`."""
+    """Return the words of a command without the values of an option that begin with `start`."""
     rest, kept = iter(words), list[str]()
     for word in rest:
         given = (word, next(rest, "")) if word == option else (word,)
@@ -315,16 +317,16 @@ def _without(words: Sequence[str], option: str, start: str = "") -> list[str]:
 # --- the report ---
 
 _REASONS: Final = 10
-"""The most reasons of low scores that are shown; `--json` has all."""
+"""The maximum number of reasons of low scores that are shown. `--json` contains all reasons."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What to do with the report.
+    """The requirements on the report.
 
     Attributes:
-        least: The least mean by scorer; "" for all.
-        output: The file for the report as JSON, if any.
+        least: The lowest acceptable mean by scorer; the key "" applies to all scorers.
+        output: The file for the report as JSON, if a file was given.
     """
 
     least: Mapping[str, float]
@@ -410,7 +412,7 @@ def _build_case_row(report: Report, trials: tuple[TrialReport, ...]) -> list[str
 
 
 def _format_score_arrow(values: list[float | None]) -> str:
-    """Return the values as text: the other version's first, so that an arrow shows the change."""
+    """Return the values as text, with the other version's value first, so that an arrow shows the change."""
     return " → ".join("none" if value is None else f"{value:.2f}" for value in reversed(values))
 
 
@@ -442,7 +444,7 @@ def _differences(report: Report, scorer: str) -> Iterator[str]:
 
 
 def _iter_lowest_reasons(report: Report) -> Iterator[str]:
-    """Return the reasons of the lowest scores of the graph."""
+    """Yield the reasons of the lowest scores of the graph."""
     found = [
         (score.value, trial.case, scorer, score.why)
         for trial in report.subject.trials

@@ -1,4 +1,4 @@
-"""`graphengine export` and `graphengine import`: a run as one JSON file, and back into a database."""
+"""`graphengine export` and `graphengine import`: write a run to a JSON file, and read it into a database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`graphengine graphs`: the graphs of a project, in a line each."""
+"""`graphengine graphs`: list the graphs of a project, each on one line."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def graphs(context: CommandContext) -> int:
 
 
 def about(each: Listed, name: str) -> str:
-    """Return the description of a graph: the first sentence of its file, or the main graph of that file."""
+    """Return the description of a graph: the first sentence of its file, or the main graph of the file."""
     if name != each.file.stem and any(graph.name == each.file.stem for graph in each.graphs):
         return f"Next to {each.file.stem}, in {each.file.as_posix()}."
     return first_sentence(each.module.__doc__ or "") if each.module is not None else ""
 
 
 def first_sentence(text: str) -> str:
-    """Return the first sentence of a docstring, on one line; "" if it is empty.
+    """Return the first sentence of a docstring, on one line; "" if the docstring is empty.
 
-    Only a full stop before a capital letter ends it, so that `END.` of code or `v1.2` do not.
+    A sentence only ends at a full stop before a capital letter, so that `END.` in code or `v1.2` do not end it.
     """
     paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
     words = paragraph.split(" ")
@@ -115,7 +115,7 @@ def file_and_line(error: GraphEngineError) -> tuple[str, int | None]:
 
 
 def show_described(context: CommandContext, rows: Sequence[tuple[str, str]]) -> None:
-    """Show names with a description each, which is wrapped on a terminal."""
+    """Show names with a description each. On a terminal, the descriptions are wrapped."""
     from rich.cells import cell_len
 
     from graphengine.cli.terminal import wrapped

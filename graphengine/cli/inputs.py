@@ -1,13 +1,19 @@
-"""`key=value` on the command line as values of a state, by the types of its fields.
+"""Convert `key=value` on the command line to the values of a state, by the types of its fields.
 
-A field whose values are all texts (str, dates, paths, text enums) takes the value unchanged; it is never parsed. Any
-other field takes JSON; if the field also allows text, a value that is not valid JSON is text. A list takes a whole
-JSON array, which begins with `[`, or one item each time its key is given. `@file` is a `TextFile` for a field of that
-type, read by its kind (`graphengine.agents.sources`), the file's text for a text field, and JSON read from the file for
-any other; `@folder` adds a `TextFile` for each of its files to a list. `@photo.png` is a `Media` for such a field.
-An address, `https://…`, is a `TextFile` of that page, or the `Media` there, for such a field. A leading `@@` means a
-literal `@`. `key:=value` is JSON for every field, so that a text can be None: `name:=null`. Without a key,
-`@state.json`, or `-` for stdin, is a JSON object of fields.
+A field whose values are all texts (str, dates, paths, text enums) gets the value unchanged; the value is never parsed.
+Any other field gets JSON. If the field also allows text, a value that is not valid JSON is text. A list gets a whole
+JSON array, which begins with `[`, or one item each time its key is given.
+
+Some values have a special form:
+
+- `@file` becomes a `TextFile` for a field of this type, read by its kind (`graphengine.agents.sources`). For a text
+  field it becomes the text of the file, and for any other field the JSON in the file.
+- `@folder` adds a `TextFile` for each file of the folder to a list.
+- `@photo.png` becomes a `Media` for a field of this type.
+- An address, `https://…`, becomes a `TextFile` of the page, or a `Media`, for a field of these types.
+- A leading `@@` means a literal `@`.
+- `key:=value` is JSON for every field, so that a text can be None: `name:=null`.
+- Without a key, `@state.json`, or `-` for stdin, is a JSON object of fields.
 """
 
 from __future__ import annotations
@@ -41,19 +47,19 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=BaseModel)
 
 _ADDRESSES: Final = ("http://", "https://")
-_SHOWN: Final = 60  # characters of an option in a message: a line with the rest
+_SHOWN: Final = 60  # the maximum number of characters of an option in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How the values of a type are written on the command line.
+    """The form in which values of a type are written on the command line.
 
     Attributes:
-        kinds: The JSON types it takes; empty for any.
-        file: The TextFile class that it takes, if it does.
-        media: Whether it takes `Media`.
-        item: The form of its items, if it is a list.
-        is_secret: Whether its values must not be shown.
+        kinds: The JSON types that are accepted; empty for any type.
+        file: The TextFile class that is accepted; None if no file is accepted.
+        media: Whether `Media` is accepted.
+        item: The form of the items of a list; None if the type is not a list.
+        is_secret: Whether values must not be shown.
     """
 
     kinds: frozenset[str]
@@ -64,7 +70,7 @@ class Form:
 
     @property
     def is_text(self) -> bool:
-        """Whether every value is a text, so that nothing is parsed."""
+        """Whether every value is a text, so that values are not parsed."""
         return self.kinds - {"null"} == {"string"}
 
 
@@ -80,7 +86,7 @@ def forms_of(state: type[BaseModel]) -> dict[str, Form]:
 
 
 def update_forms_of(state: StateType[Any]) -> dict[str, Form]:
-    """Return the form of an update of each field: that of an item if a reducer appends one item."""
+    """Return the form of an update of each field. If a reducer appends one item, this is the form of an item."""
     forms = forms_of(state.model)
     for name, form in forms.items():
         if state.fields[name].operation == "append" and form.item is not None:
@@ -99,12 +105,12 @@ def parse_pairs(
     Args:
         pairs: The arguments.
         forms: The forms of the fields that can be given.
-        option: The option they came with, for errors.
-        notes: A list that receives a note on each folder of which files were left out.
+        option: The option that contained the pairs, for errors.
+        notes: A list to which a note is added for each folder with files that were left out.
 
     Raises:
-        InputError: A pair without `=`, an unknown key, a key given twice, invalid JSON, or an unreadable file. If
-            several pairs are wrong, it names each.
+        InputError: A pair has no `=`, a key is unknown or given twice, a value is invalid JSON, or a file cannot be
+            read. If several pairs are wrong, the error names all of them.
     """
     values: dict[str, object] = {}
     wrong: list[InputError] = []
@@ -125,7 +131,7 @@ def texts_of(pairs: Sequence[str], option: str) -> dict[str, str]:
     """Return the texts of `who=text` pairs; `who=@file` reads a file.
 
     Raises:
-        InputError: A pair without `=`, somebody named twice, or an unreadable file.
+        InputError: A pair has no `=`, an agent or node is named twice, or a file cannot be read.
     """
     texts: dict[str, object] = {}
     for pair in pairs:
@@ -142,7 +148,7 @@ def texts_of(pairs: Sequence[str], option: str) -> dict[str, str]:
 
 
 def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], option: str, notes: list[str]) -> None:
-    """Add the value of a pair, or those of a JSON file of fields."""
+    """Add the value of a pair, or the values in a JSON file of fields."""
     if pair == "-" or pair.startswith("@"):
         _add_file(values, pair, forms, option)
         return
@@ -198,7 +204,7 @@ def state_from(state: type[S], values: Mapping[str, object]) -> S:
     """Return the state with these values.
 
     Raises:
-        InputError: They do not validate.
+        InputError: The values do not fit the state.
     """
     try:
         return read_json(partial(state.model_validate_json, by_name=True, by_alias=False), to_json(values))
@@ -218,7 +224,7 @@ def _unfit(state: type[BaseModel], error: ValidationError) -> InputError:
 
 
 def _hides(state: type[BaseModel]) -> bool:
-    """Return whether errors must not show values, since the state has secrets."""
+    """Return whether errors must not show values, because the state contains secrets."""
     return any(is_secret(info.annotation, info.metadata) for info in state.model_fields.values())
 
 
@@ -227,10 +233,10 @@ def read_text(name: str, where: str) -> str:
 
     Args:
         name: The file; `-` for stdin.
-        where: The option or argument that named it, for errors.
+        where: The option or argument that named the file, for errors.
 
     Raises:
-        InputError: It cannot be read, or is not UTF-8 text.
+        InputError: The file cannot be read, or is not UTF-8 text.
     """
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
@@ -262,7 +268,7 @@ def _parse_items(raw: str, item: Form, where: str, notes: list[str]) -> list[obj
         return [_fetch_page(raw, item.file, where)]
     try:
         found = from_json(raw, allow_inf_nan=False)
-    except (ValueError, TypeError) as error:  # the latter for lone surrogates
+    except (ValueError, TypeError) as error:  # TypeError is raised for lone surrogates
         if raw.startswith("["):
             repair = """write a JSON array, in quotes for the shell: 'key=["a", "b"]'; or each item: key=a key=b"""
             raise InputError(f"the value is invalid JSON: {error}", where=where, repair=repair) from error
@@ -280,7 +286,7 @@ def _read_input_files(name: str, kind: type[TextFile], where: str, notes: list[s
 
 
 def _fetch_page(url: str, kind: type[TextFile], where: str) -> TextFile:
-    """Return a page of the web, within limits, and never from a private network."""
+    """Return a page of the web, limited in size, and never from a private network."""
     from graphengine.agents.sources.web import read_page
 
     with _at_page(url, where):
@@ -290,7 +296,7 @@ def _fetch_page(url: str, kind: type[TextFile], where: str) -> TextFile:
 
 @contextmanager
 def _at_page(url: str, where: str) -> Iterator[None]:
-    """Add the option to an error about a page that it names."""
+    """Add the option that names a page to errors about this page."""
     from graphengine.agents.sources.web import PageRefused
 
     try:
@@ -301,7 +307,7 @@ def _at_page(url: str, where: str) -> Iterator[None]:
 
 @contextmanager
 def _name_option_in_errors(where: str) -> Iterator[None]:
-    """Add the option to an error about a file that it names."""
+    """Add the option that names a file to errors about this file."""
     try:
         yield
     except SourceUnreadable as error:
@@ -334,7 +340,7 @@ def _parse_input_value(raw: str, form: Form, where: str) -> object:
 
 
 def _read_media_file(name: str, where: str) -> Media:
-    """Return a picture, a document or a piece of sound from its file."""
+    """Return the picture, document or sound in a file."""
     try:
         return Media(data=Path(name).read_bytes(), name=Path(name).name)
     except ValidationError as error:
@@ -347,7 +353,7 @@ def _read_media_file(name: str, where: str) -> Media:
 
 
 def _read_json_value(raw: str, where: str) -> JsonValue:
-    """Return the JSON after `:=`, given directly or in a file."""
+    """Return the JSON after `:=`, which is given directly or in a file."""
     return _parse_json_value(read_text(raw[1:], where) if raw.startswith("@") else raw, Form(frozenset()), where)
 
 

@@ -141,7 +141,11 @@ def inspect(  # noqa: PLR0913 - one for each option
 
 
 def _users(path: Path) -> Users:
-    """Return the users of a shared page. Raises: InputError: Their file has a fault, or the provider has no secret."""
+    """Return the users of a shared page.
+
+    Raises:
+        InputError: The file of users has a fault, or the secret for the provider is not set.
+    """
     from graphengine.serve.users import Users
 
     found = Users(path)
@@ -159,7 +163,7 @@ def _notes(url: str, drives: Drives | None, *, is_port_free: bool) -> Iterable[s
 
 
 def _token_file(place: DatabaseOption) -> Path:
-    """Return where the token of the page is kept: beside the database, or where the project's would be."""
+    """Return the file for the page's token: beside the database file, or beside the project's default database."""
     from pathlib import Path
 
     from graphengine.cli.places import DATABASE, project_of
@@ -171,10 +175,10 @@ def _token_file(place: DatabaseOption) -> Path:
 
 
 def _tables(context: CommandContext) -> Sequence[Callable[[Store, str | None], Awaitable[Iterable[Table]]]]:
-    """Return what the wings show in the page.
+    """Return the functions that compute the tables of the wings for the page.
 
     Raises:
-        ProjectBroken: The settings of one cannot be used.
+        ProjectBroken: The settings of a wing cannot be used.
     """
     from graphengine.wings import guarded, load, wings
 
@@ -183,7 +187,7 @@ def _tables(context: CommandContext) -> Sequence[Callable[[Store, str | None], A
         with guarded(wing):
             settings = context.settings(wing.name)
             if wing.tables and wing.settings:
-                load(wing.settings)(settings)  # which refuses what it cannot use
+                load(wing.settings)(settings)  # raises an error if the settings cannot be used
             found += [partial(_tables_of, wing, settings)] if wing.tables else []
     return found
 
@@ -204,10 +208,10 @@ def _refuse_contradictions(
     is_driving: bool,
     is_read_only: bool,
 ) -> None:
-    """Check that no option contradicts another one.
+    """Check that the options do not contradict each other.
 
     Raises:
-        click.UsageError: One does.
+        click.UsageError: Two options contradict each other.
     """
     if not is_driving and (references or context.models or context.otel):
         option = "--graph" if references else "--model" if context.models else "--otel"
@@ -217,7 +221,10 @@ def _refuse_contradictions(
 
 
 def _paste(place: DatabaseOption | None, info: RunInfo | None, name: str, *words: str) -> str:
-    """Return a command to paste, about a run or none; without a place it does not say where the database is."""
+    """Return a command to paste, about the run `info` if it is given.
+
+    Without a place, the command does not name the database.
+    """
     import shlex
 
     from graphengine.cli.places import graph_words, program
@@ -231,10 +238,11 @@ def _paste(place: DatabaseOption | None, info: RunInfo | None, name: str, *words
 
 
 def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
-    """Return the graphs whose runs the page can drive; create the database if there is none yet.
+    """Return the graphs whose runs the page can drive; create the database if it does not exist yet.
 
     Raises:
-        GraphNotFound: There is no graph. GraphEngineError: A given graph or model cannot be used.
+        GraphNotFound: There is no graph.
+        GraphEngineError: A given graph or model cannot be used.
     """
     from graphengine.api.places import store_at
     from graphengine.cli.driving import fleet_of

@@ -1,9 +1,9 @@
 """The `graphengine` program: its commands by name, and the frame around each of them.
 
-`--help` imports only click; each command is imported when it is used. Commands of other packages are looked for only by
-`--help`, by completions, and for a name that is none of ours: see `graphengine.wings`. `Program.main` is the frame
-around every command: it reserves stdout under `--json`, and turns every exception into one screen of text, or one JSON
-document, and an exit code.
+`--help` imports only click; each command is imported when it is used. Commands of other packages are only searched for
+by `--help`, by completions, and for a name that is not one of our commands: see `graphengine.wings`. `Program.main` is
+the frame around every command. It reserves stdout under `--json`, and turns every exception into one screen of text, or
+into one JSON document, and an exit code.
 """
 
 from __future__ import annotations
@@ -62,11 +62,14 @@ SECTIONS: Final = {
         "completion": ("completion", "Print a shell completion script."),
     },
 }
-"""The commands that are no wing's: the module, which has a function of its name, and what it does, by section."""
+"""The commands that do not belong to a wing, by section: the module with the command's function, and a text."""
 
 
 def _and_of(wings: Iterable[Wing], before: Mapping[str, Command]) -> Mapping[str, Command]:
-    """Return commands and those of wings, each of these after the one that it names, or at the end."""
+    """Return commands together with the commands of wings.
+
+    A wing's command follows the command that it names, or is last.
+    """
     names, added = list(before), {name: each for wing in wings for name, each in wing.commands.items()}
     for name, each in added.items():
         names.insert(names.index(each.after) + 1 if each.after in names else len(names), name)
@@ -83,10 +86,10 @@ COMMANDS: Final = _and_of(
         for name, (module, about) in section.items()
     },
 )
-"""Our own commands."""
+"""All commands of this package."""
 
 GROUPS: Final = {word: about for wing in BUILT_IN for word, about in wing.groups.items()}
-"""The words before commands of two words, and what these do."""
+"""The first words of commands that consist of two words, each with a text about these commands."""
 
 DRIVING: Final = ("run", "resume", "branch", "eval")
 """The commands that drive a run."""
@@ -101,7 +104,7 @@ _NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
 
 
 def commands() -> Mapping[str, Command]:
-    """Return the commands, those of other packages included."""
+    """Return all commands, including the commands of other packages."""
     usable: list[Wing] = []
     for wing in others().values():
         with guarded(wing):
@@ -116,12 +119,12 @@ def _collect_command_groups() -> Mapping[str, str]:
 
 
 class Program(click.Group):
-    """The group of commands; each is imported when it is used."""
+    """The group of commands. Each command is imported when it is used."""
 
     prefix = ""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, as `--help` orders them."""
+        """Return the names of the commands in the order of `--help`."""
         del ctx
         return list(self._texts(commands()))
 
@@ -129,7 +132,7 @@ class Program(click.Group):
         """Import a command; return None if it does not exist.
 
         Raises:
-            WingBroken: It is of another package, and cannot be imported.
+            WingBroken: The command belongs to another package, and cannot be imported.
         """
         del ctx
         name = self.prefix + cmd_name
@@ -145,7 +148,7 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or fail with the name of a similar one."""
+        """Find the command. For an unknown command, the error suggests a similar name."""
         name, known = args[0], list(self._texts(COMMANDS))
         if name not in known:
             known = self.list_commands(ctx)
@@ -182,7 +185,7 @@ class Program(click.Group):
         return [CompletionItem(name, help=text) for name, text in found if name.startswith(incomplete)]
 
     def _texts(self, among: Mapping[str, Command]) -> dict[str, str]:
-        """Return the next words of those that begin with the words before, with what they do."""
+        """Return the next words of the commands that begin with `prefix`, each with a text about it."""
         found: dict[str, str] = {}
         for name, command in among.items():
             if name.startswith(self.prefix):
@@ -204,17 +207,17 @@ class Program(click.Group):
         flags = set(words[: words.index("--")] if "--" in words else words)
         with ExitStack() as stack:
             wants_json = "--json" in flags
-            is_reserved = wants_json or words[:1] == ["mcp"]  # whose stdout is a protocol's
+            is_reserved = wants_json or words[:1] == ["mcp"]  # the stdout of this command belongs to a protocol
             stdout = stack.enter_context(reserved_stdout()) if is_reserved else sys.stdout
             out, err = Channel(stdout, must_arrive=True), Channel(sys.stderr, must_arrive=False)
             context = CommandContext(out, err, json=wants_json, debug="--debug" in flags, words=words)
             if "--log-format=json" in flags or ("--log-format", "json") in pairwise(words):
-                context.log_format = "json"  # also for a mistake in the options
+                context.log_format = "json"  # set early, so that errors about the options are logged as JSON too
             code = self._run_guarded(context, words, options)
         sys.exit(int(code))
 
     def _complete(self, words: Sequence[str], options: dict[str, Any]) -> NoReturn:
-        """Answer a shell's completion request; hide every error, since it would appear in the line being typed."""
+        """Answer a shell's request for completions. Errors are hidden: they would appear in the line being typed."""
         try:
             silent = Channel(None, must_arrive=False)
             with (
@@ -244,10 +247,10 @@ class Program(click.Group):
 
 
 def _of_another(name: str) -> click.Command | None:
-    """Import a command of another package; return None if there is none.
+    """Import a command of another package; return None if the command does not exist.
 
     Raises:
-        WingBroken: It cannot be imported, or is no command.
+        WingBroken: The command cannot be imported, or is not a command of click.
     """
     if name not in commands():
         return None

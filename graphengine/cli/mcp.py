@@ -86,13 +86,13 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
             stopper.drives(serving.stop)
             server = McpDoor(service, __version__, secret).server
             with os.fdopen(os.dup(context.out.number or 1), "w", encoding="utf-8") as stdout, _StdinLines() as lines:
-                stdin = cast("anyio.AsyncFile[str]", lines)  # only its lines are read
+                stdin = cast("anyio.AsyncFile[str]", lines)  # only the lines of this object are read
                 async with stdio_server(stdin, anyio.wrap_file(stdout)) as (received, sent):
                     await server.run(received, sent, server.create_initialization_options())
 
         async def run() -> None:
             stopper.opens()
-            with acting(Caller("")):  # who started this command
+            with acting(Caller("")):  # the person who started this command
                 await serving.run_stdio(talk)
 
         context.drive(run())
@@ -100,10 +100,10 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
 
 
 class _StdinLines:
-    """The lines of stdin, which nothing else in this process can read meanwhile.
+    """The lines of stdin, which no other code in this process can read meanwhile.
 
-    A thread reads them, which may still wait for the next one when the process ends: it holds no lock that Python's
-    end would need.
+    A thread reads the lines. The thread may still wait for the next line when the process ends, so it holds no lock
+    that Python needs at its end.
     """
 
     def __enter__(self) -> Self:

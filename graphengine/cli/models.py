@@ -1,15 +1,19 @@
 """`--model`: the models of agents in the runs of one command.
 
-One rule holds for all commands: an agent has the model of `--model`, else the one that its run was given last, as its
-log has it, else that of the set "default" of its graph's file, else its own.
+All commands choose the model of an agent by the same rule. The first of these that exists is used:
 
-`--model NAME` applies to all agents, `--model WHO=NAME` to one: an agent, a node's path, or a path and an agent below
-it. A graph file can define named sets of models,
+1. the model in the option `--model`,
+2. the model that the run was given last, as recorded in its log,
+3. the model in the set "default" of the graph's file,
+4. the agent's own model.
+
+`--model NAME` applies to all agents. `--model WHO=NAME` applies to one agent, to a node's path, or to a path and an
+agent below it. A graph file can define named sets of models,
 
     MODELS = {"anthropic": {"*": "anthropic:claude-…", "writer": "anthropic:claude-…"}}
 
-and `--model anthropic` uses that set; an option for one agent takes precedence. All options are checked before anything
-runs.
+and `--model anthropic` uses this set. An option for a single agent takes precedence over a set. All options are checked
+before anything runs.
 """
 
 from __future__ import annotations
@@ -40,28 +44,28 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
 
 Chosen: TypeAlias = "Mapping[str, Model | str]"
-"""Models as a Runner takes them."""
+"""Models in the form that a Runner accepts."""
 
 _PLACEHOLDER: Final = "placeholder"
-"""The name of `graphengine.models.placeholder`, whose import takes longer than that of the command line."""
+"""The name of `graphengine.models.placeholder`, which is not imported here because the import takes long."""
 SETS: Final = "MODELS"
-"""The variable of a graph file that holds its sets."""
+"""The variable of a graph file that contains its sets of models."""
 DEFAULT: Final = "default"
-"""The set that is used where nothing else is given."""
+"""The set that is used if no other model is given."""
 _LOCAL: Final = "openai-chat:NAME@http://127.0.0.1:11434/v1"
-"""A model on a local server, as of Ollama."""
+"""An example of a model on a local server such as Ollama."""
 _PATIENCE_SECONDS: Final = 0.3
-"""How long a local server has to say which models it has."""
+"""How long to wait for a local server's list of models."""
 _MOST_READ: Final = 100_000
 _NO_SERVER: Final = (OSError, HTTPException, ValueError, LookupError, TypeError)
-"""Nothing answers there, or something else."""
+"""The errors that occur if no server answers, or if something else answers at the address."""
 
 _IS_NAME: Final = re.compile(r"(anthropic|openai|openai-chat|recorded):")
 """The prefixes of model names that can contain `=`."""
 
 
 class UnknownAgent(InputError):
-    """A graph has no agent and no node of that name."""
+    """A graph has no agent and no node with this name."""
 
 
 def models_for(given: Sequence[str], found: Found) -> Chosen:
@@ -69,11 +73,11 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
 
     Args:
         given: The values of `--model`.
-        found: The graph, and its file, which can have sets.
+        found: The graph and its file, which can define sets.
 
     Raises:
         InputError: A model, an agent or a set does not exist.
-        GraphFileBroken: The file's sets are invalid.
+        GraphFileBroken: The sets in the file are invalid.
     """
     asked: dict[str, str] = {}
     for text in given:
@@ -97,14 +101,15 @@ def as_begun(given: Sequence[str], graphs: Mapping[str, Found]) -> AsBegun:
     """Return the models of a command that drives runs of these graphs.
 
     Raises:
-        InputError: As `models_for_all`. GraphFileBroken: A file's sets are invalid.
+        InputError: A model or a set does not exist, or no graph has an agent with a given name.
+        GraphFileBroken: The sets in a file are invalid.
     """
     default = {f"{name}:{who}": each for name, found in graphs.items() for who, each in _default_of(found).items()}
     return AsBegun(models_for_all(given, graphs), default)
 
 
 def in_force(models: AsBegun, found: Found, snapshot: Snapshot | None) -> Chosen:
-    """Return the models that the agents of one run have."""
+    """Return the models that the agents of one run were given."""
     graph = found.graph.name
     begun = {} if snapshot is None or snapshot.origin is None else snapshot.origin.models
     default = given_over({}, models.default, graph)
@@ -112,7 +117,7 @@ def in_force(models: AsBegun, found: Found, snapshot: Snapshot | None) -> Chosen
 
 
 def _default_of(found: Found) -> Chosen:
-    """Return the part for a graph of its file's set "default"."""
+    """Return the models of a graph in the set "default" of its file."""
     return {
         _find_agent_or_node(who, found.graph): model
         for who, model in _of_graph(sets_of(found.module).get(DEFAULT, {}), found).items()
@@ -125,7 +130,7 @@ def placeholders(chosen: Chosen) -> bool:
 
 
 def ways_to_a_model(found: Found) -> str:
-    """Return the options that have language models answer for a graph."""
+    """Return the options with which language models answer for a graph."""
     sets = [
         name
         for name, models in sets_of(found.module).items()
@@ -136,7 +141,7 @@ def ways_to_a_model(found: Found) -> str:
 
 
 def _on_this_machine() -> Sequence[str]:
-    """Return a model of each local server that answers on its usual port; an example if none does."""
+    """Return a model of each local server that answers on its usual port; an example if no server answers."""
     found: list[str] = []
     for address in dict.fromkeys(SERVERS.values()):
         with suppress(*_NO_SERVER), closing(_open_connection(address)) as server:
@@ -151,11 +156,11 @@ def _open_connection(address: str) -> HTTPConnection:
 
 
 def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
-    """Return the models for the runs of several graphs: an option for an agent applies to the graphs that have it.
+    """Return the models for the runs of several graphs. An option for an agent applies to the graphs with this agent.
 
     Raises:
-        InputError: A model does not exist, no graph has an agent, or one of the graphs lacks a set.
-        GraphFileBroken: A file's sets are invalid.
+        InputError: A model does not exist, no graph has an agent with a given name, or one of the graphs lacks a set.
+        GraphFileBroken: The sets in a file are invalid.
     """
     chosen: dict[str, Model | str] = {}
     taken: set[str] = set()
@@ -165,15 +170,17 @@ def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
         chosen |= {f"{name}:{who}": model for who, model in models_for(fitting, found).items()}
     for text in given:
         if text not in taken:
-            _find_agent_or_node(split(text)[0], list(graphs.values())[-1].graph)  # raises
+            _find_agent_or_node(split(text)[0], list(graphs.values())[-1].graph)  # raises the error
     return chosen
 
 
 def _of_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
-    """Return the part of a set for this graph: a file's sets are for all its graphs, which can have different agents.
+    """Return the part of a set that applies to this graph.
+
+    The sets of a file apply to all its graphs, which can have different agents.
 
     Raises:
-        UnknownAgent: No graph of the file has an agent or a node of that name.
+        UnknownAgent: No graph of the file has an agent or a node with a name in the set.
     """
     kept: dict[str, Model | str] = {}
     for who, model in chosen.items():
@@ -190,7 +197,7 @@ def _of_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
 
 
 def _has_agent_or_node(graph: Graph[Any], who: str) -> bool:
-    """Return whether a graph has an agent or a node of that name."""
+    """Return whether a graph has an agent or a node with this name."""
     try:
         _find_agent_or_node(who, graph)
     except UnknownAgent:
@@ -199,7 +206,7 @@ def _has_agent_or_node(graph: Graph[Any], who: str) -> bool:
 
 
 def split(text: str) -> tuple[str, str]:
-    """Return the agent or node that a `--model` option is for, and the model's name."""
+    """Return the agent or node to which a `--model` option applies, and the name of the model."""
     who, equals, name = text.partition("=")
     if not equals or _IS_NAME.match(who):
         return ALL, text
@@ -210,7 +217,7 @@ def _find_agent_or_node(who: str, graph: Graph[Any]) -> str:
     """Return the name of an agent or a node of a graph, without the prefix of the graph's name.
 
     Raises:
-        UnknownAgent: The graph has none of that name.
+        UnknownAgent: The graph has no agent and no node with this name.
     """
     prefix, colon, rest = who.partition(":")
     wanted = rest if colon and prefix == graph.name else who
@@ -223,10 +230,10 @@ def _find_agent_or_node(who: str, graph: Graph[Any]) -> str:
 
 
 def _check_name(who: str, name: str, sets: Mapping[str, Chosen]) -> None:
-    """Check that there is a model of this name.
+    """Check that a model with this name exists.
 
     Raises:
-        InputError: There is none.
+        InputError: The model does not exist.
     """
     try:
         model_of(name)
@@ -241,10 +248,10 @@ def _check_name(who: str, name: str, sets: Mapping[str, Chosen]) -> None:
 
 
 def sets_of(module: ModuleType) -> dict[str, Chosen]:
-    """Return the sets of models of a graph file.
+    """Return the sets of models in a graph file.
 
     Raises:
-        GraphFileBroken: They are invalid.
+        GraphFileBroken: The sets are invalid.
     """
     sets = getattr(module, SETS, {})
     if not isinstance(sets, Mapping) or not all(isinstance(each, Mapping) for each in sets.values()):

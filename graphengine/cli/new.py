@@ -1,14 +1,17 @@
 """`graphengine new`: create a project that runs and passes its tests.
 
-Its files are in `new_project` next to this module, with the suffix `.in`, so that no tool treats them as modules of
-this package; words such as `{{name}}` in them are filled in. `common` has those of every project, `own` a small
-workflow with its tests, `chat_app` a chat with its page, and `bundled` the tests of copied workflows. The bundled
-workflows are in `workflows` next to this module in a wheel, and in `graphs` and `nodes` next to the package in a
-checkout. The patterns that can be copied are in `recipes` beside them: each is one module, which becomes the graph of
-the project.
+The files of a project are templates in the folder `new_project` next to this module. They have the suffix `.in`, so
+that no tool treats them as modules of this package. Placeholders such as `{{name}}` are filled in. The folder `common`
+contains the files of every project, `own` a small workflow with its tests, `chat_app` a chat with its page, and
+`bundled` the tests of copied workflows.
 
-A copied workflow is its graph, the agents with their prompts, types and checks, and its example. What stands in for a
-model in the bundled one, `nodes/review/offline.py`, is left out: without a model a copy is a dry run.
+The bundled workflows are in the folder `workflows` next to this module in a wheel, and in `graphs` and `nodes` next to
+the package in a checkout. The patterns that can be copied are in the folder `recipes` beside the workflows. Each
+pattern is one module, which becomes the graph of the project.
+
+A copied workflow consists of its graph, the agents with their prompts, types and checks, and its example. The rules
+that replace a model in the bundled workflow (`nodes/review/offline.py`) are left out: without a model, a copy is a dry
+run.
 """
 
 from __future__ import annotations
@@ -32,24 +35,24 @@ if TYPE_CHECKING:
 
 _SUFFIX: Final = ".in"
 _ALLOWED: Final = {".git"}
-"""Entries that a folder can contain and still count as empty."""
+"""The entries that a folder may contain and still count as empty."""
 _NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-"""Valid names of packages. Source: https://packaging.python.org/en/latest/specifications/name-normalization/."""
+"""The valid names of packages. Source: https://packaging.python.org/en/latest/specifications/name-normalization/."""
 _UNNAMED: Final = "workflows"
 _OWN: Final = "review_loop"
-"""The workflow of a project that copies no bundled one."""
+"""The workflow of a project that does not copy a bundled workflow."""
 _APPS: Final = ("chat_app",)
-"""Projects with files of their own, besides the workflows that can be copied."""
+"""The projects with their own templates, besides the workflows that can be copied."""
 _ISORT: Final = '\n[tool.ruff.lint.isort]\nknown-first-party = ["graphengine", "graphs", "nodes"]\n'
-"""What pyproject.toml has for a copied workflow, whose imports are in the order of this checkout."""
+"""A part of pyproject.toml for a copied workflow, whose imports are sorted as in this checkout."""
 _DRY: Final = {"nodes.review.offline": "nodes.review.agents", '"rules"': '"placeholder"'}
-"""What a copied module has instead: agents without rules, and placeholders for their answers."""
+"""The replacements in a copied module: agents without rules, and placeholders for their answers."""
 _RULES: Final = "Agents answer by rules (`by_rules=` in `nodes/`) until they are given a model:"
 _PLACEHOLDERS: Final = (
     "Without a model it is a dry run: placeholders answer, so that one sees path, rounds and picture. With a model:"
 )
 _TAKEN: Final = ("graphengine", DISTRIBUTION)
-"""Names that a project cannot have, since it depends on it: the name of the package, and the one to install it by."""
+"""The names that a project cannot have, because it depends on the packages with these names."""
 _HERE: Final = Path(__file__).parent
 _PACKAGES: Final = ("graphs", "nodes")
 RECIPES: Final = "recipes"
@@ -60,7 +63,7 @@ _IN_NODES: Final = (
 
 
 def _root() -> Path:
-    """Return the folder that has the folders `graphs`, `nodes` and `recipes`."""
+    """Return the folder that contains the folders `graphs`, `nodes` and `recipes`."""
     installed = _HERE / "workflows"
     return installed if installed.is_dir() else _HERE.parents[1]
 
@@ -71,18 +74,18 @@ def names(folder: str = "graphs") -> list[str]:
 
 
 def _is_recipe(name: str) -> bool:
-    """Return whether this is a pattern and not a bundled workflow."""
+    """Return whether a name belongs to a pattern instead of a bundled workflow."""
     return (_root() / RECIPES / f"{name}.py").is_file()
 
 
 def files_of(name: str) -> dict[str, str]:
     """Return the texts of the files of a workflow or a pattern by their paths.
 
-    A workflow is its graph and the nodes that the graph imports. A pattern is one module, besides the packages `graphs`
-    and `nodes` that every project has.
+    A workflow consists of its graph and the nodes that the graph imports. A pattern is one module, besides the packages
+    `graphs` and `nodes` of every project.
 
     Args:
-        name: One of `names()` or of `names(RECIPES)`.
+        name: A name in `names()` or in `names(RECIPES)`.
     """
     if _is_recipe(name):
         inits = {f"{package}/__init__.py": f'"""The {package} of this project."""\n' for package in _PACKAGES}
@@ -97,7 +100,7 @@ def files_of(name: str) -> dict[str, str]:
 
 
 def _read_module_text(file: Path) -> str:
-    """Return the text of a module in a project."""
+    """Return the text of a module for a project, with the replacements in `_DRY`."""
     text = file.read_text(encoding="utf-8")
     for here, there in _DRY.items():
         text = text.replace(here, there)
@@ -121,7 +124,7 @@ def _modules(name: str) -> set[Path]:
 
 
 def _iter_imported_names(text: str) -> Iterator[str]:
-    """Yield each module of `graphs` and `nodes` that a text may import; some of these names may not be modules."""
+    """Yield the names of `graphs` and `nodes` that a text may import. Some of these names may not be modules."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
             yield str(node.module)
@@ -197,7 +200,7 @@ def _show_workflows(context: CommandContext) -> int:
 
 
 def name_of(folder: str) -> str:
-    """Return the folder's name if it is a valid package name, otherwise a valid name made of it.
+    """Return the folder's name if it is a valid package name; otherwise return a valid name made from it.
 
     >>> name_of("my_flows"), name_of("My flows, 2nd try")
     ('my_flows', 'my-flows-2nd-try')
@@ -213,8 +216,7 @@ def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
 
     Args:
         name: The name of the project's package.
-        workflow: The bundled workflow or the pattern to copy, or the application; None for the small workflow that
-            every project can have.
+        workflow: The bundled workflow, the pattern or the application to copy; None for the small default workflow.
     """
     from importlib.resources import files
 
@@ -261,15 +263,15 @@ def _iter_template_files(folder: Traversable, path: str) -> Iterator[tuple[str, 
 
 
 def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
-    """Write the files, all of them or none.
+    """Write all files, or none if one of them cannot be written.
 
     Args:
         folder: The project's folder.
-        files: Texts by their paths in the folder.
-        again: Another folder to suggest if this one is taken.
+        files: The texts by their paths in the folder.
+        again: Another folder to suggest if this folder is taken.
 
     Raises:
-        GraphEngineError: They cannot be written there.
+        GraphEngineError: The files cannot be written there.
     """
     made: list[Path] = []
     try:
@@ -304,14 +306,14 @@ def _check_empty(folder: Path, again: Path) -> None:
 
 
 def _make_folder_with_parents(folder: Path) -> list[Path]:
-    """Make a folder with its parents; return the new ones, the outermost first."""
+    """Make a folder with its parents; return the new folders, the outermost first."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing[::-1]
 
 
 def _take_back(made: list[Path]) -> None:
-    """Remove what was created, the newest first; leave what cannot be removed."""
+    """Remove the created files and folders, the newest first. Entries that cannot be removed are left."""
     from contextlib import suppress
 
     for path in reversed(made):

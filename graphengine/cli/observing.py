@@ -1,4 +1,4 @@
-"""What the operator of a command sees: its log, as text or as JSON on each line, and its traces."""
+"""The log and the traces of a command, for its operator. The log is text, or one JSON object on each line."""
 
 from __future__ import annotations
 
@@ -29,20 +29,21 @@ if TYPE_CHECKING:
 _RUNS: Final = "graphengine.runs"
 _STORES: Final = "graphengine.stores"
 _WITHOUT_CONTENTS: Final = frozenset(("graphengine", "a2a", "asyncio", "mcp"))
-"""The loggers of this package, and of what runs the doors and the event loop; others are the program's own."""
+"""The loggers of this package, of the doors' protocols and of the event loop. Other loggers belong to the program."""
 _PROTOCOLS: Final = ("a2a", "mcp")
 _SDKS: Final = (*_PROTOCOLS, "openai", "anthropic", "google_genai")
-"""Loggers whose debug messages contain whole requests."""
+"""The loggers whose debug messages contain whole requests."""
 _FRAMES: Final = 20
-"""How many frames of a traceback the log has: the last ones."""
+"""The maximum number of frames of a traceback in the log, the last frames of the traceback."""
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class OperatorLines(logging.Formatter):
-    """Formats records for the operator of a service, without what runs say: questions, answers, messages of errors.
+    """Formats log records for the operator of a service, without the contents of runs.
 
-    Of an exception, the log has the type, the code if it has one, and where it was raised. What the stores say of the
-    database is kept, and so is what the program's own loggers say.
+    Questions, answers and the messages of errors are left out. Of an exception, the log contains the type, the code if
+    there is one, and where it was raised. Messages of stores about the database are kept, and so are messages of the
+    program's own loggers.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -51,16 +52,17 @@ class OperatorLines(logging.Formatter):
 
 
 def _for_operator(record: logging.LogRecord) -> logging.LogRecord:
-    """Return a record without the contents of runs; other handlers get the record as it is."""
+    """Return a record without the contents of runs. Other handlers get the original record."""
     if record.name.partition(".")[0] not in _WITHOUT_CONTENTS:
         return record
     record = copy.copy(record)
-    if record.name.startswith("asyncio"):  # the message of a task ends with the representation of its error
+    if record.name.startswith("asyncio"):  # the message about a task ends with the text of its error
         record.msg, record.args = record.getMessage().partition("\n")[0], None
     elif isinstance(record.args, tuple) and record.name != _STORES:
         record.args = tuple(map(_without_contents, record.args))
     error = record.exc_info[1] if record.exc_info else None
-    if error is not None and record.name.startswith(_PROTOCOLS):  # a request that it cannot read: one line
+    # A request that the protocol cannot read is logged on one line.
+    if error is not None and record.name.startswith(_PROTOCOLS):
         frames = traceback.extract_tb(error.__traceback__)
         where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         record.msg, record.args = f"{record.getMessage()}: {_name_error(error)}{where}", None
@@ -71,7 +73,7 @@ def _for_operator(record: logging.LogRecord) -> logging.LogRecord:
 
 
 def _without_contents(given: object) -> object:
-    """Return an argument of a message without what it may quote of a run."""
+    """Return an argument of a message without texts that may come from a run."""
     if isinstance(given, RunText):
         return "(see the run)" if given else ""
     if isinstance(given, BaseException) and not isinstance(given, StoreError):
@@ -119,7 +121,7 @@ class JsonLines(OperatorLines):
 
 
 def _of_span() -> dict[str, str]:
-    """Return the ids of the current span, if OpenTelemetry is in use."""
+    """Return the ids of the current span, if OpenTelemetry is used."""
     trace = sys.modules.get("opentelemetry.trace")
     span = trace.get_current_span().get_span_context() if trace is not None else None
     if span is None or not span.is_valid:
@@ -128,14 +130,14 @@ def _of_span() -> dict[str, str]:
 
 
 def line_of(text: str, level: int = logging.INFO, **fields: str) -> str:
-    """Return a message of a command as a line of JSON, without the log; safe in a handler of signals."""
+    """Return a message of a command as a line of JSON, without using the log, so that signal handlers can use it."""
     record = logging.LogRecord("graphengine.cli", level, "", 0, text, None, None)
     vars(record).update(fields)
     return JsonLines().format(record) + "\n"
 
 
 class _Logged(io.StringIO):
-    """A stream whose lines are records of the log; it keeps nothing."""
+    """A stream whose lines become records of the log. It stores nothing itself."""
 
     def write(self, text: str) -> int:
         for line in text.splitlines():
@@ -146,7 +148,7 @@ class _Logged(io.StringIO):
 
 @contextmanager
 def logged(context: CommandContext) -> Generator[None]:
-    """Write the log of the whole process to stderr while active; as JSON, also the command's own lines."""
+    """Write the log of the whole process to stderr during the block. In JSON, the command's own lines are included."""
     root, handler = logging.getLogger(), logging.StreamHandler(sys.stderr)
     is_json, err, level = context.log_format == "json", context.err, root.level
     text = OperatorLines if context.is_for_operator else logging.Formatter
@@ -182,11 +184,11 @@ class _LogLines(logging.Handler):
 def observed(context: CommandContext) -> Generator[Telemetry | None]:
     """Show the engine's warnings as lines while runs are driven; yield the telemetry of a command with `--otel`.
 
-    The log of runs is left out: the command shows itself how its runs go. If the options of the command show its whole
-    log, the warnings are in it.
+    The log of runs is left out, because the command itself shows the progress of its runs. If the options of the
+    command show the whole log, the warnings are part of the log instead.
 
     Raises:
-        GraphEngineError: What `--otel` needs is not installed.
+        GraphEngineError: A package that `--otel` needs is not installed.
     """
     log, lines = logging.getLogger("graphengine"), _LogLines(context)
     if not (context.log_format or context.log_level):
@@ -200,9 +202,9 @@ def observed(context: CommandContext) -> Generator[Telemetry | None]:
 
 @contextmanager
 def _telemetry_of(context: CommandContext) -> Generator[Telemetry | None]:
-    """Yield the telemetry of a command with `--otel`, and export the rest of it at the end.
+    """Yield the telemetry of a command with `--otel`, and export the remaining data at the end.
 
-    The SDK is configured by its OTEL_* variables. Under `opentelemetry-instrument` it is configured already.
+    The SDK is configured by its OTEL_* variables. Under `opentelemetry-instrument` it is already configured.
 
     Raises:
         GraphEngineError: The API, the SDK or the exporter is not installed.
@@ -230,7 +232,7 @@ def _telemetry_of(context: CommandContext) -> Generator[Telemetry | None]:
     for exporter in _exporters("traces"):
         provider.add_span_processor(BatchSpanProcessor(exporter))
     meters = MeterProvider([PeriodicExportingMetricReader(each) for each in _exporters("metrics")], resource)
-    trace.set_tracer_provider(provider)  # for the instrumented clients of nodes
+    trace.set_tracer_provider(provider)  # needed by the instrumented clients in nodes
     metrics.set_meter_provider(meters)
     try:
         yield Telemetry()
@@ -240,7 +242,7 @@ def _telemetry_of(context: CommandContext) -> Generator[Telemetry | None]:
 
 
 def _exporters(signal: str) -> list[Any]:
-    """Return the exporters that OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER name; that of OTLP if not set."""
+    """Return the exporters that OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER names; by default the OTLP exporter."""
     names = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "otlp").split(",")
     general = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
     protocol = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", general)

@@ -1,6 +1,7 @@
-"""What commands share: help with examples and exit codes, and the options of several of them.
+"""The parts that commands share: help with examples and exit codes, and the options of several commands.
 
-Examples and exit codes are data of each command: docs/use/cli.md is made of them, and the tests run every example.
+Examples and exit codes are data of each command. The page docs/use/cli.md is generated from them, and the tests run
+every example.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _WHOLE: Final = ("visits", "tokens", "depth")
 _LIMITS: Final = ("visits", "tokens", "cost_usd", "seconds", "depth")
 _DIGITS: Final = 18
 _CLOSE: Final = 0.8
-"""How alike a word and one of ours must be at least, so that the one is the other misspelt."""
+"""How similar a word and a known word must be at least to count as a misspelling."""
 _UNKNOWN_COST: Final = "unknown_cost"
 _ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none": False}
 
@@ -46,7 +47,7 @@ ALWAYS: Final[Mapping[int, str]] = {
     Exit.STORE: "the database cannot be used",
     Exit.INTERRUPTED: "the command was interrupted",
 }
-"""The default meaning of exit codes, which a command can override."""
+"""The default meanings of exit codes, which a command can override."""
 
 DRIVES: Final[Mapping[int, str]] = {
     Exit.FINISHED: "the run finished",
@@ -55,15 +56,15 @@ DRIVES: Final[Mapping[int, str]] = {
     Exit.STOPPED: "the run was stopped by a limit or on request, or it was cancelled, or SIGTERM released it",
     Exit.DRIVEN: "another process drives the run",
 }
-"""Their meaning for a command that drives a run."""
+"""The meanings of exit codes for a command that drives a run."""
 
 
 class Command(click.Command):
-    """A command whose help has examples and exit codes.
+    """A command whose help contains examples and exit codes.
 
     Args:
         examples: Commands as they are typed, one per line; a comment after ` # ` explains each.
-        exits: The meaning of its exit codes, where it differs from `ALWAYS`.
+        exits: The meanings of its exit codes, where they differ from `ALWAYS`.
     """
 
     def __init__(
@@ -85,14 +86,15 @@ class Command(click.Command):
         return dict(sorted({**always, **self.exits}.items()))
 
     def _list_suggested(self) -> Sequence[str]:
-        """Return the options that an error may suggest. `--yes` confirms a removal, so nobody is led to it."""
+        """Return the options that an error may suggest. `--yes` confirms a removal, so it is never suggested."""
         own = [name for param in self.params for name in (*param.opts, *param.secondary_opts)]
         return [name for name in own if name.startswith("--") and name != "--yes"] + ["--help"]
 
     def _find_foreign(self, commands: str, option: str) -> str:
         """Return what to write for an option of another library; "" for a misspelt option of this command.
 
-        What the table has for any command is shown as an option, if this command has the option.
+        If the table of repairs has an entry for all commands, the entry is shown as an option if this command has the
+        option.
         """
         from graphengine.kernel.inside import repair_for
 
@@ -102,7 +104,7 @@ class Command(click.Command):
         return repair_for(commands + option, "option", own=own) or " or ".join(shown)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments of the command; suggest only the closest match for a misspelt option."""
+        """Parse the arguments of the command. For a misspelt option, only the closest match is suggested."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -125,7 +127,7 @@ class Command(click.Command):
             raise click.UsageError(f"{error.message}. Inputs are options: {inputs}", ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
-        """Run the command; with `--log-format` or `--log-level`, show the log meanwhile."""
+        """Run the command. With `--log-format` or `--log-level`, show the log meanwhile."""
         context: CommandContext = ctx.obj
         if not (context.log_format or context.log_level):
             return super().invoke(ctx)
@@ -167,7 +169,7 @@ class Command(click.Command):
 
 
 def find_slip(name: str, own: Collection[str]) -> str:
-    """Return the command or option of ours that a misspelt one means; "" if there is none.
+    """Return the command or option that a misspelt word means; "" if there is none.
 
     >>> find_slip("shows", ["show", "stop"]), find_slip("--dry_run", ["--dry-run"]), find_slip("exp", ["export"])
     ('show', '--dry-run', 'export')
@@ -178,7 +180,7 @@ def find_slip(name: str, own: Collection[str]) -> str:
 
 
 class Choice(click.Choice):  # type: ignore[type-arg]  # click before 8.2 takes none
-    """One of several words; the error for a misspelt one suggests the closest match."""
+    """One of several words. For a misspelt word, the error suggests the closest match."""
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
         """Return the message for an invalid word."""
@@ -192,7 +194,7 @@ class Choice(click.Choice):  # type: ignore[type-arg]  # click before 8.2 takes 
 _GRAPH: Final = re.compile(r"""\bGraph(?:\[[^\]]*\])?\(\s*["']([\w-]+)["']""")
 _NODE: Final = re.compile(r"""\.add_node\(\s*["']([\w-]+)["']""")
 _PLAIN: Final = re.compile(r"[\w.:@%+=/-]+")
-"""Words that need no quotes. A run's id can be any text, and bash's script inserts it without quotes."""
+"""Words that need no quotes. A run's id can be any text, and the script for bash inserts it without quotes."""
 _RUNS: Final = 100
 """The number of newest runs that are offered, also for their tags."""
 
@@ -213,7 +215,7 @@ def complete_graph_names(ctx: click.Context, param: click.Parameter, incomplete:
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the ids of runs, each with its graph and status; without a beginning, those of the newest runs."""
+    """Complete the ids of runs, each with its graph and status. Without a beginning, the newest runs are offered."""
     del param
 
     async def named(store: Store) -> Sequence[RunInfo]:
@@ -227,7 +229,7 @@ def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_runs_or_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete runs and graphs, for a command that takes either."""
+    """Complete runs and graphs, for a command that accepts either."""
     found = complete_runs(ctx, param, incomplete) if incomplete else []
     return [*(item for item in complete_graphs(ctx, param, incomplete) if item.type == "plain" or not found), *found]
 
@@ -247,7 +249,8 @@ def complete_tags(ctx: click.Context, param: click.Parameter, incomplete: str) -
 def complete_search(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the filters of a search with their values.
 
-    Bash takes `status:fa` apart at the colon: then `status` and `:` are words before this one, or this one is `:`.
+    Bash splits `status:fa` at the colon. In this case, `status` and `:` are words before the current word, or the
+    current word is `:`.
     """
     from graphengine.records.selection import STATUSES
 
@@ -315,12 +318,12 @@ def _read_for_completion(
 
 
 class _Database(click.Path):
-    """A path, or an address: as a path, an address would lose a slash and show its password."""
+    """A path, or an address. If an address were treated as a path, it would lose a slash and show its password."""
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        """Return the address unchanged; refuse one of another kind before it is converted to a path."""
+        """Return an address unchanged; refuse an address of an unknown kind before it is converted to a path."""
         found = database_from(value) if isinstance(value, str) else value
         return found if isinstance(found, str) else super().convert(found, param, ctx)
 
@@ -367,7 +370,7 @@ poll = click.option(
 
 
 def graphs(what: str) -> Callable[[F], F]:
-    """Return the option that names graphs, of a command that does this with their runs."""
+    """Return the option that names graphs; `what` says what the command does with their runs."""
     text = f"{what}. May be repeated. By default, the command uses all graphs of the project."
     given: Any = {"metavar": "FILE[:NAME]", "multiple": True, "shell_complete": complete_graphs, "help": text}
     return click.option("--graph", "references", **given)
@@ -498,7 +501,7 @@ class At(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes n
 
 
 class ValueCommand(Command):
-    """A command whose VALUE can be a negative number, which is not an option."""
+    """A command whose VALUE can be a negative number, which is not treated as an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments of the command."""
@@ -547,14 +550,14 @@ def command(
     exits: Mapping[int, str] | None = None,
     cls: type[Command] = Command,
 ) -> Callable[[Callable[..., int]], Command]:
-    """Return a decorator that makes a command of a function, which gets the context first.
+    """Return a decorator that makes a command of a function. The function gets the context as its first argument.
 
     Args:
-        name: Its name.
-        shared: Options of several commands, after its own; the context has their values.
+        name: The name of the command.
+        shared: Options of several commands, after the command's own options. Their values are stored in the context.
         examples: Commands as they are typed, one per line; a comment after ` # ` explains each.
-        exits: The meaning of its exit codes, where it differs from `ALWAYS`.
-        cls: Its class.
+        exits: The meanings of its exit codes, where they differ from `ALWAYS`.
+        cls: The class of the command.
     """
 
     def made(function: Callable[..., int]) -> Command:
@@ -566,7 +569,7 @@ def command(
 
 
 def limits_from(given: Sequence[str], base: Limits) -> Limits:
-    """Return the base limits, updated with the given ones.
+    """Return the base limits, updated with the given limits.
 
     Raises:
         click.BadParameter: A limit is invalid.

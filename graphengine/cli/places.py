@@ -1,6 +1,6 @@
-"""Where a project, its graphs and its runs are; and commands about runs, ready to be pasted into a shell.
+"""Find a project, its graph files and its database; and write commands about runs, ready to be pasted into a shell.
 
-No file of a graph is run here.
+The functions in this module do not run the files of graphs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 Database: TypeAlias = "Path | str"
-"""Where runs are stored: the path of a file, or the address of a PostgreSQL database."""
+"""The place where runs are stored: the path of a file, or the address of a PostgreSQL database."""
 
 DATABASE: Final = Path("checkpoints", "runs.db")
 
@@ -33,12 +33,12 @@ SETTINGS: Final = (
     *("graphs", "store", "busy_timeout_seconds", "wings"),
     *(wing.name for wing in BUILT_IN if wing.extension or wing.settings),
 )
-"""What a project's `[tool.graphengine]` can have, besides the tables of wings of other packages."""
+"""The settings that a project's `[tool.graphengine]` can contain, besides the tables of other packages' wings."""
 
 _TABLE: Final = re.compile(r"^\[\[?tool\.graphengine\.([\w-]+)", re.MULTILINE)
 
 MEANT: Final = {"db": 'write store = "runs.db"', "models": "give --model NAME to a command, or Runner(models=…)"}
-"""What other names of settings are here."""
+"""Hints for settings with names that other libraries use."""
 
 
 def project_of(start: Path) -> Path | None:
@@ -51,8 +51,8 @@ def database_of(file: Path | None = None) -> Database:
     """Return the default database: of the project of a graph's file, or of the current project.
 
     Raises:
-        StoreNotSupported: The project's settings give an address of another kind, or one that cannot be read.
-        ProjectBroken: They give something else than a text.
+        StoreNotSupported: The project's settings contain an address of an unknown kind, or one that cannot be parsed.
+        ProjectBroken: The setting is not a text.
     """
     root = project_of(file.parent if file is not None else Path.cwd())
     found = _database_in(root) if root is not None else None
@@ -63,7 +63,7 @@ def database_from(given: str, folder: Path | None = None) -> Database:
     """Return the database that a user names: an address, or a path, which can be relative to a folder.
 
     Raises:
-        StoreNotSupported: It is an address of another kind, or one that cannot be read.
+        StoreNotSupported: The address is of an unknown kind, or cannot be parsed.
     """
     if is_postgres(given):
         parse(given)
@@ -73,17 +73,17 @@ def database_from(given: str, folder: Path | None = None) -> Database:
 
 
 def setting(root: Path, name: str, *, checks: bool = False) -> object:
-    """Return a value of a project's `[tool.graphengine]`; None if it has none.
+    """Return a value of a project's `[tool.graphengine]`; None if the project does not set it.
 
     Args:
         root: The project's folder.
         name: The name of the value.
-        checks: Whether to parse the settings also if they do not mention the name; this takes longer than most
+        checks: Whether to parse the settings even if they do not mention the name. This takes longer than most
             commands.
 
     Raises:
-        ProjectBroken: pyproject.toml is invalid TOML, or cannot be read.
-        InputError: The settings have a name that nothing reads.
+        ProjectBroken: The pyproject.toml is invalid TOML, or cannot be read.
+        InputError: The settings contain an unknown name.
     """
     place = root / "pyproject.toml"
     try:
@@ -105,7 +105,7 @@ def setting(root: Path, name: str, *, checks: bool = False) -> object:
 
 
 def _not_read(name: str, place: Path, *, is_table: bool) -> InputError:
-    """Return the error for a setting that nothing reads."""
+    """Return the error for an unknown setting."""
     from graphengine.kernel.extension import did_you_mean
 
     near = did_you_mean(name, [*SETTINGS, *others()])
@@ -121,26 +121,29 @@ def _not_read(name: str, place: Path, *, is_table: bool) -> InputError:
 def settings_of(wing: str, file: Path | None = None) -> Settings:
     """Return the settings of a wing in the project of a graph's file, or in the current project.
 
-    Raises: as `setting`.
+    Raises:
+        ProjectBroken: The pyproject.toml is invalid TOML, or cannot be read.
+        InputError: The settings contain an unknown name.
     """
     root = project_of(Path.cwd() if file is None else file.parent)
     return Settings(None if root is None else setting(root, wing), root)
 
 
 def read_settings(wing: str, file: Path | None = None) -> Any:  # noqa: ANN401 - what the wing reads
-    """Return what one of our wings reads in its settings, see `settings_of`.
+    """Return the settings of one of our wings, converted by the wing; see `settings_of`.
 
     Raises:
-        ProjectBroken: They cannot be used. Others: as `setting`.
+        ProjectBroken: The settings cannot be used.
+        InputError: The settings contain an unknown name.
     """
     (reader,) = [each.settings for each in BUILT_IN if each.name == wing]
     return load(reader)(settings_of(wing, file))
 
 
 def _database_in(root: Path) -> Database | None:
-    """Return what a project names as `[tool.graphengine] store = …`; None if it names nothing."""
+    """Return the database in a project's `[tool.graphengine] store = …`; None if the project does not set it."""
     found: object = None
-    with suppress(ProjectBroken):  # it is reported by the commands that need the settings
+    with suppress(ProjectBroken):  # commands that need the settings report the error
         found = setting(root, "store")
     if found is None:
         return None
@@ -152,17 +155,17 @@ def _database_in(root: Path) -> Database | None:
 
 
 def lock_options() -> dict[str, Any]:
-    """Return how long a store waits for another program's lock, if the project's settings say it."""
+    """Return how long a store waits for another program's lock, if the project sets it."""
     root = project_of(Path.cwd())
     seconds = setting(root, "busy_timeout_seconds") if root is not None else None
     return {} if seconds is None else {"busy_timeout_seconds": seconds}
 
 
 def graph_files(root: Path) -> list[Path]:
-    """Return the files of the folders in a project's `[tool.graphengine] graphs`, in order of name.
+    """Return the files in the folders of a project's `[tool.graphengine] graphs`, in order of name.
 
     Raises:
-        ProjectBroken: pyproject.toml is invalid TOML, or the setting is not a list of folders.
+        ProjectBroken: The pyproject.toml is invalid TOML, or the setting is not a list of folders.
     """
     folders = setting(root, "graphs", checks=True) or []
     if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
@@ -173,7 +176,7 @@ def graph_files(root: Path) -> list[Path]:
 
 
 def may_find(name: str) -> bool:
-    """Return whether `project.find_named` likely finds a graph: a file has this name, or contains it in quotes."""
+    """Return whether `project.find_named` probably finds a graph: a file has this name, or contains it in quotes."""
     root = project_of(Path.cwd())
     try:
         files = graph_files(root) if root is not None else []
@@ -186,37 +189,37 @@ def may_find(name: str) -> bool:
 
 
 def naming(name: str, files: Iterable[Path]) -> list[Path]:
-    """Return the files whose text seems to define a graph of this name; none is run."""
+    """Return the files whose text seems to define a graph with this name. The files are not run."""
     defines = re.compile(rf"""(?:\bGraph(?:\[.*?\])?\(|\bname *=)\s*["']{re.escape(name)}["']""")
     found: list[Path] = []
     for file in files:
-        with suppress(OSError):  # who runs it reports it
+        with suppress(OSError):  # a command that runs the file reports the error
             found += [file] if defines.search(file.read_text(encoding="utf-8", errors="replace")) else []
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseOption:
-    """A database, and the option that names it to a later command."""
+    """A database, and the option with which a later command names it."""
 
     database: Database
     option: str = ""
 
     @property
     def words(self) -> list[str]:
-        """The option that names it; empty if none is needed."""
+        """The option that names the database; empty if no option is needed."""
         return ["--store", self.option] if self.option else []
 
     @property
     def exists(self) -> bool:
-        """Whether there can be runs: a file that exists, or an address, which is not contacted for this."""
+        """Whether runs can exist: the file exists, or the database is an address, which is not contacted for this."""
         return not isinstance(self.database, Path) or self.database.exists()
 
     def check_exists(self) -> None:
-        """Check that there can be runs.
+        """Check that the database can contain runs.
 
         Raises:
-            StoreMissing: There is no database yet.
+            StoreMissing: The database does not exist yet.
         """
         if not self.exists:
             raise StoreMissing(
@@ -226,12 +229,12 @@ class DatabaseOption:
             )
 
     def command(self, name: str, run_id: str, *words: str, arguments: Sequence[str] = ()) -> str:
-        """Return a command about a run that is stored here, quoted for a shell.
+        """Return a command about a run in this database, quoted for a shell.
 
         Args:
             name: The command.
-            run_id: The run.
-            words: Its options.
+            run_id: The id of the run.
+            words: The options of the command.
             arguments: Further arguments after the run's id.
         """
         first = [run_id, *arguments]
@@ -239,12 +242,12 @@ class DatabaseOption:
         return shlex.join([*program(), name, *([] if last else first), *words, *self.words, *last])
 
     def worker_command(self, queue: str, words: Sequence[str]) -> str:
-        """Return the command of a worker that drives the runs of a queue; `words` name the graph, if that is needed."""
+        """Return the command of a worker for a queue; `words` name the graph of the runs if that is necessary."""
         return shlex.join([*program(), "worker", "--queue", queue, *words, *self.words])
 
 
 def place_of(given: Database | None, file: Path | None = None) -> DatabaseOption:
-    """Return the given database, or else the one of a graph's file, or else of the current project."""
+    """Return the given database, or else the database of a graph's file, or else of the current project."""
     here = database_of()
     if given is not None:
         is_here = given == here if isinstance(given, str) else given.absolute() == here
@@ -258,7 +261,7 @@ def _format_database(given: Database) -> str:
 
 
 def shown(database: Database) -> str:
-    """Return the path, relative to the current folder if it is inside; or the address without a password."""
+    """Return the path, relative to the current folder if it is inside; or the address without its password."""
     if isinstance(database, str):
         return addresses.shown(database)
     try:
@@ -268,9 +271,10 @@ def shown(database: Database) -> str:
 
 
 def graph_words(graph: str) -> list[str]:
-    """Return the options that a command needs to find a run's graph, judged by the text of files without running them.
+    """Return the options that a command needs to find a run's graph.
 
-    A run records its graph's name but no path, so the user has to fill in the file, also if two seem to define it.
+    The texts of the files are searched, but the files are not run. A run records the name of its graph but no path. If
+    no file or several files seem to define the graph, the user must fill in the file.
     """
     root = project_of(Path.cwd())
     is_found = root is not None and may_find(graph) and len(naming(graph, graph_files(root))) <= 1

@@ -1,4 +1,4 @@
-"""`graphengine doctor --production`: is what runs here ready? Each line is ok, not, or cannot be said."""
+"""`graphengine doctor --production`: check whether an installation is ready. Each check is ok, not, or undecided."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _REMOTE: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs")
 _LEAST_FREE_BYTES: Final = 1 << 30
 _LOG_FACTOR: Final = 4
-"""How many times as long as usual the write-ahead log may be: large steps let it grow for a moment."""
+"""How many times as large as usual the write-ahead log may be, because large steps let it grow for a moment."""
 _FAILED: Final = 1000
 _DAY_SECONDS: Final = 86400.0
 _SAFE: Final = {
@@ -27,18 +27,18 @@ _SAFE: Final = {
     "full_page_writes": ("on",),
     "synchronous_commit": ("on", "remote_apply", "remote_write", "local"),
 }
-"""The settings of a server under which a step that was recorded survives a power cut."""
+"""The settings of a database server with which a recorded step survives a power cut."""
 
 
 def ready(context: CommandContext) -> Ready:
-    """Return what was checked, in the order of the page `docs/use/deployment.md`.
+    """Return the results of all checks, in the order of the page `docs/use/deployment.md`.
 
     Raises:
-        StoreError: There is no database, or it cannot be read.
+        StoreError: The database does not exist, or cannot be read.
     """
     place = context.place
     place.check_exists()
-    before = list(durability(place))  # before the file is open here: a second opening would drop its locks
+    before = list(durability(place))  # before the file is open here, because a second opening would drop its locks
     found = context.read(_load_production)
     checks = [*before, *disk(place), *retention(), *rescue(*found)]
     checks += [*context.read(_ask_wings), versions(found[0]), backups()]
@@ -46,7 +46,7 @@ def ready(context: CommandContext) -> Ready:
 
 
 async def _load_production(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[RunInfo], int]:
-    """Return the live processes, the runs that no process drives any more, and how many runs failed since a day ago."""
+    """Return the live processes, the runs that no process drives any more, and the number of failed runs of a day."""
     import time
 
     from graphengine.records.selection import Wanted, newest
@@ -59,7 +59,7 @@ async def _load_production(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[
 
 
 async def _ask_wings(store: Store) -> Sequence[Check]:
-    """Return what the wings answer."""
+    """Return the results of the wings' checks."""
     from graphengine.cli.places import settings_of
 
     found: list[Check] = []
@@ -96,7 +96,7 @@ def durability(place: DatabaseOption) -> Iterator[Check]:
 
 
 def file_system(path: Path) -> str:
-    """Return the kind of file system that a path is on; "" if it cannot be found out."""
+    """Return the kind of file system of a path; "" if it cannot be determined."""
     try:
         mounts = [line.split() for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
     except OSError:
@@ -121,7 +121,7 @@ def disk(place: DatabaseOption) -> Iterator[Check]:
 
 
 def _check_log_size(path: Path) -> Check:
-    """Check that the write-ahead log is short, as processes of this version keep it."""
+    """Check that the write-ahead log is short. Processes of this version keep it short."""
     from rich.filesize import decimal as size
 
     from graphengine.databases.sqlite.checkpoints import longest_log
@@ -182,7 +182,7 @@ def rescue(owners: Sequence[OwnerInfo], interrupted: Sequence[RunInfo], failed: 
 
 
 def versions(owners: Sequence[OwnerInfo]) -> Check:
-    """Check that all workers have this version."""
+    """Check that all workers have the same version as this program."""
     from graphengine import __version__
 
     found = sorted({str(each.role.get("version")) for each in owners if each.role is not None} | {__version__})
@@ -193,6 +193,6 @@ def versions(owners: Sequence[OwnerInfo]) -> Check:
 
 
 def backups() -> Check:
-    """Remind of what no program can know."""
+    """Remind the operator of backups, which no program can check."""
     repair = "make one (`graphengine backup`, pg_dump), and run `graphengine doctor` and a worker on the copy elsewhere"
     return Check("backups", "cannot say", "whether a backup was restored lately", repair)

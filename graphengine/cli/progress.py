@@ -1,10 +1,10 @@
 """The live progress of a run: a line when a node starts, and a line or two when it ends.
 
-A map shows a count of its items, in at most ten lines, and its first failures. A node in a loop shows its first
-visits that lead to the same node, and then counts them, in a line each time that the number has doubled. Work below
-an item, such as a graph's nodes, is not shown unless it asks a question. On a terminal, a transient line below shows
-the end of the text that a model is writing, or else a bar for a map with the time it is likely to take, or the nodes
-at work and for how long.
+A map shows a count of its items, in at most ten lines, and its first failures. For a node in a loop, the first visits
+that lead to the same node are shown. After that, the visits are counted, and a line is shown each time that their
+number has doubled. Work below an item, such as the nodes of a graph, is only shown if it asks a question. On a
+terminal, a transient line at the bottom shows the end of the text that a model is writing. Otherwise the line shows a
+bar for a map with the estimated remaining time, or the nodes at work and for how long.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _VERBS: Final = {
 }
 _FAILURES: Final = 5
 _VISITS: Final = 3
-"""How many visits of a node that go the same way are shown one by one."""
+"""How many visits of a node that go the same way are shown individually."""
 _BAR_COLUMNS: Final = 20
 _LEAST_BAR_COLUMNS: Final = 5
 _TENTHS: Final = 10
-_KEPT_CHARACTERS: Final = 500  # of a model's text; more than fits a line of any terminal
+_KEPT_CHARACTERS: Final = 500  # characters of a model's text, more than fit on a line of any terminal
 _PATH_CHARACTERS: Final = 40
 _SHOWN_SECONDS: Final = 0.05
 _TICK_SECONDS: Final = 0.25
@@ -65,14 +65,14 @@ _READ_SECONDS: Final = 2.0
 """How long the end of a model's text stays visible after its last piece."""
 _INDENT: Final = 9
 _NAMED: Final = 3
-"""The most nodes at work that are shown by name; further ones are counted."""
+"""The maximum number of nodes at work that are shown by name. Further nodes are counted."""
 _MAP_ENDS: Final = ("node", "failed", "attempt")
 _ENDS: Final = ("attempt", "node", "failed")
 _ITEM_ENDS: Final = ("attempt", "item", "failed")
 _TOLD: Final = ("waiting", "answered", "refused", "message")
-"""Kinds of steps that are shown wherever they are."""
+"""The kinds of steps that are shown wherever they occur."""
 _INSIDE: Final = ("recorded", "message", "refused", "begun")
-"""Kinds of steps after which their node is still at work."""
+"""The kinds of steps after which their node is still at work."""
 
 
 @dataclass(slots=True)
@@ -80,14 +80,14 @@ class _Count:
     """The progress of a map's items.
 
     Attributes:
-        path: The map.
-        total: How many items it has.
+        path: The path of the map.
+        total: The number of items.
         since: When the map began, its run was last resumed, or this process joined.
-        done: How many items have ended.
-        failed: How many of them failed.
-        by_fallback: How many of them have the result of their fallback, as far as their end was shown.
-        before: How many of them had ended at `since`.
-        shown: How many of them had ended when a line was last written.
+        done: The number of items that have ended.
+        failed: The number of items that failed.
+        by_fallback: The number of items with the result of their fallback, as far as their ends were shown.
+        before: The number of items that had ended at `since`.
+        shown: The number of items that had ended when a line was last written.
     """
 
     path: str
@@ -113,11 +113,11 @@ class _Count:
         return failed + (f", {self.by_fallback:,} by fallback" if self.by_fallback else "")
 
     def bar(self, at: float, columns: int) -> str:
-        """Return the share that is done as a bar, and how long the rest will take at the same pace.
+        """Return the finished share as a bar, and the estimated time for the rest.
 
         Args:
-            at: The time, epoch seconds.
-            columns: The room for it; the bar is as long as the text next to it allows, or left out.
+            at: The current time, in epoch seconds.
+            columns: The available columns. The bar is as long as the text next to it allows, or is left out.
         """
         fresh, elapsed = self.done - self.before, at - self.since
         left = max(1.0, (self.total - self.done) * elapsed / fresh) if fresh > 0 else 0.0
@@ -133,10 +133,10 @@ class _Way:
     """The visits of a node that went the same way.
 
     Attributes:
-        visits: How many there were.
-        last: The last one.
-        unshown: How many of them were not shown yet.
-        took: How long those took, seconds.
+        visits: The number of visits.
+        last: The last visit.
+        unshown: The number of visits that were not shown yet.
+        took: The duration of the unshown visits, in seconds.
     """
 
     visits: int = 0
@@ -148,7 +148,8 @@ class _Way:
 class Progress:
     """Shows the events of one run on a channel.
 
-    The event that a node began is live, and can arrive late or twice: it is shown once, before the node's end.
+    The event about the beginning of a node is live, and can arrive late or twice. It is shown once, before the node's
+    end.
 
     Args:
         channel: The channel to write to.
@@ -167,15 +168,15 @@ class Progress:
         self._channel = channel
         self._is_live = is_live and channel.is_live
         self._now = now
-        self._written: dict[tuple[str, str], str] = {}  # by node and agent: the end of its model's text
+        self._written: dict[tuple[str, str], str] = {}  # the end of each model's text, by node and agent
         self._shown_at = 0.0
-        self._unshown: tuple[str, str] | None = None  # node and agent of text that was not shown, being too early
+        self._unshown: tuple[str, str] | None = None  # node and agent of a text that arrived too early to be shown
         self._begun: dict[str, tuple[int, int]] = {}
-        self._falls_back: dict[str, int] = {}  # by path: the visit whose fallback is run
+        self._falls_back: dict[str, int] = {}  # the visit whose fallback is run, by path
         self._counts: dict[str, _Count] = {}  # by the frame of the items, without their index
         self._at_work: dict[str, NodeBegan] = {}  # by path
-        self._ways: dict[tuple[object, ...], _Way] = {}  # by path, kind and where they led
-        self._in_loops: set[str] = set()  # paths of which further visits are counted only
+        self._ways: dict[tuple[object, ...], _Way] = {}  # by path, kind and targets
+        self._in_loops: set[str] = set()  # paths whose further visits are only counted
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -196,7 +197,7 @@ class Progress:
                 self.recorded(self.visits.feed(event.step), event.why)
 
     def recorded(self, entry: Entry, why: str) -> None:
-        """Show a durable step; `why` are the reasons for its edge."""
+        """Show a durable step; `why` contains the reasons for its edge."""
         step = entry.step
         self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
         self._has_moved(step)
@@ -213,7 +214,7 @@ class Progress:
 
     def _writes(self, delta: TextDelta) -> None:
         """Show the end of a model's text, at most a few times a second."""
-        if not self._is_live or "[" in delta.path:  # of the items of a map, a bar is shown
+        if not self._is_live or "[" in delta.path:  # a bar is shown for the items of a map
             return
         key = (delta.path, delta.agent)
         text = self._written[key] = (self._written.get(key, "") + delta.text)[-_KEPT_CHARACTERS:]
@@ -227,12 +228,12 @@ class Progress:
         self._channel.transient(f"{'writes':<9} {one_line(path, _PATH_CHARACTERS)}: ", text)
 
     def continues(self, visits: Visits) -> None:
-        """Continue with a run that is here now."""
+        """Continue with a run that has this state now."""
         self.visits = visits
         self._count_maps(visits.snapshot.now)
 
     def _count_maps(self, at: float) -> None:
-        """Count the ended items of the maps that are in progress, except maps in items of others."""
+        """Count the ended items of the maps in progress, except maps inside items of other maps."""
         known, self._counts = self._counts, {}
         for frame in self.visits.snapshot.frames.values():
             phase = frame.phase
@@ -244,12 +245,12 @@ class Progress:
                 self._counts[key] = count
 
     def counts(self) -> None:
-        """Show how far the maps in progress are."""
+        """Show the progress of the maps in progress."""
         for count in self._counts.values():
             self._line("items", count.path, f": {count}")
 
     def idles(self) -> None:
-        """Clear the nodes at work: the run waits, or no process drives it."""
+        """Clear the nodes at work, because the run waits or no process drives it."""
         self._at_work.clear()
         self._channel.wipe()
         self.show_counted()
@@ -267,7 +268,7 @@ class Progress:
             way.unshown, way.took = 0, 0.0
 
     def _is_counted(self, step: Account) -> bool:
-        """Count a visit that ended, and return whether this shows it, as others went the same way."""
+        """Count a visit that ended; return whether it needs no line of its own, as earlier visits went the same way."""
         if step.kind not in ("node", "left", "joined") or step.is_trouble:
             return False
         way = self._ways.setdefault((step.path, step.kind, *step.targets, step.edge, step.choice), _Way())
@@ -289,7 +290,8 @@ class Progress:
             self._counts = {key: count for key, count in self._counts.items() if count.path != step.path}
         if step.kind not in _INSIDE:
             self._at_work.pop(step.path, None)
-        if isinstance(step.data, Joined) and step.data.cancelled:  # arms, whose nodes have the paths of their graph
+        # The nodes of cancelled arms have paths in this graph.
+        if isinstance(step.data, Joined) and step.data.cancelled:
             graph = step.path.rpartition("/")[0]
             self._at_work = {path: each for path, each in self._at_work.items() if path.rpartition("/")[0] != graph}
 
@@ -314,10 +316,10 @@ class Progress:
             self._channel.wipe()
 
     def tick(self, at: float) -> None:
-        """Show a bar for the map with most left to do, or which nodes are at work, unless a model is writing.
+        """Show a bar for the map with most remaining items, or the nodes at work, unless a model is writing.
 
         Args:
-            at: The time, epoch seconds.
+            at: The current time, in epoch seconds.
         """
         if not self._is_live:
             return
@@ -396,7 +398,7 @@ class Progress:
             self._line("recorded", path, f": {account.lines[0]} ({seconds(step.at - step.began)})")
 
     def _wait(self, account: Account) -> None:
-        """Show a question, an answer or a message, also below items."""
+        """Show a question, an answer or a message, even below items."""
         if account.kind == "waiting":
             self.show_counted()
             for line in account.lines:
@@ -405,12 +407,12 @@ class Progress:
         self._line(account.kind, f"{account.path}: " if account.path else "", "; ".join(account.lines))
 
     def _in_item(self, step: Step, account: Account) -> None:
-        """Count a finished item of a map; items of items, and work below an item, are not counted."""
+        """Count a finished item of a map. Items of items, and work below an item, are not counted."""
         key, _, index = step.frame.rpartition("[")
         if "[" in key or not index.endswith("]"):
             return
         count = self._counts.get(key)
-        if count is None:  # of a map that ended already
+        if count is None:  # the map has already ended
             return
         if account.is_trouble:
             count.failed += step.kind == "failed"
@@ -424,9 +426,9 @@ class Progress:
             self._line("items", count.path, f": {count}")
 
     def _item_failed(self, step: Account, count: _Count) -> None:
-        """Show the first failures of a map's items one by one."""
+        """Show the first failures of a map's items individually."""
         if step.kind == "item" and self._falls_back.pop(step.path, 0):
-            return  # the failure before the fallback was shown already
+            return  # the failure before the fallback was already shown
         if step.is_replaced:
             self._falls_back[step.path] = step.visit
         begun, attempt = self._begun.get(f"failures of {count.path}", (0, 0))
@@ -466,7 +468,7 @@ class Progress:
         return not has_graph and entry.began >= self.visits.time.since and not is_by_answer(entry.step)
 
     def _below(self, text: str, style: str = "") -> None:
-        """Show more about the line above, if there is more, wrapped and indented on a terminal."""
+        """Show more text about the line above, if there is any, wrapped and indented on a terminal."""
         columns = self._channel.columns
         for part in [text] if columns is None and text else wrapped(text, (columns or 0) - _INDENT):
             self._line("", (part, style))
@@ -478,7 +480,7 @@ class Progress:
 
 
 def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
-    """Return what is at work at a time, epoch seconds, and for how long: nodes by name, items of a map by number."""
+    """Return the work in flight at a time (epoch seconds) and its duration: nodes by name, items of a map by number."""
     nodes: dict[str, list[NodeBegan]] = {}
     for each in begun:
         nodes.setdefault(without_items(each.path), []).append(each)
@@ -502,15 +504,15 @@ async def show(run: Run[S, Out_co], *, stream: TextIO | None = None) -> Result[S
 
     Each node that starts or ends is shown as one line, with the edge that was taken and the reason. A map is shown as
     one line with the number of finished items. On a terminal, one more line shows what happens now: the end of the text
-    that a model is writing, a bar for a map with the time that the rest is likely to take, or the nodes at work.
+    that a model is writing, a bar for a map with the estimated time for the rest, or the nodes at work.
 
     Args:
         run: A handle, as `Runner.start`, `resume` or `get` returned it.
         stream: Where to write; stderr if not given.
 
     Raises:
-        RunFailed: It failed; the error has the result.
-        GraphEngineError: It could not be started, recorded or claimed.
+        RunFailed: The run failed; the error contains the result.
+        GraphEngineError: The run could not be started, recorded or claimed.
 
     Example:
         >>> import sys

@@ -1,8 +1,8 @@
-"""Finding graphs: by file, or by name through a project's `[tool.graphengine] graphs`.
+"""Find graphs: by file, or by name through a project's `[tool.graphengine] graphs`.
 
-A graph's file is run as a module named by its path in the project's folder, with that folder on `sys.path`. No
-bytecode of it is written, and it must not start a run. If the name is taken, the module gets a unique one, so that two
-files never replace each other.
+The file of a graph is run as a module. The name of the module is the file's path in the project's folder, and this
+folder is on `sys.path`. No bytecode is written, and the file must not start a run. If the name is taken, the module
+gets a unique name, so that two files never replace each other.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class GraphFileBroken(GraphEngineError):
-    """A graph's file cannot be read or run."""
+    """The file of a graph cannot be read or run."""
 
     code = "graph_file_broken"
 
@@ -44,9 +44,9 @@ class Found:
     """A graph and where it was found.
 
     Attributes:
-        file: Its file, as it was named or found.
-        module: The module made by running the file.
-        reference: The value of `--graph` that finds it; "" if its name is enough to find it from here.
+        file: The file, as it was named or found.
+        module: The module that was made by running the file.
+        reference: The value of `--graph` that finds the graph; "" if the graph can be found by its name from here.
     """
 
     graph: Graph[Any]
@@ -60,10 +60,10 @@ def find(reference: str, name: str = "") -> Found:
 
     Args:
         reference: The user's argument.
-        name: The graph's name, if known from a run: selects one if a file has several.
+        name: The graph's name, if it is known from a run. It selects a graph if a file contains several.
 
     Raises:
-        GraphNotFound: No such file or name, no graph in it, or several.
+        GraphNotFound: The file or the name does not exist, the file contains no graph, or it contains several.
         GraphFileBroken: The file cannot be run.
     """
     file, inner = _split_reference(reference)
@@ -75,7 +75,7 @@ def find(reference: str, name: str = "") -> Found:
 
 
 def file_of(reference: str | None) -> Path | None:
-    """Return the file of FILE or FILE:NAME; None for a mere name, or None."""
+    """Return the file of FILE or FILE:NAME; None for a name alone, or for None."""
     return _split_reference(reference)[0] if reference else None
 
 
@@ -87,20 +87,22 @@ def graph_of(name: str, reference: str | None) -> Found:
         reference: The user's `--graph`, if given.
 
     Raises:
-        GraphNotFound, GraphFileBroken: As for `find`.
+        GraphNotFound: The graph does not exist; see `find`.
+        GraphFileBroken: The file of the graph cannot be run.
     """
     return find(reference, name) if reference else find_named(name, of_run=True)
 
 
 def find_named(name: str, *, of_run: bool = False) -> Found:
-    """Return the graph of this name in the current project.
+    """Return the graph with a name in the current project.
 
     Args:
-        name: The graph's name; or the name of a file with one graph, without its suffix, if `of_run` is false.
-        of_run: Whether the name was recorded by a run, and so is exact.
+        name: The graph's name. If `of_run` is False, also the name of a file with one graph, without its suffix.
+        of_run: Whether a run recorded the name, so that the name is exact.
 
     Raises:
-        GraphNotFound: There is none, and the error also lists files that cannot be run; or two files have one each.
+        GraphNotFound: No graph has this name, or graphs in two files have it. The error also lists files that cannot be
+            run.
     """
     root = project_of(Path.cwd())
     unread: list[str] = []
@@ -131,7 +133,7 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file of the current project's graphs: its graphs, or an error that keeps it, or one of them, from being run."""
+    """A file of the current project with its graphs, or with the reason why the file or a graph cannot be run."""
 
     file: Path
     module: ModuleType | None = None
@@ -142,12 +144,12 @@ class Listed:
 def list_graphs() -> list[Listed]:
     """Return the graph files of the current project, in order of name, each with its outermost graphs.
 
-    A graph that one file imports from another is in the other alone. An entry with an error follows for each name that
-    graphs of two files have.
+    If one file imports a graph from another file, the graph is only listed for the other file. For each name that
+    graphs in two files have, an entry with an error follows.
 
     Raises:
-        GraphNotFound: There is no project, or it names no folder of graphs.
-        ProjectBroken: Its pyproject.toml is invalid.
+        GraphNotFound: There is no project, or the project names no folder of graphs.
+        ProjectBroken: The pyproject.toml is invalid.
     """
     root = project_of(Path.cwd())
     files = graph_files(root) if root is not None else []
@@ -170,7 +172,7 @@ def list_graphs() -> list[Listed]:
 
 
 def is_imported(graph: Graph[Any], listed: Listed, files: Collection[str] | None = None) -> bool:
-    """Return whether a graph of a file was imported from another module that defines it, of these files if given."""
+    """Return whether a file imports a graph from the module that defines it; with `files`, from one of these files."""
     defined = None if graph.origin is None else graph.origin.file
     if listed.module is None or defined in (None, listed.module.__file__) or (files and defined not in files):
         return False
@@ -179,7 +181,7 @@ def is_imported(graph: Graph[Any], listed: Listed, files: Collection[str] | None
 
 
 def _same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]]:
-    """Return the names that graphs defined in two files have, each with the later file and the error."""
+    """Return the names that graphs in two files have, each with the later file and the error."""
     seen: dict[str, tuple[Path, Graph[Any]]] = {}
     found: dict[str, tuple[Path, GraphNotFound]] = {}
     for listed in files:
@@ -196,10 +198,10 @@ def _same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]
 
 
 def list_file(file: Path) -> Listed:
-    """Return a file with its outermost graphs, or with the error that keeps it from being run.
+    """Return a file with its outermost graphs, or with the error that prevents the file from being run.
 
     Raises:
-        GraphNotFound: There is no such file.
+        GraphNotFound: The file does not exist.
     """
     try:
         module = load(file)
@@ -209,10 +211,10 @@ def list_file(file: Path) -> Listed:
 
 
 def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[str]]:
-    """Return the graphs of these files, or of the current project if none is given, and why others are left out.
+    """Return the graphs of these files, or of the current project without files, and why other graphs are left out.
 
-    Graphs of the project that do not compile, or whose file cannot be run, are left out, and so are graphs of two files
-    with one name.
+    Graphs of the project that do not compile, graphs in files that cannot be run, and graphs in two files with the same
+    name are left out.
 
     Raises:
         GraphNotFound: There is no graph.
@@ -249,7 +251,7 @@ def _load_all_graphs(file: Path) -> list[Found]:
 
 
 def _format_first_problem(error: GraphEngineError) -> str:
-    """Return an error on one line; of a graph that does not compile, its first problem."""
+    """Return an error on one line. If a graph does not compile, return its first problem."""
     if isinstance(error, CompileError):
         first = next(problem for problem in error.problems if not problem.warning)
         return f"{first.where}: {first.message}; see `graphengine check`"
@@ -257,7 +259,7 @@ def _format_first_problem(error: GraphEngineError) -> str:
 
 
 def _add_project(graphs: dict[str, Found]) -> list[str]:
-    """Add the graphs of the current project; return what cannot be used, and why."""
+    """Add the graphs of the current project; return why other graphs cannot be used."""
     root = project_of(Path.cwd())
     unread: list[str] = []
     listed: list[Listed] = []
@@ -287,10 +289,10 @@ def load(file: Path) -> ModuleType:
     """Run a graph's file as a module.
 
     Raises:
-        GraphNotFound: There is no such file.
-        GraphFileBroken: It cannot be read, or raises.
+        GraphNotFound: The file does not exist.
+        GraphFileBroken: The file cannot be read, or raises an error.
     """
-    path = Path(os.path.abspath(file))  # noqa: PTH100 - keep links: the project is where the user's path leads
+    path = Path(os.path.abspath(file))  # noqa: PTH100 - keep links: the project is found along the path that the user gave
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         near = get_close_matches(path.stem, [each.stem for each in path.parent.glob("*.py")], n=1)
@@ -302,7 +304,7 @@ def load(file: Path) -> ModuleType:
     name = _module_name(path, root)
     present = sys.modules.get(name)
     if present is not None and not isinstance(present.__loader__, _Loader):
-        return present  # the same file, already imported by another module
+        return present  # another module has already imported the file
     spec = importlib.util.spec_from_file_location(name, path, loader=_Loader(name, str(path)))
     if spec is None or spec.loader is None:
         raise GraphFileBroken("the file cannot be loaded", where=str(path))
@@ -339,7 +341,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 def _module_name(path: Path, root: Path) -> str:
-    """Return the name that imports it from its project's folder, or a unique one if that is taken."""
+    """Return the name that imports a file from its project's folder, or a unique name if that name is taken."""
     parts = path.relative_to(root).with_suffix("").parts
     natural = ".".join(parts)
     present = sys.modules.get(natural)
@@ -350,7 +352,7 @@ def _module_name(path: Path, root: Path) -> str:
 
 
 def _split_reference(reference: str) -> tuple[Path | None, str]:
-    """Return the file and the name in it; None as the file for a mere name."""
+    """Return the file and the name in the file. The file is None if only a name is given."""
     before, colon, name = reference.rpartition(":")
     if colon and (before.endswith(".py") or Path(before).is_file()):
         return Path(before), name
@@ -379,7 +381,11 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
 
 
 def _graph_to_define(module: ModuleType, name: str) -> str:
-    """Return the graph that a file without one can define: of an agent of that name, of one that hands over, of any."""
+    """Return the code of a graph that a file without graphs could define.
+
+    The graph belongs to an agent with the name `name` if there is one, otherwise to an agent that hands over, otherwise
+    to any agent.
+    """
     bodies = {
         variable: value.__body__()
         for variable, value in vars(module).items()
@@ -398,7 +404,7 @@ def _graph_to_define(module: ModuleType, name: str) -> str:
 
 
 def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
-    """Return the graphs that are not nodes of another one; they need not compile."""
+    """Return the graphs that are not nodes of another graph. The graphs need not compile."""
     inside: list[Graph[Any]] = []
     for graph in graphs:
         inside += _iter_inner_graphs(graph, {id(graph)})
@@ -425,7 +431,7 @@ def _iter_inner_graphs(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]
 
 
 def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:
-    """Return whether a later command in the same folder unambiguously finds the graph by its name."""
+    """Return whether a later command in the same folder finds exactly this graph by its name."""
     root = project_of(Path.cwd())
     if root is None or file.stem != graph.name:
         return False
@@ -463,7 +469,7 @@ def _build_broken_file_error(error: BaseException, path: Path) -> GraphEngineErr
     where = f"{path}:{own[-1].lineno}" if own else str(path)
     if isinstance(error, GraphEngineError):
         repair = error.repair + (f" ({error.where})" if error.where else "")
-        if isinstance(error, CompileError):  # it lists them
+        if isinstance(error, CompileError):  # the error lists the problems
             repair = "fix each of these problems, and load the file again"
         prefix = "this definition cannot be used: " if isinstance(error, DefinitionError) else ""
         return GraphFileBroken(prefix + error.message, where=where, repair=repair.strip())
@@ -486,7 +492,7 @@ def _build_broken_file_error(error: BaseException, path: Path) -> GraphEngineErr
 
 
 def _near_path(path: Path) -> str:
-    """Return the path, relative to the current folder if it is inside."""
+    """Return a path, relative to the current folder if the path is inside."""
     try:
         return str(path.relative_to(Path.cwd())) if path.is_absolute() else str(path)
     except ValueError:
@@ -497,16 +503,17 @@ def _near_path(path: Path) -> str:
 
 
 def extensions_of(file: Path | None = None) -> Sequence[Extension]:
-    """Return what acts in a project's runs besides its graphs: our own wings that it sets, and others that it names.
+    """Return the extensions that act in a project's runs: from our wings that have settings, and from the named wings.
 
-    One that cannot be used is an error: the project counts on it.
+    A wing that cannot be used is an error, because the project relies on it.
 
     Args:
         file: A graph's file; None for the current project.
 
     Raises:
-        ProjectBroken: The settings of one cannot be used, `wings` is no list of names, or one is not installed.
-        WingBroken: One cannot be used.
+        ProjectBroken: The settings of a wing cannot be used, `wings` is not a list of names, or a wing is not
+            installed.
+        WingBroken: A wing cannot be used.
     """
     ours = [wing for wing in BUILT_IN if wing.extension and settings_of(wing.name, file).table is not None]
     made = (_extension_of(wing, file) for wing in (*ours, *_iter_named_wings(file)))
@@ -514,7 +521,12 @@ def extensions_of(file: Path | None = None) -> Sequence[Extension]:
 
 
 def _iter_named_wings(file: Path | None) -> Iterator[Wing]:
-    """Yield the wings of other packages that `[tool.graphengine] wings` names. Raises: as `extensions_of`."""
+    """Yield the wings of other packages that `[tool.graphengine] wings` names.
+
+    Raises:
+        ProjectBroken: `wings` is not a list of names, or a wing is not installed.
+        WingBroken: A wing cannot be used.
+    """
     found, root = settings_of("wings", file)
     if root is None or found is None:
         return
@@ -538,11 +550,12 @@ def _iter_named_wings(file: Path | None) -> Iterator[Wing]:
 
 
 def _extension_of(wing: Wing, file: Path | None) -> Extension | None:
-    """Return the extension of a wing; None if it has none for these settings.
+    """Return the extension of a wing; None if the wing needs no extension with these settings.
 
     Raises:
-        ProjectBroken: The settings cannot be used. GraphEngineError: The same.
-        WingBroken: It cannot be made.
+        ProjectBroken: The settings cannot be used.
+        GraphEngineError: The settings cannot be used; the wing raised this error.
+        WingBroken: The extension cannot be made.
     """
     try:
         found = load_part(wing.extension)(settings_of(wing.name, file))

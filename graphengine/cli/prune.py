@@ -94,7 +94,7 @@ def prune(
     rule = {name: given[name] for name in ("keep_last", "older_than", "graph")}
     rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ("finished",)}
     is_given = any(value not in (None, ()) for value in given.values())
-    prunes = not vacuum or as_kept or is_given  # --vacuum alone removes none
+    prunes = not vacuum or as_kept or is_given  # --vacuum alone removes no runs
     if as_kept and is_given:
         raise click.UsageError(
             "--retention already says which runs to keep: leave out the other options that select runs"
@@ -126,10 +126,10 @@ def prune(
 
 
 def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
-    """Check the tags and the graph for misspellings: words that no run has, and that are similar to one that a run has.
+    """Check the tags and the graph for misspellings: words that no run has, but that are similar to a known word.
 
     Raises:
-        click.UsageError: It is a tag: runs that should be kept would be removed.
+        click.UsageError: A tag seems misspelt, so runs that should be kept would be removed.
     """
     from difflib import get_close_matches
     from functools import partial
@@ -149,7 +149,7 @@ def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
 
 
 def _retentions() -> list[Mapping[str, Any]]:
-    """Return the arguments of a prune for each graph of the project whose runs are kept for a time.
+    """Return the arguments of a prune for each graph of the project whose runs are kept for a limited time.
 
     Raises:
         click.UsageError: Neither the project nor a graph has a retention.
@@ -174,7 +174,7 @@ async def _prune(
     *,
     dry_run: bool,
 ) -> Pruned:
-    """Remove the runs and return them; without consent, return what would be removed."""
+    """Remove runs and return them; without consent, return the runs that would be removed."""
     from graphengine.api.runner import Runner
     from graphengine.records.retention import merge_pruned
 
@@ -197,7 +197,7 @@ def is_person() -> bool:
 
 
 def _consent(context: CommandContext, *, asks: bool) -> Callable[[Pruned], bool] | None:
-    """Return the question at a terminal that confirms a removal; None if nothing is asked.
+    """Return a function that asks at a terminal to confirm a removal; None if no question is needed.
 
     Raises:
         click.UsageError: There is neither `--yes` nor a terminal.

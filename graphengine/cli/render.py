@@ -130,7 +130,7 @@ def _is_run(context: CommandContext, reference: str) -> bool:
 
 
 def _write_story(context: CommandContext, reference: str, other: str | None, output: Path) -> None:
-    """Write the story of a run, or of two."""
+    """Write the story of one run or of two runs."""
     import time
 
     from graphengine.output_file import write_file
@@ -143,14 +143,14 @@ def _write_story(context: CommandContext, reference: str, other: str | None, out
 
 
 def _parse_fold(asked: tuple[str, ...]) -> Fold:
-    """Return the depth if one number is given, otherwise the paths."""
+    """Return the depth if a single number is given, otherwise the paths."""
     if len(asked) == 1 and asked[0].isdecimal():
         return int(asked[0])
     return asked or None
 
 
 def _draw(context: CommandContext, reference: str, output: Path, **look: Any) -> None:  # noqa: ANN401 - how it is drawn
-    """Draw a graph, or a run on it."""
+    """Draw a graph, or a run on its graph."""
     from graphengine.api.graph import Graph
     from graphengine.cli.project import file_of
     from graphengine.kernel.reader import graph_spec_of, status_of
@@ -168,10 +168,11 @@ def _draw(context: CommandContext, reference: str, output: Path, **look: Any) ->
 
 
 def _iter_run_steps(context: CommandContext, info: RunInfo, specs: dict[str, GraphSpec]) -> Iterator[Step]:
-    """Yield the steps of a run, which are read a part at a time, and add the specs under which they were recorded.
+    """Yield the steps of a run, which are read in parts, and add the specs under which they were recorded to `specs`.
 
     Raises:
-        UnknownRun, StoreError.
+        UnknownRun: There is no such run.
+        StoreError: The run cannot be read.
     """
     from graphengine.kernel.inside import load_specs
 
@@ -183,7 +184,7 @@ def _iter_run_steps(context: CommandContext, info: RunInfo, specs: dict[str, Gra
 
 
 def _find_graph_or_run(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
-    """Return the graph of this name or file, or else the run whose id has this prefix.
+    """Return the graph with a name or file, or else the run whose id has this prefix.
 
     Raises:
         GraphNotFound: Neither a graph nor a run matches.
@@ -209,7 +210,7 @@ def _find_graph_or_run(context: CommandContext, reference: str) -> Graph[Any] | 
 
 
 def _find_run(context: CommandContext, run_id: str) -> RunInfo | None:
-    """Return the row of a run; None if there is no such run."""
+    """Return the row of a run; None if the run does not exist."""
     from graphengine.errors import UnknownRun
 
     try:
@@ -222,10 +223,10 @@ def _find_run(context: CommandContext, run_id: str) -> RunInfo | None:
 
 
 def _find_chart_kind(**asked: str | bool | None) -> _Kind | None:
-    """Return the selected chart; None for none, so that the graph is drawn.
+    """Return the kind of the selected chart; None if no chart is selected, so that the graph is drawn.
 
     Raises:
-        UsageError: Several are selected.
+        UsageError: Several charts are selected.
     """
     kinds: list[_Kind] = [kind for kind in _KINDS if asked[kind] not in (None, False)]
     if len(kinds) > 1:
@@ -238,7 +239,7 @@ def _run_id(context: CommandContext, given: str) -> str:
     """Return the id of the run.
 
     Raises:
-        UnknownRun: There is no such run; the error mentions if it is the name of a graph.
+        UnknownRun: There is no such run. If the argument is the name of a graph, the error mentions it.
     """
     from graphengine.cli.places import may_find
     from graphengine.errors import UnknownRun
@@ -253,7 +254,7 @@ def _run_id(context: CommandContext, given: str) -> str:
 
 
 async def _chart(store: Store, kind: _Kind, run_id: str, path: str) -> Chart:
-    """Return the chart of a run; the path is that of the scores, "" for those of the conditions."""
+    """Return the chart of a run; `path` selects the numbers of `scores`, "" for the numbers in conditions."""
     from graphengine.kernel.reader import graph_spec_of, status_of
     from graphengine.render.charts import scores, timeline
 

@@ -1,4 +1,4 @@
-"""`graphengine replay`: check that the current graph decides recorded runs as they were decided."""
+"""`graphengine replay`: check that the current graph makes the same decisions as in recorded runs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def replay(context: CommandContext, *, runs: tuple[str, ...], everything: bool, 
 
 
 def _read_exported(context: CommandContext, name: str) -> Exported:
-    """Return the run of a name: an exported file, or an id in the database."""
+    """Return the run with a name: an exported file, or an id in the database."""
     from pathlib import Path
 
     from graphengine.records.export import export_run, read_file
@@ -92,7 +92,7 @@ def _build_replay_document(found: Sequence[tuple[str, Replayed]], *, everything:
 
 
 def _show_replayed(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
-    """Show a table with a row for each run, and below it the first difference or all of them."""
+    """Show a table with a row for each run, and below it the first difference or all differences."""
     from graphengine.records.words import counted
 
     out = context.out

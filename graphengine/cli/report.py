@@ -60,18 +60,18 @@ CODES: Final = {
 }
 _LAST_LINES: Final = 8
 _VALUES: Final = 20
-"""How many names of published values are shown."""
+"""The maximum number of names of published values that are shown."""
 _FIRST_LINES: Final = 16
-"""The most lines of a text that are printed if it is also written to a file."""
+"""The maximum number of lines of a text that are printed if the text is also written to a file."""
 _RESULT_LINES: Final = 40
-"""The most lines of a result that are printed as JSON on a terminal."""
+"""The maximum number of lines of a result that are printed as JSON on a terminal."""
 _SCREEN_LINES: Final = 3
-"""The lines of a value on a terminal."""
+"""The maximum number of lines of a value on a terminal."""
 _PIPE_LINES: Final = 24
 _PIPE_COLUMNS: Final = 500
 _INDENT: Final = 4
 _AGENTS: Final = 5
-"""How many agents are listed with their costs, the dearest first; `show --usage` lists all."""
+"""The maximum number of agents that are listed with their costs, the most expensive first. `show --usage` lists all."""
 _UNKNOWN_COST: Final = ["--limit", "unknown_cost=yes"]
 
 
@@ -80,16 +80,16 @@ class DriveJob:
     """One command that drives a run.
 
     Attributes:
-        found: The run's graph.
-        sleeps: Whether to wait while the whole run sleeps, instead of leaving it to a worker.
-        run_id: The recorded run that it continues; "" if it starts one.
-        snapshot: Where that run is.
-        limits: The limits that replace its own, if any were given.
-        notes: Lines to show before it begins.
-        is_in_file: Whether other commands can find the graph; the graph of an evaluation is made by its command.
-        chosen: The models that the run's agents have; only its agents' own are not among them.
-        models: The models of the command, as a Runner takes them.
-        effects: Whether effects outside the run happen, as a Runner takes it.
+        found: The graph of the run.
+        sleeps: Whether to wait while the whole run sleeps, instead of leaving the run to a worker.
+        run_id: The recorded run that the command continues; "" if the command starts a run.
+        snapshot: The current state of the recorded run.
+        limits: The limits that replace the run's own limits, if limits were given.
+        notes: Lines to show before the run begins.
+        is_in_file: Whether other commands can find the graph. The graph of an evaluation is made by its own command.
+        chosen: The models that the run's agents were given. Agents that are not among these keys use their own models.
+        models: The models of the command, in the form that a Runner accepts.
+        effects: Whether effects outside the run happen, in the form that a Runner accepts.
     """
 
     context: CommandContext
@@ -115,7 +115,7 @@ class DriveJob:
 
     @property
     def needs_steps(self) -> bool:
-        """Whether its report reads the run's steps."""
+        """Whether the report reads the run's steps."""
         return self.context.json or not self.is_in_file
 
     @property
@@ -125,13 +125,13 @@ class DriveJob:
 
     @property
     def words(self) -> list[str]:
-        """The options with which a later command continues the run as this one drove it."""
+        """The options with which a later command continues the run in the same way."""
         output = ["-o", str(self.context.output)] if self.context.output is not None else []
         return [*self.model_words, *output, *self.graph_words]
 
     @property
     def model_words(self) -> list[str]:
-        """The options with which a later command uses the same models, also if others were given meanwhile."""
+        """The options with which a later command uses the same models, even if others were given in the meantime."""
         return [word for name in self.context.models for word in ("--model", name)]
 
     def resume_command(self, run_id: str, *more: str) -> str:
@@ -139,7 +139,7 @@ class DriveJob:
         return self.context.place.command("resume", run_id, *more)
 
     def announce(self, run_id: str) -> None:
-        """Show which run was started, once its start is recorded."""
+        """Show which run was started, when its start is recorded."""
         self.is_announced = True
         err = self.context.err
         plan = self.found.graph.compile()
@@ -149,11 +149,11 @@ class DriveJob:
             err.line((_OFFLINE_FIRST, "yellow"))
         for note in self.notes:
             err.prose(note)
-        for problem in () if self.run_id else plan.warnings:  # shown when the run was started
+        for problem in () if self.run_id else plan.warnings:  # already shown when the run was started
             err.prose(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
 
     def show_placeholders(self) -> bool:
-        """Say that placeholders answer, and which options give the run a model; return whether they answer."""
+        """Show that placeholders answer, and which options give the run a model; return whether placeholders answer."""
         from graphengine.cli.models import placeholders, ways_to_a_model
 
         if not placeholders(self.chosen):
@@ -164,14 +164,15 @@ class DriveJob:
 
 @dataclass(frozen=True, slots=True)
 class StoredOutcome:
-    """A run that is no longer driven, as stored.
+    """A run that is no longer driven, as it is stored.
 
     Attributes:
-        asked_by: The signal that stopped it, if any.
-        steps: Its steps, if the job needs them.
-        before_last: The seq of the step before the visit that ended last here, 0 if none did, and a field it wrote.
-        below: What its child runs cost; None if that was not asked for.
-        specs: The specs of its graph, by fingerprint, if the job needs them.
+        asked_by: The signal that stopped the run, if a signal did.
+        steps: The steps of the run, if the job needs them.
+        before_last: The seq of the step before the visit that ended last here, and a field that this step wrote; 0 and
+            "" if no visit ended here.
+        below: The costs of the child runs; None if they were not requested.
+        specs: The specs of the graph, by fingerprint, if the job needs them.
     """
 
     result: Result[Any]
@@ -228,7 +229,7 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
 
 
 def show_reasons(err: Channel, ended: StoredOutcome) -> None:
-    """Show the result of a run that an edge to FAIL ended, if it is text: such a graph may state its reasons there."""
+    """Show the result of a run that ended at FAIL, if the result is text: the graph may state its reasons there."""
     failure, output = ended.snapshot.failure, ended.result.output
     if failure is not None and failure.kind == "fail" and isinstance(output, str):
         for line in output.splitlines():
@@ -253,7 +254,7 @@ def _build_run_document(job: DriveJob, ended: StoredOutcome) -> Document:
 
 
 def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
-    """Show why a run ended, and which signal stopped it, if any; `show_waits` shows what it waits for."""
+    """Show why a run ended, and which signal stopped it. `show_waits` shows what a run waits for."""
     stop, failure = snapshot.ending, snapshot.failure
     is_edge = failure is None or failure.kind == "fail"  # an edge to END or FAIL needs no further text
     why = explained(stop.why if stop is not None else "", 1000)
@@ -287,7 +288,7 @@ def show_refused(out: Channel, snapshot: Snapshot) -> None:
 
 
 def show_published(out: Channel, snapshot: Snapshot) -> None:
-    """Show how far the maps of a run are, and what it has published: the newest value of each name."""
+    """Show the progress of a run's maps, and the newest published value of each name."""
     for each in progress_in(snapshot):
         failed = f", {each.failed:,} failed" if each.failed else ""
         waiting = f", {each.waiting:,} wait" if each.waiting else ""
@@ -313,7 +314,7 @@ def show_failure(err: Channel, failure: FailureRecord) -> None:
 
 
 def place_in_user_code(traceback_text: str) -> str:
-    """Return the innermost frame of the user's code in a traceback, as `file:line in function`; "" if none is."""
+    """Return the innermost frame of user code in a traceback, as `file:line in function`; "" if there is none."""
     found = ""
     for file, line, function in re.findall(r'^[ |+]*File "(.+)", line (\d+), in (.+)$', traceback_text, re.MULTILINE):
         if is_user_code(file):
@@ -322,7 +323,7 @@ def place_in_user_code(traceback_text: str) -> str:
 
 
 def show_cost(err: Channel, snapshot: Snapshot, below: SpentBelow | None) -> None:
-    """Show the number of steps, the duration, and the usage of models; beside it what its child runs cost."""
+    """Show the number of steps, the duration, and the usage of models, and the costs of child runs."""
     took = f"{counted(snapshot.steps, 'visit')} in {seconds(snapshot.elapsed_seconds)}"
     err.prose(f"{took}, {used(snapshot.usage)}")
     if len(snapshot.agents) > 1 and any(amount != 0 for amount in snapshot.agents.values()):
@@ -346,7 +347,7 @@ def show_cost(err: Channel, snapshot: Snapshot, below: SpentBelow | None) -> Non
 def show_next(job: DriveJob, ended: StoredOutcome) -> None:
     """Show the commands that look at this run, resume, branch and draw it, as far as they apply.
 
-    The branch of a finished run repeats its last node on another value of what the step before it wrote.
+    The branch of a finished run repeats its last node with another value of a field that the step before it wrote.
     """
     info, place, graph = ended.info, job.context.place, job.graph_words
     err = job.context.err
@@ -365,9 +366,9 @@ def show_next(job: DriveJob, ended: StoredOutcome) -> None:
 
 
 def _can_resume(ended: StoredOutcome) -> bool:
-    """Return whether `resume` continues the run, now or once a wait has ended by itself.
+    """Return whether `resume` continues the run, now or after a wait has ended by itself.
 
-    A run that waits only for answers and messages continues with the commands shown for them.
+    A run that waits only for answers and messages is continued by the commands that are shown for them.
     """
     if ended.info.status == "waiting":
         has_failed = any(frame.failure is not None for frame in ended.snapshot.frames.values())
@@ -376,7 +377,7 @@ def _can_resume(ended: StoredOutcome) -> bool:
 
 
 def raised_limit(snapshot: Snapshot) -> list[str]:
-    """Return the option that lets a run that reached a limit be resumed; an empty list if it reached none."""
+    """Return the option that allows a run that reached a limit to be resumed; an empty list if it reached no limit."""
     if snapshot.failure is not None and snapshot.failure.kind == PriceUnknown.code:
         return _UNKNOWN_COST
     if snapshot.ending is None or snapshot.ending.reason != "limit":
@@ -392,7 +393,7 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
 
 
 def _cut_to_beginning(job: DriveJob, output: object) -> object:
-    """Return the first lines of a text of which a file gets the whole; other results whole."""
+    """Return only the first lines of a text if a file gets the whole text. Other results are returned whole."""
     if job.context.output is None or not isinstance(output, str):
         return output
     lines = output.rstrip().splitlines()
@@ -401,7 +402,7 @@ def _cut_to_beginning(job: DriveJob, output: object) -> object:
 
 
 def _print_output(out: Channel, output: object) -> bool:
-    """Print the result; return whether it was cut: on a terminal, a long one that is not text is."""
+    """Print the result; return whether it was cut. On a terminal, a long result that is not text is cut."""
     if isinstance(output, str):
         out.write(clean(output).rstrip("\n") + "\n")
         return False
@@ -414,10 +415,10 @@ def _print_output(out: Channel, output: object) -> bool:
 
 
 def check_output(path: Path) -> None:
-    """Check, before any work is done, that the result can be written to a path.
+    """Check that the result can be written to a path, before any work is done.
 
     Raises:
-        GraphEngineError: It cannot.
+        GraphEngineError: The result cannot be written there.
     """
     folder = path.parent
     if path.is_dir():
@@ -450,7 +451,7 @@ def _dump_output(output: object) -> str:
 
 
 def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
-    """Return whether every agent of the graph's nodes is offline, as far as can be known in advance."""
+    """Return whether every agent of the graph's nodes is offline, as far as this can be known in advance."""
     from graphengine.agents.budget import Place
     from graphengine.agents.model_routing import Models, is_object
 
@@ -497,7 +498,7 @@ def _show_field(out: Channel, name: str, value: JsonValue, *, is_whole: bool) ->
 
 
 def whole(value: JsonValue) -> str:
-    """Return a value uncut: a text of several lines below its name, anything else as JSON on one line."""
+    """Return a value uncut: a text of several lines below its name, any other value as JSON on one line."""
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     lines = value.splitlines()
@@ -515,7 +516,7 @@ def _for_screen(value: JsonValue, room: int) -> tuple[str, str]:
 
 
 def _for_pipe(value: JsonValue) -> tuple[str, str]:
-    """Return a value with at most a number of lines and columns, and how much is left out."""
+    """Return a value with a limited number of lines and columns, and how much is left out."""
     if not isinstance(value, str):
         text = whole(value)
         left_out = len(text) - _PIPE_COLUMNS

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 _LISTED: Final = 5
-"""How many effects a note names."""
+"""The maximum number of effects that a note names."""
 
 
 @options.command(
@@ -153,7 +153,7 @@ def _is_begun(context: CommandContext, found: Found, state: object, run_id: str,
     """Return whether there is a run with this id.
 
     Raises:
-        RunExists: It began with another input.
+        RunExists: The run began with another input.
     """
     from graphengine.records.same_start import check_same
 
@@ -284,7 +284,7 @@ def branch(  # noqa: PLR0913 - one for each option
 
 
 def _list_repeated_effects(context: CommandContext, run_id: str, seq: int) -> Sequence[RepeatedEffect]:
-    """Return the effects that a branch from a step can repeat: those that began after it."""
+    """Return the effects that a branch from a step can repeat, because they began after the step."""
     from graphengine.cli.documents import RepeatedEffect
     from graphengine.kernel.inside import Begun
 
@@ -302,7 +302,7 @@ def _list_repeated_effects(context: CommandContext, run_id: str, seq: int) -> Se
 
 
 def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[str]:
-    """Return a note about the effects that a branch can repeat; a log damaged after that step does not prevent it."""
+    """Return a note about the effects that a branch can repeat, even if the log is damaged after that step."""
     from graphengine.kernel.reader import load_snapshot
 
     try:
@@ -351,7 +351,7 @@ def _show_dry(context: CommandContext, run_id: str, at: At) -> int:
 
 
 def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
-    """Return the graph whose fields a path names; an invalid path is reported by the branch itself."""
+    """Return the graph whose fields a path names. The branch itself reports an invalid path."""
     for part in path.split("/"):
         node = plan.nodes.get(part.partition("~")[0].partition("[")[0])
         calls = () if node is None else node.calls
@@ -442,7 +442,7 @@ _LOOK_SECONDS: Final = 0.1
 
 
 async def _await_reaction(store: Store, asked: RunInfo) -> OwnerInfo | None:
-    """Wait until the process that drives a run has left the run; return the process if it has not reacted in time."""
+    """Wait until the process that drives a run has left the run; return the process if it does not react in time."""
     import asyncio
 
     from graphengine.kernel.reader import OVER
@@ -458,7 +458,7 @@ async def _await_reaction(store: Store, asked: RunInfo) -> OwnerInfo | None:
 
 
 def _show_silence(context: CommandContext, silent: OwnerInfo) -> None:
-    """Say which process does not react to a stop, and what ending this process means."""
+    """Show which process does not react to a stop, and what ending this process means."""
     from graphengine.records.words import counted
 
     others = f"; it also drives {counted(silent.driven - 1, 'other run')}" if silent.driven > 1 else ""
@@ -499,10 +499,10 @@ def _enqueue(job: DriveJob, begin: Begin) -> int:
 
 
 def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, or a dict of its fields
-    """Refuse a state that lacks what the models need that would answer: `NEEDS` of the graph's file, by their names.
+    """Refuse a state without values that the chosen models need. `NEEDS` in the graph's file lists them by model.
 
     Raises:
-        InputError: It has nothing in such a field.
+        InputError: A field that a model needs is empty.
     """
     from graphengine.cli.models import ways_to_a_model
     from graphengine.errors import InputError
@@ -521,7 +521,7 @@ def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, 
 
 
 def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continued: bool) -> Any:  # noqa: ANN401
-    """Return the state from the inputs or the example; with `--after`, the update of the earlier state."""
+    """Return the state from the inputs or the example; with `--after`, return the update of the earlier state."""
     from collections.abc import Mapping
 
     from graphengine.cli.inputs import forms_of, parse_pairs, state_from, update_forms_of

@@ -159,7 +159,7 @@ def _change_schedule(
 
 
 def _show_schedules_of(context: CommandContext, name: str | None = None) -> int:
-    """Show the schedules, or the one that was changed."""
+    """Show all schedules, or the schedule that was changed."""
     from graphengine.worker.documents import Schedules
     from graphengine.worker.schedules import as_schedule
 

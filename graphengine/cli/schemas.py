@@ -81,13 +81,16 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
 
 
 def documents() -> Mapping[str, Sequence[Kind]]:
-    """Return what each command writes under `--json` on success, in the order of `--help`; else it is `Failed`."""
+    """Return the documents that each command writes under `--json` on success, in the order of `--help`.
+
+    On failure, every command writes `Failed`.
+    """
     found: dict[str, Sequence[Kind]] = {**_OF_RECORDS, "watch": _of_command("watch")}
     for wing in wings():
         with guarded(wing):
             added = _of_wing(wing)
             if wing not in BUILT_IN:
-                schemas_of([kind.model for kinds in added.values() for kind in kinds])  # it has one of each
+                schemas_of([kind.model for kinds in added.values() for kind in kinds])  # each name has only one schema
             found |= added
     return {name: found[name] for name in commands() if name in found}
 
@@ -97,10 +100,10 @@ def _of_wing(wing: Wing) -> Mapping[str, Sequence[Kind]]:
 
 
 def _of_command(name: str) -> Sequence[Kind]:
-    """Return what a command writes; of our own wings, only the one that has it is loaded.
+    """Return the documents of a command. Of our own wings, only the wing with this command is loaded.
 
     Raises:
-        InputError: There is no such command, or it writes no document of its own.
+        InputError: There is no such command, or the command writes no document of its own.
     """
     if name in _OF_RECORDS:
         lines = live_lines() if name == "watch" else ()
@@ -121,7 +124,7 @@ def schema_of(command: str | None = None) -> dict[str, JsonValue]:
     """Return the JSON Schema of the documents of a command, or of all commands.
 
     Raises:
-        InputError: There is no such command, or it writes no document of its own.
+        InputError: There is no such command, or the command writes no document of its own.
     """
     known = [*documents().values()] if command is None else [_of_command(command)]
     models = dict.fromkeys(kind.model for kinds in known for kind in kinds)

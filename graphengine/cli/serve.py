@@ -204,7 +204,7 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
 
 
 def _show_served(context: CommandContext, settings: Settings, token: str | None, doors: Mapping[str, str]) -> None:
-    """Show where it serves, and the token if it was generated."""
+    """Show where the service listens, and the token if it was generated."""
     from graphengine.databases import addresses
 
     database, graphs, url = addresses.shown(settings.database), list(settings.graphs), doors["http"]
@@ -228,12 +228,13 @@ def _show_served(context: CommandContext, settings: Settings, token: str | None,
     if others:
         context.err.prose(f"other doors, by options: {', '.join(others)}")
     if token is not None:
-        channel = context.out if context.log_format == "json" else context.err  # a collector must not get it
+        # Collectors of logs must not get the token.
+        channel = context.out if context.log_format == "json" else context.err
         channel.line(("token: ", "dim"), token)
 
 
 def _retention_words(settings: Settings) -> str:
-    """Return how long runs are kept, and where to change that."""
+    """Return how long runs are kept, and where to change this."""
     from graphengine.kernel.extension import Retention
 
     keep = settings.retention or Retention(None, None)
@@ -247,7 +248,7 @@ def _retention_words(settings: Settings) -> str:
 
 
 def token_of(file: Path | None, *, is_needed: bool = True) -> tuple[str, bool]:
-    """Return the token, and whether it was generated; "" if none is given, and none is needed.
+    """Return the token, and whether it was generated; "" if no token is given and none is needed.
 
     Raises:
         InputError: The file cannot be read, or the token cannot be used.

@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from graphengine.records.visit_tree import DrivenTime, Entry
     from graphengine.records.visits import Visits
 
-_PIPE_COLUMNS: Final = 200  # the width of a line about a step without a terminal
+_PIPE_COLUMNS: Final = 200  # the width of a line about a step if the output is not a terminal
 _STEPS: Final = 200
-"""The most steps of a long run that are listed without --all."""
+"""The maximum number of steps of a long run that are listed without --all."""
 _BEFORE: Final = 1000
-"""How many steps before those are read."""
+"""How many steps before the listed steps are read."""
 _ITEMS: Final = 5
 _REASON: Final = 160
 _CHILDREN: Final = 10
-"""The most consecutive items of a map whose steps are listed; of more, one line and their first failures."""
+"""The maximum number of child runs, failed runs and branches that are listed by name."""
 
 
 @options.command(
@@ -107,16 +107,16 @@ class _Recorded:
     """A run as recorded, up to one of its steps.
 
     Attributes:
-        info: The store's row.
+        info: The row of the run.
         snapshot: The run after the last of the steps.
-        steps: All steps up to that one, or the last of them.
-        start: The run before the first of the steps; None if that is step 1.
-        asked: What models were asked in the last of the steps; empty if it records no call of one.
-        below: What its child runs cost; None if that was not asked for.
-        failed: The failed runs below it that have no failed run below them.
-        specs: The specs of its graph by fingerprint, in which the reasons for edges are read.
-        at_work: What it is doing, if a live process drives it and its last step is meant.
-        branches: Its branches, unless one step is meant.
+        steps: All steps up to this last step, or only the last of these steps.
+        start: The run before the first of the steps; None if the first step is step 1.
+        asked: The requests to models in the last step; empty if the last step records no call of a model.
+        below: The costs of its child runs; None if they were not requested.
+        failed: The failed runs below the run that have no failed run below themselves.
+        specs: The specs of its graph by fingerprint, from which the reasons for edges are read.
+        at_work: The current activity, if a live process drives the run and the last step is shown.
+        branches: The branches of the run; empty if a single step is shown.
     """
 
     info: RunInfo
@@ -139,7 +139,7 @@ class _Recorded:
 
 
 def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
-    """Return what is shown as a document."""
+    """Return the document for the selected options."""
     from graphengine.records.json_document import run_document, spending_of_run
     from graphengine.records.step_document import OneStep, step_document
 
@@ -160,17 +160,20 @@ def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) 
 
 
 def _as_document(asked: Asked) -> dict[str, Any]:
-    """Return what a model was asked as a part of a document."""
+    """Return a request to a model as a part of a document."""
     return {"system": asked.system, "messages": [each.model_dump(mode="json") for each in asked.messages]}
 
 
 def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, count: int | None) -> _Recorded:
-    """Return a run as of a step, or as of its last one, with all steps, or with that many before it and some more.
+    """Return a run as of a step or of its last step, with all its steps, or with `count` steps and some earlier ones.
 
-    The cost of a count does not depend on the length of the run. The steps before supply when the wanted ones began.
+    With a count, the cost does not depend on the length of the run. The earlier steps are read to know when the listed
+    steps began.
 
     Raises:
-        UnknownRun, UnknownStep, StoreError.
+        UnknownRun: There is no run with this id.
+        UnknownStep: The run has no such step.
+        StoreError: The run cannot be read.
     """
     from graphengine.kernel.inside import load_specs
     from graphengine.kernel.reader import load_snapshot
@@ -202,10 +205,10 @@ def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, coun
 
 
 def _check_show_options(given: Mapping[str, Any]) -> None:
-    """Check that the options go together.
+    """Check that the options can be combined.
 
     Raises:
-        click.UsageError: Two of them exclude each other.
+        click.UsageError: Two of the options exclude each other.
     """
     names = {"--state": "is_state", "--all": "is_whole", "--usage": "is_usage", "--step": "step"}
     chosen = [flag for flag, name in names.items() if given[name] not in (None, False)]
@@ -275,7 +278,7 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
 
 
 def _show_failed_below(out: Channel, place: DatabaseOption, failed: Sequence[RunInfo]) -> None:
-    """Show where it went wrong below a run, with the command that shows each."""
+    """Show the failed runs below a run, each with the command that shows it."""
     from graphengine.records.words import one_line
 
     for each in failed[:_CHILDREN]:
@@ -286,7 +289,7 @@ def _show_failed_below(out: Channel, place: DatabaseOption, failed: Sequence[Run
 
 
 def _show_branches(out: Channel, place: DatabaseOption, branches: Sequence[BranchResult]) -> None:
-    """Show the runs that were branched off from a run, with the command that shows each."""
+    """Show the branches of a run, each with the command that shows it."""
     from graphengine.records.branches import branch_words
 
     for each in branches[:_CHILDREN]:
@@ -296,7 +299,7 @@ def _show_branches(out: Channel, place: DatabaseOption, branches: Sequence[Branc
 
 
 def driven(info: RunInfo, place: DatabaseOption, at_work: AtWork | None = None) -> Sequence[Part]:
-    """Return what a run that is not over is doing, with the process that drives it, or how to resume it."""
+    """Return what an unfinished run is doing, with the process that drives it, or with the command that resumes it."""
     from graphengine.cli.places import graph_words
     from graphengine.cli.terminal import STATUS_STYLES
     from graphengine.records.at_work import at_work_words
@@ -312,7 +315,10 @@ def driven(info: RunInfo, place: DatabaseOption, at_work: AtWork | None = None) 
 
 
 def _show_steps(out: Channel, recorded: _Recorded) -> None:
-    """Show each step on a line, and below it its updates and the reasons for its edge; the last ones of a long run."""
+    """Show each step on a line, and below this line its updates and the reasons for its edge.
+
+    Of a long run, only the last steps are shown.
+    """
     from graphengine.cli.terminal import fitted, padded, wrapped
     from graphengine.records.account import changes_in
 
@@ -347,7 +353,10 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
 
 
 def _iter_step_rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], tuple[Entry, Account] | None]]:
-    """Yield a row, and its entry with its account, from a step on; for many consecutive items of a map one row only."""
+    """Yield a table row for each step from `first` on, with its entry and account.
+
+    Many consecutive items of a map are summed up in one row, without an entry and an account.
+    """
     from itertools import groupby
 
     from graphengine.records.account import account_of
@@ -365,7 +374,7 @@ def _iter_step_rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str
 
 
 def _map_of(entry: Entry) -> str:
-    """Return the path of the outermost map whose item a step is a part of; "" if there is none."""
+    """Return the path of the outermost map whose item contains a step; "" if the step is not inside an item."""
     return entry.step.path.partition("[")[0] if "[" in entry.step.frame else ""
 
 
@@ -374,7 +383,7 @@ def _read_map_item(entry: Entry) -> str:
 
 
 def _is_news(step: Step) -> bool:
-    """Return whether a step of one of many items is shown by itself: a failure, or a question."""
+    """Return whether a step of one of many items has its own row: a failure, a question, or an answer."""
     return step.kind in ("failed", "waiting", "answered", "refused")
 
 
@@ -416,7 +425,7 @@ def _format_took(took: float | None) -> str:
 
 
 def _because(entry: Entry, account: Account, *, is_last: bool) -> str:
-    """Return a step's error and how its conditions evaluated; the error that ended the run is shown below the steps."""
+    """Return a step's error and its conditions' results. The error that ended the run is shown below the steps."""
     from graphengine.cli.steps import is_reported_at_end
 
     error = "" if is_last and is_reported_at_end(entry, account) else account.error
@@ -424,7 +433,7 @@ def _because(entry: Entry, account: Account, *, is_last: bool) -> str:
 
 
 def _show_step(out: Channel, recorded: _Recorded) -> None:
-    """Show one step with everything recorded."""
+    """Show one step with everything that it recorded."""
     from graphengine.cli.report import whole
     from graphengine.cli.steps import arrow
     from graphengine.kernel.reader import Recorded
@@ -463,7 +472,7 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
 
 
 def _show_asked(out: Channel, asked: Asked) -> None:
-    """Show what a model was asked: the instructions, and each message below its role."""
+    """Show a request to a model: the instructions, and each message below its role."""
     parts = [("system", asked.system)] if asked.system else []
     for message in asked.messages:
         role = f"{message.role}, failed" if message.is_error else message.role
@@ -487,7 +496,7 @@ _FIGURES: Final[Sequence[tuple[str, TokensName | Literal["calls", "offline_calls
     ("thinking", "reasoning_tokens"),
 )
 _RARE: Final = ("cached", "to cache", "thinking", "offline")
-"""Columns that are left out if every row has 0."""
+"""Columns that are left out if every row contains 0."""
 
 _TABLES: Final[Sequence[tuple[str, Callable[[Spent], str]]]] = (
     ("agent", lambda spent: spent.agent or "(rules)"),
@@ -511,7 +520,7 @@ def _show_usage(out: Channel, recorded: _Recorded) -> None:
 
 
 def _show_usage_table(out: Channel, heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> None:
-    """Show a row for each key, with inherited usage in rows of its own, and a total of each part."""
+    """Show a row for each key, with inherited usage in separate rows, and a total of each part."""
     from graphengine.records.spending import sum_by
     from graphengine.records.words import cost
 

@@ -1,4 +1,4 @@
-"""The line of source that a problem is about, with the place in it that is meant underlined."""
+"""Show the line of source code that a problem is about, with the relevant part underlined."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 _QUOTED: Final = re.compile(r"'([^'\n]+)'")
 _LEAST_COLUMNS: Final = 20
 _MARGIN: Final = 12
-"""What is shown at least on either side of what is underlined, in columns."""
+"""The minimum number of columns that are shown on either side of the underlined part."""
 
 
 class Excerpt(NamedTuple):
     """A line of a file.
 
     Attributes:
-        line: Its number, from 1.
-        text: The line, of at most the wanted columns.
+        line: The number of the line, from 1.
+        text: The line, shortened to the requested number of columns.
         start: The column at which the underlined part begins.
-        columns: How wide that is.
+        columns: The width of the underlined part.
     """
 
     line: int
@@ -35,13 +35,13 @@ class Excerpt(NamedTuple):
     columns: int
 
     def shown(self) -> Sequence[str]:
-        """Return the line and the carets below it, behind its number."""
+        """Return the line with its number, and the line of carets below it."""
         number = str(self.line)
         return f"  {number} | {self.text}", f"  {' ' * len(number)} | {' ' * self.start}{'^' * self.columns}"
 
 
 class _LineSpan(NamedTuple):
-    """A part of one line: the number of the line from 1, and where it begins and ends, in bytes of UTF-8."""
+    """A part of one line: the number of the line from 1, and the begin and end of the part in bytes of UTF-8."""
 
     line: int
     begin: int
@@ -49,19 +49,19 @@ class _LineSpan(NamedTuple):
 
 
 def excerpt_of(file: str, line: int, message: str, where: str, columns: int | None) -> Excerpt | None:
-    """Return the line that a problem is about; None if its source cannot be read.
+    """Return the line that a problem is about; None if the source cannot be read.
 
-    What it names is underlined, if it is in the statement at its line, else the node or the field in which it is, else
-    the whole line.
+    The underlined part is the name that the problem quotes, if the statement at this line contains it. Otherwise it is
+    the node or field in `where`, and otherwise the whole line.
 
     Args:
         file: The file.
         line: The line of the declaration.
-        message: The problem in words; what it names is quoted.
+        message: The text of the problem, with names in quotes.
         where: The place in the graph.
         columns: The width of the terminal; None for any width.
     """
-    linecache.checkcache(file)  # a check can have read an earlier form of the file
+    linecache.checkcache(file)  # an earlier check may have read an older version of the file
     lines = linecache.getlines(file)
     if not 1 <= line <= len(lines):
         return None
@@ -74,7 +74,7 @@ def excerpt_of(file: str, line: int, message: str, where: str, columns: int | No
 
 
 def _find_named_place(lines: Sequence[str], at: int, names: Sequence[str]) -> _LineSpan | None:
-    """Return the first place at which the statements of a line have one of these names, tried in their order."""
+    """Return the first place at which the statements at a line contain one of the names, tried in their order."""
     statements = _statements(lines, at)
     return next((span for name in names for each in statements for span in _iter_name_places(each, name)), None)
 
@@ -85,10 +85,10 @@ def _span_line(text: str, line: int) -> _LineSpan:
 
 
 def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
-    """Return the innermost statements that have this line."""
+    """Return the innermost statements that contain a line."""
     try:
         tree = ast.parse("".join(lines))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # changed since it was imported
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the file has changed since it was imported
         return ()
     found = [
         each for each in ast.walk(tree) if isinstance(each, ast.stmt) and each.lineno <= at <= (each.end_lineno or at)
@@ -98,7 +98,7 @@ def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
 
 
 def _iter_name_places(statement: ast.stmt, name: str) -> Iterator[_LineSpan]:
-    """Yield where a statement has a name: as a text, an option, a parameter, a field or a variable."""
+    """Yield the places of a name in a statement: as a text, an option, a parameter, a field or a variable."""
     for node in ast.walk(statement):
         match node:
             case ast.Constant(value=str(text)) if text == name:
@@ -118,7 +118,7 @@ def _clean_source_text(text: str) -> str:
 
 
 def _fit_excerpt(line: int, before: str, meant: str, after: str, columns: int | None) -> Excerpt:
-    """Return an excerpt in which what is meant is seen, however long the line is."""
+    """Return an excerpt in which the relevant part is visible, however long the line is."""
     from rich.cells import cell_len, set_cell_size
 
     room = None if columns is None else max(columns - len(f"  {line} | "), _LEAST_COLUMNS)

@@ -1,4 +1,4 @@
-"""Where steps lead, and what a run waits for; shared by live progress and by what is shown of a run later."""
+"""Show where steps lead and what a run waits for, both in live progress and when a run is shown later."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 _MOST: Final = 12
 _SCHEMA_COLUMNS: Final = 300
 _ALTERNATIVE: Final = 120
-"""The most characters of another answer that is shown as an example."""
+"""The maximum number of characters of an alternative answer that is shown as an example."""
 _LINE: Final = 500
-"""The most characters of a question that is shown on one line."""
+"""The maximum number of characters of a question that is shown on one line."""
 _QUESTION: Final = 20_000
-"""The most characters of a question that are shown: some ten screens."""
+"""The maximum number of characters of a question that are shown, which is about ten screens."""
 
 
 def arrow(account: Account) -> Sequence[Part]:
-    """Return where a step leads, and by which edge."""
+    """Return the targets of a step, and the edge that leads there."""
     if not account.targets:
         return ()
     parts: list[Part] = [" -> ", (", ".join(account.targets), "bold")]
@@ -45,7 +45,7 @@ def arrow(account: Account) -> Sequence[Part]:
 
 
 def is_reported_at_end(entry: Entry, account: Account) -> bool:
-    """Return whether a step's failure is shown at the end of the run; that of a fork's arm is not."""
+    """Return whether a step's failure is shown at the end of the run. A failure in the arm of a fork is not."""
     return account.tone == "failed" and not account.targets and "~" not in entry.step.frame.rpartition("/")[2]
 
 
@@ -55,7 +55,7 @@ def explained(why: str | None, limit: int = 300) -> str:
 
 
 def is_offline(usage: Usage) -> bool:
-    """Return whether models were called, and none of them was a language model."""
+    """Return whether models were called, but no language model."""
     return cost(usage) == "offline"
 
 
@@ -64,7 +64,14 @@ def is_offline(usage: Usage) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OpenWait:
-    """One thing that a run waits for: its name, its record, since when, epoch seconds, and an answer not taken up."""
+    """An open wait of a run.
+
+    Attributes:
+        name: The name of the wait.
+        facts: The record of the wait.
+        since: When the wait began, in epoch seconds.
+        answered: An answer that the run has not used yet.
+    """
 
     name: str
     facts: WaitRecord
@@ -73,19 +80,19 @@ class OpenWait:
 
 
 def all_waits(snapshot: Snapshot) -> list[OpenWait]:
-    """Return everything that a run waits for, in the order of its frames."""
+    """Return all waits of a run, in the order of its frames."""
     every = [(frame, *wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
     return [OpenWait(name, facts, frame.since, snapshot.posted.get(facts.id)) for frame, name, facts in every]
 
 
 def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: DatabaseOption) -> None:
-    """Show what a run waits for, and how each is answered.
+    """Show what a run waits for, and how each wait is answered.
 
     Args:
         out: The channel to write to.
         snapshot: The run.
         graph: The options that a command needs to find the graph.
-        place: Where the run is stored.
+        place: The database of the run.
     """
     waits = all_waits(snapshot)
     for wait in waits[:_MOST]:
@@ -113,7 +120,7 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
 
 
 def _format_whole_wait(wait: OpenWait, run_id: str) -> list[str]:
-    """Return a wait as lines; a question is kept whole, since it has to be read before it is answered."""
+    """Return a wait as lines. A question is shown whole, because it must be read before it is answered."""
     question = show(wait.facts.question).strip()
     if wait.facts.kind != "ask" or (len(question) <= _LINE and "\n" not in question):
         return [wait_line(wait.name, wait.facts, wait.name)]
@@ -125,7 +132,7 @@ def _format_whole_wait(wait: OpenWait, run_id: str) -> list[str]:
 
 
 def example(facts: WaitRecord) -> tuple[str, str]:
-    """Return an answer that fits, ready to be pasted, and a note on the alternatives."""
+    """Return a fitting answer, ready to be pasted, and a note on the alternatives."""
     if facts.kind == "pause":
         return "true", ""
     if facts.kind == "unknown":
@@ -147,7 +154,7 @@ def _suggest_fitting_answer(schema: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _others(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield an answer that fits, as words of a shell, for each branch of a schema other than a yes-or-no question."""
+    """Yield a fitting answer, quoted for a shell, for each branch of a schema except the yes-or-no branch."""
     for branch in schema["anyOf"]:
         fitting = None if branch.get("type") == "boolean" else an_example({**branch, "$defs": schema.get("$defs", {})})
         if fitting is not None:

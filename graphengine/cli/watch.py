@@ -1,7 +1,8 @@
 """`graphengine watch`: follow a run that another process drives.
 
-It only reads: it takes no lease, writes nothing, and does not affect any driver. When the run's seq has changed, it
-reads the new steps and folds them, so that the engine determines which nodes are at work and what the run waits for.
+The command only reads. It takes no lease, writes nothing, and does not affect the process that drives the run. When the
+seq of the run has changed, the command reads the new steps and applies them to its snapshot, from which the engine
+determines the nodes at work and the waits of the run.
 """
 
 from __future__ import annotations
@@ -93,14 +94,14 @@ async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first:
 
     Args:
         store: The open store.
-        run_id: The run.
-        view: What shows it.
-        first: The first step to show; None for the last few.
+        run_id: The id of the run.
+        view: The object that shows the run.
+        first: The first step to show; None for the last few steps.
         ends_idle: Whether to end if the run waits or no process drives it.
 
     Raises:
         UnknownRun: The run was removed in the meantime.
-        StoreError: It cannot be read.
+        StoreError: The run cannot be read.
     """
     from contextlib import aclosing
 
@@ -111,7 +112,8 @@ async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first:
 
     info = await store.info(run_id)
     shown = max(1, info.seq - _LAST + 1) if first is None else min(first, info.seq + 1)
-    start = await load_start(store, run_id, shown - 1 - _LAST)  # a few earlier steps supply when the shown ones began
+    # A few earlier steps are needed to know when the shown steps began.
+    start = await load_start(store, run_id, shown - 1 - _LAST)
     visits = Visits(start, keeps=False)
     for step in await store.steps(run_id, visits.snapshot.seq, shown - 1):
         visits.feed(step)
@@ -134,7 +136,7 @@ async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first:
                 reported = standing
                 view.status(info, visits.snapshot)
             view.tick()
-    return Exit.FINISHED  # not reached: the loop above ends with a return or an error
+    return Exit.FINISHED  # never reached: the loop above ends with a return or an error
 
 
 class _RunLines:
@@ -150,7 +152,7 @@ class _RunLines:
         self._is_idle = False
 
     def begins(self, info: RunInfo, visits: Visits) -> None:
-        """Show which run was found, and maps and graphs that began earlier, so that their ends follow a start."""
+        """Show which run was found, and the maps and graphs that began earlier, so that their ends follow a start."""
         from graphengine.records.words import when
 
         self._out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
@@ -165,7 +167,7 @@ class _RunLines:
         self._progress.recorded(entry, why)
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Show the nodes at work, or since when nothing is; and new waits."""
+        """Show the nodes at work, or since when no node is at work; and new waits."""
         from graphengine.cli.show import driven
         from graphengine.kernel.extension import NodeBegan
         from graphengine.records.at_work import nodes_at_work
@@ -187,7 +189,7 @@ class _RunLines:
         self._show_waits(info, snapshot)
 
     def _show_waits(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Show what the run waits for if a wait is new, and how each is answered."""
+        """Show what the run waits for if a wait is new, and how each wait is answered."""
         from graphengine.cli.places import graph_words
         from graphengine.cli.steps import show_waits
 
@@ -254,7 +256,7 @@ class _Documents:
             self._context.line(reported)
 
     def ticking(self) -> AbstractAsyncContextManager[None]:
-        """Show nothing: a document is written only when something has changed."""
+        """Show nothing, because a document is only written when something has changed."""
         return nullcontext()
 
     def tick(self) -> None:

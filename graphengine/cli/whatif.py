@@ -1,4 +1,4 @@
-"""`graphengine whatif`: what recorded runs would have come to with another model, prompt, value or graph."""
+"""`graphengine whatif`: compare recorded runs with their results under another model, prompt, value or graph."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from graphengine.testing.evaluation.what_if import BranchedRun, WhatIf
 
 _ROWS: Final = 10
-"""The most runs that are shown from each end; `--json` has all."""
+"""The maximum number of runs that are shown from each end of the list. `--json` contains all runs."""
 
 
 @options.command(
@@ -171,17 +171,17 @@ def whatif(  # noqa: PLR0913 - one for each option
 def ended_runs(
     context: CommandContext, names: Sequence[str], search: Sequence[str], reference: str | None, limit: int
 ) -> tuple[Found, list[str]]:
-    """Return the graph of some recorded runs, and their ids.
+    """Return the graph of some recorded runs, and the ids of the runs.
 
     Args:
-        context: The command.
-        names: Ids of runs.
-        search: What finds others.
+        context: The context of the command.
+        names: The ids of runs.
+        search: The words of a search that finds further runs.
         reference: The graph, if given.
-        limit: The most that are found.
+        limit: The maximum number of runs that the search finds.
 
     Raises:
-        InputError: There are none, or they are of several graphs.
+        InputError: No run was found, or the runs belong to several graphs.
     """
     from graphengine.cli.places import shown
     from graphengine.cli.project import file_of, graph_of
@@ -245,7 +245,7 @@ def _show_whatif(context: CommandContext, report: WhatIf) -> None:
 
 
 def _show_extreme_runs(context: CommandContext, report: WhatIf) -> None:
-    """Show the runs that gained the most and those that lost the most, and how the results of the two ends differ."""
+    """Show the runs that gained most and the runs that lost most, and how results of the first and last run differ."""
     from graphengine.cli.diff import word_parts
 
     runs = list(report.runs)
@@ -290,7 +290,7 @@ def _format_score(value: float | None) -> str:
 
 
 def _show_rest(out: Channel, report: WhatIf) -> None:
-    """Show what was not compared, and why."""
+    """Show the runs that were not compared, and why."""
     from graphengine.records.words import counted, usd
 
     if report.untouched:

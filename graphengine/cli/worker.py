@@ -1,4 +1,4 @@
-"""`graphengine worker`, `workers` and `queues`: what drives due runs, which processes do, and how much at a time."""
+"""`graphengine worker`, `workers` and `queues`: drive due runs, list the processes that do, and limit how many run."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ async def _run_worker(  # noqa: PLR0913 - how a worker works
 
 
 def show_event(context: CommandContext, event: WorkerEvent) -> None:
-    """Show an event of a run on one line, and below it how to react to it."""
+    """Show an event of a run on one line, and below it how to react to the event."""
     from graphengine.records.words import counted
     from graphengine.worker.retention import Removed
     from graphengine.worker.worker import RunOutcome, Took
@@ -436,7 +436,7 @@ def queues_set(
 
 
 def _list_queues(context: CommandContext, queue: str | None = None) -> int:
-    """Show the queues, or the one that was changed."""
+    """Show all queues, or the queue that was changed."""
     from graphengine.worker.documents import OneQueue, Queues
 
     counts, limits = context.read(_load_queue_counts)

@@ -1,7 +1,7 @@
-"""Who approved a call is looked up when the call is about to begin: their right may have gone since they answered.
+"""Check the right of the person who approved a call when the call is about to begin.
 
-The answer has the name of who gave it. If that user may not answer any more, the call does not begin, and is asked
-again with the reason.
+The person may have lost the right since the answer. The answer contains the person's name. If this user may not answer
+any more, the call does not begin, and the question is asked again with the reason.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from graphengine.serve.users import Users
 
 _CHUNK: Final = 500
-"""How many steps are read at a time, from the newest on: who answered is not in the state of a run."""
+"""How many steps are read at a time, newest first. The state of a run does not contain who answered."""
 
 
 class Approvers(Extension):
-    """Lets only users approve calls who may still answer.
+    """Accepts an approval of a call only if its user may still answer.
 
     Args:
         users: The users.
@@ -34,7 +34,7 @@ class Approvers(Extension):
         self._users = users
 
     async def opened(self, run: OpenRun) -> ChecksAnswers:
-        """Follow each run."""
+        """Check the answers of a run."""
         return _RunApprovers(self._users, run.store, run.snapshot)
 
 
@@ -45,7 +45,7 @@ class _RunApprovers(ChecksAnswers):
         self._snapshot = snapshot
 
     async def objection(self, frame: str, answer: RecordedResult) -> str:
-        """Return why who gave an answer may not do so any more; "" if they may, or gave no name."""
+        """Return why the person who answered may not answer any more; "" if the person may, or gave no name."""
         info = await self._store.info(self._snapshot.run_id)
         upto = info.seq
         while upto:

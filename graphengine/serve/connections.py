@@ -1,9 +1,10 @@
-"""The open connections of a server: no more than it can carry, and none whose client keeps it waiting for long.
+"""Limit the open connections of a server, and close connections that wait too long for their clients.
 
-Whoever can reach a port can open connections and send nothing, or half a request. Each takes a file descriptor from the
-whole process, which then cannot open a file, call a model or answer a health check. A token does not help: it comes
-with the request. From then on a connection is the caller's: `Shares` is how many requests each can have in progress,
-such as streams of events, which last for days.
+Everybody who can reach a port can open connections and send nothing, or half a request. Each connection takes a file
+descriptor from the whole process. Without descriptors, the process cannot open a file, call a model or answer a health
+check. A token does not help, because it is part of the request. After the request, the connection belongs to a caller:
+`Shares` limits the number of requests that each caller can have in progress. Some requests, such as event streams, last
+for days.
 """
 
 from __future__ import annotations
@@ -26,46 +27,46 @@ if TYPE_CHECKING:
     from graphengine.serve.callers import Caller
 
 REQUEST_SECONDS: Final = 40.0
-"""How long a client can take to send a whole request, or to read what was sent to it."""
+"""How long a client may take to send a whole request, or to read an answer."""
 RETRY_SECONDS: Final = "5"
-"""When a client that has too many requests in progress can try again."""
+"""How many seconds a client that has too many requests in progress should wait before it tries again."""
 _SHARE: Final = 4
 _MOST_DESCRIPTORS: Final = 1 << 16
 _WITHOUT_LIMIT: Final = 2048
 
 
 class Connections:
-    """The open connections of one server. Use it on the event loop's thread.
+    """The open connections of one server. Use this object in the thread of the event loop.
 
-    At the limit the connection that has waited longest for its client is closed, so that new clients are still served.
-    If each of them has a request in progress, the new one is closed.
+    When the limit is reached, the connection that has waited longest for its client is closed, so that new clients are
+    still served. If every other connection has a request in progress, the new connection is closed.
 
     Args:
-        most: How many there can be.
-        seconds: How long one can wait for its client.
+        most: The maximum number of connections.
+        seconds: How long a connection may wait for its client.
     """
 
     def __init__(self, most: int, seconds: float = REQUEST_SECONDS) -> None:
         self._most = most
         self._seconds = seconds
-        self._waiting: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}  # the one that began first comes first
+        self._waiting: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}  # in the order in which they began to wait
         self._busy: set[asyncio.BaseTransport] = set()
 
     def open(self, transport: asyncio.WriteTransport) -> None:
-        """Note a new connection, and close one if there are too many."""
+        """Register a new connection, and close a connection if there are too many."""
         self.wait(transport)
         if len(self._waiting) + len(self._busy) > self._most:
             self._abort(next(iter(self._waiting)))
 
     def wait(self, transport: asyncio.WriteTransport) -> None:
-        """Note that nothing can be done before the client sends or reads; if that is so already, since then."""
+        """Register that a connection waits for its client. If it already waits, the time continues to count."""
         if transport not in self._waiting:
             self._busy.discard(transport)
             loop = asyncio.get_running_loop()
             self._waiting[transport] = loop.call_later(self._seconds, self._abort, transport)
 
     def work(self, transport: asyncio.BaseTransport) -> None:
-        """Note that a request is in progress."""
+        """Register that a request is in progress."""
         handle = self._waiting.pop(transport, None)
         if handle is not None:
             handle.cancel()
@@ -83,14 +84,18 @@ class Connections:
 
 
 class Shares:
-    """The requests in progress, by caller. A new one beyond the share of its caller is refused; none is interrupted.
+    """The requests in progress, by caller. A request beyond the share of its caller is refused.
 
-    Of the connections, a user can have a quarter and a tenant half. All users together have three quarters, beyond
-    which only those are served who have fewer than the others on average. Operators, who may do everything, have seven
-    eighths with them. The rest is for health checks and for requests that are not let in.
+    Requests in progress are never interrupted. The shares are parts of the maximum number of connections:
+
+    - A user can have a quarter, and a tenant half.
+    - All users together can have three quarters. Beyond this, a request is only served if its user has fewer requests
+      than the average user.
+    - Operators, who may do everything, can use seven eighths together with the users.
+    - The rest is reserved for health checks and for requests without a valid caller.
 
     Args:
-        most: How many connections there can be.
+        most: The maximum number of connections.
     """
 
     def __init__(self, most: int) -> None:
@@ -113,10 +118,10 @@ class Shares:
 
     @contextmanager
     def held(self, who: Caller) -> Iterator[None]:
-        """Count a request as one in progress during a block.
+        """Count a request as in progress during a block.
 
         Raises:
-            RequestInvalid: The caller cannot have one more, with the status 429.
+            RequestInvalid: The caller has too many requests in progress; the status is 429.
         """
         if who is NOBODY:
             yield
@@ -129,22 +134,22 @@ class Shares:
         finally:
             self._users[who] -= 1
             self._tenants[who.tenant] -= 1
-            self._users, self._tenants = +self._users, +self._tenants  # without those that have none
+            self._users, self._tenants = +self._users, +self._tenants  # without callers that have no request
 
 
 _GONE: Final[ContextVar[asyncio.Event | None]] = ContextVar("graphengine.gone", default=None)
 
 
 async def until_gone() -> None:
-    """Return once the client whose request is served has gone; never without a request."""
+    """Return when the client of the current request has gone; wait forever if there is no request."""
     await (_GONE.get() or asyncio.Event()).wait()
 
 
 @contextmanager
 def watched(body: bytes, receive: Receive) -> Iterator[Receive]:
-    """Watch for the end of a client during a block, and provide a `receive` that returns the body, and then that end.
+    """Watch for the end of a client during a block, and provide a `receive` that returns the body and then this end.
 
-    What a handler waits for takes a place of the caller, so it does not wait for a client that has gone.
+    A waiting handler uses the share of its caller, so it must not wait for a client that has gone.
     """
     gone = asyncio.Event()
 
@@ -159,7 +164,7 @@ def watched(body: bytes, receive: Receive) -> Iterator[Receive]:
 
     watching, token = asyncio.create_task(watch()), _GONE.set(gone)
     try:
-        from graphengine.serve.messages import replayed  # noqa: PLC0415 - an extra, as above
+        from graphengine.serve.messages import replayed  # noqa: PLC0415 - an optional package, as above
 
         yield replayed(body, after)
     finally:
@@ -168,7 +173,7 @@ def watched(body: bytes, receive: Receive) -> Iterator[Receive]:
 
 
 def most_connections() -> int:
-    """Return how many connections a server can have: a quarter of the descriptors that the process can have."""
+    """Return how many connections a server can have: a quarter of the file descriptors that the process can have."""
     if sys.platform == "win32":
         return _WITHOUT_LIMIT // _SHARE
     import resource  # noqa: PLC0415 - not on Windows

@@ -1,4 +1,4 @@
-"""What the commands about the servers and their users write under `--json`."""
+"""The documents of the commands about the servers and their users under `--json`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class KnownUser(Part):
 
     Attributes:
         name: The name.
-        tenant: The tenant whose runs they see and start; null if those of all.
-        rights: What they may do.
+        tenant: The tenant whose runs the user can see and start; null for the runs of all tenants.
+        rights: The rights of the user.
     """
 
     name: str
@@ -25,11 +25,11 @@ class KnownUser(Part):
 
 
 class UserList(Document):
-    """Users of a file.
+    """The users of a file.
 
     Attributes:
         users: The users.
-        provider: The issuer whose tokens are taken as well; null if there is none.
+        provider: The issuer whose tokens are accepted as well; null if there is none.
         token: The token of the user who was added; null otherwise.
     """
 
@@ -39,11 +39,11 @@ class UserList(Document):
 
 
 class WebhookSecret(Document):
-    """The secret with which a sender of webhooks signs for one address.
+    """The secret with which a sender of webhooks signs requests to one address.
 
     Attributes:
         path: The path of the address, decoded.
-        query: Its query.
+        query: The query of the address.
         secret: The secret.
     """
 
@@ -56,11 +56,11 @@ class Serving(Document):
     """A service that answers requests until it is stopped.
 
     Attributes:
-        url: Its address.
-        doors: The address for each protocol: `http`, and those that options opened.
-        database: The database of its runs.
-        graphs: The graphs whose runs it starts.
-        queue: The queue of the runs that it starts.
+        url: The address of the service.
+        doors: The address for each protocol: `http`, and the protocols that options opened.
+        database: The database of the runs.
+        graphs: The graphs whose runs the service starts.
+        queue: The queue of the runs that the service starts.
         token: The token, if it was generated; null if it was given.
     """
 
@@ -76,9 +76,9 @@ class Inspected(Document):
     """A local page that is served until Ctrl-C.
 
     Attributes:
-        url: The page, with the token that opens it.
-        database: The database that it shows.
-        read_only: Whether it writes nothing.
+        url: The address of the page, with the token that opens it.
+        database: The database that the page shows.
+        read_only: Whether the page cannot change anything.
     """
 
     url: str

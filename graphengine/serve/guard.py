@@ -359,7 +359,7 @@ class PageAccess(Access):
     async def check(self, scope: Scope, headers: Headers) -> Caller:
         """Check the origin of a request, and its cookie if the request asks for data."""
         client, method = scope.get("client"), scope["method"]
-        # a header that is sent twice is joined, so that it matches no allowed value
+        # A header that is sent twice is joined, so that it matches no allowed value.
         given = {name: ", ".join(headers.getlist(name)) for name in headers}
         is_post, host = method == "POST", given.get("host", "")
         row = _row_of(scope)

@@ -1,4 +1,4 @@
-"""Whether a worker or a service works, over HTTP, for a supervisor such as Kubernetes or systemd."""
+"""Report over HTTP whether a worker or a service works, for a supervisor such as Kubernetes or systemd."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 _REQUEST_SECONDS: Final = 5.0
 _MOST_CONNECTIONS: Final = 16
 _LATE_SECONDS: Final = 30.0
-"""A worker with room that has not looked for runs for so long, and its poll time, is not healthy."""
+"""A worker with free capacity is unhealthy if it has not looked for runs for this time plus its poll time."""
 
 
 class Health(Struct):
-    """Whether a worker or a service works. It can be read without a token, so it names no runs.
+    """The health of a worker or a service. It can be read without a token, so it does not name runs.
 
     Attributes:
-        status: Its status.
-        error: The code of the error; null if there is none.
+        status: The status.
+        error: The code of the error; null if there is no error.
     """
 
     status: Literal["working", "stopping", "failing"]
@@ -36,12 +36,12 @@ class Health(Struct):
 
     @property
     def http_status(self) -> int:
-        """200 if it works, else 503."""
+        """200 if the worker or service works, otherwise 503."""
         return 200 if self.status == "working" else 503
 
 
 def health_of(worker: Worker) -> Health:
-    """Return whether a worker works."""
+    """Return the health of a worker."""
     standing = worker.state
     trouble = None if standing.trouble is None else standing.trouble.code
     is_late = standing.idle_seconds is not None and standing.idle_seconds > _LATE_SECONDS
@@ -50,7 +50,7 @@ def health_of(worker: Worker) -> Health:
 
 @asynccontextmanager
 async def serving_health(worker: Worker, host: str, port: int) -> AsyncIterator[int]:
-    """Answer GET requests with a worker's health, until the end of the block; yield the port.
+    """Answer GET requests with a worker's health until the end of the block; yield the port.
 
     Raises:
         DefinitionError: The address cannot be used.

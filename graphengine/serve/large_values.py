@@ -1,9 +1,9 @@
-"""The bound on the documents of the page: a large value comes by a second request, when the reader asks for it.
+"""Limit the size of the page's documents: a large value is sent by a second request, when the reader asks for it.
 
-Every document of the page is bounded here and nowhere else. A short document is sent as it is. In a long one, null
-takes the place of each large value, and `large` lists these values: where each value is in the document, how long the
-value is, and how it begins. To get a value whole, the page repeats the request with the `part` and the `digest` of the
-value. The repeated request is the same read: it needs the same right, and it finds the runs of the same tenant.
+Every document of the page is limited here and nowhere else. A short document is sent unchanged. In a long document,
+null replaces each large value, and `large` lists these values: where each value is in the document, how long the value
+is, and how it begins. To get a value whole, the page repeats the request with the `part` and the `digest` of the value.
+The repeated request is the same read: it needs the same right, and it finds the runs of the same tenant.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ from graphengine.errors import InputError
 from graphengine.kernel.extension import clipped, hints_of
 
 Pointer: TypeAlias = tuple[str | int, ...]
-"""Where a value is in a document: the names and the numbers that lead to it."""
+"""The place of a value in a document: the names and the numbers that lead to the value."""
 MOST_OF_VALUE: Final = 100_000
-"""The most characters of a value that is sent with its document."""
+"""The maximum number of characters of a value that is sent with its document."""
 MOST_OF_DOCUMENT: Final = 300_000
-"""The most characters of all values of a document together; the largest of them are left out first."""
+"""The maximum number of characters of all values of a document together. The largest values are left out first."""
 MOST_PLACES: Final = 100
-"""The most differences that a document lists inside one value. A value with more is listed as one difference."""
+"""The maximum number of differences that a document lists inside one value.
+
+A value with more differences is listed as one difference.
+"""
 _ALWAYS_SENT: Final = 1_000
 """A value with fewer characters than this is always sent with its document."""
 _MEMBERS: Final = 20
@@ -37,7 +40,7 @@ _MEMBERS: Final = 20
 its large members are left out."""
 _BEGINS: Final = 400
 _OF_GRAPH: Final = frozenset(("agents", "commands", "schema", "svg"))
-"""The fields that come from a graph and not from its runs: the page needs them whole."""
+"""The fields that contain data of a graph instead of its runs. The page needs these fields whole."""
 _JSON_TYPES: Final = (Any, object)
 _UNIONS: Final = (Union, UnionType)
 

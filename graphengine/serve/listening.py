@@ -1,7 +1,7 @@
-"""A listening socket, and a server whose owner handles the signals and whose connections are limited.
+"""A listening socket, and a server with limited connections whose owner handles the signals.
 
-uvicorn's own options do not limit them: `limit_concurrency` answers 503, to everybody, once a request is complete, and
-`timeout_keep_alive` begins after the first answer.
+uvicorn's own options do not limit connections well: `limit_concurrency` answers 503 to everybody once a request is
+complete, and `timeout_keep_alive` only begins after the first answer.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 HOST: Final = "127.0.0.1"
 _BURST: Final = 32
-"""How many connections the event loop accepts in one turn, before it can refuse any of them."""
+"""How many connections the event loop accepts in one iteration, before it can refuse any of these."""
 _NEAR: Final = 20
-"""How many ports are tried before any free one is taken."""
+"""How many ports are tried before any free port is used."""
 _QUEUE: Final = 1024
-"""How many connections the system holds until they are accepted."""
+"""How many connections the operating system holds until they are accepted."""
 
 
 class _LimitedState(ServerState):
@@ -38,7 +38,7 @@ class _LimitedState(ServerState):
 
 
 class _Protocol(H11Protocol):
-    """A connection that tells whether its client keeps it waiting."""
+    """A connection that reports whether it waits for its client."""
 
     server_state: _LimitedState
     cycle: RequestResponseCycle | None  # type: ignore[assignment]  # None before the first request
@@ -76,7 +76,7 @@ class _Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A server that leaves the signals to its owner; uvicorn's own dies of the signal after it ended."""
+    """A server that leaves the signals to its owner. uvicorn's own server raises the signal again after its end."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         config.http, config.backlog = _Protocol, _BURST
@@ -87,11 +87,11 @@ class Server(uvicorn.Server):
         """Start to serve."""
         await super().startup(sockets)
         for each in sockets or []:
-            each.listen(_QUEUE)  # asyncio takes one number for both
+            each.listen(_QUEUE)  # asyncio uses one number for the burst and the queue
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Leave the signals to the owner."""
         yield
 
 
@@ -99,13 +99,14 @@ def listen(port: int, host: str = HOST) -> socket.socket:
     """Listen on a port, by default on 127.0.0.1 only.
 
     Raises:
-        InputError: It is taken, or not allowed, or the host is not one of this machine's.
+        InputError: The port is taken or not allowed, or the host is not an address of this machine.
     """
     listening: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)  # asyncio turns Nagle's algorithm off only if it is named
-        if sys.platform != "win32":  # there it would let another program take the port
+        # Asyncio turns Nagle's algorithm off only if the protocol is given.
+        listening = socket.socket(family, kind, protocol)
+        if sys.platform != "win32":  # on Windows, this option would let another program take the port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(64)
@@ -122,9 +123,10 @@ def listen(port: int, host: str = HOST) -> socket.socket:
 
 
 def listen_near(port: int, host: str = HOST) -> socket.socket:
-    """Listen on a port, or on the next one that is free; on any free one if the next few are taken, too.
+    """Listen on a port, or on the next free port; on any free port if the next ports are taken too.
 
-    Raises: as `listen`.
+    Raises:
+        InputError: No port can be used, or the host is not an address of this machine.
     """
     for each in range(port, port + _NEAR):
         with suppress(InputError):

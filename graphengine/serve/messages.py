@@ -1,4 +1,4 @@
-"""Bodies of requests, answers in JSON, and server-sent events."""
+"""Read the bodies of requests, and write answers in JSON and server-sent events."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LOG: Final = logging.getLogger("graphengine")
 _OUTCOMES: Final = frozenset(("run_failed", "run_stopped", "run_cancelled", "turn_failed"))
 
 BODY_BYTES: Final = 1 << 20
-"""The largest body of a request."""
+"""The maximum size of the body of a request, in bytes."""
 
 
 class RequestInvalid(GraphEngineError):
@@ -67,12 +67,12 @@ def _encode_document(content: object) -> bytes:
 
 
 def is_same(given: str, expected: str) -> bool:
-    """Compare in a time that does not depend on where they differ."""
+    """Compare two texts in a time that does not depend on the place of the first difference."""
     return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 async def body_of(receive: Receive, most: int = BODY_BYTES) -> bytes:
-    """Read a body, at most one byte more than allowed and what came with it."""
+    """Read a body. Reading ends when more than `most` bytes have arrived."""
     body = bytearray()
     while len(body) <= most:
         message = await receive()
@@ -83,7 +83,7 @@ async def body_of(receive: Receive, most: int = BODY_BYTES) -> bytes:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that returns the body that was read."""
+    """Return a `receive` that returns the body, which was already read."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
@@ -110,12 +110,12 @@ def json_answer(content: object, status: int = 200) -> Response:
 
 
 def is_outcome(error: GraphEngineError) -> bool:
-    """Return whether an error is how a run, or a turn of a chat, ended: the same request would only end so again."""
+    """Return whether an error is the end of a run or of a chat's turn. A repeated request would end the same way."""
     return error.code in _OUTCOMES
 
 
 def shown_error(error: GraphEngineError) -> GraphEngineError:
-    """Return an error as clients see it: without the path of the database, which is in the log of the service."""
+    """Return an error in the form that clients see. The path of the database is left out and only logged."""
     if not error.code.startswith("store_"):
         return error
     _LOG.warning("%s: %s", error.code, error)
@@ -128,12 +128,13 @@ def shown_error(error: GraphEngineError) -> GraphEngineError:
 def refused(error: GraphEngineError, other: int = 500, document: object = None) -> Response:
     """Return the answer to a request that cannot be served.
 
-    Args:
-        error: Why.
-        other: The status for kinds that have none.
-        document: The answer in the shape of a protocol; None for this service's own.
+    Clients automatically repeat a request after the statuses 408, 409, 425, 429 and 5xx. Therefore the end of a run is
+    answered with another status.
 
-    Clients send a request again by themselves after 408, 409, 425, 429 and 5xx. So the end of a run has none of these.
+    Args:
+        error: The reason.
+        other: The status for kinds of errors that have no status of their own.
+        document: The answer in the form of a protocol; None for the service's own form.
     """
     is_later = isinstance(error, StoreError | RunnerClosed) or error.code == "provider_unreachable"
     status = 503 if is_later else other
@@ -149,15 +150,15 @@ def refused(error: GraphEngineError, other: int = 500, document: object = None) 
         status = 413 if error.code == "too_large" else 422
     answer = json_answer(error_document(shown_error(error)) if document is None else document, status)
     if is_outcome(error):
-        answer.headers["x-should-retry"] = "false"  # what the official clients of OpenAI and Anthropic read
+        answer.headers["x-should-retry"] = "false"  # the official clients of OpenAI and Anthropic read this header
     return answer
 
 
 STREAM_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-"""The headers of a stream of events: caches do not store it, and proxies do not buffer it."""
+"""The headers of an event stream: caches do not store it, and proxies do not buffer it."""
 
 HEARTBEAT_SECONDS: Final = 15.0
-"""How often a stream of events sends something, so that a connection that broke is noticed."""
+"""How often an event stream sends something, so that a broken connection is noticed."""
 
 HEARTBEAT: Final = b": still here\n\n"
 

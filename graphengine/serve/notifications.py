@@ -332,7 +332,7 @@ class Notifications(Extension):
         for message in inbox:
             try:
                 await self._start(runner, msgspec.convert(message.payload, _WebhookMessage).payload)
-            # the run was removed, or cannot be read in this process
+            # The run was removed, or cannot be read in this process.
             except (UnknownRun, RunReplaced, UnknownStep, *UNREADABLE) as error:
                 _LOG.warning("news is not sent: %s", error)
             except msgspec.ValidationError as error:  # another kind of message to this run, such as a request to stop
@@ -441,7 +441,7 @@ class Notifications(Extension):
         data: dict[str, Any] = {"run_id": info.id, "graph": info.graph, "tags": info.tags, "tenant": info.tenant}
         first = await self._store.steps(news.run_id, 0, 1)
         if first and isinstance(first[0].data, Started) and first[0].data.title:
-            # only a title that the graph words: the first line of an input would be part of the state
+            # Only a title that the graph words: the first line of an input would be part of the state.
             data["title"] = info.title
         for frame, name, wait in _questions(there) if news.kind == "asked" else ():
             if wait.id == news.wait_id:

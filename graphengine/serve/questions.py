@@ -1,4 +1,4 @@
-"""What `graphengine doctor --production` asks about a service: its token, and its users."""
+"""The questions of `graphengine doctor --production` about a service: its token and its users."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEAST_TOKEN: Final = 16
 
 
 async def questions(store: Store, settings: Settings) -> Sequence[Readiness]:
-    """Return the answers."""
+    """Return the answers to all questions."""
     del store, settings
     return [token(), users()]
 
@@ -38,7 +38,7 @@ def token() -> Readiness:
 
 
 def users() -> Readiness:
-    """Check the file of users, where `graphengine users` writes it."""
+    """Check the file of users at the place where `graphengine users` writes it."""
     path = Path("users.json")
     if not path.exists():
         repair = "if several people use it: graphengine users add NAME, then `serve --users users.json`, workers too"

@@ -1,6 +1,7 @@
-"""The one router: it makes routes of the rows of `routes`, for the service and for the page.
+"""The router makes routes of the rows in `serve.routes`, for the service and for the page.
 
-A route checks the right of its row and what is asked, and then reads by `Views`, or acts by `CallersRunner`.
+A route checks the right of its row and the parameters of the request. Then it reads by `Views`, or changes a run by
+`CallersRunner`.
 """
 
 from __future__ import annotations
@@ -51,12 +52,13 @@ FAILED: Final = "the service failed; its log has the cause"
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """What answers the rows of a server.
+    """Makes routes that answer the rows of a server.
 
     Attributes:
-        own: Has the endpoints that are more than a read or an act, by the names of their rows.
-        reads: Return what has the reads, by name; the first one that has one answers.
-        acting: Provides what changes runs, for a run that the caller names or None.
+        own: The object with the endpoints that do more than one read or one change, by the names of their rows.
+        reads: Functions that return the objects with the read methods. The first object with a method of the row's name
+            answers.
+        acting: Provides the Runner for a change of a run, given the id of the run or None.
     """
 
     own: object
@@ -83,7 +85,7 @@ class Router:
         return answering(endpoint, _refuse_page if row.is_of_page else refused)
 
     async def _reads(self, row: Endpoint, request: Request) -> Response:
-        """Answer a read: with a document, or a file."""
+        """Answer a read with a document or a file."""
         has = next(found for each in self.reads if hasattr(found := each(), row.name))
         asked = parameters_of(request, row.query, ignores_others=row.is_of_page)
         found = await getattr(has, row.name)(asked)
@@ -95,7 +97,7 @@ class Router:
         return _answer_with(row, request, found if row.is_of_page and caller().sees_all else for_clients(found))
 
     async def _acts(self, row: Endpoint, needs_body: bool, request: Request) -> Response:  # noqa: FBT001 - of the row
-        """Do what is asked, once for its key; answer with a document, or how the run is."""
+        """Change a run as requested, once for each key; answer with a document, or with the run's current state."""
         parameters_of(request, NoParameters, ignores_others=row.is_of_page)
         body = await json_body(request, ... if needs_body else {})
         asked = fields_of(body, row.asks, in_path(request, row.asks))
@@ -107,10 +109,10 @@ class Router:
             return _answer_with(row, request, for_clients(await acts.now(run_id)), int(next(iter(row.answers))))
 
     async def _starts(self, row: Endpoint, request: Request) -> Response:
-        """Start a run, or return the one that the same request started before.
+        """Start a run, or return the run that the same request started before.
 
-        The key is a part of the run's id, so the store decides, also between processes and after a crash: a run and its
-        key are recorded by one transaction.
+        The key is a part of the run's id, and a run and its key are recorded in one transaction. Therefore the store
+        detects repeated requests, even between processes and after a crash.
         """
         name, who = request.path_params["graph"], caller()
         async with self.acting(None) as acts:
@@ -120,7 +122,7 @@ class Router:
             _check_id(request, query)
             state = await _read_request_input(request, query.field)
             if run_id is not None:
-                key = _key_in(run_id, who, name)  # an id that was answered is given back
+                key = _key_in(run_id, who, name)  # an id from an earlier answer was sent again
                 run_id = who.own_id(run_id) if key is None else None
             run_id = run_id or (RequestId(who.derived_id("key", name, key)) if key is not None else None)
             place: dict[str, Any] = {
@@ -147,13 +149,17 @@ def _answer_with(row: Endpoint, request: Request, document: object, status: int 
 
 
 def _key_in(run_id: str, who: Caller, graph: str) -> str | None:
-    """Return the `Idempotency-Key` of which the id of a caller's run of a graph was made; None if it was not."""
+    """Return the `Idempotency-Key` from which the id of a caller's run was made; None if it was not made from a key."""
     key = unquote(run_id.removeprefix(who.derived_id("key", graph, "")))
     return key if is_tag(key) and who.derived_id("key", graph, key) == run_id else None
 
 
 def _check_id(request: Request, query: StartParameters) -> None:
-    """Raise InputError if a request may not choose the id of its run."""
+    """Check that a request may choose the id of its run.
+
+    Raises:
+        InputError: The request also has an `Idempotency-Key`, or is signed.
+    """
     if query.run_id is not None and "idempotency-key" in request.headers:
         repair = "leave one out: a run_id alone is enough to start a run once"
         raise InputError("both run_id and Idempotency-Key are given", where="parameter run_id", repair=repair)
@@ -163,7 +169,7 @@ def _check_id(request: Request, query: StartParameters) -> None:
 
 
 async def _read_request_input(request: Request, field: str | None) -> dict[str, Any]:
-    """Return the input in the body of a request; it is the whole body if a field is named for that."""
+    """Return the input in the body of a request. If `field` is given, the whole body is the value of this field."""
     body = await json_body(request, {})
     if field is None and not isinstance(body, dict):
         repair = "send the fields of the input, or name the field for the whole body: ?field=NAME"
@@ -173,13 +179,13 @@ async def _read_request_input(request: Request, field: str | None) -> dict[str, 
 
 
 class _RunIdConvertor(PathConvertor):
-    """The id of a run, maybe with a tenant in front, before anything that can have slashes too."""
+    """The id of a run, possibly with a tenant before a slash, if another part that can contain slashes follows."""
 
     regex = "[^/]+(?:/[^/]+)??"
 
 
 class _OfValue(PathConvertor):
-    """The name of a published value: any text."""
+    """The name of a published value, which can be any text."""
 
     regex = "(?s:.*)"
 
@@ -189,7 +195,10 @@ register_url_convertor("of_value", _OfValue())
 
 
 class _Route(Route):
-    """A route that looks first how a path ends: there are many routes of a run, whose id can have slashes."""
+    """A route that first compares the end of the path.
+
+    There are many routes for a run, whose id can contain slashes, and comparing the end is faster.
+    """
 
     def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], methods: Sequence[str]) -> None:
         super().__init__(path, endpoint, methods=methods)
@@ -200,7 +209,7 @@ class _Route(Route):
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return whether a request is for it."""
+        """Return whether the route is for a request."""
         return super().matches(scope) if scope["path"].endswith(self._end) else (Match.NONE, {})
 
 
@@ -211,14 +220,14 @@ def _refuse_page(error: GraphEngineError) -> Response:
 def answering(
     handler: Callable[[Request], Awaitable[Response]], shape: Callable[[GraphEngineError], Response] = refused
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that answers each error as one document, in the shape of its protocol."""
+    """Return an endpoint that answers every error with one document, in the form of its protocol."""
 
     async def endpoint(request: Request) -> Response:
         try:
             return await handler(request)
         except GraphEngineError as error:
             return shape(error)
-        except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
+        except Exception as error:  # noqa: BLE001 - a fault of one request must not end other requests
             _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(error).__name__)
             return shape(ServiceFailed(FAILED, where=request.url.path))
 

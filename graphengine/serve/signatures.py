@@ -1,7 +1,8 @@
-"""Signatures of webhooks: whether a body was signed with the secret that its sender shares with this service.
+"""Signatures of webhooks: check whether a body was signed with the secret that its sender shares with this service.
 
-A sender signs bodies, not where they go. So each address, with its query, has a secret of its own, which is made of
-that of the service: a body that was signed for one graph, queue or tenant is worth nothing at another.
+A sender signs the body of a request, but not its address. Therefore each address, including its query, has its own
+secret, which is derived from the secret of the service. A body that was signed for one graph, queue or tenant is
+refused at every other address.
 
 Source: https://www.standardwebhooks.com (`webhook-id`, `webhook-timestamp`, `webhook-signature`), and
 https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries (`X-Hub-Signature-256`).
@@ -23,17 +24,17 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
 SIGNED: Final = "graphengine.signed"
-"""In the scope of a request: it was let in because of its signature, not of a token."""
+"""The key in the scope of a request that was accepted because of its signature instead of a token."""
 _PREFIX: Final = "whsec_"
 _LATE_SECONDS: Final = 300.0
-"""How far the time of a signature can be from now, so that a recorded request cannot be sent again later."""
+"""The maximum distance of a signature's time from now, so that a recorded request cannot be sent again later."""
 
 
 def key_of(secret: str) -> bytes:
-    """Return the key of a secret: base64 after `whsec_`, as Standard Webhooks write it, else its bytes.
+    """Return the key of a secret: the base64 after `whsec_`, as in Standard Webhooks, or else the bytes of the text.
 
     Raises:
-        ValueError: It is not base64, or empty: anyone could sign with an empty key.
+        ValueError: The text after `whsec_` is not base64, or is empty. Everybody could sign with an empty key.
     """
     if not secret.startswith(_PREFIX):
         return secret.encode()
@@ -47,15 +48,15 @@ def key_of(secret: str) -> bytes:
 
 
 def secret_for(secret: str, path: str, query: str = "") -> str:
-    """Return the secret for one address of a service, as its senders are given it.
+    """Return the secret for one address of a service, which its senders use.
 
     Args:
-        secret: That of the service.
+        secret: The secret of the service.
         path: The path of the address, decoded: `/graphs/news desk/runs`.
-        query: Its query. The order of its parameters makes no difference.
+        query: The query of the address. The order of its parameters makes no difference.
 
     Raises:
-        ValueError: As `key_of`.
+        ValueError: The secret of the service has no valid key; see `key_of`.
 
     Example:
         >>> path = "/graphs/news/runs"
@@ -69,7 +70,7 @@ def secret_for(secret: str, path: str, query: str = "") -> str:
 
 
 def has_signature(headers: Headers) -> bool:
-    """Return whether a request is signed, rightly or not."""
+    """Return whether a request has a signature, valid or not."""
     return "webhook-signature" in headers or "x-hub-signature-256" in headers
 
 
@@ -77,13 +78,14 @@ def is_signed(headers: Headers, body: bytes, secret: str, now: float) -> bool:
     """Return whether a request has a valid signature of its body.
 
     Args:
-        headers: Its headers.
-        body: Its body.
-        secret: The secret. GitHub signs with its text, Standard Webhooks with what is base64 after `whsec_`.
-        now: The time, epoch seconds.
+        headers: The headers of the request.
+        body: The body of the request.
+        secret: The secret. GitHub signs with the text of the secret, Standard Webhooks with the bytes that are base64
+            after `whsec_`.
+        now: The current time, in epoch seconds.
 
     Raises:
-        ValueError: As `key_of`.
+        ValueError: The secret has no valid key; see `key_of`.
 
     Example:
         >>> from starlette.datastructures import Headers
@@ -104,12 +106,12 @@ def is_signed(headers: Headers, body: bytes, secret: str, now: float) -> bool:
 
 
 def signed(key: bytes, number: str, now: float, body: bytes) -> dict[str, str]:
-    """Return the headers that sign a body, as `is_signed` reads them.
+    """Return the headers that sign a body, in the form that `is_signed` reads.
 
     Args:
         key: The key of the secret.
-        number: The message's own id; a message that is sent again has the same.
-        now: The time, epoch seconds.
+        number: The id of the message. A message that is sent again has the same id.
+        now: The current time, in epoch seconds.
         body: The body.
 
     Example:

@@ -1,6 +1,6 @@
-"""Driving, with `--drive`: the page starts, resumes and branches runs on one `Runner` in the inspector's process.
+"""Drive runs with `--drive`: the page starts, resumes and branches runs on one `Runner` in the inspector's process.
 
-The graphs are those that the command line found. Their files run once, when the inspector starts.
+The graphs are those that the command line found. Their files are run once, when the inspector starts.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Drivable:
 
     Attributes:
         graph: The graph.
-        file: Its file, as it is shown.
-        example: Returns the example of its file; None if it has none.
+        file: The file of the graph, as it is shown.
+        example: Returns the example in the file; None if the file has no example.
     """
 
     graph: Graph[Any]
@@ -60,15 +60,15 @@ class Drivable:
 
 @dataclass(frozen=True, slots=True)
 class Drives:
-    """What `--drive` allows.
+    """The graphs, models and extensions for the runs that `--drive` allows to drive.
 
     Attributes:
         graphs: The graphs by name.
         models: The models that replace agents' own.
         left_out: The graphs of the project that cannot be driven, each with the reason.
         executors: The executors of heavy nodes.
-        extensions: What else acts in the runs.
-        telemetry: The traces and metrics of its runs.
+        extensions: Further objects that act in the runs.
+        telemetry: The traces and metrics of the runs.
     """
 
     graphs: Mapping[str, Drivable]
@@ -80,12 +80,12 @@ class Drives:
 
 
 class Driver:
-    """Starts, resumes and branches runs, and follows those that it drives.
+    """Starts, resumes and branches runs, and follows the runs that it drives.
 
     Attributes:
-        drives: What it can drive.
-        live: What its runs do now, by run id.
-        released: The runs that it released at its end, which another process can resume.
+        drives: The graphs that can be driven, and their settings.
+        live: The current activity of the driven runs, by run id.
+        released: The runs that were released at the end, which another process can resume.
     """
 
     def __init__(self, drives: Drives, writer: Callable[[], Store], store: Store, books: RunCache) -> None:
@@ -101,7 +101,7 @@ class Driver:
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
-        """The fingerprints of the graphs, by name; their pictures can be drawn before they have a run."""
+        """The fingerprints of the graphs, by name. With them, pictures of graphs can be drawn before a run exists."""
         plans = [each.graph.compile() for each in self.drives.graphs.values()]
         for plan in plans:
             self._books.know(plan.fingerprint, plan.graph_spec)
@@ -109,7 +109,7 @@ class Driver:
 
     @property
     def acts(self) -> CallersRunner:
-        """The Runner, as the caller may use it."""
+        """The Runner, limited to the rights of the current caller."""
         if self._acts is None:
             message = "the Runner is not open"
             raise RuntimeError(message)
@@ -117,13 +117,13 @@ class Driver:
 
     @asynccontextmanager
     async def acting(self, run_id: str | None) -> AsyncIterator[CallersRunner]:
-        """Provide the same for a change of a run."""
+        """Provide this Runner for a change of a run."""
         del run_id
         yield self.acts
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Open the Runner; at the end, runs that are driven are released after their nodes in flight."""
+        """Open the Runner. At the end, runs that are driven are released after their nodes in flight."""
         drives = self.drives
         parts: Any = {name: getattr(drives, name) for name in ("models", "executors", "extensions", "telemetry")}
         async with Runner(self._writer(), **parts) as runner:
@@ -135,7 +135,7 @@ class Driver:
                 await self._release(runner)
 
     async def _release(self, runner: Runner) -> None:
-        """Release the runs that are driven; nodes in flight have some seconds to finish."""
+        """Release the runs that are driven. Nodes in flight have some seconds to finish."""
         following = dict(self._following)
         releasing = [asyncio.create_task(runner.release(run_id)) for run_id in following.values()]
         if releasing:
@@ -147,17 +147,17 @@ class Driver:
         await asyncio.gather(*releasing, *following, return_exceptions=True)
 
     async def _follow_from_first_step(self, run: Run[Any]) -> None:
-        """Follow a run, and return once its first step here is durable.
+        """Follow a run, and return when its first step in this process is durable.
 
         Raises:
-            GraphEngineError: It could not be begun.
+            GraphEngineError: The run could not be started.
         """
         life = life_of(run)
         following = self._follow(run, life.audience.joined())
         task = asyncio.create_task(following, name=f"graphengine inspector follows {run.id}")
         self._following[task] = run.id
         task.add_done_callback(self._following.pop)
-        with suppress(TimeoutError):  # a run that only sleeps has no step before its time
+        with suppress(TimeoutError):  # a run that only sleeps records its first step when the sleep ends
             await asyncio.wait_for(run.begun(), _BEGIN_SECONDS)
         if life.task.done():
             with suppress(RunFailed):
@@ -169,7 +169,8 @@ class Driver:
         try:
             event = await events.get()
             while event is not None:
-                self.live[run.id] = live  # not before: the id of a start that is refused can be that of a driven run
+                # Only after the first event: a refused start can have the id of a run that is driven.
+                self.live[run.id] = live
                 live.feed(event)
                 if events.empty():
                     poke(self._store, run.id)
@@ -192,14 +193,14 @@ class Driver:
         return self.drives.graphs[asked.graph]
 
     async def form(self, asked: OfGraph) -> dict[str, Any]:
-        """Return the type of a graph's state, and the example of its file, for a form."""
+        """Return the schema of a graph's state and the example in its file, for the form that starts a run."""
         found = self._drivable(asked)
         state, example = found.graph.compile().state, found.example()
         hidden = set(state.secrets)
         if isinstance(example, BaseModel):
-            hidden |= state.fields.keys() - example.model_fields_set  # they have their defaults
+            hidden |= state.fields.keys() - example.model_fields_set  # these fields have their defaults
         values: object = None
-        with suppress(PydanticSerializationError):  # the form then begins empty
+        with suppress(PydanticSerializationError):  # in this case the form begins empty
             values = to_jsonable_python(example, by_alias=False, exclude=hidden)
         return {
             "schema": state.model.model_json_schema(by_alias=False),
@@ -230,7 +231,7 @@ class Driver:
 
 
 def _read_branch_state(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> BranchState:
-    """Return a state that a branch can write to."""
+    """Return a state that a branch can change."""
     state = plan_at(plan, frame).state
     values = frame.values if frame.values or frame is snapshot.root else {}
     fields = {

@@ -1,7 +1,7 @@
-"""What a run does between two steps: the nodes that run, and the text of model calls as it is streamed.
+"""The activity of a run between two steps: the nodes at work, and the text of model calls while it is streamed.
 
-Live events are not recorded, and no other process can read them. So they exist only for runs that the inspector itself
-drives. A stream sends each page the new pieces of each text, and the whole text first.
+Live events are not recorded, and no other process can read them. Therefore only runs that the inspector itself drives
+have them. A stream first sends a page the whole text, and then the new pieces of each text.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Text:
-    """The text of one running call, so far.
+    """The text of one running model call so far.
 
     Attributes:
-        number: A number of its own: the next call of the same agent at the same node has another.
-        path: The node.
-        agent: The agent.
-        text: Its last characters; the whole answer is recorded.
-        length: How many characters it has in all.
+        number: A unique number. The next call of the same agent at the same node has another number.
+        path: The path of the node.
+        agent: The name of the agent.
+        text: The last characters of the text. The whole answer is recorded later.
+        length: The number of characters of the whole text.
     """
 
     number: int
@@ -45,20 +45,20 @@ class Text:
         self.length += len(piece)
 
     def after(self, sent: int) -> dict[str, Any]:
-        """Return it without the characters that were sent; `at` is where the rest begins."""
+        """Return the text without the characters that were sent; `at` is the position at which the rest begins."""
         begin = max(sent, self.length - len(self.text))
         rest = self.text[len(self.text) - (self.length - begin) :] if begin < self.length else ""
         return {"number": self.number, "path": self.path, "agent": self.agent, "at": begin, "text": rest}
 
 
 class LiveRun:
-    """What a run does now.
+    """The current activity of a run.
 
     Attributes:
-        nodes: The nodes that run, by path.
+        nodes: The nodes at work, by path.
         texts: The texts of the running calls, by node and agent.
-        trouble: Why it could not be driven on; None if nothing is wrong.
-        is_driven: Whether it is still driven here.
+        trouble: Why the run could not be driven further; None if nothing is wrong.
+        is_driven: Whether the run is still driven in this process.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class LiveRun:
         self._numbers = count(1)
 
     def feed(self, event: Event) -> None:
-        """Take the next event."""
+        """Apply the next event."""
         match event:
             case TextDelta(path, agent, text):
                 if (path, agent) not in self.texts:
@@ -93,7 +93,7 @@ class LiveRun:
             del self.texts[key]
 
     def document(self, sent: Mapping[int, int]) -> dict[str, Any]:
-        """Return what runs, each text without the characters that were sent, by the number of the text."""
+        """Return the nodes at work, and the texts without the characters that were sent, by the number of the text."""
         return {
             "nodes": [asdict(each) for each in self.nodes.values()],
             "texts": [each.after(sent.get(each.number, 0)) for each in self.texts.values()],

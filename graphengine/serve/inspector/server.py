@@ -1,4 +1,4 @@
-"""The server: routes, streams of events, and the program around them."""
+"""The inspector's server: its routes, its event streams, and the program around them."""
 
 from __future__ import annotations
 
@@ -47,28 +47,31 @@ if TYPE_CHECKING:
 
 _FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
 _LEVEL: Final = 6
-"""How thoroughly answers are compressed: `gzip` does it so by default. Streams of events are not compressed."""
+"""The level of compression of answers, which is the default of `gzip`. Event streams are not compressed."""
 PORT: Final = 8765
-"""Where the page is by default, so that a saved link leads to it after a restart."""
+"""The default port. It is always the same, so that a saved link works after a restart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an inspector shows.
+    """The settings of an inspector.
 
     Attributes:
         database: The path of the database, or its address.
-        reader: The same as a store that is only read, not open yet.
+        reader: The database as a store that is only read, not yet opened.
         command: Returns a command line to paste, given a run or None, the command and its further words.
-        version: This package's version.
-        port: The port; 0 for a free one, None for `PORT` or, if that is taken, the next that is free.
+        version: The version of this package.
+        port: The port; 0 for a free port; None for `PORT`, or the next free port if `PORT` is taken.
         host: The address to listen on.
-        users: Who can open it, from any machine; None for those who have the token, on this one.
-        token_file: Where the token is kept from one start to the next; None for a new one at each start.
-        is_read_only: Whether nothing can be answered, sent, stopped or tagged; it then drives nothing either.
-        drives: The graphs whose runs the page can start, resume and branch; None for none.
+        users: The users who can open the page, from any machine; None if everybody on this machine who has the token
+            can.
+        token_file: The file that keeps the token from one start to the next; None for a new token at each start.
+        is_read_only: Whether runs cannot be answered, sent to, stopped or tagged. A read-only inspector does not drive
+            runs either.
+        drives: The graphs whose runs the page can start, resume and branch; None if there are none.
         busy_timeout_seconds: How long a write waits for another program's lock of a SQLite file.
-        tables: Return the tables that wings show to a tenant, or to those who see all if it is None.
+        tables: Functions that return the tables of wings for a tenant, or for callers who see all runs if the tenant is
+            None.
     """
 
     database: Path | str
@@ -86,27 +89,27 @@ class Settings:
 
 
 class Signals(Protocol):
-    """What handles the signals that end the program: `graphengine.cli.driving.Stopper`."""
+    """Handles the signals that end the program; see `graphengine.cli.driving.Stopper`."""
 
     def opens(self) -> None:
-        """Let a signal cancel the current asyncio task, which opens what is served."""
+        """Let a signal cancel the current asyncio task, which opens the server."""
 
     def drives(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Let a signal call a function, since all is open."""
+        """Let a signal call a function instead, because everything is open."""
 
 
 def serve(settings: Settings, opened: Callable[[str], object], signals: Signals) -> Sequence[RunInfo]:
-    """Serve until interrupted; return the runs that were driven here, and released.
+    """Serve until interrupted; return the runs that were driven here and released.
 
     Args:
-        settings: What to serve.
-        opened: Called with the URL once requests are accepted.
-        signals: Told what a signal is to stop.
+        settings: The settings.
+        opened: Called with the URL when requests are accepted.
+        signals: Handles signals, and is informed about what a signal should stop.
 
     Raises:
         InputError: The port is taken.
         StoreError: The database cannot be read.
-        CancelledError: A signal arrived while the database was opened.
+        CancelledError: A signal arrived while the database was being opened.
     """
     listening = listen(settings.port, settings.host) if settings.port is not None else listen_near(PORT, settings.host)
     port, users = listening.getsockname()[1], settings.users
@@ -127,12 +130,12 @@ def serve(settings: Settings, opened: Callable[[str], object], signals: Signals)
             await settings.reader.open()
             async with app.router.lifespan_context(app):
                 signals.drives(stop)
-                opened(f"{url_of(listening)}/#token={token}")  # the port is open: early requests wait
+                opened(f"{url_of(listening)}/#token={token}")  # the port is open, so early requests wait
                 await server.serve([listening])
         finally:
             await settings.reader.close()
 
-    with listening:  # also if the database cannot be read
+    with listening:  # closed even if the database cannot be read
         asyncio.run(whole())
     driver: Driver | None = app.state.driver
     return () if driver is None else driver.released
@@ -145,7 +148,7 @@ def application(settings: Settings) -> Starlette:
     books = RunCache(store)
     driver = drivable = None
     if (drives := settings.drives) is not None:
-        from graphengine.serve.inspector import driving  # noqa: PLC0415 - the page opens without it
+        from graphengine.serve.inspector import driving  # noqa: PLC0415 - the page opens without this module
 
         driver = driving.Driver(drives, writer, store, books)
         drivable = Drivable(sorted(drives.graphs), [*drives.left_out])
@@ -173,7 +176,11 @@ def application(settings: Settings) -> Starlette:
 
 @asynccontextmanager
 async def _acts(writer: Callable[[], Store], seen: Store, run_id: str | None) -> AsyncIterator[CallersRunner]:
-    """Provide what changes runs, opened for each change: the page holds no lease, and migrates nothing before."""
+    """Provide a Runner for one change of a run.
+
+    The Runner is opened for each change, so that the page holds no lease, and does not migrate the database before it
+    is needed.
+    """
     from graphengine.api.runner import Runner  # noqa: PLC0415 - the page opens without it
 
     if run_id is not None:
@@ -201,7 +208,7 @@ async def _static(request: Request) -> Response:
 
 
 def _build_file_response(name: str) -> Response:
-    """Return one of the page's files: only these names exist, so no path leaves the folder."""
+    """Return one of the page's files. Only these names are allowed, so no path can leave the folder."""
     if name not in _FILES:
         return Response("not found", 404)
     return Response(_read_page_file(name), media_type=_FILES[name], headers={"Cache-Control": "no-cache"})
@@ -215,12 +222,12 @@ def _read_page_file(name: str) -> bytes:
 def _build_events_endpoint(
     views: Views, books: RunCache, store: Store, live: Mapping[str, LiveRun]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of the streams: of one run with `run_id`, else of the list of runs."""
+    """Return the endpoint of the event streams: of one run if `run_id` is given, otherwise of the list of runs."""
 
     async def answer(request: Request) -> Response:
         asked = parameters_of(request, StreamParameters, ignores_others=True)
         run_id, after = asked.run_id, asked.after
-        after = request.headers.get("last-event-id") or after  # the browser repeats the address too
+        after = request.headers.get("last-event-id") or after  # a browser that reconnects repeats the address as well
         if run_id is None:
             events = list_events(views, store)
         else:

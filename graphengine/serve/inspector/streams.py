@@ -1,4 +1,7 @@
-"""The streams of events of the page: of the list of runs, and of one run. One loop a store looks for all of them."""
+"""The event streams of the page: one for the list of runs, and one for each run that a page shows.
+
+One loop for each store looks for changes on behalf of all streams.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _MOST_BEHIND: Final = 2000
 
 
 class _Now:
-    """What a run does between two steps, for one stream: it sends each text once, in pieces."""
+    """The activity of a run between two steps, for one stream. Each piece of a text is sent once."""
 
     def __init__(self, live: Mapping[str, LiveRun], run_id: str) -> None:
         self.run_id = run_id
@@ -37,7 +40,7 @@ class _Now:
         self._was_shown = False
 
     def document(self) -> Mapping[str, Any] | None:
-        """Return what is new; None if the run is not driven here."""
+        """Return the new activity; None if the run is not driven in this process."""
         run = self._live.get(self.run_id)
         if run is not self._run:
             self._run, self._sent = run, {}
@@ -52,7 +55,7 @@ class _Now:
 
 
 async def list_events(views: Views, store: Store) -> AsyncIterator[bytes]:
-    """Yield an event when a run changes; to a caller with a tenant, when one of theirs does."""
+    """Yield an event when a run changes. A caller with a tenant only gets events about the tenant's runs."""
     yield stream_event({}, name="hello")
     shown: object = None
     version = 0
@@ -80,14 +83,14 @@ async def list_events(views: Views, store: Store) -> AsyncIterator[bytes]:
 
 
 class RunStream:
-    """The stream of one run: its steps after a place, each once and in order, its position, and what it does meanwhile.
+    """The stream of one run: its steps after a cursor, each once and in order, its position, and its current activity.
 
     Args:
         views: The reads of the page.
-        books: The runs that were looked at.
+        books: The cache of the runs that pages show.
         store: The store.
-        live: What the runs do that are driven here.
-        run_id: The run.
+        live: The activity of the runs that are driven in this process.
+        run_id: The id of the run.
         after: The cursor or the seq after which the page wants the steps.
     """
 
@@ -127,9 +130,10 @@ class RunStream:
                     yield stream_event(error.message, name="trouble")
 
     async def _news(self, info: RunInfo | None) -> AsyncGenerator[bytes]:
-        """Yield what is new since the last time.
+        """Yield the news since the last call.
 
-        A page that is far behind gets `reset`, and reloads. So does a page that has shown an earlier run with this id.
+        A page that is far behind gets `reset`, and reloads. A page that has shown an earlier run with the same id gets
+        `reset` too.
         """
         if info is None or not caller().sees(info.tenant):
             if self._shown != "gone":

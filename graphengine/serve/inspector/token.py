@@ -1,4 +1,4 @@
-"""The token of a local page, kept in a file, so that open tabs and saved links live through a restart."""
+"""The token of a local page, kept in a file, so that open tabs and saved links work after a restart."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TOKEN: Final = re.compile(r"[\w-]{43}")
 
 
 def kept_token(path: Path | None) -> str:
-    """Return the token in a file, or a new one, which is then written there for its owner alone.
+    """Return the token in a file. If the file does not exist, write a new token that only the owner can read.
 
-    A file that others can read or write, or that another user owns, is not used: they could know its token. Then, and
-    if the file cannot be written, the token holds for this process only, and the log says why.
+    A file that other users can read or write, or that another user owns, is not used, because its token may be known.
+    In this case, and if the file cannot be written, the token is valid for this process only, and the reason is logged.
 
     Args:
         path: The file; None for a new token that is not kept.
@@ -37,7 +37,12 @@ def kept_token(path: Path | None) -> str:
 
 
 def _read_token_file(path: Path) -> str:
-    """Return the token of a file; "" if there is none. Raises: OSError, ValueError: It is not safe, or has another."""
+    """Return the token of a file; "" if the file does not exist.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file is not safe, or does not contain a token.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except FileNotFoundError:
@@ -54,10 +59,14 @@ def _read_token_file(path: Path) -> str:
 
 
 def _write_token_file(path: Path, token: str) -> str:
-    """Write a token, and return what the file has then.
+    """Write a token, and return the token that the file contains afterwards.
 
-    Two that start at once, A and B, find no file and each write a draft. A's link makes the file, B's fails, and B
-    reads A's token. If B replaced the file instead, it would not have the token with which A serves.
+    Two processes, A and B, can start at the same time:
+
+    1. Both find no file, and each writes its token to a draft.
+    2. A's link creates the file. B's link fails, and B reads A's token.
+
+    If B replaced the file instead, the file would not contain the token with which A serves.
     """
     draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The questions of a database: those that are open, and those that people answered, with what became of their runs.
+"""The questions of a database: open questions, and answered questions with the outcome of their runs.
 
-Open ones are counted from the rows of waiting runs where these are enough. Answers are in the logs of runs: each log is
-read once, and then from where it was read to.
+Open questions are counted from the rows of waiting runs if the rows are sufficient. Answers are in the logs of runs.
+Each log is read once, and later only from the step up to which it was read.
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 200
 _PAGES: Final = 10
-"""How many pages of waiting runs are read: of more, the newest count."""
+"""The maximum number of pages of waiting runs that are read, newest first."""
 _NEWEST: Final = 400
-"""How many runs are searched for answers: this many of the newest waiting runs, of the newest running runs, and of the
-newest runs of any status."""
+"""How many runs are searched for answers.
+
+This many of the newest waiting runs, of the newest running runs, and of the newest runs of any status are searched.
+"""
 _STEPS: Final = 300
-"""How many of its last steps are read when a run is first looked at."""
+"""How many of the last steps of a run are read when the run is searched for the first time."""
 _KEPT: Final = _PAGE * _PAGES + 8 * _NEWEST
 _DAYS: Final = 7 * 86_400.0
 
 
 async def asking(store: Store) -> Sequence[RunInfo]:
-    """Return the waiting runs that may ask a person something, the newest first."""
+    """Return the waiting runs that may ask a person something, newest first."""
     found: list[RunInfo] = []
     before: str | None = None
     for _ in range(_PAGES):
@@ -53,7 +55,7 @@ async def asking(store: Store) -> Sequence[RunInfo]:
 
 
 async def open_count(store: Store) -> int:
-    """Return how many questions to people are open, as the page of questions shows them."""
+    """Return how many questions to people are open, as shown on the page of questions."""
     infos = await asking(store)
     inbox = await store.inbox([info.id for info in infos]) if infos else ()
     number = 0
@@ -61,7 +63,7 @@ async def open_count(store: Store) -> int:
         if info.summary is not None and info.summary.waits == 1 and not find_posted(inbox, info.id):
             number += 1
         else:
-            with suppress(StoreError):  # it was removed meanwhile, or cannot be read
+            with suppress(StoreError):  # the run was removed in the meantime, or cannot be read
                 number += len(_list_open_asks(await load_now(store, info.id)))
     return number
 
@@ -72,12 +74,12 @@ def _list_open_asks(snapshot: Snapshot) -> list[Wait]:
 
 @dataclass(slots=True)
 class _AskLog:
-    """What was read of a log.
+    """The part of a log that was read.
 
     Attributes:
         graph: The name of the run's graph.
-        seq: Up to where.
-        questions: The question of each wait that was open last under a name.
+        seq: The step up to which the log was read.
+        questions: The last question that was asked under each name.
         answers: The step of each answer, with the name of its wait and its question.
     """
 
@@ -87,7 +89,7 @@ class _AskLog:
     answers: list[tuple[Step, str, str]] = field(default_factory=list)
 
     def feed(self, steps: Sequence[Step]) -> None:
-        """Take the next steps."""
+        """Read the next steps."""
         for step in steps:
             self.seq, facts = step.seq, step.data
             if isinstance(facts, Waiting):
@@ -100,7 +102,7 @@ class QuestionLog:
     """The questions of a store, and the answers that were read from its logs.
 
     Args:
-        store: The store, as the caller can read it.
+        store: The store, limited to the rights of the caller.
     """
 
     def __init__(self, store: Store) -> None:
@@ -108,12 +110,12 @@ class QuestionLog:
         self._logs: OrderedDict[tuple[str, str, float], _AskLog] = OrderedDict()
 
     async def questions(self, only: str | None, answerers: Sequence[str]) -> Questions:
-        """Return the open questions and the answers of the last days, of all runs or of one."""
+        """Return the open questions and the answers of the last days, of all runs or of one run."""
         store = self._store
         found = await (store.infos([only]) if only else asking(store))
         snapshots: dict[str, Snapshot] = {}
         for info in found:
-            with suppress(StoreError):  # it was removed meanwhile, or cannot be read
+            with suppress(StoreError):  # the run was removed in the meantime, or cannot be read
                 snapshots[info.id] = await load_now(store, info.id)
         runs = [run for run in runs_document(found, snapshots).runs if run.run_id in snapshots]
         done = [each for run in runs for each in _read_posted(run)]
@@ -124,7 +126,8 @@ class QuestionLog:
             looked_at, is_cut = await self._list_runs_to_look_at(found)
         begun = time.time() - _DAYS
         for info in looked_at:
-            if info.updated_at > begun or info.id in snapshots:  # what asks is known when it is answered and ends
+            # An asking run is known, even after it is answered and ends.
+            if info.updated_at > begun or info.id in snapshots:
                 done += [each for each in await self._load_decided(info) if only or each.at > begun]
         done.sort(key=lambda each: -each.at)
         runs = [run for run in runs if run.waits]
@@ -138,7 +141,7 @@ class QuestionLog:
         """Return the runs that are searched for answers, and whether there are other runs.
 
         Three kinds of runs are searched: the newest runs, the newest runs of each graph that is known to ask questions,
-        and each run that is known to have asked a question, whenever it began.
+        and each run that is known to have asked a question, whenever the run began.
         """
         found, begun = {info.id: info for info in open_now}, time.time() - _DAYS
         newest: Sequence[RunInfo] = ()
@@ -146,7 +149,7 @@ class QuestionLog:
         for status in statuses:
             newest = await self._store.runs(limit=_NEWEST, status=status)
             found |= {info.id: info for info in newest}
-        is_cut = len(newest) == _NEWEST  # a run that began long before them can have been answered yesterday
+        is_cut = len(newest) == _NEWEST  # a run that began long before these runs may have been answered yesterday
         for info in found.values():
             if info.updated_at > begun:
                 await self._load_log(info)
@@ -157,7 +160,7 @@ class QuestionLog:
         return [*found.values(), *await self._store.infos(asked)], is_cut
 
     async def _load_log(self, info: RunInfo) -> _AskLog:
-        """Return the questions and answers in the log of a run; only its further steps are read."""
+        """Return the questions and answers in the log of a run. Only its new steps are read."""
         key = (info.id, info.nonce, info.created_at)
         log = self._logs.setdefault(key, _AskLog(info.graph, max(info.parent_seq, info.seq - _STEPS)))
         self._logs.move_to_end(key)
@@ -169,7 +172,7 @@ class QuestionLog:
         return log
 
     async def _load_decided(self, info: RunInfo) -> list[Decided]:
-        """Return the answers that a run took up."""
+        """Return the answers that a run has used."""
         log = await self._load_log(info)
         if not log.answers:
             return []
@@ -182,7 +185,7 @@ class QuestionLog:
 
 
 def _read_posted(run: ListedRun) -> list[Decided]:
-    """Return the answers of a run that nothing has taken up."""
+    """Return the answers that a run has not used yet."""
     found = [wait for wait in run.waits if wait.kind in ASKS]
     return [
         _build_decision(run, (each.name, each.id, each.question), each.answered, each.answered.at, is_taken=False)
@@ -194,7 +197,7 @@ def _read_posted(run: ListedRun) -> list[Decided]:
 def _build_decision(
     run: ListedRun,
     asked: tuple[str, str, str],
-    given: Any,  # noqa: ANN401 - an answer as a log has it, or one that is posted
+    given: Any,  # noqa: ANN401 - an answer in a log, or an answer that is posted
     at: float,
     *,
     is_taken: bool,

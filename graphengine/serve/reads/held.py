@@ -1,4 +1,4 @@
-"""Results that many pages ask for and that take long: computed once for all, and again only after a while."""
+"""Results that many pages request and that take long: computed once for all pages, and again only after a while."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _REST: Final = 20.0
-"""How many times as long as it took a result holds, so that open pages cost a twentieth of a processor at most."""
+"""A result is kept for this many times as long as its computation took.
+
+Open pages therefore use at most a twentieth of a processor.
+"""
 
 
 class Held(Generic[T]):
-    """Results by what they are of.
+    """Results, by a key that describes them.
 
     Args:
-        least_seconds: How long each holds at least.
+        least_seconds: How long each result is kept at least.
     """
 
     def __init__(self, least_seconds: float = 0.0) -> None:
@@ -28,12 +31,12 @@ class Held(Generic[T]):
         self._held: dict[Hashable, tuple[float, asyncio.Task[T]]] = {}
 
     async def of(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """Return the result under a key, which includes who may see it; raise what the work raises."""
+        """Return the result under a key, which must include who may see the result; raise the error of the work."""
         now = time.monotonic()
         self._held = {each: held for each, held in self._held.items() if held[0] > now}
         if key not in self._held:
             self._held[key] = math.inf, asyncio.create_task(self._make_once(key, work))
-        return await asyncio.shield(self._held[key][1])  # whoever asked first can go away
+        return await asyncio.shield(self._held[key][1])  # the first caller may be cancelled
 
     async def _make_once(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         began, lasts = time.monotonic(), 0.0

@@ -1,6 +1,7 @@
-"""A run after each of some steps, for the slider below its graph: a window of its log, folded from a near snapshot.
+"""A run after each of some steps, for the slider below its graph.
 
-What that costs depends on the steps and on the frames that are open then, not on the length of the run.
+The steps are read from a near snapshot on. The cost depends on these steps and on the frames that are open, but not on
+the length of the run.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
 
 _INSIDE: Final = frozenset(("sub", "arm"))
 _ITEM: Final = "["
-"""What the ids of items of maps have, and those of what is inside of one."""
+"""The character in the ids of a map's items, and of the frames inside an item."""
 _FIELDS: Final = 100
-"""How many fields are named, those of items included: a list of more is not read."""
+"""The maximum number of field names, including fields of items. A longer list would not be read."""
 
 
 async def moments(  # noqa: PLR0913 - which steps, and which field
     store: Store, books: RunCache, info: RunInfo, *, first: int, limit: int, field: str | None
 ) -> Moments:
-    """Return a run after each of so many steps from one on."""
+    """Return a run after each of `limit` steps, beginning with the step `first`."""
     first = max(1, min(first, info.seq))
     book = await books.recent(info, first - 1)
     steps = await store.steps(info.id, first - 1, min(first - 1 + limit, info.seq))
@@ -43,7 +44,7 @@ async def moments(  # noqa: PLR0913 - which steps, and which field
         snapshot, moment = book.visits.snapshot, book.moment()
         value = _find_field_value(snapshot, name)
         if (now := to_json(value)) != text:
-            moment.value, text = deepcopy(value), now  # the fold changes the original
+            moment.value, text = deepcopy(value), now  # a copy, because the next step changes the original
         fields.update(dict.fromkeys(_list_field_names(snapshot)))
         found.append(moment)
     names = [*fields] if len(fields) <= _FIELDS else [each for each in fields if _ITEM not in each.rpartition("/")[0]]
@@ -51,7 +52,7 @@ async def moments(  # noqa: PLR0913 - which steps, and which field
 
 
 def _list_field_names(snapshot: Snapshot) -> list[str]:
-    """Return the names of the fields of the state, and of the graphs and arms inside of it, each below its place."""
+    """Return the names of the fields of the state and of inner graphs and arms, with their place before the name."""
     return [
         _prefix(frame) + name
         for frame in snapshot.frames.values()
@@ -65,10 +66,11 @@ def _prefix(frame: Frame) -> str:
 
 
 def _find_field_value(snapshot: Snapshot, name: str) -> Any:  # noqa: ANN401 - a value of a state
-    """Return the value of a field; None where it is nowhere."""
+    """Return the value of a field; None if no frame has the field."""
     place, _, field = name.rpartition("/")
     for frame in snapshot.frames.values():
-        if frame.id.rstrip("/") == place and field in frame.values:  # the frame of an item, or of the graph in it
+        # The frame of an item, or of the graph inside an item.
+        if frame.id.rstrip("/") == place and field in frame.values:
             return frame.values[field]
     return None
 

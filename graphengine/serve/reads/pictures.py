@@ -1,6 +1,6 @@
-"""Pictures of graphs for the page: drawn once for each graph, with a map from its parts to nodes and edges.
+"""Pictures of graphs for the page, with a mapping from the parts of a picture to nodes and edges.
 
-A picture is drawn without a run. The page lights its parts as at the selected step.
+A picture is drawn once for each graph, without a run. The page highlights the parts for the selected step.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _KEPT: Final = 64
 _MOST_BOXES: Final = 12
-"""Up to so many nodes nothing is folded."""
+"""The maximum number of nodes of a picture in which no graph is folded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +58,11 @@ class GraphLayout:
         return {edge: number for number, edge in enumerate(found)}
 
     def folded(self, opened: Iterable[str], *, is_tight: bool = False) -> frozenset[str]:
-        """Return the nodes that are graphs and are folded to a box, so that few boxes are shown, of readable size.
+        """Return the nodes that are graphs and are folded to one box, so that a picture has few boxes of readable size.
 
         Args:
-            opened: The paths of nodes; a graph is not folded that is one of these, or has one of them inside.
-            is_tight: Whether graphs are folded also where there are few nodes.
+            opened: The paths of selected nodes. A graph is not folded if it is one of these nodes or contains one.
+            is_tight: Whether graphs are folded even if there are few nodes.
         """
         inner = {path_at(place[:-1], place[-1][0]) for place in self.scopes if place}
         if not is_tight and sum(len(scope.nodes) for scope in self.scopes.values()) <= _MOST_BOXES:
@@ -75,23 +75,22 @@ class GraphLayout:
 
     @property
     def shape(self) -> list[object]:
-        """The nodes and edges without their conditions: graphs with the same shape have the same numbers."""
+        """The nodes and edges without their conditions. Graphs with the same shape have the same numbers."""
         edges = [(place, e.source, e.target, e.label) for place, scope in self.scopes.items() for e in scope.edges]
         return [*self.spots, *edges]
 
 
 @lru_cache(maxsize=_KEPT)
 def picture_of(atlas: GraphLayout, detail: Detail, theme: Theme, folded: frozenset[str] = frozenset()) -> Picture:
-    """Return a picture: its SVG, and by the ids of its parts their numbers. It blocks; call it in a thread.
+    """Return a picture: its SVG, and the numbers of its parts by their ids.
 
-    Nodes with the paths in `folded` are a box each.
-
-    Where it cannot be laid out, the graph is described in words.
+    The function blocks, so call it in a thread. Nodes with the paths in `folded` are drawn as one box each. If the
+    graph cannot be laid out, the picture contains a description in words.
     """
     from graphengine.render.svg import name_in, svg_of  # noqa: PLC0415 - only pictures need it
 
     whole = draw_graph(atlas.graph_spec, fold=folded, detail=detail)
-    drawing = copied(whole, legend=(), caption=())  # the page says which graph it is
+    drawing = copied(whole, legend=(), caption=())  # the page shows which graph it is
     spots, edges = atlas.spots, atlas.edges
     nodes = {number: path_at(*spot) for spot, number in spots.items()}
     found = Picture(plain_text(whole), [line.text for line in whole.legend], {}, {}, nodes)

@@ -1,7 +1,8 @@
-"""Words of results: the index of words has what runs began with, and why they ended, and not what they made.
+"""Search for words in the results of runs.
 
-So what the newest runs have in their state is read for the words of a search, for a third of a second at most; the
-answer says in how many that was. A word such as `country:CH` is found in the runs whose field `country` is `CH`.
+The store's index of words contains the inputs of runs and the reasons of their ends, but not their results. Therefore
+the states of the newest runs are searched too, for at most a third of a second. The answer says how many runs were
+searched. A word such as `country:CH` finds the runs whose field `country` is `CH`.
 """
 
 from __future__ import annotations
@@ -27,25 +28,25 @@ if TYPE_CHECKING:
     from graphengine.records.selection import Wanted
 
 NEWEST: Final = 1000
-"""In the states of how many of the newest runs words are looked for."""
+"""The number of newest runs whose states are searched."""
 _SECONDS: Final = 0.35
-"""For how long: a search is answered within half a second."""
+"""The time limit of this search, so that the whole search is answered within half a second."""
 _MOST: Final = 20
 _TEXT: Final = 20_000
-"""The most characters of a field that are looked at."""
+"""The maximum number of characters of a field that are searched."""
 _AROUND: Final = 60
 _FIELD: Final = re.compile(r"([A-Za-z_][\w.]*):(?!//)(\S+)")
 
 
 async def in_results(store: Store, wanted: Wanted) -> InResults:
-    """Return which of the newest runs have the words of a search in their state, and are not found by the index."""
+    """Return the newest runs whose state contains the words of a search, and which the index does not find."""
     fields, words = _split_fields(wanted.text or "")
     sought, until = sought_words(words), time.perf_counter() + _SECONDS
     if not sought and not fields:
         return InResults(0, [], is_cut=False)
     page = await store.runs(
         **replace(wanted, text=None).page(NEWEST, None)
-    )  # what else fits is not read: it can be all
+    )  # limited to the newest, because every run may match
     infos = [info for info in page if wanted.fits(info, time.time())]
     known = {info.id for info in await store.runs(**wanted.page(NEWEST, None))} if infos else set[str]()
     found, looked_at = list[InResult](), 0
@@ -55,7 +56,7 @@ async def in_results(store: Store, wanted: Wanted) -> InResults:
         looked_at += 1
         if info.id in known:
             continue
-        with suppress(StoreError, ValueError):  # it was removed meanwhile, or cannot be read
+        with suppress(StoreError, ValueError):  # the run was removed in the meantime, or cannot be read
             snapshot = await load_snapshot(store, info.id, None)
             values = snapshot.root.values if snapshot.frames else {}
             texts = _read_field_words(values)
@@ -67,7 +68,7 @@ async def in_results(store: Store, wanted: Wanted) -> InResults:
 
 
 def _split_fields(text: str) -> tuple[Sequence[tuple[str, str]], str]:
-    """Return the fields that a search names with their values, and its other words."""
+    """Return the fields that a search names, with their values, and the other words of the search."""
     parts = [(word, _FIELD.fullmatch(word)) for word in text.split()]
     return [(found[1], found[2]) for _, found in parts if found], " ".join(word for word, found in parts if not found)
 
@@ -92,14 +93,17 @@ def _has_field(values: Mapping[str, Any], texts: Mapping[str, str], path: str, t
 
 
 def _find_best_field(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[str, str]:
-    """Return the field that has most words of a search, the last one of these, and the first of its words."""
+    """Return the field that contains most words of a search, and the first of these words.
+
+    If several fields contain the same number of words, the last of these fields is returned.
+    """
     has = {name: [word for word in sought if has_all([word], [text])] for name, text in texts.items()}
     name = max(reversed(has), key=lambda each: len(has[each]))
     return name, has[name][0] if has[name] else sought[0]
 
 
 def _read_field_words(values: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the words of each field of a state, but of secrets."""
+    """Return the words of each field of a state, without secret fields."""
     return {name: "\n".join(_leaves(value))[:_TEXT] for name, value in values.items() if not is_sealed(value)}
 
 
@@ -119,7 +123,7 @@ def _leaves(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
 
 
 def _excerpt(text: str, word: str) -> str:
-    """Return what stands around a word; the beginning of a text that has it in another form."""
+    """Return the text around a word; the beginning of the text if the word has another form in it."""
     line = " ".join(text.split())
     at = max(0, line.casefold().find(word))
     begin = max(0, at - _AROUND)

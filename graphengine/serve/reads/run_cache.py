@@ -1,8 +1,8 @@
-"""RunCache: the runs that pages look at, folded once and continued with each further step.
+"""RunCache: the runs that pages show, computed once and continued with each further step.
 
-A book has a row for each step, which is what the page's trace and its picture show: the page counts visits and edges
-up to the selected step itself, by adding up the rows before it. Where the run is at a step, and
-what a step changed, is read from the store on demand.
+A `Book` contains one run. It has a row for each step, which the page's trace and picture show. The page itself counts
+the visits and edges up to the selected step, by adding up the earlier rows. The state of the run at a step, and the
+changes of a step, are read from the store when they are needed.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _NO_GRAPH: Final = GraphLayout({"graph": "", "nodes": [], "ways": []})
 
 
 class Book:
-    """One run, folded up to a step.
+    """One run, computed up to a step.
 
     Attributes:
-        atlas: Its graphs.
-        visits: Its visits.
+        atlas: The graphs of the run, with numbers for their nodes and edges.
+        visits: The visits of the run.
         rows: A row for each step.
     """
 
@@ -62,27 +62,31 @@ class Book:
         self._tally = Tally(atlas.graph_spec, atlas.scopes, self.visits)
 
     def feed(self, steps: Sequence[Step]) -> None:
-        """Take the next steps."""
+        """Add the next steps."""
         for step in steps:
             entry, counted = self._tally.feed(step)
             self.rows.append(_build_cache_row(entry, counted, self.atlas))
 
     def standings(self) -> dict[int, PlaceState]:
-        """Return where the run is after its last step, by the number of the node."""
+        """Return the state of each node after the last step, by the number of the node."""
         spots, found = self.atlas.spots, self._tally.standings()
         return {spots[spot]: each for spot, each in found.items() if spot in spots}
 
     def moment(self) -> Moment:
-        """Return where the run is after its last step, without the value of a field."""
+        """Return the position of the run after its last step, without the value of a field."""
         snapshot, standings = self.visits.snapshot, self.standings()
         spent = usage_from(snapshot.usage).cost_usd
         return Moment(snapshot.seq, snapshot.status, spent, standings, Counter(self.tokens(standings).values()))
 
     def tokens(self, standings: Mapping[int, PlaceState]) -> dict[str, int]:
-        """Return where each frame is; one that others are in is there only once they have all arrived."""
+        """Return the position of each frame.
+
+        A frame that contains other frames has a position only when all of these have arrived.
+        """
         frames, spots, found = self.visits.snapshot.frames, self.atlas.spots, dict[str, int]()
         last: str | None = None
-        for key in sorted(frames, reverse=True):  # those inside come first, the last of them just before
+        # Inner frames come first, and the last of them directly before the frame around them.
+        for key in sorted(frames, reverse=True):
             frame, at = frames[key], frames[key].at
             if isinstance(frame.phase, (Forked, Inside, Collecting)) and last is not None and last.startswith(key):
                 continue
@@ -100,8 +104,9 @@ class Book:
         return found
 
     def find(self, text: str) -> list[int]:
-        """Return the steps whose record contains a text, in any case, besides those whose row does."""
-        wanted, plain = to_json(text).decode()[1:-1].casefold(), text.casefold()  # as a quoted text has it, and words
+        """Return the steps whose record, or the reason for whose edge, contains a text. Case is ignored."""
+        # The text in the form of JSON, and in plain words.
+        wanted, plain = to_json(text).decode()[1:-1].casefold(), text.casefold()
 
         def has(entry: Entry) -> bool:
             why = entry.edge.why if entry.edge is not None else ""
@@ -110,14 +115,14 @@ class Book:
         return [entry.step.seq for entry in self.visits.entries if has(entry)]
 
     def scores(self, path: str, column: float, status: str) -> Chart:
-        """Return a chart of numbers of the state: those that the conditions compare, or those at a path.
+        """Return a chart of numbers in the state: the numbers that conditions compare, or the numbers at a path.
 
-        Its dark colours are in the page's style sheet.
+        The page's style sheet contains the chart's dark colours.
 
         Args:
-            path: The path, "" for none.
+            path: The path; "" for the numbers in conditions.
             column: The width of the chart, in pixels.
-            status: The run's status, as the store knows it.
+            status: The status of the run in the store.
 
         Raises:
             RenderError: The path is invalid, or there are no numbers.
@@ -129,7 +134,7 @@ class Book:
 
 
 class RunCache:
-    """The books of the runs that were looked at last."""
+    """The books of the runs that were read last."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -137,26 +142,26 @@ class RunCache:
         self._atlases: dict[str, GraphLayout] = {}
 
     async def atlas(self, fingerprint: str) -> GraphLayout:
-        """Return the graphs that were recorded under a fingerprint; without nodes if there are none."""
+        """Return the graphs that were recorded under a fingerprint; a layout without nodes if there are none."""
         if fingerprint not in self._atlases:
-            with suppress(StoreError):  # a run whose graph spec is damaged can still be read
+            with suppress(StoreError):  # a run with a damaged graph spec can still be read
                 graph_spec = await graph_spec_of(self._store, fingerprint)
                 if graph_spec is not None:
                     self._atlases[fingerprint] = GraphLayout(graph_spec)
         return self._atlases.get(fingerprint, _NO_GRAPH)
 
     def know(self, fingerprint: str, graph_spec: GraphSpec) -> None:
-        """Take the spec of a graph that may have no run yet."""
+        """Add the spec of a graph that may not have a run yet."""
         self._atlases[fingerprint] = GraphLayout(graph_spec)
 
     async def book(self, info: RunInfo) -> Book:
         """Return the book of a run, with all its steps.
 
         Raises:
-            UnknownRun: It was removed meanwhile.
-            StoreError: It cannot be read.
+            UnknownRun: The run was removed in the meantime.
+            StoreError: The run cannot be read.
         """
-        key = (info.identity, info.created_at, info.fingerprint)  # a later run with its id has another book
+        key = (info.identity, info.created_at, info.fingerprint)  # a later run with the same id has another book
         if key not in self._books:
             self._books[key] = Book(await self.atlas(info.fingerprint)), asyncio.Lock()
         self._books.move_to_end(key)
@@ -172,12 +177,12 @@ class RunCache:
                     await asyncio.to_thread(book.feed, steps)
                     _check_removed(info, is_removed=len(book.rows) == after)
             except BaseException:
-                self._books.pop(key, None)  # a fold that stopped half-way cannot be continued
+                self._books.pop(key, None)  # a book whose computation stopped half-way cannot be continued
                 raise
         return book
 
     async def recent(self, info: RunInfo, seq: int) -> Book:
-        """Return a book of a run that ends with this step and begins a little before: quick however long the run is."""
+        """Return a book that ends with a step and begins shortly before. It is fast, however long the run is."""
         book = Book(await self.atlas(info.fingerprint), await load_start(self._store, info.id, seq - _RECENT))
         steps = await self._store.steps(info.id, book.visits.snapshot.seq, seq)
         book.specs.update(await load_specs(self._store, steps, book.visits.snapshot.fingerprint))

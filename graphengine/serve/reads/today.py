@@ -1,9 +1,12 @@
-"""Today beside yesterday: the runs, those that failed, losses and costs, by graph, version, tenant or agent.
+"""Compare today with yesterday: runs, failed runs, losses and costs, by graph, version, tenant or agent.
 
-It is computed from the summaries of the runs of two days, so that no log is read. A version of a graph is compared
-with the version before it, else today with yesterday until the same minute: a difference is `worse` only beyond three
-standard errors, and under 20 runs nothing is said. What got worse is first, then what cost most. A run counts for each
-agent that called a model in it, with what that agent's answers cost.
+The comparison is computed from the summaries of the runs of two days, so no log is read. A version of a graph is
+compared with the version before it. Everything else is compared with yesterday until the same minute. A difference
+counts as `worse` only if it is larger than three standard errors, and only if there are at least 20 runs. The groups
+that got worse come first, then the groups that cost most. A run counts for each agent that called a model in it, with
+the cost of this agent's answers.
+
+A *cell* (`_Cell`) contains the numbers of the runs that have the same graph, version, tenant and agent.
 """
 
 from __future__ import annotations
@@ -43,20 +46,20 @@ if TYPE_CHECKING:
 
 By: TypeAlias = Literal["graph", "version", "tenant", "agent"]
 _MOST: Final = 200_000
-"""How many runs are read; of more, those of the last hours."""
+"""The maximum number of runs that are read. If there are more, only the runs of the last hours are read."""
 _MINUTE: Final = 60.0
 _HOUR: Final = 3600.0
 _HOURS: Final = 24
 _FEW: Final = 20
 _ERRORS: Final = 3.0
-"""Beyond how many standard errors a difference is none of chance."""
+"""A difference of more standard errors than this is not due to chance."""
 _NEW: Final = 20
-"""How many new errors are shown."""
+"""The maximum number of new errors that are shown."""
 _DIGITS: Final = re.compile(r"(\d+)")
 
 
 class _Ended(Struct, gc=False):
-    """The part of a summary that is read."""
+    """The part of a run's summary that is read."""
 
     reason: str = ""
     cost_usd: float | None = 0.0
@@ -70,7 +73,7 @@ _DECODER: Final = msgspec.json.Decoder(list[_Ended | None])
 
 @dataclass(slots=True)
 class _Error:
-    """A message of failed runs: an example, how often, since when, and where."""
+    """A message of failed runs: an example, the number of runs, the times, and where the message occurred."""
 
     example: str
     since: float
@@ -82,9 +85,10 @@ class _Error:
 
 @dataclass(slots=True)
 class _Cell:
-    """The runs of a graph, version and tenant in two days; yesterday has index 0, until now and in all.
+    """The runs of a graph, version and tenant in two days.
 
-    With the name of an agent, only those in which it called a model, with what its answers cost.
+    In lists of three numbers, index 0 is yesterday until the current time, 1 is today, and 2 is all of yesterday. If
+    `agent` is set, only the runs in which this agent called a model count, with the cost of its answers.
     """
 
     graph: str = ""
@@ -103,9 +107,9 @@ class _Cell:
     had: set[str] = field(default_factory=set)
 
     def feed(self, status: str, at: float, ended: Iterable[_Ended | None], midnight: float, now: float) -> None:
-        """Take the runs that began in one minute and have this status."""
+        """Add the runs that began in one minute and have this status."""
         is_today = at >= midnight
-        days = (1,) if is_today else (0, 2) if at <= now - DAY else (2,)  # 2: all of yesterday
+        days = (1,) if is_today else (0, 2) if at <= now - DAY else (2,)  # 2 means all of yesterday
         hour = self.hours[min(_HOURS - 1, int((at - midnight + (0 if is_today else DAY)) // _HOUR))]
         self.first = min(self.first, at)
         for each in ended:
@@ -141,7 +145,7 @@ class _Cell:
             error.tenants[self.tenant] += 1
 
     def add(self, other: _Cell) -> None:
-        """Take the runs of another one."""
+        """Add the runs of another cell."""
         self.first = min(self.first, other.first)
         for name in ("runs", "failed", "lost", "cost", "unknown"):
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -158,10 +162,10 @@ class _Cell:
 
 
 class TodayBook:
-    """Today, as a store has it, read once for all pages, and again only after a while.
+    """The comparison for a store, read once for all pages, and again only after a while.
 
     Args:
-        store: The store, as the caller can read it.
+        store: The store, limited to the rights of the caller.
     """
 
     def __init__(self, store: Store) -> None:
@@ -170,7 +174,7 @@ class TodayBook:
         self._held = Held[tuple[Sequence[_Cell], bool, Sequence[RetriedRuns]]](1.0)
 
     async def today(self, tenant: str | None, midnight: float, by: By) -> Today:
-        """Return today, which began at midnight, epoch seconds."""
+        """Return the comparison for the day that began at `midnight`, in epoch seconds."""
         now = time.time()
         key = tenant, midnight
         cells, is_cut, retried = await self._held.of(key, lambda: self._read(tenant, midnight, now))
@@ -203,7 +207,7 @@ def _cells(found: Iterable[tuple[str, str, float, str]], midnight: float, now: f
         ended: list[_Ended | None]
         try:
             ended = _DECODER.decode(texts)
-        except ValueError:  # one is damaged: the others count as runs
+        except ValueError:  # a summary is damaged, so the others only count as runs
             ended = [None] * (texts.count('"reason"') or 1)
         by_agent: dict[str, list[_Ended | None]] = {"": ended}
         for each in ended:
@@ -250,7 +254,7 @@ def _today(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cu
 
 
 def _rank_group(group: Group) -> tuple[float, float, int]:
-    """Return the place of a group: what got worse, the worst first, then what cost most."""
+    """Return the sort key of a group: groups that got worse first, the worst first, then the most expensive groups."""
     worse = group.errors_off if group.verdict == "worse" else 0.0
     return -worse, -group.today.cost_usd, -group.today.runs
 
@@ -258,7 +262,7 @@ def _rank_group(group: Group) -> tuple[float, float, int]:
 def _find_culprit(
     cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], graphs: Sequence[Group] | None
 ) -> Culprit | None:
-    """Return the graph that got worse the most, by the version that it has now."""
+    """Return the graph that got worse the most, with its current version."""
     groups = sorted(_iter_today_groups(cells, versions, "graph"), key=_rank_group) if graphs is None else graphs
     if not groups or groups[0].verdict != "worse":
         return None
@@ -316,7 +320,7 @@ def _iter_today_groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _
 
 
 def _find_versions_before(versions: dict[tuple[str, ...], _Cell]) -> dict[tuple[str, ...], _Cell]:
-    """Return the version before each that has one, in the order of their first runs."""
+    """Return the previous version of each version that has one, in the order of their first runs."""
     found: dict[tuple[str, ...], _Cell] = {}
     last: dict[str, _Cell] = {}
     for name, cell in sorted(versions.items(), key=lambda item: _age(item[1])):
@@ -327,13 +331,13 @@ def _find_versions_before(versions: dict[tuple[str, ...], _Cell]) -> dict[tuple[
 
 
 def _age(cell: _Cell) -> tuple[float, Sequence[tuple[int, str]]]:
-    """Return what orders versions: when the first run began, by the minute, in one minute v9 before v10."""
+    """Return the sort key of versions: the minute of the first run, then the version with v9 before v10."""
     parts = [(int(each), "") if each.isdecimal() else (-1, each) for each in _DIGITS.split(cell.version)]
     return cell.first, parts
 
 
 def _pair(cell: _Cell, older: _Cell | None) -> tuple[Rate, Rate] | None:
-    """Return a version's rate and that of the one before it, in both days; None if too few runs are of either."""
+    """Return the rates of a version and of the version before it, over both days; None if one has too few runs."""
     if older is None or min(each.runs[1] + each.runs[2] for each in (cell, older)) < _FEW:
         return None
     both = [(each, each.runs[1] + each.runs[2], each.failed[1] + each.failed[2]) for each in (cell, older)]
@@ -372,7 +376,7 @@ def _group(cell: _Cell, name: str, rates: tuple[Rate, Rate] | None, since: _Cell
 
 
 def _errors_off(now: Rate, was: Rate) -> float:
-    """Return by how many standard errors a rate is above another one."""
+    """Return by how many standard errors a rate is above another rate."""
     if not now.runs or not was.runs:
         return 0.0
     share = (now.failed + was.failed) / (now.runs + was.runs)

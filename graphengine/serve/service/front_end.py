@@ -254,7 +254,7 @@ class Thread:
             unknown -= waits(visits.snapshot, ()).keys()
         for key in sorted(unknown):
             seq, _, nonce = key.rpartition("@")[2].partition(".")
-            # the id of a question, such as `approve@7.hgcnpab`
+            # The id of a question, such as `approve@7.hgcnpab`.
             if seq.isdecimal() and nonce.isalpha() and nonce.islower():
                 (await self.existing()).check_nonce(nonce, f"the question {key}")
             repair = did_you_mean(key, found) or f"its open questions: {', '.join(found) or 'none'}"

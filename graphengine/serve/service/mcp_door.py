@@ -177,7 +177,7 @@ class McpDoor:
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}; {near}")
         run_id = ""
         try:
-            # a session may be used by several callers
+            # A session may be used by several callers.
             with acting(caller() if ctx.request is None else ctx.request.scope[CALLER]):
                 call = await self._start_call(ctx, params, tool)
                 run_id = call.run_id
@@ -294,7 +294,7 @@ class _OverHttp(StreamableHTTPASGIApp):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         who = json.dumps([caller().name, caller().tenant])
         scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=who, scopes=[]))
-        # the number of requests in flight by session id, the longest idle session first
+        # The number of requests in flight by session id, the longest idle session first.
         known = self._sessions.setdefault(who, {})
         session = Headers(scope=scope).get(MCP_SESSION_ID_HEADER, "")
         if session in known:

@@ -580,7 +580,7 @@ class OpenAiDoor:
     ) -> AsyncGenerator[str | _Reply, None]:
         """Yield the pieces of a reply, either at once or when they count, and finally the whole reply."""
         reply, texts = _Reply(), _ReplyTexts(is_live)
-        # read before the turn's steps are applied to the snapshot
+        # Read before the turn's steps are applied to the snapshot.
         spent = turn.place[1].usage if turn.place is not None else None
         async with aclosing(self._turns.shown(turn)) as events:
             async for event in events:

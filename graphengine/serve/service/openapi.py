@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of a service, made from its endpoints, the states of its graphs, and our documents."""
+"""The OpenAPI 3.1 description of a service, made from its endpoints, the states of its graphs, and its documents."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ _OPERATIONS: Final = {
     "events": "follow_events",
     "health": "read_health",
 }
-"""The ids of operations whose names in the table are nouns. Generators would give their types the names of schemas."""
+"""The ids of operations whose names in the table are nouns. Otherwise generators would use the names of schemas."""
 _FORMATS: Final = {"integer": "int64", "number": "double"}
-"""Without a format, generators choose 32 bits: too few for times, and for the limits of parameters."""
+"""The formats of numbers. Without a format, generators choose 32 bits, which are too few for times and limits."""
 
 
 class AnyJson(GenerateJsonSchema):
-    """Describes a type that has no JSON Schema as any value."""
+    """Describes a type without a JSON Schema as a type of any value."""
 
     def handle_invalid_for_json_schema(self, schema: object, error_info: str) -> JsonSchemaValue:
         """Return the schema of any value."""
@@ -66,7 +66,8 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
     events = (Stepped, StatusReported, WatchEnded, Trouble, *live_lines())
     references, found = schemas_of([*events, *_documents(ENDPOINTS), Failed], _PLAIN)
     for part in (part for each in found.values() for part in walk(each)):
-        if part.get("items") is False:  # of a tuple, which has a length too: generators of clients read no booleans
+        # The tuple also has a length, and generators of clients cannot read booleans here.
+        if part.get("items") is False:
             part["items"] = {}
     schemas |= _bodies() | found | {"Event": {"anyOf": references[: len(events)]}}
     schemes: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -99,7 +100,7 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
 
 
 def _refine(described: object) -> None:
-    """Give numbers their format, and call what is anything or null anything, as generators of clients read it."""
+    """Add formats to numbers, and simplify "any value or null" to "any value" for generators of clients."""
     parts = [described]
     while parts:
         part = parts.pop()
@@ -118,7 +119,7 @@ def described(rows: Sequence[Endpoint]) -> tuple[dict[str, Any], dict[str, Any]]
 
 
 def paths_of(rows: Sequence[Endpoint]) -> dict[str, Any]:
-    """Return what is described of the paths of some rows."""
+    """Return the descriptions of the paths of some rows."""
     paths: dict[str, Any] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)
@@ -131,7 +132,7 @@ def _documents(rows: Sequence[Endpoint]) -> Sequence[Any]:
 
 
 def _build_input_schemas(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the schema of each graph's input, and the schemas that they refer to."""
+    """Return the schema of each graph's input, and the schemas to which these schemas refer."""
     states = {name: graph.compile().state for name, graph in graphs.items()}
     models = list(dict.fromkeys(state.model for state in states.values()))
     refs, found = models_json_schema(
@@ -155,7 +156,7 @@ def _build_input_schemas(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, An
 
 
 def _bodies() -> dict[str, Any]:
-    """Return the schemas of all bodies, without the fields that the path has."""
+    """Return the schemas of all bodies, without the fields that are part of the path."""
     bodies = {each.body: each.path for each in ENDPOINTS if each.body is not None}
     _, found = schemas_of([*bodies], _PLAIN, is_read=True)
     for body, path in bodies.items():
@@ -173,7 +174,7 @@ _EVENT: Final = {
     "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string", **_DATA}},
     "required": ["data"],
 }
-"""An event of a stream: before OpenAPI 3.2, the schema of a stream is that of each of its events."""
+"""An event of a stream. Before OpenAPI 3.2, the schema of a stream is the schema of each of its events."""
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
@@ -213,7 +214,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _schema_without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a parameter that can be left out; it is a text, which cannot be null."""
+    """Return the schema of an optional parameter without null, because a parameter is a text and cannot be null."""
     given = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
     return given[0] if len(given) == 1 else schema
 

@@ -38,37 +38,37 @@ if TYPE_CHECKING:
     from graphengine.worker.worker import WorkerEvent
 
 _DEFAULT_QUEUE: Final = "default"
-"""The queue of runs that name no other one, which the worker in this process takes from."""
+"""The queue of runs that do not name a queue. The worker in this process takes runs from this queue."""
 
 _GRACE_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a service serves.
+    """The settings of a service.
 
     Attributes:
         database: The path of the database, or its address.
         graphs: The graphs by name.
-        access: Who can use it.
-        version: This package's version.
-        queue: The queue for workers elsewhere; None if this process drives the runs.
+        access: The check of each request's token.
+        version: The version of this package.
+        queue: The queue for workers in other processes; None if this process drives the runs.
         host: The address to listen on.
-        port: The port; 0 for a free one.
-        concurrency: The most runs that this process drives at a time.
-        poll_seconds: How long its worker waits before the next poll for runs that other processes made due.
+        port: The port; 0 for a free port.
+        concurrency: The maximum number of runs that this process drives at a time.
+        poll_seconds: How long the worker waits before it looks again for runs that other processes made due.
         models: The models that replace agents' own.
         on_event: Called with each event of the worker.
         executors: The executors of heavy nodes.
-        telemetry: Makes spans and metrics of the runs; none if not given.
-        extensions: What else acts in the runs.
-        busy_timeout_seconds: How long it waits for another program's lock of a SQLite file.
+        telemetry: Makes spans and metrics of the runs; None for no telemetry.
+        extensions: Further objects that act in the runs.
+        busy_timeout_seconds: How long to wait for another program's lock of a SQLite file.
         doors: The names of the doors that are open besides HTTP; see `doors`.
-        a2a_root: The graph whose A2A agent is that of the host; None if it is the only graph.
-        live_text: Whether a chat completion has each piece as it comes, also if it does not count in the end.
-        pages: A folder with the files of a front end, which anybody may read; `access.has_pages` says so, too.
+        a2a_root: The graph whose A2A agent represents the host; None if there is only one graph.
+        live_text: Whether chat completions stream each piece of text at once, although it may be replaced later.
+        pages: A folder with the files of a front end, which everybody may read; `access.has_pages` must be set too.
         retention: How long runs of graphs without their own `retention=` are kept, if this process drives the runs;
-            None for ever.
+            None to keep them for ever.
     """
 
     database: Path | str
@@ -122,10 +122,10 @@ class Serving:
             self._worker.stop()
 
     async def run(self, opened: Callable[[Mapping[str, str]], object]) -> None:
-        """Serve until `stop` is called; the runs that are driven here are released before this returns.
+        """Serve until `stop` is called. The runs that are driven here are released before this method returns.
 
         Args:
-            opened: Called with the URL of each door, `http` first, once requests are accepted.
+            opened: Called with the URL of each door, `http` first, when requests are accepted.
 
         Raises:
             InputError: The port is taken.
@@ -160,10 +160,10 @@ class Serving:
             await self._serve(self._server.serve([listening]))
 
     async def run_stdio(self, talk: Callable[[Service], Coroutine[Any, Any, None]]) -> None:
-        """Serve one client over stdio, until it leaves or `stop` is called; the rest is as for `run`.
+        """Serve one client over stdio until the client leaves or `stop` is called; otherwise like `run`.
 
         Args:
-            talk: Serves the client until it leaves.
+            talk: Serves the client until the client leaves.
 
         Raises:
             StoreError: The database cannot be used.
@@ -177,7 +177,7 @@ class Serving:
 
     @asynccontextmanager
     async def _open_service(self) -> AsyncIterator[Service]:
-        """Open the Runner, make its worker, and provide the service."""
+        """Open the Runner, create its worker, and provide the service."""
         settings, users = self._settings, self._settings.access.users
         given = Runner(
             store_at(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds),
@@ -209,7 +209,7 @@ class Serving:
             yield self._service
 
     async def _serve(self, door: Coroutine[Any, Any, None]) -> None:
-        """Serve, and drive; the end of one ends the other."""
+        """Serve requests and drive runs. If one of the two ends, the other is ended too."""
         tasks = [asyncio.create_task(door, name="graphengine serve")]
         if self._worker is not None:
             tasks.append(asyncio.create_task(self._worker.run(), name="graphengine serve worker"))

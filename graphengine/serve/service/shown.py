@@ -459,7 +459,7 @@ class Fold:
         if isinstance(facts, Recorded):
             yield from self._show_recorded(here, facts.key, facts.value)
         yield from self._show_answer(here, step)
-        # no other text replaces the turn's text
+        # No other text replaces the turn's text.
         is_over = self._is_chat and isinstance(facts, Failed) and bool(facts.to)
         for key in getattr(facts, "refused", ()) if not is_over else ():
             turn = WorkKey.read(key)

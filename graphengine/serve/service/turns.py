@@ -167,7 +167,7 @@ class Turns:
         if rest is None:
             await self.deliver(found, message, key)
             return found
-        # the run asks a question first, or has ended
+        # The run asks a question first, or has ended.
         if not any(wait.kind == "receive" for wait in waits(rest).values()):
             raise no_place(info.graph, compiled(graph))
         return await self.say(found, message, key)
