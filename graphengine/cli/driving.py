@@ -312,7 +312,7 @@ class _Watch:
         return self._progress.visits.snapshot
 
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
-        """Show events until the run is over. Its first event means that a step of the run was recorded in this process."""
+        """Show events until the run is over. The first event means that this process has recorded a step of the run."""
         await life_of(self._run).until("begun")  # if the run never begins, awaiting its result raises the reason
         async with self._progress.ticking():
             await self._show(events)
