@@ -1343,11 +1343,11 @@ export interface Summary {
 }
 
 export interface Table {
-  /** What it shows. */
+  /** The title of the table. */
   title: string;
-  /** What its columns are. */
+  /** The headings of the columns. */
   columns: string[];
-  /** A text for each column. */
+  /** The rows, each with a text for each column. */
   rows: string[][];
   /** A note that *Today* shows below the amount spent; "" for none. */
   spent: string;
