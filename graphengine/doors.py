@@ -7,7 +7,8 @@ Such a module is called a *door* here. Wrong arguments raise a DefinitionError t
 - a text where True or False is expected,
 - a number outside the range that its annotation states, such as `threads: PositiveInt`.
 
-A successful call costs only one additional function call, because types are compared only after a call has failed.
+Flags are checked before the call. So are numbers with a range, except in calls of coroutine functions. Other arguments
+are only checked after a call has failed, so a successful call costs little more than one additional function call.
 Classes whose objects programs only receive from a run, such as its events, are not checked.
 """
 

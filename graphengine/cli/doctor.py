@@ -159,7 +159,8 @@ def _repair_database(place: DatabaseOption) -> Repaired:
     """Repair a database.
 
     Raises:
-        StoreNotSupported: The database is not a file, and has faults that only a file's repair can remove.
+        StoreNotSupported: The database is a PostgreSQL database with faults other than sequences that are behind their
+            rows.
     """
     if isinstance(place.database, str):
         from graphengine.api.places import require_postgres
