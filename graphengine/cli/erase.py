@@ -68,7 +68,6 @@ def erase(context: CommandContext, /, *, person: str, also: tuple[str, ...], dry
 
 
 def _report_erased(context: CommandContext, found: Erased) -> int:
-    """Show what was erased; return the exit code."""
     if context.json:
         from graphengine.memory import documents
 

@@ -374,7 +374,6 @@ def _write_report(path: Path, text: str) -> None:
 
 
 def _show_case_table(out: Channel, report: Report) -> None:
-    """Show a row for each case, and the means."""
     rows = [
         _build_case_row(report, trials) for trials in zip(*(version.trials for version in report.versions), strict=True)
     ]

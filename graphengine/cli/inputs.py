@@ -340,7 +340,6 @@ def _parse_input_value(raw: str, form: Form, where: str) -> object:
 
 
 def _read_media_file(name: str, where: str) -> Media:
-    """Return the picture, document or sound in a file."""
     try:
         return Media(data=Path(name).read_bytes(), name=Path(name).name)
     except ValidationError as error:

@@ -197,7 +197,6 @@ def _of_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
 
 
 def _has_agent_or_node(graph: Graph[Any], who: str) -> bool:
-    """Return whether a graph has an agent or a node with this name."""
     try:
         _find_agent_or_node(who, graph)
     except UnknownAgent:

@@ -74,7 +74,6 @@ def names(folder: str = "graphs") -> list[str]:
 
 
 def _is_recipe(name: str) -> bool:
-    """Return whether a name belongs to a pattern instead of a bundled workflow."""
     return (_root() / RECIPES / f"{name}.py").is_file()
 
 
@@ -322,7 +321,6 @@ def _take_back(made: list[Path]) -> None:
 
 
 def _list_next_commands(path: Path, workflow: str | None) -> list[str]:
-    """Return the commands to run next."""
     import shlex
     from importlib.util import find_spec
 

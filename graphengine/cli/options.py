@@ -290,7 +290,6 @@ def _complete_file(incomplete: str) -> list[CompletionItem]:
 
 
 def _iter_graph_texts() -> Iterator[tuple[str, str]]:
-    """Yield the name and the text of each of the project's graph files."""
     from graphengine.cli.places import graph_files, project_of
 
     with suppress(GraphEngineError, OSError):
@@ -329,7 +328,6 @@ class _Database(click.Path):
 
 
 def _keep_option(ctx: click.Context, param: click.Parameter, value: object) -> None:
-    """Keep the value of an option in the context."""
     if ctx.obj is not None and param.name is not None:
         setattr(ctx.obj, param.name, value)
 

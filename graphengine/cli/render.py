@@ -130,7 +130,6 @@ def _is_run(context: CommandContext, reference: str) -> bool:
 
 
 def _write_story(context: CommandContext, reference: str, other: str | None, output: Path) -> None:
-    """Write the story of one run or of two runs."""
     import time
 
     from graphengine.output_file import write_file

@@ -139,7 +139,6 @@ class _Recorded:
 
 
 def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
-    """Return the document for the selected options."""
     from graphengine.records.json_document import run_document, spending_of_run
     from graphengine.records.step_document import OneStep, step_document
 
@@ -433,7 +432,6 @@ def _because(entry: Entry, account: Account, *, is_last: bool) -> str:
 
 
 def _show_step(out: Channel, recorded: _Recorded) -> None:
-    """Show one step with everything that it recorded."""
     from graphengine.cli.report import whole
     from graphengine.cli.steps import arrow
     from graphengine.kernel.reader import Recorded

@@ -62,7 +62,6 @@ class NotAuthorized(GraphEngineError):
 
 
 def _encode_document(content: object) -> bytes:
-    """Return a document, or plain values, as JSON."""
     return to_json(to_builtins(content), inf_nan_mode="null")
 
 

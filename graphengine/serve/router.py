@@ -85,7 +85,6 @@ class Router:
         return answering(endpoint, _refuse_page if row.is_of_page else refused)
 
     async def _reads(self, row: Endpoint, request: Request) -> Response:
-        """Answer a read with a document or a file."""
         has = next(found for each in self.reads if hasattr(found := each(), row.name))
         asked = parameters_of(request, row.query, ignores_others=row.is_of_page)
         found = await getattr(has, row.name)(asked)

@@ -177,7 +177,6 @@ class Serving:
 
     @asynccontextmanager
     async def _open_service(self) -> AsyncIterator[Service]:
-        """Open the Runner, create its worker, and provide the service."""
         settings, users = self._settings, self._settings.access.users
         given = Runner(
             store_at(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds),
