@@ -1,8 +1,8 @@
-"""The account of a step: what happened, how it went, who did it, what it cost, what came of it, and why.
+"""Describe a recorded step in words: what happened, who did it, what it cost, where the run went next, and why.
 
-It is made once from a step as it is recorded, here and nowhere else. Commands, the story of a run, telemetry and the
-page lay it out, each as it needs; none of them reads a step to put it into words. Its texts are on one line and safe to
-show; the page reads it as it is.
+The description is an `Account`. Only this module turns steps into words. Commands, the story of a run, telemetry and
+the inspector's page all use accounts and only arrange their texts. Every text of an account fits on one line and
+contains only printable characters. The page receives accounts as JSON.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from graphengine.records.visit_tree import Entry
 
 Tone: TypeAlias = Literal["", "call", "ended", "waiting", "rejected", "broken", "retry", "fallback", "failed"]
-"""How a step went, from the best to the worst; `TROUBLES` are those in which something went wrong."""
+"""How a step went. `TROUBLES` lists the tones of steps in which something went wrong."""
 TROUBLES: Final[Sequence[Tone]] = ("failed", "retry", "fallback", "rejected", "broken")
 
 _LIMIT: Final = 200
@@ -63,7 +63,7 @@ _QUESTION: Final = 500
 _PERSON: Final = 40
 _MORE_CALLS: Final = "set RateLimiter(calls_at_once=…) to make more at once"
 _LISTED: Final = 3
-"""How many changes of the state are named."""
+"""The largest number of changed fields that the text of an account names."""
 _ENDED_BY: Final = {
     "answer": "answered",
     "default": "not answered in time, so the default is used",
@@ -76,43 +76,45 @@ _EMPTY: Final[Sequence[JsonValue]] = ("", [], {}, None)
 
 
 class Account(Part, omit_defaults=True):
-    """What a step did, for people.
+    """A description of one step for people.
 
     Attributes:
-        seq: Its number in the run.
-        kind: What happened, as the log names it.
-        at: When it was recorded, epoch seconds; it took `took` seconds of driven time until then.
-        path: Its node, as `article/review`; "" for the run itself.
-        visit: Which visit of the node, from 1; 0 for the run itself.
-        attempt: Which attempt of the visit.
-        took: Seconds; null if it did no work, or that is not known.
-        tone: `failed`, `retry`, `fallback`, `rejected` (the answer before it was sent back), `broken` (a tool failed),
-            `waiting`, `call`, `ended`, or "".
-        text: What happened, in a few words; "" for the end of a visit.
-        said: What a model replied, a tool or function returned, a person answered, or a message says.
-        facts: What else it records, a line each.
-        sent: The messages that it sent and the data that it emitted, a line each.
-        withdrawn: The ids of questions that its node asks no longer.
-        changes: What it changed in the state, in short, if it did nothing else.
-        shifts: What is different since a resume or a branch, a line each.
-        error: What failed, and how; "" for an edge to FAIL.
-        sent_back: Why the answer before a turn was rejected, as the model was told.
-        targets: Where it leads.
-        edge: The label of the edge that it took.
-        choice: What `choose` picked at its node.
-        inside: The label by which the graph at its node ended.
+        seq: The number of the step in the run.
+        kind: The kind of the step, as the log names it.
+        at: When the step was recorded, epoch seconds.
+        path: The path of the node, such as `article/review`; "" for the run itself.
+        visit: The number of the visit of the node, from 1; 0 for the run itself.
+        attempt: The number of the attempt of the visit.
+        took: How many seconds of driven time the work that ended with this step took; null if the step did no work or
+            the time is not known.
+        tone: `failed`, `retry`, `fallback`, `rejected` (the previous answer of a model was sent back), `broken` (a tool
+            failed), `waiting`, `call`, `ended`, or "".
+        text: A few words that name the event; "" for the end of a visit.
+        said: The reply of a model, the result of a tool or function, the answer of a person, or the text of a message.
+        facts: Other things that the step records, one line each.
+        sent: The messages that the step sent and the data that it emitted, one line each.
+        withdrawn: The ids of questions that the node no longer asks.
+        changes: A short list of changes of the state, if the step did nothing else.
+        shifts: The differences of the graph since a resume or a branch, one line each.
+        error: The kind and message of the error; "" for an edge to FAIL.
+        sent_back: Why the previous answer of the model was rejected, in the words that the model received.
+        targets: The nodes to which the step leads.
+        edge: The label of the edge that was taken.
+        choice: The choice that `choose` made at the node.
+        inside: The label with which the graph inside the node ended.
         due: When the next attempt is due, epoch seconds.
-        why: What the conditions of edges compared; "" if there were none.
+        why: The comparisons that decided which edge was taken; "" if the edge has no condition.
         agent: The agent that asked a model.
         model: The model that answered.
         name: The function or tool that was called.
         by: The person who answered.
-        ended_by: What ended a wait: `answer`, `message`, `time` or `default`.
-        usage: What it used, as recorded; a cost that is not known is null, and calls that no model answered are named.
-        child: The run that it started, or whose end it tells.
-        count: How many items a map has that begins.
-        losses: What was lost with it: `failed_items`, `failed_children`, `unused_results`, `fallbacks`, `retries`,
-            `rejected_answers`, `failed_tools`.
+        ended_by: How a wait ended: `answer`, `message`, `time` or `default`.
+        usage: The recorded usage of models. An unknown cost is null. `offline_calls` counts the calls that were
+            answered without a model.
+        child: The child run that the step started, or the child run whose end the step reports.
+        count: The number of items of the map that this step begins.
+        losses: The number of losses by kind: `failed_items`, `failed_children`, `unused_results`, `fallbacks`,
+            `retries`, `rejected_answers`, `failed_tools`.
     """
 
     seq: int
@@ -143,50 +145,50 @@ class Account(Part, omit_defaults=True):
     name: str = ""
     by: str = ""
     ended_by: str = ""
-    usage: Usage = {}  # noqa: RUF012 - of a struct, which copies it
+    usage: Usage = {}  # noqa: RUF012 - msgspec copies the default for each instance
     child: str = ""
     count: int = 0
     losses: Mapping[str, int] = {}
 
     @property
     def event(self) -> str:
-        """What happened, after the path of its node; "" for the end of a visit."""
+        """The words that follow the path of the node in a line about the step; "" for the end of a visit."""
         return _EVENTS.get(self.kind, self.kind)
 
     @property
     def is_fallback(self) -> bool:
-        """Whether its result is that of a fallback."""
+        """Whether a fallback gave the result of the node."""
         return "fallbacks" in self.losses
 
     @property
     def is_replaced(self) -> bool:
-        """Whether an attempt failed that a fallback replaces."""
+        """Whether the step is a failed attempt that a fallback replaces."""
         return self.kind == "attempt" and "retries" not in self.losses
 
     @property
     def words(self) -> str:
-        """What happened, and what was said."""
+        """The text of the step, followed by the reply, result or answer, if there is one."""
         between = " " if self.text.endswith(_RETURNED) else ": "
         return f"{self.text}{between}{self.said}" if self.said else self.text
 
     @property
     def is_trouble(self) -> bool:
-        """Whether something went wrong with it."""
+        """Whether something went wrong in the step."""
         return self.tone in TROUBLES
 
     @property
     def is_news(self) -> bool:
-        """Whether it is set off from others: something went wrong, or is waited for."""
+        """Whether displays highlight the step, because something went wrong or the run waits."""
         return self.is_trouble or self.tone == "waiting"
 
     @property
     def cost(self) -> str:
-        """What it cost, in words; "" if no model was asked."""
+        """The cost of the step in words; "" if no model was asked."""
         return cost(self.usage)
 
     @property
     def lines(self) -> Sequence[str]:
-        """What happened besides its changes, edge and error, a line each."""
+        """The description as lines, without the changes of the state, the edge and the error."""
         found = [*self._first()]
         if self.inside:
             found.append(f"its graph ended [{self.inside}]")
@@ -211,14 +213,15 @@ class Account(Part, omit_defaults=True):
 def account_of(
     entry: Entry, why: str | None = None, *, limit: int = _LIMIT, why_limit: int = _WHY, with_changes: bool = False
 ) -> Account:
-    """Return the account of a step as it is folded.
+    """Return the account of a step that is part of the visits of a run.
 
     Args:
-        entry: The step, and what the fold knows of it.
-        why: The reasons for its edge, if the caller has them; by default those of the fold.
-        limit: How long each text may be, and about how many facts there may be.
-        why_limit: How long the reasons may be.
-        with_changes: Whether to say what a step changed that did nothing else; no, if the caller lists changes.
+        entry: The step with its visit, edge and duration, as `Visits.feed` returned them.
+        why: The reasons for the edge, if the caller has read them; by default the reasons in the entry.
+        limit: The maximum number of characters of each text, and the maximum number of messages that `sent` lists.
+        why_limit: The maximum number of characters of the reasons.
+        with_changes: Whether to describe the changes of the state if the step did nothing else. Pass False if the
+            caller lists the changes itself.
     """
     reasons = why if why is not None else entry.edge.why if entry.edge is not None else ""
     made = account_of_step(entry.step, reasons, entry.took, limit=limit, why_limit=why_limit)
@@ -231,7 +234,15 @@ def account_of(
 def account_of_step(
     step: Step, why: str = "", took: float | None = None, *, limit: int = _LIMIT, why_limit: int = _WHY
 ) -> Account:
-    """Return the account of a step that is not folded: what its record says, with the reasons for its edge."""
+    """Return the account of a single step, without reading the rest of its run.
+
+    Args:
+        step: The recorded step.
+        why: The reasons for the edge.
+        took: The duration in seconds; None if it is not known.
+        limit: As for `account_of`.
+        why_limit: As for `account_of`.
+    """
     facts = step.data
     made = Account(step.seq, step.kind, step.at, step.path, step.visit, step.attempt)
     made.took = None if took is None else round(took, 4)
@@ -249,7 +260,7 @@ def account_of_step(
 
 
 def changes_in(step: Step, limit: int) -> Iterator[str]:
-    """Yield a line for each change of the state; empty values at the beginning of a graph are left out."""
+    """Yield a line for each change of the state. Empty values with which a graph starts are left out."""
     is_start = step.kind in ("started", "entered")
     for op in ops_of(step):
         if not is_start or op[-1] not in _EMPTY:
@@ -264,14 +275,20 @@ def _change(op: Op, limit: int) -> str:
     kind, field = op[0], op[1]
     if kind == "drop":
         return f"{field} is dropped"
-    if kind == "item":  # one result of a map, for the list that the field becomes
+    if kind == "item":  # The result of one item of a map, which becomes an element of the field.
         return f"{field}: {_value_on_line(op[2], limit)}"
     place = f"[{op[2]}]" if kind in ("put", "grow") else ""
     return f"{field}{place} {'=' if kind in ('set', 'reduce', 'put') else '+='} {_value_on_line(op[-1], limit)}"
 
 
 def wait_line(name: str, wait: WaitRecord, path: str) -> str:
-    """Return what a node waits for on a line, with until when; its name is left out if it is the path."""
+    """Describe a wait on one line, with the time at which the wait ends by itself.
+
+    Args:
+        name: The name of the wait. The line leaves the name out if it is equal to the path.
+        wait: The wait.
+        path: The path of the node that waits.
+    """
     due, text = due_words(wait), wait_words(name, wait, path=path, characters=_QUESTION)
     question = one_line(show(wait.question), _QUESTION)
     if wait.kind == "receive":
@@ -280,7 +297,7 @@ def wait_line(name: str, wait: WaitRecord, path: str) -> str:
 
 
 def due_words(wait: WaitRecord) -> str:
-    """Return when a wait ends by itself, and how; "" for never."""
+    """Return when and how a wait ends without an answer; "" if the wait has no time limit."""
     if wait.due is None:
         return ""
     if wait.kind == "sleep":
@@ -295,7 +312,7 @@ def due_words(wait: WaitRecord) -> str:
 
 
 def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # noqa: C901, PLR0912 - a case for each kind
-    """Say what is particular to a kind of step."""
+    """Fill in the texts that depend on the kind of the step."""
     facts = step.data
     match facts:
         case Recorded():
@@ -345,13 +362,13 @@ def _death(at: float, facts: Resumed) -> str:
 
 
 def _pauses(facts: Started | Shift) -> Sequence[str]:
-    """Return a line that says before which nodes a run waits."""
+    """Return a line that names the nodes before which the run pauses."""
     pauses = facts.pause if isinstance(facts, (Started, Continued)) else ()
     return [f"pauses before {', '.join(pauses)}"] if pauses else []
 
 
 def _tell_recorded_work(made: Account, facts: Recorded, told: list[str], limit: int) -> None:
-    """Say what recorded work returned: a turn of a model, a call of a tool, a child run, or a function."""
+    """Describe the result of recorded work: a turn of a model, a call of a tool, a child run, or a function."""
     made.tone, name = "call", own_name(facts.name)
     made.name = name
     if facts.name.startswith(PUBLISH):
@@ -374,7 +391,8 @@ def _tell_recorded_work(made: Account, facts: Recorded, told: list[str], limit: 
     work = WorkKey.read(facts.key)
     if work.kind == "child":
         _tell_end_of_child(made, work.of, value, limit)
-        if " " in work.input and isinstance(value, dict):  # with the form of the graph from which it was migrated
+        # A key with a space also contains the version of the graph from which the result was migrated.
+        if " " in work.input and isinstance(value, dict):
             made.text = f"the result of run {work.of} was migrated to version {value.get('version', 1)} of its graph"
     elif facts.name == STARTS and isinstance(value, dict):
         made.child = str(value.get("run_id", ""))
@@ -384,14 +402,14 @@ def _tell_recorded_work(made: Account, facts: Recorded, told: list[str], limit: 
 
 
 def _tell_end_of_child(made: Account, child: str, told: object, limit: int) -> None:
-    """Say how a child run ended, as its starter was told."""
+    """Describe the end of a child run, as the run that started the child received it."""
     end = told if isinstance(told, dict) else {}
     made.child, made.text = child, f"run {child} {end.get('status', 'finished')}"
     made.said = safe_line(str(end.get("why", "")), limit)
 
 
 def _tell_turn(made: Account, record: TurnRecord, told: list[str], limit: int) -> None:
-    """Say what a model replied in a turn, and what it had been told before."""
+    """Describe the reply of a model in a turn, and the feedback and messages that the model received before."""
     calls = [f"calls {call.name}({call.arguments})" for call in record.calls]
     texts = [record.text or '""'] if record.text or not calls else []
     made.said = safe_line("; ".join([*texts, *calls]), limit)
@@ -405,7 +423,7 @@ def _tell_turn(made: Account, record: TurnRecord, told: list[str], limit: int) -
 
 
 def _tell_end_of_wait(made: Account, step: Step, facts: AttemptEnded | Answered, told: list[str], limit: int) -> None:
-    """Say how a wait ended, who ended it after how long, and why."""
+    """Describe how a wait ended: who answered, after how long, and for which reason."""
     given, by = facts.answer, facts.by
     made.ended_by = by
     made.text = _ENDED_BY.get(by, "answered")
@@ -422,7 +440,7 @@ def _tell_end_of_wait(made: Account, step: Step, facts: AttemptEnded | Answered,
 
 
 def _tell_attempt(made: Account, facts: AttemptEnded, told: list[str], limit: int) -> None:
-    """Say what an attempt records in addition to its result or error."""
+    """Describe the parts of an attempt that are neither its result nor its error."""
     if isinstance(facts, Attempt):
         made.due = facts.due_at
         told += ["its fallback is run"] if facts.then == "fallback" else []
@@ -438,14 +456,15 @@ def _tell_attempt(made: Account, facts: AttemptEnded, told: list[str], limit: in
 
 
 def lost_call(lost: Mapping[str, JsonValue]) -> str:
-    """Return that an agent called a model that gave no answer; the step alone shows what it was asked."""
+    """Return a line about a call of a model that gave no answer. The request itself is only in the step."""
     return f"{lost.get('agent')} asked {lost.get('model')}, which gave no answer"
 
 
 def _tell_message(made: Account, facts: Message, limit: int) -> None:
-    """Say what a message is about, and what it says: of one that was given to a conversation, its text."""
+    """Describe a message by its topic and its payload. For a message to a conversation, show only its text."""
     payload: Any = facts.payload
-    if facts.told and isinstance(payload, dict) and "state" not in payload:  # nobody but its starter waits for it
+    # The message reports the end of a child run to the run that started the child.
+    if facts.told and isinstance(payload, dict) and "state" not in payload:
         _tell_end_of_child(made, str(payload.get("run_id", "")), payload, limit)
         return
     given = payload.get("given") if isinstance(payload, dict) else None
@@ -468,7 +487,7 @@ def _of_message(facts: Refused) -> str:
 
 
 def _tone(step: Step) -> Tone:
-    """Return how a step of any kind but recorded work went."""
+    """Return the tone of a step that is not recorded work."""
     facts = step.data
     if isinstance(facts, Failed) or (isinstance(facts, (Outcome, Stopped)) and facts.status == "failed"):
         return "failed"
@@ -482,7 +501,7 @@ def _tone(step: Step) -> Tone:
 
 
 def _losses(step: Step) -> Mapping[str, int]:
-    """Return what the run lost with a step, as the fold counts it."""
+    """Count the losses of a step in the same way as the engine counts them for the run."""
     facts, usage = step.data, usage_of(step)
     own: dict[str, int] = {}
     if falls_back(step):
@@ -495,14 +514,14 @@ def _losses(step: Step) -> Mapping[str, int]:
 
 
 def safe_line(text: str, limit: int) -> str:
-    """Return a text on one line, safe to show."""
+    """Return a text on one line of at most `limit` characters, without unprintable characters."""
     line = one_line(text, limit)
     return line if line.isprintable() else clean(line)
 
 
 def _value_on_line(value: JsonValue, limit: int) -> str:
-    """Return a value on one line, safe to show."""
-    if isinstance(value, dict) and "traceback" in value:  # of a tool that failed: it has paths of the server
+    # The traceback of a failed tool contains paths of the server, which readers must not see.
+    if isinstance(value, dict) and "traceback" in value:
         value = {name: each for name, each in value.items() if name != "traceback"}
     line = compact(value, limit)
     return line if line.isprintable() else clean(line)

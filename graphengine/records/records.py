@@ -1,4 +1,4 @@
-"""Recorded runs: list and tag them, and read what they wait for. Nothing here drives a run."""
+"""The part of a runner that lists and tags recorded runs and reads what they wait for. Nothing here drives a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Page(list[T]):
     """A page of a list.
 
     Attributes:
-        more: Whether the list has others after these; `before=` the last run's id returns them.
+        more: Whether more runs follow this page. Pass the id of the last run as `before=` to read the next page.
     """
 
     more: bool = False
@@ -53,22 +53,22 @@ class Records(CoreRunner):
         """Return the recorded runs, the newest first, whichever process drives them.
 
         Args:
-            search: Only runs that these words find, as on the command line: `"timeout status:failed"`. A run is found
-                by the words of its id, graph, tags and first input, and of what it waits for or why it ended, or by
-                their beginnings, in any order and case. The filters are `status:`, `graph:`, `tag:`, `tenant:`,
-                `since:`, `after:`, `before:` and `cost>`.
-            status: Only runs with this status: `running`, `waiting`, `finished`, `stopped` or `failed`; `queued` for a
-                running run that no process has driven yet, `interrupted` for one that no process drives any more;
-                `running` then are those that one drives.
+            search: Words and filters, as on the command line: `"timeout status:failed"`. A run is found if each word is
+                the beginning of a word in the run's id, graph, tags or first input, in its open question, or in the
+                reason for its end. Order and case do not matter. The filters are `status:`, `graph:`, `tag:`,
+                `tenant:`, `since:`, `after:`, `before:` and `cost>`.
+            status: Only runs with this status: `running` (a process drives the run), `queued` (no process has driven
+                the run yet), `interrupted` (the process that drove the run is gone), `waiting`, `finished`, `stopped`
+                or `failed`.
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
             tenant: Only runs for this tenant.
-            limit: The maximum number; `more` of the result says whether there are others.
-            before: The id of the last run of a page, for the next page.
+            limit: The maximum number of runs. The attribute `more` of the result tells whether more runs follow.
+            before: The id of the last run of the previous page, to read the next page.
 
         Raises:
-            InputError: There is no such status, a filter of the search has no such value, or the limit is below 1.
-            UnknownRun: There is no run `before`.
+            InputError: The status or the value of a filter does not exist, or the limit is below 1.
+            UnknownRun: The run named by `before` does not exist.
 
         Example:
             >>> async def main() -> None:
@@ -96,17 +96,18 @@ class Records(CoreRunner):
     async def rows(self, runs: Iterable[RunInfo | str], fields: Sequence[str]) -> list[dict[str, Any]]:
         """Return results as a table, for pandas, polars or a CSV file: a row for each run, in the order given.
 
-        A row has the run's `run_id`, `graph`, `status`, `created_at`, `ended_at` (epoch seconds) and `cost_usd`, and
-        the fields of its last recorded state, as JSON. What is not known is None: a field that this run does not have,
-        and all fields of a run that cannot be read here. A secret field has the text `secret`.
+        A row contains the run's `run_id`, `graph`, `status`, `created_at`, `ended_at` (epoch seconds) and `cost_usd`,
+        and the chosen fields of its last recorded state as JSON values. A field that the run does not have is None, and
+        so are all fields of a run that this process cannot read. A secret field contains the text `secret`.
 
         Args:
             runs: The runs, for example a page of `Runner.runs`, or their ids.
-            fields: The fields of their states. A dot leads into an object: `"order.amount"`. A field that is called as
-                another column of the row has the column `state.NAME`, for example `state.status`.
+            fields: The fields of their states. A dot leads into an object: `"order.amount"`. If a field has the name of
+                another column, its column is called `state.NAME`, for example `state.status`.
 
         Raises:
-            UnknownRun; InputError: None of the runs has a field.
+            UnknownRun: A run with one of the ids does not exist.
+            InputError: None of the runs has one of the fields.
 
         Example:
             >>> async def main() -> None:
@@ -124,20 +125,22 @@ class Records(CoreRunner):
     async def waits(
         self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
     ) -> Page[RunWait]:
-        """Return what a run waits for, or what all waiting runs wait for, those of the newest run first.
+        """Return the waits of one run, or of all waiting runs with the newest run first.
 
-        A question whose answer is recorded is left out, also if no process has continued the run yet. A run that still
-        does something else is not among the waiting runs, nor one that cannot be read here, since it is damaged or
-        of a newer version. The last step of each is read, which takes about a millisecond.
+        A wait is an open question, or a message or a time for which the run waits. A question whose answer is recorded
+        is left out, even if no process has continued the run yet. The list for all runs leaves out runs in which
+        another node is still working, and runs that this process cannot read because they are damaged or of a newer
+        version. Reading takes about a millisecond for each run.
 
         Args:
             run_id: The run; all waiting runs if not given.
             graph: Only runs of this graph, by name.
-            limit: The maximum number of runs; `more` of the result says whether there are others.
-            before: The id of the last run of a page, for the next page.
+            limit: The maximum number of runs. The attribute `more` of the result tells whether more runs follow.
+            before: The id of the last run of the previous page, to read the next page.
 
         Raises:
-            UnknownRun; InputError: The limit is below 1.
+            UnknownRun: The run does not exist.
+            InputError: The limit is below 1.
 
         Example:
             >>> graph = Graph("asks", Count)
@@ -160,20 +163,24 @@ class Records(CoreRunner):
         found = Page[RunWait]()
         found.more = runs.more
         for info in runs:
-            with suppress(UnknownRun, *UNREADABLE):  # it was removed meanwhile, or cannot be read here
+            # Another process may have removed the run since, or this process cannot read its log.
+            with suppress(UnknownRun, *UNREADABLE):
                 found += run_waits_of(await load_now(self.store, info.id))
         return found
 
     async def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]:
-        """Change a run's tags, in any status and whichever process drives it, and return them sorted.
+        """Add and remove tags of a run, and return the sorted tags.
+
+        The run may have any status, and any process may drive it.
 
         Args:
             run_id: The run.
             add: Tags to add, each of 1 to 100 printable characters.
-            remove: Tags to remove; those that it does not have are ignored.
+            remove: Tags to remove. Tags that the run does not have are ignored.
 
         Raises:
-            UnknownRun; InputError: A text that cannot be a tag.
+            UnknownRun: The run does not exist.
+            InputError: A text is not a valid tag.
         """
         added, removed = check_tags(add, "add="), check_tags(remove, "remove=")
         await self._lives.known(run_id)

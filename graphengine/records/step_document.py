@@ -24,12 +24,12 @@ T = TypeVar("T")
 
 
 class Failure(Error):
-    """The error that a node or a run failed with.
+    """The error with which a node or a run failed.
 
     Attributes:
-        path: The node.
-        attempt: Which attempt it was, from 1.
-        traceback: Where the exception came from, if it is recorded.
+        path: The path of the node.
+        attempt: The number of the attempt, from 1.
+        traceback: The traceback of the exception, if it is recorded.
     """
 
     path: str
@@ -38,7 +38,7 @@ class Failure(Error):
 
 
 def failure_document(failed: FailureRecord | RunFailure) -> Failure:
-    """Return a recorded failure."""
+    """Return the document of a recorded failure."""
     return Failure(
         code=failed.kind,
         message=show(failed.message),
@@ -54,51 +54,52 @@ def failure_document(failed: FailureRecord | RunFailure) -> Failure:
 
 
 class Detail(Part):
-    """The keys that only some kinds of steps have.
+    """The keys that only some kinds of steps have. Each description begins with the kinds of steps that have the key.
 
     Attributes:
-        choice: node, item: what `choose` picked.
-        fallback: node, item: whether its fallback gave the result.
+        choice: node, item: the choice that `choose` made.
+        fallback: node, item: whether the node's fallback gave the result.
         then: attempt: `fallback`, if the fallback runs next.
-        due_at: attempt: when the next one is due.
-        inside: node: how the graph at this node ended.
-        cancelled: joined: the arms that were still running.
-        count: mapped: how many items.
-        concurrency: mapped: how many of them run at a time.
-        max_open: mapped: how many of them may have begun and not ended, if not 1,000.
-        writes: item: what it adds to the map's updates.
+        due_at: attempt: when the next attempt is due.
+        inside: node: how the graph inside this node ended.
+        cancelled: joined: the arms that were still running and were cancelled.
+        count: mapped: the number of items.
+        concurrency: mapped: how many items run at a time.
+        max_open: mapped: how many items may be started and not ended, if the number is not 1,000.
+        writes: item: the updates that the item adds to the updates of the map.
         graph: started, entered: the graph that begins.
         name: recorded: the function that was called.
-        value: recorded: what it returned.
-        waits: waiting: what the run waits for.
-        withdrawn: waiting: the ids of questions that the node asks no longer.
-        wait: answered, refused, node: the name of the wait that is over; of a message that is refused, its topic.
-        id: answered, refused, node: the id of the question that an answer was given to.
+        value: recorded: the value that the function returned.
+        waits: waiting: the questions, messages and times for which the run waits.
+        withdrawn: waiting: the ids of questions that the node no longer asks.
+        wait: answered, refused, node: the name of the wait that ended, or the topic of a refused message.
+        id: answered, refused, node: the id of the answered question.
         by: answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` called which `model`.
         answer: answered, refused, node: the answer.
-        message: refused: why.
-        topic: message: its topic.
-        payload: message: its payload.
-        sent: node, item: messages that it sent, as [topic, payload].
-        emitted: node, item: the values it emitted to be recorded.
-        outputs: recorded: what it `sent` and `emitted`; its node's step has them too, and delivers them.
-        unused: node: recorded work that it did not use again.
-        refused: attempt, failed: recorded work that caused the failure, and is not kept.
+        message: refused: the reason.
+        topic: message: the topic of the message.
+        payload: message: the payload of the message.
+        sent: node, item: the messages that the node sent, as [topic, payload].
+        emitted: node, item: the values that the node emitted to be recorded.
+        outputs: recorded: the messages that the function `sent` and the values that it `emitted`. The step of its node
+            repeats them, and they are delivered with that step.
+        unused: node: recorded work that the node did not use again.
+        refused: attempt, failed: recorded work that caused the failure and is not kept.
         lost: attempt, failed, node: calls of models that failed, by their keys: which `agent` called which `model`, and
-            what the graph and the state do not give again of what was asked.
-        pause: started, resumed, branched: the nodes before which the run waits.
-        retries: resumed: whether failed parts are retried although others wait.
+            the part of the request that cannot be made again from the graph and the state.
+        pause: started, resumed, branched: the nodes before which the run pauses.
+        retries: resumed: whether failed parts are retried although other parts wait.
         settled: resumed, branched: maps with `on_item_error="keep"` whose failed items are not retried.
         shared_process: resumed: whether the process also drove other runs, so that a third crash does not fail a node.
         crashed: resumed: whether nodes were in flight when a process died.
-        cut_until: resumed: until when that process may still act, epoch seconds, if it is not known to be dead: what
-            was in flight begins again after that.
+        cut_until: resumed: until when a process that is not known to be dead may still act, epoch seconds. Work that
+            was in flight starts again after that time.
         changes: resumed, branched: changes of the graph.
         field_changes: resumed, branched: updates by defaults and migrations, by frame.
         renamed: resumed, branched: renamed nodes, by the frame of their graph.
         moved: resumed, branched: frames that continue at another node.
         asks: resumed, branched: frames whose question is asked again.
-        after: started: the run whose state it begins with.
+        after: started: the earlier run with whose final state this run begins.
     """
 
     choice: str | UnsetType = UNSET
@@ -144,17 +145,17 @@ class Detail(Part):
 
 
 class Waypoint(Part):
-    """A step in short: its node, and the edge it took.
+    """A step in short: its node, and the edge that was taken.
 
     Attributes:
-        seq: Its number in the run, from 1.
-        path: Its node, as `article/review`.
-        kind: What happened: `node`, `attempt`, `failed`, `waiting`, …
+        seq: The number of the step in the run, from 1.
+        path: The path of the node, such as `article/review`.
+        kind: The kind of the step: `node`, `attempt`, `failed`, `waiting`, …
         node: The node's name; "" for the run itself.
-        visit: Which visit of the node, from 1.
-        attempt: Which attempt of the visit, from 1.
-        edge: The label of the edge it took.
-        targets: The nodes that the edge leads to.
+        visit: The number of the visit of the node, from 1.
+        attempt: The number of the attempt of the visit, from 1.
+        edge: The label of the edge that was taken.
+        targets: The nodes to which the edge leads.
     """
 
     seq: int
@@ -171,13 +172,13 @@ class Step(Waypoint):
     """One recorded step.
 
     Attributes:
-        update: Operations on fields, as `["set", "draft", "…"]`; `graphengine.engine.steps` lists them.
-        why: How the conditions evaluated, with their values.
-        error: The error, if it failed.
-        detail: Keys of this kind of step.
-        usage: The usage of models for it.
-        started_at: When its work began.
-        finished_at: When it was recorded.
+        update: Operations on fields, such as `["set", "draft", "…"]`; `graphengine.engine.steps` lists them.
+        why: The conditions of the edges with the values that they compared.
+        error: The error, if the step failed.
+        detail: The keys that only this kind of step has.
+        usage: The usage of models in the step.
+        started_at: When the work of the step began.
+        finished_at: When the step was recorded.
     """
 
     update: Sequence[Any]
@@ -195,9 +196,9 @@ class OneStep(Document):
     Attributes:
         run_id: The run.
         step: The step.
-        asked: recorded: what the model was asked that answered: `system`, the instructions, and `messages`, oldest
-            first, each with `role`, `text`, `calls`, and more where it is set.
-        failed_calls: attempt, failed, node: what models were asked in its calls that failed: each with `agent`,
+        asked: recorded: the request that the model answered. `system` contains the instructions. `messages` lists the
+            messages, the oldest first, each with `role`, `text`, `calls` and further keys that are set.
+        failed_calls: attempt, failed, node: the requests to models that failed in this step, each with `agent`,
             `model`, `system` and `messages`.
     """
 
@@ -208,11 +209,13 @@ class OneStep(Document):
 
 
 def for_clients(part: T) -> T:
-    """Return a document, or a part of one, without what only those who run the program should see.
+    """Return a copy of a document, or of a part of one, without internals of the program.
 
-    That is where an exception came from: its traceback, which has paths, and the module in its code.
+    The copy leaves out tracebacks, which contain paths of the server, and the module names in error codes. Only the
+    people who run the program should see them.
     """
-    if isinstance(part, Detail) and isinstance(part.value, dict) and "traceback" in part.value:  # of a tool that failed
+    # The recorded value of a failed tool call contains a traceback.
+    if isinstance(part, Detail) and isinstance(part.value, dict) and "traceback" in part.value:
         value = {name: each for name, each in part.value.items() if name != "traceback"}
         return msgspec.structs.replace(part, value=value)
     if isinstance(part, Failure):
@@ -254,13 +257,13 @@ def _detail(step: RecordedStep) -> Detail:
     if isinstance(facts, Waiting):
         waits = [(name, wait, wait.id or f"{name}@{step.seq}") for name, wait in facts.waits.items()]
         found["waits"] = [replace(wait_of(name, wait), id=wait_id) for name, wait, wait_id in waits]
-    if "by" in found and "answer" in found:  # recorded so that None is an answer too
+    if "by" in found and "answer" in found:  # The answer is recorded in an object, so that it can also be None.
         given = found["answer"]
         found |= {"answer": given.get("value"), "id": given.get("id", UNSET)}
     return Detail(**found)
 
 
 def facts_record(facts: Struct) -> dict[str, Any]:
-    """Return the facts of a step as JSON values, without empty ones."""
+    """Return the facts of a step as JSON values. Empty facts are left out."""
     record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(facts))
     return record

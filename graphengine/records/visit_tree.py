@@ -1,6 +1,8 @@
-"""The parts of a run's read model: tracks, visits, edges, waits, driven time, what is known about each step.
+"""The classes that describe the course of a run: tracks, visits, edges, waits, attempts and driven time.
 
-`graphengine.records.visits` builds them from recorded steps, and updates them with each further step.
+`graphengine.records.visits` creates these objects from recorded steps, and updates them with each further step. The
+objects form a tree: a `Track` is the history of one frame and contains `Visit`s, a visit that enters a map or a graph
+contains a `Nested`, and a `Nested` contains the tracks of the items or of the graph.
 """
 
 from __future__ import annotations
@@ -26,20 +28,25 @@ Place: TypeAlias = tuple[tuple[str, str], ...]
 """The position of a graph: the nodes around it from the outermost in, each with the choice that selects it."""
 
 Status: TypeAlias = Literal["open", "done", "failed", "dropped"]
-"""`open` until it ends; `failed` for good, until a resume opens it again; `dropped` with the frame it was in."""
+"""The status of a visit.
+
+`open` until the visit ends. `done` if it ended with a result. `failed` if it failed; a resume can open the visit again.
+`dropped` if its frame went away or left the node before the visit ended.
+"""
 
 
 class TakenEdge(Struct, eq=False):
-    """An outgoing edge that was taken, or a join's.
+    """An edge that was taken out of a node, out of START or out of a join.
 
     Attributes:
-        track: The track that took it.
-        source: The node it leaves; START where a graph begins, "" at a join.
-        to: Its target, or the targets of a fork's arms.
-        label: Its label.
-        outcome: What its step recorded of it.
-        ways: The edges of its graph, as the spec under the fingerprint in force has them; empty if that is not known.
-        is_failure: Whether it is an edge for failures.
+        track: The track that took the edge.
+        source: The node that the edge leaves; START where a graph begins, "" at a join.
+        to: The target of the edge, or the targets of a fork's arms.
+        label: The label of the edge.
+        outcome: The decision as the step records it.
+        ways: The edges among which the graph chose, from the graph spec that was in force; empty if the spec is not
+            known.
+        is_failure: Whether the edge is an edge for failures.
         arms: The tracks of a fork's arms, in declared order.
     """
 
@@ -54,22 +61,23 @@ class TakenEdge(Struct, eq=False):
 
     @property
     def why(self) -> str:
-        """What its conditions found, in words."""
+        """The comparisons of the edge's conditions, in words."""
         return why_of(self.outcome, self.ways)
 
 
 class WaitTime(Struct, eq=False):
-    """One thing that a visit waited for.
+    """One wait of a visit, such as a question, with its beginning and its end.
 
     Attributes:
-        name: Its name.
+        name: The name of the wait.
         kind: `ask`, `receive`, `sleep`, `pause` or `crash`.
         question: The question, in words.
-        since: When it began, epoch seconds.
-        seq: The step it began with.
-        until: When it ended; None if it has not.
-        end: The step it ended with, 0 if it has not.
-        by: What ended it: `answer`, `message`, `time` or `default`; "" if something else ended the visit or the wait.
+        since: When the wait began, epoch seconds.
+        seq: The step with which the wait began.
+        until: When the wait ended; None while the visit still waits.
+        end: The step with which the wait ended; 0 while the visit still waits.
+        by: How the wait ended: `answer`, `message`, `time` or `default`; "" if the visit or the wait ended in another
+            way.
     """
 
     name: str
@@ -83,16 +91,16 @@ class WaitTime(Struct, eq=False):
 
 
 class Nested(Struct, eq=False):
-    """The map or graph that a visit was inside.
+    """One stay of a visit inside the map or the graph of its node.
 
     Attributes:
         kind: `map` or `graph`.
-        count: How many items a map has.
-        since: When it began, epoch seconds.
-        seq: The step it began with.
-        until: When it ended; None if it has not.
-        end: The step it ended with, 0 if it has not.
-        tracks: The items that began, by index; a graph's only track is 0.
+        count: The number of items of a map; 0 for a graph.
+        since: When the map or graph began, epoch seconds.
+        seq: The step with which the map or graph began.
+        until: When the map or graph ended; None while it runs.
+        end: The step with which the map or graph ended; 0 while it runs.
+        tracks: The tracks of the items that began, by the index of the item. The only track of a graph has the index 0.
     """
 
     kind: Literal["map", "graph"]
@@ -105,18 +113,19 @@ class Nested(Struct, eq=False):
 
 
 class Track(Struct, eq=False):
-    """One frame from its beginning to its end.
+    """The history of one frame: the position of the run, of an arm, of a map's item or of a graph inside a node.
 
     Attributes:
         frame: The frame's id.
         kind: The frame's kind.
-        parent: The track that made it; None for the run's own.
-        around: The visit of the map or graph that it is a part of; for an arm, the visit that forked, None at START.
-        index: An item's index, else 0.
-        choice: What `choose` picked for a graph.
-        edge: The edge out of START, where it walks a graph of its own.
-        visits: Its visits, in order.
-        live: The frame, as long as it exists.
+        parent: The track from which this track started; None for the track of the run itself.
+        around: The visit whose map or graph contains this track. For an arm, the visit at which the fork happened; None
+            if the fork is at START.
+        index: The index of an item; 0 for other kinds.
+        choice: The choice that `choose` made, if the track is a graph.
+        edge: The edge out of START, if the track walks a graph of its own.
+        visits: The visits of the track, in order.
+        live: The frame, as long as it exists; None afterwards.
     """
 
     frame: str
@@ -131,12 +140,12 @@ class Track(Struct, eq=False):
 
     @property
     def visit(self) -> Visit | None:
-        """The visit that it is at, or was at last."""
+        """The present visit of the track, or its last visit if the track has ended."""
         return self.visits[-1] if self.visits else None
 
     @property
     def graph(self) -> Track:
-        """The track of the graph that it walks: the run's own or a subgraph's, itself if it is one."""
+        """The track of the graph in which this track moves: the run, a graph inside a node, or this track itself."""
         track = self
         while track.kind in ("arm", "item") and track.parent is not None:
             track = track.parent
@@ -144,7 +153,7 @@ class Track(Struct, eq=False):
 
     @property
     def place(self) -> Place:
-        """Where the graph is that it walks."""
+        """The position of the graph in which the track moves; see `Place`."""
         if self.parent is None:
             return ()
         graph = self.graph
@@ -154,7 +163,7 @@ class Track(Struct, eq=False):
 
     @property
     def path(self) -> str:
-        """The path of the graph that it walks, "" for the run's own."""
+        """The path of the node whose graph the track walks; "" for the graph of the run."""
         around = self.graph.around
         return around.path if around is not None else ""
 
@@ -163,14 +172,14 @@ class Tried(Struct, frozen=True):
     """An attempt of a visit that ended.
 
     Attributes:
-        number: Which attempt it was, from 1.
-        began: When its work, or the map or graph at its node, began, epoch seconds; 0 if that is not known.
-        ended: When it ended.
-        seq: The step it ended with.
-        failure: What it failed with, or the failure that its fallback replaced.
-        is_fallback: Whether a fallback gave its result.
+        number: The number of the attempt, from 1.
+        began: When the work of the attempt, or the map or graph at its node, began, epoch seconds; 0 if not known.
+        ended: When the attempt ended.
+        seq: The step with which the attempt ended.
+        failure: The failure of the attempt, or the failure that the fallback replaced.
+        is_fallback: Whether a fallback gave the result.
         is_retried: Whether another attempt or the fallback followed.
-        due: When the next attempt was due, if it had to sleep until then.
+        due: When the next attempt was due, if the run had to sleep before the attempt.
     """
 
     number: int
@@ -184,21 +193,21 @@ class Tried(Struct, frozen=True):
 
 
 class Visit(Struct, eq=False):
-    """A visit of a node; one item of a map is a visit too.
+    """One stay of a track at a node. Each item of a map has a visit too.
 
     Attributes:
-        track: The track it is on.
+        track: The track that made the visit.
         node: The node's name.
-        number: Which visit of the node this is, from 1.
-        began: When it could begin, epoch seconds.
-        ready: When its present attempt could begin.
-        ended: When it ended; None while it is open.
-        status: Its status.
-        completed: Whether it counts as completed: with a result, or along a failure edge.
-        edge: The edge it was left by.
-        waits: What it waited for, in order.
-        insides: The maps and graphs that it was inside, one for each attempt that entered any.
-        entries: Its steps.
+        number: The number of the visit of this node, from 1.
+        began: When the visit could begin, epoch seconds.
+        ready: When the present attempt could begin.
+        ended: When the visit ended; None while the visit is open.
+        status: The status of the visit.
+        completed: Whether the visit counts as completed: it ended with a result, or left along an edge for failures.
+        edge: The edge along which the track left the node.
+        waits: The waits of the visit, in order.
+        insides: The maps and graphs that the visit entered, one for each attempt that entered one.
+        entries: The steps of the visit.
     """
 
     track: Track
@@ -216,7 +225,7 @@ class Visit(Struct, eq=False):
 
     @property
     def path(self) -> str:
-        """Its place in the run, as `pieces[1]/write`."""
+        """The path of the visited node in the run, such as `pieces[1]/write`."""
         track = self.track
         if track.kind == "item" and track.around is not None:
             return f"{track.around.path}[{track.index}]"
@@ -224,42 +233,43 @@ class Visit(Struct, eq=False):
 
     @property
     def waiting(self) -> Sequence[WaitTime]:
-        """What it waits for: its last waits, since those that began together end together."""
+        """The open waits of the visit. They are the last ones, because waits that began together end together."""
         return [*takewhile(lambda wait: wait.until is None, reversed(self.waits))][::-1] if self.waits else ()
 
     @property
     def nested(self) -> Nested | None:
-        """The map or graph that it is inside."""
+        """The map or graph in which the visit is now; None if the visit is not inside one."""
         return self.insides[-1] if self.insides and self.insides[-1].until is None else None
 
     @property
     def attempts(self) -> Sequence[Tried]:
-        """The attempts that ended."""
+        """The attempts of the visit that have ended."""
         return [each.tried for each in self.entries if isinstance(each.step.data, AttemptEnded)]
 
     @property
     def work(self) -> Sequence[Recorded]:
-        """The work that was recorded."""
+        """The work that was recorded during the visit, such as turns of models and results of tools."""
         return [each.step.data for each in self.entries if isinstance(each.step.data, Recorded)]
 
     @property
     def failure(self) -> FailureRecord | None:
-        """What its last attempt failed with, or the failure that its fallback replaced."""
+        """The failure of the last attempt, or the failure that the fallback replaced; None if there was no failure."""
         return self.attempts[-1].failure if self.attempts else None
 
 
 class Entry(Struct, frozen=True, eq=False):
-    """A step, and what is known about it once it is folded.
+    """A step together with its place in the run: its track, its visit, its edge and its times.
 
     Attributes:
         step: The step.
-        track: The track it belongs to, or begins; None for a step of a frame that is gone.
-        visit: The visit it belongs to, if any.
-        edge: The edge that it records.
-        began: When its work, or the map or graph at its node, began, epoch seconds; 0 if that is not known.
-        took: Seconds of driven time that it took; None if it did no work, or began before the first step that is known.
-        waited: Seconds for which the question that it answers was open.
-        was_held: Whether its visit waited, or was inside a map or graph, until then.
+        track: The track that the step belongs to or begins; None if the frame of the step no longer exists.
+        visit: The visit that the step belongs to, if any.
+        edge: The edge that the step records.
+        began: When the work of the step, or the map or graph at its node, began, epoch seconds; 0 if not known.
+        took: The seconds of driven time that the work took; None if the step did no work, or if the work began before
+            the first step that is known.
+        waited: The seconds for which the question that the step answers was open.
+        was_held: Whether the visit was waiting, or was inside a map or graph, just before the step.
     """
 
     step: Step
@@ -273,7 +283,7 @@ class Entry(Struct, frozen=True, eq=False):
 
     @property
     def tried(self) -> Tried:
-        """The attempt that ended with it."""
+        """The attempt that ended with this step."""
         step, facts = self.step, self.step.data
         retried = isinstance(facts, Attempt)
         due = facts.due_at if isinstance(facts, Attempt) else None
@@ -282,16 +292,16 @@ class Entry(Struct, frozen=True, eq=False):
 
 
 class Milestone(Struct, frozen=True):
-    """A run began, branched off, was resumed, or stopped.
+    """A start, a branch, a resume or a stop of a run.
 
     Attributes:
-        kind: The kind of its step: `started`, `branched`, `resumed` or `stopped`.
-        seq: The step.
-        at: When, epoch seconds.
-        since: When the step before it was.
-        status: The run's status before.
-        run_id: The run from then on.
-        crashed: Whether a process died in between, with nodes in flight.
+        kind: The kind of the step: `started`, `branched`, `resumed` or `stopped`.
+        seq: The number of the step.
+        at: When the step was recorded, epoch seconds.
+        since: When the previous step was recorded.
+        status: The status of the run before the step.
+        run_id: The id of the run from this step on.
+        crashed: Whether a process died before the step while nodes were in flight.
     """
 
     kind: Kind
@@ -304,10 +314,11 @@ class Milestone(Struct, frozen=True):
 
 
 class DrivenTime:
-    """When a run was driven, according to the steps seen so far.
+    """The time during which a process drove a run, computed from the steps seen so far.
 
-    Time between a stop and a resume, and time that a whole run waited or slept, is not driven; the total of a run
-    excludes it too. A visit that ended with an answer did no work, so it took no time: that time is the question's.
+    The time between a stop and a resume does not count as driven, and neither does the time during which the whole run
+    waits or sleeps. The total time of a run excludes these times too. A visit that ended with an answer did no work;
+    the time until the answer counts as the time of the question and not as the time of the visit.
 
     Attributes:
         since: When the first step was seen, epoch seconds; infinite before that.
@@ -318,28 +329,34 @@ class DrivenTime:
         self._idle: list[tuple[float, float]] = []
 
     def see(self, at: float, idle_since: float | None = None) -> None:
-        """Note the next step: its time, and since when the run was not driven before it."""
+        """Take note of the next step.
+
+        Args:
+            at: When the step was recorded.
+            idle_since: The time from which on the run was not driven before this step; None if it was driven.
+        """
         if self.since == inf:
             self.since = at
         elif idle_since is not None:
             self._idle.append((idle_since, at))
 
     def took(self, began: float, ended: float) -> float | None:
-        """Return the driven seconds between two epoch times; None if it began before the first step, or at 0."""
+        """Return the driven seconds between two epoch times; None if `began` is 0 or before the first step seen."""
         return self.between(began, ended) if began and began >= self.since else None
 
     def between(self, began: float, ended: float) -> float:
         """Return the driven seconds between two epoch times."""
         idle = 0.0
         for start, end in reversed(self._idle):
-            if end <= began:  # earlier ones end before it too, and a long run can have many
+            # All earlier idle times end before `began` too. A long run can have many idle times, so stop here.
+            if end <= began:
                 break
             idle += max(0.0, min(end, ended) - max(start, began))
         return max(0.0, ended - began - idle)
 
 
 def is_by_answer(step: Step) -> bool:
-    """Return whether an answer or its timeout ended the visit, so that its time is the question's."""
+    """Return whether an answer or its timeout ended the visit, so that the visit's time counts for the question."""
     failure = step.data.error
     return has_answer(step) or (failure is not None and failure.kind in _UNANSWERED)
 
@@ -350,25 +367,25 @@ def has_answer(step: Step) -> bool:
 
 
 def open_seconds(step: Step) -> float | None:
-    """Return how many seconds the question was open whose answer ended a visit; None if there was none."""
+    """Return how many seconds a question was open until its answer ended the visit; None without an answer."""
     return step.at - step.began if has_answer(step) and step.began else None
 
 
 def end_waits(visit: Visit, at: float, seq: int, ended: Mapping[str, str]) -> None:
-    """End everything that a visit waits for; `ended` are the waits that were answered, and by what."""
+    """End all open waits of a visit. `ended` contains the names of the waits that were answered, and how they ended."""
     for wait in visit.waiting if visit.waits else ():
         wait.until, wait.end, wait.by = at, seq, ended.get(wait.name, "")
 
 
 def end_nested(visit: Visit, at: float, seq: int) -> None:
-    """End the map or graph that a visit is inside."""
+    """End the map or graph in which a visit is, if there is one."""
     nested = visit.nested
     if nested is not None:
         nested.until, nested.end = at, seq
 
 
 def leave(visit: Visit, at: float, seq: int, ended: Mapping[str, str]) -> None:
-    """End what is in progress in a visit that its frame has left."""
+    """End the waits, the map and the graph of a visit whose frame has left the node."""
     end_waits(visit, at, seq, ended)
     end_nested(visit, at, seq)
     if visit.status == "open":

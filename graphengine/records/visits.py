@@ -1,10 +1,10 @@
-"""The read model of a run: the visits of its nodes, folded from its recorded steps, one step at a time.
+"""Turn the recorded steps of a run into visits of nodes, one step at a time.
 
-`graphengine.engine.fold.evolve` works out where a run is after a step. This module only notes what that changed, so
-that pictures, timelines, the command line and tests share one account of a run. A run is a tree of
-tracks, one for each frame that it ever had; a track is a list of visits; a visit has the steps recorded for it.
+`graphengine.engine.fold.evolve` computes where a run is after a step. This module records how that changed the visits,
+so that pictures, timelines, the command line and tests all show the same course of a run. A run is a tree of tracks,
+with one track for each frame that the run ever had. A track is a list of visits, and a visit contains its steps.
 
-Nodes have their present names: where a step renames some, earlier visits and edges are renamed too.
+Nodes always have their present names. If a step renames nodes, earlier visits and edges are renamed too.
 """
 
 from __future__ import annotations
@@ -69,9 +69,10 @@ if TYPE_CHECKING:
 
 _NO_NODES: Final = frozenset(("", START, END, FAIL))
 _PUT_BY_THE_ENGINE: Final = ("pause", "unknown")
-"""Kinds of waits that no node requested; the time they take is not spent on an answer."""
+"""Kinds of waits that the engine itself began. Their time does not count as time that an answer took."""
 
-# An `isinstance` that fails costs 0.17 µs for a Struct, a look into a set 0.05 µs, and a run can have 100,000 steps.
+# The code looks up `type(facts)` in these sets instead of calling `isinstance`: an `isinstance` that fails costs
+# 0.17 µs for a Struct, a lookup in a set costs 0.05 µs, and a run can have 100,000 steps.
 _SHIFTS: Final = frozenset((Resumed, Branched))
 _TURNS: Final = frozenset((Started, Branched, Resumed, Stopped))
 _RESULTS: Final = frozenset((Node, Item, Failed))
@@ -83,20 +84,21 @@ _AROUND: Final = frozenset((Collecting, Inside))
 
 
 class Visits:
-    """The visits of a run, up to the last step that it was fed.
+    """The visits of a run, up to the last step that was passed to `feed`.
 
     Args:
-        start: The snapshot before the first step to feed, which it changes; by default that of a run that has not
-            started. Visits that are open in it lack their earlier steps.
-        keeps: Whether to keep what has ended; a live display needs only what is in progress.
-        specs: The specs of the run's graph by fingerprint, in which the reasons of its edges are read.
+        start: The snapshot before the first step, which `feed` changes; by default the snapshot of a run that has not
+            started. Visits that are open in this snapshot lack their earlier steps.
+        keeps: Whether to keep visits and steps that have ended. A live display only needs the visits in progress.
+        specs: The specs of the run's graph by fingerprint. They contain the conditions, from which the reasons for
+            edges are worded.
 
     Attributes:
-        snapshot: Where the run is.
-        entries: Its steps.
+        snapshot: The state of the run after the last step.
+        entries: The steps.
         visits: All visits, in the order in which they began.
-        tracks: All tracks, in that order; the first is the run's own.
-        turns: When it began, branched off, stopped and was resumed.
+        tracks: All tracks, in the order in which they began. The first track is the run itself.
+        turns: The starts, branches, stops and resumes of the run.
         time: The driven time.
     """
 
@@ -135,10 +137,10 @@ class Visits:
         return self._live
 
     def feed(self, step: Step) -> Entry:
-        """Take the next step.
+        """Add the next step and return its entry.
 
         Raises:
-            ValueError, LookupError: It does not follow the last one. Nothing more can be fed then.
+            ValueError, LookupError: The step does not follow the previous step. The object cannot be used afterwards.
         """
         facts, kind, snapshot = step.data, type(step.data), self.snapshot
         track = self._live.get(step.frame)
@@ -149,7 +151,8 @@ class Visits:
         if kind in _SHIFTS and isinstance(facts, Shift) and facts.renamed:
             self._rename(facts.renamed)
         has_typed = type(step) is Decided and step.typed is not None
-        evolve(snapshot, replace(step, typed=None) if has_typed else step)  # typed values are the driver's own
+        # Typed values belong to the process that drives the run, so the visits do not keep them.
+        evolve(snapshot, replace(step, typed=None) if has_typed else step)
         self.time.see(step.at, since if step.at > since and snapshot.elapsed_seconds == driven else None)
         if visit is not None and kind in _RESULTS:
             _note_end(visit, step)
@@ -172,9 +175,10 @@ class Visits:
         return entry
 
     def _sync(self, step: Step) -> None:
-        """Update the tracks of the frames that a step can have changed: its own, new ones, those that are gone.
+        """Update the tracks of all frames that a step can have changed.
 
-        And items that begin again because one ended or gave its slot up.
+        These frames are the frame of the step, new frames, frames that no longer exist, and frames of items that start
+        again because another item ended or gave up its slot.
         """
         frames, live, ended = self.snapshot.frames, self._live, _NONE
         kind = type(step.data)
@@ -188,7 +192,7 @@ class Visits:
                 track.frame = key
             found = list(frames.values())
         else:
-            for frame in reversed(frames.values()):  # new frames are last
+            for frame in reversed(frames.values()):  # New frames are at the end.
                 if not self._is_new(frame):
                     break
                 found.append(frame)
@@ -208,7 +212,7 @@ class Visits:
         return known is None or known.live is not frame
 
     def _look(self, frame: Frame, at: float, seq: int, ended: Mapping[str, str] = _NONE) -> None:
-        """Note where a frame is. `ended` are the waits that ended, and by what."""
+        """Record where a frame is now. `ended` contains the names of the waits that ended, and how they ended."""
         if self._is_new(frame):
             if frame.id in self._live:
                 self._close(frame.id, at, seq)
@@ -223,9 +227,8 @@ class Visits:
             self._stay(visit or self._arrive(track, frame, at), frame, (at, seq), ended)
 
     def _arrive(self, track: Track, frame: Frame, at: float) -> Visit:
-        """Begin a visit."""
         visit = Visit(track, frame.at, frame.visit, frame.arrived, frame.arrived)
-        if type(frame.phase) in _DONE:  # completed before the first step that is known
+        if type(frame.phase) in _DONE:  # The visit was completed before the first step that is known.
             visit.status, visit.completed, visit.ended = "done", True, at
         if self._keeps:
             self.visits.append(visit)
@@ -235,7 +238,7 @@ class Visits:
         return visit
 
     def _stay(self, visit: Visit, frame: Frame, when: tuple[float, int], ended: Mapping[str, str]) -> None:
-        """Note what a frame does at its visit, since this time and step."""
+        """Record the present state of a frame at its visit. `when` is the time and the number of the step."""
         (at, seq), phase = when, frame.phase
         visit.ready = max(frame.arrived, frame.due)
         has_failed = type(phase) is GivenUp or (frame.kind == "item" and frame.failing is not None)
@@ -256,7 +259,7 @@ class Visits:
             visit.insides.append(Nested("graph", 0, self.snapshot.frames[frame.sub_id].since, seq))
 
     def _open(self, frame: Frame) -> None:
-        """Begin the track of a frame; an item that failed continues on the one it had."""
+        """Begin the track of a frame. An item that failed and starts again continues its earlier track."""
         track = Track(ROOT, "root")
         if frame.up is not None:
             parent = self._live[frame.up.id]
@@ -272,7 +275,7 @@ class Visits:
         self._live[frame.id] = track
 
     def _close(self, key: str, at: float, seq: int, ended: Mapping[str, str] = _NONE) -> None:
-        """End the track of a frame that is gone."""
+        """End the track of a frame that no longer exists."""
         track = self._live.pop(key)
         track.live = None
         if track.visit is None:
@@ -283,7 +286,7 @@ class Visits:
             del nested.tracks[track.index]
 
     def _edge(self, step: Step, track: Track | None, visit: Visit | None) -> TakenEdge | None:
-        """Return the edge that a step records."""
+        """Return the edge that a step records; None if it records no edge."""
         outcome, kind = outcome_of(step), type(step.data)
         if not outcome.to or track is None:
             return None
@@ -313,20 +316,20 @@ class Visits:
 
 
 def _began(step: Step, nested: Nested | None) -> float:
-    """Return when what a step ends began: its attempt, or the graph inside its node."""
+    """Return when the work that a step ends began: the attempt, or the graph inside the node."""
     is_of_graph = nested is not None and nested.kind == "graph" and isinstance(step.data, AttemptEnded)
     return nested.since if nested is not None and is_of_graph else step.began
 
 
 def _note_end(visit: Visit, step: Step) -> None:
-    """Note that an attempt ended with this result."""
+    """Record in the visit that a step ended its attempt."""
     facts = step.data
     visit.completed = not isinstance(facts, Failed) or not facts.has_failed
     visit.status, visit.ended = "failed" if isinstance(facts, Failed) else "done", step.at
 
 
 def _seconds_waited(step: Step, waiting: Sequence[WaitTime]) -> float:
-    """Return for how many seconds a step ended what a visit waited for."""
+    """Return how many seconds a visit waited for the answer that this step records."""
     kind = type(step.data)
     if kind is Answered and waiting and waiting[0].kind not in _PUT_BY_THE_ENGINE:
         return max(0.0, step.at - waiting[0].since)
@@ -337,7 +340,9 @@ async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> V
     """Load the visits of a run up to a step, by default the last one.
 
     Raises:
-        UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
+        UnknownRun: The run does not exist.
+        UnknownStep: The run has no such step, or retention has removed its data.
+        StoreCorrupt: The log is damaged: its steps do not follow each other.
     """
     steps = await store.steps(run_id, 0, seq)
     if steps and is_removed(steps[-1]):
@@ -351,12 +356,14 @@ async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> V
 
 
 async def load_start(store: RunStore, run_id: str, seq: int) -> Snapshot | None:
-    """Load the snapshot after the step behind which a reader begins; None if it begins with the first step.
+    """Load the snapshot with which a reader of the steps after `seq` begins; None to begin with the first step.
 
-    It does so too if retention has removed that step: what is left of those before the next snapshot is little.
+    The result is None if `seq` is 0, and also if retention has removed the step. In that case only few earlier steps
+    are left, so that reading from the beginning is cheap.
 
     Raises:
-        UnknownRun; StoreCorrupt: The log does not fold.
+        UnknownRun: The run does not exist.
+        StoreCorrupt: The log is damaged: its steps do not follow each other.
     """
     if seq > 0:
         with suppress(UnknownStep):

@@ -1,4 +1,7 @@
-"""What agents and children recorded, as typed records: a log's JSON is read here once, and by nobody else."""
+"""Typed records of the work of agents: the answers of models and the results of tools.
+
+A log stores this work as JSON. Only this module reads that JSON; other readers use `TurnRecord` and `CallRecord`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CalledTool(Struct, frozen=True):
-    """A call that a model made: the provider's id, the tool's name, and the arguments as it wrote them."""
+    """A tool call that a model asked for: the provider's id, the name of the tool, and the arguments as JSON text."""
 
     id: str = ""
     name: str = ""
@@ -24,26 +27,26 @@ class CalledTool(Struct, frozen=True):
 
 
 class TurnRecord(Struct, frozen=True):
-    """What a model answered in a turn, or to the request for a summary, and what it had been told before.
+    """The answer of a model in one turn, or its summary, with the messages that the model received before.
 
     Attributes:
-        text: Its text.
-        calls: The calls that it made.
-        stop: Why it ended; `end` or `tools` for an answer that is whole.
-        why: Why, in the provider's words.
+        text: The text of the answer.
+        calls: The tool calls in the answer.
+        stop: Why the answer ended. `end` and `tools` mean that the answer is complete.
+        why: The same reason in the provider's words.
         model: The model that answered, as the provider names it.
-        server: The address that answered, with its port.
+        server: The address and port of the server that answered.
         id: The provider's id of the answer.
-        feedback: Why the answer of the turn before was sent back; None if it was not.
-        goes_on: What it was told to go on with its answer, which was cut; None if it was not.
-        steered: What it was sent while it was at work.
-        note: The note on the tags in what it was told; None for that of the turn before.
-        not_made: Why calls of the turn before were not made, by their index.
-        system: The instructions with which the conversation began; only its first turn has them.
-        question: The question with which it began.
-        media: The media of that.
-        covers: Of a summary, how many messages it replaces.
-        held_seconds: How long the call waited for others of its model's limiter.
+        feedback: Why the previous answer was sent back to the model; None if it was accepted.
+        goes_on: The request to continue an answer that was cut off; None if there was no such request.
+        steered: The messages that were sent to the agent while it was working.
+        note: The explanation of the tags around inserted values; None if it is the same as in the previous turn.
+        not_made: Why tool calls of the previous turn were not made, by the index of the call.
+        system: The instructions with which the conversation began. Only the first turn records them.
+        question: The question with which the conversation began.
+        media: The media of that question.
+        covers: How many messages a summary replaces; 0 for a turn.
+        held_seconds: How many seconds the call waited because its limiter allows only some calls at once.
     """
 
     text: str = ""
@@ -66,15 +69,15 @@ class TurnRecord(Struct, frozen=True):
 
 
 class CallRecord(Struct, frozen=True):
-    """What a call of a tool gave back.
+    """The result of a tool call.
 
     Attributes:
-        text: What the model is told.
-        error: Whether it failed.
-        traceback: Where its function raised; "" if it did not.
-        arguments: Those that a person gave it instead; None if nobody changed them.
-        writes: What it writes of the state, by field.
-        media: What it shows besides the text.
+        text: The text that the model receives.
+        error: Whether the call failed.
+        traceback: The traceback of the exception that the tool's function raised; "" if it raised none.
+        arguments: The arguments that a person set when approving the call; None if the person changed nothing.
+        writes: The values that the tool writes to the state, by field.
+        media: Pictures and documents that the model receives with the text.
     """
 
     text: str
@@ -90,26 +93,29 @@ T = TypeVar("T", TurnRecord, CallRecord)
 
 
 def work_record(facts: Recorded) -> WorkRecord | None:
-    """Return what an agent recorded; None for other work, and for what no agent wrote so."""
+    """Return the turn or the tool call that an agent recorded; None for other work, or if the value does not fit."""
     if facts.by is not None:
         return read_record(facts.value, TurnRecord)
     return read_record(facts.value, CallRecord) if WorkKey.read(facts.key).kind == "tool" else None
 
 
 def turn_record(facts: Recorded) -> TurnRecord | None:
-    """Return what a model answered; None for other work."""
+    """Return the recorded answer of a model; None for other work."""
     found = work_record(facts)
     return found if isinstance(found, TurnRecord) else None
 
 
 def call_record(facts: Recorded) -> CallRecord | None:
-    """Return what a call of a tool gave back; None for other work."""
+    """Return the recorded result of a tool call; None for other work."""
     found = work_record(facts)
     return found if isinstance(found, CallRecord) else None
 
 
 def read_record(value: object, kind: type[T]) -> T | None:
-    """Return a record of this kind; None if it is none: a file from elsewhere can have anything."""
+    """Convert a JSON value to a record of this kind; return None if the value does not fit.
+
+    A value does not fit if an imported file contains arbitrary JSON in the place of a record.
+    """
     if not isinstance(value, Mapping):
         return None
     try:
