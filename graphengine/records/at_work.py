@@ -1,7 +1,7 @@
-"""What a running run is doing: its nodes at work and since when, its last recorded step, and its process.
+"""Describe what a running run is doing: its nodes at work and since when, its last recorded step, and its process.
 
-All of it is recorded anyway: the log has when each attempt could begin, and the store has the host and the number of
-each process that is alive. Nothing is asked of the process itself, so a process that hangs is described as well.
+Everything is read from the store. The log records when each attempt could begin, and the store records the host and the
+number of each live process. The process itself is not asked, so that a process that hangs can be described as well.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import RunInfo, Store
 
 _MOST: Final = 20
-"""How many nodes are named: a map can have thousands of items at work."""
+"""How many runs and how many nodes of a run are described. A map can have thousands of items at work."""
 _RECENT: Final = 200
-"""How many of the last steps are read, to find when an attempt began anew."""
+"""How many of the last steps are read, to find when an attempt started again."""
 _WITHIN: Final = ("begun", "recorded", "refused")
-"""The kinds of steps that an attempt records while it goes on; each other step of a frame begins a new attempt."""
+"""The kinds of steps that an attempt records while it runs. A step of any other kind begins a new attempt."""
 _LISTED: Final = 3
 
 
@@ -34,12 +34,12 @@ class NodeAtWork(Part):
     """A node that is at work.
 
     Attributes:
-        path: Its path, such as `article/review` or `pieces[3]`.
-        node: Its name.
-        visit: Which visit of the node this is, from 1.
-        attempt: Which attempt of the visit this is, from 1.
+        path: The path of the node, such as `article/review` or `pieces[3]`.
+        node: The name of the node.
+        visit: The number of the visit of the node, from 1.
+        attempt: The number of the attempt of the visit, from 1.
         since: When this attempt began.
-        due: When this attempt begins, if a retry waits for that; null if the node is at work.
+        due: When this attempt will begin, if a retry has to wait; null if the node is at work.
     """
 
     path: str
@@ -54,11 +54,11 @@ class LastStep(Part):
     """The last step that a run has recorded.
 
     Attributes:
-        seq: Its number.
-        kind: What happened, as the log names it.
-        path: The path of its node; "" for the run itself.
-        at: When it was recorded.
-        age_seconds: How long ago that was.
+        seq: The number of the step.
+        kind: The kind of the step, as the log names it.
+        path: The path of the node; "" for the run itself.
+        at: When the step was recorded.
+        age_seconds: How many seconds ago the step was recorded.
     """
 
     seq: int
@@ -72,8 +72,8 @@ class DrivingProcess(Part):
     """The process that drives a run, as `graphengine workers` lists it.
 
     Attributes:
-        host: Its host.
-        pid: Its number there.
+        host: The name of the host on which the process runs.
+        pid: The number of the process on its host.
     """
 
     host: str
@@ -81,13 +81,13 @@ class DrivingProcess(Part):
 
 
 class AtWork(Part):
-    """What a running run is doing.
+    """The present work of a running run.
 
     Attributes:
-        nodes: The nodes at work; the first 20.
+        nodes: The first 20 nodes at work.
         more: How many more nodes are at work.
-        last_step: The last step that it recorded.
-        process: The process that drives it; null for a caller with a tenant, and if the process has just ended.
+        last_step: The last step that the run recorded.
+        process: The process that drives the run; null if the caller has a tenant, and if the process has just ended.
     """
 
     nodes: Sequence[NodeAtWork]
@@ -99,14 +99,15 @@ class AtWork(Part):
 async def load_at_work(
     store: Store, runs: Sequence[RunInfo], snapshots: Mapping[str, Snapshot] | None = None
 ) -> Mapping[str, AtWork]:
-    """Return what runs are doing, by their ids: the first 20 that a live process drives. Other runs are left out.
+    """Return the present work of runs by their ids, for the first 20 runs that a live process drives.
 
-    A snapshot and the last steps of each are read, some milliseconds if its state is large.
+    Other runs are left out. The function reads the snapshot and the last steps of each run, which takes some
+    milliseconds if the state is large.
 
     Args:
-        store: What has the runs.
-        runs: Their rows.
-        snapshots: Snapshots of some of them that were loaded already, by id.
+        store: The store of the runs.
+        runs: The rows of the runs.
+        snapshots: Snapshots that the caller has already loaded, by the id of the run.
     """
     moving = [info for info in runs if info.status == "running" and info.driver is not None]
     if not moving:
@@ -114,7 +115,8 @@ async def load_at_work(
     processes = {each.id: DrivingProcess(each.host, each.pid) for each in await store.owners()}
     found: dict[str, AtWork] = {}
     for info in moving[:_MOST]:
-        with suppress(UnknownRun, *UNREADABLE):  # it was removed meanwhile, or cannot be read here
+        # Another process may have removed the run since, or this process cannot read its log.
+        with suppress(UnknownRun, *UNREADABLE):
             snapshot = (snapshots or {}).get(info.id) or await load_snapshot(store, info.id, None)
             if snapshot.status != "running":
                 continue
@@ -128,11 +130,12 @@ async def load_at_work(
 
 
 def nodes_at_work(snapshot: Snapshot, recent: Sequence[Step] = ()) -> Sequence[NodeAtWork]:
-    """Return the nodes that the driver of a run has in flight, as far as the log shows.
+    """Return the nodes that the process of a run is working on, as far as the log shows.
 
     Args:
-        snapshot: The run.
-        recent: Its last steps: an attempt that a resume or an answer began anew is no older than that.
+        snapshot: The last snapshot of the run.
+        recent: The last steps of the run. They show whether a resume or an answer started an attempt again; such an
+            attempt began with that step.
     """
     now = time.time()
     again = {step.frame: step.at for step in recent if step.kind not in _WITHIN}
@@ -150,7 +153,7 @@ def nodes_at_work(snapshot: Snapshot, recent: Sequence[Step] = ()) -> Sequence[N
 
 
 def at_work_words(found: AtWork, now: float) -> str:
-    """Return what a run is doing on one line.
+    """Describe the present work of a run on one line.
 
     >>> nodes = [NodeAtWork("fetch", "fetch", 1, 1, 70.0, None), NodeAtWork("score", "score", 2, 3, 130.0, 130.0)]
     >>> at_work_words(AtWork(nodes, 0, LastStep(4, "node", "plan", 70.0, 30.0), DrivingProcess("lima", 4711)), 100.0)
@@ -170,7 +173,7 @@ def _node_words(node: NodeAtWork, now: float) -> str:
 
 
 def process_words(process: DrivingProcess | None) -> str:
-    """Return how a process is called, in the same words as in errors; "" if it is not known."""
+    """Return the number and host of a process in the words that errors use; "" if the process is not known."""
     return "" if process is None else f"process {process.pid} on {process.host}"
 
 

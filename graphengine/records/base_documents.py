@@ -29,7 +29,7 @@ class Document(Part, tag_field="schema", tag=SCHEMA):
 
 
 def plain(document: object) -> Any:  # noqa: ANN401 - JSON
-    """Return a document, or anything that has documents in it, as plain values."""
+    """Convert a document, or a value that contains documents, to plain dicts, lists and values."""
     return msgspec.to_builtins(document)
 
 
@@ -40,10 +40,10 @@ class Error(Part):
     """An error.
 
     Attributes:
-        code: Its kind, stable.
-        message: What happened, with the values.
-        where: The location; "" if there is none.
-        repair: How to fix it; "" if unknown.
+        code: The kind of the error. Codes do not change from version to version.
+        message: A sentence that says what happened, with the values.
+        where: The place of the error; "" if there is no place.
+        repair: How to fix the error; "" if that is not known.
     """
 
     code: str
@@ -77,10 +77,10 @@ class Broken(Part):
 
 
 class Failed(Document):
-    """The document of a command or a request that could not do its work.
+    """The document of a command or a request that failed.
 
     Attributes:
-        error: Why.
+        error: The error.
     """
 
     error: Refusal

@@ -1,4 +1,4 @@
-"""The branches of a run with their results, so that a corrected run is found from the wrong one."""
+"""List the branches of a run with their results, so that a user who looks at a wrong run finds the corrected one."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class BranchResult(Part):
     """A branch of a run, and how it went.
 
     Attributes:
-        run_id: The branch.
-        seq: The last step that it shares with the run.
-        status: Its status.
-        reason: Why it ended, or what it waits for; "" while it runs.
-        created_at: When it began.
-        changes: Where its state differs from that of the run; the first 5 places.
+        run_id: The id of the branch.
+        seq: The last step that the branch shares with the run.
+        status: The status of the branch.
+        reason: The reason for its end, or the open question; "" while the branch runs.
+        created_at: When the branch began.
+        changes: The first 5 differences between the state of the run and the state of the branch.
     """
 
     run_id: str
@@ -50,15 +50,16 @@ async def load_branches(store: Store, snapshot: Snapshot) -> Sequence[BranchResu
     """Return the direct branches of a run, the newest first, at most 20.
 
     Args:
-        store: What has the runs.
-        snapshot: The run.
+        store: The store of the runs.
+        snapshot: The last snapshot of the run.
     """
     found: list[BranchResult] = []
     branches = sorted(
         await store.branches([snapshot.run_id]), key=lambda each: (each.created_at, each.id), reverse=True
     )
     for info in branches[:_MOST]:
-        with suppress(UnknownRun, *UNREADABLE):  # it was removed meanwhile, or cannot be read here
+        # Another process may have removed the branch since, or this process cannot read its log.
+        with suppress(UnknownRun, *UNREADABLE):
             there = await load_snapshot(store, info.id, None)
             changes = differences(_values_of(snapshot), _values_of(there))[:_CHANGES]
             reason = info.summary.reason if info.summary is not None else ""
@@ -69,7 +70,7 @@ async def load_branches(store: Store, snapshot: Snapshot) -> Sequence[BranchResu
 async def load_branch_tree(store: Store, run_id: str) -> Sequence[RunInfo]:
     """Return the tree of branches that contains a run: the original run first, and each run before its branches.
 
-    The original run is the run at the top of the tree, which is no branch itself. If the parent of a branch was
+    The original run is the run at the top of the tree, which has no parent. If the parent of a branch was
     removed, the branch counts as the original run.
 
     If the tree contains more than 1,000 runs, the answer contains only the run itself, its parent, the parent of
@@ -102,7 +103,7 @@ def _values_of(snapshot: Snapshot) -> dict[str, object]:
 
 
 def branch_words(found: BranchResult) -> str:
-    """Return how a branch went, on one line.
+    """Describe a branch and its result on one line.
 
     >>> changes = [Difference("text", "Hello!!", "Hi!!")]
     >>> branch_words(BranchResult("b", 3, "finished", "good enough", 0.0, changes))

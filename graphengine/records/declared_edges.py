@@ -1,4 +1,4 @@
-"""What an edge is in every spec that has it, by which it is found in another one."""
+"""Recognise the same edge in two versions of a graph spec."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 
 class Declaration(NamedTuple):
-    """What an edge is in every spec that has it, by which it is found in another one.
+    """The declaration of an edge, by which the edge is found in another version of the graph spec.
 
     Attributes:
-        edge: All that is declared of it: its ends, its condition as data, its label, as JSON.
-        number: Its number among equal ones, as two functions of one name make them, from 0.
-        many: How many equal ones there are: where that differs, nobody can say which is which.
+        edge: The declaration as JSON: the ends of the edge, its condition as data, and its label.
+        number: The number of the edge among edges with an equal declaration, from 0. Two condition functions with the
+            same name lead to equal declarations.
+        many: How many edges have this declaration. If two versions of the graph contain different numbers of equal
+            edges, the edges cannot be matched.
     """
 
     edge: str
@@ -26,7 +28,7 @@ class Declaration(NamedTuple):
     many: int
 
     def renamed(self, names: Mapping[str, str]) -> Declaration:
-        """Return it with nodes under other names."""
+        """Return the declaration with renamed nodes; `names` maps each old name to the new one."""
         return self._replace(edge=_describe_edge(_rename_nodes(json.loads(self.edge), names)))
 
 
@@ -46,7 +48,7 @@ def _describe_edge(edge: object) -> str:
 
 
 _NODES: Final = frozenset(("from", "to", "otherwise", "join", "visits", "since"))
-"""The keys of edges and of conditions whose values are names of nodes; `cases` has them as values."""
+"""The keys of edges and of conditions whose values are names of nodes. The values in `cases` are names of nodes too."""
 
 
 def _rename_nodes(fact: object, names: Mapping[str, str], key: str = "") -> object:

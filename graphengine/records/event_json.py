@@ -1,6 +1,6 @@
-"""Events as JSON documents, for programs in any language: the same as the lines of `graphengine watch --json`.
+"""Convert events to JSON documents for programs in any language, as `graphengine watch --json` prints them.
 
-`graphengine schema watch` prints their JSON Schema.
+`graphengine schema watch` prints the JSON Schema of these documents.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
-    """Return an event of a run as JSON values, such as the data of a server-sent event.
+    """Convert an event of a run to JSON values, for example to send it as the data of a server-sent event.
 
-    `graphengine schema watch` prints the schema. `plain(step_document(step, why))` of
-    `graphengine.records.step_document` does the same for a step.
+    `graphengine schema watch` prints the schema of the result. To convert a single step in the same way, call
+    `plain(step_document(step, why))` with `step_document` from `graphengine.records.step_document`.
 
     Args:
         event: The event.
-        info: The run, as `Runner.info` returned it at any time.
+        info: The run, as `Runner.info` returned it. It does not matter when the information was read.
 
     Example:
         >>> async def main() -> None:
@@ -85,7 +85,10 @@ def line_of(event: Event, info: RunInfo) -> WatchLine:
 
 
 def live_lines() -> Sequence[type[Any]]:
-    """Return the structs of the lines of live events, which only a process that drives the run has; wings have some."""
+    """Return the structs of the lines of live events, which only the process that drives the run sees.
+
+    Some of these events are defined by wings, which are parts that extend graphengine; see `graphengine.wings`.
+    """
     found = [line_type(NodeBegan), line_type(Emitted)]
     for wing in wings():
         if wing.events:
@@ -96,7 +99,7 @@ def live_lines() -> Sequence[type[Any]]:
 
 @cache
 def line_type(event: type[Any]) -> type[Any]:
-    """Return the struct of a live event's line: its name, its run, and the fields of the event, a dataclass."""
+    """Return the struct for the line of a live event. It contains the event's name, the run, and the event's fields."""
     hints = hints_of(event, include_extras=False)
     members = [(each.name, hints.get(each.name, Any)) for each in fields(event)]
     name = ("event", Literal[event.event], event.event)

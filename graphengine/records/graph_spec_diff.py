@@ -1,7 +1,7 @@
-"""The differences between two specs of a graph, as lines for people: old → new.
+"""Describe the differences between two specs of a graph as lines for people, in the form old → new.
 
-The lines are recorded with the resume or the branch under the changed graph, and are part of the error if the run does
-not fit it. Nodes of graphs inside the graph are named by their paths.
+The lines are recorded when a run is resumed or branched under a changed graph. They are also part of the error if the
+run does not fit the changed graph. Nodes of graphs inside other nodes are named by their paths.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _compare_fields(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
 
 
 def _types(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
-    """Return the differences of constraints and defaults, and those inside of types that both have."""
+    """Return the differences of constraints and defaults, and the differences inside types that both graphs have."""
     one, other = old.get("rules", {}), new.get("rules", {})
     for name in {**one, **other}:
         is_in_both = not name or (name in old.get("state", {}) and name in new.get("state", {}))
@@ -170,9 +170,9 @@ def _describe_edge_spec(edge: EdgeSpec) -> str:
 def _describe_fact(fact: JsonValue) -> str:
     """Return a value of a graph spec as text."""
     if isinstance(fact, dict):
-        if "is" in fact:  # a condition
+        if "is" in fact:  # The value is a condition.
             return condition_text(fact)  # type: ignore[arg-type]
-        if set(fact) <= {"to", "when"}:  # an arm
+        if set(fact) <= {"to", "when"}:  # The value is an arm of a fork.
             return f"{fact['to']} when {_describe_fact(fact['when'])}" if "when" in fact else str(fact["to"])
         return ", ".join(f"{key}: {_describe_fact(value)}" for key, value in fact.items())
     if isinstance(fact, list):

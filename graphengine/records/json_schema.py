@@ -1,8 +1,10 @@
-"""JSON Schemas of structs and dataclasses that are written as JSON; their docstrings are the descriptions.
+"""Make JSON Schemas of the structs and dataclasses that are written or read as JSON.
 
-What is written always has every key of its struct, except those that are UNSET, or left out with their default by a
-struct with `omit_defaults`. So all others are required. What is read, such as the body of a request, may leave out
-whatever has a default.
+The descriptions in the schemas are the docstrings of the classes. Which keys are required depends on the direction:
+
+- A document that this package writes contains all keys of its struct, except keys that are UNSET and keys that a struct
+  with `omit_defaults` leaves out. All other keys are required.
+- A document that this package reads, such as the body of a request, may leave out every key that has a default.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def schemas_of(
     Args:
         kinds: The types.
         ref_template: The form of a reference.
-        is_read: Whether they are read from what others write.
+        is_read: Whether this package reads such documents. By default, it writes them.
     """
     hook: Any = {object: {"description": "any JSON value"}}.__getitem__
     references, schemas = schema_components(kinds, schema_hook=hook, ref_template=ref_template)
@@ -41,13 +43,14 @@ def schemas_of(
     for name, schema in schemas.items():
         _describe(schema, classes[name], is_read=is_read)
         for part in walk(schema):
-            if part.get("type") == "array":  # of any values: it says so, which generators of clients want to read
+            # Generators of clients expect the key `items`. An empty schema means an array of any values.
+            if part.get("type") == "array":
                 part.setdefault("items", {})
     return list(references), schemas
 
 
 def _collect(kind: Any, classes: dict[str, type]) -> None:  # noqa: ANN401 - any annotation
-    """Add the structs and dataclasses that a type is made of."""
+    """Add the structs and dataclasses that a type contains to `classes`, by name."""
     is_class = isinstance(kind, type) and (issubclass(kind, Struct) or is_dataclass(kind))
     if is_class and kind.__name__ not in classes:
         classes[kind.__name__] = kind
@@ -58,10 +61,10 @@ def _collect(kind: Any, classes: dict[str, type]) -> None:  # noqa: ANN401 - any
 
 
 def _describe(schema: dict[str, Any], kind: type, *, is_read: bool) -> None:
-    """Add the descriptions of a type and its keys to its schema, and which keys are always there."""
+    """Add to the schema of a class the descriptions of the class and its keys, and the list of required keys."""
     from docstring_parser import parse  # noqa: PLC0415 - a core without the command line needs no schemas
 
-    bases = (*kind.__mro__, *getattr(kind, "EVENT", object).__mro__)  # the line of an event has the event's keys
+    bases = (*kind.__mro__, *getattr(kind, "EVENT", object).__mro__)  # The line of an event also has the event's keys.
     described = [parse(base.__doc__ or "") for base in bases if base is not object]
     texts = {param.arg_name: param.description or "" for each in reversed(described) for param in each.params}
     schema["description"] = described[0].short_description or ""

@@ -1,8 +1,9 @@
-"""Which ended child runs the run that started them can still need.
+"""Decide which ended child runs must be kept because the run that started them, the *starter*, can still need them.
 
-A child is needed while the visit of the node that started it goes on: the node may not have read the child's end, and
-when it is tried again, it asks for the same child. A visit that is over never goes on, nor does a run that has
-finished. So what was read of a run once holds for every child that it started before, and nothing is locked.
+A child is needed while the visit of the node that started it continues. The node may not have read the child's result
+yet, and when the node is tried again, it asks for the same child. A visit that has ended never continues, and neither
+does a run that has finished. Therefore a starter needs to be read only once, without a lock: a child that is not needed
+at that time will not be needed later.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ _AT_ONCE: Final = 1000
 
 
 class _Visit(NamedTuple):
-    """A visit that goes on in the run's own graph: the node, by its names before and after a migration."""
+    """A visit that continues in the run's own graph. `names` are the names of its node before and after a migration."""
 
     names: tuple[str, str]
     number: int
 
 
 class Starters:
-    """The runs that started others, each read once.
+    """Reads the runs that started other runs, each of them once, to find out which child runs they can still need.
 
     Args:
-        store: The store.
+        store: The store of the runs.
     """
 
     def __init__(self, store: Store) -> None:
@@ -41,16 +42,19 @@ class Starters:
         self._visits: dict[tuple[str, str], Collection[_Visit] | None] = {}  # by id and nonce
 
     async def needing(self, runs: Iterable[RunInfo | EndedRun]) -> dict[str, str]:
-        """Return which of these runs are needed, by id, each with the run that started it and can still need it.
+        """Return the runs that their starters can still need: the ids of the starters, by the ids of the needed runs.
 
-        A run is also needed if it cannot be seen whether it is, because a log is damaged.
+        If a log is damaged so that the question cannot be decided, the run counts as needed.
         """
         starters = {info.id: (info.starter, info.starter_nonce) for info in runs if info.starter is not None}
         await self._read({*starters.values()})
         return {child: starter[0] for child, starter in starters.items() if await self._is_needed(child, starter)}
 
     async def _read(self, starters: Collection[tuple[str, str]]) -> None:
-        """Read which visits go on in these runs: none in one that has finished, was cancelled or is not stored."""
+        """Read which visits continue in these runs.
+
+        A run that has finished, was cancelled or is not stored has no such visits.
+        """
         new = sorted(starter for starter in starters if starter not in self._visits)
         self._visits.update((starter, ()) for starter in new)
         for at in range(0, len(new), _AT_ONCE):
@@ -59,13 +63,13 @@ class Starters:
                     self._visits[info.id, info.nonce] = await self._load_open_visits(info.id)
 
     async def _load_open_visits(self, run_id: str) -> Collection[_Visit] | None:
-        """Return the visits that go on in a run's own graph; None if its log cannot be read here.
+        """Return the visits that continue in a run's own graph; None if this process cannot read the log.
 
-        Visits of nodes in a graph inside are parts of those.
+        Visits in graphs inside a node are not listed, because they are parts of the visit of that node.
         """
         try:
             snapshot = await load_snapshot(self._store, run_id, None)
-        except UnknownRun:  # another process has removed it
+        except UnknownRun:  # Another process has removed the run.
             return ()
         except UNREADABLE:
             return None
@@ -73,17 +77,17 @@ class Starters:
         return [_Visit((frame.at, frame.named), frame.visit) for frame in own]
 
     async def _is_needed(self, child: str, starter: tuple[str, str]) -> bool:
-        """Return whether the visit in which a run was started may go on.
+        """Return whether the visit in which a child run was started may continue.
 
-        The child's record has the visit of the node itself. In a graph inside, that says nothing of the node that is
-        this graph: then any visit of that one counts.
+        The first step of the child records which visit of a node started it. If that node is in a graph inside another
+        node, the record does not say which visit of the outer node it was. Then any visit of the outer node counts.
         """
         visits = self._visits[starter]
         if not visits:
             return visits is None
         try:
             first = (await self._store.steps(child, 0, 1))[0].data
-        except UnknownRun:  # another process has removed it
+        except UnknownRun:  # Another process has removed the child.
             return False
         except UNREADABLE:
             return True
@@ -98,6 +102,6 @@ __all__ = ["Starters"]
 
 
 def children_in(steps: Sequence[Step]) -> list[str]:
-    """Return the runs that nodes started in these steps."""
+    """Return the ids of the child runs that nodes started in these steps."""
     works = [step.data for step in steps if isinstance(step.data, Recorded) and step.data.name == STARTS]
     return [str(work.value["run_id"]) for work in works if isinstance(work.value, dict)]

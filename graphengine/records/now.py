@@ -1,4 +1,4 @@
-"""Where a run is now, and what has been answered in it since."""
+"""Load the present state of a run, including answers that no process has taken up yet, and record new answers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 
 async def load_now(store: RunStore, run_id: str) -> Snapshot:
-    """Load a run's last snapshot, with the answers that it has not taken up: what readers show.
+    """Load a run's last snapshot together with the answers that no process has taken up yet.
+
+    Readers show such a question as answered, although the log does not contain the answer yet.
 
     Raises:
-        UnknownRun; StoreCorrupt: The log does not fold.
+        UnknownRun: The run does not exist.
+        StoreCorrupt: The log is damaged: its steps do not follow each other.
     """
-    inbox = await store.inbox([run_id])  # first: what is taken out of it is in the log
+    # The inbox is read before the log. An answer that leaves the inbox in between is then found in the log.
+    inbox = await store.inbox([run_id])
     snapshot = await load_snapshot(store, run_id, None)
     snapshot.posted = find_posted(inbox, run_id)
     return snapshot
@@ -35,20 +39,26 @@ async def answer_all(
     answer: Callable[[str, object], Awaitable[object]],
     until_rest: Callable[[int], Awaitable[object]],
 ) -> Mapping[str, InputError]:
-    """Record answers by the ids of their waits; return why some were not recorded, by id.
+    """Record several answers of one run, and return the errors of the answers that were refused.
 
-    Waits that are over are left out: the request was sent again, or another caller was faster.
+    Answers to waits that are over are skipped without an error, because the request was sent twice or another caller
+    was faster. An answer that is refused while the run moves is tried again when its question is open again, or when
+    the run rests. This is needed in the following case:
 
-    1. A node asks two questions. 2. A process takes the answer to the first before the second is posted, and the node
-    runs again: the second is not open. 3. It asks it again, under the same id. So what is refused while the run moves
-    is tried again once the question is open again, or the run rests.
+    1. A node asks two questions.
+    2. A process takes up the answer to the first question before the second answer is posted. The node runs again, and
+       for a moment the second question is not open.
+    3. The node asks the second question again, under the same id.
 
     Args:
-        store: What has the run.
-        run_id: Its id.
-        given: The answers.
-        answer: Records one; raises `InputError`.
-        until_rest: Returns once the run waits or rests after a seq.
+        store: The store of the run.
+        run_id: The id of the run.
+        given: The answers, by the ids of their waits.
+        answer: A function that records one answer. It raises `InputError` if the answer is refused.
+        until_rest: A function that returns once the run waits or rests at a step after the given seq.
+
+    Returns:
+        The errors of refused answers, by the ids of their waits.
     """
     refused = dict[str, InputError]()
     while True:
@@ -70,7 +80,7 @@ async def answer_all(
 
 
 def _open_questions(snapshot: Snapshot) -> dict[str, None]:
-    """Return the ids of the questions that have no answer, in their order."""
+    """Return the ids of the questions without an answer, in the order of the waits."""
     every = [each for frame in snapshot.frames.values() for each in frame.waits.items()]
     open_ones = [record.id for name, record in every if wait_of(name, record).answerable]
     return dict.fromkeys(key for key in open_ones if key not in snapshot.posted)

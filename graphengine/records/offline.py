@@ -1,4 +1,7 @@
-"""Whether calls cost nothing because no model answered them; imported by commands that must be quick."""
+"""Find out whether calls cost nothing because rules or a script answered them and not a language model.
+
+Commands that must start quickly import this module.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def are_offline(usage: Usage) -> bool:
-    """Return whether no language model was called: rules or a script gave all answers, if any.
+    """Return whether rules or a script gave all answers, so that no language model was called.
 
     >>> are_offline({"calls": 2, "offline_calls": 2}), are_offline({"calls": 2})
     (True, False)

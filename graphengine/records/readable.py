@@ -1,6 +1,7 @@
-"""Names and values of a record in words for people: fields, nodes, paths of the state, and values in brief.
+"""Turn recorded names and values into words for people: fields, nodes, paths of the state, and shortened values.
 
-The story of a run uses them: whoever reads it has never seen the graph, so that nothing of it looks like code or JSON.
+The story of a run uses these functions. Its readers have never seen the graph, so its text must not look like code or
+JSON.
 """
 
 from __future__ import annotations
@@ -22,25 +23,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WHOLE: Final = 60_000
-"""Characters of a text; what is after them is left out."""
+"""The maximum number of characters of a text. The rest of a longer text is left out."""
 _ROOM: Final = 4 * WHOLE
-"""Characters of all that is in a value."""
+"""The maximum number of characters of all texts in a value together."""
 _ITEM: Final = 20
-"""Characters of this room that a field or an item takes beside its text."""
+"""How many of these characters a field or an item uses up in addition to its text."""
 _MOST: Final = 100
-"""Items of a list or object; how many more there are is said."""
+"""The maximum number of shown items of a list or object. The number of the other items is shown."""
 _ITEMS: Final = 5
 _DEEP: Final = 3
 """How deep a value is shown field by field; below that, it is shown in brief."""
 BRIEF: Final = 160
-"""Characters of a value in brief."""
+"""The maximum number of characters of a shortened value."""
 _INDEX: Final = re.compile(r"\[(-?\d+|[^\]]*)\]")
 _SIGNS: Final = re.compile(r"^#{1,6} |^> |\*\*|`", re.MULTILINE)
-"""Marks of Markdown, which a text in brief leaves out."""
+"""Signs of Markdown, which a shortened text leaves out."""
 
 
 def says_something(value: JsonValue) -> bool:
-    """Return whether a value is not empty; False and 0 are not."""
+    """Return whether a value is not empty. False and 0 are not empty values."""
     return value not in ("", None, [], {})
 
 
@@ -129,7 +130,7 @@ def _is_short(values: Sequence[JsonValue]) -> bool:
 
 
 def _member(name: str, value: JsonValue, deep: int) -> str:
-    """Return a field in a few words: a list of objects as their number."""
+    """Return a field in a few words. A long list, or a list of objects, is shown as its number of items."""
     if isinstance(value, list) and not _is_short(value):
         return f"{len(value)} {name}"
     words = _brief(value, deep)
@@ -137,7 +138,7 @@ def _member(name: str, value: JsonValue, deep: int) -> str:
 
 
 def json_in(text: str) -> Any:  # noqa: ANN401 - JSON
-    """Return the object or list that a text is the JSON of; else the text."""
+    """Parse a text that contains a JSON object or list; return any other text unchanged."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             return json.loads(text[:WHOLE])
@@ -149,8 +150,8 @@ def json_in(text: str) -> Any:  # noqa: ANN401 - JSON
 def cut_value(value: JsonValue) -> JsonValue:
     """Return the part of a value that a story shows.
 
-    Secrets, empty fields and the marks of records are left out; long texts, lists and objects are cut, and so is a
-    value whose texts are long together.
+    Secrets are replaced by the word `secret`. Empty fields and internal keys of records are left out. Long texts, lists
+    and objects are cut, and so is a value whose texts are too long together.
 
     >>> cut_value({"token": {"$secret": "x"}, "note": "", "shares": '{"a": 1}', "__fields_set__": ["token"]})
     {'token': 'secret', 'shares': {'a': 1}}
@@ -161,23 +162,23 @@ def cut_value(value: JsonValue) -> JsonValue:
 
 
 def cut_fields(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the part of named values that a story shows, also of those that are empty."""
+    """Return the part of named values that a story shows. Empty values are kept."""
     cutter = _Cutter()
     return {name: cutter.cut(each, 0) for name, each in values.items()}
 
 
 @dataclass(slots=True)
 class _Cutter:
-    """Cuts a value.
+    """Cuts one value, or several values that share the same room.
 
     Attributes:
-        room: The number of characters that the rest of it may have.
+        room: The number of characters that the remaining texts may have.
     """
 
     room: int = _ROOM
 
     def cut(self, value: JsonValue, deep: int) -> JsonValue:
-        """Cut a value at a depth; 0 is the whole."""
+        """Cut a value. `deep` is the depth of the value inside the whole value, from 0."""
         inner = json_in(value) if isinstance(value, str) else value
         if isinstance(inner, Mapping) and SECRET in inner:
             return "secret"

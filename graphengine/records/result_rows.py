@@ -40,7 +40,8 @@ async def result_rows(store: RunStore, runs: Sequence[RunInfo], fields: Sequence
         try:
             state = (await load_snapshot(store, info.id, None)).root.values
             is_read = True
-        except (UnknownRun, *UNREADABLE):  # it was removed meanwhile, or cannot be read here: its fields are unknown
+        # Another process has removed the run since, or this process cannot read its log. Its fields are unknown.
+        except (UnknownRun, *UNREADABLE):
             pass
         row = _run_columns(info)
         for path in fields:

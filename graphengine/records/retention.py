@@ -1,15 +1,15 @@
-"""Pruning of old runs: at once, by `Admin.prune`, and a few at a time, by workers.
+"""Remove old runs: all at once with `Admin.prune`, or a few at a time while workers are running.
 
-The runs selected here are only a proposal, with branches before their parents: the reads can be out of date when a run
-is removed. So the store checks each run again while it removes it (`Store.remove`). Therefore any number of processes
-can prune at once, and one that dies leaves nothing half removed.
+This module only proposes which runs to remove, with branches before their parents. What it has read can be out of date
+when a run is removed, so `Store.remove` checks each run again in the transaction that removes the run. Therefore any
+number of processes can prune at the same time, and a process that dies while pruning leaves no run partly removed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping  # noqa: TC003 - of a document
+from collections.abc import Mapping  # noqa: TC003 - documents read the annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -31,35 +31,35 @@ if TYPE_CHECKING:
 RunT = TypeVar("RunT", bound="RunInfo | EndedRun")
 
 DRIVEN: Final = "driven by a live process, which `graphengine workers` lists"
-"""Why a run is kept that must not be removed now."""
+"""The reason for keeping a run that a process drives."""
 ENDED: Final = ("finished", "failed", "stopped", "cancelled")
 """The statuses of runs that may be pruned."""
 
 _DAY_SECONDS: Final = 86_400.0
 _PAGE: Final = 1000
 _BATCH: Final = 2000
-"""How many runs a prune removes in one transaction: some hundredths of a second."""
+"""How many runs a prune removes in one transaction. Such a transaction takes some hundredths of a second."""
 
 _BITE: Final = 25
-"""How many runs are removed in one transaction while others work: some hundredths of a second."""
+"""How many runs a worker removes in one transaction, so that other work waits only some hundredths of a second."""
 
 _STEPS_A_BITE: Final = 500
-"""The same for steps of runs that stay."""
+"""How many old steps of a kept run a worker removes in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What a prune removed, or would remove.
+    """The result of a prune: the runs that were removed, or that a dry run would remove.
 
     Attributes:
         runs: The ids of the removed runs, in order of removal.
-        steps: How many steps they had themselves, without those of their parents.
-        db_bytes: The approximate size of their steps, snapshots and messages. The file does not shrink: the space is
-            reused, or returned by `Admin.vacuum`.
-        kept: The runs that are old enough and have such a status but were kept, by id, each with the reason.
-        dry_run: Whether nothing was removed.
-        trimmed_steps: How many old steps of runs that go on were removed, because of `Retention(keep_steps=)`; 0 in a
-            dry run, which does not count them.
+        steps: How many steps the removed runs had, without the steps that they shared with their parents.
+        db_bytes: The approximate size of the removed steps, snapshots and messages. The database file does not shrink.
+            The space is reused, or `Admin.vacuum` returns it to the system.
+        kept: The runs that match the age and the statuses but were kept, by id, each with the reason.
+        dry_run: Whether the prune only reported runs and removed none.
+        trimmed_steps: How many old steps of unfinished runs were removed because of `Retention(keep_steps=)`. A dry run
+            does not count them and reports 0.
     """
 
     runs: tuple[str, ...] = ()
@@ -72,11 +72,11 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Vacuumed:
-    """What shrinking the file did.
+    """The size of the database before and after `Admin.vacuum`.
 
     Attributes:
-        before_bytes: The size on disk before.
-        after_bytes: The size now.
+        before_bytes: The size on disk before the vacuum.
+        after_bytes: The size on disk after the vacuum.
     """
 
     before_bytes: int
@@ -85,14 +85,14 @@ class Vacuumed:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which runs may be removed.
+    """A rule that says which runs may be removed.
 
     Attributes:
         keep_last: Keep this many of the newest runs of each graph, in any status.
-        older_than: The minimum age of the last step, in seconds.
-        keep_tags: Keep runs with one of these tags.
-        graph: Only runs of this graph.
-        statuses: Only runs in these statuses.
+        older_than: Remove only runs whose last step is at least this many seconds old.
+        keep_tags: Keep runs that have one of these tags.
+        graph: Remove only runs of this graph.
+        statuses: Remove only runs in these statuses.
     """
 
     keep_last: int | None
@@ -112,7 +112,7 @@ def rule(
     """Check the arguments of a prune, and return them as a rule.
 
     Raises:
-        InputError: Nothing limits what is removed, or a value is invalid.
+        InputError: Both `keep_last` and `older_than` are None, or a value is invalid.
     """
     if keep_last is None and older_than is None:
         repair = "say what to keep: keep_last=100, or older_than=timedelta(days=30), or both"
@@ -140,7 +140,7 @@ def rule(
 
 
 def merge_pruned(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
-    """Return what several prunes did."""
+    """Return the results of several prunes as one result."""
     found = Pruned(dry_run=dry_run)
     for each in parts:
         counts = found.steps + each.steps, found.db_bytes + each.db_bytes
@@ -150,7 +150,7 @@ def merge_pruned(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
 
 
 def rules_of(graph: str | None, keep: Retention) -> list[Rule]:
-    """Return which runs of a graph, or of each graph, a retention allows to remove."""
+    """Return the rules of a retention for one graph, or for all graphs if `graph` is None."""
     ages: tuple[tuple[float | None, tuple[Status, ...]], ...] = (
         (keep.keep_days, ("finished", "cancelled")),
         (keep.keep_failed_days, ("failed", "stopped")),
@@ -160,21 +160,25 @@ def rules_of(graph: str | None, keep: Retention) -> list[Rule]:
 
 
 async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
-    """Remove what a rule allows, and yield how many runs each bite removed; the caller rests in between.
+    """Remove the runs that a rule allows to remove in small transactions, and yield how many runs each one removed.
 
-    Unlike `prune`, it holds only a page of runs at a time, the newest first, so that branches come before their
-    parents. A parent of a run that is kept is refused by the store, and met again by the next pass; so is a child of a
-    run that this pass removes later, if that could have been resumed.
+    The caller pauses between two transactions. Unlike `prune`, this function keeps only one page of runs in memory. It
+    reads the newest runs first, so that branches come before their parents. Two kinds of runs are left for the next
+    pass:
+
+    - The parent of a branch that is kept: the store refuses to remove the parent.
+    - A child run whose starter is removed later in the same pass, if the starter could have been resumed until then.
     """
     starters = Starters(store)
     newest = await _load_newest_ids(store, wanted.graph or "", wanted.keep_last)
     for status in wanted.statuses:
-        before, end = None, now - (wanted.older_than or 0.0)  # it began before its last step
+        # A run began before its last step, so only runs that began before this time can be old enough.
+        before, end = None, now - (wanted.older_than or 0.0)
         oldest = end
         while True:
             try:
                 page = await store.runs(limit=_BITE, status=status, graph=wanted.graph, before=before, begun_before=end)
-            except UnknownRun:  # another process has removed the last run of the page before
+            except UnknownRun:  # Another process has removed the last run of the previous page.
                 before = None
                 continue
             if not page:
@@ -184,17 +188,19 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
             going = [info for info in old if info.id not in needed]
             stay = await store.remove(going) if going else {}
             yield len(going) - len(stay)
-            # 1. The last run of the page is removed, and cannot be named as the one before the next page. 2. So the
-            # page begins with those of the same time again, fewer by that one.
+            # `before=` names a run that must exist. If the last run of this page was just removed, the next page is
+            # therefore chosen by time: it begins again with the runs that were created at the same time as that run.
+            # This list is shorter by the removed run, so the loop makes progress.
             last = page[-1]
             before = None if last in going and last.id not in stay else last.id
             end = math.nextafter(last.created_at, math.inf)
 
 
 async def trims(store: Store, graph: str | None, keep_steps: int | None) -> AsyncGenerator[int]:
-    """Remove the data of old steps of runs that have not ended, and yield how many steps each bite removed.
+    """Remove the data of old steps of runs that have not ended, and yield how many steps each transaction removed.
 
-    A run without a new snapshot is visited again by each pass, which removes nothing of it.
+    Each pass visits all runs that have more than `keep_steps` steps. It removes no steps of a run that has no new
+    snapshot since the previous pass.
     """
     statuses: tuple[Status, ...] = ("running", "waiting") if keep_steps is not None else ()
     for status in statuses:
@@ -209,7 +215,7 @@ async def trims(store: Store, graph: str | None, keep_steps: int | None) -> Asyn
 
 
 async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pruned:
-    """Remove the runs that the rule allows to remove, or only report them."""
+    """Remove the runs that a rule allows to remove. A dry run only reports them."""
     kept: dict[str, str] = {}
     found = await _find_removable(store, wanted, now, kept)
     gone = await remove(store, found.copy(), kept, dry_run=dry_run)
@@ -219,22 +225,26 @@ async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pru
 
 
 async def remove(store: Store, found: dict[str, RunT], kept: dict[str, str], *, dry_run: bool) -> list[str]:
-    """Remove runs, branches before their parents, except those that a kept run needs; add those to `kept`.
+    """Remove the found runs, except runs that a kept run needs. Add the kept runs to `kept`, each with the reason.
 
-    A child run that the run which started it can still need goes after that one, in a later transaction:
+    Branches are removed before their parents. A child run is removed in a later transaction than its starter, if the
+    starter may still need the child's result. This order matters in the following case:
 
-    1. Both have failed, and are to be removed. 2. Another process resumes the one that started the other. 3. The store
-    keeps it, since it has changed, and so the child is kept as well.
+    1. A run and the child run that it started have both failed and shall be removed.
+    2. Meanwhile, another process resumes the starter.
+    3. The store refuses to remove the starter, because the starter has changed. The child has not been removed yet, so
+       it is kept as well.
 
     Returns:
-        The ids of those that were removed, in order of removal.
+        The ids of the removed runs, in order of removal.
     """
     starters = Starters(store)
     going = await _in_order(store, found, kept, starters)
     needed = await starters.needing(going)
     gone: list[str] = []
     for part in _batches(going, needed):
-        await asyncio.sleep(0)  # also of a dry run, which removes nothing: the runs of this process move in between
+        # Let the runs of this process continue between two batches. A dry run waits for nothing else.
+        await asyncio.sleep(0)
         waits = {info.id: _say_needed_by(needed[info.id]) for info in part if needed.get(info.id) in kept}
         batch = [info for info in part if info.id not in waits]
         stay = {} if dry_run else await store.remove(batch)
@@ -246,7 +256,7 @@ async def remove(store: Store, found: dict[str, RunT], kept: dict[str, str], *, 
 
 
 async def _find_removable(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -> dict[str, EndedRun]:
-    """Return the runs that a rule allows to remove, by id; add the others to `kept`."""
+    """Return the runs that a rule allows to remove, by id. Add old runs that must stay to `kept`, with the reason."""
     found: dict[str, EndedRun] = {}
     newest: dict[str, Collection[str]] = {}
     oldest = math.inf if wanted.older_than is None else now - wanted.older_than
@@ -268,12 +278,15 @@ async def _find_removable(store: Store, wanted: Rule, now: float, kept: dict[str
 
 
 async def _in_order(store: Store, found: dict[str, RunT], kept: dict[str, str], starters: Starters) -> list[RunT]:
-    """Return the runs in the order of their removal, except those that a kept run needs; add those to `kept`.
+    """Return the runs in the order of their removal, without the runs that a kept run needs.
 
-    Branches come before their parents, and runs before those that they started.
+    Those runs are moved from `found` to `kept`, each with the reason. In the order of removal, branches come before
+    their parents, and runs before the child runs that they started.
     """
     count = -1
-    while len(found) != count:  # a run that is kept for one reason may need others for the other one
+    # Keeping a run as a parent of a branch can make its child runs needed, and the other way round. So repeat until
+    # no more runs are kept.
+    while len(found) != count:
         count = len(found)
         await _keep_parents(store, found, kept)
         for run_id, starter in (await starters.needing(found.values())).items():
@@ -293,7 +306,7 @@ def _say_needed_by(starter: str) -> str:
 
 
 def _batches(going: Sequence[RunT], needed: Mapping[str, str]) -> Iterator[list[RunT]]:
-    """Yield the runs in parts, of which none has a run and another one that it can still need."""
+    """Split the runs into batches, so that a run and a child run that it can still need are in different batches."""
     at = 0
     ids: set[str] = set()
     for end, info in enumerate(going if needed else ()):
@@ -309,7 +322,7 @@ def _split_in_batches(going: Sequence[RunT]) -> Iterator[list[RunT]]:
 
 
 async def _next_page(store: Store, page: Sequence[RunInfo], status: Status, graph: str | None) -> Sequence[RunInfo]:
-    """Return the next page, after the last run of this page that no other process has removed meanwhile."""
+    """Return the next page of runs. It begins after the last run of this page that still exists."""
     for last in reversed(page):
         with suppress(UnknownRun):
             return await store.runs(limit=_PAGE, status=status, graph=graph, before=last.id)
@@ -321,7 +334,7 @@ async def _load_newest_ids(store: Store, graph: str, count: int | None) -> Colle
 
 
 def _reason_to_stay(info: RunInfo | EndedRun, wanted: Rule, newest: Collection[str]) -> str:
-    """Return why a run itself must be kept; "" if there is no reason."""
+    """Return why a run must be kept, apart from other runs that need it; "" if there is no such reason."""
     if info.tags and (tags := wanted.keep_tags.intersection(info.tags)):
         return f"tag {min(tags)!r}"
     if info.id in newest:
@@ -330,7 +343,7 @@ def _reason_to_stay(info: RunInfo | EndedRun, wanted: Rule, newest: Collection[s
 
 
 async def _keep_parents(store: Store, found: dict[str, RunT], kept: dict[str, str]) -> None:
-    """Keep the runs whose steps a kept run needs, and the parents of those."""
+    """Move the runs from `found` to `kept` whose steps a kept branch shares, and their parents in turn."""
     ids = [info.id for info in found.values() if not isinstance(info, EndedRun) or info.branched]
     stays: list[RunInfo | EndedRun] = []
     for at in range(0, len(ids), _PAGE):
@@ -344,7 +357,7 @@ async def _keep_parents(store: Store, found: dict[str, RunT], kept: dict[str, st
 
 
 def _measure(info: RunT, found: Mapping[str, RunT], depths: dict[str, int]) -> None:
-    """Record, for a run and its ancestors, how many ancestors of each are among those found."""
+    """Record in `depths` how many ancestors of a run, and of each of its ancestors, are in `found`."""
     line = [info]
     while line[-1].id not in depths and line[-1].parent is not None and line[-1].parent in found:
         line.append(found[line[-1].parent])

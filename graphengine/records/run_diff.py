@@ -1,4 +1,4 @@
-"""Where two runs diverge, and how their states and what they were run with differ."""
+"""Compare two runs: where their paths diverge, and how their states, graphs, limits and models differ."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import RunInfo, RunStore
 
 _ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
-"""Steps that decide no edge: two runs that differ only in these took the same path."""
+"""Kinds of steps that choose no edge. Two runs that differ only in such steps took the same path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Difference:
     """One place where two states differ.
 
     Attributes:
-        path: Its path.
-        before: The value in the first state; None if it is missing.
-        after: The value in the second state.
+        path: The path of the value in the state.
+        before: The value in the first state; None if the first state has no value there.
+        after: The value in the second state; None if the second state has no value there.
     """
 
     path: str
@@ -44,8 +44,8 @@ class Shared:
     """The last step that two runs share.
 
     Attributes:
-        run_id: The run that recorded it.
-        seq: Its number.
+        run_id: The run that recorded the step.
+        seq: The number of the step.
     """
 
     run_id: str
@@ -57,16 +57,16 @@ class Side:
     """One of two compared runs.
 
     Attributes:
-        info: The store's facts about it.
-        snapshot: Its snapshot at the compared step.
-        begins: The step that it branched off with, if that is the first one that is not shared.
-        changed: What that step changed in the state of the run's own graph.
-        path: The steps that decided its path after the last shared step.
-        parts_at: The seq of the first of them that the other did not take; None if there is none.
-        spent: What models cost since they diverged; the whole run's cost if they share no step.
-        seconds: Driven time since they diverged.
-        steps: Completed visits since they diverged.
-        whys: Why each step after the last shared one took its edge, in words, by its seq.
+        info: The run's row in the store.
+        snapshot: The run's snapshot at the compared step.
+        begins: The step with which the run branched off, if it is the first step after the last shared step.
+        changed: The changes of the state that the step `begins` made.
+        path: The steps after the last shared step that chose the run's path.
+        parts_at: The seq of the first step of `path` that the other run did not take; None if there is no such step.
+        spent: The usage of models after the last shared step; the usage of the whole run if the runs share no step.
+        seconds: The driven time after the last shared step.
+        steps: The number of completed visits after the last shared step.
+        whys: The reasons for the edges of the steps after the last shared step, in words, by the seq of the step.
     """
 
     info: RunInfo
@@ -83,16 +83,16 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class RunDiff:
-    """Where two runs diverge, and how they differ then.
+    """The comparison of two runs.
 
     Attributes:
         first: The first run.
-        second: The second one.
-        shared: The last step that both share; None if they are not in one tree of branches.
-        alike: How many steps after it are the same in both before they diverge.
-        differences: What differs between their states at the compared steps.
-        setup: What differs in how they were run, a line each: their graphs, with prompts and declared models, their
-            limits, and the models that answered at a node of both since they diverged.
+        second: The second run.
+        shared: The last step that both runs share; None if they are not in the same tree of branches.
+        alike: How many steps after the shared step are the same in both runs before their paths diverge.
+        differences: The differences between their states at the compared steps.
+        setup: The differences in how the runs were run, one line each: their graphs with prompts and declared models,
+            their limits, and the models that answered at nodes that both runs visited after the shared step.
     """
 
     first: Side
@@ -112,21 +112,24 @@ async def diff(  # noqa: PLR0913 - two runs, each at a step, and how fine
     second_at: At | None = None,
     most: int | None = None,
 ) -> RunDiff:
-    """Compare two runs: the last step they share, the path each took from there, how their states differ.
+    """Compare two runs: the last step that they share, the path of each after that step, and their states.
 
-    Runs that share no step are compared from their first steps: they diverge at the first step whose path, visit or
-    edge differs.
+    Two runs that share no step are compared from their first steps. Their paths diverge at the first step at which the
+    node, the visit or the edge differs.
 
     Args:
-        store: The store that has both.
-        first: One run.
-        second: The other; it can be the same run at another step.
-        first_at: The step at which to compare the first; its last one by default.
-        second_at: The same for the second.
-        most: How many places of one value are listed; a value in which more places differ is one difference.
+        store: The store of both runs.
+        first: The id of the first run.
+        second: The id of the second run. It can be the same run at another step.
+        first_at: The step at which to compare the first run; the last step by default.
+        second_at: The step at which to compare the second run; the last step by default.
+        most: The maximum number of differences to list inside one value. A value with more differences is listed as
+            one difference.
 
     Raises:
-        UnknownRun, UnknownStep, StoreCorrupt.
+        UnknownRun: One of the runs does not exist.
+        UnknownStep: One of the runs has no such step.
+        StoreCorrupt: The log of a run is damaged.
     """
     ends = await load_snapshot(store, first, first_at), await load_snapshot(store, second, second_at)
     shared = await _find_shared_step(store, (first, ends[0].seq), (second, ends[1].seq))
@@ -164,7 +167,7 @@ async def _whys(store: RunStore, fingerprint: str, steps: Sequence[Step]) -> dic
 async def _changes_of_branch(
     store: RunStore, run_id: str, before: Snapshot, steps: Sequence[Step], most: int | None
 ) -> list[Difference]:
-    """Return what a branch changed in the state before its first step."""
+    """Return the changes of the state that a branch made when it branched off."""
     if not steps or steps[0].kind != "branched":
         return []
     after = await load_snapshot(store, run_id, steps[0].seq)
@@ -172,7 +175,7 @@ async def _changes_of_branch(
 
 
 async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequence[Step]]) -> list[str]:
-    """Return what differs in how two runs were run, a line each."""
+    """Return the differences of graphs, limits, instructions and models of two runs, one line each."""
     specs = [await graph_spec_of(store, end.fingerprint) for end in ends]
     lines = graph_differences(specs[0], specs[1]) if specs[0] and specs[1] else []
     for name in {**ends[0].limits, **ends[1].limits}:
@@ -198,14 +201,14 @@ def _models_of(steps: Iterable[Step]) -> dict[str, set[str]]:
 
 
 async def _find_shared_step(store: RunStore, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
-    """Return the last step that two runs share, each up to a step."""
+    """Return the last step that two runs share. Each run is given with the step up to which it is compared."""
     one, other = await _lineage(store, *first), await _lineage(store, *second)
     common = [Shared(run_id, min(seq, other[run_id])) for run_id, seq in one.items() if run_id in other]
     return max(common, key=lambda shared: shared.seq, default=None)
 
 
 async def _lineage(store: RunStore, run_id: str, seq: int) -> dict[str, int]:
-    """Return a run and its ancestors, each with the last of its steps that the run has."""
+    """Return a run and its ancestors, each with the last step that belongs to the history of the run."""
     found = {run_id: seq}
     info = await store.info(run_id)
     while info.parent is not None:

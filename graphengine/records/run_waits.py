@@ -1,4 +1,4 @@
-"""What the runs of a store wait for."""
+"""The waits of many runs: questions, messages and times, each together with its run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunWait(Wait):
-    """Something that one of many runs waits for.
+    """A wait of one run in a list of the waits of many runs.
 
     Attributes:
-        run_id: The run.
-        graph: The name of its graph.
-        since: When it began to wait for it, epoch seconds.
+        run_id: The id of the run.
+        graph: The name of the run's graph.
+        since: When the wait began, epoch seconds.
     """
 
     run_id: str
@@ -29,7 +29,7 @@ class RunWait(Wait):
 
 
 def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
-    """Return all waits of a run, with the run, but not those that are answered."""
+    """Return all waits of a run that have no answer yet."""
     at: Any = {"run_id": snapshot.run_id, "graph": snapshot.graph}
     return [
         RunWait(n, w.kind, show(w.question), w.schema, w.topic, w.due, None, *beside, since=frame.since, **at)

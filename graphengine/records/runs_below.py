@@ -1,4 +1,7 @@
-"""The runs below a run: those that its nodes started, and theirs. Rows of the store alone are read, level by level."""
+"""Find the runs below a run: the child runs that its nodes started, their child runs, and so on.
+
+Only rows of the store are read, with one query for each level of the tree.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,15 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import RunInfo, RunStore
 
 MOST: Final = 10_000
-"""How many runs are read: of a larger tree the levels that hold the first of them count."""
+"""The levels of a tree are read until so many runs have been found. The deeper levels of a larger tree are left out."""
 
 
 class CountsBelow(Part):
     """How many runs are below a run, at any depth, and how many of them failed.
 
     Attributes:
-        runs: How many there are in the store.
-        failed: How many of them failed.
+        runs: The number of runs below that are in the store.
+        failed: How many of these runs failed.
     """
 
     runs: int = 0
@@ -31,16 +34,16 @@ class CountsBelow(Part):
 
 @dataclass(frozen=True, slots=True)
 class RunsBelow:
-    """The runs below some runs.
+    """The runs below several runs.
 
     Attributes:
-        children: The runs that nodes of a run started, by its id.
+        children: The child runs that nodes of a run started, by the id of that run.
     """
 
     children: Mapping[str, Sequence[RunInfo]]
 
     def each(self, run_id: str) -> Iterator[RunInfo]:
-        """Yield the runs below a run, each before those below it."""
+        """Yield the runs below a run. Each run comes before its own child runs."""
         left = [*reversed(self.children.get(run_id, ()))]
         while left:
             info = left.pop()
@@ -53,7 +56,7 @@ class RunsBelow:
         return CountsBelow(len(statuses), statuses.count("failed"))
 
     def failed(self, run_id: str) -> Sequence[RunInfo]:
-        """Return where it went wrong below a run: the failed runs that have no failed run below them."""
+        """Return the failed runs below a run that have no failed run below themselves, where the failure began."""
         return [
             info
             for info in self.each(run_id)
@@ -62,7 +65,7 @@ class RunsBelow:
 
 
 async def runs_below(store: RunStore, run_ids: Sequence[str]) -> RunsBelow:
-    """Return the runs below these runs; those that stay when others stop are trees of their own, and not among them."""
+    """Return the runs below these runs, without runs that were started to go on when their starter stops."""
     children: dict[str, list[RunInfo]] = {}
     seen, level = {*run_ids}, [*run_ids]
     while level and len(seen) < MOST and (found := await store.started(level)):
@@ -74,11 +77,14 @@ async def runs_below(store: RunStore, run_ids: Sequence[str]) -> RunsBelow:
 
 
 async def runs_above(store: RunStore, info: RunInfo) -> Sequence[RunInfo]:
-    """Return the runs above a run, from the top of its tree; one that was removed ends the line."""
+    """Return the runs above a run, from the topmost run down to its starter.
+
+    If one of these runs was removed, the runs above the removed run are left out.
+    """
     found: list[RunInfo] = []
     while info.starter is not None and (above := await store.infos([info.starter])):
         if above[0].nonce != info.starter_nonce:
-            break  # a later run with its id
+            break  # This is a later run that has the id of the removed starter.
         info = above[0]
         if any(each.id == info.id for each in found):
             break
@@ -87,7 +93,7 @@ async def runs_above(store: RunStore, info: RunInfo) -> Sequence[RunInfo]:
 
 
 def failed_words(counts: CountsBelow) -> str:
-    """Return how many runs below failed; "" if none did.
+    """Return how many runs below a run failed, in words; "" if no run failed.
 
     >>> failed_words(CountsBelow(12, 2)), failed_words(CountsBelow(12, 0))
     ('2 of 12 runs below failed', '')

@@ -1,4 +1,4 @@
-"""Whether a second start with the id of a recorded run asks for the same run."""
+"""Check whether a second start with the id of a recorded run asks for the same run."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ async def check_same(
     *,
     is_sequel: bool,
 ) -> None:
-    """Check that a run began as this start would begin it.
+    """Check that a recorded run began with the graph and the state of this start.
 
     Args:
-        store: What has the run.
+        store: The store of the run.
         graph: The graph of the start.
-        state: Its initial state; None if it may be any.
-        info: The run.
-        is_sequel: Whether it continues the state of an earlier run, which is not compared.
+        state: The initial state of the start; None to accept any state.
+        info: The recorded run.
+        is_sequel: Whether the start continues the final state of an earlier run. Then states are not compared.
 
     Raises:
-        RunExists: It began otherwise.
+        RunExists: The recorded run began with another graph or another state.
     """
     plan, where = compiled(graph), f"run {info.id}"
     if info.graph != plan.graph:
         text, repair = f"run {info.id} is of the graph {info.graph}, not {plan.graph}", "give another run_id"
         raise RunExists(text, where=where, repair=repair)
-    if state is None or is_sequel:  # what an earlier run ended with is not known here
+    if state is None or is_sequel:  # The final state of the earlier run is not known here.
         return
     initial = plan.state.initial(state, f"graph {plan.graph}")
     others = await begun_otherwise(store, info.id, plan, initial)

@@ -1,7 +1,7 @@
-"""What a run spent on models, computed from its steps: by agent, by model, by node.
+"""Compute how much a run spent on models, by agent, by model and by node.
 
-Only the steps are read, so any run can be reported at any time. A branch shares its first steps with its parent; what
-was spent in those is inherited, and reported separately.
+Only the recorded steps are read, so that the spending of any run can be reported at any time. A branch shares its first
+steps with its parent. The spending in the shared steps is called *inherited* and is reported separately.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     K = TypeVar("K", bound=Hashable)
 
 RULES: Final = "rules"
-"""The model of answers that rules gave."""
+"""The name that stands in place of a model for answers that rules gave."""
 REMOVED: Final = "removed steps"
-"""The node of what a run spent in steps that retention has removed."""
+"""The name that stands in place of a node for the spending in steps that retention has removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one agent at one node spent on one model.
+    """The usage of one model by one agent at one node.
 
     Attributes:
-        agent: The agent's name; "" if it is not recorded, as for answers that rules gave.
-        model: The model that answered, as `anthropic:claude-…`; "" if it is not recorded.
+        agent: The agent's name; "" if the name is not recorded, as for answers that rules gave.
+        model: The model that answered, such as `anthropic:claude-…`; "" if the model is not recorded.
         node: The node's path, without item indexes.
-        inherited: Whether it was spent before the run branched off.
-        usage: How much.
+        inherited: Whether the usage happened before the run branched off.
+        usage: The calls, tokens and cost.
     """
 
     agent: str
@@ -56,7 +56,7 @@ class Spent:
 
 
 def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
-    """Return what was spent in these steps, in the order of the first calls.
+    """Return the spending in these steps, in the order of the first calls.
 
     Args:
         steps: Steps of a run.
@@ -83,7 +83,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
 
 
 def sum_by(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, UsageRecord]:
-    """Return what was spent for each value of the key, in the order of the first calls.
+    """Add up the spending for each value of a key, in the order of the first calls.
 
     Example:
         >>> one = Spent("writer", "openai:gpt-5", "write", False, {"calls": 1, "cost_usd": 0.5})
@@ -97,12 +97,13 @@ def sum_by(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, UsageRe
 
 
 class SpentBelow(Part):
-    """What the runs cost that nodes of a run started, and the runs below them.
+    """The cost of the runs below a run: its child runs, their child runs, and so on.
 
     Attributes:
-        runs: How many there are in the store. Those that stay when others stop are trees of their own, and not counted.
-        cost_usd: What their own steps cost so far, US dollars; null if the cost of one is unknown.
-        failed: How many of them failed.
+        runs: The number of runs below that are in the store. Runs that were started to go on by themselves when their
+            starter stops are not counted.
+        cost_usd: The cost of their own steps so far, in US dollars; null if the cost of one run is unknown.
+        failed: How many of these runs failed.
     """
 
     runs: int = 0
@@ -111,18 +112,18 @@ class SpentBelow(Part):
 
 
 async def load_spent_below(store: RunStore, run_id: str) -> SpentBelow:
-    """Return what the children of a run cost, and theirs, level by level."""
+    """Return the cost of the child runs of a run, their child runs, and so on."""
     costs: list[float | None] = []
     below = await runs_below(store, [run_id])
     for info in below.each(run_id):
-        with suppress(UnknownRun):  # it was removed meanwhile
+        with suppress(UnknownRun):  # Another process has removed the run since.
             summary = info.summary or summary_of(await load_snapshot(store, info.id, None))
             costs.append(summary.cost_usd)
     return SpentBelow(len(costs), sum_of(costs), below.counts(run_id).failed)
 
 
 def sum_of(costs: Iterable[float | None]) -> float | None:
-    """Return the sum of costs; None, which is unknown, if one of them is.
+    """Return the sum of costs; None if one of the costs is None, which means that it is unknown.
 
     >>> sum_of([0.5, 0.25]), sum_of([0.5, None]), sum_of([])
     (0.75, None, 0.0)
@@ -132,17 +133,19 @@ def sum_of(costs: Iterable[float | None]) -> float | None:
 
 
 async def own_usage(store: RunStore, info: RunInfo, snapshot: Snapshot) -> Usage:
-    """Return what a run spent on models itself, without the steps that it shares with its parent.
+    """Return the usage of models in the own steps of a run, without the steps that it shares with its parent.
 
     Args:
-        store: The store that has it.
+        store: The store of the run.
         info: The run.
-        snapshot: Its last snapshot.
+        snapshot: The run's last snapshot.
 
     Raises:
-        UnknownRun, StoreCorrupt.
+        UnknownRun: The run does not exist.
+        StoreCorrupt: The log of the run is damaged.
     """
     if not is_cost_unknown(snapshot.inherited):
         return spent_since(snapshot.inherited, snapshot.usage)
-    own = spending(await store.steps(info.id, info.parent_seq))  # only its steps have what it added to an unknown cost
+    # The inherited cost is unknown, so it cannot be subtracted from the total. Add up the cost of the own steps.
+    own = spending(await store.steps(info.id, info.parent_seq))
     return sum_by(own, lambda _: info.id).get(info.id, {})

@@ -1,4 +1,4 @@
-"""Questions about steps of any kind, for readers of a log."""
+"""Small functions that read one fact of a step of any kind, for readers of a log."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def ops_of(step: Step) -> Sequence[Op]:
-    """Return the operations of a step: on the state, or, for an item, the map's updates."""
+    """Return the operations of a step on the state. For an item of a map, return its part of the map's updates."""
     return step.data.writes if isinstance(step.data, Item) else step.update
 
 
 def falls_back(step: Step) -> bool:
-    """Return whether the result is a fallback's."""
+    """Return whether a fallback gave the result that the step records."""
     return isinstance(step.data, Node) and step.data.fallback
 
 
 def marks_in(step: Step) -> Mapping[str, Any]:
-    """Return the marks that a step sets in its own frame."""
+    """Return the marks that a step sets in its own frame: values that conditions on the past remember."""
     return step.data.marks if isinstance(step.data, (Outcome, Continued)) else {}
 
 

@@ -1,8 +1,9 @@
-"""The story of a run as a document: what was asked, how it ended, what came of it, what it cost, and what was lost.
+"""Build the story of a run as a JSON document: its input, its steps, its result, its cost and its losses.
 
-A story is one HTML file for people who have never seen the graph. `graphengine.render.story` writes it, and the code of
-the inspector's page lays this document out. It has only what is shown: names are words, values are cut, and fields that
-are declared secret are left out. The story of two runs also has how they differ.
+A story is shown as one HTML file for people who have never seen the graph. `graphengine.render.story` writes the file,
+and the code of the inspector's page arranges the document in it. The document contains only text that is shown: names
+are turned into words, long values are cut, and fields that are declared secret are left out. The story of two runs also
+contains the differences between them.
 """
 
 from __future__ import annotations
@@ -65,33 +66,43 @@ if TYPE_CHECKING:
     from graphengine.records.visit_tree import Entry
 
 CallAsked: TypeAlias = "Callable[[Frame, WaitRecord], tuple[str, str, Mapping[str, JsonValue]] | None]"
-"""Returns the agent, the tool and the arguments of the call that a question is about; None if it is about none."""
+"""A function that returns the agent, the tool and the arguments of the tool call that a question is about.
+
+The function returns None if the question is not about a tool call.
+"""
 
 _LINE: Final = 130
-"""Characters of the reasons for an edge; what is told of a step may take twice as many."""
+"""The maximum number of characters of the reasons for an edge. Other texts of a step may be twice as long."""
 _FIRST, _LAST = 250, 150
-"""How many steps are told, from the beginning and from the end."""
+"""How many steps from the beginning and from the end of a long run are shown."""
 _CHAT: Final = "ge:chat:"
 _WHOLE_TITLE: Final = 190
-"""A longer one is the beginning of a text, of at most 200 characters."""
+"""A title with more characters was cut: it contains at most 200 characters from the beginning of a longer text."""
 _WRAPPED: Final = re.compile(r"^<(\w+)>\n?(.*?)\n?</\1>$", re.DOTALL)
-"""A question as agents are sent it."""
+"""A question inside the tags with which agents receive it."""
 _SAID: Final = 40
-"""Messages of a conversation that are shown."""
+"""The maximum number of messages of a conversation that are shown."""
 _DIFFERENCES: Final = 16
 _OF_CHATS: Final = ("turn", "messages", "answer", "question")
 _FAILED: Final = 8
 _ROOT: Final = re.compile(r"[.\[]")
 """What separates the field of a path from the rest."""
 _ASIDE: Final = ("started", "removed", "begun")
-"""Steps that say nothing of how a run came to its result."""
+"""Kinds of steps that are left out, because they do not explain how a run came to its result."""
 
 
 # --- The document ----------------------------------------------------------------------------------------------------
 
 
 class StoryFields(Part):
-    """Fields of the state under a title: the value that matters most, with its name, and the other fields."""
+    """Fields of the state under a title.
+
+    Attributes:
+        title: The title.
+        name: The name of the most important field; "" if no field is more important than the others.
+        lead: The value of this field.
+        rest: The other fields.
+    """
 
     title: str
     name: str = ""
@@ -100,7 +111,14 @@ class StoryFields(Part):
 
 
 class Saying(Part):
-    """What a person or an agent (`who`) said in a conversation, or what a tool did, with the value that it returned."""
+    """A message of a person or an agent in a conversation, or a call of a tool.
+
+    Attributes:
+        role: `user`, `assistant` or `tool`.
+        text: The text of the message, or the tool call in words.
+        who: The name of the agent; "" for a person and for a tool.
+        value: The message or the result of the tool, if it is a JSON object or list; otherwise null.
+    """
 
     role: str
     text: str
@@ -109,16 +127,16 @@ class Saying(Part):
 
 
 class StoryQuestion(Part):
-    """What a run waits for.
+    """An open question of a run, or another wait.
 
     Attributes:
-        name: Who asks.
-        kind: For what it waits.
+        name: The name of the wait, in words.
+        kind: The kind of the wait.
         text: The question.
-        due_at: When it times out, epoch seconds; null for never.
-        facts: The values that stand beside it.
-        proposed: Each field that is proposed, what it was, and what it would be.
-        answers: What can be answered: the name of a field or "", what fits it, and what it means.
+        due_at: When the question times out, epoch seconds; null for never.
+        facts: The values that a person needs to answer the question.
+        proposed: The proposed changes. Each contains the name of a field, its old value and its proposed value.
+        answers: The possible answers. Each contains the name of a field or "", the values that fit, and a description.
     """
 
     name: str
@@ -134,33 +152,33 @@ class StoryRun(Part):
     """A run in a story.
 
     Attributes:
-        run_id: The run.
-        graph: Its graph, in words.
-        title: What it is about.
-        created_at: When it began, epoch seconds.
-        status: Its status.
-        took: For how many seconds it was driven.
-        visits: How many visits of nodes it made.
-        usage: What its own steps used.
-        inherited: What the steps used that it shares with its parent.
-        losses: What was lost on the way.
-        label: The label with which it ended.
-        why: Why it ended.
-        awaited: The kinds of what it waits for.
-        below: What its child runs cost, and how many of them failed.
-        failed: The runs below it that failed, and why.
-        error: Where it failed, and the message; null if it did not.
-        questions: What it waits for.
-        question: What it began with.
-        said: A conversation; null if the run is none.
+        run_id: The id of the run.
+        graph: The name of the run's graph, in words.
+        title: The title of the run.
+        created_at: When the run began, epoch seconds.
+        status: The status of the run.
+        took: How many seconds a process drove the run.
+        visits: How many visits of nodes the run made.
+        usage: The usage of models in the run's own steps.
+        inherited: The usage of models in the steps that the run shares with its parent.
+        losses: The number of failed items, retries, fallbacks and other losses, by kind.
+        label: The label with which the run ended.
+        why: The reason for the end of the run.
+        awaited: The kinds of the open waits.
+        below: The cost of the child runs, and how many of them failed.
+        failed: The failed runs below the run, each with its title and the reason.
+        error: The node that failed and the message; null if the run did not fail.
+        questions: The open questions.
+        question: The input of the run.
+        said: The messages of a conversation; null if the run is not a conversation.
         earlier: How many earlier messages are left out.
-        answer: The result that its graph declares, or what was written last.
-        besides: What else its nodes wrote.
-        accounts: What its steps did.
-        left_out: How many steps between are left out.
+        answer: The result that the graph declares, or the fields that were written last.
+        besides: The other fields that nodes wrote.
+        accounts: The descriptions of the steps.
+        left_out: How many steps in the middle of the run are left out.
         numbers: The numbers that conditions compared last, by their paths in words.
-        spent: What models cost in its own steps.
-        picture: The graph with the way that was taken, as SVG.
+        spent: The cost of models in the run's own steps.
+        picture: A picture of the graph with the path that the run took, as SVG.
     """
 
     run_id: str
@@ -193,15 +211,15 @@ class StoryRun(Part):
 
 
 class Story(Document):
-    """The story of a run, or of two.
+    """The story of one run or of two runs.
 
     Attributes:
-        command: The command line that writes it.
-        written: When it was written.
+        command: The command line that writes this story.
+        written: When the story was written.
         runs: The runs.
-        compared: How two runs differ; null in the story of one.
+        compared: The differences between two runs; null in the story of one run.
         parted_after: The last visit that two runs share.
-        shared_visits: How many visits they share.
+        shared_visits: How many visits two runs share.
     """
 
     command: str
@@ -217,7 +235,7 @@ class Story(Document):
 
 @dataclass(frozen=True, slots=True)
 class ReadRun:
-    """A run as the store has it: its last snapshot, with the answers in its inbox, and all its steps and specs."""
+    """A run as read from the store: its row, its last snapshot with posted answers, its steps and its graph specs."""
 
     info: RunInfo
     snapshot: Snapshot
@@ -234,16 +252,17 @@ class ReadRun:
 
     @property
     def end(self) -> Step | None:
-        """The step with which it ended, if it did."""
+        """The step with which the run ended; None if the run has not ended."""
         found = (step for step in reversed(self.steps) if not step.frame and {END, FAIL} & {*outcome_of(step).to})
         return next(found, None)
 
 
 async def read_run(store: Store, run_id: str) -> ReadRun:
-    """Read a run.
+    """Read a run from the store.
 
     Raises:
-        UnknownRun, StoreError.
+        UnknownRun: The run does not exist.
+        StoreError: The store cannot be read, or the log of the run is damaged.
     """
     info, steps, snapshot = await store.info(run_id), await store.steps(run_id), await load_now(store, run_id)
     return ReadRun(info, snapshot, steps, await load_specs(store, steps, snapshot.fingerprint))
@@ -253,12 +272,13 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
     """Return the story of a run, without its picture.
 
     Args:
-        store: The store that has it.
+        store: The store of the run.
         run: The run.
-        call_asked: Finds the call of a tool that a question is about.
+        call_asked: A function that finds the tool call that a question is about.
 
     Raises:
-        UnknownRun, StoreError.
+        UnknownRun: The run does not exist.
+        StoreError: The store cannot be read, or the log of the run is damaged.
     """
     found, values = await _begin_story(store, run), run.snapshot.root.values
     given = await _load_input(store, run)
@@ -297,17 +317,21 @@ async def _load_input(store: Store, run: ReadRun) -> dict[str, Any]:
     begun = [step for step in run.steps if step.kind in ("started", "branched") and not step.frame]
     given = {op[1]: op[-1] for step in begun for op in ops_of(step)}
     added = {op[1] for step in begun for op in ops_of(step) if op[0] != "set"}
-    if added:  # to what its parent has
+    if added:  # The branch added these values to fields of its parent, so the whole values must be read from the state.
         state = (await load_snapshot(store, run.info.id, begun[-1].seq)).root.values
         given |= {name: state[name] for name in added & state.keys()}
     return given
 
 
 async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun], Compared, str, int]:
-    """Return how two runs part, without their pictures, and how they differ.
+    """Return the stories of two runs after their last shared step, and the differences between the runs.
+
+    Returns:
+        The stories without pictures, the comparison, the last shared visit in words, and the number of shared visits.
 
     Raises:
-        UnknownRun, StoreError.
+        UnknownRun: One of the runs does not exist.
+        StoreError: The store cannot be read, or the log of a run is damaged.
     """
     first, second = (run.info.id for run in runs)
     found = diff_document(await diff(store, first, second))
@@ -327,7 +351,10 @@ async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun]
 
 
 def _cut_middle(run: StoryRun, parted_at: int | None = None) -> None:
-    """Leave out the steps in the middle of a long run, but not the one at which two part; note how many they are."""
+    """Leave out the steps in the middle of a long run, and record how many steps were left out.
+
+    The step `parted_at`, at which two runs take different paths, is kept.
+    """
     if len(run.accounts) > _FIRST + _LAST:
         kept = [each for each in run.accounts[_FIRST:-_LAST] if each.seq == parted_at]
         run.left_out = len(run.accounts) - _FIRST - _LAST - len(kept)
@@ -349,7 +376,7 @@ async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
     Args:
         store: The store that has the run.
         run: The run.
-        after: The last step of which nothing is told, since the other run shares it.
+        after: The last step that the other run shares. Steps up to this one are not described.
     """
     info, snapshot, end, why = run.info, run.snapshot, run.end, ""
     specs = {name: _word_conditions(spec) for name, spec in run.specs.items()}
@@ -389,7 +416,10 @@ async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
 
 
 def _reasons(step: Step, ways: Sequence[EdgeSpec], *, is_taken: bool = False) -> Sequence[str]:
-    """Return why a step took its edge, as sentences; with `is_taken` without those for edges that it did not take."""
+    """Return the reasons for the edge of a step, as sentences.
+
+    With `is_taken`, the reasons for not taking other edges are left out.
+    """
     outcome = outcome_of(step)
     found = [each for each in reasons_of(outcome, ways) if each.words != OTHERWISE]
     taken = [each for each in found if each.held and not each.arm]
@@ -402,12 +432,12 @@ def _reasons(step: Step, ways: Sequence[EdgeSpec], *, is_taken: bool = False) ->
 
 
 def _fails(ways: Sequence[EdgeSpec], way: int) -> bool:
-    """Return whether an edge leads to failure, which a run that went on did not need."""
+    """Return whether an edge leads to FAIL. A run that continued does not need a reason for not taking this edge."""
     return 0 <= way < len(ways) and ways[way].get("to") == FAIL
 
 
 def _word_conditions(part: Any) -> Any:  # noqa: ANN401 - a spec, or a part of it
-    """Return a copy of a spec with readable names in its conditions: to word reasons, not to draw or run."""
+    """Return a copy of a spec with readable names in its conditions. The copy is only used to word reasons."""
     if isinstance(part, list):
         return [_word_conditions(each) for each in part]
     if not isinstance(part, dict):
@@ -423,7 +453,7 @@ def _quantity(of: Any) -> Any:  # noqa: ANN401 - of a condition
 
 
 def _tell_account(entry: Entry, whys: Sequence[str]) -> Account:
-    """Return the account of a step, with its values in words and as many of its reasons as have room, each whole."""
+    """Return the account of a step with its values in words, and with as many whole reasons as there is room for."""
     facts, kept = entry.step.data, list[str]()
     for each in whys:
         said = safe_line(each, _LINE)
@@ -446,12 +476,12 @@ def _tell_account(entry: Entry, whys: Sequence[str]) -> Account:
 
 
 def _choose_fields(values: Mapping[str, JsonValue], last: Sequence[str] = ()) -> dict[str, JsonValue]:
-    """Return the fields that are shown: those that say something. False says something in the fields of `last`."""
+    """Return the fields that are not empty. A field with the value False is only returned if `last` contains it."""
     return {name: each for name, each in values.items() if says_something(each) and (each is not False or name in last)}
 
 
 def _fields_of(title: str, values: Mapping[str, JsonValue], first: Iterable[str]) -> StoryFields:
-    """Return fields as they are shown, beginning with the first text among the fields in `first`."""
+    """Return fields in the form in which they are shown. The lead is the first of the `first` fields with a text."""
     lead = next(
         (name for name in first if isinstance(text := values.get(name), str) and isinstance(json_in(text), str)), ""
     )
@@ -510,7 +540,7 @@ def _default_arguments(wait: Wait) -> dict[str, JsonValue]:
 
 
 def _proposed(proposed: JsonValue, was: JsonValue) -> list[tuple[str, Any, Any]]:
-    """Return what is proposed, field by field, beside what it would replace."""
+    """Return the proposed fields: the name of each field, its old value and its proposed value."""
     old, now = ({} if each is None else each if isinstance(each, Mapping) else {"": each} for each in (was, proposed))
     names = dict.fromkeys([*old, *now])
     shown = [[cut_value(each.get(name)) for name in names] for each in (old, now)]
@@ -518,7 +548,7 @@ def _proposed(proposed: JsonValue, was: JsonValue) -> list[tuple[str, Any, Any]]
 
 
 def _possible_answers(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """List what can be answered: the kinds of a simple answer, or the fields of a form with their descriptions."""
+    """List the possible answers: the types of a simple answer, or the fields of a form with their descriptions."""
     every = [each for each in variants(schema, schema) if each and each.get("type") != "null"]
     simple = [each for each in every if not isinstance(each.get("properties"), Mapping)]
     if simple:
@@ -534,7 +564,7 @@ def _possible_answers(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _messages_in(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]] | None:
-    """Return the messages of a conversation; None if the run is no conversation."""
+    """Return the messages of a conversation; None if the run is not a conversation."""
     for value in values.values():
         said = [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
         if any(each.get("role") in ("user", "assistant") and "text" in each for each in said):
@@ -543,7 +573,7 @@ def _messages_in(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]]
 
 
 def _conversation(run: ReadRun, messages: Sequence[Mapping[str, Any]], *, is_over: bool) -> list[Saying]:
-    """Return the last messages of a conversation, and what was said so far in a turn that is not over yet."""
+    """Return the last messages of a conversation, including the messages of a turn that has not ended yet."""
     results = {each.get("call_id"): each for each in messages if each.get("role") == "tool"}
     found: list[Saying] = []
     for each in messages[-_SAID:]:
@@ -558,7 +588,7 @@ def _conversation(run: ReadRun, messages: Sequence[Mapping[str, Any]], *, is_ove
 
 
 def _last_turn(run: ReadRun) -> Iterator[Saying]:
-    """Yield what the agent and its tools said since the last message that the run received."""
+    """Yield the last message that the run received, and what the agent and its tools said since then."""
     begins = next((step for step in reversed(run.steps) if isinstance(step.data, Message)), None)
     if begins is None or not isinstance(begins.data, Message):
         return

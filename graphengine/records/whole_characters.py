@@ -1,4 +1,4 @@
-"""JSON from outside, with whole characters."""
+"""Repair JSON from outside in which a character was cut in half."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ _HALF_AT_ALL: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPES: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
-"""Every escape of JSON, so that an escaped backslash begins no other; the group is half of a character."""
+"""Every escape of JSON. The group matches an escape that is half of a character.
+
+The pattern matches all escapes, so that the second backslash of an escaped backslash is not taken for the beginning of
+another escape.
+"""
 
 
 def with_whole_characters(body: bytes) -> bytes:
-    r"""Return JSON in which U+FFFD stands for each half of a character.
+    r"""Return JSON in which each half of a character is replaced by U+FFFD.
 
-    JavaScript writes a text that was cut in the middle of one so, and no reader of UTF-8 takes it.
+    JavaScript writes such a half if a text was cut in the middle of a surrogate pair. Python cannot encode the half as
+    UTF-8.
 
     Example:
         >>> with_whole_characters(rb'{"cut": "\ud83d", "whole": "\ud83d\ude00", "path": "c:\\ud83d"}')

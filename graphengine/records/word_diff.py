@@ -1,7 +1,7 @@
-r"""What changed from one text to another, by words: the one diff of the terminal, the page, approvals and stories.
+r"""Compare two texts by words. The terminal, approvals and stories use this comparison.
 
-The page has the same function in `word_diff.ts`, with the same classes of characters and the same limits. A test
-compares the two.
+The inspector's page uses the same function in TypeScript, in `word_diff.ts`, with the same classes of characters and
+the same limits. A test compares the two functions.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class WordDiff:
 
     @property
     def is_rewritten(self) -> bool:
-        """Whether less than half is alike: the new text is then easier to read by itself."""
+        """Whether less than half of the words are equal, so that the new text is easier to read without the changes."""
         return self.likeness < 0.5  # noqa: PLR2004 - half
 
 

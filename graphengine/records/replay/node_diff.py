@@ -1,8 +1,8 @@
-"""Whether today's node could have taken a recorded step, and which input it would get today.
+"""Check whether today's node could have recorded a step, and whether it would get the same input today.
 
-A step records what a node was: it ran, or it was a map, a graph or a question. Today's node must be the same. Its input
-is compared by the places from which its parameters were read then (in the recorded graph spec) and are read now,
-on the recorded state.
+A step shows of which kind its node was: code, a map, a graph or a question. Today's node must be of the same kind. To
+compare the inputs, this module looks at the places from which the parameters were read. The recorded graph spec lists
+the earlier places, and today's graph lists the present ones. Both are read in the recorded state.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _RESTORE: Final = "restore it, or accept that runs diverge here"
 def node_differences(
     plan: Plan[Any], frame: Frame, step: Step, graph_spec: NodeSpec | None
 ) -> Iterator[StepDifference]:
-    """Yield how today's node differs from a step's recorded node, before anything is decided.
+    """Yield the differences between the node of a recorded step and today's node. Nothing is decided yet.
 
     Args:
-        plan: The plan that the step's frame walks today; it has the step's node.
-        frame: The frame, before the step.
-        step: The step, of an attempt that ran.
-        graph_spec: The recorded node: its entry in the graph spec of its graph; None if there is none.
+        plan: The plan of the graph that the step's frame walks today. It must contain the step's node.
+        frame: The frame as it was before the step.
+        step: The step, which belongs to an attempt.
+        graph_spec: The entry of the node in the recorded graph spec; None if the spec is not known.
     """
     node = plan.nodes[step.node]
     view = view_of(plan, frame)
@@ -90,7 +90,7 @@ def _is_failed_step(step: Step) -> bool:
 
 
 def _nature(step: Step, today: str) -> Iterator[StepDifference]:
-    """Compare what the node was, a map, a graph, a question or code; a failure does not tell."""
+    """Compare the kind of the node: a map, a graph, a question or code. A failed step does not show the kind."""
     asks = isinstance(step.data, Waiting) and any(not wait.key for wait in step.data.waits.values())
     was = {"mapped": "a map", "entered": "a graph"}.get(step.kind, "a question" if asks else "code")
     if was != today and not _is_failed_step(step):
@@ -138,9 +138,10 @@ def _question(call: Call, body: AskBody, view: View, step: Step, wait: WaitRecor
 
 
 def _reads(graph_spec: NodeSpec | None, now: Mapping[str, str]) -> Mapping[str, str] | None:
-    """Return where parameters were read from, if the graph spec has it; older ones do not.
+    """Return the recorded place of each parameter; None if the graph spec is too old to contain the places.
 
-    For a node that chooses, the spec lists everything that its cases read; only what today's case also takes counts.
+    For a node with `choose`, the spec lists the places of all its cases. Only the parameters of the case that is chosen
+    today are returned.
     """
     if graph_spec is None or "reads" not in graph_spec:
         return None
@@ -155,7 +156,7 @@ def _compare_inputs(call: Call, view: View, step: Step, recorded: Mapping[str, s
     failure = step.data.error
     try:
         call.values(view)
-    except BaseException as error:  # noqa: BLE001 - the user's functions read inputs
+    except BaseException as error:  # noqa: BLE001 - functions of the user read inputs
         reraise_interrupt(error)
         if not _is_failed_step(step):
             yield StepDifference("inputs", recorded, None, _say_not_run(step, error), _RESTORE)
@@ -168,8 +169,9 @@ def _compare_inputs(call: Call, view: View, step: Step, recorded: Mapping[str, s
 
 
 def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: Step) -> Iterator[StepDifference]:
-    """Compare where parameters are read from; two places that hold the same value count as equal."""
-    if was == now or sorted(was.values()) == sorted(now.values()):  # a parameter by another name reads the same
+    """Compare the places from which parameters are read. Two places with the same value count as equal."""
+    # If the places are the same and only the names of parameters differ, the node reads the same values.
+    if was == now or sorted(was.values()) == sorted(now.values()):
         return
     parts = []
     for name in sorted({*was, *now}):
@@ -186,7 +188,7 @@ def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: 
 
 
 def _same(first: str, second: str, view: View) -> bool:
-    """Return whether two places hold the same value; what a function returned is not known."""
+    """Return whether two places contain the same value. Places that a function computes are not known to be equal."""
     try:
         return bool(Reading.of(first).read(view) == Reading.of(second).read(view))
     except (GraphEngineError, KeyError, TypeError, ValueError):
@@ -194,7 +196,7 @@ def _same(first: str, second: str, view: View) -> bool:
 
 
 def _place_value(place: str | None, view: View) -> JsonValue:
-    """Return a place and its value, unless that is a secret."""
+    """Return a place with its value, or the place alone if the value is secret."""
     if place is None:
         return None
     try:
@@ -205,5 +207,5 @@ def _place_value(place: str | None, view: View) -> JsonValue:
 
 
 def _sources_of_parameters(call: Call) -> dict[str, str]:
-    """Return what each parameter reads, by its name."""
+    """Return the place from which each parameter is read today, by the name of the parameter."""
     return dict(call.fields) | {argument.name: argument.reading.text for argument in call.arguments}

@@ -1,4 +1,4 @@
-"""What a replay found, as a value and as the document of `graphengine replay --json`; imported by quick commands."""
+"""The class of one difference that a replay finds. Commands that must start quickly import this module."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ class Otherwise:
     """One step that today's graph decides differently, or that it could not have reached.
 
     Attributes:
-        seq: The step.
-        path: The place of its node, as `article/review`; "" for a step of the run itself.
-        what: `edge`, `update`, `inputs`, `work`, `ready`, `state`, `limit`, `retry`, `choice`, `wait`, `map`,
-            `subgraph`, `stop`, `outcome`, `marks`; `reason` if only the explanation of the decision differs.
-        recorded: What was recorded, as JSON.
-        today: What it is today, as JSON.
+        seq: The number of the step.
+        path: The path of the node, such as `article/review`; "" for a step of the run itself.
+        what: The part of the decision that differs: `edge`, `update`, `inputs`, `work`, `ready`, `state`, `limit`,
+            `retry`, `choice`, `wait`, `map`, `subgraph`, `stop`, `outcome` or `marks`; `reason` if only the explanation
+            of the decision differs.
+        recorded: The recorded value, as JSON.
+        today: Today's value, as JSON.
         message: The difference in a sentence.
-        repair: What to do about it.
+        repair: How to remove the difference.
     """
 
     seq: int

@@ -1,10 +1,14 @@
-"""Replay: decide a recorded run again with today's graph, without calling a node.
+"""Replay a recorded run: decide each of its steps again with today's graph, without calling a node.
 
-Each recorded step gives back the event that it came from (`graphengine.history.event_of_step`). `decide` decides
-that event again with today's plan, and the two steps are compared (`graphengine.records.replay.step_diff`), as are the
-recorded node and its input with today's (`graphengine.records.replay.node_diff`). Then the recorded step is folded, so
-that later differences are found too. Conditions, reducers, validators and selectors are called; nodes, agents and
-resources never.
+Each recorded step is handled in four parts:
+
+1. `graphengine.history.event_of_step` reconstructs the event from which the step was decided.
+2. `graphengine.records.replay.node_diff` compares the recorded node and its input with today's node.
+3. `decide` decides the event again with today's plan, and `graphengine.records.replay.step_diff` compares the result
+   with the recorded step.
+4. The recorded step, and not today's step, is applied to the snapshot, so that later differences are found too.
+
+A replay calls conditions, reducers, validators and selectors. It never calls nodes, agents or resources.
 """
 
 from __future__ import annotations
@@ -47,16 +51,17 @@ _OLDER: Final = "recorded under version {} of the graph, which a migration repla
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay found.
+    """The result of a replay.
 
     Attributes:
-        run_id: The run.
-        graph: The name of its graph.
+        run_id: The id of the run.
+        graph: The name of the run's graph.
         steps: How many steps were replayed.
-        differences: What today's graph decides differently, in order of seq.
-        reasons: Steps whose decision is the same and whose explanation differs; they are not differences.
-        unchecked: What could not be decided again, since no log contains it, and in how many steps.
-        skipped: How many steps were not checked at all, since a migration replaced their graph.
+        differences: The steps that today's graph decides differently, in order of seq.
+        reasons: The steps whose decision is the same and whose explanation differs. They do not count as differences.
+        unchecked: The parts of decisions that could not be checked because no log contains them, each with the number
+            of steps concerned.
+        skipped: How many steps were not checked at all because a migration has replaced their graph.
     """
 
     run_id: str
@@ -69,7 +74,7 @@ class Replayed:
 
     @property
     def same(self) -> bool:
-        """Whether today's graph decides every step as recorded."""
+        """Whether today's graph makes the same decision at every step."""
         return not self.differences
 
     @property
@@ -79,7 +84,7 @@ class Replayed:
 
     @property
     def first(self) -> Otherwise | None:
-        """The first difference."""
+        """The first difference; None if there is no difference."""
         return self.differences[0] if self.differences else None
 
     def __str__(self) -> str:
@@ -96,22 +101,24 @@ class Replayed:
 
 
 def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Replayed:
-    """Decide every step of a recorded run again with today's graph, and report where it decides differently.
+    """Decide every step of a recorded run again with today's graph, and report the steps that differ.
+
+    Nothing is written and no node is called.
 
     Args:
-        graph: The graph, changed or not since the run was recorded.
-        run: A run as `graphengine.records.export.read_file` returns it, or all its steps, including those shared
-            with its parents (`Runner.history`). Steps alone do not record where nodes read from, so changed inputs are
-            found only if they are missing today.
+        graph: Today's graph. It may have changed since the run was recorded.
+        run: A run as `graphengine.records.export.read_file` returns it, or all steps of a run, including the steps that
+            it shares with its parents (`Runner.history`). Steps alone do not record from where nodes read their
+            parameters. Then a changed input is only found if it is missing today.
 
     Returns:
-        The differences; nothing is written and no node is called.
+        The differences.
 
     Raises:
         CompileError: The graph has problems.
-        GraphChanged: The run is of a graph with another name.
-        SecretKeyWrong: The run has secrets, and the graph was given another key.
-        StoreCorrupt: The steps do not fold.
+        GraphChanged: The run belongs to a graph with another name.
+        SecretKeyWrong: The run contains secrets, and the graph has another key.
+        StoreCorrupt: The steps do not follow each other.
     """
     plan: Plan[Any] = compiled(graph)
     steps, graph_specs = (run.steps, run.graph_specs) if isinstance(run, Exported) else (run, {})
@@ -139,15 +146,16 @@ def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Repla
 
 @dataclass(slots=True)
 class _Replayer:
-    """The fold of a recorded run, with the differences found so far.
+    """A replay in progress: the snapshot of the run, and the differences found so far.
 
     Attributes:
-        marked: The keys of all marks that the run has; other marks that today's conditions need are kept only here.
-        keys: Those of them that today's graph keeps too.
-        today: Today's decision for the present step; None if there is none.
+        marked: The keys of all marks in the recorded run. Marks that only today's conditions need are added to the
+            snapshot of the replay.
+        keys: The keys of the marks that today's graph keeps too.
+        today: Today's decision for the present step; None if the step could not be decided.
         skipped: How many steps were not checked at all.
         version: The version of the graph under which the present step was recorded.
-        session: Decides events; its steps are not folded, the recorded ones are.
+        session: Decides events with today's plan. The steps that it decides are compared but not applied.
     """
 
     plan: Plan[Any]
@@ -166,7 +174,7 @@ class _Replayer:
         self.session = Session(self.plan, self.snapshot)
 
     def look(self, step: Step) -> None:
-        """Decide a step again and note what differs."""
+        """Decide a step again and add the differences to `found`."""
         self.today = None
         self.version = self._version_at(step)
         if self.plan.migrate and self.version < self.plan.version:
@@ -200,10 +208,10 @@ class _Replayer:
         return self.version if graph_spec is None else graph_spec.get("version", self.version)
 
     def fold(self, step: Step) -> None:
-        """Fold the recorded step, with the marks that only today's graph keeps.
+        """Apply the recorded step to the snapshot, together with the marks that only today's graph keeps.
 
         Raises:
-            StoreCorrupt: It does not follow.
+            StoreCorrupt: The step does not follow the previous step.
         """
         try:
             evolve(self.snapshot, self._with_marks(step))
@@ -213,14 +221,14 @@ class _Replayer:
         self._add_fields(step)
 
     def _node(self, step: Step) -> Iterator[StepDifference]:
-        """Yield how today's node differs."""
+        """Yield the differences between the recorded node and today's node."""
         if step.kind not in OF_ATTEMPTS or not step.node:
             return
         frame, plan, _ = node_at(self.plan, self.snapshot, step)
         yield from node_differences(plan, frame, step, self._graph_spec_of(frame, step.node))
 
     def _graph_spec_of(self, frame: Frame, node: str) -> NodeSpec | None:
-        """Return the recorded graph spec of a node."""
+        """Return the entry of a node in the recorded graph spec; None if the spec is not known."""
         graph_spec = self._graph_of(frame)
         if graph_spec is None:
             return None
@@ -228,7 +236,7 @@ class _Replayer:
         return found if found is None or "reads" in found else {**found, "reads": []}
 
     def _graph_of(self, frame: Frame) -> GraphSpec | None:
-        """Return the recorded spec of the graph that a frame walks."""
+        """Return the recorded spec of the graph in which a frame moves; None if the spec is not known."""
         sub = frame.sub
         if sub is None or sub.up is None:
             return self.graph_specs.get(self.snapshot.fingerprint)
@@ -237,7 +245,7 @@ class _Replayer:
         return graphs.get(sub.up.choice)
 
     def _compare_decision(self, step: Step) -> Iterator[StepDifference]:
-        """Yield how today's decision of the step's event differs."""
+        """Decide the event of the step with today's graph, and yield the differences to the recorded decision."""
         made = source_event(self.plan, self.snapshot, step)
         self.unchecked.update(made.unsure)
         if isinstance(step.data, Started) and plain(step.data.limits) != plain(self.plan.limits):
@@ -279,7 +287,7 @@ class _Replayer:
         return step
 
     def _add_fields(self, step: Step) -> None:
-        """Give fields that the recorded run began without the values with which they begin today."""
+        """Add fields that are new since the run was recorded, with the values with which they begin today."""
         today = self.today
         if today is None or today.kind not in ("started", "entered") or today.kind != step.kind:
             return
@@ -299,7 +307,10 @@ def _keys(plan: Plan[Any]) -> Iterator[str]:
 
 
 def _keep_shared(step: Step, fields: set[str] | None) -> Step:
-    """Return the first step of a run, or of a graph inside it, with only the fields that exist both then and today."""
+    """Return the first step of a run or of a graph inside a node, with only the fields that both graphs have.
+
+    `fields` is None for any other step, which is returned unchanged.
+    """
     if fields is None:
         return step
     facts = step.data
@@ -312,7 +323,7 @@ def _encrypt_step_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step
     """Return a recorded step with its secrets encrypted by today's graph, so that equal secrets have equal records.
 
     Raises:
-        SecretKeyWrong: The graph has another key.
+        SecretKeyWrong: The secrets were encrypted with another key than the key of today's graph.
     """
     state = written_state(plan, snapshot, step)
     if state is None or not any(op[1] in state.secrets for op in step.update):

@@ -1,8 +1,8 @@
-"""What differs between a recorded step and the one that today's graph decides for the same event.
+"""Compare a recorded step with the step that today's graph decides for the same event.
 
-Decisions count: where the run goes, what is written, whether it retries, stops or waits. Texts that only explain
-(`why`, a condition in words) are reported separately, as `reason`. Tracebacks, places and repairs of errors do not
-count. The random part of a pause is recorded, so pauses are compared exactly.
+Only decisions are compared: the next node, the written values, and whether the run retries, stops or waits. Texts that
+explain a decision, such as the condition in words, are reported separately as `reason`. Tracebacks, places and repairs
+of errors are ignored. The random part of the pause before a retry is recorded, so that pauses are compared exactly.
 """
 
 from __future__ import annotations
@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 
     Ways = Sequence[EdgeSpec]
 REASON: Final = "reason"
-"""What differs if the decision is the same and only its explanation differs."""
+"""The kind of difference between two steps with the same decision and different explanations."""
 
 
 class _DecisionPart(NamedTuple):
-    """A part of a decision: the facts that record it, and it in words, and what to restore if it differs."""
+    """A part of a decision.
+
+    Attributes:
+        facts: The names of the facts of a step that record this part.
+        words: The part in words, for the message.
+        restored: What the user can restore to get the recorded decision again, for the repair.
+    """
 
     facts: Sequence[str]
     words: str
@@ -52,14 +58,14 @@ COMPARED: Final[Mapping[str, _DecisionPart]] = {
     "marks": _DecisionPart([], "what its conditions remember", "what conditions on the past read"),
     REASON: _DecisionPart([], "same decision, other explanation", ""),
 }
-"""What can differ; those without facts are compared otherwise."""
+"""The parts of a decision that can differ. Parts without facts are compared by code of their own."""
 SHOWN_OF_EDGES: Final = ("to", "edge", "fork", "cancelled")
-"""The fields of facts that are shown if the edge differs."""
+"""The facts that are shown if the edge differs."""
 _MISMATCHES: Final = ("invalid_update", "not_recordable")
 
 
 class StepDifference(NamedTuple):
-    """One difference between two steps: what, each side as JSON, a sentence, and the repair."""
+    """One difference between two steps: its kind, both values as JSON, a sentence, and a repair."""
 
     what: str
     recorded: JsonValue
@@ -71,14 +77,14 @@ class StepDifference(NamedTuple):
 def step_differences(
     step: Step, made: Step, keys: Collection[str], ways: tuple[Ways, Ways], *, exact: bool
 ) -> Iterator[StepDifference]:
-    """Yield how a recorded step differs from today's.
+    """Yield the differences between a recorded step and today's step.
 
     Args:
-        step: The recorded one.
-        made: Today's.
-        keys: The keys of the marks that both graphs keep.
-        ways: The edges among which each chose, as the spec of its graph has them.
-        exact: Whether the graph's spec is the recorded one, so that these marks must be the same.
+        step: The recorded step.
+        made: The step that today's graph decides.
+        keys: The keys of the marks that both graphs keep. A mark is a value that a condition on the past remembers.
+        ways: The edges among which the recorded graph chose, and the edges among which today's graph chooses.
+        exact: Whether today's graph spec is equal to the recorded spec, so that the marks must be the same.
     """
     if (step.kind, step.frame, step.node) != (made.kind, made.frame, made.node):
         yield _other_kind(step, made)
@@ -87,7 +93,7 @@ def step_differences(
         yield _one("update", plain(step.update), plain(made.update))
     data, new = _decision_as_json(step), _decision_as_json(made)
     moved = outcome_of(step).way != outcome_of(made).way and _target(step) == _target(made)
-    if exact and moved:  # the places of edges mean the same in both
+    if exact and moved:  # The specs are equal, so an edge at another place of the list is another edge.
         yield _edge_difference(step, made, ways)
     for what, part in COMPARED.items():
         was, now = _pick_keys(data, part.facts), _pick_keys(new, part.facts)
@@ -95,7 +101,7 @@ def step_differences(
             yield _edge_difference(step, made, ways) if what == "edge" else _one(what, was, now)
     was, now = _facts_of_end(step), _facts_of_end(made)
     same_edge = _target(step) == _target(made)
-    if was != now and same_edge:  # otherwise it was reported with the edge
+    if was != now and same_edge:  # If the edges differ, this difference has been reported with the edge.
         yield _one("outcome" if step.data.error or made.data.error else "ending", was, now)
     yield from _compare_marks(step, made, keys, exact=exact)
     was, now = _texts_of_reasons(step, ways[0]), _texts_of_reasons(made, ways[1])
@@ -104,7 +110,7 @@ def step_differences(
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a JSON value
-    """Return a value as it reads back from JSON."""
+    """Return a value in the form in which it is read back after it was written as JSON."""
     return from_json(to_json(value, fallback=opened))
 
 
@@ -121,13 +127,13 @@ _SHOWN: Final = 200
 
 
 def short(value: JsonValue) -> str:
-    """Return a value in one line."""
+    """Return a value as JSON text of at most 200 characters."""
     text = value if isinstance(value, str) else to_json(value, fallback=opened).decode()
     return clipped(text, _SHOWN)
 
 
 def _edge_difference(step: Step, made: Step, ways: tuple[Ways, Ways]) -> StepDifference:
-    """Return the difference of two outgoing edges, with their reasons."""
+    """Return the difference between the two outgoing edges, with the reasons for each."""
     sides = [_pick_keys(_decision_as_json(each), SHOWN_OF_EDGES) for each in (step, made)]
     whys = [why_of(outcome_of(each), known) for each, known in zip((step, made), ways, strict=True)]
     was, now = (side | {"why": why} if why else side for side, why in zip(sides, whys, strict=True))
@@ -144,12 +150,12 @@ def _describe_taken(step: Step, why: str) -> str:
 
 
 def _target(step: Step) -> tuple[Sequence[str], str]:
-    """Return where a step moves its frame, with the label of the edge."""
+    """Return the nodes to which a step leads, and the label of the edge."""
     return tuple(outcome_of(step).to), outcome_of(step).edge
 
 
 def _other_kind(step: Step, made: Step) -> StepDifference:
-    """Return the difference of two steps of different kinds."""
+    """Return the difference between two steps of different kinds or of different nodes."""
     error, recorded = made.data.error, step.data.error
     was = {"kind": step.kind, **_facts_of_end(step)}
     now = {"kind": made.kind, **_facts_of_end(made)}
@@ -164,7 +170,7 @@ def _other_kind(step: Step, made: Step) -> StepDifference:
 
 
 def _facts_of_end(step: Step) -> dict[str, JsonValue]:
-    """Return the decided parts of a step's failure and of the end of its frame."""
+    """Return the parts of a failure, and of the end of a frame, that are decisions and not explanations."""
     found: dict[str, JsonValue] = {}
     if isinstance(step.data, (Outcome, Stopped)):
         stop = step.data.ending
@@ -184,7 +190,7 @@ def _texts_of_reasons(step: Step, ways: Ways) -> dict[str, JsonValue]:
 
 
 def _decision_as_json(step: Step) -> dict[str, Any]:
-    """Return the facts of a step as JSON, without the texts about forks and inner runs that only explain."""
+    """Return the facts of a step as JSON, without the explanations of forks and of graphs inside the node."""
     facts = step.data
     if isinstance(facts, Outcome) and facts.fork is not None:
         facts = replace(facts, fork=replace(facts.fork, condition=""))
@@ -199,7 +205,7 @@ def _pick_keys(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any
 
 
 def _compare_marks(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:
-    """Compare the marks of plateaus, counts and changes; for a changed graph, only those that both steps have."""
+    """Compare the marks of plateaus, counts and changes. In a changed graph, only marks of both steps are compared."""
     was, now = plain(marks_in(step)), plain(marks_in(made))
     wanted = keys if exact else set(keys) & set(was) & set(now)
     was, now = ({key: mark for key, mark in marks.items() if key in wanted} for marks in (was, now))
