@@ -1,8 +1,8 @@
-"""run_node: run one node of a graph alone, without a runner, a store, or the rest of the graph.
+"""Run one node of a graph alone, without a runner, a store, or the rest of the graph; see `run_node`.
 
-The node's task runs as in a run (`graphengine.runner.attempt`), and its result is decided as in a run
-(`graphengine.engine.machine`): the same arguments, recorded work, reducers, validation and outgoing edges. Only what
-follows is missing: other attempts, the fallback, the next node.
+The node's task runs in the same way as in a run (`graphengine.runner.attempt`), and its result is decided in the same
+way (`graphengine.engine.machine`): with the same arguments, recorded work, reducers, validation and outgoing edges.
+Only the things that would follow are left out: further attempts, the fallback and the next node.
 """
 
 from __future__ import annotations
@@ -65,36 +65,40 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
     """Run one node alone, and return its result.
 
     Only the first attempt of the node runs. If the attempt fails, its exception is raised, with notes about the state,
-    the last prompt, and what a run would do next. If the update does not fit the state, the error is the one that a run
-    would record.
+    the last prompt, and the next action of a run. If the update does not fit the state, the error is the same error
+    that a run would record.
 
-    The items of a map, and the nodes of a nested graph, have their retries and fallbacks, and the waiting time between
-    retries is skipped. A node with `on=` runs in this process, with a complete Context; its executor is not needed.
+    The items of a map and the nodes of a nested graph use their retries and fallbacks as in a run, and the waiting time
+    between retries is skipped. A node with `on=` runs in this process, with a complete Context; its executor is not
+    needed.
 
     Args:
         graph: The graph.
-        node: The node's name; `article/review` for one of a nested graph, whose fields are then meant.
+        node: The node's name. For a node of a nested graph, write its path, such as `article/review`; `state` then
+            contains fields of the nested graph.
         state: The state, or a mapping of some of its fields. Fields that the node does not read can be omitted.
         item: One item, for a node with `each`; a mapping by name if an item has several parts. By default all items
             run, one after the other.
-        models: A model, or its name, that replaces every agent's model; or models by agent or path, as
-            `Runner(models=…)` takes them.
-        resources: Resources by name, in place of the graph's own.
-        answers: Answers of people: by the name of the wait (the node's path, unless `ctx.ask(name=…)` gives another),
-            or in the order of the questions. `NO_ANSWER` lets the time pass. Without any, a node that asks returns
-            what it waits for.
-        messages: Messages that were sent to the run, by topic. Once none is left of a topic, the time of a wait for it
-            passes: at once for `[]`.
-        recorded: Work that was recorded already and is not done again, by its key in a log.
+        models: A model, or the name of a model, that replaces every agent's model; or models by agent or path, as for
+            `Runner(models=…)`.
+        resources: Resources by name, in place of the graph's own resources.
+        answers: Answers of people, by the name of the wait or in the order of the questions. The name of a wait is the
+            path of the node, unless `ctx.ask(name=…)` gives another name. `NO_ANSWER` lets the time of the question
+            pass. Without `answers=`, a node that asks a question returns its open questions in `Done.waits`.
+        messages: Messages that were sent to the run, by topic. After the last message of a topic, the time of the next
+            wait for that topic passes. With an empty list, the time passes at once.
+        recorded: Results of work that is not to be done again, by the key of the work in a log.
         clock: The clock; by default a `FakeClock`, so that sleeping takes no time.
         check: Whether a node fails if it mutates its input.
-        effects: What is called in place of what acts outside the run, by the keys of `Runner(effects=…)`: names of
-            functions and tools, paths of nodes; or `"act"` to let it act. By default effects are refused.
+        effects: Replacements for functions, tools and nodes that act outside the run, by the keys of
+            `Runner(effects=…)`: names of functions and tools, and paths of nodes. With `"act"`, effects are carried
+            out. By default effects are refused.
 
     Raises:
-        InputError: There is no such node; a field that it reads is missing, unknown or does not fit; an answer is
-            missing or invalid.
-        CompileError: The graph cannot run. The node's own exceptions are raised too.
+        InputError: The node does not exist; a field that the node reads is missing, unknown or does not fit; or an
+            answer is missing or invalid.
+        CompileError: The graph cannot run.
+        Exception: The exception that the node itself raised.
 
     Example:
         >>> from graphengine import END, START, Graph
@@ -121,7 +125,7 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
 
 
 class _Alone(Alone):
-    """Drives the node of a stage, with models and answers that a test gives."""
+    """Drives the node of a stage with the models, answers and messages of a test."""
 
     def __init__(  # noqa: PLR0913 - the arguments of run_node
         self,
@@ -145,7 +149,7 @@ class _Alone(Alone):
         self.shown: list[object] = []
 
     async def run(self, known: Mapping[str, JsonValue]) -> Done[Any]:
-        """Run it until it ends or waits."""
+        """Run the node until its attempt ends or waits for something that the test did not give."""
         self._check_names()
         for topic, payloads in self._topics.items():
             for payload in payloads:
@@ -157,12 +161,16 @@ class _Alone(Alone):
 
     @override
     async def close(self) -> None:
-        """Release its resources."""
+        """Close the models and release the resources."""
         await self._models.closed()
         await super().close()
 
     def _check_names(self) -> None:
-        """Refuse unknown names of models and resources."""
+        """Check that the graph has the names of the given models, resources and effects.
+
+        Raises:
+            InputError: A name is unknown.
+        """
         plan = self._stage.plan
         try:
             self.check_resources()
@@ -175,7 +183,7 @@ class _Alone(Alone):
 
     @override
     async def sleep(self, until: float) -> None:
-        """Let time pass at once, on a clock of a test that jumps."""
+        """Sleep until a time. A test clock that jumps is moved to this time at once."""
         if self._moves is not None:
             self._moves.move(until - self._moves.now())
         else:
@@ -183,14 +191,25 @@ class _Alone(Alone):
 
     @override
     def passes(self, wait: WaitRecord) -> bool:
-        """Return whether the time of a wait passes: for a sleep, and for `NO_ANSWER`."""
+        """Return whether the time of a wait passes.
+
+        The time of a sleep passes, and so does the time of a question that is answered with `NO_ANSWER`. The time of a
+        wait for a message passes if the test gave the topic of the message.
+        """
         if wait.kind == "receive":
             return wait.topic in self._topics
         return wait.kind == "sleep" or wait.id in self._answers.never
 
     @override
     def answered(self) -> Decided | None:
-        """Answer the first open question that has an answer; None if there is none, or its time is to pass."""
+        """Answer the first open question for which the test gave an answer.
+
+        Returns:
+            The step of the answer; None if there is no such question, or if the answer is `NO_ANSWER`.
+
+        Raises:
+            InputError: The answer is not valid, or the test gave answers but not for this question.
+        """
         asking = [item for frame in self._stage.snapshot.frames.values() for item in frame.waits.items()]
         for name, wait in asking:
             if wait.kind != "ask" or wait.id in self._answers.never:
@@ -212,7 +231,7 @@ class _Alone(Alone):
         """Let the time of an open question pass.
 
         Raises:
-            InputError: It has no timeout.
+            InputError: The question has no timeout.
         """
         if wait.due is None:
             message = f"{wait.question!r} has no timeout"
@@ -221,12 +240,12 @@ class _Alone(Alone):
 
     @override
     def emitted(self, path: str, data: object) -> None:
-        """Keep what a node emits."""
+        """Keep a value that the node emits with `ctx.emit`."""
         self.shown.append(data)
 
     @override
     def noted(self, done: Recorded) -> None:
-        """Keep a piece of finished work, or what it published."""
+        """Keep a piece of finished work, or a published value."""
         if done.name.startswith(PUBLISH):
             self.published.append((done.name.removeprefix(PUBLISH), bare(done.value)))
             return
@@ -237,7 +256,7 @@ class _Alone(Alone):
 
     def _result_of_end(self, step: Decided) -> Done[Any]:
         ended = step.data
-        if not isinstance(ended, Node) or ended.fallback:  # an item is a node too
+        if not isinstance(ended, Node) or ended.fallback:  # The class Item is a subclass of Node.
             raise self._failure(step)
         edge, no_edge = edge_of(self._stage, ended) if step.kind == "node" else (None, "")
         stage = self._stage
@@ -273,7 +292,7 @@ class _Alone(Alone):
         )
 
     def _failure(self, step: Decided) -> BaseException:
-        """Return the exception of a failed node: its own, or that of its invalid update."""
+        """Return the exception of a failed node: the exception that it raised, or the error of its invalid update."""
         failure = step.data.error
         if failure is None:
             message = f"step {step.seq} records no failure"
@@ -287,10 +306,10 @@ _NO_ANSWERS: Final = object()
 
 
 class _Answers:
-    """Answers of people, by the names of waits or in order.
+    """The answers that a test gives, by the names of waits or in the order of the questions.
 
     Attributes:
-        never: The ids of waits that get no answer.
+        never: The ids of the waits that are not answered, because the test gave `NO_ANSWER`.
     """
 
     def __init__(self, given: Mapping[str, object] | Sequence[object] | None) -> None:
@@ -303,10 +322,10 @@ class _Answers:
         self.never: set[str] = set()
 
     def take(self, name: str, question: str) -> object:
-        """Return the answer to a question, `_NO_ANSWERS` if no answers were given at all.
+        """Return the answer to a question; `_NO_ANSWERS` if the test passed no `answers=`.
 
         Raises:
-            InputError: Answers were given, but none for this question.
+            InputError: The test passed `answers=`, but the answer to this question is missing.
         """
         if not self._is_given:
             return _NO_ANSWERS

@@ -1,14 +1,17 @@
-"""What a run can take at most, from its graph alone; and what runs took, from those recorded.
+"""Compute the most that a run of a graph can cost, and predict its cost and time from recorded runs.
 
-for bound in await bounds(graph): the most visits of each node and what bounds them
-await forecast(graph, "checkpoints/runs.db"): quantiles of cost and time, and the share of each ending
+`await bounds(graph)` looks only at the graph. It returns the largest number of visits of each node, the reason for the
+number, and the calls, tokens and cost that follow from it.
+
+`await forecast(graph, "checkpoints/runs.db")` looks at recorded runs. It returns quantiles of cost and time, and the
+share of each ending.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
+from collections.abc import Mapping, Sequence  # noqa: TC003 - documents read the annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.model_routing import Models, by_agent, replacing
@@ -32,20 +35,21 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
 
 LEAST_RUNS: Final = 5
-"""A forecast rests on this many ended runs or more."""
+"""The smallest number of ended runs from which a forecast is made."""
 _ENDED: Final = ("finished", "failed", "stopped", "cancelled")
 
 
 class NodeBound(Part):
-    """The most that a node can do in a run. null means that nothing bounds it.
+    """The most that a node can do in one run. null means that the number has no bound.
 
     Attributes:
-        path: The node.
-        visits: The most visits.
-        by: What bounds them, or why nothing does.
-        calls: The most calls of models, with every attempt and turn; retries within a provider's client do not count.
-        output_tokens: The most tokens of their answers.
-        cost_usd: The most that they cost, US dollars, if every question fills the model's window.
+        path: The path of the node.
+        visits: The largest number of visits.
+        by: The reason for the bound of the visits, or the reason why there is no bound.
+        calls: The largest number of calls of models in all attempts and turns. Retries within a provider's client do
+            not count.
+        output_tokens: The largest number of tokens in the answers of the models.
+        cost_usd: The highest cost of the calls in US dollars, if every question fills the model's context window.
     """
 
     path: str
@@ -57,12 +61,12 @@ class NodeBound(Part):
 
 
 class NeverTaken(Part):
-    """An edge that no run takes.
+    """An edge that no run can ever take.
 
     Attributes:
-        source: The node that it leaves.
-        target: The node that it would enter.
-        why: The reason.
+        source: The node that the edge leaves.
+        target: The node to which the edge leads.
+        why: The reason why no run can take the edge.
     """
 
     source: str
@@ -71,16 +75,17 @@ class NeverTaken(Part):
 
 
 class Bounds(Part):
-    """The most that a run of a graph can take. null means that nothing bounds it.
+    """The most that a run of a graph can do and cost. null means that the number has no bound.
 
     Attributes:
-        graph: The graph.
-        nodes: Its nodes, and those of graphs inside it.
-        visits: The most visits in all, also of nodes inside.
-        calls: The most calls of models.
-        output_tokens: The most tokens of answers, or the limit on all tokens; a call under way may exceed it.
-        cost_usd: The most that models cost, or the limit on it.
-        never: The edges that no run takes.
+        graph: The name of the graph.
+        nodes: The nodes of the graph, and the nodes of the graphs inside the graph.
+        visits: The largest number of visits in total, including visits of nodes in graphs inside the graph.
+        calls: The largest number of calls of models.
+        output_tokens: The largest number of tokens in answers, or the limit on all tokens if the limit is lower. A call
+            in progress may exceed the limit.
+        cost_usd: The highest cost of models, or the limit on the cost if the limit is lower.
+        never: The edges that no run can ever take.
     """
 
     graph: str
@@ -93,16 +98,16 @@ class Bounds(Part):
 
 
 class Forecast(Part):
-    """What recorded runs of a graph took.
+    """A forecast of the cost, time and ending of a run, made from recorded runs of the graph.
 
     Attributes:
-        graph: The graph.
-        runs: The ended runs that it rests on.
-        visits: Their visits of nodes.
-        endings: The share of each ending, as `finished: approved`.
-        cost_usd: The costs that 50, 90 and 99 % of the runs did not exceed; without those of unknown cost.
+        graph: The name of the graph.
+        runs: The number of ended runs from which the forecast was made.
+        visits: The number of visits of nodes in these runs.
+        endings: The share of each ending, such as `finished: approved`.
+        cost_usd: The costs that 50, 90 and 99 % of the runs did not exceed. Runs of unknown cost are left out.
         unknown_costs: How many runs called a model whose price is not known.
-        seconds: The same for the driven time.
+        seconds: The driven times that 50, 90 and 99 % of the runs did not exceed.
     """
 
     graph: str
@@ -115,15 +120,17 @@ class Forecast(Part):
 
 
 async def bounds(graph: Graph[Any], models: GivenModels | None = None) -> Bounds:
-    """Return the most that a run of a graph can take, without a resume, from its conditions, caps and limits.
+    """Compute the most that one run of a graph can do and cost, from the graph's conditions and limits.
+
+    The numbers hold for a run that is not resumed.
 
     Args:
         graph: The graph.
-        models: The models whose prices count, as in `Runner`; those of the agents themselves without it.
+        models: The models whose prices are used, as in `Runner`. By default, the agents' own models are used.
 
     Raises:
         CompileError: The graph cannot run.
-        InputError: No agent has the name of a model.
+        InputError: A key of `models` does not name an agent of the graph.
     """
     plan = graph.compile()
     found, limits = _Bounding(plan.graph, by_agent(models)), plan.limits
@@ -141,7 +148,7 @@ async def bounds(graph: Graph[Any], models: GivenModels | None = None) -> Bounds
 
 
 class _Bounding:
-    """The bounds of the nodes of a graph and of those inside it, and the edges that no run takes."""
+    """A computation of bounds in progress: the bounds of the nodes so far, and the edges that no run can take."""
 
     def __init__(self, graph: str, given: Mapping[str, Model | str]) -> None:
         self._graph, self._given = graph, given
@@ -153,9 +160,9 @@ class _Bounding:
 
         Args:
             plan: The graph.
-            prefix: The path of the node that it is at, with a slash.
-            times: How often it is entered at most.
-            limit: The most visits in a run.
+            prefix: The path of the node that runs the graph, followed by a slash; "" for the run's own graph.
+            times: How many times a run can enter the graph.
+            limit: The limit on all visits of a run; None if there is no limit.
         """
         paths, why = Paths(plan.start, plan.nodes, plan.state, (), plan.collect_errors), ""
         try:
@@ -193,7 +200,7 @@ class _Bounding:
             self.nodes.insert(at, bound)
 
     async def _models(self, node: NodePlan, path: str, tries: float) -> tuple[float, float, float]:
-        """Return the most calls of models in so many attempts of a node, the tokens of the answers, and the cost."""
+        """Return the most calls, output tokens and US dollars that the given number of attempts of a node can take."""
         calls = tokens = cost = 0.0
         for call in node.calls:
             agent: Any = getattr(call.body, "agent", None)
@@ -208,7 +215,7 @@ class _Bounding:
         return calls, tokens, cost
 
     async def _price(self, agent: Agent[Any, Any], path: str, longest: int | None) -> float | None:
-        """Return the most that a call can cost; None if that is not known."""
+        """Return the highest cost of one call; None if the cost is not known."""
         chosen = replacing(self._given, self._graph, path, agent.name) or agent.model
         model: Any = None if chosen is None else as_model(chosen)
         free = 0.0 if model is not None and model.name == "rules" else None
@@ -220,12 +227,14 @@ class _Bounding:
 
 
 def _sum_up_to(amounts: Sequence[Any], limit: float | None = None) -> Any:  # noqa: ANN401 - of either kind of number
-    """Return a sum, but at most a limit; None if neither is known."""
+    """Return the sum of the amounts or the limit, whichever is lower; None if both are unknown."""
     return min((each for each in (None if None in amounts else sum(amounts), limit) if each is not None), default=None)
 
 
 async def forecast(graph: Graph[Any] | str, store: str | PathLike[str] | Store) -> Forecast:
-    """Return what the recorded runs of a graph took that have ended, without the branches of comparisons.
+    """Predict the cost, time and ending of a run from the ended runs of the graph in a database.
+
+    Branches that `what_if` made to compare runs are left out.
 
     Args:
         graph: The graph, or its name.

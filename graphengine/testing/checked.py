@@ -1,4 +1,4 @@
-"""What `graphengine check` writes under `--json`."""
+"""The JSON document that `graphengine check --json` writes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class CheckedGraph(Part):
     """A graph and its problems.
 
     Attributes:
-        name: Its name.
-        file: Its file, as given or relative to the project's folder.
-        problems: Errors and warnings, in the order they were found.
+        name: The name of the graph.
+        file: The file of the graph, as given on the command line or relative to the project's folder.
+        problems: The errors and warnings, in the order in which they were found.
     """
 
     name: str
@@ -35,11 +35,11 @@ class Checked(Document):
         errors: The number of errors.
         warnings: The number of warnings.
         graphs: The checked graphs.
-        broken: Files that cannot be run, and later files of two that have graphs of one name.
-        runs: With `--store`: the runs that have not ended.
-        bounds: With `--bounds`: the most that a run of each graph can take.
-        forecasts: With `--forecast`: what recorded runs of each graph took.
-        no_forecast: Why there is none, by graph.
+        broken: Files that cannot be run. If two files define a graph of the same name, the second file is listed too.
+        runs: With `--store`: whether the unfinished runs of the store fit the graphs.
+        bounds: With `--bounds`: the most that a run of each graph can do and cost.
+        forecasts: With `--forecast`: the forecast for each graph.
+        no_forecast: With `--forecast`: the reasons why there is no forecast, by graph.
     """
 
     errors: int

@@ -1,4 +1,4 @@
-"""The clock that tests pass to a Runner, under its documented name; it is the core's, whose tests use it too."""
+"""The clock that tests pass to a Runner, under its documented name. The engine's own tests use the same class."""
 
 from graphengine.kernel.inside import FakeClock
 

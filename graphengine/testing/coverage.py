@@ -1,11 +1,11 @@
-"""Edge coverage: the edges and conditions of graphs that the tests never took.
+"""Measure which edges and conditions of graphs the tests take, and report the ones that they never take.
 
     with EdgeCoverage() as coverage:
         ...
     print(coverage.report())
 
-While it is entered it records every edge that is chosen in this process: in runs of any Runner, in walks and in
-replays, but not in nodes that run alone. It counts these units of a graph:
+Inside the `with` block, the coverage records every edge that is chosen in this process: in runs of any Runner, in walks
+and in replays. It does not record nodes that run alone with `run_node`. It counts these units of a graph:
 
     each outgoing edge    an edge, each case of a switch and its otherwise, a fork, each arm that has a condition: taken
     each condition that   of an edge whose condition is composed of several: each of them true once, and false once;
@@ -88,7 +88,7 @@ class EdgeCoverage:
             _FAN.forget()
 
     def knows(self, shape: Shape) -> None:
-        """Note that such a graph exists."""
+        """Record that a graph of this shape exists."""
         if not self._wanted or shape.graph in self._wanted:
             self._seen.setdefault(shape, Counter())
 
@@ -98,7 +98,7 @@ class EdgeCoverage:
             self._seen[shape][place, held] += 1
 
     def as_json(self) -> str:
-        """Return everything recorded, in the form that `add` takes in another process."""
+        """Return the recorded counts as JSON, which another process can pass to `add`."""
         recorded = [
             [
                 shape.graph,
@@ -111,7 +111,7 @@ class EdgeCoverage:
         return json.dumps(recorded)
 
     def add(self, recorded: str) -> None:
-        """Add what another process recorded, such as one that runs some of the tests."""
+        """Add the counts that another process recorded, for example a process that runs some of the tests."""
         for graph, file, units, seen in json.loads(recorded):
             shape = Shape(graph, file, tuple(Unit(tuple(place), *rest) for place, *rest in units))
             counts = self._seen.setdefault(shape, Counter())
@@ -119,7 +119,7 @@ class EdgeCoverage:
 
     @property
     def graphs(self) -> Mapping[str, float]:
-        """Return the covered share of each graph, in percent, by the graph's name and file."""
+        """The covered share of each graph, in percent, by the graph's name and file."""
         return {f"{shape.graph} ({shape.file})": _percent_of(*self._count_seen(shape)) for shape in self._shapes()}
 
     @property
@@ -138,7 +138,7 @@ class EdgeCoverage:
         }
 
     def report(self) -> str:
-        """Return the lines of the report: what was never taken, graph by graph."""
+        """Return the report: the edges and conditions that were never taken, graph by graph."""
         lines: list[str] = []
         for shape in self._shapes():
             seen, count = self._count_seen(shape)
@@ -162,11 +162,11 @@ class EdgeCoverage:
 
     def _total(self) -> tuple[int, int]:
         counted = [self._count_seen(shape) for shape in self._seen]
-        unrun = len(self._unrun())  # each is at least one unit that was not seen
+        unrun = len(self._unrun())  # A graph that was never run counts as one unit that was not seen.
         return sum(seen for seen, _ in counted), sum(count for _, count in counted) + unrun
 
     def _list_unseen(self, shape: Shape) -> Iterator[str]:
-        """Yield what was not seen of a graph, in words."""
+        """Yield the units of a graph that were not seen, in words."""
         seen = self._seen[shape]
         for unit in shape.units:
             node, after, at, _ = unit.place
@@ -177,7 +177,7 @@ class EdgeCoverage:
                 count = seen[unit.place, False] if unit.place[3] else checked
                 never = f"checked {_times(count)}, never held" if count else "never checked"
                 yield f"{unit.edge}: {never if unit.conditional else 'never taken'}"
-            elif checked:  # otherwise the edge itself is reported already
+            elif checked:  # If the edge was never checked, the edge itself has already been reported.
                 yield f"{unit.edge}: {unit.part!r} {'never' if unit.held else 'always'} held"
 
 
@@ -194,7 +194,7 @@ def _percent_of(seen: int, count: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Noted(Condition):
-    """A condition whose results are noted and unchanged."""
+    """A condition that reports each of its results to `note` and otherwise behaves like the condition `of`."""
 
     of: Condition
     note: Callable[[bool], None]
@@ -225,7 +225,7 @@ class _Fan:
         self._noted: dict[int, tuple[Sequence[AnyEdge], Sequence[AnyEdge]]] = {}
 
     def add(self, coverage: EdgeCoverage) -> None:
-        """Add a coverage, to which no graph was introduced yet."""
+        """Add a coverage. All graphs are then reported to it again, because it does not know them yet."""
         self.watching.append(coverage)
         self._introduced.clear()
 
@@ -242,7 +242,7 @@ class _Fan:
         return self._shapes[plan.fingerprint]
 
     def introduce(self, plan: Plan[Any]) -> None:
-        """Note a graph and the graphs inside it."""
+        """Report a graph, and the graphs inside it, to all active coverages."""
         if plan.fingerprint in self._introduced:
             return
         self._introduced.add(plan.fingerprint)
@@ -252,19 +252,20 @@ class _Fan:
                     coverage.knows(self.shape(inner))
 
     def watched(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> Sequence[AnyEdge]:
-        """Return the same edges, whose conditions note their results."""
-        if not plan.fingerprint:  # a stub for a graph
+        """Return copies of the edges whose conditions report their results."""
+        if not plan.fingerprint:  # The plan is a stub that replaces a graph.
             return edges
         self.introduce(plan)
         found = self._noted.get(id(edges))
         if found is None:
             place = (node, self._after(plan, node, edges))
             noted = [self._note(self.shape(plan), (*place, at, ""), edge) for at, edge in enumerate(edges)]
-            found = self._noted.setdefault(id(edges), (edges, noted))  # another thread can do the same
+            # Another thread may do the same at the same time; the first result is used.
+            found = self._noted.setdefault(id(edges), (edges, noted))
         return found[1]
 
     def took(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge], edge: AnyEdge, label: str) -> None:
-        """Note that an edge was taken."""
+        """Report that an edge was taken."""
         if not plan.fingerprint:
             return
         _, noted = self._noted.get(id(edges), ((), ()))
@@ -297,7 +298,7 @@ class _Fan:
         return replace(edge, condition=condition, arms=arms)
 
     def _tree(self, shape: Shape, place: Place, condition: Condition, number: Iterator[int]) -> Condition:
-        """Return a condition whose parts note their results."""
+        """Return a copy of a condition whose parts report their results."""
         if isinstance(condition, Composed):
             left = self._tree(shape, place, condition.left, number)
             return Composed(condition.word, left, self._tree(shape, place, condition.right, number))
@@ -317,16 +318,17 @@ _BEGIN: Final = Session.__init__
 
 
 def _begin_observed(session: Session, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed on unchanged
-    """Begin a session with the observer of all active coverages, unless its caller gives one, or None.
+    """Begin a session with the observer of all active coverages, unless the caller passes an observer or None.
 
-    It replaces `Session.__init__` while a coverage is entered. A context variable would not reach all sessions: an
-    `asyncio.Runner` copies its context when it is made, and a thread that a test starts has none of the test's.
+    This function replaces `Session.__init__` while a coverage is active. A context variable would not reach all
+    sessions: an `asyncio.Runner` copies its context when it is made, and a thread that a test starts does not inherit
+    the context of the test.
     """
     _BEGIN(session, *args, **{"observer": _FAN, **options})
 
 
 def introduce(plan: Plan[Any]) -> None:
-    """Report a graph to active coverages if a stub is run in its place."""
+    """Report a graph to all active coverages, before a walk runs a copy with stubs in place of the graph."""
     _FAN.introduce(plan)
 
 

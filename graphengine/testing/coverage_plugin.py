@@ -1,14 +1,15 @@
-"""A pytest plugin that reports which edges of graphs the tests never took.
+"""The pytest plugin that reports which edges of graphs the tests never took.
 
     pytest --graphengine-coverage                            the report, after the tests
-    pytest --graphengine-coverage-under=90                   and fail if less than 90 % was seen
+    pytest --graphengine-coverage-under=90                   the same, and fail if less than 90 % was seen
     pytest --graphengine-coverage --graphengine-coverage-graph=article --graphengine-coverage-graph=review_loop
 
-It comes with graphengine; `-p graphengine.testing.coverage_plugin` loads it if plugin autoload is off. The
-processes of pytest-xdist send what they saw to the one that started them, which reports on all of them. This module
-loads nothing of the engine: every process of pytest imports it, before code coverage is measured.
+The plugin is loaded together with the plugin of graphengine. If plugin autoload is off, load it with
+`-p graphengine.testing.coverage_plugin`. The worker processes of pytest-xdist send their counts to the main process,
+which reports on all of them together. This module imports no part of the engine, because every pytest process imports
+the module before code coverage is measured.
 
-PYTEST_DONT_REWRITE: the module has no assertion to rewrite.
+PYTEST_DONT_REWRITE: the module contains no assertions that pytest could rewrite.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _MEASURED: Final[pytest.StashKey[EdgeCoverage]] = pytest.StashKey()
 _OUTPUT_KEY: Final = "graphengine_coverage"
-"""The key of the data that a process of pytest-xdist sends."""
+"""The key of the data that a worker process of pytest-xdist sends."""
 _NEAR: Final = 1e-9
 """The tolerance for rounding, in percent."""
 
@@ -72,7 +73,7 @@ def _under(config: pytest.Config) -> float | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Start recording before tests are collected: their modules can run graphs too."""
+    """Start recording before tests are collected, because the test modules may run graphs when they are imported."""
     if _is_coverage_asked(session.config):
         from graphengine.testing.coverage import EdgeCoverage  # noqa: PLC0415 - see above
 
@@ -82,13 +83,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Stop recording; fail a passed session if too little was seen."""
+    """Stop recording, and let a passed session fail if too little was covered."""
     coverage = session.config.stash.get(_MEASURED, None)
     if coverage is None:
         return
     coverage.__exit__(None, None, None)
     output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
-    if output is not None:  # the process that started this one reports
+    if output is not None:  # This is a worker process of pytest-xdist; the main process writes the report.
         output[_OUTPUT_KEY] = coverage.as_json()
     elif _is_under(session.config) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -96,7 +97,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, which is optional
-    """Add what a process of pytest-xdist saw."""
+    """Add the counts of a worker process of pytest-xdist."""
     coverage = node.config.stash.get(_MEASURED, None)
     recorded = (getattr(node, "workeroutput", None) or {}).get(_OUTPUT_KEY)
     if coverage is not None and recorded is not None:
@@ -104,7 +105,7 @@ def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, wh
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Write the report."""
+    """Write the report about edge coverage."""
     coverage = config.stash.get(_MEASURED, None)
     if coverage is None:
         return

@@ -1,4 +1,4 @@
-"""The units of a graph's coverage: its edges, their arms and cases, and the parts of composed conditions."""
+"""List the units that edge coverage counts: edges, their arms and cases, and the parts of composed conditions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import AnyEdge, Plan
 
     Place: TypeAlias = tuple[str, bool, int, str]
-    """The place of a unit: the node, whether it is after a failure, the number of the edge, its part ("" for all)."""
+    """The place of a unit: the node, whether the edge is for failures, the index of the edge, and the edge's part.
+
+    The part is "" for the whole edge.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,11 @@ class Unit:
     """A unit of a graph's coverage.
 
     Attributes:
-        place: Its place.
+        place: The place of the unit.
         to: The target of the edge.
-        edge: The edge in words, as `review -> write (otherwise)`.
+        edge: The edge in words, such as `review -> write (otherwise)`.
         part: The part of the edge's condition, in words; "" for the edge itself.
-        held: Whether the part must be seen to be true, or false.
+        held: Whether the unit counts results that are true; False if it counts results that are false.
         conditional: Whether the edge has a condition.
     """
 
@@ -55,16 +58,15 @@ class Shape:
 
 
 def shape_of(plan: Plan[Any]) -> Shape:
-    """Return the units of a graph."""
+    """Return the shape of a graph, with all its units."""
     return Shape(plan.graph, _file_of_graph(plan), tuple(_units(plan)))
 
 
 WHOLE: Final = "whole"
-"""The part of an edge that is its whole condition."""
+"""The name of the part that means the whole condition of an edge."""
 
 
 def _units(plan: Plan[Any]) -> Iterator[Unit]:
-    """Yield the units of a graph."""
     yield from _of_edges(START, plan.start, after=False)
     for name, node in plan.nodes.items():
         yield from _of_edges(name, node.edges, after=False)
@@ -107,7 +109,7 @@ def _units_of_parts(condition: Condition | None, place: Place, to: str, text: st
 
 
 def _file_of_graph(plan: Plan[Any]) -> str:
-    """Return the file of a graph: the file of its state's model."""
+    """Return the file that defines the state of a graph, which stands for the file of the graph."""
     module = sys.modules.get(plan.state.model.__module__)
     file = Path(getattr(module, "__file__", None) or plan.state.model.__module__)
     here = Path.cwd()

@@ -29,12 +29,12 @@ _FIELD_SHOWN: Final = 120  # characters of a field's value
 
 @dataclass(frozen=True, slots=True)
 class EdgeTaken:
-    """The edge that a node would take.
+    """The edge that a run would take, or has taken, out of a node.
 
     Attributes:
-        to: Its target: a node, `END` or `FAIL`; for a fork, the first node of each arm that runs.
-        label: The label of the edge, "" if it has none.
-        why: The conditions' results with their values, as `score 6 >= 7: no; otherwise`.
+        to: The target of the edge: a node, `END` or `FAIL`. For a fork, the first node of each arm that runs.
+        label: The label of the edge; "" if the edge has no label.
+        why: The results of the conditions with their values, such as `score 6 >= 7: no; otherwise`.
     """
 
     to: Sequence[str]
@@ -44,13 +44,13 @@ class EdgeTaken:
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """A piece of work that was recorded: a call of `ctx.call`, a model's answer, a tool's result.
+    """A piece of work that was recorded: a call of `ctx.call`, an answer of a model, or a result of a tool.
 
     Attributes:
-        name: What was called: the function, `model` or the tool.
-        value: The record of its result.
-        agent: The agent that called, if it was a model's answer.
-        model: The model that answered.
+        name: The name of the function or the tool that was called; `model` for an answer of a model.
+        value: The recorded result, as JSON.
+        agent: The agent that asked the model; "" for other work.
+        model: The model that answered; "" for other work.
     """
 
     name: str
@@ -61,7 +61,7 @@ class RecordedCall:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A model's call.
+    """A call of a model.
 
     Attributes:
         request: The request.
@@ -78,22 +78,23 @@ class Done(Generic[S]):
 
     Attributes:
         path: The node's path.
-        update: Its update, by field, as the state takes it: the item that is appended, the keys that are merged, the
-            value that is set. If a map's items are reduced one by one (`add`, a function of yours), the list of their
-            values. Empty if the node waits.
-        state: The state after it, as the next node would see it: that of the node's own graph, if that is nested.
-            Required fields that were not given are missing in it.
-        result: What its function or agent returned; None for a map or a graph.
+        update: The update by field, in the form in which it is applied to the state: the item that is appended, the
+            keys that are merged, or the value that is set. If the items of a map are reduced one by one (`add`, or a
+            function of yours), the list of their values. Empty if the node waits.
+        state: The state after the node, as the next node would see it. For a node of a nested graph, the state of the
+            nested graph. Required fields that were not given are missing.
+        result: The value that the function or the agent returned; None for a map or a graph.
         usage: The usage of models.
-        work: What was recorded while it ran, in order.
+        work: The work that was recorded while the node ran, in order.
         asked: The requests to models and their responses.
-        events: What it emitted with `ctx.emit`.
-        sent: Messages that it sends with `ctx.send`, as (topic, payload).
-        published: The values that it published with `ctx.publish`, as (name, value).
-        waits: What it waits for; then it is not done.
-        choice: What `choose` picked, "" if there was nothing to choose.
-        edge: The edge that it would take; None for an item, for a node that waits, and if no edge could be chosen.
-        no_edge: Why no edge could be chosen: none holds, a condition raised, or reads a field that was not given.
+        events: The values that the node emitted with `ctx.emit`.
+        sent: The messages that the node sends with `ctx.send`, as (topic, payload).
+        published: The values that the node published with `ctx.publish`, as (name, value).
+        waits: The open waits. If there are any, the node has not finished.
+        choice: The choice that `choose` made; "" if the node has no `choose`.
+        edge: The edge that a run would take; None for an item, for a node that waits, and if no edge could be chosen.
+        no_edge: Why no edge could be chosen: no condition holds, a condition raised an exception, or a condition reads
+            a field that was not given.
     """
 
     path: str
@@ -118,12 +119,12 @@ class Done(Generic[S]):
 
 
 def ways_in(stage: Stage) -> Sequence[EdgeSpec]:
-    """Return the edges of the graph that the node is in."""
+    """Return the edges of the graph that contains the node."""
     return stage.inner.graph_spec.get("ways", ())
 
 
 def edge_of(stage: Stage, outcome: Outcome) -> tuple[EdgeTaken | None, str]:
-    """Return the outgoing edge that a step records, or why there is none."""
+    """Return the edge that a step records, and the reason if no edge could be chosen."""
     if outcome.to:
         return EdgeTaken(tuple(outcome.to), outcome.edge, why_of(outcome, ways_in(stage))), ""
     return None, show(outcome.error.message) if outcome.error is not None else ""
@@ -133,9 +134,9 @@ def update_of(step: Decided, after: Callable[[str], object], *, mapped: bool) ->
     """Return a step's update, by field, as typed values.
 
     Args:
-        step: The step; in a graph with secrets it has no typed values.
-        after: Returns the value of a field after the step.
-        mapped: Whether the step ends a map, whose items are reduced one by one.
+        step: The step. In a graph with secrets, a step contains no typed values.
+        after: A function that returns the value of a field after the step.
+        mapped: Whether the step ends a map, whose items may be reduced one by one.
     """
     found: dict[str, Any] = {}
     ops = [[opened(part) for part in op] for op in step.update]
@@ -159,11 +160,11 @@ def _value_of(op: Op, after: Callable[[str], object]) -> Any:  # noqa: ANN401 - 
 
 
 def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None) -> dict[str, Any]:
-    """Return what an item would write, by field, once all items are done.
+    """Return the values that one item of a map would write when all items have finished, by field.
 
     Args:
         writes: The operations of the item's step, as records.
-        typed: Returns the typed value of an operation; without it, the record is the value.
+        typed: A function that returns the typed value of an operation; None to return the recorded values.
     """
     found: dict[str, Any] = {}
     for op in writes:
@@ -222,7 +223,7 @@ def facts(
     if field in state.fields:
         lines.append(f"  field: {field}: {type_name(state.fields[field].info.annotation)}")
     lines.append(f"  state: {shorten_middle(_describe_fields(stage), _SHOWN)}")
-    if asked and not isinstance(raised, OffScript):  # this error contains the request
+    if asked and not isinstance(raised, OffScript):  # The text of OffScript already contains the request.
         text = summarise_request(asked[-1].request).replace("\n", "\n    ")
         lines.append(f"  request to the model, call {len(asked)}:\n    {shorten_middle(text, _SHOWN)}")
     lines.append(f"  then, in a run: {_describe_next(stage, step)}")
@@ -240,7 +241,7 @@ def _describe_fields(stage: Stage) -> str:
 
 
 def _describe_next(stage: Stage, step: Step) -> str:
-    """Return what a run would do after the failure."""
+    """Describe what a run would do after the failure."""
     outcome = outcome_of(step)
     if isinstance(outcome, Attempt):
         return "its fallback runs" if outcome.then == "fallback" else "it is retried"

@@ -1,6 +1,6 @@
-"""The nodes of `ExecutorConformance`, in a module that the other processes import too.
+"""The nodes that `ExecutorConformance` runs. Other processes import this module too.
 
-They write what they do into a folder that all of them see.
+The nodes write lines to files in a shared folder, so that the tests can see when a node began and worked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TICK_SECONDS: Final = 0.05
 
 
 class Work(BaseModel):
-    """What the nodes get and write."""
+    """The state of the graphs in the tests: the inputs and the results of the nodes."""
 
     folder: str = ""
     number: int = 0
@@ -30,7 +30,7 @@ class Work(BaseModel):
 
 
 def noted(folder: str, what: str) -> int:
-    """Add a line to a ledger, and return how many it has."""
+    """Add a line with the current time to a file in the folder, and return the number of lines in the file."""
     path = Path(folder, what)
     with path.open("a", encoding="utf-8") as file:
         file.write(f"{time.time()}\n")
@@ -49,24 +49,24 @@ async def double_later(number: int) -> int:
 
 
 def facts_of_call(ctx: Context) -> list[str]:
-    """Return what a node knows of its attempt."""
+    """Return the facts of an attempt that a node reads from its context."""
     numbers = [ctx.run_id, ctx.node, ctx.visit, ctx.attempt, ctx.idempotency_key, ctx.now(), ctx.random.random()]
     return [str(number) for number in numbers]
 
 
 def fails(number: int) -> int:
-    """Raise."""
+    """Raise a LookupError that contains the number."""
     message = f"no such number: {number}"
     raise LookupError(message)
 
 
 def returns_a_lock() -> object:
-    """Return what cannot be pickled."""
+    """Return a lock, which cannot be pickled."""
     return threading.Lock()
 
 
 def works(folder: str, seconds: float) -> int:
-    """Work for some seconds, with a line for each moment."""
+    """Work for some seconds, and write a line every `TICK_SECONDS`."""
     noted(folder, "begun")
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -76,12 +76,12 @@ def works(folder: str, seconds: float) -> int:
 
 
 def works_long_at_first(folder: str, seconds: float) -> int:
-    """Work for some seconds at the first attempt, and end at once at the next."""
+    """Work for some seconds in the first attempt, and return at once in the next attempt."""
     return works(folder, seconds) if not Path(folder, "begun").exists() else noted(folder, "again")
 
 
 def dies_at_first(folder: str) -> int:
-    """End the process at the first attempt."""
+    """End the process in the first attempt, and return 1 in later attempts."""
     if noted(folder, "begun") == 1:
         os._exit(3)
     return 1

@@ -1,4 +1,4 @@
-"""The requirements of `graphengine.executors.NodeExecutor`, as tests for any executor.
+"""Test that an executor meets the requirements of `graphengine.executors.NodeExecutor`.
 
 Subclass `ExecutorConformance`, define how an executor is made, and let pytest collect the subclass:
 
@@ -6,7 +6,7 @@ Subclass `ExecutorConformance`, define how an executor is made, and let pytest c
         def make_executor(self) -> Executor:
             return MyExecutor(...)
 
-Each test runs nodes through a Runner, in an event loop of its own, so no plugin is needed.
+Each test runs nodes through a Runner in its own event loop, so that no pytest plugin is needed.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _ON = "executor"
 
 
 class ExecutorConformance(ABC):
-    """All tests; a subclass defines how an executor is made.
+    """The tests for executors. A subclass defines in `make_executor` how to make the executor under test.
 
     Attributes:
-        is_elsewhere: Whether nodes run in other processes: then a process that dies takes only its node along.
-        ends_work: Whether a node that has begun can be ended. Otherwise its end is awaited.
-        seconds: How long a node works that is to be ended.
-        limit_seconds: The time of a node that is to run out of it: longer than one takes to begin to work, once its
-            time counts.
+        is_elsewhere: Whether nodes run in other processes. Then, if a process dies, only its node fails.
+        ends_work: Whether the executor can end a node that has begun. Otherwise the Runner waits for its end.
+        seconds: How many seconds a node works in the tests that end the node.
+        limit_seconds: The timeout of a node in the tests of timeouts. It must be longer than the time that a node needs
+            to begin its work after its time has begun to count.
     """
 
     is_elsewhere: bool = True
@@ -54,21 +54,21 @@ class ExecutorConformance(ABC):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if cls.__name__.startswith("Test") and cls.make_executor is ExecutorConformance.make_executor:
-            # pytest skips abstract classes silently, so nothing would be tested without notice
+            # pytest silently skips abstract classes, so the user would not notice that no test runs.
             raise DefinitionError(f"{cls.__name__} makes no executor to test", repair="define make_executor in it")
 
     @abstractmethod
     def make_executor(self) -> Executor:
-        """Return an executor with room for two calls at a time; the test shuts it down."""
+        """Return an executor that can run two calls at a time. The test shuts the executor down."""
 
     def shared_folder(self) -> str | None:
-        """Return a folder that nodes see too; None for a temporary folder of this machine."""
+        """Return a folder that the nodes can also read and write; None for a temporary folder of this machine."""
         return None
 
-    # -- what a node returns, raises and knows
+    # -- results, errors and the context of a node
 
     def test_a_node_returns_what_it_returns_in_place(self) -> None:
-        """Results of sync and async functions arrive, of several calls at a time too."""
+        """Results of sync and async functions arrive, also if several calls run at the same time."""
 
         async def test(runner: Runner, folder: str) -> None:
             nodes = (calls.double, calls.double_later)
@@ -78,7 +78,7 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_a_node_knows_its_attempt(self) -> None:
-        """Its run, its attempt, its key, its time and its random numbers are those that it has in place."""
+        """The node sees the same run, attempt, key, time and random numbers as a node that runs without an executor."""
 
         async def test(runner: Runner, folder: str) -> None:
             facts: list[list[str]] = []
@@ -109,7 +109,7 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_a_result_that_cannot_travel_is_named(self) -> None:
-        """It fails its node as `not_picklable`, and breaks nothing."""
+        """A result that cannot be pickled fails its node as `not_picklable`, and the executor still works."""
         self._elsewhere()
 
         async def test(runner: Runner, folder: str) -> None:
@@ -122,10 +122,10 @@ class ExecutorConformance(ABC):
 
         self._run(test)
 
-    # -- how it ends
+    # -- the end of work: timeouts, stops and closing
 
     def test_time_that_is_over_ends_the_work(self) -> None:
-        """When an attempt fails as `timeout`, nothing of it runs any more, and the next one runs alone."""
+        """When an attempt fails as `timeout`, its work has ended, so that the next attempt does not overlap with it."""
 
         async def test(runner: Runner, folder: str) -> None:
             retry = Retry(attempts=2, initial_seconds=0)
@@ -141,7 +141,7 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_a_stop_ends_the_work(self) -> None:
-        """When a run has stopped, nothing of its node runs any more."""
+        """When a run has stopped, the work of its node has ended."""
 
         async def test(runner: Runner, folder: str) -> None:
             run = runner.start(_as_graph(calls.works, "result"), _work_in(folder, seconds=self._length))
@@ -154,7 +154,7 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_closing_ends_the_work(self) -> None:
-        """When a Runner is closed, nothing of its nodes runs any more, and its executor is shut down."""
+        """When a Runner is closed, the work of its nodes has ended, and the executor is shut down."""
         with TemporaryDirectory(dir=self.shared_folder()) as folder:
 
             async def test() -> None:
@@ -166,7 +166,10 @@ class ExecutorConformance(ABC):
             asyncio.run(test())
 
     def test_waiting_for_a_place_takes_no_time(self) -> None:
-        """An executor that counts time counts that of the work: calls that wait for others do not run out of it."""
+        """The timeout of a call begins with its work, so that calls that wait for a free place do not time out.
+
+        This holds for executors that count the time themselves.
+        """
 
         async def test(runner: Runner, folder: str) -> None:
             graph = _as_graph(calls.works, "result", timeout_seconds=self.limit_seconds + 1.5)
@@ -180,10 +183,10 @@ class ExecutorConformance(ABC):
             raise unittest.SkipTest("the Runner counts the time of its calls")
         self._run(test)
 
-    # -- what dies
+    # -- processes that die
 
     def test_a_process_that_dies_fails_its_attempt(self) -> None:
-        """It is `worker_died`, and the next attempt runs in another process."""
+        """If a process dies, its attempt fails as `worker_died`, and the next attempt runs in another process."""
         self._elsewhere()
 
         async def test(runner: Runner, folder: str) -> None:
@@ -198,7 +201,10 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_an_effect_is_begun_once(self) -> None:
-        """A node that must not be repeated begins once, also if its process dies; else it is refused."""
+        """A node with `effect="once"` begins only once, even if its process dies.
+
+        An executor that may repeat calls must refuse such a node.
+        """
         self._elsewhere()
         repeats = self._repeats()
 
@@ -219,7 +225,7 @@ class ExecutorConformance(ABC):
 
     @property
     def _length(self) -> float:
-        """How long work takes that is to be ended, or waited for."""
+        """How many seconds a node works in a test that ends the node or waits for its end."""
         return self.seconds if self.ends_work else 2 * self.limit_seconds
 
     def _elsewhere(self) -> None:
@@ -258,14 +264,14 @@ def _as_graph(function: Callable[..., Any], writes: str, *, on: str | None = _ON
 
 
 async def _check_that_it_works(runner: Runner, folder: str) -> None:
-    """Check that the executor can be used."""
+    """Check that the executor can still run a node."""
     assert (
         await runner.start(_as_graph(calls.double, "result"), _work_in(folder, number=4)).result()
     ).state.result == 8
 
 
 async def _kinds_of_failures(runner: Runner, run: Run[calls.Work]) -> list[str]:
-    """Return how the attempts failed that were repeated."""
+    """Return the kinds of failures of the attempts that were repeated."""
     steps = [step.data for step in await runner.history(run.id)]
     return [data.error.kind for data in steps if isinstance(data, Attempt) and data.error is not None]
 
@@ -287,12 +293,12 @@ async def _await_begin(folder: str) -> None:
 
 
 def _last(folder: str) -> float:
-    """Return when a node last worked."""
+    """Return the time of the last line that a working node wrote."""
     return float(Path(folder, "ticks").read_text(encoding="utf-8").splitlines()[-1])
 
 
 async def _is_quiet(folder: str) -> None:
-    """Check that no node works any more."""
+    """Check that all nodes have stopped working."""
     last = _last(folder)
     await asyncio.sleep(6 * calls.TICK_SECONDS)
     assert _last(folder) == last, "it still works"

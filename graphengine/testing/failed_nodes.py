@@ -1,8 +1,8 @@
-"""The nodes that failed while a test ran: each one's place, input and requests to models.
+"""Collect the nodes that failed during a test, each with its place, its input and its requests to models.
 
-The pytest plugin shows this below a failing test, so that it need not be run again with prints. The text is made when
-the node fails, since the state is gone when the report is written. Only the first failures of a test are kept; they
-usually caused the others.
+The pytest plugin shows them below a failed test, so that the user does not need to run the test again with prints. The
+text is written when the node fails, because the state no longer exists when pytest writes the report. Only the first
+failures of a test are kept, because they usually cause the later failures.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Request
 
 KEPT: Final = 5
-"""The most failures of one test that are kept, including retries."""
+"""The maximum number of kept failures of one test, including attempts that were retried."""
 _FIELD: Final = 200  # characters of one field
 _MESSAGE: Final = 2000  # characters of an error
 
@@ -40,10 +40,10 @@ _ASKED: Final[ContextVar[list[Request] | None]] = ContextVar("graphengine_asked"
 
 
 def watch(test: str) -> None:
-    """Begin a test: forget earlier failures, and keep those that follow.
+    """Begin a test: forget the failures of the previous test, and collect the failures of this test.
 
     Args:
-        test: Its node id.
+        test: The pytest node id of the test.
     """
     global _test  # noqa: PLW0603 - one test runs at a time in a process
     _test = test
@@ -55,7 +55,7 @@ def watch(test: str) -> None:
 
 
 def sections(test: str) -> list[tuple[str, str]]:
-    """Return the report on the nodes that failed in a test: titles and texts."""
+    """Return the failed nodes of a test as sections of a pytest report, each with a title and a text."""
     return list(_failed) if test == _test else []
 
 
@@ -66,9 +66,11 @@ def _wrap_run() -> None:
         if len(_failed) >= KEPT:
             return await run(attempt)
         asked: list[Request] = []
-        _ASKED.set(asked)  # never reset: each task sets its own, and an abandoned one can end in any context
+        # The variable is never reset. Each task sets its own list, and an abandoned task can end in any context.
+        _ASKED.set(asked)
         event = await run(attempt)
-        if isinstance(event, NodeFailed) and attempt.services.run_id != RUN_ID:  # run_node reports its own
+        # `run_node` describes its failures in its own exception.
+        if isinstance(event, NodeFailed) and attempt.services.run_id != RUN_ID:
             _failed.append(_report_failure(attempt, event, asked))
         return event
 
@@ -89,7 +91,7 @@ def _wrap_requests(conversation: type[Conversation[Any]]) -> None:
 
 
 def _report_failure(attempt: Attempt, event: NodeFailed, asked: list[Request]) -> tuple[str, str]:
-    """Return the title and the text of one failure."""
+    """Return the title and the text of the section about one failure."""
     plan, snapshot = attempt.services.run.plan, attempt.services.run.snapshot
     path = attempt.path
     where = f"visit {event.id.visit}, attempt {event.id.attempt}, after step {snapshot.seq} of run {snapshot.run_id}"
@@ -112,7 +114,8 @@ def _report_lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked:
         for name in inner.state.fields:
             is_secret = name in inner.state.secrets
             yield f"  {name}: {HIDDEN if is_secret else _shorten_value(_record_of_field(frame, name), hide)}"
-    if asked and f"agent: {asked[-1].agent}\n" not in show(error.message):  # the message contains it already
+    # Some messages already contain the request.
+    if asked and f"agent: {asked[-1].agent}\n" not in show(error.message):
         yield "what it asked last:" if len(asked) > 1 else "what it asked:"
         yield from (f"  {line}" for line in hide(summarise_request(asked[-1])).splitlines())
 

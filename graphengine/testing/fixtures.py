@@ -1,12 +1,14 @@
 """Fixtures of the pytest plugin: `runner`, `store`, `clock`, `scripted_model`, `recordings`.
 
-None of them is async, so that they work alike in plain pytest, with pytest-asyncio (auto and strict) and with anyio:
-what they return belongs to the event loop that first uses it. An async test that no such plugin handles runs here, in a
-loop of its own. What must be closed in that loop is closed at the end of the test function, while the loop still
-exists; the final checks of a test run there too, and are part of the test. A fixture with the same name in a test
-module or a conftest.py takes precedence, as everywhere in pytest.
+The fixtures are not async, so that they work in the same way in plain pytest, with pytest-asyncio (auto and strict) and
+with anyio. An object that a fixture returns belongs to the event loop that first uses the object. If no other plugin
+handles an async test, this plugin runs the test in an event loop of its own.
 
-PYTEST_DONT_REWRITE: the module has no assertion to rewrite.
+Objects that must be closed in the event loop are closed at the end of the test function, while the loop still exists.
+The final checks are part of the test. A fixture with the same name in a test module or a conftest.py takes precedence,
+as everywhere in pytest.
+
+PYTEST_DONT_REWRITE: the module contains no assertions that pytest could rewrite.
 """
 
 from __future__ import annotations
@@ -32,20 +34,20 @@ if TYPE_CHECKING:
 _CHECKS: Final = pytest.StashKey[list["Callable[[], None]"]]()
 """The checks to run when a test has passed."""
 _RUNNER: Final = pytest.StashKey["OpenRunner"]()
-"""The runner that a test was given."""
+"""The runner that the fixture made for a test."""
 
 
 @pytest.fixture
 def clock() -> FakeClock:
     """Return a clock that moves only when the test moves it: `clock.move(60)`."""
-    from graphengine.testing.clock import FakeClock  # noqa: PLC0415 - loaded on first use, as all below
+    from graphengine.testing.clock import FakeClock  # noqa: PLC0415 - imported on first use, like all imports below
 
     return FakeClock(jumps=False)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
-    """Provide an empty store: the test runs twice, once over memory and once over SQLite. The test opens it."""
+    """Provide an empty store that the test opens. The test runs twice: once with memory and once with SQLite."""
     made: Store
     if request.param == "memory":
         from graphengine.kernel.store import InMemoryStore  # noqa: PLC0415
@@ -63,11 +65,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
 
 @pytest.fixture
 def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
-    """Provide a Runner without `async with`; it is closed with the test, which fails if it leaves a run in progress.
+    """Provide a Runner that needs no `async with` and is closed at the end of the test.
 
-    Its store is in memory, or `store` if the test takes that too. Its time jumps, so that tests do not wait; if the
-    test takes `clock`, it uses that. `runner.use(models=…, resources=…)` replaces models and resources, before the
-    first run is started. Nodes with `on=` run in place, unless `runner.use(executors=…)` names their executors.
+    The test fails if a run is still in progress at its end. The Runner uses a store in memory, or the fixture `store`
+    if the test uses that fixture too. Its clock jumps over waiting times, so that tests do not wait. If the test uses
+    the fixture `clock`, the Runner uses that clock.
+
+    Call `runner.use(models=…, resources=…)` before the first run is started to replace models and resources. Nodes with
+    `on=` run in place, unless `runner.use(executors=…)` names their executors.
     """
     from graphengine.kernel.store import InMemoryStore  # noqa: PLC0415
     from graphengine.testing.clock import FakeClock  # noqa: PLC0415
@@ -83,7 +88,10 @@ def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
 
 @pytest.fixture
 def scripted_model(request: pytest.FixtureRequest) -> Callable[..., ScriptedModel]:
-    """Return a function that makes scripted models, `scripted_model(["a draft"])`; unused answers fail the test."""
+    """Return a function that makes scripted models, as in `scripted_model(["a draft"])`.
+
+    The test fails if an answer of a scripted model was not used.
+    """
     from graphengine.models.scripted import ScriptedModel  # noqa: PLC0415
 
     def make(answers: Iterable[object] | Mapping[str, object] | Callable[[Request], object]) -> ScriptedModel:
@@ -106,13 +114,13 @@ def recordings(request: pytest.FixtureRequest) -> Recordings:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Close what belongs to the loop of a test in that loop, and run the checks of a passed test."""
+    """Close the Runner of a test in the test's event loop, and run the final checks of a passed test."""
     __tracebackhide__ = True
     runner = item.stash.get(_RUNNER, None)
     test = getattr(item, "obj", None)
     if runner is not None and inspect.iscoroutinefunction(test):
         item.obj = _close_at_end(runner, test)  # type: ignore[attr-defined]
-    if "graphengine.api.graph" in sys.modules:  # else no test of this process has run a node
+    if "graphengine.api.graph" in sys.modules:  # Otherwise no test in this process can have run a node.
         from graphengine.testing import failed_nodes  # noqa: PLC0415
 
         failed_nodes.watch(item.nodeid)
@@ -129,7 +137,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an async test that no other plugin handles in an event loop of its own; pytest would fail it."""
+    """Run an async test that no other plugin handles in an event loop of its own. Without this, pytest would fail."""
     __tracebackhide__ = True
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
@@ -144,7 +152,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the input and the model requests of nodes that failed in a failed test."""
+    """Add the failed nodes to the report of a failed test, each with its input and its requests to models."""
     report = yield
     nodes = sys.modules.get("graphengine.testing.failed_nodes")
     if nodes is not None and report.failed and call.when == "call":
@@ -153,13 +161,16 @@ def pytest_runtest_makereport(
 
 
 def _find_fixture(request: pytest.FixtureRequest, name: str, method: str) -> Any:  # noqa: ANN401 - a fixture can be anything
-    """Return the fixture with that name if it has this method: a project's own `store` can be something else."""
+    """Return the fixture with this name if it has the given method; None otherwise.
+
+    A project may define a fixture with the same name, such as `store`, for something else.
+    """
     found = request.getfixturevalue(name) if name in request.fixturenames else None
     return found if callable(getattr(found, method, None)) else None
 
 
 def _close_at_end(runner: OpenRunner, test: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., object]:
-    """Return the test function, at whose end the runner is closed in the test's own event loop."""
+    """Return a test function that also closes the runner at its end, in the test's own event loop."""
 
     @wraps(test)
     async def closing(*args: object, **kwargs: object) -> object:

@@ -1,4 +1,4 @@
-"""The Runner of the fixture `runner`: open from its first use on, and closed with the test."""
+"""The Runner of the fixture `runner`, which opens at its first use and is closed at the end of the test."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ S = TypeVar("S")
 
 
 class OpenRunner(Runner):
-    """A Runner for one test, which belongs to the event loop that first uses it.
+    """A Runner for one test, which belongs to the event loop that first uses the Runner.
 
-    In an async test, use the fixture without `async with`. It is closed when the test function ends. In a test that is
-    not async, enter it like any other Runner, with `async with runner: …` inside `asyncio.run`.
+    In an async test, use the fixture without `async with`. The Runner is closed when the test function ends. In a test
+    that is not async, enter the Runner like any other, with `async with runner: …` inside `asyncio.run`.
 
     Args:
-        store: The store of its runs.
-        clock: Its clock.
+        store: The store of the runs.
+        clock: The clock of the runs.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -59,17 +59,19 @@ class OpenRunner(Runner):
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
         effects: Effects | None = None,
     ) -> None:
-        """Replace models and resources, as `Runner(models=…, resources=…)` does; they add up.
+        """Replace models, resources, executors and effects for this test, like the arguments of `Runner`.
+
+        Several calls add to each other, except that `effects=` replaces earlier effects.
 
         Args:
-            models: Models in place of agents' own, as `Runner(models=…)` takes them.
-            resources: Ready-made resources, by name.
-            executors: The executors of nodes with `on=`. Without any, these nodes run in place.
-            effects: What is called in place of what acts outside the run, as `Runner(effects=…)` takes it, or `"act"`
-                to let it act. In a test effects are refused.
+            models: Models in place of the agents' own models, as for `Runner(models=…)`.
+            resources: Resources by name, as finished objects.
+            executors: The executors of nodes with `on=`. If no executors are given, these nodes run in place.
+            effects: Replacements for functions, tools and nodes that act outside the run, as for `Runner(effects=…)`.
+                With `"act"`, effects are carried out. By default a test refuses effects.
 
         Raises:
-            DefinitionError: A run was started already.
+            DefinitionError: The Runner has already been used.
         """
         if self._lives.loop is not None:
             raise DefinitionError(
@@ -89,7 +91,7 @@ class OpenRunner(Runner):
             self._run_in_place()
 
     async def settle(self) -> None:
-        """Close it at the end of a test, in the test's own event loop, and note what was still in progress."""
+        """Close the Runner in the test's own event loop, and remember which runs were still in progress."""
         if self._shared.closed or self._lives.loop is None:
             return
         await self.__aexit__(None, None, None)
@@ -106,10 +108,10 @@ class OpenRunner(Runner):
         await super().__aexit__(kind, error, trace)
 
     def check(self) -> None:
-        """Check that the test left no run in progress.
+        """Check that no run was in progress at the end of the test.
 
         Raises:
-            AssertionError: It did.
+            AssertionError: A run was in progress.
         """
         __tracebackhide__ = True
         cut_off = [] if self._shared.closed else [life.id for life in self._started if life.task.cancelled()]
@@ -130,20 +132,23 @@ class OpenRunner(Runner):
         close_leftover(self.store)
 
     def note(self, life: Life[Any]) -> None:
-        """Note a run that begins to live here, and close with the event loop."""
+        """Remember a run that this Runner begins to drive, and make sure that the Runner is closed with the loop."""
         if self._guard is None:
             self._guard = asyncio.create_task(self._close_with_loop(), name="closes the fixture runner")
         self._started.append(life)
 
     async def _close_with_loop(self) -> None:
-        """Close it in its event loop if nothing else does: `asyncio.run` cancels what is left, and waits for it."""
+        """Close the Runner in its event loop if the test does not.
+
+        `asyncio.run` cancels all remaining tasks at its end and waits for them. This task then closes the Runner.
+        """
         try:
             await asyncio.get_running_loop().create_future()
         finally:
             await self.settle()
 
     def _run_in_place(self) -> None:
-        """Run nodes with `on=` in place."""
+        """Let nodes with `on=` run in place, without an executor."""
         shared = self._shared
         shared.extensions = [each for each in shared.extensions if not isinstance(each, ExecutorsByName)]
         shared.checking = [each for each in shared.checking if not isinstance(each, ExecutorsByName)]
@@ -151,7 +156,7 @@ class OpenRunner(Runner):
 
 
 class _NotedLives(Lives):
-    """The lives of the runs of a test, which its runner notes."""
+    """The `Lives` of a test's Runner. It tells the Runner of each run that the Runner begins to drive."""
 
     def __init__(self, shared: Shared[Life[Any]], runner: OpenRunner) -> None:
         super().__init__(shared)
@@ -173,7 +178,8 @@ def close_leftover(store: Store) -> None:
         else:
             asyncio.run(store.close())
 
-    thread = threading.Thread(target=close, name="graphengine-test-close")  # a thread without an event loop
+    # A new thread has no running event loop, so `asyncio.run` is allowed there.
+    thread = threading.Thread(target=close, name="graphengine-test-close")
     thread.start()
     thread.join()
 

@@ -1,10 +1,11 @@
 """The pytest plugin of graphengine: options, fixtures, async tests, and the report of a failed test's nodes.
 
-pytest loads this module in every process where graphengine is installed, and before coverage measures anything. So it
-has only what is needed before options are read: the fixtures (`graphengine.testing.fixtures`) are registered when the
-session is configured, and they load the engine when a test uses them.
+pytest loads this module in every process where graphengine is installed, and before code coverage is measured. The
+module therefore contains only the code that is needed before options are read. The fixtures
+(`graphengine.testing.fixtures`) are registered when the session is configured, and they import the engine when a test
+uses them.
 
-PYTEST_DONT_REWRITE: the module has no assertion to rewrite.
+PYTEST_DONT_REWRITE: the module contains no assertions that pytest could rewrite.
 """
 
 from __future__ import annotations
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
 
 _COVERAGE: Final = "graphengine.testing.coverage_plugin"
 _FIXTURES: Final = "graphengine.testing.fixtures"
-_FORBID: Final = "GRAPHENGINE_FORBID_MODELS"  # as in graphengine.models.sdk, which is not loaded here
+# The same name as in graphengine.models.sdk, which is not imported here because the import takes time.
+_FORBID: Final = "GRAPHENGINE_FORBID_MODELS"
 _REAL: Final = "real_models"
 
 _ASYNCIO: Final = ("asyncio_mode", "asyncio_default_fixture_loop_scope")
-"""Settings of pytest-asyncio that a project can have without pytest-asyncio; this plugin then runs its async tests."""
+"""Settings of pytest-asyncio that are accepted if pytest-asyncio is not installed.
+
+This plugin then runs the async tests of the project.
+"""
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the option for recorded answers of models, and those of edge coverage."""
+    """Add the option for recorded answers of models and the options of edge coverage."""
     if find_spec(_COVERAGE) is not None:
         _register(pluginmanager, _COVERAGE)
     if find_spec("pytest_asyncio") is None:
@@ -44,7 +49,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the fixtures, once coverage measures, and forbid calls of providers' models."""
+    """Register the fixtures, and forbid calls of providers' models.
+
+    At this time, code coverage is being measured, so the modules of the fixtures can be imported.
+    """
     _register(config.pluginmanager, _FIXTURES)
     config.addinivalue_line("markers", f"{_REAL}: let this test call models of providers, which costs money")
     if _FORBID not in os.environ and not config.getoption("graphengine_record"):
@@ -58,7 +66,7 @@ def _allow() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Let a test that is marked so call providers' models, its fixtures too."""
+    """Allow calls of providers' models in a test with the marker `real_models`, and in its fixtures."""
     was = os.environ.pop(_FORBID, None) if item.get_closest_marker(_REAL) is not None else None
     try:
         return (yield)
@@ -68,6 +76,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def _register(plugins: pytest.PytestPluginManager, name: str) -> None:
-    """Register a module as a plugin once; if it was imported before, pytest does not rewrite its asserts."""
+    """Register a module as a plugin, if it is not registered yet."""
     if not plugins.has_plugin(name):
         plugins.register(import_module(name), name)

@@ -1,19 +1,20 @@
-"""Before a deploy: whether each run that has not ended would continue under today's graphs.
+"""Check before a deploy whether every unfinished run would continue under today's graphs.
 
 async def test_no_waiting_run_is_lost() -> None:
     found = await preflight([desk, orders], "checkpoints/runs.db")
     assert found.fits, found
 
-It asks what a resume asks, `compatibility.field_changes`, and writes nothing. A run of today's fingerprint fits without
-being read. Of the others, runs of one fingerprint at one place are decided once: the position of each is read, and of
-its state only what can decide, see `_fields_that_decide`.
+The check uses the same function as a resume, `compatibility.field_changes`, and writes nothing. A run whose graph has
+today's fingerprint fits without being read. The other runs are grouped: all runs with the same fingerprint and the same
+position share one decision. To find the group of a run, the check reads the run's position and those fields of its
+state that can change the decision; see `_fields_that_decide`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence  # noqa: TC003 - a document is made of these types
+from collections.abc import Mapping, Sequence  # noqa: TC003 - documents read the annotations
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -66,18 +67,21 @@ _encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A reason why runs do not fit. For runs that fit, what changes or is lost when they continue.
+    """A reason why runs do not fit, or, for runs that fit, something that changes or is lost when they continue.
 
     Attributes:
-        code: `does_not_fit`, or the code of the error with which a resume would end. If runs fit: `field_removed` if a
-            recorded field is gone, also inside a type; `field_renamed` if such a field is gone and a field of the same
-            type is new; `value_changed` if a recorded value is read as another value; `visits_dropped` if a migration
-            moves runs out of a graph or a map in which work has ended (the effects of that work are done again if the
-            new node does them); `older_words` if conversations of agents go on with the instructions or the prompt with
-            which they began.
+        code: The kind of the reason. If runs do not fit, `does_not_fit` or the code of the error with which a resume
+            would end. If runs fit, one of the following:
+
+            - `field_removed`: a recorded field, or a recorded part of a type, no longer exists.
+            - `field_renamed`: a recorded field no longer exists, and a field of the same type is new.
+            - `value_changed`: a recorded value is read as another value.
+            - `visits_dropped`: a migration moves runs out of a graph or a map in which work has finished. If the new
+              node does this work too, its effects happen again.
+            - `older_words`: conversations of agents continue with the instructions or the prompt with which they began.
         place: The path of the node; "" for the state.
         text: The reason, with the values of the first such run.
-        repair: What to do about it.
+        repair: How to repair the graph or the runs.
     """
 
     code: str
@@ -88,23 +92,24 @@ class Reason:
 
 @dataclass(slots=True)
 class RunGroup:
-    """Runs of one fingerprint at one place, for which today's graph has one answer.
+    """A group of runs with the same fingerprint and the same position, which share one verdict.
 
     Attributes:
-        graph: The name of their graph.
-        fingerprint: The digest of the graph that they were recorded under.
-        verdict: `unchanged` (today's graph is that graph), `fits`, `migrates` (fits with `migrations`), `refused`,
-            `no_graph` (no graph of this name can be used), `unreadable`.
-        places: The paths of the nodes that they are at, without the numbers of items; none for unchanged graphs.
-        runs: How many runs there are.
-        statuses: How many by status; a waiting one that only sleeps is `sleeping`.
-        examples: The ids of some of them.
-        reasons: Why they do not fit, or what they continue without.
-        migrations: The migrations that a resume applies: the graph, and the versions from and to.
-        changes: What changed in the graph, old → new.
-        asks_again: Whether a resume asks their question again.
+        graph: The name of the runs' graph.
+        fingerprint: The digest of the graph under which the runs were recorded.
+        verdict: `unchanged` (today's graph is the recorded graph), `fits`, `migrates` (the runs fit after
+            `migrations`), `refused`, `no_graph` (no graph with this name can be used) or `unreadable`.
+        places: The paths of the nodes at which the runs are, without the indexes of items; empty for unchanged graphs.
+        runs: The number of runs.
+        statuses: The number of runs by status. A waiting run that only sleeps counts as `sleeping`.
+        examples: The ids of some of the runs.
+        reasons: The reasons why the runs do not fit, or the changes with which they continue.
+        migrations: The migrations that a resume applies, each with the graph and its old and new version.
+        changes: The changes of the graph, in the form old → new.
+        asks_again: Whether a resume asks the open questions of the runs again.
         unsettled: The effects that began in these runs and have no recorded end, in nodes whose code has changed
-            since, each with its run and the path of its node. A person is asked before the node runs again.
+            since. Each is described with its run and the path of its node. A person is asked before the node runs
+            again.
     """
 
     graph: str
@@ -122,17 +127,17 @@ class RunGroup:
 
     @property
     def fits(self) -> bool:
-        """Whether they continue."""
+        """Whether the runs of the group continue."""
         return self.verdict in ("unchanged", "fits", "migrates")
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What the runs have in common; the values in a reason's text are not part of it."""
+        """The facts that are the same for all runs of the group. Values in the text of a reason are not included."""
         why = tuple((each.code, each.place, each.repair) for each in self.reasons)
         return self.graph, self.fingerprint, self.verdict, self.places, self.migrations, why, self.asks_again
 
     def add(self, info: RunInfo) -> None:
-        """Count a run."""
+        """Add a run to the group."""
         sleeps = info.status == "waiting" and info.summary is not None and info.summary.kind == "sleep"
         status = "sleeping" if sleeps else status_of(info)
         self.runs += 1
@@ -143,14 +148,14 @@ class RunGroup:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """Whether the runs that have not ended fit today's graphs.
+    """The result of checking whether the unfinished runs fit today's graphs.
 
     Attributes:
-        runs: How many runs were looked at.
-        refused: How many of them do not fit.
-        groups: The runs, in groups; first those that do not fit, then the larger ones.
-        drafts: By graph, one draft of `migrate=` as code, for runs with reasons that a migration can repair. The draft
-            was tried on examples of the runs; `...` is what only a person knows.
+        runs: The number of unfinished runs that were checked.
+        refused: How many of these runs do not fit.
+        groups: The runs in groups. Groups that do not fit come first, and larger groups come before smaller ones.
+        drafts: Drafts of `migrate=` as code, by graph, for runs with reasons that a migration can repair. Each draft
+            was tried on examples of the runs. It contains `...` in places that only a person can fill in.
     """
 
     runs: int
@@ -160,11 +165,11 @@ class Preflight:
 
     @property
     def fits(self) -> bool:
-        """Whether all of them fit."""
+        """Whether all unfinished runs fit."""
         return not self.refused
 
     def __str__(self) -> str:
-        """Say why runs do not fit, with the repairs, the drafts, and at last how many there are."""
+        """Return the reasons with their repairs, the drafts of migrations, and the number of runs that do not fit."""
         lines: list[str] = []
         for group in self.groups:
             for reason in group.reasons:
@@ -188,21 +193,21 @@ async def preflight(
     newer_seconds: float | None = None,
     names: Collection[str] | None = None,
 ) -> Preflight:
-    """Find out whether every run that has not ended would continue under today's graphs; nothing is written.
+    """Find out whether every unfinished run of a database would continue under today's graphs.
 
-    A run that a process drives now counts as of its last step.
+    Nothing is written. If a process drives a run at this moment, the run is checked at its last recorded step.
 
     Args:
-        graphs: Today's graphs. Runs of others do not fit.
+        graphs: Today's graphs. Runs of other graphs do not fit.
         store: The database: a path, `postgresql://…`, or a store, which stays open.
-        newer_seconds: Only runs whose last step is not older than this, seconds.
-        names: Only runs of graphs with these names; None for all.
+        newer_seconds: Check only runs whose last step is at most this many seconds old.
+        names: Check only runs of graphs with these names; None for all graphs.
 
     Returns:
-        The runs in groups, with the reasons of those that do not fit and drafts of `migrate=`.
+        The runs in groups, with the reasons why runs do not fit and drafts of `migrate=`.
 
     Raises:
-        CompileError: A graph has an error that the draft of a migration does not repair.
+        CompileError: A graph has an error that the draft of a migration cannot repair.
         StoreError: The database cannot be read.
     """
     plans = {graph.name: compile_with_gaps(graph) for graph in graphs}
@@ -236,8 +241,8 @@ async def preflight(
 def compile_with_gaps(graph: Graph[Any]) -> Plan[Any]:
     """Return the plan of a graph that may have changed since its last migration was written.
 
-    The steps that its `migrate=` leaves out are `MISSING_STEP`, and its last migration may name nodes that are gone. A
-    draft repairs both.
+    Two errors do not prevent a plan, because a draft of a migration repairs them: `migrate=` may leave out versions,
+    which are filled in with `MISSING_STEP`, and the last migration may name nodes that no longer exist.
 
     Raises:
         CompileError: The graph has another error.
@@ -251,7 +256,10 @@ def compile_with_gaps(graph: Graph[Any]) -> Plan[Any]:
 
 
 def _go_on(graph: Graph[Any]) -> Graph[Any]:
-    """Return a copy of a graph, and of the graphs inside it, with one more version, and no gap on the way there."""
+    """Return a copy of a graph with a version that is higher by one, and with no missing migrations.
+
+    The graphs inside the graph are changed in the same way.
+    """
     other = graph.but()
     other.version += 1
     steps = range(min(graph.migrate, default=graph.version), other.version)
@@ -263,7 +271,7 @@ def _go_on(graph: Graph[Any]) -> Graph[Any]:
 
 
 def _go_back(plan: Plan[Any]) -> Plan[Any]:
-    """Return the plan of a graph that `_go_on` made, with the version that the graph has."""
+    """Return the plan of a graph that `_go_on` made, with the version of the original graph."""
     version = plan.version - 1
     migrate = {older: step for older, step in plan.migrate.items() if older != version}
     return replace(plan, version=version, migrate=migrate, graph_spec={**plan.graph_spec, "version": version})
@@ -276,7 +284,7 @@ def _unknown(info: RunInfo) -> RunGroup:
 
 
 class _Look:
-    """What was found out so far: groups by what decides them, and of all runs."""
+    """A preflight in progress: the decisions so far, by the facts that lead to them, and the groups of runs."""
 
     def __init__(self, store: RunStore, plans: Mapping[str, Plan[Any]]) -> None:
         self._store, self._plans = store, plans
@@ -286,14 +294,14 @@ class _Look:
         self.groups: dict[tuple[object, ...], RunGroup] = {}
 
     def add(self, info: RunInfo, group: RunGroup) -> None:
-        """Count a run in a group, or in the first one like it."""
+        """Add a run to a group, or to an earlier group with the same key."""
         kept = self.groups.setdefault(group.key, group)
         if kept is not group:
             kept.unsettled = (*kept.unsettled, *group.unsettled)
         kept.add(info)
 
     async def group_of(self, info: RunInfo) -> RunGroup | None:
-        """Return a group for a run; None if it ended meanwhile."""
+        """Return a group for a run; None if the run has ended or was removed since the list was read."""
         plan = self._plans[info.graph]
         try:
             snapshot = await load_snapshot(self._store, info.id, None)
@@ -371,7 +379,7 @@ class _Look:
         for graph, run_id in (
             (each.graph, run_id) for each in groups if each.graph in unfit for run_id in each.examples
         ):
-            with suppress(GraphEngineError):  # it ended meanwhile, or cannot be read
+            with suppress(GraphEngineError):  # The run was removed since, or cannot be read.
                 snapshot = await load_snapshot(self._store, run_id, None)
                 if snapshot.status in ("running", "waiting"):
                     spec = await graph_spec_of(self._store, snapshot.fingerprint)
@@ -385,10 +393,10 @@ class _Look:
 
 
 def _fields_that_decide(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[str] | None:
-    """Return the fields whose values can decide whether a run fits; None for all.
+    """Return the fields whose values can decide whether a run fits; None if the values of all fields matter.
 
-    A value does not matter if its field still has the recorded type, and values of that type need no validation, unless
-    a migration, a validator or a default can read it.
+    The value of a field does not matter if the field still has its recorded type and values of this type need no
+    validation. If a migration, a validator or a default can read other fields, the values of all fields matter.
     """
     state, recorded = plan.state, (spec or {}).get("state", {})
     version = (spec or {}).get("version", plan.version)
@@ -406,7 +414,7 @@ def _fields_that_decide(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[st
 
 
 def _key_of_fit(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
-    """Return what decides whether a run fits: its fingerprint, its position, and the values that matter."""
+    """Return a digest of the facts that decide whether a run fits: fingerprint, position, and values that matter."""
     frames: list[object] = []
     for frame in snapshot.frames.values():
         phase = frame.phase
@@ -424,7 +432,7 @@ def _key_of_fit(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
 
 
 def _older_words(plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) -> Iterator[Reason]:
-    """Yield where conversations of agents have begun whose instructions or prompts are others in today's graph."""
+    """Yield a reason for each conversation of an agent whose instructions or prompt differ in today's graph."""
     for frame in snapshot.frames.values():
         if not has_conversation(frame):
             continue
@@ -448,7 +456,7 @@ def _words_at(spec: GraphSpec | None, frame: Frame) -> dict[str, list[str]] | No
 
 
 def _graph_at(spec: GraphSpec | None, frame: Frame) -> GraphSpec | None:
-    """Return the spec of the graph that a frame walks."""
+    """Return the spec of the graph in which a frame moves."""
     around = frame.sub.up if frame.sub is not None else None
     if around is None:
         return spec
@@ -458,7 +466,7 @@ def _graph_at(spec: GraphSpec | None, frame: Frame) -> GraphSpec | None:
 
 
 def _node_in(spec: GraphSpec | None, frame: Frame) -> NodeSpec | None:
-    """Return the node that a frame is at."""
+    """Return the entry of the node at which a frame is; None if the spec has no such node."""
     return next((node for node in (spec or {}).get("nodes", ()) if node["name"] == frame.at), None)
 
 

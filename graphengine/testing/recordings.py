@@ -1,4 +1,4 @@
-"""Models of tests whose answers are kept in files next to the tests: called once with a key, and then offline.
+"""Models for tests whose answers are recorded in files next to the tests, so that later tests run offline.
 
     async def test_a_review_has_a_score(runner, recordings):
         runner.use(models={"*": recordings("anthropic:claude-haiku-4-5")})
@@ -8,8 +8,8 @@
     pytest                              # answers from the file; no key, no network
 
 The file of `tests/test_review.py::test_a_review_has_a_score` is
-`tests/recordings/test_review/test_a_review_has_a_score.jsonl`, in the form of `graphengine.models.recorded`: meant to
-be kept in version control. Text that looks like a secret is hidden (`graphengine.models.hiding`).
+`tests/recordings/test_review/test_a_review_has_a_score.jsonl`. `graphengine.models.recorded` describes its form. Keep
+the file in version control. Text that looks like a secret is hidden (`graphengine.models.hiding`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Recordings:
 
     Args:
         file: The file of the first model's answers.
-        test: The test's node id, for messages.
+        test: The test's pytest node id, for messages.
         is_recording: Whether models are called for requests that the files do not have.
     """
 
@@ -50,11 +50,12 @@ class Recordings:
         """Return a model that answers from the test's file; with `--graphengine-record`, missing answers are recorded.
 
         Args:
-            model: The model to call, as an object or a name. It is not used otherwise, and needs no key.
-            name: Distinguishes the files of several models of one test: `recordings("openai:…", name="critic")`.
+            model: The model to call when answers are recorded, as an object or a name. Without
+                `--graphengine-record` the model is not called and needs no key.
+            name: A part of the file's name, if a test uses several models: `recordings("openai:…", name="critic")`.
 
         Raises:
-            ModelUnavailable: There is no such model.
+            ModelUnavailable: The model does not exist.
         """
         asked = as_model(model)
         file = self.file.with_name(f"{self.file.stem}.{_fit(name)}.jsonl") if name else self.file
@@ -62,7 +63,7 @@ class Recordings:
 
 
 class _TestsModel(RecordedModel):
-    """A recorded model whose errors have the command that records its test."""
+    """A recorded model whose errors contain the command that records its test."""
 
     def __init__(self, file: Path, model: Model | None, test: str) -> None:
         super().__init__(file, model)
@@ -75,13 +76,16 @@ def file_of(module: Path, test: str) -> Path:
 
     Args:
         module: The test's file.
-        test: Its node id: class, function and parameters are the file's name.
+        test: The test's pytest node id. Its class, function and parameters become the name of the file.
     """
     return module.parent / FOLDER / module.stem / f"{_fit(test.partition('::')[2])}.jsonl"
 
 
 def _fit(name: str) -> str:
-    """Return a name that every file system accepts; a changed one ends with a digest, so that it stays unique."""
+    """Return a name that every file system accepts.
+
+    If the name had to be changed, a digest of the original name is added at the end, so that the name stays unique.
+    """
     fit = _UNFIT.sub("-", name.replace("::", "."))
     if fit.count("-") == name.count("-") and len(fit) <= _LONGEST:
         return fit

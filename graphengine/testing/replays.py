@@ -1,4 +1,4 @@
-"""Recorded runs as tests: does today's graph decide them the same way?
+"""Use recorded runs as tests: check that today's graph decides them in the same way.
 
 def test_the_run_of_monday() -> None:
     replay(graph, "tests/recorded/monday.json")
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 
 
 def replay(graph: Graph[Any], run: str | PathLike[str] | Exported) -> replays.Replayed:
-    """Check that a graph decides a recorded run the same way; no node is called.
+    """Check that today's graph decides every step of a recorded run in the same way. No node is called.
 
     Args:
         graph: Today's graph.
-        run: The file that `graphengine export` wrote, or a run that was read.
+        run: The path of a file that `graphengine export` wrote, or a run that was read from such a file.
 
     Returns:
-        The result, with reasons and with what could not be checked.
+        The result of the replay. It also lists changed explanations and parts of the run that could not be checked.
 
     Raises:
-        AssertionError: It decides differently; the text has the first step, the difference, and the repair.
+        AssertionError: The graph decides a step differently. The text contains the first such step, the difference and
+            a repair.
         BadExport: The file is not an exported run.
-        GraphChanged: The run is of a graph of another name.
-        SecretKeyWrong: The run has secrets, and the graph was given another key.
+        GraphChanged: The run belongs to a graph with another name.
+        SecretKeyWrong: The run contains secrets, and the graph has another key.
     """
     found = replays.replay(graph, run if isinstance(run, Exported) else read_file(Path(run)))
     if not found.same:

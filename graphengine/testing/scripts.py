@@ -1,4 +1,4 @@
-"""Scripts: the user's stubs for a node, visit by visit."""
+"""The stubs that a user gives for the nodes of a walk, and the `Script` that hands them out visit by visit."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from graphengine.kernel.inside import AnyFunction
 
 Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[BaseException] | None"
-"""The update of a visit, by field; the exception with which it fails; or nothing."""
+"""The update of a visit, by field; the exception with which the visit fails; or None to write nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A stub for a nested graph: the label with which it ends, and the update that its node then writes.
+    """A stub for a nested graph: the label with which the graph ends, and the update that its node then writes.
 
     Args:
-        label: The label of an edge to END in that graph.
-        update: The node's update, by field of the enclosing state.
+        label: The label of an edge to END in the nested graph.
+        update: The update of the node, by field of the state around the nested graph.
     """
 
     label: str
@@ -43,8 +43,8 @@ class Items:
     """Separate stubs for the items of a map.
 
     Args:
-        given: The updates of the items, in their order; one update for all of them; or a function, which may take the
-            item.
+        given: The updates of the items, in the order of the items; one update for all items; or a function, which may
+            have a parameter for the item.
     """
 
     given: Stub | Sequence[Stub]
@@ -52,7 +52,7 @@ class Items:
 
 Stub: TypeAlias = "Update | Ended | AnyFunction[object]"
 Visits: TypeAlias = "Stub | Items | Sequence[Stub | Items]"
-"""One stub for every visit, or a list: one for each."""
+"""One stub that is used for every visit, or a list with one stub for each visit."""
 
 
 _ORDINALS = {1: "first", 2: "second", 3: "third"}
@@ -75,7 +75,7 @@ class Script:
         state: The fields of its graph's state.
 
     Attributes:
-        error: The first error that was found during the walk, if any.
+        error: The first error that was found in the stubs during the walk; None if there was no error.
     """
 
     def __init__(self, path: str, given: Visits, node: NodePlan, state: StateType[Any]) -> None:
@@ -99,7 +99,7 @@ class Script:
 
     @property
     def is_graph(self) -> bool:
-        """Whether the node is a graph."""
+        """Whether the node runs a nested graph."""
         return any(call.graph is not None for call in self.node.calls)
 
     @property
@@ -111,10 +111,10 @@ class Script:
                     yield item
 
     def now(self, key: str) -> object:
-        """Return the stub for the visit with this key; a retried attempt has the same.
+        """Return the stub for the visit with this key. All attempts of a visit get the same stub.
 
         Raises:
-            _BadStub: None is left.
+            _BadStub: The list of stubs is too short.
         """
         frame, index = key, 0
         if self.each:
@@ -141,8 +141,8 @@ class Script:
         """Return the label with which a graph ends, and the updates that a stub makes.
 
         Raises:
-            BaseException: The stub is this exception.
-            _BadStub: It is invalid.
+            BaseException: The stub is an exception, which is raised.
+            _BadStub: The stub is invalid.
         """
         try:
             self._check(given, "a visit")
@@ -163,7 +163,7 @@ class Script:
         return self._updates[str(key)]
 
     def _parts(self, name: str, given: object) -> Iterator[tuple[str, object]]:
-        """Return the updates of a field as the node would write it: as a whole, key by key, or item by item."""
+        """Return the updates of one field in the form in which the node writes them: whole, by key, or by item."""
         node = self.node
         targets = [target for target, _ in node.writer.parts]
         keyed = any(target.field == name and target.key is not None for target in targets)
@@ -185,10 +185,10 @@ class Script:
         return _BadStub(message, where=f"walk, node {self.path}", repair=repair)
 
     def _check(self, given: object, which: str) -> None:
-        """Check that a stub is valid, as far as that is known before the walk.
+        """Check that a stub is valid. Updates that a function returns are only checked during the walk.
 
         Raises:
-            InputError: It is invalid.
+            InputError: The stub is invalid.
         """
         where = f"walk, node {self.path}, {which}"
         if isinstance(given, Items):
@@ -232,7 +232,7 @@ def _is_list(given: object) -> bool:
 
 
 def _each_of(given: object) -> list[object]:
-    """Return the members of a list, or a single value as the only one."""
+    """Return the members of a list. A value that is not a list is returned as a list with one member."""
     return [*given] if isinstance(given, Sequence) and not isinstance(given, (str, bytes)) else [given]
 
 

@@ -1,7 +1,7 @@
-"""The stage for a node that runs alone: a snapshot of a run just before the node.
+"""Build the stage for a node that runs alone: a snapshot of a run just before the node.
 
-The snapshot is folded from steps like any other: a run that starts at the node and, for a node of a nested graph, the
-steps that enter that graph. Fields that the node does not read can be omitted.
+The snapshot is computed from steps like every other snapshot. The steps start a run at the node. For a node of a nested
+graph, more steps enter the nested graph. Fields that the node does not read can be omitted from the state.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 RUN_ID: Final = "alone"
 
 NO_ITEM: Final = object()
-"""The node runs for all its items, or has none."""
+"""The value of `item=` for a node that runs for all its items, or that has no items."""
 
 
 class _Entrance(NamedTuple):
     """The place where a graph is entered.
 
     Attributes:
-        outer: The frame at the node that is the graph; None for the run's own graph.
-        choice: The case of that node that is the graph.
+        outer: The frame at the node that runs the graph; None for the run's own graph.
+        choice: The case of that node that selects the graph; "" if the node has no `choose`.
     """
 
     outer: Frame | None
@@ -63,7 +63,7 @@ class Stage:
         node: The node.
         snapshot: The run just before the node.
         frame: The frame that is at the node.
-        values: The state and the item that it starts with, as records.
+        values: The state and the item with which the node starts, as records.
     """
 
     plan: Plan[Any]
@@ -80,7 +80,7 @@ class Given:
     """The caller's arguments for a node that runs alone.
 
     Attributes:
-        state: The fields of its graph's state, or some of them.
+        state: The state of the node's graph, or a mapping of some of its fields.
         item: The item, for a node with `each`; a mapping by name if an item has several parts.
         now: The current time, epoch seconds.
     """
@@ -99,7 +99,7 @@ def stage_node(plan: Plan[Any], path: str, given: Given) -> Stage:
         given: The caller's arguments.
 
     Raises:
-        InputError: There is no such node; or a field or an item that it reads is missing or does not fit.
+        InputError: The node does not exist, or a field or an item that it reads is missing or does not fit.
     """
     parts = without_items(path).split("/")
     where = f"node {'/'.join(parts)}"
@@ -117,7 +117,11 @@ def stage_node(plan: Plan[Any], path: str, given: Given) -> Stage:
 
 
 def _find_node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: int) -> NodePlan:
-    """Return the node with a name, in the graph to which the earlier names lead."""
+    """Return the node whose name is at position `depth` of a path. `inner` is the graph that should contain the node.
+
+    Raises:
+        InputError: The graph has no such node.
+    """
     found = inner.nodes.get(parts[depth])
     if found is None:
         wanted = "/".join(parts)
@@ -203,7 +207,7 @@ def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initi
     """Return the state that a node starts with.
 
     Raises:
-        InputError: A field that it reads is missing; a field is unknown or does not fit.
+        InputError: A field that the node reads is missing, or a given field is unknown or does not fit.
     """
     state = plan.state
     have = _as_mapping(given.state, state)
@@ -239,7 +243,7 @@ def _readable_fields(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
             found |= _roots_of(node.each)
     if "state" in found:
         found |= set(plan.state.model.model_fields)
-    if node.writer.keys is None:  # with keys, it may write any field
+    if node.writer.keys is None:  # A node with keys may write any field.
         found |= {name for name in node.writer.fields if plan.state.fields[name].reducer is not None}
     return found
 

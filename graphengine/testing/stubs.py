@@ -1,8 +1,9 @@
-"""Stubs: the updates that nodes write in a walk, instead of running.
+"""Replace the nodes of a plan by stubs, for a walk. A stub writes given updates and does not do the node's work.
 
 A walk follows a copy of the graph's compiled plan. The edges, conditions, retries, fallbacks, reducers and the state
-are the graph's own; a node's body is the stub, whose updates are handled as any others
-(`graphengine.engine.events.Written`). A nested graph is replaced by a graph of one node, which reaches the wanted end.
+are taken from the graph. The body of a node is replaced by its stub, and the updates of the stub are handled like all
+other updates (`graphengine.engine.events.Written`). A nested graph that is replaced as a whole becomes a graph with one
+node, which ends with the wanted label.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def with_stubs(plan: Plan[Any], given: Mapping[str, Visits]) -> tuple[Plan[Any],
     """Return a graph's plan with stubs for its nodes, and the scripts of the named nodes.
 
     Raises:
-        InputError: A path names no node, or a stub is invalid.
-        CompileError: A function cannot be bound.
+        InputError: A path does not name a node, or a stub is invalid.
+        CompileError: A parameter of a stub that is a function cannot be bound to a field.
     """
     known = list(plan.paths())
     for path in given:
@@ -67,7 +68,7 @@ def _copy(plan: Plan[Any], given: Mapping[str, Visits], prefix: str, scripts: li
 def _walk_into(
     plan: Plan[Any], node: NodePlan, given: Mapping[str, Visits], path: str, scripts: list[Script]
 ) -> NodePlan:
-    """Return a node whose graphs are walked."""
+    """Return a copy of a node in which the nodes of its graphs are replaced by stubs."""
     nothing = _script_call(plan, Script(path, None, node, plan.state))
 
     def inside(call: Call) -> Call:
@@ -80,7 +81,7 @@ def _walk_into(
 
 
 def _stand_in(plan: Plan[Any], script: Script) -> NodePlan:
-    """Return a node whose body is a script."""
+    """Return a copy of a node whose body is replaced by a script."""
     node = script.node
     each = node.each if script.each else None
     common: dict[str, Any] = {"selector": None, "choices": {}, "each": each, "effect": None, "once": None}
@@ -114,7 +115,7 @@ async def _await_updates(script: Script, made: Awaitable[object]) -> Written:
 def _bind_parameters(
     plan: Plan[Any], state: StateType[Any], function: Callable[..., object], path: str
 ) -> dict[str, Argument | None]:
-    """Return the sources of a function's parameters: a field or an item, or None for the runner's arguments.
+    """Return the sources of a function's parameters: a field, an item, or None for an argument that the runner gives.
 
     Raises:
         CompileError: A parameter has no source.
@@ -132,7 +133,7 @@ def _bind_parameters(
 
 
 def _never_called() -> None:
-    """Do nothing."""
+    """Do nothing. The calls of stubs have another function or a graph, so this function is never called."""
 
 
 _NOTHING: Final = Call(FunctionBody.of(_never_called, thread=False), _never_called, False, (), (), (), ())  # noqa: FBT003
@@ -142,14 +143,14 @@ _NOTHING: Final = Call(FunctionBody.of(_never_called, thread=False), _never_call
 
 
 class _Ending(BaseModel):
-    """The state of a graph that replaces another: the label with which it ends, and the visit."""
+    """The state of a graph that replaces another graph: the label with which the graph ends, and the visit's key."""
 
     label: str = ""
     visit: str = ""
 
 
 ENDING: Final = "stands_in"
-"""The node of a graph that replaces another."""
+"""The name of the only node in a graph that replaces another graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +160,12 @@ class _Kept(Writer):
     script: Script | None = None
 
     def updates(self, result: object, view: View, node: str, ending: object = None) -> Updates:  # noqa: ARG002 - a Writer's
-        """Return the updates of the visit that is the graph's result."""
+        """Return the updates of a visit. The graph's result is the key of the visit."""
         return self.script.kept(result) if self.script is not None else []
 
 
 def _plan_ending(script: Script) -> Plan[Any]:
-    """Return the plan of a graph of one node that ends as a script defines."""
+    """Return the plan of a graph with one node that ends with the label that a script defines."""
 
     def end(ctx: Context) -> dict[str, object]:
         key = ctx.idempotency_key.rpartition("/")[0]

@@ -1,4 +1,4 @@
-"""The trail of a run: the nodes it visited, in one line of text that does not depend on timing.
+"""Write the trail of a run: the visited nodes in one line of text that does not depend on timing.
 
     research write review write review END      one node after the other
     plan [facts search | counter] merge END     a fork: its arms in declared order, then the join; `-` is an arm that
@@ -6,7 +6,7 @@
     article (write review) publish END          a nested graph, with the nodes visited in it
     teams (plan work | plan work) END           a map whose items are graphs, in their order; other maps are one word
 
-The last word is how it ended: END, FAIL, STOPPED (a limit) or WAITING.
+The last word shows how the run ended: END, FAIL, STOPPED (at a limit), CANCELLED, WAITING or RUNNING.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ENDS: Final[dict[RunStatus, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a trail, and its visit."""
+    """A word of a trail. `visit` is the visit for which the word stands; None for brackets and for the last word."""
 
     text: str
     visit: Visit | None = None
@@ -55,24 +55,24 @@ def text_of(words: Sequence[Word | str]) -> str:
 
 
 def trail(run: Visits, status: RunStatus, hidden: Collection[str] = ()) -> list[Word]:
-    """Return the words of a run.
+    """Return the words of a run's trail.
 
     Args:
-        run: Its visits.
-        status: How it ended.
+        run: The visits of the run.
+        status: The status of the run, which decides the last word.
         hidden: Names of nodes that are left out.
     """
     return [*_words_of_graph(run.tracks[0], hidden), Word(_ENDS[status])] if run.tracks else []
 
 
 def _words_of_graph(track: Track, hidden: Collection[str]) -> Iterator[Word]:
-    """Return the words of a visit of a graph."""
+    """Yield the words of a graph: the fork at its START, if there is one, and the visits of its track."""
     yield from _fork(track.edge, hidden)
     yield from _words_of_track(track, hidden)
 
 
 def _words_of_track(track: Track, hidden: Collection[str]) -> Iterator[Word]:
-    """Yield the words of a track's visits that ended, or that entered a map or a graph."""
+    """Yield the words of a track. Visits are included if they ended or if they entered a map or a graph."""
     for visit in track.visits:
         if visit.node not in hidden and (visit.status in ("done", "failed") or visit.insides):
             yield Word(visit.node, visit)
@@ -81,7 +81,7 @@ def _words_of_track(track: Track, hidden: Collection[str]) -> Iterator[Word]:
 
 
 def _words_inside(visit: Visit, hidden: Collection[str]) -> Iterator[Word]:
-    """Return the last visit in a graph, or in the graphs of a map's items."""
+    """Yield the words of the last stay in the graph of a visit, or in the graphs of a map's items."""
     if not visit.insides:
         return
     nested = visit.insides[-1]
@@ -95,7 +95,7 @@ def _words_inside(visit: Visit, hidden: Collection[str]) -> Iterator[Word]:
 
 
 def _fork(edge: TakenEdge | None, hidden: Collection[str]) -> Iterator[Word]:
-    """Return the arms of a fork, if an edge is one."""
+    """Yield the words of a fork's arms, if the edge is a fork."""
     if edge is not None and edge.arms:
         yield from _join_words("[", [[*_words_of_track(arm, hidden)] for arm in edge.arms], "]")
 

@@ -1,7 +1,7 @@
-"""walk: the paths of a graph, with stubs for its nodes.
+"""Walk through a graph along its real edges, with stubs in place of its nodes; see `walk`.
 
-A copy of the graph runs on a real Runner, in memory, with a clock that jumps: edges, forks, joins, reducers, retries,
-fallbacks and limits are the engine's. Only the nodes' work is replaced.
+A copy of the graph runs on a real Runner, in memory, with a clock that jumps. The engine itself handles edges, forks,
+joins, reducers, retries, fallbacks and limits. Only the work of the nodes is replaced.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Visit:
     Attributes:
         path: The node's path.
         visit: The number of the visit, from 1.
-        edge: The edge that was taken; None if there was none, as for a map's item or at the end of the run.
-        error: The error with which it failed, as `ValueError: no`; "" if it did not.
+        edge: The edge that was taken; None if no edge was taken, as for an item of a map or at the end of the run.
+        error: The error with which the visit failed, such as `ValueError: no`; "" if the visit did not fail.
     """
 
     path: str
@@ -68,13 +68,13 @@ class Walked(Generic[S]):
     """The result of a walk.
 
     Attributes:
-        path: The nodes that were visited, in one line; see `walk`.
-        status: `finished`, `failed` (as at FAIL), or `stopped` at a limit.
-        ending: Why it ended.
+        path: The visited nodes in one line; see `walk`.
+        status: `finished`, `failed` (also if the walk reached FAIL), or `stopped` at a limit.
+        ending: The reason for the end of the walk.
         state: The state at the end.
-        output: What the graph's `result=` names; the state without one.
-        error: The error with which it failed.
-        visits: Each visit with the edge that it took and why, in the order in which they ended.
+        output: The result that the graph declares with `result=`; the whole state if the graph declares no result.
+        error: The error with which the walk failed; None if it did not fail.
+        visits: The visits, each with its edge and the reason for the edge, in the order in which the visits ended.
     """
 
     path: str
@@ -88,12 +88,12 @@ class Walked(Generic[S]):
 
     @property
     def label(self) -> str:
-        """The label of the edge that led to the end; "" if there is none."""
+        """The label of the edge that led to the end; "" if the edge has no label."""
         return self.ending.label if self.ending is not None else ""
 
     @property
     def why(self) -> Sequence[str]:
-        """Return each visit in words, as `review, visit 1 -> write: score 5 >= 7: no; otherwise`."""
+        """Each visit in words, such as `review, visit 1 -> write: score 5 >= 7: no; otherwise`."""
         return [str(visit) for visit in self.visits]
 
     def assert_path(self, expected: str) -> None:
@@ -103,7 +103,8 @@ class Walked(Generic[S]):
             expected: The path. Its spacing does not matter.
 
         Raises:
-            AssertionError: They were not; the text shows where the paths diverge, and why that edge was taken.
+            AssertionError: The nodes were visited in another order. The text shows where the paths diverge, and why the
+                walk took its edge there.
         """
         __tracebackhide__ = True
         if not isinstance(expected, str):
@@ -115,7 +116,7 @@ class Walked(Generic[S]):
         raise AssertionError(self._divergence(wanted, min(len(wanted), len(walked)) if common is None else common))
 
     def _divergence(self, wanted: Sequence[str], at: int) -> str:
-        """Return the report of paths that diverge before a word."""
+        """Return the report for two paths that diverge at the word with the index `at`."""
         here = len(text_of([*wanted[:at], "x"])) - 1
         lines = [
             f"the walk left the expected path {f'after {wanted[at - 1]!r}' if at else 'at once'}",
@@ -143,19 +144,20 @@ async def walk(
     limits: Limits | None = None,
     **fields: object,
 ) -> Walked[S]:
-    """Walk a graph's real edges, with stubs for its nodes.
+    """Walk along a graph's real edges, with stubs in place of its nodes.
 
-    A node's stub is one of these, for every visit, or a list of them, one for each visit; a list that is too short
-    fails the walk with the node and the visit:
+    Give each node one stub that is used for every visit, or a list with one stub for each visit. If a list is too
+    short, the walk fails with an error that names the node and the visit. A stub is one of the following:
 
-    - a mapping of fields (or a model, whose set fields count): the update, as the node would write it. It is handled as
-      any update: through the reducer (one item for `append`), validated, recorded;
-    - an exception: the visit fails with it. Retries, the fallback and `failed(…)` edges follow, and no time passes;
-    - a function of fields, and of `ctx`, that returns any of these;
-    - `None`: it writes nothing. The same holds for nodes that are not named, other than graphs;
-    - `Ended(label, update)` for a nested graph as a whole. Without it, its own nodes are walked, by their paths
-      (`"article/review"`), also for each item of a map;
-    - `Items(…)` for a map, item by item. Without it a mapping replaces the whole map.
+    - A mapping of fields is the update that the node would write. It is handled like any update: it goes through the
+      reducer (give a single item for `append`), is validated and is recorded. A pydantic model can be given instead;
+      its set fields are the update.
+    - An exception makes the visit fail. Retries, the fallback and `failed(…)` edges follow, and no time passes.
+    - A function returns any of the other stubs. Its parameters name fields of the state, or `ctx`.
+    - `None` means that the node writes nothing. Nodes without a stub also write nothing, except graphs.
+    - `Ended(label, update)` replaces a nested graph as a whole. A nested graph without this stub is walked node by
+      node; its nodes have paths such as `"article/review"`. This also holds for the items of a map.
+    - `Items(…)` gives the stubs of a map item by item. Without `Items`, a mapping replaces the whole map.
 
     A path is written as the names of its nodes in their order. It ends with END, with FAIL, or with STOPPED if a limit
     was reached: `write review write review END`. A fork is written `[facts | counter]`, with its arms in declared order
@@ -166,12 +168,12 @@ async def walk(
         graph: The graph.
         nodes: The stubs for its nodes, by path.
         state: The initial state, or a mapping of its fields.
-        models: The models for fallbacks that call one, as in `Runner`; without one such a fallback fails.
-        limits: In place of the graph's own.
-        fields: Fields of the state by name, over those of `state`.
+        models: The models for fallbacks that call a model, as in `Runner`. Without models, such a fallback fails.
+        limits: Limits in place of the graph's own limits.
+        fields: Fields of the state by name. They replace fields of the same name in `state`.
 
     Raises:
-        InputError: A path names no node, a stub is invalid, a list was too short, or an update or the state does
+        InputError: A path does not name a node, a stub is invalid, a list is too short, or an update or the state does
             not fit.
         CompileError: The graph cannot run.
 
@@ -192,7 +194,8 @@ async def walk(
     """
     original = _plan_of(graph)
     introduce(original)
-    plan, scripts = with_stubs(original, cast("Mapping[str, Visits]", nodes))  # what is no stub fails the walk
+    # Values that are not valid stubs are found later and fail the walk.
+    plan, scripts = with_stubs(original, cast("Mapping[str, Visits]", nodes))
     given = state if not fields else {**given_in(state or {}), **fields}
     async with Runner(clock=FakeClock(), run_again=True, models={ALL: _NoModel(), **by_agent(models)}) as runner:
         run = runner.start(_with_plan(graph, plan), given, limits=limits)
@@ -206,7 +209,7 @@ async def walk(
 
 
 class _NoModel:
-    """The model of a walk that was given none; it raises when it is called."""
+    """The model of a walk to which the caller passed no models. It raises an error when it is called."""
 
     name = "none"
 
@@ -220,10 +223,10 @@ class _NoModel:
 
 
 def _plan_of(graph: Graph[S]) -> Plan[S]:
-    """Return the plan of a graph; also of one that only breaks rules, so that a walk can show how.
+    """Return the plan of a graph. If the graph only breaks its rules, it gets a plan too, so that a walk can show how.
 
     Raises:
-        CompileError: The graph cannot run for another reason.
+        CompileError: The graph has an error other than a broken rule.
     """
     try:
         return compiled(graph)
@@ -236,17 +239,17 @@ def _plan_of(graph: Graph[S]) -> Plan[S]:
 
 
 def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:
-    """Return a graph with the name and limits of another that has a plan already."""
+    """Return a graph with the name and limits of the given graph, and with a plan that is already compiled."""
     copy = Graph(graph.name, graph.state, limits=graph.own_limits)
     copy._keep(plan)  # noqa: SLF001 - as the compiler does
     return copy
 
 
 def _check_stubs(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
-    """Check that all stubs were valid.
+    """Check after a walk that all stubs were valid.
 
     Raises:
-        InputError: A list was too short, or an update does not fit.
+        InputError: A list of stubs was too short, or an update does not fit.
     """
     for script in scripts:
         if script.error is not None:
@@ -262,7 +265,7 @@ def _check_stubs(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
 
 
 def _walk_of(result: Result[S], run: Run) -> Walked[S]:
-    status = cast("RunStatus", result.status)  # no queue has it
+    status = cast("RunStatus", result.status)  # The run was not in a queue, so its status is not `queued`.
     words = trail(run, status, {ENDING})
     return Walked(
         path=text_of(words),
@@ -277,7 +280,7 @@ def _walk_of(result: Result[S], run: Run) -> Walked[S]:
 
 
 def _visits(run: Run) -> list[Visit]:
-    """Return the visits that ended, in that order."""
+    """Return the visits that ended, in the order in which they ended."""
     ended = dict.fromkeys(entry.visit for entry in run.entries if isinstance(entry.step.data, (Node, Failed)))
     return [_visit_in_walk(visit) for visit in ended if visit is not None and visit.node != ENDING]
 

@@ -1,4 +1,4 @@
-"""The requests to models, and their responses, while a node runs alone."""
+"""Record the requests to models and their responses while a node runs alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class WatchedModels(Models):
-    """Models that note the requests to them, and their responses."""
+    """The models of a node that runs alone. It records the requests to the models and their responses in `asked`."""
 
     def __init__(self, given: GivenModels | None) -> None:
         super().__init__(given)
@@ -27,7 +27,7 @@ class WatchedModels(Models):
         self._watched: dict[int, Model] = {}
 
     def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
-        """Return the model for an agent, wrapped so that it notes its requests."""
+        """Return the model for an agent, in a wrapper that records the requests."""
         found = super().of(graph, place, own, begun)
         if id(found) not in self._watched:
             if isinstance(found, RulesModel):
@@ -39,7 +39,7 @@ class WatchedModels(Models):
 
 
 class _WatchedModel:
-    """A model that notes its requests."""
+    """A model that records its requests and their responses."""
 
     def __init__(self, model: Model, asked: list[Asked]) -> None:
         self._model, self._asked = model, asked
@@ -64,7 +64,7 @@ class _WatchedPriced(_WatchedModel):
 
 
 class _WatchedRules(_WatchedPriced, RulesModel):
-    """The same for the model of rules, which agents call differently."""
+    """A model of rules that records its requests. It is a class of its own because agents call rules differently."""
 
     def __init__(self, model: RulesModel, asked: list[Asked]) -> None:
         super().__init__(model, asked)

@@ -1,9 +1,18 @@
-"""Evaluation: run a graph on a data set, score its results, and compare two versions of it case by case.
+"""Run a graph on a data set, score the results, and compare two versions of the graph case by case.
 
-An evaluation is a graph like any other, a map over the cases. Its run is recorded, resumable, priced and drawn like
-every run, and what finished is never paid twice.
+An evaluation is itself a graph with a map over the cases. Its run is recorded, priced and drawn like every other run.
+If the run is interrupted, a resume continues it and does not pay again for finished cases.
 
     cases ──▶ for each: the graph ─▶ scorer ─▶ scorer … ──▶ Report: means, differences, costs
+
+The main types and functions:
+
+- A `Case` is one input of the graph together with the values that scorers need. `read_cases` reads cases from a file.
+- A *scorer* is a function, an agent or a graph that judges one result. It returns a `Score` from 0 to 1. `judge` makes
+  a scorer that asks a language model.
+- `evaluation` builds the graph of an evaluation. `evaluate` runs it and returns a `Report`.
+- A `Trial` is the result of one version of the graph in one case, with its scores.
+- `what_if` branches recorded runs with a change, such as another model, and compares the results in a `WhatIf`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The cases of an evaluation: read from JSON Lines, checked against the graph before anything runs."""
+"""Read the cases of an evaluation from JSON Lines, and check them against the graph before the evaluation runs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ FILE: Final = "@"
 
 
 class Case(BaseModel):
-    """One case: an input of the graph, and what a scorer needs to judge the result.
+    """One case of an evaluation: an input of the graph, and the value with which scorers compare the result.
 
     Attributes:
-        name: Its name in the report, unique among the cases.
-        input: Fields of the graph's state; the others have their defaults.
-        expected: What the scorers compare with, of any form; None if there is nothing to compare with.
+        name: The name of the case in the report, unique among the cases.
+        input: Fields of the graph's state. The other fields have their defaults.
+        expected: A JSON value of any form with which the scorers compare the result; None if they compare nothing.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -57,14 +57,16 @@ class Score(BaseModel):
 def read_cases(path: str | PathLike[str]) -> list[Case]:
     """Read a data set: a file with one JSON object on each line, with `name`, `input` and `expected`.
 
-    If an item of a list in `input` is a text that begins with @, it names a file or a folder relative to the data set:
-    `"sources": ["@texts/tides.md"]` becomes a `TextFile` for each file. `@@` stands for a literal @.
+    If an item of a list in `input` is a text that begins with @, the text names a file or a folder relative to the data
+    set: `"sources": ["@texts/tides.md"]` becomes a `TextFile` for each file. Write `@@` for a text that really begins
+    with @.
 
     Args:
-        path: The file. A case without a name is named by its line.
+        path: The file. A case without a name gets the name `line N`, with the number of its line.
 
     Raises:
-        InputError: It cannot be read, a line is invalid, or there are no cases; the message names the line.
+        InputError: The file cannot be read, a line is invalid, or the file contains no cases. The message names the
+            line.
     """
     file = Path(path)
     try:
@@ -94,13 +96,13 @@ def _case(line: str, number: int, file: Path) -> Case:
 
 
 def _name_line(line: str, number: int) -> str:
-    """Return the line with a name; a line that is not an object is unchanged, for the validation to refuse."""
+    """Return the line with a name for the case. A line that is not an object is unchanged; validation refuses it."""
     text = line.strip()
     return text if '"name"' in text or not text.startswith("{") else f'{{"name":"line {number}",{text[1:]}'
 
 
 def _read_field(value: JsonValue, file: Path) -> JsonValue:
-    """Return a field of the input, with the files that items of its list name."""
+    """Return a field of the input, in which items such as `"@texts/tides.md"` are replaced by the files they name."""
     if not isinstance(value, list):
         return value
     items: list[JsonValue] = []
@@ -116,10 +118,11 @@ def _read_field(value: JsonValue, file: Path) -> JsonValue:
 
 
 def check_cases(graph: GraphDefinition[Any], cases: Sequence[Case], where: str = "the cases") -> None:
-    """Check that each case is an input of the graph, and that their names are unique.
+    """Check that the input of each case fits the graph, and that the names of the cases are unique.
 
     Raises:
-        InputError: One is not; or the graph takes a secret from its input, which a data set must not have.
+        InputError: An input does not fit, two cases have the same name, no case is given, or a case contains a secret
+            field, which must not be stored in a data set.
     """
     if not cases:
         raise InputError("there are no cases", where=where, repair="give at least one")

@@ -1,4 +1,4 @@
-"""What a recorded run already knows: results of calls, answers of people, and where a change would first matter."""
+"""Read from a recorded run the results of calls and the answers of people, and find where a change first matters."""
 
 from __future__ import annotations
 
@@ -30,20 +30,24 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
 
 Tools: TypeAlias = Literal["recorded", "live", "refuse"]
-"""Where results of tools and recorded calls come from: the log if it has the call, else the call; always the call; or
-only the log."""
+"""Where the results of tools and recorded calls come from.
+
+`recorded`: from the log, or from a new call if the log does not contain the call. `live`: always from a new call.
+`refuse`: only from the log.
+"""
 _Arguments: TypeAlias = dict[tuple[str, int, int], str]
-"""What tools were called with, by the conversation, the turn and the index in it."""
+"""The name and arguments of tool calls, by the conversation, the turn and the index of the call in the turn."""
 _OFFLINE: Final = ("rules", "placeholder")
-"""Models that record no turns."""
+"""The names of models that record no turns."""
 
 
 class Answered:
-    """The results and the answers of one recorded run, each given again in the order in which it was recorded.
+    """The results and the answers of one recorded run, which a branch receives again in the recorded order.
 
     Args:
         steps: The run's steps.
-        after: The step from which on they are given again; results before it only where there is none after it.
+        after: The last step that the branch shares with the run. Results and answers after this step are given again.
+            An earlier result of a call is only given if no later result of the same call exists.
     """
 
     def __init__(self, steps: Sequence[Step], after: int = 0) -> None:
@@ -64,7 +68,7 @@ class Answered:
                 self._answers[wait, asked.pop((step.frame, wait), "")].append(value)
 
     def _add(self, step: Step, facts: Recorded, arguments: _Arguments, *, is_earlier: bool) -> None:
-        """Add a result; those of an agent's tools have their arguments in the turn that called them."""
+        """Add a recorded result. The arguments of a tool call are found in the turn of the model that asked for it."""
         work = WorkKey.read(facts.key)
         around = f"{step.frame}{step.visit}{work.around}"
         if facts.by is not None:
@@ -74,19 +78,23 @@ class Answered:
             return
         called = arguments.get((around, *work.place)) if work.kind == "tool" else work.stem
         if called is None or (work.around and work.kind != "tool"):
-            return  # it was recorded inside a call, whose own result has it
+            return  # The work was recorded inside another call, whose result includes it.
         if is_earlier:
             self._earlier[called] = facts.value
         else:
             self._results[called].append(facts.value)
 
     def result(self, call: str) -> JsonValue | UnsetType:
-        """Return the next recorded result of a call; the last one again if there is no next."""
+        """Return the next recorded result of a call. After the last result, the last result is returned again."""
         found = _take_next_kept(self._results, call)
         return self._earlier.get(call, UNSET) if found is UNSET else found
 
     def skip(self, used: Answered) -> None:
-        """Leave out what was given before, as the log of the run that got it shows."""
+        """Skip results that the branch has already received, before it was interrupted.
+
+        Args:
+            used: The results in the log of the branch.
+        """
         for call, results in used._results.items():
             for _ in results:
                 _take_next_kept(self._results, call)
@@ -104,13 +112,13 @@ def _take_next_kept(found: Mapping[Any, deque[JsonValue]], key: object) -> JsonV
 
 
 class FromLogs(KnowsResults):
-    """The effects of a Runner whose runs repeat parts of recorded ones: no effect acts.
+    """The `effects=` of a Runner whose runs repeat parts of recorded runs. No effect is carried out.
 
     Args:
-        tools: Where results come from.
+        tools: Where the results of tools and calls come from.
 
     Attributes:
-        runs: What is known, by the id of the run that repeats it.
+        runs: The recorded results and answers, by the id of the run that repeats them.
     """
 
     def __init__(self, tools: Tools) -> None:
@@ -120,10 +128,10 @@ class FromLogs(KnowsResults):
 
     @override
     def known(self, call: str) -> JsonValue | UnsetType:
-        """Return what the log of the repeated run has for a call.
+        """Return the result of a call from the log of the repeated run; UNSET if the call is to be made.
 
         Raises:
-            EffectRefused: The log does not have it, and only it may answer.
+            EffectRefused: The log does not contain the call, and results may only come from the log.
         """
         here = CURRENT.get()
         log = self.runs.get(here.services.run_id) if isinstance(here, AttemptFacts) else None
@@ -147,14 +155,14 @@ def first_matter(
     models: Mapping[str, Model | str],
     instructed: Mapping[str, str],
 ) -> int | None:
-    """Return the first step of a run that a change can have made different; None if none can.
+    """Return the first step of a run that a change could make different; None if the change affects no step.
 
     Args:
         graph: Today's graph.
         steps: The run's steps.
-        spec: The recorded spec of its graph.
+        spec: The recorded spec of the run's graph.
         models: The models of today's Runner, by an agent's name or path.
-        instructed: Other instructions, by an agent's name or path.
+        instructed: The changed instructions, by an agent's name or path.
     """
     plan = graph.compile()
     agents = dict(_agents(plan))
@@ -183,7 +191,7 @@ def first_matter(
 
 
 def _name_of_model(model: Model | str | None) -> str:
-    """Return the name of a model; "" for none, and for one that does not exist."""
+    """Return the name of a model; "" if no model is given or the model does not exist."""
     with suppress(GraphEngineError):
         return "" if model is None else as_model(model).name
     return ""
@@ -195,7 +203,7 @@ def first_of_visit(steps: Sequence[Step], node: str, visit: int) -> int | None:
 
 
 def _agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Agent[Any, Any]]]:
-    """Yield the path and the agent of each node that is one."""
+    """Yield each agent of a plan with the path of its node."""
     for name, node in plan.nodes.items():
         for call in node.calls:
             agent = getattr(call.body, "agent", None)
@@ -206,7 +214,7 @@ def _agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Agent[Any, 
 
 
 def _find_changed_nodes(old: GraphSpec, new: GraphSpec, below: str = "") -> Iterator[str]:
-    """Yield the paths of recorded nodes that are not as they were."""
+    """Yield the paths of recorded nodes that have changed or no longer exist."""
     today = {node["name"]: node for node in new.get("nodes", ())}
     for node in old.get("nodes", ()):
         other = today.get(node["name"])

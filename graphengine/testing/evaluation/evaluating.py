@@ -1,4 +1,4 @@
-"""One evaluation with a Runner of its own."""
+"""Run one evaluation with a Runner of its own; see `evaluate`."""
 
 from __future__ import annotations
 
@@ -45,20 +45,23 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
         graph: The graph under test.
         cases: The cases, as `read_cases` reads them from a file.
         scorers: Functions and agents; see `evaluation`.
-        against: What to compare with: another version of the graph, or other models for the same graph.
-        models: Models of the graph's agents, by an agent's name or `*`; also of the other version, if that is a graph.
+        against: Another version of the graph, or other models for the same graph, to compare with.
+        models: Models of the graph's agents, by an agent's name or `*`. They also apply to the other version, if
+            `against` is a graph.
         judges: Models of scorers that are agents.
         store: The path of a SQLite database, or a Store; in memory if not given.
-        run_id: The run's id. If such an evaluation is recorded, it is resumed, and nothing that finished runs again.
+        run_id: The id of the evaluation's run. If an evaluation with this id is recorded, it is resumed, and finished
+            cases do not run again.
         concurrency: How many cases of a version run at a time.
-        executors: Where heavy nodes of the graph run, as in `Runner`.
-        effects: What is called in place of what acts outside the run, by the keys of `Runner(effects=…)`: names of
-            functions and tools, paths of nodes; or `"act"` to let it act. By default effects are refused.
+        executors: The executors of heavy nodes of the graph, as in `Runner`.
+        effects: Replacements for functions, tools and nodes that act outside the run, by the keys of
+            `Runner(effects=…)`: names of functions and tools, and paths of nodes. With `"act"`, effects are carried
+            out. By default effects are refused.
 
     Raises:
         InputError: A case does not fit, or the run was recorded with other cases.
-        DefinitionError: There is no scorer, or one has no name.
-        RunFailed: A model cannot be called, or the run failed otherwise; it can be resumed.
+        DefinitionError: No scorer is given, or a scorer has no valid name.
+        RunFailed: A model cannot be called, or the run failed for another reason. The run can be resumed.
 
     Example:
         >>> from graphengine.testing.evaluation import Case
@@ -90,7 +93,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
 
 
 def routes(version: str, models: Mapping[str, Model | str]) -> dict[str, Model | str]:
-    """Return models for one version, by keys that apply to nothing else in the evaluation."""
+    """Return models for one version of the graph, with keys that match only the agents of this version."""
     return {f"{version}/{RUN}/{name}": model for name, model in models.items()}
 
 
@@ -103,10 +106,10 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     limits: Limits | None = None,
     tags: Sequence[str] = (),
 ) -> Run[EvaluationState]:
-    """Start an evaluation, or resume the one that is recorded under this id.
+    """Start an evaluation, or resume the evaluation that is recorded under this id.
 
     Raises:
-        InputError: It was recorded with other cases.
+        InputError: The recorded evaluation has other cases.
     """
     try:
         recorded = None if run_id is None else await runner.state_at(run_id)
@@ -125,7 +128,7 @@ def _make_version(graph: Graph[Any], against: Graph[Any] | Mapping[str, Model | 
 
 
 def _name_version(against: Graph[Any] | Mapping[str, Model | str]) -> str:
-    """Return the name of the other version: its models, or the graph's own."""
+    """Return the name of the other version: the names of its models, or the name of its graph."""
     named = [str(model) if who == ALL else f"{who}={model}" for who, model in _models(against).items()]
     return ", ".join(named) or str(getattr(against, "name", AGAINST))
 

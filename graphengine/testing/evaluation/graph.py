@@ -1,4 +1,4 @@
-"""The graph of an evaluation: a map over the cases, and for each case the graph under test and its scorers."""
+"""Build the graph of an evaluation: a map over the cases that runs the graph under test and its scorers."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ CONCURRENCY: Final = 8
 
 
 class Trial(BaseModel):
-    """What one version did in one case.
+    """The result of one version of the graph in one case.
 
     Attributes:
-        output: The graph's result as JSON; None if it failed.
-        label: The label that it ended with.
-        scores: The judgements by scorer; all are 0 if the graph failed.
-        failure: Why the graph failed; None if it did not.
+        output: The graph's result as JSON; None if the graph failed.
+        label: The label with which the graph ended.
+        scores: The scores by scorer. All scores are 0 if the graph failed.
+        failure: The failure of the graph; None if the graph did not fail.
     """
 
     output: JsonValue = None
@@ -50,9 +50,9 @@ class EvaluationState(BaseModel):
 
     Attributes:
         cases: The cases.
-        versions: The names of the versions in the report; the graphs' names if not given.
-        trials: What the graph did, in the order of the cases.
-        against: What the other version did; empty without one.
+        versions: The names of the versions in the report; if empty, the names of the graphs are used.
+        trials: The results of the graph, in the order of the cases.
+        against: The results of the other version; empty if the graph is not compared with another version.
     """
 
     cases: list[Case]
@@ -68,21 +68,22 @@ def evaluation(
     against: Graph[Any] | None = None,
     concurrency: int = CONCURRENCY,
 ) -> Graph[EvaluationState]:
-    """Return the graph that runs another one on every case, and scores the results.
+    """Build a graph that runs the graph under test on every case and scores the results.
 
-    A scorer is a function, an agent or a graph. Its parameters name what it reads: any field of the final state of the
-    graph under test, `output` (the result of the graph), `label` (how the graph ended), `expected` and `case`. It
-    returns a number from 0 to 1, a bool, a `Score`, or None if it does not apply to the case. If a scorer or a case
-    fails, the others continue. If a model cannot be called, the run fails, and a resume continues it.
+    A scorer is a function, an agent or a graph. Its parameters name the values that it reads: any field of the final
+    state of the graph under test, `output` (the result of the graph), `label` (the label with which the graph ended),
+    `expected` and `case`. It returns a number from 0 to 1, a bool, a `Score`, or None if it does not apply to the case.
+    If a scorer or a case fails, the other scorers and cases continue. If a model cannot be called, the run fails, and a
+    resume continues the run.
 
     Args:
         graph: The graph under test.
-        scorers: The scorers by name, or those that have names of their own.
-        against: Another version of the graph, which gets the same cases and scorers.
+        scorers: The scorers by name, or a list of scorers that have a name of their own, such as functions.
+        against: Another version of the graph, which runs on the same cases with the same scorers.
         concurrency: How many cases of a version run at a time.
 
     Raises:
-        DefinitionError: There is no scorer, or one has no name.
+        DefinitionError: No scorer is given, or a scorer has no valid name.
 
     Example:
         >>> class Words(BaseModel):
@@ -119,15 +120,16 @@ def evaluation(
 def judge(
     name: str, question: str, *, model: str = "rules", reads: Sequence[str] = ("case.input", "output", "expected")
 ) -> Agent[Score]:
-    """Return an agent that scores a result by a question.
+    """Return a scorer that asks a language model to judge a result.
 
-    Without a language model it cannot answer: the evaluation fails and can be resumed with one.
+    If no language model is chosen, the evaluation fails. It can then be resumed with a language model.
 
     Args:
-        name: Its name, under which its model can be chosen.
-        question: What to judge, with what earns 1 and what 0, for example "Does the answer keep to the sources?"
-        model: Its model.
-        reads: What it sees: paths of the names that a scorer can read.
+        name: The name of the agent, under which its model can be chosen.
+        question: The question to judge. It says which results earn 1 and which earn 0, for example "Does the answer
+            keep to the sources?"
+        model: The model of the agent.
+        reads: The values that the model sees, as paths that begin with a name that a scorer can read.
     """
     return Agent(
         name,
@@ -145,17 +147,17 @@ def judge(
 
 
 def _is_judged(score: Score) -> None:
-    """Refuse a judgement without a reason.
+    """Check that a judgement contains a reason.
 
     Raises:
-        ValueError: It has none.
+        ValueError: The reason is empty.
     """
     if not score.why.strip():
         raise ValueError("why is empty: name the evidence")
 
 
 def _trial(graph: Graph[Any], scorers: Mapping[str, Runnable]) -> Graph[Any]:
-    """Return the graph of one case: run the graph under test, then each scorer; the result is a `Trial`."""
+    """Return the graph of one case. It runs the graph under test, then each scorer, and its result is a `Trial`."""
     final: Any = graph.state | None
     state = create_model(
         "TrialState",
@@ -185,7 +187,7 @@ def _trial(graph: Graph[Any], scorers: Mapping[str, Runnable]) -> Graph[Any]:
 
 
 def _output(graph: Graph[Any]) -> str:
-    """Return the field with the result: for a graph without `result=` that of the final state."""
+    """Return the name of the field with the result of the graph. Without `result=`, the final state is the result."""
     return "output" if graph.result else "final"
 
 
@@ -198,7 +200,10 @@ def _build_trial(output: object, label: str, scores: dict[str, Score]) -> Trial:
 
 
 def _score_failure(scorers: Sequence[str]) -> Callable[..., Trial]:
-    """Return a function that gives 0 for a failed graph: scorers would judge an empty result."""
+    """Return a function that gives all scores the value 0 if the graph failed.
+
+    The scorers are not called in this case, because they would judge an empty result.
+    """
 
     def failed(errors: list[Failure]) -> Trial:
         return Trial(scores={name: Score(value=0, why="the graph failed") for name in scorers}, failure=errors[0])
@@ -207,7 +212,7 @@ def _score_failure(scorers: Sequence[str]) -> Callable[..., Trial]:
 
 
 def _take_inputs(graph: Graph[Any]) -> dict[str, Callable[..., object]]:
-    """Return, for each field, a function that takes it from the case, or its default."""
+    """Return, for each field, a function that reads the field from the case, or else returns the field's default."""
 
     def source(name: str) -> Callable[..., object]:
         def given(case: Case) -> object:
@@ -222,14 +227,14 @@ def _take_inputs(graph: Graph[Any]) -> dict[str, Callable[..., object]]:
 
 
 def _give_inputs(scorer: Runnable, graph: Graph[Any]) -> Node:
-    """Return a scorer with the inputs that its parameters name: fields of the final state, or what a case has."""
+    """Return a scorer as a node whose inputs are bound to the final state, the result or the case, by name."""
     node = Node(scorer)
     inner = node.runnable
     if isinstance(inner, (Choose, Node)):
         return node
     body = inner.__body__() if isinstance(inner, HasBody) else FunctionBody.of(inner, thread=None)
     given: dict[str, Any] = {}
-    if getattr(body, "takes_all", False):  # an agent without a prompt
+    if getattr(body, "takes_all", False):  # The scorer is an agent without a prompt.
         given = {"case": "case", "expected": "case.expected", "output": _output(graph)}
     for parameter in body.parameters:
         root = parameter.name.split(".")[0].split("[")[0]
@@ -243,7 +248,7 @@ def _give_inputs(scorer: Runnable, graph: Graph[Any]) -> Node:
 
 
 def _read_expected(kind: Any) -> Callable[..., object]:  # noqa: ANN401 - any annotation
-    """Return a function that reads what a case expects, as the type that a scorer declares for it."""
+    """Return a function that reads `expected` of a case and converts the value to the type that a scorer declares."""
     adapter: TypeAdapter[Any] = TypeAdapter(Any if isinstance(kind, str) else kind)
 
     def expected(case: Case) -> object:
@@ -260,10 +265,10 @@ def _writer(name: str) -> Callable[[object], dict[str, Score]]:
 
 
 def score_of(result: object) -> Score:
-    """Return what a scorer returned as a score.
+    """Convert the value that a scorer returned to a score.
 
     Raises:
-        ValueError: It is something else, or not from 0 to 1.
+        ValueError: The value is not a number from 0 to 1, a bool, a `Score`, a `Failure` or None.
     """
     if isinstance(result, Failure):
         return Score(value=None, failure=f"{result.kind}: {result.message}")
@@ -279,7 +284,7 @@ def named_scorers(scorers: Mapping[str, Runnable] | Sequence[Runnable]) -> dict[
     """Return scorers by name.
 
     Raises:
-        DefinitionError: There is none, or a name is taken or no identifier.
+        DefinitionError: No scorer is given, or a name is already used or is not a valid identifier.
     """
     from collections.abc import Mapping as AnyMapping  # noqa: PLC0415 - at run time
 

@@ -1,9 +1,10 @@
-"""The report of an evaluation, computed from its recorded run: scores, failures, costs and times by case and version.
+"""Compute the report of an evaluation from its recorded run: scores, failures, costs and times by case and version.
 
-It is also the document of `graphengine eval --json`.
+The report is also the document that `graphengine eval --json` writes.
 
-A case whose graph failed counts as 0 for every scorer. A case that a scorer could not judge counts for no mean, and is
-named. A cost that is not known is None, never 0.
+- If the graph failed in a case, every scorer counts 0 for the case.
+- If a scorer failed in a case, the case is left out of the scorer's mean, and the report names the case.
+- An unknown cost is None and never 0.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ if TYPE_CHECKING:
 _PLACE: Final = re.compile(rf"({SUBJECT}|{AGAINST})\[(\d+)\](/{RUN}(?=/|$))?")
 _NOTHING: Final[Usage] = {}
 LEAST_PAIRS: Final = 5
-"""The least number of pairs from which an interval says anything."""
+"""The smallest number of pairs from which a confidence interval is computed."""
 
 
 class Scored(Part):
     """A scorer's judgement of one result.
 
     Attributes:
-        value: From 0 to 1; null if the scorer does not apply, or failed.
-        why: Its reason.
-        failure: Why it gave none.
+        value: A number from 0 to 1; null if the scorer does not apply or failed.
+        why: The scorer's reason.
+        failure: The error, if the scorer failed.
     """
 
     value: float | None
@@ -49,18 +50,18 @@ class Scored(Part):
 
 
 class TrialReport(Part):
-    """What one version did in one case.
+    """The result of one version of the graph in one case.
 
     Attributes:
         case: The name of the case.
-        label: The label that the graph ended with.
-        failure: Why the graph failed; "" if it did not.
-        scores: The judgements by scorer; all are 0 if the graph failed.
+        label: The label with which the graph ended.
+        failure: The failure of the graph; "" if the graph did not fail.
+        scores: The scores by scorer. All scores are 0 if the graph failed.
         output: The graph's result.
-        cost_usd: US dollars without the scorers; null if unknown.
-        calls: Model calls of the graph.
-        offline_calls: How many of them rules answered.
-        seconds: From its first step to its last.
+        cost_usd: The cost of the graph in US dollars, without the scorers; null if the cost is unknown.
+        calls: The number of model calls of the graph.
+        offline_calls: How many of these calls were answered by rules.
+        seconds: The seconds from the first step of the graph to its last step.
     """
 
     case: str
@@ -80,13 +81,13 @@ class TrialReport(Part):
 
 
 class VersionReport(Part):
-    """What one version did in all cases.
+    """The results of one version of the graph in all cases.
 
     Attributes:
-        name: Its name.
-        means: The mean by scorer over the cases that it applies to; null if there are none.
-        cost_usd: US dollars without the scorers; null if that of any case is unknown.
-        trials: In the order of the cases.
+        name: The name of the version.
+        means: The mean score by scorer, over the cases to which the scorer applies; null if it applies to no case.
+        cost_usd: The cost in US dollars, without the scorers; null if the cost of one case is unknown.
+        trials: The results, in the order of the cases.
     """
 
     name: str
@@ -105,15 +106,16 @@ class VersionReport(Part):
 
 
 class PairedDifference(Part):
-    """How one figure differs between two versions, over the cases in which both have it.
+    """The difference of one figure between two versions, over the cases in which both versions have the figure.
 
     Attributes:
-        mean: The mean of the differences: the graph's minus the other version's, or after minus before.
-        low: The lower end of the 95 % interval of that mean (Student's t); null for fewer than 5 pairs.
-        high: The upper end.
-        more: In how many pairs it is higher.
-        less: In how many it is lower.
-        equal: In how many it is equal.
+        mean: The mean of the differences. Each difference is the graph's figure minus the other version's figure, or
+            the figure after a change minus the figure before.
+        low: The lower end of the 95 % confidence interval of the mean (Student's t); null for fewer than 5 pairs.
+        high: The upper end of the interval; null for fewer than 5 pairs.
+        more: The number of pairs in which the figure is higher.
+        less: The number of pairs in which the figure is lower.
+        equal: The number of pairs in which the figure is equal.
     """
 
     mean: float
@@ -124,7 +126,7 @@ class PairedDifference(Part):
     equal: int
 
     def text(self, digits: int = 2) -> str:
-        """Return it in words."""
+        """Describe the difference in words, with the given number of decimal places."""
         interval = f"no interval for fewer than {LEAST_PAIRS} pairs"
         if self.low is not None and self.high is not None:
             interval = f"95 %: {self.low:+.{digits}f} to {self.high:+.{digits}f}"
@@ -137,13 +139,14 @@ class Report(Document):
     """The report of an evaluation.
 
     Attributes:
-        run_id: Its run.
-        graph: The graph under test.
-        scorers: The scorers.
-        subject: What the graph did.
-        against: What the other version did; null without one.
-        differences: By scorer, null if no case has both scores; empty without another version.
-        scoring_usd: The cost of the scorers; null if unknown.
+        run_id: The id of the evaluation's run.
+        graph: The name of the graph under test.
+        scorers: The names of the scorers.
+        subject: The results of the graph under test.
+        against: The results of the other version; null if the graph is not compared with another version.
+        differences: The differences of the scores, by scorer. null if no case has both scores; empty if there is only
+            one version.
+        scoring_usd: The cost of the scorers in US dollars; null if the cost is unknown.
         below: The thresholds of the command that the graph does not reach, in words.
     """
 
@@ -165,9 +168,9 @@ class Report(Document):
         """Return, for each threshold that the graph does not reach, the reason in words.
 
         Args:
-            thresholds: The least mean by scorer; the name "" is for every scorer.
+            thresholds: The lowest accepted mean by scorer. The key "" applies to all scorers without their own key.
 
-        A threshold is not reached if the scorer failed in any case, since its mean is then not known.
+        If a scorer failed in any case, its threshold is not reached, because its mean is then not known.
         """
         found: list[str] = []
         for name in self.scorers:
@@ -224,13 +227,16 @@ def _report_version(name: str, scorers: Sequence[str], trials: Sequence[TrialRep
 
 
 def _pairs(versions: Sequence[VersionReport], scorer: str) -> Iterator[tuple[float | None, ...]]:
-    """Yield the scores of each case: the other version's, and the graph's."""
+    """Yield two scores for each case: the score of the other version, and the score of the graph under test."""
     for graph, other in zip(*(version.trials for version in versions), strict=True):
         yield other.value(scorer), graph.value(scorer)
 
 
 def difference_of(pairs: Iterable[tuple[float | None, ...]]) -> PairedDifference | None:
-    """Return how a figure differs over the pairs, before and after, that have it on both sides; None without any."""
+    """Return the difference of a figure over pairs of (before, after).
+
+    Pairs in which a value is None are left out. The result is None if no pair is left.
+    """
     changes = [after - before for before, after in pairs if before is not None and after is not None]
     if not changes:
         return None
@@ -258,7 +264,7 @@ _Spent = dict[tuple[str, int, bool], "tuple[Usage, float, float]"]
 
 
 def _measure_spending(steps: Sequence[Step]) -> _Spent:
-    """Return usage, beginning and end for each version, case, and whether it is of the graph itself."""
+    """Return the usage, the beginning and the end by version, case, and whether the graph or a scorer did the work."""
     found: _Spent = {}
     for step in steps:
         place = _PLACE.match(step.path)

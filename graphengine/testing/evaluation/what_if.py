@@ -1,7 +1,8 @@
-"""What recorded runs would have come to with another model, other instructions, other values or another graph.
+"""Find out how recorded runs would have ended with another model, other instructions, other values or another graph.
 
-Each recorded run is branched where the change first matters, and the branch runs to its end. The originals are not
-touched. The branches are recorded: the same call with the same name resumes those that an interruption cut off.
+Each recorded run is branched at the step where the change first matters, and the branch runs to its end. The original
+runs are not changed. The branches are recorded. If the comparison is interrupted, the same call with the same name
+resumes the unfinished branches.
 """
 
 from __future__ import annotations
@@ -52,17 +53,17 @@ _OVER: Final = ("finished", "failed", "stopped", "cancelled")
 
 
 class RunEnd(Part):
-    """What became of a run after the step that both runs share.
+    """The end of a recorded run or of its branch, with the figures after the last step that both share.
 
     Attributes:
-        status: `finished`, `failed`, `stopped`, or `waiting` if nothing recorded could answer it.
-        label: The label that it ended with.
-        why: Why it ended: the edge's reason, the failure, or the question.
-        cost_usd: US dollars from there on; null if unknown.
-        seconds: Driven time from there on.
-        visits: Completed visits from there on.
-        result: The graph's result as JSON; null without one.
-        scores: The judgements by scorer; null where a scorer does not apply or failed.
+        status: `finished`, `failed`, `stopped`, or `waiting` if the log contains no answer to a question.
+        label: The label with which the run ended.
+        why: The reason for the end: the reason for the last edge, the failure, or the open question.
+        cost_usd: The cost in US dollars after the shared step; null if the cost is unknown.
+        seconds: The driven time after the shared step.
+        visits: The completed visits after the shared step.
+        result: The graph's result as JSON; null if the graph declares no result.
+        scores: The scores by scorer; null if a scorer does not apply or failed.
     """
 
     status: str
@@ -76,25 +77,25 @@ class RunEnd(Part):
 
     @property
     def ending(self) -> str:
-        """How it ended, with the label."""
+        """The status and the label with which the run ended, such as `finished [approved]`."""
         return f"{self.status} [{self.label}]" if self.label else self.status
 
     def figure(self, name: str) -> float | None:
-        """Return a score, or another figure; None if it is not known."""
+        """Return a score or another figure by its name; None if the figure is not known."""
         value: float | None = self.scores[name] if name in self.scores else getattr(self, name, None)
         return value
 
 
 class BranchedRun(Part):
-    """One recorded run, and what became of its branch.
+    """One recorded run and its branch.
 
     Attributes:
-        run_id: The recorded run.
-        branch: Its branch.
-        at: The last step that both share.
-        node: The node at which the change first matters; "" if it is the whole run.
-        before: What the recorded run came to.
-        after: What the branch came to.
+        run_id: The id of the recorded run.
+        branch: The id of the branch.
+        at: The last step that both runs share.
+        node: The node at which the change first matters; "" if the change affects the whole run.
+        before: The end of the recorded run.
+        after: The end of the branch.
     """
 
     run_id: str
@@ -106,24 +107,26 @@ class BranchedRun(Part):
 
     @property
     def ends(self) -> tuple[RunEnd, RunEnd]:
-        """Both ends."""
+        """The end of the recorded run, and the end of the branch."""
         return self.before, self.after
 
 
 class WhatIf(Document):
-    """What a change would have made of recorded runs.
+    """The result of comparing recorded runs with branches that contain a change.
 
     Attributes:
-        name: The name of this comparison; its branches have the tag `whatif:NAME`.
-        graph: The graph.
-        change: How the branches were run otherwise, a line each: values, instructions, declarations, and
-            models that answered.
-        runs: The runs that were branched, with what became of both.
-        untouched: The runs that the change cannot have changed, as far as their logs tell.
-        left: Why the other runs were not compared, by run.
-        endings: How many runs ended how before and after, as `failed → finished [sent]`, the most frequent first.
-        differences: `cost_usd`, `seconds`, `visits` and each scorer; null where no pair has both figures.
-        spent_usd: What the branches cost; null if unknown.
+        name: The name of this comparison. Its branches have the tag `whatif:NAME`.
+        graph: The name of the graph.
+        change: The differences between the branches and the recorded runs, one line each: values, instructions,
+            declarations, and models that answered.
+        runs: The runs that were branched, each with the end of the run and the end of its branch.
+        untouched: The runs that the change cannot have affected, as far as their logs show.
+        left: The reasons why other runs were not compared, by the id of the run.
+        endings: The number of runs by their ending before and after the change, such as `failed → finished [sent]`, the
+            most frequent first.
+        differences: The differences of `cost_usd`, `seconds`, `visits` and each scorer; null if no pair of runs has
+            both figures.
+        spent_usd: The cost of the branches in US dollars; null if the cost is unknown.
     """
 
     name: str
@@ -154,28 +157,32 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
     concurrency: int = 8,
     executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
 ) -> WhatIf:
-    """Branch recorded runs where a change first matters, run the branches, and compare what both came to.
+    """Branch recorded runs at the step where a change first matters, run the branches, and compare both ends.
 
     Args:
-        graph: Today's graph: the change may be in it.
+        graph: Today's graph. The change may be a change of the graph.
         runs: The ids of recorded runs that have ended.
-        store: The database that has them, which also gets the branches.
-        name: The name of the comparison. Branches that exist under it are resumed, not made again.
-        models: Models, as for a Runner. A change matters where another model answered.
-        instructions: Instructions that are the change, by an agent's name or path.
-        update: Fields of the state that are the change: written before the visit `at`, else at the beginning.
-        at: A node's path and a visit: branch before it, instead of where the log shows that the change matters.
-        tools: Where the results of tools and of `ctx.call` come from: `"recorded"`, from the log if it has a call with
-            the same arguments; `"live"`; or `"refuse"`, from the log alone. Effects never act; see `Runner(effects=)`.
+        store: The database of the runs. The branches are recorded there too.
+        name: The name of the comparison. Branches that exist under this name are resumed and not made again.
+        models: Models, as for a Runner. Such a change matters at the first answer that another model gave.
+        instructions: Changed instructions, by an agent's name or path.
+        update: Changed fields of the state. They are written before the visit `at`, or at the beginning of the run.
+        at: A node's path and a visit number. The branch begins before this visit, and not at the step where the log
+            shows that the change matters.
+        tools: Where the results of tools and of `ctx.call` come from. `"recorded"` uses the log if it contains a call
+            with the same arguments, and makes other calls. `"live"` makes all calls. `"refuse"` uses only the log.
+            Effects are never carried out; see `Runner(effects=)`.
         scorers: Functions and agents that score both final states, as for `evaluate`.
         judges: Models of scorers that are agents.
-        budget_usd: No further branch begins once they have cost this, and none takes more than what is left.
+        budget_usd: The budget of all branches together. After it is spent, no further branch begins, and a branch may
+            cost at most the rest of the budget.
         concurrency: How many branches run at a time.
-        executors: Where heavy nodes run, as in `Runner`.
+        executors: The executors of heavy nodes, as in `Runner`.
 
     Raises:
-        InputError: A name is unknown.
-        CompileError, StoreError: The graph has a problem; the database cannot be used.
+        InputError: The name of the comparison is too long, or a key of `models` or `instructions` is unknown.
+        CompileError: The graph has a problem.
+        StoreError: The database cannot be used.
     """
     if len(name) > _LONGEST_NAME:
         repair = f"give one of at most {_LONGEST_NAME} characters"
@@ -233,14 +240,14 @@ def _describe_update(graph: Graph[Any], update: Mapping[str, object]) -> Iterato
 
 
 def _rise(pair: BranchedRun, figure: str) -> float:
-    """Return by how much a figure rose; 0 where it is not known."""
+    """Return by how much a figure rose; 0 if the figure is not known."""
     before, after = (end.figure(figure) for end in pair.ends)
     return 0.0 if before is None or after is None else after - before
 
 
 @dataclass(slots=True)
 class _Comparison:
-    """One comparison: what is changed, and what its branches have cost so far."""
+    """A comparison in progress: the change, and the cost of the branches so far."""
 
     runner: Runner
     graph: Graph[Any]
@@ -255,7 +262,11 @@ class _Comparison:
     setup: Counter[str] = field(default_factory=Counter)
 
     async def compared(self, run_id: str) -> BranchedRun | str | None:
-        """Return what became of a run and its branch; why it was left; or None if the change cannot matter."""
+        """Branch a run and return the comparison.
+
+        Returns:
+            The run and its branch; the reason if the run was not compared; or None if the change cannot matter.
+        """
         try:
             return await self._branch_and_compare(run_id)
         except GraphEngineError as error:
@@ -284,7 +295,7 @@ class _Comparison:
         return BranchedRun(run_id, branch, seq, node, self._outcome(found.first), self._outcome(found.second))
 
     async def _where(self, fingerprint: str, steps: Sequence[Any]) -> int | None:
-        """Return the first step that the change can have made different."""
+        """Return the first step that the change could make different; None if there is no such step."""
         if self.at is not None:
             return first_of_visit(steps, *self.at)
         if self.update:
@@ -325,13 +336,13 @@ class _Comparison:
         return branch
 
     def _digest(self, seq: int) -> str:
-        """Return a digest of what is changed in a branch at a step."""
+        """Return a digest of the change in a branch that begins after a step."""
         models = {who: model.name for who, model in sorted(self.models.items())}
         whole = [seq, models, self.instructions, self.update, self.graph.compile().fingerprint]
         return hashlib.blake2b(to_json(whole, fallback=repr), digest_size=8).hexdigest()
 
     async def _limits(self, run_id: str, seq: int) -> Limits | None:
-        """Return the limits of a branch: those of its run, and what is left of the budget."""
+        """Return the limits of a branch: the limits of its run, and a limit on the cost from the rest of the budget."""
         if self.budget_usd is None:
             return None
         store = self.runner.store
@@ -344,7 +355,7 @@ class _Comparison:
         )
 
     async def _await_branch(self, run: Run[Any], log: Answered) -> None:
-        """Return when the branch has ended, or waits for what the log does not have."""
+        """Wait until the branch has ended, or waits for an answer that the log does not contain."""
         while (result := await _await_result(run)).status == "waiting":
             found = [(wait, log.answer(wait.name, wait.question)) for wait in result.waits if wait.answerable]
             known = [(wait, answer) for wait, answer in found if answer is not UNSET]
@@ -396,7 +407,10 @@ def branch_id(name: str, run_id: str) -> str:
 def _build_scoring(
     graph: GraphDefinition[Any], scorers: Mapping[str, Runnable] | Sequence[Runnable]
 ) -> Graph[EvaluationState]:
-    """Return the evaluation of states as they are; compiled, so that no branch is paid for before an error."""
+    """Return the graph that scores final states.
+
+    The graph is compiled at once, so that an error in a scorer is found before a branch costs money.
+    """
     as_is = Graph(f"{graph.name}_ended", graph.state, result=graph.result, secret_key=graph.secret_key)
     as_is.add_node("ended", _change_nothing, thread=False)
     as_is.add_path(START, "ended", END)
@@ -410,7 +424,8 @@ async def _score_pairs(
 ) -> None:
     """Score both final states of each pair, in one evaluation.
 
-    Its id depends on the states and the scorers: the same name can go on with more runs, or with other scorers.
+    The id of the evaluation depends on the states and the scorers, so that a comparison of the same name can be
+    continued with more runs or with other scorers.
     """
     cases: list[Case] = []
     places: list[RunEnd] = []
@@ -429,7 +444,7 @@ async def _score_pairs(
 
 
 def _change_nothing() -> None:
-    """Change nothing."""
+    """Do nothing, because the graph only passes the final state on to the scorers."""
 
 
 __all__ = [
