@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 80
 """How many characters of a value are shown."""
-_SECRET: Final = "(secret)"  # noqa: S105 - what is shown of one
+_SECRET: Final = "(secret)"  # noqa: S105 - the text that is shown in place of a secret
 
 
 class Difference(NamedTuple):
@@ -51,7 +51,7 @@ async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial
     Fields with a `default_factory` are skipped, because their defaults can differ at each start. If the run began with
     the current graph, all other fields are compared. If the run began with another form of the graph, only the fields
     that the start gives are compared, because the defaults may have changed. Their recorded values are decoded under
-    the current types, so a field with a default that a model has gained since is no difference.
+    the current types. A model in a field may have gained a field with a default since; this is not a difference.
 
     Returns:
         The differences. Empty also if the first step of the run was removed by `keep_steps`.

@@ -1,12 +1,17 @@
-"""Following runs that no life in this process shows: one loop a store asks for the changes of all of them.
+"""Follow runs that other processes drive. One loop for each store looks for the changes of all followed runs.
 
-The loop reads the store's `change_token` five times a second, and soon after an announcement of another process. Only
-if something was written it asks, with one query for all followed runs, which of them have moved, and reads these; the
-number of followers costs nothing while nobody writes. The death of a driver writes nothing, so runs at work are read
-once a second. What lives in this process calls `poke`, which wakes the followers of a run at once.
+The loop reads the store's `change_token` five times a second, and soon after an announcement of another process. If the
+token shows that something was written, the loop asks with one query which of the followed runs have new steps, and
+reads these runs. While nobody writes, the number of followers costs nothing.
 
-While a page shows a run or the list of runs, the token is read 25 times a second, and 11 times if nothing was written
-for some seconds. Its run is read after every write: a tag of it, say, is no step.
+Two kinds of changes need special care:
+
+- The death of the process that drives a run writes nothing. Therefore the rows of running runs are read once a second.
+- Runs that this process drives itself call `poke`, which wakes their followers at once.
+
+While a page shows a run or the list of runs, the token is read 25 times a second, or 11 times if nothing was written
+for some seconds. The row of the shown run is read after every write, because some changes, such as a new tag, are not
+steps.
 """
 
 from __future__ import annotations
@@ -34,24 +39,31 @@ _LOOK_SECONDS: Final = 0.2
 _SHOWN_SECONDS: Final = 0.04
 _CALM_SECONDS: Final = 0.09
 _CALM_AFTER: Final = 3.0
-"""How long to wait after a look for a page; and if nothing was written for so many seconds."""
+"""How long the loop waits after a look.
+
+`_LOOK_SECONDS` is the usual time. `_SHOWN_SECONDS` applies while a page shows a run, and `_CALM_SECONDS` applies if
+nothing was written for `_CALM_AFTER` seconds in addition.
+"""
 _LEAST_SECONDS: Final = 0.025
-"""How long to wait after a look, however many announcements there are."""
+"""The shortest time between two looks, even if there are many announcements."""
 _RESTS: Final = 9
-"""How long to wait after a look that took long, in times of what it took: looks take a tenth of the time at most."""
+"""After a slow look, the loop waits this many times as long as the look took.
+
+In this way, looks take at most a tenth of the time.
+"""
 _DEATH_SECONDS: Final = 1.0
 _RUNNING: Final = 200
-"""How many runs at work a list shows: the death of a driver changes it."""
+"""How many running runs are checked for a list of runs, because the death of their processes changes the list."""
 
 
 class ChangeFollower:
-    """One who follows a run, or the list of runs.
+    """A reader that follows a run or the list of runs.
 
     Attributes:
-        run_id: The run; "" for the list.
-        info: The run's row, as it was last read; None if it was never.
-        posted: The answers that a waiting run has not taken up, then; none if it does not look for them.
-        wants_posted: Whether it looks for these.
+        run_id: The id of the run; "" for the list of runs.
+        info: The run's row as it was last read; None if the row was never read.
+        posted: The posted answers that were read together with the row; empty if the reader does not want them.
+        wants_posted: Whether the reader wants posted answers.
         is_lost: Whether the row could not be read.
     """
 
@@ -65,7 +77,7 @@ class ChangeFollower:
 
     @property
     def seq(self) -> int:
-        """The last step that it knows of."""
+        """The last step that the reader knows."""
         return 0 if self.info is None else self.info.seq
 
     def has(self, status: str) -> bool:
@@ -73,7 +85,7 @@ class ChangeFollower:
         return self.info is not None and self.info.status == status
 
     def wake(self) -> None:
-        """Report a change."""
+        """Wake the reader because something has changed."""
         self._woken.set()
 
     async def woken(self) -> None:
@@ -82,7 +94,7 @@ class ChangeFollower:
         self._woken.clear()
 
     async def woken_within(self, seconds: float) -> bool:
-        """Wait for a change for so long; return whether there was one."""
+        """Wait for a change for at most this many seconds, and return whether there was a change."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.woken()
@@ -90,13 +102,13 @@ class ChangeFollower:
         return False
 
     async def lost_for(self, seconds: float) -> None:
-        """Wait, and report a change then: what is followed could not be read, and is to be read again."""
+        """Wait some seconds and then wake the reader, so that it tries again to read a run that could not be read."""
         await asyncio.sleep(seconds)
         self.is_lost = True
         self.wake()
 
     def see(self, info: RunInfo | None, posted: Posted) -> None:
-        """Take the row that was just read; None if there is none."""
+        """Store the row that was just read (None if the run does not exist), and wake the reader if it has changed."""
         if info is None:
             self.is_lost = True
         elif (info, posted) == (self.info, self.posted):
@@ -107,7 +119,7 @@ class ChangeFollower:
 
 
 class _Changes:
-    """The followers of the runs of one store, and the loop that looks for all of them while there are any."""
+    """The followers of the runs of one store, and the loop that looks for changes while there are followers."""
 
     def __init__(self, store: Store) -> None:
         self.loop = asyncio.get_running_loop()
@@ -117,14 +129,20 @@ class _Changes:
         self._poked: set[str] = set()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._earliest = self._next = 0.0  # when the token may, and when it will be read again
+        # The earliest time at which the token may be read again, and the time at which it will be read.
+        self._earliest = self._next = 0.0
 
     def join(self, follower: ChangeFollower, *, is_shown: bool = False) -> None:
-        """Follow a run.
+        """Add a follower. Its row is read again a moment later.
 
-        1. A follower reads a row. 2. Another process writes, and the loop looks for the others. 3. The follower joins:
-        the token of that write is known. So its row is read again, a moment later: a life that begins here pokes most
-        of those who have just made their run due, and they leave.
+        The row must be read again because of the following race:
+
+        1. The follower reads the row of its run.
+        2. Another process writes a step, and the loop looks for other followers and learns the new token.
+        3. The follower joins. The loop already knows the token, so it would not report the step.
+
+        The row is read a moment later and not at once, because many followers have just made their run due. When this
+        process begins to drive the run, they are poked and leave.
         """
         self._followers.setdefault(follower.run_id, set()).add(follower)
         if is_shown:
@@ -137,10 +155,12 @@ class _Changes:
         self._poked.add(follower.run_id)
         self._wake.set()
         if self._task is None or self._task.done():
-            # 1. An earlier loop looked a moment ago, and ended. 2. This one looks before it may read the token.
-            # 3. Another process writes. 4. The token of that would be the first known one. So one is read at once.
+            # A new loop must read the token at once, because of the following race:
+            # 1. An earlier loop looked a moment ago and ended, so the new loop would have to wait.
+            # 2. The new loop reads the row before it reads the token.
+            # 3. Another process writes. The token of this write would be the first token that the loop knows.
             self._next = 0.0
-            # Not in the context of the follower that happens to be the first one.
+            # The task gets its own context and not the context of the follower that happens to come first.
             self._task = self.loop.create_task(self._look_on(), name="graphengine followers", context=Context())
 
     def leave(self, follower: ChangeFollower) -> None:
@@ -154,10 +174,11 @@ class _Changes:
             self._task = None
 
     def poke(self, run_id: str) -> None:
-        """Wake the followers of a run, and read its row.
+        """Wake the followers of a run, and let the loop read the run's row.
 
-        1. A life begins here: its followers see that when they wake. 2. It ends before they do. 3. What it recorded is
-        in the row, which is read after the second call.
+        Both are needed. When this process begins to drive the run, the woken followers switch to the events of this
+        process. But the run may end before the followers wake up. The second call, at the end, lets the loop read the
+        row, which then contains everything that was recorded.
         """
         for each in self._followers.get(run_id, ()):
             each.wake()
@@ -181,7 +202,7 @@ class _Changes:
                         if token != before:
                             wrote = began
                             ids |= {each.run_id for each in self._shown}
-                        if token != before and before:  # else all have just joined
+                        if token != before and before:  # Without an earlier token, all followers have just joined.
                             ids |= await self._find_moved_runs()
                         if token != before or began >= watched + _DEATH_SECONDS:
                             watched = began
@@ -192,7 +213,7 @@ class _Changes:
                         self._earliest = self.loop.time() + max(_LEAST_SECONDS, _RESTS * took)
                         self._next = max(self._earliest, self.loop.time() + self._pause(began - wrote))
                     await self._look(ids & self._followers.keys())
-                except Exception:  # noqa: BLE001 - each of them reads its run itself, and gets the error
+                except Exception:  # noqa: BLE001 - each follower then reads its run itself and gets the error
                     self._next = self.loop.time() + _LOOK_SECONDS
                     self._lose()
         finally:
@@ -209,13 +230,13 @@ class _Changes:
                 await asyncio.sleep(_LEAST_SECONDS)
 
     def _pause(self, quiet: float) -> float:
-        """Return how long to wait after a look, if nothing was written for so many seconds."""
+        """Return how long to wait after a look, if nothing was written for `quiet` seconds."""
         if not self._shown:
             return _LOOK_SECONDS
         return _SHOWN_SECONDS if quiet < _CALM_AFTER else _CALM_SECONDS
 
     async def _describe_drivers(self) -> str:
-        """Return the drivers of the runs at work, if somebody follows the list."""
+        """Return a text that changes when a running run gets another driver; "" if nobody follows the list of runs."""
         if "" not in self._followers:
             return ""
         return repr([(info.id, info.driver) for info in await self._store.runs(limit=_RUNNING, status="running")])
@@ -224,7 +245,7 @@ class _Changes:
         return {each.run_id for found in self._followers.values() for each in found if each.has(status)}
 
     async def _find_moved_runs(self) -> set[str]:
-        """Return the runs that have other steps, or answers that were posted, than one of their followers saw."""
+        """Return the runs with steps or posted answers that one of their followers has not seen yet."""
         seqs = {run_id: min(each.seq for each in found) for run_id, found in self._followers.items() if run_id}
         moved = set(await self._store.moved(seqs)) if seqs else set()
         waiting = self._runs_with_status("waiting") - moved
@@ -233,7 +254,7 @@ class _Changes:
         return moved | posted.keys() | (known & waiting)
 
     async def _load_posted(self, run_ids: Collection[str]) -> dict[str, Posted]:
-        """Return the answers to runs that wait, of those that have any and whose followers look for them."""
+        """Return the posted answers by run, for runs with a follower that wants them."""
         messages: dict[str, list[InboxMessage]] = {}
         wanted = [each for each in run_ids if any(one.wants_posted for one in self._followers.get(each, ()))]
         for each in await self._store.inbox(wanted) if wanted else ():
@@ -260,23 +281,27 @@ class _Changes:
 
 
 _CHANGES: Final[dict[int, ref[_Changes]]] = {}
-"""By the `id` of the store, which each of them keeps. Their followers keep them; each life looks here twice."""
+"""The followers of each store, by the `id` of the store.
+
+A value keeps its store alive, so that no other store can get the same id. The values themselves are kept alive by their
+followers.
+"""
 
 
 def poke(store: Store, run_id: str) -> None:
-    """Wake those who follow a run of this store: it began or ended to live here, or something was sent to it."""
+    """Wake the followers of a run, because this process began or stopped driving the run, or sent something to it."""
     if _CHANGES and (found := _changes_of(store)) is not None:
         found.poke(run_id)
 
 
 def _changes_of(store: Store) -> _Changes | None:
-    """Return what follows the runs of a store."""
+    """Return the followers of a store's runs; None if nobody follows them."""
     found = _CHANGES.get(id(store))
     return None if found is None else found()
 
 
 def _begin_following(store: Store) -> _Changes:
-    """Begin to follow runs of a store, in this event loop."""
+    """Create the object that follows runs of a store in this event loop."""
 
     def forget(gone: ref[_Changes], key: int = id(store)) -> None:
         if _CHANGES.get(key) is gone:
@@ -289,12 +314,13 @@ def _begin_following(store: Store) -> _Changes:
 
 @contextmanager
 def follow(store: Store, run_id: str = "", info: RunInfo | None = None) -> Iterator[ChangeFollower]:
-    """Follow a run that is shown, or the list of runs if none is named; the first change comes at once.
+    """Follow a run that a page shows, or the list of runs. The follower is woken once at the beginning.
 
     Args:
         store: The store.
-        run_id: The run. There need not be one: its follower is lost then, until it is recorded.
-        info: Its row as it was just read.
+        run_id: The id of the run; "" for the list of runs. If the run does not exist yet, `is_lost` of the follower is
+            True until the run is recorded.
+        info: The run's row as it was just read; None if it was not read.
     """
     follower = ChangeFollower(run_id, info)
     changes = _join_follower(store, follower, is_shown=True)
@@ -314,18 +340,18 @@ def _join_follower(store: Store, follower: ChangeFollower, *, is_shown: bool = F
 
 
 async def _load_posted_now(store: Store, info: RunInfo, *, wanted: bool) -> Posted:
-    """Return the answers to a run that waits for them."""
+    """Return the posted answers of a waiting run, if they are wanted."""
     return find_posted(await store.inbox([info.id]), info.id) if wanted and info.status == "waiting" else {}
 
 
 async def polled(store: Store, info: RunInfo, after: int, *, wants_posted: bool = True) -> AsyncGenerator[Polled, None]:
-    """Yield a run's row and its steps after seq `after`, at once and then whenever it changes; often there are none.
+    """Yield a run's row, its new steps after seq `after`, and its posted answers, at once and whenever the run changes.
 
-    While it waits also the answers that it has not taken up, unless these are not wanted.
+    The list of new steps is often empty. Posted answers are only read while the run waits, and only if they are wanted.
 
     Raises:
         UnknownRun: The run was removed in the meantime.
-        StoreError: It cannot be read.
+        StoreError: The run cannot be read.
     """
     follower, changes = ChangeFollower(info.id, info, wants_posted=wants_posted), None
     follower.posted = await _load_posted_now(store, info, wanted=wants_posted)
@@ -333,7 +359,7 @@ async def polled(store: Store, info: RunInfo, after: int, *, wants_posted: bool 
         while True:
             yield info, await store.steps(info.id, after, info.seq) if info.seq > after else (), follower.posted
             after = max(after, info.seq)
-            if changes is None:  # many leave before they wait
+            if changes is None:  # Many callers stop before they have to wait, so the follower joins only here.
                 changes = _join_follower(store, follower)
             await follower.woken()
             if follower.is_lost:

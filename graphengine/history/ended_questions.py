@@ -1,4 +1,4 @@
-"""What became of a question that is no longer open: an answer, its time, or the end of the part that asked it."""
+"""Find out how a question ended: with an answer, with its timeout, or with the end of the visit that asked it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ class EndedQuestion(NamedTuple):
     """How a question ended.
 
     Attributes:
-        end: It was `answered`; its `time` was over; the graph was `changed`, and asks another one; its part of the run
-            is `gone`, or asks something else; or its steps were `removed`, so that this is not known.
-        facts: What was asked; None if that is not known.
-        answer: The answer, if it had one.
+        end: `answered`; `time` if the question timed out; `changed` if the graph was changed and asks another question;
+            `gone` if the visit that asked has ended or asks another question; `removed` if the steps were removed, so
+            that the end is not known.
+        facts: The question; None if it is not known.
+        answer: The answer; None if the question was not answered.
     """
 
     end: End
@@ -38,16 +39,16 @@ class EndedQuestion(NamedTuple):
 
 
 def name_in(wait_id: str) -> str:
-    """Return the name in the id of a question; "" if the text is no such id."""
+    """Return the name of the wait in the id of a question; "" if the text is not the id of a question."""
     found = _ID.fullmatch(wait_id)
     return found[1] if found is not None else ""
 
 
 def own_id(snapshot: Snapshot, wait_id: str) -> str:
-    """Return the id of a question of a run as the run has it: what people type can lack the nonce.
+    """Return the complete id of a question of a run. People may type the id without the nonce, which is then added.
 
     Raises:
-        RunReplaced: It is the id of a question of an earlier run with this run's id.
+        RunReplaced: The question was asked by an earlier run that had the id of this run.
     """
     found = _ID.fullmatch(wait_id)
     if found is None:
@@ -63,15 +64,16 @@ def own_id(snapshot: Snapshot, wait_id: str) -> str:
 
 
 def nonce_in(wait_id: str) -> str:
-    """Return the nonce in the id of a question; "" if it has none."""
+    """Return the nonce in the id of a question; "" if the id contains no nonce."""
     found = _ID.fullmatch(wait_id)
     return "" if found is None else found[3] or ""
 
 
 async def ended_question(store: RunStore, run_id: str, wait_id: str) -> EndedQuestion | None:
-    """Return how a question of a run ended, or why it is not open now; None if the run never asked it.
+    """Return how a question of a run ended, or why the question is not open now; None if the run never asked it.
 
-    Its id says which step asked it. From there the log is read to the end of the visit that asked.
+    The id of the question contains the number of the step that asked it. The log is read from this step to the end of
+    the visit that asked.
     """
     name, seq = _place_of(wait_id)
     try:
@@ -94,7 +96,11 @@ async def ended_question(store: RunStore, run_id: str, wait_id: str) -> EndedQue
 
 
 def _place_of(wait_id: str) -> tuple[str, int]:
-    """Return the name and the seq in an id. A branch shares steps with its parent, whose ids have another nonce."""
+    """Return the name and the seq in an id.
+
+    The nonce is ignored, because a branch shares steps with its parent, and the ids of the parent's questions contain
+    another nonce.
+    """
     found = _ID.fullmatch(wait_id)
     return (found[1], int(found[2])) if found is not None else ("", 0)
 

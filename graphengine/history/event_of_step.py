@@ -1,10 +1,10 @@
-"""The event that a recorded step came from, so that today's graph can decide it again.
+"""Reconstruct the event from which a recorded step was decided, so that today's graph can decide the event again.
 
-A step records which event it came from (`AttemptEnded.cause`), with the event's times, costs, answers and failures, and
-the updates that a result led to instead of the result. `SourceEvent.unsure` lists what no log contains. No node is
-called; nothing is imported.
+A step records the kind of its event (`AttemptEnded.cause`) and the event's times, costs, answers and failures. It does
+not record the result of a node; it records the updates that the result led to. `SourceEvent.unsure` lists the parts of
+the event that no log contains. No node is called, and no code of the user is imported.
 
-This is the inverse of the engine's rules: who adds an event, or a field to one, reads it here.
+This module is the inverse of the engine's rules. If you add an event, or a field of an event, also read it here.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ _RAW: Final = "an update for a custom reducer whose parameter has no type"
 
 
 class SourceEvent(NamedTuple):
-    """The event that a step came from.
+    """The event from which a step was decided.
 
     Attributes:
-        event: The event; None if too little of it is recorded.
-        unsure: What is unknown about it.
+        event: The event; None if the log contains too little of the event.
+        unsure: The parts of the event that are not known, in words.
     """
 
     event: Event | None
@@ -72,17 +72,17 @@ class SourceEvent(NamedTuple):
 
     @property
     def knows_update(self) -> bool:
-        """Whether the update that it leads to can be compared with the recorded one."""
+        """Whether the update that the event leads to can be compared with the recorded update."""
         return _RAW not in self.unsure
 
 
 class Mismatch(Exception):
-    """Today's graph is not where the step says the run was, or its types refuse what the step says was written.
+    """Today's graph has no such place as the step records, or its types refuse the values that the step wrote.
 
     Args:
-        what: What differs: `ready`, `state` or `update`.
+        what: The kind of the difference: `ready`, `state` or `update`.
         message: The difference in a sentence.
-        repair: What to do about it.
+        repair: How to remove the difference.
     """
 
     def __init__(self, what: str, message: str, repair: str) -> None:
@@ -91,7 +91,7 @@ class Mismatch(Exception):
 
 
 def source_event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent:
-    """Return the event that a step came from.
+    """Return the event from which a step was decided.
 
     Args:
         plan: The plan of today's graph.
@@ -99,7 +99,7 @@ def source_event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent
         step: The step.
 
     Raises:
-        Mismatch: Today's graph cannot get such an event there.
+        Mismatch: Such an event is not possible at this place of today's graph.
     """
     found = _event(plan, snapshot, step)
     return found if isinstance(found, SourceEvent) else SourceEvent(found)
@@ -189,7 +189,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
 
 
 def node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any], NodePlan]:
-    """Return a step's frame, the plan that it walks today, and the step's node in it.
+    """Return a step's frame, the plan of the graph in which the frame moves today, and the step's node in this plan.
 
     Raises:
         Mismatch: The frame, its graph or the node does not exist.
@@ -199,7 +199,7 @@ def node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Pla
 
 
 def _walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
-    """Return a step's frame, and the plan that it walks today.
+    """Return a step's frame, and the plan of the graph in which the frame moves today.
 
     Raises:
         Mismatch: The frame or its graph does not exist.
@@ -215,7 +215,7 @@ def _walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Pla
 
 
 def _node_of(plan: Plan[Any], step: Step) -> NodePlan:
-    """Return a step's node; `plan` is the one that its frame walks.
+    """Return a step's node. `plan` is the plan of the graph in which the step's frame moves.
 
     Raises:
         Mismatch: The graph has no such node.
@@ -228,7 +228,7 @@ def _node_of(plan: Plan[Any], step: Step) -> NodePlan:
 
 
 def _node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
-    """Return what `_walked` returns, and check that the plan has the step's node."""
+    """Return a step's frame and its plan, as `_walked` does, and check that the plan has the step's node."""
     frame, inner = _walked(plan, snapshot, step)
     if step.node != START:
         _node_of(inner, step)
@@ -239,7 +239,7 @@ def _first_state(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue
     """Return the state, as records and typed values, with which a run would start today from its recorded first step.
 
     Raises:
-        Mismatch: It does not fit.
+        Mismatch: The recorded state does not fit today's state type.
     """
     given = {op[1]: op[2] for op in step.update if op[1] in state.fields}
     view = View(state, RecordsAlone(given))
@@ -255,7 +255,7 @@ def _first_state(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue
 
 
 def _end_event(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) -> SourceEvent | Event:  # noqa: PLR0911 - an event a cause
-    """Return the event that ended an attempt, its wait, or everything inside a node."""
+    """Return the event that ended an attempt, a wait of the attempt, or the graph or map inside a node."""
     if facts.cause == "limit":
         return LimitMet(step.frame, step.at)
     frame, inner, node = node_at(plan, snapshot, step)
@@ -268,7 +268,7 @@ def _end_event(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEn
         changed = first is not None and first.kind == MutatedInput.code and first.path == step.path
         return Settled(step.frame, step.at, first if changed else None, chance)
     if facts.cause in ("answered", "over"):
-        name = facts.wait or next(iter(frame.waits))  # a wait of the node itself, which has no other
+        name = facts.wait or next(iter(frame.waits))  # Without a name, the node itself waits, and has no other wait.
         if facts.cause == "over":
             return WaitOver(step.frame, name, step.at)
         if facts.answer is None:
@@ -283,12 +283,12 @@ def _end_event(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEn
 
 
 def _updates_of_result(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple[Written, Sequence[str]]:
-    """Return the updates that a result led to, in place of the result."""
+    """Return the updates that a recorded result led to, and the parts of the result that are not known."""
     view, fields = view_of(plan, frame), plan.state.fields
     facts = step.data
     ops = list(facts.writes if isinstance(facts, steps.Item) else step.update)
     is_fallback = isinstance(facts, Node) and facts.fallback
-    if is_fallback and plan.collect_errors is not None:  # the engine adds the failure again, last
+    if is_fallback and plan.collect_errors is not None:  # The engine will add the failure again, as the last update.
         last = max((index for index, op in enumerate(ops) if op[1] == plan.collect_errors), default=len(ops))
         del ops[last : last + 1]
     unsure = []
@@ -299,16 +299,16 @@ def _updates_of_result(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan
         unsure.append(_RAW)
     if any(op[0] == "set" and op[1] in fields and fields[op[1]].reducer is not None for op in ops):
         unsure.append(_REPLACED)
-    if is_whole and not plan.state.whole:  # a validator of the whole state can change what is written
+    if is_whole and not plan.state.whole:  # A validator of the whole state could change the written fields.
         _check_targets(plan, node, ops, step)
     return Written([(op[1], _update_of(plan.state, op, view)) for op in ops]), unsure
 
 
 def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Step) -> None:
-    """Check that today's node writes the same fields as the recorded one.
+    """Check that today's node writes the same fields as the recorded node.
 
     Raises:
-        Mismatch: It omits some, or writes others.
+        Mismatch: Today's node no longer writes a recorded field, or writes another field.
     """
     written, writer = {op[1] for op in ops}, node.writer
     always = writer.fields - writer.also if writer.keys is None else frozenset()
@@ -322,17 +322,17 @@ def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Ste
 
 
 def _is_bare_reducer(field: FieldType | None) -> bool:
-    """Return whether a field's reducer is the user's and does not say which type of update it takes."""
+    """Return whether a field has a reducer of the user whose parameter for the update has no type."""
     if field is None or field.reducer is None or field.given is not None or field.operation is not None:
         return False
-    return field.reducer.__module__ != maximum.__module__  # a built-in reducer takes the field's type
+    return field.reducer.__module__ != maximum.__module__  # A built-in reducer accepts the type of the field.
 
 
 def _update_of(state: StateType[Any], op: Op, view: View) -> object:
-    """Return the update that an operation, or an item's write, came from.
+    """Return the update that led to a recorded operation, or to the write of an item.
 
     Raises:
-        Mismatch: Today's type of the field refuses it, or there is no such field.
+        Mismatch: Today's state has no such field, or today's type of the field refuses the value.
     """
     field = state.fields.get(op[1])
     if field is None:
@@ -351,7 +351,7 @@ def _update_of(state: StateType[Any], op: Op, view: View) -> object:
 
 
 def _shift(facts: Shift) -> Shift:
-    """Return how a changed graph changed the run; marks for graphs inside are computed again."""
+    """Return the changes that a changed graph made to the run. Marks for nested graphs are computed again."""
     shift = Shift(**{name: getattr(facts, name) for name in Shift.__struct_fields__})
     shift.marks_of = {}
     return shift

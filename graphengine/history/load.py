@@ -1,4 +1,4 @@
-"""Reading recorded runs: snapshots, visits, and what a run waits for.
+"""Load snapshots of recorded runs, and describe their waits.
 
 Nothing here advances a run or calls the user's code.
 """
@@ -30,26 +30,31 @@ if TYPE_CHECKING:
     from graphengine.stores.base import InboxMessage, Loaded, RunInfo, RunStore
 
 At: TypeAlias = "int | str | tuple[str, int]"
-"""A step of a run: its seq, or a node's path and visit, as `("review", 2)` or `"review:2"`: the step that completed
-that visit."""
+"""A step of a run: the number of the step, or the path and visit number of a node.
+
+`("review", 2)` and `"review:2"` both mean the step that completed the second visit of the node `review`.
+"""
 _VISIT: Final = re.compile(r"(.+):([0-9]{1,9})")
 
 _LISTED: Final = 20
 
 LET_GO_LATER: Final = ("waiting", "failed")
-"""Statuses that a run's log can have while its row has `running`: it is released once its work in flight has ended."""
+"""The statuses of a run's log while its row may still say `running`.
+
+The row changes when the work in flight has ended and the process releases the run.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class PostedAnswer:
-    """An answer that is recorded, and that nothing which drives the run has taken up yet.
+    """An answer that is recorded, and that no process which drives the run has taken up yet.
 
     Attributes:
         value: The answer, as JSON.
-        by: Who gave it; "" if that is not known.
-        at: When, epoch seconds.
-        through: The door through which it came, such as `cli`; "" for a program's own call.
-        reason: Why, in the words of the one who answered.
+        by: The person who answered; "" if the person is not known.
+        at: When the answer was given, epoch seconds.
+        through: The interface through which the answer came, such as `cli`; "" for a program's own call.
+        reason: The reason that the person gave.
     """
 
     value: Any
@@ -61,25 +66,28 @@ class PostedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Something that a run waits for.
+    """A wait of a run: a question, a message, a time or another event for which the run waits.
 
     Attributes:
-        name: Its name. A question that the run has asked once can be answered by it.
-        kind: `ask` (an answer), `tool` (the result of a call that another program executes), `receive` (a message),
-            `sleep` (a time), `pause` (the answer True to continue), or `unknown` (how an effect ended that began).
+        name: The name of the wait. If the run has only one question with this name, the name is enough to answer it.
+        kind: The kind of event for which the run waits: `ask` (an answer), `tool` (the result of a call that another
+            program executes), `receive` (a message), `sleep` (a time), `pause` (the answer True to continue), or
+            `unknown` (a person must say how an effect ended that had begun).
         question: The question, as text.
-        schema: The JSON Schema of the answer; None if it takes no answer.
+        schema: The JSON Schema of the answer; None if the wait is not ended by an answer.
         topic: The topic of the message.
-        due_at: When it times out, epoch seconds; None for never, or not before its part, which failed, is tried again.
-        answered: The answer that waits for a worker or a resume to take it up; None while it is open. Once that is
-            taken up, the log has it, and the wait is over.
-        facts: What the one who answers must know: by path what `ask(facts=…)` names; of a `tool` its name (`tool`), the
-            `arguments`, and the schema of these (`parameters`).
-        proposed: The value that `ask(proposed=…)` names; left out if it names none.
-        old: The value that this would replace, which `ask(was=…)` names; left out if it names none.
-        id: The id of this asking, to answer it by: `runner.answer(run_id, value, wait=wait)` takes it from the wait,
-            and `graphengine answer RUN_ID VALUE --wait ID`. The same for as long as a visit asks it, unchanged; of
-            what takes no answer it is of no use.
+        due_at: When the wait times out, epoch seconds. None if it never times out, or if the part of the run that waits
+            has failed and is not tried again yet.
+        answered: The answer that is recorded and that no worker or resume has taken up yet; None while the question is
+            open. When the answer is taken up, the log contains it and the wait is over.
+        facts: The values that a person needs to answer. For a question, the values that `ask(facts=…)` names, by path.
+            For a `tool`, the name of the tool (`tool`), the `arguments`, and the schema of the arguments
+            (`parameters`).
+        proposed: The value that `ask(proposed=…)` names; left out if the question proposes no value.
+        old: The value that the proposed value would replace, which `ask(was=…)` names; left out if none is named.
+        id: The id of the question, for `runner.answer(run_id, value, wait=wait)`, which reads the id from the wait, and
+            for `graphengine answer RUN_ID VALUE --wait ID`. The id stays the same as long as a visit asks the same
+            question. It has no use for waits that are not ended by an answer.
     """
 
     name: str
@@ -96,12 +104,12 @@ class Wait:
 
     @property
     def answerable(self) -> bool:
-        """Whether an answer ends it."""
+        """Whether an answer ends the wait."""
         return self.kind in ANSWERABLE
 
 
 def wait_of(name: str, record: WaitRecord, given: AnswerRecord | None = None) -> Wait:
-    """Return a wait as it is recorded under a name, with the answer that is posted to it."""
+    """Return the description of a recorded wait, with its posted answer if there is one."""
     answer = None if given is None else PostedAnswer(given.value, given.by, given.at, given.through, show(given.reason))
     beside = record.facts, record.proposed, record.old, record.id
     return Wait(name, record.kind, show(record.question), record.schema, record.topic, record.due, answer, *beside)
@@ -117,12 +125,12 @@ def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
 
 
 def answer_in(payload: Mapping[str, Any]) -> AnswerRecord:
-    """Return the answer that a message of an inbox brings."""
+    """Return the answer in the payload of an inbox message."""
     return convert({name: fact for name, fact in payload.items() if name != "wait"}, AnswerRecord)
 
 
 def find_posted(inbox: Iterable[InboxMessage], run_id: str) -> Mapping[str, AnswerRecord]:
-    """Return the answers to a run that are in an inbox, by the ids of their waits."""
+    """Return the answers for a run in a list of inbox messages, by the ids of their waits."""
     found = (each.payload for each in inbox if (each.run_id, each.kind) == (run_id, "answer"))
     return {payload["id"]: answer_in(payload) for payload in found}
 
@@ -131,7 +139,7 @@ async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:
     """Return the graph spec recorded under this fingerprint, or None.
 
     Raises:
-        StoreCorrupt: It is not the spec of a graph.
+        StoreCorrupt: The recorded value is not the spec of a graph.
     """
     graph_spec = await store.graph_spec(fingerprint)
     try:
@@ -149,7 +157,10 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
     """Load a run's snapshot after a step, by default the last one.
 
     Raises:
-        UnknownRun, UnknownStep; InputError: `at` is no step; StoreCorrupt: The log does not fold.
+        UnknownRun: The run does not exist.
+        UnknownStep: The run has no such step or visit.
+        InputError: `at` is not a valid way to name a step.
+        StoreCorrupt: The log is damaged: its steps do not follow each other.
     """
     if isinstance(at, str) and (found := _VISIT.fullmatch(at)):
         at = (found[1], int(found[2]))
@@ -168,12 +179,14 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
     Args:
         store: The store that has the run.
         run_id: The run.
-        node: The node's path, as `review`, `article/review` or `research[3]`.
-        visit: Which visit of the node, from 1, as `show` and steps number them.
+        node: The node's path, such as `review`, `article/review` or `research[3]`.
+        visit: The number of the visit, from 1, as `graphengine show` and the steps number visits.
 
     Raises:
-        UnknownRun, StoreCorrupt; UnknownStep: No such visit has completed, or several have, since the graph around the
-            node was entered again.
+        UnknownRun: The run does not exist.
+        StoreCorrupt: The log is damaged.
+        UnknownStep: No completed visit has this number, or several visits have it because the graph around the node was
+            entered more than once.
     """
     done = _list_completed_visits(await store.steps(run_id))
     here = [(number, seq) for path, number, seq in done if path == node]
@@ -199,7 +212,7 @@ def _list_completed_visits(steps: Iterable[Step]) -> Sequence[tuple[str, int, in
         if isinstance(step.data, Node) or (isinstance(step.data, Failed) and not step.data.has_failed):
             left[place] = len(done)
             done.append((step.path, step.visit, step.seq))
-        elif isinstance(step.data, Left) and place in left:  # its edge was chosen later
+        elif isinstance(step.data, Left) and place in left:  # The edge of the visit was chosen in this later step.
             done[left[place]] = (step.path, step.visit, step.seq)
         elif isinstance(step.data, Shift):
             names = {
@@ -218,10 +231,10 @@ def _rename_path(path: str, names: Mapping[str, str]) -> str:
 
 
 def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
-    """Fold what a store loaded into a snapshot.
+    """Compute the snapshot from a stored snapshot and the steps after it, as the store has loaded them.
 
     Raises:
-        StoreCorrupt: The log does not fold.
+        StoreCorrupt: The log is damaged: its steps do not follow each other.
     """
     if loaded.steps and is_removed(loaded.steps[-1]):
         raise step_removed(run_id, loaded.steps[-1].seq)
@@ -238,7 +251,7 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
 
 
 def unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
-    """Return the error of a log that does not fold."""
+    """Return the error for a log whose steps do not follow each other."""
     return StoreCorrupt(
         f"the log of run {run_id} does not fold: {type(error).__name__}: {error}",
         where=f"run {run_id}",
@@ -250,7 +263,7 @@ def _check_row(found: Snapshot, info: RunInfo) -> None:
     """Check that a run's row agrees with its log, as far as this snapshot reaches.
 
     Raises:
-        StoreCorrupt: It does not.
+        StoreCorrupt: The row does not agree with the log.
     """
     if info.seq <= info.parent_seq:
         raise StoreCorrupt(

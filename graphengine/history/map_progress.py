@@ -1,4 +1,4 @@
-"""How far the maps of a run are, as its snapshot says."""
+"""Describe the progress of the maps of a run, from the run's snapshot."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MapProgress:
-    """How far a map is that runs.
+    """The progress of a running map.
 
     Attributes:
-        path: The path of its node, as `research`.
-        of: How many items it has.
-        done: How many are done.
-        failed: How many have failed for good, unless the run is resumed.
-        waiting: How many have begun and wait: for an answer, a message or a time, or then for their turn.
+        path: The path of the map's node, such as `research`.
+        of: The number of items.
+        done: How many items are done.
+        failed: How many items have failed. They stay failed unless the run is resumed.
+        waiting: How many items have begun and are waiting for an answer, a message or a time, or afterwards for their
+            turn to continue.
         began: When the map began, epoch seconds.
     """
 
@@ -36,13 +37,13 @@ class MapProgress:
 
 
 def progress_of(path: str, map_: Collecting) -> MapProgress:
-    """Return how far a map is."""
+    """Return the progress of one map."""
     failed = len(map_.failed)
     done = map_.count - map_.left - failed
     return MapProgress(path, map_.count, done, failed, len(map_.idle), map_.began)
 
 
 def progress_in(snapshot: Snapshot) -> Sequence[MapProgress]:
-    """Return how far each map is that runs, the outer ones first."""
+    """Return the progress of each running map. Outer maps come before the maps inside them."""
     found = ((frame, frame.phase) for frame in snapshot.frames.values())
     return [progress_of(path_of(frame.id, frame.at), map_) for frame, map_ in found if isinstance(map_, Collecting)]

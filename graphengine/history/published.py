@@ -1,4 +1,4 @@
-"""What a run has published, as readers have it."""
+"""The values that a run has published, in the form in which readers get them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Published(Generic[T]):
     """A value that a node of a run published.
 
     Attributes:
-        name: Its name.
+        name: The name under which the value was published.
         value: The value, of the type that was asked for.
-        seq: The step that has it.
-        at: When it was published, epoch seconds.
-        path: The path of the node, as `article/review` or `research[3]`.
-        item: The item of a map in which it was published, as `research[3]`; "" outside of maps.
-        cursor: Give it as `after=` to wait for a newer value. If the run is removed and another run gets its id, the
-            cursor is refused, while `seq` would count for the other run.
+        seq: The step that recorded the value.
+        at: When the value was published, epoch seconds.
+        path: The path of the node, such as `article/review` or `research[3]`.
+        item: The item of a map in which the value was published, such as `research[3]`; "" outside of maps.
+        cursor: A text to pass as `after=`, to wait for a newer value. If the run is removed and another run gets its
+            id, the cursor is refused, while `seq` would be taken for a step of the other run.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Published(Generic[T]):
 
 
 def values_in(snapshot: Snapshot, most: int = 100) -> Sequence[Published[Any]]:
-    """Return the newest value of each name and item as JSON, the newest of them first; not all of many items.
+    """Return the newest value of each name and item as JSON, the newest first, and at most `most` values.
 
     Replies to requests, which the engine publishes under a name of its own, are left out.
     """

@@ -1,4 +1,4 @@
-"""Why recorded steps took their edges, for those who read a run from its store: the specs that this needs."""
+"""Find out why recorded steps took their edges, with the graph specs that the store keeps."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 async def load_specs(store: RunStore, steps: Iterable[Step], *more: str) -> Mapping[str, GraphSpec]:
-    """Return the specs of the graphs that drove these steps, by fingerprint; one that cannot be read is left out.
+    """Load the specs of the graphs under which steps were recorded, by fingerprint. Unreadable specs are left out.
 
     Args:
         store: The store of the run.
-        steps: Its steps.
-        more: The fingerprint in force before the first of them, where they do not begin with the run.
+        steps: Steps of the run.
+        more: The fingerprint that was in force before the first step, if the steps do not begin with the run's start.
     """
     wanted = {fingerprint_after(step) for step in steps}
     found: dict[str, GraphSpec] = {}
     for fingerprint in sorted({*wanted, *more} - {""}):
-        with suppress(StoreError):  # then the reasons have only what was measured
+        with suppress(StoreError):  # Without the spec, the reasons contain only the measured values.
             spec = await graph_spec_of(store, fingerprint)
             if spec is not None:
                 found[fingerprint] = spec
@@ -37,20 +37,23 @@ async def load_specs(store: RunStore, steps: Iterable[Step], *more: str) -> Mapp
 
 
 class StepReasons:
-    """Why the steps of a run that is read from its store took their edges.
+    """Words the reasons for the edges of a run that is read from its store.
 
     Args:
-        store: The store.
-        run_id: The run.
+        store: The store of the run.
+        run_id: The id of the run.
     """
 
     def __init__(self, store: RunStore, run_id: str) -> None:
         self._store, self._run_id = store, run_id
-        self._seq, self._fingerprint = 0, ""  # of the last step that was asked for, and in force after it
+        self._seq, self._fingerprint = 0, ""  # The last step that was asked for, and the fingerprint after this step.
         self._specs: dict[str, GraphSpec | None] = {}
 
     async def why(self, step: Step) -> str:
-        """Return why a step took its edge, in words; "" if it took none. It is quick for steps in order."""
+        """Return why a step took its edge, in words; "" if it took no edge.
+
+        Calls are quick if the steps come in their order.
+        """
         if step.seq != self._seq + 1:
             self._fingerprint = ""
         self._seq, self._fingerprint = step.seq, fingerprint_after(step) or self._fingerprint
@@ -63,7 +66,7 @@ class StepReasons:
         return why_of(outcome, ways_of(self._specs[fingerprint], step))
 
     async def _in_force(self, seq: int) -> str:
-        """Return the fingerprint of the graph that drove a step: by the last snapshot and the steps since."""
+        """Return the fingerprint of the graph under which a step was recorded, from the last snapshot before it."""
         loaded = await self._store.load(self._run_id, seq)
         said = (found for step in reversed(loaded.steps) if (found := fingerprint_after(step)))
         return next(said, fingerprint_in(loaded.snapshot or b"{}"))

@@ -1,4 +1,4 @@
-"""What a run's nodes have refused, as readers have it."""
+"""The messages that a run's nodes have refused, in the form in which readers get them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RefusedMessage:
-    """A message that was sent to a run and that its node refused, since it was of another type.
+    """A message that was sent to a run and that a node refused, because the message had another type.
 
     Attributes:
-        topic: Its topic.
-        reason: Why it was refused; the first 1,000 characters.
-        path: The path of the node, as `article/review` or `research[3]`.
-        seq: The step that says so.
-        at: When it was refused, epoch seconds.
-        payload: The message as JSON; None if it takes more than 2,000 bytes: the step that delivered it has it.
+        topic: The topic of the message.
+        reason: The first 1,000 characters of the reason.
+        path: The path of the node, such as `article/review` or `research[3]`.
+        seq: The step that records the refusal.
+        at: When the message was refused, epoch seconds.
+        payload: The message as JSON; None if it takes more than 2,000 bytes. The step that delivered the message
+            contains it in any case.
     """
 
     topic: str
@@ -35,7 +36,7 @@ class RefusedMessage:
 
 
 def refusals_in(snapshot: Snapshot) -> Sequence[RefusedMessage]:
-    """Return the newest messages that a run's nodes refused, at most 10, the oldest of them first."""
+    """Return the last 10 messages that a run's nodes refused, in the order in which they were refused."""
     found = find_refused(snapshot)
     if not found:
         return ()

@@ -1,4 +1,4 @@
-"""What a run used of models, as recorded."""
+"""The recorded usage of models by a run: calls, tokens and cost."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ if TYPE_CHECKING:
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """What a run used of models.
+    """The usage of models by a run.
 
     Attributes:
-        calls: Answers of models, including offline ones, and failed calls that used tokens, or may have.
-        offline_calls: How many of them came from rules or a script instead of a language model.
-        input_tokens: Tokens of all requests.
-        output_tokens: Tokens of all answers.
-        cost_usd: US dollars; None if the price of any call is not known.
+        calls: The number of answers of models, including offline answers, and of failed calls that used tokens or may
+            have used tokens.
+        offline_calls: How many of these answers came from rules or a script instead of a language model.
+        input_tokens: The tokens of all requests.
+        output_tokens: The tokens of all answers.
+        cost_usd: The cost in US dollars; None if the price of any call is not known.
         cache_read_tokens: The part of the input tokens that providers read from their caches.
         cache_write_tokens: The part of the input tokens that providers wrote to their caches.
         reasoning_tokens: The part of the output tokens that was reasoning.
-        priced_usd: If `cost_usd` is None: the cost of the calls whose price is known.
-        unknown_calls: Calls that failed in progress, whose usage is not known; what was reported of it counts.
+        priced_usd: The cost of the calls whose price is known, if `cost_usd` is None.
+        unknown_calls: The number of calls that failed in progress, so that their full usage is not known. The part of
+            their usage that was reported is counted.
     """
 
     calls: int = 0
@@ -44,7 +46,7 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 
 def usage_from(recorded: amounts.Usage) -> Usage:
-    """Return recorded usage, without amounts that only another version knows."""
+    """Return recorded usage. Amounts that only another version of graphengine knows are left out."""
     known: dict[str, Any] = {name: each for name, each in recorded.items() if name in Usage.__struct_fields__}
     return Usage(**known)
 

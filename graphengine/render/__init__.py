@@ -1,12 +1,22 @@
-"""Pictures of graphs and of runs on them: SVG, PNG, PDF, HTML, DOT, Mermaid and plain text.
+"""Draw pictures of graphs, and of runs on graphs, as SVG, PNG, PDF, HTML, DOT, Mermaid and plain text.
 
     graph spec (and steps) → draw_graph → Drawing → layout → svg_of → page_of, png_of
                                   → dot_text → pdf_of
                                   → mermaid_text
                                   → plain_text
 
-The drawing decides what a picture contains; the writers print it. A PNG needs resvg-py, a PDF the `dot` program of
-Graphviz, the others only this package and what it depends on; all of that is loaded on first use.
+`draw_graph` decides the contents of a picture and returns a `Drawing`. The writers (`svg`, `dot`, `mermaid`,
+`plain_text`) only print the drawing. A PNG needs resvg-py, and a PDF needs the `dot` program of Graphviz. The other
+formats need only this package and its dependencies. Libraries are imported when they are first used.
+
+The modules in the order in which they work:
+
+- `scopes` reads the graph spec: a *scope* is one graph with its nodes and edges, and its *place* is the path of nodes
+  around it. A *spot* is a node of the graph at a place. `edges` turns edges into the arrows of a picture.
+- `trace` counts what a run did: visits, taken edges, costs and times. A *standing* is the state of a run at a node.
+- `drawing` makes the boxes, arrows and clusters, which `parts` defines. A *cluster* is the frame around a nested graph.
+- `layout` and `fans` find the place of each part, and `svg` paints them with the colours of `looks`.
+- `charts` draws timelines and scores, and `story` writes the story of a run as an HTML file.
 """
 
 from __future__ import annotations
@@ -51,19 +61,19 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
 
     Args:
         graph_spec: The graph's spec, from its plan or from a store.
-        path: The file; its ending, one of `ENDINGS`, selects the format.
-        steps: All steps of a run from seq 1 on, which are read once; None draws the graph alone.
-        specs: The specs of the graph under which steps were recorded, by fingerprint, where they are not this one.
-        fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with
-            these paths, as `["articles", "desk/article"]`.
+        path: The file. Its ending, one of `ENDINGS`, selects the format.
+        steps: All steps of a run from seq 1 on, which are read once; None to draw the graph alone.
+        specs: Other specs of the graph by fingerprint, if steps were recorded under other versions of the graph.
+        fold: The nested graphs to draw as one box each: a depth folds all graphs at this depth or deeper (0: all); a
+            list of paths folds these nodes, as in `["articles", "desk/article"]`.
         theme: The colours; see `Theme`.
-        detail: `brief` draws only names and labels; `full` also kinds, conditions and what nodes write.
-        status: The run's status, if the store knows more than its steps: a run that no process drives is `interrupted`.
+        detail: `brief` draws only names and labels. `full` also draws kinds, conditions and written fields.
+        status: The status of the run from the store, which can say more than the steps: a run that no process drives
+            is `interrupted`.
 
     Raises:
-        RenderError: The ending, the theme or a path is unknown, what the format needs is not installed, the file
-            cannot be written,
-            or the graph spec or the steps cannot be read.
+        RenderError: The ending, the theme or a path is unknown; a program or library for the format is not installed;
+            the file cannot be written; or the graph spec or the steps cannot be read.
     """
     if theme not in THEMES:
         raise RenderError(f"there is no theme {theme!r}", where="theme=", repair=f"use one of {', '.join(THEMES)}")
@@ -133,15 +143,16 @@ def _render_page(drawing: Drawing, theme: Theme) -> str:
 
 
 def mimebundle_of(name: str, graph_spec: Callable[[], GraphSpec]) -> dict[str, str]:
-    """Return what a notebook shows of a graph, by MIME type: plain text, and a picture or, without graphlay, Mermaid.
+    """Return the forms in which a notebook can show a graph, by MIME type.
 
-    The picture is HTML, which has the theme of the notebook, and SVG, for where notebooks show only pictures.
+    The forms are plain text, and a picture if graphlay is installed, or else a Mermaid flowchart. The picture is given
+    as HTML, which follows the theme of the notebook, and as SVG for notebooks that show only pictures.
 
-    It never raises: errors are in the plain text.
+    This function never raises an error. Errors are added to the plain text.
 
     Args:
-        name: Its plain text.
-        graph_spec: Returns its graph spec; an error that this raises is shown.
+        name: The plain text.
+        graph_spec: A function that returns the graph spec. If it raises an error, the error is shown.
     """
     shown = {"text/plain": name}
     try:
@@ -151,10 +162,11 @@ def mimebundle_of(name: str, graph_spec: Callable[[], GraphSpec]) -> dict[str, s
             f'<div style="overflow:auto">{svg_of(drawing, "auto", is_part=True, in_notebook=True)}</div>'
         )
         shown["image/svg+xml"] = svg_of(drawing, "auto")
-        del shown["text/vnd.mermaid"]  # notebooks that know both prefer Mermaid, whose labels overlap in large graphs
+        # Notebooks that support both prefer Mermaid, whose labels overlap in large graphs.
+        del shown["text/vnd.mermaid"]
     except GraphEngineError as error:
         shown["text/plain"] += f"\n{error}"
-    except Exception as error:  # noqa: BLE001 - displaying a graph must not end in our traceback
+    except Exception as error:  # noqa: BLE001 - displaying a graph in a notebook must not end in a traceback
         shown["text/plain"] += f"\nIt cannot be drawn: {type(error).__name__}: {error}"
     return shown
 

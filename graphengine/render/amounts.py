@@ -1,4 +1,4 @@
-"""Times, costs and numbers in pictures: short, and in a suitable unit."""
+"""Format times, costs and numbers for pictures, in a suitable unit and with few digits."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _LONG_STEPS: Final = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_8
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a node, or a whole run, used.
+    """The time, the usage of models and the failures of a node or of a whole run.
 
     Attributes:
-        seconds: Driven time; None if nothing was timed, as for a node that has not ended.
-        usage: Calls, tokens and cost as steps record them; an unknown cost is None.
-        waited: Seconds for which answered questions were open.
-        failures: How many attempts failed, also those that were tried again or that a fallback replaced.
+        seconds: The driven time; None if no time was measured, as for a node that has not ended.
+        usage: The calls, tokens and cost as steps record them. An unknown cost is None.
+        waited: The seconds for which answered questions were open.
+        failures: The number of failed attempts, including attempts that were retried or replaced by a fallback.
     """
 
     seconds: float | None = None
@@ -31,16 +31,17 @@ class Used:
     failures: int = 0
 
     def plus(self, other: Used) -> Used:
-        """Return both together."""
+        """Return the sum of both."""
         driven = self.seconds if other.seconds is None else other.seconds + (self.seconds or 0.0)
         usage = add_usage(self.usage, other.usage) if other.usage else self.usage
         return Used(driven, usage, self.waited + other.waited, self.failures + other.failures)
 
     def in_words(self, *, is_offline_known: bool = False) -> str:
-        """Return it as a picture shows it, with a cost only if models were called.
+        """Return the time and the cost in the words of a picture. The cost is left out if no models were called.
 
         Args:
-            is_offline_known: Whether the caption says that the whole run was offline, so that this need not.
+            is_offline_known: Whether the caption already says that the whole run was offline, so that the word
+                `offline` is left out.
 
         >>> Used(1.25, {"calls": 2, "cost_usd": None}).in_words()
         '1.2 s, cost unknown'
@@ -54,7 +55,7 @@ class Used:
 
 
 def paid(usage: Usage) -> str:
-    """Return how often models were called and what that cost; "" if none was."""
+    """Return the number and the cost of model calls, in words; "" if no model was called."""
     calls: int = usage.get("calls") or 0
     offline: int = usage.get("offline_calls") or 0
     if not calls:
@@ -66,7 +67,7 @@ def paid(usage: Usage) -> str:
 
 
 def priced(usage: Usage) -> str:
-    """Return what models cost, in words that stand alone; "" if none was called.
+    """Return the cost of models, in words that can be read alone; "" if no model was called.
 
     >>> priced({"calls": 1, "cost_usd": 0.0123}), priced({"calls": 1, "cost_usd": None})
     ('0.0123 USD', 'cost unknown')
@@ -75,7 +76,7 @@ def priced(usage: Usage) -> str:
 
 
 def plain_number(value: float) -> str:
-    """Return a number with as many digits as people compare.
+    """Return a number with at most as many digits as people need to compare numbers.
 
     >>> plain_number(7), plain_number(0.333333), plain_number(1234567.0)
     ('7', '0.3333', '1234567')
@@ -84,7 +85,7 @@ def plain_number(value: float) -> str:
 
 
 def nice(value: float) -> float:
-    """Return the least of …, 0.5, 1, 2, 5, 10, 20, … that is at least `value`, which is above 0.
+    """Round a positive number up to the next number of the series …, 0.5, 1, 2, 5, 10, 20, ….
 
     >>> nice(0.3), nice(3), nice(62.5)
     (0.5, 5.0, 100.0)
@@ -94,7 +95,7 @@ def nice(value: float) -> float:
 
 
 def nice_seconds(seconds: float) -> float:
-    """Return the least sensible distance of marks on an axis of time that is at least this long.
+    """Round a number of seconds up to a sensible distance between two marks on an axis of time.
 
     >>> nice_seconds(0.3), nice_seconds(7), nice_seconds(50), nice_seconds(100_000)
     (0.5, 10, 60, 172800.0)

@@ -1,12 +1,13 @@
-"""The drawing: the content of a picture of a graph, independent of its format.
+"""Make the drawing of a graph: the contents of a picture, independent of the format of the file.
 
-`draw_graph` makes it from a graph's spec and, if a run is to be drawn on it, the run's steps. The writers (dot,
-mermaid, plain) print it and decide nothing: words, their order, line breaks and tones are decided here. Ids are made
-here too; the user's text never serves as one.
+`draw_graph` makes the drawing from a graph's spec and, if a run is drawn too, from the run's steps. This module decides
+the words, their order, the line breaks and the tones. The writers (svg, dot, mermaid, plain text) only print the
+drawing. Ids are also made here; they never contain text of the user.
 
-A graph that is a node becomes a cluster, and arrows to it end at its border. It begins at the node that nothing leads
-to, or, if that is ambiguous, at a dot, its entry. Arrows from it leave a dot, its exit. Failure edges leave its border,
-since any node in it can have failed.
+A nested graph becomes a cluster, and arrows to the nested graph end at the border of the cluster. Inside the cluster,
+the graph begins at the only node with which it can begin, or else at a dot, its entry. Arrows that leave the nested
+graph begin at a dot, its exit. Edges for failures begin at the border of the cluster, because any node inside the
+cluster can have failed.
 """
 
 from __future__ import annotations
@@ -36,13 +37,14 @@ if TYPE_CHECKING:
 
 LABEL_COLUMNS: Final[Mapping[Detail, int]] = {"brief": 14, "full": 26}
 CONDITION_LINES: Final = 8
-"""120 characters are whole, if no word is very long."""
+"""A condition of 120 characters is shown completely in so many lines, if it contains no very long word."""
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 CAPTION_COLUMNS: Final = 70
 LEGEND_COLUMNS: Final = 70
 LEGEND_LINES: Final = 4
 SHARED_SOURCES: Final = 4
-"""If more nodes lead to an end, it gets a box for each, so that no arrows cross the whole picture."""
+"""If more nodes lead to an end, each of them gets its own box for the end, so that no arrow crosses the whole picture.
+"""
 
 _ENDS: Final[Mapping[str, Shape]] = {START: "start", END: "end", FAIL: "fail"}
 _TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting": "waiting", "failed": "failed"}
@@ -63,13 +65,13 @@ def draw_graph(  # noqa: PLR0913 - as for `render_graph_spec`
         graph_spec: A graph's spec, from `Plan.graph_spec` or from a store.
         steps: All steps of a run from seq 1 on; None draws the graph alone.
         specs: As for `trace_of`.
-        fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with these
-            paths.
-        detail: How much to write into it.
-        status: The run's status, if the store knows more than its steps.
+        fold: The nested graphs to draw as one box each: all graphs at this depth or deeper (0: all), or the nodes with
+            these paths.
+        detail: How much text the picture contains.
+        status: The status of the run from the store, if it says more than the steps.
 
     Raises:
-        RenderError: The graph spec or the steps cannot be read, or no graph is at a path of `fold`.
+        RenderError: The graph spec or the steps cannot be read, or a path of `fold` does not name a nested graph.
     """
     scopes = scopes_of(graph_spec)
     trace = trace_of(graph_spec, scopes, steps, specs, status) if steps is not None else None
@@ -90,7 +92,7 @@ def draw_graph(  # noqa: PLR0913 - as for `render_graph_spec`
 
 
 def _with_large_text(drawing: Drawing) -> Drawing:
-    """Return the drawing without small text, so that it can be shown smaller."""
+    """Return the drawing with small text enlarged to normal size, so that the picture can be shown smaller."""
 
     def large(lines: Sequence[Line]) -> tuple[Line, ...]:
         return tuple(replace(line, weight="normal") if line.weight == "small" else line for line in lines)
@@ -105,14 +107,14 @@ def _with_large_text(drawing: Drawing) -> Drawing:
 
 
 class _Place(NamedTuple):
-    """What a box represents: a node, or an end; an end that many nodes lead to has a box for each `source`."""
+    """The node or the end that a box represents. If many nodes lead to an end, there is a box for each `source`."""
 
     name: str
     source: str = ""
 
 
 class _Doors(NamedTuple):
-    """The boxes at which arrows enter and leave a node, and its cluster, if it is one."""
+    """The boxes at which arrows enter and leave a node, and the node's cluster; "" if the node has no cluster."""
 
     entry: str
     exit: str
@@ -120,7 +122,7 @@ class _Doors(NamedTuple):
 
 
 class _Drafter:
-    """Draws graph by graph, from the outermost in; a node that is a graph is drawn in its place."""
+    """Makes the boxes, arrows and clusters, graph by graph. A nested graph is drawn in the place of its node."""
 
     def __init__(self, scopes: Mapping[Place, Scope], trace: Trace | None, folding: Folding, detail: Detail) -> None:
         self.scopes = scopes
@@ -132,13 +134,13 @@ class _Drafter:
         self.clusters: list[Cluster] = []
 
     def whole(self) -> None:
-        """Draw the outermost graph: START, the nodes as declared, nodes that only edges name, the ends."""
+        """Draw the run's own graph: START, the nodes as declared, nodes that only edges name, and the ends."""
         scope = self.scopes[()]
         start = [_Place(START)] if any(edge.source == START for edge in scope.edges) else []
         self._edges((), {place: self._node((), place, "") for place in [*start, *_list_places(scope, END, FAIL)]})
 
     def _inside(self, place: Place, cluster: str) -> _Doors:
-        """Draw a graph that is a node into its cluster."""
+        """Draw a nested graph into its cluster."""
         scope = self.scopes[place]
         first = plain_start(scope)
         doors: dict[_Place, _Doors] = {}
@@ -150,7 +152,7 @@ class _Drafter:
         return _Doors(doors[_Place(first or START)].entry, doors[_Place(END)].exit, cluster)
 
     def _node(self, place: Place, node: _Place, cluster: str) -> _Doors:
-        """Draw a node, or an end."""
+        """Draw a node or an end."""
         name = node.name
         facts = self.scopes[place].nodes.get(name) or {"name": name}
         is_folded = bool(facts.get("graphs")) and self.folding.folds((place, name))
@@ -169,7 +171,7 @@ class _Drafter:
         return self._box(Box("", shape, lines, said, tone, cluster, bool(facts.get("each"))), place, name)
 
     def _cluster(self, spot: Spot, facts: NodeSpec, parent: str) -> _Doors:
-        """Draw a node that is a graph, or chooses among some."""
+        """Draw a node that runs a graph or chooses among graphs."""
         place, name = spot
         tone, happened, position = self._at(spot)
         notes = [*self._notes(spot, facts), *happened, *position]
@@ -195,7 +197,7 @@ class _Drafter:
         return [*notes, *(said[name] for said in (scope.joins, scope.bounds) if name in said)]
 
     def _choices(self, spot: Spot, facts: NodeSpec, cluster: str) -> _Doors:
-        """Draw the graphs that a node chooses among, a cluster each; its other choices share a box."""
+        """Draw the choices of a node: a cluster for each graph, and one box for all other choices together."""
         place, name = spot
         path = path_at(place, name)
         on = str(facts.get("on") or "choose")
@@ -241,7 +243,7 @@ class _Drafter:
         return "plain" if self.trace is None else "done" if times else "unused"
 
     def _at(self, spot: Spot, source: str = "") -> tuple[Tone, list[str], Sequence[str]]:
-        """Return what a run did at a node, the tone and the words, and in which state it is there."""
+        """Return the tone of a node, the events of the run at the node in words, and the state of the run there."""
         if self.trace is None:
             return "plain", [], []
         visits = self.trace.visits.get(spot, 0)
@@ -258,7 +260,7 @@ class _Drafter:
         return _TONES[standing.how], said, standing.notes
 
     def _describe_spending(self, spot: Spot) -> str:
-        """Return how long a node was driven, and what it and everything in it spent on models."""
+        """Return the driven time of a node, and the cost of models in the node and in everything inside it."""
         if self.trace is None:
             return ""
         used = self.trace.used_at.get(spot, Used())
@@ -268,7 +270,10 @@ class _Drafter:
         return used.in_words(is_offline_known=cost(self.trace.used.usage) == "offline")
 
     def _edges(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
-        """Draw the edges of a graph, except those of a START or END that is not drawn; equal ends share an arrow."""
+        """Draw the edges of a graph. Edges between the same two boxes share an arrow.
+
+        Edges of a START or END that is not drawn are left out.
+        """
         edges = self.scopes[place].edges
         closing = find_closing_edges(edges, self.scopes[place].nodes)
         forks: dict[tuple[str, int], _Doors] = {}
@@ -305,7 +310,7 @@ class _Drafter:
             self._add(replace(arrow, source=leaves, target=target.entry, back=back, tail=tail, head=head, edges=own))
 
     def _find_taken(self, place: Place, index: int) -> Taken:
-        """Return what a run did with an edge."""
+        """Return how often a run took an edge, and the reason for the last time."""
         if self.trace is None:
             return Taken()
         return Taken(self.trace.taken[place][index], self.trace.reasons.get((place, index), ""))
@@ -324,7 +329,7 @@ class _Drafter:
         return self._box(Box("", "fork", (), name, tone, cluster, name=name), place, "")
 
     def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
-        """Draw an arrow that is not an edge of a graph."""
+        """Draw an arrow that does not belong to an edge of a graph, such as an arrow from `choose` to a choice."""
         lines = tuple(Line(text) for text in wrap(words, LABEL_COLUMNS["full"], CONDITION_LINES))
         tone, said = self._tone(count), (one_line(words),) if words else ()
         arrow = Arrow("", source, target.entry, lines, one_line(spoken), tone=tone, words=said, head=target.cluster)
@@ -348,7 +353,7 @@ class _Drafter:
 
 
 def _list_places(scope: Scope, *ends: str) -> list[_Place]:
-    """Return the nodes of a graph as declared, nodes that only its edges name, and the requested ends."""
+    """Return the declared nodes of a graph, the nodes that only edges name, and the requested ends."""
     named = [name for edge in scope.edges for name in (edge.source, edge.target) if name not in _ENDS]
     places = [_Place(name) for name in dict.fromkeys([*scope.nodes, *named])]
     for end in ends:
@@ -359,7 +364,7 @@ def _list_places(scope: Scope, *ends: str) -> list[_Place]:
 
 
 def signs_of(drawing: Drawing) -> Iterable[str]:
-    """Yield the meaning of each sign of a drawing that no word next to it explains."""
+    """Yield the meaning of each sign of a drawing that is not explained by words next to the sign."""
     shapes = {box.shape for box in drawing.boxes}
     if any(arrow.number > 1 for arrow in drawing.arrows):
         yield "1. 2. 3.: edges are tried in this order"
@@ -379,14 +384,14 @@ def signs_of(drawing: Drawing) -> Iterable[str]:
 
 
 def arrow_of(place: Place, edges: Sequence[DrawnEdge], taken: Sequence[Taken], detail: Detail) -> Arrow:
-    """Return the arrow of some edges with the same ends, without its ends.
+    """Return the arrow for edges between the same two boxes. The caller fills in the ids of the boxes.
 
     Args:
         place: The graph of the edges.
-        edges: The edges, in the order in which they are tried; a fork's arms show only the condition under which
-            they run.
-        taken: What a run did with each.
-        detail: Whether to draw the conditions too.
+        edges: The edges, in the order in which they are tried. An arm of a fork shows only the condition under which
+            the arm runs.
+        taken: For each edge, how often a run took it.
+        detail: How much text the arrow contains. `brief` leaves out the conditions.
     """
     first = edges[0]
     words = [
@@ -408,14 +413,14 @@ def named(place: Place, name: str) -> str:
 
 
 class Taken(NamedTuple):
-    """What a run did with an edge: how often it took it, None if no run is drawn, and the last explanation."""
+    """The number of times a run took an edge (None if no run is drawn), and the reason for the last time."""
 
     times: int | None = None
     reason: str = ""
 
 
 class _Words(NamedTuple):
-    """The parts of an edge's text; its number is 0 if there is no choice."""
+    """The parts of an edge's text. `number` is the edge's number in the order of trying; 0 if there is no choice."""
 
     label: str
     condition: str
@@ -424,11 +429,11 @@ class _Words(NamedTuple):
 
     @property
     def is_unused(self) -> bool:
-        """Whether a run is drawn that never took it."""
+        """Whether a run is drawn and the run never took the edge."""
         return self.taken.times == 0
 
     def lines(self, detail: Detail) -> list[Line]:
-        """Return its lines in the picture: on a run, an edge taken shows its explanation in place of the condition."""
+        """Return the lines next to the arrow. If a run took the edge, the reason is shown in place of the condition."""
         if detail == "brief" and self.is_unused:
             return []
         columns = LABEL_COLUMNS[detail]
@@ -445,7 +450,7 @@ class _Words(NamedTuple):
         return [Line(text, "strong" if strong else "normal", is_pale=self.is_unused) for text, strong in found]
 
     def spoken(self) -> str:
-        """Return its text in one line."""
+        """Return the text of the edge in one line."""
         count, reason = self.taken
         times = "" if count is None else f"taken {times_in_words(count)}" if count else "never taken"
         times += f", {'because' if count == 1 else 'the last time because'} {reason}" if reason else ""

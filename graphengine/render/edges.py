@@ -1,7 +1,7 @@
-"""The outgoing edges of a graph spec's nodes, one entry for each arrow of a picture.
+"""List the outgoing edges of a graph spec's nodes, with one entry for each arrow of a picture.
 
-Edges are tried in declared order, failure edges separately from the others, so each has its place in its group. A
-switch is one edge with several arrows; cases that lead to the same target share an arrow.
+The edges of a node form two groups, edges after a success and edges after a failure. The edges of each group are tried
+in declared order. A switch is one edge with several arrows. Cases that lead to the same target share an arrow.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ class DrawnEdge:
     """The part of an outgoing edge that one arrow shows.
 
     Attributes:
-        order: Its place among the edges of its group (success or failure) of its node, from 0.
-        several: Whether its group has more than one edge.
-        label: The user's label, "" if none.
-        condition: When it is taken, in words; "" if it is the only one.
-        recorded: The labels with which a step can record it.
-        failure: Whether it is tried after a failure.
-        fork: The text of the fork whose arm it is; "" if it is not an arm.
-        way: The place of its edge in the graph spec, from 0.
-        when: Its condition, or that of the arm, as data, if it has one; of a switch none.
+        source: The node that the edge leaves.
+        target: The node to which the edge leads.
+        label: The user's label; "" if the edge has no label.
+        condition: The condition of the edge in words; "" if the edge is always taken.
+        recorded: The labels with which a step can record the edge.
+        failure: Whether the edge is tried after a failure.
+        order: The index of the edge in its group (success or failure) of its node, from 0.
+        several: Whether the group has more than one edge.
+        fork: The text of the fork, if the arrow is an arm of a fork; "" otherwise.
+        way: The index of the edge in the graph spec, from 0.
+        when: The condition of the edge or of the arm, as data; None for a switch, and if there is no condition.
     """
 
     source: str
@@ -50,7 +52,7 @@ class DrawnEdge:
 
     @property
     def is_case(self) -> bool:
-        """Whether it is a case of a switch, whose condition is as good as a label."""
+        """Whether the arrow is a case of a switch, whose condition can be shown in place of a label."""
         return self.recorded != {self.label}
 
 
@@ -72,7 +74,7 @@ def edges_of(graph_spec: GraphSpec) -> list[DrawnEdge]:
 
 
 def joins_of(graph_spec: GraphSpec) -> dict[str, str]:
-    """Return the note of each node that joins the arms of forks."""
+    """Return the notes about joined arms, by the node that joins them."""
     notes: dict[str, list[str]] = {}
     for facts in graph_spec.get("ways", ()):
         if "arms" in facts and "join" in facts:
@@ -83,14 +85,14 @@ def joins_of(graph_spec: GraphSpec) -> dict[str, str]:
 
 
 def find_closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> set[int]:
-    """Return the indexes of the edges that close a loop; the others make no loop.
+    """Return the indexes of the edges that close a loop. Without these edges, the graph has no loops.
 
-    An edge closes a loop if it leads back to the only node through which the loop is entered. In a loop with several
-    entries, the edges against the declared order do.
+    An edge closes a loop if it leads back to the only node through which the loop is entered. If a loop has several
+    entries, the edges that lead against the declared order of the nodes close it.
 
     Args:
         edges: All edges of a graph.
-        declared: Its nodes in declared order; nodes that only edges name follow.
+        declared: The graph's nodes in declared order. Nodes that only edges name come after them.
     """
     out, leading = _targets_by_node(edges), Counter(edge.target for edge in edges)
     known, closing = find_reached([START], out), set[int]()
@@ -107,7 +109,7 @@ def find_closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> s
 
 
 def _targets_by_node(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
-    """Return the targets of each node."""
+
     out: dict[str, list[str]] = {}
     for edge in edges:
         out.setdefault(edge.source, []).append(edge.target)
@@ -115,7 +117,7 @@ def _targets_by_node(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
 
 
 def find_reached(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return these nodes and all nodes that they lead to, given the targets of each node."""
+    """Return the nodes of `begin` and all nodes that can be reached from them; `out` lists the targets of each node."""
     reached, left = set(begin), list(begin)
     while left:
         for target in out.get(left.pop(), ()):
@@ -136,7 +138,7 @@ def _read_edge(facts: EdgeSpec) -> DrawnEdge:
 
 
 def _when(condition: ConditionSpec | None) -> str:
-    """Return a condition in one line; "" if there is none."""
+    """Return a condition in one line; "" if the condition is None."""
     return one_line(condition_text(condition)) if condition else ""
 
 
@@ -162,7 +164,7 @@ def _switch(facts: EdgeSpec) -> list[DrawnEdge]:
 
 
 def _read_arms(facts: EdgeSpec) -> list[DrawnEdge]:
-    """Return an edge for each arm, and one to the join if every arm can be skipped."""
+    """Return an edge for each arm of a fork, and an edge to the join if every arm can be skipped."""
     if "arms" not in facts or "join" not in facts:
         raise KeyError("join")
     source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
@@ -191,7 +193,14 @@ def _join_or(cases: Sequence[str]) -> str:
 
 
 class _Cap(NamedTuple):
-    """An edge that is taken at this number of visits of its own node."""
+    """An edge that is always taken once its node has this number of visits.
+
+    Attributes:
+        node: The node.
+        order: The index of the edge in its group.
+        since: The node since whose last visit the visits are counted; "" to count all visits.
+        visits: The number of visits.
+    """
 
     node: str
     order: int
@@ -200,10 +209,10 @@ class _Cap(NamedTuple):
 
 
 def bounds_of(edges: Sequence[DrawnEdge]) -> dict[str, str]:
-    """Return the certain bounds on nodes in loops, in words, by node.
+    """Return the largest number of visits of nodes in loops, in words, by node, if the number is certain.
 
-    A bound is certain if a node leaves along an edge after N visits of its own, and no edge that is tried before it, or
-    after a failure, leads back to the node.
+    The number N is certain if the node has an edge that is always taken after N visits of the node, and if the node
+    cannot be reached again along its edges that are tried before this edge or after a failure.
 
     Args:
         edges: All edges of a graph in declared order.
@@ -220,7 +229,7 @@ def bounds_of(edges: Sequence[DrawnEdge]) -> dict[str, str]:
 
 
 def _caps(edge: DrawnEdge) -> Iterable[_Cap]:
-    """Yield the numbers of visits at which an edge is taken whatever else holds."""
+    """Yield the numbers of visits at which an edge is taken, whatever its other conditions say."""
     for part in _alternatives(edge.when) if edge.when is not None and not (edge.failure or edge.fork) else ():
         of, than = part.get("of"), part.get("than")
         if part["is"] not in (">=", ">") or not isinstance(of, dict) or type(than) is not int:
@@ -231,7 +240,7 @@ def _caps(edge: DrawnEdge) -> Iterable[_Cap]:
 
 
 def _alternatives(condition: ConditionSpec) -> Iterable[ConditionSpec]:
-    """Yield the conditions of which any one is enough."""
+    """Yield the parts of a condition of which one is enough for the condition to hold."""
     if condition["is"] != "or":
         yield condition
         return

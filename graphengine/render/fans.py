@@ -1,7 +1,8 @@
-"""Alike arms of a wide fork, in rows: for the layout they are one block, whose parts are placed here.
+"""Arrange the similar arms of a wide fork in several rows.
 
-Lines to the arms come down one side of the block and run above each row; those to the join run below each row and
-come down the other side. So none crosses a box or another line, and arms are read in their declared order.
+The layout sees all these arms as one block. This module places the arms inside the block. The lines from the fork run
+down one side of the block and then above each row. The lines to the join run below each row and then down the other
+side. In this way, the lines cross neither boxes nor each other, and the arms are read in their declared order.
 """
 
 from __future__ import annotations
@@ -19,39 +20,39 @@ if TYPE_CHECKING:
     from graphengine.render.parts import Arrow, Drawing
 
 _FEWEST: Final = 6
-"""Of fewer arms a row is never too wide, or they are better read beside each other."""
+"""The smallest number of arms that are arranged in several rows. Fewer arms are easier to read side by side."""
 _ROOM: Final = 640.0
-"""The greatest length of a row, about what text can be read in where a page gives a picture a column."""
+"""The greatest length of a row. Longer rows would be shown with unreadably small text in a column of a page."""
 _PANE: Final = (490.0, 690.0)
 _AROUND: Final = 240.0
-"""About how high what is above and below the rows is."""
+"""The approximate height of the parts of a picture above and below the rows."""
 _TALL: Final = 420.0
-"""That of a column, in a picture that is read from left to right."""
+"""The greatest height of a column, in a picture that is read from left to right."""
 _SIDE: Final = 14.0
-"""From the line at a side of the block to its first box."""
+"""The distance between the line at a side of the block and the first box."""
 _GAP: Final = 12.0
-"""Between boxes of a row."""
+"""The distance between two boxes of a row."""
 _ABOVE: Final = 12.0
-"""From the line above a row to its boxes, with room for the heads of arrows."""
+"""The distance between the line above a row and its boxes, with room for the heads of arrows."""
 _BELOW: Final = 6.0
 _BETWEEN: Final = 5.0
-"""From the line below a row to that above the next one."""
+"""The distance between the line below a row and the line above the next row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The alike arms of a fork: each is one box, which only the fork leads to, and which only leads to the join.
+    """The similar arms of a fork. Each arm is a single box between the fork and the join, without other arrows.
 
     Attributes:
-        id: Its name as a part.
-        ends: The fork and the join.
-        arms: The boxes, in their declared order.
-        into: The arrow to each, by its id.
-        out: The arrow from each.
-        cluster: The cluster that they are in.
-        size: How wide and how high it is.
-        cell: The room of each box.
-        columns: How many stand in a row.
+        id: The id of the block as a part of the layout.
+        ends: The ids of the fork and of the join.
+        arms: The ids of the boxes, in their declared order.
+        into: The id of the arrow to each box.
+        out: The id of the arrow from each box.
+        cluster: The id of the cluster that contains the boxes.
+        size: The width and the height of the block.
+        cell: The width and the height that each box gets.
+        columns: The number of boxes in a row.
         is_wide: Whether the picture is read from left to right.
     """
 
@@ -69,12 +70,12 @@ class Block:
     def placed(
         self, rect: Rect, sizes: Mapping[str, Point], trunks: tuple[Sequence[Point], Sequence[Point]]
     ) -> tuple[dict[str, Rect], dict[str, list[Point]]]:
-        """Return the rectangles of its boxes, and the lines of its arrows.
+        """Return the rectangles of the block's boxes, and the lines of its arrows.
 
         Args:
-            rect: Where it is.
-            sizes: Of its boxes.
-            trunks: The line from the fork to it, and that from it to the join.
+            rect: The rectangle of the block.
+            sizes: The sizes of the boxes, by their ids.
+            trunks: The line from the fork to the block, and the line from the block to the join.
         """
         rects: dict[str, Rect] = {}
         routes: dict[str, list[Point]] = {}
@@ -101,7 +102,7 @@ class Block:
         return (point[1], point[0]) if self.is_wide else point
 
     def _line(self, points: Sequence[Point]) -> list[Point]:
-        """Return a line without points that are on the way from the one before to the one after."""
+        """Return a line without the points that lie on a straight line between their neighbours."""
         kept = [points[0], *(each for before, each in pairwise(points) if math.dist(before, each) > 0.01)]  # noqa: PLR2004
         found = kept[:1]
         for before, each in pairwise(kept[1:]):
@@ -112,12 +113,12 @@ class Block:
 
 
 def blocks_of(drawing: Drawing, sizes: Mapping[str, Point], *, is_wide: bool) -> Iterator[Block]:
-    """Yield the blocks of a drawing: alike arms of a fork that are too many for a row.
+    """Yield a block for each fork of a drawing whose similar arms are too many for one row.
 
     Args:
         drawing: The drawing.
-        sizes: Of its boxes, by their ids.
-        is_wide: Whether it is read from left to right.
+        sizes: The sizes of the boxes, by their ids.
+        is_wide: Whether the picture is read from left to right.
     """
     boxes = {box.id: box for box in drawing.boxes}
     ends = Counter(name for arrow in drawing.arrows for name in (arrow.source, arrow.target))
@@ -158,7 +159,7 @@ def _size_of_block(columns: int, rows: int, cell: Point) -> Point:
 
 
 def _shrinkage_by_rows(arms: int, cell: Point) -> Callable[[int], float]:
-    """Return the function that says how small so many arms are shown in a pane, in a number of rows."""
+    """Return a function that computes, for a number of rows, by how much the picture must shrink to fit a pane."""
 
     def small(rows: int) -> float:
         across, down = _size_of_block(math.ceil(arms / rows), rows, cell)
@@ -168,7 +169,7 @@ def _shrinkage_by_rows(arms: int, cell: Point) -> Callable[[int], float]:
 
 
 def _is_plain_arrow(arrow: Arrow) -> bool:
-    """Return whether an arrow has nothing to say, and leads on from one box to another."""
+    """Return whether an arrow has no text and leads forward from one box to another box."""
     return not (arrow.lines or arrow.failure or arrow.back or arrow.head or arrow.tail or arrow.source == arrow.target)
 
 

@@ -1,9 +1,12 @@
-"""Where the parts of a drawing go: `layout` returns a rectangle for each box, cluster and label, and a route per arrow.
+"""Find the places of the parts of a drawing: a rectangle for each box, cluster and label, and a route for each arrow.
 
-graphlay computes it, in layers from top to bottom: no process, no font, and the same numbers on every machine. It gets
-a label as a box between the halves of its arrow, so that it stands on the arrow, nothing covers it, and other arrows
-go around it. An arrow that closes a loop counts as its reverse when layers are assigned, so that a graph is read
-downwards; a long one is broken into columns. All lengths are in points.
+The library graphlay computes the layout in layers from top to bottom. It starts no process and reads no fonts, so that
+the numbers are the same on every machine. All lengths are in points.
+
+- A label is passed to graphlay as a box between the two halves of its arrow. So the label lies on the arrow, nothing
+  covers the label, and other arrows go around it.
+- An arrow that closes a loop counts as its reverse when layers are assigned, so that a graph is read downwards.
+- A very tall picture is broken into columns.
 """
 
 from __future__ import annotations
@@ -30,35 +33,38 @@ Point: TypeAlias = tuple[float, float]
 _Routes: TypeAlias = "Mapping[str, list[list[Point]]]"
 
 FRAMES: Final = 4.0
-"""How far apart the borders of what has several are."""
+"""The distance between the borders of a box or cluster that has several borders."""
 SLANT: Final = 9.0
-"""How far the corners of a hexagon, an octagon and a note are cut off."""
+"""The length that is cut off at the corners of a hexagon, an octagon and a note."""
 _DOTS: Final[Mapping[Shape, Point]] = {"entry": (10, 10), "exit": (16, 16), "fork": (65, 5)}
 _MARGINS: Final[Mapping[Shape, Point]] = {"choose": (16, 6), "pass": (16, 9), "graph": (13, 11), "end": (14, 9)}
 _MARGIN: Final = (11.0, 6.0)
 _LEAST: Final = (50.0, 30.0)
 _PER_ARROW: Final = 13
-"""The least room of an arrow at a side of a box."""
+"""The smallest room of an arrow at a side of a box."""
 _CLEAR: Final = 2
-"""The least distance of a line to a box that it passes."""
+"""The smallest distance between a line and a box that the line passes."""
 _NEAR: Final = 24
 _WIDE: Final = 980
-"""A wider picture is shown smaller in a page, too small to read."""
+"""The greatest width of a picture. A page shows a wider picture smaller, and then it is too small to read."""
 _TALL: Final = 1820
-"""From this height on, that of 40 nodes in a row, a picture is broken into columns."""
+"""The height from which on a picture is broken into columns. It is the height of 40 nodes in a row."""
 _COLUMN: Final = 1100
 """The greatest height of a column, if there is a place to break it."""
 _GUTTER: Final = 28.0
-"""The distance of two columns."""
+"""The distance between two columns."""
 _FAN: Final = 6
-"""From so many arms on, a fan keeps their order; fewer are seen at once, and stand where lines are short."""
-_LARGE: Final = 80
-"""From so many boxes on, a layout is computed with less effort."""
-_FAR: Final = 10_000
-"""From so many boxes that arrows pass in all, other orders are not tried and branches not straightened.
+"""The number of arms from which on a fork keeps their declared order.
 
-400 boxes with 800 arrows that lead anywhere below took 14 s with both, 3 s without, and are 1 % wider; where arrows
-lead to what is near, both are quick and save half of the width.
+Fewer arms are seen at a glance, so they are ordered for short lines.
+"""
+_LARGE: Final = 80
+"""If a drawing has more boxes, its layout is computed with less effort."""
+_FAR: Final = 10_000
+"""If all arrows together pass more boxes, the layout tries no other orders and does not straighten branches.
+
+A drawing with 400 boxes and 800 arrows to random boxes below took 14 s with both steps, and 3 s without them, and was
+then 1 % wider. If arrows lead to boxes that are near, both steps are quick and save half of the width.
 """
 _QUICK: Final = {
     "order": {"kick_rounds": 0, "seeds": 1, "sifting_rounds": 0, "sweeps": 4, "balance_rounds": 0},
@@ -67,7 +73,7 @@ _QUICK: Final = {
 _HELD: Final = 16.0
 """The weight of an arrow that keeps a join below its fork."""
 _GAP: Final = 14.0
-"""The least distance of two layers."""
+"""The smallest distance between two layers."""
 _PADDING: Final = 8.0
 _BESIDE: Final = dict.fromkeys(("node_gap", "dummy_gap", "port_gap"), 8)
 _SPACING: Final = {"layer_gap": _GAP, "compound_padding": _PADDING, "port_stroke_clear": 8, "stub": 10, **_BESIDE}
@@ -75,7 +81,7 @@ _TRIED: Final = (
     *({"branch_style": style} for style in ("straight_main", "symmetric", "free")),
     {"placement": "brandes_koepf"},
 )
-"""Ways to place boxes in their layers, of which the best is taken."""
+"""Ways to place boxes in their layers. All are tried, and the best result is used."""
 _ROUTING: Final = {"style": "orthogonal", "bundle_parallel": False, "lane_gap": 6}
 
 
@@ -89,22 +95,23 @@ class Rect(NamedTuple):
 
     @property
     def middle(self) -> Point:
-        """Its centre."""
+        """The centre of the rectangle."""
         return self.x + self.wide / 2, self.y + self.high / 2
 
     def within(self, by: float) -> Rect:
-        """Return the rectangle whose sides are that far inside this one."""
+        """Return a smaller rectangle whose sides have the given distance to the sides of this rectangle."""
         return Rect(self.x + by, self.y + by, self.wide - 2 * by, self.high - 2 * by)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A drawing laid out.
+    """The places of the parts of a drawing.
 
     Attributes:
         rects: The rectangles of boxes and clusters, by their ids, and of labels, by the ids of their arrows.
-        routes: The lines of each arrow, by its id: one, or one to its label and one from there; the last has the head.
-        bounds: The rectangle around everything.
+        routes: The lines of each arrow, by its id. An arrow has one line, or one line to its label and one line from
+            the label. The last line ends with the head of the arrow.
+        bounds: The rectangle around all parts.
     """
 
     rects: Mapping[str, Rect]
@@ -113,13 +120,13 @@ class Layout:
 
 
 def block_size(lines: Iterable[Line]) -> Point:
-    """Return how much room lines below each other take."""
+    """Return the width and the height of lines of text that are placed below each other."""
     each = [(line_width(line), line_height(line)) for line in lines]
     return max((wide for wide, _ in each), default=0), sum(high for _, high in each)
 
 
 def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
-    """Lay out a drawing, from top to bottom or, if it is wide, from left to right.
+    """Lay out a drawing from top to bottom, or from left to right with `is_wide`.
 
     Raises:
         RenderError: graphlay is not installed, or it cannot lay out this drawing.
@@ -155,7 +162,7 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
 
 
 class _Request:
-    """What graphlay is asked about a drawing, and how its answer is read."""
+    """The request to graphlay for the layout of a drawing. `read` converts graphlay's answer to a `Layout`."""
 
     def __init__(self, drawing: Drawing, *, is_wide: bool) -> None:
         self.drawing = drawing
@@ -238,14 +245,15 @@ class _Request:
 
     @property
     def passed(self) -> int:
-        """About how many boxes its arrows pass, if boxes stand below each other as they are declared."""
+        """The approximate number of boxes that arrows pass, if boxes are placed below each other as declared."""
         places = self.places
         return sum(abs(places[arrow.target] - places[arrow.source]) for arrow in self.lone)
 
     def _keep_order(self) -> None:
-        """Begin the search for an order of the arms of wide forks with the declared one, which costs as few crossings.
+        """Let the search for an order of the arms of wide forks begin with the declared order.
 
-        A place in a row is enough: as a distance it would also be where the arms stand.
+        The result has as few crossings as other orders. The positions are the numbers of the arms in the row and not
+        lengths, so that they decide only the order and not the places of the arms.
         """
         forks = {box.id for box in self.drawing.boxes if box.shape == "fork"}
         fans: dict[str, list[Arrow]] = {}
@@ -291,7 +299,7 @@ class _Request:
         return found
 
     def read(self, found: graphlay.Layout) -> Layout:
-        """Return graphlay's answer."""
+        """Convert graphlay's answer to a layout."""
         rects = {}
         for name, index in self.places.items():
             centre, size = found.nodes[index]["center"], found.nodes[index]["size"]
@@ -324,10 +332,11 @@ class _Request:
                 routes[arrow.id] = [[point for line in route for point in line]]
         low, high = found.bounds["min"], found.bounds["max"]
         bounds = Rect(low["x"], low["y"], high["x"] - low["x"], high["y"] - low["y"])
-        return Layout(rects, routes, bounds.within(-FRAMES))  # outer borders are around what graphlay knows
+        # graphlay does not know the outer borders of clusters with several borders, so the bounds must be larger.
+        return Layout(rects, routes, bounds.within(-FRAMES))
 
     def _around_contents(self, cluster: Cluster, rects: Mapping[str, Rect], routes: _Routes) -> Rect:
-        """Return a cluster with all its borders, with no more room above and below its contents than it needs."""
+        """Return the rectangle of a cluster with all its borders, without unused room above and below its parts."""
         inside = [rects[name] for name, parent in self.parents.items() if parent == cluster.id]
         own = [arrow for arrow in self.drawing.arrows if not arrow.tail and self.parents[arrow.target] == cluster.id]
         lines = [line for arrow in own if self.parents[arrow.source] == cluster.id for line in routes[arrow.id]]
@@ -339,7 +348,7 @@ class _Request:
 
 
 def _size_of(box: Box, arrows: int) -> Point:
-    """Return the size of a box with all its borders, with room for so many arrows at one side."""
+    """Return the size of a box with all its borders, with room for the given number of arrows at one side."""
     if box.shape in _DOTS:
         wide, high = _DOTS[box.shape]
         return (max(wide, _PER_ARROW * arrows) if box.shape == "fork" else wide), high
@@ -349,7 +358,11 @@ def _size_of(box: Box, arrows: int) -> Point:
 
 
 def _cost_of_layout(found: graphlay.Layout) -> float:
-    """Return how hard a layout is to read: too wide, lines that touch boxes or each other, crossings, bends, length."""
+    """Return a number that says how hard a layout is to read.
+
+    The number grows with the width beyond the limit, with lines that touch boxes or each other, and with the crossings,
+    the bends and the length of lines.
+    """
     facts = found.metrics()
     clear = facts["min_edge_node_clearance"]
     is_bad = facts["width"] > _WIDE or (clear is not None and clear < _CLEAR)
@@ -372,10 +385,10 @@ def _shorter(loop: list[list[Point]], label: Rect, routes: _Routes) -> Rect:
 
 
 def _go_around(loop: list[list[Point]], label: Rect) -> None:
-    """Lead the halves of a loop, which meet its label from above, around it, so that they meet below it."""
+    """Lead the two halves of a loop around its label, so that they meet below the label and not above it."""
     out, back = loop
     (x, y), (other, _) = out[-1], back[0]
-    if round(out[-2][0] - x) or round(back[1][0] - other):  # a picture that is read from left to right
+    if round(out[-2][0] - x) or round(back[1][0] - other):  # The picture is read from left to right.
         return
     sides = label.x, label.x + label.wide
     left, right = sides if x < other else sides[::-1]
@@ -385,10 +398,10 @@ def _go_around(loop: list[list[Point]], label: Rect) -> None:
 
 
 def _in_columns(found: Layout) -> Layout:
-    """Break a tall layout where only one arrow, which leads down, crosses from one box to the next.
+    """Break a tall layout into columns, at heights that only a single downward arrow crosses.
 
-    That arrow goes on from the foot of its column, between the columns, to the head of the next one. There are only as
-    many columns as are not too wide to read.
+    This arrow continues from the foot of its column, through the space between the columns, to the head of the next
+    column. The number of columns is limited, so that the picture is not too wide to read.
     """
     bounds, places = found.bounds, _list_break_heights(found)
     many = min(math.ceil(bounds.high / _COLUMN), int((_WIDE + _GUTTER) / (bounds.wide + _GUTTER)))
@@ -437,18 +450,18 @@ def _list_break_heights(found: Layout) -> list[float]:
 
 
 def _land_on_border(line: Sequence[Point], rect: Rect) -> list[Point]:
-    """Return a line that leads to a rectangle or into it up to its border, without a turn right above it."""
+    """Shorten a line that leads into a rectangle, so that it ends at the border, without a turn just above."""
     right, bottom = rect.x + rect.wide, rect.y + rect.high
     kept: list[Point] = []
     for x, y in line:
         if kept and rect.x <= x <= right and rect.y <= y <= bottom:
             before = kept[-1]
-            if abs(before[0] - x) >= abs(before[1] - y):  # from the side
+            if abs(before[0] - x) >= abs(before[1] - y):  # The line comes from the side.
                 return [*kept, (rect.x if before[0] < rect.x else right, y)]
             if before[1] > bottom:
                 return [*kept, (x, bottom)]
             turns = bool(kept[:-2]) and rect.y - before[1] < _NEAR and rect.x + _NEAR < kept[-2][0] < right - _NEAR
             return [*kept[:-2], (kept[-2][0], rect.y)] if turns else [*kept, (x, rect.y)]
         kept.append((x, y))
-    x, y = kept.pop()  # it ends at the border, which has moved
+    x, y = kept.pop()  # The line ends at the old border, and the border has moved.
     return [*kept, (x, min(max(y, rect.y), bottom))]

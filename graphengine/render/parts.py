@@ -13,14 +13,18 @@ Shape: TypeAlias = Literal[
 ]
 Tone: TypeAlias = Literal["plain", "done", "here", "waiting", "failed", "unused"]
 Detail: TypeAlias = Literal["brief", "full"]
-"""`brief`: only names and labels, and where a run is; `full`: also kinds, conditions, what nodes write and used."""
+"""How much a picture shows.
+
+`brief` shows only names, labels and the places where a run is. `full` also shows kinds, conditions, written fields,
+times and costs.
+"""
 Weight: TypeAlias = Literal["strong", "normal", "small"]
 _Place: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text in a picture; `is_pale` if it concerns an edge that the run never took."""
+    """One line of text in a picture. `is_pale` is True for the text of an edge that the run never took."""
 
     text: str
     weight: Weight = "normal"
@@ -29,19 +33,19 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A node, or START, END or FAIL.
+    """A box of a picture: a node, or START, END or FAIL.
 
     Attributes:
-        id: Its name in the file, made of letters and digits.
-        shape: What it is; `graph` is one whose nodes are not shown, `entry` and `exit` are the START and END of a
-            nested graph, dots without words, `fork` is a bar without words.
-        lines: The text in it.
-        spoken: All its text in one sentence, for screen readers.
-        tone: What a run did here; `plain` if no run is drawn.
-        cluster: The id of the cluster it is in, "" for none.
-        many: Whether it runs once for each item of a list.
-        name: The name by which other parts refer to it.
-        spot: The graph and the node that it is; None if it is not a node.
+        id: The id of the box in the file, made of letters and digits.
+        shape: The kind of the box. `graph` is a nested graph whose nodes are not shown. `entry` and `exit` are the
+            START and END of a nested graph, drawn as dots without words. `fork` is drawn as a bar without words.
+        lines: The text in the box.
+        spoken: All text of the box in one sentence, for screen readers.
+        tone: The state of a run at the box; `plain` if no run is drawn.
+        cluster: The id of the cluster that contains the box; "" if no cluster contains it.
+        many: Whether the node runs once for each item of a list.
+        name: The name by which other parts refer to the box.
+        spot: The graph and the name of the node; None if the box is not a node.
     """
 
     id: str
@@ -57,10 +61,10 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Cluster(Box):
-    """A node that is a graph, or chooses among graphs, with its parts in it; its lines are at its head.
+    """A frame around the parts of a node that runs a graph or chooses among graphs. Its lines are at its top.
 
     Attributes:
-        depth: How many clusters it is in.
+        depth: How many clusters contain this cluster.
     """
 
     depth: int = 0
@@ -68,18 +72,27 @@ class Cluster(Box):
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """The edges from one box to another that are tried after a success, or those tried after a failure.
+    """An arrow from one box to another.
+
+    An arrow shows all edges between the two boxes that are tried after a success, or all that are tried after a
+    failure.
 
     Attributes:
-        lines: The text next to it.
-        failure: Whether it is taken after a failure.
-        back: Whether it closes a loop.
-        tone: `done` if the run took it, `unused` if it never did, `plain` if no run is drawn.
-        tail: The cluster at whose border it begins, since it can leave from any of its nodes; "" for none.
-        head: The cluster whose border it ends at; "" for none.
-        words: The text of each edge in one line: its place in the order, label, condition, how often it was taken.
-        number: The last place of its edges in the order in which their node's edges are tried; 0 if there is no choice.
-        edges: The edges, each by its graph and its place in the order of that graph's edges.
+        id: The id of the arrow in the file.
+        source: The id of the box where the arrow begins.
+        target: The id of the box where the arrow ends.
+        lines: The text next to the arrow.
+        spoken: All text of the arrow in one sentence, for screen readers.
+        failure: Whether the edges are tried after a failure.
+        back: Whether the arrow closes a loop.
+        tone: `done` if the run took one of the edges, `unused` if it took none, `plain` if no run is drawn.
+        tail: The cluster at whose border the arrow begins, because any node in the cluster may have failed; "" if the
+            arrow begins at a box.
+        head: The cluster at whose border the arrow ends; "" if the arrow ends at a box.
+        words: The text of each edge in one line: its number, its label, its condition, and how often it was taken.
+        number: The highest number of the edges in the order in which the edges of the node are tried; 0 if the node has
+            no choice.
+        edges: The edges, each by its graph and its index among the edges of that graph.
     """
 
     id: str
@@ -104,9 +117,11 @@ class Drawing:
     Attributes:
         title: The graph's name, in one line.
         caption: The text above the picture.
-        spoken: The picture in words.
-        clusters: Each after the one it is in.
-        legend: The meaning of the signs that are in it.
+        spoken: The picture in words, for screen readers.
+        boxes: The boxes.
+        arrows: The arrows.
+        clusters: The clusters. Each comes after the cluster that contains it.
+        legend: The meaning of the signs in the picture.
     """
 
     title: str
@@ -118,7 +133,7 @@ class Drawing:
     legend: tuple[Line, ...] = field(default=())
 
     def inside(self, cluster: str = "") -> list[Box]:
-        """Return the parts of a cluster, or those in none for "", in declared order."""
+        """Return the boxes and clusters directly inside a cluster, in declared order; "" means the whole picture."""
         parents = {inner.id: inner.cluster for inner in self.clusters}
         first: dict[str, int] = {}
         for index, box in enumerate(self.boxes):
@@ -132,14 +147,17 @@ class Drawing:
 
 
 def plain_text(drawing: Drawing) -> str:
-    """Return the drawing in words, one line per part; clusters are indented, failure edges begin with -x."""
+    """Return the drawing in words, with one line for each part.
+
+    The parts of a cluster are indented. Lines of edges begin with `->`, and lines of edges for failures with `-x`.
+    """
     lines = [line.text for line in drawing.caption]
     lines += ["", *_describe_cluster(drawing, "", "")]
     return "\n".join(lines) + "\n"
 
 
 def _describe_cluster(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
-    """Yield the parts of a cluster, each with the arrows that leave it."""
+    """Yield the lines of the parts of a cluster. The arrows that leave a part follow the line of the part."""
     for part in drawing.inside(cluster):
         yield f"{indent}{part.spoken}"
         leaving = [arrow for arrow in drawing.arrows if (arrow.tail or arrow.source) == part.id]

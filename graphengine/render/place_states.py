@@ -1,4 +1,4 @@
-"""Where a run is: the state of each frame, in words, at the nodes of the picture."""
+"""Describe where a run is now: the state of each frame in words, at the nodes of the picture."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 How: TypeAlias = Literal["ended", "here", "waiting", "failed"]
 Move: TypeAlias = tuple[str, str]
-"""The source and the target of a frame's last move; the target is "" if it has not left the source."""
+"""The source and the target of a frame's last move; the target is "" if the frame is still at the source."""
 
 SEVEREST: Final[Sequence[How]] = ("failed", "waiting", "here", "ended")
 _LONGEST: Final = 1000
-"""Characters of a state in words, which may have the question of a wait or the message of a failure."""
+"""The maximum number of characters of a state in words, which may contain a question or the message of a failure."""
 _POSITIONS: Final = {
     "running": ("is here", "are here"),
     "waiting": ("waits here", "wait here"),
@@ -53,9 +53,9 @@ class PlaceState:
     """The state of a run at a node.
 
     Attributes:
-        how: The most severe state of the frames there.
-        notes: Their states, in words.
-        sources: The nodes that led there, if END or FAIL has a box for each source.
+        how: The most severe state of the frames at the node.
+        notes: The states of these frames, in words.
+        sources: The nodes from which frames came, if END or FAIL has a box for each source.
     """
 
     how: How
@@ -64,12 +64,12 @@ class PlaceState:
 
 
 def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[str, Move]) -> dict[Spot, PlaceState]:
-    """Return where a run is, and in which state.
+    """Return the state of a run at each node where the run is.
 
     Args:
         snapshot: The run's snapshot.
-        places: The place of the graph that each frame walks.
-        moves: The last move of each frame.
+        places: The place of the graph in which each frame moves, by the frame's id.
+        moves: The last move of each frame, by the frame's id.
     """
     if ROOT not in snapshot.frames:
         return {}
@@ -92,7 +92,7 @@ def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[st
 
 
 def _sources_of_end(moves: Mapping[str, Move]) -> frozenset[str]:
-    """Return the last nodes of the outermost graph's arms that END joins."""
+    """Return the last nodes of the arms that END joins, in the run's own graph."""
     return frozenset(
         source
         for frame, (source, target) in moves.items()
@@ -101,7 +101,7 @@ def _sources_of_end(moves: Mapping[str, Move]) -> frozenset[str]:
 
 
 def _combine_states(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> PlaceState:
-    """Combine the states of several frames at one node; equal notes are counted."""
+    """Combine the states of several frames at one node. Equal notes are merged and counted."""
     present = {how for how, _ in said}
     severest: How = next(how for how in SEVEREST if how in present)
     one, several = _POSITIONS.get(snapshot.status, ("", ""))
@@ -118,7 +118,7 @@ def _combine_states(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources
 
 
 def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
-    """Yield a frame's state at the nodes that it concerns. Their map reports items that do not wait."""
+    """Yield the states of a frame, each with its node. Items that do not wait are left out; their map reports them."""
     phase, failure = frame.phase, frame.failure
     match phase:
         case Forked():
@@ -139,7 +139,7 @@ def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
             yield frame.at, "failed", f"failed {where}: {failure.kind}: {failure.message}"
         case Ready() | Fallback() | Leaving() if frame.kind != "item":
             yield frame.at, "here", _POSITIONS[snapshot.status][0]
-        case _:  # an item that its map reports, or a frame that has ended
+        case _:  # The frame is an item that its map reports, or it has ended.
             pass
 
 
@@ -153,7 +153,8 @@ def _states_of_arms(snapshot: Snapshot, forked: Forked) -> Iterator[tuple[str, H
 
 
 def _describe_wait(wait: WaitRecord) -> str:
-    question = one_line(clipped(show(wait.question), 2 * _LONGEST))  # of 10 MB, only what is shown is put on one line
+    # A question can be very long (10 MB), so it is cut before it is put on one line.
+    question = one_line(clipped(show(wait.question), 2 * _LONGEST))
     if wait.kind == "pause":
         return "paused before this visit"
     if wait.kind == "unknown":

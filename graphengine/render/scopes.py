@@ -1,6 +1,6 @@
-"""The graphs of a graph spec, each with its place: the outermost one, those that are its nodes, and so on.
+"""List the graphs of a graph spec with their places: the run's own graph, the graphs inside its nodes, and so on.
 
-Nested graphs can be folded, which is drawn as one box with a text about its content.
+Nested graphs can be folded. A folded graph is drawn as one box with a text about its nodes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Spot: TypeAlias = tuple[Place, str]
 
 
 Fold: TypeAlias = "int | Collection[str] | None"
-"""What is folded: graphs at this depth or deeper (0: all), the nodes with these paths, or none."""
+"""The nested graphs to fold: all graphs at a depth or deeper (0: all), the nodes with some paths, or None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Scope:
 
     Attributes:
         name: The graph's own name.
-        fields: The names of its state's fields.
-        nodes: The facts of each node, by name.
-        edges: Its edges in declared order.
-        ways: The place of each of its edges in the graph spec, by what is declared of it.
-        joins: The note of each node that joins arms.
-        bounds: The note of each node whose visits are bounded.
+        fields: The names of the fields of the graph's state.
+        nodes: The entries of the nodes in the graph spec, by name.
+        edges: The graph's edges in declared order.
+        ways: The index of each edge in the graph spec, by the declaration of the edge.
+        joins: The notes about joined arms, by the node that joins them.
+        bounds: The notes about the largest number of visits, by node.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Scope:
 
 
 def scopes_of(graph_spec: GraphSpec) -> dict[Place, Scope]:
-    """Return all graphs of a graph spec by place; the outermost is at `()`.
+    """Return all graphs of a graph spec by place. The place of the run's own graph is `()`.
 
     Raises:
-        RenderError: This is not a graph spec.
+        RenderError: The value is not a graph spec.
     """
     found: dict[Place, Scope] = {}
     left: list[tuple[Place, GraphSpec]] = [((), graph_spec)]
@@ -92,7 +92,7 @@ def _node_specs_of(graph_spec: GraphSpec) -> Sequence[NodeSpec]:
 
 
 def path_at(place: Place, name: str = "") -> str:
-    """Return a node's readable path: `article/write`, or `teams (law)/write` in one of several graphs."""
+    """Return a node's readable path: `article/write`, or `teams (law)/write` if `teams` chooses among graphs."""
     around = [f"{node} ({choice})" if choice else node for node, choice in place]
     return "/".join([*around, name] if name else around)
 
@@ -102,7 +102,7 @@ def _says_nothing(edge: DrawnEdge) -> bool:
 
 
 def plain_start(scope: Scope) -> str:
-    """Return the node with which a graph always begins and to which nothing else leads; "" if there is none."""
+    """Return the node with which a graph always begins, if no other edge leads to the node; "" otherwise."""
     first = [edge for edge in scope.edges if edge.source == START]
     if len(first) != 1 or not _says_nothing(first[0]) or first[0].target not in scope.nodes:
         return ""
@@ -111,11 +111,11 @@ def plain_start(scope: Scope) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """Which nodes that are graphs are drawn as one box.
+    """The choice of nested graphs that are drawn as one box.
 
     Attributes:
-        depth: From which depth on; None for no depth.
-        paths: Nodes by their paths.
+        depth: The depth from which on graphs are folded; None if no depth is given.
+        paths: The paths of nodes whose graphs are folded.
     """
 
     depth: int | None = None
@@ -126,7 +126,7 @@ class Folding:
         """Return the folding that `fold` requests.
 
         Raises:
-            RenderError: No node that is a graph has this path, or the depth is below 0.
+            RenderError: A path does not name a node with a nested graph, or the depth is below 0.
         """
         if fold is None:
             return cls()
@@ -145,13 +145,13 @@ class Folding:
         return cls(paths=frozenset(paths))
 
     def folds(self, spot: Spot) -> bool:
-        """Return whether a node that is a graph is one box."""
+        """Return whether the nested graph of a node is drawn as one box."""
         place, name = spot
         return (self.depth is not None and len(place) >= self.depth) or path_at(place, name) in self.paths
 
 
 def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
-    """Return a folded box's text about its content: how many nodes, which, and the labels of the graph's ends."""
+    """Return the notes of a folded box: the number and names of its nodes, and the labels of the graph's ends."""
     inner = [scope for place, scope in scopes.items() if len(place) == len(spot[0]) + 1 and is_in(place, spot)]
     nodes = [name for scope in inner for name in scope.nodes]
     deep = sum(len(scope.nodes) for place, scope in scopes.items() if is_in(place, spot))
@@ -164,7 +164,7 @@ def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
 
 
 def standing_in(standings: Mapping[Spot, PlaceState], spot: Spot) -> tuple[How | None, list[str]]:
-    """Return the most severe standing inside a folded node, and its notes with their nodes."""
+    """Return the most severe state of a run inside a folded node, and the notes of that state with their nodes."""
     found = [(place, name, each) for (place, name), each in standings.items() if is_in(place, spot)]
     if not found:
         return None, []

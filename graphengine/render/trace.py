@@ -1,9 +1,11 @@
-"""What a recorded run did on its graphs, as a picture needs it: visits, edges taken, and where it is.
+"""Count what a recorded run did on its graphs, for a picture: visits, taken edges, times, costs and the present state.
 
-Visits are read by `graphengine.records.visits`. Visits in a nested graph count at its place, regardless of the visit,
-arm or item to which they belong. The edge that a step took is identified by its place in the spec under the fingerprint
-in force then, and found in the spec that is drawn by what is declared of it. One that is not declared there is an edge
-of another version: it is counted, and drawn nowhere.
+`graphengine.records.visits` reads the visits. All visits of a node in a nested graph are counted together, in whichever
+visit, arm or item the nested graph was entered.
+
+A step records a taken edge by the edge's index in the graph spec that was in force. To find this edge in the spec that
+is drawn, the declarations of the edges are compared. If the drawn spec has no edge with this declaration, the edge
+belongs to another version of the graph: it is counted in `Trace.earlier` and not drawn.
 """
 
 from __future__ import annotations
@@ -48,22 +50,22 @@ _TIMED: Final = frozenset(("node", "attempt", "failed"))
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A run on its graphs.
+    """The counts of a run on its graphs.
 
     Attributes:
-        run_id: The run.
-        summary: Its status and why it stopped, in words.
-        visits: Completed visits by node; those of START count how often its graph began.
-        facts: What else happened at a node, in words.
-        standings: Its state at the nodes where it is.
-        taken: How often each edge was taken, in the order of the edges, by graph.
-        reasons: The recorded explanation of the condition of each edge taken, of the last time, by its graph and its
-            place; "" if it has none.
-        picked: How often a node that chooses picked each of its choices.
-        forked: How often each fork was taken, by its graph, its node and its place among that node's edges.
-        used_at: How long each node was driven, and what it spent on models.
-        used: The same for the whole run.
-        earlier: How often an edge was taken that the graph which is drawn does not have.
+        run_id: The id of the run.
+        summary: The status of the run and the reason for its end, in words.
+        visits: The number of completed visits by node. For START, the number of times its graph began.
+        facts: Other events at a node, such as retries, in words.
+        standings: The state of the run at the nodes where the run is now.
+        taken: The number of times each edge was taken, in the order of the edges, by graph.
+        reasons: The recorded reason for the last time each edge was taken, by the graph and the index of the edge; ""
+            if the edge has no condition.
+        picked: The number of times a node with `choose` picked each of its choices.
+        forked: The number of times each fork was taken, by its graph, its node and its index among the node's edges.
+        used_at: The driven time and the usage of models by node.
+        used: The driven time and the usage of models of the whole run.
+        earlier: The number of times the run took an edge that the drawn graph does not have.
     """
 
     run_id: str
@@ -87,15 +89,15 @@ def trace_of(
     specs: Mapping[str, GraphSpec] | None = None,
     status: str = "",
 ) -> Trace:
-    """Trace these steps on the graphs of a graph spec. They are counted one by one, and none is kept.
+    """Count the steps of a run on the graphs of a graph spec. The steps are read one by one and not kept.
 
     Args:
-        graph_spec: The graph spec.
-        scopes: Its graphs.
-        steps: All steps of the run from seq 1 on, including those of its parents.
-        specs: Other specs of the run's graph, by fingerprint: those under which steps were recorded. They are looked up
-            as steps are read, and may be added meanwhile.
-        status: The run's status, if the store knows more than its steps.
+        graph_spec: The graph spec that is drawn.
+        scopes: The graphs of the graph spec.
+        steps: All steps of the run from seq 1 on, including the steps that it shares with its parents.
+        specs: The other specs of the run's graph under which steps were recorded, by fingerprint. They are looked up
+            while steps are read, so specs may be added during the iteration.
+        status: The status of the run from the store, if it says more than the steps.
 
     Raises:
         RenderError: The steps do not follow each other from 1 on.
@@ -112,8 +114,8 @@ def visits_of(steps: Sequence[Step], seen: Callable[[Visits, Entry], None] | Non
     """Return the visits of a run.
 
     Args:
-        steps: All steps of the run from seq 1 on, including those of its parents.
-        seen: Called after each step, with the visits as of then.
+        steps: All steps of the run from seq 1 on, including the steps that it shares with its parents.
+        seen: A function that is called after each step, with the visits so far and the entry of the step.
 
     Raises:
         RenderError: The steps do not follow each other from 1 on.
@@ -129,7 +131,7 @@ def visits_of(steps: Sequence[Step], seen: Callable[[Visits, Entry], None] | Non
 
 @contextmanager
 def _read_as_a_run() -> Iterator[None]:
-    """Raise a `RenderError` for steps that do not follow each other."""
+    """Turn the errors about steps that do not follow each other into a `RenderError`."""
     try:
         yield
     except (ValueError, LookupError) as error:
@@ -141,7 +143,10 @@ def _read_as_a_run() -> Iterator[None]:
 
 
 def standing(snapshot: Snapshot, status: str = "") -> str:
-    """Return the status of a run, and why it stopped; of steps that go on, the status that the store knows."""
+    """Return the status of a run and the reason for its end, in words.
+
+    `status` is the status from the store. It is used if the last step leaves the run running.
+    """
     if not snapshot.frames:
         return "not begun"
     why = ending(snapshot)
@@ -150,20 +155,25 @@ def standing(snapshot: Snapshot, status: str = "") -> str:
 
 
 def ending(snapshot: Snapshot) -> str:
-    """Return why a run stopped, in brief; "" if its status is enough."""
+    """Return a short reason for the end of a run; "" if the status of the run says enough."""
     why = (snapshot.ending.label or snapshot.ending.why) if snapshot.ending is not None else ""
-    return "" if why == "otherwise" else why  # an edge without a condition explains nothing
+    return "" if why == "otherwise" else why  # An edge without a condition explains nothing.
 
 
 class Counted(NamedTuple):
-    """What one step adds: the completed visits, START for a graph that begins, and the edges taken by their places."""
+    """The counts that one step adds.
+
+    Attributes:
+        visits: The nodes whose visits the step completed. START is included if the step begins a graph.
+        edges: The taken edges, each by its graph and its index.
+    """
 
     visits: Sequence[Spot]
     edges: Sequence[tuple[Place, int]]
 
 
 class _At(Struct):
-    """What happened at a node."""
+    """The counts of one node."""
 
     visits: int = 0
     picked: Counter[str] = msgspec.field(default_factory=Counter)
@@ -171,7 +181,7 @@ class _At(Struct):
     used: Used = Used()
 
     def add(self, other: _At) -> None:
-        """Add what happened under another name of the node."""
+        """Add the counts that were made under another name of the node."""
         self.visits += other.visits
         self.picked += other.picked
         self.events += other.events
@@ -179,7 +189,7 @@ class _At(Struct):
 
 
 class _EdgeKey(NamedTuple):
-    """What identifies an edge in the steps that took it: what was declared of it, and which of its arrows it was."""
+    """The key by which taken edges are counted: the graph, the edge's declaration, and the targets that were taken."""
 
     place: Place
     declared: Declaration | None
@@ -187,9 +197,14 @@ class _EdgeKey(NamedTuple):
 
 
 class _Taken(Struct):
-    """How often an edge was taken, its drawn edges by their numbers, and its last step with the reasons there.
+    """The counts of one edge.
 
-    The reasons are those of the edge itself, under "", and of the arms of a fork, by their targets.
+    Attributes:
+        indices: The indexes of the arrows that are drawn for the edge; empty if the drawn graph does not have the edge.
+        times: How often the edge was taken.
+        last: The last step that took the edge.
+        reasons: The reasons in that step. The key "" contains the reason for the edge itself, and the targets of a
+            fork's arms are the keys of the reasons for the arms.
     """
 
     indices: Sequence[int]
@@ -199,14 +214,14 @@ class _Taken(Struct):
 
 
 class Tally:
-    """The counts of a run's steps, one step at a time; see `Trace` for what it counts.
+    """Counts the steps of a run, one step at a time. `Trace` describes the counts.
 
-    Nodes have their present names: where a step renames some, what was counted before is renamed too.
+    Nodes have their present names. If a step renames nodes, the earlier counts are renamed too.
 
     Args:
         graph_spec: The graph spec that is drawn.
-        scopes: The graphs of it.
-        run: The visits, which the tally feeds; it needs the specs of the run's graph.
+        scopes: The graphs of the graph spec.
+        run: The visits of the run, to which the tally passes each step. They must know the specs of the run's graph.
     """
 
     def __init__(self, graph_spec: GraphSpec, scopes: Mapping[Place, Scope], run: Visits) -> None:
@@ -219,10 +234,10 @@ class Tally:
         self._moves: dict[str, tuple[Place, str, str]] = {}
 
     def feed(self, step: Step) -> tuple[Entry, Counted]:
-        """Take the next step; return what is known about it, and what it added.
+        """Count the next step, and return its entry and the counts that it added.
 
         Raises:
-            ValueError, LookupError: As `Visits.feed`.
+            ValueError, LookupError: The step does not follow the previous step; see `Visits.feed`.
         """
         is_shift = step.kind in _SHIFTS and isinstance(step.data, Shift) and bool(step.data.renamed)
         rename = self._prepare_renaming(step.data) if is_shift and isinstance(step.data, Shift) else None
@@ -254,11 +269,11 @@ class Tally:
         return Counted(visited, [(place, index) for index in taken])
 
     def _note(self, spot: Spot, entry: Entry) -> None:
-        """Count what a step did at its node, how long it took, and what it spent.
+        """Count the events, the time and the usage of a step at its node.
 
-        The time of items is in the time of their map. A map or graph that fails is no attempt: what failed in it is
-        counted there. Asking a question is not work: its node reports how long it was
-        open, once it is answered.
+        - The time of an item is not counted, because it is included in the time of its map.
+        - The failure of a map or a graph is not counted, because the failure inside it is counted.
+        - Asking a question takes no time of work. When the question is answered, its waiting time is counted.
         """
         step = entry.step
         kind, facts = step.kind, step.data
@@ -286,7 +301,10 @@ class Tally:
         return facts is not None and facts.get("kind") == "ask"
 
     def _take(self, place: Place, edge: TakenEdge, seq: int) -> Sequence[int]:
-        """Count a taken edge, and return its drawn edges; a fork's arms count for themselves, so a join counts none."""
+        """Count a taken edge, and return the indexes of its arrows.
+
+        Joins are not counted, because each arm of the fork counts the edges that the arm took.
+        """
         taken = self._edge(self._key_of(place, edge))
         taken.times += 1
         taken.last = seq
@@ -300,7 +318,8 @@ class Tally:
     def _key_of(self, place: Place, edge: TakenEdge) -> _EdgeKey:
         known = self._declared.get(id(edge.ways))
         if known is None:
-            known = self._declared[id(edge.ways)] = edge.ways, declarations(edge.ways)  # held, so that the id stays its
+            # The list is kept together with its declarations, so that no other object can get the same id.
+            known = self._declared[id(edge.ways)] = edge.ways, declarations(edge.ways)
         declared = known[1][edge.outcome.way] if 0 <= edge.outcome.way < len(known[1]) else None
         return _EdgeKey(place, declared, tuple(edge.to))
 
@@ -315,7 +334,10 @@ class Tally:
         return found
 
     def _prepare_renaming(self, shift: Shift) -> Callable[[], None]:
-        """Return a function that renames nodes and frames in what was counted; call it after the step is folded."""
+        """Return a function that renames nodes and frames in the counts.
+
+        The function must be called after the step was passed to the visits.
+        """
         names = {self.run.live[frame].place: each for frame, each in shift.renamed.items() if frame in self.run.live}
         frames = {track.frame: track for track in self.run.live.values()}
 
@@ -346,13 +368,13 @@ class Tally:
         return rename
 
     def standings(self) -> dict[Spot, PlaceState]:
-        """Return where the run is after its last step."""
+        """Return the state of the run at each node where it is after its last step."""
         places = {frame: track.place for frame, track in self.run.live.items()}
         moves = {frame: (source, target) for frame, (_, source, target) in self._moves.items()}
         return states_of(self.run.snapshot, places, moves)
 
     def trace(self, status: str = "") -> Trace:
-        """Return what was counted."""
+        """Return all counts as a `Trace`; `status` is the status of the run from the store."""
         snapshot, standings = self.run.snapshot, self.standings()
         whole = Used(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
         taken = {place: [0] * len(scope.edges) for place, scope in self.scopes.items()}
@@ -383,7 +405,10 @@ class Tally:
         )
 
     def _facts(self, standings: Mapping[Spot, PlaceState]) -> dict[Spot, list[str]]:
-        """Return retries, fallbacks, failures, refusals and items by node, in words, unless its standing has them."""
+        """Return retries, fallbacks, failures, refusals and items by node, in words.
+
+        Facts that the standing of a node already mentions are left out.
+        """
         facts: dict[Spot, list[str]] = {}
         events = ((spot, what, times) for spot, at in self._spots.items() for what, times in at.events.items())
         for spot, what, times in events:
@@ -400,7 +425,7 @@ class Tally:
 
 
 def _what(step: Step) -> Iterator[str]:
-    """Yield what happened in a step in addition to the visit."""
+    """Yield the events of a step that are counted in addition to visits."""
     kind = step.kind
     if kind == "item":
         yield "done"
@@ -415,19 +440,19 @@ def _what(step: Step) -> Iterator[str]:
 
 
 def _of_earlier(times: int) -> str:
-    """Return how often an edge was taken that the graph does not have; "" for never."""
+    """Return in words how often the run took an edge that the drawn graph does not have; "" for never."""
     return f"{counted(times, 'move')} along edges of another version" if times else ""
 
 
 class Tried(NamedTuple):
-    """An outgoing edge of a node as it was when a step chose among them.
+    """An outgoing edge of a node at the time when a step chose among the edges.
 
     Attributes:
         edge: The edge.
-        why: What its condition found, in words; "" if it has none, or was not evaluated.
-        is_taken: Whether it was taken.
-        is_earlier: Whether the graph that is shown no longer has it.
-        plain: The same for who does not read code.
+        why: The result of the edge's condition, in words; "" if the edge has no condition or was not evaluated.
+        is_taken: Whether the edge was taken.
+        is_earlier: Whether the drawn graph no longer has the edge.
+        plain: The result of the condition as sentences for people who do not read code.
     """
 
     edge: DrawnEdge
@@ -438,10 +463,10 @@ class Tried(NamedTuple):
 
 
 def list_tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
-    """Return the edges among which a recorded one was chosen, in the order in which they are tried.
+    """Return the edges among which a recorded step chose, in the order in which they are tried.
 
-    They are those of the spec under which the step was recorded. Those after the one that was taken have no reason:
-    their conditions were not evaluated.
+    The edges are taken from the spec under which the step was recorded. Edges after the taken edge have no reason,
+    because their conditions were not evaluated.
     """
     if not 0 <= edge.outcome.way < len(edge.ways):
         return []
