@@ -28,50 +28,49 @@ export interface Above {
 }
 
 export interface Account {
-  /** Its number in the run. */
+  /** The number of the step in the run. */
   seq: number;
-  /** What happened, as the log names it. */
+  /** The kind of the step, as the log names it. */
   kind: string;
-  /** When it was recorded, epoch seconds; it took `took` seconds of driven time until then. */
+  /** When the step was recorded, epoch seconds. */
   at: number;
-  /** Its node, as `article/review`; "" for the run itself. */
+  /** The path of the node, such as `article/review`; "" for the run itself. */
   path?: string;
-  /** Which visit of the node, from 1; 0 for the run itself. */
+  /** The number of the visit of the node, from 1; 0 for the run itself. */
   visit?: number;
-  /** Which attempt of the visit. */
+  /** The number of the attempt of the visit. */
   attempt?: number;
-  /** Seconds; null if it did no work, or that is not known. */
   took?: number | null;
   tone?: "" | "broken" | "call" | "ended" | "failed" | "fallback" | "rejected" | "retry" | "waiting";
-  /** What happened, in a few words; "" for the end of a visit. */
+  /** A few words that name the event; "" for the end of a visit. */
   text?: string;
-  /** What a model replied, a tool or function returned, a person answered, or a message says. */
+  /** The reply of a model, the result of a tool or function, the answer of a person, or the text of a message. */
   said?: string;
-  /** What else it records, a line each. */
+  /** Other things that the step records, one line each. */
   facts?: string[];
-  /** The messages that it sent and the data that it emitted, a line each. */
+  /** The messages that the step sent and the data that it emitted, one line each. */
   sent?: string[];
-  /** The ids of questions that its node asks no longer. */
+  /** The ids of questions that the node no longer asks. */
   withdrawn?: string[];
-  /** What it changed in the state, in short, if it did nothing else. */
+  /** A short list of changes of the state, if the step did nothing else. */
   changes?: string;
-  /** What is different since a resume or a branch, a line each. */
+  /** The differences of the graph since a resume or a branch, one line each. */
   shifts?: string[];
-  /** What failed, and how; "" for an edge to FAIL. */
+  /** The kind and message of the error; "" for an edge to FAIL. */
   error?: string;
-  /** Why the answer before a turn was rejected, as the model was told. */
+  /** Why the previous answer of the model was rejected, in the words that the model received. */
   sent_back?: string;
-  /** Where it leads. */
+  /** The nodes to which the step leads. */
   targets?: string[];
-  /** The label of the edge that it took. */
+  /** The label of the edge that was taken. */
   edge?: string;
-  /** What `choose` picked at its node. */
+  /** The choice that `choose` made at the node. */
   choice?: string;
-  /** The label by which the graph at its node ended. */
+  /** The label with which the graph inside the node ended. */
   inside?: string;
   /** When the next attempt is due, epoch seconds. */
   due?: number | null;
-  /** What the conditions of edges compared; "" if there were none. */
+  /** The comparisons that decided which edge was taken; "" if the edge has no condition. */
   why?: string;
   /** The agent that asked a model. */
   agent?: string;
@@ -81,13 +80,12 @@ export interface Account {
   name?: string;
   /** The person who answered. */
   by?: string;
-  /** What ended a wait: `answer`, `message`, `time` or `default`. */
+  /** How a wait ended: `answer`, `message`, `time` or `default`. */
   ended_by?: string;
-  /** What it used, as recorded; a cost that is not known is null, and calls that no model answered are named. */
   usage?: Record<string, number | null>;
-  /** The run that it started, or whose end it tells. */
+  /** The child run that the step started, or the child run whose end the step reports. */
   child?: string;
-  /** How many items a map has that begins. */
+  /** The number of items of the map that this step begins. */
   count?: number;
   losses?: Record<string, number>;
 }
@@ -109,13 +107,13 @@ export interface AsIf {
 }
 
 export interface AtWork {
-  /** The nodes at work; the first 20. */
+  /** The first 20 nodes at work. */
   nodes: NodeAtWork[];
   /** How many more nodes are at work. */
   more: number;
-  /** The last step that it recorded. */
+  /** The last step that the run recorded. */
   last_step: LastStep;
-  /** The process that drives it; null for a caller with a tenant, and if the process has just ended. */
+  /** The process that drives the run; null if the caller has a tenant, and if the process has just ended. */
   process: DrivingProcess | null;
 }
 
@@ -140,17 +138,17 @@ export interface BranchForm {
 }
 
 export interface BranchResult {
-  /** The branch. */
+  /** The id of the branch. */
   run_id: string;
-  /** The last step that it shares with the run. */
+  /** The last step that the branch shares with the run. */
   seq: number;
-  /** Its status. */
+  /** The status of the branch. */
   status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
-  /** Why it ended, or what it waits for; "" while it runs. */
+  /** The reason for its end, or the open question; "" while the branch runs. */
   reason: string;
-  /** When it began. */
+  /** When the branch began. */
   created_at: number;
-  /** Where its state differs from that of the run; the first 5 places. */
+  /** The first 5 differences between the state of the run and the state of the branch. */
   changes: Difference[];
 }
 
@@ -231,9 +229,9 @@ export interface Comparison {
 }
 
 export interface CountsBelow {
-  /** How many there are in the store. */
+  /** The number of runs below that are in the store. */
   runs: number;
-  /** How many of them failed. */
+  /** How many of these runs failed. */
   failed: number;
 }
 
@@ -293,64 +291,63 @@ export interface Decision {
 }
 
 export interface Detail {
-  /** node, item: what `choose` picked. */
+  /** node, item: the choice that `choose` made. */
   choice?: string;
-  /** node, item: whether its fallback gave the result. */
+  /** node, item: whether the node's fallback gave the result. */
   fallback?: boolean;
   /** attempt: `fallback`, if the fallback runs next. */
   then?: string;
-  /** attempt: when the next one is due. */
+  /** attempt: when the next attempt is due. */
   due_at?: number;
-  /** node: how the graph at this node ended. */
+  /** node: how the graph inside this node ended. */
   inside?: Ending;
-  /** joined: the arms that were still running. */
+  /** joined: the arms that were still running and were cancelled. */
   cancelled?: string[];
-  /** mapped: how many items. */
+  /** mapped: the number of items. */
   count?: number;
-  /** mapped: how many of them run at a time. */
+  /** mapped: how many items run at a time. */
   concurrency?: number;
-  /** mapped: how many of them may have begun and not ended, if not 1,000. */
+  /** mapped: how many items may be started and not ended, if the number is not 1,000. */
   max_open?: number;
-  /** item: what it adds to the map's updates. */
+  /** item: the updates that the item adds to the updates of the map. */
   writes?: unknown[];
   /** started, entered: the graph that begins. */
   graph?: string;
   /** recorded: the function that was called. */
   name?: string;
-  /** recorded: what it returned. */
+  /** recorded: the value that the function returned. */
   value?: unknown;
-  /** waiting: what the run waits for. */
+  /** waiting: the questions, messages and times for which the run waits. */
   waits?: Wait[];
-  /** waiting: the ids of questions that the node asks no longer. */
+  /** waiting: the ids of questions that the node no longer asks. */
   withdrawn?: string[];
-  /** answered, refused, node: the name of the wait that is over; of a message that is refused, its topic. */
+  /** answered, refused, node: the name of the wait that ended, or the topic of a refused message. */
   wait?: string;
-  /** answered, refused, node: the id of the question that an answer was given to. */
+  /** answered, refused, node: the id of the answered question. */
   id?: string;
   /** answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` called which `model`. */
   by?: string | Record<string, string>;
   /** answered, refused, node: the answer. */
   answer?: unknown;
-  /** refused: why. */
+  /** refused: the reason. */
   message?: string;
-  /** message: its topic. */
+  /** message: the topic of the message. */
   topic?: string;
-  /** message: its payload. */
+  /** message: the payload of the message. */
   payload?: unknown;
-  /** node, item: messages that it sent, as [topic, payload]. */
+  /** node, item: the messages that the node sent, as [topic, payload]. */
   sent?: unknown[];
-  /** node, item: the values it emitted to be recorded. */
+  /** node, item: the values that the node emitted to be recorded. */
   emitted?: unknown[];
-  /** recorded: what it `sent` and `emitted`; its node's step has them too, and delivers them. */
   outputs?: Record<string, unknown>;
-  /** node: recorded work that it did not use again. */
+  /** node: recorded work that the node did not use again. */
   unused?: string[];
-  /** attempt, failed: recorded work that caused the failure, and is not kept. */
+  /** attempt, failed: recorded work that caused the failure and is not kept. */
   refused?: string[];
   lost?: Record<string, unknown>;
-  /** started, resumed, branched: the nodes before which the run waits. */
+  /** started, resumed, branched: the nodes before which the run pauses. */
   pause?: string[];
-  /** resumed: whether failed parts are retried although others wait. */
+  /** resumed: whether failed parts are retried although other parts wait. */
   retries?: boolean;
   /** resumed, branched: maps with `on_item_error="keep"` whose failed items are not retried. */
   settled?: string[];
@@ -369,16 +366,16 @@ export interface Detail {
   moved?: Record<string, string>;
   /** resumed, branched: frames whose question is asked again. */
   asks?: string[];
-  /** started: the run whose state it begins with. */
+  /** started: the earlier run with whose final state this run begins. */
   after?: string;
 }
 
 export interface Difference {
-  /** Its path. */
+  /** The path of the value in the state. */
   path: string;
-  /** The value in the second state. */
+  /** The value in the second state; None if the second state has no value there. */
   before: unknown;
-  /** The value in the second state. */
+  /** The value in the second state; None if the second state has no value there. */
   after: unknown;
 }
 
@@ -388,20 +385,20 @@ export interface Drivable {
 }
 
 export interface DrivingProcess {
-  /** Its host. */
+  /** The name of the host on which the process runs. */
   host: string;
-  /** Its number there. */
+  /** The number of the process on its host. */
   pid: number;
 }
 
 export interface Ending {
-  /** `end` (an edge to END), `failed`, `limit`, `asked`, or `above` (a run above it was stopped). */
+  /** `end` (an edge to END), `failed`, `limit`, `asked`, or `above` (a run above this run was stopped). */
   reason: "above" | "asked" | "end" | "failed" | "limit";
   /** The label of the edge that led to the end. */
   label: string;
-  /** The condition of that edge in words. */
+  /** The condition of that edge, as text. */
   condition: string;
-  /** How its conditions evaluated, with their values. */
+  /** The results of the conditions, with their values, as text. */
   why: string;
 }
 
@@ -413,19 +410,19 @@ export interface FailedPart {
 }
 
 export interface Failure {
-  /** Its kind, stable. */
+  /** The kind of the error. Codes do not change from version to version. */
   code: string;
-  /** What happened, with the values. */
+  /** A sentence that says what happened, with the values. */
   message: string;
-  /** The location; "" if there is none. */
+  /** The place of the error; "" if there is no place. */
   where: string;
-  /** How to fix it; "" if unknown. */
+  /** How to fix the error; "" if that is not known. */
   repair: string;
-  /** The node. */
+  /** The path of the node. */
   path: string;
-  /** Which attempt it was, from 1. */
+  /** The number of the attempt, from 1. */
   attempt: number;
-  /** Where the exception came from, if it is recorded. */
+  /** The traceback of the exception, if it is recorded. */
   traceback?: string;
 }
 
@@ -570,15 +567,15 @@ export interface InResults {
 }
 
 export interface LastStep {
-  /** Its number. */
+  /** The number of the step. */
   seq: number;
-  /** What happened, as the log names it. */
+  /** The kind of the step, as the log names it. */
   kind: string;
-  /** The path of its node; "" for the run itself. */
+  /** The path of the node; "" for the run itself. */
   path: string;
-  /** When it was recorded. */
+  /** When the step was recorded. */
   at: number;
-  /** How long ago that was. */
+  /** How many seconds ago the step was recorded. */
   age_seconds: number;
 }
 
@@ -650,15 +647,14 @@ export interface Lost {
 }
 
 export interface MapProgress {
-  /** The path of its node, as `research`. */
+  /** The path of the map's node, such as `research`. */
   path: string;
-  /** How many items it has. */
+  /** The number of items. */
   of: number;
-  /** How many are done. */
+  /** How many items are done. */
   done: number;
-  /** How many have failed for good, unless the run is resumed. */
+  /** How many items have failed. They stay failed unless the run is resumed. */
   failed: number;
-  /** How many have begun and wait: for an answer, a message or a time, or then for their turn. */
   waiting: number;
   /** When the map began, epoch seconds. */
   began: number;
@@ -702,17 +698,17 @@ export interface NewError {
 }
 
 export interface NodeAtWork {
-  /** Its path, such as `article/review` or `pieces[3]`. */
+  /** The path of the node, such as `article/review` or `pieces[3]`. */
   path: string;
-  /** Its name. */
+  /** The name of the node. */
   node: string;
-  /** Which visit of the node this is, from 1. */
+  /** The number of the visit of the node, from 1. */
   visit: number;
-  /** Which attempt of the visit this is, from 1. */
+  /** The number of the attempt of the visit, from 1. */
   attempt: number;
   /** When this attempt began. */
   since: number;
-  /** When this attempt begins, if a retry waits for that; null if the node is at work. */
+  /** When this attempt will begin, if a retry has to wait; null if the node is at work. */
   due: number | null;
 }
 
@@ -758,24 +754,24 @@ export interface Picture {
 }
 
 export interface PlaceState {
-  /** The most severe state of the frames there. */
+  /** The most severe state of the frames at the node. */
   how: "ended" | "failed" | "here" | "waiting";
-  /** Their states, in words. */
+  /** The states of these frames, in words. */
   notes: string[];
-  /** The nodes that led there, if END or FAIL has a box for each source. */
+  /** The nodes from which frames came, if END or FAIL has a box for each source. */
   sources: string[];
 }
 
 export interface PostedAnswer {
   /** The answer, as JSON. */
   value: unknown;
-  /** Who gave it; "" if that is not known. */
+  /** The person who answered; "" if the person is not known. */
   by: string;
-  /** When, epoch seconds. */
+  /** When the answer was given, epoch seconds. */
   at: number;
-  /** The door through which it came, such as `cli`; "" for a program's own call. */
+  /** The interface through which the answer came, such as `cli`; "" for a program's own call. */
   through: string;
-  /** Why, in the words of the one who answered. */
+  /** The reason that the person gave. */
   reason: string;
 }
 
@@ -823,17 +819,16 @@ export interface Rate {
 }
 
 export interface RefusedMessage {
-  /** Its topic. */
+  /** The topic of the message. */
   topic: string;
-  /** Why it was refused; the first 1,000 characters. */
+  /** The first 1,000 characters of the reason. */
   reason: string;
-  /** The path of the node, as `article/review` or `research[3]`. */
+  /** The path of the node, such as `article/review` or `research[3]`. */
   path: string;
-  /** The step that says so. */
+  /** The step that records the refusal. */
   seq: number;
-  /** When it was refused, epoch seconds. */
+  /** When the message was refused, epoch seconds. */
   at: number;
-  /** The message as JSON; None if it takes more than 2,000 bytes: the step that delivered it has it. */
   payload: unknown;
 }
 
@@ -1015,9 +1010,13 @@ export interface Said {
 }
 
 export interface Saying {
+  /** `user`, `assistant` or `tool`. */
   role: string;
+  /** The text of the message, or the tool call in words. */
   text: string;
+  /** The name of the agent; "" for a person and for a tool. */
   who: string;
+  /** The message or the result of the tool, if it is a JSON object or list; otherwise null. */
   value: unknown;
 }
 
@@ -1032,9 +1031,9 @@ export interface Session {
 }
 
 export interface Shared {
-  /** The run that recorded it. */
+  /** The run that recorded the step. */
   run_id: string;
-  /** Its number. */
+  /** The number of the step. */
   seq: number;
 }
 
@@ -1081,15 +1080,14 @@ export interface Spender {
 }
 
 export interface Spending {
-  /** Answers of models, including offline ones, and failed calls that used tokens, or may have. */
   calls: number;
-  /** How many of them came from rules or a script instead of a language model. */
+  /** How many of these answers came from rules or a script instead of a language model. */
   offline_calls: number;
-  /** Tokens of all requests. */
+  /** The tokens of all requests. */
   input_tokens: number;
-  /** Tokens of all answers. */
+  /** The tokens of all answers. */
   output_tokens: number;
-  /** US dollars; None if the price of any call is not known. */
+  /** The cost in US dollars; None if the price of any call is not known. */
   cost_usd: number | null;
   /** The part of the input tokens that providers read from their caches. */
   cache_read_tokens: number;
@@ -1097,9 +1095,8 @@ export interface Spending {
   cache_write_tokens: number;
   /** The part of the output tokens that was reasoning. */
   reasoning_tokens: number;
-  /** If `cost_usd` is None: the cost of the calls whose price is known. */
+  /** The cost of the calls whose price is known, if `cost_usd` is None. */
   priced_usd: number;
-  /** Calls that failed in progress, whose usage is not known; what was reported of it counts. */
   unknown_calls: number;
   /** The agent; "" if rules answered for it. */
   agent: string;
@@ -1127,24 +1124,22 @@ export interface SpendingOfRun {
 }
 
 export interface SpentBelow {
-  /** How many there are in the store. Those that stay when others stop are trees of their own, and not counted. */
   runs: number;
-  /** What their own steps cost so far, US dollars; null if the cost of one is unknown. */
+  /** The cost of their own steps so far, in US dollars; null if the cost of one run is unknown. */
   cost_usd: number | null;
-  /** How many of them failed. */
+  /** How many of these runs failed. */
   failed: number;
 }
 
 export interface SpentSince {
-  /** Answers of models, including offline ones, and failed calls that used tokens, or may have. */
   calls: number;
-  /** How many of them came from rules or a script instead of a language model. */
+  /** How many of these answers came from rules or a script instead of a language model. */
   offline_calls: number;
-  /** Tokens of all requests. */
+  /** The tokens of all requests. */
   input_tokens: number;
-  /** Tokens of all answers. */
+  /** The tokens of all answers. */
   output_tokens: number;
-  /** US dollars; None if the price of any call is not known. */
+  /** The cost in US dollars; None if the price of any call is not known. */
   cost_usd: number | null;
   /** The part of the input tokens that providers read from their caches. */
   cache_read_tokens: number;
@@ -1152,9 +1147,8 @@ export interface SpentSince {
   cache_write_tokens: number;
   /** The part of the output tokens that was reasoning. */
   reasoning_tokens: number;
-  /** If `cost_usd` is None: the cost of the calls whose price is known. */
+  /** The cost of the calls whose price is known, if `cost_usd` is None. */
   priced_usd: number;
-  /** Calls that failed in progress, whose usage is not known; what was reported of it counts. */
   unknown_calls: number;
   /** The number of its completed visits since. */
   steps: number;
@@ -1172,35 +1166,35 @@ export interface State {
 }
 
 export interface Step {
-  /** Its number in the run, from 1. */
+  /** The number of the step in the run, from 1. */
   seq: number;
-  /** Its node, as `article/review`. */
+  /** The path of the node, such as `article/review`. */
   path: string;
-  /** What happened: `node`, `attempt`, `failed`, `waiting`, … */
+  /** The kind of the step: `node`, `attempt`, `failed`, `waiting`, … */
   kind: string;
   /** The node's name; "" for the run itself. */
   node: string;
-  /** Which visit of the node, from 1. */
+  /** The number of the visit of the node, from 1. */
   visit: number;
-  /** Which attempt of the visit, from 1. */
+  /** The number of the attempt of the visit, from 1. */
   attempt: number;
-  /** The label of the edge it took. */
+  /** The label of the edge that was taken. */
   edge: string | null;
-  /** The nodes that the edge leads to. */
+  /** The nodes to which the edge leads. */
   targets: string[];
-  /** Operations on fields, as `["set", "draft", "…"]`; `graphengine.engine.steps` lists them. */
+  /** Operations on fields, such as `["set", "draft", "…"]`; `graphengine.engine.steps` lists them. */
   update: unknown[];
-  /** How the conditions evaluated, with their values. */
+  /** The conditions of the edges with the values that they compared. */
   why: string | null;
-  /** The error, if it failed. */
+  /** The error, if the step failed. */
   error: Failure | null;
-  /** Keys of this kind of step. */
+  /** The keys that only this kind of step has. */
   detail: Detail;
-  /** The usage of models for it. */
+  /** The usage of models in the step. */
   usage: Usage | null;
-  /** When its work began. */
+  /** When the work of the step began. */
   started_at: number;
-  /** When it was recorded. */
+  /** When the step was recorded. */
   finished_at: number;
 }
 
@@ -1230,98 +1224,102 @@ export interface StepDetails {
 export interface Story {
   /** the version of the documents */
   schema: 2;
-  /** The command line that writes it. */
+  /** The command line that writes this story. */
   command: string;
-  /** When it was written. */
+  /** When the story was written. */
   written: string;
   /** The runs. */
   runs: StoryRun[];
-  /** How two runs differ; null in the story of one. */
+  /** The differences between two runs; null in the story of one run. */
   compared: Compared | null;
   /** The last visit that two runs share. */
   parted_after: string;
-  /** How many visits they share. */
+  /** How many visits two runs share. */
   shared_visits: number;
 }
 
 export interface StoryFields {
+  /** The title. */
   title: string;
+  /** The name of the most important field; "" if no field is more important than the others. */
   name: string;
+  /** The value of this field. */
   lead: unknown;
+  /** The other fields. */
   rest: Record<string, unknown>;
 }
 
 export interface StoryQuestion {
-  /** Who asks. */
+  /** The name of the wait, in words. */
   name: string;
-  /** For what it waits. */
+  /** The kind of the wait. */
   kind: string;
   /** The question. */
   text: string;
-  /** When it times out, epoch seconds; null for never. */
+  /** When the question times out, epoch seconds; null for never. */
   due_at: number | null;
-  /** The values that stand beside it. */
+  /** The values that a person needs to answer the question. */
   facts: Record<string, unknown>;
-  /** Each field that is proposed, what it was, and what it would be. */
+  /** The proposed changes. Each contains the name of a field, its old value and its proposed value. */
   proposed: [string, unknown, unknown][];
-  /** What can be answered: the name of a field or "", what fits it, and what it means. */
+  /** The possible answers. Each contains the name of a field or "", the values that fit, and a description. */
   answers: [string, string, string][];
 }
 
 export interface StoryRun {
-  /** The run. */
+  /** The id of the run. */
   run_id: string;
-  /** Its graph, in words. */
+  /** The name of the run's graph, in words. */
   graph: string;
-  /** What it is about. */
+  /** The title of the run. */
   title: string;
-  /** When it began, epoch seconds. */
+  /** When the run began, epoch seconds. */
   created_at: number;
-  /** Its status. */
+  /** The status of the run. */
   status: string;
-  /** For how many seconds it was driven. */
+  /** How many seconds a process drove the run. */
   took: number;
-  /** How many visits of nodes it made. */
+  /** How many visits of nodes the run made. */
   visits: number;
-  /** What its own steps used. */
+  /** The usage of models in the run's own steps. */
   usage: Usage;
-  /** What the steps used that it shares with its parent. */
+  /** The usage of models in the steps that the run shares with its parent. */
   inherited: Usage;
-  /** What was lost on the way. */
+  /** The number of failed items, retries, fallbacks and other losses, by kind. */
   losses: Record<string, number>;
-  /** The label with which it ended. */
+  /** The label with which the run ended. */
   label: string;
-  /** Why it ended. */
+  /** The reason for the end of the run. */
   why: string;
-  /** The kinds of what it waits for. */
+  /** The kinds of the open waits. */
   awaited: string[];
-  /** What its child runs cost, and how many of them failed. */
+  /** The cost of the child runs, and how many of them failed. */
   below: SpentBelow | null;
-  /** The runs below it that failed, and why. */
+  /** The failed runs below the run, each with its title and the reason. */
   failed: [string, string][];
-  /** Where it failed, and the message; null if it did not. */
+  /** The node that failed and the message; null if the run did not fail. */
   error: [string, string] | null;
-  /** What it waits for. */
+  /** The open questions. */
   questions: StoryQuestion[];
-  /** What it began with. */
+  /** The input of the run. */
   question: StoryFields | null;
-  /** A conversation; null if the run is none. */
+  /** The messages of a conversation; null if the run is not a conversation. */
   said: Saying[] | null;
   /** How many earlier messages are left out. */
   earlier: number;
-  /** The result that its graph declares, or what was written last. */
+  /** The result that the graph declares, or the fields that were written last. */
   answer: StoryFields | null;
-  /** What else its nodes wrote. */
+  /** The other fields that nodes wrote. */
   besides: StoryFields | null;
-  /** What its steps did. */
+  /** The descriptions of the steps. */
   accounts: Account[];
-  /** How many steps between are left out. */
+  /** How many steps in the middle of the run are left out. */
   left_out: number;
   /** The numbers that conditions compared last, by their paths in words. */
   numbers: Record<string, number>;
-  /** What models cost in its own steps. */
+  /** The cost of models in the run's own steps. */
   spent: Spending[];
-  /** The graph with the way that was taken, as SVG. */
+  /** A picture of the graph with the path that the run took, as SVG. */
   picture: string;
 }
 
@@ -1409,15 +1407,14 @@ export interface Unused {
 }
 
 export interface Usage {
-  /** Answers of models, including offline ones, and failed calls that used tokens, or may have. */
   calls: number;
-  /** How many of them came from rules or a script instead of a language model. */
+  /** How many of these answers came from rules or a script instead of a language model. */
   offline_calls: number;
-  /** Tokens of all requests. */
+  /** The tokens of all requests. */
   input_tokens: number;
-  /** Tokens of all answers. */
+  /** The tokens of all answers. */
   output_tokens: number;
-  /** US dollars; None if the price of any call is not known. */
+  /** The cost in US dollars; None if the price of any call is not known. */
   cost_usd: number | null;
   /** The part of the input tokens that providers read from their caches. */
   cache_read_tokens: number;
@@ -1425,49 +1422,47 @@ export interface Usage {
   cache_write_tokens: number;
   /** The part of the output tokens that was reasoning. */
   reasoning_tokens: number;
-  /** If `cost_usd` is None: the cost of the calls whose price is known. */
+  /** The cost of the calls whose price is known, if `cost_usd` is None. */
   priced_usd: number;
-  /** Calls that failed in progress, whose usage is not known; what was reported of it counts. */
   unknown_calls: number;
 }
 
 export interface Wait {
-  /** Its name. A question that the run has asked once can be answered by it. */
+  /** The name of the wait. If the run has only one question with this name, the name is enough to answer it. */
   name: string;
   kind: "ask" | "pause" | "receive" | "sleep" | "tool" | "unknown";
   /** The question, as text. */
   question: string;
-  /** The JSON Schema of the answer; None if it takes no answer. */
+  /** The JSON Schema of the answer; None if the wait is not ended by an answer. */
   schema: Record<string, unknown> | null;
   /** The topic of the message. */
   topic: string | null;
-  /** When it times out, epoch seconds; None for never, or not before its part, which failed, is tried again. */
   due_at: number | null;
   answered: PostedAnswer | null;
   facts?: Record<string, unknown>;
-  /** The value that `ask(proposed=…)` names; left out if it names none. */
+  /** The value that `ask(proposed=…)` names; left out if the question proposes no value. */
   proposed?: unknown;
-  /** The value that this would replace, which `ask(was=…)` names; left out if it names none. */
+  /** The value that the proposed value would replace, which `ask(was=…)` names; left out if none is named. */
   old?: unknown;
   id: string;
 }
 
 export interface Waypoint {
-  /** Its number in the run, from 1. */
+  /** The number of the step in the run, from 1. */
   seq: number;
-  /** Its node, as `article/review`. */
+  /** The path of the node, such as `article/review`. */
   path: string;
-  /** What happened: `node`, `attempt`, `failed`, `waiting`, … */
+  /** The kind of the step: `node`, `attempt`, `failed`, `waiting`, … */
   kind: string;
   /** The node's name; "" for the run itself. */
   node: string;
-  /** Which visit of the node, from 1. */
+  /** The number of the visit of the node, from 1. */
   visit: number;
-  /** Which attempt of the visit, from 1. */
+  /** The number of the attempt of the visit, from 1. */
   attempt: number;
-  /** The label of the edge it took. */
+  /** The label of the edge that was taken. */
   edge: string | null;
-  /** The nodes that the edge leads to. */
+  /** The nodes to which the edge leads. */
   targets: string[];
 }
 
