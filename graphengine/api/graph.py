@@ -75,6 +75,10 @@ class Graph(GraphDefinition[S, Out_co]):
         secret_key: The key that encrypts the secret fields of its state (`SecretStr`, `Secret`): text or bytes with at
             least 32 random bytes, such as `secrets.token_urlsafe(32)` returns, or a function without arguments that
             returns it when the graph is compiled. Of several keys the first encrypts, and each can decrypt records.
+        search: The fields by which searches find its runs: up to 8 texts, numbers, booleans or dates of the input, as
+            in `"input.country"`, and of the result, as in `"output.status"`. An input is the state as the run begins.
+            Without `result=`, the result is the final state. The values are kept in clear text beside the log, so
+            secret fields are refused.
 
     Example:
         >>> class Count(BaseModel):

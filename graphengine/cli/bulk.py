@@ -1,4 +1,4 @@
-"""`graphengine bulk`: stop, resume, retry, answer, tag or prune all runs that a search finds."""
+"""`graphengine bulk`: stop, resume, retry, answer, tag, prune or fill all runs that a search finds."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ _SOME_REFUSED: Final = 1
         graphengine bulk tag tag:nightly since:2h --tag incident-7 --yes
         graphengine bulk answer graph:shop --value same --by ann --dry-run
         graphengine bulk prune graph:review before:2026-01-31 --yes
+        graphengine bulk fill graph:orders --yes
     """,
     exits={
         0: "all runs that were found are changed",
         1: "some runs could not be changed; the output lists them with the reason",
     },
 )
-@click.argument("action", type=options.Choice(("stop", "cancel", "resume", "retry", "answer", "tag", "untag", "prune")))
+@click.argument(
+    "action", type=options.Choice(("stop", "cancel", "resume", "retry", "answer", "tag", "untag", "prune", "fill"))
+)
 @click.argument("words", metavar="WORDS...", nargs=-1, required=True, shell_complete=options.complete_search)
 @click.option("--tag", metavar="NAME", help="With tag and untag: the tag to add or remove.")
 @click.option("--why", default="asked", metavar="TEXT", help="With stop and cancel: the reason to record.")
@@ -43,7 +46,7 @@ _SOME_REFUSED: Final = 1
     help="With answer: the name of the questions to answer. Without this option, questions about effects are answered.",
 )
 @click.option("--by", metavar="NAME", default="", help="With answer: who answers. The name is recorded and shown.")
-@options.graphs("With resume and retry: the graphs of the runs")
+@options.graphs("With resume, retry and fill: the graphs of the runs")
 @click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation. Required if there is no terminal.")
 def bulk(  # noqa: PLR0913 - options
@@ -58,7 +61,7 @@ def bulk(  # noqa: PLR0913 - options
     value: str | None,
     **given: Any,  # noqa: ANN401 - tag, why, wait, by
 ) -> int:
-    """Stop, cancel, resume, retry, answer, tag or prune all runs that a search finds.
+    """Stop, cancel, resume, retry, answer, tag, prune or fill all runs that a search finds.
 
     WORDS are the words and filters of `graphengine runs`. Each action applies to some of the runs that they find:
 
@@ -71,6 +74,8 @@ def bulk(  # noqa: PLR0913 - options
       continue the runs.
     - `tag` and `untag` add the tag --tag to runs in any status, or remove it.
     - `prune` removes the runs that have ended.
+    - `fill` records the fields that graphs declare with `search=`, for runs that began before their graph did. From
+      then on, searches find the runs by these fields.
 
     The command shows the number of the runs and the first of them, and asks for confirmation. If the command is
     interrupted, call it again, and it does what is left.
@@ -82,7 +87,7 @@ def bulk(  # noqa: PLR0913 - options
     if not (dry_run or yes) and (context.json or not is_person()):
         raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
     given["value"] = None if value is None else read_answer(value)
-    graphs = graphs_to_drive(references)[0] if action in ("resume", "retry") else {}
+    graphs = graphs_to_drive(references)[0] if action in ("resume", "retry", "fill") else {}
     context.use(writes=True)
     context.place.check_exists()
 
@@ -110,6 +115,7 @@ def _report_bulk(context: CommandContext, found: Bulk) -> int:
 
 
 def _show_bulk(context: CommandContext, found: Bulk) -> None:
+    from graphengine.records.selection import seen_lines
     from graphengine.records.words import counted
 
     for run_id in found.runs[:_LISTED]:
@@ -120,5 +126,7 @@ def _show_bulk(context: CommandContext, found: Bulk) -> None:
         context.err.line((run_id, "bold"), f": {reason}")
     if len(found.refused) > _LISTED:
         context.err.line(f"and {len(found.refused) - _LISTED} more that cannot be changed")
+    for line in seen_lines(found.looked_at, found.unseen):
+        context.err.line(line)
     would = "to do for" if found.dry_run else "done for"
     context.err.line(f"{found.action}: {would} {counted(len(found.runs), 'run')}")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.reader import Snapshot, Usage
     from graphengine.kernel.store import RunInfo, Store, Summary
     from graphengine.records.at_work import AtWork
-    from graphengine.records.selection import Wanted
+    from graphengine.records.selection import Found, Wanted
 
 _COUNTED: Final = ("finished", "failed", "stopped", "cancelled", "waiting", "running")
 _STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed", "cancelled")
@@ -123,6 +123,10 @@ def runs(  # noqa: PLR0913 - options
     - since:7d, after:2026-01-31 and before:2026-02-28, for when runs began
     - lost:yes, for runs that finished without a part of their result
     - 'cost>0.5', for runs whose models cost at least this many US dollars
+    - input.country=CH and output.status=paid, for fields that the graph declares with `search=`. The signs != < <= > >=
+      compare too; in a shell, put quotes around them
+    - 'state.score<7', for any field of the last recorded state. The command reads the states of the newest 1,000 runs
+      that match the rest, and says how many
 
     The columns have these meanings:
 
@@ -150,7 +154,7 @@ def runs(  # noqa: PLR0913 - options
     """
     from graphengine.cli.places import shown
     from graphengine.records.search import wanted_of
-    from graphengine.records.selection import Wanted, as_answered, hint_of, newest
+    from graphengine.records.selection import Wanted, as_answered, find_runs, hint_of
 
     _check_options(context, named["fields"], older_than, newer_than, is_csv=is_csv, is_other=is_tree or is_trends)
     wanted = Wanted(
@@ -160,24 +164,40 @@ def runs(  # noqa: PLR0913 - options
     if is_trends:
         return _show_trends(context, wanted, cast("Literal['graph', 'tag']", named["by"]), every)
 
-    async def reading(store: Store) -> Sequence[RunInfo]:
-        return await as_answered(store, await newest(store, wanted))
+    async def reading(store: Store) -> Found:
+        seen = await find_runs(store, wanted)
+        return seen._replace(runs=await as_answered(store, seen.runs))
 
-    found = context.read(reading)
+    seen = context.read(reading)
+    found = seen.runs
     if is_csv or named["fields"] is not None:
         _show_rows(context, found, named["fields"] or "", is_csv=is_csv)
     elif is_tree and found:
         _show_tree(context, context.read(lambda store: _tree_of(store, found, limit)))
     elif found or context.json:
-        _show_runs(context, found)
+        _show_runs(context, seen)
     if not found and not context.json:
         context.err.line(f"no runs{wanted} in {shown(context.place.database)}")
         hint = context.read(lambda store: hint_of(store, wanted))
         if hint:
             context.err.line(("  ", "dim"), hint)
+    _show_seen(context, wanted, seen)
     if len(found) == limit and not context.json:
         context.err.line(f"the newest {limit}; --limit shows more")
     return 0
+
+
+def _show_seen(context: CommandContext, wanted: Wanted, seen: Found) -> None:
+    """Show how much a search for fields has seen."""
+    from graphengine.records.selection import seen_lines
+
+    if context.json or not wanted.fields:
+        return
+    for line in seen_lines(seen.looked_at, seen.unseen):
+        context.err.line(line)
+    if wanted.recorded and seen.unseen is None:
+        name = wanted.recorded[0].name
+        context.err.line(f"no run has the field {name}: declare it with Graph(search=[{name!r}]), or search state.…")
 
 
 def _check_options(  # noqa: PLR0913 - the options that exclude each other
@@ -278,8 +298,9 @@ def _load_waiting(context: CommandContext, found: Sequence[RunInfo]) -> Mapping[
     return context.read(load)
 
 
-def _show_runs(context: CommandContext, runs: Sequence[RunInfo]) -> None:
+def _show_runs(context: CommandContext, seen: Found) -> None:
     """Show a list of runs, as a table or as a document."""
+    runs = seen.runs
     works: Mapping[str, AtWork] = {}
     if any(info.driver for info in runs):
         from graphengine.records.at_work import load_at_work
@@ -288,7 +309,9 @@ def _show_runs(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     if context.json:
         from graphengine.records.json_document import runs_document
 
-        context.document(runs_document(runs, _load_waiting(context, runs), works))
+        document = runs_document(runs, _load_waiting(context, runs), works)
+        document.looked_at, document.unseen = seen.looked_at, seen.unseen
+        context.document(document)
     else:
         _show_run_table(context, runs, works)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_args, get_
 from graphengine.compile.binding import Binder
 from graphengine.compile.checking import Compiling, checks
 from graphengine.compile.graph_spec import graph_spec_of
+from graphengine.compile.search_fields import searched_fields
 from graphengine.compile.state import state_of
 from graphengine.compile.type_fit import comparable
 from graphengine.engine.graph_spec import fingerprint_of
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from graphengine.graph.source_location import Origin
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.schema import StateType
+    from graphengine.state.searched import SearchedField
     from graphengine.state.selector import Reading, Tracker
 
 S = TypeVar("S")
@@ -157,6 +159,7 @@ class _Compiler:
         for edge in graph.edges:
             self.leaving.setdefault(edge.source, []).append(edge)
         self.trackers: dict[str, Tracker] = {}
+        self.searched: tuple[SearchedField, ...] = ()
         self.broken = False  # an inner graph has problems that were reported before
         self.unsound: set[str] = set()  # nodes with invalid options
         self.doubtful: set[str] = set()  # nodes with a problem on an outgoing edge
@@ -235,6 +238,7 @@ class _Compiler:
             fingerprint=fingerprint_of(graph_spec),
             warnings=tuple(self.problems),
             collects=graph.collects,
+            search=self.searched,
         )
 
     def _inner(self, graph: GraphDefinition[Any], where: str) -> Plan[Any] | None:
@@ -627,6 +631,7 @@ class _Compiler:
         for name in graph.carry_over or ():
             if name not in state.fields:
                 self.report("unknown_field", "carry_over=", f"unknown field {name!r}", did_you_mean(name, state.fields))
+        self.searched = tuple(searched_fields(graph, self.binder))
         if isinstance(graph.collect_errors, str):
             field = state.fields.get(graph.collect_errors)
             if field is None:

@@ -19,9 +19,11 @@ from graphengine.graph.foreign import forms_by_name
 from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.graph.transaction import TRANSACTION
 from graphengine.state.declared import values_of
+from graphengine.state.encoded import opened
 from graphengine.state.injection import Injected
 from graphengine.state.numbers import case_of
 from graphengine.state.path import did_you_mean
+from graphengine.state.searched import field_text
 from graphengine.state.texts import choice_text
 from graphengine.state.type_facts import enum_value
 from graphengine.state.update import Put
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     from graphengine.graph.rules import Rule
     from graphengine.graph.runnable import Body
     from graphengine.state.amounts import LimitsRecord
+    from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import StateType
+    from graphengine.state.searched import SearchedField
     from graphengine.state.selector import Reading, Tracker
     from graphengine.state.view import View
 
@@ -455,6 +459,7 @@ class Plan(_WithWeakReferences, Generic[S]):
         fingerprint: The digest of the graph spec.
         warnings: The warnings that compiling the graph produced.
         collects: The declared graphs whose inputs this graph's runs receive as messages, by topic.
+        search: The fields of the input and the result by which runs of the graph are found.
         secret: Whether the state of this graph, or of a graph inside it, contains secrets.
         graphs: The plans of the graphs that the nodes call.
         agents: Whether a node or a fallback of this graph, or of a graph inside it, is an agent.
@@ -484,12 +489,26 @@ class Plan(_WithWeakReferences, Generic[S]):
     fingerprint: str
     warnings: tuple[Problem, ...]
     collects: Mapping[str, Any] = dataclass_field(repr=False, compare=False, default_factory=dict)
+    search: tuple[SearchedField, ...] = dataclass_field(repr=False, compare=False, default=())
     secret: bool = dataclass_field(init=False, repr=False, compare=False)
     graphs: tuple[Plan[Any], ...] = dataclass_field(init=False, repr=False, compare=False)
     agents: bool = dataclass_field(init=False, repr=False, compare=False)
     heavy: tuple[tuple[str, str, Call], ...] = dataclass_field(init=False, repr=False, compare=False)
     transacts: tuple[str, ...] = dataclass_field(init=False, repr=False, compare=False)
     code: Code | None = dataclass_field(init=False, repr=False, compare=False, default=None)
+
+    def fields_of(self, values: Mapping[str, JsonValue], *, at_end: bool) -> dict[str, str]:
+        """Return the searchable fields with which a run begins, or those with which it finishes, as texts by name.
+
+        Args:
+            values: The recorded state.
+            at_end: Whether the run finishes, so that the fields of its result are returned, and not those of its input.
+        """
+        return {
+            each.name: field_text(each.path.walk(opened(values.get(each.path.root))))
+            for each in self.search
+            if each.is_input is not at_end
+        }
 
     def __post_init__(self) -> None:
         """Compute in advance what each start of a run needs."""

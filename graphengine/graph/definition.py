@@ -286,6 +286,7 @@ class GraphDefinition(Generic[S, Out_co]):
         version: int = 1,
         migrate: Mapping[int, Migrate] | None = None,
         secret_key: Keys | None = None,
+        search: Sequence[str] = (),
     ) -> None:
         self.name = _check_graph_name(name)
         self.state: type[Any] = _model(state)
@@ -300,6 +301,7 @@ class GraphDefinition(Generic[S, Out_co]):
         self.version = version
         self.migrate: Mapping[int, Migrate] = dict(migrate or {})
         self.secret_key = secret_key
+        self.search = search
         self.origin = origin_of_call()
         self.nodes: list[Declared] = []
         self.edges: list[AnyEdge] = []

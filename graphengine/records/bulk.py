@@ -1,4 +1,4 @@
-"""What is done to all runs that a search finds: stop, resume, retry, answer, tag, untag, prune.
+"""What is done to all runs that a search finds: stop, resume, retry, answer, tag, untag, prune, fill.
 
 Each run is changed on its own, and then no longer among those that the action is for. So a call that was interrupted is
 repeated, by this or another process, and does what is left.
@@ -12,15 +12,18 @@ from collections.abc import Mapping, Sequence  # noqa: TC003 - of a document
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
+from msgspec import UNSET, UnsetType, structs
+
 from graphengine.errors import GraphEngineError, InputError, RunNotResumable
 from graphengine.kernel.extension import did_you_mean
 from graphengine.kernel.inside import check_tags, graphs_by_name
 from graphengine.kernel.reader import status_of
 from graphengine.kernel.store import sought_words
 from graphengine.records.base_documents import Document
+from graphengine.records.filling import fill_fields, lacks_fields
 from graphengine.records.retention import DRIVEN, ENDED, remove
 from graphengine.records.search import wanted_of
-from graphengine.records.selection import Wanted, newest
+from graphengine.records.selection import Found, Wanted, find_runs
 from graphengine.wings import wings
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from graphengine.records.records import Records
     from graphengine.records.run_waits import RunWait
 
-Action: TypeAlias = Literal["stop", "cancel", "resume", "retry", "tag", "untag", "prune"]
+Action: TypeAlias = Literal["stop", "cancel", "resume", "retry", "tag", "untag", "prune", "fill"]
 """The actions that need no value."""
 ACTIONS: Final[Sequence[str]] = (*get_args(Action), "answer")
 
@@ -53,12 +56,16 @@ class Bulk(Document):
         runs: The ids of the runs that it changed, or would change.
         refused: Those that could not be changed, by id, each with the reason.
         dry_run: Whether nothing was changed.
+        looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
+        unseen: How many runs were not found because they lack a field of the search, which others of their graph have.
     """
 
     action: Literal[Action, "answer"]
     runs: Sequence[str]
     refused: Mapping[str, str]
     dry_run: bool = False
+    looked_at: int | UnsetType = UNSET
+    unseen: int | UnsetType | None = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +103,14 @@ class Order:
 
 async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None = None, *, dry_run: bool) -> Bulk:
     """Do what was ordered to every chosen run, or that the search finds, that the action is for."""
+    seen = Found(chosen or ())
     if chosen is None:
-        chosen = await newest(runner.store, wanted_of(order.search or "", Wanted(sys.maxsize)))
+        seen = await find_runs(runner.store, wanted_of(order.search or "", Wanted(sys.maxsize)))
+    done = await _bulk(runner, order, seen.runs, dry_run=dry_run)
+    return structs.replace(done, looked_at=seen.looked_at, unseen=seen.unseen)
+
+
+async def _bulk(runner: Records, order: Order, chosen: Sequence[RunInfo], *, dry_run: bool) -> Bulk:
     found = await _select_actionable(runner.store, order, chosen)
     if order.action == "prune":
         kept = {info.id: DRIVEN for info in found if info.driver is not None}
@@ -109,7 +122,7 @@ async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None =
     if order.action == "answer":
         questions = await asyncio.gather(*(_list_questions(runner, order, info.id) for info in found))
         found = [info for info, asked in zip(found, questions, strict=True) if asked]
-    if order.action in ("resume", "retry"):
+    if order.action in ("resume", "retry", "fill"):
         refused = {i.id: f"its graph {i.graph} is not given" for i in found if i.graph not in graphs}
     going = {info.id: info for info in found if info.id not in refused}
     if not dry_run:
@@ -128,6 +141,9 @@ async def _select_actionable(store: Store, order: Order, chosen: Sequence[RunInf
         and (statuses is None or status_of(info) in statuses)
         and (tag is None or (tag in info.tags) is (order.action == "untag"))
     ]
+    if order.action == "fill":
+        graphs = graphs_by_name(order.graphs, "bulk(graphs=")
+        return [info for info in found if info.graph in graphs and lacks_fields(info, graphs[info.graph])]
     if order.action != "stop":
         return found
     # A run that is not at rest is stopped by its process, or by the worker that takes it: these are asked once.
@@ -166,6 +182,8 @@ async def _act(runner: Records, order: Order, info: RunInfo, graphs: Mapping[str
             await runner.stop(info.id, order.why)
         case "cancel":
             await runner.stop(info.id, order.why, final=True)
+        case "fill":
+            await fill_fields(runner.store, info, graphs[info.graph])
         case "tag":
             await runner.tag(info.id, add=tags)
         case "untag":

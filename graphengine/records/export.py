@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, cast, get_args
 
 import msgspec
@@ -39,6 +39,7 @@ from graphengine.kernel.store import (
     LARGEST_PRIORITY,
     Append,
     RunInfo,
+    Summary,
     begun_as,
     evolve,
     next_due,
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 3
 """The version of the format; it rises when a reader of the old format would misread the new one."""
+FORMAT_WITH_FIELDS: Final = 4
+"""The version of a file that has the fields by which searches find the run: an older version refuses them."""
 OLDEST: Final = 2
 """The oldest format that is read. Those before it are of development versions."""
 
@@ -130,6 +133,7 @@ class FileRun(FilePart):
         due_at: When its first timer is due.
         tags: Its tags, sorted.
         queue: Its place in a queue; omitted for a run that was started without one.
+        fields: The fields by which searches find it, as texts by name.
     """
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -142,6 +146,7 @@ class FileRun(FilePart):
     due_at: float | None
     tags: list[str] = []
     queue: FileQueue | UnsetType = UNSET
+    fields: dict[str, str] = {}
 
 
 class FileMessage(FilePart):
@@ -289,8 +294,9 @@ def to_json_text(run: Exported, version: str) -> str:
         run: The run.
         version: The version of graphengine that writes the file.
     """
-    head: dict[str, JsonValue] = {"format": FORMAT, "version": version}
     facts = _file_facts(run)
+    has_fields = "fields" in facts["run"]
+    head: dict[str, JsonValue] = {"format": FORMAT_WITH_FIELDS if has_fields else FORMAT, "version": version}
     lines: list[str] = []
 
     def rows() -> Iterator[dict[str, JsonValue]]:
@@ -319,6 +325,7 @@ def _file_facts(run: Exported) -> dict[str, Any]:
         due_at=info.due_at,
         tags=list(info.tags),
         queue=UNSET if place == FileQueue() else place,
+        fields={} if info.summary is None else info.summary.fields,
     )
     keys = run.inbox_keys or [""] * len(run.inbox)
     inbox = [FileMessage(kind=k, payload=p, key=key) for (k, p), key in zip(run.inbox, keys, strict=True)]  # type: ignore[arg-type]
@@ -415,7 +422,8 @@ def parse(body: bytes | str, where: str) -> Exported:
     queue = run.queue or FileQueue()
     _check_queue(queue, made, where)
     info = structs.replace(info, queue=queue.name, priority=queue.priority, tenant=queue.tenant, queued=queue.queued)
-    info = structs.replace(info, due_at=run.due_at, tags=tuple(run.tags))
+    summary = Summary(fields=run.fields) if run.fields else None
+    info = structs.replace(info, due_at=run.due_at, tags=tuple(run.tags), summary=summary)
     _check_fold(info, steps, where)
     if info.fingerprint not in made.graph_specs:
         _refuse_export(f"it has no spec of the graph {info.fingerprint}", where)
@@ -459,8 +467,8 @@ def _decode_file(body: bytes | str, where: str) -> dict[str, Any]:
     number = content["format"]
     if type(number) is not int or number < 1:
         _refuse_export(f"its format is {str(number)[:40]!r}, which never existed", where)
-    if number > FORMAT:
-        message = f"it has format {number}; this version of graphengine reads up to {FORMAT}"
+    if number > FORMAT_WITH_FIELDS:
+        message = f"it has format {number}; this version of graphengine reads up to {FORMAT_WITH_FIELDS}"
         raise ExportTooNew(message, where=where, repair="update graphengine")
     if number < OLDEST:
         message = f"it has format {number}, of a development version; this version reads formats from {OLDEST} on"
@@ -607,7 +615,9 @@ async def _is_recorded(store: RunStore, run: Exported) -> bool:
         known = await export_run(store, run.info.id)
     except UnknownRun:
         return False
-    if _digest_by_step(_file_facts(known), _file_rows(known)) == _digest_by_step(_file_facts(run), _file_rows(run)):
+    # The fields are no part of what happened: they can be filled in later.
+    known, given = (replace(each, info=structs.replace(each.info, summary=None)) for each in (known, run))
+    if _digest_by_step(_file_facts(known), _file_rows(known)) == _digest_by_step(_file_facts(given), _file_rows(given)):
         return True
     message = f"another run is already recorded as {run.info.id}"
     repair = "import into another database with --store PATH, or keep the recorded run"
@@ -618,7 +628,8 @@ async def _write_run(store: RunStore, run: Exported) -> None:
     """Write the run. The first write records all its steps; the later ones add its inbox and older graph specs."""
     end = fold(run.steps)
     info = structs.replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None, **begun_as(end))
-    begun = structs.replace(info, status="running")
+    fields = {} if run.info.summary is None else run.info.summary.fields
+    begun = structs.replace(info, status="running", summary=Summary(fields=fields) if fields else None)
     fence = await store.create(begun, run.steps, run.graph_specs[info.fingerprint], run.codes.get(info.code))
     for key in run.keys:
         await store.post(info.id, "message", _TAKEN, key)
@@ -635,7 +646,8 @@ async def _write_run(store: RunStore, run: Exported) -> None:
     for code, body in run.codes.items():
         if code != info.code:
             await _append(store, Append(info.id, fence, [], "running", code=code, code_body=body))
-    last = Append(info.id, fence, [], info.status, consume=taken, due_at=info.due_at, summary=summary_of(end))
+    summary = summary_of(end, None, fields)
+    last = Append(info.id, fence, [], info.status, consume=taken, due_at=info.due_at, summary=summary)
     if len(run.graph_specs) > 1:
         last = structs.replace(last, fingerprint=info.fingerprint, graph_spec=run.graph_specs[info.fingerprint])
     if run.codes.keys() - {info.code}:

@@ -434,9 +434,14 @@ class Runs(Document):
 
     Attributes:
         runs: The runs.
+        looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
+        unseen: How many runs were not found because they lack a field of the search, which others of their graph have;
+            null if no run has the field, omitted if the search names none.
     """
 
     runs: Sequence[ListedRun]
+    looked_at: int | UnsetType = UNSET
+    unseen: int | UnsetType | None = UNSET
 
 
 class TreeRun(ListedRun):

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import InputError
-from graphengine.records.selection import STATUSES, Wanted, likeness
+from graphengine.records.selection import STATUSES, FieldComparison, Wanted, likeness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,9 @@ FILTERS: Final[Mapping[str, str]] = {
     "error": "a part of what they failed with, or all of it after a =; numbers and quoted names count as equal",
     "agent": "the name of an agent that called a model in them",
     "lost": "yes for runs that finished without a part of their result, or no",
+    "input.FIELD=": "a value of the input, of a field that the graph declares with search=; also != < <= > >=",
+    "output.FIELD=": "a value of the result, likewise",
+    "state.FIELD=": "a value of the last recorded state: the newest runs are read",
     "cost>": "what models cost at least, US dollars, e.g. cost>0.5",
 }
 """The filters, and what follows each."""
@@ -40,6 +43,7 @@ _AGE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw])")
 _PART: Final = re.compile(
     r'(?:(status|graph|tag|tenant|user|child-of|since|after|before|version|error|agent|lost):|(cost)>)(?:"([^"]*)"|(\S*))|(\S+)'
 )
+_FIELD: Final = re.compile(r'(?<!\S)((?:input|output|state)(?:[.\[][^\s=<>!"]*)?)(!=|<=|>=|=|<|>)(?:"([^"]*)"|(\S*))')
 
 
 def seconds_of(age: str) -> float | None:
@@ -70,6 +74,8 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
     for name in ("graph", "tag", "tenant"):
         if not isinstance(value := getattr(wanted, name), str | None):
             raise InputError(f"{name}={value!r} is not a text", where="search", repair=f"give {FILTERS[name]}")
+    fields = tuple(_checked(*found) for found in _FIELD.findall(search))
+    search = _FIELD.sub("", search)
     words: list[str] = []
     given: dict[str, str] = {}
     for name, cost, quoted, plain, word in _PART.findall(search):
@@ -104,12 +110,30 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
         "error": likeness(given["error"]) if "error" in given else None,
         "agent": given.get("agent"),
         "has_losses": _flag(given["lost"], given) if "lost" in given else None,
+        "fields": fields or None,
     }
     for name, value in found.items():
         old = getattr(wanted, name)
-        if value is not None and old not in (None, value):
+        if value is not None and old not in (None, (), value):
             raise InputError(f"{name} is given twice: {old} and {value}", where="search", repair="give it once")
     return replace(wanted, **{name: value for name, value in found.items() if value is not None})  # type: ignore[arg-type]  # each of its kind
+
+
+def _checked(name: str, sign: str, quoted: str, plain: str) -> FieldComparison:
+    """Return a comparison as it was typed. Raises: InputError: It names no field, or compares with nothing."""
+    found = FieldComparison(name, sign, quoted or plain)
+    source, _, path = name.partition(".")
+    if not found.value:
+        raise InputError(f"{found} compares with nothing", where="search", repair=f"give a value, as in {name}{sign}7")
+    is_field = name.isprintable() and (name == "output" or bool(path) or name.startswith("output["))
+    if found.is_scan and is_field:
+        from graphengine.kernel.inside import is_path  # noqa: PLC0415 - most searches compare no state
+
+        is_field = is_path(path)
+    if not is_field:
+        repair = f"name a field, as in {source.partition('[')[0]}.country{sign}{found.value}"
+        raise InputError(f"{name!r} is no field", where="search", repair=repair)
+    return found
 
 
 def _flag(value: str, given: Mapping[str, str]) -> bool:

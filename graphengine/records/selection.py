@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
-from msgspec import structs
+from msgspec import UNSET, UnsetType, structs
 
 from graphengine.errors import UnknownRun
 from graphengine.kernel.reader import status_of
+from graphengine.kernel.store import Summary
+from graphengine.records.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
-    from graphengine.kernel.store import Page, RunInfo, RunStore, Status, Store, Summary
+    from graphengine.kernel.store import Page, RunInfo, RunStore, Status, Store
 
 _PAGE: Final = 200
 NEWEST: Final = 1000
@@ -38,6 +41,28 @@ _LOST: Final = {"failed_items", "failed_children", "fallbacks"}
 
 ONLY_SEEN: Final = ("queued", "running", "interrupted")
 """Statuses that the store does not distinguish: whether there was a driver, and whether it is alive, separates them."""
+
+
+class FieldComparison(NamedTuple):
+    """A criterion about one field of a run, such as `input.country=CH`.
+
+    Attributes:
+        name: The field: of `input` or `output`, which the graph records for searches, or of `state`.
+        sign: How it compares: `=`, `!=`, `<`, `<=`, `>` or `>=`.
+        value: The other side, as it was typed.
+    """
+
+    name: str
+    sign: str
+    value: str
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether the state of each run must be read."""
+        return self.name.startswith("state")
+
+    def __str__(self) -> str:
+        return self.name + self.sign + self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +89,7 @@ class Wanted:
             names counts as equal, see `likeness`.
         agent: The name of an agent that called a model in their own steps, until their status last changed.
         has_losses: Whether they finished without a part of their result, or with a fallback in its place.
+        fields: What their fields must be.
     """
 
     limit: int
@@ -84,6 +110,7 @@ class Wanted:
     error: str | None = None
     agent: str | None = None
     has_losses: bool | None = None
+    fields: tuple[FieldComparison, ...] = ()
 
     def __str__(self) -> str:
         """Return the criteria in words, to follow `no runs`; "" if there are none."""
@@ -95,6 +122,7 @@ class Wanted:
             ("user", self.user),
             ("starter", self.starter),
             ("the words", self.text),
+            ("the fields", " ".join(map(str, self.fields))),
         )
         text = " and".join(f" with {name} {given}" for name, given in named if given)
         text += " that began then" if self.begun_after is not None or self.begun_before is not None else ""
@@ -106,7 +134,17 @@ class Wanted:
         """Whether runs must be read to know whether they fit: the store does not select by all of this."""
         return any(
             each is not None for each in (self.cost_above, self.version, self.error, self.agent, self.has_losses)
-        )
+        ) or bool(self.fields)
+
+    @property
+    def recorded(self) -> Sequence[FieldComparison]:
+        """The criteria about fields that graphs record for searches."""
+        return [each for each in self.fields if not each.is_scan]
+
+    @property
+    def scanned(self) -> Sequence[FieldComparison]:
+        """The criteria for which the state of each run is read."""
+        return [each for each in self.fields if each.is_scan]
 
     def fits(self, info: RunInfo, now: float) -> bool:
         """Return whether a run matches the criteria that the store does not check."""
@@ -126,6 +164,7 @@ class Wanted:
             and (self.error is None or (status == "failed" and is_error(likeness(_reason_of(summary)), self.error)))
             and (self.agent is None or (summary is not None and self.agent in summary.agents))
             and (self.has_losses is None or self.has_losses == is_lossy(status, summary.losses if summary else ()))
+            and (not self.fields or _has_fields(summary, self.recorded))
         )
 
     def page(self, limit: int, before: str | None) -> Page:
@@ -142,6 +181,8 @@ class Wanted:
             "tenant": self.tenant,
             "user": self.user,
             "starter": self.starter,
+            "fields": {each.name: Summary.texts_meant(each.value) for each in self.recorded if each.sign == "="}
+            or None,
         }
 
 
@@ -188,6 +229,10 @@ def is_lossy(status: str, losses: Collection[str]) -> bool:
     return status == "finished" and not _LOST.isdisjoint(losses)
 
 
+def _has_fields(summary: Summary | None, wanted: Sequence[FieldComparison]) -> bool:
+    return not wanted or (summary is not None and all(summary.field_is(*each) for each in wanted))
+
+
 def _reason_of(summary: Summary | None) -> str:
     return "" if summary is None else summary.reason
 
@@ -222,21 +267,126 @@ async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]
     return [found.get(info.id, info) for info in runs]
 
 
+class Found(NamedTuple):
+    """The runs that a search found, and how much it has seen.
+
+    Attributes:
+        runs: The runs, the newest first.
+        looked_at: How many states were read to compare fields of them; `UNSET` if that was not asked.
+        unseen: How many runs lack a recorded field that was asked for, and that other runs of their graph have; None if
+            no run has the field, `UNSET` if no such field was asked for.
+    """
+
+    runs: Sequence[RunInfo]
+    looked_at: int | UnsetType = UNSET
+    unseen: int | UnsetType | None = UNSET
+
+
+def seen_lines(looked_at: int | UnsetType, unseen: int | UnsetType | None) -> list[str]:
+    """Return what people must know about a search for fields: how much it has seen, and what not."""
+    lines = [] if looked_at is UNSET else [f"looked at the states of the newest {counted(looked_at, 'run')}"]
+    if unseen:
+        have, them = ("has", "it") if unseen == 1 else ("have", "them")
+        text = f"not searched: {counted(unseen, 'run')} that {have} no record of these fields"
+        lines.append(f"{text}; `graphengine bulk fill` adds {them}")
+    return lines
+
+
 async def newest(store: Store, wanted: Wanted, *, compared: bool = True) -> Sequence[RunInfo]:
     """Return the newest runs that match; branches that comparisons made only if `compared`.
 
     Raises:
         StoreError: They cannot be read.
     """
+    return (await find_runs(store, wanted, compared=compared)).runs
+
+
+async def find_runs(store: Store, wanted: Wanted, *, compared: bool = True) -> Found:
+    """Return the newest runs that match, as `newest` does, and how much the search has seen.
+
+    Raises:
+        StoreError: They cannot be read.
+    """
     found: list[RunInfo] = []
-    now = time.time()
+    now, looked_at = time.time(), 0
     async with aclosing(_scan_matching(store, wanted)) as infos:
         async for info in infos:
-            if wanted.fits(info, now) and (compared or not is_compared(info)):
-                found.append(info)
-                if len(found) == wanted.limit:
+            if not wanted.fits(info, now) or not (compared or not is_compared(info)):
+                continue
+            if wanted.scanned:
+                if looked_at == NEWEST:
                     break
-    return found
+                looked_at += 1
+                if not await state_fits(store, info, wanted.scanned):
+                    continue
+            found.append(info)
+            if len(found) == wanted.limit:
+                break
+    if not wanted.fields:
+        return Found(found)
+    return Found(found, looked_at if wanted.scanned else UNSET, await count_unseen(store, wanted))
+
+
+async def state_fits(store: Store, info: RunInfo, wanted: Sequence[FieldComparison]) -> bool:
+    """Return whether the last recorded state of a run has what is wanted; False if it cannot be read here."""
+    from graphengine.kernel.inside import UNREADABLE, is_sealed, opened, parse  # noqa: PLC0415 - as most lists read no log
+    from graphengine.kernel.reader import load_snapshot  # noqa: PLC0415
+
+    try:
+        snapshot = await load_snapshot(store, info.id, None)
+    except (UnknownRun, *UNREADABLE):
+        return False
+    values = snapshot.root.values if snapshot.frames else {}
+
+    paths = {each.name: parse(each.name.partition(".")[2]) for each in wanted}
+    records = {path.root: opened(values[path.root]) for path in paths.values() if path.root in values}
+    found = {
+        name: path.walk(records[path.root])
+        for name, path in paths.items()
+        if path.root in records and not is_sealed(records[path.root])
+    }
+    return _has_fields(Summary.with_fields(found), wanted)
+
+
+@runtime_checkable
+class _Lacking(Protocol):
+    """A store that counts the runs that lack a field by which others of their graph are found."""
+
+    async def unsearched(self, page: Page, names: Mapping[str, bool]) -> int | None:
+        """Return how many runs of a page lack a field that other runs of their graph have; None if none has it.
+
+        Args:
+            page: The runs, whatever their fields are.
+            names: The fields, each with whether runs have it from their begin on, and not only once they have finished.
+        """
+        ...
+
+
+async def count_unseen(store: Store, wanted: Wanted) -> int | UnsetType | None:
+    """Return how many of the runs that are wanted lack a recorded field that is asked for; see `Found.unseen`."""
+    names = {each.name: each.name.startswith("input") for each in wanted.recorded}
+    if not names:
+        return UNSET
+    return await count_lacking(store, {**wanted.page(sys.maxsize, None), "fields": None}, names)
+
+
+async def count_lacking(store: Store, page: Page, names: Mapping[str, bool]) -> int | None:
+    """Return how many runs of a page lack a field by which others of their graph are found; None if no run has it."""
+    if isinstance(store, _Lacking):
+        return await store.unsearched(page, names)
+    runs, every = await store.runs(**page), await store.runs(limit=sys.maxsize)
+    recorded = {(info.graph, name) for info in every if info.summary is not None for name in info.summary.fields}
+    if not {name for _, name in recorded}.issuperset(names):
+        return None
+    lacking = [
+        info
+        for info in runs
+        for name, is_early in names.items()
+        if (info.graph, name) in recorded
+        and (is_early or info.status == "finished")
+        and (info.summary is None or name not in info.summary.fields)
+    ]
+    return len({info.id for info in lacking})
 
 
 async def list_unfinished(store: Store, newer_seconds: float | None = None) -> AsyncGenerator[RunInfo]:

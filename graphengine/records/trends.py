@@ -112,8 +112,9 @@ async def trends(
     """
     wanted = wanted_of(search, Wanted(0)) if isinstance(search, str) else search
     unsupported = wanted.older_seconds, wanted.newer_seconds, wanted.cost_above
-    if any(each is not None for each in unsupported) or wanted.status in ("queued", "interrupted"):
-        repair = "search by words, status, graph, tag, since, after and before"
+    compared = any(each.is_scan or each.sign != "=" for each in wanted.fields)
+    if compared or any(each is not None for each in unsupported) or wanted.status in ("queued", "interrupted"):
+        repair = "search by words, status, graph, tag, since, after, before and input.FIELD="
         raise InputError("trends cannot be limited to these runs", where="trends", repair=repair)
     if by not in ("graph", "tag") or not 1 <= every_seconds < math.inf:
         raise InputError(

@@ -72,7 +72,7 @@ from graphengine.runner.shared import INBOX_SECONDS
 from graphengine.runner.starters import is_end
 from graphengine.runner.transactions import to_its_end
 from graphengine.stores.base import Append, transactional
-from graphengine.stores.summaries import summary_of
+from graphengine.stores.summaries import NO_FIELDS, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -140,6 +140,7 @@ class Driving:
         following: The followers of the run; see `runner.extensions`.
         cut_off: The paths of the nodes that were cut off, because the Runner closed or a stop cancelled them.
         raised: The exceptions of failed frames, by path.
+        fields: The fields by which the run is found so far; see `Summary.fields`.
     """
 
     __slots__ = (  # as each run makes one, with more attributes than a class without slots keeps without a dict
@@ -170,6 +171,7 @@ class Driving:
         "claim",
         "cut_off",
         "fence",
+        "fields",
         "following",
         "loop",
         "plan",
@@ -224,6 +226,7 @@ class Driving:
         self.raised: dict[str, BaseException] = {}
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
+        self.fields: Mapping[str, str] = NO_FIELDS
         # The ids of the code that the steps name, and of the code that the store has.
         self._code = self._kept_code = snapshot.code
 
@@ -740,7 +743,8 @@ class Driving:
         status = status or self._status()
         batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._encode)
         if status != self._listed or status != "running":
-            batch.summary = summary_of(snapshot, status)
+            fields = self.fields_at(status) if self.plan.search else self.fields
+            batch.summary = summary_of(snapshot, status, fields)
             batch.due_at = next_due(snapshot) if status == "waiting" else None
             batch.posts = shared.posts(snapshot, status)
         self._recorded = self._listed = status
@@ -755,6 +759,20 @@ class Driving:
         if changed:
             batch.fingerprint, batch.graph_spec = self.plan.fingerprint, self.plan.graph_spec
         return shared.store.append(batch)
+
+    def fields_at(self, status: RunStatus, *, begins: bool = False) -> Mapping[str, str]:
+        """Return the fields by which the run is found from now on.
+
+        Args:
+            status: The status of the run.
+            begins: Whether the run begins, so that the snapshot has its input.
+        """
+        values = self.snapshot.root.values
+        if begins:
+            self.fields = self.plan.fields_of(values, at_end=False)
+        if status == "finished":
+            self.fields = {**self.fields, **self.plan.fields_of(values, at_end=True)}
+        return self.fields
 
     def _encode(self) -> bytes:
         return encode_snapshot(self.snapshot)

@@ -432,6 +432,8 @@ class Life(Generic[S]):
         driving = Driving(shared, self.plan, snapshot, self.audience, self.context, self.claim, self.task)
         if size_bytes is not None:
             driving.session.size_bytes = size_bytes
+        if info is not None and info.summary is not None:
+            driving.fields = info.summary.fields
         if shared.follows:
             caller = None if self.seq else self.context  # A run that wakes up here has no caller.
             opened = OpenRun(shared.store, snapshot, info, parent, caller, self.plan.graph, is_queued)

@@ -80,11 +80,12 @@ from graphengine.state.encoded import encode, items_of
 from graphengine.state.given import utf8_value
 from graphengine.state.path import did_you_mean
 from graphengine.state.schema import Initial
+from graphengine.state.searched import is_input
 from graphengine.state.secret import is_sealed
 from graphengine.state.view import View
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.refusals import check_not_cancelled, unknown_run
-from graphengine.stores.summaries import begun_as, summary_of
+from graphengine.stores.summaries import NO_FIELDS, begun_as, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -191,6 +192,7 @@ async def _create(
         if step.data.error is not None:
             driving.take_failure(step, step.data.error)
     origin = snapshot.origin
+    fields = driving.fields_at(snapshot.status, begins=first.kind == "started") if plan.search else driving.fields
     info = RunInfo(
         life.id,
         plan.graph,
@@ -201,7 +203,7 @@ async def _create(
         first.at,
         due_at=next_due(snapshot) if snapshot.waiting else None,
         tags=tags,
-        summary=summary_of(snapshot) if snapshot.status != "running" else None,
+        summary=summary_of(snapshot, None, fields) if fields or snapshot.status != "running" else None,
         tenant=None if place is None else place.tenant,
         title=snapshot.title,
         user=origin.user or None if origin is not None else None,
@@ -340,6 +342,8 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
             Redactor(plan, after).refuse(dict(instructions), "instructions", where)
         above = await store.info(parent)
         place = InQueue(above.queue, above.priority, above.tenant, user)
+        fields = NO_FIELDS if above.summary is None else above.summary.fields
+        driving.fields = {name: text for name, text in fields.items() if is_input(name)}
         await driving.commit([event], partial(_create, life, driving, tags, place))
         await looks_after(store, driving.snapshot)
     except (InvalidUpdate, NotRecordable, TooLarge) as error:
@@ -774,7 +778,9 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop, nonce: str | None 
             taken = [message.id for message in await store.inbox([run_id])] if asked.final else asked.consume
 
             def append(steps: Sequence[Decided]) -> Awaitable[None] | None:
-                batch = Append(run_id, fence, steps, snapshot.status, taken, summary=summary_of(snapshot))
+                fields = NO_FIELDS if info.summary is None else info.summary.fields
+                summary = summary_of(snapshot, None, fields)
+                batch = Append(run_id, fence, steps, snapshot.status, taken, summary=summary)
                 batch.posts = shared.posts(snapshot, snapshot.status)
                 return store.append(batch)
 

@@ -267,6 +267,13 @@ class CallersStore:
 
         return [each for own in self._pages(page) for each in await summaries(self._store, own, *rest)]
 
+    async def unsearched(self, page: Page, names: Mapping[str, bool]) -> int | None:
+        """Return how many runs lack a field by which others of their graph are found."""
+        from graphengine.records.selection import count_lacking  # noqa: PLC0415 - only what lists runs needs it
+
+        found = [await count_lacking(self._store, own, names) for own in self._pages(page)]
+        return sum(filter(None, found)) if any(each is not None for each in found) else None
+
     def _pages(self, page: Page) -> Sequence[Page]:
         """Return what is asked of all runs as it is asked of those that exist for the caller."""
         own, graphs = _restrict_to_tenant(page), self._graphs

@@ -27,7 +27,7 @@ from graphengine.records.at_work import load_at_work
 from graphengine.records.json_document import PublishedValue, run_now_document
 from graphengine.records.now import load_now
 from graphengine.records.retention import remove
-from graphengine.records.selection import newest
+from graphengine.records.selection import Found, find_runs
 from graphengine.serve.callers import CallersStore, RequestId, caller, no_run, require, signed_by, starting
 from graphengine.serve.read_documents import Bulked, Previewed
 from graphengine.serve.requests import Filters, parse_struct, wanted_by
@@ -451,9 +451,10 @@ class CallersRunner:
             )
         if asked.where is not None:
             wanted = wanted_by(parse_struct(asked.where, Filters, "filter"))
-            chosen = await newest(reader, replace(wanted, limit=sys.maxsize))
+            seen = await find_runs(reader, replace(wanted, limit=sys.maxsize))
         else:
-            chosen = await reader.infos(asked.ids or [])
+            seen = Found(await reader.infos(asked.ids or []))
+        chosen = seen.runs
         order = Order(asked.action, None, [*self._graphs.values()], asked.tag, asked.why or "asked")
         done = await bulk(self._runner, order, chosen, dry_run=asked.dry_run)
         self._look()
@@ -466,6 +467,8 @@ class CallersRunner:
             refused=Counter(done.refused.values()),
             cost_usd=sum((info.summary.cost_usd or 0.0) if info.summary else 0.0 for info in changed),
             run_ids=done.runs,
+            looked_at=seen.looked_at,
+            unseen=seen.unseen,
         )
 
 

@@ -45,10 +45,15 @@ class Page(Document):
     Attributes:
         runs: The runs.
         next: The run after which the next page begins, as `before`; null if there is none.
+        looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
+        unseen: How many runs were not found because they lack a field of the search, which others of their graph have;
+            null if no run has the field, omitted if the search names none.
     """
 
     runs: Sequence[ListedRun]
     next: str | None
+    looked_at: int | UnsetType = UNSET
+    unseen: int | UnsetType | None = UNSET
 
 
 class Tables(Part):
@@ -672,6 +677,8 @@ class Bulked(Document):
         refused: How many could not be changed, by the reason.
         cost_usd: What those that were changed cost so far, as far as that is known.
         run_ids: Which were changed, or would be: with these, what was looked at is done, and to no other run.
+        looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
+        unseen: How many runs were not found because they lack a field of the search, which others of their graph have.
     """
 
     found: int
@@ -680,6 +687,8 @@ class Bulked(Document):
     refused: Mapping[str, int]
     cost_usd: float
     run_ids: Sequence[str]
+    looked_at: int | UnsetType = UNSET
+    unseen: int | UnsetType | None = UNSET
 
 
 class Previewed(Document):

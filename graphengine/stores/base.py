@@ -16,6 +16,7 @@ from msgspec import Struct
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Step
 from graphengine.errors import InputError, RunReplaced
+from graphengine.state.searched import compares, field_text, texts_meant
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Coroutine
@@ -60,6 +61,7 @@ class Summary(Struct, frozen=True, gc=False):
         losses: What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`.
         agents: What recorded answers cost in its own steps, US dollars, by the name of the agent that asked; None if
             the price of one is not known, 0 if all its calls failed. The first 64 agents count.
+        fields: The fields of its input and result that its graph declares with `search=`, as texts by name.
     """
 
     reason: str = ""
@@ -71,6 +73,26 @@ class Summary(Struct, frozen=True, gc=False):
     seconds: float = 0.0
     losses: dict[str, int] = {}
     agents: dict[str, float | None] = {}
+    fields: dict[str, str] = {}
+
+    @classmethod
+    def with_fields(cls, values: Mapping[str, JsonValue]) -> Summary:
+        """Return the summary of a run of which only these fields are known."""
+        return cls(fields={name: field_text(value) for name, value in values.items()})
+
+    @staticmethod
+    def texts_meant(typed: str) -> list[str]:
+        """Return the texts of the values that are equal to what somebody types: `7.0` also means the number 7."""
+        return texts_meant(typed)
+
+    def field_is(self, name: str, sign: str, typed: str) -> bool:
+        """Return whether a field compares so with what somebody types; False if the field is not known.
+
+        Example:
+            >>> Summary(fields={"input.amount": "12"}).field_is("input.amount", "<", "9.5")
+            False
+        """
+        return compares(self.fields.get(name), sign, typed)
 
 
 class _KeptSummary(Summary, frozen=True, gc=False, omit_defaults=True):
@@ -509,6 +531,7 @@ class Page(TypedDict, total=False):
     tenant: str | None
     user: str | None
     starter: str | None
+    fields: Mapping[str, Sequence[str]] | None
     sort: Sort | None
     ascending: bool
 
@@ -806,6 +829,7 @@ class Store(RunStore, QueueStore, Protocol):
         tenant: str | None = None,
         user: str | None = None,
         starter: str | None = None,
+        fields: Mapping[str, Sequence[str]] | None = None,
         sort: Sort | None = None,
         ascending: bool = False,
     ) -> Sequence[RunInfo]:
@@ -825,6 +849,7 @@ class Store(RunStore, QueueStore, Protocol):
             tenant: Only those that run for this tenant.
             user: Only those that this user started.
             starter: Only those that nodes of this run started, as for `started`.
+            fields: Only those whose `summary.fields` have, for each of these names, one of these values.
             sort: By what they are sorted, the greatest first and equal ones newest first: what their own steps cost,
                 the seconds from begin to end, the name of the status. Costs that are not known, and runs that have not
                 ended, count as less than 0. Any but `begun`, and `ascending`, read every run that matches.

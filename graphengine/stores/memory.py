@@ -35,6 +35,7 @@ from graphengine.stores.base import (
     QueueCount,
     RunInfo,
     StopOver,
+    Summary,
     check_page,
 )
 from graphengine.stores.dispatch import Candidate, Load, choose
@@ -142,6 +143,8 @@ class _Log:
         is_of = is_of and page.get("user") in {None, self.info.user}
         is_of = is_of and page.get("starter") in {None, self.info.starter} and self.info.starter_nonce in nonces
         is_of = is_of and (not text or has_all(sought_words(text), self.texts()))
+        own = {} if self.summary is None else self.summary.fields
+        is_of = is_of and all(own.get(name) in values for name, values in (page.get("fields") or {}).items())
         return is_of and (page.get("begun_after") or -inf) <= self.info.created_at < (inf if end is None else end)
 
     @property
@@ -429,6 +432,15 @@ class InMemoryStore:
         found = [each for each in found if last is None or (each[0] > last if ascending else each[0] < last)]
         found.sort(key=itemgetter(0), reverse=not ascending)
         return [self._info(log) for _, log in found[: max(page.get("limit", PAGE_LIMIT), 0)]]
+
+    async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
+        """Let a run that nobody drives be found by these fields; see `records.fields.Filling`."""
+        log = self._log(run.id)
+        if log.driver_fence is not None or log.info.nonce != run.nonce:
+            return False
+        self._writes += 1
+        log.summary = replace(log.summary or Summary(), fields={**fields})
+        return True
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
         """Return the runs that are due to be resumed; see `Store.due`."""

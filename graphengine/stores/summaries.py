@@ -6,6 +6,7 @@ log.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from graphengine.engine.frame_tree import spent_since
@@ -16,14 +17,20 @@ from graphengine.state.recorded_text import show
 from graphengine.stores.base import Summary
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus, WaitRecord
 
 _CHARACTERS: Final = 200
+NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
+"""The searchable fields of a run that has none."""
 
 
-def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
+def summary_of(snapshot: Snapshot, status: RunStatus | None = None, fields: Mapping[str, str] = NO_FIELDS) -> Summary:
     """Return the summary of a run at a snapshot, with another status than its own while work is still in flight.
+
+    `fields` are the searchable fields of the run, which its snapshot does not have; see `Summary.fields`.
 
     Example:
         >>> from graphengine.engine.snapshot import Snapshot
@@ -65,6 +72,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
         float(snapshot.elapsed_seconds),
         losses_of(usage, snapshot.losses) if usage or snapshot.losses else {},
         snapshot.agents.copy(),
+        {**fields} if fields else {},
     )
 
 

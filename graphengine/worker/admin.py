@@ -280,10 +280,11 @@ class Admin:
         Args:
             action: `stop` runs that have not ended, or `cancel` them for good, also failed and stopped ones;
                 `resume` stopped ones, or `retry` failed ones: that is recorded, and workers drive them; `tag` or
-                `untag` them; `prune` those that have ended, as `prune` does; or `answer` questions of waiting runs:
-                the answers are recorded, and whatever drives the runs takes them up.
+                `untag` them; `prune` those that have ended, as `prune` does; `fill` in the fields that their graph
+                declares with `search=`, of runs that began before; or `answer` questions of waiting runs: the answers
+                are recorded, and whatever drives the runs takes them up.
             search: Words and filters, as for `runs`; at least one.
-            graphs: The graphs of the runs to resume or retry.
+            graphs: The graphs of the runs to resume, retry or fill.
             tag: The tag to add or remove.
             why: The reason of a stop, final or not, for people.
             value: The answer, as for `runner.answer`.

@@ -1,4 +1,4 @@
-"""Write what `checkpoints/kept_3` keeps of this version: `python -m tests.kit.keep`. An existing file is not changed.
+"""Write what `checkpoints/kept_4` keeps of this version: `python -m tests.kit.keep`. An existing file is not changed.
 
 Its runs are those of `tests/kit/unfinished.py`, in a file of SQLite, in a schema of PostgreSQL (if a server is
 installed), and exported; a suite and the answers of a recorded model are made of them. What is recorded, and what
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-FOLDER: Final = ROOT / "checkpoints" / "kept_3"
-SCHEMA: Final = "kept_3"
+FOLDER: Final = ROOT / "checkpoints" / "kept_4"
+SCHEMA: Final = "kept_4"
 """The schema of PostgreSQL."""
 
 

@@ -265,7 +265,8 @@ async def flaky(ctx: Context) -> str:
 
 def one(name: str, work: Any, **options: Any) -> Graph[Kept]:
     """Return a graph of one node."""
-    graph = Graph(name, Kept, resources={"memory": lambda: MEMORY[0]})
+    search = ["input.topic"] if name == "asked" else []
+    graph = Graph(name, Kept, resources={"memory": lambda: MEMORY[0]}, search=search)
     graph.add_node("work", work, **{"writes": "done", **options})
     graph.add_path(START, "work", END)
     return graph

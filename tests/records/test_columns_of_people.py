@@ -34,9 +34,14 @@ PER_RUN = {
     "runs.code": "SELECT coalesce(starter, id), code FROM {}runs",
     "earlier_codes": "SELECT coalesce(r.starter, r.id), e.code FROM {0}earlier_codes AS e "
     "LEFT JOIN {0}runs AS r ON r.key = e.run",
+    "run_fields": "SELECT coalesce(r.starter, r.id), f.tenant, f.field, f.value FROM {0}run_fields AS f "
+    "LEFT JOIN {0}runs AS r ON r.key = f.run",
 }
 """These are the same in the database into which a run is imported."""
-OF_ALL = {"codes.body": "SELECT id, body FROM {}codes"}
+OF_ALL = {
+    "codes.body": "SELECT id, body FROM {}codes",
+    "graph_fields": "SELECT graph, field FROM {}graph_fields",
+}
 ROWS = {
     **PER_RUN,
     "budget_holds.run": "SELECT run FROM {}budget_holds",
@@ -66,7 +71,8 @@ def hears(new: str = "") -> Graph[State]:
         await (await ctx.start(child)).result()
         return await ctx.receive("said", str) + await ctx.receive("said", str) + new
 
-    child, graph = Graph("child", State, secret_key=KEY), Graph("hears", State, secret_key=KEY)
+    search = ["input.heard", "output.heard"]
+    child, graph = (Graph(name, State, secret_key=KEY, search=search) for name in ("child", "hears"))
     for made, function in ((child, lambda: new), (graph, hear)):
         made.add_node("hear", function, writes="heard")
         made.add_path(START, "hear", END)
@@ -165,6 +171,8 @@ async def test_a_caller_reads_those_of_the_own_tenant_alone(full: Runner) -> Non
         assert await read.code(found.code) is not None
         assert await read.code(infos["zora"].code) is None
         assert {info.user for info in await read.runs()} == {"bob"}
+        values = {row[3] for row in await rows(full, ROWS["run_fields"])}
+        assert {info.user for info in await read.runs(fields={"output.heard": sorted(values)})} == {"bob"}
         (rule,) = [each for each in await read.inbox([info.id for info in infos.values()]) if each.kind == "message"]
         assert rule.payload["payload"]["by"] == "bob"
         for asked in (read.info, read.message_keys, read.steps, read.load):

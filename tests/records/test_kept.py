@@ -134,7 +134,7 @@ class TestFolder:
         assert {
             name: {field: today.get(name, {}).get(field) for field in fields} for name, fields in kept.items()
         } == kept
-        if folder.name == "kept_3":  # until it is made, fields are added without a folder
+        if folder.name == "kept_4":  # until it is made, fields are added without a folder
             assert today == kept
 
     def test_documents_lose_no_key(self, folder: Path) -> None:

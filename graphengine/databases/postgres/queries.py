@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MIGRATIONS: Final = [
     text_of(__name__, f"schema/{name}.sql")
-    for name in ("0002_runs", "0003_cut_off", "0004_one_place", "0005_by_priority", "0006_lives")
+    for name in ("0002_runs", "0003_cut_off", "0004_one_place", "0005_by_priority", "0006_lives", "0007_fields")
 ]
 """The migrations in order, the first of an empty schema. No released one is ever changed: add another."""
 

@@ -90,6 +90,13 @@ SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
     %s::text, %s::integer, %s::text, %s::text, %s::boolean, %s::text, %s::text
 ), keep_codes(%s::text[], %s::text[], %s::integer[]);
 
+-- name: undriven_summary
+SELECT key, summary FROM runs WHERE id = %s::text AND nonce = %s::text AND driver IS NULL;
+
+-- name: set_summary
+UPDATE runs SET summary = %s::text
+WHERE key = %s::bigint AND driver IS NULL AND summary IS NOT DISTINCT FROM %s::text RETURNING true;
+
 -- name: mark_stop
 UPDATE runs SET stop_asked = %s::text WHERE id = %s::text AND stop_asked <> 'cancel';
 

@@ -306,6 +306,37 @@ _FILTERS: Final = {
 }
 
 
+_IN_INDEX: Final = {
+    True: "SELECT w.run FROM run_fields AS w WHERE w.tenant = %(tenant)s::text",
+    False: """
+    WITH RECURSIVE each_tenant (tenant) AS (
+        SELECT min(w.tenant) FROM run_fields AS w
+        UNION ALL
+        SELECT (SELECT min(w.tenant) FROM run_fields AS w WHERE w.tenant > t.tenant) FROM each_tenant AS t
+        WHERE t.tenant IS NOT NULL
+    )
+    SELECT w.run FROM each_tenant AS t JOIN run_fields AS w ON w.tenant = t.tenant WHERE true
+    """,
+}
+"""The runs that a field finds, of a tenant, or of each in turn: the index begins with the tenant."""
+
+
+def has_fields(page: Mapping[str, Any], run: str) -> tuple[list[str], dict[str, object]]:
+    """Return the conditions that a run has one of the values of each field of a page, and their parameters.
+
+    Args:
+        page: The page.
+        run: The run, as the statement calls it.
+    """
+    conditions, values = list[str](), dict[str, object]()
+    source = _IN_INDEX[page.get("tenant") is not None]
+    for number, (name, texts) in enumerate((page.get("fields") or {}).items()):
+        values |= {f"field_{number}": name, f"values_{number}": list(texts)}
+        meant = f"w.field = %(field_{number})s::text AND w.value = ANY (%(values_{number})s::text[])"
+        conditions.append(f"{run}.key IN ({source} AND {meant})")
+    return conditions, values
+
+
 _SORTED_BY: Final[Mapping[Sort, str]] = {
     "begun": "f.created_at",
     "cost": "coalesce(f.cost_usd, -1)",
@@ -343,8 +374,9 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
         return []
     created_at, run_id = (math.inf, "") if last is None else (last.created_at, last.id)
     values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(limit)}
-    query = query_of(page.get("text"))
-    if (page.get("sort") or "begun") != "begun" or page.get("ascending"):
+    query, (fields, field_values) = query_of(page.get("text")), has_fields(page, "f")
+    values |= field_values
+    if (page.get("sort") or "begun") != "begun" or page.get("ascending") or (fields and query is not None):
         return [from_facts(row, own) for row in facts_of(connection, _sort_page(connection, page, values, query))]
     if query is not None:
         return [
@@ -352,7 +384,7 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
         ]
     # The index of tags has the time too, so that only one page of the runs of a tag is read.
     source, at = ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in given else ("run_facts AS f", "f")
-    where = [_FILTERS[name] for name in given]
+    where = [_FILTERS[name] for name in given] + fields
     where += [
         f"{at}.created_at <= %(created_at)s::float8",
         f"({at}.created_at, f.id) < (%(created_at)s::float8, %(id)s)",
@@ -369,6 +401,7 @@ def _sort_page(connection: Connection, page: Page, values: Mapping[str, Any], qu
         way, order = ">", "ASC"
     where = [clause for name, clause in _FILTERS.items() if name in values and name != "tag"]
     where += ["EXISTS (SELECT FROM tags AS t WHERE t.run = f.key AND t.tag = %(tag)s)"] if "tag" in values else []
+    where += has_fields(page, "f")[0]
     where += [] if query is None else [_MATCHES]
     if values["id"]:
         last = f"SELECT {value}, f.created_at, f.id FROM runs AS f WHERE f.id = %(id)s"  # noqa: S608 - our own texts

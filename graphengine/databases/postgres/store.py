@@ -83,6 +83,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     moved = read(reads.moved)
     counts = read(reads.counts)
     summaries = read(trends.summaries)
+    unsearched = read(trends.unsearched)
     ids = read(reads.shared.ids)
     load = read_as_owner(reads.load)
     former_lease = read_as_owner(reads.former_lease)
@@ -254,6 +255,11 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
 
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
         return self._commits.submit(writes.tag(run_id, added, removed))
+
+    async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
+        """Let a run be found by these fields; see `records.fields.Filling`."""
+        self._writable_lease()
+        return await self._run(partial(writes.set_fields, run_id=run.id, nonce=run.nonce, fields=fields))
 
     def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[TakenRuns]:
         own, token = Own(lease.id, ()), writes.new_token()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from graphengine.databases.postgres.reads import query_of
+from graphengine.databases.postgres.reads import has_fields, query_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,24 +27,55 @@ WHERE r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)
     AND (%(query)s::text IS NULL OR r.key IN (
         SELECT w.run FROM run_words AS w WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery
     ))
-GROUP BY 1, 2, 3
 """
+_GROUPED: Final = " GROUP BY 1, 2, 3"
 _SELECTS: Final = {
-    "graph": _SELECT.format(name="r.graph", source="runs AS r").encode(),
+    "graph": _SELECT.format(name="r.graph", source="runs AS r"),
     "version": _SELECT.format(
         name="concat_ws(chr(31), r.graph, r.began_with, r.deploy, r.queue_key)", source="runs AS r"
-    ).encode(),
-    "tag": _SELECT.format(name="t.tag", source="tags AS t JOIN runs AS r ON r.key = t.run").encode(),
+    ),
+    "tag": _SELECT.format(name="t.tag", source="tags AS t JOIN runs AS r ON r.key = t.run"),
 }
+
+
+_UNSEARCHED: Final = _SELECT[_SELECT.index("WHERE") :].join(
+    (
+        "SELECT count(*) FROM runs AS r ",
+        """AND EXISTS (
+    SELECT FROM graph_fields AS g JOIN unnest(%(names)s::text[], %(early)s::boolean[]) AS n (name, early)
+        ON n.name = g.field
+    WHERE g.graph = r.graph AND (n.early OR r.status = 'finished')
+        AND NOT EXISTS (SELECT FROM run_fields AS f WHERE f.run = r.key AND f.field = g.field)
+)""",
+    )
+)
 
 
 def summaries(
     connection: Connection, page: Mapping[str, Any], by: Literal["graph", "tag", "version"], every_seconds: float
 ) -> list[tuple[str, str, float, str]]:
     """Return the summaries of runs, as a JSON array, by what `by` names, status, and when they began."""
-    names = dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter"))
-    values = {**names, **page, "every": every_seconds}
+    condition, values = _found(page)
+    statement = _SELECTS[by] + condition + _GROUPED
+    return connection.execute(statement.encode(), {**values, "every": every_seconds}).fetchall()
+
+
+def unsearched(connection: Connection, page: Mapping[str, Any], names: Mapping[str, bool]) -> int | None:
+    """Return how many runs lack one of these fields that others of their graph have; None if no run has any."""
+    known = {name for (name,) in connection.execute(b"SELECT DISTINCT field FROM graph_fields").fetchall()}
+    if not known.issuperset(names):
+        return None
+    condition, values = _found({**page, "fields": None})
+    values |= {"names": list(names), "early": list(names.values())}
+    found = connection.execute((_UNSEARCHED + condition).encode(), values).fetchone()
+    return None if found is None else int(found[0])
+
+
+def _found(page: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
+    """Return the condition of a search for fields, to follow the others, and the parameters of all."""
+    values: dict[str, object] = {**dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter")), **page}
     values["query"] = query_of(page.get("text"))
     values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]
     values["begun_before"] = math.inf if page.get("begun_before") is None else page["begun_before"]
-    return connection.execute(_SELECTS[by], values).fetchall()
+    conditions, field_values = has_fields(page, "r")
+    return "".join(f" AND {each}" for each in conditions), {**values, **field_values, "fields": None}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
+from msgspec.structs import replace
 from pydantic_core import to_json
 
 from graphengine.databases import sql
@@ -21,6 +22,7 @@ from graphengine.databases.statements import keys_with
 from graphengine.errors import RunIsDriven
 from graphengine.kernel.reader import encode_step
 from graphengine.kernel.store import (
+    Summary,
     input_text,
     lease_lost,
     not_dense,
@@ -32,7 +34,7 @@ from graphengine.kernel.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from graphengine.databases.postgres.sessions import Connection
     from graphengine.errors import StoreError
@@ -379,6 +381,16 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Command[tu
     return Command(
         [run_id], SQL["tag"], (known(run_id), added, [fold_words([each]) for each in added], list(removed)), read
     )
+
+
+def set_fields(connection: Connection, run_id: str, nonce: str, fields: Mapping[str, str]) -> bool:
+    """Let a run that nobody drives be found by these fields alone. Return whether it was unchanged meanwhile."""
+    row = connection.execute(SQL["undriven_summary"], (known(run_id), nonce)).fetchone()
+    if row is None:
+        return False
+    key, summary = row
+    made = summary_text(replace(read_summary(summary) or Summary(), fields={**fields}))
+    return connection.execute(SQL["set_summary"], (made, key, summary)).fetchone() is not None
 
 
 def new_token() -> int:

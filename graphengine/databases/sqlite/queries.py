@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MIGRATIONS: Final = [
-    text_of(__name__, f"schema/{name}.sql") for name in ("0002_runs", "0003_cut_off", "0004_by_priority", "0005_lives")
+    text_of(__name__, f"schema/{name}.sql")
+    for name in ("0002_runs", "0003_cut_off", "0004_by_priority", "0005_lives", "0006_fields")
 ]
 """The migrations in order, the first from an empty database. No released one is ever changed: add another."""
 

@@ -177,6 +177,27 @@ UPDATE runs SET driver = NULL, fence = 0, wanted_at = ?, turn = max(
 INSERT INTO tags (run, tag, created_at) SELECT key, ?, created_at FROM runs WHERE key = ?
 ON CONFLICT (run, tag) DO NOTHING;
 
+-- name: add_fields
+-- From the summary in the run's row. The rows of a run that has these fields already stay as they are.
+INSERT INTO run_fields (tenant, field, value, created_at, run)
+SELECT r.queue_key, json_each.key, json_each.value, r.created_at, r.key
+FROM runs AS r CROSS JOIN json_each(r.summary, '$.fields') WHERE r.key = ?
+ON CONFLICT DO NOTHING;
+
+-- name: add_graph_fields
+INSERT INTO graph_fields (graph, field)
+SELECT r.graph, json_each.key FROM runs AS r CROSS JOIN json_each(r.summary, '$.fields') WHERE r.key = ?
+ON CONFLICT (graph, field) DO NOTHING;
+
+-- name: undriven_summary
+SELECT key, summary FROM runs WHERE id = ? AND nonce = ? AND driver IS NULL;
+
+-- name: set_summary
+UPDATE runs SET summary = ? WHERE key = ?;
+
+-- name: drop_fields
+DELETE FROM run_fields WHERE run IN (SELECT value FROM json_each(?));
+
 -- name: drop_tag
 DELETE FROM tags WHERE run = ? AND tag = ?;
 

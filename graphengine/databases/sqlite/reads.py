@@ -353,16 +353,22 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
         return []
     values: dict[str, object] = {**_EVERY_RUN, **given, "limit": limit}
     search = words.Search.of(connection, page.get("text") or "")
+    fields, field_values = has_fields(page.get("fields"))
+    values |= field_values
     sort, ascending = page.get("sort") or "begun", page.get("ascending", False)
     end, place = page.get("begun_before"), (math.inf, "") if last is None else (last.created_at, last.id)
     values["created_at"], values["id"] = place if end is None else min(place, (end, ""))
     rows: Sequence[Any] = ()
-    if search is not None and search.is_indexed and limit <= _PAGE and sort == "begun" and not ascending:
-        statement = _statement_in_order(sort, words.SQL["found_among_newest"])
-        rows = connection.execute(statement, {**values, **search.values, "looked_at": _NEWEST * limit}).fetchall()
+    is_indexed = search.is_indexed if search is not None else bool(fields)
+    if is_indexed and limit <= _PAGE and sort == "begun" and not ascending:
+        statement = _statement_in_order(sort, words.SQL["newest" if search is None else "found_among_newest"], fields)
+        found = {} if search is None else search.values
+        rows = connection.execute(statement, {**values, **found, "looked_at": _NEWEST * limit}).fetchall()
     if len(rows) < limit:
-        if search is not None or sort != "begun" or ascending:
-            statement = _statement_in_order(sort, None if search is None else search.found, ascending=ascending)
+        if search is not None or fields or sort != "begun" or ascending:
+            by_field = words.SQL["found_by_field"] if fields else None
+            source = by_field if search is None else search.found
+            statement = _statement_in_order(sort, source, fields, ascending=ascending)
             values |= {} if search is None else search.values
         else:
             statement = SQL[_statement_of_page(given)]
@@ -370,10 +376,22 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     return [from_row(connection, row, onlooker).info for row in rows]
 
 
-def _statement_in_order(sort: Sort, found: str | None, *, ascending: bool = False) -> str:
+def has_fields(fields: Mapping[str, Sequence[str]] | None) -> tuple[str, dict[str, object]]:
+    """Return the condition that a run `r` has one of the values of each field, to follow others, and its parameters."""
+    condition, values = "", dict[str, object]()
+    for number, (name, texts) in enumerate((fields or {}).items()):
+        values |= {f"field_{number}": name, f"values_{number}": to_json(texts).decode()}
+        condition += f"""
+        AND EXISTS (SELECT * FROM run_fields AS w WHERE w.run = r.key AND w.field = :field_{number}
+            AND w.value IN (SELECT value FROM json_each(:values_{number})))"""  # noqa: S608 - our own texts
+    return condition, values
+
+
+def _statement_in_order(sort: Sort, found: str | None, fields: str = "", *, ascending: bool = False) -> str:
     """Return the statement that lists runs in an order, of those that a statement finds."""
     source = "runs AS r" if found is None else f"({found}) AS x CROSS JOIN runs AS r ON r.key = x.rowid"
     text = words.SQL["runs"].replace("…value…", _SORTED_BY[sort]).replace("…source…", source)
+    text = text.replace("…fields…", fields)
     return text.replace(" DESC", " ASC").replace("…", ">") if ascending else text.replace("…", "<")
 
 

@@ -105,7 +105,14 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], l
         else:
             going[key] = None
     words.drop(connection, list(going))
-    for statement in ("trash_runs", "drop_tags", "drop_earlier_graph_specs", "drop_earlier_codes", "drop_runs"):
+    for statement in (
+        "trash_runs",
+        "drop_tags",
+        "drop_fields",
+        "drop_earlier_graph_specs",
+        "drop_earlier_codes",
+        "drop_runs",
+    ):
         connection.execute(SQL[statement], (to_json(list(going)).decode(),))
     return kept
 

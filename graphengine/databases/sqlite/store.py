@@ -84,6 +84,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     moved = read(reads.moved)
     counts = read(reads.counts)
     summaries = read(trends.summaries)
+    unsearched = read(trends.unsearched)
     ids = read(reads.shared.ids)
     load = read_as_owner(reads.load)
     former_lease = read_as_owner(reads.former_lease)
@@ -238,6 +239,12 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
         return self._commits.submit(partial(writes.tag, run_id=run_id, added=tuple(added), removed=tuple(removed)))
+
+    async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
+        """Let a run be found by these fields; see `records.fields.Filling`."""
+        self._writable_lease()
+        work = partial(writes.set_fields, run_id=run.id, nonce=run.nonce, fields=fields)
+        return await self._commits.submit(work)
 
     def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[TakenRuns]:
         return self._commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=self._own()))

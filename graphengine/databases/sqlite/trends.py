@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from pydantic_core import to_json
+
+from graphengine.databases.sqlite.reads import has_fields
 from graphengine.databases.sqlite.words import Search
 
 if TYPE_CHECKING:
@@ -31,6 +34,14 @@ _SELECTS: Final = {
 }
 
 
+_UNSEARCHED: Final = f"""
+SELECT count(*) FROM runs AS r {_SELECTED} AND EXISTS (
+    SELECT * FROM graph_fields AS g, json_each(:names) AS n
+    WHERE g.graph = r.graph AND g.field = n.key AND (n.value OR r.status = 'finished')
+        AND NOT EXISTS (SELECT * FROM run_fields AS f WHERE f.run = r.key AND f.field = g.field)
+)"""  # noqa: S608 - our own texts
+
+
 def summaries(
     connection: sqlite3.Connection,
     page: Mapping[str, Any],
@@ -38,15 +49,36 @@ def summaries(
     every_seconds: float,
 ) -> list[tuple[str, str, float, str]]:
     """Return the summaries of runs, as a JSON array, by what `by` names, status, and when they began."""
-    values = {**dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter")), **page}
-    values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]
-    values["begun_before"] = math.inf if page.get("begun_before") is None else page["begun_before"]
-    search = Search.of(connection, page.get("text") or "")
-    statement = _SELECTS[by] if search is None else f"{_SELECTS[by]} AND r.key IN ({search.found})"
+    condition, values = _found(connection, page)
+    statement = _SELECTS[by] + condition
     groups: dict[tuple[str, str, float], list[str]] = {}
-    values |= {} if search is None else search.values
     for group, status, at, summary in connection.execute(statement, values):
         groups.setdefault((group, status, at // every_seconds), []).append(summary or "null")
     return [
         (name, status, since * every_seconds, f"[{','.join(found)}]") for (name, status, since), found in groups.items()
     ]
+
+
+def unsearched(connection: sqlite3.Connection, page: Mapping[str, Any], names: Mapping[str, bool]) -> int | None:
+    """Return how many runs lack one of these fields that others of their graph have; None if no run has any."""
+    known = {name for (name,) in connection.execute("SELECT field FROM graph_fields")}
+    if not known.issuperset(names):
+        return None
+    condition, values = _found(connection, {**page, "fields": None})
+    values["names"], statement = to_json(names).decode(), _UNSEARCHED + condition
+    (number,) = connection.execute(statement, values).fetchone()
+    return int(number)
+
+
+def _found(connection: sqlite3.Connection, page: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
+    """Return the condition of a search for words and fields, to follow the others, and the parameters of all."""
+    values: dict[str, object] = {**dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter")), **page}
+    values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]
+    values["begun_before"] = math.inf if page.get("begun_before") is None else page["begun_before"]
+    condition, field_values = has_fields(page.get("fields"))
+    values.pop("fields", None)
+    search = Search.of(connection, page.get("text") or "")
+    if search is not None:
+        condition += f" AND r.key IN ({search.found})"
+        values |= search.values
+    return condition, values | field_values

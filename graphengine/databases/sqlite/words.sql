@@ -84,6 +84,23 @@ WHERE CASE WHEN n.run <= (SELECT upto FROM words_due WHERE run = 0) AND n.run NO
         WHERE instr(' ' || (SELECT w.words FROM run_words AS w WHERE w.rowid = n.run), ' ' || s.value) = 0
     ) ELSE n.run IN (SELECT value FROM json_each(:others)) END
 
+-- name: newest
+-- The newest so many runs, whose fields are compared one by one: many runs can have a common value.
+SELECT key AS rowid FROM runs WHERE created_at >= :begun_after AND (created_at, id) < (:created_at, :id)
+    AND (:tenant IS NULL OR queue_key = :tenant) ORDER BY created_at DESC, id DESC LIMIT :looked_at
+
+-- name: found_by_field
+-- The keys of the runs with one of these values, of each tenant in turn if none is given: the index begins with it.
+WITH RECURSIVE each_tenant (tenant) AS (
+    SELECT coalesce(:tenant, (SELECT min(tenant) FROM run_fields))
+    UNION ALL
+    SELECT (SELECT min(f.tenant) FROM run_fields AS f WHERE f.tenant > t.tenant) FROM each_tenant AS t
+    WHERE :tenant IS NULL AND t.tenant IS NOT NULL
+)
+SELECT f.run AS rowid FROM each_tenant AS t CROSS JOIN json_each(:values_0) AS v
+CROSS JOIN run_fields AS f ON f.tenant = t.tenant AND f.field = :field_0 AND f.value = v.value
+    AND f.created_at >= :begun_after AND f.created_at < :begun_before
+
 -- name: found_without_index
 SELECT value AS rowid FROM json_each(:others)
 
@@ -98,7 +115,7 @@ SELECT {run} FROM (
         AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag))
         AND (:tenant IS NULL OR r.queue_key = :tenant AND r.queue_key <> '')
         AND (:user IS NULL OR r.user_name = :user AND r.user_name <> '') AND (:starter IS NULL OR r.starter = :starter
-        AND r.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = :starter), r.starter_nonce))
+        AND r.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = :starter), r.starter_nonce))…fields…
     ORDER BY 2 DESC, r.created_at DESC, r.id DESC LIMIT :limit
 ) CROSS JOIN run_facts AS f ON f.key = place
 ORDER BY value DESC, f.created_at DESC, f.id DESC;

@@ -9,11 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic_core import to_json
 
 from graphengine.databases import sql
 from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.long_texts import MET_BYTES
+from graphengine.databases.row_json import read_summary
 from graphengine.databases.snapshots import Tail
 from graphengine.databases.sql import Claimed
 from graphengine.databases.sqlite import texts, words
@@ -22,6 +24,7 @@ from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, Found, find, 
 from graphengine.databases.statements import keys_with
 from graphengine.errors import RunIsDriven, UnknownRun
 from graphengine.kernel.store import (
+    Summary,
     lease_lost,
     not_dense,
     run_exists,
@@ -34,7 +37,7 @@ from graphengine.kernel.store import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.databases.sqlite.owners import Lease
     from graphengine.kernel.reader import GraphSpec
@@ -66,6 +69,11 @@ class Addition(sql.Addition[Row], gc=False):
             append_all(connection, (self,))
         else:
             append(connection, self)
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether its summary has fields by which the run is found."""
+        return self.summary is not None and '"fields":' in self.summary
 
     @property
     def changes_status(self) -> bool:
@@ -149,6 +157,8 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
         driver = addition.owner if addition.status == "running" else None
         last = addition.rows[-1].at if addition.rows else None
         connection.execute(SQL["set_status"], (addition.status, driver, *end, addition.status, last, key))
+    if addition.has_fields:
+        _add_fields(connection, key)
     if is_counted:
         words.count(connection, (key,), 1)
         if addition.summary is not None:
@@ -223,6 +233,8 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
         _keep(connection, "keep_code", info.code, to_json(code_body).decode())
     for each in info.tags:
         connection.execute(SQL["add_tag"], (each, key))
+    if info.summary is not None and info.summary.fields:
+        _add_fields(connection, key)
     _add_rows(connection, key, rows)
     words.added(connection, key)
     own = Tail(len(rows), sum(len(row.body) for row in rows))
@@ -298,6 +310,26 @@ def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], remov
     if words.has(connection, key):
         words.changed(connection, key)
     return tuple(sorted(row[0] for row in connection.execute(SQL["tags"], (key,))))
+
+
+def set_fields(connection: sqlite3.Connection, run_id: str, nonce: str, fields: Mapping[str, str]) -> bool:
+    """Let a run that nobody drives be found by these fields alone. Return whether there is such a run."""
+    row = connection.execute(SQL["undriven_summary"], (run_id, nonce)).fetchone()
+    if row is None:
+        return False
+    key, summary = row
+    connection.execute(
+        SQL["set_summary"], (summary_text(replace(read_summary(summary) or Summary(), fields={**fields})), key)
+    )
+    connection.execute(SQL["drop_fields"], (to_json([key]).decode(),))
+    _add_fields(connection, key)
+    return True
+
+
+def _add_fields(connection: sqlite3.Connection, key: int) -> None:
+    """Let a run be found by the fields in its summary."""
+    connection.execute(SQL["add_fields"], (key,))
+    connection.execute(SQL["add_graph_fields"], (key,))
 
 
 def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:

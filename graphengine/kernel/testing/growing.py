@@ -26,7 +26,7 @@ from graphengine.kernel.testing.kit import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.kernel.store import Sort, Status, Store
 
@@ -301,6 +301,34 @@ class GrowingStores(StoreSuite):
         assert await ids(sort="cost", tenant="") == await ids(sort="cost", user="x") == await ids(starter="r0") == []
         with refused(UnknownRun):
             await store.runs(sort="cost", before="r9")
+
+    @scenario
+    async def test_runs_are_listed_by_the_fields_in_their_summaries(self, store: Store) -> None:
+        """As they begin and as they end, with every other word, in each order; fields of removed runs find nothing."""
+        for n, tenant in enumerate(["acme", None, "acme", "globex", "acme"]):
+            begun = {"input.country": "CHDE"[n % 2 * 2 :][:2], "input.n": str(n)}
+            info = replace(run_info(f"r{n}", graph=f"g{n % 2}"), created_at=float(n), tenant=tenant)
+            fence = await store.create(replace(info, summary=Summary(fields=begun)), [step(1)], {"nodes": []})
+            if n > 1:
+                ending = batch(f"r{n}", fence, [step(2, at=9.0 - n)], "finished")
+                ending.summary = Summary("done", cost_usd=float(n), fields={**begun, "output.status": "paid"})
+                await append(store, ending)
+
+        async def ids(fields: Mapping[str, Sequence[str]], **wanted: Any) -> list[str]:
+            return [info.id for info in await store.runs(fields=fields, **wanted)]
+
+        swiss, paid = {"input.country": ["CH"]}, {"output.status": ["paid", "late"]}
+        assert await ids(swiss) == ["r4", "r2", "r0"]
+        assert await ids({**swiss, **paid}) == await ids(swiss, status="finished") == ["r4", "r2"]
+        assert await ids(swiss, tenant="acme", limit=1, before="r4") == ["r2"]
+        assert await ids(paid, tenant="globex") == await ids(paid, text="g1") == ["r3"]
+        assert await ids(paid, sort="cost", ascending=True, text="done") == ["r2", "r3", "r4"]
+        assert await ids(paid, begun_after=3.0, begun_before=4.0) == ["r3"]
+        assert await ids({"input.n": ["1", "3", "7"]}, limit=500) == ["r3", "r1"]
+        assert await ids({"input.country": []}) == await ids({"input.x": ["CH"]}) == await ids(swiss, tenant="") == []
+        assert (await store.info("r1")).summary == Summary(fields={"input.country": "DE", "input.n": "1"})
+        await store.remove([await store.info("r4")])
+        assert await ids(swiss) == ["r2", "r0"]
 
     @scenario
     async def test_runs_are_listed_and_counted_by_tenant(self, store: Store) -> None:

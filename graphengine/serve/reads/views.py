@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from msgspec import structs
+from msgspec import UNSET, structs
 from msgspec.structs import asdict
 
 from graphengine.agents.asked import asked_in
@@ -35,7 +35,18 @@ from graphengine.records.json_document import diff_document, head_facts, runs_do
 from graphengine.records.result_fields import result_fields
 from graphengine.records.run_diff import diff, differences
 from graphengine.records.runs_below import runs_above, runs_below
-from graphengine.records.selection import ONLY_SEEN, Wanted, as_answered, is_lossy, version_of
+from graphengine.records.selection import (
+    NEWEST,
+    ONLY_SEEN,
+    Found,
+    Wanted,
+    as_answered,
+    count_unseen,
+    find_runs,
+    is_lossy,
+    state_fits,
+    version_of,
+)
 from graphengine.records.spending import load_spent_below
 from graphengine.records.states import find_changed_fields
 from graphengine.records.step_document import failure_document, step_document
@@ -192,11 +203,12 @@ class Views:
 
     async def list_runs(self, asked: ListParameters) -> Page:
         """Return a page of the list of runs, each with its status as shown and, if that is asked, what it waits for."""
-        found, following = await self.found(asked)
+        seen, following = await self.found(asked)
+        found = seen.runs
         works = await load_at_work(self.store, found)
         if not asked.waits:
             answered = await as_answered(self.store, found)
-            return Page(runs=runs_document(answered, at_work=works).runs, next=following)
+            return Page(runs_document(answered, at_work=works).runs, following, seen.looked_at, seen.unseen)
         waiting = dict[str, Snapshot]()
         waits = [info.id for info in found if info.status == "waiting"]
         inbox = await self.store.inbox(waits) if waits else ()  # first: what is taken out of it is in the logs
@@ -205,22 +217,29 @@ class Views:
                 snapshot = await load_snapshot(self.store, run_id, None)
                 snapshot.posted = find_posted(inbox, run_id)
                 waiting[run_id] = snapshot
-        return Page(runs=runs_document(found, waiting, works).runs, next=following)
+        return Page(runs_document(found, waiting, works).runs, following, seen.looked_at, seen.unseen)
 
-    async def found(self, asked: ListParameters) -> tuple[Sequence[RunInfo], str | None]:
+    async def found(self, asked: ListParameters) -> tuple[Found, str | None]:
         """Return a page of the runs that are asked for, and where the next one begins."""
         wanted = wanted_by(asked, asked.limit, asked.before)
         following = wanted.before
         shown: list[RunInfo] = []
+        looked_at = 0
         order: Words = {"sort": asked.sort, "ascending": asked.up} if isinstance(asked, SortedParameters) else {}
         for _ in range(_SEARCHED_PAGES if wanted.is_searched else 1):
             page: Words = {**wanted.page(wanted.limit, following), **order}
             found = await self.store.runs(**page)
-            shown += [info for info in found if wanted.fits(info, time.time())]
+            fitting = [info for info in found if wanted.fits(info, time.time())]
+            looked_at += len(fitting)
+            shown += [
+                info for info in fitting if not wanted.scanned or await state_fits(self.store, info, wanted.scanned)
+            ]
             following = found[-1].id if len(found) == wanted.limit else None
-            if following is None or len(shown) >= wanted.limit:
+            if following is None or len(shown) >= wanted.limit or (wanted.scanned and looked_at >= NEWEST):
                 break
-        return shown, following
+        if not wanted.fields:
+            return Found(shown), following
+        return Found(shown, looked_at if wanted.scanned else UNSET, await count_unseen(self.store, wanted)), following
 
     async def questions(self, asked: MaybeOfRun) -> Questions:
         """Return the open questions and the last answers, of all runs or of one."""
@@ -237,6 +256,8 @@ class Views:
         page: Words = {**wanted.page(_KEPT, None), "status": "running"}
         is_any = replace(wanted, status=None)
         running = [info for info in await self.store.runs(**page) if is_any.fits(info, time.time())]
+        if wanted.scanned:
+            running = [each for each in running[:NEWEST] if await state_fits(self.store, each, wanted.scanned)]
         for name in ("queued", "interrupted"):
             statuses[name] = sum(status_of(info) == name for info in running)
         statuses["running"] = max(0, statuses["running"] - statuses["queued"] - statuses["interrupted"])
@@ -265,6 +286,10 @@ class Views:
             return [(each.since, each.status, each.runs) for each in found if wanted.graph in {None, each.graph}]
 
         async def counted() -> Sequence[tuple[float, str, int]]:
+            if wanted.scanned:
+                looked = await find_runs(self.store, wanted)
+                bars = Counter((info.created_at // width * width, str(info.status)) for info in looked.runs)
+                return [(*each, runs) for each, runs in bars.items()]
             groups = await self._summaries(wanted, width)
             return await asyncio.to_thread(_count_fitting, groups, wanted)
 
@@ -280,7 +305,7 @@ class Views:
         Pages with the same parameters share a count; one that has changed runs sends another `change`.
         """
         wanted = wanted_by(asked)
-        if wanted.status in ONLY_SEEN:
+        if wanted.status in ONLY_SEEN or wanted.scanned:
             return Tally(None, None)
 
         async def counted() -> Tally:

@@ -59,6 +59,7 @@ _OF_NO_RUN: Final = "run NOT IN (SELECT key FROM runs) AND run NOT IN (SELECT ke
 STRAYS: Final = {
     "inbox": _OF_NO_RUN,
     "tags": _OF_NO_RUN,
+    "run_fields": _OF_NO_RUN,
     "earlier_graph_specs": _OF_NO_RUN,
     "earlier_codes": _OF_NO_RUN,
     "snapshots": "id >> 32 NOT IN (SELECT key FROM runs) AND id >> 32 NOT IN (SELECT key FROM trash)",
@@ -260,7 +261,8 @@ def _check_row_of_run(
         need = "does not need" if since is None else "needs"
         differing.append(f"wanted_at {wanted_at!r}, though the run {need} a driver")
     if differing:
-        summary = None if right["status"] == "running" else summary_of(snapshot)
+        fields = {} if info.summary is None else info.summary.fields
+        summary = None if right["status"] == "running" else summary_of(snapshot, None, fields)
         more = {
             "wanted_at": since if since is None or wanted_at is None else wanted_at,
             "summary": None if summary is None else summary_text(summary),

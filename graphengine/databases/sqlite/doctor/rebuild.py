@@ -36,6 +36,8 @@ _OTHERS: Final = (
     "owners",
     "text_uses",
     "tags",
+    "run_fields",
+    "graph_fields",
     "earlier_graph_specs",
     "earlier_codes",
     "queues",

@@ -1,0 +1,52 @@
+"""Filling in the fields by which runs are found, for runs that began before their graph declared them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from graphengine.errors import RunNotResumable, StoreNotSupported
+from graphengine.kernel.extension import compiled
+from graphengine.kernel.reader import load_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.kernel.extension import GraphDefinition
+    from graphengine.kernel.store import RunInfo, Store
+
+
+@runtime_checkable
+class Filling(Protocol):
+    """A store in which the fields of a run can be filled in."""
+
+    async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
+        """Let a run be found by these fields, and by no others. Return False if it is driven, or no longer there."""
+        ...
+
+
+def lacks_fields(info: RunInfo, graph: GraphDefinition[Any]) -> bool:
+    """Return whether a run lacks a field that its graph declares with `search=`, and that it has by now."""
+    own = {} if info.summary is None else info.summary.fields
+    searched = compiled(graph).search
+    return any(each.name not in own for each in searched if each.is_input or info.status == "finished")
+
+
+async def fill_fields(store: Store, info: RunInfo, graph: GraphDefinition[Any]) -> None:
+    """Let a run be found by the fields that its graph declares: they are read from the log of the run.
+
+    Raises:
+        RunNotResumable: A process drives the run.
+        StoreNotSupported: The store cannot fill in fields.
+        StoreError: The run cannot be read.
+    """
+    if not isinstance(store, Filling):
+        raise StoreNotSupported("this store cannot fill in fields of runs", where=f"run {info.id}")
+    plan = compiled(graph)
+    begun = await load_snapshot(store, info.id, 1)
+    fields = plan.fields_of(begun.root.values, at_end=False)
+    if info.status == "finished":
+        ended = await load_snapshot(store, info.id, None)
+        fields |= plan.fields_of(ended.root.values, at_end=True)
+    if not await store.set_fields(info, fields):
+        repair = "fill in its fields again once it waits or has ended"
+        raise RunNotResumable("a process drives the run, and would overwrite its fields", where=info.id, repair=repair)

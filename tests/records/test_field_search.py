@@ -1,0 +1,167 @@
+"""Searches for fields of inputs and results that a graph declares, and for fields of states."""
+
+import re
+from typing import Annotated, Any
+
+import pytest
+from msgspec import UNSET
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Runner, Secret
+from graphengine.errors import InputError
+from graphengine.kernel.store import Summary
+from graphengine.records.search import wanted_of
+from graphengine.records.selection import Found, Wanted, find_runs, newest
+from graphengine.serve.callers import Caller, CallersStore, acting
+
+SEARCH = ("input.country", "input.amount", "output.status")
+KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
+
+
+class State(BaseModel):
+    country: str = "CH"
+    amount: float = 0.0
+    status: str = ""
+    iban: Annotated[str, Secret] = "CH00"
+
+
+def paying(*search: str) -> Graph[State]:
+    """Return a graph that asks, overwrites a field of its input, and pays."""
+
+    async def ask(ctx: Context) -> str:
+        return await ctx.ask("Pay?", str)
+
+    graph = Graph("pay", State, search=search, secret_key=KEY)
+    graph.add_node("ask", ask, writes="status")
+    graph.add_node("move", lambda: "XX", writes="country")
+    graph.add_path(START, "ask", "move", END)
+    return graph
+
+
+async def paid(runner: Runner, run_id: str, graph: Graph[State], answer: str = "paid", **given: Any) -> None:
+    """Let a run of a graph finish."""
+    place = {name: given.pop(name) for name in ("tenant", "user") if name in given}
+    await runner.start(graph, State(**given), run_id=run_id, **place).result()
+    await runner.answer(run_id, answer)
+    await runner.resume(run_id, graph).result()
+
+
+async def find(runner: Runner, search: str, limit: int = 50) -> Found:
+    """Return what a search finds."""
+    return await find_runs(runner.store, wanted_of(search, Wanted(limit)))
+
+
+async def ids(runner: Runner, search: str) -> list[str]:
+    """Return the ids of what a search finds."""
+    return [info.id for info in (await find(runner, search)).runs]
+
+
+async def test_a_run_is_found_by_its_input_and_its_result(runner: Runner) -> None:
+    """By the input from its begin on, whatever nodes write later; by the result once it has finished."""
+    graph = paying(*SEARCH)
+    await paid(runner, "a", graph, amount=7)
+    await paid(runner, "b", graph, "refused", country="DE", amount=12.5, tenant="acme")
+    await runner.start(graph, State(country="DE"), run_id="c").result()
+    assert await ids(runner, "input.country=DE") == ["c", "b"]
+    assert await ids(runner, "input.country=DE tenant:acme") == ["b"]
+    assert await ids(runner, "input.country=DE pay status:waiting") == ["c"]
+    assert await ids(runner, "input.country=DE output.status=refused") == ["b"]
+    assert await ids(runner, "input.country=XX") == await ids(runner, "output.status=nothing") == []
+    assert await ids(runner, "output.status!=paid") == ["b"]
+    for seven in ("7", "7.0", "7e0"):
+        assert await ids(runner, f"input.amount={seven}") == ["a"]
+    assert await ids(runner, "input.amount<12.5") == ["c", "a"]
+    assert await ids(runner, "input.amount<=12.5 input.amount>=7") == ["b", "a"]
+    assert [info.id for info in await runner.runs('input.country="DE"', limit=1)] == ["c"]
+    done = await runner.admin.bulk("stop", "input.country=DE")
+    assert (done.runs, done.unseen, done.looked_at) == (["c"], 0, UNSET)
+    assert await ids(runner, "input.country=DE status:stopped") == ["c"]
+    assert (await runner.admin.trends("input.country=DE")).trends[0].runs == 2
+
+
+async def test_fields_are_kept_by_later_processes(fresh: Any) -> None:
+    """A run that waits, a stop without its process, and a branch keep the fields of the input."""
+    with fresh() as database:
+        if database is None:
+            return
+        async with Runner(database) as first:
+            for run_id in ("a", "b"):
+                await first.start(paying(*SEARCH), State(country="DE"), run_id=run_id).result()
+        async with Runner(database) as second:
+            await second.stop("b")
+            await second.answer("a", "paid")
+            await second.resume("a", paying(*SEARCH)).result()
+            await second.branch("a", paying(*SEARCH), at=1, run_id="c").result()
+            assert await ids(second, "input.country=DE") == ["c", "b", "a"]
+            assert await ids(second, "input.country=DE output.status=paid") == ["a"]
+
+
+async def test_a_search_says_which_runs_it_has_not_seen(runner: Runner) -> None:
+    """Those of before `search=`, of the tenant; filling finds them, and a removed run is no longer found."""
+    await paid(runner, "old", paying(), country="DE", tenant="acme")
+    await runner.start(paying(), run_id="waits", tenant="acme").result()
+    assert (await find(runner, "input.country=DE")).unseen is None  # no run has this field
+    graph = paying(*SEARCH)
+    await paid(runner, "new", graph, country="DE", tenant="zoo")
+    found = await find(runner, "input.country=DE")
+    assert ([info.id for info in found.runs], found.unseen, found.looked_at) == (["new"], 2, UNSET)
+    assert (await find(runner, "output.status=paid")).unseen == 1  # what waits has no result
+    assert (await find(runner, "input.country=DE status:finished")).unseen == 1
+    for tenant, unseen in (("acme", 2), ("zoo", 0)):
+        with acting(Caller("who", tenant=tenant)):
+            store = CallersStore.of(runner.store)
+            assert (await find_runs(store, wanted_of("input.country=DE", Wanted(9)))).unseen == unseen
+    wanted = await runner.admin.bulk("fill", "graph:pay", graphs=[graph], dry_run=True)
+    assert [*wanted.runs] == ["waits", "old"]
+    assert [*(await runner.admin.bulk("fill", "graph:pay", graphs=[graph])).runs] == ["waits", "old"]
+    assert (await runner.admin.bulk("fill", "graph:pay", graphs=[graph])).runs == []
+    found = await find(runner, "input.country=DE")
+    assert ([info.id for info in found.runs], found.unseen) == (["new", "old"], 0)
+    assert await ids(runner, "input.country=CH output.status!=paid") == []
+    await runner.resume("waits", graph).result()
+    assert await ids(runner, "input.country=CH") == ["waits"]
+    await runner.admin.bulk("prune", "input.country=DE")
+    assert (await find(runner, "input.country=DE"))[::2] == ([], 0)
+
+
+async def test_a_field_of_a_state_is_looked_for_in_the_newest_runs(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search says in how many, and never compares a secret field."""
+    for number in range(4):
+        await runner.start(paying(), State(amount=number), run_id=f"r{number}").result()
+    found = await find(runner, "state.amount<2")
+    assert ([info.id for info in found.runs], found.looked_at, found.unseen) == (["r1", "r0"], 4, UNSET)
+    monkeypatch.setattr("graphengine.records.selection.NEWEST", 3)
+    found = await find(runner, "state.amount<2")
+    assert ([info.id for info in found.runs], found.looked_at) == (["r1"], 3)
+    assert (await find(runner, "state.amount>=0", limit=2)).looked_at == 2
+    for search in ("state.iban!=x", "state.iban=CH00", "state.iban>A", "state.nothing!=x"):
+        assert await ids(runner, search) == []
+    assert len(await newest(runner.store, wanted_of("state.iban!=x", Wanted(9)))) == 0
+
+
+NO_FIELDS = (
+    "input.=CH", "input=CH", "state=7", "state.a..b=7", "input.country=", "output.<7", "input.\0=7", "input.\ud800=7"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("search", NO_FIELDS)
+def test_a_search_names_a_field_and_a_value(search: str) -> None:
+    """Anything else is refused, and no search for words."""
+    with pytest.raises(InputError, match=r"is no field|compares with nothing"):
+        wanted_of(search, Wanted(1))
+    assert wanted_of("state of input.country", Wanted(1)).text == "state of input.country"
+
+
+def test_the_sign_of_equality_means_values() -> None:
+    """Numbers compare as numbers, other values as texts, and a missing value with nothing but itself."""
+    summary = Summary.with_fields(
+        {"n": 12, "half": 0.5, "yes": True, "none": None, "day": "2026-01-31", "long": "x" * 300}
+    )
+    for search in ("n=12", "n>9.5", "n!=9", "half<1", "yes=true", "none=null", "day<2026-02", f"long={'x' * 300}"):
+        name, sign, typed = re.split("([<>=!]+)", search)
+        assert summary.field_is(name, sign, typed), search
+    for search in ("n<9.5", "n>a", "day>5", "none<5", "none!=null", "other!=5", "yes=1"):
+        name, sign, typed = re.split("([<>=!]+)", search)
+        assert not summary.field_is(name, sign, typed), search
