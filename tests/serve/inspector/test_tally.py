@@ -35,6 +35,9 @@ WORDS = {
     "agent": ("agent:writer", "agent:nobody"),
     "error": ("error:ValueError",),
     "lost": ("lost:yes", "lost:no"),
+    "input.FIELD=": ("input.country=CH", "input.n>3", "input.n!=3", "input.x=1"),
+    "output.FIELD=": ("output.status=paid",),
+    "state.FIELD=": (),  # it is not counted: tests/records/test_field_search.py
     "cost>": ("cost>0.3",),
     "": ("ValueError", "run1"),
 }
@@ -70,7 +73,9 @@ async def fill(store: Store) -> None:
         added = batch(begun.id, fence, [step(1)], statuses[n % 4])
         losses = {"fallbacks": 1} if n % 8 == 0 else {}
         agents: dict[str, float | None] = {"writer": 0.1} if n % 3 else {}
-        added.summary = Summary("work: ValueError: no", cost_usd=n / 10, losses=losses, agents=agents)
+        fields = {"input.n": str(n), "input.country": ("CH", "DE")[n % 2]} if n % 3 else {}
+        fields |= {"output.status": "paid"} if n % 4 == 0 else {}
+        added.summary = Summary("work: ValueError: no", cost_usd=n / 10, losses=losses, agents=agents, fields=fields)
         await append(store, added)
 
 

@@ -23,7 +23,7 @@ import {
 } from "./parts";
 import { isNote } from "./acts";
 import { Bulk } from "./bulk";
-import type { Line, ListedRun, Overview, Session, Tally } from "./types";
+import type { Line, ListedRun, Overview, Page, Session, Tally } from "./types";
 import { STATUSES, ago, count, dollars, failedBelow, isLossy, lost, moment, seconds, titleOf, when } from "./words";
 
 const PAGE = 200;
@@ -86,10 +86,24 @@ function arranged(
   return found;
 }
 
+type Extent = Pick<Page, "looked_at" | "unseen">;
+
+/** How much a search for fields has seen: in how many states it looked, and which runs lack the fields. */
+function Seen({ looked_at, unseen }: Extent) {
+  const parts = [
+    looked_at !== undefined && `Looked at the states of the newest ${count(looked_at, "run")}.`,
+    Boolean(unseen) &&
+      `Not searched: ${count(unseen!, "run")} without a record of these fields; \`graphengine bulk fill\` adds it.`,
+    unseen === null && "No run has a record of these fields: declare them with Graph(search=[…]), or search state.….",
+  ].filter(Boolean);
+  return parts.length ? <p class="in-results soft small">{parts.join(" ")}</p> : null;
+}
+
 /** The runs that fit, read page by page, and read again when the database changes. */
 function useRuns(filters: Filters) {
   const [runs, setRuns] = useState<ListedRun[]>([]);
   const [next, setNext] = useState<string | null>(null);
+  const [extent, setExtent] = useState<Extent>({});
   const [lines, setLines] = useState<Record<string, Line>>({});
   const [overview, setOverview] = useState<Overview | null>(null);
   const [error, setError] = useState<Problem | null>(null);
@@ -125,6 +139,7 @@ function useRuns(filters: Filters) {
       ]);
       if (isStale()) return;
       setError(null);
+      setExtent(page);
       if (counts) setOverview(counts);
       else if (!later.current) {
         later.current = setTimeout(() => {
@@ -183,7 +198,7 @@ function useRuns(filters: Filters) {
     visible.current = ids;
     loadLines(ids.filter((id) => !lines[id])).catch(setError);
   };
-  return { runs, next, lines, overview, error, live, more, seen, refresh };
+  return { runs, next, extent, lines, overview, error, live, more, seen, refresh };
 }
 
 /** How many runs a search finds, and how many lost something; counted again from time to time. */
@@ -280,7 +295,7 @@ function SavedSearch({
 }
 
 export function Runs({ filters, session }: { filters: Filters; session: Session }) {
-  const { runs, next, lines, overview, error, live, more, seen, refresh } = useRuns(filters);
+  const { runs, next, extent, lines, overview, error, live, more, seen, refresh } = useRuns(filters);
   const [ticked, setTicked] = useState<string[]>([]);
   const [isWhole, setWhole] = useState(false);
   const [done, setDone] = useState("");
@@ -416,7 +431,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
             type="search"
             aria-label="Search"
             value={search}
-            placeholder="words of the input, result, error, ending, id or tag; graph:… tag:… status:… cost>0.1 since:7d"
+            placeholder="words of the input, result, error, ending, id or tag; graph:… tag:… status:… input.country=CH cost>0.1 since:7d"
             onInput={(event) => setSearch(event.currentTarget.value)}
           />
           <kbd>/</kbd>
@@ -460,6 +475,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
           {done}
         </p>
       )}
+      <Seen {...extent} />
       {filters.text && <InResults key={found} filters={filters} />}
       <div class="row heading" role="group" aria-label="Order">
         <span>

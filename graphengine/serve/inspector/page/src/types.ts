@@ -180,6 +180,10 @@ export interface Bulked {
   cost_usd: number;
   /** Which were changed, or would be: with these, what was looked at is done, and to no other run. */
   run_ids: string[];
+  /** How many states were read to find the runs; omitted if the search compares no field of a state. */
+  looked_at?: number;
+  /** How many runs were not found because they lack a field of the search, which others of their graph have. */
+  unseen?: number | null;
 }
 
 export interface Call {
@@ -734,6 +738,9 @@ export interface Page {
   runs: ListedRun[];
   /** The run after which the next page begins, as `before`; null if there is none. */
   next: string | null;
+  /** How many states were read to find the runs; omitted if the search compares no field of a state. */
+  looked_at?: number;
+  unseen?: number | null;
 }
 
 export interface Parent {
@@ -1002,6 +1009,9 @@ export interface Runs {
   schema: 2;
   /** The runs. */
   runs: ListedRun[];
+  /** How many states were read to find the runs; omitted if the search compares no field of a state. */
+  looked_at?: number;
+  unseen?: number | null;
 }
 
 export interface Said {
@@ -1338,6 +1348,8 @@ export interface Summary {
   /** What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`. */
   losses: Record<string, number>;
   agents: Record<string, number | null>;
+  /** The fields of its input and result that its graph declares with `search=`, as texts by name. */
+  fields: Record<string, string>;
 }
 
 export interface Table {
