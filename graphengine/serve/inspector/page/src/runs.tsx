@@ -431,7 +431,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
             type="search"
             aria-label="Search"
             value={search}
-            placeholder="words of the input, result, error, ending, id or tag; graph:… tag:… status:… input.country=CH cost>0.1 since:7d"
+            placeholder="words of the input, result, error, ending, id or tag; graph:… status:… input.x=1 since:7d"
             onInput={(event) => setSearch(event.currentTarget.value)}
           />
           <kbd>/</kbd>
