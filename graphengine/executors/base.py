@@ -1,4 +1,4 @@
-"""What a Runner needs of an executor in other processes, and how it uses one of another library."""
+"""The base classes of executors that run nodes in other processes, and the adapter for executors of other libraries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ T = TypeVar("T")
 
 
 def ended_before(how: str) -> str:
-    """Return why a call has not begun whose child process has ended in this way, or could not be started."""
+    """Return the reason why a call has not begun, if its child process has ended or could not be started.
+
+    Args:
+        how: How the child process ended.
+    """
     return (
         f"it ended before the call began ({how}): see its output; a script that starts runs needs "
         '`if __name__ == "__main__":`, since its child processes import it'
@@ -29,72 +33,79 @@ def ended_before(how: str) -> str:
 
 
 class NodeExecutor(Executor, ABC):
-    """An executor that runs calls elsewhere, and ends them when their node's time is over.
+    """An executor that runs calls in other processes, and ends calls whose time is over.
 
     A Runner calls `open` once before the first call, `begin` for each attempt of a node, and `end` if an attempt is no
     longer wanted. If the Runner made the executor itself, it calls `shutdown` when it closes. The Runner is responsible
-    for attempts and retries, and for what is recorded. Two attempts of a node never run at the same time: the next
-    attempt begins when the future of the last attempt is done, or when `end` has returned.
+    for attempts, retries and records. Two attempts of a node never run at the same time: the next attempt begins when
+    the future of the last attempt is done, or when `end` has returned.
 
-    See the page "Write an executor"; `graphengine.testing.ExecutorConformance` has the requirements as tests.
+    The page "Write an executor" shows how to write one, and `graphengine.testing.ExecutorConformance` contains the
+    requirements as tests.
 
     Attributes:
-        counts_time: Whether `begin` ends a call at its time. Otherwise the Runner counts, from when it calls `begin`.
-        repeats: Whether what runs the calls may run one again by itself, as after the loss of a machine. Then nodes
-            with `effect="once"` are refused.
+        counts_time: Whether the executor ends a call when its time is over. Otherwise the Runner counts the time,
+            beginning with its call of `begin`.
+        repeats: Whether the system behind the executor may run a call again by itself, for example after the loss of a
+            machine. Then nodes with `effect="once"` are refused.
     """
 
     counts_time: bool = True
     repeats: bool = False
 
     def open(self) -> None:
-        """Prepare what takes time, such as starting processes. Called in a thread before the first call."""
+        """Make slow preparations, such as starting processes. Called in a thread before the first call."""
 
     def dumps(self, value: object) -> bytes:
-        """Return a value as bytes, which `pickle.loads` reads in the other process."""
+        """Convert a value to bytes that `pickle.loads` can read in the other process."""
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
     @abstractmethod
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
-        """Run a packed call elsewhere, as `run_packed(packed)` does, and return at once.
+        """Start a packed call in another process and return its future at once.
 
-        The future is a running one (`set_running_or_notify_cancel`), unless its `cancel` keeps the call from beginning.
-        Only the bytes travel. What a node raises is in the bytes that `run_packed` returns. An executor that counts
-        time does so from when the call begins there, not while it waits for a place; then it ends the work, and the
-        future raises TimeoutError. If the call cannot begin, since nothing answers or no machine can run it, the future
-        raises `graphengine.errors.ExecutorUnreachable`, which says that it did not begin.
+        The other process must call `run_packed(packed)`, and the future must return the bytes that this call returns.
+        They also contain the exception of the node, if the node raised one. The following rules apply:
+
+        - The future must be marked as running (`set_running_or_notify_cancel`), unless cancelling the future really
+          prevents the call from beginning.
+        - An executor that counts time counts from the beginning of the work in the other process, and not while the
+          call waits for a free place. When the time is over, it ends the work, and the future raises TimeoutError.
+        - If the call cannot begin, because the other system does not answer or no machine can run the call, the future
+          raises `graphengine.errors.ExecutorUnreachable`. This error means that the call has not begun.
 
         Args:
-            packed: The call. `facts_of(packed)` has its run, node and attempt, such as to name a job.
-            timeout_seconds: The node's time; None for no limit.
+            packed: The call. `facts_of(packed)` returns its run, node and attempt, for example to name a job.
+            timeout_seconds: The timeout of the node; None for no limit.
         """
 
     @abstractmethod
     def end(self, future: Future[bytes]) -> None:
-        """End a call that is no longer wanted, and return when nothing of it runs any more. Called in a thread.
+        """End a call that is no longer wanted, and return when its work has ended.
 
-        Work that cannot be ended is waited for.
+        If the executor cannot end the work, this method must wait for its end. The Runner calls this in a thread.
 
         Args:
-            future: What `begin` returned.
+            future: The future that `begin` returned.
         """
 
     @abstractmethod
     def why_died(self, error: BaseException) -> str:
-        """Return how the process of a call ended, if that is what the error means; "" otherwise.
+        """Return how the process of a call ended, if the error means that the process died; "" otherwise.
 
-        Then the attempt fails as `worker_died`: the call had begun, and nobody knows how far it came.
+        If the text is not empty, the attempt fails as `worker_died`: the call had begun, and it is not known how much
+        of its work was done.
 
         Args:
-            error: What the future raised.
+            error: The exception that the future raised.
         """
 
 
 class Ongoing(Protocol):
-    """A call on its way, for which a thread waits."""
+    """A call in progress. A thread of the executor waits for its end."""
 
     def end(self) -> None:
-        """End the process of the call. Its thread then returns."""
+        """End the process of the call, so that the thread that waits for the call returns."""
         ...
 
 
@@ -102,11 +113,11 @@ C = TypeVar("C", bound=Ongoing)
 
 
 class ThreadedExecutor(NodeExecutor, Generic[C]):
-    """An executor with a thread here for each call, which waits for the other process.
+    """An executor that uses one thread of this process for each call. The thread waits for the other process.
 
     Args:
-        count: How many calls can be on their way at a time.
-        name: What the names of the threads begin with.
+        count: The maximum number of calls at a time.
+        name: The prefix of the threads' names.
     """
 
     def __init__(self, count: int, name: str) -> None:
@@ -119,7 +130,7 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
 
     @abstractmethod
     def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: C) -> T:
-        """Run a call in another process, from its thread, and return its result."""
+        """Run a call in another process and return its result. This method runs in the thread of the call."""
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call a function in another process, as `Executor.submit` does.
@@ -132,18 +143,18 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
         return self._begin(partial(partial, function, *args, **kwargs), None)
 
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
-        """Run a packed call in another process, which is ended when the time is over."""
+        """Run a packed call in another process. The process is ended when the time is over."""
         return self._begin(partial(calls.load_packed, packed), timeout_seconds)
 
     def end(self, future: Future[bytes]) -> None:
-        """End the process of a call, and return when it is gone."""
+        """End the process of a call, and return when the process has ended."""
         call = self._calls.get(future)
         if call is not None and not future.cancel():
             call.end()
-            wait([future])  # its thread returns when the process is gone
+            wait([future])  # The thread of the call returns when the process has ended.
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
-        """Accept nothing more; end the calls, if they are cancelled."""
+        """Accept no further calls. With `cancel_futures`, also end the calls in progress."""
         for call in list(self._calls.values()) if cancel_futures else ():
             call.end()
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
@@ -157,14 +168,15 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
 
 
 class OtherExecutor(NodeExecutor):
-    """An executor of another library, such as ProcessPoolExecutor. A call that has begun cannot be ended.
+    """An adapter for an executor of another library, such as ProcessPoolExecutor.
 
-    A process pool whose child died accepts nothing more, so it is replaced by a new one. One that is not of the
-    standard library may run a call again by itself, unless its attribute `repeats` is False.
+    A call that has begun cannot be ended. A process pool whose child process died accepts no further calls, so it is
+    replaced by a new pool. An executor that is not part of the standard library is assumed to repeat calls by itself,
+    unless its attribute `repeats` is False.
 
     Args:
         executor: The executor.
-        make: Makes another one when it is broken; None if it cannot be replaced.
+        make: A function that makes a new executor when this one is broken; None if it cannot be replaced.
     """
 
     counts_time = False
@@ -180,7 +192,7 @@ class OtherExecutor(NodeExecutor):
         """Call a function, as `Executor.submit` does, in a new executor if this one is broken.
 
         Raises:
-            BrokenExecutor: It is broken, and cannot be replaced, or it could not start a process.
+            BrokenExecutor: The executor is broken and cannot be replaced, or it could not start a process.
         """
         try:
             try:
@@ -193,7 +205,8 @@ class OtherExecutor(NodeExecutor):
         except (EOFError, ConnectionError) as error:
             if self._make is None:
                 raise
-            self._replace(self._make)  # it has kept the call, and would make it once it can start a process
+            # The broken executor has kept the call and would run it as soon as it can start a process.
+            self._replace(self._make)
             raise BrokenExecutor(ended_before(f"{type(error).__name__}: {error}")) from error
 
     def _replace(self, make: Callable[[], Executor]) -> None:
@@ -202,40 +215,42 @@ class OtherExecutor(NodeExecutor):
         self._executor, self._is_ours = make(), True
 
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:  # noqa: ARG002 - the Runner counts
-        """Submit the call. The time is not counted: the Runner does, from now on."""
-        return self.submit(
-            calls.run_packed, packed
-        )  # by its module: it is replaced once it is asked for as a public name
+        """Submit the call. The Runner counts the time, beginning now."""
+        # The function is read from its module, because the public name is replaced when it is first used.
+        return self.submit(calls.run_packed, packed)
 
     def end(self, future: Future[bytes]) -> None:
-        """Cancel a call that has not begun, and wait for one that has."""
+        """Cancel a call that has not begun, or wait for the end of a call that has begun."""
         if not future.cancel():
             wait([future])
 
     def why_died(self, error: BaseException) -> str:
-        """Return the text of a BrokenExecutor, or that a signal ended it: nothing that a node raises comes this way."""
+        """Return the text of a BrokenExecutor, or that a signal handler ended the process; "" for other errors.
+
+        Exceptions of nodes are part of the returned bytes, so they are never passed to this method.
+        """
         if isinstance(error, SystemExit):
             return f"a signal handler ended it with {error}"
         return str(error) or type(error).__name__ if isinstance(error, BrokenExecutor) else ""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
-        """Shut down the executor that replaced a broken one; the given one belongs to its owner."""
+        """Shut down the executor that replaced a broken executor. The original executor belongs to its owner."""
         if self._is_ours:
             shut_down(self._executor, wait=wait, cancel_futures=cancel_futures)
 
 
 def shut_down(executor: Executor, *, wait: bool = True, cancel_futures: bool = False) -> None:
-    """Shut down an executor, also one without `cancel_futures`, which came with Python 3.9."""
+    """Shut down an executor, even if its `shutdown` does not know `cancel_futures`, which is new in Python 3.9."""
     parameters = signature_of(executor.shutdown).parameters
     knows = "cancel_futures" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     executor.shutdown(wait, **({"cancel_futures": cancel_futures} if knows else {}))
 
 
 def same_pool(pool: Executor) -> Callable[[], Executor] | None:
-    """Return a function that makes a process pool like this one; None for an executor of another kind."""
+    """Return a function that makes a process pool with the same arguments; None for an executor of another kind."""
     if type(pool) is not ProcessPoolExecutor:
         return None
-    found = vars(pool)  # it offers no other way to read its arguments
+    found = vars(pool)  # A pool offers no public way to read its arguments.
     names = ("max_workers", "mp_context", "initializer", "initargs", "max_tasks_per_child")
     arguments: dict[str, Any] = {name: found[f"_{name}"] for name in names}
     return lambda: ProcessPoolExecutor(**arguments)

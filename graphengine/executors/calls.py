@@ -1,7 +1,8 @@
-"""A node's call as bytes, and its outcome: what is sent between the Runner and another process.
+"""Convert the call of a node and its outcome to bytes, to send them between the Runner and another process.
 
-The executor carries bytes only. So an argument, a result or an exception that cannot be pickled never breaks its pool,
-and a failure is described there as the Runner would describe it here, with the traceback of the node's code.
+Executors transport only bytes. Therefore an argument, a result or an exception that cannot be pickled never breaks the
+pool of an executor. A failure is described in the other process in the same way as in the Runner's process, with the
+traceback of the node's code.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def why_not_pickled(value: object, dumps: Callable[[object], bytes]) -> Exceptio
 def _find_unpicklable(
     function: Callable[..., object], values: Mapping[str, object], dumps: Callable[[object], bytes]
 ) -> tuple[str, Exception] | None:
-    """Return the part of a call that cannot be pickled, and why."""
+    """Return the part of a call that cannot be pickled, with the error; None if each part alone can be pickled."""
     parts: dict[str, object] = {"the function": function}
     parts |= {f"the argument {name!r} ({type(value).__name__})": value for name, value in values.items()}
     for what, part in parts.items():
@@ -78,19 +79,20 @@ def facts_of(packed: bytes) -> DetachedContext:
     """Return the facts of a packed call: its run, node, visit and attempt, and its idempotency key.
 
     Args:
-        packed: What `NodeExecutor.begin` was given.
+        packed: The bytes that `NodeExecutor.begin` received.
     """
     facts: DetachedContext = pickle.loads(packed)[3]  # noqa: S301 - from our own process
     return facts
 
 
 def run_packed(packed: bytes) -> bytes:
-    """Run a packed call, in the other process, and return its outcome as bytes.
+    """Run a packed call in the other process, and return its outcome as bytes.
 
-    What the node raises is an outcome too. If the process was started by `multiprocessing`, it ends with its parent.
+    An exception of the node is also an outcome. If the process was started by `multiprocessing`, it ends when its
+    parent process ends.
 
     Args:
-        packed: What `NodeExecutor.begin` was given.
+        packed: The bytes that `NodeExecutor.begin` received.
 
     Raises:
         KeyboardInterrupt: Ctrl-C in this process.
@@ -101,9 +103,9 @@ def run_packed(packed: bytes) -> bytes:
 
 
 def load_packed(packed: bytes) -> Callable[[], bytes]:
-    """Load a packed call, with the modules that it needs, and return a function that runs it.
+    """Load a packed call, with the modules that it needs, and return a function that runs the call.
 
-    What cannot be loaded is the outcome of that function.
+    If the call cannot be loaded, the returned function returns this error as the outcome.
     """
     module, file, call, facts = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
     try:
@@ -114,7 +116,7 @@ def load_packed(packed: bytes) -> Callable[[], bytes]:
 
 
 def _run_call(function: Callable[..., object], values: dict[str, object], facts: DetachedContext) -> bytes:
-    CURRENT.set(facts)  # agents raise an error that explains
+    CURRENT.set(facts)  # An agent that is called here finds these facts and raises an error that explains the reason.
     try:
         result = call_here(function, values)
     except BaseException as error:  # noqa: BLE001 - a node may raise anything
@@ -129,14 +131,14 @@ def _run_call(function: Callable[..., object], values: dict[str, object], facts:
 
 
 def call_here(function: Callable[..., object], values: Mapping[str, object]) -> object:
-    """Call a function, and run the coroutine of an async one in an event loop of its own."""
+    """Call a function. If the function is async, run its coroutine in a new event loop."""
 
     async def awaited(result: object = None) -> object:
         made = function(**values) if result is None else result
         return await made if inspect.isawaitable(made) else made
 
     if is_async(function):
-        return asyncio.run(CallOutcome.of(awaited)).result()  # its traceback has no frames of asyncio
+        return asyncio.run(CallOutcome.of(awaited)).result()  # Its traceback contains no frames of asyncio.
     result = function(**values)
     return asyncio.run(CallOutcome.of(partial(awaited, result))).result() if inspect.isawaitable(result) else result
 
@@ -145,7 +147,7 @@ def outcome_of(packed: bytes, node: str) -> object:
     """Return the result in a packed outcome.
 
     Raises:
-        FailedElsewhere: The function raised.
+        FailedElsewhere: The function raised an exception.
         NotPicklable: The result cannot be read here.
     """
     try:
@@ -162,7 +164,7 @@ def outcome_of(packed: bytes, node: str) -> object:
 
 
 def _unpickle_exception(raised: bytes | None) -> BaseException | None:
-    """Return the exception; None if it cannot be pickled, whose data is enough."""
+    """Return the exception; None if it could not be pickled. Its description is then enough."""
     try:
         found = pickle.loads(raised) if raised is not None else None  # noqa: S301 - as above
     except Exception:  # noqa: BLE001 - its class may not exist here
@@ -181,10 +183,10 @@ def _pack_failure(error: BaseException) -> bytes:
 
 
 def call_as_bytes(work: Callable[[], object]) -> bytes:
-    """Run a function in the other process, and return its result, or what it raised, as bytes.
+    """Run a function in the other process, and return its result or its exception as bytes.
 
     Raises:
-        SystemExit: A signal handler ends this process, as Ray's and those of many servers do at SIGTERM.
+        SystemExit: A signal handler ends this process, as the handlers of Ray and of many servers do at SIGTERM.
     """
     try:
         return pickle.dumps((work(), None), pickle.HIGHEST_PROTOCOL)
@@ -194,17 +196,17 @@ def call_as_bytes(work: Callable[[], object]) -> bytes:
 
 
 def raised(error: BaseException) -> bytes:
-    """Return an exception as bytes, as `returned` does."""
+    """Return an exception in the form in which `call_as_bytes` returns it."""
     try:
         found = pickle.dumps((None, error))
-        pickle.loads(found)  # noqa: S301 - an exception may be written and yet not be readable
+        pickle.loads(found)  # noqa: S301 - some exceptions can be written as a pickle and not be read again
     except Exception:  # noqa: BLE001 - it may hold anything
         return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))
     return found
 
 
 def read_returned(outcome: bytes) -> object:
-    """Return the result that `returned` wrote, or raise what it raised."""
+    """Return the result in the bytes of `call_as_bytes`, or raise the exception that they contain."""
     result, error = pickle.loads(outcome)  # noqa: S301 - from our own child
     if error is not None:
         raise error
@@ -212,10 +214,10 @@ def read_returned(outcome: bytes) -> object:
 
 
 def _load_call(module: str, file: str | None, call: bytes) -> tuple[Callable[..., object], dict[str, object]]:
-    """Return the function and its arguments; the function's module may have to be loaded from its file.
+    """Return the function and its arguments. If the module of the function is not on the path, its file is loaded.
 
     Raises:
-        NotPicklable: They cannot be loaded in this process.
+        NotPicklable: The function or its arguments cannot be loaded in this process.
     """
     try:
         if file is not None and not _is_found(module):
@@ -233,12 +235,12 @@ def _load_call(module: str, file: str | None, call: bytes) -> tuple[Callable[...
 def _is_found(module: str) -> bool:
     try:
         return module in sys.modules or importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # not even its package
+    except ModuleNotFoundError:  # The package of the module is not found either.
         return False
 
 
 def _load_from(module: str, file: str) -> None:
-    """Load a module that no folder on the path has: a graph's file, which the command line ran by its path."""
+    """Load a module from its file. This is needed for a graph's file that the command line ran by its path."""
     spec = importlib.util.spec_from_file_location(module, file)
     if spec is None or spec.loader is None:
         return
@@ -253,9 +255,10 @@ def _load_from(module: str, file: str) -> None:
 
 @cache
 def end_with_parent() -> None:
-    """End this process when the one that started it ends.
+    """Make sure that this process ends when its parent process ends.
 
-    If the Runner's process is killed, the work must end too: another process will resume the run and repeat it.
+    If the Runner's process is killed, the work must end too, because another process will resume the run and repeat the
+    work.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -11,7 +11,7 @@ from graphengine.errors import DefinitionError
 from graphengine.kernel.inside import mark_repeating
 
 _OF_NODES: Final = ("call", "ask", "receive", "sleep", "sleep_until", "send", "runs", "emit", "usage")
-"""What only a Context has. Anything else that is asked of it is asked by an agent."""
+"""Attributes that only a complete Context has. Any other missing attribute is requested by an agent."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class DetachedContext:
         run_id: The run's id.
         node: The node's name.
         path: The node's path in the run.
-        visit: Which visit of the node this is, from 1.
-        attempt: Which attempt of the visit this is, from 1.
+        visit: The number of the visit of the node, from 1.
+        attempt: The number of the attempt of the visit, from 1.
         idempotency_key: A key that stays the same over retries and resumes of this visit.
         time: The time in the log at which this attempt could begin.
         on: The name of the executor.
@@ -50,7 +50,7 @@ class DetachedContext:
         return self.time
 
     def __getattr__(self, name: str) -> NoReturn:
-        """Refuse what needs the run."""
+        """Raise an error that explains that this attribute needs the run."""
         if name.startswith("_"):
             raise AttributeError(name)
         what = f"ctx.{name}" if name in _OF_NODES else f"an agent ({name})"
@@ -60,7 +60,7 @@ class DetachedContext:
             repair="do it in a node before or after this one, and pass the value through the state; "
             "or run this node without on=",
         )
-        mark_repeating(error)  # a retry would be refused too
+        mark_repeating(error)  # A retry would fail in the same way, so the attempt is not repeated.
         raise error
 
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class ExecutorsByName(Extension):
-    """The executors of one Runner, by name: an extension, see `graphengine.runner.extensions`.
+    """The executors of one Runner, by name. This is an extension of the Runner; see `graphengine.runner.extensions`.
 
     Args:
-        given: Executors, which their owner shuts down; or functions that make one when it is first needed, which the
-            Runner shuts down when it closes.
+        given: Executors, or functions that make an executor when it is first needed. The owner of a given executor
+            shuts it down. The Runner shuts down the executors that it has made.
     """
 
     def __init__(self, given: Mapping[str, Executor | Callable[[], Executor]]) -> None:
@@ -40,21 +40,23 @@ class ExecutorsByName(Extension):
 
     @property
     def executors(self) -> Self:
-        """Itself."""
+        """This object, so that the Runner finds its executors."""
         return self
 
     @property
     def is_used(self) -> bool:
-        """Whether any of them was used."""
+        """Whether any executor was used."""
         return bool(self._used)
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
-        """Check that the heavy nodes of a graph and of the graphs inside it can run; of a queued run, the worker does.
+        """Check that the heavy nodes of a graph, and of the graphs inside it, can run with these executors.
+
+        For a queued run nothing is checked, because the worker that takes the run checks it.
 
         Raises:
-            InputError: There is no executor of a name.
-            DefinitionError: A node's function cannot be pickled for its executor, or must not be repeated where that
-                can happen.
+            InputError: The Runner has no executor with the name that a node uses.
+            DefinitionError: A node's function cannot be pickled for its executor, or the function must not be repeated
+                and the executor may repeat calls.
         """
         for each in plan.nest if (plan.heavy or plan.graphs) and not is_queued else ():
             for node, on, call in each.heavy:
@@ -89,21 +91,21 @@ class ExecutorsByName(Extension):
             ) from error
 
     def counts_time(self, on: str) -> bool:
-        """Return whether an executor counts the time of its calls itself, from when they begin."""
+        """Return whether an executor itself counts the time of its calls, from the beginning of their work."""
         executor = self._of(on)
         return not isinstance(executor, ThreadPoolExecutor) and executor.counts_time
 
     async def call(self, call: Call, values: dict[str, object], context: Context, seconds: float | None) -> object:
         """Call a node's function on its executor, and return its result.
 
-        If the call is no longer wanted, its process is ended where the executor can; otherwise its end is awaited, so
-        that another attempt never runs at the same time.
+        If the call is no longer wanted, the executor ends its process if it can. Otherwise this method waits for the
+        end of the call, so that another attempt never runs at the same time.
 
         Raises:
-            NodeTimeout: It ran longer than `seconds`.
-            ExecutorUnreachable: It could not begin.
-            WorkerDied: Its process died.
-            FailedElsewhere: It raised.
+            NodeTimeout: The call ran longer than `seconds`.
+            ExecutorUnreachable: The call could not begin.
+            WorkerDied: The process of the call died.
+            FailedElsewhere: The function raised an exception.
         """
         from graphengine.executors import calls  # noqa: PLC0415 - see above
         from graphengine.executors.detached import DetachedContext  # noqa: PLC0415 - see above
@@ -167,17 +169,17 @@ class ExecutorsByName(Extension):
         return wrapped
 
     async def _open_once(self, name: str, executor: NodeExecutor) -> None:
-        """Prepare an executor once."""
+        """Open an executor, unless it has been opened already."""
         if name not in self._opening:
             self._opening[name] = asyncio.create_task(asyncio.to_thread(executor.open), name="graphengine executor")
         try:
             await asyncio.shield(self._opening[name])
         except Exception:
-            self._opening.pop(name, None)  # the next attempt tries again
+            self._opening.pop(name, None)  # The next attempt of a node tries to open the executor again.
             raise
 
     async def closed(self) -> None:
-        """Shut down the executors that were made here."""
+        """Shut down the executors that the Runner has made."""
         if not self._ours:
             return
         from graphengine.executors.base import shut_down  # noqa: PLC0415 - see above
@@ -205,5 +207,5 @@ async def _result_of(executor: NodeExecutor, future: Future[bytes]) -> bytes:
             except asyncio.CancelledError:
                 continue
         if not waiting.cancel() and not waiting.cancelled():
-            waiting.exception()  # retrieved, since nothing needs it
+            waiting.exception()  # Retrieve the exception, so that asyncio does not log it as never retrieved.
         raise

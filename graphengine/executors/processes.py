@@ -1,7 +1,8 @@
-"""Child processes for heavy nodes: a timeout ends the child, and a child that died is replaced.
+"""Run heavy nodes in child processes. A timeout ends the child process, and a child that died is replaced.
 
-Each child has a pipe of its own, and a thread here that waits for it. So a child can be killed at any moment: it shares
-no lock and no queue with the others, as the children of `concurrent.futures.ProcessPoolExecutor` do.
+Each child has its own pipe, and a thread of this process waits for the child. Therefore a child can be killed at any
+moment. The children of `concurrent.futures.ProcessPoolExecutor` share locks and queues, so killing one of them would
+break the pool.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _BEGUN: Final = b""
-"""What a child sends when it has loaded a call, before it calls the function. An outcome is never empty."""
+"""The message of a child that has loaded a call and will call the function next. An outcome is never empty."""
 
 
 class ChildDied(BrokenExecutor):
@@ -46,7 +47,7 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
 
     Args:
         max_workers: The maximum number of child processes; the number of processors if not given.
-        max_tasks: How many calls a child runs before it is replaced by a new one; None for no limit.
+        max_tasks: How many calls a child process runs before a new child replaces it; None for no limit.
         initializer: A function that each child calls first, such as one that loads a model.
 
     Raises:
@@ -68,14 +69,14 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
         self._initializer = initializer
         super().__init__(max_workers or os.cpu_count() or 1, "graphengine-child")
         self._idle: list[_Child] = []
-        atexit.register(self._close_idle)  # before multiprocessing waits for them
+        atexit.register(self._close_idle)  # This runs before multiprocessing waits for its child processes.
 
     def why_died(self, error: BaseException) -> str:
-        """Return how a child ended."""
+        """Return how the child process of a call ended; "" for errors that do not mean the death of a child."""
         return str(error) if isinstance(error, ChildDied) else ""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
-        """Accept nothing more, and end the children: after their calls, or at once if these are cancelled."""
+        """Accept no further calls, and end the child processes: after their calls, or at once with `cancel_futures`."""
         super().shutdown(wait, cancel_futures=cancel_futures)
         if wait:
             self._close_idle()
@@ -85,7 +86,7 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
         return _ProcessCall()
 
     def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: _ProcessCall) -> T:
-        """Run a call in an idle or a new child, from its thread."""
+        """Run a call in an idle or a new child process. This method runs in the thread of the call."""
         child = self._begin_child(pickle.dumps(load, pickle.HIGHEST_PROTOCOL), call)
         try:
             outcome = child.outcome(seconds)
@@ -101,7 +102,7 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
         return cast("T", read_returned(outcome))
 
     def _begin_child(self, message: bytes, call: _ProcessCall) -> _Child:
-        """Return the child that has loaded a call. An idle child that has died meanwhile is passed over."""
+        """Let a child process load a call, and return the child. Idle children that have died are skipped."""
         while self._idle:
             child = self._idle.pop()
             if call.begin(child) and child.begin(message):
@@ -119,7 +120,7 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
 
 
 class _ProcessCall:
-    """A call on its way, which another thread may end."""
+    """A call in progress, which another thread may end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -127,18 +128,18 @@ class _ProcessCall:
         self._is_over = False
 
     def begin(self, child: _Child) -> bool:
-        """Note the child of the call. Return whether the call is still wanted."""
+        """Set the child process of the call, and return whether the call is still wanted."""
         with self._lock:
             self._child = child
             return not self._is_over
 
     def leave(self) -> None:
-        """Leave the child to other calls, which `end` of this one must not kill."""
+        """Give up the child process, so that a late `end` of this call does not kill the child during another call."""
         with self._lock:
             self._child = None
 
     def end(self) -> None:
-        """Kill the child. Its thread then returns."""
+        """Kill the child process, so that the thread of the call returns."""
         with self._lock:
             self._is_over = True
             if self._child is not None:
@@ -159,15 +160,16 @@ class _Child:
         self.process = context.Process(target=_serve, args=(other, initializer), name="graphengine-child")
         try:
             self.process.start()
-        except (EOFError, ConnectionError) as error:  # the forkserver has died, or the child before it read its work
+        # The forkserver has died, or the child has died before it read its work.
+        except (EOFError, ConnectionError) as error:
             self._pipe.close()
             raise ChildDied(ended_before(f"{type(error).__name__}: {error}")) from error
         finally:
-            other.close()  # so that the end of the child is the end of the pipe
+            other.close()  # Now only the child has this end of the pipe, so the pipe ends when the child ends.
         self.tasks = 0
 
     def begin(self, message: bytes) -> bool:
-        """Send a call, and wait until it is loaded. Return whether the child lives."""
+        """Send a call to the child, wait until the child has loaded it, and return whether the child is alive."""
         try:
             self._pipe.send_bytes(message)
             self._first = self._pipe.recv_bytes()
@@ -180,9 +182,9 @@ class _Child:
 
         Raises:
             TimeoutError: The time is over.
-            ChildDied: The child ended.
+            ChildDied: The child process ended.
         """
-        if self._first != _BEGUN:  # it could not be loaded
+        if self._first != _BEGUN:  # The call could not be loaded, and the first message is its outcome.
             return self._first
         try:
             if not self._pipe.poll(seconds):
@@ -194,23 +196,23 @@ class _Child:
 
     @property
     def how_it_ended(self) -> str:
-        """The signal or the exit code with which it ended."""
+        """The signal or the exit code with which the child ended, in words."""
         code = self.process.exitcode
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
     def kill(self) -> None:
-        """Kill it, and return when it is gone."""
+        """Kill the child, and return when it has ended."""
         self.process.kill()
         self.close()
 
     def close(self) -> None:
-        """Close the pipe, at whose end the child exits, and wait for that."""
+        """Close the pipe, which lets the child exit, and wait for the end of the child."""
         self._pipe.close()
         self.process.join()
 
 
 def _context() -> ForkServerContext | SpawnContext:
-    """Return how children are started: not by fork, which copies threads' locks and the pipes of other children."""
+    """Return how to start children. Forking is avoided, because it copies locks and the pipes of other children."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -219,18 +221,20 @@ def _context() -> ForkServerContext | SpawnContext:
 
 
 def _list_preloads(release: tuple[int, int, int]) -> list[str]:
-    """Return what the forkserver imports, so that a child begins at once.
+    """Return the modules that the forkserver imports in advance, so that a child can begin at once.
 
-    It imports the main script since 3.13.8 and 3.14.1 (gh-126631), before which it only seemed to. Until 3.13.12 and
-    3.14.3 `sys.argv` was empty there, so that a script that reads it at its top would fail (gh-143706).
+    The forkserver really imports the main script since Python 3.13.8 and 3.14.1 (gh-126631); earlier versions ignored
+    it. Before 3.13.12 and 3.14.3, `sys.argv` was empty in the forkserver, so that a script which reads `sys.argv` when
+    it is imported would fail (gh-143706). In the versions between, the main script is therefore not imported in
+    advance.
     """
     has_no_arguments = (3, 13, 8) <= release < (3, 13, 12) or (3, 14, 1) <= release < (3, 14, 3)
     return [__name__] if has_no_arguments else ["__main__", __name__]
 
 
 def _serve(pipe: Connection, initializer: Callable[[], object] | None) -> None:
-    """Run the calls that arrive, in the child, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the Runner, which ends its children
+    """Run the calls that arrive in the child process, until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The Runner handles Ctrl-C and ends its children.
     end_with_parent()
     if initializer is not None:
         initializer()

@@ -1,4 +1,4 @@
-"""The executors of heavy nodes as settings of a project.
+"""Read the executors of heavy nodes from the settings of a project.
 
     [tool.graphengine.executors]
     gpu = "places:gpu"
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 def executors_in(settings: Settings) -> Mapping[str, Callable[[], Executor]]:
-    """Return the executors of a project, as a Runner takes them.
+    """Return the executors of a project in the form of `Runner(executors=…)`.
 
     Raises:
-        ProjectBroken: The settings name something else than `module:name`.
+        ProjectBroken: The setting is not a table, or a value does not have the form `module:name`.
     """
     found, root = settings
     if root is None or found is None:
@@ -48,7 +48,7 @@ def _load_executor(root: Path, name: str, named: str) -> Executor:
     """Return the executor that a setting names.
 
     Raises:
-        DefinitionError: It cannot be loaded, or is not an executor.
+        DefinitionError: The object cannot be loaded, or is not an executor.
     """
     where = f"[tool.graphengine.executors] {name}"
     module, _, inner = named.partition(":")

@@ -69,7 +69,8 @@ class Wait:
     """A wait of a run: a question, a message, a time or another event for which the run waits.
 
     Attributes:
-        name: The name of the wait. If the run has only one question with this name, the name is enough to answer it.
+        name: The name of the wait. If the run has asked only one question with this name so far, the name is enough to
+            answer the question. Otherwise the `id` is needed.
         kind: The kind of event for which the run waits: `ask` (an answer), `tool` (the result of a call that another
             program executes), `receive` (a message), `sleep` (a time), `pause` (the answer True to continue), or
             `unknown` (a person must say how an effect ended that had begun).

@@ -1,4 +1,4 @@
-"""What operators do with the runs, queues and schedules of a store, from Python."""
+"""The methods with which operators manage the runs, queues and schedules of a store from Python."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ log = logging.getLogger("graphengine.worker")
 
 
 class Admin:
-    """What operators do with a store: schedule runs, limit queues, remove runs, change many at once, and sum them up.
+    """The tools of operators: schedule runs, limit queues, remove runs, change many runs at once, and read statistics.
 
-    `runner.admin` is one.
+    Use the object `runner.admin`.
 
     Args:
-        runner: The Runner over the store.
+        runner: The Runner whose store is managed.
 
     Example:
         >>> async def main() -> None:
@@ -63,12 +63,17 @@ class Admin:
         self._runner, self._store, self._lives = runner, runner.store, lives_of(runner)
 
     async def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule:
-        """Start runs of a graph at given times: workers that have the graph start and drive them, each time once.
+        """Add a schedule, so that workers start runs of a graph at given times. Each time starts one run.
+
+        Workers that have the graph start and drive the runs. A program can call this method whenever it starts:
+
+        - If the same schedule already exists, nothing changes.
+        - If another schedule has this name, the new schedule replaces it, and the change is logged. Times that were due
+          stay due, and a paused schedule stays paused. If the new schedule has other times, the runs that were due by
+          the old times are started now.
 
         Args:
-            schedule: The times, and where the runs are queued. Adding the same again, as a program does whenever it
-                starts, changes nothing. Another one of its name replaces it, as the log says: what was due is kept, and
-                it stays paused. If it has other times, what was due by the earlier ones is started now.
+            schedule: The times, and the queue of the runs.
             graph: The graph.
             state: The initial state, or a mapping of its fields, as for `start`.
 
@@ -76,7 +81,8 @@ class Admin:
             The schedule with its next time.
 
         Raises:
-            CompileError; InputError: The times, the zone or the state are invalid.
+            CompileError: The graph has problems.
+            InputError: The times, the zone or the state are invalid.
 
         Example:
             >>> from graphengine import Schedule
@@ -103,7 +109,7 @@ class Admin:
         old = as_schedule(kept)
         found = replace(found, paused=found.paused or old.paused)
         if not (changed := changes(old, found)):
-            if old.recorded != found.recorded:  # the graph has changed, and its version has not
+            if old.recorded != found.recorded:  # The graph has changed without a new version number.
                 await self._store.keep_schedule(kept._replace(body=as_kept(found).body))
             return replace(old, recorded=found.recorded)
         if old.next_at is not None and has_same_times(old, found):
@@ -112,7 +118,7 @@ class Admin:
             earlier, due = replace(found, cron=old.cron, zone=old.zone), kept.next_at
             while due <= now and (after := await start_due(self._runner, graph, earlier, due, now)) != due:
                 due = after
-            if due <= now:  # it is queued behind a run that is not over
+            if due <= now:  # This time is queued behind a run that has not ended.
                 found = replace(found, next_at=due)
         found = replace(found, next_at=None if found.paused else found.next_at)
         await self._store.keep_schedule(as_kept(found))
@@ -120,13 +126,13 @@ class Admin:
         return found
 
     async def schedules(self) -> Sequence[Schedule]:
-        """Return the schedules, by name."""
+        """Return all schedules, sorted by name."""
         self._lives.check_usable()
         await self._store.open()
         return [as_schedule(kept) for kept in await self._store.schedules()]
 
     async def misfit_schedules(self, *graphs: GraphDefinition[Any]) -> Mapping[str, InputError | GraphChanged]:
-        """Return the schedules whose input does not fit its graph any more: each starts nothing until it is changed.
+        """Return the schedules whose input no longer fits the graph. They start no runs until they are changed.
 
         Args:
             graphs: The graphs as they are now. Schedules of other graphs are left out.
@@ -148,15 +154,19 @@ class Admin:
         return found
 
     async def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule:
-        """Pause a schedule, or resume it at its next time: what it missed while it was paused is not started.
+        """Pause a schedule, or resume it with its next time. Times that it missed while it was paused start no runs.
+
+        Args:
+            name: The name of the schedule.
+            paused: True to pause the schedule, False to resume it.
 
         Raises:
-            InputError: There is no schedule of this name.
+            InputError: No schedule has this name.
         """
         self._lives.check_usable()
         await self._store.open()
         found = await find(self._store, name)
-        if found.paused == paused:  # what is due stays due
+        if found.paused == paused:  # Nothing changes, and times that are due stay due.
             return found
         found = replace(found, paused=paused)
         found = replace(found, next_at=None if paused else next_tick(found, self._lives.shared.clock.now()))
@@ -164,10 +174,10 @@ class Admin:
         return found
 
     async def unschedule(self, name: str) -> None:
-        """Remove a schedule; the runs that it started are not affected.
+        """Remove a schedule. The runs that it has started are not affected.
 
         Raises:
-            InputError: There is no schedule of this name.
+            InputError: No schedule has this name.
         """
         self._lives.check_usable()
         await self._store.open()
@@ -175,10 +185,14 @@ class Admin:
         await self._store.drop_schedule(name)
 
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
-        """Set how much of a queue is driven at a time, and begins in a time, over all workers; None: no limits.
+        """Limit how many runs of a queue all workers together drive at a time, or begin within a time.
 
-        Instead of a queue, `graph:NAME` or `tenant:NAME` can be paused: workers take none of their runs from any queue,
-        a second later at most.
+        The names `graph:NAME` and `tenant:NAME` can be paused like a queue. Within a second, workers then take no more
+        runs of this graph or this tenant from any queue.
+
+        Args:
+            queue: The name of the queue, or `graph:NAME` or `tenant:NAME`.
+            limits: The limits; None to remove all limits.
 
         Example:
             >>> from graphengine import QueueLimits
@@ -203,29 +217,29 @@ class Admin:
         retention: Retention | None = None,
         dry_run: bool = False,
     ) -> pruning.Pruned:
-        """Remove old runs, with everything that is recorded of them. This cannot be undone.
+        """Remove old runs with all their records. This cannot be undone.
 
         A run is always kept if it is running or waiting, if a live process holds it, if a kept branch needs its steps,
-        or if a kept run that started it can still read its end. When this returns, the runs are removed and their space
-        can be reused; other processes can work meanwhile. If it is interrupted, no kept run is lost, and the next
-        process that opens the store for writing frees the rest.
+        or if a kept run that started it can still read its result. When this method returns, the runs are removed and
+        their space can be reused. Other processes can work at the same time. If the method is interrupted, no kept run
+        is lost, and the next process that opens the store for writing frees the rest of the space.
 
         Args:
             keep_last: Keep this many of the newest runs of each graph, in any status.
             older_than: Remove only runs whose last step is at least this old: seconds, or a timedelta.
-            keep_tags: Keep runs with one of these tags.
+            keep_tags: Keep runs that have one of these tags.
             graph: Remove only runs of this graph, by name.
-            statuses: Remove only runs in these statuses; `failed` and `stopped` runs can still be resumed, so they must
-                be named.
-            retention: In place of all others but `graph`: remove what workers would remove, with `keep_steps` also old
-                steps of runs that go on.
-            dry_run: Only report what would be removed.
+            statuses: Remove only runs in these statuses. `failed` and `stopped` runs can still be resumed, so they are
+                only removed if they are named here.
+            retention: Remove the runs that workers would remove under this retention. With `keep_steps`, also remove
+                old steps of unfinished runs. Only `graph` and `dry_run` can be given in addition.
+            dry_run: Only report the runs that would be removed.
 
         Returns:
             The removed runs, and the runs that were old enough but kept, with the reasons.
 
         Raises:
-            InputError: Neither keep_last, older_than nor retention is given, or a value is invalid.
+            InputError: None of `keep_last`, `older_than` and `retention` is given, or a value is invalid.
         """
         self._lives.check_usable()
         if retention is not None and (keep_last, older_than, *keep_tags) != (None, None):
@@ -247,14 +261,16 @@ class Admin:
     async def vacuum(self) -> pruning.Vacuumed:
         """Return the space of pruned runs to the disk.
 
-        It works in chunks between which other processes can write, and returns when all space is returned. A database
-        that was restored from a dump is rewritten once: that needs twice its size of free space, and processes that
-        write meanwhile wait, and fail with `store_locked` if it takes longer than their timeout (10 s by default);
-        their runs can then be resumed. Choose a quiet time for that.
+        The work is done in chunks, and other processes can write between two chunks. The method returns when all space
+        has been returned.
+
+        A database that was restored from a dump must be rewritten once, which needs free space of twice its size.
+        Choose a quiet time for this: other processes that write have to wait. If the wait is longer than their timeout
+        (10 s by default), they fail with `store_locked`, and their runs can be resumed.
 
         Raises:
             StoreLocked: Another process was writing all the time.
-            StoreFull: The disk has no space for the copy; nothing has changed.
+            StoreFull: The disk has no space for the copy. Nothing has changed.
         """
         self._lives.check_usable()
         await self._store.open()
@@ -273,24 +289,31 @@ class Admin:
         by: str = "",
         dry_run: bool = False,
     ) -> Bulk:
-        """Do something to every run that a search finds, such as stop all that began today.
+        """Apply an action to every run that a search finds, for example stop all runs that began today.
 
-        Runs that an action is not for are left alone, so it can be repeated: after a crash it does what is left.
+        Runs to which the action does not apply are left alone. Therefore the call can be repeated, and after a crash
+        the next call completes the work.
 
         Args:
-            action: `stop` runs that have not ended, or `cancel` them for good, also failed and stopped ones;
-                `resume` stopped ones, or `retry` failed ones: that is recorded, and workers drive them; `tag` or
-                `untag` them; `prune` those that have ended, as `prune` does; `fill` in the fields that their graph
-                declares with `search=`, of runs that began before; or `answer` questions of waiting runs: the answers
-                are recorded, and whatever drives the runs takes them up.
-            search: Words and filters, as for `runs`; at least one.
+            action: The action:
+
+                - `stop` stops runs that have not ended. `cancel` ends runs for good, including failed and stopped runs.
+                - `resume` resumes stopped runs, and `retry` retries failed runs. This is recorded, and workers then
+                  drive the runs.
+                - `tag` and `untag` add or remove a tag.
+                - `prune` removes runs that have ended, as the method `prune` does.
+                - `fill` records the fields that the graph declares with `search=`, for runs that began before the graph
+                  declared the fields.
+                - `answer` answers questions of waiting runs. The answers are recorded, and the process or worker that
+                  drives a run takes them up.
+            search: Words and filters, as for `runs`. At least one is needed.
             graphs: The graphs of the runs to resume, retry or fill.
             tag: The tag to add or remove.
-            why: The reason of a stop, final or not, for people.
+            why: The reason for a stop or a cancellation, for people.
             value: The answer, as for `runner.answer`.
-            wait: The name of the questions to answer. Without it, the questions about effects are answered: how an
+            wait: The name of the questions to answer. Without a name, the questions about effects are answered: how an
                 effect ended, and whether an effect that is about to begin was already done by earlier code.
-            by: Who answers.
+            by: The person who answers.
             dry_run: Only report which runs would be changed.
 
         Raises:
@@ -318,15 +341,16 @@ class Admin:
     async def trends(
         self, search: str = "", *, by: Literal["graph", "tag"] = "graph", every: timedelta | None = None
     ) -> Trends:
-        """Return how many runs there were, how they ended, and what they lost, cost and took, over time.
+        """Return statistics of runs by time intervals: numbers, statuses, losses, costs and durations.
 
-        They are computed from the summaries of the runs, which are written when a run's status changes: what a running
-        run spends is not in them yet.
+        The statistics are computed from the summaries of the runs. A summary is written when the status of a run
+        changes, so the present spending of a running run is not included yet.
 
         Args:
-            search: Only runs that these words find, as for `runs`.
-            by: Group them by graph or by tag; a run with several tags counts for each, one without tags for none.
-            every: The length of an interval, a day if not given; a run belongs to the one in which it began.
+            search: Words and filters that select the runs, as for `runs`.
+            by: Group the runs by graph or by tag. A run with several tags counts for each tag, and a run without tags
+                is not counted.
+            every: The length of an interval; one day by default. A run belongs to the interval in which it began.
 
         Raises:
             InputError: An argument is not valid.
@@ -346,7 +370,9 @@ class Admin:
         return await trends_of(self._store, search, by=by, every_seconds=(every or timedelta(days=1)).total_seconds())
 
     async def spending(self, run_id: str) -> Sequence[Spent]:
-        """Return what a run spent on models so far, by agent, model and node; what it inherited is separate.
+        """Return the spending of a run on models so far, by agent, model and node.
+
+        The spending in steps that the run shares with its parent is listed separately.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -359,7 +385,7 @@ class Admin:
             >>> asyncio.run(main())
             []
         """
-        from graphengine.records.spending import spending  # noqa: PLC0415 - the same
+        from graphengine.records.spending import spending  # noqa: PLC0415 - few programs need it
 
         await self._lives.known(run_id)
         return spending(await self._store.steps(run_id), (await self._store.info(run_id)).parent_seq)
@@ -367,16 +393,17 @@ class Admin:
     async def diff(
         self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
     ) -> Sequence[Difference]:
-        """Compare the states of two runs, or of one run at two steps, each given as for `state_at`.
+        """Compare the states of two runs, or of one run at two steps. Steps are named as for `state_at`.
 
         Raises:
-            UnknownRun; UnknownStep: There is no such step or visit.
+            UnknownRun: One of the runs does not exist.
+            UnknownStep: A run has no such step or visit.
         """
         from graphengine.records.run_diff import differences  # noqa: PLC0415 - few programs compare runs
 
         return differences(await self._runner.state_at(first, first_at), await self._runner.state_at(second, second_at))
 
-    if not TYPE_CHECKING:  # type checkers know what it has
+    if not TYPE_CHECKING:  # Type checkers know the methods, so a misspelled name is an error for them.
 
         def __getattr__(self, name: str) -> NoReturn:
             missing(self, name, "Runner", "Graph")

@@ -1,4 +1,4 @@
-"""What the commands about workers, queues and schedules write under `--json`."""
+"""The JSON documents that the commands about workers, queues and schedules write with `--json`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class OneQueue(Part):
     """A queue.
 
     Attributes:
-        queue: Its name.
-        queued: How many of its runs were never driven.
-        driven: How many of its runs are driven now.
-        limits: Its limits.
+        queue: The name of the queue.
+        queued: The number of runs in the queue that no process has driven yet.
+        driven: The number of runs of the queue that are driven now.
+        limits: The limits of the queue; null if it has no limits.
     """
 
     queue: str
@@ -63,22 +63,23 @@ class Workers(Document):
 
 
 class WorkerLine(Document):
-    """A line of a worker.
+    """A line that a worker writes.
 
     Attributes:
-        run_id: The run; null if it concerns none.
+        run_id: The id of the run; null if the line is not about a run.
     """
 
     run_id: str | None
 
 
 class GoesOn(WorkerLine, kw_only=True):
-    """The worker takes a run.
+    """The worker takes a run and begins to drive it.
 
     Attributes:
         event: The kind of this line.
-        graph: The name of its graph.
-        why: It was queued, its time has come, it received an answer or a message, or its process died.
+        graph: The name of the run's graph.
+        why: The reason: the run was `queued`, its time has come (`due`), it received an answer or a message (`sent`),
+            or its process died (`orphan`).
     """
 
     event: Literal["goes_on"] = "goes_on"
@@ -91,12 +92,12 @@ class WorkerEnded(WorkerLine, kw_only=True):
 
     Attributes:
         event: The kind of this line.
-        graph: The name of its graph.
-        status: `left` if the worker was stopped.
-        seq: Its last step.
-        ending: Why it ended.
-        error: What it failed with.
-        waits: What it waits for.
+        graph: The name of the run's graph.
+        status: The status of the run; `left` if the worker was stopped and released the run.
+        seq: The last step of the run.
+        ending: The reason for the end of the run.
+        error: The failure of the run.
+        waits: The open waits of the run.
     """
 
     event: Literal["ended"] = "ended"
@@ -113,8 +114,8 @@ class Refused(WorkerLine, kw_only=True):
 
     Attributes:
         event: The kind of this line.
-        graph: The name of its graph.
-        error: Why.
+        graph: The name of the run's graph.
+        error: The error that prevents the resume.
     """
 
     event: Literal["refused"] = "refused"
@@ -123,13 +124,13 @@ class Refused(WorkerLine, kw_only=True):
 
 
 class Removed(WorkerLine, kw_only=True):
-    """Runs, or steps of runs that go on, were removed that the retention of their graph no longer keeps.
+    """The worker removed old runs, or old steps of unfinished runs, because of the retention of their graph.
 
     Attributes:
         event: The kind of this line.
-        graph: The graph.
-        runs: How many runs.
-        steps: How many steps of runs that go on.
+        graph: The name of the graph.
+        runs: The number of removed runs.
+        steps: The number of removed steps of unfinished runs.
     """
 
     event: Literal["removed"] = "removed"

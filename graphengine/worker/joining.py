@@ -1,4 +1,4 @@
-"""Runs that are started once for an id: started, gone on with, waited for, or over already."""
+"""Start a run once for an id. If the run already exists, join it: resume it, wait for it, or return its result."""
 
 from __future__ import annotations
 
@@ -27,17 +27,21 @@ async def start_or_join(
     resume: bool,
     **options: Any,  # noqa: ANN401 - those of `Runner.start`
 ) -> Run[S, Out_co]:
-    """Start a run; of an id that exists, return a handle on that run, which goes on here if no other process has it.
+    """Start a run, or return a handle on the run if its id already exists.
+
+    If the existing run has not ended and no other process drives it, this process continues the run.
 
     Args:
-        runner: Drives it.
-        graph: Its graph.
+        runner: The Runner that drives the run.
+        graph: The graph of the run.
         state: The initial state.
-        resume: Whether one that failed or was stopped is resumed.
-        options: The options of `start`, with its `run_id`.
+        resume: Whether a run that has failed or was stopped is resumed.
+        options: The options of `start`, including `run_id`.
 
     Raises:
-        CompileError, InputError; RunExists: The run with this id is of another graph, or began with another input.
+        CompileError: The graph has problems.
+        InputError: The state or an option is invalid.
+        RunExists: The run with this id belongs to another graph, or began with another input.
     """
     run_id = options.get("run_id")
     if run_id is None:
@@ -49,7 +53,7 @@ async def start_or_join(
             try:
                 await run.begun()
             except RunExists:
-                continue  # another caller was faster
+                continue  # Another caller has started the run in the meantime.
             return run
         await check_same(runner.store, graph, state, info, is_sequel=options.get("after") is not None)
         is_over = info.status in FINAL or (info.status in ("failed", "stopped") and not resume)

@@ -1,4 +1,4 @@
-"""Which limits a queue can have."""
+"""Check the name and the limits of a queue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def check_limits(queue: str, limits: QueueLimits | None) -> None:
     """Check the name and the limits of a queue.
 
     Raises:
-        InputError: One is invalid.
+        InputError: The name or one of the limits is invalid.
     """
     where = f"queue {queue!r}"
     if not is_tag(queue):

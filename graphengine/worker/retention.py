@@ -1,4 +1,4 @@
-"""Retention: workers remove the runs and steps that their graphs no longer keep, a few at a time."""
+"""Let workers remove old runs and steps, a few at a time, as the retention of their graphs allows."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
     from graphengine.wings import Settings
 
 PASS_SECONDS: Final = 600.0
-"""How long after one pass over the runs the next one begins."""
+"""The time between two passes over the runs."""
 _RESTS: Final = 3.0
-"""How many times as long as a bite took it rests, so that steps find the store free."""
+"""After each transaction, the worker rests this many times as long as the transaction took.
+
+In this way, the steps of runs are written without long waits for the store.
+"""
 _LONGEST_REST_SECONDS: Final = 1.0
 
 
 def retention_in(settings: Settings) -> Retention | None:
-    """Return how long a project keeps runs; None if it does not say.
+    """Return the retention in the settings of a project; None if the settings contain none.
 
     Raises:
-        ProjectBroken: The setting cannot be used.
+        ProjectBroken: The setting is invalid.
     """
     found, where = settings.table, settings.place
     repair = "write [tool.graphengine.retention] and below it keep_days = 30"
@@ -53,12 +56,12 @@ def retention_in(settings: Settings) -> Retention | None:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Runs, or steps of runs that go on, were removed that the retention of their graph no longer keeps.
+    """An event of a worker: old runs, or old steps of unfinished runs, were removed because of a graph's retention.
 
     Attributes:
-        graph: The graph.
-        runs: How many runs.
-        steps: How many steps of runs that go on.
+        graph: The name of the graph.
+        runs: The number of removed runs.
+        steps: The number of removed steps of unfinished runs.
     """
 
     graph: str
@@ -67,15 +70,15 @@ class Removed:
 
 
 class Remover:
-    """Removes runs for one worker.
+    """Removes old runs for one worker.
 
-    Of the workers that keep a graph's runs for a time, the one whose name comes first removes them: so they do not read
-    the same lists. Two that both believe to be first, because one has just started, do no harm: the store removes a run
-    once.
+    For each graph with a retention, only one worker removes runs, so that workers do not read the same lists: the
+    worker whose name comes first in alphabetical order. If a worker has just started, two workers may both believe that
+    they are first. This does no harm, because the store removes a run only once.
 
     Args:
         store: The store.
-        kept: How long the runs of each graph are kept.
+        kept: The retention of each graph, by the name of the graph.
     """
 
     def __init__(self, store: Store, kept: Mapping[str, Retention]) -> None:
@@ -85,14 +88,14 @@ class Remover:
 
     @property
     def role(self) -> Mapping[str, object]:
-        """What `graphengine workers` and other workers see of it; nothing if no graph's runs are kept for a time."""
+        """The facts that `graphengine workers` and other workers see; empty if no graph has a retention."""
         return {"name": self._name, "removes": sorted(self._kept)} if self._kept else {}
 
     async def once(self, now: float) -> AsyncGenerator[Removed]:
         """Make one pass over the runs of all graphs for which this worker comes first.
 
         Raises:
-            StoreError: The store failed. What was removed until then stays removed.
+            StoreError: The store failed. Runs that were removed before the failure stay removed.
         """
         roles = [each.role for each in await self._store.owners() if each.role]
         is_any = False
@@ -110,7 +113,7 @@ class Remover:
 
 
 async def _rest_between_bites(removing: AsyncGenerator[int]) -> int:
-    """Return how much was removed, with a rest after each bite."""
+    """Carry out a removal with a rest after each transaction, and return how many runs or steps were removed."""
     removed, began = 0, time.perf_counter()
     async with aclosing(removing):
         async for bite in removing:

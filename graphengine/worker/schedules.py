@@ -1,4 +1,4 @@
-"""Schedules: the times at which workers start runs, as cron expressions, and the Ticker that starts them."""
+"""Schedules, which name the times at which workers start runs, and the Ticker that starts these runs."""
 
 from __future__ import annotations
 
@@ -31,44 +31,48 @@ Missed: TypeAlias = Literal["skip", "one", "all"]
 Overlap: TypeAlias = Literal["all", "skip", "queue", "replace"]
 
 LATE_SECONDS: Final = 60.0
-"""A tick that a worker sees later than this was missed."""
+"""If a worker sees a tick more than this many seconds late, the tick counts as missed."""
 
 log = logging.getLogger("graphengine.worker")
 
 _AT_ONCE: Final = 100
 _STOP_SECONDS: Final = 1.0
 _STOPS: Final[set[asyncio.Task[None]]] = set()
-"""Stops of replaced runs that end later, as asyncio keeps no task alive."""
+"""The tasks that stop replaced runs. They are kept here because asyncio does not keep tasks alive."""
 _HOUR: Final = {5: 1, 6: 2}
-"""Which field of a cron expression is the hour, by their number."""
+"""The index of the hour in a cron expression, by the number of fields of the expression."""
 _NEVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Runs that workers start at given times.
+    """A schedule: runs of a graph that workers start at given times.
 
     Attributes:
-        name: Its name; its runs are `NAME@20261121T060000Z`, with the time in UTC.
-        cron: The times: minute, hour, day of the month, month, day of the week; a sixth field in front is seconds.
-        zone: The time zone of the times, as `Europe/Berlin`. When its clocks change, a time of a named hour comes right
-            after the gap that skips it, and once if it occurs twice; with `*` as the hour, times follow the clock.
+        name: The name of the schedule. The ids of its runs are `NAME@20261121T060000Z`, with the time in UTC.
+        cron: The times as a cron expression: minute, hour, day of the month, month and day of the week. An optional
+            sixth field in front is the second.
+        zone: The time zone of the times, such as `Europe/Berlin`. When its clocks change, a time with a fixed hour that
+            is skipped comes right after the gap, and a time that occurs twice comes once. If the hour is `*`, the times
+            follow the clock.
         graph: The name of the graph.
         input: The fields of the initial state.
-        missed: What happens to ticks at which no worker was there: `skip` them, start the last `one`, or `all`.
-        overlap: What happens to a tick while an earlier run of the schedule is not over: start `all` runs beside each
-            other, `skip` the tick, `queue` it until that run is over, or `replace` that run, which is stopped for good.
-            Of several ticks that are queued, the last is started, and with `missed="all"` each, one after another.
+        missed: What happens to ticks that no worker saw in time. `skip` starts no run, `one` starts a run for the last
+            missed tick, and `all` starts a run for each of them.
+        overlap: What happens at a tick while an earlier run of the schedule has not ended. `all` starts another run
+            beside it. `skip` skips the tick. `queue` starts the run when the earlier run has ended. `replace` stops the
+            earlier run for good and starts the new run. If several ticks are queued, only the last one starts a run;
+            with `missed="all"`, each of them starts a run, one after another.
         queue: The queue of the runs.
-        priority: Their priority in it.
-        tenant: For whom they run.
-        tags: Their tags.
-        paused: Whether it starts nothing until it is resumed.
-        next_at: The next tick, epoch seconds; None while it is paused.
-        recorded: What `Runner.admin.schedule` records beside the input, so that the input is migrated when it is used:
-            the `version` and the `fingerprint` of the graph, the values with which the `others` of its fields would
-            have begun, and the `given` fields as a run records them, if that differs from the input. None if the
-            schedule was kept without it; then the input is read as one of the current version.
+        priority: The priority of the runs in the queue.
+        tenant: The tenant of the runs.
+        tags: The tags of the runs.
+        paused: Whether the schedule starts no runs until it is resumed.
+        next_at: The next tick, epoch seconds; None while the schedule is paused.
+        recorded: Facts that `Runner.admin.schedule` records so that the input can be migrated when it is used: the
+            `version` and the `fingerprint` of the graph; in `others`, the values with which the other fields would have
+            begun; and in `given`, the given fields as a run records them, if this form differs from the input. None if
+            the schedule was stored without these facts. Then the input is read as an input of the current version.
     """
 
     name: str
@@ -88,10 +92,10 @@ class Schedule:
 
 
 def check_schedule(schedule: Schedule, plan: Plan[Any], given: object, now: float) -> Schedule:
-    """Return a schedule with its input and its next tick.
+    """Check a schedule, and return it with its input and its next tick.
 
     Raises:
-        InputError: The times, the zone or the input are invalid.
+        InputError: The name, the times, the zone, another setting or the input is invalid.
     """
     where = f"schedule {schedule.name!r}"
     if not is_tag(schedule.name) or any(map(str.isspace, schedule.name)) or "@" in schedule.name:
@@ -134,9 +138,10 @@ def next_tick(schedule: Schedule, after: float) -> float:
 def ticks(schedule: Schedule, after: float) -> Iterator[float]:
     """Yield the ticks after a time.
 
-    When the clocks of its zone change, a time of a named hour comes once a day: right after the gap that skips it, or
-    the first time that it occurs. With `*` or a step of it as the hour, ticks follow the clock, as by Debian's cron:
-    none in a gap, and all again in an hour that is repeated.
+    The change of clocks in the zone is handled as by Debian's cron. A tick with a fixed hour comes exactly once on such
+    a day: if the clocks skip the time, right after the gap; if the time occurs twice, the first time. If the hour is
+    `*` or a step such as `*/2`, ticks follow the clock: no tick falls into the gap, and the ticks of a repeated hour
+    are repeated.
 
     Raises:
         InputError: The times or the zone are invalid.
@@ -158,7 +163,7 @@ def ticks(schedule: Schedule, after: float) -> Iterator[float]:
             f"there is no time zone {schedule.zone!r}",
             "use a name of the IANA database, such as Europe/Berlin",
         )
-        if not available_timezones():  # as on Alpine and Windows
+        if not available_timezones():  # Alpine and Windows have no database of time zones.
             what = f"the time zone {schedule.zone!r} is unknown: this system has no database of time zones"
             repair = "install it: `pip install tzdata`"
         raise InputError(what, where=where, repair=repair) from error
@@ -172,19 +177,25 @@ def ticks(schedule: Schedule, after: float) -> Iterator[float]:
         raise InputError(message, where=where, repair=repair) from error
     last = after
     for local in found:
-        # 1. At 3:00 the clocks are set back to 2:00. 2. At 2:10, for the second time, a daily run at 2:30 is planned.
-        # 3. Today's 2:30 is the first one: it is over, and a daily run comes once a day.
+        # A tick that is not later than the last one is skipped. Example with a daily run at 2:30:
+        # 1. At 3:00 the clocks are set back to 2:00.
+        # 2. At 2:10, which comes for the second time, the next tick of the schedule is computed.
+        # 3. Today's tick is the first 2:30, which is over. The second 2:30 must not start another run today.
         tick = _instant(local, zone) if is_named else local.timestamp()
         if tick > last:
             yield (last := tick)
 
 
 def _instant(local: datetime, zone: tzinfo) -> float:
-    """Return when the clocks of a zone show a time for the first time, epoch seconds; if they skip it, when they do."""
+    """Return when the clocks of a zone first show a local time, epoch seconds.
+
+    If the clocks skip this local time, the result is the moment at which they are moved forward.
+    """
     tick = local.replace(tzinfo=zone).timestamp()
     if datetime.fromtimestamp(tick, zone).replace(tzinfo=None) == local:
         return tick
-    # The clocks are moved between the two readings of a time that they skip: with the later offset, and the earlier.
+    # A skipped local time can be read with the offset after the change or with the offset before it. The clocks are
+    # moved between these two moments, so the loop searches between them.
     before, until = int(local.replace(tzinfo=zone, fold=1).timestamp()), int(tick)
     offset = datetime.fromtimestamp(until, zone).utcoffset()
     while before + 1 < until:
@@ -197,11 +208,13 @@ def _instant(local: datetime, zone: tzinfo) -> float:
 
 
 def ticks_around(schedule: Schedule, tick: float, now: float) -> tuple[float, float]:
-    """Return the last tick up to a time, and the first one after it, without a walk over those in between.
+    """Return the last tick up to a time, and the first tick after that time.
+
+    The function uses a binary search, so that it does not need to compute all ticks in between.
 
     Args:
         schedule: The schedule.
-        tick: A tick up to that time.
+        tick: Any tick that is not later than the time.
         now: The time.
 
     Example:
@@ -209,7 +222,7 @@ def ticks_around(schedule: Schedule, tick: float, now: float) -> tuple[float, fl
         >>> ticks_around(each_second, 1_000_000_000.0, 1_002_592_000.5)
         (1002592000.0, 1002592001.0)
     """
-    end = now  # the last tick is in [tick, end]: each turn halves what is left
+    end = now  # The last tick is between `tick` and `end`. Each turn of the loop halves this interval.
     while (after := next_tick(schedule, tick)) <= now:
         tick, middle = after, (after + end) // 2
         found = next_tick(schedule, middle)
@@ -230,14 +243,14 @@ def run_id_of(name: str, tick: float) -> str:
 
 
 def as_schedule(kept: StoredSchedule) -> Schedule:
-    """Return a schedule as a store kept it."""
+    """Convert the form in which a store keeps a schedule to a schedule."""
     known = {name: fact for name, fact in kept.body.items() if name in Schedule.__dataclass_fields__}
     found = Schedule(**{**known, "name": kept.name, "tags": tuple(known.get("tags", ()))})
     return replace(found, next_at=None if found.paused else kept.next_at)
 
 
 def as_kept(schedule: Schedule) -> StoredSchedule:
-    """Return a schedule as a store keeps it."""
+    """Convert a schedule to the form in which a store keeps it."""
     body = asdict(schedule)
     next_at = body.pop("next_at")
     return StoredSchedule(body.pop("name"), body, _NEVER if schedule.paused or next_at is None else next_at)
@@ -247,7 +260,7 @@ async def find(store: QueueStore, name: str) -> Schedule:
     """Return a schedule by name.
 
     Raises:
-        InputError: There is none.
+        InputError: No schedule has this name.
     """
     found = [kept for kept in await store.schedules() if kept.name == name]
     if not found:
@@ -258,7 +271,7 @@ async def find(store: QueueStore, name: str) -> Schedule:
 
 
 def changes(old: Schedule, new: Schedule) -> Sequence[str]:
-    """Return what a schedule says otherwise than before, in words; nothing of its next tick.
+    """Return the differences between an old and a new schedule, in words. The next tick is not compared.
 
     >>> changes(Schedule("daily", "0 7 * * *", "report"), Schedule("daily", "0 8 * * *", "report"))
     ["cron is now '0 8 * * *', and was '0 7 * * *'"]
@@ -267,7 +280,8 @@ def changes(old: Schedule, new: Schedule) -> Sequence[str]:
     names = ("cron", "zone", "graph", "input", "missed", "overlap", "queue", "priority", "tenant", "tags", "paused")
     for name in names:
         was, is_now = (getattr(each, name) for each in (old, new))
-        if name == "input" and dumps(was, sort_keys=True) != dumps(is_now, sort_keys=True):  # 1 is not true
+        # Inputs are compared as JSON, because 1 and True are equal in Python.
+        if name == "input" and dumps(was, sort_keys=True) != dumps(is_now, sort_keys=True):
             found.append("the input is another one")
         elif name != "input" and (tuple(was) != tuple(is_now) if name == "tags" else was != is_now):
             found.append(f"{name} is now {is_now!r}, and was {was!r}")
@@ -288,13 +302,13 @@ async def input_for(
     """Return the fields with which a schedule starts a run, migrated if the graph has changed since they were recorded.
 
     Args:
-        runner: What starts the run.
+        runner: The Runner that starts the run.
         graph: The graph.
         schedule: The schedule.
-        run_id: The run that is started, for errors and warnings.
+        run_id: The id of the run, for errors and warnings.
 
     Raises:
-        InputError, GraphChanged: The input does not fit the graph any more.
+        InputError, GraphChanged: The input no longer fits the graph.
     """
     plan, recorded = compiled(graph), schedule.recorded
     found: Mapping[str, object] = schedule.input
@@ -309,19 +323,19 @@ async def input_for(
 async def start_due(
     runner: Runner, graph: GraphDefinition[Any], schedule: Schedule, next_at: float, now: float
 ) -> float:
-    """Start the runs of ticks that are not later than now, 100 at most, and return the next tick to start.
+    """Start the runs of at most 100 ticks that are due, and return the next tick of the schedule.
 
-    That is the tick after them, or one that is queued behind an earlier run.
+    The next tick is the tick after the started ticks, or a tick that is queued behind a run that has not ended.
 
     Args:
-        runner: What starts them.
+        runner: The Runner that starts the runs.
         graph: The graph.
         schedule: The schedule.
-        next_at: Its next tick, not later than now.
-        now: The time.
+        next_at: The schedule's next tick, which is not later than now.
+        now: The present time.
 
     Raises:
-        InputError, GraphChanged: The input of the schedule does not fit the graph any more.
+        InputError, GraphChanged: The input of the schedule no longer fits the graph.
     """
     due, after = _due_ticks(schedule, next_at, now)
     tags = [*schedule.tags]
@@ -339,14 +353,14 @@ async def start_due(
             priority=schedule.priority,
             tenant=schedule.tenant,
         )
-        with suppress(RunExists):  # another worker was faster, or this one before it died
+        with suppress(RunExists):  # Another worker was faster, or this worker started the run before it crashed.
             await run.result()
     return after
 
 
 def _due_ticks(schedule: Schedule, next_at: float, now: float) -> tuple[list[float], float]:
-    """Return the ticks whose runs are to be started, and the tick after them; `missed` says which."""
-    if schedule.missed == "all":  # the next call starts those that are left
+    """Return the ticks whose runs are started, as the setting `missed` decides, and the tick after them."""
+    if schedule.missed == "all":  # If more than 100 ticks are due, the next call starts the rest.
         missed = takewhile(lambda tick: tick <= now, ticks(schedule, next_at))
         due = [next_at, *islice(missed, _AT_ONCE - 1)]
         return due, next_tick(schedule, due[-1])
@@ -357,15 +371,18 @@ def _due_ticks(schedule: Schedule, next_at: float, now: float) -> tuple[list[flo
 async def _without_overlap(  # noqa: PLR0913 - the ticks, and what they depend on
     runner: Runner, schedule: Schedule, due: list[float], after: float, next_at: float, now: float
 ) -> tuple[list[float], float]:
-    """Return the ticks that `overlap` lets start now, one at most, and the next tick; stop runs that are replaced.
+    """Return the tick that the setting `overlap` allows to start now, if any, and the next tick.
 
-    Suppose that two workers see a tick, and that the first one starts its run. To the second one this run is no earlier
-    run, so that it comes to the same result. A worker that was suspended finds the run of a later tick, and starts
-    nothing. Two workers whose clocks stand on different sides of a tick can still start two runs at once.
+    Runs that are replaced are stopped. Several workers can call this function at the same time:
+
+    - If two workers see the same tick and the first worker starts its run, the second worker does not treat this run as
+      an earlier run. So both workers come to the same result.
+    - If a worker was suspended, it finds the run of a later tick and starts nothing.
+    - If a tick lies between the times of two workers' clocks, these workers can still start two runs at once.
     """
     own = run_id_of(schedule.name, due[-1] if due else next_at)
     latest, open_runs = await _load_open_runs(runner, schedule, own)
-    if latest is not None and latest.id > own:  # ids of runs are in the order of their ticks
+    if latest is not None and latest.id > own:  # The order of the runs' ids is the order of their ticks.
         return [], after
     if schedule.overlap == "skip":
         return ([] if open_runs else due[:1]), after
@@ -376,12 +393,12 @@ async def _without_overlap(  # noqa: PLR0913 - the ticks, and what they depend o
     if open_runs:
         return [], next_at
     if latest is not None and (latest.ended_at or 0.0) > next_at and not due:
-        return [*ticks_around(schedule, next_at, now)[:1]], after  # it was queued and not missed
+        return [*ticks_around(schedule, next_at, now)[:1]], after  # The tick was queued and does not count as missed.
     return due[:1], next_tick(schedule, due[0]) if due else after
 
 
 async def _begin_to_stop(runner: Runner, run_id: str, why: str) -> None:
-    """Stop a run for good, and wait a moment: a node of it that is at work here may take long to end."""
+    """Stop a run for good, and wait only a moment for its end, because a node at work may take long to end."""
     stop = asyncio.create_task(runner.stop(run_id, why, final=True))
     _STOPS.add(stop)
     stop.add_done_callback(_STOPS.discard)
@@ -391,10 +408,11 @@ async def _begin_to_stop(runner: Runner, run_id: str, why: str) -> None:
 
 
 async def _load_open_runs(runner: Runner, schedule: Schedule, own: str) -> tuple[RunInfo | None, Sequence[RunInfo]]:
-    """Return the newest run of a schedule besides `own`, None if there is none, and those that are not over.
+    """Return the newest run of a schedule (None if the schedule has no run), and the runs that have not ended.
 
-    A caller of a service can give a run any tag, and almost any id. So a run counts if its id has the form of a tick's,
-    and if it has the graph and the tenant too.
+    The run with the id `own` is left out. A caller of the service can give a run any tag and almost any id. Therefore a
+    run only counts as a run of the schedule if its id has the form of a tick's id, and if its graph and its tenant are
+    those of the schedule.
     """
     tag, is_of_tick = schedule_tag(schedule.name), re.compile(rf"{re.escape(schedule.name)}@\d{{8}}T\d{{6}}Z").fullmatch
     found: list[RunInfo] = []
@@ -409,7 +427,7 @@ async def _load_open_runs(runner: Runner, schedule: Schedule, own: str) -> tuple
 
 
 def schedule_tag(name: str) -> str:
-    """Return the tag of a schedule's runs, from which it knows whether an earlier one is over.
+    """Return the tag of a schedule's runs, by which the schedule finds its earlier runs.
 
     >>> schedule_tag("daily")
     'schedule:daily'
@@ -418,15 +436,15 @@ def schedule_tag(name: str) -> str:
 
 
 class Ticker:
-    """Starts the runs of schedules whose time has come, once over all workers.
+    """Starts the runs of schedules whose time has come, so that all workers together start each run once.
 
-    The name and the time of a tick are the id of its run, so that a tick that two workers see, or one that is repeated
-    after a crash, starts nothing more: the second start raises `RunExists`. Only then the schedule moves to its next
-    tick.
+    The id of a run consists of the name of its schedule and the time of its tick. If two workers see the same tick, or
+    if a tick is repeated after a crash, the second start raises `RunExists` and starts nothing. The schedule moves to
+    its next tick only after the start.
 
     Args:
-        runner: What starts them.
-        graphs: The graphs by name; schedules of others are left to other workers.
+        runner: The Runner that starts the runs.
+        graphs: The graphs by name. Schedules of other graphs are left to other workers.
     """
 
     def __init__(self, runner: Runner, graphs: Mapping[str, GraphDefinition[Any]]) -> None:
@@ -436,16 +454,17 @@ class Ticker:
         self._aside: dict[str, float] = {}
 
     async def tick(self) -> InputError | GraphChanged | None:
-        """Start what is due. Return why a schedule could not be started, which the log says too; it is tried again.
+        """Start the runs that are due, and return the error of a schedule that could not start its run.
 
-        A schedule whose input does not fit its graph keeps its next time, so that a worker with another version of the
-        graph starts what is due. If several schedules do not fit, each call reports one of them, in turn.
+        The error is also logged, and the start is tried again later. A schedule whose input does not fit its graph
+        keeps its next time, so that a worker with another version of the graph can start the run. If several schedules
+        do not fit, each call reports one of them, in turn.
 
         Raises:
             StoreError: The store failed.
         """
         now, store = lives_of(self._runner).shared.clock.now(), self._runner.store
-        is_back, self._seen_at = now < self._seen_at, now  # also the first time
+        is_back, self._seen_at = now < self._seen_at, now  # `is_back` is also True in the first call.
         trouble: InputError | GraphChanged | None = None
         for kept in await store.schedules():
             schedule = as_schedule(kept)
@@ -455,10 +474,12 @@ class Ticker:
                 if kept.next_at <= now:
                     await self._start(schedule, kept, now)
                 elif is_back and (earlier := next_tick(schedule, now)) < kept.next_at:
-                    # 1. The clock jumps ahead, and a tick of that future time is started. 2. The clock is corrected.
-                    # 3. Without this, nothing would be started until the clock reaches that time again.
+                    # 1. The clock jumps ahead, and the run of a tick in the future is started.
+                    # 2. The clock is corrected.
+                    # 3. Without this move, no run would be started until the clock reaches that future time again.
                     await store.move_schedule(kept.name, kept.next_at, earlier)
-            except (InputError, GraphChanged) as error:  # a person decides, or a worker of another version starts it
+            # A person must change the schedule, or a worker with another version of the graph starts the run.
+            except (InputError, GraphChanged) as error:
                 if trouble is None:
                     self._aside[kept.name] = now + LATE_SECONDS
                     error.where = f"schedule {kept.name}, {error.where}"
@@ -467,7 +488,7 @@ class Ticker:
         return trouble
 
     async def _start(self, schedule: Schedule, kept: StoredSchedule, now: float) -> None:
-        """Start the runs of ticks that are not later than now, then move the schedule to the next one."""
+        """Start the runs that are due, then move the schedule to its next tick."""
         after = await start_due(self._runner, self._graphs[schedule.graph], schedule, kept.next_at, now)
         await self._runner.store.move_schedule(kept.name, kept.next_at, after)
 

@@ -1,9 +1,9 @@
-"""The Worker: resumes the due runs of a database, until it is stopped.
+"""The Worker, which drives the due runs of a database until it is stopped.
 
-`Store.take` gives it runs whose time has come, runs that were answered or sent a message, runs that were released, and
-queued runs that no process has driven yet; each goes to one worker. Runs whose process died it claims by itself. Any
-number of workers can work on one database. A worker that ends does not end its runs: it releases them, and another
-worker resumes them.
+`Store.take` returns the runs that are due: runs whose time has come, runs that were answered or received a message,
+runs that were released, and queued runs that no process has driven yet. Each of them goes to one worker. If the process
+of a run has died, the worker itself claims the run. Any number of workers can work on one database. When a worker ends,
+its runs do not end: the worker releases them, and another worker resumes them.
 """
 
 from __future__ import annotations
@@ -34,21 +34,25 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import RunInfo
 
 _AGAIN_SECONDS: Final = 60.0
-"""How long to leave a run alone that could not be resumed. The cause, a changed graph for instance, usually needs a
-person, and until then each attempt would load the run in vain."""
+"""How long a worker leaves a run alone that could not be resumed.
+
+Usually a person must remove the cause, such as a changed graph. Until then, each attempt would load the run in vain.
+"""
 _MEASURE_SECONDS: Final = 15.0
-"""How often extensions may count the runs in queues. Metrics are usually exported every minute, and a count reads an
-index."""
+"""The time between two counts of the runs in queues, for extensions.
+
+Metrics are usually exported every minute, and a count reads an index.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """The worker resumes a run.
+    """An event of a worker: the worker begins to drive a run.
 
     Attributes:
         info: The run as it was found.
-        why: `queued`, it begins; `due`, its time has come; `sent`, it was answered or sent a message; `orphan`, no
-            process drove it any more.
+        why: The reason: `queued` if the run begins; `due` if its time has come; `sent` if it was answered or received a
+            message; `orphan` if the process that drove it has died.
     """
 
     info: RunInfo
@@ -57,7 +61,12 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """The outcome of a run that the worker took: `running` if it was released. A run that failed has its error."""
+    """An event of a worker: the worker stopped driving a run.
+
+    Attributes:
+        info: The run as it was found.
+        result: The result. Its status is `running` if the run was released. A failed run has its error.
+    """
 
     info: RunInfo
     result: Result[Any]
@@ -65,7 +74,13 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A run could not be resumed, or, if `info` is None, a schedule not started or the store not polled; retried."""
+    """An event of a worker: something failed and will be tried again.
+
+    Attributes:
+        info: The run that could not be resumed. None if a schedule could not start its run or the store could not be
+            polled.
+        error: The error.
+    """
 
     info: RunInfo | None
     error: Exception
@@ -73,15 +88,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """How a worker is.
+    """The state of a worker, for health checks.
 
     Attributes:
-        is_stopping: Whether it takes no more runs.
-        driven: The ids of the runs that it drives.
+        is_stopping: Whether the worker is stopping and takes no more runs.
+        driven: The ids of the runs that the worker drives.
         concurrency: The maximum number of runs at the same time.
-        polled_at: When it last looked for runs, epoch seconds; None if not yet.
-        idle_seconds: How much later than it should it looks again, if it has room; None if it has none.
-        trouble: Why that failed since; None if it did not.
+        polled_at: When the worker last looked for due runs successfully, epoch seconds; None if it has not yet.
+        idle_seconds: By how many seconds the next look for due runs is late; None if the worker has no room for more
+            runs.
+        trouble: The error of the last look for due runs; None if it succeeded.
     """
 
     is_stopping: bool
@@ -102,14 +118,14 @@ class Worker:
     `gc.set_threshold(50_000, 20, 20)`.
 
     Args:
-        runner: The runner that drives them. It must stay open while the worker works.
+        runner: The Runner that drives the runs. It must stay open while the worker works.
         graphs: The graphs, with distinct names. Runs of other graphs are left alone.
-        queues: The queues to take from, in turn; None for all.
+        queues: The queues from which the worker takes runs, in turn; None for all queues.
         concurrency: The maximum number of runs at the same time.
-        poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing. New queued runs,
-            messages and releases end the wait; over PostgreSQL also the death of an owner.
-        on_event: Called with each event.
-        retention: How long the runs of graphs without their own `retention=` are kept; None for ever.
+        poll_seconds: How long the worker waits, by the Runner's clock, after a poll that found no runs. New queued
+            runs, messages and releases end the wait early. With PostgreSQL, the death of another process does too.
+        on_event: A function that is called with each event.
+        retention: How long the runs of graphs without their own `retention=` are kept; None to keep them for ever.
 
     Example:
         >>> async def main() -> None:
@@ -144,30 +160,33 @@ class Worker:
         self._poll_seconds = poll_seconds
         self._on_event = on_event
         self._driven: dict[str, asyncio.Task[None]] = {}
-        self._aside: dict[str, float] = {}  # runs that could not be resumed, and until when they are left alone
-        self._elsewhere: dict[str, float] = {}  # the same, since another worker was faster
-        self._suspects: dict[str, RunInfo] = {}  # runs that should be driven alone: no others are taken before them
-        self._is_alone = False  # one of them is driven
+        # Runs that could not be resumed, and runs that another worker took first, each with the time until which this
+        # worker leaves them alone.
+        self._aside: dict[str, float] = {}
+        self._elsewhere: dict[str, float] = {}
+        # Runs that should be driven alone, because they may crash the process. No other runs are taken before them.
+        self._suspects: dict[str, RunInfo] = {}
+        self._is_alone = False  # Whether one of these runs is being driven.
         self._ticker = Ticker(runner, self._graphs)
         self._ticked_at = -math.inf
         kept = {name: graph.retention or retention for name, graph in self._graphs.items()}
         self._remover = Remover(runner.store, {name: keep for name, keep in kept.items() if keep is not None})
-        self._paused: list[str] = []  # queues, `graph:NAME` and `tenant:NAME`, as of `_paused_at`
+        self._paused: list[str] = []  # Paused queues, `graph:NAME` and `tenant:NAME`, as read at `_paused_at`.
         self._paused_at = -math.inf
         self._stopping = asyncio.Event()
         self._looking = asyncio.Event()
-        self._polled_at: float | None = None  # the last poll that succeeded
-        self._trouble: StoreError | None = None  # why the last poll failed
-        self._heard = 0  # announcements of the store
-        self._measured_at = -math.inf  # when the queues were measured
+        self._polled_at: float | None = None  # The time of the last poll that succeeded.
+        self._trouble: StoreError | None = None  # The error of the last poll, if it failed.
+        self._heard = 0  # The number of announcements of the store that the worker has heard.
+        self._measured_at = -math.inf  # The time of the last count of the queues.
 
     async def run(self) -> None:
-        """Work until `stop` is called, or this is cancelled. In both cases the runs are released before it returns.
+        """Work until `stop` is called or the task of this call is cancelled. In both cases the runs are released first.
 
         Raises:
-            InputError: A graph needs an executor that the runner does not have; its runs are left to other workers.
-            StoreError: The first poll of the store failed; later failures are reported to `on_event`, and retried.
-            RunnerClosed: The runner was closed.
+            InputError: A graph needs an executor that the Runner does not have. Its runs are left to other workers.
+            StoreError: The first poll of the store failed. Later failures are reported to `on_event` and tried again.
+            RunnerClosed: The Runner was closed.
         """
         for graph in self._graphs.values():
             self._lives.checked(compiled(graph))
@@ -181,7 +200,8 @@ class Worker:
                 try:
                     await self._tick()
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(0):  # what was announced until now is due when runs are taken
+                        # Runs that were announced until now are found by `_take`, so skip these announcements.
+                        async with asyncio.timeout(0):
                             self._heard = await self._runner.store.notifications(-1)
                     await self._take()
                     await self._measure()
@@ -200,9 +220,12 @@ class Worker:
             await self._drain()
 
     async def _tick(self) -> None:
-        """Start what is due by schedules, once a poll: what wakes this worker earlier is no schedule."""
+        """Start the due runs of schedules, at most once in the time of a poll.
+
+        If the worker is woken earlier, the reason is never a schedule.
+        """
         now = self._clock.now()
-        if not self._ticked_at <= now < self._ticked_at + self._poll_seconds:  # also if the clock was set back
+        if not self._ticked_at <= now < self._ticked_at + self._poll_seconds:  # Also True if the clock was set back.
             self._ticked_at = now
             trouble = await self._ticker.tick()
             if trouble is not None:
@@ -210,7 +233,7 @@ class Worker:
 
     @property
     def state(self) -> WorkerState:
-        """How the worker is: for health checks."""
+        """The present state of the worker, for health checks."""
         driven = sorted(run_id for run_id, task in self._driven.items() if not task.done())
         idle: float | None = None
         if self._polled_at is not None and len(driven) < self._concurrency and not self._is_alone:
@@ -218,7 +241,7 @@ class Worker:
         return WorkerState(self._stopping.is_set(), driven, self._concurrency, self._polled_at, idle, self._trouble)
 
     async def _introduce(self) -> None:
-        """Record what this worker takes, for `graphengine workers`."""
+        """Record the graphs, queues and concurrency of this worker, for `graphengine workers`."""
         facts = {"graphs": sorted(self._graphs), "concurrency": self._concurrency, "since": self._clock.now()}
         facts["version"] = __version__
         queues = None if self._queues is None else list(self._queues)
@@ -226,7 +249,7 @@ class Worker:
         await self._runner.store.set_role({**facts, "queues": queues, **self._remover.role})
 
     async def _remove(self) -> None:
-        """Remove runs that are no longer kept, now and then."""
+        """Remove old runs in regular passes."""
         while True:
             try:
                 async with aclosing(self._remover.once(self._clock.now())) as removals:
@@ -237,16 +260,20 @@ class Worker:
             await self._clock.sleep_until(self._clock.now() + PASS_SECONDS)
 
     def look_now(self) -> None:
-        """Look for due runs at once, before the store announces them: what this process has just made due is for it."""
+        """Look for due runs at once.
+
+        Call this after this process itself has made a run due, so that the worker does not wait for the store's
+        announcement.
+        """
         self._looking.set()
 
     def stop(self) -> None:
-        """Request its end: nodes in flight finish and are recorded, then the runs are released unchanged."""
+        """Ask the worker to end. Nodes in flight finish and are recorded, then the runs are released unchanged."""
         self._stopping.set()
         self._looking.set()
 
     async def _measure(self) -> None:
-        """Let extensions measure the queues now and then."""
+        """Let extensions count the runs in queues, every `_MEASURE_SECONDS`."""
         now = self._clock.now()
         if now >= self._measured_at + _MEASURE_SECONDS:
             self._measured_at = now
@@ -254,7 +281,10 @@ class Worker:
                 await each.polled(self._runner.store)
 
     async def _take(self) -> None:
-        """Start to drive due runs, up to the concurrency; those that should be alone once no other run is driven."""
+        """Begin to drive due runs, up to the concurrency.
+
+        A run that should be driven alone is begun when no other run is driven.
+        """
         while not self._stopping.is_set():
             if self._driven and (self._is_alone or self._suspects):
                 return
@@ -266,7 +296,7 @@ class Worker:
                 return
 
     async def _take_some(self, room: int) -> bool:
-        """Start to drive as many due runs as there is room for. Return whether some are to be driven alone."""
+        """Begin to drive as many due runs as there is room for, and return whether some should be driven alone."""
         if room <= 0:
             return False
         now = self._clock.now()
@@ -284,7 +314,7 @@ class Worker:
         for each in taken:
             if each.fence is not None:
                 self._begin(each)
-        for each in [each for each in taken if each.fence is None]:  # of processes that died
+        for each in [each for each in taken if each.fence is None]:  # Runs whose process has died.
             if await opening.is_better_alone(self._runner.store, each.info):
                 self._suspects[each.info.id] = each.info
             else:
@@ -296,7 +326,11 @@ class Worker:
         self._driven[run_id] = asyncio.create_task(self._drive(taken), name=f"graphengine worker {run_id}")
 
     async def _wait_for_poll(self) -> None:
-        """Wait until the next poll: a run has ended, the poll's time is over or cut short, or the worker must stop."""
+        """Wait until the next poll.
+
+        The wait ends when a run has ended, when the time of the poll is over, when the store announces a change, when
+        `look_now` is called, or when the worker must stop.
+        """
         clock = self._clock
         waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._looking.wait()), *self._driven.values()]
         if len(self._driven) < self._concurrency:
@@ -316,7 +350,7 @@ class Worker:
                 self._driven.pop(run_id).result()
 
     async def _hear(self) -> None:
-        """Wait for an announcement of the store: another process may have made a run due."""
+        """Wait for an announcement of the store, which means that another process may have made a run due."""
         self._heard = await self._runner.store.notifications(self._heard)
 
     async def _drain(self) -> None:
@@ -336,7 +370,8 @@ class Worker:
             if is_taken:
                 self._on_event(Took(info, _why_taken(info, now)))
             try:
-                result = await life.outcome()  # a caller's `result` waits on while the run only sleeps
+                # `outcome` also returns when the run only sleeps. The `result` of a caller would wait on.
+                result = await life.outcome()
             finally:
                 life.is_retrieved = True
             if life.claim.held_back:
@@ -344,11 +379,11 @@ class Worker:
             if is_taken:
                 self._on_event(RunOutcome(info, result))
         except RunIsDriven:
-            self._elsewhere[info.id] = now + self._poll_seconds  # another worker was faster
+            self._elsewhere[info.id] = now + self._poll_seconds  # Another worker was faster.
         except RunnerClosed:
             self._stopping.set()
             raise
-        except (LeaseLost, StoreUnreachable) as error:  # another process has the run, or the database is coming back
+        except (LeaseLost, StoreUnreachable) as error:  # Another process has the run, or the database is restarting.
             self._elsewhere[info.id] = self._clock.now() + self._poll_seconds
             self._on_event(Refused(info, error))
         except Exception as error:  # noqa: BLE001 - a fault of one run must not end the others
@@ -356,16 +391,17 @@ class Worker:
             self._on_event(Refused(info, error))
 
     async def _resume_or_release(self, taken: ClaimedRun) -> tuple[Run[Any], Coroutine[object, object, bool]]:
-        """Resume a run that was taken, or claim that of a dead process; if that is refused at once, release it.
+        """Resume a run that was taken, or claim a run whose process has died. If this fails at once, release the run.
 
         Returns:
-            Its handle, and whether it is driven here, once that is clear.
+            The handle of the run, and an awaitable that says whether this process drives the run.
         """
         lives, info = self._lives, taken.info
         try:
             plan = lives.checked(compiled(self._graphs[info.graph]))
             resume = partial(opening.resume, taken=taken)
-            # Not asked: if another worker was faster and the run failed there, it is not retried.
+            # `asked=False` means that nobody asked for a retry: if another worker was faster and the run has failed
+            # there, the run is not retried.
             claim = Claim(asked=False, of_worker=True, gives_way=not self._is_alone)
             life = lives.begin(plan, info.id, resume, claim)
         except BaseException:
