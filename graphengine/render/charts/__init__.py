@@ -1,11 +1,11 @@
-"""Charts of runs: a timeline, and scores over iterations.
+"""Draw charts of runs: a timeline, and the scores of a run over its iterations.
 
     steps → timeline   ┬→ Chart → write_chart: .svg, .html, .png, .txt
     steps → scores     ┘
 
-Each is computed from the record, without the graph's code, and drawn directly as SVG, so that no painter is needed.
-Colours follow the reader's light or dark theme, and nothing is expressed by colour alone. The inspector shows the
-scores.
+Charts are computed from recorded steps, without the graph's code, and drawn directly as SVG, so that no other drawing
+program is needed. Colours follow the reader's light or dark theme, and no meaning is expressed by colour alone. The
+inspector's page also shows the scores.
 """
 
 from __future__ import annotations

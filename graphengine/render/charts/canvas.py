@@ -1,9 +1,9 @@
-"""The canvas of charts, in SVG: shapes and text in inks that have a light and a dark colour.
+"""The canvas on which charts are drawn as SVG. Shapes and text have *inks*, each with a light and a dark colour.
 
-The light colour is in an attribute, the dark one in a style sheet, so that a program without style sheets draws the
-light chart. All text is cleaned and escaped here, and nowhere else. Numbers have one decimal, so that the same input
-gives the same bytes everywhere. What belongs to a step has its number as `data-seq`, which the inspector makes
-clickable.
+The light colour is an attribute of the shape, and the dark colour is in a style sheet. A program that ignores style
+sheets therefore draws the light chart. Only this module cleans and escapes text. Numbers have one decimal, so that the
+same input leads to the same bytes everywhere. A shape that belongs to a step has the step's number as `data-seq`, and
+the inspector makes the shape clickable.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ INKS: Final[dict[Ink, tuple[str, str]]] = {
     "other": ("#fdf1d7", "#4d3800"),
     "other-line": ("#9a6700", "#e0b040"),
 }
-"""Each ink's light and dark colour. Hues as in `graphengine.render.looks`, so that a colour has one meaning."""
+"""The light and the dark colour of each ink. The hues are those of `graphengine.render.looks`, so that each colour has
+the same meaning in charts and in pictures of graphs.
+"""
 BY_NIGHT: Final = "@media (prefers-color-scheme:dark){{{}}}".format(
     "".join(f".f-{name}{{fill:{night}}}.s-{name}{{stroke:{night}}}" for name, (_, night) in INKS.items())
 )
@@ -74,7 +76,7 @@ BY_NIGHT: Final = "@media (prefers-color-scheme:dark){{{}}}".format(
 
 
 class Paint(NamedTuple):
-    """How a shape is painted; the width of its line is in pixels."""
+    """The colours and the line of a shape. The width of the line is in pixels."""
 
     fill: Ink = "none"
     line: Ink = "none"
@@ -84,14 +86,14 @@ class Paint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawn picture.
+    """A chart that has been drawn.
 
     Attributes:
-        title: What it is, in one line.
-        spoken: Its content, one line per part, for screen readers and as plain text.
-        width: Pixels.
-        height: Pixels.
-        body: Its elements, in SVG.
+        title: The title of the chart, in one line.
+        spoken: The content in words, one line for each part, for screen readers and as plain text.
+        width: The width in pixels.
+        height: The height in pixels.
+        body: The SVG elements.
     """
 
     title: str
@@ -108,7 +110,7 @@ class Chart:
         """Return the picture as an element of a page.
 
         Args:
-            style: The element that makes it dark; "" for a page that has `BY_NIGHT` in its own style sheet.
+            style: The element that contains the dark colours; "" for a page whose own style sheet contains `BY_NIGHT`.
         """
         across, down = number(self.width), number(self.height)
         desc = safe(". ".join(self.spoken))
@@ -137,10 +139,10 @@ class Chart:
         return "\n".join((self.title, *self.spoken)) + "\n"
 
     def png(self) -> bytes:
-        """Return the picture as PNG, with two dots per pixel, so that text stays sharp.
+        """Return the chart as PNG, with two dots per pixel, so that text stays sharp.
 
         Raises:
-            RenderError: resvg-py is not installed, or it failed.
+            RenderError: resvg-py is not installed, or resvg-py failed.
         """
         return png_of(self.svg(), 2.0)
 
@@ -148,15 +150,16 @@ class Chart:
 def write_chart(path: str | PathLike[str], draw: Callable[[], Chart]) -> None:
     """Draw a chart into a file.
 
-    Nothing is written if it cannot be drawn. SVG, HTML and text need no other program or library.
+    If the chart cannot be drawn, no file is written. SVG, HTML and text need no other program or library.
 
     Args:
-        path: The file; its ending, one of `CHART_ENDINGS`, selects the format.
-        draw: Draws it, as `lambda: timeline(steps)`; called after the ending is checked.
+        path: The file. Its ending, one of `CHART_ENDINGS`, selects the format.
+        draw: A function that draws the chart, such as `lambda: timeline(steps)`. It is called after the ending has been
+            checked.
 
     Raises:
-        RenderError: The ending is unknown, PNG cannot be painted here, the file cannot be written, or `draw`
-            raises an error; other exceptions of `draw` are reported as a run that cannot be read.
+        RenderError: The ending is unknown, PNG cannot be painted here, the file cannot be written, or `draw` raised
+            this error. Other exceptions of `draw` are reported as a run that cannot be read.
     """
 
     def made(ending: str) -> bytes:
@@ -173,8 +176,8 @@ class Canvas:
     """The canvas of a chart.
 
     Attributes:
-        parts: Its elements so far.
-        spoken: Their content in words, one line per part.
+        parts: The SVG elements so far.
+        spoken: The content in words so far, one line for each part.
     """
 
     parts: list[str] = field(default_factory=list)
@@ -206,7 +209,7 @@ class Canvas:
         self.shape("circle", paint, cx=x, cy=y, r=radius)
 
     def cross(self, x: float, y: float, half: float, paint: Paint) -> None:
-        """Add a cross, which repeats that something failed for those who do not see its colour."""
+        """Add a cross, which marks a failure for readers who cannot see its colour."""
         for slope in (-half, half):
             self.line((x - half, y - slope), (x + half, y + slope), paint)
 
@@ -221,7 +224,7 @@ class Canvas:
         anchor: Anchor = "start",
         strong: bool = False,
     ) -> None:
-        """Add a line of text; y is its baseline. Invisible characters get a visible mark."""
+        """Add a line of text whose baseline is at y. Invisible characters are replaced by a visible mark."""
         facts = f' font-size="{number(size)}"' if size != SIZE else ""
         facts += f' text-anchor="{anchor}"' if anchor != "start" else ""
         facts += ' font-weight="bold"' if strong else ""
@@ -234,7 +237,7 @@ class Canvas:
         self.text(x, y, text, ink="soft", size=SMALL, anchor=anchor)
 
     def heading(self, across: float, title: str, *lines: str) -> None:
-        """Add the title of a chart, and up to two lines below it, which are also spoken."""
+        """Add the title of a chart and up to two lines below the title. The lines are also added to `spoken`."""
         room = across - 2 * MARGIN
         self.text(MARGIN, 28, fit(title, room, 15, strong=True), size=15, strong=True)
         for line, y, size in zip(lines, (47, 64), (SIZE, SMALL), strict=False):
@@ -247,7 +250,7 @@ class Canvas:
             self.rect(MARGIN - 6, top + index * row, across - 2 * MARGIN + 12, row, Paint("stripe"), radius=3)
 
     def axis(self, marks: Sequence[tuple[float, str]], top: float, bottom: float) -> None:
-        """Add vertical lines from top to bottom with texts above them, except where these would overlap."""
+        """Add vertical lines with texts above them. A line whose text would overlap the previous text is left out."""
         free = 0.0
         for x, text in marks:
             half = measure(text, SMALL) / 2
@@ -258,7 +261,10 @@ class Canvas:
 
     @contextmanager
     def title_group(self, words: str, seq: int = 0) -> Iterator[None]:
-        """Title everything drawn inside, for pointers and screen readers; `seq` is the step that it belongs to."""
+        """Give a title to all shapes that are drawn in the `with` block, for mouse pointers and screen readers.
+
+        `seq` is the number of the step to which the shapes belong; 0 for none.
+        """
         step = f' data-seq="{seq}"' if seq else ""
         self.parts.append(f"<g{step}><title>{safe(one_line(words))}</title>")
         yield
@@ -276,12 +282,12 @@ def safe(text: str) -> str:
 
 
 def measure(text: str, size: float = SIZE, *, strong: bool = False) -> float:
-    """Return the most pixels that a text takes in any of the measured fonts."""
+    """Return the largest width of a text in any of the measured fonts, in pixels."""
     return text_width(one_line(text), size, strong=strong)
 
 
 def fit(text: str, pixels: float, size: float = SIZE, *, strong: bool = False) -> str:
-    """Return the text, or as much of its beginning as fits, with `…` after it; "" if not even that fits."""
+    """Return the text, or the longest beginning that fits, followed by `…`; "" if not even one character fits."""
     text = one_line(text)
     if measure(text, size, strong=strong) <= pixels:
         return text

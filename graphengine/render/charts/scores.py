@@ -1,7 +1,9 @@
-"""Numbers of a run over its iterations: a small line chart for each path, with the thresholds of the conditions.
+"""Draw how numbers of a run changed over its iterations: a small line chart for each path of the state.
 
-The paths are those that the user names, or those that the graph's conditions compare with a number or watch for a
-plateau, according to the graph spec. If a plateau is of a function's value, the run's marks have it; no code is called.
+The charts also show the thresholds with which conditions compare the numbers. By default, all paths are drawn that the
+graph's conditions compare with a number or watch for a plateau, as the graph spec says; the user can also name one
+path. If a condition watches the value of a function for a plateau, the value is read from the run's marks, the recorded
+values that conditions remember. No code is called.
 """
 
 from __future__ import annotations
@@ -35,18 +37,19 @@ if TYPE_CHECKING:
     from graphengine.render.scopes import Scope
 
 PANELS: Final = 6
-"""The most paths that are drawn; others are only named."""
+"""The maximum number of drawn paths. Further paths are only named."""
 
 _PLOT: Final = 520.0
 _HIGH: Final = 150.0
 _LEFT: Final = MARGIN + 40
 _LABELS: Final = 190.0
 _NAMED: Final = 20
-"""The approximate number of iterations that are named below a panel, if there is room."""
+"""The approximate number of iterations whose names are written below a panel, if there is room."""
 _DOTS: Final = 60
-"""The most samples with a large dot each."""
+"""If a line has more samples, its dots are small."""
 _GROUPS: Final = 240
-"""The most points of a line; of more samples, each point is several of them: their median and their range."""
+"""The maximum number of points of a line. If there are more samples, a point shows the median and the range of several.
+"""
 _SIGNS: Final = {">=": "\N{GREATER-THAN OR EQUAL TO}", "<=": "\N{LESS-THAN OR EQUAL TO}", "==": "="}
 _LINES: Final[Sequence[tuple[Ink, Ink, str]]] = (
     ("work", "work-line", ""),
@@ -56,14 +59,14 @@ _LINES: Final[Sequence[tuple[Ink, Ink, str]]] = (
     ("bad", "bad-line", "12 3"),
     ("grid", "soft", "1 2"),
 )
-"""How the lines of one panel differ; further ones are as the last."""
+"""The colours and dashes of the lines of one panel. All further lines look like the last one."""
 _PATH: Final = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[[^\[\]]+\])*"
 _ORDERED: Final = frozenset((">=", "<=", ">", "<", "=="))
 _SHOWN_PATHS: Final = 4
 
 
 class Threshold(NamedTuple):
-    """A number that a condition compares with, and the label of its edge."""
+    """A number with which a condition compares a value, the sign of the comparison, and the label of the edge."""
 
     sign: str
     value: float
@@ -75,11 +78,11 @@ class Watched:
     """A path of one graph's state that is drawn.
 
     Attributes:
-        place: The graph, as the nodes around it; () for the outermost.
+        place: The place of the graph: the nodes around it; () for the run's own graph.
         text: The path, or the name of the function, as in the condition.
-        thresholds: The numbers that it is compared with.
-        plateau: The note of its plateau, "" if none is watched for.
-        by_function: Whether it is a function's value, which only the marks of its plateau have.
+        thresholds: The numbers with which the value is compared.
+        plateau: The note about the plateau; "" if no condition watches for a plateau.
+        by_function: Whether the value is the value of a function, which only the marks of the plateau contain.
     """
 
     place: Place
@@ -93,9 +96,10 @@ class Sample(NamedTuple):
     """A number at a step.
 
     Attributes:
-        seq: The step that wrote it.
-        node: The node's path.
-        visit: Which visit.
+        seq: The step that wrote the number.
+        node: The path of the node.
+        visit: The number of the visit of the node.
+        value: The number.
     """
 
     seq: int
@@ -106,10 +110,12 @@ class Sample(NamedTuple):
 
 @dataclass(slots=True)
 class Series:
-    """The numbers of one frame's path, in order.
+    """The numbers at one path during one visit of a graph, in order.
 
     Attributes:
-        name: The path of the graph's visit, if there are several.
+        watched: The path.
+        name: The name of the visit of the graph, if there are several visits.
+        samples: The numbers.
     """
 
     watched: Watched
@@ -123,24 +129,24 @@ class Series:
 
 
 class _Point(NamedTuple):
-    """Samples that are drawn as one, from this index on."""
+    """One or more neighbouring samples that are drawn as one point. `start` is the index of the first sample."""
 
     start: int
     samples: Sequence[Sample]
 
     @property
     def place(self) -> float:
-        """Its index among the samples."""
+        """The position of the point among the samples: the middle of the indexes of its samples."""
         return self.start + (len(self.samples) - 1) / 2
 
     @property
     def range(self) -> tuple[float, float, float]:
-        """The least number, the median and the greatest one."""
+        """The smallest number, the median and the greatest number."""
         ordered = sorted(sample.value for sample in self.samples)
         return ordered[0], ordered[len(ordered) // 2], ordered[-1]
 
     def words(self, *, with_step: bool) -> str:
-        """Return what it says."""
+        """Describe the point in words, optionally with the numbers of its steps."""
         first, last = self.samples[0], self.samples[-1]
         least, middle, most = map(plain_number, self.range)
         if len(self.samples) == 1:
@@ -152,19 +158,20 @@ class _Point(NamedTuple):
 def scores(
     graph_spec: GraphSpec, steps: Sequence[Step], path: str = "", column: float = 0.0, status: str = ""
 ) -> Chart:
-    """Draw how numbers of the state changed from step to step that wrote them.
+    """Draw how numbers of the state changed from step to step.
 
     Args:
         graph_spec: The graph's spec, from its plan or from a store.
-        steps: All steps of the run from seq 1 on, including those of its parents.
-        path: The path of a number, as `history[-1].score`, or `article/score` in the graph that is the node `article`.
-            "" draws those that conditions compare with a number or watch for a plateau.
-        column: The width of the part of a page that it is for, in pixels, which has a heading of its own; 0 for a
-            picture by itself.
-        status: The run's status, if the store knows more than its steps.
+        steps: All steps of the run from seq 1 on, including the steps that it shares with its parents.
+        path: The path of a number, such as `history[-1].score`, or `article/score` for a number in the nested graph of
+            the node `article`. "" draws all paths that conditions compare with a number or watch for a plateau.
+        column: The width in pixels of the column of a page that will show the chart under its own heading; 0 for a
+            chart that stands alone.
+        status: The status of the run from the store, if it says more than the steps.
 
     Raises:
-        RenderError: The path is invalid, no condition reads a number, the steps form no run, or none wrote a number.
+        RenderError: The path is invalid, no condition reads a number, the steps do not follow each other, or no step
+            wrote a number.
     """
     watched = watched_of(graph_spec, path)
     snapshot, found = series_of(steps, watched)
@@ -186,13 +193,16 @@ def scores(
 
 @dataclass(slots=True)
 class _Panel:
-    """The drawing of one path.
+    """The panel of one path: its lines, its axis and its labels.
 
     Attributes:
-        y: Where it begins, in pixels.
-        plot: The width of the lines.
-        marks: Round numbers from below the least value to above the greatest.
-        taken: The places of the labels beside it.
+        canvas: The canvas of the chart.
+        one: The path.
+        found: The series of numbers that are drawn.
+        y: The top of the panel, in pixels.
+        plot: The width of the lines, in pixels.
+        marks: Round numbers from below the smallest value to above the greatest value.
+        taken: The heights of the labels beside the panel.
     """
 
     canvas: Canvas
@@ -204,7 +214,7 @@ class _Panel:
     taken: tuple[float, ...] = ()
 
     def draw(self) -> float:
-        """Draw it; return where the next begins."""
+        """Draw the panel, and return the top of the next panel."""
         canvas, one, right = self.canvas, self.one, _LEFT + self.plot
         title = path_at(one.place, one.text)
         canvas.text(MARGIN, self.y + 8, fit(title, self.plot, strong=True), strong=True)
@@ -221,7 +231,7 @@ class _Panel:
                 y = self._at(threshold.value)
                 canvas.line((_LEFT, y), (right, y), Paint("none", "fell-line", 1.4, "6 4"))
                 self._label(y, words.strip(), "fell-line")
-        for index, series in reversed(list(enumerate(self.found))):  # the first is on top
+        for index, series in reversed(list(enumerate(self.found))):  # The first series is drawn last, on top.
             self._line(series, _LINES[min(index, len(_LINES) - 1)])
             samples = ", ".join(point.words(with_step=False) for point in series.points())
             canvas.spoken.append(f"{title}{f' of {series.name}' if series.name else ''}: {samples}")
@@ -230,24 +240,24 @@ class _Panel:
         return self._iterations(max(self.found, key=lambda series: len(series.samples)).samples)
 
     def _at(self, value: float) -> float:
-        """Return the height of a number."""
+        """Return the vertical position of a number."""
         least, most = self.marks[0], self.marks[-1]
         return self.y + 22 + _HIGH * (most - value) / (most - least)
 
     def _x(self, index: float) -> float:
-        """Return the place of the sample with this index."""
+        """Return the horizontal position of the sample with this index."""
         count, inset = max(len(series.samples) for series in self.found), 18.0
         return _LEFT + inset + (self.plot - 2 * inset) * (index / (count - 1) if count > 1 else 0.5)
 
     def _label(self, y: float, words: str, ink: Ink) -> None:
-        """Write words beside a line, at the nearest free place."""
+        """Write words beside a line, at the nearest height that no other label uses."""
         places = sorted((y + 14 * offset for offset in range(-8, 9)), key=lambda place: abs(place - y))
         free = next((place for place in places if all(abs(place - other) >= 13 for other in self.taken)), y)  # noqa: PLR2004
         self.taken += (free,)
         self.canvas.text(_LEFT + self.plot + 8, free + 4, fit(words, _LABELS - 8, SMALL), ink=ink, size=SMALL)
 
     def _line(self, series: Series, look: tuple[Ink, Ink, str]) -> None:
-        """Draw one series, and its last number, with its name if there are several."""
+        """Draw one series and its last number, and the name of the series if there are several."""
         canvas, samples, (fill, line, dash) = self.canvas, series.samples, look
         drawn = series.points()
         points = [(self._x(point.place), self._at(point.range[1])) for point in drawn]
@@ -268,7 +278,7 @@ class _Panel:
             canvas.text(x, y - 9 if y > self.y + 36 else y + 18, last, anchor="middle", strong=True)
 
     def _iterations(self, samples: Sequence[Sample]) -> float:
-        """Draw the names of the iterations; return where the panel ends."""
+        """Draw the names of the iterations, and return the bottom of the panel."""
         names = [sample.node if len(self.found) == 1 else sample.node.rpartition("/")[2] for sample in samples]
         is_one = len({*names}) == 1
         y, free, each = self.y + _HIGH + 38, 0.0, max(1.0, nice(len(samples) / _NAMED))
@@ -293,7 +303,7 @@ def _iteration_of(sample: Sample) -> str:
 
 
 def _marks_of(values: Sequence[float]) -> list[float]:
-    """Return round numbers from below the least value to above the greatest."""
+    """Return round numbers from below the smallest value to above the greatest value."""
     finite = [value for value in values if isfinite(value)] or [0.0]
     least, most = min(finite), max(finite)
     step = nice(((most - least) or abs(most) or 1.0) / 5)
@@ -304,15 +314,15 @@ def _marks_of(values: Sequence[float]) -> list[float]:
 
 
 def watched_of(graph_spec: GraphSpec, path: str = "") -> list[Watched]:
-    """Return what to draw.
+    """Return the paths that are drawn.
 
     Args:
         graph_spec: The graph's spec.
-        path: A path of the state, or of a nested graph's state after that graph's node: `article/score`. "" for those
-            of the conditions.
+        path: A path of the state, or `article/score` for a path of the nested graph at the node `article`. "" for the
+            paths that the conditions read.
 
     Raises:
-        RenderError: The path is invalid, or names no field; or no condition has a number to draw.
+        RenderError: The path is invalid or does not name a field, or no condition reads a number.
     """
     scopes = scopes_of(graph_spec)
     found = _conditions(scopes)
@@ -334,17 +344,17 @@ def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapsh
     """Return the last snapshot of a run, and its numbers.
 
     Args:
-        steps: All steps of the run from seq 1 on, including those of its parents.
+        steps: All steps of the run from seq 1 on, including the steps that it shares with its parents.
         watched: The paths to read.
 
     Raises:
-        RenderError: The steps make no run, or no step wrote a number there.
+        RenderError: The steps do not follow each other, or no step wrote a number at these paths.
     """
     paths = [parse(one.text) for one in watched]
     found: dict[tuple[int, Track], list[Sample]] = {}
 
     def look(run: Visits, entry: Entry) -> None:
-        """Take the numbers that a step wrote, unless it is a start, or a join, whose arms gave theirs."""
+        """Collect the numbers that a step wrote, except for starts and joins. The arms of a join are collected."""
         step = entry.step
         if entry.track is None or step.kind in ("started", "entered", "joined"):
             return
@@ -367,14 +377,14 @@ def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapsh
 
 
 def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
-    """Return what the conditions compare with numbers, in the order of the graph."""
+    """Return the paths that conditions compare with numbers or watch for a plateau, in the order of the graph."""
     found: dict[tuple[Place, str], Watched] = {}
     for place, scope in sorted(scopes.items(), key=lambda pair: len(pair[0])):
         for edge in scope.edges:
             for text, threshold, plateau in _find_compared_paths(edge.when, edge.label):
                 by_function = parse(text).root not in scope.fields
                 if by_function and not plateau:
-                    continue  # a count or a cost: no field
+                    continue  # The value is a count or a cost and not a field of the state.
                 have = found.get((place, text), Watched(place, text, by_function=by_function))
                 more = () if threshold is None or threshold in have.thresholds else (threshold,)
                 thresholds, note = (*have.thresholds, *more), have.plateau or plateau
@@ -383,7 +393,7 @@ def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
 
 
 def _find_compared_paths(condition: ConditionSpec | None, label: str) -> Iterator[tuple[str, Threshold | None, str]]:
-    """Yield the paths that a condition compares with numbers, and those that it watches for a plateau."""
+    """Yield the paths that a condition compares with a number, and the paths that it watches for a plateau."""
     for part in leaves_of(condition) if condition is not None else ():
         of, than = part.get("of"), part.get("than")
         name = of.get("function", "") if isinstance(of, dict) else of or ""
@@ -429,7 +439,7 @@ def _locate_path(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
 
 
 def _name_tracks(run: Visits) -> dict[Track, str]:
-    """Return the readable name of each track's graph visit; "" for the outermost graph."""
+    """Return the readable name of the visit of a graph for each track; "" for the run's own graph."""
     names: dict[Track, str] = {}
     begun: Counter[str] = Counter()
     for track in run.tracks:
@@ -450,11 +460,11 @@ def _read_written_number(snapshot: Snapshot, step: Step, path: Path) -> float | 
 def _as_finite(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if abs(value) <= float_info.max else None  # neither NaN nor an int beyond every float
+    return float(value) if abs(value) <= float_info.max else None  # NaN and integers too large for a float are skipped.
 
 
 def _read_mark(step: Step, text: str) -> float | None:
-    """Return the sample that a step took of a function's value, according to its marks."""
+    """Return the value of a function at a step, which the step recorded in the marks of the plateau."""
     for key, mark in marks_in(step).items():
         if key.startswith(f"plateau:{text}:") and isinstance(mark, list) and len(mark) == 3:  # noqa: PLR2004 - no trouble
             sample: object = mark[1]
@@ -463,10 +473,10 @@ def _read_mark(step: Step, text: str) -> float | None:
 
 
 def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderError:
-    """Return the error for a path without numbers, with the paths that have some."""
+    """Return the error for paths without numbers. Its repair names paths that contain numbers."""
     names = ", ".join(path_at(one.place, one.text) for one in watched)
     values = snapshot.frames[ROOT].values if ROOT in snapshot.frames else {}
-    begun = {one.text for one in watched}  # paths where the run started with a number, and no step wrote another
+    begun = {one.text for one in watched}  # The state may contain a number there with which the run only started.
     numbers = [path for name, value in values.items() for path in _numeric(name, value) if path not in begun]
     several = len(watched) == 1 and numbers
     near = did_you_mean(watched[0].text, numbers) if several else ""
@@ -479,7 +489,7 @@ def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderEr
 
 
 def _numeric(path: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - a JSON value
-    """Yield the paths of numbers below a value; for a list, of its last element."""
+    """Yield the paths of numbers inside a value. Only the last element of a list is searched."""
     if _as_finite(value) is not None:
         yield path
     elif isinstance(value, dict):

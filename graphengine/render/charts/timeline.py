@@ -1,8 +1,11 @@
-"""The timeline of a run: a row for each path, a bar for each attempt, waits and pauses, times and costs.
+"""Draw the timeline of a run: a row for each path, with bars for attempts, waits and pauses, and with times and costs.
 
-`graphengine.records.visits` reads the visits, their waits, and the maps and graphs inside them. Idle times that would
-dwarf the work are squeezed: drawn at a fixed width, with their length above them. All other times are drawn to one
-scale. Attempts that are too many or too narrow for a bar each are columns, as high as the part of the time at work.
+`graphengine.records.visits` reads the visits, their waits, and the maps and graphs inside them.
+
+- Long idle times are *squeezed*: they are drawn with a fixed width and their length is written above them, so that the
+  work remains visible. All other times are drawn to one scale.
+- If attempts are too many or too narrow for a bar each, they are drawn as columns. The height of a column shows the
+  share of the time during which the node was at work.
 """
 
 from __future__ import annotations
@@ -35,40 +38,45 @@ if TYPE_CHECKING:
     from graphengine.render.charts.canvas import Chart
 
 What: TypeAlias = Literal["work", "failed", "fallback", "wait", "pause", "inside", "begun"]
-"""Successful `work`, a `failed` attempt, the result of a `fallback`, a `wait` for a person, a message or a time, the
-`pause` before another attempt, the time of a map or graph (`inside`), work that has `begun` and not ended yet."""
+"""The kind of a time in a row.
+
+`work` is a successful attempt, `failed` a failed attempt, and `fallback` the result of a fallback. `wait` is a wait for
+a person, a message or a time, and `pause` is the time before another attempt. `inside` is the time of a map or a graph,
+and `begun` is work that has not ended yet.
+"""
 
 ITEM_ROWS: Final = 12
-"""The most items of one map that have a row each; more are columns in one row."""
+"""The maximum number of items of one map that get a row each. If there are more, they are drawn as columns in one row.
+"""
 
 _SHOWN: Final = ("node", "item", "attempt", "failed", "waiting", "recorded")
 _WORKED: Final = 0.0005
-"""Seconds. Asking a question takes no time; only a node that worked longer before it waited is shown at work."""
+"""If a node worked for fewer seconds before it waited, no work is shown, because it only asked its question."""
 _AXIS: Final = 640.0
 _NAMES_MOST: Final = 230.0
 _TOP: Final = 112.0
-"""Where the rows begin."""
+"""The vertical position at which the rows begin."""
 _ROW: Final = 22.0
 _BAR: Final = 14.0
 _INDENT: Final = 12.0
 _LEAST: Final = 2.5
-"""The least width of a bar."""
+"""The smallest width of a bar."""
 _THIN: Final = 4.0
-"""Below this width, a bar is all line."""
+"""Bars that are narrower than this are drawn in the colour of the line only."""
 _MANY: Final = 100
-"""From so many visits of a row that are narrower than a pixel on, they are drawn as a density."""
+"""If a row has at least so many visits that are narrower than a pixel, these visits are drawn as columns."""
 _COLUMN: Final = 2.0
-"""The width of a column of a density."""
+"""The width of a column, in pixels."""
 _ITEM: Final = re.compile(r"\[\d+\]")
 _DENSE: Final = ("work", "failed", "fallback")
 _BUSY: Final = (*_DENSE, "begun")
 _IDLE_MOST: Final = 3
-"""The most that idle times take together before long ones are squeezed, in multiples of the total work."""
+"""If all idle times together are longer than this multiple of the total work, long idle times are squeezed."""
 _LONG: Final = 0.03
-"""Idle times shorter than this part of the whole time are never squeezed."""
+"""Idle times that are shorter than this fraction of the whole time are never squeezed."""
 _SQUEEZED_PIXELS: Final = 34.0
 _MARK_PIXELS: Final = 80.0
-"""The least distance of two marks on the axis."""
+"""The smallest distance between two marks on the axis, in pixels."""
 
 _BARS: Final[Mapping[What, tuple[Paint, str]]] = {
     "work": (Paint("work", "work-line"), "work"),
@@ -81,17 +89,18 @@ _BARS: Final[Mapping[What, tuple[Paint, str]]] = {
 }
 
 
-# --- What was done, and when ----------------------------------------------------------------------------------------
+# --- Rows and their spans of time -----------------------------------------------------------------------------------
 
 
 class Span(NamedTuple):
-    """Some time in a row.
+    """A span of time in a row.
 
     Attributes:
-        start: Epoch seconds.
-        end: The same; not before `start`.
-        seq: The step that ended it; 0 if none did.
-        said: Its text.
+        what: The kind of the span.
+        start: The beginning, epoch seconds.
+        end: The end, epoch seconds, which is not before `start`.
+        seq: The step that ended the span; 0 if no step has ended it.
+        said: The description of the span.
     """
 
     what: What
@@ -102,20 +111,20 @@ class Span(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Its duration."""
+        """The duration of the span."""
         return self.end - self.start
 
 
 @dataclass(slots=True)
 class TimelineRow:
-    """What was done at a path.
+    """One row of a timeline: the spans of time of one path.
 
     Attributes:
         path: The node's path, with the items around it: `pieces[1]/write`; `pieces[…]/write` for many items.
-        spans: In the order they ended.
-        visits: How many visits, or items, ended.
-        usage: What models cost there.
-        items: How many items share the row.
+        spans: The spans, in the order in which they ended.
+        visits: The number of visits, or of items, that ended.
+        usage: The usage of models at the path.
+        items: The number of items that share the row.
     """
 
     path: str
@@ -126,7 +135,7 @@ class TimelineRow:
 
 
 def lay_out_rows(run: Visits) -> list[TimelineRow]:
-    """Return the rows of a run, in the order of its tree: siblings in the order of their first step."""
+    """Return the rows of a run. Each path follows the path around it, and siblings are in the order of first steps."""
     many = Counter(without_items(path) for path in {visit.path for visit in run.visits} if "[" in path)
     rows: dict[str, TimelineRow] = {}
 
@@ -160,7 +169,7 @@ def lay_out_rows(run: Visits) -> list[TimelineRow]:
 
 
 def _in_order_of_the_tree(rows: Iterable[TimelineRow], visits: Sequence[Visit]) -> list[TimelineRow]:
-    """Return rows so that each path follows the one around it, and items are in the order of their list."""
+    """Sort rows, so that each path follows the path around it and items are in the order of their list."""
     first: dict[str, int] = {}
     for visit in visits:
         for around in _list_enclosing_paths(visit.path):
@@ -170,7 +179,7 @@ def _in_order_of_the_tree(rows: Iterable[TimelineRow], visits: Sequence[Visit]) 
 
 
 def _visits_in_progress(run: Visits) -> Iterator[Visit]:
-    """Yield the visits that are in progress."""
+    """Yield the visits in which a node is at work now."""
     for frame in run.snapshot.frames.values() if run.snapshot.status == "running" else ():
         visit = run.live[frame.id].visit
         if visit is not None and visit.status == "open" and not visit.waiting and visit.nested is None:
@@ -178,7 +187,11 @@ def _visits_in_progress(run: Visits) -> Iterator[Visit]:
 
 
 def _spans(entry: Entry) -> Iterator[Span]:
-    """Yield the span that a step ended, unless its visit waited or had something inside: that has its own span."""
+    """Yield the spans of a step: the attempt that it ended, and the pause before the next attempt.
+
+    If the visit waited or contained a map or a graph, no span is made for the successful attempt, because the wait, the
+    map or the graph has its own span.
+    """
     step, facts, words = entry.step, entry.step.data, _describe_entry(entry)
     failed = isinstance(facts, (Attempt, Failed))
     start = step.at if entry.was_held else min(step.began or step.at, step.at)
@@ -192,7 +205,7 @@ def _spans(entry: Entry) -> Iterator[Span]:
 
 
 def _stays(visit: Visit) -> Iterator[tuple[What, str, WaitTime | Nested]]:
-    """Yield the times at which a visit waited, or had a map or graph inside; simultaneous waits are one."""
+    """Yield the waits of a visit, and the maps and graphs inside it. Waits that began together are one span."""
     for _, waits in groupby(visit.waits, key=lambda wait: wait.seq):
         every = list(waits)
         yield "wait", "; ".join(f"waits {_for(w.kind)}: {one_line(w.question or w.name)}" for w in every), every[0]
@@ -226,7 +239,7 @@ def _describe_entry(entry: Entry) -> str:
 
 
 def _list_enclosing_paths(path: str) -> list[str]:
-    """Return the paths around a path, and itself: `pieces`, `pieces[1]`, `pieces[1]/write`."""
+    """Return a path and the paths around it: `pieces`, `pieces[1]`, `pieces[1]/write`."""
     return [path[: end.start()] for end in re.finditer(r"/|\[|$", path)]
 
 
@@ -234,7 +247,7 @@ def _list_enclosing_paths(path: str) -> list[str]:
 
 
 class Stretch(NamedTuple):
-    """A part of the axis: times in epoch seconds, places in pixels."""
+    """A part of the axis. Times are in epoch seconds, and places are in pixels."""
 
     start: float
     end: float
@@ -245,10 +258,10 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The places of times on the axis.
+    """The scale of the axis, which maps times to places.
 
     Attributes:
-        stretches: One after the other; every second one is squeezed.
+        stretches: The parts of the axis, one after the other. Every second part is squeezed.
         step: The seconds between two marks.
     """
 
@@ -256,7 +269,7 @@ class Scale:
     step: float
 
     def x(self, at: float) -> float:
-        """Return the place of a time."""
+        """Return the horizontal position of a time."""
         part = self.stretches[-1]
         for each in self.stretches:
             if at <= each.end:
@@ -268,11 +281,11 @@ class Scale:
         return part.left + (part.right - part.left) * inside
 
     def breaks(self) -> Sequence[Stretch]:
-        """Return the squeezed parts."""
+        """Return the squeezed parts of the axis."""
         return [part for part in self.stretches if part.squeezed]
 
     def marks(self) -> Iterator[tuple[float, str]]:
-        """Yield the marks of everything that is drawn to scale, each with its text; after a break they count anew."""
+        """Yield the marks of the parts that are drawn to scale, each with its text. Each part counts from zero again."""
         zero = self.stretches[0].start
         for part in self.stretches[::2]:
             if part.end <= part.start > zero:
@@ -288,10 +301,10 @@ def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left
 
     Args:
         start: The first time that is shown, epoch seconds.
-        end: The last.
-        busy: When something was done, in any order; the times between can be squeezed.
+        end: The last time that is shown, epoch seconds.
+        busy: The times at which nodes were at work, in any order. The times between them can be squeezed.
         left: The place of the first time, in pixels.
-        right: The place of the last.
+        right: The place of the last time, in pixels.
     """
     idle: list[tuple[float, float]] = []
     at = start
@@ -326,21 +339,22 @@ class _Sheet:
     names: float
 
     def wide(self, span: Span) -> float:
-        """Return the width of a time."""
+        """Return the width of a span, in pixels."""
         return self.scale.x(span.end) - self.scale.x(span.start)
 
 
 def timeline(steps: Sequence[Step], status: str = "") -> Chart:
-    """Draw what a run did over time.
+    """Draw the timeline of a run.
 
-    Rows are paths; items of a map have one each up to `ITEM_ROWS` of them. Everything is computed from the steps.
+    Each path has a row. Each item of a map has its own row, if the map has at most `ITEM_ROWS` items. The timeline is
+    computed from the steps alone.
 
     Args:
-        steps: All steps of the run from seq 1 on, including those of its parents.
-        status: The run's status, if the store knows more than its steps.
+        steps: All steps of the run from seq 1 on, including the steps that it shares with its parents.
+        status: The status of the run from the store, if it says more than the steps.
 
     Raises:
-        RenderError: There are no steps, or they do not follow each other from 1 on.
+        RenderError: The list of steps is empty, or the steps do not follow each other from 1 on.
     """
     if not steps:
         raise RenderError("a run without steps has no timeline", where="steps=", repair="pass the steps of a run")
@@ -414,7 +428,7 @@ def _describe_row(row: TimelineRow) -> str:
 
 
 def _draw_breaks(sheet: _Sheet, gaps: Sequence[tuple[float, float, str]], bottom: float) -> None:
-    """Draw squeezed times as blanks between dashed lines, with their lengths above."""
+    """Draw squeezed times as blank space between dashed lines, with their lengths above."""
     free, top = 0.0, _TOP - 4
     for part in sheet.scale.breaks():
         why = next((why for start, end, why in gaps if start < part.end and end > part.start), "nothing to do")
@@ -434,7 +448,7 @@ def _gap_in_words(scale: Scale, start: float, end: float, why: str) -> str:
 
 
 def _draw_row(sheet: _Sheet, row: TimelineRow, facts: str, middle: float) -> None:
-    """Draw a row: its name, and a bar for each span; many narrow ones as a density."""
+    """Draw a row: its name, and a bar for each span. Many narrow spans are drawn as columns."""
     canvas, indent = sheet.canvas, _indent(row)
     problems = "; ".join(span.said for span in row.spans if span.what == "failed")
     said = f"{row.path}: {facts}" + (f" ({problems})" if problems and row.items == 1 else "")
@@ -461,9 +475,10 @@ def _list_dense(sheet: _Sheet, row: TimelineRow) -> list[Span]:
 
 
 def _draw_columns(sheet: _Sheet, middle: float, spans: Iterable[Span], items: int) -> None:
-    """Draw attempts as columns, as high as the part of the time at work, of many items beside the busiest column.
+    """Draw attempts as columns. The height of a column shows the share of its time during which nodes were at work.
 
-    A column in which an attempt failed has the line of failures on top.
+    If many items share the row, the busiest column has the full height. A column in which an attempt failed gets the
+    colour of failures at its top.
     """
     columns: dict[int, list[tuple[Span, float]]] = {}
     for span in spans:
@@ -485,7 +500,7 @@ def _draw_columns(sheet: _Sheet, middle: float, spans: Iterable[Span], items: in
 
 
 def _bar(canvas: Canvas, what: What, left: float, wide: float, middle: float) -> None:
-    """Draw a time: a line between two ends for what has its parts below, a box for work and waits."""
+    """Draw one span: a box for work and waits, and a line for pauses and for maps and graphs with rows below."""
     paint, right = _BARS[what][0], left + wide
     if what in ("pause", "inside"):
         canvas.line((left, middle), (right, middle), paint)
@@ -500,7 +515,7 @@ def _bar(canvas: Canvas, what: What, left: float, wide: float, middle: float) ->
 
 
 def _legend(sheet: _Sheet, rows: Sequence[TimelineRow], y: float, *, branched: bool) -> float:
-    """Draw the meaning of what is there; return where the sheet ends."""
+    """Draw the legend of the kinds that occur, and return the bottom of the chart."""
     canvas, spans = sheet.canvas, [span for row in rows for span in row.spans]
     x, right = MARGIN, sheet.scale.stretches[-1].right
     shown: list[What] = [what for what in _BARS if any(span.what == what for span in spans)]
