@@ -68,7 +68,7 @@ async def test_a_request_that_is_sent_again_gets_the_first_reply(runner: Runner)
     with pytest.raises(NotPublished):
         await Reply("r", "is_even c", bool, None).find(runner.store, await runner.info("r"), 0)
     assert await Reply("r", "is_even b", bool, None).find(runner.store, await runner.info("r"), 0) is False
-    with pytest.raises(InputError, match="run r is over"):
+    with pytest.raises(InputError, match="run r has ended"):
         await run.request("is_even", 2, bool)
 
 

@@ -180,6 +180,10 @@ export interface Bulked {
   cost_usd: number;
   /** Which were changed, or would be: with these, what was looked at is done, and to no other run. */
   run_ids: string[];
+  /** How many states were read to find the runs; omitted if the search compares no field of a state. */
+  looked_at?: number;
+  /** How many runs were not found because they lack a field of the search, which others of their graph have. */
+  unseen?: number | null;
 }
 
 export interface Call {
@@ -210,10 +214,21 @@ export interface Compared {
   setup: string[];
 }
 
+export interface ComparedRun {
+  /** The row of its first step that the other run does not have. */
+  parted: Row | null;
+  /** The last step at which each agent was asked, by the agent's name. */
+  asked: Record<string, number>;
+  /** How often each node was visited, by the number of the node. */
+  visits: Record<string, number>;
+  /** How often each edge was taken, by the number of the edge. */
+  edges: Record<string, number>;
+}
+
 export interface Comparison {
   diff: Compared;
   heads: Head[];
-  rows: Row[][];
+  sides: ComparedRun[];
   same: boolean;
 }
 
@@ -381,13 +396,13 @@ export interface DrivingProcess {
 }
 
 export interface Ending {
-  /** `end` (an edge to END), `failed`, `limit`, `asked`, or `above` (a run above it was stopped). */
+  /** `end` (an edge to END), `failed`, `limit`, `asked`, or `above` (a run above this run was stopped). */
   reason: "above" | "asked" | "end" | "failed" | "limit";
   /** The label of the edge that led to the end. */
   label: string;
-  /** The condition of that edge in words. */
+  /** The condition of that edge, as text. */
   condition: string;
-  /** How its conditions evaluated, with their values. */
+  /** The results of the conditions, with their values, as text. */
   why: string;
 }
 
@@ -514,6 +529,33 @@ export interface Head {
   version: string;
   about: About[];
   is_chat: boolean;
+}
+
+export interface InCommon {
+  /** the version of the documents */
+  schema: 2;
+  /** The graph. */
+  graph: string;
+  /** The path of the node; "" if no failed run could be read. */
+  node: string;
+  /** The error of one of the failed runs. */
+  error: string;
+  /** How many failed runs were compared. */
+  failed: number;
+  /** How many others were compared. */
+  others: number;
+  /** When the first of all these runs began, epoch seconds; 0 without any. */
+  since: number;
+  /** When the last of them began. */
+  until: number;
+  /** What stands out, the most likely cause first. */
+  features: SharedFeature[];
+  /** All this as a sentence. */
+  text: string;
+  /** Which runs were compared, as a sentence. */
+  sample: string;
+  /** Whether there are runs that were not read, because of the bounds. */
+  is_cut: boolean;
 }
 
 export interface InResult {
@@ -696,6 +738,9 @@ export interface Page {
   runs: ListedRun[];
   /** The run after which the next page begins, as `before`; null if there is none. */
   next: string | null;
+  /** How many states were read to find the runs; omitted if the search compares no field of a state. */
+  looked_at?: number;
+  unseen?: number | null;
 }
 
 export interface Parent {
@@ -964,6 +1009,9 @@ export interface Runs {
   schema: 2;
   /** The runs. */
   runs: ListedRun[];
+  /** How many states were read to find the runs; omitted if the search compares no field of a state. */
+  looked_at?: number;
+  unseen?: number | null;
 }
 
 export interface Said {
@@ -997,6 +1045,19 @@ export interface Shared {
   run_id: string;
   /** The number of the step. */
   seq: number;
+}
+
+export interface SharedFeature {
+  /** The path of the value, e.g. `order.country`. */
+  place: string;
+  /** The feature, e.g. `order.country = CH`. */
+  text: string;
+  /** How many of the failed runs have the feature. */
+  failed: number;
+  /** How many of the other runs have the feature. */
+  others: number;
+  /** Whether callers or people gave the value; otherwise nodes wrote it. */
+  is_given: boolean;
 }
 
 export interface Side {
@@ -1287,6 +1348,8 @@ export interface Summary {
   /** What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`. */
   losses: Record<string, number>;
   agents: Record<string, number | null>;
+  /** The fields of its input and result that its graph declares with `search=`, as texts by name. */
+  fields: Record<string, string>;
 }
 
 export interface Table {
@@ -1332,7 +1395,7 @@ export interface Today {
   errors: NewError[];
   /** What most likely broke; null if nothing got worse. */
   culprit: Culprit | null;
-  /** What failed today and was tried again, with what became of it. */
+  /** What had failed and was tried again today, with what became of it. */
   retried: RetriedRuns[];
   /** The agent that cost most; null if none cost anything. */
   dearest: Spender | null;
@@ -1446,6 +1509,7 @@ export interface Answers {
   "compare": Comparison;
   "find": number[];
   "graph": Graph;
+  "in_common": InCommon;
   "in_results": InResults;
   "lines": Record<string, Line>;
   "moments": Moments;
