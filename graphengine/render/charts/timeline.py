@@ -285,7 +285,7 @@ class Scale:
         return [part for part in self.stretches if part.squeezed]
 
     def marks(self) -> Iterator[tuple[float, str]]:
-        """Yield the marks of the parts that are drawn to scale, each with its text. Each part counts from zero again."""
+        """Yield the marks of the parts that are drawn to scale, each with its text. Each part counts from zero."""
         zero = self.stretches[0].start
         for part in self.stretches[::2]:
             if part.end <= part.start > zero:
