@@ -408,7 +408,7 @@ def test_news_is_delivered_whenever_the_process_is_killed(place: str, receiver: 
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"url": "ftp://example.org"}, "no address of http or https"),
+        ({"url": "ftp://example.org"}, "is not an address of http or https"),
         ({"kinds": "asked"}, "kinds='asked'"),
         ({"kinds": ["ask"]}, "kinds="),
         ({"secret": "whsec_"}, "its secret cannot be used"),

@@ -349,7 +349,7 @@ async def test_what_comes_back_from_a_provider_is_checked(tmp_path: Path, monkey
         ):
             answer = await sent(cookie, **body)
             assert (answer.status, "set-cookie" in answer.headers) == (401, False)
-            assert "was not begun in this browser" in answer.text
+            assert "was started in another browser" in answer.text
         answer = await sent(kept, state=given["state"], error="access_denied \ud800")
         assert "let nobody in: access_denied \ufffd" in answer.text
         answer = await sent(kept, **given)

@@ -37,7 +37,8 @@ _BEGAN_AGAIN: Final = """\
     if facts.withdrawn:"""
 _NO_TEXT: Final = 'given: list[object] = [[] if name == "ask" else [*args], dict(kwargs)]'
 _ONE_MARK: Final = """\
-    await store.mark_stop(run_id, "cancel" if asked.final else "stop")  # nothing is read before: a node could begin
+    # Nothing is read before this, because a node could begin meanwhile.
+    await store.mark_stop(run_id, "cancel" if asked.final else "stop")
     top = await store.info(run_id)
     await _stop_one(shared, top, asked)
     asked = stopped_with(run_id, asked)
@@ -51,7 +52,7 @@ _ONE_MARK: Final = """\
         seen.update(level)
         for info in below:
             try:
-                with contextlib.suppress(UnknownRun):  # it was removed meanwhile
+                with contextlib.suppress(UnknownRun):  # the run was removed meanwhile
                     await _stop_one(shared, info, asked)
             except UNREADABLE as error:
                 log.warning("run %s below run %s is not stopped with it: %s", info.id, run_id, error)
@@ -163,8 +164,8 @@ _NEW: Final = {
     "maps that are given up": _fault(
         "a map that was in flight at three crashes was given the fallback of an item in place of all items",
         "engine/rules/visit.py",
-        '    if node.each is not None and frame.kind != "item":\n        return give_up',
-        "    if False:\n        return give_up",
+        '    if node.each is not None and frame.kind != "item":\n',
+        "    if False:\n",
     ),
     "items that were settled": _fault(
         "a resume ran the failed items of a map again that keeps those that succeeded",
@@ -188,8 +189,8 @@ _NEW: Final = {
     "attempts of inner starts": _fault(
         "a graph that failed at its START in the second attempt of its node was recorded with the first",
         "engine/rules/subgraph.py",
-        "    begins.sub = begins  #",
-        "    begins.sub = None  #",
+        "    begins.sub = begins\n",
+        "    begins.sub = None\n",
     ),
     "inputs that a start changes": _fault(
         "a condition at START that changed its input changed the recorded state",
@@ -507,7 +508,7 @@ _DRAWN: Final = {
     "times that come beside mail": _fault(
         "a time that came while mail was being recorded was lost, and the wait never ended",
         "runner/driving.py",
-        "            self.session.changed.append(job.task.frame)  # also if it did nothing, since there was mail\n",
+        "            self.session.changed.append(job.task.frame)\n",
         "",
     ),
     "effects of branches": _fault(
@@ -657,8 +658,8 @@ _BESIDE: Final = {
     "messages to runs that failed": _fault(
         "a run that failed or was stopped refused messages, though it can be resumed",
         "runner/run.py",
-        'if info.status == "finished":\n            raise InputError(f"run {self.id} is over"',
-        'if info.status not in ("running", "waiting"):\n            raise InputError(f"run {self.id} is over"',
+        'if info.status == "finished":\n            raise InputError(f"run {self.id} has ended"',
+        'if info.status not in ("running", "waiting"):\n            raise InputError(f"run {self.id} has ended"',
     ),
     "starts after a run that goes on": _fault(
         "a run began after another one that was still running, with the state that this one had then",
@@ -720,8 +721,8 @@ _BRANCHED: Final = {
     "children of earlier visits that are pruned": _fault(
         "a node failed with unknown_run, as a prune had removed a child run of its visit before (a page has it)",
         "runner/children.py",
-        "            except UnknownRun:  # a prune has removed it since",
-        "            except StoreError:  # a prune has removed it since",
+        "            except UnknownRun:\n                continue\n            if is_alike",
+        "            except StoreError:\n                continue\n            if is_alike",
     ),
     "effects of branches": _fault(
         "a branch did again what the run that it left had begun, and asked nobody",

@@ -96,7 +96,7 @@ def test_a_provider_signs_in(recorded: Path, tmp_path: Path, monkeypatch: pytest
         with stranger.expect_request(lambda request: request.method == "POST") as sent:
             stranger.goto(link.replace("/run?id=five", "/signed_in?state=guessed&code=stolen&token=of-another&stay=1"))
         assert sent.value.post_data_json == {"state": "guessed", "code": "stolen", "error": ""}
-        expect(stranger.get_by_role("alert")).to_contain_text("this sign-in was not begun in this browser")
+        expect(stranger.get_by_role("alert")).to_contain_text("this sign-in was started in another browser")
         assert stranger.url == link
 
 

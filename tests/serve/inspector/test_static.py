@@ -59,8 +59,8 @@ def test_the_licences_of_what_is_built_in_are_there() -> None:
 
 
 def test_the_page_is_small() -> None:
-    """All code and styles take at most 87 KB compressed, as they are sent; what each story brings takes 110 KB."""
-    assert sum(len(gzip.compress(file.read_bytes())) for file in BUILT) <= 87_000
+    """All code and styles take at most 88 KB compressed, as they are sent; what each story brings takes 110 KB."""
+    assert sum(len(gzip.compress(file.read_bytes())) for file in BUILT) <= 88_000
     assert sum(file.stat().st_size for file in STORY) <= 110_000
 
 

@@ -160,7 +160,7 @@ def test_a_message_is_no_result_of_a_tool(tmp_path: Path) -> None:
     service = served(tmp_path, "--openai", returns="str")
     _, first = asked(service, "responses", input="two seats")
     status, answer = asked(service, "responses", input="Never mind", previous_response_id=first["id"])
-    assert (status, "and this is none" in json.dumps(answer)) == (400, True)
+    assert (status, "and this message is not one" in json.dumps(answer)) == (400, True)
     assert service.end() == 0
 
 
