@@ -1,12 +1,15 @@
-"""The process that is connected to a Ray cluster for the executors of another one, which starts it as a child.
+"""The child process that is connected to a Ray cluster, on behalf of the Ray executors of its parent process.
 
-Ray has one connection for each process, and keeps it: it ends the whole process once its cluster has been away for a
-minute, a lost one cannot be replaced, and nothing interrupts `ray.init`. Here that costs a child. Where it ends, Ray
-ends the work that it began, and whoever needs a connection starts another child.
+A separate process is needed because Ray allows only one connection for each process and does not let go of it: when the
+cluster has been away for a minute, Ray ends the whole process; a lost connection cannot be replaced; and `ray.init`
+cannot be interrupted. With a child process, only the child is lost. When the child ends, Ray ends the work that the
+child began, and the parent starts another child when it needs a connection.
 
-Messages are pickles, on standard input and output. A task is a generator of two values, of which Ray makes the second
-only when the first was taken (`_generator_backpressure_num_objects`). So a call whose first value did not arrive has
-not begun, whatever happened to the cluster.
+Messages are pickles on standard input and output.
+
+A task is a generator of two values. Ray makes the second value only after the first value was taken
+(`_generator_backpressure_num_objects`). The task loads the call before the first value and runs the call before the
+second value. Therefore, if the first value was not taken, the call has not begun, whatever happened to the cluster.
 """
 
 from __future__ import annotations
@@ -32,25 +35,25 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 MOST_CALLS: Final = 1000
-"""How many calls can be on their way at a time; each takes a thread, which waits for Ray."""
+"""The maximum number of calls at a time. Each call needs a thread, which waits for Ray."""
 _QUIET_SECONDS: Final = 5.0
-"""After how long it is said what a call waits for, and how often that is looked up."""
+"""The time between two messages that tell the parent for which resources a call waits."""
 _END_SECONDS: Final = 20.0
-"""How long Ray may take to end a task."""
+"""The longest time that Ray may take to end a task."""
 
 
 How: TypeAlias = Literal["returned", "timeout", "died", "unreachable", "again", "lost"]
 
 
 class Connect(NamedTuple):
-    """The first message: where to connect to, and whose functions are called."""
+    """The first message to the child: the options of the connection, and the script whose functions are called."""
 
     options: Mapping[str, object]
     script: str
 
 
 class Begin(NamedTuple):
-    """Run a call."""
+    """A message to the child: run a call."""
 
     call: int
     work: bytes
@@ -59,40 +62,51 @@ class Begin(NamedTuple):
 
 
 class End(NamedTuple):
-    """End a call that is not wanted any more."""
+    """A message to the child: end a call that is no longer wanted."""
 
     call: int
 
 
 class Connected(NamedTuple):
-    """The cluster answers."""
+    """A message to the parent: the child is connected to the cluster."""
 
 
 class Refused(NamedTuple):
-    """The cluster does not answer, or cannot be used."""
+    """A message to the parent: the child could not connect. If `is_final`, another attempt would fail too."""
 
     why: str
     is_final: bool
 
 
 class Waits(NamedTuple):
-    """A call has not begun, since every machine that it can run on is busy, or since there is none."""
+    """A message to the parent: a call has not begun, because no machine has room for it.
+
+    Attributes:
+        call: The number of the call.
+        lacks: The resources that no machine of the cluster offers; "" if machines offer them and are only busy.
+    """
 
     call: int
     lacks: str
 
 
 class Begun(NamedTuple):
-    """A call is loaded, and may begin from now on: told before its first value is taken."""
+    """A message to the parent: a call is loaded and may begin from now on. Sent before the first value is taken."""
 
     call: int
 
 
 class Over(NamedTuple):
-    """A call is over: `value` is the outcome of one that returned.
+    """A message to the parent: a call is over.
 
-    `unreachable`: the cluster can never begin it; `again`: it has not begun, and can; `lost`: this process ended, and
-    could not say whether it had.
+    Attributes:
+        call: The number of the call.
+        how: `returned` if the call has an outcome; `timeout` if it was ended; `died` if its worker process died;
+            `unreachable` if the cluster can never begin the call; `again` if the call has not begun and can be begun
+            again; `lost` if the child process ended and could not say whether the call had begun.
+        why: The reason, in words.
+        value: The outcome of a call that returned.
+        has_begun: Whether the call had begun.
     """
 
     call: int
@@ -106,18 +120,18 @@ Told: TypeAlias = "Connected | Refused | Waits | Begun | Over"
 
 
 def send(stream: BinaryIO, message: object) -> None:
-    """Send a message."""
+    """Send a message as a pickle."""
     pickle.dump(message, stream, pickle.HIGHEST_PROTOCOL)
     stream.flush()
 
 
 def main() -> None:
-    """Serve the process that started this one, until it ends or closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the Runner, which ends its calls
+    """Serve the parent process, until the parent ends or closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The Runner handles Ctrl-C and ends its calls.
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what Ray prints
+    os.dup2(2, 1)  # Text that Ray prints on standard output goes to standard error.
     wanted: Connect = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
-    sys.argv[0] = wanted.script  # Ray puts its folder on the path of the cluster's workers
+    sys.argv[0] = wanted.script  # Ray adds the folder of this script to the path of the cluster's workers.
     ray = importlib.import_module("ray")
     try:
         ray.init(**wanted.options)
@@ -134,17 +148,17 @@ def main() -> None:
         except EOFError:
             break
     ray.shutdown()
-    os._exit(0)  # threads may still wait for tasks that were just ended
+    os._exit(0)  # Threads may still wait for tasks that were just ended, so do not wait for the threads.
 
 
 class _DriverCall:
-    """A call in this process.
+    """A call in progress in the child process.
 
     Attributes:
-        begin: What was asked for.
-        task: Ray's generator; None before it is submitted.
-        is_unwanted: Whether it is to end.
-        is_begun: Whether it was loaded, and its first value taken, so that it may run.
+        begin: The message that requested the call.
+        task: Ray's generator; None before the task is submitted.
+        is_unwanted: Whether the call must be ended.
+        is_begun: Whether the call was loaded and its first value was taken, so that it may be running.
     """
 
     def __init__(self, begin: Begin) -> None:
@@ -155,12 +169,12 @@ class _DriverCall:
 
 
 class Calls:
-    """The calls on their way.
+    """The calls in progress in the child process.
 
     Args:
-        ray: The module, which may be missing elsewhere.
-        out: Where to tell what becomes of them.
-        threads: Where they are waited for.
+        ray: The module `ray`, which other processes may not have.
+        out: The stream for messages to the parent.
+        threads: The threads that wait for the calls.
     """
 
     def __init__(self, ray: Any, out: BinaryIO, threads: Executor) -> None:  # noqa: ANN401 - the module
@@ -181,10 +195,10 @@ class Calls:
             self._threads.submit(self._run, begun)
             return
         call = self._calls.get(message.call)
-        if call is None:  # it is over
+        if call is None:  # The call is over.
             return
         call.is_unwanted = True
-        if call.task is not None:  # else it is ended once it is submitted
+        if call.task is not None:  # Otherwise the call is ended after it has been submitted.
             self._threads.submit(self._cancel, call)
 
     def _tell(self, message: Told) -> None:
@@ -204,10 +218,10 @@ class Calls:
         self._calls.pop(call.begin.call, None)
         self._tell(over._replace(has_begun=call.is_begun))
         if is_lost:
-            os._exit(1)  # Ray neither ends nor replaces a connection that does not work any more
+            os._exit(1)  # Ray neither ends nor replaces a connection that no longer works.
 
     def _how(self, error: BaseException, call: _DriverCall) -> tuple[How, bool]:
-        """Return what an error means of a call, and whether the connection is lost."""
+        """Return how a call ended according to an error, and whether the connection to the cluster is lost."""
         is_of_ray = isinstance(error, self._ray.exceptions.RayError)
         was: How = "died" if call.is_begun else "again"
         if isinstance(error, TimeoutError):
@@ -226,10 +240,13 @@ class Calls:
         own = {"max_retries": 0, "num_returns": "streaming", "_generator_backpressure_num_objects": 1}
         call.task = ray.remote(**own, **begin.options)(_run_and_report).remote(begin.work)
         self._wait_for_place(call)
-        # 1. The first value is taken, and the work begins. 2. This process is killed before it says so. 3. Its parent
-        # begins the call in another connection, beside it. So it is told before; what fails then is told again.
+        # `Begun` is sent before the first value is taken, because of the following race:
+        # 1. The first value is taken, and the work begins.
+        # 2. This process is killed before it tells its parent.
+        # 3. The parent begins the call again in another connection, while the first work is still running.
+        # If taking the value then fails, `Over` tells the parent that the call has not begun.
         self._tell(Begun(begin.call))
-        ray.get(next(call.task))  # raises if it could not be loaded: then it has not begun
+        ray.get(next(call.task))  # If Ray lost the task while it was loading the call, this raises: it has not begun.
         call.is_begun = True
         until = math.inf if begin.seconds is None else time.monotonic() + begin.seconds
         while not ray.wait([call.task], timeout=max(0.0, min(1.0, until - time.monotonic())))[0]:
@@ -241,7 +258,7 @@ class Calls:
         return Over(begin.call, "returned", value=ray.get(next(call.task)))
 
     def _wait_for_place(self, call: _DriverCall) -> None:
-        """Wait until a call is loaded somewhere, and tell what it waits for."""
+        """Wait until a machine has loaded a call, and regularly tell the parent for which resources the call waits."""
         told = time.monotonic()
         while call.is_unwanted or not self._ray.wait([call.task], timeout=1)[0]:
             if call.is_unwanted:
@@ -252,7 +269,7 @@ class Calls:
                 told = time.monotonic()
 
     def _say_lacking(self, options: Mapping[str, Any]) -> str:
-        """Return what no machine offers; "" if one does."""
+        """Return the resources that no machine of the cluster offers; "" if a machine offers all of them."""
         own = {"CPU": options.get("num_cpus", 1), "GPU": options.get("num_gpus", 0), "memory": options.get("memory", 0)}
         needed = {name: count for name, count in {**own, **options.get("resources", {})}.items() if count}
         machines = [each["Resources"] for each in self._ray.nodes() if each["Alive"]]
@@ -262,10 +279,10 @@ class Calls:
         return ", ".join(alone or [f"{n}: {c:g}" for n, c in needed.items()])
 
     def _end(self, call: _DriverCall) -> None:
-        """End a task, and return when it runs no more.
+        """End a task, and return when it has ended.
 
         Raises:
-            TimeoutError: Ray did not end it. Then the end of this process does.
+            TimeoutError: Ray did not end the task. This process must then exit, which ends the task.
         """
         ray = self._ray
         ray.cancel(call.task, force=True)
@@ -280,13 +297,17 @@ class Calls:
 
 
 def _first_of_text(error: BaseException) -> str:
-    """Return the beginning of an error's text: some have a page of advice."""
+    """Return the first line of an error's text, because some errors of Ray contain a page of advice."""
     first = next(iter(str(error).strip().splitlines()), "")
     return textwrap.shorten(first, 160, placeholder=" …") or type(error).__name__
 
 
 def _run_and_report(work: bytes) -> Iterator[bytes]:
-    """Load a call, report that, and then return its outcome. What Ray raises at SIGTERM ends the worker: it died."""
+    """Load a call, yield an empty value, and then run the call and yield its outcome.
+
+    The exception that Ray raises at SIGTERM is not caught, so that it ends the worker process and the call counts as
+    died.
+    """
     try:
         loaded = pickle.loads(work)()  # noqa: S301 - from our own process, through Ray
     except BaseException as error:  # noqa: BLE001 - what it imports may raise anything

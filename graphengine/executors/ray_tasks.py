@@ -1,4 +1,4 @@
-"""Ray tasks for heavy nodes, on this machine or on a cluster."""
+"""Run heavy nodes as Ray tasks, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -55,25 +55,25 @@ _OWN: Final = {
     "num_returns": "a node has one result",
     "_generator_backpressure_num_objects": "it says when a call has begun",
 }
-"""The options of a Ray task that a RayExecutor sets, and what to do instead."""
+"""The options of a Ray task that a RayExecutor sets itself, each with advice for users who want to set it."""
 _PROGRAM: Final = (
     "import sys; sys.path[:] = sys.argv[1:]; from graphengine.executors.ray_driver import main; sys.exit(main())"
 )
 _SAY_SECONDS: Final = 5.0
-"""After how long it is logged what is waited for."""
+"""The time after which a warning about a cluster that does not answer is logged."""
 _SAY_AGAIN_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.2
-"""How often it is looked whether a call that waits for its cluster is still wanted."""
+"""The time between two checks whether a call that waits for its cluster is still wanted."""
 _END_SECONDS: Final = 30.0
-"""How long the connected process may take to end a call: longer than it gives Ray."""
+"""The longest time that the child process may take to end a call. It is longer than the time that Ray gets."""
 _CLOSE_SECONDS: Final = 5.0
-"""How long a process may take to leave its cluster."""
+"""The longest time that a child process may take to leave its cluster."""
 _LINE_OF_RAY: Final = re.compile(r"^\[[^\]]* [EC] \d+ \d+\] (?:\(\w+\) )?[\w.]+:\d+:\s+(.*)$", re.MULTILINE)
-"""A line with which Ray says why it ends a process."""
+"""A line in which Ray says why it ends a process."""
 
 
 class RayDied(BrokenExecutor):
-    """What ran a call ended before the call did."""
+    """The process that ran a call ended before the call was finished."""
 
 
 class RayExecutor(ThreadedExecutor["_TaskCall"]):
@@ -92,11 +92,13 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
         num_gpus: The graphics processors that a call occupies.
         memory: The memory that a call needs, in bytes.
         resources: Other resources that a call occupies, by name.
-        address: The address of a cluster, as `ray.init` takes it.
-        init: What `ray.init` takes besides: `runtime_env` ships code, packages and environment variables.
+        address: The address of a cluster, as for `ray.init`.
+        init: Further arguments of `ray.init`. For example, `runtime_env` sends code, packages and environment variables
+            to the cluster.
         options: Further options of a Ray task.
-        reach_seconds: How long a call waits for a cluster that answers, and for a machine with what the call needs.
-            Then its node fails as `executor_unreachable`. While such machines are busy, it waits as long as it takes.
+        reach_seconds: How long a call waits until a cluster answers, and until the cluster has a machine with the
+            resources of the call. After this time the node fails as `executor_unreachable`. If such machines exist and
+            are only busy, the call waits without a limit.
 
     Raises:
         DefinitionError: The extra is missing, or an option is invalid.
@@ -118,7 +120,7 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
         options: Mapping[str, object] | None = None,
         reach_seconds: PositiveFloat = 60,
     ) -> None:
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray's warning asks for
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # A warning of Ray asks for this setting.
         try:
             self._ray: Any = importlib.import_module("ray")
         except ImportError:
@@ -134,10 +136,10 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
         super().__init__(MOST_CALLS, "graphengine-ray")
 
     def _check(self) -> None:
-        """Check the options as Ray will.
+        """Check the options in the same way as Ray does.
 
         Raises:
-            DefinitionError: One is ours, or Ray does not know it.
+            DefinitionError: The executor sets an option itself, or Ray refuses an option.
         """
         if "address" in self._init:
             raise DefinitionError("RayExecutor(init=…) has an address", repair="give RayExecutor(address=…)")
@@ -157,12 +159,12 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
             ) from error
 
     def dumps(self, value: object) -> bytes:
-        """Return a value as bytes. Lambdas and functions of `__main__` travel as code."""
+        """Convert a value to bytes. Lambdas and functions of `__main__` are sent as code."""
         found: bytes = self._ray.cloudpickle.dumps(value)
         return found
 
     def why_died(self, error: BaseException) -> str:
-        """Return how a worker process ended."""
+        """Return how the worker process of a call ended; "" for errors that do not mean the death of a process."""
         return str(error) if isinstance(error, RayDied) else ""
 
     def _new(self) -> _TaskCall:
@@ -172,7 +174,7 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
         return cast("T", read_returned(call.run(self.dumps(load), seconds)))
 
     def _connection(self) -> _Connection:
-        """Return the connection of this process to the cluster, which all executors with the same settings share."""
+        """Return the connection of this process to the cluster. All executors with the same settings share it."""
         ray, init, address = self._ray, self._init, self._address or os.environ.get("RAY_ADDRESS")
         if not address and ray.is_initialized():
             its = ray.get_runtime_context()
@@ -188,7 +190,7 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
 
 
 class _TaskCall:
-    """One task, from a thread that waits for it."""
+    """One call that runs as a Ray task. A thread of the executor waits for the task."""
 
     numbers: Final = count(1)
 
@@ -203,12 +205,12 @@ class _TaskCall:
         self._lock = threading.Lock()
 
     def run(self, work: bytes, seconds: float | None) -> bytes:
-        """Run the task, and return its outcome. Where the connection is lost before it begins, begin it anew.
+        """Run the task and return its outcome. If the connection is lost before the task begins, begin it again.
 
         Raises:
-            ExecutorUnreachable: It has not begun.
-            RayDied: It began, and what ran it ended.
-            TimeoutError: It ran for too long, or is not wanted any more.
+            ExecutorUnreachable: The task could not begin.
+            RayDied: The task began, and the process that ran it ended.
+            TimeoutError: The task ran for too long, or is no longer wanted.
         """
         connection = self._connection()
         waiting = _Waiting(self._reach_seconds, connection)
@@ -232,7 +234,7 @@ class _TaskCall:
             time.sleep(_PAUSE_SECONDS)
 
     def _await_driver(self, connection: _Connection, waiting: _Waiting) -> _Driver:
-        """Return the process that is connected to the cluster, once one is."""
+        """Wait until a child process is connected to the cluster, and return this process."""
         while True:
             driver = connection.driver()
             try:
@@ -251,14 +253,14 @@ class _TaskCall:
                 waiting.note(refused.why if refused is not None else "")
             except ExecutorUnreachable:
                 if not driver.ready.done():
-                    driver.kill()  # it may be stuck; the next call begins with another one
+                    driver.kill()  # The child process may be stuck. The next call starts another child.
                 raise
 
     def _follow_call(self, driver: _Driver, waiting: _Waiting) -> Over:
-        """Return how the call ended.
+        """Wait for the end of the call, and return how it ended.
 
         Raises:
-            ExecutorUnreachable: No machine offers what it needs, and it was taken back before it began.
+            ExecutorUnreachable: No machine offers the resources of the call, and the call was given up before it began.
         """
         has_begun, given_up, until = False, None, math.inf
         while True:
@@ -268,7 +270,7 @@ class _TaskCall:
                 if until == math.inf and (self._is_unwanted or given_up):
                     until = time.monotonic() + _END_SECONDS
                 if time.monotonic() >= until:
-                    driver.kill()  # it is stuck: its end ends the work too
+                    driver.kill()  # The child process is stuck. When it ends, its work ends too.
                 continue
             if isinstance(told, Over):
                 over = told._replace(has_begun=has_begun) if told.how == "lost" else told
@@ -286,7 +288,7 @@ class _TaskCall:
                     driver.send(End(self._number))
 
     def end(self) -> None:
-        """End its worker process. Its thread then returns."""
+        """End the worker process of the call, so that the thread of the call returns."""
         with self._lock:
             self._is_unwanted, driver = True, self._driver
         if driver is not None:
@@ -294,7 +296,7 @@ class _TaskCall:
 
 
 class _Waiting:
-    """What a call has waited for, and since when."""
+    """The wait of a call for its cluster: the reason, and the time since when it waits."""
 
     def __init__(self, reach_seconds: float, connection: _Connection) -> None:
         self._reach_seconds = reach_seconds
@@ -303,20 +305,23 @@ class _Waiting:
         self._why = ""
 
     def note(self, why: str) -> None:
-        """Note that the cluster does not answer; log it now and then.
+        """Record that the cluster does not answer, and log a warning from time to time.
 
         Raises:
-            ExecutorUnreachable: It has been so for too long.
+            ExecutorUnreachable: The cluster has not answered for too long.
         """
         self._why = why or self._why
         answer = f": {self._why}" if self._why else ""
         self._note(f"{self._connection.place} does not answer{answer}", "start it, or correct the address")
 
     def note_place(self, lacks: str) -> None:
-        """Note that a call has not begun, and what no machine offers; "" if they are busy.
+        """Record that a call has not begun.
+
+        Args:
+            lacks: The resources that no machine offers; "" if machines offer them and are only busy.
 
         Raises:
-            ExecutorUnreachable: None has offered it for too long.
+            ExecutorUnreachable: For too long, no machine has offered the resources.
         """
         if lacks:
             self._note(f"no machine of {self._connection.place} offers {lacks}", "add such a machine, or ask for less")
@@ -324,7 +329,7 @@ class _Waiting:
         self._since = None
 
     def unreachable(self, why: str) -> ExecutorUnreachable:
-        """Return the error if the cluster cannot run the call."""
+        """Return the error for a call that the cluster cannot run."""
         text = f"{self._connection.place} cannot begin it: {why}"
         return ExecutorUnreachable(text, repair="correct the settings of the executor")
 
@@ -341,12 +346,12 @@ class _Waiting:
 
 
 class _Connection:
-    """The connection of this process to a cluster: a child, and another one when that has ended.
+    """The connection of this process to a cluster, through a child process. If the child ends, another one is started.
 
     Attributes:
-        place: What it is connected to, for people.
-        by_settings: The connections of this process.
-        made: Held while one is added.
+        place: The cluster, in words.
+        by_settings: The connections of this process, by their settings.
+        made: The lock that is held while a connection is added.
     """
 
     by_settings: Final[dict[bytes, _Connection]] = {}
@@ -361,14 +366,14 @@ class _Connection:
         atexit.register(self._close)
 
     def driver(self) -> _Driver:
-        """Return the child, which may not be connected yet."""
+        """Return the child process, which may not be connected yet."""
         with self._lock:
             if self._driver is None or self._driver.is_over:
                 self._driver = _Driver(self._wanted)
             return self._driver
 
     def say(self, what: str) -> None:
-        """Log what calls wait for; the same once a minute."""
+        """Log a warning about waiting calls. The same warning is logged at most once a minute."""
         now = time.monotonic()
         if now - self._said.get(what, -_SAY_AGAIN_SECONDS) >= _SAY_AGAIN_SECONDS:
             self._said[what] = now
@@ -380,11 +385,11 @@ class _Connection:
 
 
 class _Driver:
-    """A process that is connected to a cluster, or about to be: see `ray_driver`.
+    """A child process that is connected to a cluster or is connecting to it; see `ray_driver`.
 
     Attributes:
-        ready: None once it is connected, or why it is not.
-        is_over: Whether it has ended, or is about to.
+        ready: A future whose result is None when the child is connected, or the reason why it could not connect.
+        is_over: Whether the child has ended or is about to end.
     """
 
     def __init__(self, wanted: bytes) -> None:
@@ -397,13 +402,13 @@ class _Driver:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._output)  # noqa: S603 - our own
         self._to, self._from = cast("BinaryIO", self._process.stdin), cast("BinaryIO", self._process.stdout)
-        with suppress(OSError):  # it has ended already
+        with suppress(OSError):  # The child may have ended already.
             self._to.write(wanted)
             self._to.flush()
         threading.Thread(target=self._read, name="graphengine-ray-driver", daemon=True).start()
 
     def begin(self, begin: Begin, told: queue.SimpleQueue[Told]) -> None:
-        """Send a call, and tell what becomes of it."""
+        """Send a call to the child. Messages about the call are put into the queue `told`."""
         with self._lock:
             self._calls[begin.call] = told
         self.send(begin)
@@ -411,17 +416,17 @@ class _Driver:
             self._lose(begin.call, "it has ended")
 
     def send(self, message: Begin | End) -> None:
-        """Send a message, if the process lives."""
-        with self._sending, suppress(OSError, ValueError):  # what ended is found by the thread that reads
+        """Send a message, if the child process is alive."""
+        with self._sending, suppress(OSError, ValueError):  # The thread that reads finds out that the child has ended.
             send(self._to, message)
 
     def kill(self) -> None:
-        """Kill it."""
+        """Kill the child process."""
         self.is_over = True
         self._process.kill()
 
     def close(self) -> None:
-        """Let it leave its cluster, if it is connected, and return when it has ended."""
+        """Let the child process leave its cluster, if it is connected, and return when the child has ended."""
         if not self.ready.done():
             self._process.kill()
         with suppress(OSError):
@@ -465,11 +470,11 @@ class _Driver:
             told.put(Over(call, "lost", why))
 
     def _why_ended(self, code: int) -> str:
-        """Return why the process ended, from what Ray printed."""
+        """Return the reason for the end of the child, from the text that Ray printed."""
         self._output.seek(0)
         lines = _LINE_OF_RAY.findall(self._output.read().decode(errors="replace"))
         return lines[-1].partition(". ")[0] if lines else f"the connected process ended with {code}"
 
 
 def _do_no_work() -> None:
-    """Do nothing: with it Ray checks its options."""
+    """Do nothing. Ray checks the options of a task when this function is made a task."""

@@ -1,4 +1,4 @@
-"""What `graphengine render` writes under `--json`."""
+"""The JSON document that `graphengine render --json` writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Drawn(Document):
     """A picture that was drawn.
 
     Attributes:
-        file: The file.
+        file: The path of the file.
     """
 
     file: str

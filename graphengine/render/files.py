@@ -17,26 +17,29 @@ if TYPE_CHECKING:
 
 _ALWAYS: Final = "an .svg or .html file needs nothing more"
 _DOTS: Final = 1.5
-"""Two dots per point, since resvg takes a point as 4/3 dots, so that text stays sharp on high-resolution screens."""
+"""The zoom factor for two dots per point, so that text stays sharp on high-resolution screens.
+
+resvg itself draws 4/3 dots per point.
+"""
 
 
 class RenderError(GraphEngineError):
-    """A drawing cannot be made or written; on the command line, a usage error (exit code 2)."""
+    """A picture cannot be made or written. On the command line, this is a usage error (exit code 2)."""
 
     code = "render_error"
 
 
 def write_picture(path: str | PathLike[str], endings: Sequence[str], make: Callable[[str], bytes]) -> None:
-    """Make a picture and write it to a file; nothing is written if it cannot be made.
+    """Make a picture and write it to a file. If the picture cannot be made, no file is written.
 
     Args:
-        path: The file; its ending selects the format.
-        endings: The endings that are formats.
-        make: Returns the file's content, given its ending.
+        path: The file. Its ending selects the format.
+        endings: The accepted endings.
+        make: A function that returns the contents of the file for an ending.
 
     Raises:
-        RenderError: The ending is unknown, the file cannot be written, or `make` raises it; exceptions that are not the
-            package's are reported as stored data that cannot be read.
+        RenderError: The ending is unknown, the file cannot be written, or `make` raised this error. Exceptions that do
+            not belong to graphengine are reported as stored data that cannot be read.
     """
     target = Path(path)
     ending = target.suffix.lower()
@@ -87,7 +90,7 @@ def pdf_of(dot: str) -> bytes:
     """Return a graph in DOT as PDF.
 
     Raises:
-        RenderError: There is no `dot` program on PATH, or it failed.
+        RenderError: The program `dot` is not on PATH, or the program failed.
     """
     import graphviz  # noqa: PLC0415 - loaded on first use
 

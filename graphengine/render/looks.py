@@ -1,10 +1,14 @@
-"""How boxes and arrows look: colours that colour-blind people can distinguish, in the light and the dark theme.
+"""The colours of boxes and arrows, in the light and the dark theme. Colour-blind people can distinguish them.
 
-Each look is defined for the light theme, on white; `by_night` has its colour in the dark theme. Shape and words always
-repeat what a colour means. Hues after Okabe and Ito, "Color Universal Design" (2008), darkened for lines and text, and
-lightened in the dark theme: text has a contrast of 4.5 to its background, lines of 3. The lines of any two kinds differ
-by 11 in CIELAB, also for people who see no red, no green or no blue, and so does a node where a run is, in its fill or
-its line, from all others; the tests compute that.
+Each look is defined for the light theme on a white background. `by_night` returns the colour of the dark theme. The
+meaning of a colour is always repeated by a shape or by words.
+
+The hues follow Okabe and Ito, "Color Universal Design" (2008). They are darkened for lines and text, and lightened in
+the dark theme. The tests compute that the following holds:
+
+- Text has a contrast of 4.5 to its background, and lines have a contrast of 3.
+- The lines of any two kinds of boxes differ by 11 in CIELAB, also for people who see no red, no green or no blue.
+- A node where a run is differs in the same way from all other nodes, in its fill or in its line.
 """
 
 from __future__ import annotations
@@ -35,8 +39,11 @@ class Look:
     """Colours as `#rrggbb`, and the width of the line in points.
 
     Attributes:
-        text: The colour of its text.
-        soft: The colour of its small text.
+        fill: The colour of the area.
+        line: The colour of the line.
+        text: The colour of the text.
+        soft: The colour of the small text.
+        line_points: The width of the line, in points.
     """
 
     fill: str
@@ -96,14 +103,14 @@ _INKS: Final[Mapping[str, tuple[str, str]]] = {
     "#f7b592": ("failed", "#7a3210"),
     "#8a2f00": ("failed-line", "#ffab7a"),
 }
-"""The name of each colour of the light theme, and the colour that it has in the dark one."""
+"""The name of each colour of the light theme, and the colour that replaces it in the dark theme."""
 
 
 _NOTEBOOKS: Final = {
     "light": '[data-jp-theme-light="true"], .vscode-light, [theme="light"]',
     "dark": '[data-jp-theme-light="false"], .vscode-dark, .vscode-high-contrast, [theme="dark"]',
 }
-"""How JupyterLab, VS Code and Colab mark their theme."""
+"""The CSS selectors by which JupyterLab, VS Code and Colab mark their theme."""
 
 
 def by_night(colour: str) -> str:
@@ -112,17 +119,22 @@ def by_night(colour: str) -> str:
 
 
 def name_of(colour: str) -> str:
-    """Return the name of a colour; the classes `fill-NAME` and `stroke-NAME` have it."""
+    """Return the name of a colour, which is a part of the CSS classes `fill-NAME` and `stroke-NAME`."""
     return _INKS[colour][0]
 
 
 def night_rules(used: Iterable[tuple[str, str]], within: str) -> list[str]:
-    """Return the rules of a style sheet that make these colours dark, each with what it colours: `fill` or `stroke`."""
+    """Return the CSS rules that replace colours by their dark colours.
+
+    Args:
+        used: The used colours, each with the property that has the colour: `fill` or `stroke`.
+        within: The beginning of each selector.
+    """
     return [f"{within}.{kind}-{name_of(colour)} {{ {kind}: {by_night(colour)}; }}" for kind, colour in sorted(used)]
 
 
 def notebook_rules(used: Iterable[tuple[str, str]], within: str) -> list[str]:
-    """Return the rules by which a picture has the theme of the notebook that it is in; elsewhere the reader's."""
+    """Return the CSS rules by which a picture follows the theme of its notebook, or else the reader's preference."""
     rules = [f"{within} {{ color-scheme: light dark; }}"]
     rules += [f":is({marks}) {within} {{ color-scheme: {scheme}; }}" for scheme, marks in _NOTEBOOKS.items()]
     return rules + [

@@ -1,6 +1,6 @@
-"""A graph as a networkx graph, for its algorithms: critical paths, dominators, reachability.
+"""Convert a graph to a networkx graph, to use the algorithms of networkx: critical paths, dominators, reachability.
 
-networkx is loaded when this module is: it takes longer to import than the rest of the package.
+This module imports networkx, which takes longer to import than the rest of the package.
 """
 
 from __future__ import annotations
@@ -31,20 +31,25 @@ def to_networkx(
 ) -> nx.MultiDiGraph[str]:
     """Return a graph, and a run on it, as a networkx graph.
 
-    Nodes are paths: `review`, `article/write` for a node of a graph inside, `teams (law)/write` in one of several. A
-    node that is a graph stays a node, with an edge of kind `enter` to the START of each graph inside, and one of kind
-    `leave` from its END.
+    The names of the networkx nodes are paths: `review`, `article/write` for a node of a nested graph, and
+    `teams (law)/write` if the node `teams` chooses among graphs. A node with a nested graph stays a node. An edge of
+    the kind `enter` leads from the node to the START of the nested graph, and an edge of the kind `leave` leads from
+    its END back to the node.
 
-    A node has `kind` (`function`, `agent`, …, `start`, `end`, `fail`), `title`, `writes` (fields with commas between),
-    and on a run `visits`, `seconds`, `cost_usd` (missing if unknown) and `failures` (of attempts). An edge has `kind`
-    (`edge`, `failure`, `fork`, `enter`, `leave`), `label`, `condition`, `order` (its place among those of its node),
-    `back` (whether it closes a loop), and on a run, except for `enter` and `leave`, `taken` and `why`. The graph has
-    `name`. All of them are texts and numbers, so that it can be written as GraphML and GEXF.
+    The attributes are texts and numbers, so that the result can be written as GraphML and GEXF:
+
+    - A node has `kind` (`function`, `agent`, …, `start`, `end`, `fail`), `title` and `writes` (fields, separated by
+      commas). With a run, it also has `visits`, `seconds`, `cost_usd` (missing if unknown) and `failures` (the number
+      of failed attempts).
+    - An edge has `kind` (`edge`, `failure`, `fork`, `enter`, `leave`), `label`, `condition`, `order` (its index among
+      the edges of its node) and `back` (whether it closes a loop). With a run, all edges except `enter` and `leave`
+      also have `taken` and `why`.
+    - The graph has `name`.
 
     Args:
         graph_spec: The graph's spec, from its plan or from a store.
         steps: All steps of a run from seq 1 on; None for no run.
-        specs: The specs of the graph under which steps were recorded, by fingerprint, where they are not this one.
+        specs: Other specs of the graph by fingerprint, if steps were recorded under other versions of the graph.
 
     Raises:
         RenderError: The graph spec or the steps cannot be read.

@@ -1,7 +1,8 @@
-"""A picture as a page of its own: one file that works offline, light and dark, without a script.
+"""Write a picture as an HTML page: one file that works offline, in a light and a dark theme, without scripts.
 
-The picture is part of the page, as wide as the window at most. A list of the nodes leads to each, which is then framed.
-Below is the picture in words. The page's policy forbids scripts and external resources.
+The picture is part of the page and at most as wide as the window. A list of links leads to the nodes, and the chosen
+node is framed. Below the picture, the page describes the picture in words. The page's policy forbids scripts and
+external resources.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from graphengine.render.looks import Theme
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
-"""What a file that we write may load: nothing but its own styles."""
+"""The content security policy of written pages. A page may only use its own styles and load no other resources."""
 _COLOURS: Final = {"paper": PAPER, "ink": INK, "soft": SOFT_INK, "found": FOUND}
 _PAGE: Final = """\
 <!DOCTYPE html>
@@ -50,14 +51,14 @@ pre {{ white-space: pre-wrap; }}
 
 
 def page_of(svg: str, title: str, words: str, theme: Theme = "auto", nodes: Iterable[tuple[str, str]] = ()) -> str:
-    """Return the page.
+    """Return the page as HTML.
 
     Args:
         svg: The picture, without an XML declaration.
-        title: Its title.
-        words: The same in words.
-        theme: Whether the page is dark, light, or follows the reader's preference.
-        nodes: The names of its nodes, each with its id in the picture.
+        title: The title of the picture.
+        words: The description of the picture in words.
+        theme: Whether the page is dark, is light, or follows the reader's preference.
+        nodes: The names of the nodes, each with the node's id in the picture.
     """
     night = {name: by_night(colour) for name, colour in _COLOURS.items()}
     colours = _rule(night if theme == "dark" else _COLOURS)

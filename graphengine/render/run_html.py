@@ -1,4 +1,4 @@
-"""The display of a result, or of a run that is driven, in a notebook."""
+"""Display the result of a run, or a run in progress, as an HTML table in a notebook."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ table.graphengine-run { border-collapse: collapse; border: 0; color: inherit; fo
 .graphengine-run th { font-weight: 400; opacity: .75; white-space: nowrap; }
 .graphengine-run td div { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 20em; overflow: auto; }
 </style>"""
-"""Colours are those of the notebook: its text, and lines mixed of it; only the mark of how a run ended has its own."""
+"""The style of the table. It uses the colours of the notebook; only the mark of the run's status has its own colour."""
 
 
 def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str:
-    """Return a result as a table: how the run ended and why, its cost, what it waits for, and its state.
+    """Return a result as a table: the status of the run and the reason, its cost, its open waits, and its state.
 
-    Fields of secret types show what their `repr` shows. A run that is driven, as its snapshot shows it, begins with its
-    nodes at work and how far its maps are.
+    Fields of secret types show their `repr`, which hides the secret. If a snapshot of a run in progress is given, the
+    table begins with the nodes at work and the progress of maps.
     """
     if snapshot is None:
         return _format_run_table(result.status, result)
@@ -58,7 +58,7 @@ def _format_run_table(status: str, result: Result[Any], more: Iterable[tuple[str
 
 
 def _rows_at_work(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yield the nodes at work, without the items of maps, and how far each map is."""
+    """Yield the rows about nodes at work, without the items of maps, and about the progress of each map."""
     tasks = [task for task in ready(snapshot) if task.mode in ("run", "fallback")]
     paths = {path_of(task.frame, task.node): task.visit for task in tasks if "[" not in task.frame}
     if paths:

@@ -1,9 +1,10 @@
-"""A drawing painted as SVG, from its layout.
+"""Paint a drawing as SVG, from its layout.
 
-The picture has a title and a description, and each part its text in words. Light colours are attributes; dark ones are
-in a style sheet, by classes, if the reader can choose, so that a viewer without styles shows the light ones. Ids begin
-with a digest of the picture, so that a page can have several. Numbers have one decimal, so that the bytes are the same
-everywhere.
+- The picture has a title and a description for screen readers, and each part has its text in words.
+- Light colours are attributes. If the picture follows the reader's theme, the dark colours are in a style sheet. A
+  viewer that ignores style sheets therefore shows the light colours.
+- Ids begin with a digest of the picture, so that a page can contain several pictures.
+- Numbers have one decimal, so that the bytes are the same on every machine.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 _PAD: Final = 10.0
 _NAME: Final = "\0"
-"""Stands for the digest until it is known; no text contains it."""
+"""A placeholder for the digest, which is only known when the picture is complete. No text contains this character."""
 _BEND: Final = 7.0
 """The radius of an arrow's bends."""
 _HEAD: Final = 8.0
@@ -52,13 +53,13 @@ def svg_of(
 
     Args:
         drawing: The drawing.
-        theme: Whether it is dark, light, or follows the reader's preference.
-        is_part: Whether it becomes part of a page, so that it needs no XML declaration.
-        is_wide: Whether it is read from left to right.
-        in_notebook: Whether "auto" is the theme of the notebook around it.
+        theme: Whether the picture is dark, is light, or follows the reader's preference.
+        is_part: Whether the picture becomes part of a page, so that it needs no XML declaration.
+        is_wide: Whether the picture is read from left to right.
+        in_notebook: Whether "auto" means the theme of the notebook that shows the picture.
 
     Raises:
-        RenderError: It cannot be laid out.
+        RenderError: The drawing cannot be laid out.
     """
     head = "" if is_part else '<?xml version="1.0" encoding="utf-8"?>\n'
     painter = _Painter(drawing, layout(drawing, is_wide=is_wide), theme, in_notebook=in_notebook)

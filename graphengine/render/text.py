@@ -1,7 +1,7 @@
-"""User text made safe to draw: no invisible characters, and lines of a bounded width.
+"""Make text of users safe to draw: replace invisible characters, and break the text into lines of a limited width.
 
-Titles, labels and condition texts come from users. This module's cleaning applies to every format; the writers escape
-their own special characters.
+Titles, labels and the texts of conditions come from users. This module cleans text for all formats. The writers escape
+the special characters of their own format.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def clean(text: str) -> str:
     >>> clean("a\tb\x00c\r\nd")
     'a b�c\nd'
     """
-    if text.isprintable():  # the most frequent case: none of the categories below is
+    if text.isprintable():  # The most frequent case: the text contains no invisible characters.
         return text
     lines = text.replace("\t", " ").splitlines()
     return "\n".join("".join(_mark_unseen(character) for character in line) for line in lines)
@@ -44,7 +44,7 @@ def one_line(text: str) -> str:
 
 
 def width(text: str) -> int:
-    r"""Return how many columns the text takes: wide characters count twice, combining ones not at all.
+    r"""Return how many columns a text needs. Wide characters count twice, and combining characters do not count.
 
     >>> width("日本"), width("e\u0301")
     (4, 1)
@@ -56,9 +56,9 @@ def wrap(text: str, columns: int, lines: int) -> tuple[str, ...]:
     """Break a text into lines of at most `columns` columns, and clip the rest.
 
     Args:
-        text: Any text; it is cleaned first.
-        columns: The most columns of a line, 3 at least.
-        lines: The most lines; the last ends in `…` if the text is clipped.
+        text: Any text, which is cleaned first.
+        columns: The maximum number of columns of a line, at least 3.
+        lines: The maximum number of lines. If the text is clipped, the last line ends with `…`.
 
     >>> wrap("one two three four", 9, 2)
     ('one two', 'three fo…')
@@ -97,7 +97,7 @@ def _break_line(text: str, columns: int) -> list[str]:
 
 
 def _pieces(word: str, columns: int) -> list[str]:
-    """Cut a word into pieces that fit, after punctuation if there is some in the second half of a piece."""
+    """Cut a word into pieces that fit, if possible after punctuation in the second half of a piece."""
     pieces: list[str] = []
     while width(word) > columns:
         head = _head(word, columns)
