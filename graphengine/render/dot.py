@@ -1,9 +1,10 @@
-r"""A drawing as DOT, the language of Graphviz, which lays it out in its own way.
+r"""Write a drawing as DOT, the language of Graphviz. Graphviz then lays out the drawing in its own way.
 
-Labels are HTML-like, so that a line can be bold or small. In them Graphviz still replaces `\N`, `\G` and the like, so
-backslashes are doubled; characters special in HTML become entities. Every box has an explicit label, because pygraphviz
-drops the implied ones. An arrow that closes a loop is written in reverse: Graphviz puts an arrow's target below its
-source, and would otherwise draw graphs in clusters upside down.
+- Labels are HTML-like, so that a line can be bold or small. Graphviz replaces `\N`, `\G` and similar sequences even in
+  such labels, so backslashes are doubled. Special characters of HTML become entities.
+- Every box has an explicit label, because pygraphviz drops implied labels.
+- An arrow that closes a loop is written in reverse. Graphviz puts the target of an arrow below its source, and would
+  otherwise draw graphs in clusters upside down.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class _DotWriter:
         return f"<{found}>" if found else '""'
 
     def _parts(self, cluster: str, indent: str) -> Iterator[str]:
-        """Yield the boxes and clusters in a cluster; one that runs for many items has a second frame around it."""
+        """Yield the boxes and clusters in a cluster. A cluster that runs for many items gets a second frame."""
         for part in self.drawing.inside(cluster):
             if not isinstance(part, Cluster):
                 look, many = look_of_box(part), ' peripheries="3"' * part.many

@@ -207,7 +207,7 @@ def _open_group(part: Box | Arrow, kind: str) -> str:
 
 
 def _height_of(arrow: Arrow) -> tuple[bool, bool]:
-    """Sort arrows so that those that a run took are above those that it never took."""
+    """Return the sort key by which arrows that a run took are drawn above arrows that the run never took."""
     return arrow.tone == "done", arrow.failure
 
 

@@ -1,4 +1,4 @@
-"""Count what a recorded run did on its graphs, for a picture: visits, taken edges, times, costs and the present state.
+"""Count the visits, taken edges, times and costs of a recorded run on its graphs, and find its present state.
 
 `graphengine.records.visits` reads the visits. All visits of a node in a nested graph are counted together, in whichever
 visit, arm or item the nested graph was entered.

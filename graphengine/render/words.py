@@ -1,4 +1,4 @@
-"""The notes of a node in a picture: its kind, its items, what it writes, how it handles failures."""
+"""Word the notes of a node in a picture: its kind, its items, its written fields, and its handling of failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ TITLE_COLUMNS = 26
 NOTE_COLUMNS = 28
 HEAD_COLUMNS = 44
 TITLE_LINES: Final[Mapping[Detail, int]] = {"brief": 3, "full": 7}
-"""A file has no place that shows the rest: 85 characters are whole, if no word is very long."""
+"""The maximum number of lines of a title. A title of 85 characters is shown completely, if no word is very long.
+
+The number is high, because the file does not show the rest of a cut title anywhere else.
+"""
 NOTE_LINES = 3
 HEAD_LINES = 4
 SHOWN_FIELDS = 3

@@ -1,4 +1,4 @@
-"""Measure which edges and conditions of graphs the tests take, and report the ones that they never take.
+"""Measure which edges and conditions of graphs the tests take, and report edges that are never taken.
 
     with EdgeCoverage() as coverage:
         ...

@@ -66,8 +66,10 @@ INKS: Final[dict[Ink, tuple[str, str]]] = {
     "other": ("#fdf1d7", "#4d3800"),
     "other-line": ("#9a6700", "#e0b040"),
 }
-"""The light and the dark colour of each ink. The hues are those of `graphengine.render.looks`, so that each colour has
-the same meaning in charts and in pictures of graphs.
+"""The light and the dark colour of each ink.
+
+The hues come from `graphengine.render.looks`, so that each colour has the same meaning in charts and in pictures of
+graphs.
 """
 BY_NIGHT: Final = "@media (prefers-color-scheme:dark){{{}}}".format(
     "".join(f".f-{name}{{fill:{night}}}.s-{name}{{stroke:{night}}}" for name, (_, night) in INKS.items())

@@ -225,7 +225,7 @@ def _for(kind: str) -> str:
 
 
 def _describe_entry(entry: Entry) -> str:
-    """Return what a step did, in words."""
+    """Describe the end of an attempt in words: its step, its visit, its failure, and the next node."""
     step, failure = entry.step, entry.step.data.error
     visit = f"visit {step.visit}" if step.kind != "item" else "done"
     if step.attempt > 1:
