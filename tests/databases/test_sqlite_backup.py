@@ -57,7 +57,7 @@ async def test_nothing_is_overwritten_or_left(made: Path, tmp_path: Path, monkey
     """A file that is there stays; a copy that could not be made leaves none, and one of a killed backup is replaced."""
     copy, other = tmp_path / "copy.db", tmp_path / "other.db"
     copy.write_text("notes")
-    with pytest.raises(InputError, match="there is a file"):
+    with pytest.raises(InputError, match="exists already"):
         backup.back_up(made, copy)
     assert copy.read_text() == "notes"
     copy.unlink()
