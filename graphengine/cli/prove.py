@@ -185,9 +185,11 @@ def _retry_runs(context: CommandContext, found: Found, proof: Proof) -> None:
 def _keep_faults(trial: _Trial, runs: Sequence[Exported], proof: Proof, folder: Path) -> Sequence[str]:
     """Write two of the shortest runs as tests, without their secrets; return the files.
 
-    A run whose outcome changes without its secrets is left out.
+    A run is left out if its outcome changes without its secrets, or if its file would still contain a secret.
     """
     from graphengine.cli.suite import describe_unwritable, locate_graph
+    from graphengine.models.hiding import contains_secrets
+    from graphengine.records.export import to_json_text
     from graphengine.testing.proofs import scrub
     from graphengine.testing.suites import write_faults
 
@@ -197,7 +199,8 @@ def _keep_faults(trial: _Trial, runs: Sequence[Exported], proof: Proof, folder: 
         pair = tried[run.info.id]
         return pair.old.verdict != "passes", pair.new.verdict != "passes", len(run.steps), run.info.id
 
-    scrubbed = [scrub(run) for run in sorted(runs, key=rank)[:_TRIED]]
+    short = (scrub(run) for run in sorted(runs, key=rank)[:_TRIED])
+    scrubbed = [run for run in short if not contains_secrets(to_json_text(run, ""))]  # e.g. a secret in the run's id
     again = trial.run(scrubbed, trial.trees.working)
     same = [run for run, each in zip(scrubbed, again, strict=True) if each.verdict == tried[each.run_id].new.verdict]
     module, name = locate_graph(trial.found)

@@ -23,6 +23,7 @@ from graphengine.errors import EffectRefused, GraphEngineError, InputError
 from graphengine.kernel.extension import View, compiled
 from graphengine.kernel.inside import Mismatch, Redactor, WorkKey, node_at, opened, view_of, why, without_items
 from graphengine.kernel.reader import Attempt, Snapshot, decode_step, encode_step
+from graphengine.kernel.store import DEFAULT_QUEUE
 from graphengine.models.errors import ModelError
 from graphengine.models.hiding import contains_secrets, hide_secrets
 from graphengine.records.base_documents import Document, Part
@@ -259,10 +260,12 @@ def scrub(run: Exported) -> Exported:
     """Return a recorded run without secrets in its texts, as a file for a repository.
 
     Secret fields are encrypted already. Other texts can contain keys of providers, and values of environment variables
-    whose names suggest secrets: these are replaced. Messages that the run has not taken are left out.
+    whose names suggest secrets: these are replaced. The result contains no messages, keys of messages, and fields by
+    which searches find the run, because trying the failed node does not need them.
     """
-    info = structs.replace(run.info, tags=tuple(map(hide_secrets, run.info.tags)))
-    return replace(run, info=info, steps=[*map(_scrub_step, run.steps)], inbox=(), inbox_keys=())
+    tags = tuple(sorted({*map(hide_secrets, run.info.tags)}))
+    info = structs.replace(run.info, tags=tags, summary=None, queue=DEFAULT_QUEUE, tenant=None)
+    return replace(run, info=info, steps=[*map(_scrub_step, run.steps)], inbox=(), inbox_keys=(), keys=())
 
 
 def _scrub_step(step: Step) -> Step:

@@ -4,6 +4,7 @@ import subprocess
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +12,11 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, Secret
-from graphengine.records.export import Exported, export_run
+from graphengine.records.export import Exported, export_run, to_json_text
 from graphengine.runner import RunFailed
 from graphengine.testing import TriedNode, try_failed_node
 from graphengine.testing.outside import OutsideRefused, refuse_outside
+from graphengine.testing.proofs import scrub
 
 Charge = Callable[..., Any]
 
@@ -205,6 +207,13 @@ async def test_a_secret_is_read_and_not_shown() -> None:
     assert why.startswith("ValueError: again ")
     assert "hunter" not in why
     assert outcome(await try_failed_node(made(""), run)) == ("passes", "")
+
+
+async def test_a_scrubbed_run_has_no_keys_of_messages() -> None:
+    """A sender chooses such a key, so the key can contain anything."""
+    run = replace(await fail(shop(broken)), keys=("message of ann",))
+    assert "message of ann" in to_json_text(run, "")
+    assert "message of ann" not in to_json_text(scrub(run), "")
 
 
 def test_what_is_refused_inside_is_allowed_after(tmp_path: Path) -> None:

@@ -108,15 +108,15 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-def record(root: Path, orders: list[dict[str, Any]]) -> None:
-    """Record a run for each order."""
+def record(root: Path, orders: list[dict[str, Any]], **options: Any) -> None:
+    """Record a run for each order, with options of its start."""
 
     async def run() -> None:
         graph = load(root / "flows" / "shop.py").graph
         async with Runner(root / "runs.db") as runner:
             for each in orders:
                 with suppress(RunFailed):
-                    await runner.start(graph, each, run_id=f"r{each['number']}").result()
+                    await runner.start(graph, each, **{"run_id": f"r{each['number']}", **options}).result()
 
     asyncio.run(run())
 
@@ -178,16 +178,18 @@ def test_the_runs_that_go_through_are_retried_and_end_as_foretold(shop: Path) ->
 def test_two_of_the_shortest_runs_are_kept_without_secrets(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As tests that fail with the fault, and pass with the repair."""
     monkeypatch.setenv("BANK_API_KEY", "hunter22hunter")
-    forget()
-    record(shop, [{"number": each, "country": "CH", "note": "key hunter22hunter"} for each in (1000, 1001)])
+    change(shop, '"shop", Order)', '"shop", Order, search=["input.note"])')
+    orders = [{"number": each, "country": "CH", "note": "key hunter22hunter"} for each in (1000, 1001)]
+    record(shop, orders, tags=["hunter22hunter"], tenant="hunter22hunter")
+    record(shop, orders[:1], run_id="hunter22hunter")
     (shop / "rates.py").write_text(REPAIRED)
     forget()
-    words = ("prove", "shop", "--old", "v1", "--runs", "error:CH", "--keep", "recorded", "--limit", "2")
+    words = ("prove", "shop", "--old", "v1", "--runs", "error:CH", "--keep", "recorded", "--limit", "3")
     code, out, err = call(*words)
     folder = shop / "recorded" / "faults"
     assert code == 0, err
     assert sorted(file.name for file in folder.iterdir()) == ["r1000.json", "r1001.json", "test_faults_shop.py"]
-    assert "hunter22" not in "".join(file.read_text() for file in folder.iterdir())
+    assert b"hunter22" not in b"".join(file.read_bytes() + bytes(file) for file in folder.iterdir())
     assert f"kept {folder.relative_to(shop) / 'r1000.json'}" in out
     kept = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
 
