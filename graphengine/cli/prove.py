@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import Store
     from graphengine.records.bulk import Bulk
     from graphengine.records.export import Exported
+    from graphengine.records.in_common import InCommon
     from graphengine.records.selection import Wanted
     from graphengine.testing.proofs import Proof, TriedNode
 
@@ -97,8 +98,6 @@ def prove(  # noqa: PLR0913 - one for each option
     are installed now.
     """
     from graphengine.cli.project import find
-    from graphengine.models.hiding import contains_secrets
-    from graphengine.records.in_common import load_in_common
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted
     from graphengine.testing.proofs import Proof, pair_runs
@@ -106,7 +105,7 @@ def prove(  # noqa: PLR0913 - one for each option
     found = find(reference)
     context.use(found.file, writes=retry)
     wanted = wanted_of(" ".join(search), Wanted(limit, graph=found.graph.name))
-    shared = context.read(lambda store: load_in_common(store, wanted, contains_secrets))
+    shared = _compare_runs(context, wanted)
     runs, left = _choose_failed(context, wanted)
     with ExitStack() as stack:
         trees = stack.enter_context(_check_out(found.file, old))
@@ -164,6 +163,24 @@ def _choose_failed(context: CommandContext, wanted: Wanted) -> tuple[Sequence[Ex
     most = Counter(failure for failure, _ in found).most_common(1)[0][0]
     left |= {run.info.id: "it failed at {} with {}".format(*failure) for failure, run in found if failure != most}
     return [run for failure, run in found if failure == most], left
+
+
+def _compare_runs(context: CommandContext, wanted: Wanted) -> InCommon:
+    """Return what the failed runs have in common. A fault of the comparison does not stop the proof.
+
+    Raises:
+        GraphEngineError: The runs cannot be read.
+    """
+    from graphengine.models.hiding import contains_secrets
+    from graphengine.records.in_common import InCommon, load_in_common
+
+    try:
+        return context.read(lambda store: load_in_common(store, wanted, contains_secrets))
+    except GraphEngineError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whichever it is, the proof does not depend on the comparison
+        why = f"what the failed runs have in common is not known: {type(error).__name__}"
+        return InCommon(wanted.graph or "", "", "", 0, 0, 0.0, 0.0, [], why, "", is_cut=False)
 
 
 def _retry_runs(context: CommandContext, found: Found, proof: Proof) -> None:

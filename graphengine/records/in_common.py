@@ -8,7 +8,6 @@ and the answer names the sample. `graphengine.records.standing_out` compares the
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Sequence  # noqa: TC003 - a document is made of these types
 from contextlib import suppress
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from msgspec import UnsetType
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from graphengine.errors import StoreError
 from graphengine.kernel.inside import PUBLISH, WorkKey, bare, is_sealed, opened, without_items
@@ -106,7 +105,7 @@ class _SampleReader:
 
     async def load_arrival(self, info: RunInfo, step: Step) -> Arrival | None:
         """Return a run as it was just before a step; None if that cannot be read."""
-        with suppress(StoreError, ValueError):  # it was removed meanwhile, or its log was cut there
+        with suppress(StoreError, ValueError, RecursionError):  # it was removed, cut there, or is nested too deep
             frame = (await load_snapshot(self.store, info.id, step.seq - 1)).frames.get(step.frame)
             if frame is not None:
                 values, derived = _read_frame(frame)
@@ -272,7 +271,7 @@ def _read_json(text: str) -> JsonValue:
     if len(text) > _TEXT or not text.startswith(("{", "[")):
         return text[:_TEXT]
     try:
-        value: JsonValue = json.loads(text)
+        value: JsonValue = from_json(text)  # refuses what is nested too deep, and halves of characters
     except ValueError:
         return text
     return value

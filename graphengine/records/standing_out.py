@@ -26,6 +26,8 @@ from enum import IntEnum
 from itertools import combinations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from pydantic_core import from_json
+
 from graphengine.kernel.inside import is_sealed
 from graphengine.records.base_documents import Part
 
@@ -57,6 +59,8 @@ _TEXT: Final = 2000
 """The most characters of a text that are looked at."""
 _VALUE: Final = 60
 """The most characters of a value that is compared whole."""
+_BITS: Final = 200
+"""The most bits of an integer that is compared whole. Python does not write integers of thousands of digits."""
 _GROUPED: Final = 20
 """The most different values of a place of which groups are tried."""
 _GROUP: Final = 4
@@ -241,7 +245,7 @@ def _list_outstanding(sample: _Sample) -> list[_Feature]:
     groups = {place: values for place in sample.values if (values := _read_categories(sample, place))}
     for place, values in groups.items():
         for feature in _iter_groups(sample, place, values):
-            group = feature.text.count(",") + 1
+            group = feature.text.removeprefix(place).count(",") + 1
             if sample.fits(feature) and sample.stands_out(
                 feature.runs, math.comb(len(values), group) * len(groups) * 3
             ):
@@ -348,7 +352,7 @@ def _iter_marks(value: JsonValue) -> Iterator[tuple[_Kind, str]]:
         yield _Kind.PRESENT, "is null"
         return
     yield _Kind.TYPE, f"is {_TYPES.get(type(value), 'a value')}"
-    if isinstance(value, (bool, int, float)) or (isinstance(value, str) and 0 < len(value) <= _VALUE):
+    if value != "" and _is_short(value):
         yield _Kind.EQUAL, f"= {_shorten(value)}"
     if isinstance(value, float):
         yield _Kind.FORM, "is a whole number" if value.is_integer() else "with a fraction"
@@ -417,14 +421,14 @@ def _iter_amounts(value: JsonValue) -> Iterator[tuple[str, float]]:
     if isinstance(value, bool):
         return
     if isinstance(value, (int, float)):
-        if math.isfinite(value) and abs(value) < 2**53:
+        if abs(value) < 2**53:  # which NaN is not; a larger integer may be too large for a float
             yield "{} {} {}", float(value)
     elif isinstance(value, list):
         yield "items of {} {} {}", float(len(value))
     elif isinstance(value, str):
         stamp = _read_stamp(value)
         if stamp is not None:
-            yield "time of {} {} {}", (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
+            yield "time of {} {} {}", _epoch_of(stamp)
             yield "hour of {} {} {}", float(stamp.hour)
             return
         if _NUMBER.fullmatch(value):
@@ -446,7 +450,7 @@ def _read_categories(sample: _Sample, place: str) -> Mapping[str, int]:
     found: defaultdict[str, int] = defaultdict(int)
     for number, values in sample.values[place].items():
         value = values[0]
-        if len(values) != 1 or not isinstance(value, (str, int)) or len(str(value)) > _VALUE:
+        if len(values) != 1 or not isinstance(value, (str, int)) or not _is_short(value):
             return {}
         found[_shorten(value)] |= 1 << number
         if len(found) > _GROUPED:
@@ -478,21 +482,38 @@ def _shorten(value: JsonValue) -> str:
     return str(value) if is_plain else json.dumps(value, ensure_ascii=False)
 
 
+def _is_short(value: JsonValue) -> bool:
+    """Return whether a value is a number or a text that can be compared whole."""
+    if isinstance(value, int):
+        return value.bit_length() <= _BITS
+    return isinstance(value, float) or (isinstance(value, str) and len(value) <= _VALUE)
+
+
 def _read_stamp(text: str) -> datetime | None:
-    """Return the date or the time that a text is; None if it is neither."""
+    """Return the date or the time that a text contains; None for other texts, and for times outside of UTC's range.
+
+    UTC cannot express `9999-12-31T23:59:59-05:00`, for example.
+    """
     if _STAMP.fullmatch(text) is None:
         return None
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
+        stamp = datetime.fromisoformat(text)
+        datetime.fromtimestamp(_epoch_of(stamp), UTC)
+    except (ValueError, OverflowError, OSError):
         return None
+    return stamp
+
+
+def _epoch_of(stamp: datetime) -> float:
+    """Return a time as epoch seconds; a time without a zone is read as UTC."""
+    return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
 
 
 def _holds_json(text: str) -> bool:
     if not text.startswith(("{", "[")):
         return False
     try:
-        json.loads(text)
+        from_json(text)  # with a limit of its own for the depth
     except ValueError:
         return len(text) == _TEXT  # it was cut
     return True

@@ -263,3 +263,15 @@ def test_code_of_the_working_tree_is_not_taken_for_older_code(shop: Path, monkey
     proof = document("prove", "shop", "--old", "v1", "--limit", "1")
     (run,) = proof["runs"]
     assert (run["old"]["verdict"], run["new"]["verdict"]) == ("passes", "fails")
+
+
+def test_a_fault_of_the_comparison_does_not_stop_the_proof(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proof says that what the runs have in common is not known."""
+
+    async def compare(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr("graphengine.records.in_common.load_in_common", compare)
+    proof = document("prove", "shop", "--old", "v1", "--limit", "1")
+    assert proof["shared"]["text"] == "what the failed runs have in common is not known: RecursionError"
+    assert proof["runs"][0]["old"]["verdict"] == "passes"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, Secret
@@ -322,3 +324,48 @@ def test_a_group_of_values_is_named() -> None:
     failed = [each for each in runs if each.values["country"] in ("CH", "US")]
     found = find_shared_features(failed, [each for each in runs if each not in failed])
     assert found[0].text == "country = one of CH, US"
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from([400, 5000]).map(lambda digits: 10**digits)
+    | st.sampled_from(["[" * 1500, "{" * 3000])
+    | st.datetimes(timezones=st.none() | st.timezones()).map(lambda time: time.isoformat())
+    | st.sampled_from(["0001-01-01", "9999-12-31T23:59:59.999999", "9999-12-31T23:59:59-05:00", "0001-01-01T00:00+01"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(VALUES, min_size=10, max_size=14))
+def test_any_values_can_be_compared(values: list[Any]) -> None:
+    """Whatever is recorded, the comparison ends, and secrets are looked for in all of it."""
+    runs = [Arrival({"value": value, "number": at}, at=at % 5) for at, value in enumerate(values)]
+    find_shared_features(runs[:5], runs[5:], hides=contains_secrets)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**400, "[" * 1500, "9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.999999"],
+)
+async def test_unusual_values_of_recorded_runs_are_compared(runner: Runner, value: object) -> None:
+    """Such a value of a state, and a text of a tool that is nested too deep, stop no comparison."""
+    graph = shop(lambda order: fail_if(order.number % 2))
+    usual = "2026-01-01T00:00:00+00:00"
+    base = draw_order(random.Random(1), 0)  # noqa: S311 - no secret
+    await run_all(runner, graph, [base | {"number": n, "total": value if n % 2 else usual} for n in range(20)])
+    found = await shared(runner)
+    assert (found.failed, found.others) == (10, 10)
+    assert any(each.place == "total" for each in found.features)
+
+
+def test_a_tool_text_that_is_nested_too_deep_stays_a_text() -> None:
+    """So does a text with half of a character, which no output can encode."""
+    for text in ("[" * 1500, "[" * 15_000, '["\\ud800"]'):
+        assert in_common._read_json(text) == text  # noqa: SLF001 - a tool with such a text needs an agent
+    assert in_common._read_json("[1]") == [1]  # noqa: SLF001
