@@ -2,8 +2,10 @@
 
     python -P -m graphengine.cli.proof_process REQUEST ANSWER
 
-REQUEST is a JSON file that the parent process wrote, and ANSWER is the file that this process writes. The network and
-other processes are refused from the start, before the code of the tree is imported, unless the request lets it act.
+REQUEST is a JSON file that the parent process wrote, and ANSWER is the file that this process writes. The network,
+other processes and changes of files are refused before the code of the tree is imported, and until the process ends,
+unless the request lets it act. ANSWER is opened before that. The process ends without waiting for threads and without
+calling functions that the code registered for its end.
 """
 
 from __future__ import annotations
@@ -11,15 +13,16 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from msgspec import Struct, json
 
 from graphengine.cli.project import find, find_named
 from graphengine.errors import GraphEngineError
 from graphengine.records.base_documents import Refusal, refusal_of
-from graphengine.testing.outside import refuse_outside
+from graphengine.testing.outside import refuse_until_exit
 from graphengine.testing.proofs import TriedNode, try_failed_node
 
 if TYPE_CHECKING:
@@ -55,20 +58,20 @@ class ProofAnswer(Struct):
     refusal: Refusal | None = None
 
 
-def answer_request(request: Path, answer: Path) -> None:
-    """Do what a request asks for, and write the answer."""
+def answer_request(request: Path) -> ProofAnswer:
+    """Do what a request asks for."""
     asked = json.decode(request.read_bytes(), type=ProofRequest)
     sys.dont_write_bytecode = True
     folder = Path(asked.tree, asked.folder)
     os.chdir(folder if folder.is_dir() else asked.tree)
     sys.path[:] = [_move_path(each, asked) for each in sys.path]
+    if not asked.act:
+        refuse_until_exit()
     try:
-        with refuse_outside(is_off=asked.act, files=False):
-            graph = _load_graph(asked)
-            found = ProofAnswer([asyncio.run(try_failed_node(graph, run, act=asked.act)) for run in asked.runs])
+        graph = _load_graph(asked)
+        return ProofAnswer([asyncio.run(try_failed_node(graph, run, act=asked.act)) for run in asked.runs])
     except GraphEngineError as error:
-        found = ProofAnswer(refusal=refusal_of(error))
-    answer.write_bytes(json.encode(found))
+        return ProofAnswer(refusal=refusal_of(error))
 
 
 def _move_path(path: str, asked: ProofRequest) -> str:
@@ -106,5 +109,19 @@ def _is_of_working_tree(name: str, module: object, asked: ProofRequest) -> bool:
     return Path(file).is_relative_to(asked.working) and not Path(file).is_relative_to(asked.tree)
 
 
+def _answer_and_exit(request: Path, answer: Path) -> NoReturn:
+    """Write the answer to a request, and end the process at once."""
+    code = 1
+    try:
+        with answer.open("wb", buffering=0) as file:
+            file.write(json.encode(answer_request(request)))
+        code = 0
+    except BaseException:  # noqa: BLE001 - the parent process shows the last line
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
 if __name__ == "__main__":
-    answer_request(Path(sys.argv[1]), Path(sys.argv[2]))
+    _answer_and_exit(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -333,7 +333,7 @@ class _Trial:
             env=os.environ | {"PYTHONPATH": _join_import_paths()},
         )
         which = "your working tree" if tree == trees.working else f"commit {trees.commit[:_DIGITS]}"
-        if not answer.exists():
+        if not (answer.exists() and answer.stat().st_size):
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             message = f"the process with the code of {which} died: {last}"
             raise GraphEngineError(message, where=str(tree), code="proof_failed")

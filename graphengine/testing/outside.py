@@ -1,31 +1,48 @@
 """Refuse what code does outside its process: connections, other processes, and changes of files.
 
 Python reports such calls to audit hooks (PEP 578), and a hook that raises prevents the call. An audit hook cannot be
-removed, so this module installs one hook, which refuses only inside `refuse_outside`. Libraries in C that open their
-own connections are not reported. The check of a node's code (`graphengine.checks`) names the calls of such libraries.
+removed, so this module installs one hook, which refuses only inside `refuse_outside`, or until the process ends after
+`refuse_until_exit`. A few functions are not reported to hooks, such as the one with which multiprocessing starts
+processes; they are replaced by functions that report their calls. What libraries in C do themselves is not reported,
+such as `ATTACH` of SQLite.
+The check of a node's code (`graphengine.checks`) names the calls of such libraries.
 """
 
 from __future__ import annotations
 
+import ctypes  # noqa: F401 - its import loads a library, which would be refused later
+import importlib
 import os
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager, suppress
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _NETWORK: Final = frozenset(
     f"socket.{name}"
     for name in ("bind", "connect", "getaddrinfo", "gethostbyaddr", "gethostbyname", "sendmsg", "sendto")
 )
 _PROCESSES: Final = frozenset(
-    ["subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile", "os.system"]
+    [f"os.{name}" for name in ("exec", "fork", "forkpty", "posix_spawn", "spawn", "startfile", "system")]
+    + ["subprocess.Popen", "_posixsubprocess.fork_exec", "_winapi.CreateProcess"]
+)
+_CHANGES: Final = (
+    *("chmod", "chown", "link", "mkdir", "mkfifo", "mknod", "remove", "removexattr", "rename", "rmdir", "setxattr"),
+    *("symlink", "truncate", "utime"),
 )
 _FILES: Final = frozenset(
-    [f"os.{name}" for name in ("chmod", "chown", "link", "mkdir", "remove", "rename", "rmdir", "symlink", "truncate")]
+    [f"os.{name}" for name in _CHANGES]
     + [f"shutil.{name}" for name in ("copyfile", "copytree", "make_archive", "move", "rmtree")]
 )
+_UNREPORTED: Final = (("_posixsubprocess", "fork_exec"), ("os", "mkfifo"), ("os", "mknod"))
+"""Functions that act outside and raise no audit event, by module."""
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _SHOWN: Final = 80
 
@@ -39,26 +56,28 @@ class _Guard:
 
     Attributes:
         refused: What was refused since the guard was set, in words; None while nothing is refused.
-        refuses_files: Whether changes of files are refused too.
     """
 
     def __init__(self) -> None:
         self.refused: list[str] | None = None
-        self.refuses_files = True
         self.is_installed = False
 
     def install(self) -> None:
         """Add the hook to the process, once."""
-        if not self.is_installed:
-            sys.addaudithook(self)
-            self.is_installed = True
+        if self.is_installed:
+            return
+        sys.addaudithook(self)
+        for module, name in _UNREPORTED:
+            with suppress(ImportError, AttributeError):  # not every system has the function
+                home = importlib.import_module(module)
+                setattr(home, name, _report_calls(getattr(home, name), f"{module}.{name}"))
+        self.is_installed = True
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
         """Refuse an event that acts outside."""
         if self.refused is None:
             return
-        words = _describe_act(event, args) or (_describe_change(event, args) if self.refuses_files else "")
-        if words:
+        if words := _describe_act(event, args) or _describe_change(event, args):
             self.refused.append(words)
             message = f"refused, since nothing may act here: {words}"
             raise OutsideRefused(message)
@@ -67,22 +86,38 @@ class _Guard:
 _GUARD: Final = _Guard()
 
 
+def _report_calls(function: Callable[P, T], event: str) -> Callable[P, T]:
+    """Return a function that reports each call to audit hooks."""
+
+    @wraps(function)
+    def report(*args: P.args, **options: P.kwargs) -> T:
+        sys.audit(event, *args)
+        return function(*args, **options)
+
+    return report
+
+
 @contextmanager
-def refuse_outside(*, is_off: bool = False, files: bool = True) -> Generator[list[str]]:
+def refuse_outside(*, is_off: bool = False) -> Generator[list[str]]:
     """Refuse what acts outside the process during a block; provide the list of what was refused, in words.
 
     Args:
         is_off: Whether nothing is refused, so that the list stays empty.
-        files: Whether changes of files are refused, besides the network and other processes.
     """
-    before, own = (_GUARD.refused, _GUARD.refuses_files), list[str]()
+    before, own = _GUARD.refused, list[str]()
     if not is_off:
         _GUARD.install()
-        _GUARD.refused, _GUARD.refuses_files = own, files
+        _GUARD.refused = own
     try:
         yield own
     finally:
-        _GUARD.refused, _GUARD.refuses_files = before
+        _GUARD.refused = before
+
+
+def refuse_until_exit() -> None:
+    """Refuse what acts outside the process until the process ends, in all its threads."""
+    _GUARD.install()
+    _GUARD.refused = []
 
 
 def _describe_act(event: str, args: tuple[Any, ...]) -> str:
@@ -92,7 +127,13 @@ def _describe_act(event: str, args: tuple[Any, ...]) -> str:
         return f"use the network ({event} {_shorten_argument(given)})"
     if event in _PROCESSES:
         return f"start another process ({_shorten_argument(args[0] if args else '')})"
-    return ""
+    if event in ("os.kill", "os.killpg") and args[1]:  # 0 only asks whether the process exists
+        return f"send a signal to a process ({event} {args[0]})"
+    if event.startswith("syslog."):
+        return "write to the log of the system"
+    is_system = event == "ctypes.dlopen" and Path(args[0] or "").name.startswith(("libc.", "msvcrt"))
+    is_itself = event == "ctypes.dlopen" and not args[0]
+    return "call functions of the system (ctypes)" if is_system or is_itself else ""
 
 
 def _describe_change(event: str, args: tuple[Any, ...]) -> str:
@@ -112,8 +153,10 @@ def _describe_change(event: str, args: tuple[Any, ...]) -> str:
 def _shorten_argument(given: object) -> str:
     if isinstance(given, tuple):
         given = ":".join(map(str, given[:2]))
+    elif isinstance(given, list):
+        given = given[0] if given else ""
     text = os.fsdecode(given) if isinstance(given, (bytes, os.PathLike)) else str(given)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-__all__ = ["OutsideRefused", "refuse_outside"]
+__all__ = ["OutsideRefused", "refuse_outside", "refuse_until_exit"]

@@ -1,6 +1,12 @@
 """A failed node that runs alone on its recorded state: what is taken from the log, and what is refused."""
 
+import ctypes
+import importlib
+import multiprocessing
+import os
+import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
@@ -222,9 +228,40 @@ def test_what_is_refused_inside_is_allowed_after(tmp_path: Path) -> None:
     with refuse_outside() as refused:
         with pytest.raises(OutsideRefused):
             file.write_text("x")
-        with refuse_outside(files=False) as inner:
-            file.write_text("x")
-        with pytest.raises(OutsideRefused):
-            file.unlink()
+        with refuse_outside(is_off=True) as inner, pytest.raises(OutsideRefused):
+            file.mkdir()
     assert (len(refused), inner) == (2, [])
-    file.unlink()
+    file.write_text("x")
+
+
+def spawn_process() -> None:
+    """Start a process as multiprocessing does."""
+    multiprocessing.get_context("spawn").Process(target=print).start()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not every function exists elsewhere")
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (spawn_process, "start another process"),
+        (lambda: os.kill(os.getpid(), signal.SIGCONT), "send a signal to a process (os.kill "),
+        (lambda: os.killpg(0, signal.SIGCONT), "send a signal to a process (os.killpg 0)"),
+        (lambda: os.utime("."), "change files (os.utime .)"),
+        (lambda: os.setxattr(".", "user.a", b"x"), "change files (os.setxattr .)"),
+        (lambda: os.removexattr(".", "user.a"), "change files (os.removexattr .)"),
+        (lambda: os.mkfifo("sent"), "change files (os.mkfifo sent)"),
+        (lambda: os.mknod("sent"), "change files (os.mknod sent)"),
+        (lambda: importlib.import_module("syslog").syslog("sent"), "write to the log of the system"),
+        (lambda: ctypes.CDLL(None), "call functions of the system"),
+        (lambda: ctypes.CDLL("libc.so.6"), "call functions of the system (ctypes)"),
+    ],
+)
+def test_each_way_of_acting_is_refused(
+    act: Callable[[], object], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that Python does not report to audit hooks by itself."""
+    monkeypatch.chdir(tmp_path)
+    with refuse_outside() as refused, pytest.raises(OutsideRefused):
+        act()
+    assert [each.startswith(words) for each in refused] == [True]
+    assert not [*tmp_path.iterdir()]

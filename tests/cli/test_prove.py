@@ -275,3 +275,32 @@ def test_a_fault_of_the_comparison_does_not_stop_the_proof(shop: Path, monkeypat
     proof = document("prove", "shop", "--old", "v1", "--limit", "1")
     assert proof["shared"]["text"] == "what the failed runs have in common is not known: RecursionError"
     assert proof["runs"][0]["old"]["verdict"] == "passes"
+
+
+LINGERS = """
+    import atexit, os, threading
+    atexit.register(lambda: os.system("touch " + {folder!r} + "/atexit"))
+    def wait():
+        threading.main_thread().join()
+        open({folder!r} + "/thread", "w")
+    threading.Thread(target=wait).start()
+    return net"""
+
+
+def test_what_a_node_leaves_behind_does_not_act(shop: Path, tmp_path: Path) -> None:
+    """Neither a thread that waits for the end of the process, nor a function that is called at the end."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    change(shop, "    return net *", LINGERS.format(folder=str(folder)) + " *")
+    (shop / "rates.py").write_text(OLD)
+    proof = document("prove", "shop", "--old", "v1", "--limit", "1")
+    assert (proof["code"], proof["runs"][0]["new"]["verdict"]) == (0, "passes")
+    assert not [*folder.iterdir()]
+
+
+def test_a_module_that_changes_files_is_refused(shop: Path) -> None:
+    """While it is imported, as while a node runs."""
+    change(shop, "model = ", 'open("imported.txt", "w").close()\nmodel = ')
+    (shop / "rates.py").write_text(OLD)
+    code, _, err = call("prove", "shop", "--old", "v1", "--limit", "1")
+    assert (code, "refused, since nothing may act here: write the file imported.txt" in err) == (2, True)
