@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
@@ -62,8 +64,16 @@ _GIT: Final = ("git", "-c", "core.hooksPath=/dev/null")
 @click.option(
     "--act",
     is_flag=True,
-    help="Let the node perform its declared effects, use the network, start processes and change files. Models are"
-    " refused nevertheless.",
+    help="Let the node perform its declared effects, use the network, start processes and change files, once, under the"
+    " working tree. Models are refused nevertheless.",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    default=600,
+    show_default=True,
+    help="End a child process that takes longer.",
 )
 @click.option(
     "--retry", is_flag=True, help="Retry the runs that go through under the working tree. Workers drive the runs."
@@ -82,6 +92,7 @@ def prove(  # noqa: PLR0913 - one for each option
     search: tuple[str, ...],
     limit: int,
     act: bool,
+    time_limit: float,
     retry: bool,
     keep: Path | None,
 ) -> int:
@@ -92,10 +103,11 @@ def prove(  # noqa: PLR0913 - one for each option
     a git worktree, and once with the code of the working tree. Answers of models and results of calls come from the
     log. No model is called, no effect is performed, and the runs are not changed.
 
-    The code runs in two child processes. There, the network, other processes and changes of files are refused, unless
-    you pass --act. A node that does such things and does not declare them with `effect=` is refused by name, also with
-    --act. The command cannot know the outcome of a refused node, and says so. Both versions run with the packages that
-    are installed now.
+    The code runs in two child processes. There, the network, other processes and changes of files are refused, also
+    while modules are imported. With --act, they are allowed in the process of the working tree. A node that does such
+    things and does not declare them with `effect=` is refused by name, also with --act. The command cannot know the
+    outcome of a refused node, and says so. What a library in C does itself is not refused. Both versions run with the
+    packages that are installed now. A process that takes longer than --time-limit is ended.
     """
     from graphengine.cli.project import find
     from graphengine.records.search import wanted_of
@@ -108,10 +120,11 @@ def prove(  # noqa: PLR0913 - one for each option
     shared = _compare_runs(context, wanted)
     runs, left = _choose_failed(context, wanted)
     with ExitStack() as stack:
+        stack.enter_context(_end_on_signal())
         trees = stack.enter_context(_check_out(found.file, old))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="graphengine-prove-")))
-        trial = _Trial(found, trees, folder, act)
-        sides = [trial.run(runs, tree) for tree in (trees.older, trees.working)]
+        trial = _Trial(found, trees, folder, time_limit)
+        sides = trial.run(runs, trees.older), trial.run(runs, trees.working, act=act)
         proof = Proof(found.graph.name, old, trees.commit, shared, pair_runs(*sides), left)
         if keep is not None:
             proof.kept = _keep_faults(trial, runs, proof, keep)
@@ -202,7 +215,8 @@ def _retry_runs(context: CommandContext, found: Found, proof: Proof) -> None:
 def _keep_faults(trial: _Trial, runs: Sequence[Exported], proof: Proof, folder: Path) -> Sequence[str]:
     """Write two of the shortest runs as tests, without their secrets; return the files.
 
-    A run is left out if its outcome changes without its secrets, or if its file would still contain a secret.
+    The runs are tried once more, without their secrets and without acting. A run is left out if its outcome is another
+    then, or not known, or if its file would still contain a secret.
     """
     from graphengine.cli.suite import describe_unwritable, locate_graph
     from graphengine.models.hiding import contains_secrets
@@ -219,7 +233,11 @@ def _keep_faults(trial: _Trial, runs: Sequence[Exported], proof: Proof, folder: 
     short = (scrub(run) for run in sorted(runs, key=rank)[:_TRIED])
     scrubbed = [run for run in short if not contains_secrets(to_json_text(run, ""))]  # e.g. a secret in the run's id
     again = trial.run(scrubbed, trial.trees.working)
-    same = [run for run, each in zip(scrubbed, again, strict=True) if each.verdict == tried[each.run_id].new.verdict]
+    same = [
+        run
+        for run, each in zip(scrubbed, again, strict=True)
+        if each.verdict == tried[each.run_id].new.verdict != "unknown"
+    ]
     module, name = locate_graph(trial.found)
     place = folder / "faults"
     try:
@@ -264,11 +282,33 @@ def _check_out(file: Path, commit: str) -> Generator[_Trees]:
     folder = str(here.relative_to(top)) if here.is_relative_to(top) else "."
     with TemporaryDirectory(prefix="graphengine-old-") as place:
         older = Path(os.path.realpath(place), "tree")
-        _git(top, "worktree", "add", "--detach", str(older), name)
         try:
+            _git(top, "worktree", "add", "--detach", str(older), name)
             yield _Trees(top, older, name, str(whole.relative_to(top)), folder)
         finally:
-            _git(top, "worktree", "remove", "--force", str(older))
+            with suppress(GraphEngineError):  # it may not have been made; git forgets a worktree without a folder later
+                _git(top, "worktree", "remove", "--force", str(older))
+
+
+@contextmanager
+def _end_on_signal() -> Generator[None]:
+    """Let SIGTERM and SIGHUP raise an exception in a block, so that the child ends and the worktree is removed."""
+
+    def end(number: int, _: object) -> NoReturn:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)  # another one must not interrupt the removal
+        raise SystemExit(128 + number)
+
+    is_main = threading.current_thread() is threading.main_thread()  # only there may it be set what a signal does
+    both = (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)) if is_main else ()
+    numbers = [each for each in dict.fromkeys(both) if signal.getsignal(each) == signal.SIG_DFL]
+    for each in numbers:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in numbers:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _git(folder: Path, *words: str) -> str:
@@ -301,13 +341,13 @@ class _Trial:
     found: Found
     trees: _Trees
     folder: Path
-    act: bool
+    time_limit: float
 
-    def run(self, runs: Sequence[Exported], tree: Path) -> Sequence[TriedNode]:
+    def run(self, runs: Sequence[Exported], tree: Path, *, act: bool = False) -> Sequence[TriedNode]:
         """Return what comes of the failed node of each run with the code of a tree.
 
         Raises:
-            GraphEngineError: The graph cannot be loaded there, or the process died.
+            GraphEngineError: The graph cannot be loaded there, or the process died or took too long.
         """
         import msgspec
 
@@ -322,17 +362,26 @@ class _Trial:
         trees = self.trees
         places = (str(tree), str(trees.working), trees.folder, trees.file, self.found.graph.name)
         request, answer = folder / "request", folder / "answer"
-        request.write_bytes(msgspec.json.encode(ProofRequest(*places, [*map(str, files)], self.act)))
-        done = subprocess.run(  # noqa: S603 - this Python, with files of ours
-            [sys.executable, "-P", "-m", "graphengine.cli.proof_process", str(request), str(answer)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            env=os.environ | {"PYTHONPATH": _join_import_paths()},
-        )
+        request.write_bytes(msgspec.json.encode(ProofRequest(*places, [*map(str, files)], act)))
         which = "your working tree" if tree == trees.working else f"commit {trees.commit[:_DIGITS]}"
+        try:
+            done = subprocess.run(  # noqa: S603 - this Python, with files of ours
+                [sys.executable, "-P", "-m", "graphengine.cli.proof_process", str(request), str(answer)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+                env=os.environ | {"PYTHONPATH": _join_import_paths()},
+                timeout=self.time_limit,
+            )  # any exception ends the process
+        except subprocess.TimeoutExpired:
+            raise GraphEngineError(
+                f"the process with the code of {which} did not end within {self.time_limit:g} s, and was ended",
+                where=str(tree),
+                repair="let a node end by itself, or pass a larger --time-limit, or a smaller --limit",
+                code="proof_failed",
+            ) from None
         if not (answer.exists() and answer.stat().st_size):
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             message = f"the process with the code of {which} died: {last}"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -219,7 +220,10 @@ SENDS = """
 
 
 def test_the_network_is_refused_unless_the_node_may_act(shop: Path) -> None:
-    """A connection that the check of the code does not see is refused when it begins; the older code is unaffected."""
+    """A connection that the check of the code does not see is refused when it begins; the older code is unaffected.
+
+    With --act, there is one connection: the older version does not act, and neither does the trial of runs to keep.
+    """
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         change(shop, "    return net *", SENDS.replace("PORT", str(server.getsockname()[1])) + " *")
@@ -232,9 +236,14 @@ def test_the_network_is_refused_unless_the_node_may_act(shop: Path) -> None:
         assert {each["new"]["why"] for each in proof["runs"]} == {
             "charge would use the network (socket.getaddrinfo 127.0.0.1), which is refused without --act"
         }
-        proof = document("prove", "shop", "--old", "v1", "--limit", "1", "--act")
-        assert proof["runs"][0]["new"]["verdict"] == "passes"
+        words = ("prove", "shop", "--old", "HEAD", "--limit", "1", "--act", "--keep", "recorded")
+        git(shop, "commit", "-qam", "sends")
+        proof = document(*words)
+        assert (proof["runs"][0]["new"]["verdict"], proof["runs"][0]["old"]["verdict"]) == ("passes", "unknown")
+        assert proof["kept"] == []
         server.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def test_what_cannot_be_known_is_said(shop: Path) -> None:
@@ -304,3 +313,32 @@ def test_a_module_that_changes_files_is_refused(shop: Path) -> None:
     (shop / "rates.py").write_text(OLD)
     code, _, err = call("prove", "shop", "--old", "v1", "--limit", "1")
     assert (code, "refused, since nothing may act here: write the file imported.txt" in err) == (2, True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the signals and the pipe are of POSIX")
+def test_a_signal_ends_the_child_and_removes_the_folders(shop: Path, tmp_path: Path) -> None:
+    """The node reads from a pipe that the test holds open; no process reads from the pipe after the signal."""
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    folder.mkdir()
+    os.mkfifo(pipe)
+    change(shop, "    return net *", f"    open({str(pipe)!r}).read()\n    return net *")
+    words = [sys.executable, "-m", "graphengine", "prove", "shop", "--old", "v1", "--limit", "1"]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    with (
+        subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as command,
+        suppress(BrokenPipeError),
+        pipe.open("w") as held,  # which waits until the node reads
+    ):
+        command.terminate()
+        assert command.wait() == 128 + signal.SIGTERM
+        with pytest.raises(BrokenPipeError):
+            print("x", file=held, flush=True)
+    assert not [*folder.iterdir()]
+    assert git(shop, "worktree", "list").count("\n") == 0
+
+
+def test_a_process_that_takes_too_long_is_ended(shop: Path) -> None:
+    """The limit is an option."""
+    code, _, err = call("prove", "shop", "--old", "v1", "--limit", "1", "--time-limit", "0.01")
+    assert (code, "did not end within 0.01 s, and was ended" in err) == (2, True)
+    assert git(shop, "worktree", "list").count("\n") == 0
