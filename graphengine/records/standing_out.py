@@ -352,7 +352,7 @@ def _iter_marks(value: JsonValue) -> Iterator[tuple[_Kind, str]]:
         yield _Kind.PRESENT, "is null"
         return
     yield _Kind.TYPE, f"is {_TYPES.get(type(value), 'a value')}"
-    if value != "" and _is_short(value):
+    if value != "" and _is_comparable(value):
         yield _Kind.EQUAL, f"= {_shorten(value)}"
     if isinstance(value, float):
         yield _Kind.FORM, "is a whole number" if value.is_integer() else "with a fraction"
@@ -450,7 +450,7 @@ def _read_categories(sample: _Sample, place: str) -> Mapping[str, int]:
     found: defaultdict[str, int] = defaultdict(int)
     for number, values in sample.values[place].items():
         value = values[0]
-        if len(values) != 1 or not isinstance(value, (str, int)) or not _is_short(value):
+        if len(values) != 1 or not isinstance(value, (str, int)) or not _is_comparable(value):
             return {}
         found[_shorten(value)] |= 1 << number
         if len(found) > _GROUPED:
@@ -482,7 +482,7 @@ def _shorten(value: JsonValue) -> str:
     return str(value) if is_plain else json.dumps(value, ensure_ascii=False)
 
 
-def _is_short(value: JsonValue) -> bool:
+def _is_comparable(value: JsonValue) -> bool:
     """Return whether a value is a number or a text that can be compared whole."""
     if isinstance(value, int):
         return value.bit_length() <= _BITS
