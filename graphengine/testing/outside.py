@@ -10,7 +10,6 @@ The check of a node's code (`graphengine.checks`) names the calls of such librar
 
 from __future__ import annotations
 
-import ctypes  # noqa: F401 - its import loads a library, which would be refused later
 import importlib
 import os
 import sys
@@ -66,6 +65,8 @@ class _Guard:
         """Add the hook to the process, once."""
         if self.is_installed:
             return
+        with suppress(ImportError):
+            importlib.import_module("ctypes")  # its import loads a library, which would be refused later
         sys.addaudithook(self)
         for module, name in _UNREPORTED:
             with suppress(ImportError, AttributeError):  # not every system has the function
