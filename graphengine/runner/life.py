@@ -52,7 +52,7 @@ from graphengine.state.interrupts import reraise_interrupt
 from graphengine.stores.base import transactional
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
     from graphengine.engine.claim import Closed, Release, Stop
     from graphengine.engine.plan import Plan
@@ -207,7 +207,8 @@ class Life(Generic[S]):
         except asyncio.CancelledError:
             if claim.step(Cut()).outcome == "raise":
                 raise
-            self.result = await self._current_result()
+            # A Runner that closes can cut a run off before its first node begins. That is reported as well.
+            self.result = await (self._cut_off(()) if claim.closed else self._current_result())
         except BaseException as error:
             claim.step(Raised())
             if isinstance(error, Exception):
@@ -489,7 +490,7 @@ class Life(Generic[S]):
             )
         )
         if do.outcome == "cut_off":
-            return Do(outcome="driven"), await self._cut_off(driving)
+            return Do(outcome="driven"), await self._cut_off(driving.cut_off)
         if self.told is not None or driving.snapshot.status == "waiting" or self.id in shared.kept:
             self._keep(driving)
         # Frees the snapshot, because the last append of the store may still refer to the claim.
@@ -509,7 +510,7 @@ class Life(Generic[S]):
         if self.told is not None and not self.plan.secret and shared.has(self.told[0]):
             shared.ends.keep(snapshot)
 
-    async def _cut_off(self, driving: Driving) -> Result[S, Any]:
+    async def _cut_off(self, paths: Iterable[str]) -> Result[S, Any]:
         """Return the result of a run that a closing Runner, or a release at once, interrupted.
 
         Log the nodes that were cut off.
@@ -517,7 +518,7 @@ class Life(Generic[S]):
         result = await self._current_result()
         if result.status != "running":
             return result
-        cut_off = tuple(sorted(set(driving.cut_off)))
+        cut_off = tuple(sorted(set(paths)))
         listed = f"; cut off: {', '.join(cut_off)}" if cut_off else ""
         why, repair = ("closed", _CLOSED) if self.claim.closed else ("released it at once", _RELEASED)
         text = "run %s was in progress when its Runner %s, and is released%s\n  repair: %s"
