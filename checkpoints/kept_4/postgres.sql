@@ -390,21 +390,33 @@ END $$;
 CREATE FUNCTION kept_4.keep_fields() RETURNS trigger
     LANGUAGE plpgsql
     AS $_$
+DECLARE
+    before json;
+    fields json;
 BEGIN
     IF TG_OP <> 'INSERT' THEN
-        EXECUTE format('DELETE FROM %I.run_fields WHERE run = $1', TG_TABLE_SCHEMA) USING OLD.key;
+        before := replace(replace(OLD.summary, '\\', '\u005c'), '\u0000', '')::json -> 'fields';
     END IF;
     IF TG_OP <> 'DELETE' THEN
+        fields := replace(replace(NEW.summary, '\\', '\u005c'), '\u0000', '')::json -> 'fields';
+    END IF;
+    IF before::text IS NOT DISTINCT FROM fields::text THEN
+        RETURN NULL;
+    END IF;
+    IF before IS NOT NULL THEN
+        EXECUTE format('DELETE FROM %I.run_fields WHERE run = $1', TG_TABLE_SCHEMA) USING OLD.key;
+    END IF;
+    IF fields IS NOT NULL THEN
         EXECUTE format(
             'INSERT INTO %I.run_fields (tenant, field, value, created_at, run)
-             SELECT $1, f.key, f.value, $2, $3 FROM json_each_text($4::json -> ''fields'') AS f', TG_TABLE_SCHEMA
-        ) USING NEW.queue_key, NEW.created_at, NEW.key, NEW.summary;
+             SELECT $1, f.key, f.value, $2, $3 FROM json_each_text($4) AS f', TG_TABLE_SCHEMA
+        ) USING NEW.queue_key, NEW.created_at, NEW.key, fields;
         EXECUTE format(
             'INSERT INTO %1$I.graph_fields (graph, field)
-             SELECT $1, f.key FROM json_each_text($2::json -> ''fields'') AS f WHERE NOT EXISTS (
+             SELECT $1, f.key FROM json_each_text($2) AS f WHERE NOT EXISTS (
                  SELECT FROM %1$I.graph_fields AS g WHERE g.graph = $1 AND g.field = f.key
              ) ORDER BY f.key ON CONFLICT DO NOTHING', TG_TABLE_SCHEMA
-        ) USING NEW.graph, NEW.summary;
+        ) USING NEW.graph, fields;
     END IF;
     RETURN NULL;
 END $_$;
@@ -1289,7 +1301,7 @@ CREATE INDEX tags_by_tag ON kept_4.tags USING btree (tag, created_at, run);
 CREATE INDEX text_uses_by_digest ON kept_4.text_uses USING btree (digest);
 CREATE TRIGGER fields_of_new_run AFTER INSERT ON kept_4.runs FOR EACH ROW WHEN ((strpos(new.summary, '"fields":'::text) > 0)) EXECUTE FUNCTION kept_4.keep_fields();
 CREATE TRIGGER fields_of_removed_run AFTER DELETE ON kept_4.runs FOR EACH ROW WHEN ((strpos(old.summary, '"fields":'::text) > 0)) EXECUTE FUNCTION kept_4.keep_fields();
-CREATE TRIGGER fields_of_run AFTER UPDATE OF summary ON kept_4.runs FOR EACH ROW WHEN ((((strpos(new.summary, '"fields":'::text) > 0) OR (strpos(old.summary, '"fields":'::text) > 0)) AND (((new.summary)::json ->> 'fields'::text) IS DISTINCT FROM ((old.summary)::json ->> 'fields'::text)))) EXECUTE FUNCTION kept_4.keep_fields();
+CREATE TRIGGER fields_of_run AFTER UPDATE OF summary ON kept_4.runs FOR EACH ROW WHEN (((strpos(new.summary, '"fields":'::text) > 0) OR (strpos(old.summary, '"fields":'::text) > 0))) EXECUTE FUNCTION kept_4.keep_fields();
 CREATE TRIGGER fold_counts AFTER INSERT ON kept_4.run_counts FOR EACH ROW WHEN (((pg_trigger_depth() = 0) AND (random() < ((1.0 / (32)::numeric))::double precision))) EXECUTE FUNCTION kept_4.fold_counts();
 CREATE TRIGGER note_taken BEFORE UPDATE OF payload ON kept_4.inbox FOR EACH ROW WHEN (((old.payload IS NOT NULL) AND (new.payload IS NULL))) EXECUTE FUNCTION kept_4.note_taken();
 ALTER TABLE ONLY kept_4.runs

@@ -7,7 +7,7 @@ import pytest
 from msgspec import UNSET
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Runner, Secret
+from graphengine import END, START, Context, Graph, RunFailed, Runner, Secret
 from graphengine.errors import InputError
 from graphengine.kernel.store import Summary
 from graphengine.records.search import wanted_of
@@ -77,6 +77,31 @@ async def test_a_run_is_found_by_its_input_and_its_result(runner: Runner) -> Non
     assert (done.runs, done.unseen, done.looked_at) == (["c"], 0, UNSET)
     assert await ids(runner, "input.country=DE status:stopped") == ["c"]
     assert (await runner.admin.trends("input.country=DE")).trends[0].runs == 2
+
+
+async def test_a_reason_can_have_any_character(runner: Runner) -> None:
+    """A run with fields fails or waits whatever its reason is, and is filled; backslashes stay what they are."""
+    odd = 'bad \0\0 \\\0 \\u0000 "fields":{"input.country":"XX"}'
+
+    async def ask(ctx: Context, country: str) -> str:
+        if country.startswith("fail"):
+            raise ValueError(odd)
+        return await ctx.ask(odd, str)
+
+    graphs = [Graph("odd", State, search=search, secret_key=KEY) for search in ([], ["input.country"])]
+    for number, graph in enumerate(graphs):
+        graph.add_node("ask", ask, writes="status")
+        graph.add_path(START, "ask", END)
+        await runner.start(graph, State(country="wait\\u0000"), run_id=f"waits-{number}").result()
+        with pytest.raises(RunFailed):
+            await runner.start(graph, State(country="fail\\\0"), run_id=f"fails-{number}").result()
+    assert len((await runner.admin.bulk("fill", "graph:odd", graphs=graphs[1:])).runs) == 2
+    for search, status in (("wait\\u0000", "waiting"), ("fail\\", "failed")):
+        found = (await find(runner, f"input.country={search}")).runs
+        assert [(info.status, info.summary and info.summary.fields) for info in found] == [
+            (status, {"input.country": search})
+        ] * 2
+    assert await ids(runner, "input.country=XX") == []
 
 
 async def test_fields_are_kept_by_later_processes(fresh: Any) -> None:

@@ -17,22 +17,36 @@ CREATE TABLE graph_fields (                -- which fields any run of a graph ha
     PRIMARY KEY (graph, field)
 );
 
+-- A reason can have a NUL, as `\u0000`, which PostgreSQL cannot decode; no field has one. So it is left out, after each
+-- escaped backslash is written otherwise: in `\\u0000` the `u` stands for itself.
 CREATE FUNCTION keep_fields() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    before json;
+    fields json;
 BEGIN
     IF TG_OP <> 'INSERT' THEN
-        EXECUTE format('DELETE FROM %I.run_fields WHERE run = $1', TG_TABLE_SCHEMA) USING OLD.key;
+        before := replace(replace(OLD.summary, '\\', '\u005c'), '\u0000', '')::json -> 'fields';
     END IF;
     IF TG_OP <> 'DELETE' THEN
+        fields := replace(replace(NEW.summary, '\\', '\u005c'), '\u0000', '')::json -> 'fields';
+    END IF;
+    IF before::text IS NOT DISTINCT FROM fields::text THEN
+        RETURN NULL;
+    END IF;
+    IF before IS NOT NULL THEN
+        EXECUTE format('DELETE FROM %I.run_fields WHERE run = $1', TG_TABLE_SCHEMA) USING OLD.key;
+    END IF;
+    IF fields IS NOT NULL THEN
         EXECUTE format(
             'INSERT INTO %I.run_fields (tenant, field, value, created_at, run)
-             SELECT $1, f.key, f.value, $2, $3 FROM json_each_text($4::json -> ''fields'') AS f', TG_TABLE_SCHEMA
-        ) USING NEW.queue_key, NEW.created_at, NEW.key, NEW.summary;
+             SELECT $1, f.key, f.value, $2, $3 FROM json_each_text($4) AS f', TG_TABLE_SCHEMA
+        ) USING NEW.queue_key, NEW.created_at, NEW.key, fields;
         EXECUTE format(
             'INSERT INTO %1$I.graph_fields (graph, field)
-             SELECT $1, f.key FROM json_each_text($2::json -> ''fields'') AS f WHERE NOT EXISTS (
+             SELECT $1, f.key FROM json_each_text($2) AS f WHERE NOT EXISTS (
                  SELECT FROM %1$I.graph_fields AS g WHERE g.graph = $1 AND g.field = f.key
              ) ORDER BY f.key ON CONFLICT DO NOTHING', TG_TABLE_SCHEMA
-        ) USING NEW.graph, NEW.summary;
+        ) USING NEW.graph, fields;
     END IF;
     RETURN NULL;
 END $$;
@@ -40,8 +54,6 @@ END $$;
 CREATE TRIGGER fields_of_new_run AFTER INSERT ON runs FOR EACH ROW
 WHEN (strpos(NEW.summary, '"fields":') > 0) EXECUTE FUNCTION keep_fields();
 CREATE TRIGGER fields_of_run AFTER UPDATE OF summary ON runs FOR EACH ROW
-WHEN ((strpos(NEW.summary, '"fields":') > 0 OR strpos(OLD.summary, '"fields":') > 0)
-    AND (NEW.summary::json ->> 'fields') IS DISTINCT FROM (OLD.summary::json ->> 'fields'))
-EXECUTE FUNCTION keep_fields();
+WHEN (strpos(NEW.summary, '"fields":') > 0 OR strpos(OLD.summary, '"fields":') > 0) EXECUTE FUNCTION keep_fields();
 CREATE TRIGGER fields_of_removed_run AFTER DELETE ON runs FOR EACH ROW
 WHEN (strpos(OLD.summary, '"fields":') > 0) EXECUTE FUNCTION keep_fields();
