@@ -20,7 +20,7 @@ class Filling(Protocol):
     """A store in which the fields of a run can be filled in."""
 
     async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
-        """Let a run be found by these fields, and by no others. Return False if it is driven, or no longer there."""
+        """Let a run be found by these fields alone. Return False if it is driven, or no longer has this status."""
         ...
 
 
@@ -32,10 +32,10 @@ def lacks_fields(info: RunInfo, graph: GraphDefinition[Any]) -> bool:
 
 
 async def fill_fields(store: Store, info: RunInfo, graph: GraphDefinition[Any]) -> None:
-    """Let a run be found by the fields that its graph declares: they are read from the log of the run.
+    """Let a run also be found by the fields that its graph declares: they are read from the log of the run.
 
     Raises:
-        RunNotResumable: A process drives the run.
+        RunNotResumable: A process drives the run, or has driven it meanwhile.
         StoreNotSupported: The store cannot fill in fields.
         StoreError: The run cannot be read.
     """
@@ -43,10 +43,11 @@ async def fill_fields(store: Store, info: RunInfo, graph: GraphDefinition[Any]) 
         raise StoreNotSupported("this store cannot fill in fields of runs", where=f"run {info.id}")
     plan = compiled(graph)
     begun = await load_snapshot(store, info.id, 1)
-    fields = plan.fields_of(begun.root.values, at_end=False)
+    own = {} if info.summary is None else info.summary.fields  # its graph can have declared others
+    fields = {**own, **plan.fields_of(begun.root.values, at_end=False)}
     if info.status == "finished":
         ended = await load_snapshot(store, info.id, None)
         fields |= plan.fields_of(ended.root.values, at_end=True)
     if not await store.set_fields(info, fields):
-        repair = "fill in its fields again once it waits or has ended"
-        raise RunNotResumable("a process drives the run, and would overwrite its fields", where=info.id, repair=repair)
+        text = "a process drives the run, or has driven it meanwhile, and records its fields"
+        raise RunNotResumable(text, where=info.id, repair="fill in its fields again once it waits or has ended")

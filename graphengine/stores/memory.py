@@ -434,9 +434,9 @@ class InMemoryStore:
         return [self._info(log) for _, log in found[: max(page.get("limit", PAGE_LIMIT), 0)]]
 
     async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
-        """Let a run that nobody drives be found by these fields; see `records.fields.Filling`."""
+        """Let a run that nobody drives be found by these fields; see `records.filling.Filling`."""
         log = self._log(run.id)
-        if log.driver_fence is not None or log.info.nonce != run.nonce:
+        if log.driver_fence is not None or (log.info.nonce, log.status) != (run.nonce, run.status):
             return False
         self._writes += 1
         log.summary = replace(log.summary or Summary(), fields={**fields})

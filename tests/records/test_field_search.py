@@ -8,8 +8,9 @@ from msgspec import UNSET
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner, Secret
-from graphengine.errors import InputError
+from graphengine.errors import InputError, RunNotResumable
 from graphengine.kernel.store import Summary
+from graphengine.records.filling import fill_fields
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Found, Wanted, find_runs, newest
 from graphengine.serve.callers import Caller, CallersStore, acting
@@ -147,6 +148,19 @@ async def test_a_search_says_which_runs_it_has_not_seen(runner: Runner) -> None:
     assert await ids(runner, "input.country=CH") == ["waits"]
     await runner.admin.bulk("prune", "input.country=DE")
     assert (await find(runner, "input.country=DE"))[::2] == ([], 0)
+
+
+async def test_filling_keeps_what_is_recorded(runner: Runner) -> None:
+    """The result of a run that finishes meanwhile, and fields that the graph no longer declares."""
+    await runner.start(paying(*SEARCH), run_id="a").result()
+    seen = await runner.store.info("a")
+    await runner.answer("a", "paid")
+    await runner.resume("a", paying(*SEARCH)).result()
+    with pytest.raises(RunNotResumable, match="has driven it meanwhile"):
+        await fill_fields(runner.store, seen, paying(*SEARCH, "input.status"))
+    assert await ids(runner, "output.status=paid") == ["a"]
+    assert (await runner.admin.bulk("fill", "graph:pay", graphs=[paying("input.status")])).runs == ["a"]
+    assert await ids(runner, "output.status=paid input.country=CH") == ["a"]
 
 
 async def test_a_field_of_a_state_is_looked_for_in_the_newest_runs(

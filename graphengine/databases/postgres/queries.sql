@@ -91,7 +91,7 @@ SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
 ), keep_codes(%s::text[], %s::text[], %s::integer[]);
 
 -- name: undriven_summary
-SELECT key, summary FROM runs WHERE id = %s::text AND nonce = %s::text AND driver IS NULL;
+SELECT key, summary FROM runs WHERE id = %s::text AND nonce = %s::text AND status = %s::text AND driver IS NULL;
 
 -- name: set_summary
 UPDATE runs SET summary = %s::text

@@ -257,9 +257,9 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._commits.submit(writes.tag(run_id, added, removed))
 
     async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
-        """Let a run be found by these fields; see `records.fields.Filling`."""
+        """Let a run be found by these fields; see `records.filling.Filling`."""
         self._writable_lease()
-        return await self._run(partial(writes.set_fields, run_id=run.id, nonce=run.nonce, fields=fields))
+        return await self._run(partial(writes.set_fields, run=run, fields=fields))
 
     def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[TakenRuns]:
         own, token = Own(lease.id, ()), writes.new_token()

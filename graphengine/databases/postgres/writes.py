@@ -383,9 +383,9 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Command[tu
     )
 
 
-def set_fields(connection: Connection, run_id: str, nonce: str, fields: Mapping[str, str]) -> bool:
+def set_fields(connection: Connection, run: RunInfo, fields: Mapping[str, str]) -> bool:
     """Let a run that nobody drives be found by these fields alone. Return whether it was unchanged meanwhile."""
-    row = connection.execute(SQL["undriven_summary"], (known(run_id), nonce)).fetchone()
+    row = connection.execute(SQL["undriven_summary"], (known(run.id), run.nonce, run.status)).fetchone()
     if row is None:
         return False
     key, summary = row

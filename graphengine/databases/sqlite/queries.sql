@@ -190,7 +190,7 @@ SELECT r.graph, json_each.key FROM runs AS r CROSS JOIN json_each(r.summary, '$.
 ON CONFLICT (graph, field) DO NOTHING;
 
 -- name: undriven_summary
-SELECT key, summary FROM runs WHERE id = ? AND nonce = ? AND driver IS NULL;
+SELECT key, summary FROM runs WHERE id = ? AND nonce = ? AND status = ? AND driver IS NULL;
 
 -- name: set_summary
 UPDATE runs SET summary = ? WHERE key = ?;

@@ -241,10 +241,9 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return self._commits.submit(partial(writes.tag, run_id=run_id, added=tuple(added), removed=tuple(removed)))
 
     async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
-        """Let a run be found by these fields; see `records.fields.Filling`."""
+        """Let a run be found by these fields; see `records.filling.Filling`."""
         self._writable_lease()
-        work = partial(writes.set_fields, run_id=run.id, nonce=run.nonce, fields=fields)
-        return await self._commits.submit(work)
+        return await self._commits.submit(partial(writes.set_fields, run=run, fields=fields))
 
     def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[TakenRuns]:
         return self._commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=self._own()))

@@ -312,9 +312,9 @@ def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], remov
     return tuple(sorted(row[0] for row in connection.execute(SQL["tags"], (key,))))
 
 
-def set_fields(connection: sqlite3.Connection, run_id: str, nonce: str, fields: Mapping[str, str]) -> bool:
-    """Let a run that nobody drives be found by these fields alone. Return whether there is such a run."""
-    row = connection.execute(SQL["undriven_summary"], (run_id, nonce)).fetchone()
+def set_fields(connection: sqlite3.Connection, run: RunInfo, fields: Mapping[str, str]) -> bool:
+    """Let a run that nobody drives be found by these fields alone. Return whether it still has its status."""
+    row = connection.execute(SQL["undriven_summary"], (run.id, run.nonce, run.status)).fetchone()
     if row is None:
         return False
     key, summary = row
