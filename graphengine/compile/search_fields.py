@@ -57,7 +57,9 @@ def searched_fields(graph: GraphDefinition[Any], binder: Binder) -> Iterator[Sea
             text = f"{name!r} is not a single text, number, boolean or date"
             binder.report(_CODE, _WHERE, text, "name a field in it, as in 'input.order.country'")
             continue
-        yield SearchedField(name, reading.path)
+        yield SearchedField(
+            name, reading.path, any(isinstance(each, type) and issubclass(each, Decimal) for each in kinds)
+        )
 
 
 def _path_of(name: str, result: str | None) -> str | None:

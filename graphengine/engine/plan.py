@@ -505,7 +505,7 @@ class Plan(_WithWeakReferences, Generic[S]):
             at_end: Whether the run finishes, so that the fields of its result are returned, and not those of its input.
         """
         return {
-            each.name: field_text(each.path.walk(opened(values.get(each.path.root))))
+            each.name: field_text(each.path.walk(opened(values.get(each.path.root))), is_decimal=each.is_decimal)
             for each in self.search
             if each.is_input is not at_end
         }

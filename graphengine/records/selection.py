@@ -345,7 +345,7 @@ async def state_fits(store: Store, info: RunInfo, wanted: Sequence[FieldComparis
         for name, path in paths.items()
         if path.root in records and not is_sealed(records[path.root])
     }
-    return _has_fields(Summary.with_fields(found), wanted)
+    return all(each.name in found and Summary.value_is(found[each.name], each.sign, each.value) for each in wanted)
 
 
 @runtime_checkable

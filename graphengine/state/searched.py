@@ -5,7 +5,10 @@ A value is kept as a text, so that every database compares it in the same way: `
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from graphengine.state.json_values import utf8_text
@@ -17,8 +20,13 @@ if TYPE_CHECKING:
 MOST_FIELDS: Final = 8
 """How many fields a graph can declare: a database has a row in two indexes for each of them and each run."""
 VALUE_CHARACTERS: Final = 200
-"""By how many of its first characters a value is found: PostgreSQL's indexes take up to 2,700 bytes."""
-_LARGEST_EXACT: Final = 1e15
+"""How many of its first characters are kept of a value: PostgreSQL's indexes take up to 2,700 bytes.
+
+A longer value is found by these and a digest of the whole value."""
+_DIGEST: Final = 32
+_PLAIN: Final = 100  # numbers with more digits have an exponent
+_EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]*|(?=\.[0-9]))(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +36,12 @@ class SearchedField:
     Attributes:
         name: Its name in searches, such as `input.country`.
         path: Where it is in the state as the run begins, or, of an output, as the run finishes.
+        is_decimal: Whether its type is `Decimal`, which is recorded as a text.
     """
 
     name: str
     path: Path
+    is_decimal: bool = False
 
     @property
     def is_input(self) -> bool:
@@ -44,57 +54,81 @@ def is_input(name: str) -> bool:
     return name.startswith("input")
 
 
-def field_text(value: JsonValue) -> str:
+def field_text(value: JsonValue, *, is_decimal: bool = False) -> str:
     """Return the text by which a value is found.
+
+    Args:
+        value: The value as it is recorded.
+        is_decimal: Whether it is a number that is recorded as a text.
 
     Example:
         >>> [field_text(each) for each in ("CH", 7.0, 0.5, True, None)]
         ['CH', '7', '0.5', 'true', 'null']
     """
+    number = _number(value) if is_decimal and isinstance(value, str) else None
+    return _kept_text(whole_text(value if number is None else number))
+
+
+def whole_text(value: JsonValue | Decimal) -> str:
+    """Return the whole text of a value: equal numbers have equal texts."""
     if value is None or isinstance(value, (dict, list)):  # an earlier version of the graph had another type there
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_EXACT:
-        return str(int(value))
-    return utf8_text(str(value)).replace("\0", "")[:VALUE_CHARACTERS]
+    if isinstance(value, str):
+        return utf8_text(value).replace("\0", "")
+    exact = Decimal(value if isinstance(value, (int, Decimal)) else str(value))
+    if exact.is_finite():
+        exact = exact.normalize(_EXACT)
+    return "0" if not exact else format(exact, "f") if abs(exact.adjusted()) < _PLAIN else str(exact)
 
 
 def texts_meant(typed: str) -> list[str]:
     """Return the texts of the values that are equal to what somebody types: `7.0` also means the number 7."""
-    number = _number(typed)
-    return list(dict.fromkeys([field_text(typed), *(() if number is None else (field_text(number),))]))
+    return [_kept_text(each) for each in _texts_typed(typed)]
 
 
-def compares(text: str | None, sign: str, typed: str) -> bool:
+def compares(text: str, sign: str, typed: str, *, is_whole: bool = False) -> bool:
     """Return whether a field compares so with what somebody types: as numbers if both are, else as texts.
 
     Args:
-        text: The text of the field; None if the field is not known, which compares with nothing.
+        text: The text of the field.
         sign: One of `=`, `!=`, `<`, `<=`, `>` and `>=`.
         typed: The other side.
+        is_whole: Whether the text is a `whole_text`, and not a `field_text`.
     """
-    if text is None:
-        return False
+    is_equal = text in (_texts_typed(typed) if is_whole else texts_meant(typed))
     if sign in ("=", "!="):
-        return (text in texts_meant(typed)) is (sign == "=")
-    numbers = _number(text), _number(typed)
-    left: float | str
-    right: float | str
-    if numbers[0] is not None and numbers[1] is not None:
-        left, right = numbers[0], numbers[1]
-    elif numbers == (None, None) and text != "null":
-        left, right = text, field_text(typed)
+        return is_equal is (sign == "=")
+    number, other = _number(text), _number(typed)
+    if number is not None and other is not None:
+        is_equal, is_less = number == other, number < other
+    elif number is None and other is None and text != "null":
+        most = None if is_whole else VALUE_CHARACTERS
+        left, right = text[:most], whole_text(typed)[:most]
+        if left == right and not is_equal:  # only their digests differ
+            return False
+        is_less = left < right
     else:
         return False
-    if sign.startswith("<"):
-        return left < right or (left == right and sign == "<=")  # type: ignore[operator]  # both are of one type
-    return left > right or (left == right and sign == ">=")  # type: ignore[operator]
+    return sign.endswith("=") if is_equal else is_less is sign.startswith("<")
 
 
-def _number(text: str) -> float | None:
+def _texts_typed(typed: str) -> list[str]:
+    number = _number(typed)
+    return [*dict.fromkeys(map(whole_text, (typed,) if number is None else (typed, number)))]
+
+
+def _kept_text(text: str) -> str:
+    """Return a text as it is kept: no other text is kept like one that was cut."""
+    if len(text) <= VALUE_CHARACTERS:
+        return text
+    return f"{text[:VALUE_CHARACTERS]}…{sha256(text.encode()).hexdigest()[:_DIGEST]}"
+
+
+def _number(text: str) -> Decimal | None:
+    """Return the number that a text is; None if it is none. `007` is a text."""
     try:
-        found = float(text)
-    except ValueError:
+        return Decimal(text) if _NUMBER.fullmatch(text) is not None else None
+    except ArithmeticError:  # its exponent is too large
         return None
-    return found if abs(found) < float("inf") else None

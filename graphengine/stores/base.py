@@ -16,7 +16,7 @@ from msgspec import Struct
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Step
 from graphengine.errors import InputError, RunReplaced
-from graphengine.state.searched import compares, field_text, texts_meant
+from graphengine.state.searched import compares, texts_meant, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Coroutine
@@ -75,10 +75,10 @@ class Summary(Struct, frozen=True, gc=False):
     agents: dict[str, float | None] = {}
     fields: dict[str, str] = {}
 
-    @classmethod
-    def with_fields(cls, values: Mapping[str, JsonValue]) -> Summary:
-        """Return the summary of a run of which only these fields are known."""
-        return cls(fields={name: field_text(value) for name, value in values.items()})
+    @staticmethod
+    def value_is(value: JsonValue, sign: str, typed: str) -> bool:
+        """Return whether a value compares so with what somebody types, as if it were a field."""
+        return compares(whole_text(value), sign, typed, is_whole=True)
 
     @staticmethod
     def texts_meant(typed: str) -> list[str]:
@@ -92,7 +92,7 @@ class Summary(Struct, frozen=True, gc=False):
             >>> Summary(fields={"input.amount": "12"}).field_is("input.amount", "<", "9.5")
             False
         """
-        return compares(self.fields.get(name), sign, typed)
+        return name in self.fields and compares(self.fields[name], sign, typed)
 
 
 class _KeptSummary(Summary, frozen=True, gc=False, omit_defaults=True):

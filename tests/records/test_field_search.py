@@ -1,6 +1,7 @@
 """Searches for fields of inputs and results that a graph declares, and for fields of states."""
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
@@ -14,6 +15,7 @@ from graphengine.records.filling import fill_fields
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Found, Wanted, find_runs, newest
 from graphengine.serve.callers import Caller, CallersStore, acting
+from graphengine.state.searched import field_text
 
 SEARCH = ("input.country", "input.amount", "output.status")
 KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
@@ -193,14 +195,64 @@ def test_a_search_names_a_field_and_a_value(search: str) -> None:
     assert wanted_of("state of input.country", Wanted(1)).text == "state of input.country"
 
 
-def test_the_sign_of_equality_means_values() -> None:
+LONG = "x" * 300
+VALUES = {
+    "n": 12, "half": 0.5, "yes": True, "none": None, "day": "2026-01-31", "long": LONG, "big": 10**17 + 1,
+    "float": 1e17, "huge": 1e300, "tiny": 1e-7, "zip": "0700", "version": "1.10", "minus": -0.0, "vast": 10**5000,
+    "none_of": float("nan"),
+}  # fmt: skip
+TRUE = (
+    "n=12", "n>9.5", "n!=9", "half<1", "half=.5", "yes=true", "none=null", "day<2026-02", f"long={LONG}", "n<=12.0",
+    f"long>={LONG}", f"long!={LONG[1:]}y", "long<y", "big=100000000000000001", "big>1e17", "big!=1e17", "float=1e17",
+    "float=100000000000000000", "float<100000000000000001", "huge=1e300", "huge<=1E+300", "huge>5", "tiny=0.0000001",
+    "tiny=1e-7", "zip=0700", "zip!=700", "version=1.10", "version!=1.1", "minus=0", "minus=-0", "minus>=0",
+    "none_of=NaN", "n<1e999999999", "n!=1e99999999999999999999",
+)  # fmt: skip
+FALSE = (
+    "n<9.5", "n>a", "day>5", "none<5", "none!=null", "other!=5", "yes=1", f"long={LONG[1:]}y", "n=1_2", "n=inf",
+    "big=1e17", "big<=1e17", "zip=700", "minus<0", "n>nan",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("search", "is_so"), [*((each, True) for each in TRUE), *((each, False) for each in FALSE)])
+def test_the_sign_of_equality_means_values(search: str, *, is_so: bool) -> None:
     """Numbers compare as numbers, other values as texts, and a missing value with nothing but itself."""
-    summary = Summary.with_fields(
-        {"n": 12, "half": 0.5, "yes": True, "none": None, "day": "2026-01-31", "long": "x" * 300}
-    )
-    for search in ("n=12", "n>9.5", "n!=9", "half<1", "yes=true", "none=null", "day<2026-02", f"long={'x' * 300}"):
-        name, sign, typed = re.split("([<>=!]+)", search)
-        assert summary.field_is(name, sign, typed), search
-    for search in ("n<9.5", "n>a", "day>5", "none<5", "none!=null", "other!=5", "yes=1"):
-        name, sign, typed = re.split("([<>=!]+)", search)
-        assert not summary.field_is(name, sign, typed), search
+    name, sign, typed = re.split("([<>=!]+)", search)
+    summary = Summary(fields={each: field_text(value) for each, value in VALUES.items()})
+    assert max(map(len, summary.fields.values())) < 250
+    assert summary.field_is(name, sign, typed) is is_so
+    assert (summary.fields.get(name) in Summary.texts_meant(typed)) is is_so or sign != "="
+    assert name not in VALUES or Summary.value_is(VALUES[name], sign, typed) is is_so
+
+
+def test_the_end_of_a_long_text_counts() -> None:
+    """Where the database has only its digest, no order is claimed."""
+    recorded, typed = LONG + "a", LONG + "b"
+    summary = Summary(fields={"long": field_text(recorded)})
+    for sign, kept, whole in (("=", False, False), ("!=", True, True), ("<", False, True), (">=", False, False)):
+        assert (summary.field_is("long", sign, typed), Summary.value_is(recorded, sign, typed)) == (kept, whole)
+
+
+class Priced(BaseModel):
+    price: Decimal | None = None
+    url: str = ""
+
+
+async def test_decimals_and_long_texts_are_found_exactly(runner: Runner) -> None:
+    """The index finds equal numbers, and only runs whose whole text is the same."""
+    graph = Graph("priced", Priced, search=["input.price", "input.url"])
+    graph.add_node("ask", asked)
+    graph.add_path(START, "ask", END)
+    for run_id in ("a", "b"):
+        await runner.start(graph, Priced(price=Decimal("7.00"), url=LONG + run_id), run_id=run_id).result()
+    for search in ("input.price=7", "input.price=7.0", "input.price>=7 input.price<=7", "input.price!=8"):
+        assert await ids(runner, search) == ["b", "a"]
+    for name in ("input", "state"):
+        assert await ids(runner, f"{name}.url={LONG}a") == ["a"]
+        assert await ids(runner, f"{name}.url!={LONG}a") == ["b"]
+    assert (await runner.admin.bulk("cancel", f"input.url={LONG}a")).runs == ["a"]
+
+
+async def asked(ctx: Context) -> None:
+    """Wait."""
+    await ctx.ask("Pay?", str)
