@@ -10,6 +10,8 @@ from graphengine.cli import options
 from graphengine.cli.prune import is_person
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphengine.cli.context import CommandContext
     from graphengine.records.bulk import Action, Bulk
 
@@ -99,23 +101,25 @@ def bulk(  # noqa: PLR0913 - options
         found = context.run(done(dry_run=True))
         asks = not dry_run and bool(found.runs)
         if asks:
-            _show_bulk(context, found)
+            _show_bulk(context, words, found)
         if not asks or not click.confirm(f"{action} {len(found.runs)} of these runs?", err=True):
-            return _report_bulk(context, found) if not asks else 0
-    return _report_bulk(context, context.run(done(dry_run=False)))
+            return _report_bulk(context, words, found) if not asks else 0
+    return _report_bulk(context, words, context.run(done(dry_run=False)))
 
 
-def _report_bulk(context: CommandContext, found: Bulk) -> int:
+def _report_bulk(context: CommandContext, words: Sequence[str], found: Bulk) -> int:
     """Show what was done; return the exit code."""
     if context.json:
         context.document(found)
     else:
-        _show_bulk(context, found)
+        _show_bulk(context, words, found)
     return _SOME_REFUSED if found.refused and not found.dry_run else 0
 
 
-def _show_bulk(context: CommandContext, found: Bulk) -> None:
-    from graphengine.records.selection import seen_lines
+def _show_bulk(context: CommandContext, words: Sequence[str], found: Bulk) -> None:
+    from graphengine.cli.runs import show_seen
+    from graphengine.records.search import wanted_of
+    from graphengine.records.selection import Wanted
     from graphengine.records.words import counted
 
     for run_id in found.runs[:_LISTED]:
@@ -126,7 +130,6 @@ def _show_bulk(context: CommandContext, found: Bulk) -> None:
         context.err.line((run_id, "bold"), f": {reason}")
     if len(found.refused) > _LISTED:
         context.err.line(f"and {len(found.refused) - _LISTED} more that cannot be changed")
-    for line in seen_lines(found.looked_at, found.unseen):
-        context.err.line(line)
+    show_seen(context, wanted_of(" ".join(words), Wanted(0)), found)
     would = "to do for" if found.dry_run else "done for"
     context.err.line(f"{found.action}: {would} {counted(len(found.runs), 'run')}")

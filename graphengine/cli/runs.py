@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.reader import Snapshot, Usage
     from graphengine.kernel.store import RunInfo, Store, Summary
     from graphengine.records.at_work import AtWork
+    from graphengine.records.bulk import Bulk
     from graphengine.records.selection import Found, Wanted
 
 _COUNTED: Final = ("finished", "failed", "stopped", "cancelled", "waiting", "running")
@@ -181,23 +182,21 @@ def runs(  # noqa: PLR0913 - options
         hint = context.read(lambda store: hint_of(store, wanted))
         if hint:
             context.err.line(("  ", "dim"), hint)
-    _show_seen(context, wanted, seen)
+    show_seen(context, wanted, seen)
     if len(found) == limit and not context.json:
         context.err.line(f"the newest {limit}; --limit shows more")
     return 0
 
 
-def _show_seen(context: CommandContext, wanted: Wanted, seen: Found) -> None:
+def show_seen(context: CommandContext, wanted: Wanted, seen: Found | Bulk) -> None:
     """Show how much a search for fields has seen."""
-    from graphengine.records.selection import seen_lines
+    from graphengine.records.selection import list_absent_fields, seen_lines
 
     if context.json or not wanted.fields:
         return
-    for line in seen_lines(seen.looked_at, seen.unseen):
+    unknown = context.read(lambda store: list_absent_fields(store, wanted)) if seen.unseen is None else ()
+    for line in seen_lines(seen.looked_at, seen.unseen, unknown):
         context.err.line(line)
-    if wanted.recorded and seen.unseen is None:
-        name = wanted.recorded[0].name
-        context.err.line(f"no run has the field {name}: declare it with Graph(search=[{name!r}]), or search state.…")
 
 
 def _check_options(  # noqa: PLR0913 - the options that exclude each other

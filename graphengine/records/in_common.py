@@ -168,7 +168,7 @@ async def _load_others(reading: _SampleReader, wanted: Wanted, node: str, visit:
     """
     found, seen = _Side(), set[str]()
     for version, begun_after in dict.fromkeys(((wanted.version, wanted.begun_after), (None, None))):
-        place = replace(wanted, version=version, begun_after=begun_after, text=None, limit=_OTHERS)
+        place = replace(wanted, version=version, begun_after=begun_after, text=None, fields=(), limit=_OTHERS)
         infos = [
             info
             for status in _NOT_FAILED

@@ -41,9 +41,9 @@ AGES: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 """The seconds of the units of an age."""
 _AGE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw])")
 _PART: Final = re.compile(
+    r'(?<!\S)((?:input|output|state)(?:[.\[][^\s=<>!"]*)?)(!=|<=|>=|=|<|>)(?:"([^"]*)"|(\S*))|'
     r'(?:(status|graph|tag|tenant|user|child-of|since|after|before|version|error|agent|lost):|(cost)>)(?:"([^"]*)"|(\S*))|(\S+)'
 )
-_FIELD: Final = re.compile(r'(?<!\S)((?:input|output|state)(?:[.\[][^\s=<>!"]*)?)(!=|<=|>=|=|<|>)(?:"([^"]*)"|(\S*))')
 
 
 def seconds_of(age: str) -> float | None:
@@ -74,11 +74,11 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
     for name in ("graph", "tag", "tenant"):
         if not isinstance(value := getattr(wanted, name), str | None):
             raise InputError(f"{name}={value!r} is not a text", where="search", repair=f"give {FILTERS[name]}")
-    fields = tuple(_checked(*found) for found in _FIELD.findall(search))
-    search = _FIELD.sub("", search)
+    parts = [*_PART.finditer(search)]
+    fields = tuple(_checked(each[1], each[2], each[3], each[4]) for each in parts if each[1])
     words: list[str] = []
     given: dict[str, str] = {}
-    for name, cost, quoted, plain, word in _PART.findall(search):
+    for name, cost, quoted, plain, word in (each.groups("")[4:] for each in parts if not each[1]):
         if word:
             _check_word(word)
             words.append(word)
@@ -95,7 +95,7 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
     status = given.get("status")
     if status is not None and status not in STATUSES:
         raise _wrong("status", status)
-    found = {
+    made = {
         "status": status,
         "graph": given.get("graph"),
         "tag": given.get("tag"),
@@ -112,18 +112,18 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
         "has_losses": _flag(given["lost"], given) if "lost" in given else None,
         "fields": fields or None,
     }
-    for name, value in found.items():
+    for name, value in made.items():
         old = getattr(wanted, name)
         if value is not None and old not in (None, (), value):
             raise InputError(f"{name} is given twice: {old} and {value}", where="search", repair="give it once")
-    return replace(wanted, **{name: value for name, value in found.items() if value is not None})  # type: ignore[arg-type]  # each of its kind
+    return replace(wanted, **{name: value for name, value in made.items() if value is not None})  # type: ignore[arg-type]  # each of its kind
 
 
-def _checked(name: str, sign: str, quoted: str, plain: str) -> FieldComparison:
+def _checked(name: str, sign: str, quoted: str | None, plain: str | None) -> FieldComparison:
     """Return a comparison as it was typed. Raises: InputError: It names no field, or compares with nothing."""
-    found = FieldComparison(name, sign, quoted or plain)
+    found = FieldComparison(name, sign, quoted or plain or "")
     source, _, path = name.partition(".")
-    if not found.value:
+    if not found.value and quoted is None:
         raise InputError(f"{found} compares with nothing", where="search", repair=f"give a value, as in {name}{sign}7")
     is_field = name.isprintable() and (name == "output" or bool(path) or name.startswith("output["))
     if found.is_scan and is_field:

@@ -181,9 +181,17 @@ class Wanted:
             "tenant": self.tenant,
             "user": self.user,
             "starter": self.starter,
-            "fields": {each.name: Summary.texts_meant(each.value) for each in self.recorded if each.sign == "="}
-            or None,
+            "fields": self._texts_of_fields() or None,
         }
+
+    def _texts_of_fields(self) -> dict[str, list[str]]:
+        """Return which texts each field must have one of, so that it equals all that it is compared with by `=`."""
+        found: dict[str, list[str]] = {}
+        for each in self.recorded:
+            if each.sign == "=":
+                texts = Summary.texts_meant(each.value)
+                found[each.name] = [text for text in found.get(each.name, texts) if text in texts]
+        return found
 
 
 def is_version(fingerprint: str, deploy: str, wanted: str) -> bool:
@@ -282,14 +290,21 @@ class Found(NamedTuple):
     unseen: int | UnsetType | None = UNSET
 
 
-def seen_lines(looked_at: int | UnsetType, unseen: int | UnsetType | None) -> list[str]:
-    """Return what people must know about a search for fields: how much it has seen, and what not."""
+def seen_lines(looked_at: int | UnsetType, unseen: int | UnsetType | None, unknown: Sequence[str] = ()) -> list[str]:
+    """Return what people must know about a search for fields: how much it has seen, and what not.
+
+    Args:
+        looked_at: See `Found`.
+        unseen: See `Found`.
+        unknown: The fields that no run has; see `list_absent_fields`.
+    """
     lines = [] if looked_at is UNSET else [f"looked at the states of the newest {counted(looked_at, 'run')}"]
     if unseen:
-        have, them = ("has", "it") if unseen == 1 else ("have", "them")
+        have = "has" if unseen == 1 else "have"
         text = f"not searched: {counted(unseen, 'run')} that {have} no record of these fields"
-        lines.append(f"{text}; `graphengine bulk fill` adds {them}")
-    return lines
+        lines.append(f"{text}; `graphengine bulk fill` adds the fields if the graph declares them")
+    repair = "declare it with Graph(search=[{!r}]), or search state.…"
+    return lines + [f"no run has the field {name}: {repair.format(name)}" for name in unknown]
 
 
 async def newest(store: Store, wanted: Wanted, *, compared: bool = True) -> Sequence[RunInfo]:
@@ -368,6 +383,12 @@ async def count_unseen(store: Store, wanted: Wanted) -> int | UnsetType | None:
     if not names:
         return UNSET
     return await count_lacking(store, {**wanted.page(sys.maxsize, None), "fields": None}, names)
+
+
+async def list_absent_fields(store: Store, wanted: Wanted) -> list[str]:
+    """Return the recorded fields that are asked for and that no run has."""
+    fields = {each.name: each for each in wanted.recorded}
+    return [name for name, each in fields.items() if await count_unseen(store, replace(wanted, fields=(each,))) is None]
 
 
 async def count_lacking(store: Store, page: Page, names: Mapping[str, bool]) -> int | None:

@@ -34,3 +34,11 @@ def test_the_user_is_asked(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, answ
     assert invoke("bulk", "prune", "status:stopped").exit_code == 0
     assert asked == ["prune 2 of these runs?"]
     assert len(document(invoke("runs", "--json").stdout)["runs"]) == left
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize("command", [("runs",), ("bulk", "prune", "--yes")])
+def test_a_field_that_no_run_has_is_named(invoke: Invoke, command: tuple[str, ...]) -> None:
+    """A list and an action say so."""
+    done = invoke(*command, "input.contry=CH")
+    assert "no run has the field input.contry: declare it with Graph(search=['input.contry'])" in done.stderr

@@ -13,7 +13,7 @@ from graphengine.errors import InputError, RunNotResumable
 from graphengine.kernel.store import Summary
 from graphengine.records.filling import fill_fields
 from graphengine.records.search import wanted_of
-from graphengine.records.selection import Found, Wanted, find_runs, newest
+from graphengine.records.selection import Found, Wanted, find_runs, list_absent_fields, newest, seen_lines
 from graphengine.serve.callers import Caller, CallersStore, acting
 from graphengine.state.searched import field_text
 
@@ -180,6 +180,28 @@ async def test_a_field_of_a_state_is_looked_for_in_the_newest_runs(
     for search in ("state.iban!=x", "state.iban=CH00", "state.iban>A", "state.nothing!=x"):
         assert await ids(runner, search) == []
     assert len(await newest(runner.store, wanted_of("state.iban!=x", Wanted(9)))) == 0
+
+
+async def test_a_filter_is_one_word_and_all_of_them_count(runner: Runner) -> None:
+    """What another filter has in quotes is no field; a text can be empty; trends and lists agree."""
+    for run_id, country in (("a", ""), ("b", "CH")):
+        await runner.start(paying(*SEARCH), State(country=country), run_id=run_id).result()
+    assert wanted_of('tag:"x state.n=7" input.country=""', Wanted(1)).tag == "x state.n=7"
+    assert await ids(runner, 'input.country=""') == await ids(runner, 'state.country=""') == ["a"]
+    assert await ids(runner, 'input.country!=""') == ["b"]
+    for search, runs in (("input.country=CH input.amount=0.0", 1), ('input.country=CH input.country=""', 0)):
+        assert len(await ids(runner, search)) == runs
+        assert sum(each.runs for each in (await runner.admin.trends(search)).trends) == runs
+
+
+async def test_a_search_names_the_fields_that_no_run_has(runner: Runner) -> None:
+    """These, and not those beside them."""
+    await runner.start(paying(*SEARCH), run_id="a").result()
+    wanted = wanted_of("input.country=CH input.contry=CH state.a=7", Wanted(9))
+    unknown = await list_absent_fields(runner.store, wanted)
+    assert unknown == ["input.contry"]
+    assert (await find_runs(runner.store, wanted)).unseen is None
+    assert "field input.contry" in seen_lines(0, None, unknown)[-1]
 
 
 NO_FIELDS = (
