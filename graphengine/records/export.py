@@ -396,10 +396,7 @@ def parse(body: bytes | str, where: str) -> Exported:
     if (found := digest_of_content({name: content[name] for name in content if name != "digest"})) != made.digest:
         _refuse_export(f"its content was changed: its digest is {found}, and it records {made.digest}", where)
     run = made.run
-    if any(c.isspace() or ord(c) < ord(" ") for c in run.id):
-        _refuse_export(f"{run.id!r} cannot be a run's id", where)
-    if run.tags != sorted({*run.tags}) or not all(map(is_tag, run.tags)):
-        _refuse_export("its tags are invalid: tags are sorted, unique and made of printable characters", where)
+    _check_names_in_file(run, where)
     if run.parent is not None and run.parent.seq >= run.seq:
         _refuse_export(f"it branched after step {run.parent.seq}, but has {run.seq} steps", where)
     graph_specs: dict[str, Any] = dict(made.graph_specs)
@@ -432,6 +429,20 @@ def parse(body: bytes | str, where: str) -> Exported:
     inbox_keys = [message.key for message in made.inbox]
     _check_keys([*filter(None, inbox_keys), *made.keys], where)
     return Exported(info, steps, graph_specs, inbox, made.version, inbox_keys, made.keys, made.codes)
+
+
+def _check_names_in_file(run: FileRun, where: str) -> None:
+    """Check the id, the tags and the fields of a run.
+
+    Raises:
+        BadExport: A run cannot have them.
+    """
+    if any(c.isspace() or ord(c) < ord(" ") for c in run.id):
+        _refuse_export(f"{run.id!r} cannot be a run's id", where)
+    if run.tags != sorted({*run.tags}) or not all(map(is_tag, run.tags)):
+        _refuse_export("its tags are invalid: tags are sorted, unique and made of printable characters", where)
+    if not Summary.can_have(run.fields):
+        _refuse_export("the fields by which searches find it are not as a run records them", where)
 
 
 def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graphengine.state.json_values import JsonValue
     from graphengine.state.path import Path
 
@@ -24,6 +26,8 @@ VALUE_CHARACTERS: Final = 200
 
 A longer value is found by these and a digest of the whole value."""
 _DIGEST: Final = 32
+_NAME_CHARACTERS: Final = 300  # those of a field in a file: an index has them too
+_MOST_KEPT: Final = 8 * MOST_FIELDS  # versions of a graph can declare different fields, and filling adds them
 _PLAIN: Final = 100  # numbers with more digits have an exponent
 _EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]*|(?=\.[0-9]))(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
@@ -52,6 +56,18 @@ class SearchedField:
 def is_input(name: str) -> bool:
     """Return whether a field is known when a run begins, and not only when the run finishes."""
     return name.startswith("input")
+
+
+def are_fields(given: Mapping[str, str]) -> bool:
+    """Return whether these can be the fields of a run, with their texts: a file can have any."""
+    return len(given) <= _MOST_KEPT and all(
+        name.startswith(("input.", "output"))
+        and name.isprintable()
+        and len(name) <= _NAME_CHARACTERS
+        and "\0" not in text
+        and len(text) <= VALUE_CHARACTERS + 1 + _DIGEST
+        for name, text in given.items()
+    )
 
 
 def field_text(value: JsonValue, *, is_decimal: bool = False) -> str:

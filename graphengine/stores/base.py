@@ -16,7 +16,7 @@ from msgspec import Struct
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Step
 from graphengine.errors import InputError, RunReplaced
-from graphengine.state.searched import compares, texts_meant, whole_text
+from graphengine.state.searched import are_fields, compares, texts_meant, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Coroutine
@@ -74,6 +74,11 @@ class Summary(Struct, frozen=True, gc=False):
     losses: dict[str, int] = {}
     agents: dict[str, float | None] = {}
     fields: dict[str, str] = {}
+
+    @staticmethod
+    def can_have(fields: Mapping[str, str]) -> bool:
+        """Return whether a run can have these fields."""
+        return are_fields(fields)
 
     @staticmethod
     def value_is(value: JsonValue, sign: str, typed: str) -> bool:

@@ -1,5 +1,6 @@
 """Searches for fields of inputs and results that a graph declares, and for fields of states."""
 
+import json
 import re
 from decimal import Decimal
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, RunFailed, Runner, Secret
 from graphengine.errors import InputError, RunNotResumable
 from graphengine.kernel.store import Summary
+from graphengine.records.export import BadExport, digest_of_content, export_run, parse, to_json_text
 from graphengine.records.filling import fill_fields
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Found, Wanted, find_runs, list_absent_fields, newest, seen_lines
@@ -18,6 +20,7 @@ from graphengine.serve.callers import Caller, CallersStore, acting
 from graphengine.state.searched import field_text
 
 SEARCH = ("input.country", "input.amount", "output.status")
+LONG = "x" * 300
 KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
 
 
@@ -204,6 +207,19 @@ async def test_a_search_names_the_fields_that_no_run_has(runner: Runner) -> None
     assert "field input.contry" in seen_lines(0, None, unknown)[-1]
 
 
+async def test_a_file_has_fields_as_runs_record_them(runner: Runner) -> None:
+    """Any others are refused, and not left to the database."""
+    await runner.start(paying(*SEARCH), State(country=LONG), run_id="a").result()
+    content = json.loads(to_json_text(await export_run(runner.store, "a"), "1"))
+    assert parse(json.dumps(content), "a.json").info.id == "a"
+    many = {f"input.{number}": "" for number in range(1000)}
+    for fields in ({"input.a": "x\0"}, {"input.a": "x" * 3000}, {"": "x"}, {"input.\0": "x"}, {"other": "x"}, many):
+        content["run"]["fields"] = fields
+        content["digest"] = digest_of_content({name: part for name, part in content.items() if name != "digest"})
+        with pytest.raises(BadExport, match="the fields by which searches find it"):
+            parse(json.dumps(content), "a.json")
+
+
 NO_FIELDS = (
     "input.=CH", "input=CH", "state=7", "state.a..b=7", "input.country=", "output.<7", "input.\0=7", "input.\ud800=7"
 )  # fmt: skip
@@ -217,7 +233,6 @@ def test_a_search_names_a_field_and_a_value(search: str) -> None:
     assert wanted_of("state of input.country", Wanted(1)).text == "state of input.country"
 
 
-LONG = "x" * 300
 VALUES = {
     "n": 12, "half": 0.5, "yes": True, "none": None, "day": "2026-01-31", "long": LONG, "big": 10**17 + 1,
     "float": 1e17, "huge": 1e300, "tiny": 1e-7, "zip": "0700", "version": "1.10", "minus": -0.0, "vast": 10**5000,
