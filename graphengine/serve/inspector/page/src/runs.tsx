@@ -93,7 +93,8 @@ function Seen({ looked_at, unseen }: Extent) {
   const parts = [
     looked_at !== undefined && `Looked at the states of the newest ${count(looked_at, "run")}.`,
     Boolean(unseen) &&
-      `Not searched: ${count(unseen!, "run")} without a record of these fields; \`graphengine bulk fill\` adds it.`,
+      `Not searched: ${count(unseen!, "run")} without a record of these fields. ` +
+        "`graphengine bulk fill` adds the fields if the graph declares them.",
     unseen === null && "No run has a record of these fields: declare them with Graph(search=[…]), or search state.….",
   ].filter(Boolean);
   return parts.length ? <p class="in-results soft small">{parts.join(" ")}</p> : null;
