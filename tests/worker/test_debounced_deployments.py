@@ -54,9 +54,11 @@ class Deployed:
         async with asyncio.timeout(SOON):
             while True:
                 await self.runner.drive(self.key, self.later)
+                # The inbox is read first, so that the row is not older than the last message that was received.
+                inbox = await self.runner.store.inbox([self.key])
                 [info] = await self.runner.store.infos([self.key])
                 is_due = info.due_at is not None and info.due_at <= self.clock.now()
-                if info.status == "waiting" and not is_due and not await self.runner.store.inbox([self.key]):
+                if info.status == "waiting" and not is_due and not inbox:
                     return
                 await asyncio.sleep(0.01)
 
