@@ -95,7 +95,8 @@ def check_tags(tags: object, where: str) -> tuple[str, ...]:
         NotRecordable: The caller is a node, and a tag contains a secret of its run.
     """
     if isinstance(tags, str) or not isinstance(tags, Iterable):
-        raise InputError(f"{where}{tags!r} is not a list of tags", repair=f"give a list: {where}[{tags!r}]")
+        example = [tags] if isinstance(tags, str) and is_tag(tags) else ["a-tag"]  # a list that would be accepted
+        raise InputError(f"{where}{tags!r} is not a list of tags", repair=f"give a list: {where}{example!r}")
     found = set()
     for tag in tags:
         if not is_tag(tag):
@@ -147,7 +148,9 @@ def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
         InputError: The graph has no such node.
     """
     if isinstance(paths, str):
-        raise InputError(f"pause_before={paths!r} is not valid", repair=f"give a list: pause_before=[{paths!r}]")
+        raise InputError(
+            f"pause_before={paths!r} is not valid", repair=f"give a list: pause_before=[{paths or 'a node'!r}]"
+        )
     known = set(plan.paths())
     for path in paths:
         if path not in known:
