@@ -11,6 +11,7 @@ from graphengine import END, START, Context, Graph, Runner, SyncRunner
 from scripts import site_pages
 
 CLASSES = site_pages.public_classes()
+FUNCTIONS = {path: each for path, each in site_pages.public().items() if inspect.isfunction(each)}
 
 
 def ours(made: type[Any]) -> list[type[Any]]:
@@ -45,7 +46,14 @@ def is_member(member: object) -> bool:
 def test_a_class_shows_what_the_reference_explains(path: str) -> None:
     """A name without an explanation begins with an underscore, or leaves the class."""
     made = CLASSES[path]
+    assert made.__doc__
     assert shown(made) - explained(made) == set()
+
+
+@pytest.mark.parametrize("path", FUNCTIONS)
+def test_a_public_function_has_a_docstring(path: str) -> None:
+    """Ruff demands no docstrings, because helpers inside the package need none; what users call does."""
+    assert FUNCTIONS[path].__doc__
 
 
 class Empty(BaseModel):

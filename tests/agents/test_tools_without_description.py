@@ -29,7 +29,7 @@ flow = Graph.of(Agent("clerk", model=ScriptedModel(["x"]), tools=tools))
 '''
 
 
-def bare(city: str) -> str:  # noqa: D103 - that is what is tested
+def bare(city: str) -> str:
     return city
 
 

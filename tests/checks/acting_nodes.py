@@ -4,7 +4,7 @@ Each function of `ACTS` does something before a wait that happens again after th
 after their last wait, record what they do, or may be repeated.
 """
 
-# ruff: noqa: ASYNC210, ASYNC221, ASYNC230, D103, DTZ005, DTZ006, PLC0415, PTH109, PTH123, S113, S311, SIM115, PERF401
+# ruff: noqa: ASYNC210, ASYNC221, ASYNC230, DTZ005, DTZ006, PLC0415, PTH109, PTH123, S113, S311, SIM115, PERF401
 # mypy: ignore-errors
 
 import asyncio
