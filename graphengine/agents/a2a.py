@@ -91,7 +91,10 @@ def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Calla
 
 
 def exact(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Convert JSON for a data part: whole numbers that a data part would round become texts."""
+    """Replace large whole numbers in a JSON value by texts, so that A2A does not round them.
+
+    A data part of A2A stores every number as a double. A double cannot represent each whole number from 2**53 on.
+    """
     if isinstance(value, dict):
         return {name: exact(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -100,13 +103,6 @@ def exact(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 class _Remote:
-    """A remote agent.
-
-    Args:
-        url: The address of the agent.
-        headers: Headers of each request.
-    """
-
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._url = url
         self._headers = headers
@@ -119,7 +115,11 @@ class _Remote:
         *,
         idempotency_key: str = "",
     ) -> dict[str, Any]:
-        """Send a message and return the record of its task, which may still be at work."""
+        """Send a message to the remote agent, and return a record of the task that the agent started for it.
+
+        The task may still be running. The id of the message is derived from `idempotency_key`, so an agent that
+        recognises the id does not start a second task if the message is sent again after a crash.
+        """
         from a2a import types  # noqa: PLC0415 - an extra, and slow
         from a2a.helpers.proto_helpers import get_artifact_text, new_data_part, new_text_part  # noqa: PLC0415 - the same
 
@@ -136,9 +136,11 @@ class _Remote:
         raise RemoteAgentFailed("the agent returned nothing", where=self._url, repair="ask its operators")
 
     async def follow(self, task: str, answered: str, looked: int) -> dict[str, Any]:
-        """Return the record of a task as soon as it is completed or asks a question.
+        """Wait until a task completes or asks a question, and return its record.
 
-        If that takes long, return the record of the task as it is. A question that was already answered does not count.
+        If the task takes longer than `_HELD` checks, the record of the running task is returned, and the node sleeps
+        before it calls this method again. `answered` is the id of the question that was answered last; the task may
+        repeat this question until it has read the answer.
         """
         del looked  # each look is recorded
         from a2a import types  # noqa: PLC0415 - the same
@@ -163,7 +165,7 @@ class _Remote:
             yield await factory.create_from_url(self._url)
 
     def _record_of_task(self, task: types.Task) -> dict[str, Any]:
-        """Return the record of a task.
+        """Convert a task of the A2A SDK to the JSON record that the run keeps.
 
         Raises:
             RemoteAgentFailed: The task failed. The failure is not recorded, so that a resumed run checks the task

@@ -104,7 +104,7 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Parts(Generic[T]):
-    """The parts of an agent that are computed once from its arguments.
+    """The parts of an agent that are computed once, when the agent is created, from the arguments of `Agent`.
 
     Attributes:
         reader: Reads the model's answers as values of the output type.
@@ -130,11 +130,6 @@ class Parts(Generic[T]):
 
 
 def _make_parts(agent: Agent[T, Any]) -> Parts[T]:
-    """Compute the parts of an agent from its arguments.
-
-    Raises:
-        DefinitionError: The output type, a tool or a guard is invalid.
-    """
     where = f"agent {agent.name}"
     kit, hosted = split_tools(agent.tools)
     settings = agent.settings
@@ -156,7 +151,7 @@ def _make_parts(agent: Agent[T, Any]) -> Parts[T]:
 
 
 def _inputs_of(agent: Agent[Any, Any]) -> StateType[Any] | None:
-    """Split the type that `inputs=` names into its fields; return None if the agent does not declare a type.
+    """Split the type that an agent declares with `inputs=` into its fields; None if the agent declares no type.
 
     Raises:
         DefinitionError: The type cannot be used for inputs, or it has a secret field.
@@ -473,11 +468,11 @@ class Agent(Generic[T_co, Inputs]):
         return await self._call_in_loop(self._read_inputs(inputs, more))
 
     def __body__(self) -> AgentBody[T_co]:
-        """Return the agent in the form in which the engine runs nodes."""
+        """Return the object through which the engine runs this agent as a node of a graph."""
         return AgentBody(self)
 
     def _read_inputs(self, inputs: object, more: Mapping[str, object]) -> Mapping[str, object]:
-        """Return the inputs of a call by name; see `CallInputs.read`.
+        """Validate the inputs of a call, and return them by name; see `CallInputs.read`.
 
         Raises:
             InputError: An input is missing, has the wrong type, or is not read by the agent.
@@ -491,12 +486,12 @@ class Agent(Generic[T_co, Inputs]):
         return takes.read(inputs, more, also=same)
 
     def _check_hands_over_to_nobody(self) -> None:
-        """Refuse a call outside a conversation if the agent hands over to other agents."""
+        """Raise an error if the agent has `hand_to=`, because only a conversation can hand over to another agent."""
         for message, repair in self.__body__().hands_over():
             raise DefinitionError(message, where=f"agent {self.name}", repair=repair)
 
     def _call_in_loop(self, inputs: Mapping[str, object]) -> Awaitable[Answer[T_co]]:
-        """Answer in the event loop of the run, also if the caller is in another thread or loop."""
+        """Call the agent in the event loop of its run, even if the caller runs in another thread or event loop."""
         runtime = runtime_here() or StandaloneRuntime(self._for_tools(inputs))
         call = functools.partial(self._answer, runtime, inputs)
         return call() if asyncio.get_running_loop() is runtime.loop else in_loop_of(runtime, call)
@@ -516,7 +511,11 @@ class Agent(Generic[T_co, Inputs]):
         return Answer(value, talk.messages, talk.usage, talk.writes)
 
     async def _words(self, runtime: AgentRuntime, inputs: Mapping[str, object], begun: Words) -> Words:
-        """Complete the texts of a call: keep the recorded texts in `begun`, and make the missing ones now."""
+        """Return the instructions and the question of a call.
+
+        `begun` holds the texts with which a resumed call began, as they were recorded. These texts are used unchanged,
+        and only the missing ones are made now.
+        """
         given = runtime.given_by_callers(self, inputs)
         system, question, media = begun
         if system is None:
@@ -528,7 +527,7 @@ class Agent(Generic[T_co, Inputs]):
     async def _question(
         self, runtime: AgentRuntime, inputs: Mapping[str, object], given: Collection[str]
     ) -> tuple[Filled, Sequence[Media]]:
-        """Return the question and its media. User functions that make or guard the question run in a thread."""
+        """Make the question of a call, check it with the agent's input guards, and return it with its media."""
         media: list[Media] = []
         if callable(self.prompt):
             text, media = await self._make_text("prompt", self.prompt, runtime, inputs)
@@ -545,7 +544,10 @@ class Agent(Generic[T_co, Inputs]):
     async def _make_text(
         self, what: str, function: Callable[..., object], runtime: AgentRuntime, inputs: Mapping[str, object]
     ) -> tuple[str, list[Media]]:
-        """Call a prompt or system function and return its text and media. A sync function runs in a thread."""
+        """Call the agent's prompt or system function, and return its text and media.
+
+        A sync function is called in a thread, so that it does not block the event loop.
+        """
         values = {name: value for name, value in inputs.items() if name in Injected.of(function).names}
         call = functools.partial(function, **values)
         made = call() if is_async(function) else await runtime.blocking(call)
@@ -562,7 +564,7 @@ class Agent(Generic[T_co, Inputs]):
     async def _instructions(
         self, runtime: AgentRuntime, inputs: Mapping[str, object], given: Collection[str]
     ) -> Filled:
-        """Return the standing instructions."""
+        """Return the standing instructions: those that a branched run sets for this agent, or else `system=`."""
         replaced = runtime.instructions_for(self.name)
         text = self.system if replaced is None else replaced
         if callable(text):
@@ -579,7 +581,7 @@ class Agent(Generic[T_co, Inputs]):
         return {name: value for name, value in inputs.items() if name not in read}
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
-        """Return the inputs that only a tool can read."""
+        """Return the inputs that are passed to the agent's tools, because nothing else of the agent reads them."""
         if not (self._parts.kit or self._parts.maker):
             return {}
         read = {parse(parameter.name).root for parameter in self._reads()}
@@ -591,7 +593,6 @@ class Agent(Generic[T_co, Inputs]):
         return {name: value for name, value in inputs.items() if name not in read.union(own)}
 
     def _reads(self) -> tuple[Parameter, ...]:
-        """Return the parameters that the agent's node reads; computed once."""
         if self._read is None:
             object.__setattr__(self, "_read", tuple(self.__body__().parameters))
         return self._read or ()
@@ -611,7 +612,7 @@ class Agent(Generic[T_co, Inputs]):
 
 @dataclass(frozen=True, slots=True)
 class AgentBody(Generic[T]):
-    """An agent in the form in which the engine calls the bodies of nodes."""
+    """Runs an agent as a node of a graph, through the interface that the engine also uses for functions."""
 
     agent: Agent[T, Any]
     kind: Literal["function", "agent", "pass"] = "agent"
@@ -619,17 +620,15 @@ class AgentBody(Generic[T]):
 
     @property
     def name(self) -> str:
-        """The agent's name."""
         return self.agent.name
 
     @property
     def returns(self) -> object:
-        """The type of the agent's answers."""
         return self.agent.output
 
     @property
     def details(self) -> Mapping[str, str]:
-        """The agent's own model, its texts and the type of its answers, as they appear in graph specs."""
+        """Describe the agent in the graph's spec: its model, its texts and the type of its answers, as text by name."""
         agent = self.agent
         model = agent.model or "" if isinstance(agent.model, (str, NoneType)) else type(agent.model).__name__
         texts = {"system": agent.system, "prompt": agent.prompt}
@@ -638,22 +637,24 @@ class AgentBody(Generic[T]):
 
     @property
     def messages(self) -> str:
-        """The field of the state that keeps the conversation; "" if there is no such field."""
         return self.agent.messages
 
     @property
     def message_type(self) -> type:
-        """The type of the messages in its conversation."""
         return Message
 
     @property
     def takes_all(self) -> bool:
-        """Whether all inputs of the node become part of the question, because the agent has no prompt."""
+        """Whether the node receives all fields of the state, as an agent without a prompt shows all its inputs."""
         return not self.agent.prompt
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        """The parameters that the agent reads: paths of texts, parameters of functions and tools, the conversation."""
+        """The inputs that the agent reads from the state.
+
+        These are the paths in its texts, the parameters of its functions and tools, and the field with its
+        conversation.
+        """
         own = _parts_of(self.agent).inputs
         kinds = {} if own is None else {name: each.info.annotation for name, each in own.fields.items()}
         found = {hole: Parameter(hole, kinds.get(hole, Any), shown=True) for hole in self._paths()}
@@ -668,29 +669,33 @@ class AgentBody(Generic[T]):
 
     @property
     def functions(self) -> Sequence[object]:
-        """The functions that the agent and its tools may call; runs compare them to notice changed code."""
+        """The functions that the agent and its tools may call. A resumed run compares them to notice changed code."""
         return [
             *(function for function, _ in self._functions()),
             *(getattr(each, "function", each) for each in self.agent.tools),
         ]
 
     def _functions(self) -> Sequence[tuple[Callable[..., object], int]]:
-        """Return the functions that read fields, each with the index of its first parameter that names a field."""
+        """Return the agent's functions that read fields of the state.
+
+        Each comes with the index of its first parameter that names a field: 1 for `check(answer, **fields)`.
+        """
         agent = self.agent
         given = ((agent.prompt, 0), (agent.system, 0), (agent.by_rules, 0), (agent.check, 1), (agent.best_effort, 1))
         return [(function, first) for function, first in given if callable(function)]
 
     def _texts(self) -> Sequence[tuple[str, str]]:
-        """Return `prompt` and `system` if they are texts, each with its name."""
         texts = (("prompt", self.agent.prompt), ("system", self.agent.system))
         return [(name, text) for name, text in texts if isinstance(text, str)]
 
     def _paths(self) -> Sequence[str]:
-        """Return the paths that the texts of `prompt` and `system` contain."""
         return [hole for _, text in self._texts() for hole in holes(text) if is_path(hole)]
 
     async def call(self, **values: object) -> object:
-        """Ask the agent once; if it keeps a conversation or its tools write fields, return these updates as well."""
+        """Ask the agent once and return its answer as the result of the node.
+
+        If the agent keeps a conversation or its tools write fields, the result includes the updates of these fields.
+        """
         answer = await self.agent._call_in_loop(values)  # noqa: SLF001 - of this module
         if not self.agent.messages and not answer.writes:
             return answer.value
@@ -699,12 +704,12 @@ class AgentBody(Generic[T]):
 
     @property
     def also_writes(self) -> Sequence[tuple[str, str, object]]:
-        """The fields that the agent's tools write: for each the tool, the field and the type of the written value."""
+        """The fields of the state that the agent's tools write: the tool, the field and the type of the value."""
         kit = [each for each in _parts_of(self.agent).kit if isinstance(each, Tool)]
         return [(f"tool {each.name}", part.field, part.kind) for each in kit for part in each.parts]
 
     def lacks(self) -> Iterator[tuple[str, str]]:
-        """Yield each path that the agent's texts and tools read but its type of inputs lacks, with the repair."""
+        """Yield each path that the agent's texts and tools read but `inputs=` does not contain, with a repair."""
         own = _parts_of(self.agent).inputs
         if own is None:
             return
@@ -721,7 +726,10 @@ class AgentBody(Generic[T]):
             yield f"reads {{{path.text}}}, which {own.declared.__name__} lacks", near
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """List invalid paths, functions whose parameters cannot be filled, and problems of the model."""
+        """List the problems of the agent that can be found without its graph, each with an error code and a repair.
+
+        The problems are invalid paths, functions with `*args` or `**kwargs`, hand-overs, and problems of the model.
+        """
         agent = self.agent
         found: list[tuple[str, str, str]] = []
         for name, text in self._texts():
@@ -738,26 +746,27 @@ class AgentBody(Generic[T]):
         return [*found, *self._problems_of_model()]
 
     def hands_over(self) -> Iterator[tuple[str, str]]:
-        """Yield why an agent that hands over cannot run outside a conversation, with the repair."""
+        """Yield a problem if the agent has `hand_to=`, which works only in a conversation, with the repair."""
         if self.agent.hand_to:
             names = ", ".join(each if isinstance(each, str) else each.name for each in self.agent.hand_to)
             repair = "runner.run(agent, …, chat=…), or Graph.chat(agent) as the graph; else agent.but(hand_to=())"
             yield f"{self.name} hands over to {names}, which only a conversation can follow", repair
 
     def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
-        """Yield the problems that the agent's tools have in a graph with these fields and resources."""
+        """Yield the problems of the agent's tools in a graph with these fields of the state and these resources."""
         parts = _parts_of(self.agent)
         return findings([*parts.kit, parts.maker], fields, resources)
 
     def needs(self, resources: Collection[str]) -> Iterator[Need]:
-        """Yield the parameters of tools that only a resource could supply and that `resources` lacks."""
+        """Yield the parameters of the agent's tools that only a resource could supply and that `resources` lacks."""
         parts = _parts_of(self.agent)
         return needs([*parts.kit, parts.maker], resources)
 
     def waits(self) -> tuple[str, str] | None:
-        """Return what the agent or a tool waits for, with the repair for a node that may not wait.
+        """Find out whether the agent may make its run wait, for example because a tool needs the approval of a person.
 
-        Returns None if no wait can be recognised.
+        Returns:
+            What the agent waits for, and a repair for a node that may not wait. None if no wait can be recognised.
         """
         from graphengine.checks.waits import wait_in  # noqa: PLC0415 - another wing, which is asking
 
@@ -770,11 +779,10 @@ class AgentBody(Generic[T]):
         return ("batch=True", f"leave out batch=; or {tools}") if self.agent.batch else None
 
     def effects(self) -> Sequence[str]:
-        """Return the names of the tools whose effect must not be repeated."""
+        """List the names of the tools whose effect must not be repeated."""
         return [each.name for each in _parts_of(self.agent).kit if isinstance(each, Tool) and once_of(each.effect)]
 
     def _problems_of_model(self) -> Sequence[tuple[str, str, str]]:
-        """List the problems of the agent's model: a bad name, or settings and tools that the model does not support."""
         agent = self.agent
         if agent.model is None:  # A Runner may supply the model.
             return []
@@ -799,7 +807,6 @@ class AgentBody(Generic[T]):
 
 
 def _list_invalid_settings(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
-    """List the invalid settings of an agent, each with its repair."""
     found = []
     if not isinstance(cast("object", agent.name), str) or not agent.name.strip():
         found.append(("…", "choose a text that is not blank as its name"))
@@ -823,7 +830,7 @@ def _list_invalid_settings(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
 
 
 def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
-    """List arguments that should be lists but are not, and items in the wrong list, each with its repair."""
+    """Find arguments of `Agent` that should be lists, and items that are in the wrong list, each with a repair."""
     lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks", "hand_to")}
     found = [
         (f"{name}={_format_setting(given)}", f"give a list: {name}=[{_format_setting(given)}]")
@@ -836,12 +843,10 @@ def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
 
 
 def _format_setting(given: object) -> str:
-    """Return a value as a user would write it in code; a function is written as its name."""
     return str(getattr(given, "__name__", repr(given)))
 
 
 def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
-    """List the settings with a wrong type or range, each with its repair."""
     found = []
     for name in ("system", "prompt"):
         text = getattr(agent, name)
@@ -868,17 +873,19 @@ def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
 
 
 def reads_of(agent: Agent[Any, Any]) -> Sequence[Parameter]:
-    """Return the parameters that an agent reads, without its conversation."""
+    """Return the inputs that an agent reads, except the field that keeps its conversation."""
     return [each for each in agent._reads() if each.name != agent.messages]  # noqa: SLF001 - of this module
 
 
 def graphs_of(agent: Agent[Any, Any]) -> dict[tuple[str, frozenset[str]], GraphDefinition[Any]]:
-    """Return the cached graphs that run this agent, by purpose and by the names of the resources that they accept."""
+    """Return the cache of the graphs that run this agent.
+
+    The key consists of the purpose of the graph and the names of the resources that the graph accepts.
+    """
     return agent._graphs  # noqa: SLF001 - of this module
 
 
 def _list_tool_reads(agent: Agent[Any, Any]) -> Sequence[Parameter]:
-    """Return the parameters that an agent's tools read from the state, including those of `offered=` functions."""
     kit = _parts_of(agent).kit
     found = [parameter for each in kit if isinstance(each, Tool) for parameter in each.reads()]
     offers = {
@@ -891,7 +898,6 @@ def _list_tool_reads(agent: Agent[Any, Any]) -> Sequence[Parameter]:
 
 
 def call_inputs_of(agent: Agent[Any, Any]) -> CallInputs:
-    """Return the description of the inputs that a call may pass to an agent."""
     parts = _parts_of(agent)
     tools = [each.parameters for each in (*parts.kit, parts.maker) if isinstance(each, Tool)]
     known = frozenset[str]().union(*tools)
@@ -899,7 +905,7 @@ def call_inputs_of(agent: Agent[Any, Any]) -> CallInputs:
 
 
 def _chosen_history(agent: Agent[Any, Any], before: Sequence[Message]) -> Sequence[Message]:
-    """Return the messages that the agent's `history=` function chooses from the conversation.
+    """Call the agent's `history=` function to choose the messages of the conversation that are sent to the model.
 
     Raises:
         DefinitionError: The function returned something other than a list of messages.

@@ -121,7 +121,7 @@ Approve: TypeAlias = "bool | Approval | Callable[..., object]"
 
 
 def as_approval(approve: object, where: str) -> Approval | None:
-    """Convert the argument `approve=` of a tool to an `Approval`; None if no person is asked.
+    """Convert the argument `approve=` of a tool to an `Approval`; None if calls need no approval.
 
     Raises:
         DefinitionError: The argument is neither a bool, an `Approval`, a function nor None.
@@ -169,19 +169,22 @@ def file_diff(path: str, text: str) -> str:
 
 
 def question_about(agent: str, call: ToolCall) -> str:
-    """Return the identity of the question whether an agent may make a call."""
+    """Return the text that identifies the approval question about one tool call.
+
+    A resumed run finds the recorded answer by this text.
+    """
     return f"May {agent} call {call.name}({call.arguments})?"
 
 
 def call_words(text: str, agent: str, call: ToolCall) -> str:
-    """Return the part of a question's text that does not repeat the call.
+    """Return the part of an approval question that does not repeat the tool call.
 
-    This part states why the question is asked again, or is the text that `show=` returned.
+    The rest of the question states why the question is asked again, or is the text that `show=` returned.
 
     Args:
         text: The text of the question.
         agent: The agent's name.
-        call: The call.
+        call: The tool call that a person is asked to approve.
     """
     head = f"May {agent} call {call.name}"
     for said in (f"{head}({call.arguments})?", f"{head}?\n\n{_table_of(call.arguments)}"):
@@ -192,15 +195,15 @@ def call_words(text: str, agent: str, call: ToolCall) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A tool call that may need approval.
+    """Asks a person to approve one tool call, if the call needs approval.
 
     Attributes:
         agent: The agent's name.
         tool: The tool.
         call: The call, as the model wrote it.
-        given: The values that the run supplies to the tool, in addition to the arguments.
-        identity: The identity of the question.
-        why: Why a person is asked regardless of the tool's rule; "" if the rule of today decides.
+        given: The values that the run supplies to the tool, in addition to the model's arguments.
+        identity: The text by which the recorded answer is found; see `question_about`.
+        why: Why a person is asked whatever the tool's rule says; "" if the tool's `approve=` decides.
     """
 
     agent: str
@@ -211,14 +214,14 @@ class Asking:
     why: str = ""
 
     async def verdict(self, runtime: AgentRuntime, record: tuple[str, str]) -> ToolCall | str:
-        """Return the call to make, or a text for the model that states why the call is not made.
+        """Return the call to make, or a text that tells the model why the call is not made.
 
-        A person is asked if needed. If a person was already asked, the person's answer decides, even if the tool or its
-        rule has changed since then.
+        If a person was already asked about this call, the person's answer decides, even if the tool or its `approve=`
+        has changed since then. The returned call contains the changes that the person made to the arguments.
 
         Args:
             runtime: The run.
-            record: The name and the key of the record of the call.
+            record: The name and the key under which the result of the call is recorded.
         """
         was_answered = runtime.answered_to(self.identity) is not None
         if self.tool.approval is None and not (self.why or runtime.was_asked(self.identity)):
@@ -236,7 +239,7 @@ class Asking:
         return _REFUSED
 
     async def _answer(self, runtime: AgentRuntime, record: tuple[str, str]) -> bool | Refuse | Edit | None:
-        """Return the person's answer; None if no person needs to be asked.
+        """Ask the person until there is an answer that still holds, and return it; None if the call needs no approval.
 
         An approval can become invalid before the call begins, for two reasons: the person may lose the right to
         approve, or an argument that the model did not write, such as a default, may get another value than the person
@@ -268,7 +271,12 @@ class Asking:
         raise AssertionError  # unreachable
 
     async def _objection(self, runtime: AgentRuntime, given: RecordedResult, edited: Collection[str]) -> str:
-        """Return why an approval no longer holds; "" if it holds. The person set the arguments in `edited`."""
+        """Return why the recorded approval of the call no longer holds; "" if it still holds.
+
+        The approval no longer holds if the person has lost the right to approve, or if an argument that the model did
+        not write has another value now than the person saw. Arguments in `edited` were set by the person, so they are
+        not compared.
+        """
         seen, now = given.seen, runtime.hidden(self._find_unwritten())
         for name in sorted(seen.keys() | now.keys() if self._fits(self.call.arguments) else ()):
             if name not in edited and seen.get(name, UNSET) != now.get(name, UNSET):
@@ -277,7 +285,10 @@ class Asking:
         return "" if self.tool.approval is None else await runtime.objection(given)
 
     def _find_unwritten(self) -> dict[str, JsonValue]:
-        """Return the argument values that the model did not write, or that the tool reads differently."""
+        """Return the argument values that the person cannot read in the model's call.
+
+        These are defaults, and values that the tool reads in another form than the model wrote them.
+        """
         if not self._fits(self.call.arguments):
             return {}
         written, filled = self._written, self.tool.filled(self.call.arguments, self.given.keys())
@@ -292,14 +303,13 @@ class Asking:
 
     @property
     def _written(self) -> dict[str, JsonValue]:
-        """The arguments as the model wrote them, with slightly malformed JSON repaired."""
         return self.tool.written(self.call.arguments)
 
     async def _question(self, runtime: AgentRuntime, why: str, *, was_asked: bool) -> Question | None:
-        """Return the question; None if no person needs to be asked.
+        """Make the question that asks a person to approve the call; None if the call needs no approval.
 
         If the person was asked before, the rule `when=` does not decide again. If the tool no longer needs approval,
-        the question is asked under the plain rule.
+        the question is asked all the same.
 
         Args:
             runtime: The run.
@@ -330,7 +340,7 @@ class Asking:
     async def _call_policy(
         self, runtime: AgentRuntime, function: Callable[..., object], values: Mapping[str, object]
     ) -> object:
-        """Call a function of the tool's policy with the values that its parameters name."""
+        """Call `when=` or `show=` of an `Approval` with the values that the parameters of the function name."""
         injected = Injected.of(function)
         for parameter in injected.parameters:
             if parameter.name not in values and parameter.default is NO_DEFAULT:
@@ -351,7 +361,10 @@ class Asking:
         return utf8_text(f"{head}\n\n{_format_arguments_table(written)}")
 
     def _schema(self) -> dict[str, JsonValue]:
-        """Return the JSON Schema of the answer, whose form for edits is prefilled with the call's arguments."""
+        """Return the JSON Schema of the person's answer: approve, refuse with a reason, or change the arguments.
+
+        The form for changed arguments is prefilled with the arguments that the model wrote.
+        """
         own: Mapping[str, Any] = self.tool.spec(self.given.keys()).schema
         form: dict[str, Any] = {"type": "object"}
         if isinstance(own.get("properties"), dict):
@@ -374,20 +387,20 @@ class Asking:
         return with_definitions(schema, own)
 
     def _read(self, record: object, *, is_over: bool = False) -> bool | Refuse | Edit:
-        """Return the decision that a recorded answer contains.
+        """Read a person's answer from its JSON form.
 
         Args:
-            record: The answer.
-            is_over: Whether another answer would be useless, because the call has begun or its tool now has other
-                arguments. Changed arguments are then not checked.
+            record: The answer as JSON.
+            is_over: Whether the person cannot correct the answer any more, because the call has begun or its tool now
+                has other parameters. Changed arguments are then accepted unchecked.
 
         Raises:
-            ValidationError: The record is not an answer, or its arguments do not fit the tool.
+            ValidationError: The JSON is not an answer, or the changed arguments do not fit the tool.
         """
         return _ANSWER.validate_python(record, context=None if is_over else self._problem)
 
     def _problem(self, edit: Edit) -> str:
-        """Return why changed arguments do not fit the tool; "" if they fit."""
+        """Return why arguments that a person changed do not fit the tool; "" if they fit."""
         found = self.tool.mismatch(self._apply_edit(edit), self.given)
         return "" if found is None else found.text
 
@@ -418,7 +431,7 @@ def _table_of(arguments: str) -> str:
 
 
 def _format_arguments_table(values: Mapping[str, JsonValue]) -> str:
-    """Format values as a table with one line per name; further lines of a value are aligned with its first line."""
+    """Format the arguments of a call as a table of names and values, in which values may have several lines."""
     width = max(map(len, values), default=0) + 2
     lines: list[str] = []
     for name, value in values.items():

@@ -56,20 +56,14 @@ _MISSING: Final = ("missing_argument", "missing_keyword_only_argument")
 
 
 class BadArguments(Exception):
-    """A model's arguments do not fit. The text states the problems so that the model can correct them."""
+    """Raised when the arguments that a model wrote do not fit a tool.
+
+    The text of the exception lists the problems. It is sent to the model, which can correct the call.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One parameter of a tool's function.
-
-    Attributes:
-        name: The name of the parameter.
-        annotation: The type of the parameter.
-        default: The default; `inspect.Parameter.empty` if the parameter has no default.
-        problem: Why a model could not supply the parameter; "" if it could.
-    """
-
     name: str
     annotation: object
     default: object
@@ -94,7 +88,7 @@ class Signature:
 
     @classmethod
     def of(cls, function: Callable[..., object], tool: str) -> Signature:
-        """Read the signature of a function.
+        """Read the signature and the docstring of a tool's function.
 
         Raises:
             DefinitionError: The parameters cannot be passed by name, or the function is a generator or a class.
@@ -115,7 +109,10 @@ class Signature:
         return cls(tool, taken, described, summary)
 
     def form(self, given: Collection[str]) -> Form:
-        """Return the form that a model fills in, without the names that the run supplies.
+        """Return the schema and the validator for the arguments that the model writes.
+
+        Args:
+            given: The names that the run supplies, such as resources. Parameters with these names are left out.
 
         Raises:
             DefinitionError: A model cannot supply one of the remaining parameters.
@@ -134,13 +131,12 @@ class Signature:
         return Form(self.tool, injected, adapter, sent.schema, sent.names)
 
     def injected(self, given: Collection[str]) -> frozenset[str]:
-        """Return the parameters that the run supplies."""
         return frozenset(each.name for each in self.parameters if each.name in given)
 
     def not_for_models(self, given: Collection[str]) -> dict[str, str]:
-        """Return the parameters that no model can supply, because their types have no JSON Schema, with the reasons.
+        """Find the parameters that no model can supply because their types have no JSON Schema, and say why.
 
-        Names that the run supplies are left out.
+        Parameters whose names are in `given` are skipped, because the run supplies them.
         """
         asked = [each for each in self.parameters if each.name not in given and not each.problem]
         try:
@@ -167,7 +163,6 @@ class Signature:
         return sent_schema(schema)
 
     def _build_parameter_error(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
-        """Return an error that names the parameter whose type has no JSON Schema."""
         for each in asked:
             if reason := _no_schema(each):
                 return _build_tool_error(
@@ -177,7 +172,7 @@ class Signature:
 
 
 def _no_schema(parameter: Taken) -> str:
-    """Return why a parameter's type has no JSON Schema; "" if it has one."""
+    """Return why the type of a parameter has no JSON Schema; "" if it has a schema."""
     try:
         _adapter_of([parameter]).json_schema(schema_generator=_Plain)
     except (PydanticUserError, TypeError) as error:
@@ -187,7 +182,7 @@ def _no_schema(parameter: Taken) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The arguments that a model supplies: a JSON Schema and a validator.
+    """The JSON Schema and the validator for the arguments that a model writes in a tool call.
 
     Attributes:
         tool: The name of the tool.
@@ -204,9 +199,9 @@ class Form:
     names: Mapping[str, str]
 
     def read(self, text: str) -> dict[str, object]:
-        """Validate a model's arguments and return them.
+        """Parse and validate the arguments that a model wrote for a tool call, and return them by name.
 
-        An argument gets its default if the model omitted it, or wrote null although null does not fit.
+        An argument gets its default if the model left it out, or wrote null although the type does not allow null.
 
         Raises:
             BadArguments: The arguments do not fit.
@@ -230,7 +225,10 @@ class Form:
         return found
 
     def _without_nulls(self, text: str, error: ValidationError) -> str | None:
-        """Remove nulls that do not fit from arguments that have a default; return None if there are no such nulls."""
+        """Remove invalid nulls from the arguments, so that the defaults of these arguments apply.
+
+        Returns None if no argument with a default has such a null.
+        """
         sent = {declared: name for name, declared in self.names.items()}
         required = cast("Sequence[str]", self.schema.get("required", ()))
         items = error.errors(include_url=False)
@@ -240,7 +238,7 @@ class Form:
         return to_json(kept, inf_nan_mode="constants").decode() if len(kept) < len(given) else None
 
     def _use_declared_names(self, text: str) -> str:
-        """Return the arguments under the names that the validator knows.
+        """Rename the arguments from the names in the model's schema to the aliases that the validator expects.
 
         Raises:
             ValueError: The text is not JSON.
@@ -268,7 +266,7 @@ class Form:
 
 
 def check_fit(tool: str, schema: Mapping[str, JsonValue], arguments: Mapping[str, object]) -> None:
-    """Check arguments against a declared schema.
+    """Check the arguments of a tool call against the JSON Schema that the tool declares.
 
     Raises:
         BadArguments: The arguments do not fit the schema.
@@ -278,9 +276,9 @@ def check_fit(tool: str, schema: Mapping[str, JsonValue], arguments: Mapping[str
 
 
 def misfits(schema: Mapping[str, JsonValue], value: object) -> list[str]:
-    """Return why a value does not fit a declared schema.
+    """List the reasons why a value does not fit a JSON Schema that a user or a server declared.
 
-    An invalid schema cannot check anything, so every value fits it; whoever declared the schema has to check the value.
+    The list is empty if the schema itself is invalid, because such a schema cannot check anything.
     """
     from jsonschema import exceptions, validators  # noqa: PLC0415 - heavy, and needed for such calls alone
     from referencing import Registry  # noqa: PLC0415 - as jsonschema
@@ -299,7 +297,7 @@ def misfits(schema: Mapping[str, JsonValue], value: object) -> list[str]:
 def with_defaults(
     schema: Mapping[str, JsonValue], value: object, root: Mapping[str, JsonValue] | None = None
 ) -> object:
-    """Add the defaults of a declared schema to a value, for properties that the value lacks."""
+    """Fill the properties that a value lacks with the defaults of its JSON Schema."""
     whole = schema if root is None else root
     properties = resolve_reference(schema, whole).get("properties")
     if not isinstance(value, dict) or not isinstance(properties, dict):
@@ -316,7 +314,10 @@ def with_defaults(
 
 
 def _do_not_fit(tool: str, lines: list[str], count: int) -> str:
-    """Return the text about arguments that do not fit, with one line for each of the first problems."""
+    """Format the message that tells a model why the arguments of a call do not fit.
+
+    `count` is the number of all problems, of which `lines` contains the first.
+    """
     if count > len(lines):
         lines = [*lines, f"- and {count - len(lines)} more"]
     problems = "\n".join(lines)
@@ -324,9 +325,9 @@ def _do_not_fit(tool: str, lines: list[str], count: int) -> str:
 
 
 async def repair_first(text: str, in_thread: Callable[[Callable[[], object]], Awaitable[object]]) -> None:
-    """Repair arguments that are not JSON in a thread, because the repair may take seconds.
+    """Repair the malformed JSON arguments of a tool call in a thread, because the repair may take seconds.
 
-    `as_object` finds the repaired arguments in a cache afterwards.
+    The repaired arguments are cached, so that a later call of `as_object` does not block the event loop.
     """
     written = _unwrap_arguments(text)
     try:
@@ -336,10 +337,11 @@ async def repair_first(text: str, in_thread: Callable[[Callable[[], object]], Aw
 
 
 def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, object]:
-    """Apply `read` to the JSON object that a model wrote. An empty text counts as an empty object.
+    """Parse the JSON object that a model wrote as the arguments of a call, and pass the text on to `read`.
 
     Nearly correct JSON (with a trailing comma, single quotes or a code fence) is repaired. A text that was cut off is
-    not repaired, because its missing end would be a guess. In an event loop, await `repair_first` before this function.
+    not repaired, because its missing end would be a guess. An empty text counts as an empty object. In an event loop,
+    await `repair_first` before this function.
 
     Raises:
         BadArguments: The text is not a JSON object. Exceptions of `read` other than ValueError are raised unchanged.
@@ -360,7 +362,10 @@ def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, 
 
 
 class _Plain(GenerateJsonSchema):
-    """Makes JSON Schemas without titles, which only repeat names, and without defaults that JSON cannot represent."""
+    """Generates JSON Schemas for models without titles, which only repeat names.
+
+    Defaults that JSON cannot represent are left out without a warning.
+    """
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as pydantic has it
 
@@ -375,7 +380,7 @@ class _AnnotationEvaluator:
         self._globals: dict[str, Any] = getattr(inspect.unwrap(_unwrap_callable(function)), "__globals__", {})
 
     def evaluated(self, annotation: object) -> tuple[object, str]:
-        """Return the type that an annotation denotes, and a problem if the annotation cannot be evaluated."""
+        """Return the type that an annotation denotes, and "" or the reason why the annotation cannot be evaluated."""
         if annotation is _NONE:
             return Any, ""
         try:
@@ -411,16 +416,15 @@ def _refuse_kind(function: Callable[..., object], tool: str) -> None:
 
 
 def _unwrap_callable(function: Callable[..., object]) -> Callable[..., object]:
-    """Return the function inside a partial or a callable object."""
     while isinstance(function, functools.partial):
         function = function.func
     return function if inspect.isroutine(function) else type(function).__call__
 
 
 def _adapter_of(asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
-    """Return a validator of arguments by name.
+    """Return a pydantic validator for arguments by name.
 
-    It validates a generated function that has these parameters and returns its arguments.
+    The validator is made from a generated function that has these parameters and returns its arguments.
     """
 
     def arguments(**values: object) -> dict[str, object]:
@@ -436,7 +440,7 @@ def _adapter_of(asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
 
 
 def _descriptions(function: Callable[..., object]) -> tuple[str, dict[str, str]]:
-    """Return the docstring's text about the function, and its text about each argument."""
+    """Split a docstring into its text about the function and its text about each argument."""
     text = inspect.getdoc(_unwrap_callable(function)) or ""
     if not text:
         return "", {}
@@ -451,7 +455,7 @@ def _descriptions(function: Callable[..., object]) -> tuple[str, dict[str, str]]
 
 
 def _json_problem(text: str, error: ValueError) -> str:
-    """Return the JSON error in a text, with the position of the error."""
+    """Return what is wrong with a text as JSON, with the position; the text of `error` if the text is valid JSON."""
     try:
         from_json(text)
     except ValueError as found:
@@ -460,7 +464,10 @@ def _json_problem(text: str, error: ValueError) -> str:
 
 
 def _unwrap_arguments(text: str) -> str:
-    """Return arguments as JSON text. Some models encode their JSON a second time, as a JSON string."""
+    """Return the arguments of a call as the text of a JSON object.
+
+    Some models encode the object a second time, as a JSON string.
+    """
     written = plain_arguments(utf8_text(text)).strip()
     if written.startswith('"'):
         with suppress(ValueError):
@@ -471,7 +478,7 @@ def _unwrap_arguments(text: str) -> str:
 
 @functools.lru_cache(_KEPT)
 def _repair_object(text: str) -> str | None:
-    """Return a nearly correct JSON object as JSON; None if the text is too far from JSON or was cut off."""
+    """Repair a JSON object that a model wrote with mistakes; None if the text is too far from JSON or was cut off."""
     if len(text) > MAX_REPAIR_CHARACTERS or not text.rstrip("`\n ").endswith("}"):
         return None
     value = repair_json(text)

@@ -39,9 +39,9 @@ _NOT_MADE: Final = {"text": "This call was not made.", "error": True}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The request to a model in one turn, with secrets removed.
+    """The request that a model received in one turn of an agent, with secrets removed.
 
-    Messages of earlier calls that the agent remembered are not included.
+    Messages that the agent remembered from earlier calls are not included.
 
     Attributes:
         agent: The agent that asked.
@@ -62,12 +62,15 @@ class Asked:
 
 
 def has_conversation(frame: Frame) -> bool:
-    """Return whether a conversation of an agent has begun in the visit of this frame."""
+    """Return whether an agent has recorded the first turn of a conversation in this visit of a node."""
     return any(work.kind == "turn" and work.place[0] == 1 for work in map(WorkKey.read, frame.recorded_results))
 
 
 async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[Asked]:
-    """Return the requests to models in a step: the turn that it records, or the calls that failed in it."""
+    """Reconstruct the requests to models that a step of a run records.
+
+    A step records either one turn that was answered, or the model calls that failed in one attempt of a node.
+    """
     facts = step.data
     failed = facts.lost if isinstance(facts, AttemptEnded) else {}
     if not failed and not (isinstance(facts, Recorded) and facts.by is not None):
@@ -86,11 +89,14 @@ async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[Asked]:
 
 
 def turn_of(step: Step, snapshot: Snapshot) -> Asked | None:
-    """Return the request of the turn that a step records; None if it records no turn, or an unreadable turn.
+    """Reconstruct the request of the turn that a step records.
 
     Args:
         step: The step.
         snapshot: The run as of this step, or as of a later step of the same attempt.
+
+    Returns:
+        The request. None if the step records no turn, or if the record cannot be read.
     """
     facts, frame = step.data, snapshot.frames.get(step.frame)
     if not isinstance(facts, Recorded) or facts.by is None or frame is None:
@@ -100,15 +106,15 @@ def turn_of(step: Step, snapshot: Snapshot) -> Asked | None:
 
 
 def last_turn(frame: Frame, around: str) -> tuple[Asked, Sequence[ToolCall]] | None:
-    """Return the last turn of the conversation that contains some recorded work, and the calls of its answer.
+    """Reconstruct the latest turn of the conversation to which some recorded work belongs, such as a tool call.
 
     Args:
-        frame: The frame of the conversation's node.
-        around: The key that surrounds the recorded work.
+        frame: The state of the node that runs the agent.
+        around: The key of the conversation, or of recorded work inside it.
 
     Returns:
-        The request, and the tool calls as recorded. None if the work is not part of a conversation, or its record
-        cannot be read.
+        The request, and the tool calls of the model's answer. None if the work does not belong to a conversation, or if
+        the record cannot be read.
     """
     records: dict[str, Any] = {key: memo.value for key, memo in frame.recorded_results.items()}
     while around and WorkKey.of_turn(around, 1) not in records:
@@ -128,7 +134,10 @@ def _read_request(
     records: Mapping[str, Any],
     by: Mapping[str, Any] | None = None,
 ) -> Asked | None:
-    """Return the request of a turn with this record. If `by` is None, the record describes a call that failed."""
+    """Reconstruct the request of one turn from the records of its node.
+
+    `by` names the agent and the model that answered. It is None if the call of the model failed.
+    """
     asked = WorkKey.read(key)
     if asked.kind != "turn":
         return None
@@ -169,7 +178,7 @@ def _read_answer_message(record: JsonObject) -> Message:
 
 
 def _iter_messages_before(record: TurnRecord, summary: Any) -> Iterator[Message]:  # noqa: ANN401 - as recorded
-    """Yield the messages added before a turn: feedback on the previous answer, sent messages, and a summary."""
+    """Yield the messages that were added before a turn: feedback on the last answer, sent messages, and a summary."""
     yield from (Message(role="user", text=text) for text in (record.feedback, record.goes_on) if text is not None)
     yield from (Message(role="user", text=text) for text in record.steered)
     if summary is not None:
@@ -178,7 +187,6 @@ def _iter_messages_before(record: TurnRecord, summary: Any) -> Iterator[Message]
 
 
 def _read_opening_words(first: TurnRecord) -> tuple[str, Message]:
-    """Return the instructions and the question with which a conversation began."""
     media = tuple(Media.model_validate(one) for one in first.media)
     return text_in(first.system), Message(role="user", text=text_in(first.question), media=media)
 

@@ -61,20 +61,18 @@ Such an inner call needs no reservation of its own.
 
 @dataclass(frozen=True, slots=True)
 class _DearestCall:
-    """The most expensive call of one agent and model so far."""
-
     amounts: Mapping[LimitedName, float]
     characters: int
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The facts about a call that are known before it is made.
+    """What is known about a model call before the call is made, so that its cost and tokens can be estimated.
 
     Attributes:
         kinds: The kinds of earlier calls to compare it with, the most similar first. A kind is an agent and a model.
         characters: The length of the question.
-        guess: The estimated usage, by name, that applies while no earlier call of these kinds is known. Infinity stands
+        guess: The estimated cost and tokens that apply while no earlier call of these kinds is known. Infinity stands
             for everything that is left of a limit.
     """
 
@@ -84,13 +82,12 @@ class Estimate:
 
 
 class Estimates:
-    """Estimates of the usage of calls, based on the most expensive calls so far."""
+    """Estimates the cost and tokens of a model call from the most expensive earlier call of its kind."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], _DearestCall] = {}
 
     async def of(self, model: Model, request: Request) -> Estimate:
-        """Collect the facts about a call."""
         from graphengine.models.base import characters  # noqa: PLC0415 - see above
 
         kinds = ((request.agent, model.name), ("", model.name))
@@ -99,7 +96,7 @@ class Estimates:
         return Estimate(kinds, characters(request), {} if is_known else await estimate_use(model, request, most))
 
     def amounts(self, call: Estimate) -> Mapping[LimitedName, float]:
-        """Return the estimated usage of a call by name; infinity stands for everything that is left of a limit."""
+        """Return the estimated cost and tokens of a call. Infinity stands for everything that is left of a limit."""
         known = next((self._known[kind] for kind in call.kinds if kind in self._known), None)
         if known is None:
             return call.guess
@@ -107,7 +104,7 @@ class Estimates:
         return {name: amount * longer for name, amount in known.amounts.items()}
 
     def learn(self, call: Estimate, usage: Usage) -> None:
-        """Remember the usage of a call for later estimates."""
+        """Remember the usage of a finished call for later estimates, if the call is the most expensive so far."""
         amounts = {name: of_limit(name, usage) for name in _NAMES}
         for kind in call.kinds:
             known = self._known.get(kind, _DearestCall({}, 0))
@@ -123,14 +120,14 @@ _ALL_THAT_IS_LEFT: Final = Estimate((), 0, dict.fromkeys(_NAMES, math.inf))
 
 @dataclass(slots=True, eq=False)
 class _Reservation:
-    """A call that waits for room in the limits around it, or has reserved room.
+    """A model call that waits until its estimated usage fits into the limits, or that has reserved this usage.
 
     Attributes:
-        frame: The frame in which the call is made.
-        place: The key of the call in the frame's recorded work.
-        estimate: The facts about the call.
-        amounts: The estimated usage by name, as computed when the call was last checked.
-        awake: Set while the call waits; completed when the call has to check again whether there is room.
+        frame: The state of the node that makes the call.
+        place: The key under which the node records the call.
+        estimate: What is known about the call.
+        amounts: The estimated cost and tokens, as computed when the call was last checked.
+        awake: Exists while the call waits. It is completed when the call has to check again whether there is room.
     """
 
     frame: Frame
@@ -141,7 +138,7 @@ class _Reservation:
 
 
 class Reservations:
-    """The reservations of one run.
+    """Reserves the estimated usage of all model calls of one run, so that parallel calls do not exceed its limits.
 
     Args:
         snapshot: The run, with its limits and its usage.
@@ -160,7 +157,10 @@ class Reservations:
 
     @contextmanager
     def asleep(self, frame: Frame, place: str) -> Iterator[None]:
-        """Keep the reservation of a call if the attempt ends inside the block because its node sleeps."""
+        """Keep the reservation of a call in a provider's batch while its node sleeps.
+
+        The node sleeps if the attempt ends inside the block.
+        """
         for reserved in self._reserved:
             if reserved.place == place and reserved.frame.id == frame.id:
                 self._asleep[frame.id, place] = reserved
@@ -170,11 +170,14 @@ class Reservations:
     async def held(
         self, runtime: RunRuntime, model: Model, request: Request
     ) -> AbstractContextManager[Callable[[Usage], None]]:
-        """Reserve the estimated usage of a call once there is room, and return a context that holds the reservation.
+        """Wait until the estimated usage of a model call fits into the limits, and reserve this usage during the call.
 
-        The context yields a function that must be called with the actual usage. If the run must stop first, or a limit
-        is reached, the method never returns. A call inside a `ctx.call`, which finishes before the run stops, begins as
-        soon as it is alone.
+        If the run must stop first, or a limit is reached, the attempt ends and this method never returns. A call inside
+        a `ctx.call`, which finishes before the run stops, may exceed a limit. It begins at the latest when no other
+        call is in flight.
+
+        Returns:
+            A context that holds the reservation. It yields a function that must be called with the actual usage.
         """
         frame, at = runtime.frame, runtime.below
         if _IS_INSIDE.get() or next(self._find_limits(frame), None) is None:
@@ -200,7 +203,6 @@ class Reservations:
 
     @contextmanager
     def _hold_reservation(self, reserved: _Reservation) -> Iterator[Callable[[Usage], None]]:
-        """Hold a reservation during a block, which receives a function to report the actual usage."""
         before = _IS_INSIDE.set(True)
         try:
             yield partial(self._estimates.learn, reserved.estimate)
@@ -209,7 +211,10 @@ class Reservations:
             self._release(reserved)
 
     def _release(self, reserved: _Reservation) -> None:
-        """Release a reservation and let the next call check again. The reservation of a sleeping node is kept."""
+        """Release a reservation, so that the next waiting call may begin.
+
+        The reservation of a sleeping node is kept.
+        """
         if self._asleep.get((reserved.frame.id, reserved.place)) is reserved:
             return
         self._reserved.remove(reserved)
@@ -218,7 +223,12 @@ class Reservations:
     def _find_limits(
         self, frame: Frame, spending: Sequence[AttemptFacts] = ()
     ) -> Iterator[tuple[Frame | None, LimitedName, float, float]]:
-        """Yield the limits around a frame, each with its subgraph, its name and the amount that is already used."""
+        """Yield the limits that apply to a node: those of the run and of each subgraph around the node.
+
+        Each limit comes with its subgraph (None for the run), its name, its amount, and the amount that is already
+        used.
+        `spending` contains the running attempts, whose failed calls count as well.
+        """
         for sub, limits, usage in budgets(self._snapshot, frame):
             for each in spending:
                 if each.usage and _is_in(each.frame, sub):
@@ -231,7 +241,7 @@ class Reservations:
                     yield sub, name, limit, used
 
     async def _has_room(self, call: _Reservation, runtime: RunRuntime) -> bool:
-        """Wait until a call may begin. Return False if the run must stop first, or a limit around it is reached."""
+        """Wait until a call may begin; False if the run must stop first, or if a limit is reached."""
         while True:
             limits = [*self._find_limits(call.frame, runtime.around.host.spending())]
             if not runtime.work.is_inside and any(used >= limit for _, _, limit, used in limits):
@@ -244,26 +254,25 @@ class Reservations:
                 return False
 
     def _fits(self, call: _Reservation, sub: Frame | None, name: LimitedName, limit: float, used: float) -> bool:
-        """Return whether a call fits into a limit beside the calls in flight, by its present estimate."""
+        """Return whether the estimated usage of a call fits into a limit beside the calls in flight.
+
+        A call without others in flight always fits.
+        """
         inside = [each.amounts[name] for each in self._reserved if _is_in(each.frame, sub)]
         return not inside or used + call.amounts[name] + sum(inside) <= limit + _ROUNDING
 
     def _wake(self) -> None:
-        """Let the first waiting call check again whether there is room."""
         awake = self._waiting[0].awake if self._waiting else None
         if awake is not None and not awake.done():
             awake.set_result(None)
 
 
 def _settle_nothing(usage: Usage) -> None:
-    """Do nothing, because no limit applies."""
+    """Ignore the actual usage of a call, because no limit applies to the call."""
 
 
 async def estimate_use(model: Model, request: Request, answer_tokens: int) -> dict[LimitedName, float]:
-    """Estimate the usage of a call, including its question, if its answer has this many tokens.
-
-    An unknown cost is returned as infinity.
-    """
+    """Estimate the cost and tokens of a model call whose answer has this many tokens. An unknown cost is infinity."""
     from graphengine.models.base import EstimatesCosts, estimate_tokens  # noqa: PLC0415 - see above
 
     asked = estimate_tokens(request)
@@ -272,7 +281,7 @@ async def estimate_use(model: Model, request: Request, answer_tokens: int) -> di
 
 
 def find_calls_in_batches(frame: Frame) -> Iterator[str]:
-    """Yield the keys of a frame's calls that are in a batch and have no answer yet."""
+    """Yield the keys of a node's model calls that were sent in a provider's batch and have no recorded answer yet."""
     for key in frame.recorded_results:
         work = WorkKey.read(key)
         is_batch = work.name == "batch" and WorkKey.read(work.around).kind in ("turn", "summary")
@@ -281,7 +290,7 @@ def find_calls_in_batches(frame: Frame) -> Iterator[str]:
 
 
 def _is_in(frame: Frame, sub: Frame | None) -> bool:
-    """Return whether a frame is inside a subgraph. None stands for the whole run, which contains all frames."""
+    """Return whether a node runs inside a subgraph. None stands for the whole run, which contains all nodes."""
     if sub is None:
         return True
     around = frame.sub
@@ -293,13 +302,9 @@ def _is_in(frame: Frame, sub: Frame | None) -> bool:
 class Opens(Protocol):
     """A resource that is opened before its use and closed afterwards, such as a source of tools."""
 
-    async def open(self) -> Sequence[Any]:
-        """Open the resource and return its content."""
-        ...
+    async def open(self) -> Sequence[Any]: ...
 
-    async def close(self) -> None:
-        """Close the resource."""
-        ...
+    async def close(self) -> None: ...
 
 
 class Place(NamedTuple):
@@ -318,38 +323,44 @@ class Place(NamedTuple):
 
 
 class Routes(Protocol):
-    """The models of a Runner; implemented by `graphengine.agents.model_routing.Models`."""
+    """Chooses the model of each agent of a Runner; implemented by `graphengine.agents.model_routing.Models`."""
 
     def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
-        """Return the model of an agent at a place in a run of this graph.
+        """Return the model that an agent uses at this place of a graph.
 
-        `begun` contains the names of the models with which the run began.
+        `own` is the agent's own model. `begun` contains the names of the models with which the run began.
         """
         ...
 
     def instructions(self, given: Mapping[str, str], graph: str, place: Place) -> str | None:
-        """Return the instructions in `given` for an agent at a place in a run of this graph; None if there are none."""
+        """Return the text of `given` that replaces the instructions of an agent at this place of a graph.
+
+        Returns None if the agent keeps its own instructions there.
+        """
         ...
 
     async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
-        """Return the tools of a source, which stays open as long as the Runner. `begins` is True when a call begins."""
+        """Return the tools of a source, which stays open until the Runner is closed.
+
+        `begins` is True when a call of an agent begins.
+        """
         ...
 
 
 class SharedBudgets(Follower, ABC):
-    """The budgets across runs, as one run uses them; implemented in `graphengine.budgets`."""
+    """Limits that several runs share, as one run uses them; implemented in `graphengine.budgets`."""
 
     @abstractmethod
     def held(self, runtime: RunRuntime, model: Model, request: Request) -> AbstractAsyncContextManager[Settle]:
-        """Reserve the estimated usage of a call in these budgets during a block.
+        """Reserve the estimated usage of a model call in the shared budgets for the duration of the block.
 
-        The block awaits the yielded function with the actual usage.
+        The block must await the yielded function with the actual usage.
         """
 
 
 @dataclass(eq=False)
 class AgentsOfRun(Follower):
-    """The data that the agents of one run share.
+    """What all agents of one run share: the models, the clock of the rate limiters, and the reservations of the limits.
 
     Args:
         models: The models of the Runner.
@@ -363,7 +374,6 @@ class AgentsOfRun(Follower):
 
     @cached_property
     def budgets(self) -> Reservations:
-        """The reservations of the run's model calls."""
         return Reservations(self.snapshot)
 
 

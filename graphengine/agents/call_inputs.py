@@ -63,7 +63,7 @@ _LONGEST: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class CallInputs:
-    """The inputs that a call may give to one agent.
+    """The inputs that a caller may pass to one agent.
 
     Attributes:
         agent: The name of the agent.
@@ -92,10 +92,10 @@ class CallInputs:
         resources: Collection[str] = (),
         options: Collection[str] | None = None,
     ) -> dict[str, object]:
-        """Check the inputs of a call, and return them by name.
+        """Check the inputs that a caller passed to the agent, and return them by name.
 
         If the agent has `inputs=`, its values are validated, and missing ones get their defaults. In a call that is
-        recorded as a run, the graph of the run does this instead.
+        recorded as a run, the graph of the run validates the values instead.
 
         Args:
             first: A text, a mapping or an instance of `inputs=`; None if all inputs are given by name.
@@ -141,18 +141,18 @@ class CallInputs:
     def _list_missing(
         self, reads: Mapping[str, bool], given: Mapping[str, object], options: Collection[str] | None
     ) -> list[str]:
-        """Return the names of the inputs that the agent needs and the call does not give.
+        """List the inputs that the agent needs and the caller did not give.
 
-        The list is empty if a run continues, or if the graph of the run validates the inputs.
+        The list is empty if an earlier run continues, or if the graph of the run validates the inputs.
         """
         if options is not None and (self.declared is not None or (not given and {"run_id", "chat"} & {*options})):
             return []
         return sorted(name for name, is_needed in reads.items() if is_needed and name not in {*given, *(options or ())})
 
     def _list_clashes(self, given: Mapping[str, object], options: Collection[str]) -> list[tuple[str, str]]:
-        """Return a problem and a repair for each input that has the name of an option given to the run.
+        """List a problem and a repair for each input whose name is also an option of `Runner.run`.
 
-        Such an argument was taken as the option, so the agent did not receive the input.
+        The caller's argument was taken as the option, so the agent did not receive the input.
         """
         names = sorted({parse(each.name).root for each in self.reads}.intersection(options) - given.keys())
         repair = f"give what it reads as one mapping: runner.run({self._variable}, {{%r: …}})"
@@ -167,8 +167,8 @@ class CallInputs:
     ) -> dict[str, object]:
         """Validate the inputs in `names`, and return all inputs, completed by defaults.
 
-        If a value is invalid and other problems are known, the new problem is added to `problems`, and the inputs are
-        returned unchanged.
+        If other problems were found before, a validation error is added to `problems` instead of being raised, so that
+        the caller reads all problems at once. The inputs are then returned unchanged.
 
         Raises:
             InputError: A value has the wrong type, and no other problem is known.
@@ -185,9 +185,9 @@ class CallInputs:
         return {**dict.fromkeys(declared.fields), **typed, **others}
 
     def _list_reads(self, own: Collection[str], resources: Collection[str], *, is_recorded: bool) -> dict[str, bool]:
-        """Return the inputs that a call gives besides the fields of `inputs=`.
+        """List the inputs that the agent reads besides the fields of `inputs=`.
 
-        The value of each name is True if the input has no default, so that the call must give the input.
+        The value of each name is True if the caller must give the input, because it has no default.
         """
         reads = {QUESTION: is_recorded} if self.is_free else {}
         for each in self.reads:
@@ -200,10 +200,10 @@ class CallInputs:
     def _name_first(
         self, first: object, more: Mapping[str, object], resources: Collection[str]
     ) -> tuple[dict[str, object], list[tuple[str, str]]]:
-        """Return the inputs by name, including the first argument.
+        """Combine the first argument of a call with the inputs that are given by name.
 
-        A text becomes the value of the only input that is left. If there is no such input, or if there are several, the
-        second part of the result lists the problem and its repair.
+        If the first argument is a text, it becomes the value of the agent's only other input. If the agent has none or
+        several, the second part of the result contains the problem and its repair.
 
         Raises:
             InputError: The first argument is neither a text, nor a mapping, nor an instance of the type in `inputs=`.
@@ -224,9 +224,9 @@ class CallInputs:
         raise InputError(f"{self.agent} is given {what}", where=f"agent {self.agent}", repair=f"give {wanted}")
 
     def _only_name(self, others: Collection[str]) -> tuple[str, str, str]:
-        """Return the name of the only input of the agent that is not in `others`.
+        """Find the input that receives a text that was passed without a name.
 
-        If several inputs are left, the only one without a default counts.
+        This is the agent's only input that is not in `others`, or the only one of them without a default.
 
         Returns:
             The name, the problem and the repair. Either the name is "", or the problem and the repair are "".
@@ -247,18 +247,21 @@ class CallInputs:
 
     @property
     def is_free(self) -> bool:
-        """Whether the agent shows its model all inputs, whatever their names are."""
+        """Whether the agent shows its model every input of a call, as it declares neither inputs nor a prompt."""
         return not self.has_prompt and self.declared is None
 
     @property
     def _variable(self) -> str:
-        """The name of the variable that represents the agent in the code of an error."""
+        """The name under which code in an error message refers to the agent."""
         return self.agent if self.agent.isidentifier() and not keyword.iskeyword(self.agent) else "agent"
 
     def _repairs(
         self, extra: Sequence[str], known: Collection[str], given: Mapping[str, object], first: object
     ) -> list[str]:
-        """Return repairs for an error: the code to write for each unread name, and the names that the agent reads."""
+        """List the repairs of an error about inputs that the agent does not read.
+
+        The repairs show the code to write for each of these names, and end with the names that the agent reads.
+        """
         shown = repr(first) if isinstance(first, str) and len(first) <= _LONGEST else "inputs"
         unread = {*known} - given.keys()
         meant = {name: near for name in extra if (near := nearest(name, unread))}
@@ -280,7 +283,7 @@ class CallInputs:
 
 
 def _as_code(name: str, value: object) -> str:
-    """Return the code of a value. If the value has no short literal, return its name."""
+    """Return a value as Python code for a repair; the name of its variable if the value has no short literal."""
     if isinstance(value, type):
         return value.__name__
     is_literal = value is None or isinstance(value, (str, int, float))

@@ -139,17 +139,19 @@ class ChatTurn(BaseModel):
 
     @property
     def has_failed(self) -> bool:
-        """Whether the turn is over without an answer."""
+        """Whether the message was not answered, and will not be answered any more."""
         return self.outcome not in (None, "answered")
 
     def failed_with(self, error: Failure) -> ChatTurn:
-        """Return the turn as it ends with a permanent failure."""
+        """Return a copy of the turn that ends with a permanent failure."""
         ended = {"outcome": _OUTCOMES.get(error.kind, "failed"), "code": error.kind}
         return self.model_copy(update={**ended, "why": error.message, "repair": error.repair})
 
 
 class TurnFailed(GraphEngineError):
-    """A turn of a conversation failed for good. The conversation continues with the next message.
+    """A message of a conversation got no answer, because its turn failed for good.
+
+    The conversation continues with the next message.
 
     Attributes:
         run_id: The run of the conversation.
@@ -168,7 +170,7 @@ class TurnFailed(GraphEngineError):
 
 
 def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
-    """Return the graph of a conversation with an agent: it listens, replies, and listens again.
+    """Return the graph of a conversation with an agent, which waits for a message, replies, and waits again.
 
     The message `null` ends the conversation. A message that does not fit, which can only be sent with `Runner.send`, is
     dropped. If the agent reads a field that a tool writes, the field keeps the tool's value until a message gives
@@ -239,7 +241,7 @@ def _fields_of(
     written: Mapping[str, object],
     talk: str,
 ) -> list[tuple[str, Any, Any]]:
-    """Return the fields of a conversation's state: inputs, fields of tools, the turn, the messages, the answer."""
+    """List the fields of a conversation's state: inputs, fields of tools, the turn, the messages and the answer."""
     outputs, infos = tuple(each.output for each in speakers.values()), before.model.model_fields
     parts = _find_tool_fields(speakers)
     return [
@@ -253,17 +255,17 @@ def _fields_of(
 
 
 def _find_tool_fields(speakers: Mapping[str, Agent[Any, Any]]) -> dict[str, object]:
-    """Return the fields that the tools of these agents write, with the types of their values."""
+    """Return the fields of the state that the tools of these agents write, with the types of their values."""
     return {name: kind for each in speakers.values() for _, name, kind in each.__body__().also_writes}
 
 
 def _optional(name: str, info: FieldInfo) -> tuple[str, Any, Any]:
-    """Return an input field that is None before the first message."""
+    """Define a field for an input of the agent. The field is None before the first message."""
     return name, Optional[cast("Any", info.rebuild_annotation())], field(default=None)  # noqa: UP045 - of a value
 
 
 def _define_field(name: str, info: FieldInfo, reducer: object) -> tuple[str, Any, Any]:
-    """Return an input field that tools also write, with its reducer and its default."""
+    """Define a field for an input of the agent that tools write, too, with the reducer and default of the input."""
     if not info.is_required():
         make = partial(info.get_default, call_default_factory=True, validated_data={})
         return name, info.rebuild_annotation(), field(default_factory=make)
@@ -296,7 +298,10 @@ def _fail_turn(turn: ChatTurn, error: Failure) -> dict[str, object]:
 def _add_speakers(
     graph: GraphDefinition[Any], speakers: Mapping[str, Agent[Any, Any]], talk: str, inputs: Sequence[str]
 ) -> None:
-    """Add a node for each agent of a conversation, and the edges between them. The first agent's node is `reply`."""
+    """Add a node for each agent of a conversation to its graph, and the edges between these nodes.
+
+    The node of the first agent is called `reply`.
+    """
     nodes = {name: "reply" if number == 0 else _name_speakers_node(name) for number, name in enumerate(speakers)}
     hand_overs = {name: hand_over_to(name, each.system, f"{TURN}.hops") for name, each in speakers.items()}
     for name, each in speakers.items():
@@ -335,17 +340,19 @@ def _add_speakers(
 
 
 def _name_speakers_node(name: str) -> str:
-    """Return the name of the node for an agent to which another agent hands over."""
+    """Return the name of the node that runs an agent to which other agents hand over."""
     found = re.sub(r"\W+", "_", name)
     return f"{found}_agent" if not found.isidentifier() or found in ("listen", "reply", "unanswered") else found
 
 
 @dataclass(frozen=True, slots=True)
 class Turn(Asked[T]):
-    """A turn of a conversation. The option `chat` is the conversation's key, `idempotency_key` that of the message."""
+    """A call of `runner.run(agent, …, chat=…)`, which sends a message to a conversation and returns its answer.
+
+    The option `chat` is the key of the conversation, and `idempotency_key` is the key of the message.
+    """
 
     async def answer(self) -> T:
-        """Send the message and return its answer."""
         async with aclosing(self._events(live=False)) as events:
             *_, found = [event async for event in events]
             return cast("T", found)
@@ -400,7 +407,7 @@ class Turn(Asked[T]):
                 yield event
 
     def _message(self, state: StateType[Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Return the inputs of the message as records, and the part of them that the caller passed.
+        """Return the inputs that are sent with the message, and those of them that the caller passed explicitly.
 
         Raises:
             InputError: The inputs do not fit.
@@ -421,8 +428,8 @@ class Turn(Asked[T]):
     ) -> AsyncGenerator[AgentEvent | T, None]:
         """Yield the live events of a turn, and then its answer. An empty `turn` stands for the newest turn.
 
-        When the answer is yielded, the run waits or answers the next turn, so closing the Runner right afterwards
-        interrupts no part of this turn.
+        The answer is yielded only when the run has gone on to wait, or to answer the next message. A caller may
+        therefore close the Runner right afterwards without interrupting this turn.
         """
         ended = None
         async with aclosing(followed) as events:
@@ -441,7 +448,7 @@ class Turn(Asked[T]):
         yield self._read(run, ended) if ended is not None else await self._load_answer(run, turn)
 
     async def _load_answer(self, run: Run[Any], turn: str) -> T:
-        """Return the answer of a turn that was already over.
+        """Return the answer of a turn that was over before this call began to follow the conversation.
 
         Raises:
             TurnFailed: The turn failed for good, or the conversation ended before the turn.
@@ -475,7 +482,7 @@ class Turn(Asked[T]):
         raise self.no_answer(result, again, queued=not is_newest)
 
     def _read(self, run: Run[Any], step: Step) -> T:
-        """Return the answer with which a step ends a turn.
+        """Return the answer that a step of the conversation records.
 
         Raises:
             TurnFailed: The turn ended without an answer.
@@ -487,7 +494,7 @@ class Turn(Asked[T]):
         return cast("T", answer.answer)
 
     def _chat(self) -> GraphDefinition[Any]:
-        """Return the graph of the agent's conversations, which is cached for the same resources."""
+        """Return the graph of the agent's conversations. The graph is cached for the same resources."""
         made, key = graphs_of(self.agent), ("chat", self.resources)
         if key not in made:
             made[key] = chat_of_agent(self.agent, self.graph())
@@ -495,32 +502,29 @@ class Turn(Asked[T]):
 
 
 class Answers(Protocol):
-    """A Runner, or an object that restricts access to a Runner."""
+    """The methods of a Runner that conversations need, so that a restricted object can take the place of the Runner."""
 
     @property
-    def store(self) -> Store:
-        """The store with the runs."""
-        ...
+    def store(self) -> Store: ...
 
-    async def history(self, run_id: str) -> Sequence[Step]:
-        """Return the steps of a run."""
-        ...
+    async def history(self, run_id: str) -> Sequence[Step]: ...
 
-    async def answer(self, run_id: str, value: object, *, wait: str) -> object:
-        """Answer a question of a run."""
-        ...
+    async def answer(self, run_id: str, value: object, *, wait: str) -> object: ...
 
-    def watch(self, run_id: str, /, *, after: int, wait_out: bool, live: bool) -> AsyncGenerator[object, None]:
-        """Yield the events of a run."""
-        ...
+    def watch(self, run_id: str, /, *, after: int, wait_out: bool, live: bool) -> AsyncGenerator[object, None]: ...
 
 
 async def refuse_before(runner: Answers, run_id: str, key: str, now: Snapshot | None = None) -> None:
-    """Refuse questions of a conversation that a new message overrides, before the message is sent.
+    """Refuse the tool calls that wait for a person's approval, before a new message is sent to their conversation.
 
-    Only questions of `Approval(refused_by_message=True)` are refused. If a message with this key was sent before, no
-    question is refused, because the questions may be asked because of that message. `now` is the run as it was just
-    read; None to load the run.
+    Only calls whose tool has `Approval(refused_by_message=True)` are refused. If a message with this key was sent
+    before, no call is refused, because the calls may be the result of that message.
+
+    Args:
+        runner: The Runner of the conversation.
+        run_id: The run of the conversation.
+        key: The key of the new message.
+        now: The state of the run, if the caller has just loaded it.
     """
     snapshot = now if now is not None else await load_snapshot(runner.store, run_id, None)
     waits = [wait for frame in snapshot.frames.values() for wait in frame.waits.values()]
@@ -542,10 +546,10 @@ async def refuse_before(runner: Answers, run_id: str, key: str, now: Snapshot | 
 
 
 async def check_not_another(runner: Answers, run_id: str, key: str, said: Mapping[str, Any]) -> None:
-    """Check that a message has the same content as an earlier message with the same key.
+    """Check that a message equals the message that was sent earlier with the same key, if there is one.
 
     Raises:
-        InputError: The content differs, so the new message would get the answer to the earlier message.
+        InputError: The messages differ, so the new message would get the answer to the earlier message.
     """
     before = await _load_sent_message(runner, run_id, key)
     if before is not None and any(before["given"].get(name) != record for name, record in said.items()):
@@ -563,24 +567,24 @@ async def _load_sent_message(runner: Answers, run_id: str, key: str) -> Mapping[
 
 
 def is_chat(plan: Plan[Any]) -> bool:
-    """Return whether a graph is the graph of conversations: the field `turn` of its state is a `ChatTurn` or None."""
+    """Return whether a graph runs a conversation: its state has a field `turn` that holds a `ChatTurn`."""
     field = plan.state.fields.get(TURN)
     return field is not None and ChatTurn in get_args(field.info.annotation)
 
 
 def turn_in(values: Mapping[str, Any]) -> ChatTurn | None:
-    """Return the turn in the recorded state of a conversation, or in a step's update; None if it contains no turn."""
+    """Return the turn in the recorded state of a conversation, or in the update of a step; None without a turn."""
     found = values.get(TURN)
     return None if found is None else ChatTurn.model_validate(opened(found))
 
 
 def turn_of(step: Step) -> ChatTurn | None:
-    """Return the turn that a step of a conversation begins or ends; None if the step does neither."""
+    """Return the turn of a conversation that a step begins or ends; None if the step does neither."""
     return turn_in(_read_update(step))
 
 
 def _read_update(step: Step) -> Mapping[str, Any]:
-    """Return the values that a step sets in the state of the run itself, by field."""
+    """Return the fields that a step sets in the state of the run, and {} for a step inside a subgraph."""
     return {op[1]: op[2] for op in step.update if op[0] == "set"} if not step.frame else {}
 
 

@@ -143,7 +143,7 @@ Version 1 was not recorded, so a record without a version was written under vers
 
 
 class Words(NamedTuple):
-    """The texts and media with which a conversation begins. An attribute is None if the text is not known.
+    """The texts and media with which a conversation begins. A text is None if it is not known yet.
 
     Attributes:
         system: The agent's standing instructions.
@@ -157,14 +157,12 @@ class Words(NamedTuple):
 
 
 class _Decided(NamedTuple):
-    """A tool call that is to be made, and whether a person has approved it."""
-
     call: ToolCall
     by_person: bool
 
 
 class Conversation(Generic[T]):
-    """The progress of one call of an agent.
+    """One call of an agent: asks the model, calls the tools that the model asks for, and checks the answer.
 
     Args:
         agent: The agent.
@@ -234,10 +232,10 @@ class Conversation(Generic[T]):
         self.usage: Usage = {}
 
     async def hold(self, words: Callable[[Words], Awaitable[Words]]) -> T:
-        """Ask the question, and take turns until there is an answer.
+        """Ask the model the question, and take turns with it until there is an answer.
 
         Args:
-            words: Returns the texts of the call. It receives the texts with which the call began, if they are recorded.
+            words: Makes the texts of the call. It receives the texts with which the call began, if they are recorded.
 
         Raises:
             ModelError, BadAnswer: The call ended without an answer.
@@ -255,11 +253,13 @@ class Conversation(Generic[T]):
         return value
 
     def _build_user_message(self, text: str, tags: Sequence[str] = (), media: Sequence[Media] = ()) -> Message:
-        """Make a message from the user to the agent."""
         return Message(role="user", text=text, media=tuple(media), agent=self._agent.name, tags=tuple(tags))
 
     def _show_events(self) -> AbstractContextManager[object]:
-        """Return a context in which the call's live events are shown; it does nothing if nobody watches."""
+        """Return a context in which watchers see the live events of this call.
+
+        The context does nothing without watchers.
+        """
         live, reader = self._live, self._reader
         if live is None:
             return nullcontext()
@@ -267,9 +267,9 @@ class Conversation(Generic[T]):
         return live
 
     async def _by_rules(self) -> T:
-        """Compute the rule-based answer or a placeholder.
+        """Compute the rule-based answer, or the placeholder of a test.
 
-        An error of such a computation is marked as repeating, because another attempt would compute the same.
+        An error of this computation is marked as one that a retry would only repeat.
         """
         try:
             response = await self._model.answer(self._request())
@@ -286,9 +286,9 @@ class Conversation(Generic[T]):
         return value
 
     async def _value(self, response: Response) -> T:
-        """Read and check the value of an answer.
+        """Read the value of an answer and check it.
 
-        A placeholder is read but not checked, because no check would accept it.
+        The placeholder of a test is read but not checked, because no check would accept it.
 
         Raises:
             BadAnswer, GuardFailed: The answer does not fit.
@@ -343,18 +343,19 @@ class Conversation(Generic[T]):
                 self.messages.append(self._build_user_message(self._feedback))
 
     def _explain(self, error: BadAnswer, response: Response) -> None:
-        """Add to the error of an unreadable answer that the answer may have been cut off.
+        """Mention in the error of an unreadable answer that the answer may have been cut off at `max_tokens`.
 
-        A server may call an answer complete although it has exactly the largest number of tokens.
+        Some servers report an answer as complete although they cut it off at this limit.
         """
         if at_limit(response, most := self._parts.settings.max_tokens):
             error.repair = f"raise max_tokens: the answer has all of max_tokens={most}; {error.repair}"
 
     async def _take_turn(self, response: Response, number: int) -> None:
-        """Make the tool calls of a turn, if the agent may still call tools.
+        """Make the tool calls of a turn, unless the agent has used up its `turns=`.
 
-        After the last allowed turn, the calls are not made, and the model reads that it has to answer now. It gets one
-        more turn for that. Calls that were made earlier stay made, even if the agent allows fewer calls today.
+        After the last allowed turn, the calls are not made, and the model reads that it has to answer now. The model
+        gets one more turn for this answer. Calls that were made before a restart stay made, even if the agent allows
+        fewer turns today.
 
         Raises:
             TooManyTurns: The model called tools again after it had been asked for its final answer.
@@ -372,23 +373,23 @@ class Conversation(Generic[T]):
         self.messages += await self._call_tools(response.calls, _NO_TURNS if is_over else "")
 
     def _has_begun(self, calls: Sequence[ToolCall]) -> bool:
-        """Return whether at least one tool call of this turn has begun."""
+        """Return whether a tool call of this turn began before a crash or restart."""
         places = [(f"tool {call.name}", f"{self._turn}.{index}") for index, call in enumerate(calls)]
         return any(self._runtime.has_begun(place) for place in places)
 
     def _read_skipped_calls(self) -> Mapping[str, str] | None:
-        """Read from the record of the next turn why calls of this turn were not made, by the index of the call.
+        """Return the recorded reasons why tool calls of this turn were not made, by the index of the call.
 
-        Returns None if the next turn is not recorded.
+        The reasons are recorded with the next turn. Returns None if the next turn is not recorded yet.
         """
         record: Any = self._runtime.record_of("turn", str(self._turn + 1))
         return None if record is None else record.get("not_made", NOTHING)
 
     @contextmanager
     def _refuse_turn_answer(self, *errors: type[BaseException]) -> Iterator[None]:
-        """Refuse the recorded answer of this turn if one of these errors is raised.
+        """Mark the recorded answer of this turn as unusable if the block raises one of these errors.
 
-        The next attempt then asks the model again.
+        The next attempt of the node then asks the model again.
         """
         try:
             yield
@@ -399,10 +400,10 @@ class Conversation(Generic[T]):
     # Answers that are cut off.
 
     def _whole(self, response: Response) -> Response:
-        """Join an answer with the parts before it that were cut off.
+        """Join an answer with its earlier parts, which were cut off at `max_tokens`.
 
-        The parts stay cut if the model does not continue them. A text that accompanies tool calls ends a text that was
-        cut: like every text beside tool calls, it is not part of the answer.
+        If the model wrote nothing more, the joined answer still counts as cut off. Text beside tool calls is not
+        joined, because such text is not part of an answer; it ends the answer that was cut off.
         """
         if response.calls:
             self._cut = [] if str(response.content).strip() else self._cut
@@ -414,9 +415,9 @@ class Conversation(Generic[T]):
         return replace(self._cut_last if is_nothing else response, content=functools.reduce(joined, texts))
 
     def _unusable(self, response: Response, model: Model, name: str = "turn") -> ModelError | None:
-        """Return the error of an answer that is not complete; None if it is complete.
+        """Return the error for an answer that was refused or cut off; None if the answer is complete.
 
-        If the caller raises the error, the record of the answer is refused, so that a retry asks the model again.
+        The record of an incomplete answer is marked as unusable, so that a retry asks the model again.
         """
         most = self._parts.settings.max_tokens
         is_text = has_text(response) and self._reader.schema is None and name == "turn"
@@ -426,7 +427,10 @@ class Conversation(Generic[T]):
         return lost
 
     def _goes_on(self, response: Response) -> bool:
-        """Ask the model to continue a text that was cut. Return whether it was asked."""
+        """Ask the model to continue an answer that was cut off, if `on_cut="continue"` allows it.
+
+        Return whether it was asked.
+        """
         is_text = has_text(response) and bool(self.messages[-1].text.strip())
         may_go_on = self._agent.on_cut == "continue" and is_text and response.stop == "cut"
         if not may_go_on or is_short(response, self._parts.settings.max_tokens) or len(self._cut) + 1 == MOST_PARTS:
@@ -438,9 +442,9 @@ class Conversation(Generic[T]):
         return True
 
     async def _keep_best_effort(self, response: Response, lost: ModelError) -> T:
-        """Return the answer that `best_effort=` chooses after an answer was cut off.
+        """Let `best_effort=` choose an answer after the model's answer was cut off.
 
-        The choice is made from the answers that the check refused and the text that was cut off.
+        The function chooses from the answers that the check refused and from the text that was cut off.
 
         Raises:
             ModelError: The error `lost`, because `best_effort=` is missing or chose none of the answers.
@@ -460,10 +464,10 @@ class Conversation(Generic[T]):
     # One turn of the model.
 
     async def _begin_turn(self) -> None:
-        """Begin a turn of the model.
+        """Prepare the next request to the model.
 
-        Add messages that were sent to the agent, shorten the conversation if it is too long, and choose the tools to
-        offer.
+        Messages that were sent to the agent are added, a conversation that is too long is shortened, and the tools to
+        offer are chosen.
         """
         self._turn += 1
         steered = await self._runtime.steered(str(self._turn))
@@ -484,7 +488,6 @@ class Conversation(Generic[T]):
             self._live.begin(self._turn)
 
     def _end_turn(self, request: Request, response: Response) -> None:
-        """Add the model's answer to the conversation."""
         self._feedback = self._go_on = ""
         if self._live is not None:
             self._live.end()
@@ -515,14 +518,12 @@ class Conversation(Generic[T]):
         extra: Mapping[str, JsonValue] = NOTHING,
         otherwise: Callable[[ModelError], Request | Response] | None = None,
     ) -> Response:
-        """Return a model's answer, from its record if there is one.
-
-        Otherwise call the model and record its answer.
+        """Return a model's answer from the record of the turn, or else call the model and record its answer.
 
         Args:
             model: The model.
             request: The request to the model.
-            name: The name of the record.
+            name: The name of the record: `turn` or `summary`.
             extra: More values to record with the answer.
             otherwise: Decides how to continue after a failed call: it returns another request to send, or an answer to
                 record, or raises the error. Without this function the error is raised.
@@ -556,7 +557,7 @@ class Conversation(Generic[T]):
         return self._read_record(record, fresh[0] if fresh else response_of(record))
 
     def _read_record(self, record: JsonObject, response: Response) -> Response:
-        """Count the usage of a recorded answer, remember its note, and return the answer."""
+        """Count the usage of a recorded answer and remember its note about tagged data."""
         self._noted = record.get("note", self._noted)
         if "failed" not in record:
             self.usage = add_usage(self.usage, usage_of(response))
@@ -572,7 +573,8 @@ class Conversation(Generic[T]):
     ) -> StepResult:
         """Call a model and return the record of its answer.
 
-        The answer is appended to `fresh`, and the budget reservation of the call is moved to `reserved`.
+        The answer is appended to `fresh`. The budget reservation of the call is moved to `reserved`, because it must
+        last until the answer is recorded.
         """
         async with AsyncExitStack() as stack:
             used = await stack.enter_async_context(self._runtime.reserved(model, request))
@@ -600,7 +602,7 @@ class Conversation(Generic[T]):
             return StepResult(record, len(to_json(record)), usage, by)
 
     def _collect_what_is_recorded(self, request: Request) -> dict[str, JsonValue]:
-        """Return the values that are recorded with an answer: the settings, and texts that were made for this turn."""
+        """Collect what is recorded beside an answer: the settings, and the texts that were made for this turn."""
         found: dict[str, JsonValue] = {}
         if self._steered:
             found["steered"] = [self._recordable(text) for text in self._steered]
@@ -621,7 +623,7 @@ class Conversation(Generic[T]):
         return found
 
     def _words(self) -> dict[str, JsonValue]:
-        """Return the texts with which the conversation began, as its first record contains them."""
+        """Return the texts with which the conversation began, in the form in which its first turn records them."""
         question = self.messages[0]
         texts = {"system": self._system, "question": self._question}
         found: dict[str, JsonValue] = {}
@@ -639,12 +641,12 @@ class Conversation(Generic[T]):
         return found
 
     def _recordable(self, text: str) -> str:
-        """Return a text as it may be recorded: a text that contains a secret is replaced by a mark."""
+        """Return a text in the form in which it may be recorded: a mark takes the place of a text with a secret."""
         return text if self._runtime.may_record(text) else MARK
 
     @contextmanager
     def _note_lost_call(self, model: Model, request: Request, extra: Mapping[str, JsonValue]) -> Iterator[None]:
-        """Note what was asked if the call in this block fails.
+        """Note what the model was asked if the call in this block fails, so that the history can show it.
 
         The note has the form that the record of the answer would have had.
         """
@@ -657,7 +659,10 @@ class Conversation(Generic[T]):
 
     @contextmanager
     def _count_dropped(self, answered: list[Response]) -> Iterator[None]:
-        """Count the usage of answers in this list that hooks drop: all but the last one, or all if the block fails."""
+        """Count the usage of model calls whose answers are not used, because a hook dropped them or the block failed.
+
+        The last answer of the list is the one that is used, unless the block fails.
+        """
         try:
             yield
         except BaseException as error:
@@ -670,7 +675,10 @@ class Conversation(Generic[T]):
             self._count_failed_call(_read_response_usage(lost))
 
     async def _call_model(self, model: Model, answered: list[Response], request: Request) -> Response:
-        """Call a model. Outside a run, repeat a call that failed temporarily, as a node's retry does in a run."""
+        """Call a model once, and outside a run repeat a call that failed for a temporary reason.
+
+        In a run, the retry policy of the node repeats such calls.
+        """
         if answered and self._live is not None:
             self._live.reset("a hook calls the model again")
         if self._agent.batch and model is self._model:
@@ -698,18 +706,19 @@ class Conversation(Generic[T]):
         raise AssertionError
 
     def _count_failed_call(self, usage: Usage) -> None:
-        """Count the usage of a failed call. It has no record of its own, so its usage counts for the attempt."""
+        """Count the usage of a model call that has no record of its own.
+
+        The usage is charged to the attempt of the node instead.
+        """
         if usage:
             self._runtime.paid(usage)
             self.usage = add_usage(self.usage, usage)
 
     @property
     def _is_by_rules(self) -> bool:
-        """Whether the answer is computed by rules at once, without turns and tools."""
         return isinstance(self._model, RulesModel) and not self._model.calls_tools
 
     def _ids(self) -> set[str]:
-        """Return the ids of the tool calls of this conversation."""
         return {call.id for message in (*self._before, *self.messages) for call in message.calls}
 
     def _request(self) -> Request:
@@ -739,9 +748,9 @@ class Conversation(Generic[T]):
         return request if most is None else replace(request, compact_from=most + self._estimate_fixed_tokens(request))
 
     def _settings(self) -> Settings:
-        """Return the settings of this turn.
+        """Return the model settings of this turn.
 
-        A setting that requires a tool call only applies to the first turn. Otherwise the model could never give its
+        A setting that forces a tool call applies only to the first turn. Otherwise the model could never give its
         answer.
         """
         settings = self._parts.settings
@@ -758,7 +767,7 @@ class Conversation(Generic[T]):
     # Reading answers.
 
     async def _read(self, content: object) -> T:
-        """Read an answer, apply the guards, the output function and the check, and return the value.
+        """Convert the content of an answer to a value, and apply the guards, the output function and the check.
 
         Raises:
             BadAnswer: The answer does not fit; the message is sent to the model.
@@ -778,7 +787,11 @@ class Conversation(Generic[T]):
         return cast("T", value)
 
     async def _guard(self, check: Callable[[], object]) -> object:
-        """Apply guards to the answer of this turn in a thread, and remember the answer if a guard refuses it."""
+        """Apply guards to the answer of this turn in a thread.
+
+        An answer that a guard refuses is remembered, so that it can be removed from the messages at the end of the
+        call.
+        """
         try:
             return await self._runtime.blocking(check)
         except BadAnswer:
@@ -786,10 +799,9 @@ class Conversation(Generic[T]):
             raise
 
     def _leave_out_guarded(self, value: T) -> None:
-        """Remove answers that a guard refused, and the reactions to them, after the call has found another answer.
+        """Remove answers that a guard refused from the messages, with the feedback about them, once there is an answer.
 
-        Later calls of the agent read this conversation. Without this step they could repeat the text that the guard
-        keeps away.
+        Later calls of the agent read these messages, and could repeat the text that the guard refused.
         """
         places = [n for n, each in enumerate(self.messages) if any(each is one for one in self._guarded)]
         is_last = bool(places) and places[-1] == len(self.messages) - 1
@@ -799,7 +811,7 @@ class Conversation(Generic[T]):
             self.messages.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
 
     async def _make_output(self, maker: Tool, arguments: Mapping[str, object]) -> T:
-        """Call the output function with the model's arguments and return its result.
+        """Call the output function of `result_of(function)` with the arguments that the model wrote.
 
         The call is recorded, so a resumed run does not call the function again.
 
@@ -827,7 +839,7 @@ class Conversation(Generic[T]):
         return reader.from_record(record["answer"])
 
     async def _check(self, value: T) -> None:
-        """Apply the agent's own check to a value.
+        """Call the agent's `check=` function with an answer.
 
         Raises:
             BadAnswer: The check raised ValueError.
@@ -851,7 +863,7 @@ class Conversation(Generic[T]):
         refuse_result(found, f"the check {check.name}", where)
 
     async def _best_effort(self, error: BadAnswer | ModelError) -> T:
-        """Return the answer that `best_effort=` chooses from the answers that the check refused.
+        """Let `best_effort=` choose one of the answers that the check refused.
 
         Raises:
             BadAnswer, ModelError: The given error, because `best_effort=` is missing or chose none of the answers.
@@ -862,7 +874,7 @@ class Conversation(Generic[T]):
         raise error
 
     async def _with_fields(self, function: Injected, given: object) -> object:
-        """Call one of the agent's functions with `given` as its first argument and with the inputs that it names."""
+        """Call `check=` or `best_effort=` with `given` and with the inputs that its other parameters name."""
         first, *others = function.parameters
         fields = {other.name: self._inputs[other.name] for other in others if other.name in self._inputs}
         call = functools.partial(function.function, **{first.name: given}, **fields)
@@ -881,7 +893,7 @@ class Conversation(Generic[T]):
         refuse_lacking_tools(self._model, self._parts.hosted, self._agent.name)
 
     async def _use_tools(self) -> None:
-        """Collect the tools of the agent and the tools that its sources have listed, and give each a distinct name."""
+        """Collect the agent's own tools and the tools of its sources, and give each tool a distinct name."""
         kit: list[tuple[int | None, Tool]] = []
         for place, (source, listed) in enumerate(zip(self._parts.kit, self._listed, strict=True)):
             if isinstance(source, Tool):
@@ -902,7 +914,7 @@ class Conversation(Generic[T]):
         ]
 
     async def _renew_tools(self) -> None:
-        """List the tools of sources again if they changed, or if the source was reconnected, since this call began."""
+        """List the tools of each source again that has changed or was reconnected since this call began."""
         before = self._listed
         self._listed = [
             listed if isinstance(source, Tool) or listed is None else await self._list_tools_now(source, listed)
@@ -922,7 +934,6 @@ class Conversation(Generic[T]):
             return listed
 
     def _collect_given_values(self, tool: Tool) -> Mapping[str, object]:
-        """Return the values that the run supplies to a tool, in addition to the model's arguments."""
         return tool.given(self._given, self._inputs)
 
     async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Sequence[Tool]:
@@ -937,7 +948,7 @@ class Conversation(Generic[T]):
 
         Args:
             calls: The calls.
-            refused: Why no call is made that has not begun; "" if the calls are made.
+            refused: Tells the model why calls that have not begun are not made; "" if they may be made.
         """
         number, room, told = self._turn, asyncio.Semaphore(CALLS_AT_ONCE), self._read_skipped_calls()
         tasks: list[asyncio.Task[CallOutcome[Message]]] = []
@@ -968,7 +979,7 @@ class Conversation(Generic[T]):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _why_not(self, call: ToolCall, place: tuple[int, int], told: Mapping[str, str] | None, refused: str) -> str:
-        """Count a call and return why it is not made; "" if it is made.
+        """Return why a tool call is not made, or count it as made and return "".
 
         A call that has begun, or whose refusal is recorded, is not decided again.
         """
@@ -981,10 +992,10 @@ class Conversation(Generic[T]):
         return refused or self._over(call)
 
     def _keys_of(self, call: ToolCall) -> tuple[str, str]:
-        """Return the idempotency key of a call, and the identity of the question whether the call may be made.
+        """Return the idempotency key of a tool call, and the text that identifies the approval question about the call.
 
-        The key is computed from the conversation, the call, and a number that counts equal calls. The turn is not part
-        of the key, because a model that is asked again may make the same call in another turn.
+        The key is computed from the conversation, the call, and a number that distinguishes equal calls. The turn is
+        not part of the key, because a model that is asked again may make the same call in another turn.
         """
         what = call_text(call.name, call.arguments)
         self._equal[what] += 1
@@ -994,7 +1005,7 @@ class Conversation(Generic[T]):
         return key, question if number == 1 else f"{question} number {number}"
 
     def _over(self, call: ToolCall) -> str:
-        """Count a call that has not begun, and return why a limit forbids it; "" if the call is made."""
+        """Return why a limit on tool calls forbids a new call, or count the call as made and return ""."""
         tool, most = self._tools.get(call.name), self._agent.max_tool_calls
         if tool is not None and tool.max_calls is not None and self._made[call.name] >= tool.max_calls:
             return f"This call was not made: the most calls of {call.name} for one answer, {tool.max_calls}, are made."
@@ -1061,9 +1072,9 @@ class Conversation(Generic[T]):
         tool: Tool | None,
         make: Callable[[], Awaitable[StepResult]] | None = None,
     ) -> Message:
-        """Return the result of a call from its record, and collect the fields that the call writes.
+        """Return the result of a tool call from its record, or else make the call and record its result.
 
-        If the call has no record, make the call first.
+        The fields of the state that the call writes are collected from the record.
         """
         record = await self._runtime.step_result(
             f"tool {call.name}", f"{place[0]}.{place[1]}", make or _refuse_to_call_again
@@ -1076,7 +1087,7 @@ class Conversation(Generic[T]):
         return result_message(call, record)
 
     def _struck(self, outcome: ToolOutcome) -> ToolOutcome:
-        """Remove the keys of model providers from the text of an outcome, which is recorded and read by a model."""
+        """Remove the secret keys of model providers from a tool's result, which is recorded and read by a model."""
         if self._keys is None:
             self._keys = forms_of_keys(self._model.__keys__() if isinstance(self._model, HasKeys) else ())
         text = without(outcome.text, self._keys)
@@ -1085,9 +1096,10 @@ class Conversation(Generic[T]):
     def _refuse_missing_tool(
         self, call: ToolCall, place: tuple[int, int], offered: Sequence[str], *, by_person: bool
     ) -> Message:
-        """Return the message that tells the model that a tool is not offered.
+        """Tell the model that it called a tool that is not offered.
 
-        A person may already have answered a question about this call. The answer then has no effect, which is logged.
+        A person may already have approved or refused this call. The person's answer then has no effect, which is
+        logged.
         """
         if by_person:
             text = "agent %s has no tool %s now, so a recorded answer about a call of it has no effect"
@@ -1096,12 +1108,11 @@ class Conversation(Generic[T]):
         return self._refuse(call, place, none)
 
     def _refuse(self, call: ToolCall, place: tuple[int, int], why: str) -> Message:
-        """Return the message that tells the model why a call is not made. The reason is recorded with the next turn."""
+        """Tell the model why a tool call is not made. The reason is recorded with the next turn."""
         self._not_made[str(place[1])] = why
         return result_message(call, {"text": why, "error": True})
 
     def _collect_writes(self) -> dict[str, list[object]]:
-        """Return the values that completed calls write, by field."""
         found: dict[str, list[object]] = {}
         for name, value in self.writes:
             found.setdefault(name, []).append(value)
@@ -1109,11 +1120,11 @@ class Conversation(Generic[T]):
 
     @property
     def writes(self) -> list[tuple[str, object]]:
-        """The updates that tool calls write, as pairs of field and value, in the order of the calls."""
+        """The updates that tool calls write to the state, as pairs of field and value, in the order of the calls."""
         return [update for place in sorted(self._written) for update in self._written[place]]
 
     async def _once(self, tool: Tool, call: ToolCall, given: Mapping[str, object], lost: str) -> ToolOutcome:
-        """Make a call that must not be repeated. If the call began earlier, find out how it ended instead."""
+        """Make a tool call that must not be repeated; if the call began earlier, find out how it ended instead."""
         once = once_of(tool.effect)
 
         async def make(key: str) -> ToolOutcome:
@@ -1150,7 +1161,11 @@ class Conversation(Generic[T]):
     async def _allow_call(
         self, tool: Tool, call: ToolCall, given: Mapping[str, object], decided: _Decided
     ) -> ToolCall | str:
-        """Return the call to make, or the reason not to make it, after hooks may have changed the approved call."""
+        """Decide about a tool call after hooks may have changed its arguments.
+
+        Returns the call to make, or a text that tells the model why the call is not made. If a hook changed the
+        arguments, the tool's approval rule is applied to the changed call.
+        """
         if call_text("", call.arguments) == call_text("", decided.call.arguments):
             return call
         why = "a hook has changed what was approved" if decided.by_person else ""
@@ -1158,10 +1173,10 @@ class Conversation(Generic[T]):
         return await asking.verdict(self._runtime, ("", ""))
 
     async def _outcome(self, tool: Tool, decided: _Decided, given: Mapping[str, object], lost: str) -> ToolOutcome:
-        """Make a decided call through guards and hooks, and return its outcome.
+        """Make a tool call through the agent's guards and hooks, and return its outcome.
 
-        A call that began as an effect that must not be repeated is still treated as such an effect, even if the tool
-        was changed or removed since then. If the tool's own code was cancelled, the call has failed.
+        If the call began before a crash and must not be repeated, it stays protected against repetition, even if the
+        tool was changed or removed since then. If the tool's own code was cancelled, the call has failed.
         """
         known = known_result(self._runtime.effects, call_text(tool.name, decided.call.arguments))
         if known is not UNSET:
@@ -1209,17 +1224,17 @@ class Conversation(Generic[T]):
 
     @property
     def _compact_from(self) -> int | None:
-        """The number of tokens from which the provider compacts the conversation.
-
-        None if the provider does not compact it.
-        """
+        """The number of tokens from which the model's provider compacts the conversation; None if it does not."""
         limit = self._agent.window
         if limit is None or not limit.native or not isinstance(self._model, Compacts):
             return None
         return limit.max_tokens if self._model.compacts(limit.max_tokens) else None
 
     async def _ask_for_answer(self, offered: Mapping[str, JsonValue]) -> tuple[Request, Response]:
-        """Ask for the answer of a turn. If the model has no room for the conversation, shorten it and ask once more."""
+        """Ask the model for the answer of a turn.
+
+        If the conversation exceeds the model's context window, shorten the conversation and ask once more.
+        """
         request = self._request()
         try:
             return request, await self._ask(self._model, request, "turn", offered)
@@ -1234,11 +1249,11 @@ class Conversation(Generic[T]):
     async def _shorten(self, *, is_full: bool = False) -> bool:
         """Replace older messages by a summary if the conversation is too long.
 
-        If the summary of this turn is recorded, the recorded summary is used.
+        If a summary was recorded in this turn, the recorded summary is used.
 
         Args:
-            is_full: Whether the model reported that it has no room for the conversation, although the window allows its
-                size.
+            is_full: Whether the model reported that the conversation exceeds its context window, although the agent's
+                `window=` allows its size.
 
         Returns:
             Whether the conversation is shorter now.
@@ -1263,11 +1278,11 @@ class Conversation(Generic[T]):
         return True
 
     async def _summarise(self, limit: window.Window, messages: Sequence[Message], covers: int) -> Response:
-        """Return the summary of the first messages, or an answer without text that states why there is no summary.
+        """Ask a model to summarise the first `covers` messages.
 
-        The method only raises errors that another attempt may not meet, such as a timeout. After any other error the
-        conversation continues without a summary, because another attempt would fail in the same way. If the messages
-        are too long for the model, it is asked for a summary of the newer ones.
+        If the messages are too long for the model, it is asked for a summary of the newer ones. If the model gives no
+        summary at all, the result is an answer without text that contains the reason, and the conversation continues
+        without these messages. Only errors that a retry may avoid, such as a timeout, are raised.
         """
         model = (
             self._model if limit.model is None else self._runtime.model_for(f"{self._agent.name} summary", limit.model)
@@ -1300,7 +1315,7 @@ class Conversation(Generic[T]):
         return await self._ask(model, ask(), "summary", extra, otherwise)
 
     def _now(self) -> Words:
-        """Return the texts of the call as they would be today, without calling user functions.
+        """Return the instructions and the question as the agent would make them today, without calling user functions.
 
         A text is None if a function makes it, or if a guard may change it.
         """
@@ -1315,9 +1330,9 @@ class Conversation(Generic[T]):
         return Words(fill_prompt(system, inputs, given=given) if isinstance(system, str) else None, question)
 
     def _load_begun_words(self) -> Words:
-        """Return the recorded texts with which this conversation began.
+        """Return the recorded instructions and question with which this conversation began, before a crash or wait.
 
-        A text that contained a secret was not recorded, so it is missing here, and the text of now is used instead.
+        A text that contained a secret was not recorded. It is None here, so that the text is made again.
         """
         record: Any = self._runtime.begun(self._key)
         if record is None:
@@ -1344,7 +1359,7 @@ async def _refuse_to_call_again() -> StepResult:
 
 
 def _stand_in_for_tool(name: str, outcome: ToolOutcome) -> Tool:
-    """Make a tool that stands in for a removed tool whose call had begun. Calling it returns `outcome`."""
+    """Make a tool that takes the place of a removed tool whose call had begun. Calling it returns `outcome`."""
 
     def answer(arguments: dict[str, object]) -> ToolOutcome:
         del arguments
@@ -1359,7 +1374,10 @@ def _read_tool_arguments(tool: Tool, call: ToolCall, given: Mapping[str, object]
 
 
 def differing(begun: Words, now: Words) -> list[str]:
-    """List which texts differ between the beginning of a conversation and now, as far as both are known."""
+    """List which texts of a conversation the agent would make differently today: its instructions, or its prompt.
+
+    Texts that are not known are skipped.
+    """
     pairs = (("instructions", begun.system, now.system), ("prompt", begun.question, now.question))
     return [name for name, then, today in pairs if then and today and then.text != utf8_text(today.text)]
 
@@ -1369,7 +1387,10 @@ def _utf8(text: Filled | None) -> Filled:
 
 
 def _identify_cached_part(model: Model, request: Request) -> str:
-    """Return the identity of the part of a request that the provider caches; "" if nothing is cached."""
+    """Return a digest of the part of a request that the provider caches; "" if nothing is cached.
+
+    Calls with the same digest wait for the first of them, which fills the cache.
+    """
     if not request.settings.cache:
         return ""
     tools = [*((tool.name, tool.schema) for tool in request.tools), *(tool.recorded() for tool in request.hosted)]
@@ -1378,12 +1399,14 @@ def _identify_cached_part(model: Model, request: Request) -> str:
 
 
 def _read_response_usage(response: object) -> Usage:
-    """Return the usage of an answer that is not recorded."""
     return usage_of(response) if isinstance(response, Response) else {}
 
 
 def _is_cancelled() -> bool:
-    """Return whether cancellation of the running asyncio task was requested."""
+    """Return whether the running asyncio task is being cancelled.
+
+    False after a CancelledError means that the code of the tool raised this error itself.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -1394,6 +1417,5 @@ def _hash_bytes(body: bytes) -> str:
 
 @functools.lru_cache(1000)
 def _warn_without_description(agent: str, text: str, repair: str) -> None:
-    """Log once per tool that an agent offers it to a model without a description."""
     if text:
         log.warning("tool_without_description: agent %s: %s; %s", agent, text, repair)

@@ -25,7 +25,7 @@ _BEGINNING: Final = 100  # number of characters with which only the same text be
 
 
 def unusable(response: Response, name: str, agent: str, max_tokens: int | None, *, is_text: bool) -> ModelError | None:
-    """Return the error of an answer that is not complete; None if it is complete.
+    """Return the error for a model's answer that was cut off, refused, or had no room; None if the answer is complete.
 
     Args:
         response: The answer.
@@ -61,26 +61,26 @@ def unusable(response: Response, name: str, agent: str, max_tokens: int | None, 
 
 
 def is_short(response: Response, max_tokens: int | None) -> bool:
-    """Return whether an answer that was cut off is shorter than `max_tokens`, so that something else ended it."""
+    """Return whether an answer was cut off before it reached `max_tokens`, for example by a full context window."""
     return max_tokens is not None and 0 < response.output_tokens < max_tokens
 
 
 def at_limit(response: Response, max_tokens: int | None) -> bool:
-    """Return whether an answer that its server calls complete reached `max_tokens`, so that it may be cut off."""
+    """Return whether an answer has `max_tokens` tokens, and may be cut off although its server calls it complete."""
     is_complete = response.stop in {"end", "tools"}
     return is_complete and max_tokens is not None and response.output_tokens >= max_tokens
 
 
 def has_text(response: Response) -> bool:
-    """Return whether an answer that was cut off contains a text that can be kept.
+    """Return whether an answer was cut off and contains a text that can be kept.
 
-    An answer with tool calls does not count, because the arguments of its calls would be cut off, too.
+    An answer with tool calls does not count, because the arguments of its calls may be cut off, too.
     """
     return response.stop in ("cut", "full") and not response.calls and bool(str(response.content).strip())
 
 
 def go_on(text: str) -> str:
-    """Return the message that asks the model to continue a text."""
+    """Return the message that asks the model to continue an answer that was cut off."""
     words = " ".join(text.split()[-_LAST_WORDS:])
     return (
         "Your answer was cut off at the token limit. Go on with it where it stopped. Begin with its last words, "
@@ -89,7 +89,7 @@ def go_on(text: str) -> str:
 
 
 def joined(before: str, after: str) -> str:
-    """Join a text with the part that continues it.
+    """Join an answer that was cut off with its continuation, which repeats the last words of the first part.
 
     Example:
         >>> joined("It rains in Ber", "rains in Bern today.")

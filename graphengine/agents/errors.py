@@ -13,28 +13,28 @@ class SourceUnreadable(InputError):
 
 
 class TooManyTurns(ModelError):
-    """The model called tools for more turns than are allowed."""
+    """The model kept calling tools after the last turn that the agent's `turns=` allows."""
 
     code = "too_many_turns"
 
 
 class GuardFailed(ModelError):
-    """A guard of the agent rejected its prompt or its answer."""
+    """A guard with `then="fail"` rejected a text of its agent: a question, an answer, or a text of a tool call."""
 
     code = "guard_failed"
 
 
 class BadAnswer(NodeError):
-    """A model's answer does not fit the agent's output type, or fails its check."""
+    """A model's answer does not fit the agent's output type, or the agent's check refuses it."""
 
     code = "bad_answer"
 
 
 def as_decision(found: object, what: str, where: str) -> bool:
-    """Return the decision that a user's function made: a bool, or a bool of numpy.
+    """Convert the result of a user's function that decides something to True or False.
 
     Args:
-        found: The value that the function returned.
+        found: The value that the function returned: a bool, or a bool of numpy.
         what: The name of the function for the error, such as `the offered= of tool pay`.
         where: The place that the error names.
 
@@ -49,7 +49,9 @@ def as_decision(found: object, what: str, where: str) -> bool:
 
 
 def refuse_result(found: object, what: str, where: str) -> None:
-    """Refuse a value that a check returned. A check accepts an answer by returning nothing.
+    """Raise an error if a `check=` function returned a value, because its author may believe that the value decides.
+
+    A check accepts an answer by returning None, and refuses it by raising ValueError.
 
     Raises:
         DefinitionError: The check returned a value.

@@ -109,7 +109,7 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
 
 @dataclass(frozen=True, slots=True)
 class _ExternalCall:
-    """The function of an external tool, which waits for the other program instead of doing the work."""
+    """The function of an external tool, which makes the run wait for the result of the other program."""
 
     name: str
     schema: Mapping[str, JsonValue]
@@ -118,11 +118,6 @@ class _ExternalCall:
     is_external: ClassVar = True
 
     async def __call__(self, arguments: dict[str, JsonValue]) -> ToolOutcome:
-        """Wait for the result.
-
-        Raises:
-            DefinitionError: The agent runs outside a run, so nothing can wait for the result.
-        """
         runtime = runtime_here()
         if runtime is None:
             text, repair = f"another program executes the tool {self.name}", "run the agent in a graph, which can wait"
@@ -142,17 +137,17 @@ class _ExternalCall:
         return Question(f"{self.name}({written})", schema, self._read, self.timeout_seconds, late, call)
 
     def _read(self, record: object) -> ToolOutcome:
-        """Return the outcome that an answer contains.
+        """Convert the result that the other program gives to the outcome of the call.
 
         Raises:
-            ValueError: The answer does not fit the schema of the result.
+            ValueError: The result does not fit the declared schema.
         """
         if not _is_failure(record) and (wrong := misfits(self.result, record)):
             raise ValueError("; ".join(wrong))
         return self._read_given_outcome(record)
 
     def _read_given_outcome(self, record: object) -> ToolOutcome:
-        """Return the outcome that a recorded answer contains. The answer was checked when it was given."""
+        """Convert a recorded result to the outcome of the call. The result was checked when it was given."""
         if isinstance(record, dict) and _is_failure(record):
             return ToolOutcome(record["error"], is_error=True)
         return outcome_of(self.name, record)

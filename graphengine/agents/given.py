@@ -45,7 +45,10 @@ _CLASSES: Final[Mapping[str, Callable[[Any], object]]] = {
 
 
 def _taken(value: object) -> object:
-    """Convert a value, either new or read from a record, to the form that is kept in the state."""
+    """Convert an input to the form that the state keeps: JSON structures of scalars that keep their class.
+
+    The value is either new or was read from a record.
+    """
     if isinstance(value, enum.Enum):
         inner = _taken(value.value)
         return Plain(inner) if isinstance(inner, str) else inner
@@ -59,7 +62,10 @@ def _taken(value: object) -> object:
 
 
 def _unfold_structure(value: object) -> object:
-    """Convert a structure to dicts and lists. Sets are sorted, so that their order is the same in every process."""
+    """Convert models, dataclasses, tuples and sets to dicts and lists.
+
+    Sets are sorted, so that their order is the same in every process.
+    """
     if isinstance(value, BaseModel) and not isinstance(value, Media):
         return _taken(value.model_dump())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -72,7 +78,7 @@ def _unfold_structure(value: object) -> object:
 
 
 def _recorded(value: object) -> object:
-    """Return the JSON form of a value that `_taken` returned."""
+    """Convert a value of the state to JSON. A scalar that JSON lacks, such as a date, is recorded with its class."""
     if isinstance(value, dict):
         return {name: _recorded(item) for name, item in value.items()}
     if isinstance(value, list):

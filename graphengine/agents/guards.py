@@ -218,7 +218,7 @@ def bare_markdown(text: str) -> str:
 
 
 def as_guards(given: Sequence[Guard | Callable[[str], str]]) -> tuple[Guard, ...]:
-    """Return the guards, and make each plain function a guard of answers.
+    """Convert the items of `guards=` to Guards. A plain function becomes a guard of answers.
 
     Raises:
         DefinitionError: A function is async.
@@ -227,7 +227,7 @@ def as_guards(given: Sequence[Guard | Callable[[str], str]]) -> tuple[Guard, ...
 
 
 def misplaced(guards: Sequence[object], hooks: Sequence[object]) -> Iterator[tuple[str, str]]:
-    """Yield the items of `guards=` that are not guards, and the items of `hooks=` that are not hooks, with repairs."""
+    """Yield the items of `guards=` that are not guards and the items of `hooks=` that are not hooks, with repairs."""
     for item in guards:
         if isinstance(item, Hooks) or (isinstance(item, type) and issubclass(item, Hooks)):
             yield f"guards=[{item!r}]", "write hooks=[…]: hooks see calls, a guard checks a text"
@@ -242,7 +242,7 @@ def misplaced(guards: Sequence[object], hooks: Sequence[object]) -> Iterator[tup
 
 
 def check_text(guards: Sequence[Guard], text: str, on: On, *, where: str = "") -> str:
-    """Apply all guards for a kind of text in order, each to the result of the previous guard, and return the text.
+    """Apply all guards for a kind of text, each to the result of the one before it, and return the final text.
 
     Args:
         guards: The guards in order.
@@ -295,7 +295,7 @@ def _check_text(one: Guard, text: str, where: str) -> str:
 
 
 def _check_texts_in(value: Any, check: Callable[[str], str]) -> Any:  # noqa: ANN401, PLR0911 - any answer, a kind a return
-    """Return a value with its texts checked; the same object if no text was changed."""
+    """Apply a check to all texts inside a value, and return the value; a copy if the check changed a text."""
     if isinstance(value, enum.Enum):
         return value
     if isinstance(value, str):
@@ -322,13 +322,12 @@ def _check_texts_in(value: Any, check: Callable[[str], str]) -> Any:  # noqa: AN
 
 
 def _find_changed_fields(fields: Mapping[str, object], check: Callable[[str], str]) -> dict[str, object]:
-    """Return the fields whose values are other objects after the check."""
     checked = {name: _check_texts_in(item, check) for name, item in fields.items()}
     return {name: item for name, item in checked.items() if item is not fields[name]}
 
 
 def _copy_with(value: object, new: Mapping[str, object]) -> object:
-    """Return a copy of a dataclass with some fields set, without calling its constructor."""
+    """Copy a dataclass with some fields changed, without calling its constructor, which may have side effects."""
     made = object.__new__(type(value))
     for field in dataclasses.fields(cast("Any", value)):
         object.__setattr__(made, field.name, new.get(field.name, getattr(value, field.name)))
@@ -338,9 +337,9 @@ def _copy_with(value: object, new: Mapping[str, object]) -> object:
 def around(
     hooks: Sequence[Hooks | Guard], what: Literal["around_model", "around_tool"], call: Callable[[A], Awaitable[R]]
 ) -> Callable[[A], Awaitable[R]]:
-    """Return a function that calls a model or a tool through all these hooks.
+    """Wrap a function that calls a model or a tool in all these hooks. The first hook is the outermost.
 
-    The function raises a DefinitionError if a hook returns a value that is not a result.
+    The wrapped function raises a DefinitionError if a hook returns something other than an answer or outcome.
     """
     for hook in reversed(hooks):
         inherited = getattr(Hooks, what)
@@ -352,9 +351,9 @@ def around(
 async def _call_through_hook(
     hook: Hooks | Guard, what: Literal["around_model", "around_tool"], call: Callable[[A], Awaitable[R]], given: A
 ) -> R:
-    """Call a hook's method, and name the hook in errors that the hook itself raises.
+    """Call a hook's method. An error that the hook itself raises gets a repair that names the hook.
 
-    Errors of the call inside the hook are passed on unchanged.
+    Errors of the model or tool that the hook calls are passed on unchanged.
     """
     inside: list[object] = []
 

@@ -29,14 +29,14 @@ _SHOWN: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """The result of a visit that hands the conversation over instead of answering. `to` is the next agent."""
+    """The result of an agent's node that passes the conversation on instead of answering. `to` is the next agent."""
 
     to: str
 
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Tool[..., str]):
-    """A tool with which an agent hands the conversation over to another agent.
+    """A tool with which the model passes the conversation on to another agent.
 
     Attributes:
         to: The name of the other agent.
@@ -47,12 +47,12 @@ class HandOver(Tool[..., str]):
 
 
 def hand_over_to(to: str, system: object, hops: str) -> HandOver:
-    """Return the tool that hands over to an agent.
+    """Make the tool with which a model passes the conversation on to the agent `to`.
 
     Args:
         to: The name of that agent.
         system: The instructions of that agent, whose first sentence describes its purpose.
-        hops: The path of the counter of hand-overs.
+        hops: The path of the field that counts how many times the message was handed over.
     """
 
     def may_hand_over(hops: int = 0) -> bool:
@@ -70,7 +70,7 @@ def hand_over_to(to: str, system: object, hops: str) -> HandOver:
 
 
 def handed_over(calls: Sequence[ToolCall], results: Sequence[Message], tools: Mapping[str, Tool]) -> HandedOver | None:
-    """Return the agent to which the first successful hand-over among these calls leads; None if no call hands over."""
+    """Return the agent to which the first successful hand-over among these tool calls leads; None without one."""
     for call, result in zip(calls, results, strict=True):
         tool = tools.get(call.name)
         if isinstance(tool, HandOver) and not result.is_error:

@@ -35,7 +35,7 @@ _ATOMS: Final = (str, int, float, bool, type(None))
 def identity_of(
     inputs: Mapping[str, object], messages: str, apart: Mapping[str, object], kept: Kept | None = None
 ) -> dict[str, JsonValue]:
-    """Return a digest of each input of an agent, by the input's name.
+    """Return a digest of each input of an agent's call, so that a resumed run finds the conversation again.
 
     Args:
         inputs: The inputs.
@@ -56,12 +56,12 @@ def identity_of(
 
 
 def digest(value: object) -> str:
-    """Return a digest of a value that is the same in every process."""
+    """Return a short hash of a value that is the same in every process."""
     return hashlib.blake2b(to_json(value, inf_nan_mode="strings"), digest_size=9).hexdigest()
 
 
 def typed(value: Any, kept: Kept | None = None) -> object:  # noqa: ANN401, PLR0911 - whatever a call is given, one return for each kind
-    """Return a value in a form whose JSON distinguishes kinds of values and is the same in every process.
+    """Convert a value to a form whose JSON distinguishes, for example, a list from a tuple, and is always the same.
 
     A model or a dataclass is represented by its fields alone, so its class may be renamed.
     """
@@ -93,7 +93,7 @@ def _order_by_first(item: list[object]) -> str:
 
 
 def _talk(value: object) -> object:
-    """Return the lasting facts of messages, because later versions may add more attributes to a message."""
+    """Represent messages by the attributes that they have in every version, so that the digest stays valid."""
     messages = value if isinstance(value, Sequence) else ()
     return [
         [each.role, each.text, each.call_id, [[call.id, call.name, call.arguments] for call in each.calls]]

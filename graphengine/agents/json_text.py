@@ -64,11 +64,11 @@ _SWALLOWED: Final = re.compile(r"""(?:\\"|')\s*+[:,+}\]]|[:,{\[]\s*+(?:\\"|')|\\
 
 
 class Unreadable(ValueError):
-    """A text contains no JSON that can be read without guessing. The message states the reason for the model."""
+    """Raised for a text without JSON that can be read without guessing. The message tells the model the reason."""
 
 
 def strict(text: str) -> object:
-    """Parse a text as JSON; return `NOTHING` if it is not JSON.
+    """Parse a text as JSON; return `NOTHING` if the text is not JSON.
 
     Raises:
         Unreadable: An object in the text has a duplicate key.
@@ -82,7 +82,10 @@ def strict(text: str) -> object:
 
 
 def is_json(text: str) -> bool:
-    """Return whether a text is JSON without a fence around it, so that all versions of this module read it alike."""
+    """Return whether an answer is pure JSON, apart from leading `<think>` text.
+
+    Every version of this module reads such an answer alike, so its record does not need the version of the rules.
+    """
     try:
         return strict(without_thoughts(text)) is not NOTHING
     except Unreadable:
@@ -90,10 +93,10 @@ def is_json(text: str) -> bool:
 
 
 def unfenced(text: str, *, as_before: bool = False) -> str:
-    """Remove the thinking that some models write before their answer, and a fence around the whole text.
+    """Remove the `<think>` text and the code fence that some models write around their answer.
 
     Args:
-        text: The text.
+        text: The answer.
         as_before: Whether to recognise only the fences that earlier versions recognised. These versions recorded no
             `reading` with an answer.
     """
@@ -103,17 +106,16 @@ def unfenced(text: str, *, as_before: bool = False) -> str:
 
 
 def without_thoughts(text: str) -> str:
-    """Return a text without the `<think>…</think>` at its start."""
     found = _THOUGHTS.match(text)
     return text[found.end() :] if found else text
 
 
 def tolerant(text: str, keys: Collection[str]) -> object:
-    """Parse the object or list that a text is, or clearly ends with. Wrong punctuation is repaired.
+    """Parse the JSON object or list that an answer consists of or clearly ends with, and repair its punctuation.
 
     Args:
-        text: The text. It may be the object or list itself, contain the object or list in its only fenced block, or end
-            with an object.
+        text: The answer. It may be the object or list itself, contain the object or list in its only fenced block, or
+            end with an object.
         keys: The keys that an object at the end of other text must have. If `keys` is empty, such an object is not
             accepted.
 
@@ -146,9 +148,9 @@ def tolerant(text: str, keys: Collection[str]) -> object:
 
 
 def tolerant_of_prose(text: str) -> object:
-    """Parse the only object or list in a text, wherever it is in the text.
+    """Parse the only JSON object or list in an answer, wherever it stands among other text.
 
-    Earlier versions, which recorded no `reading` with an answer, read answers in this way.
+    Answers that earlier versions recorded without a `reading` are read in this way.
 
     Raises:
         Unreadable: The text contains no object or list, contains several, was cut off, or could only be repaired by
@@ -162,10 +164,10 @@ def tolerant_of_prose(text: str) -> object:
 
 
 def _check_length(text: str) -> str:
-    """Return a text without its thinking.
+    """Return an answer without its `<think>` text, if it is short enough to be searched for JSON.
 
     Raises:
-        Unreadable: The text is too long to search it for JSON.
+        Unreadable: The text is too long.
     """
     text = without_thoughts(text)
     if len(text) > _MOST_CHARACTERS:
@@ -174,10 +176,10 @@ def _check_length(text: str) -> str:
 
 
 def _find_fenced(text: str) -> str:
-    """Return the content of the only fenced block of a text; "" if the text does not have exactly one.
+    """Return the content of the only fenced code block of an answer; "" if the answer has none or several.
 
-    The result is also "" if the text around the block may contain the actual answer: an object, or a list if the block
-    is a list. The block may then be only a draft.
+    The result is also "" if the text around the block contains an object, or a list beside a block with a list. The
+    block may then be a draft, and the text around it may contain the actual answer.
     """
     fences = [*islice(_FENCE.finditer(text), 3)]
     if len(fences) != 2 or fences[1].group(1):  # noqa: PLR2004 - one opens the block, one closes it
@@ -188,10 +190,10 @@ def _find_fenced(text: str) -> str:
 
 
 def _find_last_object(text: str) -> str:
-    """Return the object with which a text ends; "" if the text has no such object, or the object may be part of a list.
+    """Return the JSON object with which an answer ends; "" if there is no such object.
 
-    The second case matters when a list of objects was cut off, as in `The answers: [{"answer": 1}`. Its first item must
-    not be taken as the answer.
+    An object that may be an item of a list does not count. For example, the list in `The answers: [{"answer": 1}` was
+    cut off, and its first item must not be taken as the answer.
     """
     bare = _FENCE_AFTER.sub("", text)
     before, opening, after = bare.partition("{")
@@ -239,7 +241,7 @@ def _is_uncountable(value: object) -> bool:
 
 
 def _build_unique_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Make an object from its pairs of key and value.
+    """Make a dict of the pairs that a JSON parser found in an object.
 
     Raises:
         Unreadable: A key occurs twice, so either of its values may be meant.
@@ -257,7 +259,7 @@ def _no_number(name: str) -> object:
 
 
 def repair_json(text: str, *, strict: bool = False) -> object:
-    """Return the value that the json-repair library finds in a text.
+    """Parse malformed JSON with the json-repair library.
 
     Returns `NOTHING` if the library finds no value, or would need too much time.
 
@@ -276,11 +278,11 @@ def repair_json(text: str, *, strict: bool = False) -> object:
 
 
 class _TooMuch(Exception):
-    """A text was read more often than a repair may read it. json-repair does not catch errors of this class."""
+    """Stops a repair that would take too long. The json-repair library does not catch this class of errors."""
 
 
 class Metered(str):
-    """A text that can only be read a limited number of times, which limits the time of a repair.
+    """A text that can be read only a limited number of times, which limits the time of a JSON repair.
 
     The limit is shared by all parts of the text. An example of a text that needs the limit:
 
@@ -294,7 +296,6 @@ class Metered(str):
     """How often it may still be read: one number, which its parts share."""
 
     def part(self, text: str) -> Metered:
-        """Return a text that shares the limit of this text."""
         made = Metered(text)
         made.left = self.left
         return made
@@ -311,14 +312,13 @@ class Metered(str):
 
 
 def metered(text: str) -> Metered:
-    """Return a text with the limit of reads that applies to its repair."""
     made = Metered(text)
     made.left = [_MORE_READS + _MOST_READS * len(text)]
     return made
 
 
 def _repair_piece(piece: str) -> object:
-    """Return the value of a text that is nearly JSON.
+    """Parse a text that is nearly JSON, and make sure that the repair neither dropped nor added anything.
 
     Raises:
         Unreadable: The repaired value does not contain the whole text, for example because the text was cut off.
@@ -330,9 +330,7 @@ def _repair_piece(piece: str) -> object:
 
 
 def _repair_quoted(piece: str) -> object:
-    """Repair a text as `_repair_piece` does, but refuse a sentence in brackets, such as `[I found nothing]`.
-
-    Such a sentence is not a list of texts.
+    """Parse a text that is nearly JSON, and refuse a sentence in brackets, such as `[I found nothing]`.
 
     Raises:
         Unreadable: As for `_repair_piece`; or a text in a list has no quotes; or the text may have been cut off after a
@@ -346,7 +344,11 @@ def _repair_quoted(piece: str) -> object:
 
 
 def _is_all_of(repaired: str, piece: str) -> bool:
-    """Return whether repaired JSON contains the whole text and nothing else, and none of its texts contains JSON."""
+    """Return whether repaired JSON has exactly the words, numbers and brackets of the original text.
+
+    The result is False, too, if a text inside the repaired JSON contains JSON itself, because the repair then swallowed
+    a part of the structure.
+    """
     bare = _ESCAPE.sub("", piece)
     return (
         _split_tokens(repaired) == _split_tokens(piece)
@@ -362,7 +364,6 @@ def _split_tokens(text: str) -> list[str]:
 
 
 def _normalise_token(token: str) -> str:
-    """Return a word or number in the form in which tokens are compared: 1.5 for 1.50, true for True."""
     if token[-1].isdecimal() and not token.lstrip("-").isdecimal():
         return repr(float(token))
     return _WORDS.get(token.casefold(), token)

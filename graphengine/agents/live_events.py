@@ -58,7 +58,6 @@ class _Grows(OfTurn):
     """A live event that is joined with earlier events of its kind while a watcher is not reading."""
 
     def growth(self) -> Growing:
-        """Return an object that collects this event and later events of its kind."""
         return Growing(self)
 
 
@@ -156,7 +155,10 @@ AgentEvent: TypeAlias = "TextDelta | ThinkingDelta | PartialAnswer | ToolCalled 
 
 
 class Live:
-    """The live events of one call of an agent. While it is used as a context manager, the call counts as in flight.
+    """Sends the live events of one call of an agent to the watchers of its run.
+
+    While the object is used as a context manager, the call counts as in flight, and late watchers receive its text so
+    far.
 
     Args:
         agent: The agent's name.
@@ -190,11 +192,13 @@ class Live:
         self._clear()
 
     def is_watched(self) -> bool:
-        """Return whether anybody is watching the run now."""
         return bool(self._audience.live)
 
     def when_watched(self, call: Callable[[], None] | None) -> None:
-        """Set a function to call when somebody begins to watch. It passes on the text that has arrived."""
+        """Set a function that is called when somebody begins to watch.
+
+        The function passes on the pieces of text that were collected while nobody watched.
+        """
         self._when_watched = call
 
     def __enter__(self) -> Self:
@@ -207,12 +211,10 @@ class Live:
         self._audience.in_flight.remove(self)
 
     def begin(self, turn: int) -> None:
-        """Begin a turn of the model."""
         self.turn = turn
         self._clear()
 
     def text(self, piece: str) -> None:
-        """Show a piece of the answer."""
         self._text.add(piece)
         if self._audience.live:
             self._show_piece(TextDelta, self._text, piece)
@@ -220,15 +222,14 @@ class Live:
                 self._partial()
 
     def thinking(self, piece: str) -> None:
-        """Show a piece of the thinking."""
         self._thinking.add(piece)
         if self._audience.live:
             self._show_piece(ThinkingDelta, self._thinking, piece)
 
     def _show_piece(self, kind: type[TextDelta | ThinkingDelta], kept: Kept, piece: str) -> None:
-        """Show a piece of text, except an ending that may be the beginning of a secret.
+        """Send a piece of text to the watchers, except an ending that may be the beginning of a secret.
 
-        That ending is shown with the next piece, or at the end of the turn.
+        The ending is sent with the next piece, or at the end of the turn.
         """
         if self._guard is not None:
             piece, kept.held_back = self._guard.screened(kept.held_back + piece)
@@ -238,7 +239,7 @@ class Live:
     def end(self) -> None:
         """Finish showing a turn whose answer has been recorded.
 
-        Shows the last partial answer, and text that was held back because it might have begun a secret.
+        Watchers receive the last partial answer, and text that was held back because it might have begun a secret.
         """
         if self._audience.live:
             for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
@@ -249,32 +250,26 @@ class Live:
         self._clear()
 
     def reset(self, why: str) -> None:
-        """Show that the text of this turn so far does not count. Does nothing if no text was shown."""
+        """Tell watchers that the text of this turn so far does not count, if they received any."""
         if not (self._text.length or self._thinking.length):
             return
         self._clear()
         self.retract(why)
 
     def retract(self, why: str) -> None:
-        """Show that the answer of this turn does not count."""
         self._show(AnswerReset(self._path, self._agent, self._hide(" ".join(why.split())), **self._place))
 
     def called(self, call: ToolCall) -> None:
-        """Show that a tool is called."""
         self._tools[call.id] = call
         self._show(self._build_called_event(call))
 
     def returned(self, call: ToolCall, text: str, *, is_error: bool) -> None:
-        """Show a tool's result."""
         self._tools.pop(call.id, None)
         found = ToolReturned(self._path, self._agent, call.name, call.id, self._hide(text), is_error, **self._place)
         self._show(found)
 
     def so_far(self) -> list[AgentEvent]:
-        """Return events that bring a late watcher up to date with this turn.
-
-        Pieces that were collected while nobody watched are passed on first.
-        """
+        """Return events that bring a watcher who subscribed late up to date with this turn."""
         if self._when_watched is not None:
             self._when_watched()
         found: list[AgentEvent] = []
@@ -316,7 +311,7 @@ class Live:
             self._show(PartialAnswer(self._path, self._agent, value, **self._place))
 
     def _read(self) -> Any:  # noqa: ANN401 - JSON
-        """Return the value that has been streamed so far; `_NONE` if it cannot be parsed yet."""
+        """Parse the part of a structured answer that has been streamed so far; `_NONE` if this is not possible yet."""
         if self._text.skipped:
             return _NONE
         try:
@@ -331,7 +326,7 @@ class Live:
 
 
 class Kept:
-    """A growing text of which the end is kept."""
+    """A text to which pieces are added. Of a very long text, only the end is kept."""
 
     __slots__ = ("_pieces", "held_back", "length", "skipped")
 
@@ -342,7 +337,6 @@ class Kept:
         self.held_back = ""
 
     def add(self, piece: str) -> None:
-        """Add a piece."""
         self._pieces.append(piece)
         self.length += len(piece)
         if self.length - self.skipped > 2 * MOST_KEPT:
@@ -350,18 +344,17 @@ class Kept:
             self._pieces = [end]
 
     def text(self) -> str:
-        """Return the part of the text that is kept."""
         self._pieces = ["".join(self._pieces)]
         return self._pieces[0]
 
     def end(self) -> tuple[str, int]:
-        """Return the end of the text, of limited length, and the number of characters before it."""
+        """Return the last `MOST_KEPT` characters of the text, and the number of characters before them."""
         end = self.text()[-MOST_KEPT:]
         return end, self.length - len(end)
 
 
 class Growing:
-    """Collects pieces of a text, or keeps the newest partial answer, while a watcher is not reading."""
+    """Joins the events that arrive while a watcher is not reading: pieces of text, or the newest partial answer."""
 
     __slots__ = ("_event", "_kept")
 
@@ -371,19 +364,17 @@ class Growing:
 
     @property
     def key(self) -> Hashable:
-        """The identity of the collected text: pieces of the same turn of the same call are joined."""
+        """Identifies the events that are joined: those of one kind, of the same turn of the same call."""
         event = self._event
         return type(event), event.path, event.agent, event.call, event.turn, event.attempt
 
     def add(self, event: _Grows) -> None:
-        """Add a piece, or replace the partial answer."""
         if isinstance(event, (TextDelta, ThinkingDelta)):
             self._kept.add(event.text)
         else:
             self._event = event
 
     def whole(self) -> _Grows:
-        """Return the collected pieces as one event."""
         event = self._event
         if not isinstance(event, (TextDelta, ThinkingDelta)):
             return event

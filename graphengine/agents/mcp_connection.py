@@ -52,7 +52,7 @@ _NOBODY: Final = "no person can be asked here, only in a run, by a server of the
 
 @dataclass(frozen=True)
 class Address:
-    """How to reach a server.
+    """How to reach an MCP server.
 
     Attributes:
         command: The command that starts the server; () if the server is reached by `url`.
@@ -74,15 +74,18 @@ class Address:
         return clipped(self.public(" ".join(self.command) or self.url.partition("?")[0]), _NAME_CHARACTERS)
 
     def public(self, text: str) -> str:
-        """Remove all credentials from a text of graphengine, including credentials in urls and options."""
+        """Remove all credentials of the server from a text of graphengine, including those in urls and options."""
         return without_options(self.struck(text))
 
     def struck(self, text: str) -> str:
-        """Remove the values of env and headers whose names suggest secrets from a text."""
+        """Remove the values of secret environment variables and headers from a text."""
         return without(text, self.forms)
 
     def line(self, error: Exception) -> str:
-        """Return a line that the client could not read, from the client's error, in a short form without secrets."""
+        """Return the beginning of a line of the server that the client could not read, without secrets.
+
+        The line is taken from the error of the client.
+        """
         from pydantic import ValidationError  # noqa: PLC0415
 
         given = error.errors(include_url=False)[0]["input"] if isinstance(error, ValidationError) else error
@@ -92,7 +95,7 @@ class Address:
 
     @cached_property
     def forms(self) -> Sequence[str]:
-        """The forms in which secret values of env and headers may occur in a text."""
+        """The forms in which the values of secret environment variables and headers may occur in a text."""
         given = (*self.env.items(), *self.headers.items())
         secrets = [value for name, value in given if names_secret(name) or "auth" in name.lower()]
         secrets += [value.rpartition(" ")[2] for value in secrets]  # the token of `Bearer …`
@@ -100,7 +103,7 @@ class Address:
 
 
 class Connection:
-    """A connection to a server that is running or starting.
+    """A connection to an MCP server, which runs in an asyncio task of its own.
 
     Attributes:
         calls: The number of calls and reads in flight.
@@ -122,29 +125,33 @@ class Connection:
 
     @property
     def client(self) -> Client:
-        """The client, once the server has started."""
         return self._ready.result()
 
     @property
     def tells(self) -> bool:
-        """Whether the server reports changes of its tools, and stays the same process until the connection ends."""
+        """Whether a list of tools stays valid until the server reports a change.
+
+        True if the server promises to report changes and is the same process until the connection ends.
+        """
         tools = self.client.server_capabilities.tools
         return bool(self._address.command and tools is not None and tools.list_changed and self.is_older)
 
     @property
     def is_older(self) -> bool:
-        """Whether the server speaks a revision before 2026-07-28, which does not state how long a list may be kept."""
+        """Whether the server speaks a protocol revision before 2026-07-28.
+
+        Such a server does not state how long a list may be kept.
+        """
         from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS  # noqa: PLC0415 - loaded by now
 
         return self.client.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
 
     @property
     def ended(self) -> bool:
-        """Whether the connection has ended completely."""
         return self._task is None or self._task.done()
 
     async def start(self, timeout_seconds: float) -> None:
-        """Start the server, and return when it has answered.
+        """Start the server, and wait until it has answered.
 
         Raises:
             ToolsUnavailable: The server did not start, or did not answer in time. It has been stopped.
@@ -174,7 +181,7 @@ class Connection:
         )
 
     def _warn_if_slow(self, seconds: float) -> None:
-        """Log that every start of this server is slow, because the server does not answer the first request."""
+        """Log a warning if the server did not answer the first request, which makes each of its starts slow."""
         from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
         from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS  # noqa: PLC0415
 
@@ -182,11 +189,11 @@ class Connection:
             log.warning(_IGNORES, self._address.name, DISCOVER_TIMEOUT_SECONDS)
 
     def release(self) -> None:
-        """Let the connection end in its own task. `stop` waits for that."""
+        """Ask the connection to end in its own task, without waiting for its end."""
         self._over.set()
 
     async def stop(self) -> None:
-        """Stop the server and return when it has ended, even if this wait is cancelled in between."""
+        """End the connection and wait for its end, even if this wait is cancelled in between."""
         self.release()
         task, cancelled = self._task, False
         if task is not None and not self._ready.done():
@@ -203,7 +210,7 @@ class Connection:
             raise asyncio.CancelledError
 
     async def wrote(self) -> str:
-        """Return the server's output that may explain its end, to append to a message; "" if there is none."""
+        """Return a part of an error message with the output of a server that has ended; "" if there is no output."""
         text = ""
         if self._noise:
             text += f"; it wrote a line that is not a message: {self._noise}"
@@ -227,7 +234,6 @@ class Connection:
             logger.addHandler(logging.NullHandler())
 
     async def _live(self) -> None:
-        """Run the connection from its start to its end."""
         from anyio import CancelScope  # noqa: PLC0415 - loaded by now
         from mcp import Client, Implementation  # noqa: PLC0415
 
@@ -283,7 +289,7 @@ class Connection:
         return stdio_client(server, errlog=self._errors.ours)
 
     async def _receive_message(self, message: IncomingMessage) -> None:
-        """Keep the first line that is not a message, and count the reports that the server's tools have changed."""
+        """Count reports of changed tools, and keep the first line that is not a message for error messages."""
         from mcp.types import ToolListChangedNotification  # noqa: PLC0415 - loaded by now
 
         if isinstance(message, ToolListChangedNotification):
@@ -292,7 +298,10 @@ class Connection:
             self._noise = self._address.line(message)
 
     def _retrieve(self, task: asyncio.Task[None]) -> None:
-        """Retrieve the task's exception, which asyncio would log otherwise. `start` and the calls report it."""
+        """Log the exception of the connection's task.
+
+        Without this callback, asyncio would print it as never retrieved.
+        """
         if not task.cancelled() and (error := task.exception()) is not None:
             log.debug("%s ended: %s", task.get_name(), self._address.public(repr(error)))
 
@@ -308,7 +317,10 @@ class Connection:
 
 
 async def refuse_to_ask(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ErrorData:
-    """Refuse a question that the server asks during a call, because the answer would be lost with this process."""
+    """Refuse a question that the server asks during a tool call.
+
+    The answer would be lost if this process died, because such a call cannot continue in another process.
+    """
     from mcp.types import INVALID_REQUEST, ErrorData  # noqa: PLC0415 - loaded by now
 
     del context, params
@@ -316,7 +328,7 @@ async def refuse_to_ask(context: ClientRequestContext, params: types.ElicitReque
 
 
 def is_closed(error: BaseException) -> bool:
-    """Return whether an error of the client means that the connection has ended."""
+    """Return whether the `mcp` client raised this error because the connection has ended."""
     from mcp import MCPError  # noqa: PLC0415 - loaded by now
     from mcp.types import CONNECTION_CLOSED  # noqa: PLC0415
 
@@ -325,7 +337,7 @@ def is_closed(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException | None, method: str) -> bool:
-    """Return whether a server rejected a request of this method because it no longer knows the session."""
+    """Return whether the server rejected a request of this method because it no longer knows the session."""
     from mcp import MCPError  # noqa: PLC0415 - loaded by now
 
     from graphengine.agents.mcp_repairs import SESSION_LOST  # noqa: PLC0415 - it needs the package
@@ -334,7 +346,7 @@ def is_lost(error: BaseException | None, method: str) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Return whether a server answered that it could not accept a call, so that the call had no effect."""
+    """Return whether the server rejected a call as invalid, so that the call certainly had no effect."""
     from mcp import MCPError  # noqa: PLC0415 - loaded by now
     from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR  # noqa: PLC0415
 
@@ -345,7 +357,7 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def _late(timeout_seconds: float) -> str:
-    """Return which request a server did not answer in this time."""
+    """Explain in an error message which request the server did not answer in time."""
     from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
 
     late = f"it did not answer within {timeout_seconds:g} seconds"
@@ -358,10 +370,10 @@ def _late(timeout_seconds: float) -> str:
 
 
 class _Errors:
-    """The standard error of a server without secrets: logged at DEBUG level, with its end kept.
+    """Reads the standard error of a server, logs it at DEBUG level without secrets, and keeps its end for errors.
 
-    A thread reads it, because the server would block on a full pipe. The thread ends when the server's end of the pipe
-    is closed.
+    A thread reads the output, because the server would block on a full pipe. The thread ends when the server's end of
+    the pipe is closed.
     """
 
     def __init__(self, address: Address) -> None:
@@ -373,7 +385,7 @@ class _Errors:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait briefly until all output of a server that has ended is read."""
+        """Wait at most one second until all output of a server that has ended is read."""
         self._thread.join(_JOIN_SECONDS)
 
     def _read(self, theirs: int) -> None:

@@ -36,7 +36,10 @@ _LONGEST_SECONDS: Final = 60.0
 
 
 class CannotAsk(GraphEngineError):
-    """A server requires something that cannot be supplied, so the call was not continued."""
+    """An MCP server needs input during a tool call that the run cannot give.
+
+    Either the kind of input is not supported, or the call must not be repeated and so cannot wait for a person.
+    """
 
     code = "mcp_input"
 
@@ -53,7 +56,7 @@ async def result_of(
     relist: Callable[[], Awaitable[object]],
     heard: Callable[[], object],
 ) -> types.CallToolResult:
-    """Call a server's tool, supply the input that it requires, and return the result.
+    """Call a tool of an MCP server and return its result, after answering the questions that the server asks.
 
     If a person has to be asked first, the attempt ends and this function never returns.
 
@@ -106,11 +109,6 @@ async def result_of(
 
 
 def _check_may_wait(runtime: RunRuntime, tool: str) -> None:
-    """Check that the call may wait for a person.
-
-    Raises:
-        CannotAsk: The call is an effect that must not be repeated, and a wait would repeat it.
-    """
     if not runtime.may_sleep():
         repair = 'ask before the call, with approve=; or, if a call may be repeated, effect="idempotent"'
         text = "the server requires input, which cannot be waited for inside an effect that must not be repeated"
@@ -119,8 +117,6 @@ def _check_may_wait(runtime: RunRuntime, tool: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Sending:
-    """A call of a server's tool, with the arguments of `result_of`."""
-
     client: Client
     tool: str
     arguments: Mapping[str, object]
@@ -128,7 +124,10 @@ class _Sending:
     progressed: ProgressFnT
 
     async def send(self, pending: Pending, responses: types.InputResponses | None) -> StepResult:
-        """Begin or continue the call, and return the record of an answer without a result.
+        """Send the call, or its continuation with the answers of a person, to the server.
+
+        If the server needs more input or time, the returned value is recorded, so that another process can continue the
+        call.
 
         Raises:
             _ResultCame: The server has returned the result.
@@ -166,7 +165,7 @@ class _Sending:
 
 
 async def _ask_person(runtime: RunRuntime, identity: str, request: types.InputRequest) -> types.InputResponse:
-    """Ask a person the question of a server, and return the answer."""
+    """Make a question of the server a question of the run, and return the person's answer in the server's form."""
     from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult  # noqa: PLC0415 - loaded by now
 
     if not isinstance(request, ElicitRequest):

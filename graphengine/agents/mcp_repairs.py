@@ -57,7 +57,7 @@ _OPEN_ENDED: Final = ("input_required", "task")
 
 
 class Repairs:
-    """The repairs of one connection.
+    """Repairs the messages of one connection to an MCP server.
 
     Attributes:
         unusable: The listed tools that cannot be read, with the reasons.
@@ -71,16 +71,15 @@ class Repairs:
 
     @asynccontextmanager
     async def of(self, transport: Transport) -> AsyncIterator[TransportStreams]:
-        """Wrap a transport so that its messages are repaired."""
         async with transport as (reading, writing):
             yield _Reading(reading, self), _Writing(writing, self)
 
     def sent(self, message: SessionMessage) -> None:
-        """Remember the method of a request. In `initialize`, remove the statement that this client can ask a person.
+        """Adjust a message that is about to be sent, and remember the method of a request.
 
-        A server that receives `initialize` speaks an older revision. It would ask during a call and would need the
-        answer in the same process. A server of the revision 2026-07-28 instead ends the call with its questions, see
-        `graphengine.agents.mcp_input`.
+        In `initialize`, the statement that this client can ask a person is removed. A server that receives `initialize`
+        speaks an older revision. It would ask during a call and would need the answer in the same process. A server of
+        the revision 2026-07-28 instead ends the call with its questions, see `graphengine.agents.mcp_input`.
         """
         request = message.message
         if isinstance(request, types.JSONRPCRequest):
@@ -89,7 +88,7 @@ class Repairs:
                 request.params["capabilities"].pop("elicitation", None)
 
     def received(self, item: SessionMessage | Exception) -> SessionMessage | Exception:
-        """Return a received message in a form that the package can read, if it can be repaired."""
+        """Repair a received message, if possible, so that the `mcp` package can read it."""
         if isinstance(item, ValidationError):
             with suppress(ValueError, StopIteration):
                 line = readable(_extract_unread_line(item))
@@ -103,9 +102,10 @@ class Repairs:
         return item
 
     def _list(self, result: JsonObject) -> None:
-        """Repair a page of a list of tools.
+        """Repair one page of the list of tools that a server sent.
 
-        Declared schemas of results are removed, because the package would refuse results that differ from them.
+        The schemas of results are removed from the list and kept in `outputs`, because the `mcp` package would refuse
+        results that differ from them.
         """
         tools = _list_or_empty(result.get("tools"))
         kept: list[JsonObject] = []
@@ -133,7 +133,7 @@ class Repairs:
 
 
 def readable(text: str) -> str:
-    """Return a message as valid JSON-RPC if it is nearly valid; otherwise return the text unchanged."""
+    """Repair a message that is nearly valid JSON-RPC. Any other text is returned unchanged."""
     try:
         jsonrpc_message_adapter.validate_json(text, by_name=False)
     except ValueError:
@@ -145,7 +145,7 @@ def readable(text: str) -> str:
 
 
 def _extract_unread_line(error: ValidationError) -> str:
-    """Return the line that the package could not read, taken from its error.
+    """Return the line that the `mcp` package could not read. The line is contained in the error of the package.
 
     Raises:
         StopIteration: The error does not contain the line.
@@ -159,7 +159,7 @@ def _extract_unread_line(error: ValidationError) -> str:
 
 
 def _shallow(value: JsonValue, levels: int) -> JsonValue:
-    """Replace values that are nested deeper than `levels` by a sentence."""
+    """Replace the parts of a message that are nested too deeply by a sentence that says so."""
     if not isinstance(value, (dict, list)):
         return value
     if levels == 0:
@@ -170,7 +170,7 @@ def _shallow(value: JsonValue, levels: int) -> JsonValue:
 
 
 async def read_soundly(response: httpx2.Response) -> None:
-    """Repair the messages in an HTTP response, which is either a single message or a stream of events."""
+    """Repair the messages in an HTTP response of a server: a single message, or a stream of events."""
     streams = response.headers.get("content-type", "").lower().startswith("text/event-stream")
     whole = response.aiter_bytes
 
@@ -200,9 +200,9 @@ async def read_soundly(response: httpx2.Response) -> None:
 
 
 def _not_found(body: str, asked: JsonObject) -> JsonObject:
-    """Return the answer to a request of a session that got the status 404.
+    """Return the JSON-RPC message to read from a response with the HTTP status 404.
 
-    This is the answer in the body, if the body contains one; otherwise an error that the session is lost.
+    This is the server's own answer, if the body contains one. Otherwise it is an error that reports a lost session.
     """
     lines = [line.removeprefix("data:") for line in body.splitlines() if line.startswith("data:")]
     for text in (body, *lines):
@@ -219,7 +219,7 @@ def _not_found(body: str, asked: JsonObject) -> JsonObject:
 
 
 def _answers(message: JsonObject, identity: JsonValue) -> bool:
-    """Return whether a response answers the request with this id, and does not report a lost session."""
+    """Return whether a message answers the request with this id, rather than reporting a lost session."""
     error = inside(message, "error")
     if not error or error.get("code") == types.METHOD_NOT_FOUND:
         return True
@@ -228,7 +228,6 @@ def _answers(message: JsonObject, identity: JsonValue) -> bool:
 
 
 def _repair_line(line: bytes) -> bytes:
-    """Repair a line of a stream of events."""
     field, colon, value = line.partition(b":")
     if field != b"data" or not value.strip():
         return line
@@ -241,13 +240,13 @@ def _repair_body(body: bytes) -> bytes:
 
 
 def _is_response(message: JsonObject) -> bool:
-    """Return whether a JSON object is meant as a response, and is not a line of a log."""
+    """Return whether a JSON object is meant as a JSON-RPC response. It may also be a line of the server's log."""
     is_ours = message.get("jsonrpc") == "2.0" or message.keys() <= {"error", "id", "result"}
     return is_ours and "id" in message and ("result" in message or "error" in message)
 
 
 def _repair_response(message: JsonObject) -> JsonObject:
-    """Return a response with all required parts."""
+    """Add the missing parts of a JSON-RPC response, such as the code of an error."""
     made: JsonObject = {"jsonrpc": "2.0", "id": message["id"]}
     error, result = message.get("error"), message.get("result")
     if error is None:
@@ -261,7 +260,7 @@ def _repair_response(message: JsonObject) -> JsonObject:
 
 
 def _of_object(schema: JsonObject) -> JsonObject | None:
-    """Return a schema of arguments with all required parts; None if the arguments are not an object."""
+    """Repair the schema of a tool's arguments; None if the schema does not describe an object."""
     kind = schema.get("type", "object")
     if kind is not None and "object" not in (kind if isinstance(kind, list) else [kind]):
         return None
@@ -278,7 +277,7 @@ def _of_object(schema: JsonObject) -> JsonObject | None:
 
 
 def _repair_tool(given: JsonObject) -> JsonObject:
-    """Return a tool without the parts that cannot be read."""
+    """Remove the parts of a listed tool that the `mcp` package cannot read."""
     try:
         validate_server_result("tools/list", _REVISION, {"tools": [given]})
     except ValidationError as error:
@@ -288,7 +287,7 @@ def _repair_tool(given: JsonObject) -> JsonObject:
 
 
 def _repair_result(result: JsonObject) -> JsonObject:
-    """Return the result of a call. Each part that cannot be read is replaced by a text that says so."""
+    """Replace each part of a tool's result that cannot be read by a text that says so."""
     made = dict(result)
     content = made.get("content", made.pop("toolResult", None))
     items = content if isinstance(content, list) else [] if content is None else [content]
@@ -326,8 +325,6 @@ def _ensure_text(value: JsonValue) -> str:
 
 
 class _SdkStream(Protocol):
-    """The methods that both streams of the SDK have."""
-
     async def aclose(self) -> None: ...
     async def __aenter__(self) -> object: ...
     async def __aexit__(
@@ -341,14 +338,13 @@ _Sent: TypeAlias = "WriteStream[SessionMessage]"
 
 
 class _Stream(Generic[T_stream]):
-    """A stream of the SDK whose messages are repaired on their way."""
+    """A stream of the `mcp` package whose messages are repaired on their way."""
 
     def __init__(self, inner: T_stream, repairs: Repairs) -> None:
         self._inner = inner
         self._repairs = repairs
 
     async def aclose(self) -> None:
-        """Close the stream."""
         await self._inner.aclose()
 
     async def __aenter__(self) -> Self:
@@ -362,15 +358,12 @@ class _Stream(Generic[T_stream]):
 
 
 class _Reading(_Stream[_Received]):
-    """A stream of received messages."""
-
     @property
     def last_context(self) -> Any:  # noqa: ANN401 - the package's own
-        """The context of the last message, if the transport provides it."""
+        """The context of the last message, if the transport provides one."""
         return getattr(self._inner, "last_context", None)
 
     async def receive(self) -> SessionMessage | Exception:
-        """Return the next message."""
         return self._repairs.received(await self._inner.receive())
 
     def __aiter__(self) -> Self:
@@ -381,10 +374,7 @@ class _Reading(_Stream[_Received]):
 
 
 class _Writing(_Stream[_Sent]):
-    """A stream of messages to send."""
-
     async def send(self, item: SessionMessage, /) -> None:
-        """Send a message."""
         self._repairs.sent(item)
         await self._inner.send(item)
 

@@ -151,7 +151,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
 
 @dataclass(frozen=True, slots=True, eq=False)
 class McpServer:
-    """A source of tools. Made by `mcp`, whose arguments are its attributes."""
+    """The tools of an MCP server. Made by `mcp`, whose arguments are the attributes of this class."""
 
     address: Address
     only: tuple[str, ...] | None
@@ -170,7 +170,6 @@ class McpServer:
 
     @property
     def name(self) -> str:
-        """The command or url of the server, without secrets."""
         return self.address.name
 
     async def open(self) -> Sequence[Tool]:
@@ -188,12 +187,12 @@ class McpServer:
             raise
 
     def is_outdated(self) -> bool:
-        """Return whether the server has reported that its tools changed, or has to be connected again."""
+        """Return whether the tools have to be listed again, because they changed or the server was reconnected."""
         shared = self._shared.get(asyncio.get_running_loop())
         return shared is not None and shared.is_outdated
 
     async def current(self) -> Sequence[Tool]:
-        """Return the current tools of the server; the known tools if the server cannot be asked.
+        """Return the current tools of the server, or the tools that are known if the server cannot be asked.
 
         The server is asked if it has reported a change of its tools, or if it is connected again. A server that does
         not report changes is asked when the time has passed for which it allows a list to be kept.
@@ -208,7 +207,7 @@ class McpServer:
         return await shared.tools()
 
     async def read(self, uris: Sequence[str]) -> Mapping[str, types.ReadResourceResult | str]:
-        """Read resources by their addresses, or all resources if no address is given.
+        """Read resources of the server by their addresses, or all resources if no address is given.
 
         For a resource that cannot be read, the result contains a text with the reason.
 
@@ -230,7 +229,7 @@ class McpServer:
         return shared
 
     async def close(self) -> None:
-        """Undo one `open` of the running event loop. The last close ends the server. Never raises an error."""
+        """Undo one `open` in the running event loop. The last close ends the server. Never raises an error."""
         loop = asyncio.get_running_loop()
         shared = self._shared.get(loop)
         if shared is None:
@@ -243,7 +242,7 @@ class McpServer:
     async def tools_of(
         self, found: Sequence[types.Tool], unusable: Mapping[str, str], shared: _Shared
     ) -> Sequence[Tool]:
-        """Return the tools of a list that are used.
+        """Choose the listed tools that the agents may use, and convert them to `Tool` objects.
 
         Raises:
             DefinitionError: As for `open`.
@@ -269,7 +268,7 @@ class McpServer:
         return made
 
     def _leave_out(self, left: Mapping[str, str]) -> None:
-        """Remember which tools are left out, and log the tools that were not left out before."""
+        """Remember the tools that no model can call, and log each of them once."""
         for name, why in left.items():
             if self._left_out.get(name) != why:
                 log.warning(_LEFT_OUT, name, self.name, why)
@@ -277,7 +276,9 @@ class McpServer:
         self._left_out.update(left)
 
     async def left_out(self) -> Mapping[str, str]:
-        """Open the server, and return its tools that no model can call, by their names at the server, with the reasons.
+        """Open the server, and return its tools that no model can call, with the reasons.
+
+        The tools have their names at the server.
 
         Raises:
             ToolsUnavailable, DefinitionError: As for `open`.
@@ -307,7 +308,7 @@ def _read_loop_clock() -> float:
 
 
 def _unusable(found: Sequence[types.Tool]) -> dict[str, str]:
-    """Return the tools that cannot be called by the name that a server lists, each with the reason."""
+    """Find listed tools that cannot be called by their name, and say why."""
     first = {each.name: each for each in reversed(found)}
     left = {
         each.name: "the server lists two different tools of this name" for each in found if each != first[each.name]
@@ -319,7 +320,7 @@ def _unusable(found: Sequence[types.Tool]) -> dict[str, str]:
 
 
 def _read_hints(hints: types.ToolAnnotations | None) -> Effect | None:
-    """Return the effect of a tool that a server's hints describe; None if there are no hints about it."""
+    """Convert the hints of a server about a tool to an effect for `tool(effect=…)`; None without such hints."""
     if hints is None:
         return None
     if hints.read_only_hint:
@@ -352,7 +353,7 @@ class _Listed:
 
 
 class _Shared:
-    """A server in one event loop, which is connected once even if the source is opened several times."""
+    """The connection to a server in one event loop, which all openings of its source share."""
 
     def __init__(self, server: McpServer) -> None:
         self.opened = 0
@@ -365,12 +366,12 @@ class _Shared:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the known tools may differ from the tools of the server, or come from an earlier connection."""
+        """Whether the tools have to be listed again, because they changed or come from an earlier connection."""
         last = self._last
         return last is None or last.by is not self._connection or last.by.ended or last.changes != last.by.changes
 
     async def tools(self) -> Sequence[Tool]:
-        """Return the current tools of the server; the same list object if nothing has changed.
+        """Return the current tools of the server. If nothing has changed, the same list object is returned.
 
         Raises:
             ToolsUnavailable, DefinitionError: As for `McpServer.open`.
@@ -396,7 +397,7 @@ class _Shared:
             return made
 
     async def listed(self) -> _Listed:
-        """List the current tools of the server, and the tools that cannot be read, with the reasons.
+        """Ask the server for its tools.
 
         A server that has ended meanwhile is started once more. A server that has lost the session gets a new session.
         """
@@ -454,7 +455,7 @@ class _Shared:
             return self._text_of(error)
 
     async def _ask_server(self, method: str, ask: Callable[[Client], Awaitable[R]]) -> R:
-        """Send a request without effects to the server, in a new session if the server has lost the current one."""
+        """Send a request without effects, and repeat it in a new session if the server has lost its session."""
         connection = await self._connect_server()
         try:
             with self._count_in_flight(connection):
@@ -468,7 +469,7 @@ class _Shared:
             return await ask(connection.client)
 
     async def call(self, tool: str, arguments: Mapping[str, object], *, is_second: bool = False) -> ToolOutcome:
-        """Call a tool of the server; failures are reported in the outcome.
+        """Call a tool of the server. Failures are reported in the outcome, which the model reads.
 
         A call that the server rejected because it has lost the session is made once more, in a new session.
 
@@ -510,12 +511,11 @@ class _Shared:
         return ToolOutcome(text, result.is_error, shown or ())
 
     def _build_timeout_reset(self) -> Callable[[], None]:
-        """Return a function that restarts the time limit of the tool's call when the server reports progress."""
+        """Return a function that restarts the time limit of the tool call when the server reports progress."""
         limit, most = TimeLimit.here(), max(self._server.max_seconds, self._server.timeout_seconds)
         return (lambda: None) if limit is None else functools.partial(limit.begin_again, most)
 
     async def end(self) -> None:
-        """End the server if it is running."""
         async with self._lock:
             ending = [*self._forgotten, *([] if self._connection is None else [self._connection])]
             self._forgotten, self._connection = [], None
@@ -525,7 +525,6 @@ class _Shared:
                 await each.stop()
 
     async def _connect_server(self) -> Connection:
-        """Return the connection; start the server if it is not connected."""
         async with self._lock:
             if self.opened < 1:
                 raise ToolsUnavailable(
@@ -538,7 +537,7 @@ class _Shared:
             return self._connection
 
     async def _remove_dead_server(self, connection: Connection) -> str:
-        """Remove a server that has ended, so that the next call starts it again, and return a message for the model."""
+        """Forget a server that has ended, so that the next call starts it again. Returns a message for the model."""
         async with self._lock:
             if self._connection is connection:
                 await connection.stop()
@@ -550,10 +549,7 @@ class _Shared:
 
     @contextmanager
     def _count_in_flight(self, connection: Connection) -> Iterator[None]:
-        """Count the requests in flight of a connection.
-
-        A forgotten connection ends with its last request, without anybody waiting for its end.
-        """
+        """Count the requests in flight of a connection, so that a replaced connection ends after its last request."""
         connection.calls += 1
         try:
             yield
@@ -563,7 +559,7 @@ class _Shared:
                 connection.release()
 
     async def _forget(self, connection: Connection) -> None:
-        """Let the next call begin a new session."""
+        """Replace a connection whose session the server has lost. The next call begins a new session."""
         async with self._lock:
             if self._connection is connection:
                 self._connection = None
@@ -572,10 +568,10 @@ class _Shared:
             connection.release()
 
     async def _renew(self, connection: Connection) -> None:
-        """Begin a new session and list its tools. If they cannot be listed, the repeated call reports the reason.
+        """Begin a new session, and list the tools of the server in it.
 
-        Without this step the client would list the tools after the first call of the session, and would lose the result
-        of that call if the list failed.
+        Without the list, the client would request it after the first call of the session, and would lose the result of
+        this call if the list failed.
         """
         await self._forget(connection)
         with suppress(ToolsUnavailable):
@@ -586,7 +582,7 @@ class _Shared:
 
 
 def _remark(schema: Mapping[str, JsonValue], structured: object) -> str:
-    """Return a remark for the model if a result does not have the declared form; "" if it does."""
+    """Return a note for the model if a result does not fit the schema that the tool declares; "" if it fits."""
     if structured is None:
         return "\n\n[The tool declares structured content, and answered without it.]"
     wrong = misfits(schema, structured)
@@ -595,17 +591,15 @@ def _remark(schema: Mapping[str, JsonValue], structured: object) -> str:
 
 
 async def _all_tools(client: Client) -> Sequence[types.Tool]:
-    """Return all pages of the list of tools."""
     return await _all_pages(client.list_tools, lambda page: page.tools)
 
 
 async def _all_resources(client: Client) -> Sequence[types.Resource]:
-    """Return all pages of the list of resources."""
     return await _all_pages(client.list_resources, lambda page: page.resources)
 
 
 async def _all_pages(list_page: Callable[..., Awaitable[P]], items: Callable[[P], Sequence[T]]) -> Sequence[T]:
-    """Return the items on all pages of a list. A repeated cursor ends the list."""
+    """Request all pages of a list from the server, and return their items. A repeated cursor ends the list."""
     found: list[T] = []
     seen: set[str] = set()
     cursor: str | None = None
@@ -636,7 +630,10 @@ def text_of_result(result: types.CallToolResult, media: list[Media] | None = Non
 
 
 def _says_same(texts: Sequence[str], structured: Mapping[str, object]) -> bool:
-    """Return whether texts repeat a structured content, or the only value in it, which servers wrap as `result`."""
+    """Return whether the text blocks of a result repeat its structured content.
+
+    Many servers wrap a single value as `{"result": value}`. A text that repeats only this value counts as well.
+    """
     values: list[object] = []
     for each in texts:
         try:
@@ -664,7 +661,10 @@ def _text_of_block(block: types.ContentBlock, media: list[Media] | None) -> str:
 
 
 def _binary(what: str, mime_type: str | None, base64: str, media: list[Media] | None) -> str:
-    """Return the mark of a medium that the model sees, or a line that describes binary content."""
+    """Return the text that represents a binary block of a result.
+
+    The text is a mark such as `[media 1]` if the model sees the medium, and otherwise a line that describes the block.
+    """
     if media is not None and mime_type in _SHOWN:
         with suppress(ValidationError):  # the data may not be base64
             return mark(Media(data=base64, type=mime_type), media)

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 
 class TaskFailed(Exception):
-    """A task ended without a result, or can no longer be followed, so its effect is unknown."""
+    """Raised when a task of an MCP server ends without a result or can no longer be followed.
+
+    It is then unknown whether the tool call took effect.
+    """
 
 
 class CreatedTask(types.Result):
-    """The answer to a call that continues as a task."""
+    """The answer of an MCP server that carries out a tool call as a task, with the id of the task."""
 
     result_type: Literal["task"] = "task"
     task_id: str
@@ -50,8 +53,6 @@ class Pending(types.Result):
 
 
 class _Found(Pending):
-    """The current state of a task."""
-
     status: str
     status_message: str | None = None
     result: dict[str, Any] | None = None
@@ -70,7 +71,7 @@ class _TaskRequest(types.Request[_TaskParams, str]):
 async def task_result(
     session: ClientSession, task_id: str, responses: types.InputResponses | None
 ) -> types.CallToolResult | Pending:
-    """Send answers to a task, and return its result, or its current state if it is not completed.
+    """Send the answers of a person to a task of the server, and return its result, or its state if it is still running.
 
     Raises:
         TaskFailed: The task ended without a result, or the server no longer knows the task.
@@ -93,7 +94,6 @@ async def task_result(
 
 
 async def _poll_outside_run(task: CreatedTask, ctx: ClaimContext) -> types.CallToolResult:
-    """Wait for the result of a task outside a run."""
     while True:
         found = await task_result(ctx.session, task.task_id, None)
         if isinstance(found, types.CallToolResult):
@@ -104,12 +104,11 @@ async def _poll_outside_run(task: CreatedTask, ctx: ClaimContext) -> types.CallT
 
 
 class Tasks(ClientExtension):
-    """Declares to servers that this client follows tasks."""
+    """Declares to MCP servers that this client supports tasks, so that a server may answer a call with a task."""
 
     identifier = "io.modelcontextprotocol/tasks"
 
     def claims(self) -> Sequence[ResultClaim[Any]]:
-        """Return the form of an answer that is a task."""
         return (ResultClaim(result_type="task", model=CreatedTask, resolve=_poll_outside_run),)
 
 

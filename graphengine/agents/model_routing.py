@@ -52,7 +52,7 @@ Only the program that made the object can make it again.
 
 
 class AsBegun(NamedTuple):
-    """The models of a command, which can drive runs that other programs started.
+    """The models of a command such as `graphengine worker`, which continues runs that other programs started.
 
     An agent gets the first of these models that exists:
 
@@ -83,7 +83,7 @@ unrelated objects.
 
 
 class Models(Extension):
-    """The models of one Runner, and the tool sources that its agents have opened.
+    """Chooses the models of the agents of one Runner, and keeps the tool sources open that these agents use.
 
     Args:
         given: Models or names of models, by the name of an agent, a path or `*`; see the module. A single model is used
@@ -114,11 +114,11 @@ class Models(Extension):
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The names of the models that the Runner was given."""
+        """The names of the models in `Runner(models=…)`, as they are recorded with a run."""
         return {who: _name_in_log(model) for who, model in self._given.items()}
 
     def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
-        """Return the model of an agent at a place in a run of this graph: a replacement, or the agent's own model.
+        """Return the model that an agent uses at this place of a graph: a replacement, or the agent's own model.
 
         Raises:
             ModelUnavailable: The agent has no model, or the model was an object of the program that started the run.
@@ -141,7 +141,10 @@ class Models(Extension):
         return model
 
     def instructions(self, given: Mapping[str, str], graph: str, place: Place) -> str | None:
-        """Return the instructions in `given` for an agent at a place, by the most specific name; None without any."""
+        """Return the text of `given` that replaces the instructions of an agent at this place of a graph.
+
+        If several keys match, the most specific one counts. Returns None if no key matches.
+        """
         path = without_items(place.path)
         # Instructions for the agent of a node do not apply to other agents that it calls.
         if place.owner not in (None, place.agent):
@@ -149,7 +152,7 @@ class Models(Extension):
         return replacing(given, graph, path, place.agent, place.owner)
 
     def _find_replacement(self, graph: str, place: Place, begun: Mapping[str, str] | None = None) -> Model | str | None:
-        """Return the model that replaces the model of an agent at a place; None if no model replaces it."""
+        """Return the model that replaces an agent's own model at this place; None if the agent keeps its own model."""
         key = (graph, place.path, place.agent, place.owner)
         if self._as_begun is not None:
             before = given_over(self._as_begun.default, begun or {}, graph)
@@ -159,13 +162,13 @@ class Models(Extension):
         return self._chosen[key]
 
     def checked(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
-        """Refuse keys that match nothing in a graph, agents without a model, and tools that lack a resource.
+        """Check the agents of a graph before a run of the graph is started or queued.
 
-        The second and third check are skipped for a run that is only queued, because its worker makes them. With
-        `AsBegun`, the models are checked when a run is opened, because each run can have other models.
+        A run that is only queued may lack models and resources, because its worker has its own. With `AsBegun`, the
+        models are checked when a run is opened, because each run can have other models.
 
         Raises:
-            InputError: A key matches nothing in the graph.
+            InputError: A key of `Runner(models=…)` matches nothing in the graph.
             CompileError: An agent has no model, or one of its tools lacks a resource.
         """
         if self._given:
@@ -182,7 +185,7 @@ class Models(Extension):
             self._lacking[plan.graph] = lacking
 
     def _refuse(self, graph: str, lacking: Sequence[tuple[str, str]], begun: Mapping[str, str]) -> None:
-        """Refuse agents that have neither a model of their own nor a replacement."""
+        """Raise an error if one of the agents without a model of their own has no replacement either."""
         lacking = [
             (path, who) for path, who in lacking if self._find_replacement(graph, Place(path, who), begun) is None
         ]
@@ -194,9 +197,9 @@ class Models(Extension):
             raise CompileError(graph, problems)
 
     def _check_set_up(self, plan: Plan[Any], begun: Mapping[str, str]) -> None:
-        """Check the models that every run of a graph asks, before the first step of a run.
+        """Check that the models which every run of a graph calls can be used, before the first step of a run.
 
-        Otherwise a run with a missing key would do the work of earlier nodes and then fail.
+        Without this check a run with a missing API key would do the work of earlier nodes and then fail.
 
         Raises:
             ModelUnavailable: A key or a package is missing.
@@ -209,7 +212,7 @@ class Models(Extension):
                     checks()
 
     def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
-        """Refuse instructions for agents that a graph does not contain, and texts with wrong braces.
+        """Check the instructions of `branch(instructions=…)` against the agents of a graph.
 
         Raises:
             InputError: The graph does not contain the agent, or a text has wrong braces.
@@ -222,7 +225,9 @@ class Models(Extension):
     def check_names(
         self, plan: Plan[Any], given: Mapping[str, object] | None = None, where: str = "Runner(models=…)"
     ) -> None:
-        """Refuse keys that match nothing in a graph: the keys in `given`, or else the keys of the Runner's models.
+        """Check that each key of `given` matches an agent or a path of a graph.
+
+        Without `given`, the keys of the Runner's models are checked.
 
         Raises:
             InputError: A key matches nothing in the graph.
@@ -240,7 +245,7 @@ class Models(Extension):
             raise InputError(f"unknown agent {name!r}", where=where, repair=repair)
 
     async def opened(self, run: OpenRun) -> AgentsOfRun:
-        """Follow a run after checking that its agents have models. For a new run, also check keys and packages.
+        """Check the models of a run that is about to be driven, and return the data that its agents share.
 
         Raises:
             CompileError: An agent has no model.
@@ -258,7 +263,7 @@ class Models(Extension):
         return AgentsOfRun(self, self._clock, run.snapshot)
 
     async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
-        """Return the tools of a source, which is opened when it is first needed.
+        """Return the tools of a source. The source is opened when it is first needed, and stays open.
 
         Args:
             source: The source.
@@ -279,7 +284,6 @@ class Models(Extension):
 
     @property
     def is_used(self) -> bool:
-        """Whether a model or a tool source was used."""
         return bool(self._used or self._sources)
 
     async def closed(self) -> None:
@@ -314,7 +318,10 @@ class Models(Extension):
 
 
 def unmatched(plan: Plan[Any], given: Iterable[str], names: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield the keys that match nothing in a graph with these names, each with its part after the graph's name."""
+    """Yield the keys of `Runner(models=…)` that match neither a path nor an agent of a graph.
+
+    Each key comes with its part after the graph's name. A key for another graph is skipped.
+    """
     paths = set(plan.paths())
     for key in given:
         graph, colon, rest = key.partition(":")
@@ -326,7 +333,7 @@ def unmatched(plan: Plan[Any], given: Iterable[str], names: Collection[str]) -> 
 
 
 def by_agent(models: GivenModels | None) -> dict[str, Model | str]:
-    """Return models by agents' names, paths or `*`. A single model gets the key `*`."""
+    """Convert the argument `models=` of a Runner to a dict. A single model gets the key `*`."""
     if isinstance(models, AsBegun):
         return dict(models.given)
     if models is None or isinstance(models, Mapping):
@@ -335,12 +342,11 @@ def by_agent(models: GivenModels | None) -> dict[str, Model | str]:
 
 
 def is_object(model: Model | str | None) -> TypeGuard[str]:
-    """Return whether this is the recorded name of a model that was passed to a Runner as an object."""
+    """Return whether this is the recorded name of a model that a program passed to its Runner as an object."""
     return isinstance(model, str) and model.startswith(_OBJECT)
 
 
 def _name_in_log(model: Model | str) -> str:
-    """Return the name of a model in the log."""
     return model if isinstance(model, str) else _OBJECT + model.name
 
 
@@ -367,11 +373,13 @@ def _without_model(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, str]
 
 
 def _iter_certain_agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Agent[Any, Any]]]:
-    """Yield the agents that every run of a graph calls, with the paths of their nodes, as far as the edges show that.
+    """Yield the agents that every run of a graph calls, with the paths of their nodes.
 
-    The way from START is followed until an edge has a condition. An agent with a fallback, or with an edge for its
-    failure, is left out, because the graph can continue without its answer. An agent with a hook around its model is
-    left out as well, because the hook may answer in place of the model.
+    The edges are followed from START until an edge has a condition. These agents are left out, because a run may do
+    without their models:
+
+    - agents with a fallback, or with an edge for their failure,
+    - agents with a hook around their model, which may answer in place of the model.
     """
     edges, seen = plan.start, set[str]()
     while edges and edges[0].is_always_taken:
@@ -403,7 +411,7 @@ def _user(model: Model) -> tuple[int, int]:
 
 
 def _agents_of(plan: Plan[Any]) -> Iterator[str]:
-    """Yield the names of the agents in a graph, and of their summaries."""
+    """Yield the names of the agents in a graph, and the names under which they summarise conversations."""
     for agent in agents_in(plan):
         yield agent.name
         if agent.window is not None and agent.window.model is not None:
@@ -411,7 +419,10 @@ def _agents_of(plan: Plan[Any]) -> Iterator[str]:
 
 
 def agents_in(plan: Plan[Any]) -> Iterator[Agent[Any, Any]]:
-    """Yield the agents in a graph: nodes, fallbacks, and agents to which functions and resources refer."""
+    """Yield the agents that a graph may call.
+
+    These are nodes, fallbacks, and agents to which the graph's functions and resources refer.
+    """
     for here in plan.nest:
         for factory in here.resources.values():
             yield from filter(is_agent, reached(factory))
@@ -423,12 +434,12 @@ def agents_in(plan: Plan[Any]) -> Iterator[Agent[Any, Any]]:
 
 
 def refuse_lacking(plan: Plan[Any], given: Collection[str]) -> None:
-    """Refuse a graph whose tools need a resource that neither the graph nor the Runner provides.
+    """Check that each resource that the tools of a graph's agents need is provided.
 
     `given` contains the names of the Runner's resources.
 
     Raises:
-        CompileError: A tool lacks a resource.
+        CompileError: A tool needs a resource that neither the graph nor the Runner provides.
     """
     problems = list(_find_missing_resources(plan, given))
     if problems:
@@ -436,7 +447,7 @@ def refuse_lacking(plan: Plan[Any], given: Collection[str]) -> None:
 
 
 def _find_missing_resources(plan: Plan[Any], around: Collection[str], below: str = "") -> Iterator[Problem]:
-    """Yield a problem for each resource that a tool of an agent lacks, in this graph and in the graphs inside it."""
+    """Yield a problem for each missing resource of a tool, in this graph and in its subgraphs."""
     given = {*around, *plan.resources}
     for name, node in plan.nodes.items():
         fallback = node.fallback.call if node.fallback is not None else None
@@ -454,13 +465,16 @@ def _find_missing_resources(plan: Plan[Any], around: Collection[str], below: str
 
 
 def is_agent(thing: object) -> TypeGuard[Agent[Any, Any]]:
-    """Return whether an object is an agent. If the module of agents is not loaded, no object is one."""
+    """Return whether an object is an Agent, without importing the module of agents, which is slow."""
     agents: Any = sys.modules.get("graphengine.agents.agent")
     return agents is not None and isinstance(thing, agents.Agent)
 
 
 def reached(thing: object, depth: int = 0, seen: set[int] | None = None) -> Iterator[object]:
-    """Yield an object and the objects to which it refers: globals of functions, and functions of agents."""
+    """Yield an object and the objects to which it refers, such as globals of functions and functions of agents.
+
+    Agents that only functions call are found in this way.
+    """
     seen = set() if seen is None else seen
     if id(thing) in seen or depth > _DEEPEST:
         return
@@ -481,7 +495,7 @@ def reached(thing: object, depth: int = 0, seen: set[int] | None = None) -> Iter
 
 
 def held_by(thing: object) -> Iterable[object]:
-    """Return the objects to which an object refers."""
+    """Return the objects to which an object directly refers, such as the globals of a function."""
     if inspect.isfunction(thing):
         return _globals_of(thing)
     if inspect.ismethod(thing):

@@ -23,7 +23,7 @@ _MORE: Final = "additionalProperties"
 
 
 def texts_read(value: JsonValue, schema: Schema, root: Schema | None = None) -> JsonValue:
-    """Decode the texts in a value where its schema wants lists or objects; return None if there are no such texts.
+    """Decode JSON texts inside a value where its schema wants a list or an object; None if there are none.
 
     Args:
         value: The value.
@@ -56,7 +56,10 @@ def _read_nested(value: JsonValue, schema: JsonValue, root: Schema, levels: int)
 
 
 def _inner(text: str, allowed: Sequence[Schema]) -> JsonValue:
-    """Return the list or object in a text, if the schema allows it and does not allow a text; otherwise the text."""
+    """Decode the list or object in a text, if the schema allows it and does not allow a text.
+
+    Otherwise return the text itself.
+    """
     types = set[str]().union(*map(kinds, allowed))
     if "string" in types or not all(map(kinds, allowed)) or not text.lstrip().startswith(("[", "{")):
         return text
@@ -69,7 +72,10 @@ def _inner(text: str, allowed: Sequence[Schema]) -> JsonValue:
 
 
 def _only(allowed: Sequence[Schema], kind: str, key: str) -> list[JsonValue]:
-    """Return the value of a key in the only variant of a type, as a list; [] if several variants have this type."""
+    """Return the value of a key in the only variant of a schema that has this type, as a list.
+
+    The list is empty if no variant or several variants have the type.
+    """
     found = [variant.get(key) for variant in allowed if kind in kinds(variant)]
     return found if len(found) == 1 else []
 

@@ -29,9 +29,9 @@ class Question:
     Attributes:
         text: The text of the question.
         schema: The JSON Schema of the answer.
-        read: Converts the record of an answer to the answer, or raises a `ValidationError`.
+        read: Converts the JSON form of an answer to the answer, or raises a `ValidationError`.
         timeout_seconds: How long to wait for the answer; None to wait for ever.
-        default: The record of the answer that applies when the time is over.
+        default: The answer, as JSON, that applies when the time is over.
         call: For a tool call: the tool's name as `tool`, its `arguments`, and `parameters`, the JSON Schema of the
             arguments. None for a question to a person.
         seen: The argument values that the call does not contain itself, but that the person sees.
@@ -47,18 +47,19 @@ class Question:
 
 
 class AsksPerson(Protocol):
-    """Makes a question."""
-
     def __call__(self, *, was_asked: bool) -> Awaitable[Question | None]:
-        """Return the question; None if no question is needed, which is only allowed if `was_asked` is False."""
+        """Make the question for a person; None if no question is needed.
+
+        None is only allowed if `was_asked` is False.
+        """
         ...
 
 
 class NodeScope:
-    """The scope of a node: the services of the attempt that an agent uses.
+    """The services of a running node that an agent uses: recorded work, resources, questions and threads.
 
     Args:
-        attempt: The attempt whose code runs.
+        attempt: The attempt of the node whose code runs.
     """
 
     def __init__(self, attempt: AttemptFacts) -> None:
@@ -67,12 +68,10 @@ class NodeScope:
 
     @property
     def work(self) -> StepJournal:
-        """The attempt's recorded work."""
         return journal_of(self.attempt)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of the run."""
         return self.around.loop
 
     def given(self) -> Mapping[str, object]:
@@ -80,31 +79,34 @@ class NodeScope:
         return {**self.around.resources.get(id(self.attempt.plan), {}), "ctx": Context(self.attempt)}
 
     def place(self, name: str, what: Callable[[], str]) -> str:
-        """Return a unique key for a group of recorded work. Work that runs in parallel does not change the key."""
+        """Return the key below which the results of one agent's call are recorded.
+
+        Other work that runs in parallel does not change the key.
+        """
         return self.work.group_of(name, what())
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
-        """Return the values that were recorded directly below this key."""
+        """Return the results that are recorded directly below this key."""
         done = self.frame.recorded_results
         return [done[key].value for key in done if WorkKey.read(key).around == place]
 
     def group(self, place: str) -> AbstractContextManager[None]:
-        """Return a context in which the keys of all recorded work begin with this key."""
+        """Record the results of a block below this key."""
         return self.work.group(place)
 
     def hidden(self, record: JsonObject) -> JsonObject:
-        """Return a record with the secrets of the state hidden."""
+        """Replace the secret values of the state in a JSON value by a mark."""
         guard = self.around.guard
         return record if guard is None else guard.hide(record)
 
     def may_record(self, text: str) -> bool:
-        """Return whether a text contains no secret and may therefore be recorded."""
+        """Return whether a text is free of the secret values of the state."""
         guard = self.around.guard
         return guard is None or guard.hide(text) == text
 
     @contextmanager
     def call(self, key: str) -> Iterator[None]:
-        """Mark a block as a call of a tool whose idempotency key ends with this key."""
+        """Run a block as the call of a tool. Code in the block gets idempotency keys that end with `key`."""
         before = TOOL_CALL.set((self.attempt, key))
         try:
             yield
@@ -112,36 +114,38 @@ class NodeScope:
             TOOL_CALL.reset(before)
 
     def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Awaitable[Any]:
-        """Return the record of a piece of work. If there is no record yet, do the work and record it."""
+        """Return the recorded result of a piece of work, such as a turn, or else do the work and record it."""
         return self.work.step_result(name, what, make)
 
     @property
     def below(self) -> str:
-        """The key of the group to which work that is recorded here belongs."""
+        """The key below which results are recorded here."""
         return self.work.below
 
     def idempotency_key(self, key: str) -> str:
-        """Return the idempotency key of a tool call."""
         return f"{self.attempt.visit_key}/{key}"
 
     def once(self, effect: Effecting[T]) -> Awaitable[T]:
-        """Perform an effect that must not be repeated, or find out how it ended if it began earlier."""
+        """Perform an effect that must not be repeated; if it began earlier, find out how it ended instead."""
         return self.work.effects.once(effect)
 
     def paid(self, usage: Usage) -> None:
-        """Count usage that has no record of its own."""
+        """Charge the usage of a model call that has no record of its own to the attempt."""
         self.attempt.count(usage)
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:
-        """Note that the record of a piece of work cannot be used because of this exception."""
+        """Mark a recorded result as unusable because of this exception, so that a retry does the work again."""
         self.work.refuse(error, name, what)
 
     def answered(self, name: str, what: str, value: object) -> None:
-        """Note which piece of work an answer comes from, so that it is refused if the node's update is refused."""
+        """Remember which recorded turn an answer comes from.
+
+        If the state refuses the node's update with this answer, the record of the turn is marked as unusable.
+        """
         self.work.answered(name, what, value)
 
     def may_sleep(self) -> bool:
-        """Return whether the run can be stored as waiting here."""
+        """Return whether the node may wait here, so that the run can be stored as waiting."""
         return self.work.may_wait
 
     def has_slept(self, what: str) -> bool:
@@ -149,9 +153,9 @@ class NodeScope:
         return self.work.is_over("sleep", what)
 
     async def record_usage(self) -> None:
-        """Record usage that has no record of its own.
+        """Record the usage of failed model calls as a step, before the attempt ends without a step of its own.
 
-        An attempt that halts ends without a step, so the usage would be lost otherwise.
+        Otherwise this usage would be lost.
         """
         if usage := self.attempt.usage:
             self.attempt.usage, now = None, self.around.now()
@@ -165,10 +169,12 @@ class NodeScope:
         ask: AsksPerson,
         read: Callable[[object], object] | None = None,
     ) -> Any:  # noqa: ANN401 - as read
-        """Ask a person, and return the answer.
+        """Ask a person a question, and return the answer.
+
+        Each question has an `identity`, which finds its recorded answer.
 
         Returns None if no question is needed, or if the work that the question is about has already begun or is
-        recorded.
+        recorded. `record` is the name and the text of this work.
 
         The attempt does not end while the question is being made, so that several questions are asked together. If an
         answer is recorded and `read` accepts it, the answer is returned without making the question again, because
@@ -204,8 +210,8 @@ class NodeScope:
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
         """Call a blocking function in the given threads, or else in the thread pool of the Runner.
 
-        If a thread of that pool is waiting for this call, the extra threads for such calls are used. The pool could be
-        full of waiting threads, which would then wait for each other for ever.
+        If a thread of this pool is itself waiting for the call, extra threads are used. Otherwise a pool full of
+        waiting threads would wait for itself for ever.
         """
         calls = FROM_THREAD.get()
         own = self.around.threads if calls is None else calls.pool
@@ -213,5 +219,4 @@ class NodeScope:
 
 
 def asked_again(first: str, again: int) -> str:
-    """Return the identity of a question that is asked again."""
     return f"{first} asked again: {again}"

@@ -35,7 +35,7 @@ _TEXT: Final = 1200
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A call that the agent made earlier, and its result."""
+    """An earlier tool call of the agent and its result, shown to the person who is asked about the next call."""
 
     tool: str
     arguments: Mapping[str, Any]
@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The work of an agent in a turn that waits for an answer, shown to the person who is asked.
+    """What an agent did before it began to wait, shown to the person whose answer it waits for.
 
     Attributes:
         agent: The agent's name.
@@ -68,7 +68,10 @@ class Pending:
 
 
 def pending(frame: Frame, wait: WaitRecord) -> Pending | None:
-    """Return the agent's work before a wait of a frame; None if no agent waits, or its turn cannot be read."""
+    """Collect what an agent did before it began to wait in a node.
+
+    Returns None if no agent waits there, or if its turn cannot be read.
+    """
     around, text = WorkKey.read(wait.key).around, show(wait.question)
     found = last_turn(frame, around) if around else None
     if found is None:

@@ -59,7 +59,7 @@ _WORDLESS: Final = (
 
 
 class Filled(NamedTuple):
-    """A text with values in it.
+    """A prompt in which the paths were replaced by values.
 
     Attributes:
         text: The text.
@@ -73,7 +73,7 @@ class Filled(NamedTuple):
 
     @property
     def recorded(self) -> str | list[str]:
-        """The text as it is recorded: split around long values, so that a store keeps each long value only once."""
+        """The text as it is recorded: split around long values, so that a store keeps each of them only once."""
         parts, rest = [], self.text
         for value in self.long:
             before, found, after = rest.partition(value)
@@ -84,7 +84,7 @@ class Filled(NamedTuple):
 
 
 def text_in(recorded: str | Sequence[str]) -> str:
-    """Return the text from its recorded form."""
+    """Return a prompt from its recorded form, which may be split around long values."""
     return recorded if isinstance(recorded, str) else "".join(recorded)
 
 
@@ -144,7 +144,6 @@ def fill_prompt(
 
 
 def fill(text: str, values: Mapping[str, object], media: list[Media] | None = None) -> str:
-    """Return the prompt with each path replaced by its value, all of them between tags; see `fill_prompt`."""
     return fill_prompt(text, values, media).text
 
 
@@ -163,7 +162,7 @@ def note_of(tags: Iterable[str]) -> str:
 
 
 def asked(values: Mapping[str, object], media: list[Media] | None = None, given: Collection[str] = ()) -> Filled:
-    r"""Return the values as the question of an agent without a prompt, and the names of its tags.
+    r"""Return the question of an agent without a prompt: its inputs, each between tags or after its name.
 
     The arguments are the same as for `fill_prompt`. Values from a person or a caller are inserted without tags. If
     there are several such values besides media, each is preceded by its name. Empty values are left out.
@@ -207,12 +206,15 @@ def block(name: str, value: object) -> str:
 
 
 def tag_of(made: str) -> str:
-    """Return the tag of a text that `block` made."""
+    """Return the name of the tag around a text that `block` returned."""
     return made[1 : made.index(">")]
 
 
 def conversation(messages: Sequence[Message]) -> str:
-    """Return messages as text: one block per message, tagged with its author. Calls and results are tagged by name."""
+    """Format messages as text, for a model that summarises a conversation.
+
+    Each message becomes a block whose tag names its author. Tool calls and results are blocks of their own.
+    """
     called = {call.id: call.name for message in messages for call in message.calls}
     parts = [part for message in messages for part in _split_message_blocks(message, called)]
     tags = _Tags([text for _, _, text in parts])
@@ -220,13 +222,13 @@ def conversation(messages: Sequence[Message]) -> str:
 
 
 def as_text(value: object) -> str:
-    """Return a value as text: a text unchanged, None as "", messages as a conversation, others as indented JSON."""
+    """Convert a value to text: texts stay unchanged, None becomes "", and most other values become indented JSON."""
     return _format_prompt_value(value, lenient=True).text
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Text:
-    """A value as text.
+    """A value that was converted to text for a prompt.
 
     Attributes:
         text: The text.
@@ -240,15 +242,14 @@ class _Text:
 
 
 def _long(values: Iterable[_Text]) -> tuple[str, ...]:
-    """Return the texts of the long values."""
     return tuple(value.text for value in values if len(value.text) >= _LONG)
 
 
 class _Tags:
-    """Names of tags that occur in none of the given texts, neither as opening nor as closing tags.
+    """Chooses tags for the values of a prompt. No value contains its own tag or the tag of another value.
 
-    The comparison ignores case, blanks and invisible characters, and treats wide or otherwise disguised letters like
-    the usual ones.
+    Otherwise a value could end its tag early and pretend that the text after it is an instruction. The comparison
+    ignores case, blanks and invisible characters, and treats wide or otherwise disguised letters like the usual ones.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -257,7 +258,6 @@ class _Tags:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that have been used so far."""
         return tuple(self._names.values())
 
     def name(self, key: str, wanted: str) -> str:
@@ -273,18 +273,16 @@ class _Tags:
         return self._names[key]
 
     def block(self, key: str, wanted: str, value: _Text) -> str:
-        """Return a value between its tags."""
         name = self.name(key, wanted)
         return f"<{name}>\n{value.text}\n</{name}>" if value.lines else f"<{name}>{value.text}</{name}>"
 
     def wrap(self, role: str, attributes: str, text: str) -> str:
-        """Return a message's text between tags that name its author."""
         name = self.name(role, role)
         return f"<{name}{attributes}>\n{text}\n</{name}>"
 
 
 def _fold_for_tags(text: str) -> str:
-    """Return a text in the form in which tags are compared."""
+    """Remove differences that do not count when tags are compared, such as case and invisible characters."""
     return _UNSEEN.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
@@ -303,7 +301,7 @@ def _resolve_hole(hole: str, values: Mapping[str, object]) -> object:
 
 
 def _begin_next_part(text: str, *, after_lines: bool) -> str:
-    """Return the next part of a prompt, on a new line if the value before it is on separate lines."""
+    """Return the text after a value, beginning on a new line if the value stands on separate lines."""
     if not after_lines or not text:
         return text
     rest = text.lstrip(" \t")
@@ -311,7 +309,10 @@ def _begin_next_part(text: str, *, after_lines: bool) -> str:
 
 
 def _format_prompt_value(value: object, *, lenient: bool = False, media: list[Media] | None = None) -> _Text:
-    """Return a value as text. With `lenient`, no model reads the text, so bytes are allowed as well."""
+    """Convert a value to the text that a prompt shows.
+
+    With `lenient`, the text is not for a model, so bytes are allowed as well.
+    """
     if value is None:
         return _Text("", bare=True)
     if not isinstance(value, str) and (shown := _media_of(value)):
@@ -339,7 +340,7 @@ def _format_prompt_value(value: object, *, lenient: bool = False, media: list[Me
 
 
 def _media_of(value: object) -> Sequence[Media]:
-    """Return the media of a value that is a medium or a list of media; an empty list for other values."""
+    """Return the media of a value that is a picture, document or sound, or a list of them; else an empty list."""
     items: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
     found = [item for item in items if isinstance(item, Media)]
     return found if len(found) == len(items) else []
@@ -355,14 +356,14 @@ def _media_text(several: Sequence[Media], media: list[Media] | None, *, lenient:
 
 
 def _extract_messages(value: object) -> Sequence[Message]:
-    """Return the messages of a value that is a message or a list of messages; an empty list for other values."""
+    """Return the messages of a value that is a message or a list of messages; else an empty list."""
     items: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
     messages = [item for item in items if isinstance(item, Message)]
     return messages if len(messages) == len(items) else []
 
 
 def _split_message_blocks(message: Message, called: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return a message as blocks of tag, attributes of the tag, and text."""
+    """Split a message into blocks: its text or result, and its tool calls. Each has a tag, attributes and a text."""
     if message.role == "tool":
         name = called.get(message.call_id, "")
         attributes = f' of="{_format_tag(name)}"' if name else ""
@@ -397,7 +398,6 @@ _SETS: Final = (set, frozenset)
 
 
 def _list_inner_values(value: object) -> Sequence[object]:
-    """Return the direct parts of a value."""
     if isinstance(value, BaseModel):
         return [*vars(value).values(), *(value.model_extra or {}).values()]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -408,19 +408,18 @@ def _list_inner_values(value: object) -> Sequence[object]:
 
 
 def has_media(value: object) -> bool:
-    """Return whether a value is a medium or contains one."""
+    """Return whether a value is or contains a picture, document or sound."""
     return _contains_kind(value, (Media,))
 
 
 def _contains_kind(value: object, kinds: tuple[type, ...]) -> bool:
-    """Return whether a value is of one of these kinds or contains such a value."""
     if value is None or isinstance(value, (str, int, float)):
         return False  # checks the most frequent types first
     return isinstance(value, kinds) or any(_contains_kind(item, kinds) for item in _list_inner_values(value))
 
 
 def marked(value: object, media: list[Media]) -> object:
-    """Replace each medium in a value by its mark, and append the medium to `media`."""
+    """Replace each picture, document and sound in a value by its mark, and append it to `media`."""
     if isinstance(value, Media):
         return mark(value, media)
     if isinstance(value, BaseModel):
@@ -435,7 +434,7 @@ def marked(value: object, media: list[Media]) -> object:
 
 
 def _sort_sets(value: object) -> object:
-    """Return a value with its sets sorted, so that their order is the same in every process."""
+    """Replace the sets in a value by sorted lists, so that the prompt is the same in every process."""
     if isinstance(value, (set, frozenset)):
         return sorted((_sort_sets(item) for item in value), key=lambda item: to_json(item, fallback=str))
     if isinstance(value, BaseModel):

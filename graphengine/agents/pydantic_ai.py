@@ -112,7 +112,7 @@ async def _run_recorded_agent(agent: Agent[Any, O], prompt: object, deps: object
 
 
 def _prompt(given: object) -> str | list[Any]:
-    """Return a prompt in the form of pydantic-ai.
+    """Convert the result of the prompt function to the form that pydantic-ai expects.
 
     Raises:
         DefinitionError: The prompt is neither a text nor a list of texts and media.
@@ -129,7 +129,7 @@ def _prompt(given: object) -> str | list[Any]:
 
 
 def _recorder_of(runtime: AgentRuntime, agent: str, live: Live | None) -> Any:
-    """Return a capability of pydantic-ai that records and shows the calls of one run of an agent.
+    """Return a capability for one run of a pydantic-ai agent, which records its calls and shows them to watchers.
 
     Raises:
         DefinitionError: pydantic-ai is not installed.
@@ -163,7 +163,7 @@ async def _answer_recorded_turn(  # noqa: PLR0913 - the parts of a call
     asked: Any,
     handler: Callable[[Any], Awaitable[Any]],
 ) -> Any:
-    """Return the model's answer of a turn, from its record if there is one."""
+    """Return the model's answer of a turn from its record, or else call the model and record its answer."""
     from pydantic_ai.exceptions import AgentRunError, UserError  # noqa: PLC0415 - an extra
     from pydantic_ai.messages import ModelMessagesTypeAdapter  # noqa: PLC0415 - as above
 
@@ -208,7 +208,7 @@ async def _answer_recorded_turn(  # noqa: PLR0913 - the parts of a call
 async def _tool_result(
     runtime: AgentRuntime, live: Live | None, call: Any, made: Callable[[], Awaitable[object]]
 ) -> Any:
-    """Return the result of a tool call, from its record if there is one.
+    """Return the result of a tool call from its record, or else call the tool and record its result.
 
     Raises:
         ModelRetry: The tool asks the model to call it again.
@@ -238,7 +238,7 @@ async def _tool_result(
 
 
 def _stream_model(model: Any, live: Live, agent: str) -> Any:
-    """Wrap a model so that it streams its answers to watchers; None if it cannot stream."""
+    """Wrap a model of pydantic-ai so that watchers see its answers while they are written; None if it cannot stream."""
     from pydantic_ai.models import Model  # noqa: PLC0415 - loaded by `_recorder_of`
     from pydantic_ai.models.wrapper import WrapperModel  # noqa: PLC0415 - as above
 
@@ -257,7 +257,7 @@ def _stream_model(model: Any, live: Live, agent: str) -> Any:
 
 
 def _streams(model: Any, missing: object) -> bool:
-    """Return whether a model can stream, including the models that it wraps or falls back on."""
+    """Return whether a model can stream, and whether all models that it wraps or falls back on can stream, too."""
     inner = [*getattr(model, "models", ()), *([model.wrapped] if hasattr(model, "wrapped") else [])]
     if inner:
         return all(_streams(each, missing) for each in inner)
@@ -265,7 +265,7 @@ def _streams(model: Any, missing: object) -> bool:
 
 
 def _tool_result_to_json(value: object, tool: str) -> JsonObject:
-    """Return a tool's result as JSON: its value, and the other parts of a `ToolReturn`.
+    """Convert the result of a tool to the JSON that is recorded, with the other parts of a `ToolReturn`.
 
     Raises:
         NotRecordable: The result has no JSON form.

@@ -113,7 +113,7 @@ class Output(Generic[T]):
         self._keys = frozenset(inner.get("required") or self._fields) if plain else frozenset([KEY])
 
     def read(self, content: object) -> T:
-        """Return an answer as a value of the type. In an event loop, await `read_in_loop` instead.
+        """Convert a model's answer to a value of the output type. In an event loop, await `read_in_loop` instead.
 
         Args:
             content: The text of a model, or a value that rules returned.
@@ -131,7 +131,7 @@ class Output(Generic[T]):
         *,
         as_before: bool = False,
     ) -> T:
-        """Return an answer as `read` does, but repair text that is not JSON in a thread, because that may take seconds.
+        """Convert an answer as `read` does, but repair malformed JSON in a thread, because this may take seconds.
 
         Args:
             content: As for `read`.
@@ -145,7 +145,7 @@ class Output(Generic[T]):
         return self._fit_value(await in_thread(functools.partial(self._repair_text, found.text, as_before)))
 
     def _at_once(self, content: object, *, as_before: bool = False) -> T | _NotJson:
-        """Return an answer as a value of the type, or as a text that may be nearly JSON."""
+        """Convert an answer to a value, unless its text is not JSON and has to be repaired first."""
         if not isinstance(content, str):
             return self._validate_answer(content)
         text = utf8_text(content)
@@ -156,10 +156,10 @@ class Output(Generic[T]):
         return self._read_structured(text, as_before=as_before)
 
     def again(self, value: T) -> T:
-        """Validate a value again after a guard changed texts in it.
+        """Validate an answer again after a guard changed texts in it.
 
         Raises:
-            BadAnswer: The value no longer fits.
+            BadAnswer: The answer no longer fits its type.
         """
         if self.schema is None:
             return self._validate_answer(value)
@@ -171,7 +171,7 @@ class Output(Generic[T]):
             raise self._bad(f"the answer does not fit {self._type} after a guard changed it: {error}") from error
 
     def recorded(self, value: object) -> JsonValue:
-        """Return a value of the type as JSON.
+        """Convert the result of an output function to the JSON that is recorded.
 
         Raises:
             PydanticSerializationError: The value is not of the type.
@@ -180,7 +180,7 @@ class Output(Generic[T]):
         return cast("JsonValue", from_json(marked(value, dumped)))
 
     def from_record(self, record: JsonValue) -> T:
-        """Return the value that was recorded as this JSON."""
+        """Convert the recorded JSON of an output function's result back to the value."""
         validate = functools.partial(self._adapter.validate_json, by_name=True, by_alias=False)
         return read_json(validate, to_json(record))
 
@@ -216,14 +216,17 @@ class Output(Generic[T]):
         return _NotJson(text) if value is NOTHING else self._fit_value(value)
 
     def _repair_text(self, text: str, as_before: bool = False) -> object:  # noqa: FBT001, FBT002 - of a partial
-        """Return the JSON value in a text that is not only JSON."""
         try:
             return tolerant_of_prose(text) if as_before else tolerant(text, self._keys)
         except Unreadable as error:
             raise self._unreadable(error, text) from None
 
     def _fit_value(self, value: object) -> T:
-        """Convert a JSON value to the type. A wrapped value may be under its key or be written without the key."""
+        """Convert a parsed answer to a value of the output type.
+
+        The schema puts a value that is not an object under the key `answer`. Many models leave this key out, so the
+        value is accepted with and without the key.
+        """
         if not self.wrapped:
             self._refuse_unknown_object(value)
             return self._validate_dumped(value, ())
@@ -237,14 +240,17 @@ class Output(Generic[T]):
         return self._or(value, value[KEY])
 
     def _or(self, first: object, second: object) -> T:
-        """Read the first value without a key, or else the second under its key. Errors are about the second value."""
+        """Convert the whole value to the output type, or else the value under its key `answer`.
+
+        If both fail, the error is about the value under the key.
+        """
         try:
             return self._alone(first, ())
         except BadAnswer:
             return self._alone(second, (KEY,))
 
     def _alone(self, value: object, place: tuple[str, ...]) -> T:
-        """Convert a JSON value without its key to the type."""
+        """Convert a parsed value that was taken out of its key `answer` to the output type."""
         if self._choices:
             found = self._chosen(value if isinstance(value, str) else json.dumps(value))
             if found is not None and not isinstance(value, (dict, list)):
@@ -254,7 +260,10 @@ class Output(Generic[T]):
         return self._validate_dumped(value, place)
 
     def _chosen(self, text: str) -> bytes | None:
-        """Return the JSON of the choice that a text matches, ignoring case and surrounding quotes and full stops."""
+        """Return the JSON of the choice that a text means, ignoring case, quotes and full stops.
+
+        Returns None if the text means no choice, or could mean several.
+        """
         if text in self._choices:
             return self._choices[text]
         plain = _fold_choice(text)
@@ -262,16 +271,16 @@ class Output(Generic[T]):
         return found.pop() if len(found) == 1 else None
 
     def _read_unquoted(self, text: str) -> T | None:
-        """Return a date, a time or an id that lacks the quotes of JSON; None if the text is none of these."""
+        """Read a date, a time or an id that the model wrote without the quotes of JSON; None for other texts."""
         try:
             return self._validate_loaded(json.dumps(text.strip(_AROUND)).encode(), ())
         except BadAnswer:
             return None
 
     def _refuse_unknown_object(self, value: object) -> None:
-        """Refuse an object without any field of the type.
+        """Raise an error for an object that has no field of the output type.
 
-        If all fields of the type have defaults, such an object would count as a value with only defaults.
+        If all fields of the type have defaults, pydantic would accept any such object as a value with only defaults.
         """
         if isinstance(value, dict) and value and self._fields and self._fields.isdisjoint(value):
             given, wanted = ", ".join(map(str, value)), ", ".join(sorted(self._fields))
@@ -299,7 +308,7 @@ class Output(Generic[T]):
         return value
 
     def _read_texts(self, body: bytes) -> bytes | None:
-        """Decode lists and objects of an answer that were written as texts; None if there are no such texts."""
+        """Decode lists and objects inside an answer that the model wrote as JSON texts; None if there are none."""
         root = self.schema or {}
         schema = cast("Mapping[str, JsonValue]", root["properties"])[KEY] if self.wrapped else root
         try:
@@ -315,7 +324,7 @@ class Output(Generic[T]):
             raise self._bad(self._mistakes(error.errors(include_url=False), ())) from error
 
     def _mistakes(self, found: Sequence[ErrorDetails], place: tuple[str, ...]) -> str:
-        """Return one line for each validation error: the place, the problem and the given value."""
+        """Format validation errors for the model, one line for each: the place, the problem and the given value."""
         lines = []
         for item in found[:_MOST_ERRORS]:
             given = "" if item["type"].startswith("missing") else f" (given: {_clip_answer_value(item['input'])})"
@@ -340,13 +349,12 @@ class Output(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class OutputFunction:
-    """A function whose result is the answer. Made by `result_of`."""
+    """The `output=` of an agent whose answers are the results of a function. Made by `result_of`."""
 
     function: Callable[..., object]
 
     @property
     def returns(self) -> object:
-        """The annotated type of the function's results."""
         return Injected.of(self.function).returns
 
 
@@ -385,18 +393,18 @@ def result_of(function: Callable[..., Any]) -> TypeForm[Any]:
 
 @dataclass(frozen=True, slots=True)
 class _NotJson:
-    """A model's text that is not JSON, but may be nearly JSON."""
+    """A model's answer that is not JSON, but may become JSON by a repair."""
 
     text: str
 
 
 def _is_text_type(output: object) -> bool:
-    """Return whether the answers of a type are requested as text: a str with or without constraints, or `Cited`."""
+    """Return whether a model answers with plain text for this output type: a str, a constrained str, or `Cited`."""
     return _strip_constraints(output) in (str, Cited)
 
 
 def _strip_constraints(output: object) -> object:
-    """Return a type without its constraints."""
+    """Return the type inside `Annotated[…]` and `NewType`."""
     while True:
         if get_origin(output) is Annotated:
             output = get_args(output)[0]
@@ -407,7 +415,10 @@ def _strip_constraints(output: object) -> object:
 
 
 def _list_choice_texts(output: object) -> dict[str, bytes]:
-    """Return the values of a Literal, an enum or a bool by their texts, each with its JSON; {} for other types."""
+    """List the texts with which a model may choose a value of a Literal, an enum or a bool, each with its JSON.
+
+    The result is empty for every other type.
+    """
     found: dict[str, bytes] = {}
     for member in members(output):
         if get_origin(member) is Literal:
@@ -430,25 +441,23 @@ def _list_choice_texts(output: object) -> dict[str, bytes]:
 
 
 def _fold_choice(text: str) -> str:
-    """Return a word in the form for comparing choices: casefolded, without surrounding quotes and full stops."""
     return text.strip(_AROUND).casefold()
 
 
 def _wrap(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the schema of an object that contains the value under a single key."""
+    """Return the schema of an object that contains a value of this schema under the key `answer`."""
     inner = {key: value for key, value in schema.items() if key != "$defs"}
     members = {"properties": {KEY: inner}, "required": [KEY], "additionalProperties": False}
     return with_definitions({"type": "object", **members}, schema)
 
 
 def _format_answer_place(parts: Sequence[str | int]) -> str:
-    """Return a place in an answer as text, such as `issues[0].text`."""
+    """Format the path to a part of an answer for a message, such as `issues[0].text`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return text.removeprefix(".") or "the answer"
 
 
 def _clip_answer_value(value: object) -> str:
-    """Return a value on one line of limited length."""
     if isinstance(value, str):
         text = json.dumps(value[: _SHOWN + 1], ensure_ascii=False)
     else:

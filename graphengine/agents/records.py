@@ -42,7 +42,7 @@ _UNWRITABLE: Final = (PydanticSerializationError, ValueError, RecursionError)
 
 
 def check_record(response: object, model: Model, agent: str, known: set[str]) -> Response:
-    """Validate a model's answer, and return it in the form that its record represents.
+    """Validate the answer that a model returned, and return a copy that is safe to record.
 
     Args:
         response: The answer.
@@ -72,7 +72,7 @@ def check_record(response: object, model: Model, agent: str, known: set[str]) ->
 
 
 def _prepare_native_form(response: Response, model: Model, agent: str) -> dict[str, Any] | None:
-    """Return the native form of an answer, repaired if it could not be written as JSON."""
+    """Return the answer in the form of its provider, repaired if this form could not be written as JSON."""
     native = response.native
     if native is None:
         return None
@@ -95,7 +95,7 @@ def _build_invalid_answer_error(model: Model, agent: str, what: str) -> ModelErr
 
 
 def _problem(response: object) -> str:
-    """Return what is invalid in an answer; "" if it is valid."""
+    """Return what is invalid in a model's answer, such as a negative number of tokens; "" if it is valid."""
     if not isinstance(response, Response):
         return f"{type(response).__name__} instead of a Response"
     for name in _FIGURES:
@@ -114,7 +114,7 @@ def _problem(response: object) -> str:
 
 
 def record_of(response: Response) -> dict[str, JsonValue]:
-    """Return the record of a checked answer. Empty fields are left out."""
+    """Convert a model's answer to the JSON that is recorded. Empty fields are left out."""
     record: dict[str, JsonValue] = {"text": str(response.content), "stop": response.stop}
     if response.calls:
         record["calls"] = [call.model_dump() for call in response.calls]
@@ -126,14 +126,14 @@ def record_of(response: Response) -> dict[str, JsonValue]:
 
 
 def response_of(record: JsonObject) -> Response:
-    """Return the response that a record represents."""
+    """Convert the recorded JSON of a model's answer back to a Response."""
     calls = tuple(ToolCall(**call) for call in record.get("calls", ()))
     more = {name: record[name] for name in _MORE if name in record}
     return Response(record["text"], calls, **more)
 
 
 def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, JsonValue]:
-    """Return the record of a tool call's outcome.
+    """Convert the outcome of a tool call to the JSON that is recorded.
 
     `arguments` are the arguments that a person set instead of the model's; None if the model's arguments were used.
     """
@@ -152,7 +152,7 @@ def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, Json
 
 
 def call_text(tool: str, arguments: str) -> str:
-    """Return the text that identifies a tool call: its name and its arguments, with their names sorted."""
+    """Return a text that identifies a tool call: its name and its arguments, whatever their order."""
     try:
         found = from_json(arguments)
     except ValueError:
@@ -161,14 +161,14 @@ def call_text(tool: str, arguments: str) -> str:
 
 
 def outcome_in(record: JsonObject) -> ToolOutcome:
-    """Return the outcome of a call from its record."""
+    """Convert the recorded JSON of a tool call back to its outcome."""
     found = msgspec.convert(record, CallRecord)
     media = tuple(Media.model_validate(one) for one in found.media)
     return ToolOutcome(found.text, is_error=found.error, media=media, writes=found.writes)
 
 
 def result_message(call: ToolCall, record: JsonObject) -> Message:
-    """Return the message that tells the model the result of a recorded tool call."""
+    """Return the message with which a model receives the recorded result of its tool call."""
     found = msgspec.convert(record, CallRecord)
     media = tuple(Media.model_validate(one) for one in found.media)
     text = found.text
@@ -178,7 +178,7 @@ def result_message(call: ToolCall, record: JsonObject) -> Message:
 
 
 def _iter_unique_calls(response: Response, known: set[str]) -> Iterator[ToolCall]:
-    """Yield the calls of an answer. Unless the answer has a native form, each call gets a unique id."""
+    """Yield the tool calls of an answer, each with a unique id, unless the answer has a native form."""
     taken = set(known)
     for call in response.calls:
         given = identity = utf8_text(call.id)
@@ -231,14 +231,14 @@ class ToolOutcome:
 
     @property
     def cut_off(self) -> BaseException | None:
-        """The reason why it is unknown how the call ended; None if it is known."""
+        """The reason why it is unknown whether the tool call took effect; None if this is known."""
         if self.is_unknown:
             return self.error or TimeoutError(self.text.removesuffix(NOT_KNOWN).rstrip(" ."))
         return None if isinstance(self.error, NotDone) else self.error
 
 
 def outcome_of(tool: str, value: object) -> ToolOutcome:
-    """Return the outcome for a value that a tool's function returned.
+    """Convert the value that a tool's function returned to the outcome that the model reads.
 
     A text is unchanged, and media and lists of texts and media are shown. Any other value becomes JSON, in which a mark
     such as `[media 1: photo.png]` represents each medium. A value without a JSON form, or with a text that is too long,
@@ -265,7 +265,7 @@ def outcome_of(tool: str, value: object) -> ToolOutcome:
 
 
 def failed(error: Exception) -> ToolOutcome:
-    """Return the outcome for an exception of a function: the type and text of the exception.
+    """Convert an exception of a tool's function to the outcome that the model reads: its type and its text.
 
     If the exception is a group with a single exception, the type and text of the inner exception are used.
     """
@@ -276,7 +276,7 @@ def failed(error: Exception) -> ToolOutcome:
 
 
 def leaves(error: Exception) -> Iterator[Exception]:
-    """Yield the exceptions of a group and of its inner groups; yield an exception that is not a group unchanged."""
+    """Yield the exceptions inside an exception group and its inner groups, or the exception itself."""
     left = [error]
     while left:
         here = left.pop()
@@ -287,7 +287,10 @@ def leaves(error: Exception) -> Iterator[Exception]:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return the traceback for the record. Of a long traceback, only the end is kept, which names the raising line."""
+    """Format the traceback of a tool's exception for the record.
+
+    Of a long traceback, only the end is kept, which names the raising line.
+    """
     try:
         text = utf8_text(user_traceback(error))
     except Exception as raised:  # noqa: BLE001 - an attribute of the user's exception raised this error
@@ -296,7 +299,9 @@ def traceback_text(error: BaseException) -> str:
 
 
 def _dump_result(value: object) -> str | bytes:
-    """Return a result as text, or as the bytes of JSON. Bytes are only decoded later, if they are not too many.
+    """Convert the result of a tool to text, or to the bytes of JSON.
+
+    The bytes are decoded later, and only if they are not too many.
 
     Raises:
         ValueError: The result has no JSON form.
@@ -318,7 +323,10 @@ def _dump_result(value: object) -> str | bytes:
 
 
 def _passable(tool: str, text: str | bytes, *, is_error: bool = False) -> ToolOutcome:
-    """Return the outcome of a call, or an error if its text is too large. A text that is too large is not copied."""
+    """Return the outcome of a tool call, or an error for the model if its text is too large.
+
+    A text that is too large is not copied.
+    """
     unit, most_units = ("characters", 1) if isinstance(text, str) else ("bytes", _MOST_UTF8_BYTES)
     if len(text) <= MAX_RESULT_CHARACTERS * most_units:
         whole = text if isinstance(text, str) else text.decode()

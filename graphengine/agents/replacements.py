@@ -44,10 +44,10 @@ class Replacements(Extension):
         self._is_open = False
 
     def checked(self, plan: Plan[Any], *, is_queued: bool = False) -> None:  # noqa: ARG002
-        """Refuse keys that match nothing in a graph, and functions that do not accept the arguments of the effect.
+        """Check the keys and functions of `Runner(effects={…})` against a graph.
 
         Raises:
-            InputError: A key or a function is refused.
+            InputError: A key matches nothing in the graph, or a function does not accept the arguments of the effect.
         """
         known, resources = set[str](), [*self._resources, *(name for each in plan.nest for name in each.resources)]
         for path, call, acts in _iter_graph_calls(plan) if self._given else ():
@@ -70,7 +70,7 @@ class Replacements(Extension):
             raise InputError(f"unknown effect {key!r}", where=_WHERE, repair=did_you_mean(wanted, known))
 
     def _fits(self, graph: str, path: str, name: str, takes: Sequence[str], more: Collection[str] | None) -> None:
-        """Check that a replacement accepts these parameters and needs no others except `more`; see `_effects_of`."""
+        """Check that the replacement of an effect accepts the parameters of the effect; see `_effects_of`."""
         replacement = replacing(self._given, graph, path, name)
         if replacement is None or (more is None and name not in self._names):
             return  # a replacement for a whole node only replaces effects
@@ -90,10 +90,11 @@ class Replacements(Extension):
 
 
 def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Collection[str] | None]]:
-    """Yield the effects that an agent or a function may have: name, parameters, and further values that may be passed.
+    """Yield the effects that an agent's tools or a function may have.
 
-    The last item is None if the called object may also be called by position and need not be an effect. About a
-    function it is only known that it is called somewhere in code that contains `effect=`.
+    Each effect has a name, its parameters, and the names of further values that are passed on request. The last part is
+    None for a function that is only known to be called in code that contains `effect=`: it may be called by position,
+    and need not be an effect.
     """
     if is_agent(thing):
         from graphengine.agents.tools import Tool  # noqa: PLC0415 - an agent has loaded it
@@ -114,7 +115,10 @@ def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, 
 
 
 def _iter_graph_calls(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Call, bool]]:
-    """Yield the calls in a graph and in the graphs inside it: the node's path, the call, and whether it has effects."""
+    """Yield the functions and agents that a graph and its subgraphs call.
+
+    Each comes with the path of its node, and with whether the node declares an effect.
+    """
     for name, node in plan.nodes.items():
         for call in node.calls:
             if call.graph is not None:
@@ -126,7 +130,7 @@ def _iter_graph_calls(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, C
 
 
 def _iter_code_names(code: CodeType) -> Iterator[str]:
-    """Yield the names in the code of a function, and in the code of functions inside it."""
+    """Yield the names that occur in the code of a function and of the functions inside it."""
     yield from (code.co_name, *code.co_names)
     for each in code.co_consts:
         if isinstance(each, CodeType):

@@ -39,7 +39,7 @@ T = TypeVar("T")
 def graph_of_agent(
     agent: Agent[Any, Any], kind: Callable[..., G], resources: Mapping[str, Callable[[], object]] | None = None
 ) -> G:
-    """Return the graph that runs one agent. Its state contains the agent's inputs and the field `answer`.
+    """Return a graph with one node that runs the agent. The state contains the agent's inputs and the field `answer`.
 
     The graph is the same for the same agent in every process, so its runs can be resumed anywhere.
 
@@ -87,7 +87,7 @@ def graph_of_agent(
 
 
 def _read_fields(agent: Agent[Any, Any], given: Collection[str]) -> dict[str, tuple[str, Any, Any]]:
-    """Return a field for each input of an agent without `inputs=` that no resource provides."""
+    """Define a field of the state for each input of an agent without `inputs=`, except inputs that are resources."""
     fields: dict[str, tuple[str, Any, Any]] = {} if agent.prompt else {QUESTION: (QUESTION, Given, field())}
     for each in reads_of(agent):
         root = parse(each.name).root
@@ -107,12 +107,11 @@ class _Begun(DeclaredModel):
     @classmethod
     @override
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
-        """Return an instance of the shown class with these values."""
         return cls.__shown__.model_construct(_fields_set, **values)
 
 
 def _make_input_state(agent: Agent[Any, Any], fields: Mapping[str, tuple[str, Any, Any]]) -> type[BaseModel]:
-    """Return the state of an agent with `inputs=`: the type with its validators, extended by these fields."""
+    """Make the state of a run from the type in an agent's `inputs=`: the type with its validators, and more fields."""
     given: Any = agent.inputs
     is_keyed = is_typeddict(given)
 
@@ -139,8 +138,6 @@ def _check_agent(agent: object) -> None:
 
 
 class RunOptions(TypedDict, total=False):
-    """The options of `Runner.run` and `Runner.stream`."""
-
     run_id: str | None
     limits: Limits | None
     after: str | None
@@ -189,7 +186,7 @@ class RunWaits(GraphEngineError):
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[T]):
-    """A request to run an agent, with its inputs and options.
+    """A call of `Runner.run` or `Runner.stream`, which runs one agent.
 
     Attributes:
         runner: The Runner that drives the run.
@@ -206,11 +203,11 @@ class Asked(Generic[T]):
     options: Mapping[str, Any]
 
     async def answer(self) -> T:
-        """Run the agent and return its answer; raises the errors of `Runner.run`."""
+        """Run the agent, and return its answer. Raises the errors of `Runner.run`."""
         return await self.answer_of(await self._run())
 
     async def events(self) -> AsyncGenerator[AgentEvent | T, None]:
-        """Run the agent, and yield its live events, followed by its answer; raises the errors of `Runner.run`."""
+        """Run the agent, and yield its live events, followed by its answer. Raises the errors of `Runner.run`."""
         run = await self._run()
         async with aclosing(run.events()) as events:
             async for event in events:
@@ -219,11 +216,10 @@ class Asked(Generic[T]):
         yield await self.answer_of(run)
 
     async def _run(self) -> Run[Any]:
-        """Start a run of the agent, or resume the run with the given id."""
         return await start_or_join(self.runner, self.graph(), self.inputs or None, resume=True, **self.options)
 
     def graph(self) -> GraphDefinition[Any]:
-        """Return the graph of the agent, which is cached for the same resources.
+        """Return the graph that runs the agent. The graph is cached for the same resources.
 
         The graph contains the resources of the Runner that it can use.
         """
@@ -236,19 +232,16 @@ class Asked(Generic[T]):
         return made[key]
 
     async def answer_of(self, run: Run[Any]) -> T:
-        """Return the answer of a run.
-
-        Raises:
-            RunWaits: The run waits for a person or a message.
-            DefinitionError: The run was stopped or released.
-        """
         result = await run.result()
         if result.status != "finished":
             raise self.no_answer(result, f"runner.run(agent, run_id={run.id!r})")
         return cast("T", result.output)
 
     def no_answer(self, result: Result[Any], again: str, *, queued: bool = False) -> RunWaits | DefinitionError:
-        """Return the error for a run that has no answer yet and that the call `again` continues."""
+        """Return the error for a run that waits or was stopped, and therefore has no answer yet.
+
+        `again` is the code that continues the run, which the error shows.
+        """
         if result.status == "waiting":
             return RunWaits(self.agent.name, result, again, queued=queued)
         why = f": {result.ending.why}" if result.ending is not None else ""
@@ -258,12 +251,15 @@ class Asked(Generic[T]):
 
 
 def said_in(state: StateType[Any], begins: Initial) -> list[str]:
-    """Return the fields that identify a repeated call. A field whose default is made anew each time is left out."""
+    """Return the fields of the inputs that identify a repeated call.
+
+    A field whose default is made anew each time, such as the current time, is left out.
+    """
     return [name for name in begins.given if state.fields[name].info.default_factory is None]
 
 
 def _stand_for_resource() -> object:
-    """Represent a resource of `Runner(resources=…)` in the graph. The Runner's resource replaces this factory."""
+    """Take the place of a resource of `Runner(resources=…)` in the graph. The Runner supplies the actual resource."""
     raise AssertionError
 
 
@@ -274,7 +270,7 @@ def asked(
     given: tuple[object, Mapping[str, object]],
     options: dict[str, Any],
 ) -> Asked[T]:
-    """Return the request that a call of `Runner.run` or `Runner.stream` makes.
+    """Check a call of `Runner.run` or `Runner.stream`, and return it as an object that runs the agent.
 
     Args:
         runner: The Runner that drives the run.

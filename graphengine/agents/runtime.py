@@ -76,19 +76,15 @@ _TEXTS_ABOVE: Final[ContextVar[frozenset[str] | None]] = ContextVar("graphengine
 
 
 class _Named(Protocol):
-    """An object with a name, such as an agent."""
-
     @property
-    def name(self) -> str:
-        """The name."""
-        ...
+    def name(self) -> str: ...
 
 
 class ChecksAnswers(Follower):
-    """Checks, before an approved call begins, that the approval still holds; see `graphengine.serve.approvers`."""
+    """Checks before a tool call begins that a person's approval still holds; see `graphengine.serve.approvers`."""
 
     async def objection(self, frame: str, answer: RecordedResult) -> str:
-        """Return why the answer to a question of a frame no longer holds; "" if it holds."""
+        """Return why the recorded answer to a question of a node no longer holds; "" if it still holds."""
         raise NotImplementedError
 
 
@@ -99,7 +95,7 @@ def runtime_here() -> RunRuntime | None:
 
 
 class RunRuntime(NodeScope):
-    """The runtime of an agent that is called inside a run.
+    """Connects an agent with the run in which it is called.
 
     Args:
         attempt: The attempt of the node whose code calls the agent.
@@ -118,22 +114,24 @@ class RunRuntime(NodeScope):
 
     @property
     def path(self) -> str:
-        """The path of the node in which the agent is called."""
         return self.attempt.path
 
     @property
     def streamed_characters(self) -> int:
-        """The number of characters of answers and thinking that have arrived since the last reservation."""
+        """The number of characters of answers and thinking that have arrived since usage was last reserved."""
         return 0 if self.shown is None else self.shown.received_characters - self._received_before
 
     def model_for(self, agent: str, own: str | Model | None) -> Model:
-        """Return the agent's model at this place: the Runner's replacement, or the agent's own model."""
+        """Return the model that the agent uses here: the Runner's replacement, or the agent's own model."""
         origin = self._run.snapshot.origin
         begun = {} if origin is None else origin.models
         return self._run.models.of(self.around.run.plan.graph, self._place(agent), own, begun)
 
     def instructions_for(self, agent: str) -> str | None:
-        """Return the instructions with which a branch replaced the agent's own; None if the agent's own apply."""
+        """Return the instructions that this run, a branch of another run, uses in place of the agent's own.
+
+        Returns None if the agent's own instructions apply.
+        """
         given = self._run.snapshot.instructions
         return self._run.models.instructions(given, self.around.run.plan.graph, self._place(agent)) if given else None
 
@@ -144,22 +142,22 @@ class RunRuntime(NodeScope):
 
     @property
     def effects(self) -> Effects:
-        """How effects outside the run are treated, for example whether they may happen."""
+        """How this run treats effects outside of it, for example whether they may happen."""
         return self.around.effects
 
     def acting(self, effect: Effect | None, name: str, where: str) -> Callable[..., object] | None:
         """Return a function to call in place of a tool; None if the tool itself is called.
 
         Raises:
-            EffectRefused: The tool must not act here.
+            EffectRefused: This run must not have the effect of the tool.
         """
         return self.attempt.acting(effect, name, where)
 
     def given_by_callers(self, agent: object, inputs: Mapping[str, object]) -> frozenset[str]:
-        """Return the names of the inputs that persons or callers gave, and that no node wrote.
+        """Return the names of the inputs that a person or a caller wrote, so that the prompt shows them without tags.
 
-        If the node is the agent itself, the record of the state shows who wrote each input. If code passes the inputs
-        to the agent, a text counts as given when it equals a text that somebody gave to the node.
+        If the node is the agent itself, the state records who wrote each input. If code passes the inputs to the agent,
+        a text counts as written by a caller when it equals a text that a caller gave to the node.
         """
         call = self.attempt.call
         if call is not None and self.is_node_of(agent):
@@ -169,18 +167,19 @@ class RunRuntime(NodeScope):
         )
 
     def is_node_of(self, agent: object) -> bool:
-        """Return whether the node is this agent itself, so that a visit has exactly one conversation of the agent."""
+        """Return whether the node is this agent itself, and not a function that calls the agent."""
         call = self.attempt.call
         return call is not None and getattr(call.body, "agent", None) is agent and not self.below
 
     def conversation(
         self, agent: _Named, identify: Callable[..., dict[str, JsonValue]]
     ) -> tuple[dict[str, JsonValue], str]:
-        """Return the digests of an agent's inputs by name, and the key below which this call of the agent is recorded.
+        """Return a digest of each input of an agent, and the key below which this call of the agent is recorded.
 
-        An agent that is the node itself reads the fields that its prompts name. Its prompts may have changed since the
-        visit began, and may now name more or fewer fields. A conversation that has begun is continued if the fields
-        that were read then and are read now have equal values. If a branch has replaced the instructions, another
+        If a conversation with the agent began at this place before a crash, its key is returned, so that the
+        conversation continues. An agent that is the node itself reads the fields that its prompts name. Its prompts may
+        name more or fewer fields today than when the conversation began. The conversation continues if the fields that
+        were read then and are read now have equal values. If a branch has replaced the instructions, another
         conversation begins.
 
         Args:
@@ -220,7 +219,7 @@ class RunRuntime(NodeScope):
         return key
 
     def _find_begun_beside(self, name: str) -> Iterator[tuple[str, JsonValue]]:
-        """Yield the conversations of an agent that began at this place, each with the record of its first turn."""
+        """Yield the keys of an agent's recorded conversations in this node, with the records of their first turns."""
         for key, memo in self.frame.recorded_results.items():
             turn = WorkKey.read(key)
             if turn.kind == "turn" and turn.place[0] == 1:
@@ -229,17 +228,18 @@ class RunRuntime(NodeScope):
                     yield turn.around, memo.value
 
     def begun(self, key: str) -> JsonValue:
-        """Return the record of the first turn of a conversation; None if that turn is not recorded."""
+        """Return the record of the first turn of a conversation; None if this turn is not recorded."""
         memo = self.frame.recorded_results.get(WorkKey.of_turn(key, 1))
         return None if memo is None or memo.value is UNSET else memo.value
 
     @property
     def must_stop(self) -> bool:
-        """Whether the run must stop, or has reached a limit."""
         return self.attempt.must_stop
 
     async def may_call(self, model: Model) -> None:
-        """Return if a model may be called now. If the run must stop first, end the attempt and never return.
+        """Check that a model may be called now.
+
+        If the run must stop first, the attempt ends and this method never returns.
 
         Recorded work is kept. If the run stops inside a tool's call, the call is cut off. When the run is resumed, the
         call is repeated, and the work that was recorded inside it is reused. A call that the node records with
@@ -269,7 +269,7 @@ class RunRuntime(NodeScope):
             )
 
     async def may_continue(self, *awaited: asyncio.Future[Any]) -> bool:
-        """Wait for the first of these futures. Return False if the run must stop, or has reached a limit, by then.
+        """Wait for the first of these futures. Return False if the run must stop before that, or has reached a limit.
 
         Inside a `ctx.call`, which finishes before the run stops, the method always waits for a future and returns True.
         """
@@ -285,20 +285,20 @@ class RunRuntime(NodeScope):
         return True
 
     async def halt(self) -> None:
-        """Record the usage of failed calls and end the attempt. Never returns. Recorded work is kept."""
+        """Record the usage of failed model calls and end the attempt. Recorded work is kept. Never returns."""
         await self.record_usage()
         await self.work.halt()
 
     async def sleep_for(self, seconds: float, what: str, *, keeps_slot: bool = False) -> None:
-        """Let the run sleep, stored as waiting. With `keeps_slot`, an item of a map keeps its slot meanwhile."""
+        """Store the run as waiting for some seconds. With `keeps_slot`, an item of a map keeps its slot meanwhile."""
         wait = WaitRecord(kind="sleep", question=to_show(what), due=self.around.wall() + seconds, keeps_slot=keeps_slot)
         with self._run.budgets.asleep(self.frame, self.work.below):
             await self.work.wait(wait, what, None)
 
     async def steered(self, turn: str) -> Sequence[tuple[JsonValue, bool]]:
-        """Return the messages that an agent receives before a turn, each with whether it came from outside the run.
+        """Receive the messages that were sent to the run's agents, before the model is asked in a turn.
 
-        If the turn is recorded, the agent receives the messages that the record contains.
+        Each message comes with whether it came from outside the run. A recorded turn receives the same messages again.
 
         Receiving a message ends the attempt, as every wait does, so that the message is durable before the model is
         called. If another agent of the run received the message first, the wait ends at once without a message.
@@ -320,15 +320,15 @@ class RunRuntime(NodeScope):
         return self.work.is_over("receive", _STEERED) or self.around.host.has_message(STEER)
 
     def answered_to(self, identity: str) -> RecordedResult | None:
-        """Return the recorded answer to the next question of `approved` with this identity; None if there is none."""
+        """Return the recorded answer of a person to the question with this identity; None if there is none."""
         return self.work.known("ask", digest_of_call("ask", ([identity, None],), {}))
 
     def was_asked(self, identity: str) -> bool:
-        """Return whether the next question of `approved` with this identity was asked in this visit."""
+        """Return whether the question with this identity was asked in this visit of the node."""
         return self.work.was_asked(digest_of_call("ask", ([identity, None],), {}))
 
     def has_begun(self, record: tuple[str, str]) -> bool:
-        """Return whether a tool call is recorded or has begun, or another program has already answered it."""
+        """Return whether a tool call has begun or is recorded, or was already executed by another program."""
         return self.work.has_begun(*record) or self.answered_outside(record)
 
     def answered_outside(self, record: tuple[str, str]) -> bool:
@@ -339,7 +339,7 @@ class RunRuntime(NodeScope):
         return bool(self.frame.recorded_results) and self.work.inside(name, number, asked) is not None
 
     async def acting_in(self, effect: Effect | None, function: object) -> AbstractContextManager[None]:
-        """Return a context for work that may be repeated.
+        """Return a context for work with an effect that may be repeated.
 
         Raises:
             LeaseLost: Another process has taken the run.
@@ -347,26 +347,25 @@ class RunRuntime(NodeScope):
         return await self.work.acting(effect, function)
 
     def concerns(self, key: str, name: str) -> bool:
-        """Return whether an effect with this key or this name began before this attempt."""
+        """Return whether an effect with this idempotency key or this name began before this attempt."""
         return self.work.effects.concerns(key, name)
 
     def is_recorded(self, name: str, what: str) -> bool:
-        """Return whether the next piece of work with this name and text is recorded."""
+        """Return whether the result of a piece of work, such as a turn or a tool call, is recorded."""
         return self.work.known(name, what) is not None
 
     def record_of(self, name: str, what: str) -> JsonValue:
-        """Return the record of the next piece of work with this name and text; None if it is not recorded."""
+        """Return the recorded result of a piece of work, such as a turn; None if it is not recorded."""
         memo = self.work.known(name, what)
         return None if memo is None or memo.value is UNSET else memo.value
 
     def has_field(self, name: str) -> bool:
-        """Return whether the state has a field of this name."""
         return name in self.attempt.plan.state.fields
 
     def pass_answers(self, identity: str) -> None:
-        """Mark the recorded answers to a question as used, also those given when it was asked again.
+        """Mark the recorded answers to an approval question as used, including answers given when it was asked again.
 
-        The tool call that the question was about is recorded, so the question is not asked again.
+        Called for a tool call whose result is recorded, so that the answers do not apply to the next equal call.
         """
         for again in count():
             each = asked_again(identity, again) if again else identity
@@ -375,7 +374,7 @@ class RunRuntime(NodeScope):
             self.work.key_of("ask", digest_of_call("ask", ([each, None],), {}))
 
     async def objection(self, answer: RecordedResult) -> str:
-        """Return why an answer no longer holds; "" if it holds. Extensions know who may answer."""
+        """Ask the extensions of the Runner why a person's answer no longer holds; "" if it still holds."""
         if answer.by == "answer":
             for each in self.around.following.all:
                 if isinstance(each, ChecksAnswers) and (why := await each.objection(self.frame.id, answer)):
@@ -383,39 +382,40 @@ class RunRuntime(NodeScope):
         return ""
 
     def context(self, written: Mapping[str, Sequence[object]]) -> Mapping[str, object]:
-        """Return the argument `ctx` of a tool call."""
         return {ALWAYS_GIVEN: ToolContext(self.attempt, written)}
 
     def lose(self, facts: JsonValue) -> None:
-        """Note what was asked in the failed call below whose key this code runs. Secrets of the state are hidden."""
+        """Note what a model was asked in a call that failed, so that the history of the run can show it."""
         guard, lost = self.around.guard, {self.below: facts}
         self.work.lost |= lost if guard is None else guard.hide(lost)
 
     def live(self, agent: str) -> Live | None:
-        """Return the object that shows the live events of a call of an agent."""
         attempt = self.attempt
         self._received_before = 0
         self.shown = Live(agent, attempt.path, attempt.task.attempt, self.around.host.audience, self.around.guard)
         return self.shown
 
     async def opened(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
-        """Return the tools of a source, which stays open as long as the Runner. `begins` is True when a call begins."""
+        """Return the tools of a source, which stays open until the Runner is closed.
+
+        `begins` is True when a call of an agent begins.
+        """
         return await self._run.models.tools_of(source, begins=begins)
 
     @property
     def waits(self) -> CallerWait:
-        """How to wait for a model: by the Runner's clock, until the run stops or reaches a limit."""
+        """How the rate limiter waits: by the Runner's clock, and only until the run stops or reaches a limit."""
         return RunWaits(self, self._run.clock or MACHINE_CLOCK)
 
     def pause_after(self, error: ModelTransient, tries: int) -> float | None:  # noqa: ARG002 - nothing is repeated here
-        """Return None, because the `retry=` of the node decides about retries."""
         return None
 
     @asynccontextmanager
     async def reserved(self, model: Model, request: Request) -> AsyncIterator[Settle]:
-        """Reserve the estimated usage of a call in the limits of this run and in the budgets across runs.
+        """Reserve the estimated usage of a model call in the limits of this run and in the budgets across runs.
 
-        The method waits until the call fits. The yielded function must be awaited with the actual usage.
+        The context is entered once the call fits into all of them. The block must await the yielded function with the
+        actual usage.
         """
         self.failed = {}
         self._received_before += self.streamed_characters
@@ -438,13 +438,12 @@ class RunRuntime(NodeScope):
             yield settle
 
     def paid(self, usage: Usage) -> None:
-        """Add the usage of a model call that has no record of its own."""
         super().paid(usage)
         self.failed = add_usage(self.failed, usage)
 
 
 class RunWaits:
-    """The waits of one attempt for its models, in the form of `graphengine.models.limiter.Waits`.
+    """Lets the rate limiter wait inside a run, in the form of `graphengine.models.limiter.Waits`.
 
     Args:
         runtime: The runtime of the attempt.
@@ -458,7 +457,9 @@ class RunWaits:
         self.clock = clock
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Return when the first future is done. If the run must stop first, end the attempt and never return.
+        """Wait for the first of these futures.
+
+        If the run must stop first, the attempt ends and this method never returns.
 
         The attempt also ends if the run has reached a limit when the future is done. Its recorded work is kept, and the
         node runs again when the run is resumed. Inside a `ctx.call`, which finishes before the run stops, only the
@@ -469,7 +470,9 @@ class RunWaits:
 
 
 class StandaloneRuntime:
-    """The runtime of an agent that runs alone, outside a run.
+    """Takes the place of a `RunRuntime` for an agent that is called outside a run.
+
+    Nothing is recorded or limited, and nobody can be asked, so most methods do nothing or return an empty value.
 
     Args:
         given: The values that the agent's tools can read, by name.
@@ -485,19 +488,16 @@ class StandaloneRuntime:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop in which the agent runs."""
         return self._loop
 
     @property
     def path(self) -> str:
-        """An empty path, because there is no node."""
         return ""
 
-    def instructions_for(self, agent: str) -> None:
-        """Return None, because no branch can replace an agent's instructions."""
+    def instructions_for(self, agent: str) -> None: ...
 
     def model_for(self, agent: str, own: str | Model | None) -> Model:
-        """Return the agent's own model. A model that is made from a name is kept for later calls, with its connections.
+        """Return the agent's own model. A model that is made from a name is reused in later calls.
 
         Raises:
             ModelUnavailable: The agent has no model.
@@ -511,35 +511,29 @@ class StandaloneRuntime:
         return _MODELS[own]
 
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
-        """Call a blocking function in a thread."""
         with queued(function) as wanted:
             if threads is None:
                 return await asyncio.to_thread(wanted)
             return await asyncio.wrap_future(threads.submit(copy_context().run, wanted))
 
-    def paid(self, usage: Usage) -> None:
-        """Do nothing, because no run counts the usage."""
+    def paid(self, usage: Usage) -> None: ...
 
     def given(self) -> Mapping[str, object]:
-        """Return the values that the agent's tools can read."""
         return self._given
 
     def place(self, name: str, what: Callable[[], str]) -> str:  # noqa: ARG002 - nothing is recorded
-        """Return an empty key, because nothing is recorded."""
         return ""
 
     def recorded(self, place: str) -> Sequence[JsonValue]:  # noqa: ARG002
-        """Return an empty list, because nothing is recorded."""
         return ()
 
     def group(self, place: str) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Return a context that does nothing."""
         return nullcontext()
 
     def given_by_callers(self, agent: object, inputs: Mapping[str, object]) -> frozenset[str]:  # noqa: ARG002
-        """Return the names of all inputs, because the caller gives all of them.
+        """Return the names of all inputs, because outside a run the caller writes all of them.
 
-        If a tool of another agent calls this agent, only the texts count that the other agent was given.
+        If a tool of another agent calls this agent, only texts count that the other agent received from its caller.
         """
         known = _TEXTS_ABOVE.get()
         if known is not None:
@@ -548,7 +542,6 @@ class StandaloneRuntime:
         return frozenset(inputs)
 
     def is_node_of(self, agent: object) -> bool:  # noqa: ARG002
-        """Return False, because there is no node."""
         return False
 
     def conversation(
@@ -556,19 +549,19 @@ class StandaloneRuntime:
         agent: object,  # noqa: ARG002
         identify: Callable[..., dict[str, JsonValue]],
     ) -> tuple[dict[str, JsonValue], str]:
-        """Return the digests of the agent's inputs and an empty key, because nothing is recorded."""
         return identify(), ""
 
-    def begun(self, key: str) -> None:
-        """Return None, because nothing is recorded."""
+    def begun(self, key: str) -> None: ...
 
     def may_record(self, text: str) -> bool:  # noqa: ARG002
-        """Return False, because nothing is recorded."""
         return False
 
     @contextmanager
     def call(self, key: str) -> Iterator[None]:  # noqa: ARG002 - no call is repeated
-        """Within this block, let agents that the tool calls know the texts that this agent was given."""
+        """Run a block as the call of a tool.
+
+        An agent that the tool calls learns which texts its caller's caller wrote; see `given_by_callers`.
+        """
         before = _TEXTS_ABOVE.set(self._texts)
         try:
             yield
@@ -576,25 +569,21 @@ class StandaloneRuntime:
             _TEXTS_ABOVE.reset(before)
 
     async def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Any:  # noqa: ANN401, ARG002 - a record of any form
-        """Do a piece of work and return its record."""
         return (await make()).record
 
     below = ""
     effects: Effects = "act"
 
-    def acting(self, effect: Effect | None, name: str, where: str) -> None:
-        """Return None, because effects happen."""
+    def acting(self, effect: Effect | None, name: str, where: str) -> None: ...
 
     async def acting_in(self, effect: Effect | None, function: object) -> AbstractContextManager[None]:  # noqa: ARG002 - no run is driven
-        """Return a context that does nothing."""
         return nullcontext()
 
     def idempotency_key(self, key: str) -> str:
-        """Return the idempotency key of a tool call, which differs in each answer."""
         return f"{self._id}/{key}"
 
     async def once(self, effect: Effecting[T]) -> T:
-        """Perform an effect that is not recorded.
+        """Perform an effect that must not be repeated. Outside a run, the effect is not recorded.
 
         Raises:
             EffectUnknown: The effect raised an exception or was cut off, so its outcome is unknown.
@@ -614,28 +603,21 @@ class StandaloneRuntime:
             text, repair="find out whether it happened; in a run, effect= decides how the run continues"
         ) from why
 
-    def refuse(self, error: BaseException, name: str, what: str) -> None:
-        """Do nothing, because nothing is recorded."""
+    def refuse(self, error: BaseException, name: str, what: str) -> None: ...
 
-    def answered(self, name: str, what: str, value: object) -> None:
-        """Do nothing, because nothing is recorded."""
+    def answered(self, name: str, what: str, value: object) -> None: ...
 
     def context(self, written: Mapping[str, Sequence[object]]) -> Mapping[str, object]:  # noqa: ARG002 - there is none
-        """Return an empty dict, because there is no `ctx` outside a run."""
         return {}
 
-    def lose(self, facts: JsonValue) -> None:
-        """Do nothing, because nothing is recorded."""
+    def lose(self, facts: JsonValue) -> None: ...
 
-    async def may_call(self, model: Model) -> None:
-        """Return at once, because no limit applies."""
+    async def may_call(self, model: Model) -> None: ...
 
     def answered_outside(self, record: tuple[str, str]) -> bool:  # noqa: ARG002
-        """Return False, because no question is asked outside a run."""
         return False
 
     def hidden(self, record: JsonObject) -> JsonObject:
-        """Return the record unchanged, because there is no state with secrets."""
         return record
 
     async def approved(
@@ -645,7 +627,7 @@ class StandaloneRuntime:
         ask: AsksPerson,
         read: Callable[[object], object] | None = None,  # noqa: ARG002
     ) -> None:
-        """Raise an error if a person has to be asked, because only a run can wait for the answer.
+        """Raise an error if a person would have to be asked, because only a run can wait for an answer.
 
         Raises:
             DefinitionError: A person has to be asked.
@@ -658,58 +640,45 @@ class StandaloneRuntime:
                 repair="run the agent in a graph, whose run can wait for the answer; in a test, omit approve=",
             )
 
-    def answered_to(self, identity: str) -> None:
-        """Return None, because no question is asked outside a run."""
+    def answered_to(self, identity: str) -> None: ...
 
     def was_asked(self, identity: str) -> bool:  # noqa: ARG002
-        """Return False, because no question is asked outside a run."""
         return False
 
     def has_begun(self, record: tuple[str, str]) -> bool:  # noqa: ARG002
-        """Return False, because nothing is recorded."""
         return False
 
     def concerns(self, key: str, name: str) -> bool:  # noqa: ARG002
-        """Return False, because nothing is recorded."""
         return False
 
     def is_recorded(self, name: str, what: str) -> bool:  # noqa: ARG002
-        """Return False, because nothing is recorded."""
         return False
 
-    def record_of(self, name: str, what: str) -> None:
-        """Return None, because nothing is recorded."""
+    def record_of(self, name: str, what: str) -> None: ...
 
     def has_field(self, name: str) -> bool:  # noqa: ARG002
-        """Return False, because there is no state."""
         return False
 
-    def pass_answers(self, identity: str) -> None:
-        """Do nothing, because no question is asked outside a run."""
+    def pass_answers(self, identity: str) -> None: ...
 
     async def objection(self, answer: RecordedResult) -> str:  # noqa: ARG002
-        """Return an empty text, because nobody answers questions outside a run."""
         return ""
 
     async def steered(self, turn: str) -> Sequence[tuple[JsonValue, bool]]:  # noqa: ARG002
-        """Return an empty list, because nobody can send a message to the agent."""
         return ()
 
     def live(self, agent: str) -> Live | None:
-        """Return the object that shows the live events of a call; None if nobody watches."""
         return None if self._audience is None else Live(agent, "", 1, self._audience, None)
 
     async def opened(self, source: Opens, *, begins: bool = True) -> Sequence[Any] | None:  # noqa: ARG002
-        """Return None, because sources of tools are opened for each call."""
         return None
 
     @property
     def waits(self) -> CallerWait:
-        """How to wait for a model: by the machine's clock."""
         return PLAIN_WAITS
 
     def pause_after(self, error: ModelTransient, tries: int) -> float | None:
-        """Return the delay before the next try, as for a node without `retry=`; None if there is no next try."""
+        """Return the delay before a failed model call is repeated, as for a node without `retry=`; None to give up."""
         if not error.retryable or tries >= DEFAULT_RETRY.attempts:
             return None
         return max(DEFAULT_RETRY.pause_seconds(tries), error.retry_after_seconds or 0.0)
@@ -720,8 +689,6 @@ class StandaloneRuntime:
         model: Model,  # noqa: ARG002 - no limit applies
         request: Request,  # noqa: ARG002
     ) -> AsyncIterator[Settle]:
-        """Return a context that reserves nothing, because no limit applies."""
-
         async def settle(usage: Usage) -> None:
             del usage
 
@@ -729,7 +696,6 @@ class StandaloneRuntime:
 
 
 def outside(tool: str) -> str:
-    """Return the identity of the question that asks another program to execute a tool."""
     return f"external {tool}"
 
 
@@ -737,9 +703,9 @@ AgentRuntime: TypeAlias = RunRuntime | StandaloneRuntime
 
 
 def _agree(then: object, now: Mapping[str, JsonValue]) -> bool:
-    """Return whether the inputs with the same names have equal digests, and at least one name is the same.
+    """Return whether a recorded conversation and a call of today have the same inputs, as far as both read them.
 
-    Two conversations without any inputs agree as well.
+    At least one input must occur in both, unless neither reads any input.
     """
     if not isinstance(then, dict):
         return False
@@ -748,7 +714,7 @@ def _agree(then: object, now: Mapping[str, JsonValue]) -> bool:
 
 
 async def in_loop_of(runtime: AgentRuntime, call: Callable[[], Awaitable[T]]) -> T:
-    """Make a call in the run's event loop, from another thread or loop."""
+    """Call an agent in the event loop of its run, from another thread or event loop."""
     calls = FROM_THREAD.get()
     made = CallOutcome.of(call if calls is None else functools.partial(calls.make, call))
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def of_servers(plan: Plan[Any]) -> Sequence[Problem]:
-    """Start the servers of a graph's agents, and return a warning for each of their tools that no model can call."""
+    """Start the MCP servers of a graph's agents, and return a warning for each tool that no model can call."""
     found: dict[Problem, None] = {}
     for agent in agents_in(plan):
         where = f"agent {agent.name}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def speakers_of(first: Agent[Any, Any]) -> dict[str, Agent[Any, Any]]:
-    """Return the agents of a conversation by name: the first agent, and all agents that hand-overs can reach.
+    """Return the agents that may take part in a conversation: the first, and all agents that hand-overs can reach.
 
     Raises:
         DefinitionError: Two agents have the same name, or a name belongs to no agent.
@@ -45,7 +45,6 @@ def speakers_of(first: Agent[Any, Any]) -> dict[str, Agent[Any, Any]]:
 
 
 def targets_of(agent: Agent[Any, Any]) -> Sequence[str]:
-    """Return the names of the agents to which an agent may hand over."""
     return [other if isinstance(other, str) else other.name for other in agent.hand_to]
 
 

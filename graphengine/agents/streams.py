@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class Stream(AsyncGenerator[T, None]):
-    """An asynchronous generator that explains its use when somebody awaits it.
+    """The live events of `Agent.stream` or `Runner.stream`. An `await` of the stream raises an error with a repair.
 
     Args:
-        shown: The generator.
+        shown: The generator of the events.
     """
 
     def __init__(self, shown: AsyncGenerator[T, None]) -> None:
@@ -24,21 +24,14 @@ class Stream(AsyncGenerator[T, None]):
 
     @override
     async def asend(self, value: None, /) -> T:
-        """Return the next event.
-
-        Raises:
-            StopAsyncIteration: The stream has no more events.
-        """
         return await self._shown.asend(value)
 
     @override
     async def athrow(self, *error: Any) -> T:
-        """Raise an error at the current position of the generator; raises the errors of the generator."""
         return await self._shown.athrow(*error)
 
     @override
     async def aclose(self) -> None:
-        """Close the stream."""
         await self._shown.aclose()
 
     if not TYPE_CHECKING:  # type checkers know that it cannot be awaited

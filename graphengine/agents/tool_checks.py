@@ -58,7 +58,7 @@ _EFFECTS: Final = frozenset(
 
 
 class Finding(NamedTuple):
-    """A problem of an agent that only its graph shows."""
+    """A problem that an agent's tools have in a certain graph, with a repair."""
 
     code: str
     message: str
@@ -67,7 +67,7 @@ class Finding(NamedTuple):
 
 
 class Need(NamedTuple):
-    """A parameter of a tool that only a resource can supply, because neither a model nor a known value can.
+    """A parameter of a tool that only a resource can supply, because a model cannot write its value.
 
     Attributes:
         name: The name of the parameter.
@@ -81,7 +81,7 @@ class Need(NamedTuple):
 
 
 def needs(tools: Iterable[object], resources: Collection[str]) -> Iterator[Need]:
-    """Yield the parameters of these tools that have to be resources and are not among the given resources."""
+    """Yield the parameters of these tools that only a resource can supply and that no resource supplies."""
     for tool in tools:
         if isinstance(tool, Tool):
             for name, reason in tool.not_for_models({*resources, ALWAYS_GIVEN}).items():
@@ -91,7 +91,7 @@ def needs(tools: Iterable[object], resources: Collection[str]) -> Iterator[Need]
 
 
 def findings(tools: Iterable[object], fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
-    """Yield the problems of an agent's tools in a graph.
+    """Yield the problems that an agent's tools have in a graph, so that they are found before the graph runs.
 
     Args:
         tools: The tools. Tools of servers and providers are not examined.
@@ -111,13 +111,13 @@ def findings(tools: Iterable[object], fields: Collection[str], resources: Collec
 
 
 def given_by(name: str) -> str:
-    """Return a repair text that explains how to supply a parameter that no model can fill in."""
+    """Return the repair of an error about a parameter that only a resource can supply."""
     graph = f"of the graph: Graph.of(agent, resources={{{name!r}: make}})"
     return f"give a resource: Runner(resources={{{name!r}: …}}), or one {graph}; else a type with a JSON Schema"
 
 
 def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
-    """Yield the parameters that a model cannot fill in, and the parameters that it perhaps should not fill in."""
+    """Yield problems of a tool's parameters, such as one that a model cannot write or one with the name of a field."""
     given = {*resources, ALWAYS_GIVEN}
     given.update(tool.not_for_models(given))
     try:
@@ -139,7 +139,6 @@ def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str
 
 
 def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[Finding]:
-    """Yield the missing parts of a tool's description."""
     text, repair = explain_no_description(tool)
     if text:
         yield Finding("tool_without_description", text, repair, is_warning=True)
@@ -163,7 +162,7 @@ def explain_no_description(tool: Tool) -> tuple[str, str]:
 
 
 def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
-    """Yield the parameters of the functions in `approve=` that no call can supply."""
+    """Yield the parameters of the functions in `approve=` that neither the call nor a resource supplies."""
     if tool.approval is None:
         return
     properties = tool.spec(resources).schema.get("properties") if tool.schema is not None else None
@@ -180,7 +179,7 @@ def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
 
 
 def _of_reconcile(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
-    """Yield the parameters of `reconcile=` that no call can supply."""
+    """Yield the parameters of the function in `Once(reconcile=…)` that neither the call nor a resource supplies."""
     once = once_of(tool.effect)
     lacks = once.lacks({*tool.parameters, *resources, "ctx"}) if once is not None and tool.schema is None else ()
     if once is not None and lacks:
@@ -189,7 +188,10 @@ def _of_reconcile(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
 
 
 def _of_effect(tool: Tool) -> Iterator[Finding]:
-    """Yield undeclared effects that a tool seems to have, and reasons why a declared effect could happen twice."""
+    """Yield problems with the effect of a tool outside the run.
+
+    The tool may seem to have an effect that it does not declare, or its declared effect could happen twice.
+    """
     if tool.effect is None:
         if not tool.is_external and tool.name.lower().replace("-", "_").split("_")[0] in _EFFECTS:
             text = f"{tool.name} seems to act outside the run, and a call that a crash interrupts is made again"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def named_apart(
     kit: Sequence[tuple[int | None, Tool]], recorded: Mapping[str, Sequence[object]]
 ) -> tuple[dict[str, Tool], dict[str, JsonValue]]:
-    """Return the tools of one conversation by distinct names, and a record of the sources of the names.
+    """Give each tool of a conversation a distinct name, and return the tools with a record of these names.
 
     If a tool of a source has the name of another tool, it gets another name. A source may list other tools after a run
     has waited. The names that a conversation used are therefore recorded, and no name passes to another tool. An
@@ -64,17 +64,19 @@ OF_A_TURN: Final = ("turn", "tool")
 
 @dataclass(frozen=True, slots=True)
 class AllOffer:
-    """Several `offered=` functions combined: a tool is offered if all of them allow it."""
+    """Combines several `offered=` functions. A turn offers a tool only if all of them return True."""
 
     functions: tuple[Callable[..., bool], ...]
 
     def __call__(self, **values: object) -> bool:
-        """Return whether all functions allow the tool. Each function receives the values that its parameters name."""
         return all(_allows(function, values) for function in self.functions)
 
 
 def both_offer(first: Callable[..., bool] | None, second: Callable[..., bool] | None) -> Callable[..., bool] | None:
-    """Combine two `offered=` functions so that both have to allow a tool; None if both are None."""
+    """Combine the `offered=` functions of a tool and of its set, so that both have to allow the tool.
+
+    Returns None if both are None.
+    """
     if first is None or second is None:
         return first or second
     return AllOffer((first, second))
@@ -89,7 +91,7 @@ def _allows(function: Callable[..., bool], values: Mapping[str, object]) -> bool
 
 
 def reads_of_offer(function: Callable[..., bool]) -> Iterator[Parameter]:
-    """Yield the parameters that an `offered=` function reads from the state."""
+    """Yield the fields of the state that an `offered=` function reads, as its parameters."""
     if isinstance(function, AllOffer):
         for each in function.functions:
             yield from reads_of_offer(each)
@@ -100,7 +102,7 @@ def reads_of_offer(function: Callable[..., bool]) -> Iterator[Parameter]:
 def offered_in(
     turn: int, tools: Mapping[str, Tool], given: Mapping[str, object], fields: Mapping[str, object]
 ) -> list[str]:
-    """Return the names of the tools that a turn offers. Calls the functions that were given as `offered=`.
+    """Return the names of the tools that the model may call in a turn, by calling their `offered=` functions.
 
     Args:
         turn: The number of the turn, counted from 1.

@@ -29,7 +29,7 @@ MOST_LEFT: Final = 32
 
 
 class ToolThreads:
-    """The threads of the tools that have the same name."""
+    """The threads in which the calls of one sync tool run."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,11 +39,11 @@ class ToolThreads:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether so many abandoned calls are still running that the tool is not called again."""
+        """Whether so many calls that ran out of time are still running that the tool must not be called again."""
         return self._left >= MOST_LEFT
 
     def begin(self, call: CallThread, *, at_once: bool) -> None:
-        """Make a call in a new thread, or wait for a thread if there are already too many.
+        """Make a call in a new thread, or let it wait for a thread if there are already too many.
 
         Args:
             call: The call.
@@ -57,7 +57,7 @@ class ToolThreads:
         _Thread(self, call).start()
 
     def leave(self, call: CallThread) -> None:
-        """Abandon a call that is still running, so that another thread may start in place of its thread."""
+        """Give up a call that is still running. Its thread no longer counts, so that another thread may start."""
         with self._lock:
             if call.is_over or call.is_left:
                 return
@@ -69,7 +69,7 @@ class ToolThreads:
             _Thread(self, following).start()
 
     def after(self, call: CallThread) -> CallThread | None:
-        """Return the next call for the thread of a call that has ended; None if the thread should end."""
+        """Return the next call for a thread whose call has ended; None if the thread should end."""
         with self._lock:
             call.is_over = True
             if call.is_left:
@@ -79,7 +79,6 @@ class ToolThreads:
             return self._next()
 
     def _next(self) -> CallThread | None:
-        """Take the next waiting call, if another thread may run."""
         if not self._waiting or self._running >= MOST_THREADS:
             return None
         self._running += 1
@@ -87,11 +86,11 @@ class ToolThreads:
 
 
 class CallThread(Executor):
-    """The thread of one call of a tool.
+    """Runs one call of a sync tool in a thread of the tool, with the interface of an Executor.
 
     Attributes:
         is_over: Whether the call has ended.
-        is_left: Whether the call was abandoned.
+        is_left: Whether the call was given up because its time was over.
     """
 
     def __init__(self, threads: ToolThreads) -> None:
@@ -101,7 +100,6 @@ class CallThread(Executor):
         self.is_left = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # noqa: ANN401 - as in Executor
-        """Make the call."""
         future: Future[T] = Future()
 
         def make() -> None:
@@ -119,24 +117,19 @@ class CallThread(Executor):
         return future
 
     def make(self) -> None:
-        """Make the call; runs in the thread."""
         self._make()
 
     def leave(self) -> None:
-        """Abandon the call if it is still running."""
         self._threads.leave(self)
 
 
 class _Thread(threading.Thread):
-    """A thread that makes one call, and then the calls that are waiting."""
-
     def __init__(self, threads: ToolThreads, call: CallThread) -> None:
         super().__init__(name="graphengine-tool", daemon=True)
         self._threads = threads
         self._call: CallThread | None = call
 
     def run(self) -> None:
-        """Make the calls."""
         call, self._call = self._call, None
         while call is not None:
             call.make()
@@ -147,7 +140,7 @@ _OF_TOOL: Final[dict[str, ToolThreads]] = {}
 
 
 def threads_of(tool: str) -> ToolThreads:
-    """Return the threads of the tools with this name, in this process."""
+    """Return the threads of the tools with this name. Tools with the same name share their threads."""
     return _OF_TOOL.setdefault(tool, ToolThreads())
 
 

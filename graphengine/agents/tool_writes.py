@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WrittenPart:
-    """A field of the state that a tool writes.
+    """A field of the state that a tool writes, and the part of the tool's result that is written to it.
 
     Attributes:
         field: The name of the field.
         path: The path of the written part inside the result; None for the whole result.
         kind: The type of that part, as far as the annotation of the result shows it.
-        reader: Converts the part to its record and back.
+        reader: Converts the part to JSON and back.
     """
 
     field: str
@@ -38,9 +38,9 @@ class WrittenPart:
     reader: Output[Any]
 
     def is_in(self, result: object) -> bool:
-        """Return whether a result contains the part, even with the value None.
+        """Return whether the result of a call contains the part, even with the value None.
 
-        A dict may lack the key, and a list may be too short.
+        If a dict lacks the key or a list is too short, the field is not written.
         """
         value = result
         for part in () if self.path is None else self.path.parts:
@@ -51,7 +51,7 @@ class WrittenPart:
         return True
 
     def recorded(self, result: object) -> JsonValue:
-        """Return the part of a result as JSON that can be read back.
+        """Convert the part of a tool's result to JSON, and make sure that it can be read back.
 
         Raises:
             PydanticSerializationError, ValidationError: The part does not fit its type, or its JSON form does not fit,
@@ -67,7 +67,7 @@ class WrittenPart:
 
 
 def parts_of(writes: object, function: Callable[..., object], tool: str) -> tuple[WrittenPart, ...]:
-    """Convert the argument `writes=` of a tool to the fields that it writes, each with its part of the result.
+    """Read the argument `writes=` of a tool: the fields that the tool writes, each with its part of the result.
 
     Raises:
         DefinitionError: The argument has another form, or the result has no such part.
@@ -115,7 +115,7 @@ def _may_hold_key(value: object, key: str | int) -> bool:
 
 
 def outcome_with(parts: Sequence[WrittenPart], tool: str, value: object) -> ToolOutcome:
-    """Return the outcome for a tool's result, including the fields that it writes."""
+    """Convert the result of a tool to the outcome of the call, including the values for the fields that it writes."""
     found = outcome_of(tool, value)
     if not parts or found.is_error or isinstance(value, ToolOutcome):
         return found
@@ -129,7 +129,7 @@ def outcome_with(parts: Sequence[WrittenPart], tool: str, value: object) -> Tool
 
 
 def typed(parts: Sequence[WrittenPart], writes: Mapping[str, JsonValue]) -> list[tuple[str, object]]:
-    """Return the fields that a recorded call writes, with their typed values."""
+    """Convert the recorded values that a call writes to fields back to the types of these fields."""
     found: Mapping[str, Any] = writes
     return [(part.field, part.reader.from_record(found[part.field])) for part in parts if part.field in found]
 

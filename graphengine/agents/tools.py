@@ -199,11 +199,11 @@ class Tool(Generic[P, R_co]):
             object.__setattr__(self, "_sent", _make_sent_schema(self.schema, f"tool {self.name}"))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Call the function."""
+        """Call the function, without the model, the run and the checks of a tool call."""
         return self.function(*args, **kwargs)
 
     def spec(self, given: Collection[str] = ()) -> ToolSpec:
-        """Return the description of the tool that a model receives.
+        """Return the tool as it is described to a model: its name, its description and the schema of its arguments.
 
         Args:
             given: The names that the run supplies: resources of the graph, and `ctx`.
@@ -226,11 +226,11 @@ class Tool(Generic[P, R_co]):
         return () if self._signature is None else [each.name for each in self._signature.parameters]
 
     def not_for_models(self, given: Collection[str]) -> Mapping[str, str]:
-        """Return the parameters that no model can fill in and that the run does not supply, each with the reason."""
+        """Return the parameters that neither a model nor the run can supply, each with the reason."""
         return {} if self._signature is None else self._signature.not_for_models(self._names_provided(given))
 
     def reads(self) -> Sequence[Parameter]:
-        """Return the paths of the state that the tool reads."""
+        """Return the paths of the state that the tool reads, with the types of its parameters."""
         taken = {} if self._signature is None else {each.name: each for each in self._signature.parameters}
         inputs = cast("Mapping[str, str]", self.inputs)
         return [Parameter(path, taken[name].annotation, taken[name].default) for name, path in inputs.items()]
@@ -258,7 +258,7 @@ class Tool(Generic[P, R_co]):
         return {**{name: value for name, value in given.items() if name not in self.inputs}, **found}
 
     async def call(self, arguments: str, given: Mapping[str, object], blocking: Blocking) -> ToolOutcome:
-        """Make the call that a model asked for. Failures are reported in the returned outcome.
+        """Call the function with the arguments that a model wrote. Failures are reported in the returned outcome.
 
         Args:
             arguments: The model's arguments: a JSON object, possibly malformed.
@@ -289,16 +289,16 @@ class Tool(Generic[P, R_co]):
             return failed(error)
 
     def _error_to_raise(self, error: Exception) -> Exception | None:
-        """Return the error to raise instead of reporting it to the model; None if the error is reported."""
+        """Return the exception that the agent has to raise; None if the model reads about the error instead."""
         passes = next((each for each in leaves(error) if isinstance(each, _PASSES)), None)
         return passes if passes is not None or self.on_error == "report" else error
 
     def written(self, arguments: str) -> dict[str, JsonValue]:
-        """Return the arguments as the model wrote them. The arguments must fit the tool."""
+        """Parse the arguments that a model wrote, without converting their values. The arguments must fit the tool."""
         return cast("dict[str, JsonValue]", as_object(arguments, _plain_object))
 
     def values(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
-        """Return a model's arguments as the function receives them, without the names in `given`.
+        """Return the model's arguments as the function receives them, without the names in `given`.
 
         The arguments must fit the tool.
         """
@@ -307,19 +307,25 @@ class Tool(Generic[P, R_co]):
         )
 
     def filled(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
-        """Return a model's arguments, completed by the defaults of the tool. The arguments must fit the tool."""
+        """Return the model's arguments and the defaults of the arguments that the model left out.
+
+        The arguments must fit the tool.
+        """
         found = self.values(arguments, given)
         return found if self.schema is None else cast("dict[str, object]", with_defaults(self.schema, dict(found)))
 
     def _rename_to_declared(self, sent: SentSchema, arguments: str) -> dict[str, object]:
-        """Return the arguments under their declared names, and decode lists and objects that were written as texts."""
+        """Rename the model's arguments to the names in the tool's `schema=`, and decode nested JSON texts.
+
+        Models receive a form of the schema in which names that some providers refuse are replaced.
+        """
         found = sent.declared(as_object(arguments, _plain_object))
         schema = cast("Mapping[str, JsonValue]", self.schema)
         read = texts_read(cast("dict[str, JsonValue]", found), schema)
         return found if read is None else cast("dict[str, object]", read)
 
     def mismatch(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
-        """Validate a model's arguments without calling the function.
+        """Validate the arguments that a model wrote without calling the function.
 
         Args:
             arguments: The model's arguments.
@@ -337,7 +343,6 @@ class Tool(Generic[P, R_co]):
         return None
 
     def _bind_arguments(self, arguments: str, given: Mapping[str, object]) -> Callable[[], object]:
-        """Bind the model's arguments and the run's values to the function."""
         function = cast("Callable[..., object]", self.function)
         if self._sent is not None:
             found = self._rename_to_declared(self._sent, arguments)
@@ -348,7 +353,10 @@ class Tool(Generic[P, R_co]):
         return functools.partial(function, **form.read(arguments), **provided)
 
     def form(self, given: Collection[str]) -> Form:
-        """Return the form that a model fills in when the run supplies these names."""
+        """Return the schema and the validator for the arguments that the model writes.
+
+        `given` contains the names of the values that the run supplies.
+        """
         signature, provided = cast("Signature", self._signature), self._names_provided(given)
         injected = signature.injected(provided)
         form = self._forms.get(injected)
@@ -357,12 +365,12 @@ class Tool(Generic[P, R_co]):
         return form
 
     def _names_provided(self, given: Collection[str]) -> set[str]:
-        """Return the parameters that the model does not fill in when the run supplies these names."""
+        """Return the names of the parameters whose values the run or the state supplies, and not the model."""
         has_key = self.effect not in (None, "read")  # otherwise the model fills in a parameter of this name
         return {*given, *self.inputs} - {KEY_NAME} | ({KEY_NAME} if has_key else set[str]())
 
     async def _await_outcome(self, found: Awaitable[object]) -> ToolOutcome:
-        """Wait for the result of an async function and return the outcome."""
+        """Wait at most `timeout_seconds` for the result of an async function, and return the outcome of the call."""
         limit = TimeLimit(self.timeout_seconds)
         try:
             async with limit:
@@ -374,7 +382,10 @@ class Tool(Generic[P, R_co]):
             return self._late(then, limit.spent_seconds if limit.is_longer else None)
 
     async def _in_thread(self, call: Callable[[], object], blocking: Blocking) -> ToolOutcome:
-        """Return the outcome of a sync function. If the time is over, the function keeps running in its thread."""
+        """Call a sync function in a thread and return the outcome of the call.
+
+        If the time is over, the function keeps running in its thread.
+        """
         threads = threads_of(self.name)
         if threads.is_stuck:
             text = (
@@ -399,7 +410,7 @@ class Tool(Generic[P, R_co]):
         return await self._await_outcome(cast("Awaitable[object]", found))
 
     def _answer(self, call: Callable[[], object]) -> object:
-        """Call the function in its thread, and return the outcome, an awaitable result, or an error to propagate."""
+        """Call the function; runs in the thread of the call. Returns an outcome, an awaitable, or an error to raise."""
         try:
             found = call()
             return found if inspect.isawaitable(found) else outcome_with(self.parts, self.name, found)
@@ -415,7 +426,7 @@ class Tool(Generic[P, R_co]):
         return replace(found, is_unknown=True)
 
     def _problem(self, text: str) -> ToolOutcome:
-        """Return the outcome of a call without a result.
+        """Return the outcome of a call that has no result, such as one that exceeded its time.
 
         Raises:
             TimeoutError: The tool was made with `on_error="raise"`.
@@ -454,14 +465,14 @@ class ToolSource(Protocol):
 
 @runtime_checkable
 class Relists(ToolSource, Protocol):
-    """A source whose tools may change while it is open."""
+    """A source whose tools may change while it is open, such as an MCP server."""
 
     def is_outdated(self) -> bool:
         """Return whether the source already knows, without a request, that its tools have changed."""
         ...
 
     async def current(self) -> Sequence[Tool]:
-        """Return the current tools of an open source; the source decides whether it has to ask its server.
+        """Return the current tools of an open source, which decides whether it has to ask its server for them.
 
         If nothing has changed, the same list object is returned. If the server cannot be asked, the known tools are
         returned.
@@ -471,7 +482,7 @@ class Relists(ToolSource, Protocol):
 
 @runtime_checkable
 class LeavesOut(ToolSource, Protocol):
-    """A source that leaves out tools that no model can call."""
+    """A source that leaves out tools that no model can call, for example because of their arguments."""
 
     async def left_out(self) -> Mapping[str, str]:
         """Open the source and return the tools that it leaves out, by their listed names, each with the reason."""
@@ -479,14 +490,12 @@ class LeavesOut(ToolSource, Protocol):
 
 
 class ToolsUnavailable(ModelError):
-    """A source of tools is unavailable: its SDK is missing, or its server does not start or does not answer."""
+    """The tools of a source cannot be used: its SDK is missing, or its server does not start or does not answer."""
 
     code = "tools_unavailable"
 
 
 class ToolOptions(TypedDict, total=False):
-    """The options of a tool; see `Tool`."""
-
     name: str
     description: str
     approve: Approve
@@ -582,11 +591,6 @@ def split_tools(items: Iterable[object]) -> tuple[tuple[Tool | ToolSource, ...],
 
 
 def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
-    """Return a dict of the tools by name.
-
-    Raises:
-        DefinitionError: Two tools have the same name.
-    """
     found: dict[str, Tool] = {}
     for each in tools:
         if each.name in found:
@@ -596,13 +600,12 @@ def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
 
 
 def called_alike(name: str) -> DefinitionError:
-    """Return the error that two tools have the same name."""
     repair = "rename one: tool(function, name=…), or mcp(…, prefix=…) for those of a server"
     return DefinitionError(f"two tools are called {name}", where=f"tool {name}", repair=repair)
 
 
 def refuse_writes(found: Tool, source: ToolSource) -> Tool:
-    """Return a tool of a source if it does not write fields of the state.
+    """Return a tool of a source, after making sure that it does not write fields of the state.
 
     Raises:
         DefinitionError: The tool writes fields. The check of a graph could not know about them, because it does not
@@ -615,9 +618,9 @@ def refuse_writes(found: Tool, source: ToolSource) -> Tool:
 
 
 async def unhurried(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield the items, and pause after every 100 so that the event loop stays responsive.
+    """Yield the items of a long list, such as the thousands of tools of a server, without blocking the event loop.
 
-    A server may list thousands of tools.
+    The event loop may run other tasks after every 100 items.
     """
     for number, item in enumerate(items, 1):
         yield item
@@ -665,7 +668,10 @@ async def _end_task(task: asyncio.Future[object]) -> None:
 
 
 def _abandon_function(task: asyncio.Future[object], name: str) -> None:
-    """Abandon a function that exceeded its time and drop its result. Agents inside it make no further calls."""
+    """Stop waiting for a sync function that exceeded its time. The function keeps running, and its result is dropped.
+
+    Agents that the function calls make no further model calls.
+    """
 
     def ended(task: asyncio.Future[object]) -> None:
         _left.discard(task)
@@ -679,10 +685,10 @@ def _abandon_function(task: asyncio.Future[object], name: str) -> None:
 
 
 def check_choice(choice: str | None, tools: Collection[str], *, where: str) -> None:
-    """Check the setting `tool_choice`: `auto`, `none`, `required` (if there are tools) or the name of a tool.
+    """Check that the setting `tool_choice` is `auto`, `none`, `required` or the name of one of these tools.
 
     Raises:
-        DefinitionError: The setting has another value.
+        DefinitionError: The setting has another value, or it is `required` although there are no tools.
     """
     if choice is None or choice in {"auto", "none", *tools} or (choice == "required" and tools):
         return
@@ -691,10 +697,10 @@ def check_choice(choice: str | None, tools: Collection[str], *, where: str) -> N
 
 
 def _make_sent_schema(schema: Mapping[str, JsonValue], where: str) -> SentSchema:
-    """Convert a schema to the form that models receive.
+    """Convert the `schema=` of a tool to a form that all providers accept.
 
     Raises:
-        DefinitionError: No model could write such arguments.
+        DefinitionError: The schema does not describe an object.
     """
     try:
         return sent_schema(schema)
@@ -716,7 +722,6 @@ def _as_tool(item: object) -> Tool | ToolSource:
 
 
 def _check_tool(made: Tool) -> None:
-    """Refuse a name that some provider does not accept, and other invalid options."""
     where = f"tool {made.name}"
     if not NAME.fullmatch(made.name):
         repair = "name it: tool(function, name=…), with 1 to 64 of A-Z a-z 0-9 _ -"
@@ -739,7 +744,7 @@ def _check_tool(made: Tool) -> None:
 
 
 def _as_inputs(inputs: object, where: str) -> dict[str, str]:
-    """Convert the argument `inputs=` of a tool to a dict of parameter and path.
+    """Convert the argument `inputs=` of a tool to a dict that maps each parameter to a path of the state.
 
     Raises:
         DefinitionError: The argument has another form.
@@ -759,7 +764,6 @@ def _as_inputs(inputs: object, where: str) -> dict[str, str]:
 
 
 def _check_inputs(made: Tool[Any, Any], signature: Signature) -> None:
-    """Refuse names in `inputs=` that are not parameters of the function."""
     names = [each.name for each in signature.parameters]
     for name in made.inputs:
         if name not in names:

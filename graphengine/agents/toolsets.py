@@ -54,7 +54,7 @@ def toolset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chosen:
-    """The options of a set of tools: the arguments of `toolset`.
+    """The arguments of `toolset`, which choose, rename and offer its tools.
 
     Attributes:
         own: The names of the tools that are known without opening a source.
@@ -70,7 +70,7 @@ class _Chosen:
     listed: dict[_SourcePart, Sequence[str]] = field(default_factory=dict)
 
     def of(self, tools: Sequence[Tool]) -> list[Tool]:
-        """Return the tools that belong to the set, with its prefix and its `offered=`."""
+        """Choose the tools that `only=` names, and give them the prefix and the `offered=` of the set."""
         return [
             replace(
                 each,
@@ -83,14 +83,13 @@ class _Chosen:
         ]
 
     def missing(self, known: Collection[str]) -> Sequence[str]:
-        """Return the names in `only` that are neither in `known` nor the names of tools without a source."""
         return sorted((self.only or frozenset()).difference(self.own, known))
 
     def check(self, known: Collection[str]) -> None:
-        """Check that each name in `only` is in `known` or is the name of a tool without a source.
+        """Check that each name in `only=` is the name of a tool.
 
         Raises:
-            DefinitionError: A name in `only` belongs to no tool.
+            DefinitionError: A name belongs neither to a tool without a source nor to one of the tools in `known`.
         """
         for name in self.missing(known):
             text, repair = f"toolset(only=…): there is no tool {name!r}", did_you_mean(name, {*self.own, *known})
@@ -99,7 +98,7 @@ class _Chosen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _SourcePart:
-    """The tools of a source that belong to a set, in the form of a source.
+    """A source of tools that opens another source and returns only the tools that belong to the set.
 
     Attributes:
         last: The tools that the source returned last, and the tools of the set among them. Empty before the source is
@@ -112,17 +111,14 @@ class _SourcePart:
 
     @property
     def name(self) -> str:
-        """The name of the source."""
         return self.source.name
 
     @property
     def approve(self) -> object:
-        """The rule of the source for approvals; False if it has none."""
         return getattr(self.source, "approve", False)
 
     @property
     def offered(self) -> Callable[..., bool] | None:
-        """The function that returns whether a turn offers the tools; None if every turn offers them."""
         return both_offer(self.chosen.offered, getattr(self.source, "offered", None))
 
     async def open(self) -> Sequence[Tool]:
@@ -140,15 +136,13 @@ class _SourcePart:
             raise
 
     def is_outdated(self) -> bool:
-        """Return whether the tools of the source have changed."""
         return isinstance(self.source, Relists) and self.source.is_outdated()
 
     async def current(self) -> Sequence[Tool]:
-        """Return the current tools of the source that belong to the set; raises the errors of `open`."""
         return await self._of(await self.source.current() if isinstance(self.source, Relists) else self.last[0][0])
 
     async def _of(self, tools: Sequence[Tool]) -> Sequence[Tool]:
-        """Return the tools that belong to the set; the same list object for the same tools."""
+        """Choose the tools that belong to the set. For the same list of tools, the same list object is returned."""
         if not (self.last and self.last[0][0] is tools):
             self.chosen.listed[self] = [each.name for each in tools]
             await self._check()
@@ -156,7 +150,7 @@ class _SourcePart:
         return self.last[0][1]
 
     async def _check(self) -> None:
-        """Check the names in `only` once all sources of the set have been listed.
+        """Check the names in `only=`, once all sources of the set have listed their tools.
 
         A name of a tool that no model can call is accepted.
         """
@@ -166,11 +160,9 @@ class _SourcePart:
             self.chosen.check({*known, *[name for part in self.chosen.parts for name in await part.left_out()]})
 
     async def close(self) -> None:
-        """Close the source."""
         await self.source.close()
 
     async def left_out(self) -> Mapping[str, str]:
-        """Return the tools that the source leaves out; raises the errors of the source."""
         return await self.source.left_out() if isinstance(self.source, LeavesOut) else {}
 
 

@@ -115,7 +115,10 @@ def effective(messages: Sequence[Message]) -> list[Message]:
 
 
 def messages_to_send(messages: Sequence[Message], window: Window | None) -> list[Message]:
-    """Return the messages as they are sent: the effective messages, with long results of tools shortened."""
+    """Return the messages of a conversation that are sent to the model, with long results of tools shortened.
+
+    The messages that a summary replaces are left out.
+    """
     found = effective(messages)
     return found if window is None else _shorten_results(found, window)
 
@@ -127,7 +130,7 @@ def without_tools(messages: Sequence[Message]) -> list[Message]:
 
 
 def without_messages(before: Sequence[Message], messages: Sequence[Message], gone: Collection[int]) -> list[Message]:
-    """Return the messages of a call without some of them.
+    """Remove some messages from a call's conversation, such as answers that a guard refused.
 
     Later summaries are adjusted to cover fewer messages. Later token counts are removed, because they include the
     removed messages.
@@ -163,7 +166,7 @@ def size(messages: Sequence[Message], window: Window | None = None) -> tuple[int
 
 
 def fixed_tokens(request: Request) -> int:
-    """Estimate the tokens of the parts of a request that are not the conversation: instructions and tools."""
+    """Estimate the tokens of a request's instructions and tools, which are sent in addition to the conversation."""
     tools = [(tool.name, tool.description, tool.schema) for tool in request.tools]
     more = to_json([request.schema or {}, *tools, *(tool.recorded() for tool in request.hosted)], fallback=str)
     written = _count_utf8_bytes(request.system) + len(more) - len(_NO_MORE)
@@ -171,11 +174,11 @@ def fixed_tokens(request: Request) -> int:
 
 
 def count_tokens(response: Response, sent_messages: Sequence[Message], fixed: int) -> int | None:
-    """Return the number of tokens of the conversation after an answer, by the provider's count; None if it is unknown.
+    """Compute the tokens of the conversation after an answer from the provider's count; None if it gave no count.
 
     The provider's count includes the instructions and tools. Their share of the count is taken to be the same as their
-    share of the estimate, and is subtracted. It therefore does not matter how well the estimate matches the provider's
-    tokens: instructions and tools alone never make the conversation appear too long.
+    share of the estimate, and is subtracted. Instructions and tools alone therefore never make the conversation appear
+    too long, however well the estimate matches the provider's tokens.
 
     Args:
         response: The answer.
@@ -189,7 +192,7 @@ def count_tokens(response: Response, sent_messages: Sequence[Message], fixed: in
 
 
 def cut(messages: Sequence[Message], window: Window) -> int | None:
-    """Return how many of the first messages to summarise so that the conversation fits again, with room to continue.
+    """Decide how many of the first messages a summary has to replace so that the conversation fits into its window.
 
     The newest `keep` messages remain. More messages remain if a tool's result would otherwise be separated from its
     call. Fewer messages remain if they are too large.
@@ -237,11 +240,7 @@ def to_summarise(messages: Sequence[Message], covers: int) -> list[Message]:
 
 
 def summary_request_text(messages: Sequence[Message]) -> str:
-    """Return the prompt for the summary of some messages.
-
-    Args:
-        messages: The messages to summarise, see `to_summarise`.
-    """
+    """Return the prompt that asks a model to summarise these messages."""
     return (
         "Below is the older part of a conversation that is not finished. Your summary will replace it, so the "
         "conversation must be able to continue from the summary alone.\n\n"
@@ -256,9 +255,9 @@ def summary_request_text(messages: Sequence[Message]) -> str:
 
 
 def newest(messages: Sequence[Message], share: int) -> list[Message]:
-    """Return an earlier summary, and the newest other messages that together have at most a share of all tokens.
+    """Return the newest messages that have a share of all tokens, for a summary by a model with too little room.
 
-    Of a single message that is too large, the beginning and the end are returned.
+    An earlier summary is kept. Of a single message that is too large, the beginning and the end are returned.
 
     Args:
         messages: The messages to summarise.
@@ -279,10 +278,10 @@ def newest(messages: Sequence[Message], share: int) -> list[Message]:
 
 
 def with_summary(response: Response, replaced: Sequence[Message], covers: int, window: Window | None) -> Message:
-    """Return the summary as a message to append to the conversation. It uses at most a quarter of the window.
+    """Convert the model's summary to the message that is appended to the conversation.
 
-    If the model refused or wrote nothing, the message states that the messages are left out without a summary. An
-    earlier summary is then kept.
+    The message uses at most a quarter of the window. If the model refused or wrote nothing, the message states that the
+    messages are left out without a summary. An earlier summary is then kept.
 
     Args:
         response: The model's answer.
@@ -310,12 +309,11 @@ def with_summary(response: Response, replaced: Sequence[Message], covers: int, w
 
 
 def _find_newest_summary(messages: Sequence[Message]) -> int | None:
-    """Return the index of the newest summary; None if there is no summary."""
     return next((n for n in range(len(messages) - 1, -1, -1) if messages[n].role == "summary"), None)
 
 
 def _count_covered(messages: Sequence[Message], place: int) -> int:
-    """Return how many of the first messages the summary at this index replaces."""
+    """Return how many of the first messages of a conversation the summary at this index replaces."""
     return min(max(messages[place].covers, 0), place)
 
 
@@ -360,7 +358,6 @@ def _shorten_results(messages: Sequence[Message], window: Window) -> list[Messag
 
 
 def _cut_result(message: Message, tokens: int, window: Window) -> Message:
-    """Shorten a tool's result to the beginning and the end of its text, so that it has at most this many tokens."""
     said = f"the conversation may have {window.max_tokens:,} tokens"
     return _cut_to(message, tokens, lambda number: f"[{number:,} characters are left out here: {said}]")
 
@@ -370,7 +367,10 @@ def _say_what_is_left_out(number: int) -> str:
 
 
 def _cut_to(message: Message, tokens: int, note: Callable[[int], str]) -> Message:
-    """Shorten a message to the beginning and the end of its text, so that it has at most this many tokens."""
+    """Shorten a message to the beginning and the end of its text, so that it has at most this many tokens.
+
+    `note` returns the text that stands in place of a number of characters that are left out.
+    """
     if _estimate(message) <= tokens:
         return message
     body = message.text.encode("utf-8", "surrogatepass")
@@ -385,7 +385,6 @@ def _cut_to(message: Message, tokens: int, note: Callable[[int], str]) -> Messag
 
 
 def _estimate_messages(messages: Sequence[Message], window: Window) -> int:
-    """Estimate the tokens of messages, in the form in which they are sent."""
     return sum(map(_estimate, _shorten_results([each for each in messages if each.role != "summary"], window)))
 
 
@@ -406,7 +405,6 @@ def _count_provider_bytes(message: Message) -> int:
 
 
 def _estimate(message: Message) -> int:
-    """Estimate the tokens of a message."""
     texts = [message.text, *(part for call in message.calls for part in (call.name, call.arguments))]
     size_bytes = sum(map(_count_utf8_bytes, texts)) + _count_provider_bytes(message)
     return _AROUND_A_MESSAGE + -(-size_bytes // _BYTES_A_TOKEN) + sum(map(media_tokens, message.media))

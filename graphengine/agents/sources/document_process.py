@@ -40,7 +40,7 @@ _REPAIR: Final = "save it again in the program that made it, or split it"
 
 
 class DocumentProcess:
-    """Reads documents one after another in a child process, which starts with the first one and ends with the block."""
+    """Reads documents in a child process, which starts with the first document and ends with the block."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -48,19 +48,18 @@ class DocumentProcess:
         self._is_closed = False
 
     def __enter__(self) -> Self:
-        """Return the reader. The child is not started yet."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the child, whatever it is doing. If another thread is reading a document, that read fails."""
+        """End the child process, even if another thread is still reading a document, which then fails."""
         with self._lock:
             self._is_closed = True
         self._end()
 
     def text(self, kind: Kind, name: str, content: bytes) -> str:
-        """Return the text of a document.
+        """Read the text of a document in the child process.
 
         Raises:
             SourceUnreadable: The document cannot be read, or exceeds the limits of time, memory and pages.
@@ -109,7 +108,7 @@ class DocumentProcess:
 
 
 def _ask(child: subprocess.Popen[bytes], kind: Kind, name: str, content: bytes) -> bytes:
-    """Return the answer of the child; b"" if it ended without one."""
+    """Send a document to the child process and return its answer; b"" if the process ended without an answer."""
     if child.stdin is None or child.stdout is None:
         return b""
     with suppress(OSError, ValueError):  # the child ended, or another thread ended it and closed the pipe
@@ -132,7 +131,7 @@ def _build_unread_error(kind: Kind, name: str, code: int | None, *, is_late: boo
 
 
 def serve(max_memory_bytes: int) -> None:
-    """In the child: read the documents that arrive, until the pipe is closed."""
+    """Read the documents that arrive on standard input, until it is closed. Runs in the child process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the program, which ends this child
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
     _limit_memory(max_memory_bytes)

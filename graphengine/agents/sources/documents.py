@@ -36,7 +36,7 @@ _PROGRAM_TITLE: Final = re.compile(r"^(?:untitled|microsoft \w+ - )|\.\w{2,5}$",
 
 
 def html_text(name: str, page: str) -> str:
-    """Return a page as Markdown, without navigation, asides and footers.
+    """Convert a web page to Markdown, without navigation, asides and footers.
 
     Raises:
         SourceUnreadable: The page has no text, or cannot be read.
@@ -53,7 +53,7 @@ def html_text(name: str, page: str) -> str:
 
 
 def docx_text(name: str, content: bytes) -> str:
-    """Return a Word document as Markdown.
+    """Convert a Word document to Markdown.
 
     Raises:
         SourceUnreadable: The document is damaged or encrypted, unpacks to too many bytes, or has no text.
@@ -113,7 +113,7 @@ def pdf_text(name: str, content: bytes) -> str:
 
 
 def _paragraphs(page: str) -> str:
-    """Separate the paragraphs of a page by blank lines.
+    """Separate the paragraphs in the text of a PDF page by blank lines.
 
     A paragraph ends with a short line that is followed by a capital or a number.
     """
@@ -128,7 +128,7 @@ def _paragraphs(page: str) -> str:
 
 
 def _docx_title(archive: zipfile.ZipFile) -> str:
-    """Return the title in the properties of the document, still escaped for XML."""
+    """Return the title in the properties of a Word document, still escaped for XML."""
     try:
         properties = archive.read("docProps/core.xml").decode("utf-8", "replace")
     except KeyError:
@@ -161,7 +161,7 @@ def _need(module: str, name: str, kind: str) -> None:
 
 @contextmanager
 def _translate_errors(name: str, kind: str) -> Iterator[None]:
-    """Turn every exception of a library into one error."""
+    """Turn every exception that a library raises for a damaged file into a SourceUnreadable."""
     try:
         yield
     except (SourceUnreadable, MemoryError):

@@ -100,7 +100,7 @@ def read_sources(path: str | os.PathLike[str]) -> Sources:
 
 
 def gather_sources(names: Iterable[str], read: Callable[[str], TextFile], where: str) -> Sources:
-    """Read several files within the limits, and return the readable ones as texts.
+    """Read several files as texts, up to the limits on files and characters, and list those that were left out.
 
     Raises:
         SourceUnreadable: None of the files can be read.
@@ -129,7 +129,7 @@ def gather_sources(names: Iterable[str], read: Callable[[str], TextFile], where:
 
 
 def files_in(folder: str) -> list[str]:
-    """Return the paths of the files in a folder, sorted. Hidden files, hidden folders and links are skipped.
+    """Return the sorted paths of the files in a folder, without hidden files, hidden folders and links.
 
     Raises:
         SourceUnreadable: The folder contains too many files.

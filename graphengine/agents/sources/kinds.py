@@ -79,7 +79,7 @@ def source_from_bytes(name: str, content: bytes) -> TextFile:
 
 
 def read_bytes(name: str, content: bytes, process: DocumentProcess) -> TextFile:
-    """Convert the bytes of a file as `source_from_bytes` does, in a process that the caller has opened and will end.
+    """Convert the bytes of a file to text as `source_from_bytes` does, with a child process of the caller.
 
     Raises:
         SourceUnreadable: As for `source_from_bytes`.
@@ -92,10 +92,10 @@ def read_bytes(name: str, content: bytes, process: DocumentProcess) -> TextFile:
 
 
 def check_length(name: str, text: str) -> None:
-    """Check that the text of a file is not too long.
+    """Check that the text of a file has at most `MAX_TEXT_CHARACTERS` characters.
 
     Raises:
-        SourceUnreadable: The text is too long.
+        SourceUnreadable: The text is longer.
     """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise SourceUnreadable(
@@ -106,7 +106,6 @@ def check_length(name: str, text: str) -> None:
 
 
 def too_large(name: str, size_bytes: int) -> SourceUnreadable:
-    """Return the error for a file with too many bytes."""
     return SourceUnreadable(
         f"the file {name!r} has {size_bytes:,} bytes, more than {MAX_FILE_BYTES:,}",
         where=name,
@@ -115,7 +114,7 @@ def too_large(name: str, size_bytes: int) -> SourceUnreadable:
 
 
 def _reader(name: str, content: bytes, process: DocumentProcess) -> _Reader:
-    """Return the function that reads this file."""
+    """Choose the function that converts a file to text, by the ending of its name and by its first bytes."""
     ending = PurePath(name).suffix.lower()
     if ending in _PROGRAMS:
         raise SourceUnreadable(
@@ -142,7 +141,11 @@ def _reader(name: str, content: bytes, process: DocumentProcess) -> _Reader:
 
 
 def _check_ending(name: str, ending: str, found: str, readers: dict[str, _Reader]) -> _Reader:
-    """Return the reader of a document without an ending. A document with the ending of another kind is refused."""
+    """Return the reader of a document whose name has no ending.
+
+    Raises:
+        SourceUnreadable: The document cannot be read, or its name has the ending of another kind of file.
+    """
     if not ending and found in readers:
         return readers[found]
     described = {"PDF": "a PDF", "ZIP": "a ZIP archive or an Office document"}.get(found, "an old Office document")
@@ -159,7 +162,7 @@ def _detect_kind(content: bytes) -> str | None:
 
 
 def plain_text(name: str, content: bytes) -> str:
-    """Return the text of a text file, encoded in UTF-8 or as its byte order mark indicates.
+    """Decode a text file, which is encoded in UTF-8 or as its byte order mark says.
 
     Raises:
         SourceUnreadable: The file is not text, or has another encoding.
@@ -182,7 +185,7 @@ def plain_text(name: str, content: bytes) -> str:
 
 
 def html(name: str, content: bytes) -> str:
-    """Return a page as Markdown. The page is encoded in UTF-8, or as it declares.
+    """Convert a web page to Markdown. The page is encoded in UTF-8, or as it declares.
 
     Raises:
         SourceUnreadable: The page has another encoding, or has no text.

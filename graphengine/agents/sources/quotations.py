@@ -39,7 +39,10 @@ def quoted_at(quotation: str, text: str, line: int = 1) -> int:
 
 @lru_cache(8)
 def _join_plain_lines(text: str) -> tuple[str, Sequence[int]]:
-    """Return the lines of a text without markup, joined by blanks, and the end of each line including its blank."""
+    """Remove the markup of a text and join its lines by blanks.
+
+    Also returns the end of each line in the joined text, so that a position can be converted to a line number.
+    """
     lines = [_strip_markup(line) for line in text.splitlines()]
     return " ".join(lines), [*accumulate(len(line) + 1 for line in lines)]
 

@@ -82,7 +82,7 @@ def read_media(url: str) -> Media:
 
 
 class _Answer(NamedTuple):
-    """The answer of a server. If the answer is a redirect, `target` is the address to which it redirects."""
+    """The response of a web server. `target` is the address to which a redirect leads."""
 
     status: int
     content_type: str
@@ -91,7 +91,7 @@ class _Answer(NamedTuple):
 
 
 def _fetch_address(url: str, max_bytes: int) -> tuple[str, bytes]:
-    """Return the content type and the content at an address."""
+    """Download the content at an address, following redirects, and return its content type and its bytes."""
     at, deadline = url, time.monotonic() + MAX_SECONDS
     for _ in range(MAX_REDIRECTS + 1):
         try:
@@ -114,7 +114,6 @@ def _fetch_address(url: str, max_bytes: int) -> tuple[str, bytes]:
 
 
 def _fetch_once(url: str, max_bytes: int, deadline: float) -> _Answer:
-    """Return a single answer, without following redirects."""
     headers = {"User-Agent": "graphengine (durable-graphengine)"}
     with closing(request("GET", url, headers, seconds=left(deadline))) as answer:
         content = bytearray()

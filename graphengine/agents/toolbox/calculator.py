@@ -81,7 +81,6 @@ def _evaluate_node(node: ast.expr, text: str) -> Decimal:
 
 
 def _format_plain_number(value: Decimal) -> str:
-    """Return a number without an exponent and without trailing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

@@ -39,7 +39,7 @@ interpreter, your own code. Returns what is printed, and the value of the last e
 
 
 class _Skill(NamedTuple):
-    """A skill: its folder, with links resolved, and the texts in its SKILL.md."""
+    """A folder with a SKILL.md. Links in the path of the folder are resolved."""
 
     folder: Path
     name: str
@@ -113,7 +113,6 @@ def skills(folder: str | PathLike[str]) -> list[Tool]:
 
 
 def _find_skill(known: Mapping[str, _Skill], name: str) -> _Skill:
-    """Return the skill with a name. An unknown name raises an error for the model."""
     if name not in known:
         raise ValueError(f"there is no skill {name!r}: {did_you_mean(name, known)}")
     return known[name]
@@ -142,7 +141,7 @@ def _skill(file: Path) -> _Skill:
 
 
 def _parse_front_matter(file: Path, lines: Sequence[str]) -> dict[str, tuple[int, str]]:
-    """Return the line number and the text of each field.
+    """Parse the fields at the beginning of a SKILL.md, and return the line number and the text of each field.
 
     Only the part of YAML that these files use is parsed; lists and maps stay text.
     """
@@ -165,7 +164,7 @@ def _parse_front_matter(file: Path, lines: Sequence[str]) -> dict[str, tuple[int
 
 
 def _join_lines(file: Path, number: int, parts: Sequence[str]) -> str:
-    """Return a value of one or several lines, which may be plain, quoted, folded with `>` or kept with `|`."""
+    """Parse the value of a field in a SKILL.md: plain, quoted, folded with `>` or kept with `|`."""
     first, *more = parts
     if first[:1] in (">", "|"):
         return ("\n" if first[0] == "|" else " ").join(more).strip()

@@ -70,7 +70,7 @@ def sql_reader(
 
 
 class _OnlyReads(sqlite3.Connection):
-    """A connection that only reads, stops when `must_stop` returns True, and returns small results."""
+    """A connection to SQLite that only reads, stops when `must_stop` returns True, and returns small results."""
 
     def __init__(self, must_stop: Callable[[], bool], *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the arguments of sqlite3.connect
@@ -87,7 +87,7 @@ class _OnlyReads(sqlite3.Connection):
 
 
 async def _query_rows(file: Path, sql: str, most_rows: int, seconds: float) -> dict[str, JsonValue]:
-    """Return the columns and rows of a query, and whether rows were left out. A cancelled query is stopped.
+    """Run a query, and return its columns, its rows, and whether rows were left out. A cancelled query is stopped.
 
     Raises:
         ValueError: SQLite refuses the query, or it takes too long; the message is for the model.
@@ -124,7 +124,7 @@ def _authorize(action: int, first: str | None, second: str | None, *_: object) -
 
 
 def _cell(value: object) -> JsonValue:
-    """Return a value of SQLite as JSON. A binary value is represented by its size."""
+    """Convert a value of SQLite to JSON. The model only sees the size of a binary value."""
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
     return value if isinstance(value, (str, int, float)) else None
