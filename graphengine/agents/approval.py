@@ -280,7 +280,10 @@ class Asking:
         seen, now = given.seen, runtime.hidden(self._find_unwritten())
         for name in sorted(seen.keys() | now.keys() if self._fits(self.call.arguments) else ()):
             if name not in edited and seen.get(name, UNSET) != now.get(name, UNSET):
-                was, new = (_in_json(values, name) for values in (seen, now))
+                was, new = (
+                    json.dumps(values[name], ensure_ascii=False) if name in values else "what is written"
+                    for values in (seen, now)
+                )
                 return f"{name} was {was} when it was approved, and is {new} now"
         return "" if self.tool.approval is None else await runtime.objection(given)
 
@@ -438,10 +441,6 @@ def _format_arguments_table(values: Mapping[str, JsonValue]) -> str:
         first, *others = as_text(value).splitlines() or [""]
         lines += [f"{name:<{width}}{first}", *(f"{'':<{width}}{each}" for each in others)]
     return "\n".join(line.rstrip() for line in lines) or "(no arguments)"
-
-
-def _in_json(values: Mapping[str, JsonValue], name: str) -> str:
-    return json.dumps(values[name], ensure_ascii=False) if name in values else "what is written"
 
 
 def _format_waiting_time(seconds: float) -> str:

@@ -123,7 +123,9 @@ class Signature:
             repair = "give the parameter a default (ctx=None), or use the agent as a node of a graph"
             raise _build_tool_error(self.tool, "it takes ctx, which exists only in a run", repair)
         for each in asked:
-            problem = each.problem or _name_problem(each.name)
+            problem = each.problem
+            if not problem and not NAME.fullmatch(each.name):
+                problem = "has a name that models' providers do not take (A-Z a-z 0-9 _ -, at most 64)"
             if problem:
                 raise _build_tool_error(self.tool, f"its parameter {each.name!r} {problem}", _CHANGE)
         adapter = self._adapter(asked)
@@ -399,10 +401,6 @@ def _take_parameter(parameter: inspect.Parameter, names: _AnnotationEvaluator, t
         )
     annotation, problem = names.evaluated(parameter.annotation)
     return Taken(parameter.name, annotation, parameter.default, problem)
-
-
-def _name_problem(name: str) -> str:
-    return "" if NAME.fullmatch(name) else "has a name that models' providers do not take (A-Z a-z 0-9 _ -, at most 64)"
 
 
 def _refuse_kind(function: Callable[..., object], tool: str) -> None:

@@ -1144,7 +1144,8 @@ class Conversation(Generic[T]):
             self._runtime.below,
             cast("str", given[KEY_NAME]),
             tool.name,
-            _read_tool_arguments(tool, call, given),
+            # {} if the arguments no longer fit the tool.
+            tool.values(call.arguments, given.keys()) if tool.mismatch(call.arguments, given) is None else {},
             make,
             read,
             outcome_in,
@@ -1366,11 +1367,6 @@ def _stand_in_for_tool(name: str, outcome: ToolOutcome) -> Tool:
         return outcome
 
     return Tool(answer, name=name, description="It cannot be called.", schema={"type": "object"})
-
-
-def _read_tool_arguments(tool: Tool, call: ToolCall, given: Mapping[str, object]) -> Mapping[str, object]:
-    """Return a call's arguments as the tool receives them; {} if they no longer fit the tool."""
-    return tool.values(call.arguments, given.keys()) if tool.mismatch(call.arguments, given) is None else {}
 
 
 def differing(begun: Words, now: Words) -> list[str]:

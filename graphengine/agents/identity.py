@@ -74,7 +74,7 @@ def typed(value: Any, kept: Kept | None = None) -> object:  # noqa: ANN401, PLR0
     if isinstance(value, (BaseModel, Mapping)):
         items: Mapping[Any, object] = value if isinstance(value, Mapping) else dict(value)
         pairs = ([to_json(typed(key, kept)).decode(), typed(each, kept)] for key, each in items.items())
-        return {"map": sorted(pairs, key=_order_by_first)}
+        return {"map": sorted(pairs, key=lambda pair: str(pair[0]))}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return typed({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)}, kept)
     if isinstance(value, AbstractSet):
@@ -86,10 +86,6 @@ def typed(value: Any, kept: Kept | None = None) -> object:  # noqa: ANN401, PLR0
         return {kind.__name__: to_json(value, inf_nan_mode="strings", bytes_mode="base64").decode()}
     except (PydanticSerializationError, ValueError, RecursionError):  # such as an open file, a model or a client
         return {"object": kind.__qualname__}
-
-
-def _order_by_first(item: list[object]) -> str:
-    return str(item[0])
 
 
 def _talk(value: object) -> object:

@@ -181,7 +181,7 @@ class Live:
         self._audience = audience
         self._show = audience.show
         self._guard = guard
-        self._hide: Callable[[Any], Any] = _return_unchanged if guard is None else guard.hide
+        self._hide: Callable[[Any], Any] = (lambda value: value) if guard is None else guard.hide
         self._tools: dict[str, ToolCall] = {}
         self.call = ""
         self.turn = 0
@@ -384,10 +384,6 @@ class Growing:
 
 _NONE: Final[Any] = object()
 _MARK: Final = "…"
-
-
-def _return_unchanged(value: Any) -> Any:  # noqa: ANN401 - any value
-    return value
 
 
 __all__ = [

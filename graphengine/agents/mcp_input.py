@@ -91,8 +91,10 @@ async def result_of(
         heard()
         pending = Pending.model_validate(record)
         asked = {key: each for key, each in (pending.input_requests or {}).items() if key not in known}
-        if asked or pending.task_id is None:
-            _check_may_wait(runtime, tool)
+        if (asked or pending.task_id is None) and not runtime.may_sleep():
+            repair = 'ask before the call, with approve=; or, if a call may be repeated, effect="idempotent"'
+            text = "the server requires input, which cannot be waited for inside an effect that must not be repeated"
+            raise CannotAsk(text, where=f"tool {tool}", repair=repair)
         # In a task, the same key always refers to the same question.
         known |= asked.keys() if pending.task_id is not None else set()
         asking = [_ask_person(runtime, f"{tool} {number} {key}", each) for key, each in asked.items()]
@@ -106,13 +108,6 @@ async def result_of(
                 await asyncio.sleep(pause)
                 heard()
     raise AssertionError
-
-
-def _check_may_wait(runtime: RunRuntime, tool: str) -> None:
-    if not runtime.may_sleep():
-        repair = 'ask before the call, with approve=; or, if a call may be repeated, effect="idempotent"'
-        text = "the server requires input, which cannot be waited for inside an effect that must not be repeated"
-        raise CannotAsk(text, where=f"tool {tool}", repair=repair)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,9 +107,9 @@ class Repairs:
         The schemas of results are removed from the list and kept in `outputs`, because the `mcp` package would refuse
         results that differ from them.
         """
-        tools = _list_or_empty(result.get("tools"))
+        tools = result.get("tools")
         kept: list[JsonObject] = []
-        for number, given in enumerate(tools, 1):
+        for number, given in enumerate(tools if isinstance(tools, list) else [], 1):
             name = given.get("name") if isinstance(given, dict) else None
             if not isinstance(given, dict) or not isinstance(name, str):
                 self.unusable[f"tool {number}"] = "it has no name"
@@ -314,10 +314,6 @@ def _block(block: JsonValue) -> JsonValue:
             text = _ensure_text(block.get("text") if isinstance(block, dict) and "text" in block else block)
         return {"type": "text", "text": text}
     return block
-
-
-def _list_or_empty(value: JsonValue) -> list[JsonValue]:
-    return value if isinstance(value, list) else []
 
 
 def _ensure_text(value: JsonValue) -> str:

@@ -444,7 +444,10 @@ class _Shared:
         await self._connect_server()
         if not uris:
             async with self._in_time("resources"):
-                uris = [each.uri for each in await self._ask_server("resources/list", _all_resources)]
+                listed = await self._ask_server(
+                    "resources/list", lambda client: _all_pages(client.list_resources, lambda page: page.resources)
+                )
+                uris = [each.uri for each in listed]
         return {uri: await self._read(uri) for uri in uris}
 
     async def _read(self, uri: str) -> types.ReadResourceResult | str:
@@ -488,7 +491,7 @@ class _Shared:
                     connection.client,
                     tool,
                     arguments,
-                    lambda: _all_tools(connection.client),
+                    lambda: _all_pages(connection.client.list_tools, lambda page: page.tools),
                     self._build_timeout_reset(),
                 )
         except CannotAsk as error:
@@ -588,14 +591,6 @@ def _remark(schema: Mapping[str, JsonValue], structured: object) -> str:
     wrong = misfits(schema, structured)
     problems = "; ".join(wrong[:_MAX_REMARKS]) + ("; …" if len(wrong) > _MAX_REMARKS else "")
     return f"\n\n[The structured content of this answer is not what the tool declares: {problems}.]" if wrong else ""
-
-
-async def _all_tools(client: Client) -> Sequence[types.Tool]:
-    return await _all_pages(client.list_tools, lambda page: page.tools)
-
-
-async def _all_resources(client: Client) -> Sequence[types.Resource]:
-    return await _all_pages(client.list_resources, lambda page: page.resources)
 
 
 async def _all_pages(list_page: Callable[..., Awaitable[P]], items: Callable[[P], Sequence[T]]) -> Sequence[T]:

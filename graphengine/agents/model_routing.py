@@ -115,7 +115,7 @@ class Models(Extension):
     @property
     def models(self) -> Mapping[str, str]:
         """The names of the models in `Runner(models=…)`, as they are recorded with a run."""
-        return {who: _name_in_log(model) for who, model in self._given.items()}
+        return {who: model if isinstance(model, str) else _OBJECT + model.name for who, model in self._given.items()}
 
     def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
         """Return the model that an agent uses at this place of a graph: a replacement, or the agent's own model.
@@ -344,10 +344,6 @@ def by_agent(models: GivenModels | None) -> dict[str, Model | str]:
 def is_object(model: Model | str | None) -> TypeGuard[str]:
     """Return whether this is the recorded name of a model that a program passed to its Runner as an object."""
     return isinstance(model, str) and model.startswith(_OBJECT)
-
-
-def _name_in_log(model: Model | str) -> str:
-    return model if isinstance(model, str) else _OBJECT + model.name
 
 
 def _of_program(agent: str, name: str) -> ModelUnavailable:

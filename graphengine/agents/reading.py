@@ -86,10 +86,11 @@ class Output(Generic[T]):
 
     def __init__(self, output: TypeForm[T], *, where: str = "", form: Form | None = None) -> None:
         self._where, output = where, unaliased(output)
-        self._type = type_name(_strip_constraints(output)) if form is None else form.tool
+        plain_type = _strip_constraints(output)
+        self._type = type_name(plain_type) if form is None else form.tool
         try:
             self._adapter: TypeAdapter[T] = TypeAdapter(output) if form is None else cast("Any", form.adapter)
-            schema = self._adapter.json_schema(by_alias=False) if not _is_text_type(output) else None
+            schema = self._adapter.json_schema(by_alias=False) if plain_type not in (str, Cited) else None
         # Raised, for example, if the type is a value.
         except (PydanticUserError, PydanticUndefinedAnnotation, AttributeError, IndexError) as error:
             raise DefinitionError(
@@ -396,11 +397,6 @@ class _NotJson:
     """A model's answer that is not JSON, but may become JSON by a repair."""
 
     text: str
-
-
-def _is_text_type(output: object) -> bool:
-    """Return whether a model answers with plain text for this output type: a str, a constrained str, or `Cited`."""
-    return _strip_constraints(output) in (str, Cited)
 
 
 def _strip_constraints(output: object) -> object:

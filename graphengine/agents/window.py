@@ -110,7 +110,10 @@ def effective(messages: Sequence[Message]) -> list[Message]:
     if newest is None:
         return list(messages)
     after = messages[newest + 1 :]
-    between = [_strip_count(message) for message in messages[_count_covered(messages, newest) : newest]]
+    between = [
+        message if message.tokens is None else message.model_copy(update={"tokens": None})
+        for message in messages[_count_covered(messages, newest) : newest]
+    ]
     return [messages[newest], *(message for message in (*between, *after) if message.role != "summary")]
 
 
@@ -386,10 +389,6 @@ def _cut_to(message: Message, tokens: int, note: Callable[[int], str]) -> Messag
 
 def _estimate_messages(messages: Sequence[Message], window: Window) -> int:
     return sum(map(_estimate, _shorten_results([each for each in messages if each.role != "summary"], window)))
-
-
-def _strip_count(message: Message) -> Message:
-    return message if message.tokens is None else message.model_copy(update={"tokens": None})
 
 
 def _count_utf8_bytes(text: str) -> int:

@@ -140,7 +140,10 @@ def serve(max_memory_bytes: int) -> None:
         content = sys.stdin.buffer.read(head["bytes"])
         _end_after(2 * MAX_SECONDS)
         try:
-            found = {"text": _read_document(head["kind"], head["name"], content)}
+            read = {"PDF": documents.pdf_text, "DOCX": documents.docx_text, "HTML": html}[head["kind"]]
+            text = read(head["name"], content)
+            check_length(head["name"], text)
+            found = {"text": text}
         except SourceUnreadable as error:
             found = {"message": error.message, "where": error.where, "repair": error.repair}
         except MemoryError:
@@ -148,13 +151,6 @@ def serve(max_memory_bytes: int) -> None:
         _end_after(0)
         answers.write(json.dumps(found).encode() + b"\n")
         answers.flush()
-
-
-def _read_document(kind: Kind, name: str, content: bytes) -> str:
-    read = {"PDF": documents.pdf_text, "DOCX": documents.docx_text, "HTML": html}[kind]
-    text = read(name, content)
-    check_length(name, text)
-    return text
 
 
 def _limit_memory(most_bytes: int) -> None:

@@ -48,7 +48,7 @@ def html_text(name: str, page: str) -> str:
     with _translate_errors(name, "HTML page"):
         found = convert(page.replace("\0", " "), options)
         title = found.metadata.document.title or ""
-        text = _without_front_matter(found.content or "")
+        text = re.sub(r"\A---\n.*?\n---\n+", "", found.content or "", count=1, flags=re.DOTALL)  # without front matter
     return _add_title(name, text, title, "# {title}\n\n{text}" if not _FIRST_HEADING.search(text) else "{text}")
 
 
@@ -135,10 +135,6 @@ def _docx_title(archive: zipfile.ZipFile) -> str:
         return ""
     found = re.search(r"<dc:title>([^<]+)</dc:title>", properties)
     return found[1].strip() if found else ""
-
-
-def _without_front_matter(text: str) -> str:
-    return re.sub(r"\A---\n.*?\n---\n+", "", text, count=1, flags=re.DOTALL)
 
 
 def _add_title(name: str, text: str, title: str, form: str) -> str:

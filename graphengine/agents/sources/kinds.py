@@ -122,7 +122,8 @@ def _reader(name: str, content: bytes, process: DocumentProcess) -> _Reader:
             where=name,
             repair=_PROGRAMS[ending],
         )
-    wanted, found = _KINDS.get(ending), _detect_kind(content)
+    wanted = _KINDS.get(ending)
+    found = next((kind for mark, kind in _SIGNATURES if content.startswith(mark)), None)
     if wanted == "DOCX" and found == "OLE":
         raise SourceUnreadable(
             f"the file {name!r} is encrypted, or an old .doc with a new name",
@@ -155,10 +156,6 @@ def _check_ending(name: str, ending: str, found: str, readers: dict[str, _Reader
         where=name,
         repair=repair.get(found, "save it as .docx or .csv"),
     )
-
-
-def _detect_kind(content: bytes) -> str | None:
-    return next((kind for mark, kind in _SIGNATURES if content.startswith(mark)), None)
 
 
 def plain_text(name: str, content: bytes) -> str:

@@ -59,7 +59,8 @@ def calculate(expression: str) -> str:
     limits = Context(prec=DIGITS, Emax=MOST_EXPONENT, Emin=-MOST_EXPONENT)
     try:
         with localcontext(limits):
-            return _format_plain_number(_evaluate_node(tree, expression))
+            text = f"{_evaluate_node(tree, expression):f}"  # without an exponent
+            return text.rstrip("0").rstrip(".") if "." in text else text
     except (DecimalException, ZeroDivisionError, TypeError, OverflowError) as error:
         raise ValueError(f"{expression!r} has no result: {type(error).__name__}") from None
 
@@ -78,11 +79,6 @@ def _evaluate_node(node: ast.expr, text: str) -> Decimal:
             return _FUNCTIONS[name](*(_evaluate_node(each, text) for each in given))
     part = ast.get_source_segment(text.strip(), node) or type(node).__name__
     raise ValueError(f"{part!r} is not known: use numbers, + - * / // % ** and {', '.join(_FUNCTIONS)}")
-
-
-def _format_plain_number(value: Decimal) -> str:
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 __all__ = ["calculate"]
