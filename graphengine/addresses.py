@@ -56,13 +56,13 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class AddressRefused(GraphEngineError):
-    """An address that is not called: it is not an http or https address, or a stranger gave a private address."""
+    """An address is not called: it is not an http or https address, or a stranger gave a private address."""
 
     code = "address_refused"
 
 
 def is_http(url: str) -> bool:
-    """Return whether a text is an address of http or https.
+    """Return whether a text is an http or https address with a host.
 
     >>> is_http("https://example.org/a"), is_http("ftp://example.org"), is_http("http://"), is_http("http://a:b/")
     (True, False, False, False)
@@ -105,7 +105,7 @@ def is_public(number: str) -> bool:
 
 
 def number_of(url: str) -> str:
-    """Return the IP address of the host of an address that a stranger gave.
+    """Look up the IP address of a web address that a stranger gave, and make sure that it is public.
 
     Raises:
         AddressRefused: The address is not an http or https address, contains a user, or its host is not in the public
@@ -131,20 +131,20 @@ def number_of(url: str) -> str:
 def request(  # noqa: PLR0913 - the parts of a request
     method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, seconds: float, is_own: bool = False
 ) -> HTTPResponse:
-    """Send a request, and return the answer, which the caller reads and closes. Redirects are not followed.
+    """Send an HTTP request and return the response, which the caller reads and closes. Redirects are not followed.
 
     Args:
         method: The method of the request.
         url: The address to call.
         headers: The headers, without `Host`.
         body: The body.
-        seconds: The time limit for the whole exchange, until the last byte of the answer is read.
+        seconds: The time limit for the whole exchange, until the last byte of the response is read.
         is_own: Whether the author or the operator of the program gave the address.
 
     Raises:
         AddressRefused: The address may not be called; see `number_of`.
-        OSError: The host does not exist, or there is no connection. Reading the answer can raise TimeoutError.
-        HTTPException: The answer is not HTTP.
+        OSError: The host does not exist, or there is no connection. Reading the response can raise TimeoutError.
+        HTTPException: The response is not HTTP.
     """
     import http.client  # noqa: PLC0415 - code that only checks an address does not need this module
 
@@ -173,10 +173,10 @@ def request(  # noqa: PLR0913 - the parts of a request
 
 
 def left(deadline: float) -> float:
-    """Return the seconds until a time of `time.monotonic`.
+    """Return the seconds until a deadline, which is a time of `time.monotonic`.
 
     Raises:
-        TimeoutError: The time has passed.
+        TimeoutError: The deadline has passed.
     """
     if (found := deadline - time.monotonic()) <= 0:
         message = "it took longer than it may"
@@ -185,7 +185,7 @@ def left(deadline: float) -> float:
 
 
 class _Until(io.RawIOBase):
-    """A connection with a deadline for all operations together.
+    """A connection with one deadline for all its reads and writes together.
 
     A limit on each read would not be enough: a server that sends one byte at a time would never reach it.
     """
@@ -194,35 +194,26 @@ class _Until(io.RawIOBase):
         self._used, self._deadline = used, deadline
 
     def sendall(self, data: Buffer) -> None:
-        """Send all bytes of `data`."""
         self._used.settimeout(left(self._deadline))
         self._used.sendall(data)
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - the signature that `http.client` expects
-        """Return a file to read from."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
-        """Return True, because the connection can be read."""
         return True
 
     def readinto(self, buffer: Buffer) -> int:
-        """Read the bytes that have arrived.
-
-        Raises:
-            TimeoutError: The deadline has passed.
-        """
         self._used.settimeout(left(self._deadline))
         return self._used.recv_into(buffer)
 
     def close(self) -> None:
-        """Close the connection."""
         self._used.close()
         super().close()
 
 
 def _shake_hands(used: ssl.SSLSocket, deadline: float) -> None:
-    """Begin TLS before a deadline, even if the server sends its part in small pieces."""
+    """Do the TLS handshake before a deadline, even if the server sends its part in small pieces."""
     used.settimeout(0.0)
     while True:
         try:
@@ -238,7 +229,10 @@ def _shake_hands(used: ssl.SSLSocket, deadline: float) -> None:
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    """Return a context with the certificate authorities that the system trusts. Reading them takes 20 ms."""
+    """Return a TLS context with the certificate authorities of the system.
+
+    It is cached, because loading takes 20 ms.
+    """
     return ssl.create_default_context()
 
 

@@ -63,7 +63,10 @@ _OR_NONE: Final = " | None"
 
 
 def door(module: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
-    """Return the `__getattr__`, the `__dir__` and the `__all__` of a module for the names in the stub beside it."""
+    """Make the `__getattr__`, the `__dir__` and the `__all__` of a package that imports its public names on first use.
+
+    The names are read from the stub beside the package's `__init__.py`.
+    """
     load, names, exported = lazy_loader.attach_stub(module, file)
 
     def get(name: str) -> object:
@@ -78,7 +81,7 @@ def door(module: str, file: str) -> tuple[Callable[[str], object], Callable[[], 
 
 
 def _not_offered(module: str, name: str, error: AttributeError) -> Exception:
-    """Return the error for a name that a module does not offer: it says where the name is, or what to write instead.
+    """Return the error for a name that a package does not have: where the name is, or what to write instead.
 
     The statement `from graphengine import …` replaces an AttributeError by an ImportError without its text. Therefore
     this statement gets an ImportError. `hasattr` needs an AttributeError.
@@ -103,7 +106,7 @@ def _not_offered(module: str, name: str, error: AttributeError) -> Exception:
 
 
 def _read_public_names(module: str) -> Collection[str]:
-    """Return the names that a module offers, read from its stub or its text, so that the module is not imported."""
+    """Return the public names of a module, from the text of its stub, so that the module is not imported."""
     found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
         return ()
@@ -115,14 +118,17 @@ def _read_public_names(module: str) -> Collection[str]:
 
 
 def check_arguments(module: str) -> None:
-    """Check the arguments of the names in the `__all__` of a module that loads its names at once."""
+    """Check the arguments of all public functions and classes of a module that imports its names at once."""
     names = vars(sys.modules[module])
     for name in names["__all__"]:
         names[name] = checked(names[name])
 
 
 def checked(value: Any) -> Any:  # noqa: ANN401 - a class, a function or a constant
-    """Return a public name whose arguments are checked, and replace it where it is defined. Constants are unchanged."""
+    """Wrap a public function, or the methods of a public class, so that their arguments are checked.
+
+    The wrapped object replaces the original one where it is defined. Constants are returned unchanged.
+    """
     home = getattr(value, "__module__", None) or ""
     if not home.startswith("graphengine.") or home in _HANDED_OUT:
         return value
@@ -139,7 +145,11 @@ def checked(value: Any) -> Any:  # noqa: ANN401 - a class, a function or a const
 
 
 def _check_class(made: Any) -> None:  # noqa: ANN401 - any class
-    """Check the arguments of a class, and of its public methods unless the engine calls these methods."""
+    """Wrap the constructor and the public methods of a class, so that their arguments are checked.
+
+    Methods that the engine calls, such as those of stores, are not wrapped, because a check would take time at each
+    step.
+    """
     if _is_protocol(made):
         return
     is_called_back = made.__module__.startswith(_CALLED_BACK) or any(map(_is_protocol, made.__mro__))
@@ -153,7 +163,7 @@ def _check_class(made: Any) -> None:  # noqa: ANN401 - any class
 
 
 def _inherited(made: Any) -> Mapping[str, Callable[..., None]]:  # noqa: ANN401 - any class
-    """Return an `__init__` for a class that inherits one, such as pydantic's.
+    """Give a class that inherits its `__init__`, such as pydantic's, a method of its own that can be wrapped.
 
     The method calls the next `__init__` in the order of the bases, because a mixin of a user may come between the two
     classes.
@@ -173,7 +183,7 @@ def _is_protocol(made: type[Any]) -> bool:
 
 
 def _refusing(function: F) -> F:
-    """Return a function that refuses arguments that do not fit."""
+    """Wrap a function so that wrong arguments raise a DefinitionError with a repair."""
     flags = {name for name, kind in function.__annotations__.items() if kind in ("bool", bool)}
     made: Any = (_awaited if inspect.iscoroutinefunction(function) else _called_with)(function, flags)
     _CHECKED.add(made)
@@ -219,7 +229,7 @@ def _awaited(function: Callable[..., Awaitable[object]], flags: set[str]) -> Cal
 
 
 def _ranges_of(function: Callable[..., object]) -> Sequence[tuple[int, str, str]]:
-    """Return the position, the name and the annotation of each parameter that states a range.
+    """Return the position, the name and the annotation of each parameter with a range, such as `PositiveInt`.
 
     The position of a parameter that can only be given by name is `sys.maxsize`.
     """
@@ -240,7 +250,7 @@ def _refuse_outside(
     kwargs: Mapping[str, object],
     ranges: Sequence[tuple[int, str, str]],
 ) -> None:
-    """Refuse a number outside the range that its annotation states."""
+    """Raise an error for a number outside the range of its annotation."""
     for place, name, kind in ranges:
         if name in kwargs:
             value = kwargs[name]
@@ -253,14 +263,14 @@ def _refuse_outside(
 
 
 def _range(annotation: object) -> str:
-    """Return the text of an annotation that states a range; "" for any other annotation."""
+    """Return the text of an annotation with a range, such as `PositiveInt`; "" for any other annotation."""
     text = str(annotation)
     return text if text.removesuffix(_OR_NONE) in _RANGES else ""
 
 
 @functools.cache
 def _checker(kind: str) -> Callable[..., bool]:
-    """Return a function that checks whether a value is in the range that an annotation states."""
+    """Return a function that checks whether a value is in the range of an annotation such as `PositiveInt`."""
     import pydantic  # noqa: PLC0415 - `import graphengine` does not need pydantic
 
     from graphengine.kernel import extension  # noqa: PLC0415
@@ -272,7 +282,6 @@ def _checker(kind: str) -> Callable[..., bool]:
 
 
 def _outside(kind: str, call: str, value: object) -> GraphEngineError:
-    """Return the error for a number outside the range that an annotation states."""
     from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.inside import shown  # noqa: PLC0415
 
@@ -281,7 +290,7 @@ def _outside(kind: str, call: str, value: object) -> GraphEngineError:
 
 
 def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags: Mapping[str, object]) -> None:
-    """Refuse a text where True or False is expected, because any text counts as true, even `"false"`."""
+    """Raise an error for a text where True or False is expected, because any text counts as true, even `"false"`."""
     for name, given in flags.items():
         if isinstance(given, str):
             from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs it
@@ -294,7 +303,10 @@ def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags
 def _refusal_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
 ) -> GraphEngineError | None:
-    """Return the error for wrong arguments or a wrong set-up; None if the call failed for another reason."""
+    """Return the error to raise if a call failed because of wrong arguments or a wrong set-up.
+
+    Returns None if the call failed for another reason.
+    """
     from graphengine.errors import GraphEngineError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
 
@@ -314,10 +326,10 @@ def _refusal_of(
 
 
 def without_frames(error: GraphEngineError) -> GraphEngineError | None:
-    """Return an error of the set-up without the engine's frames; None for other errors, or if user code was involved.
+    """Remove the engine's frames from the traceback of an error about the set-up, such as a missing package.
 
     The message of such an error says what is missing and how to get it. Eighty lines of traceback before the message
-    would hide this.
+    would hide this. Returns None for other errors, and if the user's code is part of the traceback.
     """
     from traceback import walk_tb  # noqa: PLC0415 - only a mistake needs these
 
@@ -343,7 +355,10 @@ def without_frames(error: GraphEngineError) -> GraphEngineError | None:
 def refusal(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
 ) -> GraphEngineError:
-    """Return the error for surplus or missing arguments of a function or method, based on Python's error."""
+    """Return the error for surplus or missing arguments of a call, with a repair.
+
+    `error` is Python's own TypeError about the arguments.
+    """
     from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
     from graphengine.kernel.inside import repair_for, shown  # noqa: PLC0415
@@ -378,7 +393,7 @@ def _called(function: Callable[..., object], args: Sequence[object]) -> str:
 
 
 def _near(word: str, known: set[str]) -> str:
-    """Return a hint at the known word that a misspelt word resembles or is a part of; otherwise a list of all words."""
+    """Return a repair for a misspelt word: the known word that it resembles or is a part of, or all known words."""
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
     parts = sorted(name for name in known if name.startswith(f"{word}_") or word.startswith(f"{name}_"))
@@ -389,7 +404,10 @@ def _near(word: str, known: set[str]) -> str:
 
 
 def _inside(function: Callable[..., object], name: str) -> str:
-    """Return how to write an option that belongs to an argument, such as a model's settings; "" if none has it."""
+    """Return how to pass an option that belongs into another argument, such as `settings=Settings(temperature=…)`.
+
+    Returns "" if no argument has such an option.
+    """
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415 - only a mistake needs it
 
     for parameter in signature_of(function).parameters:
@@ -402,7 +420,7 @@ def _inside(function: Callable[..., object], name: str) -> str:
 def _ill_typed(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> GraphEngineError | None:
-    """Return the error for the first argument that is not of its type; None if all arguments may fit."""
+    """Return the error for the first argument of a call that has the wrong type; None if all types may be right."""
     from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
     from graphengine.kernel.inside import shown  # noqa: PLC0415
@@ -423,7 +441,7 @@ def _ill_typed(
 
 
 def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or a form of one
-    """Return whether a value is of a type, as far as this can be checked."""
+    """Return whether a value has the type of an annotation, as far as this can be checked."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - only a mistake needs these
     from typing_extensions import get_protocol_members  # noqa: PLC0415
 
@@ -447,7 +465,7 @@ def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or 
 
 
 def _annotation(function: Callable[..., object], name: str) -> object:
-    """Return the type of a parameter. Names that are only imported for type checkers are imported here."""
+    """Evaluate the type of a parameter. Names that are only imported for type checkers are imported here."""
     text = getattr(inspect.unwrap(function), "__annotations__", {}).get(name, Any)
     if not isinstance(text, str):
         return text
@@ -458,7 +476,7 @@ def _annotation(function: Callable[..., object], name: str) -> object:
 
 
 class _Names(dict[str, Any]):
-    """The names of a module, including names that it imports only for type checkers."""
+    """The names of a module, including those that it imports only for type checkers."""
 
     def __init__(self, module: ModuleType) -> None:
         super().__init__({**vars(builtins), **vars(module)})

@@ -54,7 +54,7 @@ _PLACES: Final = ("data", "url", "file_id")
 
 
 def _as_base64(given: object) -> object:
-    """Return bytes as base64; text must be base64 already."""
+    """Convert bytes to base64. A text has to be base64 already."""
     if isinstance(given, (bytes, bytearray, memoryview)):
         return base64.b64encode(given).decode("ascii")
     if isinstance(given, str):
@@ -112,7 +112,7 @@ class Media(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _in_one_place(cls, given: object) -> object:
-        """Require the data, an address or an id; find the type by an address."""
+        """Check that a medium has exactly one of data, address and file id, and derive the type from an address."""
         if isinstance(given, str) and given.startswith(_ADDRESSES):
             raise ValueError(_NO_ADDRESS)
         if not isinstance(given, dict):
@@ -128,7 +128,7 @@ class Media(BaseModel):
     @field_validator("type")
     @classmethod
     def _known(cls, given: str, info: ValidationInfo) -> str:
-        """Return the type; find it by the data if it is not given."""
+        """Check the MIME type of a medium, or find it by the beginning of the data if no type is given."""
         data = info.data.get("data")
         found = given or ("" if data is None else _type_of(data))
         if not _TYPE.fullmatch(found) and data is not None:
@@ -138,19 +138,23 @@ class Media(BaseModel):
 
     @property
     def content(self) -> bytes:
-        """Its bytes. Raises ValueError: It is elsewhere."""
+        """The bytes of the medium.
+
+        Raises:
+            ValueError: The medium is an address or a file at a provider, so its bytes are not here.
+        """
         if self.url or self.file_id:
             raise ValueError(f"the bytes of {self!r} are not here")
         return base64.b64decode(self.data)
 
     @property
     def size_bytes(self) -> int:
-        """The number of its bytes."""
+        """The number of bytes of the medium."""
         return len(self.data) * 3 // 4 - self.data[-2:].count("=")
 
     @property
     def kind(self) -> str:
-        """The first part of its type, as `image`."""
+        """The first part of the MIME type, such as `image`."""
         return self.type.partition("/")[0]
 
     def __repr__(self) -> str:
@@ -166,19 +170,21 @@ class Media(BaseModel):
 
 
 def _type_of(data: str) -> str:
-    """Return the type of base64 data by its beginning, "" if it is unknown."""
+    """Find the MIME type of base64 data by its first bytes; "" if they are unknown."""
     start = base64.b64decode(data[:_BEGINNING])
     found = (kind for offset, sign, kind in _SIGNATURES if start[offset : offset + len(sign)] == sign)
     return next(found, "")
 
 
 def _type_at(path: str) -> str:
-    """Return the type of a file by its name, "" if it is unknown."""
+    """Find the MIME type of a file by the ending of its name; "" if the ending is unknown."""
     return _TYPES.get(splitext(path)[1].lower()) or mimetypes.guess_type(path)[0] or ""
 
 
 def joined(parts: Iterable[str | Media]) -> tuple[str, list[Media]]:
-    """Return texts and media as one text, in which `[media 1: receipt.png]` stands for the first medium, and the media.
+    """Join texts and media to one text, in which marks such as `[media 1: receipt.png]` stand for the media.
+
+    Returns the text, and the media in the order of their numbers.
 
     Example:
         >>> text, media = joined(["Read ", Media(data=b"%PDF-1", name="a.pdf"), "."])
@@ -191,14 +197,14 @@ def joined(parts: Iterable[str | Media]) -> tuple[str, list[Media]]:
 
 
 def mark(one: Media, media: list[Media]) -> str:
-    """Return the text that stands for a medium, which is added to the others unless it is one of them."""
+    """Return the mark of a medium, such as `[media 1: receipt.png]`, and append the medium to `media` if it is new."""
     if one not in media:
         media.append(one)
     return label(media.index(one) + 1, one)
 
 
 def label(number: int, one: Media) -> str:
-    """Return the text that stands for a medium."""
+    """Return the mark of the medium with this number, such as `[media 1: receipt.png]`."""
     name = re.sub(r"[\[\]\s]+", " ", one.name).strip() or one.type
     return f"[media {number}: {name}]"
 

@@ -36,7 +36,10 @@ Inputs = TypeVar("Inputs")
 
 @functools.cache
 def _compile_with() -> Callable[[GraphDefinition[S]], Plan[S]]:
-    """Return the compiler, which declaring a graph does not need; an `import` in a function takes as long each time."""
+    """Return the compiler, which is imported late because declaring a graph does not need it.
+
+    The result is cached, because an `import` statement in a function takes time at each call.
+    """
     from graphengine.kernel.extension import compiled  # noqa: PLC0415 - see above
 
     return compiled
@@ -53,32 +56,37 @@ class Graph(GraphDefinition[S, Out_co]):
     """A directed graph of nodes over a typed state.
 
     Args:
-        name: Its name in runs, messages and pictures.
-        state: The type of its state: a pydantic model, a TypedDict or a dataclass. A `NotRequired` key begins as an
-            empty list, dict or set if its type is one, else it is missing until a node writes it. Models with
-            `model_post_init`, dataclasses with `__post_init__` and fields that could not be read back are refused.
-        title: What its runs are called in lists, with `{paths}` of the state as it begins: `"Refund {invoice}"`. A run
-            of a graph without one is called by the first line of its input's first text.
-        result: The field or path that is its result, for an enclosing graph and for `Result.output`.
-        resources: Factories of the objects that nodes can take by parameter name. Each takes no arguments, may be async
-            and is called once per runner, before the first run that needs it. A context manager is entered, and exited
-            when the runner closes; any other object is not closed.
-        collect_errors: A `list[Failure]` field with the `append` reducer, to which every survived failure is appended.
-        carry_over: The fields that `after=` carries over; all if not given.
-        limits: The default limits of its runs: 1,000 visits if not given. As a node of another graph it has only the
-            limits given here; reaching one fails the node.
-        retention: How long workers keep its runs that have ended; if not given, as the worker's `retention=` says.
-        version: A whole number from 1. Raise it with each change that unfinished runs do not fit by themselves.
-        migrate: How a run of an older version becomes one of the next, keyed by the older version: a function of the
-            recorded fields of this graph's state, or a `Migration`, which can change nodes too. They are called one
-            after the other, up to `version`, when such a run is resumed or branched.
-        secret_key: The key that encrypts the secret fields of its state (`SecretStr`, `Secret`): text or bytes with at
+        name: The graph's name in runs, messages and pictures.
+        state: The type of the state: a pydantic model, a TypedDict or a dataclass. A `NotRequired` key begins as an
+            empty list, dict or set if its type is one of these; otherwise the key is missing until a node writes it.
+            Models with `model_post_init`, dataclasses with `__post_init__` and fields that could not be read back are
+            refused.
+        title: What the graph's runs are called in lists: a text such as `"Refund {invoice}"`, with `{paths}` of the
+            initial state. Without a title, a run is called by the first line of the first text in its input.
+        result: The field or path whose value is the result of a run, for an enclosing graph and for `Result.output`.
+        resources: Factories of the objects that nodes can take by parameter name. Each factory takes no arguments, may
+            be async, and is called once per runner, before the first run that needs the object. A context manager is
+            entered, and exited when the runner closes. Any other object is not closed.
+        collect_errors: A field of the type `list[Failure]` with the reducer `append`. Each failure that a run survives
+            is appended to the field.
+        carry_over: The fields that `after=` carries over from an earlier run; by default all fields.
+        limits: The default limits of the graph's runs; 1,000 visits if not given. As a node of another graph, the graph
+            has only the limits given here, and reaching a limit fails the node.
+        retention: How long workers keep runs of the graph that have ended. By default the worker's `retention=`
+            decides.
+        version: A whole number from 1. Raise the number with each change of the graph to which unfinished runs have to
+            be adapted with `migrate=`.
+        migrate: How a run of an older version becomes a run of the next version, by the older version: a function of
+            the recorded fields of the state, or a `Migration`, which can change nodes, too. When such a run is resumed
+            or branched, these are called one after another, up to `version`.
+        secret_key: The key that encrypts the secret fields of the state (`SecretStr`, `Secret`): text or bytes with at
             least 32 random bytes, such as `secrets.token_urlsafe(32)` returns, or a function without arguments that
-            returns it when the graph is compiled. Of several keys the first encrypts, and each can decrypt records.
-        search: The fields by which searches find its runs: up to 8 texts, numbers, booleans or dates of the input, as
-            in `"input.country"`, and of the result, as in `"output.status"`. An input is the state as the run begins.
-            Without `result=`, the result is the final state. The values are kept in clear text beside the log, so
-            secret fields are refused.
+            returns the key when the graph is compiled. Of several keys the first encrypts, and each can decrypt
+            records.
+        search: The fields by which searches find the graph's runs: up to 8 texts, numbers, booleans or dates of the
+            input, such as `"input.country"`, and of the result, such as `"output.status"`. The input is the state as
+            the run begins. Without `result=`, the result is the final state. The values are kept in clear text beside
+            the log, so secret fields are refused.
 
     Example:
         >>> class Count(BaseModel):
@@ -106,18 +114,19 @@ class Graph(GraphDefinition[S, Out_co]):
     def of(
         cls, agent: Agent[Any, Any], *, resources: Mapping[str, Callable[[], object]] | None = None
     ) -> Graph[Any, Any]:
-        """Return the graph of one node that `runner.run(agent, …)` runs, to start, resume, branch or serve its runs.
+        """Return the graph that runs one agent, so that its runs can be started, resumed, branched or served.
 
-        Its state has what the agent reads, and `answer`, its result: an instance of a subclass of `inputs=`, if the
-        agent has that, which an instance of it begins. An agent without a prompt reads `question`.
+        `runner.run(agent, …)` runs the same graph. Its state contains the inputs of the agent, and the field `answer`
+        with the result. If the agent has `inputs=`, the state is a subclass of that type, and a run may begin with an
+        instance of the type. An agent without a prompt reads the field `question`.
 
         Args:
             agent: The agent.
-            resources: Factories of what the agent's tools and functions take by name, as for `Graph`. Its tools get the
-                Runner's resources too.
+            resources: Factories of the resources that the agent's tools and functions read by name, as for `Graph`. The
+                tools can use the Runner's resources, too.
 
         Raises:
-            DefinitionError: The agent reads a field of the name `answer`.
+            DefinitionError: The agent reads a field named `answer`.
 
         Example:
             >>> shout = Agent("shout", prompt="Shout {word}", by_rules=lambda word: word.upper())
@@ -132,16 +141,17 @@ class Graph(GraphDefinition[S, Out_co]):
     def chat(
         cls, agent: Agent[T, Any], *, resources: Mapping[str, Callable[[], object]] | None = None
     ) -> Graph[Any, T | None]:
-        """Return the graph of conversations with an agent, which `runner.run(agent, …, chat=…)` runs, to serve them.
+        """Return the graph of conversations with an agent, for example to serve them.
 
-        Each run is a conversation: it waits for a message, replies, and waits again. Its result is the newest answer.
+        `runner.run(agent, …, chat=…)` runs the same graph. Each run is a conversation, which waits for a message,
+        replies, and waits again. The result of the run is the newest answer.
 
         Args:
             agent: The agent.
             resources: As for `of`.
 
         Raises:
-            DefinitionError: The agent reads a field of the name `answer` or `turn`.
+            DefinitionError: The agent reads a field named `answer` or `turn`.
 
         Example:
             >>> Graph.chat(Agent("assistant")).name
@@ -152,19 +162,25 @@ class Graph(GraphDefinition[S, Out_co]):
         return chat_of_agent(agent, cls.of(agent.but(hand_to=()), resources=resources))
 
     def compile(self) -> Plan[S]:
-        """Check the whole graph and return the plan of its runs, cached until it or a graph inside it changes.
+        """Check the whole graph, and return the plan by which runs are driven.
 
-        A loop that nothing forces to end is a warning. What ends one is a cap on visits, a plateau, a bound on time,
-        cost or a list that each round appends to, on an exit edge tried before the edges back or as the guard of an
-        edge back; or a question or a message that each round waits for.
+        The plan is cached until the graph or a graph inside it changes.
+
+        A loop that may never end is reported as a warning. These conditions end a loop, on an exit edge that is tried
+        before the edges back, or as the guard of an edge back:
+
+        - a limit on the number of visits, or a plateau,
+        - a bound on time, on cost, or on a list to which each round appends.
+
+        A loop that waits for an answer or a message in each round is not reported either.
 
         Raises:
-            CompileError: With every problem, warnings included.
+            CompileError: The graph has problems. The error lists all of them, and the warnings.
         """
         return _compile_with()(self)
 
     def check(self) -> Sequence[Problem]:
-        """Return every problem and warning, without raising.
+        """Return all problems and warnings of the graph, without raising an error.
 
         Example:
             >>> graph = Graph("g", Count)
@@ -187,27 +203,28 @@ class Graph(GraphDefinition[S, Out_co]):
         resources: Mapping[str, object] | None = None,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
     ) -> Result[S, Out_co]:
-        """Run it once, in memory if no store is given. Use `Runner` for several runs, or to answer questions.
+        """Run the graph once. To make several runs or to answer questions of a run, use a `Runner`.
 
         Args:
             state: The initial state, or a mapping of its fields.
-            limits: Limits in place of the graph's own.
-            store: The path of a SQLite database, the address of a PostgreSQL database, or a Store: the run can be
-                inspected, resumed and branched later.
+            limits: Limits that replace the graph's own.
+            store: The path of a SQLite database, the address of a PostgreSQL database, or a Store, in which the run can
+                be inspected, resumed and branched later. By default the run is kept in memory only.
             run_id: The run's id; generated if not given.
             models: Models that replace agents' own, as in `Runner`.
             resources: Ready-made resources that replace the graph's own, by name.
             executors: Where nodes with `on=` run, as in `Runner`.
 
         Returns:
-            The result: `finished`, `stopped` at a limit, or `waiting` for an answer or a message, which can no longer
-            arrive if the run is in memory only. A run that only sleeps is waited for.
+            The result of the run, which is finished, stopped at a limit, or waiting for an answer or a message. In a
+            run that is kept in memory only, the answer or message can no longer arrive. If the run only sleeps, this
+            call waits until the sleep is over.
 
         Raises:
             CompileError: The graph cannot run.
             InputError: The state is invalid.
             RunExists: A run with this id is recorded.
-            RunFailed: The run failed; the error has the result up to the failure.
+            RunFailed: The run failed. The error contains the result up to the failure.
         """
         plan = _compile_with()(self)
         if plan.warnings:
@@ -228,12 +245,14 @@ class Graph(GraphDefinition[S, Out_co]):
         resources: Mapping[str, object] | None = None,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
     ) -> Result[S, Out_co]:
-        """Run it as `run` does, in a script without an event loop. `SyncRunner` has the methods of a Runner for that.
+        """Run the graph once, as `run` does, in a script without an event loop.
 
-        Ctrl-C cancels async nodes at once and waits for a sync node's thread, which cannot be cancelled.
+        `SyncRunner` offers all methods of a Runner for such scripts. Ctrl-C cancels async nodes at once. It waits for a
+        sync node, whose thread cannot be cancelled.
 
         Raises:
-            DefinitionError: An event loop is running here, as in a notebook. Also what `run` raises.
+            DefinitionError: An event loop is already running here, as in a notebook. The errors of `run` are raised as
+                well.
         """
         from graphengine.api.once import run_alone  # noqa: PLC0415 - the same
 
@@ -253,30 +272,31 @@ class Graph(GraphDefinition[S, Out_co]):
     def render(
         self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto", detail: Detail = "full"
     ) -> None:
-        """Draw it into a file.
+        """Draw the graph into a file.
 
-        PNG needs the extra `render`, PDF the `dot` program of Graphviz, the others nothing more. An HTML page works
-        offline and includes the picture in words. PNG and PDF use the machine's fonts.
+        PNG needs the extra `render`, PDF needs the `dot` program of Graphviz, and the other formats need nothing more.
+        An HTML page works offline and includes a description of the picture. PNG and PDF use the machine's fonts.
 
         Args:
             path: The file. Its extension selects the format: .svg, .png, .pdf, .html, .dot, .mmd for Mermaid, or .txt
                 for text.
-            fold: Which inner graphs to draw as one box each: those at this depth or deeper (0: every one), or the
+            fold: Which inner graphs to draw as one box each: those at this depth or deeper (0 for all of them), or the
                 nodes with these paths, such as `["articles", "desk/article"]`.
-            theme: "light", "dark", or "auto": SVG and HTML follow the reader's preference, other formats are light.
+            theme: "light", "dark", or "auto". With "auto", SVG and HTML follow the reader's preference, and other
+                formats are light.
             detail: "full", or "brief" for only names and labels, which fits large graphs on a page.
 
         Raises:
             CompileError: The graph has problems.
-            RenderError: The extension, the theme, the detail or a path is unknown, a drawing program is missing, or
-                the file cannot be written.
+            RenderError: The extension, the theme, the detail or a path is unknown, a drawing program is missing, or the
+                file cannot be written.
         """
         from graphengine.render import render_graph_spec  # noqa: PLC0415 - declaring a graph needs no renderer
 
         render_graph_spec(self.compile().graph_spec, path, fold=fold, theme=theme, detail=detail)
 
     def to_dot(self, *, fold: Fold = None) -> str:
-        """Return the picture as DOT text for Graphviz; `fold` is that of `render`.
+        """Return the picture of the graph as DOT text for Graphviz. `fold` has the same meaning as in `render`.
 
         Raises:
             CompileError: The graph has problems.
@@ -287,7 +307,9 @@ class Graph(GraphDefinition[S, Out_co]):
         return to_dot(self.compile().graph_spec, fold=fold)
 
     def to_mermaid(self, *, fold: Fold = None) -> str:
-        """Return the picture as a Mermaid flowchart, which GitHub and others draw; `fold` is that of `render`.
+        """Return the picture of the graph as a Mermaid flowchart, which GitHub and other tools draw.
+
+        `fold` has the same meaning as in `render`.
 
         Raises:
             CompileError: The graph has problems.
@@ -300,15 +322,16 @@ class Graph(GraphDefinition[S, Out_co]):
     def to_networkx(
         self, steps: Sequence[Step] | None = None, specs: Mapping[str, GraphSpec] | None = None
     ) -> MultiDiGraph[str]:
-        """Return it as a networkx graph, for critical paths, dominators and the like.
+        """Return the graph as a networkx graph, for algorithms such as critical paths and dominators.
 
         Args:
-            steps: All steps of a run of it, as from `runner.history(run_id)`, to add what it did; None for no run.
+            steps: All steps of a run of the graph, as from `runner.history(run_id)`, to add what the run did; None for
+                no run.
             specs: The specs of the graph under which other steps were recorded, by fingerprint.
 
         Returns:
-            A graph with the attributes that `graphengine.render.network.to_networkx` lists. For the critical path of
-            a run, pass the edges that are `taken` and not `back`, with the seconds of their targets, to
+            A graph with the attributes that `graphengine.render.network.to_networkx` lists. For the critical path of a
+            run, pass the edges that are `taken` and not `back`, with the seconds of their targets, to
             `networkx.dag_longest_path`.
 
         Raises:
@@ -322,10 +345,7 @@ class Graph(GraphDefinition[S, Out_co]):
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None
     ) -> dict[str, str]:
-        """Return what a notebook shows: the picture if it can be drawn, or the problems of the graph.
-
-        The notebook selects of these what it includes, and not what it excludes.
-        """
+        """Return what a notebook shows for the graph: its picture, or its problems if it cannot be drawn."""
         from graphengine.render import mimebundle_of  # noqa: PLC0415 - the same
 
         del include, exclude

@@ -35,7 +35,7 @@ class NodeLogFilter(logging.Filter):
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the attributes to a record, and accept the record."""
+        """Add the attributes to a log record. Always returns True, so that no record is dropped."""
         facts = node_facts()
         for name, nothing in _OUTSIDE.items():
             if not hasattr(record, name):
@@ -43,14 +43,14 @@ class NodeLogFilter(logging.Filter):
         return True
 
     def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ARG002 - as structlog calls it
-        """Add the attributes to an event of structlog, and return the event."""
+        """Add the attributes to an event of structlog, as a structlog processor."""
         for name, fact in node_facts().items():
             event.setdefault(name, fact)
         return event
 
 
 def node_facts() -> Mapping[str, str | int]:
-    """Return the run, node, visit and attempt whose code is running; empty outside a node."""
+    """Return the run, node, visit and attempt whose code is running; {} outside a node."""
     here: Any = CURRENT.get()
     if here is None:
         return {}

@@ -20,14 +20,14 @@ _WARNED: Final[dict[str | tuple[str, type[Warning], int], int]] = {}
 
 
 def warn(problems: Sequence[Problem], name: str) -> None:
-    """Show each warning of a graph with this name once."""
+    """Show the warnings of a graph. Each warning is shown only once in a process."""
     for problem in problems:
         text, file = f"graph {name!r} compiles with a {problem}", problem.file or "<graph>"
         warnings.warn_explicit(text, UserWarning, file, problem.line or 1, registry=_WARNED)
 
 
 def run_alone(function: Callable[[], Coroutine[Any, Any, T]], where: str) -> T:
-    """Run a coroutine in a new event loop, and return its result.
+    """Run a coroutine in a new event loop, for `Graph.run_sync`, and return its result.
 
     Args:
         function: Returns the coroutine.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def store_at(given: str | PathLike[str], *, read_only: bool = False, busy_timeout_seconds: float = 10.0) -> Store:
-    """Return the store at a path or an address.
+    """Return the store for a path or an address, without opening it.
 
     The module of each kind of store is imported when it is first used.
 
@@ -42,7 +42,9 @@ def store_at(given: str | PathLike[str], *, read_only: bool = False, busy_timeou
 
 @asynccontextmanager
 async def reading(store: str | PathLike[str] | Store) -> AsyncIterator[Store]:
-    """Open a database to read it, and close it at the end. A `Store` that is passed is opened but not closed.
+    """Open a database for reading during a block, and close it at the end.
+
+    A `Store` that is passed instead of a path is opened but not closed.
 
     Raises:
         StoreError: The database cannot be read.
@@ -57,7 +59,7 @@ async def reading(store: str | PathLike[str] | Store) -> AsyncIterator[Store]:
 
 
 def require_postgres(address: str) -> None:
-    """Check that the package for PostgreSQL databases is installed.
+    """Check that psycopg, the package for PostgreSQL databases, is installed.
 
     Raises:
         StoreNotSupported: The package is not installed.

@@ -36,7 +36,7 @@ class Portal:
         self._stopped = False
 
     def call(self, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - the result, after it was awaited if necessary
-        """Call a function in the event loop, await its result if it is awaitable, and return the result.
+        """Call a function in the event loop of the portal, and wait for its result, which is awaited if necessary.
 
         If the caller is interrupted, for example by Ctrl-C, the work in the event loop is cancelled.
 
@@ -70,7 +70,9 @@ class Portal:
         raise refused
 
     def iterated(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
-        """Yield the values of an async generator, which is closed together with the iterator.
+        """Yield the values of an async generator to a caller without an event loop.
+
+        The generator is closed together with the iterator.
 
         Raises:
             RunnerClosed: The portal is stopped, or belongs to another process.
@@ -88,7 +90,7 @@ class Portal:
                 self.call(generator.aclose)
 
     def stop(self) -> None:
-        """End the event loop and its thread. Idempotent."""
+        """End the event loop and its thread. It is safe to call this method several times."""
         self._stopped = True
         with self._starting:
             loop, thread, self._loop = self._loop, self._thread, None
@@ -120,7 +122,7 @@ def _error_of_closed() -> RunnerClosed:
 
 
 def _run_loop(begun: Future[asyncio.AbstractEventLoop]) -> None:
-    """Run an event loop until it is stopped, then end its tasks, like `asyncio.run`."""
+    """Run an event loop until it is stopped, and then cancel its remaining tasks, as `asyncio.run` does."""
     runner = asyncio.Runner()
     try:
         loop = runner.get_loop()

@@ -327,7 +327,7 @@ class Runner(Records):
 
 
 def _store_of(given: Any) -> Store | None:  # noqa: ANN401 - whatever a program takes for a store
-    """Return the store of a Runner.
+    """Return the store for the argument `store=` of a Runner.
 
     Raises:
         DefinitionError: The value is neither a path, an address nor a Store.
@@ -341,7 +341,7 @@ def _store_of(given: Any) -> Store | None:  # noqa: ANN401 - whatever a program 
 
 
 def _deploy_of(given: str | None) -> str:
-    """Return the label of the deploy: the given label, or the label in the environment.
+    """Return the label of the deploy, from the argument `deploy=` or from the environment.
 
     Raises:
         DefinitionError: The text cannot be a label.

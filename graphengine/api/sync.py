@@ -33,12 +33,15 @@ Out_co = TypeVar("Out_co", covariant=True, default=object)
 
 
 def without_loop(annotation: str) -> str:
-    """Convert the return type of an async method to the return type of the method without an event loop."""
+    """Convert the return annotation of an async method to that of the method without an event loop."""
     return re.sub(r"\bRun\[", "SyncRun[", re.sub(r"AsyncGenerator\[(.+), None\]", r"Iterator[\1]", annotation))
 
 
 def _forwards_to(source: type) -> Callable[[C], C]:
-    """Return a decorator that adds the public methods of an async class to a class, unless it has them already."""
+    """Return a class decorator that adds a blocking method for each public method of an async class.
+
+    A method that the decorated class already has is kept.
+    """
 
     def decorated(target: C) -> C:
         for name, member in inspect.getmembers(source):
@@ -50,7 +53,7 @@ def _forwards_to(source: type) -> Callable[[C], C]:
 
 
 def _forward(method: Callable[..., object]) -> Callable[..., Any]:
-    """Return the method without an event loop. It has the parameters and the docstring of the async method."""
+    """Make a blocking method that calls an async method, with the same parameters and docstring."""
     signature = signature_of(method)
 
     @functools.wraps(method)
@@ -71,7 +74,7 @@ def _forward(method: Callable[..., object]) -> Callable[..., Any]:
 
 
 def _as_sync(portal: Portal, result: Any) -> Any:
-    """Convert the result of an async method to a value that a caller without an event loop can use."""
+    """Convert the result of an async method for callers without an event loop, such as a Run to a SyncRun."""
     if isinstance(result, Run):
         return SyncRun(portal, result)
     if isinstance(result, AsyncGenerator):
@@ -81,7 +84,10 @@ def _as_sync(portal: Portal, result: Any) -> Any:
 
 @_forwards_to(Admin)
 class SyncAdmin:
-    """The operations of operators on a store, like `Admin`. `runner.admin` of a SyncRunner returns this class."""
+    """The operations of operators on a store, without an event loop.
+
+    `runner.admin` of a SyncRunner returns this class.
+    """
 
     def __init__(self, portal: Portal, admin: Admin) -> None:
         self._portal, self._async = portal, admin
@@ -114,7 +120,7 @@ class SyncRunner:
 
     @property
     def admin(self) -> SyncAdmin:
-        """The operations of operators on the store, like `Runner.admin`."""
+        """The operations of operators on the store, such as schedules and pruning; see `Runner.admin`."""
         return SyncAdmin(self._portal, self._async.admin)
 
     def __enter__(self) -> Self:
@@ -127,7 +133,10 @@ class SyncRunner:
         self.close()
 
     def close(self) -> None:
-        """Release the runs that are driven, like `Runner.close`, and end the thread of the event loop. Idempotent."""
+        """Release the runs that this runner drives, as `Runner.close` does, and end the thread of the event loop.
+
+        It is safe to call this method several times.
+        """
         try:
             self._portal.call(self._async.close)
         except RunnerClosed:

@@ -122,7 +122,7 @@ class Budget:
 
 
 class Place(NamedTuple):
-    """An account in one window.
+    """The account of a budget to which a model call is charged, in one window of time.
 
     Attributes:
         budget: The budget of the account.
@@ -137,7 +137,7 @@ class Place(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """The reason why a call does not fit.
+    """The reason why a model call does not fit into a budget.
 
     Attributes:
         place: The account in which too little is left.
@@ -153,7 +153,7 @@ class Refusal(NamedTuple):
 
 
 def window_of(window: Window, now: float) -> tuple[float, float]:
-    """Return when the window around a point in time begins and ends, in epoch seconds.
+    """Return when the hour, day or month around a point in time begins and ends, in epoch seconds.
 
     Example:
         >>> window_of("day", 86_400.0 * 3 + 5)
@@ -175,7 +175,7 @@ def _window_of(window: Window, hour: float) -> tuple[float, float]:
 
 
 def words_of(name: AmountName, *amounts: float) -> str:
-    """Return an amount with its unit, or an amount and its limit.
+    """Format an amount of a budget with its unit, or an amount and its limit.
 
     Example:
         >>> words_of("cost_usd", 0.5, 2), words_of("tokens", 12_000)
@@ -188,17 +188,13 @@ def words_of(name: AmountName, *amounts: float) -> str:
 
 @runtime_checkable
 class _KnowsRuns(Protocol):
-    """A store that contains runs."""
-
-    async def info(self, run_id: str) -> RunInfo:
-        """Return the facts of a run; see `Store.info`."""
-        ...
+    async def info(self, run_id: str) -> RunInfo: ...
 
 
 def make_hold(
     call: str, amounts: Amounts, *, run: str = "", nonce: str = "", asked: Mapping[AmountName, float] | None = None
 ) -> Hold:
-    """Return a new reservation for a call.
+    """Make a reservation for a model call, which is not stored yet.
 
     Args:
         call: The call's idempotency key, which stays the same when the call is made again.
@@ -213,7 +209,7 @@ def make_hold(
 
 
 class Ledger:
-    """The accounts in a store of runs.
+    """The accounts of budgets in the database of the runs, shared by all processes that use this database.
 
     Args:
         store: The store. If it is not a database, its accounts are kept in the memory of this process.
@@ -230,7 +226,7 @@ class Ledger:
     async def reserve(
         self, places: Sequence[Place], hold: Hold, allowed: Collection[str] = (), *, continues: bool = False
     ) -> Refusal | None:
-        """Add a call to the calls in flight of these accounts if it fits in all of them; otherwise return the reason.
+        """Reserve the amounts of a model call in all accounts, or return the reason why the call does not fit.
 
         A call fits if the spent amounts, the amounts in flight and its own amounts are together within the limit. If no
         other call is in flight, it fits as long as the limit is not spent. Before a call is refused because of calls in
@@ -297,7 +293,7 @@ class Ledger:
         estimated: Mapping[AmountName, float] | None = None,
         unknown_calls: int = 0,
     ) -> None:
-        """Remove a call from the calls in flight, and spend what it used.
+        """Replace the reservation of a finished model call by the amounts that the call really used.
 
         The usage is spent even if the reservation no longer exists because the run ended while this process was frozen:
         the answer must be paid for. Nothing is spent if the next window has begun in the account, or if the account was
@@ -329,10 +325,10 @@ class Ledger:
         await self._write(settled, hold.run)
 
     async def correct(self, place: Place, spent: Mapping[AmountName, float]) -> bool:
-        """Set the amounts spent of an account, for example to those of an invoice. Return whether the account exists.
+        """Set the amounts that are spent of an account, for example to the amounts of an invoice.
 
-        After that, these amounts are not estimates any more, and no call counts as unknown. Calls in flight do not
-        change.
+        The corrected amounts no longer count as estimates, and no call counts as unknown. Reservations of calls in
+        flight stay unchanged. Returns whether the account exists.
         """
         accounts = self._store.accounts
 
@@ -349,7 +345,10 @@ class Ledger:
         return await self._write(overwrite, "")
 
     async def accounts(self) -> Sequence[Account]:
-        """Return all accounts, by budget and key, without the reservations of calls that can no longer be in flight."""
+        """Return all accounts, by budget and key.
+
+        Reservations of calls that can no longer be in flight are left out.
+        """
         await self._store.open()
         accounts = self._store.accounts
         found: list[Account] = []
@@ -365,7 +364,7 @@ class Ledger:
             after = page[-1].budget, page[-1].key
 
     async def _dead_holds(self, budget: str, key: str) -> Sequence[Hold]:
-        """Return the reservations in an account whose calls can no longer be in flight."""
+        """Return the reservations in an account whose model calls can no longer be in flight."""
         if self._runs is None:
             return ()
         holds = await self._store.read(partial(_load_holds, accounts=self._store.accounts, budget=budget, key=key))
@@ -393,7 +392,7 @@ def _load_holds(connection: object, _: object, accounts: Accounts[object], budge
 
 
 def _may_be_made(hold: Hold, run: RunInfo | None) -> bool:
-    """Return whether the call of a reservation can still be in flight.
+    """Return whether the model call of a reservation can still be in flight.
 
     `run` is the run that has the reservation's run id now. It can be another run than the one that made the
     reservation.
@@ -406,7 +405,7 @@ def _may_be_made(hold: Hold, run: RunInfo | None) -> bool:
 
 
 class _Held:
-    """An account and a call's reservation in it, while one transaction changes them.
+    """An account and the reservation of one model call in it, while a transaction changes both.
 
     In a new window, a new account begins. The clocks of processes differ: if another process has already begun the next
     window, this process uses that window, too.
@@ -427,7 +426,7 @@ class _Held:
         self.account = account
 
     def keep(self, hold: Hold | None) -> None:
-        """Write the account and the new reservation of the call; None to remove the reservation."""
+        """Write the account and the new reservation of the call to the database; None removes the reservation."""
         self._accounts.keep(self._connection, self.account, is_new=self._is_new)
         if hold is None:
             self._accounts.drop_hold(self._connection, self.account, self._call)
@@ -448,7 +447,10 @@ def _find_refusal(place: Place, account: Account, amounts: Amounts) -> Refusal |
 
 
 def _order(place: Place) -> tuple[str, str]:
-    """Return the sort key of an account. All processes use the same order, so that no two calls wait for each other."""
+    """Return the sort key of an account.
+
+    All processes lock accounts in the same order, so that no two transactions wait for each other.
+    """
     return place.budget.name, place.key
 
 

@@ -76,7 +76,10 @@ DOCUMENTS: Final = (Kind(BudgetsLeft),)
 
 
 async def left_of(budgets: Sequence[Budget], store: Store) -> BudgetsLeft:
-    """Return the budgets with their accounts. If there are no budgets, the store is not read."""
+    """Return the document of `graphengine budgets`: each budget with its accounts in the current window.
+
+    If there are no budgets, the store is not read.
+    """
     accounts = await Ledger(store).accounts() if budgets else ()
     return BudgetsLeft(
         budgets=[BudgetLeft(budget=each, accounts=_accounts_in_window(each, accounts)) for each in budgets]
@@ -84,7 +87,7 @@ async def left_of(budgets: Sequence[Budget], store: Store) -> BudgetsLeft:
 
 
 async def gauges_of(budgets: Sequence[Budget], store: Store) -> Sequence[Gauge]:
-    """Return the gauges of budgets for telemetry: limits, and amounts spent, reserved, estimated and unknown.
+    """Return the values of budgets that telemetry reports: limits, and amounts spent, reserved, estimated and unknown.
 
     Telemetry does not name users and tenants, so the sum of their accounts is reported. An account from an earlier
     window has spent nothing in the current one.
@@ -119,7 +122,7 @@ def _gauges_of_group(budget: Budget, of: Mapping[str, str], group: Sequence[Acco
 
 
 def table_of(left: BudgetsLeft) -> Table:
-    """Return a table with a row for each limit of each account.
+    """Return a table of budgets, with a row for each limit of each account.
 
     A budget of which nothing was spent has one row for each limit.
     """
@@ -128,9 +131,10 @@ def table_of(left: BudgetsLeft) -> Table:
 
 
 def headline_of(left: BudgetsLeft, now: float) -> str:
-    """Return a sentence about the first budget that limits the cost of all runs; "" if no budget does.
+    """Return a sentence about the spending on the first budget that limits the cost of all runs.
 
     The sentence contains the amount spent, and the amount that will be spent at the end of the window at the same rate.
+    The result is "" if no budget limits the cost of all runs.
     """
     for each in left.budgets:
         limit = each.budget.limits.get("cost_usd")
@@ -162,7 +166,7 @@ def _rows_of_accounts(budget: Budget, accounts: Sequence[AccountLeft]) -> Sequen
 
 
 def _words_of_estimate(account: AccountLeft, name: AmountName) -> str:
-    """Return how much of the amount spent is an estimate, such as "$0.0100, 2 unknown calls"; "" for nothing."""
+    """Format how much of an amount is estimated, such as "$0.0100, 2 unknown calls"; "" for nothing."""
     amount, unknown = account.estimated.get(name, 0.0), account.unknown_calls
     texts = [words_of(name, amount)] if amount else []
     if unknown:
@@ -171,7 +175,6 @@ def _words_of_estimate(account: AccountLeft, name: AmountName) -> str:
 
 
 def _accounts_in_window(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
-    """Return the accounts of a budget that have spent in the current window."""
     begin, end = window_of(budget.window, time.time())
     found = []
     for account in accounts:

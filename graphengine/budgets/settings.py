@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def budgets_in(settings: Settings) -> Sequence[Budget]:
-    """Return the budgets of a project.
+    """Read the budgets from a project's settings.
 
     Raises:
         ProjectBroken: The settings are not a list of tables, or one table has a key that a budget does not have.
@@ -39,7 +39,7 @@ def budgets_in(settings: Settings) -> Sequence[Budget]:
 
 
 def extension(settings: Settings) -> Budgets | None:
-    """Return the extension that applies the budgets of a project; None if the project has no budgets.
+    """Return the extension of the Runner that applies a project's budgets; None if the project has no budgets.
 
     Raises:
         ProjectBroken: The settings are not a list of tables, or one table has a key that a budget does not have.
@@ -50,7 +50,7 @@ def extension(settings: Settings) -> Budgets | None:
 
 
 async def tables(store: Store, settings: Settings, tenant: str | None) -> Sequence[Table]:
-    """Return a table of the spending on the budgets of a project.
+    """Return the table of a project's budgets that the inspector shows.
 
     A tenant sees only budgets by tenant, and of these only its own account.
 

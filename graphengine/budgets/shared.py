@@ -43,7 +43,7 @@ _IS_INSIDE: Final[ContextVar[bool]] = ContextVar("graphengine_in_budget", defaul
 
 
 class BudgetSpent(ModelNotReady):
-    """A budget is spent, and its runs are to fail, or a person has refused to exceed it."""
+    """A budget is spent, and it has `over="fail"`, or the run cannot wait here, or a person refused to exceed it."""
 
     code = "budget_spent"
 
@@ -75,24 +75,25 @@ class Budgets(Extension):
                 raise DefinitionError(f"two budgets are named {name!r}", where="Budgets", repair="rename one of them")
 
     async def opened(self, run: OpenRun) -> SharedBudgets:
-        """Apply the budgets to a run."""
+        """Return the budgets as they apply to one run. The Runner calls this method before it drives the run."""
         return _BudgetsOfRun(self, Ledger(run.store), run)
 
     async def gauges(self, store: Store) -> Sequence[Gauge]:
-        """Return the gauges of the accounts, for telemetry."""
+        """Return the limits and amounts of all accounts, for telemetry."""
         return await gauges_of(self.budgets, store)
 
 
 class _BudgetsOfRun(SharedBudgets):
-    """The budgets as they apply to one run."""
-
     def __init__(self, budgets: Budgets, ledger: Ledger, run: OpenRun) -> None:
         self._all, self._ledger, self._run = budgets, ledger, run
         self._tenant: str | None = None  # None until it is read
 
     @asynccontextmanager
     async def held(self, runtime: RunRuntime, model: Model, request: Request) -> AsyncIterator[Settle]:
-        """Make a reservation for a call in every account during a block. The block reports the usage of the call."""
+        """Reserve the estimated usage of a model call in every account for the duration of the block.
+
+        The block must await the yielded function with the actual usage.
+        """
         if _IS_INSIDE.get():  # an agent in the code of a model: the outer call already counts
             yield _charge_no_budget
             return
@@ -135,7 +136,7 @@ class _BudgetsOfRun(SharedBudgets):
                 )
 
     async def _reserve_place(self, runtime: RunRuntime, agent: str, hold: Hold) -> Sequence[Place]:
-        """Make a reservation for a call in all accounts, and return the accounts once this has succeeded.
+        """Wait until a model call fits into every budget, and return the accounts in which it was reserved.
 
         An earlier attempt of the node may already have waited for a budget or asked a person. These waits are repeated
         first, in the same order, so that no person is asked twice.
@@ -170,7 +171,7 @@ class _BudgetsOfRun(SharedBudgets):
         raise AssertionError
 
     async def _wait_ask_or_fail(self, runtime: RunRuntime, refusal: Refusal, now: float) -> None:
-        """Wait, ask or fail, depending on the budget's `over`."""
+        """Do what the `over=` of a spent budget demands: wait for the next window, ask a person, or fail."""
         budget = refusal.place.budget
         if budget.over == "fail" or not runtime.may_sleep():
             raise BudgetSpent(
@@ -187,7 +188,7 @@ class _BudgetsOfRun(SharedBudgets):
             await runtime.sleep_for(max(0.0, left), _sleep_of(budget), keeps_slot=True)
 
     async def _ask(self, runtime: RunRuntime, budget: Budget, question: str) -> None:
-        """Ask a person whether the call may be made, and return if it may.
+        """Ask a person whether a model call may exceed a spent budget, and return if it may.
 
         Raises:
             BudgetSpent: The person has refused the call.
@@ -198,7 +199,10 @@ class _BudgetsOfRun(SharedBudgets):
             raise BudgetSpent(text, where=f"budget {budget.name!r}", repair="resume the run in the next window")
 
     async def _keys(self, agent: str) -> Mapping[str, str]:
-        """Return the key of the account to which a call is charged, for each value of a budget's `by`."""
+        """Return the tenant, user, agent and graph of a model call, by the `by=` of a budget.
+
+        These are the keys of the accounts to which the call is charged.
+        """
         snapshot = self._run.snapshot
         if self._tenant is None and any(budget.by == "tenant" for budget in self._all.budgets):
             self._tenant = (await self._run.store.info(snapshot.run_id)).tenant or ""
@@ -208,10 +212,10 @@ class _BudgetsOfRun(SharedBudgets):
 
 @dataclass(slots=True)
 class _CallInFlight:
-    """A call that has a reservation in every account.
+    """A model call that has a reservation in every account.
 
     Attributes:
-        is_settled: Whether its usage was reported.
+        is_settled: Whether the usage of the call was reported.
     """
 
     estimates: Estimates
@@ -222,7 +226,10 @@ class _CallInFlight:
     is_settled: bool = False
 
     async def settle(self, usage: Usage) -> None:
-        """Spend the usage of an answered call. A cost that is unknown counts as the reserved amount."""
+        """Charge the usage of an answered model call to the budgets.
+
+        A cost that is unknown counts as the reserved amount.
+        """
         if usage:
             self.estimates.learn(self.estimate, usage)
         await self._spend(usage, {} if not is_cost_unknown(usage) else _cost_in(self.hold.amounts))
@@ -230,7 +237,7 @@ class _CallInFlight:
     async def settle_failed(
         self, runtime: RunRuntime, least: Mapping[AmountName, float], reserved: Amounts = MappingProxyType({})
     ) -> None:
-        """Spend the usage of a call that failed or was interrupted.
+        """Charge the usage of a model call that failed or was interrupted to the budgets.
 
         If the usage was not reported, the question and the streamed text count. If the cost of a failed call is
         unknown, at least the reserved cost counts.
@@ -241,7 +248,7 @@ class _CallInFlight:
         await self._spend(runtime.failed, at_least)
 
     async def _spend(self, usage: Usage, at_least: Mapping[AmountName, float]) -> None:
-        """Spend the usage of a call.
+        """Charge the usage of a model call to the budgets.
 
         If the usage is less than the amounts in `at_least`, the difference is spent as an estimate.
         """
@@ -256,28 +263,26 @@ class _CallInFlight:
 
 
 async def _least_use(runtime: RunRuntime, model: Model, request: Request) -> Mapping[AmountName, float]:
-    """Return the estimated usage of an interrupted call: its question, and the part of its answer that arrived."""
+    """Estimate the usage of an interrupted model call from its question and the part of its answer that arrived."""
     return _only_known(await estimate_use(model, request, runtime.streamed_characters // CHARACTERS_PER_TOKEN))
 
 
 def _only_known(amounts: Mapping[LimitedName, float]) -> dict[AmountName, float]:
-    """Return the amounts that are known."""
     return {name: amount for name, amount in amounts.items() if amount < inf}
 
 
 def _cost_in(amounts: Amounts) -> dict[AmountName, float]:
-    """Return only the cost among these amounts; {} if the cost is unknown."""
     cost = amounts.get("cost_usd")
     return {} if cost is None else {"cost_usd": cost}
 
 
 def _is_in_batch(runtime: RunRuntime) -> bool:
-    """Return whether the current call continues at its provider, in a batch, while its node sleeps."""
+    """Return whether the model call was sent in a provider's batch, where it continues while its node sleeps."""
     return runtime.below in find_calls_in_batches(runtime.frame)
 
 
 async def _charge_no_budget(usage: Usage) -> None:
-    """Do nothing, as no budget applies."""
+    """Ignore the usage of a model call inside another model call, which already counts for the budgets."""
 
 
 def _sleep_of(budget: Budget) -> str:
@@ -289,7 +294,7 @@ def _ask_of(budget: Budget) -> Sequence[str]:
 
 
 def _words_of_refusal(refusal: Refusal) -> str:
-    """Return a text about a spent budget: "the budget 'day' of tenant 'acme' is spent: $5.0200 of $5.0000 this day"."""
+    """Explain why a budget is spent: "the budget 'day' of tenant 'acme' is spent: $5.0200 of $5.0000 this day"."""
     budget, key = refusal.place.budget, refusal.place.key
     of = "" if budget.by == "all" else f" of {budget.by} {key!r}" if key else f" of runs without a {budget.by}"
     amounts = words_of(refusal.name, refusal.used, budget.limits[refusal.name])

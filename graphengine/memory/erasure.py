@@ -116,7 +116,10 @@ async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_r
 
 
 async def _follow_user(store: Store, user: str) -> tuple[dict[str, RunInfo], dict[str, str]]:
-    """Return a user's runs and all runs that resulted from these, by id, and how each was found."""
+    """Find a user's runs and all runs that resulted from them, such as branches and children.
+
+    Returns the runs by id, and for each run how it was found, such as `branch of r`.
+    """
     own = [*await newest(store, Wanted(sys.maxsize, user=user)), *await store.infos([derive_id("chat", user)])]
     found = {info.id: info for info in sorted(own, key=lambda info: (info.created_at, info.id))}
     whys = dict.fromkeys(found, f"of {user}")
@@ -139,7 +142,7 @@ async def _all(store: Store, **criteria: str) -> Sequence[RunInfo]:
 
 
 async def _load_later(store: Store, found: Mapping[str, RunInfo]) -> dict[str, list[RunInfo]]:
-    """Return the runs that begin with the end of another run, by the id of the other run.
+    """Find the runs that continue the end of another run (`after=`), by the id of the other run.
 
     Only runs that began after the first of the found runs are read.
     """
@@ -155,7 +158,10 @@ async def _load_later(store: Store, found: Mapping[str, RunInfo]) -> dict[str, l
 
 
 async def _memories(store: Store, user: str) -> Sequence[tuple[str, str]]:
-    """Return the namespaces and keys of a user's memories; nothing if the database has no table of memories."""
+    """Return the namespaces and keys of a user's memories.
+
+    The result is empty if the database has no table of memories.
+    """
     if not isinstance(store, SQLStore | InProcess):
         return ()
     statements = statements_for(store)
@@ -193,7 +199,7 @@ async def _forget(store: Any, memories: Sequence[tuple[str, str]]) -> None:  # n
 
 
 async def _scrub(store: Store, user: str, runs: Sequence[str]) -> None:
-    """Delete other data that names the user or the runs, and rewrite the file of a SQLite database."""
+    """Delete accounts and notices that name the user or the runs, and rewrite the file of a SQLite database."""
     if not isinstance(store, SQLStore):
         return
     if store.__class__.__module__.startswith("graphengine.databases.sqlite."):

@@ -85,7 +85,10 @@ _Method: TypeAlias = "Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]]"
 
 
 def _record_calls(effect: Effect) -> Callable[[_Method[P, T]], _Method[P, T]]:
-    """Return a decorator for methods that makes them recorded calls with this effect inside of a run."""
+    """Return a decorator for methods of `Memory` that records their calls inside a run.
+
+    A node that runs again receives the recorded results instead of reading or writing the memory a second time.
+    """
 
     def of(method: _Method[P, T]) -> _Method[P, T]:
         signature = signature_of(method)
@@ -283,7 +286,7 @@ class Memory:
         return tools_of(self.put, partial(self.search, limit=limit, by=by), namespace, of)
 
     async def _vector_of(self, text: str) -> Sequence[float] | None:
-        """Return the vector of a text, scaled to length 1; None if all its numbers are 0."""
+        """Compute the vector of a text with `embed=`, and scale it to length 1; None if all its numbers are 0."""
         if self._embed is None:
             repair = "say how texts become vectors: Memory(…, embed=function), or search by words"
             raise DefinitionError("search(by='meaning') of a memory without embed=", repair=repair)
@@ -296,11 +299,14 @@ class Memory:
         return [number / length for number in found[0]] if length else None
 
     async def _open(self) -> tuple[AnyStore, Memories[Any]]:
-        """Return the store, opened in this event loop and with the table of memories, and the statements for it."""
+        """Return the opened store with the table of memories, and the SQL statements for its kind of database."""
         return await table_of(self._shared or await self._own())
 
     async def _own(self) -> SQLStore[Any, Any, Any]:
-        """Return the store that this memory has opened in the running event loop."""
+        """Return the store that this memory has opened in the running event loop.
+
+        Stores of event loops that have been closed are abandoned.
+        """
         for ended in [loop for loop in self._stores if loop.is_closed()]:
             await asyncio.to_thread(self._stores.pop(ended).abandon)
         here = asyncio.get_running_loop()
@@ -310,7 +316,7 @@ class Memory:
 
 
 async def table_of(store: AnyStore) -> tuple[AnyStore, Memories[Any]]:
-    """Return a store, opened and with the table of memories, and the statements for it."""
+    """Open a store, create its table of memories if it has none, and return the SQL statements for the table."""
     await store.open()
     memories = statements_for(store)
     if store not in _READY:
@@ -321,7 +327,7 @@ async def table_of(store: AnyStore) -> tuple[AnyStore, Memories[Any]]:
 
 
 def statements_for(store: object) -> Memories[Any]:
-    """Return the statements for a store. Only the statements of its dialect are imported."""
+    """Return the SQL statements for the table of memories in a store's kind of database."""
     if isinstance(store, InProcess) or store.__class__.__module__.startswith("graphengine.databases.sqlite."):
         from graphengine.databases.sqlite.memories import MEMORIES as OF_SQLITE  # noqa: PLC0415
 
@@ -332,7 +338,7 @@ def statements_for(store: object) -> Memories[Any]:
 
 
 def _find_changed(value: object, place: str) -> str:
-    """Return a description of the first part of a value that JSON would change; "" if there is none."""
+    """Describe the first part of a value that would be changed by its conversion to JSON; "" if there is none."""
     if isinstance(value, dict):
         key = next((key for key in value if not isinstance(key, str)), None)
         parts = ((part, f"{place}[{name!r}]") for name, part in value.items())
@@ -358,7 +364,6 @@ def _scope(namespace: str) -> Scope:
 
 
 def _check_entry_names(namespace: str, key: str = "key") -> None:
-    """Check the namespace and the key of an entry."""
     for name, what in ((namespace, "a namespace"), (key, "a key")):
         check_stored_name(name, what, "memory")
         if not name:

@@ -22,7 +22,7 @@ def tools_of(
     namespace: str,
     of: str,
 ) -> Sequence[Tool[..., Any]]:
-    """Return the tools that read and write a namespace; see `Memory.tools`."""
+    """Make the tools `remember` and `recall`, which write and search a namespace of a memory; see `Memory.tools`."""
 
     def place(owner: object) -> str:
         if not of:
