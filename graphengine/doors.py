@@ -144,50 +144,50 @@ def checked(value: Any) -> Any:  # noqa: ANN401 - a class, a function or a const
     return value
 
 
-def _check_class(made: Any) -> None:  # noqa: ANN401 - any class
+def _check_class(cls: Any) -> None:  # noqa: ANN401 - any class
     """Wrap the constructor and the public methods of a class, so that their arguments are checked.
 
     Methods that the engine calls, such as those of stores, are not wrapped, because a check would take time at each
     step.
     """
-    if _is_protocol(made):
+    if _is_protocol(cls):
         return
-    is_called_back = made.__module__.startswith(_CALLED_BACK) or any(map(_is_protocol, made.__mro__))
-    for name, member in {**_inherited(made), **vars(made)}.items():
+    is_called_back = cls.__module__.startswith(_CALLED_BACK) or any(map(_is_protocol, cls.__mro__))
+    for name, member in {**_inherited(cls), **vars(cls)}.items():
         function = getattr(member, "__func__", member)
         if not inspect.isfunction(function) or function in _CHECKED:
             continue
         if name == "__init__" or not (name.startswith("_") or is_called_back):
             wrapped = _refusing(function)
-            setattr(made, name, wrapped if function is member else type(member)(wrapped))
+            setattr(cls, name, wrapped if function is member else type(member)(wrapped))
 
 
-def _inherited(made: Any) -> Mapping[str, Callable[..., None]]:  # noqa: ANN401 - any class
+def _inherited(cls: Any) -> Mapping[str, Callable[..., None]]:  # noqa: ANN401 - any class
     """Give a class that inherits its `__init__`, such as pydantic's, a method of its own that can be wrapped.
 
     The method calls the next `__init__` in the order of the bases, because a mixin of a user may come between the two
     classes.
     """
-    if not inspect.isfunction(made.__init__) or made.__init__ in _CHECKED:
+    if not inspect.isfunction(cls.__init__) or cls.__init__ in _CHECKED:
         return {}
 
-    @functools.wraps(made.__init__)
+    @functools.wraps(cls.__init__)
     def init(self: object, *args: object, **kwargs: object) -> None:
-        super(made, self).__init__(*args, **kwargs)
+        super(cls, self).__init__(*args, **kwargs)
 
     return {"__init__": init}
 
 
-def _is_protocol(made: type[Any]) -> bool:
-    return getattr(made, "_is_protocol", False)
+def _is_protocol(cls: type[Any]) -> bool:
+    return getattr(cls, "_is_protocol", False)
 
 
 def _refusing(function: F) -> F:
     """Wrap a function so that wrong arguments raise a DefinitionError with a repair."""
     flags = {name for name, kind in function.__annotations__.items() if kind in ("bool", bool)}
-    made: Any = (_awaited if inspect.iscoroutinefunction(function) else _called_with)(function, flags)
-    _CHECKED.add(made)
-    return made  # type: ignore[no-any-return]
+    wrapped: Any = (_awaited if inspect.iscoroutinefunction(function) else _called_with)(function, flags)
+    _CHECKED.add(wrapped)
+    return wrapped  # type: ignore[no-any-return]
 
 
 def _called_with(function: Callable[..., object], flags: set[str]) -> Callable[..., object]:
@@ -276,8 +276,8 @@ def _checker(kind: str) -> Callable[..., bool]:
     from graphengine.kernel import extension  # noqa: PLC0415
 
     name = kind.removesuffix(_OR_NONE)
-    made: Any = getattr(pydantic if hasattr(pydantic, name) else extension, name)
-    adapter: TypeAdapter[Any] = pydantic.TypeAdapter(made | None if name != kind else made)
+    bounded: Any = getattr(pydantic if hasattr(pydantic, name) else extension, name)
+    adapter: TypeAdapter[Any] = pydantic.TypeAdapter(bounded | None if name != kind else bounded)
     return adapter.validator.isinstance_python
 
 
@@ -363,7 +363,8 @@ def refusal(
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
     from graphengine.kernel.inside import repair_for, shown  # noqa: PLC0415
 
-    parameters = signature_of(type(args[0]) if _is_model(args) else function).parameters
+    is_model = bool(args) and hasattr(type(args[0]), "__pydantic_validator__")
+    parameters = signature_of(type(args[0]) if is_model else function).parameters
     own = {name for name, one in parameters.items() if name not in ("self", "cls") and one.kind is not one.VAR_KEYWORD}
     # An object has no repr before its `__init__` has ended.
     called, is_made = _called(function, args), function.__name__ != "__init__"
@@ -382,10 +383,6 @@ def refusal(
         if "state" in own and name in getattr(state, "model_fields", ()):
             repair = f"the state is one argument: {{{name!r}: …}}"
     return DefinitionError(text, where=where, repair=repair)
-
-
-def _is_model(args: Sequence[object]) -> bool:
-    return bool(args) and hasattr(type(args[0]), "__pydantic_validator__")
 
 
 def _called(function: Callable[..., object], args: Sequence[object]) -> str:
@@ -411,9 +408,9 @@ def _inside(function: Callable[..., object], name: str) -> str:
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415 - only a mistake needs it
 
     for parameter in signature_of(function).parameters:
-        for made in (annotation := _annotation(function, parameter), *get_args(annotation)):
-            if isinstance(made, type) and name in getattr(made, "__dataclass_fields__", ()):
-                return f"{parameter}={made.__name__}({name}=…)"
+        for kind in (annotation := _annotation(function, parameter), *get_args(annotation)):
+            if isinstance(kind, type) and name in getattr(kind, "__dataclass_fields__", ()):
+                return f"{parameter}={kind.__name__}({name}=…)"
     return ""
 
 
@@ -457,10 +454,10 @@ def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or 
     except ValidationError:
         return False
     except Exception:  # noqa: BLE001 - pydantic cannot check values of this type
-        made = origin or annotation
-        if isinstance(made, type) and _is_protocol(made):
-            return all(hasattr(value, name) for name in get_protocol_members(made))
-        return not isinstance(made, type) or isinstance(value, made)
+        cls = origin or annotation
+        if isinstance(cls, type) and _is_protocol(cls):
+            return all(hasattr(value, name) for name in get_protocol_members(cls))
+        return not isinstance(cls, type) or isinstance(value, cls)
     return True
 
 

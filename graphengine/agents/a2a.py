@@ -75,16 +75,16 @@ def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Calla
     async def ask_agent(message: Any, ctx: Context) -> Any:  # noqa: ANN401 - a text, or JSON
         """Let a remote agent work on a message, and return its result."""
         task = await ctx.call(remote.send, message, effect="idempotent")
-        pause, looked, answered = 1.0, 0, ""
+        pause, checks, answered = 1.0, 0, ""
         while task["state"] != "completed":
             if task["state"] == "input-required" and task["asked"] != answered:
                 answered, answer = task["asked"], await ctx.ask(task["text"] or f"{url} asks for more")
                 task = await ctx.call(remote.send, answer, task["id"], task["context"], effect="idempotent")
-            elif looked:
+            elif checks:
                 await ctx.sleep(pause)
                 pause = min(pause * 2, _LONGEST_SLEEP)
-            looked += 1
-            task = await ctx.call(remote.follow, task["id"], answered, looked, effect="read")
+            checks += 1
+            task = await ctx.call(remote.follow, task["id"], answered, checks, effect="read")
         return task["result"]
 
     return ask_agent
@@ -125,10 +125,10 @@ class _Remote:
 
         part = new_text_part(message) if isinstance(message, str) else new_data_part(exact(message))
         name = str(uuid5(NAMESPACE_URL, idempotency_key))
-        said = types.Message(message_id=name, role=types.Role.ROLE_USER, parts=[part])
-        said.task_id, said.context_id = task, context
+        message_to_send = types.Message(message_id=name, role=types.Role.ROLE_USER, parts=[part])
+        message_to_send.task_id, message_to_send.context_id = task, context
         async with self._open_client() as client:
-            async for event in client.send_message(types.SendMessageRequest(message=said)):
+            async for event in client.send_message(types.SendMessageRequest(message=message_to_send)):
                 if event.HasField("task"):
                     return self._record_of_task(event.task)
                 text = get_artifact_text(types.Artifact(parts=event.message.parts))
@@ -175,9 +175,9 @@ class _Remote:
         from a2a.helpers.proto_helpers import get_artifact_text, get_data_parts, get_message_text  # noqa: PLC0415 - too
 
         state = types.TaskState.Name(task.status.state).removeprefix("TASK_STATE_").lower().replace("_", "-")
-        said = task.status.message
+        status_message = task.status.message
         if state not in ("submitted", "working", "input-required", "completed"):
-            text = f"task {task.id} is {state}: {get_message_text(said)}"
+            text = f"task {task.id} is {state}: {get_message_text(status_message)}"
             repair = "continue it there; then resume the run, which looks at it again"
             raise RemoteAgentFailed(text, where=self._url, repair=repair)
         texts = [text for text in map(get_artifact_text, task.artifacts) if text]
@@ -186,8 +186,8 @@ class _Remote:
             "id": task.id,
             "context": task.context_id,
             "state": state,
-            "text": get_message_text(said),
-            "asked": said.message_id,
+            "text": get_message_text(status_message),
+            "asked": status_message.message_id,
             "result": "\n".join(texts) if texts or not data else data[0] if len(data) == 1 else data,
         }
 

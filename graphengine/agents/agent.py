@@ -20,7 +20,7 @@ from pydantic.errors import PydanticUserError
 from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.call_inputs import QUESTION, CallInputs
-from graphengine.agents.conversation import Conversation, Words
+from graphengine.agents.conversation import Conversation, OpeningTexts
 from graphengine.agents.cut import OnCut
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
 from graphengine.agents.prompts import Filled, asked, fill_prompt
@@ -75,7 +75,7 @@ T_co = TypeVar("T_co", default=str, covariant=True)
 Inputs = TypeVar("Inputs", default=Mapping[str, object])
 
 GuardLike: TypeAlias = "Callable[[str], str] | Guard"
-Asked: TypeAlias = "str | Sequence[str | Media]"
+PromptResult: TypeAlias = "str | Sequence[str | Media]"
 ToolLike: TypeAlias = "AnyFunction[object] | Tool | ToolSource | HostedTool"
 
 
@@ -103,7 +103,7 @@ class Answer(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Parts(Generic[T]):
+class AgentParts(Generic[T]):
     """The parts of an agent that are computed once, when the agent is created, from the arguments of `Agent`.
 
     Attributes:
@@ -129,7 +129,7 @@ class Parts(Generic[T]):
     maker: Tool | None
 
 
-def _make_parts(agent: Agent[T, Any]) -> Parts[T]:
+def _make_parts(agent: Agent[T, Any]) -> AgentParts[T]:
     where = f"agent {agent.name}"
     kit, hosted = split_tools(agent.tools)
     settings = agent.settings
@@ -147,7 +147,7 @@ def _make_parts(agent: Agent[T, Any]) -> Parts[T]:
             text, where=where, repair="leave out on_cut=; raise max_tokens=, or ask for shorter answers"
         )
     maker = None if agent._function is None else Tool(agent._function.function)  # noqa: SLF001 - of this module
-    return Parts(reader, checker, best, kit, hosted, guards, settings, _inputs_of(agent), maker)
+    return AgentParts(reader, checker, best, kit, hosted, guards, settings, _inputs_of(agent), maker)
 
 
 def _inputs_of(agent: Agent[Any, Any]) -> StateType[Any] | None:
@@ -170,7 +170,7 @@ def _inputs_of(agent: Agent[Any, Any]) -> StateType[Any] | None:
     return found
 
 
-def _parts_of(agent: Agent[T, Any]) -> Parts[T]:
+def _parts_of(agent: Agent[T, Any]) -> AgentParts[T]:
     return agent._parts  # noqa: SLF001 - of this module
 
 
@@ -247,7 +247,7 @@ class Agent(Generic[T_co, Inputs]):
     _: KW_ONLY
     model: str | Model | None = None
     system: str | AnyFunction[str | Awaitable[str]] = ""
-    prompt: str | AnyFunction[Asked | Awaitable[Asked]] = ""
+    prompt: str | AnyFunction[PromptResult | Awaitable[PromptResult]] = ""
     inputs: TypeForm[Inputs] | None = None
     output: TypeForm[T_co] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     check: AnyFunction[Awaitable[None] | None] | None = None
@@ -266,7 +266,7 @@ class Agent(Generic[T_co, Inputs]):
     turns: int = 20
     max_tool_calls: int | None = None
     batch: bool = False
-    _parts: Parts[T_co] = field(init=False, repr=False, compare=False)
+    _parts: AgentParts[T_co] = field(init=False, repr=False, compare=False)
     _function: OutputFunction | None = field(init=False, repr=False, default=None)
     _read: tuple[Parameter, ...] | None = field(init=False, repr=False, compare=False, default=None)
     _graphs: dict[tuple[str, frozenset[str]], GraphDefinition[Any]] = field(
@@ -510,19 +510,19 @@ class Agent(Generic[T_co, Inputs]):
             raise
         return Answer(value, talk.messages, talk.usage, talk.writes)
 
-    async def _words(self, runtime: AgentRuntime, inputs: Mapping[str, object], begun: Words) -> Words:
+    async def _words(self, runtime: AgentRuntime, inputs: Mapping[str, object], opening: OpeningTexts) -> OpeningTexts:
         """Return the instructions and the question of a call.
 
-        `begun` holds the texts with which a resumed call began, as they were recorded. These texts are used unchanged,
-        and only the missing ones are made now.
+        `opening` holds the texts with which a resumed call began, as they were recorded. These texts are used
+        unchanged, and only the missing ones are made now.
         """
         given = runtime.given_by_callers(self, inputs)
-        system, question, media = begun
+        system, question, media = opening
         if system is None:
             system = await self._instructions(runtime, inputs, given)
         if question is None:
             question, media = await self._question(runtime, inputs, given)
-        return Words(system, question, media)
+        return OpeningTexts(system, question, media)
 
     async def _question(
         self, runtime: AgentRuntime, inputs: Mapping[str, object], given: Collection[str]
@@ -550,14 +550,14 @@ class Agent(Generic[T_co, Inputs]):
         """
         values = {name: value for name, value in inputs.items() if name in Injected.of(function).names}
         call = functools.partial(function, **values)
-        made = call() if is_async(function) else await runtime.blocking(call)
-        if inspect.isawaitable(made):
-            made = await made
+        result = call() if is_async(function) else await runtime.blocking(call)
+        if inspect.isawaitable(result):
+            result = await result
         takes_media = what == "prompt"
-        parts = made if takes_media and isinstance(made, (list, tuple)) else [made]
+        parts = result if takes_media and isinstance(result, (list, tuple)) else [result]
         if not all(isinstance(part, str) or (takes_media and isinstance(part, Media)) for part in parts):
             repair = "return the text from its function" + (", or a list of texts and media" if takes_media else "")
-            message = f"the {what} of {self.name} is {type(made).__name__}"
+            message = f"the {what} of {self.name} is {type(result).__name__}"
             raise DefinitionError(message, where=f"agent {self.name}", repair=repair)
         return joined(cast("Sequence[str | Media]", parts))
 

@@ -187,9 +187,9 @@ def call_words(text: str, agent: str, call: ToolCall) -> str:
         call: The tool call that a person is asked to approve.
     """
     head = f"May {agent} call {call.name}"
-    for said in (f"{head}({call.arguments})?", f"{head}?\n\n{_table_of(call.arguments)}"):
-        if text.endswith(said):
-            return text.removesuffix(said).strip()
+    for call_text in (f"{head}({call.arguments})?", f"{head}?\n\n{_table_of(call.arguments)}"):
+        if text.endswith(call_text):
+            return text.removesuffix(call_text).strip()
     return text.replace(f"{head}?\n\n", "", 1)
 
 

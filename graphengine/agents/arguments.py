@@ -63,7 +63,7 @@ class BadArguments(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ToolParameter:
     name: str
     annotation: object
     default: object
@@ -82,7 +82,7 @@ class Signature:
     """
 
     tool: str
-    parameters: tuple[Taken, ...]
+    parameters: tuple[ToolParameter, ...]
     described: Mapping[str, str]
     summary: str
 
@@ -147,13 +147,13 @@ class Signature:
             return {each.name: reason for each in asked if (reason := _no_schema(each))}
         return {}
 
-    def _adapter(self, asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
+    def _adapter(self, asked: Sequence[ToolParameter]) -> TypeAdapter[dict[str, object]]:
         try:
             return _adapter_of(asked)
         except (PydanticUserError, TypeError) as error:
             raise self._build_parameter_error(asked, error) from error
 
-    def _schema_to_send(self, asked: Sequence[Taken], adapter: TypeAdapter[dict[str, object]]) -> SentSchema:
+    def _schema_to_send(self, asked: Sequence[ToolParameter], adapter: TypeAdapter[dict[str, object]]) -> SentSchema:
         try:
             schema = cast("dict[str, JsonValue]", adapter.json_schema(schema_generator=_Plain))
         except PydanticUserError as error:
@@ -164,7 +164,7 @@ class Signature:
                 properties[name].setdefault("description", text)
         return sent_schema(schema)
 
-    def _build_parameter_error(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
+    def _build_parameter_error(self, asked: Sequence[ToolParameter], error: Exception) -> DefinitionError:
         for each in asked:
             if reason := _no_schema(each):
                 return _build_tool_error(
@@ -173,7 +173,7 @@ class Signature:
         return _build_tool_error(self.tool, f"its arguments have no JSON Schema: {error}", _CHANGE)
 
 
-def _no_schema(parameter: Taken) -> str:
+def _no_schema(parameter: ToolParameter) -> str:
     """Return why the type of a parameter has no JSON Schema; "" if it has a schema."""
     try:
         _adapter_of([parameter]).json_schema(schema_generator=_Plain)
@@ -376,7 +376,7 @@ class _Plain(GenerateJsonSchema):
 
 
 class _AnnotationEvaluator:
-    """Evaluates the annotations of a function one by one, so that an unknown annotation does not affect the others."""
+    """Evaluates the annotations of a tool's function one by one, so that an unknown one does not affect the others."""
 
     def __init__(self, function: Callable[..., object]) -> None:
         self._globals: dict[str, Any] = getattr(inspect.unwrap(_unwrap_callable(function)), "__globals__", {})
@@ -392,7 +392,7 @@ class _AnnotationEvaluator:
             return Any, f"has the annotation {text!r}, which cannot be evaluated: {error}"
 
 
-def _take_parameter(parameter: inspect.Parameter, names: _AnnotationEvaluator, tool: str) -> Taken:
+def _take_parameter(parameter: inspect.Parameter, names: _AnnotationEvaluator, tool: str) -> ToolParameter:
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
         kind = "is positional-only" if parameter.kind is parameter.POSITIONAL_ONLY else "takes any number of them"
         repair = "name each argument; one list takes the place of *args, one dict that of **kwargs"
@@ -400,7 +400,7 @@ def _take_parameter(parameter: inspect.Parameter, names: _AnnotationEvaluator, t
             tool, f"its parameter {str(parameter)!r} {kind}, and models give arguments by name", repair
         )
     annotation, problem = names.evaluated(parameter.annotation)
-    return Taken(parameter.name, annotation, parameter.default, problem)
+    return ToolParameter(parameter.name, annotation, parameter.default, problem)
 
 
 def _refuse_kind(function: Callable[..., object], tool: str) -> None:
@@ -419,7 +419,7 @@ def _unwrap_callable(function: Callable[..., object]) -> Callable[..., object]:
     return function if inspect.isroutine(function) else type(function).__call__
 
 
-def _adapter_of(asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
+def _adapter_of(asked: Sequence[ToolParameter]) -> TypeAdapter[dict[str, object]]:
     """Return a pydantic validator for arguments by name.
 
     The validator is made from a generated function that has these parameters and returns its arguments.
@@ -503,7 +503,7 @@ __all__ = [
     "BadArguments",
     "Form",
     "Signature",
-    "Taken",
+    "ToolParameter",
     "as_object",
     "check_fit",
     "misfits",

@@ -38,7 +38,7 @@ _NOT_MADE: Final = {"text": "This call was not made.", "error": True}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TurnRequest:
     """The request that a model received in one turn of an agent, with secrets removed.
 
     Messages that the agent remembered from earlier calls are not included.
@@ -66,7 +66,7 @@ def has_conversation(frame: Frame) -> bool:
     return any(work.kind == "turn" and work.place[0] == 1 for work in map(WorkKey.read, frame.recorded_results))
 
 
-async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[Asked]:
+async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[TurnRequest]:
     """Reconstruct the requests to models that a step of a run records.
 
     A step records either one turn that was answered, or the model calls that failed in one attempt of a node.
@@ -84,11 +84,11 @@ async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[Asked]:
         return [turn] if turn is not None else []
     frame = snapshot.frames.get(step.frame)
     records = {key: memo.value for key, memo in frame.recorded_results.items()} if frame is not None else {}
-    made = [_read_request(key, record, records) for key, record in failed.items()]
-    return [each for each in made if each is not None]
+    turns = [_read_request(key, record, records) for key, record in failed.items()]
+    return [each for each in turns if each is not None]
 
 
-def turn_of(step: Step, snapshot: Snapshot) -> Asked | None:
+def turn_of(step: Step, snapshot: Snapshot) -> TurnRequest | None:
     """Reconstruct the request of the turn that a step records.
 
     Args:
@@ -105,7 +105,7 @@ def turn_of(step: Step, snapshot: Snapshot) -> Asked | None:
     return _read_request(facts.key, facts.value, records, facts.by)
 
 
-def last_turn(frame: Frame, around: str) -> tuple[Asked, Sequence[ToolCall]] | None:
+def last_turn(frame: Frame, around: str) -> tuple[TurnRequest, Sequence[ToolCall]] | None:
     """Reconstruct the latest turn of the conversation to which some recorded work belongs, such as a tool call.
 
     Args:
@@ -133,7 +133,7 @@ def _read_request(
     found: Any,  # noqa: ANN401 - as recorded
     records: Mapping[str, Any],
     by: Mapping[str, Any] | None = None,
-) -> Asked | None:
+) -> TurnRequest | None:
     """Reconstruct the request of one turn from the records of its node.
 
     `by` names the agent and the model that answered. It is None if the call of the model failed.
@@ -145,14 +145,14 @@ def _read_request(
     records = {**records, key: found}
     with suppress(*_UNREADABLE):
         who = found if by is None else by
-        system, begun = _read_opening_words(msgspec.convert(records[WorkKey.of_turn(around, 1)], TurnRecord))
-        messages, note = [begun], ""
+        system, question = _read_opening_words(msgspec.convert(records[WorkKey.of_turn(around, 1)], TurnRecord))
+        messages, note = [question], ""
         new = 0
         for turn in range(1, asked.place[0] + 1):
             record: Any = records[WorkKey.of_turn(around, turn)]
-            told = msgspec.convert(record, TurnRecord)
-            note = note if told.note is None else told.note
-            messages += _iter_messages_before(told, records.get(str(WorkKey(around, "summary", str(turn), 1))))
+            turn_record = msgspec.convert(record, TurnRecord)
+            note = note if turn_record.note is None else turn_record.note
+            messages += _iter_messages_before(turn_record, records.get(str(WorkKey(around, "summary", str(turn), 1))))
             answer = None if record is found and by is None else _read_answer_message(record)
             if answer is None or record is found:
                 shown, last = (
@@ -160,7 +160,7 @@ def _read_request(
                     None if answer is None else hide_secrets(answer),
                 )
                 system = hide_secrets("\n\n".join(filter(None, (system, note))))
-                return Asked(who["agent"], who["model"], system, shown, new, last)
+                return TurnRequest(who["agent"], who["model"], system, shown, new, last)
             messages.append(answer)
             new = len(messages)
             for index, call in enumerate(answer.calls):
@@ -191,4 +191,4 @@ def _read_opening_words(first: TurnRecord) -> tuple[str, Message]:
     return text_in(first.system), Message(role="user", text=text_in(first.question), media=media)
 
 
-__all__ = ["Asked", "asked_in", "has_conversation", "last_turn", "turn_of"]
+__all__ = ["TurnRequest", "asked_in", "has_conversation", "last_turn", "turn_of"]

@@ -226,8 +226,7 @@ class Reservations:
         """Yield the limits that apply to a node: those of the run and of each subgraph around the node.
 
         Each limit comes with its subgraph (None for the run), its name, its amount, and the amount that is already
-        used.
-        `spending` contains the running attempts, whose failed calls count as well.
+        used. `spending` contains the running attempts, whose failed calls count as well.
         """
         for sub, limits, usage in budgets(self._snapshot, frame):
             for each in spending:
@@ -307,7 +306,7 @@ class Opens(Protocol):
     async def close(self) -> None: ...
 
 
-class Place(NamedTuple):
+class AgentPlace(NamedTuple):
     """The place where an agent is called.
 
     Attributes:
@@ -325,14 +324,16 @@ class Place(NamedTuple):
 class Routes(Protocol):
     """Chooses the model of each agent of a Runner; implemented by `graphengine.agents.model_routing.Models`."""
 
-    def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
+    def of(
+        self, graph: str, place: AgentPlace, own: Model | str | None, begun: Mapping[str, str] | None = None
+    ) -> Model:
         """Return the model that an agent uses at this place of a graph.
 
         `own` is the agent's own model. `begun` contains the names of the models with which the run began.
         """
         ...
 
-    def instructions(self, given: Mapping[str, str], graph: str, place: Place) -> str | None:
+    def instructions(self, given: Mapping[str, str], graph: str, place: AgentPlace) -> str | None:
         """Return the text of `given` that replaces the instructions of an agent at this place of a graph.
 
         Returns None if the agent keeps its own instructions there.
@@ -378,11 +379,11 @@ class AgentsOfRun(Follower):
 
 
 __all__ = [
+    "AgentPlace",
     "AgentsOfRun",
     "Estimate",
     "Estimates",
     "Opens",
-    "Place",
     "Reservations",
     "Routes",
     "Settle",

@@ -45,7 +45,7 @@ from graphengine.agents.approval import BY_MESSAGE
 from graphengine.agents.call_inputs import ANSWER
 from graphengine.agents.hand_overs import HandedOver, hand_over_to
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.agents.runs import Asked, said_in
+from graphengine.agents.runs import AgentCall, said_in
 from graphengine.agents.speakers import speakers_of, targets_of
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
@@ -200,16 +200,19 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
         if message is None:
             return {TURN: None}
         speaker = last.agent if last is not None and last.agent in speakers else agent.name
-        said, begun = values_of(before.rebuild(message["given"])), ChatTurn(key=message["id"], agent=speaker)
-        found: dict[str, object] = {TURN: begun, **{name: said.get(name) for name in inputs if name not in parts}}
+        new_inputs, new_turn = values_of(before.rebuild(message["given"])), ChatTurn(key=message["id"], agent=speaker)
+        found: dict[str, object] = {
+            TURN: new_turn,
+            **{name: new_inputs.get(name) for name in inputs if name not in parts},
+        }
         for name in [name for name in inputs if name in parts and name in message["given"]]:
-            found[name] = said[name] if before.fields[name].reducer is None else Replace(said[name])
+            found[name] = new_inputs[name] if before.fields[name].reducer is None else Replace(new_inputs[name])
         left = messages
         if any(each.role == "summary" for each in messages[1:]):
             left = effective(messages)  # the summary, and the messages that it does not replace
             found[talk] = Replace(left)
         if len(speakers) > 1:
-            found[TURN] = begun.model_copy(update={"remembered": len(left)})
+            found[TURN] = new_turn.model_copy(update={"remembered": len(left)})
         return found
 
     async def listen(ctx: Context, messages: Sequence[Message] = ()) -> dict[str, object]:
@@ -346,7 +349,7 @@ def _name_speakers_node(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn(Asked[T]):
+class Turn(AgentCall[T]):
     """A call of `runner.run(agent, …, chat=…)`, which sends a message to a conversation and returns its answer.
 
     The option `chat` is the key of the conversation, and `idempotency_key` is the key of the message.
@@ -365,23 +368,23 @@ class Turn(Asked[T]):
         alone, graph, limits = self.graph(), self._chat(), self.options.get("limits")
         run_id = derive_id("chat", str(self.options["chat"]))
         known = next(iter(await self.runner.store.infos([run_id])), None)
-        seen, begun = known.cursor if known is not None else 0, None
+        cursor, current = known.cursor if known is not None else 0, None
         if known is not None and (known.summary is None or known.summary.kind != "receive"):
             # The message that this call sends may already be in progress, interrupted by a crash or waiting for a
             # person.
-            begun = turn_in(await self.runner.state_at(run_id))
+            current = turn_in(await self.runner.state_at(run_id))
         if known is not None and known.status == "stopped" and limits is not None:
             self.runner.resume(run_id, graph, limits=limits)
-        turn, said, given = self.options.get("idempotency_key", ""), None, None
+        turn, passed, given = self.options.get("idempotency_key", ""), None, None
         is_sent = bool(self.inputs) or (self.agent.prompt and not reads_of(self.agent))
         if is_sent:
             turn = turn or str(uuid4())
-            if known is not None and known.status == "waiting" and begun is not None:
+            if known is not None and known.status == "waiting" and current is not None:
                 await refuse_before(self.runner, run_id, turn)
-            given, said = self._message(compiled(alone).state)
+            given, passed = self._message(compiled(alone).state)
             # Check before the run is driven, because its text is shown live.
-            if begun is not None and begun.key == turn:
-                await check_not_another(self.runner, run_id, turn, said)
+            if current is not None and current.key == turn:
+                await check_not_another(self.runner, run_id, turn, passed)
         # A message with a known key gets the answer that was recorded for it.
         if known is not None and known.status in FINAL:
             run = self.runner.get(run_id, graph)
@@ -400,9 +403,9 @@ class Turn(Asked[T]):
             raise InputError(text, where=f"agent {self.agent.name}", repair=repair)
         else:
             run = await self.runner.drive(run_id, graph)
-        is_this = not turn or (begun is not None and begun.key == turn)
-        followed = run.events(after=seen, live=live)
-        async with aclosing(self._follow_turn(run, followed, turn, is_this=is_this, said=said)) as events:
+        is_our_turn = not turn or (current is not None and current.key == turn)
+        followed = run.events(after=cursor, live=live)
+        async with aclosing(self._follow_turn(run, followed, turn, is_our_turn=is_our_turn, passed=passed)) as events:
             async for event in events:
                 yield event
 
@@ -423,8 +426,8 @@ class Turn(Asked[T]):
         followed: AsyncGenerator[Event, None],
         turn: str,
         *,
-        is_this: bool,
-        said: Mapping[str, Any] | None,
+        is_our_turn: bool,
+        passed: Mapping[str, Any] | None,
     ) -> AsyncGenerator[AgentEvent | T, None]:
         """Yield the live events of a turn, and then its answer. An empty `turn` stands for the newest turn.
 
@@ -439,12 +442,12 @@ class Turn(Asked[T]):
                     if now is not None:
                         if ended is not None:
                             break
-                        is_this = turn in ("", now.key)
-                        ended = event.step if is_this and now.outcome else None
-                elif is_this and ended is None and isinstance(event, AGENT_EVENTS):
+                        is_our_turn = turn in ("", now.key)
+                        ended = event.step if is_our_turn and now.outcome else None
+                elif is_our_turn and ended is None and isinstance(event, AGENT_EVENTS):
                     yield event
-        if ended is None and said is not None:
-            await check_not_another(self.runner, run.id, turn, said)
+        if ended is None and passed is not None:
+            await check_not_another(self.runner, run.id, turn, passed)
         yield self._read(run, ended) if ended is not None else await self._load_answer(run, turn)
 
     async def _load_answer(self, run: Run[Any], turn: str) -> T:
@@ -545,14 +548,14 @@ async def refuse_before(runner: Answers, run_id: str, key: str, now: Snapshot | 
     await answer_all(runner.store, run_id, refused, answer, until_rest)
 
 
-async def check_not_another(runner: Answers, run_id: str, key: str, said: Mapping[str, Any]) -> None:
+async def check_not_another(runner: Answers, run_id: str, key: str, passed: Mapping[str, Any]) -> None:
     """Check that a message equals the message that was sent earlier with the same key, if there is one.
 
     Raises:
         InputError: The messages differ, so the new message would get the answer to the earlier message.
     """
     before = await _load_sent_message(runner, run_id, key)
-    if before is not None and any(before["given"].get(name) != record for name, record in said.items()):
+    if before is not None and any(before["given"].get(name) != record for name, record in passed.items()):
         text = f"another message was sent to run {run_id} with the key {key!r}"
         raise InputError(text, where=f"run {run_id}", repair="give each message a key of its own, also an edited one")
 

@@ -105,7 +105,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from graphengine.agents.agent import Agent, Parts
+    from graphengine.agents.agent import Agent, AgentParts
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import ToolSource
     from graphengine.kernel.extension import JsonObject, JsonValue
@@ -142,7 +142,7 @@ Version 1 was not recorded, so a record without a version was written under vers
 """
 
 
-class Words(NamedTuple):
+class OpeningTexts(NamedTuple):
     """The texts and media with which a conversation begins. A text is None if it is not known yet.
 
     Attributes:
@@ -180,7 +180,7 @@ class Conversation(Generic[T]):
     def __init__(  # noqa: PLR0913 - the parts of a call
         self,
         agent: Agent[T, Any],
-        parts: Parts[T],
+        parts: AgentParts[T],
         runtime: AgentRuntime,
         before: Sequence[Message],
         inputs: Mapping[str, object],
@@ -231,7 +231,7 @@ class Conversation(Generic[T]):
         self._equal, self._made = Counter[str](), Counter[str]()
         self.usage: Usage = {}
 
-    async def hold(self, words: Callable[[Words], Awaitable[Words]]) -> T:
+    async def hold(self, words: Callable[[OpeningTexts], Awaitable[OpeningTexts]]) -> T:
         """Ask the model the question, and take turns with it until there is an answer.
 
         Args:
@@ -360,8 +360,8 @@ class Conversation(Generic[T]):
         Raises:
             TooManyTurns: The model called tools again after it had been asked for its final answer.
         """
-        agent, told = self._agent, self._read_skipped_calls()
-        is_over, has_happened = number > agent.turns, told is not None or self._has_begun(response.calls)
+        agent, skipped = self._agent, self._read_skipped_calls()
+        is_over, has_happened = number > agent.turns, skipped is not None or self._has_begun(response.calls)
         if is_over and self._was_told and not has_happened:
             raise TooManyTurns(
                 f"{self._model.name} called tools for {agent.turns} turns, and once more when it had to answer",
@@ -369,7 +369,7 @@ class Conversation(Generic[T]):
                 repair="raise turns=…, or state in the instructions when it has enough",
             )
         self._is_last = self._is_last or is_over
-        self._was_told = self._was_told or (is_over and (not has_happened or bool(told)))
+        self._was_told = self._was_told or (is_over and (not has_happened or bool(skipped)))
         self.messages += await self._call_tools(response.calls, _NO_TURNS if is_over else "")
 
     def _has_begun(self, calls: Sequence[ToolCall]) -> bool:
@@ -557,7 +557,7 @@ class Conversation(Generic[T]):
         return self._read_record(record, fresh[0] if fresh else response_of(record))
 
     def _read_record(self, record: JsonObject, response: Response) -> Response:
-        """Count the usage of a recorded answer and remember its note about tagged data."""
+        """Add the usage of an answer to the usage of the call, and remember the note that was sent with the request."""
         self._noted = record.get("note", self._noted)
         if "failed" not in record:
             self.usage = add_usage(self.usage, usage_of(response))
@@ -824,12 +824,12 @@ class Conversation(Generic[T]):
             given = {name: self._given[name] for name in maker.form(self._given).injected}
             call = functools.partial(maker.function, **arguments, **given)
             try:
-                made: object = call() if is_async(maker.function) else await self._runtime.blocking(call)
-                made = await made if inspect.isawaitable(made) else made
+                result: object = call() if is_async(maker.function) else await self._runtime.blocking(call)
+                result = await result if inspect.isawaitable(result) else result
             except ValueError as error:
                 record: dict[str, JsonValue] = {"error": utf8_text(str(error) or type(error).__name__)}
             else:
-                record = {"answer": reader.recorded(made)}
+                record = {"answer": reader.recorded(result)}
             return StepResult(record, len(to_json(record)))
 
         record = await self._runtime.step_result(f"output {maker.name}", str(self._turn), make)
@@ -878,8 +878,8 @@ class Conversation(Generic[T]):
         first, *others = function.parameters
         fields = {other.name: self._inputs[other.name] for other in others if other.name in self._inputs}
         call = functools.partial(function.function, **{first.name: given}, **fields)
-        made: object = call() if is_async(function.function) else await self._runtime.blocking(call)
-        return await made if inspect.isawaitable(made) else made
+        result: object = call() if is_async(function.function) else await self._runtime.blocking(call)
+        return await result if inspect.isawaitable(result) else result
 
     # Tools.
 
@@ -904,9 +904,9 @@ class Conversation(Generic[T]):
         has_source = any(each is not None for each in self._listed)
         records: Sequence[Any] = self._runtime.recorded(self._key) if has_source else ()
         known: Mapping[str, Any] = next((e["names"] for e in records if isinstance(e, dict) and "names" in e), {})
-        self._tools, made = named_apart(kit, {**self._names, **known})
+        self._tools, new_names = named_apart(kit, {**self._names, **known})
         # The names of removed tools stay reserved, so that no name passes to another tool.
-        self._names = {**self._names, **made}
+        self._names = {**self._names, **new_names}
         named = [*self._tools, *(tool.name for tool in self._parts.hosted)]
         check_choice(self._parts.settings.tool_choice, named, where=f"agent {self._agent.name}")
         self._specs = [
@@ -950,7 +950,7 @@ class Conversation(Generic[T]):
             calls: The calls.
             refused: Tells the model why calls that have not begun are not made; "" if they may be made.
         """
-        number, room, told = self._turn, asyncio.Semaphore(CALLS_AT_ONCE), self._read_skipped_calls()
+        number, room, skipped = self._turn, asyncio.Semaphore(CALLS_AT_ONCE), self._read_skipped_calls()
         tasks: list[asyncio.Task[CallOutcome[Message]]] = []
         failed: list[object] = []
         self._not_made = {}
@@ -968,7 +968,7 @@ class Conversation(Generic[T]):
                 await room.acquire()
                 if failed:
                     break
-                why = self._why_not(call, (number, index), told, refused)
+                why = self._why_not(call, (number, index), skipped, refused)
                 made = functools.partial(self._call, call, (number, index), self._keys_of(call), why)
                 tasks.append(asyncio.create_task(CallOutcome.of(made)))
                 tasks[-1].add_done_callback(ended)
@@ -978,7 +978,7 @@ class Conversation(Generic[T]):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _why_not(self, call: ToolCall, place: tuple[int, int], told: Mapping[str, str] | None, refused: str) -> str:
+    def _why_not(self, call: ToolCall, place: tuple[int, int], skipped: Mapping[str, str] | None, refused: str) -> str:
         """Return why a tool call is not made, or count it as made and return "".
 
         A call that has begun, or whose refusal is recorded, is not decided again.
@@ -987,8 +987,8 @@ class Conversation(Generic[T]):
         if self._runtime.has_begun((f"tool {call.name}", number)):
             self._made[call.name] += 1
             return ""
-        if told is not None:
-            return told.get(str(place[1]), _NOT_MADE)
+        if skipped is not None:
+            return skipped.get(str(place[1]), _NOT_MADE)
         return refused or self._over(call)
 
     def _keys_of(self, call: ToolCall) -> tuple[str, str]:
@@ -1036,23 +1036,25 @@ class Conversation(Generic[T]):
             return self._refuse_missing_tool(call, place, offered, by_person=by_person)
         given = {**self._collect_given_values(tool), **self._runtime.context(self._collect_writes())}
         asking = Asking(self._agent.name, tool, call, given, question)
-        made = await asking.verdict(self._runtime, (record, number))
-        if isinstance(made, str):
-            return self._refuse(call, place, made)
+        decided_call = await asking.verdict(self._runtime, (record, number))
+        if isinstance(decided_call, str):
+            return self._refuse(call, place, decided_call)
         # A service refuses a known key with other arguments, so changed arguments need another key.
-        if made is not call:
-            key = f"{key}:{_hash_bytes(made.arguments.encode())}"
+        if decided_call is not call:
+            key = f"{key}:{_hash_bytes(decided_call.arguments.encode())}"
         raised: list[BaseException] = []
 
         async def make() -> StepResult:
             if self._live is not None:
-                self._live.called(made)
+                self._live.called(decided_call)
             with self._runtime.call(key):
                 keyed = {**given, KEY_NAME: self._runtime.idempotency_key(key)}
-                outcome = self._struck(await self._outcome(tool, _Decided(made, by_person=by_person), keyed, lost))
+                outcome = self._struck(
+                    await self._outcome(tool, _Decided(decided_call, by_person=by_person), keyed, lost)
+                )
             if self._live is not None:
-                self._live.returned(made, outcome.text, is_error=outcome.is_error)
-            record = result_record(outcome, None if made is call else made.arguments)
+                self._live.returned(decided_call, outcome.text, is_error=outcome.is_error)
+            record = result_record(outcome, None if decided_call is call else decided_call.arguments)
             if "traceback" in record:
                 record["traceback"] = without(str(record["traceback"]), self._keys or ())
             if outcome.error is not None:
@@ -1315,7 +1317,7 @@ class Conversation(Generic[T]):
 
         return await self._ask(model, ask(), "summary", extra, otherwise)
 
-    def _now(self) -> Words:
+    def _now(self) -> OpeningTexts:
         """Return the instructions and the question as the agent would make them today, without calling user functions.
 
         A text is None if a function makes it, or if a guard may change it.
@@ -1328,16 +1330,16 @@ class Conversation(Generic[T]):
         is_guarded = any(guard.on == "input" for guard in self._parts.guards)
         if not is_guarded and isinstance(agent.prompt, str) and agent.prompt:
             question = fill_prompt(agent.prompt, inputs, [], given)
-        return Words(fill_prompt(system, inputs, given=given) if isinstance(system, str) else None, question)
+        return OpeningTexts(fill_prompt(system, inputs, given=given) if isinstance(system, str) else None, question)
 
-    def _load_begun_words(self) -> Words:
+    def _load_begun_words(self) -> OpeningTexts:
         """Return the recorded instructions and question with which this conversation began, before a crash or wait.
 
         A text that contained a secret was not recorded. It is None here, so that the text is made again.
         """
         record: Any = self._runtime.begun(self._key)
         if record is None:
-            return Words()
+            return OpeningTexts()
         lost = [name for name in ("system", "question") if record.get(name) == MARK]
         if lost:
             text = "%s of agent %s had a secret when its conversation began, so it goes on with what it is now"
@@ -1347,11 +1349,11 @@ class Conversation(Generic[T]):
             for name, tags in (("system", "system_tags"), ("question", "tags"))
         }
         media = tuple(Media.model_validate(one) for one in record.get("media", ()))
-        begun = Words(words["system"], words["question"], media)
-        if differ := differing(begun, self._now()):
+        opening = OpeningTexts(words["system"], words["question"], media)
+        if differ := differing(opening, self._now()):
             text = "a conversation of agent %s goes on with its recorded words; %s of now count from the next one on"
             log.info(text, self._agent.name, " and ".join(differ))
-        return begun
+        return opening
 
 
 async def _refuse_to_call_again() -> StepResult:
@@ -1369,7 +1371,7 @@ def _stand_in_for_tool(name: str, outcome: ToolOutcome) -> Tool:
     return Tool(answer, name=name, description="It cannot be called.", schema={"type": "object"})
 
 
-def differing(begun: Words, now: Words) -> list[str]:
+def differing(begun: OpeningTexts, now: OpeningTexts) -> list[str]:
     """List which texts of a conversation the agent would make differently today: its instructions, or its prompt.
 
     Texts that are not known are skipped.

@@ -328,10 +328,10 @@ def _find_changed_fields(fields: Mapping[str, object], check: Callable[[str], st
 
 def _copy_with(value: object, new: Mapping[str, object]) -> object:
     """Copy a dataclass with some fields changed, without calling its constructor, which may have side effects."""
-    made = object.__new__(type(value))
+    copied = object.__new__(type(value))
     for field in dataclasses.fields(cast("Any", value)):
-        object.__setattr__(made, field.name, new.get(field.name, getattr(value, field.name)))
-    return made
+        object.__setattr__(copied, field.name, new.get(field.name, getattr(value, field.name)))
+    return copied
 
 
 def around(

@@ -246,12 +246,12 @@ def _build_unique_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     Raises:
         Unreadable: A key occurs twice, so either of its values may be meant.
     """
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise Unreadable(f"an object in it has the key {twice!r} twice")
-    return made
+    return unique
 
 
 def _no_number(name: str) -> object:
@@ -296,9 +296,9 @@ class Metered(str):
     """How often it may still be read: one number, which its parts share."""
 
     def part(self, text: str) -> Metered:
-        made = Metered(text)
-        made.left = self.left
-        return made
+        limited = Metered(text)
+        limited.left = self.left
+        return limited
 
     def __getitem__(self, key: SupportsIndex | slice) -> str:
         found = super().__getitem__(key)
@@ -312,9 +312,9 @@ class Metered(str):
 
 
 def metered(text: str) -> Metered:
-    made = Metered(text)
-    made.left = [_MORE_READS + _MOST_READS * len(text)]
-    return made
+    limited = Metered(text)
+    limited.left = [_MORE_READS + _MOST_READS * len(text)]
+    return limited
 
 
 def _repair_piece(piece: str) -> object:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mcp import Client, types
     from mcp.shared.dispatcher import ProgressFnT
 
-    from graphengine.agents.mcp_tasks import Pending
+    from graphengine.agents.mcp_tasks import UnfinishedCall
     from graphengine.agents.runtime import RunRuntime
 
 _LONGEST_SECONDS: Final = 60.0
@@ -54,7 +54,7 @@ async def result_of(
     tool: str,
     arguments: Mapping[str, object],
     relist: Callable[[], Awaitable[object]],
-    heard: Callable[[], object],
+    on_progress: Callable[[], object],
 ) -> types.CallToolResult:
     """Call a tool of an MCP server and return its result, after answering the questions that the server asks.
 
@@ -65,7 +65,7 @@ async def result_of(
         tool: The name of the tool at the server.
         arguments: The arguments of the call.
         relist: Lists the tools again. Called if the server reports that the called tool differs from the listed one.
-        heard: Called whenever the server reports that it is working.
+        on_progress: Called whenever the server reports that it is working.
 
     Raises:
         CannotAsk: The server requires something that cannot be supplied. Errors of the client are raised as well.
@@ -73,14 +73,14 @@ async def result_of(
 
     async def progressed(progress: float, total: float | None, message: str | None) -> None:
         del progress, total, message
-        heard()
+        on_progress()
 
     runtime = runtime_here()
     if runtime is None:
         return await client.call_tool(tool, dict(arguments), progress_callback=progressed)
-    from graphengine.agents.mcp_tasks import Pending  # noqa: PLC0415 - it needs the package
+    from graphengine.agents.mcp_tasks import UnfinishedCall  # noqa: PLC0415 - it needs the package
 
-    sending, pending, known = _Sending(client, tool, arguments, relist, progressed), Pending(), set[str]()
+    sending, pending, known = _Sending(client, tool, arguments, relist, progressed), UnfinishedCall(), set[str]()
     responses: types.InputResponses | None = None
     for number in count():
         send = functools.partial(sending.send, pending, responses)
@@ -88,8 +88,8 @@ async def result_of(
             record = await runtime.step_result("mcp input required", f"{tool} {number}", send)
         except _ResultCame as answered:
             return answered.result
-        heard()
-        pending = Pending.model_validate(record)
+        on_progress()
+        pending = UnfinishedCall.model_validate(record)
         asked = {key: each for key, each in (pending.input_requests or {}).items() if key not in known}
         if (asked or pending.task_id is None) and not runtime.may_sleep():
             repair = 'ask before the call, with approve=; or, if a call may be repeated, effect="idempotent"'
@@ -106,7 +106,7 @@ async def result_of(
                 await runtime.sleep_for(pause, f"{tool} {number}", keeps_slot=True)
             else:
                 await asyncio.sleep(pause)
-                heard()
+                on_progress()
     raise AssertionError
 
 
@@ -118,7 +118,7 @@ class _Sending:
     relist: Callable[[], Awaitable[object]]
     progressed: ProgressFnT
 
-    async def send(self, pending: Pending, responses: types.InputResponses | None) -> StepResult:
+    async def send(self, pending: UnfinishedCall, responses: types.InputResponses | None) -> StepResult:
         """Send the call, or its continuation with the answers of a person, to the server.
 
         If the server needs more input or time, the returned value is recorded, so that another process can continue the
@@ -142,7 +142,7 @@ class _Sending:
         text = found.model_dump_json(by_alias=True, exclude_none=True)
         return StepResult(found.model_dump(mode="json", by_alias=True, exclude_none=True), len(text))
 
-    async def _fetch_result(self, pending: Pending, responses: types.InputResponses | None) -> types.Result:
+    async def _fetch_result(self, pending: UnfinishedCall, responses: types.InputResponses | None) -> types.Result:
         from graphengine.agents.mcp_tasks import task_result  # noqa: PLC0415 - it needs the package
 
         session = self.client.session

@@ -247,16 +247,16 @@ def _is_response(message: JsonObject) -> bool:
 
 def _repair_response(message: JsonObject) -> JsonObject:
     """Add the missing parts of a JSON-RPC response, such as the code of an error."""
-    made: JsonObject = {"jsonrpc": "2.0", "id": message["id"]}
+    repaired: JsonObject = {"jsonrpc": "2.0", "id": message["id"]}
     error, result = message.get("error"), message.get("result")
     if error is None:
-        made["result"] = result if isinstance(result, dict) else {"content": result}
-        return made
+        repaired["result"] = result if isinstance(result, dict) else {"content": result}
+        return repaired
     given: JsonObject = error if isinstance(error, dict) else {"message": error}
     code = given.get("code")
     text = _ensure_text(given.get("message", given))
-    made["error"] = {"code": code if type(code) is int else types.INTERNAL_ERROR, "message": text}
-    return made
+    repaired["error"] = {"code": code if type(code) is int else types.INTERNAL_ERROR, "message": text}
+    return repaired
 
 
 def _of_object(schema: JsonObject) -> JsonObject | None:
@@ -264,16 +264,18 @@ def _of_object(schema: JsonObject) -> JsonObject | None:
     kind = schema.get("type", "object")
     if kind is not None and "object" not in (kind if isinstance(kind, list) else [kind]):
         return None
-    made: JsonObject = {**schema, "type": "object"}
+    repaired: JsonObject = {**schema, "type": "object"}
     properties, required = schema.get("properties"), schema.get("required")
     if "properties" in schema:
         named = properties.items() if isinstance(properties, dict) else ()
-        made["properties"] = {name: each if isinstance(each, (dict, bool)) else True for name, each in named}
+        repaired["properties"] = {name: each if isinstance(each, (dict, bool)) else True for name, each in named}
     if "required" in schema:
-        made["required"] = [each for each in required if isinstance(each, str)] if isinstance(required, list) else []
+        repaired["required"] = (
+            [each for each in required if isinstance(each, str)] if isinstance(required, list) else []
+        )
     if not isinstance(schema.get("$schema", ""), str):
-        del made["$schema"]
-    return made
+        del repaired["$schema"]
+    return repaired
 
 
 def _repair_tool(given: JsonObject) -> JsonObject:
@@ -288,20 +290,20 @@ def _repair_tool(given: JsonObject) -> JsonObject:
 
 def _repair_result(result: JsonObject) -> JsonObject:
     """Replace each part of a tool's result that cannot be read by a text that says so."""
-    made = dict(result)
-    content = made.get("content", made.pop("toolResult", None))
+    repaired = dict(result)
+    content = repaired.get("content", repaired.pop("toolResult", None))
     items = content if isinstance(content, list) else [] if content is None else [content]
-    made["content"] = [*map(_block, items)]
-    structured = made.get("structuredContent")
+    repaired["content"] = [*map(_block, items)]
+    structured = repaired.get("structuredContent")
     if not isinstance(structured, dict):
-        made.pop("structuredContent", None)
+        repaired.pop("structuredContent", None)
         if structured is not None and not items:
-            made["content"] = [{"type": "text", "text": _ensure_text(structured)}]
-    failed = made.get("isError", False)
-    made["isError"] = failed.strip().lower() == "true" if isinstance(failed, str) else bool(failed)
-    if not isinstance(made.get("_meta", {}), dict):
-        del made["_meta"]
-    return made
+            repaired["content"] = [{"type": "text", "text": _ensure_text(structured)}]
+    failed = repaired.get("isError", False)
+    repaired["isError"] = failed.strip().lower() == "true" if isinstance(failed, str) else bool(failed)
+    if not isinstance(repaired.get("_meta", {}), dict):
+        del repaired["_meta"]
+    return repaired
 
 
 def _block(block: JsonValue) -> JsonValue:

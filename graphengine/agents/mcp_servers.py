@@ -257,15 +257,15 @@ class McpServer:
             raise DefinitionError(text, where=f"mcp {self.name}", repair=f"it has {listed or 'none'}")
         left = {**_unusable(found), **unusable}
         names = fitting_names(known, _UNFIT, self.prefix)
-        made: list[Tool] = []
+        used_tools: list[Tool] = []
         async for name in unhurried(reversed(known)):
             if (self.only is None or name in self.only) and name not in left:
                 try:
-                    made.append(self._tool(known[name], names[name], shared))
+                    used_tools.append(self._tool(known[name], names[name], shared))
                 except DefinitionError as error:
                     left[name] = error.message.partition(": ")[2]
         self._leave_out({name: why for name, why in left.items() if self.only is None or name in self.only})
-        return made
+        return used_tools
 
     def _leave_out(self, left: Mapping[str, str]) -> None:
         """Remember the tools that no model can call, and log each of them once."""
@@ -308,7 +308,7 @@ def _read_loop_clock() -> float:
 
 
 def _unusable(found: Sequence[types.Tool]) -> dict[str, str]:
-    """Find listed tools that cannot be called by their name, and say why."""
+    """Find tools in a server's list that cannot be called by their name, and say why."""
     first = {each.name: each for each in reversed(found)}
     left = {
         each.name: "the server lists two different tools of this name" for each in found if each != first[each.name]
@@ -390,11 +390,11 @@ class _Shared:
                 )
                 return last.tools
             if last is not None and (new.found, new.unusable) == (last.found, last.unusable):
-                made = last.tools
+                used_tools = last.tools
             else:
-                made = await self._server.tools_of(new.found, new.unusable, self)
-            self._last = replace(new, tools=made)
-            return made
+                used_tools = await self._server.tools_of(new.found, new.unusable, self)
+            self._last = replace(new, tools=used_tools)
+            return used_tools
 
     async def listed(self) -> _Listed:
         """Ask the server for its tools.
@@ -440,7 +440,6 @@ class _Shared:
             ) from error
 
     async def read(self, uris: Sequence[str]) -> Mapping[str, types.ReadResourceResult | str]:
-        """Read resources by their addresses, or all resources; a text states why a resource cannot be read."""
         await self._connect_server()
         if not uris:
             async with self._in_time("resources"):
@@ -645,8 +644,8 @@ def _text_of_block(block: types.ContentBlock, media: list[Media] | None) -> str:
     if block.type == "text":
         return block.text
     if block.type == "resource_link":
-        said = [block.title or block.name, block.mime_type, block.description]
-        return f"[{', '.join([f'resource {block.uri}', *filter(None, said)])}]"
+        labels = [block.title or block.name, block.mime_type, block.description]
+        return f"[{', '.join([f'resource {block.uri}', *filter(None, labels)])}]"
     if block.type == "resource":
         found = block.resource
         if isinstance(found, TextResourceContents):

@@ -36,8 +36,8 @@ class CreatedTask(types.Result):
     poll_interval_ms: int | None = None
 
 
-class Pending(types.Result):
-    """The record of a call that has no result yet.
+class UnfinishedCall(types.Result):
+    """The record of a tool call to which an MCP server has not given a result yet.
 
     Attributes:
         task_id: The id of the task as which the call continues; None if the call is not a task.
@@ -52,7 +52,7 @@ class Pending(types.Result):
     poll_interval_ms: int | None = None
 
 
-class _Found(Pending):
+class _Found(UnfinishedCall):
     status: str
     status_message: str | None = None
     result: dict[str, Any] | None = None
@@ -70,7 +70,7 @@ class _TaskRequest(types.Request[_TaskParams, str]):
 
 async def task_result(
     session: ClientSession, task_id: str, responses: types.InputResponses | None
-) -> types.CallToolResult | Pending:
+) -> types.CallToolResult | UnfinishedCall:
     """Send the answers of a person to a task of the server, and return its result, or its state if it is still running.
 
     Raises:
@@ -112,4 +112,4 @@ class Tasks(ClientExtension):
         return (ResultClaim(result_type="task", model=CreatedTask, resolve=_poll_outside_run),)
 
 
-__all__ = ["CreatedTask", "Pending", "TaskFailed", "Tasks", "task_result"]
+__all__ = ["CreatedTask", "TaskFailed", "Tasks", "UnfinishedCall", "task_result"]

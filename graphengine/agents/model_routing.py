@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard
 
-from graphengine.agents.budget import AgentsOfRun, Place
+from graphengine.agents.budget import AgentPlace, AgentsOfRun
 from graphengine.errors import CompileError, DefinitionError, InputError, Problem
 from graphengine.kernel.extension import Extension, SystemClock, did_you_mean
 from graphengine.kernel.inside import ALL, bad_braces, given_over, replacing, without_items
@@ -117,7 +117,9 @@ class Models(Extension):
         """The names of the models in `Runner(models=…)`, as they are recorded with a run."""
         return {who: model if isinstance(model, str) else _OBJECT + model.name for who, model in self._given.items()}
 
-    def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
+    def of(
+        self, graph: str, place: AgentPlace, own: Model | str | None, begun: Mapping[str, str] | None = None
+    ) -> Model:
         """Return the model that an agent uses at this place of a graph: a replacement, or the agent's own model.
 
         Raises:
@@ -140,7 +142,7 @@ class Models(Extension):
             _USERS[_user(model)] += 1
         return model
 
-    def instructions(self, given: Mapping[str, str], graph: str, place: Place) -> str | None:
+    def instructions(self, given: Mapping[str, str], graph: str, place: AgentPlace) -> str | None:
         """Return the text of `given` that replaces the instructions of an agent at this place of a graph.
 
         If several keys match, the most specific one counts. Returns None if no key matches.
@@ -151,7 +153,9 @@ class Models(Extension):
             given = {key: text for key, text in given.items() if key not in (path, f"{graph}:{path}")}
         return replacing(given, graph, path, place.agent, place.owner)
 
-    def _find_replacement(self, graph: str, place: Place, begun: Mapping[str, str] | None = None) -> Model | str | None:
+    def _find_replacement(
+        self, graph: str, place: AgentPlace, begun: Mapping[str, str] | None = None
+    ) -> Model | str | None:
         """Return the model that replaces an agent's own model at this place; None if the agent keeps its own model."""
         key = (graph, place.path, place.agent, place.owner)
         if self._as_begun is not None:
@@ -187,7 +191,7 @@ class Models(Extension):
     def _refuse(self, graph: str, lacking: Sequence[tuple[str, str]], begun: Mapping[str, str]) -> None:
         """Raise an error if one of the agents without a model of their own has no replacement either."""
         lacking = [
-            (path, who) for path, who in lacking if self._find_replacement(graph, Place(path, who), begun) is None
+            (path, who) for path, who in lacking if self._find_replacement(graph, AgentPlace(path, who), begun) is None
         ]
         if lacking:
             from graphengine.models.names import no_model  # noqa: PLC0415 - see above
@@ -205,7 +209,7 @@ class Models(Extension):
             ModelUnavailable: A key or a package is missing.
         """
         for path, agent in _iter_certain_agents(plan):
-            wanted = self._find_replacement(plan.graph, Place(path, agent.name), begun) or agent.model
+            wanted = self._find_replacement(plan.graph, AgentPlace(path, agent.name), begun) or agent.model
             if wanted is not None and not is_object(wanted):
                 checks: Any = getattr(self._model(wanted, f"agent {agent.name}"), "check_set_up", None)
                 if checks is not None:
@@ -308,13 +312,13 @@ class Models(Extension):
         if isinstance(model, str) and model in self._made:
             return self._made[model]
         try:
-            made = as_model(model)
+            created = as_model(model)
         except DefinitionError as error:
             error.where = where
             raise
         if isinstance(model, str):
-            self._made[model] = made
-        return made
+            self._made[model] = created
+        return created
 
 
 def unmatched(plan: Plan[Any], given: Iterable[str], names: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -467,9 +471,9 @@ def is_agent(thing: object) -> TypeGuard[Agent[Any, Any]]:
 
 
 def reached(thing: object, depth: int = 0, seen: set[int] | None = None) -> Iterator[object]:
-    """Yield an object and the objects to which it refers, such as globals of functions and functions of agents.
+    """Yield an object and the objects to which it refers, such as the globals of a function.
 
-    Agents that only functions call are found in this way.
+    Agents that only the code of functions calls are found in this way.
     """
     seen = set() if seen is None else seen
     if id(thing) in seen or depth > _DEEPEST:

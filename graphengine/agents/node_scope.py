@@ -91,7 +91,7 @@ class NodeScope:
         return [done[key].value for key in done if WorkKey.read(key).around == place]
 
     def group(self, place: str) -> AbstractContextManager[None]:
-        """Record the results of a block below this key."""
+        """Record the results of the work in a block, such as turns and tool calls, below this key."""
         return self.work.group(place)
 
     def hidden(self, record: JsonObject) -> JsonObject:
@@ -119,7 +119,7 @@ class NodeScope:
 
     @property
     def below(self) -> str:
-        """The key below which results are recorded here."""
+        """The key below which the results of the running code are recorded."""
         return self.work.below
 
     def idempotency_key(self, key: str) -> str:
@@ -171,10 +171,9 @@ class NodeScope:
     ) -> Any:  # noqa: ANN401 - as read
         """Ask a person a question, and return the answer.
 
-        Each question has an `identity`, which finds its recorded answer.
-
-        Returns None if no question is needed, or if the work that the question is about has already begun or is
-        recorded. `record` is the name and the text of this work.
+        `identity` is a text by which a resumed run finds the recorded answer. `record` is the name and the text of the
+        work that the question is about, such as a tool call. Returns None if no question is needed, or if this work has
+        already begun or is recorded.
 
         The attempt does not end while the question is being made, so that several questions are asked together. If an
         answer is recorded and `read` accepts it, the answer is returned without making the question again, because

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.approval import call_words, question_about
-from graphengine.agents.asked import Asked, last_turn
+from graphengine.agents.asked import TurnRequest, last_turn
 from graphengine.agents.node_scope import asked_again
 from graphengine.kernel.extension import clipped
 from graphengine.kernel.inside import WorkKey, digest_of_call
@@ -34,7 +34,7 @@ _TEXT: Final = 1200
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class EarlierCall:
     """An earlier tool call of the agent and its result, shown to the person who is asked about the next call."""
 
     tool: str
@@ -61,7 +61,7 @@ class Pending:
     agent: str
     said: str
     writes: str
-    found: Sequence[Finding]
+    found: Sequence[EarlierCall]
     tool: str
     arguments: Mapping[str, Any]
     words: str
@@ -95,10 +95,10 @@ def _is_about(wait: WaitRecord, agent: str, call: ToolCall) -> bool:
     return any(digest_of_call("ask", ([each, None],), {}) == own for each in names)
 
 
-def _find_results(turn: Asked) -> Sequence[Finding]:
+def _find_results(turn: TurnRequest) -> Sequence[EarlierCall]:
     results: dict[str | None, Message] = {each.call_id: each for each in turn.messages if each.role == "tool"}
     return [
-        Finding(
+        EarlierCall(
             call.name, _parse_shown_arguments(call), clipped(results[call.id].text, _TEXT), results[call.id].is_error
         )
         for message in turn.messages
@@ -116,4 +116,4 @@ def _parse_shown_arguments(call: ToolCall) -> Mapping[str, Any]:
     return {"": clipped(hide_secrets(call.arguments), _TEXT)} if call.arguments else {}
 
 
-__all__ = ["Finding", "Pending", "pending"]
+__all__ = ["EarlierCall", "Pending", "pending"]

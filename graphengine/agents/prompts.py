@@ -205,9 +205,9 @@ def block(name: str, value: object) -> str:
     return labelled({name: value})
 
 
-def tag_of(made: str) -> str:
+def tag_of(block_text: str) -> str:
     """Return the name of the tag around a text that `block` returned."""
-    return made[1 : made.index(">")]
+    return block_text[1 : block_text.index(">")]
 
 
 def conversation(messages: Sequence[Message]) -> str:
@@ -301,7 +301,7 @@ def _resolve_hole(hole: str, values: Mapping[str, object]) -> object:
 
 
 def _begin_next_part(text: str, *, after_lines: bool) -> str:
-    """Return the text after a value, beginning on a new line if the value stands on separate lines."""
+    """Return the text of a prompt after an inserted value, on a new line if the value stands on separate lines."""
     if not after_lines or not text:
         return text
     rest = text.lstrip(" \t")

@@ -69,11 +69,11 @@ def pydantic_ai_node(
     wanted = [list(signature_of(function).parameters) for function in functions]
 
     async def node(**fields: object) -> O:
-        made: list[object] = []
+        arguments: list[object] = []
         for function, names in zip(functions, wanted, strict=True):
             value = function(**{name: fields[name] for name in names})
-            made.append(await value if inspect.isawaitable(value) else value)
-        return await _run_recorded_agent(agent, made[0], made[1] if deps is not None else None)
+            arguments.append(await value if inspect.isawaitable(value) else value)
+        return await _run_recorded_agent(agent, arguments[0], arguments[1] if deps is not None else None)
 
     parameters = {
         name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
@@ -206,7 +206,7 @@ async def _answer_recorded_turn(  # noqa: PLR0913 - the parts of a call
 
 
 async def _tool_result(
-    runtime: AgentRuntime, live: Live | None, call: Any, made: Callable[[], Awaitable[object]]
+    runtime: AgentRuntime, live: Live | None, call: Any, call_tool: Callable[[], Awaitable[object]]
 ) -> Any:
     """Return the result of a tool call from its record, or else call the tool and record its result.
 
@@ -222,7 +222,7 @@ async def _tool_result(
             live.called(shown)
         try:
             with runtime.call(f"{call.tool_name}:{call.tool_call_id}"):
-                record: JsonObject = _tool_result_to_json(await made(), call.tool_name)
+                record: JsonObject = _tool_result_to_json(await call_tool(), call.tool_name)
         except (ModelRetry, ToolRetryError) as again:
             part = getattr(again, "tool_retry", None)
             record = {"retry": str(again if part is None else part.content)}
@@ -257,7 +257,7 @@ def _stream_model(model: Any, live: Live, agent: str) -> Any:
 
 
 def _streams(model: Any, missing: object) -> bool:
-    """Return whether a model can stream, and whether all models that it wraps or falls back on can stream, too."""
+    """Return whether a model of pydantic-ai and all models that it wraps or falls back on can stream."""
     inner = [*getattr(model, "models", ()), *([model.wrapped] if hasattr(model, "wrapped") else [])]
     if inner:
         return all(_streams(each, missing) for each in inner)

@@ -251,7 +251,7 @@ class Output(Generic[T]):
             return self._alone(second, (KEY,))
 
     def _alone(self, value: object, place: tuple[str, ...]) -> T:
-        """Convert a parsed value that was taken out of its key `answer` to the output type."""
+        """Convert a parsed value that stands without the key `answer` to the output type."""
         if self._choices:
             found = self._chosen(value if isinstance(value, str) else json.dumps(value))
             if found is not None and not isinstance(value, (dict, list)):
@@ -385,11 +385,11 @@ def result_of(function: Callable[..., Any]) -> TypeForm[Any]:
         >>> Agent("halving", model=model, prompt="Think of a number.", output=result_of(halve)).run_sync()
         4
     """
-    made = OutputFunction(function)
-    if not inspect.isroutine(function) or made.returns is Any:
+    output = OutputFunction(function)
+    if not inspect.isroutine(function) or output.returns is Any:
         repair = "give a function whose result is annotated: def refund(amount: int) -> Refund"
         raise DefinitionError(f"result_of({function!r}) is not valid", where="output=", repair=repair)
-    return cast("TypeForm[Any]", made)
+    return cast("TypeForm[Any]", output)
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,7 +276,7 @@ def failed(error: Exception) -> ToolOutcome:
 
 
 def leaves(error: Exception) -> Iterator[Exception]:
-    """Yield the exceptions inside an exception group and its inner groups, or the exception itself."""
+    """Yield the exceptions inside an exception group and its inner groups; any other exception is yielded itself."""
     left = [error]
     while left:
         here = left.pop()

@@ -100,7 +100,10 @@ def _read_fields(agent: Agent[Any, Any], given: Collection[str]) -> dict[str, tu
 
 
 class _Begun(DeclaredModel):
-    """A state that starts from an instance of an agent's `inputs=`, and that is shown as a subclass of that type."""
+    """Base class of the state of an agent with `inputs=`.
+
+    A run begins with an instance of `inputs=`. Users see the state as an instance of a subclass of this type.
+    """
 
     __shown__: ClassVar[type[BaseModel]]
 
@@ -185,7 +188,7 @@ class RunWaits(GraphEngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(Generic[T]):
+class AgentCall(Generic[T]):
     """A call of `Runner.run` or `Runner.stream`, which runs one agent.
 
     Attributes:
@@ -224,12 +227,12 @@ class Asked(Generic[T]):
         The graph contains the resources of the Runner that it can use.
         """
         is_turn = "chat" in self.options
-        made, key = graphs_of(self.agent), ("turn" if is_turn else "once", self.resources)
-        if key not in made:
+        graphs, key = graphs_of(self.agent), ("turn" if is_turn else "once", self.resources)
+        if key not in graphs:
             factories = dict.fromkeys(self.resources, _stand_for_resource)
             alone = self.agent.but(hand_to=()) if is_turn else self.agent
-            made[key] = graph_of_agent(alone, GraphDefinition, factories)
-        return made[key]
+            graphs[key] = graph_of_agent(alone, GraphDefinition, factories)
+        return graphs[key]
 
     async def answer_of(self, run: Run[Any]) -> T:
         result = await run.result()
@@ -263,13 +266,13 @@ def _stand_for_resource() -> object:
     raise AssertionError
 
 
-def asked(
+def agent_call(
     runner: Runner,
     agent: Agent[T, Any],
     resources: Collection[str],
     given: tuple[object, Mapping[str, object]],
     options: dict[str, Any],
-) -> Asked[T]:
+) -> AgentCall[T]:
     """Check a call of `Runner.run` or `Runner.stream`, and return it as an object that runs the agent.
 
     Args:
@@ -291,7 +294,7 @@ def asked(
         if "idempotency_key" in options:
             text, repair = "idempotency_key= is of a turn of a conversation", "give chat= too, or run_id= in its place"
             raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
-        return Asked(runner, agent, frozenset(resources), inputs, options)
+        return AgentCall(runner, agent, frozenset(resources), inputs, options)
     from graphengine.agents.chats import Turn  # noqa: PLC0415 - it needs this module
 
     if refused := sorted(options.keys() & {"run_id", "after"}):
@@ -300,4 +303,4 @@ def asked(
     return Turn(runner, agent, frozenset(resources), inputs, options)
 
 
-__all__ = ["Asked", "RunWaits", "asked", "graph_of_agent", "said_in"]
+__all__ = ["AgentCall", "RunWaits", "agent_call", "graph_of_agent", "said_in"]

@@ -21,7 +21,7 @@ from msgspec import UNSET
 from pydantic_core import to_json
 
 from graphengine.agents.arguments import ALWAYS_GIVEN
-from graphengine.agents.budget import AgentsOfRun, Place, SharedBudgets
+from graphengine.agents.budget import AgentPlace, AgentsOfRun, SharedBudgets
 from graphengine.agents.identity import digest as digest_of_text
 from graphengine.agents.live_events import Live
 from graphengine.agents.node_scope import NodeScope, asked_again
@@ -135,10 +135,10 @@ class RunRuntime(NodeScope):
         given = self._run.snapshot.instructions
         return self._run.models.instructions(given, self.around.run.plan.graph, self._place(agent)) if given else None
 
-    def _place(self, agent: str) -> Place:
+    def _place(self, agent: str) -> AgentPlace:
         call = self.attempt.call
         owner = None if call is None else getattr(call.body, "agent", None)
-        return Place(self.attempt.path, agent, None if owner is None else owner.name)
+        return AgentPlace(self.attempt.path, agent, None if owner is None else owner.name)
 
     @property
     def effects(self) -> Effects:
@@ -305,8 +305,8 @@ class RunRuntime(NodeScope):
         """
         found: list[tuple[JsonValue, bool]] = []
         known: Any = self.work.known("turn", turn)
-        had = len(known.value.get("steered", ())) if known is not None else None
-        while self.may_sleep() and (len(found) < had if had is not None else self._has_message()):
+        recorded_count = len(known.value.get("steered", ())) if known is not None else None
+        while self.may_sleep() and (len(found) < recorded_count if recorded_count is not None else self._has_message()):
             wait = WaitRecord(
                 kind="receive", question=to_show(_STEERED), topic=STEER, due=self.around.wall(), default=None
             )
@@ -405,7 +405,7 @@ class RunRuntime(NodeScope):
     @property
     def waits(self) -> CallerWait:
         """How the rate limiter waits: by the Runner's clock, and only until the run stops or reaches a limit."""
-        return RunWaits(self, self._run.clock or MACHINE_CLOCK)
+        return RunCallerWait(self, self._run.clock or MACHINE_CLOCK)
 
     def pause_after(self, error: ModelTransient, tries: int) -> float | None:  # noqa: ARG002 - nothing is repeated here
         return None
@@ -442,7 +442,7 @@ class RunRuntime(NodeScope):
         self.failed = add_usage(self.failed, usage)
 
 
-class RunWaits:
+class RunCallerWait:
     """Lets the rate limiter wait inside a run, in the form of `graphengine.models.limiter.Waits`.
 
     Args:
@@ -560,7 +560,8 @@ class StandaloneRuntime:
     def call(self, key: str) -> Iterator[None]:  # noqa: ARG002 - no call is repeated
         """Run a block as the call of a tool.
 
-        An agent that the tool calls learns which texts its caller's caller wrote; see `given_by_callers`.
+        If the tool calls another agent, that agent recognises the texts that the caller of this agent wrote, and shows
+        them to its model without tags.
         """
         before = _TEXTS_ABOVE.set(self._texts)
         try:
@@ -716,11 +717,11 @@ def _agree(then: object, now: Mapping[str, JsonValue]) -> bool:
 async def in_loop_of(runtime: AgentRuntime, call: Callable[[], Awaitable[T]]) -> T:
     """Call an agent in the event loop of its run, from another thread or event loop."""
     calls = FROM_THREAD.get()
-    made = CallOutcome.of(call if calls is None else functools.partial(calls.make, call))
+    coroutine = CallOutcome.of(call if calls is None else functools.partial(calls.make, call))
     try:
-        future = asyncio.run_coroutine_threadsafe(made, runtime.loop)
+        future = asyncio.run_coroutine_threadsafe(coroutine, runtime.loop)
     except RuntimeError:  # this thread outlived the event loop, which is closed
-        made.close()
+        coroutine.close()
         raise
     return (await asyncio.wrap_future(future)).result()
 

@@ -81,7 +81,7 @@ class Need(NamedTuple):
 
 
 def needs(tools: Iterable[object], resources: Collection[str]) -> Iterator[Need]:
-    """Yield the parameters of these tools that only a resource can supply and that no resource supplies."""
+    """Yield the parameters of these tools that only a resource can supply and that `resources` lacks."""
     for tool in tools:
         if isinstance(tool, Tool):
             for name, reason in tool.not_for_models({*resources, ALWAYS_GIVEN}).items():

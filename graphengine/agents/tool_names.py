@@ -41,7 +41,7 @@ def named_apart(
     origins: set[tuple[int, str]] = set()
     earlier = {(place, origin): name for name, (place, origin) in recorded.items()}
     found: dict[str, Tool] = {}
-    made: dict[str, JsonValue] = {}
+    sources: dict[str, JsonValue] = {}
     for place, tool in kit:
         name, origin = tool.name, tool.origin or tool.name
         if place is not None:
@@ -53,9 +53,9 @@ def named_apart(
                 name = known
             elif name in own or name in found or name in recorded:
                 name = unlike(name, f"{place} {origin}", {*own, *found, *recorded})
-            made[name] = [place, origin]
+            sources[name] = [place, origin]
         found[name] = tool if name == tool.name else replace(tool, name=name)
-    return found, made
+    return found, sources
 
 
 OF_A_TURN: Final = ("turn", "tool")

@@ -410,7 +410,10 @@ class Tool(Generic[P, R_co]):
         return await self._await_outcome(cast("Awaitable[object]", found))
 
     def _answer(self, call: Callable[[], object]) -> object:
-        """Call the function; runs in the thread of the call. Returns an outcome, an awaitable, or an error to raise."""
+        """Call the tool's function in the thread of the call.
+
+        Returns an outcome, an awaitable, or an error to raise.
+        """
         try:
             found = call()
             return found if inspect.isawaitable(found) else outcome_with(self.parts, self.name, found)
@@ -721,26 +724,30 @@ def _as_tool(item: object) -> Tool | ToolSource:
     return Tool(item)
 
 
-def _check_tool(made: Tool) -> None:
-    where = f"tool {made.name}"
-    if not NAME.fullmatch(made.name):
+def _check_tool(checked_tool: Tool) -> None:
+    where = f"tool {checked_tool.name}"
+    if not NAME.fullmatch(checked_tool.name):
         repair = "name it: tool(function, name=…), with 1 to 64 of A-Z a-z 0-9 _ -"
-        raise DefinitionError(f"{made.name!r} is not a name that all providers accept", where=where, repair=repair)
-    seconds = made.timeout_seconds
+        raise DefinitionError(
+            f"{checked_tool.name!r} is not a name that all providers accept", where=where, repair=repair
+        )
+    seconds = checked_tool.timeout_seconds
     if seconds is not None and not is_seconds(seconds):
         raise DefinitionError(
             f"timeout_seconds={seconds!r} is not valid", where=where, repair="give seconds above 0, or None"
         )
-    if made.max_calls is not None and not (type(made.max_calls) is int and made.max_calls >= 1):
+    if checked_tool.max_calls is not None and not (type(checked_tool.max_calls) is int and checked_tool.max_calls >= 1):
         raise DefinitionError(
-            f"max_calls={made.max_calls!r} is not valid", where=where, repair="give a whole number from 1 on"
+            f"max_calls={checked_tool.max_calls!r} is not valid", where=where, repair="give a whole number from 1 on"
         )
-    if made.offered is not None and (not callable(cast("object", made.offered)) or is_async(made.offered)):
+    if checked_tool.offered is not None and (
+        not callable(cast("object", checked_tool.offered)) or is_async(checked_tool.offered)
+    ):
         repair = "give a sync function of fields of the state, `turn` and `tool`"
-        raise DefinitionError(f"offered={made.offered!r} is not valid", where=where, repair=repair)
-    if made.on_error not in ("report", "raise"):
+        raise DefinitionError(f"offered={checked_tool.offered!r} is not valid", where=where, repair=repair)
+    if checked_tool.on_error not in ("report", "raise"):
         repair = 'give "report", for the model, or "raise"'
-        raise DefinitionError(f"on_error={made.on_error!r} is not valid", where=where, repair=repair)
+        raise DefinitionError(f"on_error={checked_tool.on_error!r} is not valid", where=where, repair=repair)
 
 
 def _as_inputs(inputs: object, where: str) -> dict[str, str]:
@@ -763,12 +770,12 @@ def _as_inputs(inputs: object, where: str) -> dict[str, str]:
     return dict(pairs)
 
 
-def _check_inputs(made: Tool[Any, Any], signature: Signature) -> None:
+def _check_inputs(checked_tool: Tool[Any, Any], signature: Signature) -> None:
     names = [each.name for each in signature.parameters]
-    for name in made.inputs:
+    for name in checked_tool.inputs:
         if name not in names:
             text, repair = f"it has no parameter {name!r}, which inputs= names", did_you_mean(name, names)
-            raise DefinitionError(f"tool {made.name}: {text}", where=f"tool {made.name}", repair=repair)
+            raise DefinitionError(f"tool {checked_tool.name}: {text}", where=f"tool {checked_tool.name}", repair=repair)
 
 
 __all__ = [

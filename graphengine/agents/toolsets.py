@@ -142,7 +142,10 @@ class _SourcePart:
         return await self._of(await self.source.current() if isinstance(self.source, Relists) else self.last[0][0])
 
     async def _of(self, tools: Sequence[Tool]) -> Sequence[Tool]:
-        """Choose the tools that belong to the set. For the same list of tools, the same list object is returned."""
+        """Choose the tools of the source that belong to the set.
+
+        For the same list of tools, the same list object is returned, which shows that nothing has changed.
+        """
         if not (self.last and self.last[0][0] is tools):
             self.chosen.listed[self] = [each.name for each in tools]
             await self._check()

@@ -190,8 +190,10 @@ def count_tokens(response: Response, sent_messages: Sequence[Message], fixed: in
     """
     if not response.input_tokens:
         return response.output_tokens or None
-    said = sum(map(_estimate, sent_messages))
-    return response.input_tokens * said // (said + fixed or 1) + response.output_tokens
+    conversation_estimate = sum(map(_estimate, sent_messages))
+    return (
+        response.input_tokens * conversation_estimate // (conversation_estimate + fixed or 1) + response.output_tokens
+    )
 
 
 def cut(messages: Sequence[Message], window: Window) -> int | None:
@@ -321,7 +323,10 @@ def _count_covered(messages: Sequence[Message], place: int) -> int:
 
 
 def _callers(messages: Sequence[Message]) -> Sequence[int]:
-    """Return for each message the index of the message with its tool call; its own index if it is not a tool result."""
+    """Return for each message of a conversation the index of the message with the tool call that it answers.
+
+    A message that is not a tool result gets its own index.
+    """
     called: dict[str, int] = {}
     found: list[int] = []
     for n, message in enumerate(messages):
@@ -331,7 +336,7 @@ def _callers(messages: Sequence[Message]) -> Sequence[int]:
 
 
 def _find_cut(callers: Sequence[int], place: int) -> int:
-    """Return the last index up to `place` at which a cut separates no tool result from its call."""
+    """Return the last index up to `place` where a cut does not separate a tool's result from its call."""
     n = len(callers) - 1
     while n >= place:
         place = min(place, callers[n])
@@ -345,24 +350,24 @@ def _shorten_results(messages: Sequence[Message], window: Window) -> list[Messag
     The result depends only on the arguments, so a tool's result is sent in the same form in every turn. The caches of
     providers require that.
     """
-    made = list(messages)
+    shortened = list(messages)
     start = 0
-    while start < len(made):
+    while start < len(shortened):
         end = start
-        while end < len(made) and made[end].role == "tool":
+        while end < len(shortened) and shortened[end].role == "tool":
             end += 1
         left = window.max_tokens // 2
-        for number, index in enumerate(sorted(range(start, end), key=lambda index: _estimate(made[index]))):
+        for number, index in enumerate(sorted(range(start, end), key=lambda index: _estimate(shortened[index]))):
             share = left // (end - start - number)
-            made[index] = _cut_result(made[index], share, window)
-            left -= _estimate(made[index])
+            shortened[index] = _cut_result(shortened[index], share, window)
+            left -= _estimate(shortened[index])
         start = max(end, start + 1)
-    return made
+    return shortened
 
 
 def _cut_result(message: Message, tokens: int, window: Window) -> Message:
-    said = f"the conversation may have {window.max_tokens:,} tokens"
-    return _cut_to(message, tokens, lambda number: f"[{number:,} characters are left out here: {said}]")
+    limit = f"the conversation may have {window.max_tokens:,} tokens"
+    return _cut_to(message, tokens, lambda number: f"[{number:,} characters are left out here: {limit}]")
 
 
 def _say_what_is_left_out(number: int) -> str:

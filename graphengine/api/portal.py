@@ -110,10 +110,10 @@ class Portal:
         if self._stopped:
             raise _error_of_closed()
         if self._loop is None:
-            begun: Future[asyncio.AbstractEventLoop] = Future()
-            self._thread = threading.Thread(target=_run_loop, args=(begun,), name="graphengine loop", daemon=True)
+            started: Future[asyncio.AbstractEventLoop] = Future()
+            self._thread = threading.Thread(target=_run_loop, args=(started,), name="graphengine loop", daemon=True)
             self._thread.start()
-            self._loop = begun.result()
+            self._loop = started.result()
         return self._loop
 
 
@@ -121,14 +121,14 @@ def _error_of_closed() -> RunnerClosed:
     return RunnerClosed("this SyncRunner is closed", repair="create a new one: with SyncRunner(path)")
 
 
-def _run_loop(begun: Future[asyncio.AbstractEventLoop]) -> None:
+def _run_loop(started: Future[asyncio.AbstractEventLoop]) -> None:
     """Run an event loop until it is stopped, and then cancel its remaining tasks, as `asyncio.run` does."""
     runner = asyncio.Runner()
     try:
         loop = runner.get_loop()
     except BaseException as error:  # noqa: BLE001 - such as a missing file descriptor; the caller waits for the error
-        begun.set_exception(error)
+        started.set_exception(error)
         return
     with runner:
-        begun.set_result(loop)
+        started.set_result(loop)
         loop.run_forever()

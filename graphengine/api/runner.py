@@ -253,11 +253,11 @@ class Runner(Records):
                 raise DefinitionError(f"{wrong[0]}= is of a run of an agent", where=shown(agent), repair=repair)
             options: dict[str, Any] = {"run_id": run_id, "limits": limits, "after": after, "tags": tags or ()}
             return await (await start_or_join(self, agent, inputs, resume=bool(resume), **options)).result()
-        from graphengine.agents.runs import asked  # noqa: PLC0415 - other runs do not need agents
+        from graphengine.agents.runs import agent_call  # noqa: PLC0415 - other runs do not need agents
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}
         options |= {"idempotency_key": idempotency_key}
-        return await asked(self, agent, self._given, (inputs, more), options).answer()
+        return await agent_call(self, agent, self._given, (inputs, more), options).answer()
 
     @overload
     def stream(
@@ -307,12 +307,12 @@ class Runner(Records):
             tags: Tags of the run.
             more: The inputs of the agent, by name.
         """
-        from graphengine.agents.runs import asked  # noqa: PLC0415 - the same
+        from graphengine.agents.runs import agent_call  # noqa: PLC0415 - the same
         from graphengine.agents.streams import Stream  # noqa: PLC0415 - the same
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}
         options |= {"idempotency_key": idempotency_key}
-        return Stream(asked(self, agent, self._given, (inputs, more), options).events())
+        return Stream(agent_call(self, agent, self._given, (inputs, more), options).events())
 
     if not TYPE_CHECKING:  # type checkers report these names themselves
 

@@ -261,25 +261,25 @@ class Ledger:
 
         def reserved(connection: object) -> Refusal | None:
             for place, each in dead:
-                held = _Held(connection, accounts, place, each.call)
-                if held.hold is not None and held.hold.token == each.token:
-                    held.account.cut_off(held.hold)
-                    held.keep(None)
+                entry = _Held(connection, accounts, place, each.call)
+                if entry.hold is not None and entry.hold.token == each.token:
+                    entry.account.cut_off(entry.hold)
+                    entry.keep(None)
             found = [(place, _Held(connection, accounts, place, hold.call)) for place in sorted(places, key=_order)]
-            for place, held in found:
-                if held.hold is not None:
+            for place, entry in found:
+                if entry.hold is not None:
                     # If the token is the same, an earlier attempt of this write was committed, although its
                     # confirmation was lost.
-                    if continues or held.hold.token == hold.token:
-                        held.account.hold(held.hold.amounts, -1)
+                    if continues or entry.hold.token == hold.token:
+                        entry.account.hold(entry.hold.amounts, -1)
                     else:
-                        held.account.cut_off(held.hold)
-                refusal = None if place.budget.name in allowed else _find_refusal(place, held.account, hold.amounts)
+                        entry.account.cut_off(entry.hold)
+                refusal = None if place.budget.name in allowed else _find_refusal(place, entry.account, hold.amounts)
                 if refusal is not None:
                     return refusal
-            for _, held in found:
-                held.account.hold(hold.amounts)
-                held.keep(hold)
+            for _, entry in found:
+                entry.account.hold(hold.amounts)
+                entry.keep(hold)
             return None
 
         return await self._write(reserved, hold.run)
@@ -307,20 +307,20 @@ class Ledger:
             unknown_calls: How many calls may have used more than this.
         """
         accounts = self._store.accounts
-        had: set[Place] = set()
+        settled_places: set[Place] = set()
 
         def settled(connection: object) -> None:
             for place in sorted(places, key=_order):
-                held = _Held(connection, accounts, place, hold.call)
-                is_held = held.hold is not None and held.hold.token == hold.token
+                entry = _Held(connection, accounts, place, hold.call)
+                is_held = entry.hold is not None and entry.hold.token == hold.token
                 # An earlier attempt was committed, although its confirmation was lost.
-                is_repeated = place in had and not is_held
-                if held.hold is not None and is_held:
-                    had.add(place)
-                    held.account.hold(held.hold.amounts, -1)
-                if is_held or (held.is_kept and held.account.begin <= place.begin and not is_repeated):
-                    held.account.spend(used, estimated or {}, unknown_calls)
-                    held.keep(None if is_held else held.hold)
+                is_repeated = place in settled_places and not is_held
+                if entry.hold is not None and is_held:
+                    settled_places.add(place)
+                    entry.account.hold(entry.hold.amounts, -1)
+                if is_held or (entry.is_kept and entry.account.begin <= place.begin and not is_repeated):
+                    entry.account.spend(used, estimated or {}, unknown_calls)
+                    entry.keep(None if is_held else entry.hold)
 
         await self._write(settled, hold.run)
 

@@ -452,7 +452,7 @@ def _dump_output(output: object) -> str:
 
 def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
     """Return whether every agent of the graph's nodes is offline, as far as this can be known in advance."""
-    from graphengine.agents.budget import Place
+    from graphengine.agents.budget import AgentPlace
     from graphengine.agents.model_routing import Models, is_object
 
     if any(is_object(model) for model in chosen.values()):
@@ -463,7 +463,7 @@ def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
         for call in (node.call, *node.choices.values(), node.fallback and node.fallback.call):
             agent = getattr(call.body, "agent", None) if call else None
             if agent is not None:
-                found.append(models.of(plan.graph, Place(name, agent.name), agent.model))
+                found.append(models.of(plan.graph, AgentPlace(name, agent.name), agent.model))
     if not found:
         return False
     from graphengine.models.base import RulesModel

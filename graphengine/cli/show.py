@@ -13,7 +13,7 @@ from graphengine.cli import options
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from graphengine.agents.asked import Asked
+    from graphengine.agents.asked import TurnRequest
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
@@ -123,7 +123,7 @@ class _Recorded:
     snapshot: Snapshot
     steps: Sequence[Step]
     start: Snapshot | None = None
-    asked: Sequence[Asked] = ()
+    asked: Sequence[TurnRequest] = ()
     below: SpentBelow | None = None
     failed: Sequence[RunInfo] = ()
     specs: Mapping[str, GraphSpec] | None = None
@@ -158,7 +158,7 @@ def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) 
     return run_document(*place, specs=recorded.specs, at_work=recorded.at_work, branches=recorded.branches)
 
 
-def _as_document(asked: Asked) -> dict[str, Any]:
+def _as_document(asked: TurnRequest) -> dict[str, Any]:
     """Return a request to a model as a part of a document."""
     return {"system": asked.system, "messages": [each.model_dump(mode="json") for each in asked.messages]}
 
@@ -188,7 +188,7 @@ def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, coun
         start = None if count is None else await load_start(store, run_id, snapshot.seq - count - _BEFORE)
         steps = await store.steps(run_id, 0 if start is None else start.seq, snapshot.seq)
         info = await store.info(run_id)
-        asked: Sequence[Asked] = ()
+        asked: Sequence[TurnRequest] = ()
         if count == 1 and (getattr(steps[-1].data, "by", None) or getattr(steps[-1].data, "lost", None)):
             from graphengine.agents.asked import asked_in
 
@@ -469,7 +469,7 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
         out.line(str(traceback).rstrip())
 
 
-def _show_asked(out: Channel, asked: Asked) -> None:
+def _show_asked(out: Channel, asked: TurnRequest) -> None:
     """Show a request to a model: the instructions, and each message below its role."""
     parts = [("system", asked.system)] if asked.system else []
     for message in asked.messages:

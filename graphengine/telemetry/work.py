@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.util.types import AttributeValue
 
-    from graphengine.agents.asked import Asked
+    from graphengine.agents.asked import TurnRequest
     from graphengine.kernel.inside import RecordedResult, TokensName
     from graphengine.kernel.reader import Recorded, Usage
     from graphengine.models.base import Message
@@ -40,7 +40,7 @@ def describe_work(
     recorded_results: Mapping[str, RecordedResult],
     *,
     content: bool,
-    turn: Asked | None = None,
+    turn: TurnRequest | None = None,
 ) -> Described:
     """Describe a piece of recorded work.
 
@@ -99,7 +99,7 @@ def spent_attributes(usage: Usage, tokens_names: Mapping[TokensName, str] = name
     return found
 
 
-def _call_of_model(account: Account, facts: Recorded, turn: Asked | None) -> Described:
+def _call_of_model(account: Account, facts: Recorded, turn: TurnRequest | None) -> Described:
     record = turn_record(facts) or TurnRecord()
     attributes = model_attributes(account.model) | spent_attributes(account.usage)
     attributes[names.AGENT] = account.agent

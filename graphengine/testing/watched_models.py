@@ -12,7 +12,7 @@ from graphengine.testing.done import Asked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.agents.budget import Place
+    from graphengine.agents.budget import AgentPlace
     from graphengine.agents.model_routing import GivenModels
     from graphengine.models.base import Model, Request, Response
     from graphengine.models.hosted import HostedTool
@@ -26,7 +26,9 @@ class WatchedModels(Models):
         self.asked: list[Asked] = []
         self._watched: dict[int, Model] = {}
 
-    def of(self, graph: str, place: Place, own: Model | str | None, begun: Mapping[str, str] | None = None) -> Model:
+    def of(
+        self, graph: str, place: AgentPlace, own: Model | str | None, begun: Mapping[str, str] | None = None
+    ) -> Model:
         """Return the model for an agent, in a wrapper that records the requests."""
         found = super().of(graph, place, own, begun)
         if id(found) not in self._watched:

@@ -98,7 +98,7 @@ from graphengine.serve.requests import SortedParameters, wanted_by
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.agents.asked import Asked
+    from graphengine.agents.asked import TurnRequest
     from graphengine.kernel.store import Page as Words
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.json_document import Compared, Runs, SpendingOfRun
@@ -656,7 +656,7 @@ def _list_tried_edges(entry: Entry, book: Book) -> list[Tried]:
     ]
 
 
-def _list_new_messages(turn: Asked) -> list[Said]:
+def _list_new_messages(turn: TurnRequest) -> list[Said]:
     """Return what is new in a turn, but for the results of tools, which have steps of their own."""
     texts = [("system", turn.system)] if not turn.new else []
     texts += [(each.role, each.text) for each in turn.messages[turn.new :] if each.role != "tool"]
