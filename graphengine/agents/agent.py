@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from graphengine.agents.guards import Hooks
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.runtime import AgentRuntime
-    from graphengine.agents.tool_checks import Finding, Need
+    from graphengine.agents.tool_checks import Need, ToolProblem
     from graphengine.kernel.extension import GraphDefinition
     from graphengine.kernel.inside import AnyFunction
     from graphengine.kernel.reader import Usage
@@ -752,7 +752,7 @@ class AgentBody(Generic[T]):
             repair = "runner.run(agent, …, chat=…), or Graph.chat(agent) as the graph; else agent.but(hand_to=())"
             yield f"{self.name} hands over to {names}, which only a conversation can follow", repair
 
-    def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
+    def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterator[ToolProblem]:
         """Yield the problems of the agent's tools in a graph with these fields of the state and these resources."""
         parts = _parts_of(self.agent)
         return findings([*parts.kit, parts.maker], fields, resources)

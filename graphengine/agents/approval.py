@@ -194,7 +194,7 @@ def call_words(text: str, agent: str, call: ToolCall) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class ApprovalRequest:
     """Asks a person to approve one tool call, if the call needs approval.
 
     Attributes:
@@ -452,8 +452,8 @@ def _format_waiting_time(seconds: float) -> str:
 
 __all__ = [
     "Approval",
+    "ApprovalRequest",
     "Approve",
-    "Asking",
     "Edit",
     "Refuse",
     "as_approval",

@@ -21,7 +21,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined, from_json, to_json
 
-from graphengine.agents.json_text import Unreadable, no_numbers, repair_json, strict
+from graphengine.agents.json_text import UnreadableJson, no_numbers, repair_json, strict
 from graphengine.agents.nested_texts import texts_read
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import clipped, signature_of, utf8_text
@@ -108,7 +108,7 @@ class Signature:
         summary, described = _descriptions(function)
         return cls(tool, taken, described, summary)
 
-    def form(self, given: Collection[str]) -> Form:
+    def form(self, given: Collection[str]) -> ArgumentForm:
         """Return the schema and the validator for the arguments that the model writes.
 
         Args:
@@ -130,7 +130,7 @@ class Signature:
                 raise _build_tool_error(self.tool, f"its parameter {each.name!r} {problem}", _CHANGE)
         adapter = self._adapter(asked)
         sent = self._schema_to_send(asked, adapter)
-        return Form(self.tool, injected, adapter, sent.schema, sent.names)
+        return ArgumentForm(self.tool, injected, adapter, sent.schema, sent.names)
 
     def injected(self, given: Collection[str]) -> frozenset[str]:
         return frozenset(each.name for each in self.parameters if each.name in given)
@@ -183,7 +183,7 @@ def _no_schema(parameter: ToolParameter) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ArgumentForm:
     """The JSON Schema and the validator for the arguments that a model writes in a tool call.
 
     Attributes:
@@ -355,7 +355,7 @@ def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, 
             try:
                 strict(candidate)  # refuses an object with a duplicate key, because either value could be meant
                 return read(candidate)
-            except Unreadable as error:
+            except UnreadableJson as error:
                 problem = str(error)
                 break
             except ValueError as error:
@@ -500,8 +500,8 @@ _CHANGE: Final = (
 __all__ = [
     "ALWAYS_GIVEN",
     "NAME",
+    "ArgumentForm",
     "BadArguments",
-    "Form",
     "Signature",
     "ToolParameter",
     "as_object",

@@ -45,7 +45,7 @@ from graphengine.agents.approval import BY_MESSAGE
 from graphengine.agents.call_inputs import ANSWER
 from graphengine.agents.hand_overs import HandedOver, hand_over_to
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.agents.runs import AgentCall, said_in
+from graphengine.agents.runs import AgentCall, identifying_fields
 from graphengine.agents.speakers import speakers_of, targets_of
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
@@ -349,7 +349,7 @@ def _name_speakers_node(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn(AgentCall[T]):
+class ConversationCall(AgentCall[T]):
     """A call of `runner.run(agent, …, chat=…)`, which sends a message to a conversation and returns its answer.
 
     The option `chat` is the key of the conversation, and `idempotency_key` is the key of the message.
@@ -418,7 +418,7 @@ class Turn(AgentCall[T]):
         begins = state.initial(self.inputs, f"agent {self.agent.name}")
         kept = _find_tool_fields(speakers_of(self.agent)).keys() - {*begins.given}
         given = opened({name: record for name, record in begins.values.items() if name not in kept})
-        return given, {name: given[name] for name in said_in(state, begins) if name in given}
+        return given, {name: given[name] for name in identifying_fields(state, begins) if name in given}
 
     async def _follow_turn(
         self,
@@ -594,7 +594,7 @@ def _read_update(step: Step) -> Mapping[str, Any]:
 __all__ = [
     "TURN",
     "ChatTurn",
-    "Turn",
+    "ConversationCall",
     "TurnFailed",
     "chat_of_agent",
     "check_not_another",

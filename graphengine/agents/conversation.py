@@ -56,9 +56,9 @@ from pydantic_core import to_json
 from typing_extensions import TypeVar
 
 from graphengine.agents import window
-from graphengine.agents.approval import Asking, question_about
+from graphengine.agents.approval import ApprovalRequest, question_about
 from graphengine.agents.arguments import repair_first
-from graphengine.agents.cut import MOST_PARTS, at_limit, go_on, has_text, is_short, joined, unusable
+from graphengine.agents.cut import MOST_PARTS, at_limit, go_on, has_text, is_short, join_parts, unusable
 from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns, refuse_result
 from graphengine.agents.external_tools import external_tool
 from graphengine.agents.guards import apply_to_value, around, check_text
@@ -79,7 +79,7 @@ from graphengine.agents.records import (
 from graphengine.agents.runtime import batched
 from graphengine.agents.tool_checks import explain_no_description
 from graphengine.agents.tool_names import named_apart, offered_in
-from graphengine.agents.tool_writes import outcome_with, typed
+from graphengine.agents.tool_writes import outcome_with, read_writes
 from graphengine.agents.tools import Relists, Tool, ToolOutcome, check_choice, refuse_writes, unhurried
 from graphengine.errors import DefinitionError, GraphEngineError, RunText, mark_repair
 from graphengine.kernel.extension import Effecting, StepResult, add_usage, utf8_text
@@ -412,7 +412,7 @@ class Conversation(Generic[T]):
             return response
         texts = [*(part.text for part in self._cut), str(response.content)]
         is_nothing = response.stop == "end" and not texts[-1].strip()
-        return replace(self._cut_last if is_nothing else response, content=functools.reduce(joined, texts))
+        return replace(self._cut_last if is_nothing else response, content=functools.reduce(join_parts, texts))
 
     def _unusable(self, response: Response, model: Model, name: str = "turn") -> ModelError | None:
         """Return the error for an answer that was refused or cut off; None if the answer is complete.
@@ -1035,7 +1035,7 @@ class Conversation(Generic[T]):
         if tool is None or (call.name not in offered and not lost):
             return self._refuse_missing_tool(call, place, offered, by_person=by_person)
         given = {**self._collect_given_values(tool), **self._runtime.context(self._collect_writes())}
-        asking = Asking(self._agent.name, tool, call, given, question)
+        asking = ApprovalRequest(self._agent.name, tool, call, given, question)
         decided_call = await asking.verdict(self._runtime, (record, number))
         if isinstance(decided_call, str):
             return self._refuse(call, place, decided_call)
@@ -1082,7 +1082,7 @@ class Conversation(Generic[T]):
             f"tool {call.name}", f"{place[0]}.{place[1]}", make or _refuse_to_call_again
         )
         writes: JsonObject = record.get("writes", {})
-        found = typed(tool.parts if tool is not None else (), writes)
+        found = read_writes(tool.parts if tool is not None else (), writes)
         # Fields that the tool wrote when it was called but no longer declares.
         apart = writes.keys() - {name for name, _ in found}
         self._written[place] = [*found, *((name, writes[name]) for name in apart if self._runtime.has_field(name))]
@@ -1172,7 +1172,7 @@ class Conversation(Generic[T]):
         if call_text("", call.arguments) == call_text("", decided.call.arguments):
             return call
         why = "a hook has changed what was approved" if decided.by_person else ""
-        asking = Asking(self._agent.name, tool, call, given, question_about(self._agent.name, call), why)
+        asking = ApprovalRequest(self._agent.name, tool, call, given, question_about(self._agent.name, call), why)
         return await asking.verdict(self._runtime, ("", ""))
 
     async def _outcome(self, tool: Tool, decided: _Decided, given: Mapping[str, object], lost: str) -> ToolOutcome:

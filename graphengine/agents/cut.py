@@ -88,11 +88,11 @@ def go_on(text: str) -> str:
     )
 
 
-def joined(before: str, after: str) -> str:
+def join_parts(before: str, after: str) -> str:
     """Join an answer that was cut off with its continuation, which repeats the last words of the first part.
 
     Example:
-        >>> joined("It rains in Ber", "rains in Bern today.")
+        >>> join_parts("It rains in Ber", "rains in Bern today.")
         'It rains in Bern today.'
     """
     if len(before) > _BEGINNING and after.startswith(before[:_BEGINNING]):
@@ -105,4 +105,4 @@ def joined(before: str, after: str) -> str:
     return before + after
 
 
-__all__ = ["MOST_PARTS", "OnCut", "at_limit", "go_on", "has_text", "is_short", "joined", "unusable"]
+__all__ = ["MOST_PARTS", "OnCut", "at_limit", "go_on", "has_text", "is_short", "join_parts", "unusable"]

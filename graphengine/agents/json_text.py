@@ -63,7 +63,7 @@ _SWALLOWED: Final = re.compile(r"""(?:\\"|')\s*+[:,+}\]]|[:,{\[]\s*+(?:\\"|')|\\
 """JSON inside a text, or a quote inside a key; both show that a repair has swallowed a part of the structure."""
 
 
-class Unreadable(ValueError):
+class UnreadableJson(ValueError):
     """Raised for a text without JSON that can be read without guessing. The message tells the model the reason."""
 
 
@@ -71,11 +71,11 @@ def strict(text: str) -> object:
     """Parse a text as JSON; return `NOTHING` if the text is not JSON.
 
     Raises:
-        Unreadable: An object in the text has a duplicate key.
+        UnreadableJson: An object in the text has a duplicate key.
     """
     try:
         return json.loads(text, object_pairs_hook=_build_unique_object, parse_constant=_no_number)
-    except Unreadable:
+    except UnreadableJson:
         raise
     except (ValueError, RecursionError):
         return NOTHING
@@ -88,7 +88,7 @@ def is_json(text: str) -> bool:
     """
     try:
         return strict(without_thoughts(text)) is not NOTHING
-    except Unreadable:
+    except UnreadableJson:
         return True
 
 
@@ -120,7 +120,7 @@ def tolerant(text: str, keys: Collection[str]) -> object:
             accepted.
 
     Raises:
-        Unreadable: The text contains no such object or list, was cut off, or could only be repaired by guessing.
+        UnreadableJson: The text contains no such object or list, was cut off, or could only be repaired by guessing.
 
     Example:
         >>> tolerant("Of the sources I read: {'answer': [3],}", {"answer"})
@@ -129,7 +129,7 @@ def tolerant(text: str, keys: Collection[str]) -> object:
     text = _check_length(text).strip()
     found = _JSON.search(text)
     if found is None:
-        raise Unreadable(_NO_JSON)
+        raise UnreadableJson(_NO_JSON)
     is_among = _FENCE_BEFORE.sub("", text)[0] not in _CLOSING or _begins_with_json(found.group())
     why = _AMONG if is_among else _GUESSED
     bare, block, last = unfenced(text), _find_fenced(text), _find_last_object(text)
@@ -139,12 +139,12 @@ def tolerant(text: str, keys: Collection[str]) -> object:
         try:
             value = strict(piece)
             value = _repair_quoted(piece) if value is NOTHING else value
-        except Unreadable as error:
+        except UnreadableJson as error:
             why = str(error)
             continue
         if piece in (bare, block) or (isinstance(value, dict) and keys and value.keys() >= {*keys}):
             return value
-    raise Unreadable(why)
+    raise UnreadableJson(why)
 
 
 def tolerant_of_prose(text: str) -> object:
@@ -153,12 +153,12 @@ def tolerant_of_prose(text: str) -> object:
     Answers that earlier versions recorded without a `reading` are read in this way.
 
     Raises:
-        Unreadable: The text contains no object or list, contains several, was cut off, or could only be repaired by
+        UnreadableJson: The text contains no object or list, contains several, was cut off, or could only be repaired by
             guessing.
     """
     found = _JSON.search(_check_length(text))
     if found is None:
-        raise Unreadable(_NO_JSON)
+        raise UnreadableJson(_NO_JSON)
     value = strict(found.group())
     return _repair_piece(found.group()) if value is NOTHING else value
 
@@ -167,11 +167,11 @@ def _check_length(text: str) -> str:
     """Return an answer without its `<think>` text, if it is short enough to be searched for JSON.
 
     Raises:
-        Unreadable: The text is too long.
+        UnreadableJson: The text is too long.
     """
     text = without_thoughts(text)
     if len(text) > _MOST_CHARACTERS:
-        raise Unreadable("the text is not JSON, and it is too long to be searched for JSON")
+        raise UnreadableJson("the text is not JSON, and it is too long to be searched for JSON")
     return text
 
 
@@ -244,13 +244,13 @@ def _build_unique_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Make a dict of the pairs that a JSON parser found in an object.
 
     Raises:
-        Unreadable: A key occurs twice, so either of its values may be meant.
+        UnreadableJson: A key occurs twice, so either of its values may be meant.
     """
     unique = dict(pairs)
     if len(unique) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise Unreadable(f"an object in it has the key {twice!r} twice")
+        raise UnreadableJson(f"an object in it has the key {twice!r} twice")
     return unique
 
 
@@ -321,11 +321,11 @@ def _repair_piece(piece: str) -> object:
     """Parse a text that is nearly JSON, and make sure that the repair neither dropped nor added anything.
 
     Raises:
-        Unreadable: The repaired value does not contain the whole text, for example because the text was cut off.
+        UnreadableJson: The repaired value does not contain the whole text, for example because the text was cut off.
     """
     value = repair_json(piece, strict=True)
     if value is NOTHING or not _is_all_of(json.dumps(value, ensure_ascii=False), piece):
-        raise Unreadable(_GUESSED)
+        raise UnreadableJson(_GUESSED)
     return value
 
 
@@ -333,13 +333,13 @@ def _repair_quoted(piece: str) -> object:
     """Parse a text that is nearly JSON, and refuse a sentence in brackets, such as `[I found nothing]`.
 
     Raises:
-        Unreadable: As for `_repair_piece`; or a text in a list has no quotes; or the text may have been cut off after a
-            quote.
+        UnreadableJson: As for `_repair_piece`; or a text in a list has no quotes; or the text may have been cut off
+            after a quote.
     """
     value, bare = _repair_piece(piece), _ESCAPE.sub("", piece)
     texts = [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
     if len(texts) > len(_OPENS.findall(bare)) or _LONE.search(bare):
-        raise Unreadable(_GUESSED)
+        raise UnreadableJson(_GUESSED)
     return value
 
 
@@ -371,7 +371,7 @@ def _normalise_token(token: str) -> str:
 
 __all__ = [
     "NOTHING",
-    "Unreadable",
+    "UnreadableJson",
     "is_json",
     "no_numbers",
     "repair_json",

@@ -51,7 +51,7 @@ _NOBODY: Final = "no person can be asked here, only in a run, by a server of the
 
 
 @dataclass(frozen=True)
-class Address:
+class ServerAddress:
     """How to reach an MCP server.
 
     Attributes:
@@ -102,7 +102,7 @@ class Address:
         return forms_of(each for each in secrets if len(each) >= LEAST)
 
 
-class Connection:
+class ServerConnection:
     """A connection to an MCP server, which runs in an asyncio task of its own.
 
     Attributes:
@@ -111,7 +111,7 @@ class Connection:
         repairs: The repairs of messages; set once the `mcp` package is loaded.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: ServerAddress) -> None:
         self._address = address
         self._over = asyncio.Event()
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
@@ -376,7 +376,7 @@ class _Errors:
     the pipe is closed.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: ServerAddress) -> None:
         theirs, ours = os.pipe()
         self.ours = os.fdopen(ours, "w", encoding="utf-8")
         self.tail = ""
@@ -415,4 +415,4 @@ _BY_COMMAND: Final = (
 )
 _BY_URL: Final = "check that the server runs, and that the url is that of its MCP endpoint (often …/mcp)"
 
-__all__ = ["Address", "Connection", "is_closed", "is_lost", "is_refusal"]
+__all__ = ["ServerAddress", "ServerConnection", "is_closed", "is_lost", "is_refusal"]

@@ -49,7 +49,7 @@ class _ResultCame(Exception):
         self.result = result
 
 
-async def result_of(
+async def call_mcp_tool(
     client: Client,
     tool: str,
     arguments: Mapping[str, object],
@@ -186,4 +186,4 @@ def _as_given(record: object) -> object:
     return record
 
 
-__all__ = ["CannotAsk", "result_of"]
+__all__ = ["CannotAsk", "call_mcp_tool"]

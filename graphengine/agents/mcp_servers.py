@@ -26,8 +26,8 @@ from pydantic_core import from_json, to_json
 
 from graphengine.agents.approval import Approval
 from graphengine.agents.arguments import misfits
-from graphengine.agents.mcp_connection import Address, Connection, is_closed, is_lost, is_refusal
-from graphengine.agents.mcp_input import CannotAsk, result_of
+from graphengine.agents.mcp_connection import ServerAddress, ServerConnection, is_closed, is_lost, is_refusal
+from graphengine.agents.mcp_input import CannotAsk, call_mcp_tool
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import is_seconds
@@ -135,7 +135,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     for name, seconds in (("timeout_seconds", timeout_seconds), ("max_seconds", max_seconds)):
         if not is_seconds(seconds):
             raise _build_mcp_error(f"{name}={seconds!r}", "give seconds above 0")
-    address = Address(words, url or "", dict(env or {}), dict(headers or {}), auth)
+    address = ServerAddress(words, url or "", dict(env or {}), dict(headers or {}), auth)
     chosen = None if only is None else tuple(only)
     asks: Approve | Mapping[str, Approve]
     if isinstance(approve, (bool, Approval, Mapping)) or callable(approve):
@@ -153,7 +153,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
 class McpServer:
     """The tools of an MCP server. Made by `mcp`, whose arguments are the attributes of this class."""
 
-    address: Address
+    address: ServerAddress
     only: tuple[str, ...] | None
     prefix: str
     timeout_seconds: float
@@ -344,7 +344,7 @@ class _Listed:
         tools: The tools that are used.
     """
 
-    by: Connection
+    by: ServerConnection
     changes: int
     until: float
     found: Sequence[types.Tool]
@@ -359,8 +359,8 @@ class _Shared:
         self.opened = 0
         self._server = server
         self._lock = asyncio.Lock()  # only one task at a time starts or ends the server
-        self._connection: Connection | None = None
-        self._forgotten: list[Connection] = []
+        self._connection: ServerConnection | None = None
+        self._forgotten: list[ServerConnection] = []
         self._listing = asyncio.Lock()  # only one task at a time lists the tools
         self._last: _Listed | None = None
 
@@ -411,7 +411,7 @@ class _Shared:
         await (self._forget(connection) if has_lost else self._remove_dead_server(connection))
         return await self._list_tools(await self._connect_server())
 
-    async def _list_tools(self, connection: Connection) -> _Listed:
+    async def _list_tools(self, connection: ServerConnection) -> _Listed:
         changes, began, seconds = connection.changes, _read_loop_clock(), list[float]()
 
         def kept(page: types.ListToolsResult) -> Sequence[types.Tool]:
@@ -486,7 +486,7 @@ class _Shared:
             return ToolOutcome(error.message, is_error=True)
         try:
             with self._count_in_flight(connection):
-                result = await result_of(
+                result = await call_mcp_tool(
                     connection.client,
                     tool,
                     arguments,
@@ -526,19 +526,19 @@ class _Shared:
             for each in ending:
                 await each.stop()
 
-    async def _connect_server(self) -> Connection:
+    async def _connect_server(self) -> ServerConnection:
         async with self._lock:
             if self.opened < 1:
                 raise ToolsUnavailable(
                     f"the MCP server {self._server.name} is closed", where=f"mcp {self._server.name}"
                 )
             if self._connection is None:
-                connection = Connection(self._server.address)
+                connection = ServerConnection(self._server.address)
                 await connection.start(self._server.timeout_seconds)
                 self._connection = connection
             return self._connection
 
-    async def _remove_dead_server(self, connection: Connection) -> str:
+    async def _remove_dead_server(self, connection: ServerConnection) -> str:
         """Forget a server that has ended, so that the next call starts it again. Returns a message for the model."""
         async with self._lock:
             if self._connection is connection:
@@ -550,7 +550,7 @@ class _Shared:
         )
 
     @contextmanager
-    def _count_in_flight(self, connection: Connection) -> Iterator[None]:
+    def _count_in_flight(self, connection: ServerConnection) -> Iterator[None]:
         """Count the requests in flight of a connection, so that a replaced connection ends after its last request."""
         connection.calls += 1
         try:
@@ -560,7 +560,7 @@ class _Shared:
             if connection in self._forgotten and not connection.calls:
                 connection.release()
 
-    async def _forget(self, connection: Connection) -> None:
+    async def _forget(self, connection: ServerConnection) -> None:
         """Replace a connection whose session the server has lost. The next call begins a new session."""
         async with self._lock:
             if self._connection is connection:
@@ -569,7 +569,7 @@ class _Shared:
         if not connection.calls:
             connection.release()
 
-    async def _renew(self, connection: Connection) -> None:
+    async def _renew(self, connection: ServerConnection) -> None:
         """Begin a new session, and list the tools of the server in it.
 
         Without the list, the client would request it after the first call of the session, and would lose the result of

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from graphengine.agents.json_text import Unreadable, strict
+from graphengine.agents.json_text import UnreadableJson, strict
 from graphengine.schemas.walking import kinds, variants
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _inner(text: str, allowed: Sequence[Schema]) -> JsonValue:
         return text
     try:
         found = strict(text)
-    except Unreadable:
+    except UnreadableJson:
         return text
     kind = "array" if isinstance(found, list) else "object" if isinstance(found, dict) else ""
     return cast("JsonValue", found) if kind in types else text

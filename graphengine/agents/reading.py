@@ -24,7 +24,7 @@ from typing_extensions import TypeForm, TypeVar
 from graphengine.agents.errors import BadAnswer
 from graphengine.agents.json_text import (
     NOTHING,
-    Unreadable,
+    UnreadableJson,
     no_numbers,
     strict,
     tolerant,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
     from pydantic_core import ErrorDetails
 
-    from graphengine.agents.arguments import Form
+    from graphengine.agents.arguments import ArgumentForm
 
 T = TypeVar("T", default=str)
 
@@ -84,7 +84,7 @@ class Output(Generic[T]):
 
     __slots__ = ("_adapter", "_bare", "_choices", "_fields", "_keys", "_type", "_where", "name", "schema", "wrapped")
 
-    def __init__(self, output: TypeForm[T], *, where: str = "", form: Form | None = None) -> None:
+    def __init__(self, output: TypeForm[T], *, where: str = "", form: ArgumentForm | None = None) -> None:
         self._where, output = where, unaliased(output)
         plain_type = _strip_constraints(output)
         self._type = type_name(plain_type) if form is None else form.tool
@@ -208,7 +208,7 @@ class Output(Generic[T]):
                 return self._validate_loaded(found, ())
         try:
             value = strict(bare)
-        except Unreadable as error:
+        except UnreadableJson as error:
             raise self._unreadable(error, text) from None
         if value is NOTHING and self._bare and (plain := self._read_unquoted(bare)) is not None:
             return plain
@@ -219,7 +219,7 @@ class Output(Generic[T]):
     def _repair_text(self, text: str, as_before: bool = False) -> object:  # noqa: FBT001, FBT002 - of a partial
         try:
             return tolerant_of_prose(text) if as_before else tolerant(text, self._keys)
-        except Unreadable as error:
+        except UnreadableJson as error:
             raise self._unreadable(error, text) from None
 
     def _fit_value(self, value: object) -> T:
@@ -340,7 +340,7 @@ class Output(Generic[T]):
         choices = ", ".join(dict.fromkeys(choice.decode() for choice in self._choices.values()))
         return self._bad(f"the answer is not one of {choices} (given: {_clip_answer_value(value)})")
 
-    def _unreadable(self, error: Unreadable, text: str) -> BadAnswer:
+    def _unreadable(self, error: UnreadableJson, text: str) -> BadAnswer:
         return self._bad(f"the answer does not fit {self._type}: {error} (given: {_clip_answer_value(text)})")
 
     def _bad(self, message: str) -> BadAnswer:

@@ -264,7 +264,7 @@ def outcome_of(tool: str, value: object) -> ToolOutcome:
         return ToolOutcome(_cut_error_text(text), is_error=True)
 
 
-def failed(error: Exception) -> ToolOutcome:
+def failed_outcome(error: Exception) -> ToolOutcome:
     """Convert an exception of a tool's function to the outcome that the model reads: its type and its text.
 
     If the exception is a group with a single exception, the type and text of the inner exception are used.
@@ -353,7 +353,7 @@ __all__ = [
     "ToolOutcome",
     "call_text",
     "check_record",
-    "failed",
+    "failed_outcome",
     "leaves",
     "outcome_in",
     "outcome_of",

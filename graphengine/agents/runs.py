@@ -253,7 +253,7 @@ class AgentCall(Generic[T]):
         return DefinitionError(text, where=f"agent {self.agent.name}", repair=f"{again} continues it{how}")
 
 
-def said_in(state: StateType[Any], begins: Initial) -> list[str]:
+def identifying_fields(state: StateType[Any], begins: Initial) -> list[str]:
     """Return the fields of the inputs that identify a repeated call.
 
     A field whose default is made anew each time, such as the current time, is left out.
@@ -295,12 +295,12 @@ def agent_call(
             text, repair = "idempotency_key= is of a turn of a conversation", "give chat= too, or run_id= in its place"
             raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
         return AgentCall(runner, agent, frozenset(resources), inputs, options)
-    from graphengine.agents.chats import Turn  # noqa: PLC0415 - it needs this module
+    from graphengine.agents.chats import ConversationCall  # noqa: PLC0415 - it needs this module
 
     if refused := sorted(options.keys() & {"run_id", "after"}):
         repair = f"leave {refused[0]} out: the run's id follows from chat=, and it goes on"
         raise DefinitionError(f"chat= and {refused[0]}= exclude each other", where=f"agent {agent.name}", repair=repair)
-    return Turn(runner, agent, frozenset(resources), inputs, options)
+    return ConversationCall(runner, agent, frozenset(resources), inputs, options)
 
 
-__all__ = ["AgentCall", "RunWaits", "agent_call", "graph_of_agent", "said_in"]
+__all__ = ["AgentCall", "RunWaits", "agent_call", "graph_of_agent", "identifying_fields"]

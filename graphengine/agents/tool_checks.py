@@ -57,7 +57,7 @@ _EFFECTS: Final = frozenset(
 """First words of tool names that suggest an effect which other people notice."""
 
 
-class Finding(NamedTuple):
+class ToolProblem(NamedTuple):
     """A problem that an agent's tools have in a certain graph, with a repair."""
 
     code: str
@@ -90,7 +90,7 @@ def needs(tools: Iterable[object], resources: Collection[str]) -> Iterator[Need]
             yield from _of_reconcile(tool, resources)
 
 
-def findings(tools: Iterable[object], fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
+def findings(tools: Iterable[object], fields: Collection[str], resources: Collection[str]) -> Iterator[ToolProblem]:
     """Yield the problems that an agent's tools have in a graph, so that they are found before the graph runs.
 
     Args:
@@ -104,9 +104,9 @@ def findings(tools: Iterable[object], fields: Collection[str], resources: Collec
             for need in needs([tool], resources):
                 near = did_you_mean(need.name, need.known)
                 if near.startswith("did you mean"):
-                    yield Finding("bad_tool", need.message, near, is_warning=False)
+                    yield ToolProblem("bad_tool", need.message, near, is_warning=False)
                 else:
-                    yield Finding("needs_resource", need.message, given_by(need.name), is_warning=True)
+                    yield ToolProblem("needs_resource", need.message, given_by(need.name), is_warning=True)
             yield from _of_effect(tool)
 
 
@@ -116,14 +116,14 @@ def given_by(name: str) -> str:
     return f"give a resource: Runner(resources={{{name!r}: …}}), or one {graph}; else a type with a JSON Schema"
 
 
-def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
+def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str]) -> Iterator[ToolProblem]:
     """Yield problems of a tool's parameters, such as one that a model cannot write or one with the name of a field."""
     given = {*resources, ALWAYS_GIVEN}
     given.update(tool.not_for_models(given))
     try:
         tool.spec(given)
     except DefinitionError as error:
-        yield Finding("bad_tool", error.message, error.repair, is_warning=False)
+        yield ToolProblem("bad_tool", error.message, error.repair, is_warning=False)
         return
     asked = [name for name in tool.parameters if name not in {*given, *tool.inputs}]
     yield from _of_description(tool, asked)
@@ -132,21 +132,24 @@ def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str
         near = difflib.get_close_matches(name, sorted(resources), n=1, cutoff=_ALIKE)
         if near:
             repair = f"did you mean the resource {near[0]!r}? Else give the parameter another name"
-            yield Finding("misspelt_resource", f"{text}and there is a resource {near[0]!r}", repair, is_warning=True)
+            yield ToolProblem(
+                "misspelt_resource", f"{text}and there is a resource {near[0]!r}", repair, is_warning=True
+            )
         elif name in fields:
             repair = f"tool({tool.name}, inputs=[{name!r}]) reads it from the state; else give it another name"
-            yield Finding("model_fills_field", f"{text}which is a field of the state too", repair, is_warning=True)
+            text += "which is a field of the state too"
+            yield ToolProblem("model_fills_field", text, repair, is_warning=True)
 
 
-def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[Finding]:
+def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[ToolProblem]:
     text, repair = explain_no_description(tool)
     if text:
-        yield Finding("tool_without_description", text, repair, is_warning=True)
+        yield ToolProblem("tool_without_description", text, repair, is_warning=True)
     parameters = signature_of(tool.function).parameters if tool.schema is None else {}
     bare = [name for name in asked if name in parameters and parameters[name].annotation is parameters[name].empty]
     if bare:
         text = f"the tool {tool.name} declares no type of {', '.join(map(repr, bare))}, so a model may send anything"
-        yield Finding("untyped_tool", text, f"annotate it: {bare[0]}: str", is_warning=True)
+        yield ToolProblem("untyped_tool", text, f"annotate it: {bare[0]}: str", is_warning=True)
 
 
 def explain_no_description(tool: Tool) -> tuple[str, str]:
@@ -187,7 +190,7 @@ def _of_reconcile(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
         yield Need(lacks[0], text, {*tool.parameters, KEY_NAME})
 
 
-def _of_effect(tool: Tool) -> Iterator[Finding]:
+def _of_effect(tool: Tool) -> Iterator[ToolProblem]:
     """Yield problems with the effect of a tool outside the run.
 
     The tool may seem to have an effect that it does not declare, or its declared effect could happen twice.
@@ -196,18 +199,18 @@ def _of_effect(tool: Tool) -> Iterator[Finding]:
         if not tool.is_external and tool.name.lower().replace("-", "_").split("_")[0] in _EFFECTS:
             text = f"{tool.name} seems to act outside the run, and a call that a crash interrupts is made again"
             repair = f'write tool({tool.name}, effect="once"), or effect="idempotent" or "read" if it may be repeated'
-            yield Finding("unsaid_effect", text, repair, is_warning=True)
+            yield ToolProblem("unsaid_effect", text, repair, is_warning=True)
         return
     if tool.effect != "read" and tool.schema is None and not {KEY_NAME, "ctx"}.intersection(tool.parameters):
         near = difflib.get_close_matches(KEY_NAME, tool.parameters, n=1, cutoff=_ALIKE)
         if near:
             text = f"the model fills in {near[0]!r} of the tool {tool.name}"
-            yield Finding("misspelt_key", text, f"did you mean {KEY_NAME!r}?", is_warning=True)
+            yield ToolProblem("misspelt_key", text, f"did you mean {KEY_NAME!r}?", is_warning=True)
         else:
             kind = "once" if once_of(tool.effect) is not None else tool.effect
             text = f"the tool {tool.name} has effect={kind!r}, and takes no {KEY_NAME}"
             repair = f"add a parameter {KEY_NAME}: by this key, the receiver recognises a call that is repeated"
-            yield Finding("no_key", text, repair, is_warning=True)
+            yield ToolProblem("no_key", text, repair, is_warning=True)
     from graphengine.checks.waits import wait_in  # noqa: PLC0415 - another wing
 
     once = once_of(tool.effect)
@@ -215,7 +218,7 @@ def _of_effect(tool: Tool) -> Iterator[Finding]:
     if what:
         text = f'the tool {tool.name} waits ({what}), and has effect="once": a wait begins it again'
         repair = f"ask before the call: tool({tool.name}, approve=True)"
-        yield Finding("waits_in_effect", text, repair, is_warning=False)
+        yield ToolProblem("waits_in_effect", text, repair, is_warning=False)
 
 
-__all__ = ["Finding", "Need", "explain_no_description", "findings", "given_by", "needs"]
+__all__ = ["Need", "ToolProblem", "explain_no_description", "findings", "given_by", "needs"]

@@ -128,7 +128,7 @@ def outcome_with(parts: Sequence[WrittenPart], tool: str, value: object) -> Tool
     return ToolOutcome(found.text, media=found.media, writes=writes)
 
 
-def typed(parts: Sequence[WrittenPart], writes: Mapping[str, JsonValue]) -> list[tuple[str, object]]:
+def read_writes(parts: Sequence[WrittenPart], writes: Mapping[str, JsonValue]) -> list[tuple[str, object]]:
     """Convert the recorded values that a call writes to fields back to the types of these fields."""
     found: Mapping[str, Any] = writes
     return [(part.field, part.reader.from_record(found[part.field])) for part in parts if part.field in found]
@@ -154,4 +154,4 @@ class ToolContext(Context):
         self.written = written
 
 
-__all__ = ["ToolContext", "WrittenPart", "outcome_with", "parts_of", "typed"]
+__all__ = ["ToolContext", "WrittenPart", "outcome_with", "parts_of", "read_writes"]

@@ -41,8 +41,8 @@ from typing_extensions import ParamSpec, TypeVar
 from graphengine.agents.approval import Approval, as_approval
 from graphengine.agents.arguments import (
     NAME,
+    ArgumentForm,
     BadArguments,
-    Form,
     Signature,
     as_object,
     check_fit,
@@ -50,7 +50,7 @@ from graphengine.agents.arguments import (
     with_defaults,
 )
 from graphengine.agents.nested_texts import texts_read
-from graphengine.agents.records import MAX_RESULT_CHARACTERS, NOT_KNOWN, ToolOutcome, failed, leaves
+from graphengine.agents.records import MAX_RESULT_CHARACTERS, NOT_KNOWN, ToolOutcome, failed_outcome, leaves
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
 from graphengine.agents.tool_writes import WrittenPart, outcome_with, parts_of
 from graphengine.errors import DefinitionError, EffectUnknown, RunnerClosed, StoreError
@@ -172,7 +172,7 @@ class Tool(Generic[P, R_co]):
     parts: tuple[WrittenPart, ...] = field(init=False, repr=False, compare=False)
     _signature: Signature | None = field(init=False, repr=False, compare=False, default=None)
     _sent: SentSchema | None = field(init=False, repr=False, compare=False, default=None)
-    _forms: dict[frozenset[str], Form] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _forms: dict[frozenset[str], ArgumentForm] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -286,7 +286,7 @@ class Tool(Generic[P, R_co]):
                 raise
             if passes is not None:
                 raise passes from None
-            return failed(error)
+            return failed_outcome(error)
 
     def _error_to_raise(self, error: Exception) -> Exception | None:
         """Return the exception that the agent has to raise; None if the model reads about the error instead."""
@@ -339,7 +339,7 @@ class Tool(Generic[P, R_co]):
         except BadArguments as error:
             return ToolOutcome(str(error), is_error=True)
         except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
-            return failed(error)
+            return failed_outcome(error)
         return None
 
     def _bind_arguments(self, arguments: str, given: Mapping[str, object]) -> Callable[[], object]:
@@ -352,7 +352,7 @@ class Tool(Generic[P, R_co]):
         provided = {name: given[name] for name in form.injected if name in given}
         return functools.partial(function, **form.read(arguments), **provided)
 
-    def form(self, given: Collection[str]) -> Form:
+    def form(self, given: Collection[str]) -> ArgumentForm:
         """Return the schema and the validator for the arguments that the model writes.
 
         `given` contains the names of the values that the run supplies.
@@ -419,7 +419,7 @@ class Tool(Generic[P, R_co]):
             return found if inspect.isawaitable(found) else outcome_with(self.parts, self.name, found)
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; no future carries a StopIteration
             passes = self._error_to_raise(error)
-            return failed(error) if passes is None else _Raised(passes)
+            return failed_outcome(error) if passes is None else _Raised(passes)
         except BaseException as error:  # noqa: BLE001 - SystemExit in an asyncio task would end the event loop
             return _Raised(error)
 

@@ -136,7 +136,7 @@ class Place(NamedTuple):
     begin: float
 
 
-class Refusal(NamedTuple):
+class BudgetRefusal(NamedTuple):
     """The reason why a model call does not fit into a budget.
 
     Attributes:
@@ -225,7 +225,7 @@ class Ledger:
 
     async def reserve(
         self, places: Sequence[Place], hold: Hold, allowed: Collection[str] = (), *, continues: bool = False
-    ) -> Refusal | None:
+    ) -> BudgetRefusal | None:
         """Reserve the amounts of a model call in all accounts, or return the reason why the call does not fit.
 
         A call fits if the spent amounts, the amounts in flight and its own amounts are together within the limit. If no
@@ -256,10 +256,10 @@ class Ledger:
         dead: Sequence[tuple[Place, Hold]],
         *,
         continues: bool,
-    ) -> Refusal | None:
+    ) -> BudgetRefusal | None:
         accounts = self._store.accounts
 
-        def reserved(connection: object) -> Refusal | None:
+        def reserved(connection: object) -> BudgetRefusal | None:
             for place, each in dead:
                 entry = _Held(connection, accounts, place, each.call)
                 if entry.hold is not None and entry.hold.token == each.token:
@@ -434,15 +434,15 @@ class _Held:
             self._accounts.hold(self._connection, self.account, hold)
 
 
-def _find_refusal(place: Place, account: Account, amounts: Amounts) -> Refusal | None:
+def _find_refusal(place: Place, account: Account, amounts: Amounts) -> BudgetRefusal | None:
     for name, limit in place.budget.limits.items():
         used = account.spent[name]
         if rounded(used) >= limit:
-            return Refusal(place, name, used, is_spent=True)
+            return BudgetRefusal(place, name, used, is_spent=True)
         amount = amounts.get(name)
         planned = used + account.in_flight(name) + (math.inf if amount is None else amount)
         if account.calls_in_flight and rounded(planned) > limit:
-            return Refusal(place, name, used, is_spent=False)
+            return BudgetRefusal(place, name, used, is_spent=False)
     return None
 
 
@@ -459,10 +459,10 @@ __all__ = [
     "Account",
     "AmountName",
     "Budget",
+    "BudgetRefusal",
     "Hold",
     "Ledger",
     "Place",
-    "Refusal",
     "make_hold",
     "window_of",
     "words_of",

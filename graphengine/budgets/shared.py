@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.budget import Estimate, LimitedName, Settle
     from graphengine.agents.runtime import RunRuntime
-    from graphengine.budgets.ledger import AmountName, Budget, Hold, Refusal
+    from graphengine.budgets.ledger import AmountName, Budget, BudgetRefusal, Hold
     from graphengine.databases.accounts import Amounts
     from graphengine.kernel.extension import OpenRun
     from graphengine.kernel.reader import Usage
@@ -170,7 +170,7 @@ class _BudgetsOfRun(SharedBudgets):
                 await until(waits.clock.now() + pause, asyncio.get_running_loop().create_future(), waits)
         raise AssertionError
 
-    async def _wait_ask_or_fail(self, runtime: RunRuntime, refusal: Refusal, now: float) -> None:
+    async def _wait_ask_or_fail(self, runtime: RunRuntime, refusal: BudgetRefusal, now: float) -> None:
         """Do what the `over=` of a spent budget demands: wait for the next window, ask a person, or fail."""
         budget = refusal.place.budget
         if budget.over == "fail" or not runtime.may_sleep():
@@ -293,7 +293,7 @@ def _ask_of(budget: Budget) -> Sequence[str]:
     return [f"budget {budget.name!r}"]
 
 
-def _words_of_refusal(refusal: Refusal) -> str:
+def _words_of_refusal(refusal: BudgetRefusal) -> str:
     """Explain why a budget is spent: "the budget 'day' of tenant 'acme' is spent: $5.0200 of $5.0000 this day"."""
     budget, key = refusal.place.budget, refusal.place.key
     of = "" if budget.by == "all" else f" of {budget.by} {key!r}" if key else f" of runs without a {budget.by}"

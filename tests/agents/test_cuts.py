@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from graphengine.agents.mcp_connection import Address, _Errors
-from graphengine.agents.records import failed, outcome_of, traceback_text
+from graphengine.agents.mcp_connection import ServerAddress, _Errors
+from graphengine.agents.records import failed_outcome, outcome_of, traceback_text
 from graphengine.models.base import Message, Request
 from graphengine.models.hiding import MARK, forms_of, hide_secrets, start_of, whole_lines, without
 from graphengine.models.refusals import shorten_outside_text as shown_error
@@ -75,7 +75,7 @@ def test_an_error_of_a_provider_shows_no_part_of_a_key(key: str) -> None:
 def test_a_servers_last_output_shows_no_part_of_its_key(caplog: pytest.LogCaptureFixture) -> None:
     """The end that is kept may begin anywhere in the key, and the key may come in pieces: see `mcp_connection`."""
     caplog.set_level(logging.DEBUG, "graphengine.agents")
-    address = Address(("server",), env={"API_TOKEN": KEY})
+    address = ServerAddress(("server",), env={"API_TOKEN": KEY})
     for after in [*range(960, 1_005), 70_000]:
         errors = _Errors(address)
         errors.ours.write(f"{ALIEN}{KEY[:9]}")
@@ -95,7 +95,7 @@ def test_a_line_that_is_no_message_shows_no_part_of_a_key(written: Callable[[str
     class Line(BaseModel):
         line: int
 
-    address = Address(("server",), env={"API_TOKEN": KEY})
+    address = ServerAddress(("server",), env={"API_TOKEN": KEY})
     for before in range(50, 80):
         with pytest.raises(ValidationError) as caught:
             Line.model_validate({"line": "-" * before + written(KEY)})
@@ -132,7 +132,7 @@ def test_a_tools_long_texts_are_marked_where_they_are_cut() -> None:
     texts = worth_scrubbing(clear_texts(KEY))
     for before in range(len(KEY)):
         error = ValueError("-" * (10_000 - len("ValueError: ") - before) + KEY + "-" * 20)
-        assert_none(str(scrubbed(failed(error).text, texts)))
+        assert_none(str(scrubbed(failed_outcome(error).text, texts)))
         assert_none(str(scrubbed(outcome_of("look", "-" * (2_000 - before) + KEY + "-" * 200_000).text, texts)))
         late = ValueError("-" * 20_000 + KEY + "-" * (10_000 - before))
         assert_none(str(scrubbed(traceback_text(late), texts)))

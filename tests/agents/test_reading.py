@@ -13,7 +13,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from graphengine import Agent, Context, Graph, Runner
 from graphengine.agents.errors import BadAnswer
-from graphengine.agents.json_text import Unreadable, tolerant, tolerant_of_prose, unfenced
+from graphengine.agents.json_text import UnreadableJson, tolerant, tolerant_of_prose, unfenced
 from graphengine.agents.reading import Output
 from graphengine.models import ModelUnavailable, ScriptedModel
 from tests.agents.tool_kits import called, check_readings
@@ -246,7 +246,7 @@ def test_repaired_json_has_all_the_words_of_the_text(text: str) -> None:
     """No exception but the refusal is raised."""
     try:
         value = tolerant(text, {"a"})
-    except Unreadable:
+    except UnreadableJson:
         return
     written = json.dumps(value, ensure_ascii=False)
     for word in "ab01":
