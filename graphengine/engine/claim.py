@@ -58,30 +58,43 @@ The shell needs the answers for `start` and `record` at each step, so it reads t
 
 
 class Begin(Struct, frozen=True):
-    """A caller, a worker or a recovery wants this process to drive the run."""
+    """Input to the claim's state machine: this process should start to drive the run.
+
+    A caller, a worker, or the recovery of runs whose process died has asked for it.
+    """
 
 
 class Wanted(Struct, frozen=True):
-    """A caller wants a run that already has a claim in this process, possibly for a worker.
+    """Input to the claim's state machine: a caller asks for a run on which this process already has a claim.
 
-    The caller may have just sent the run a message.
+    If the claim was made for a worker, a waiting run is then kept for the caller instead of being left to other
+    workers. The caller may have just sent the run a message.
     """
 
 
 class Alone(Struct, frozen=True):
-    """This process drives no other run, so a run that was held back until then may be opened."""
+    """Input to the claim's state machine: this process no longer drives any other run.
+
+    A run that was in flight at repeated crashes is held back until then, so that a further crash can be attributed to
+    the run.
+    """
 
 
 class Refused(Struct, frozen=True):
-    """The claim was refused, because another process, or another claim in this process, drives the run."""
+    """Input to the claim's state machine: the store refused the claim, because the run is already being driven.
+
+    The driver is another process, or another claim in this process.
+    """
 
 
 class Moved(Struct, frozen=True):
-    """Another process recorded a step after this process had looked at the run and before it claimed the run.
+    """Input to the claim's state machine: another process recorded a step after this process read the run.
+
+    This process read the run before it tried to claim the run, so what it read is out of date.
 
     Attributes:
-        held: Whether, at the time of the look, the run was held by a process that had died.
-        resumed: Whether the only step of the other process was to resume the run.
+        held: Whether the run still belonged to a process that had died when this process read the run.
+        resumed: Whether the only new step is one with which the other process resumed the run.
     """
 
     held: bool = False
@@ -89,7 +102,9 @@ class Moved(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """The run cannot be driven now: it is over, waits, or is queued.
+    """Input to the claim's state machine: the run was read, and no node of it can be run now.
+
+    The run is over, waits for an answer, a message or a time, or is queued.
 
     Attributes:
         status: The status, as the result of the run reports it.
@@ -101,25 +116,25 @@ class Found(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True):
-    """The first step of this process is durable.
+    """Input to the claim's state machine: the first step that this process recorded for the run is durable.
 
     Attributes:
-        beside: Whether other runs are driven in this process, although this run should be alone in its process.
+        beside: Whether this process also drives other runs, although it should drive only this one.
     """
 
     beside: bool = False
 
 
 class Progress(Struct, frozen=True):
-    """Attempts of nodes have ended, or a node has recorded a piece of work."""
+    """Input to the claim's state machine: attempts of nodes have ended, or a node has recorded a result."""
 
 
 class Mail(Struct, frozen=True):
-    """A message or an answer has arrived and can be recorded."""
+    """Input to the claim's state machine: a message or an answer for the run has arrived and can be recorded."""
 
 
 class Durable(Struct, frozen=True):
-    """Steps have become durable.
+    """Input to the claim's state machine: the store has made the appended steps durable.
 
     Attributes:
         status: The status of the run that was recorded with the steps. Recording any status other than `running` also
@@ -130,22 +145,22 @@ class Durable(Struct, frozen=True):
 
 
 class Idle(Struct, frozen=True):
-    """No task is in flight or ready, and there is nothing to record.
+    """Input to the claim's state machine: no task of the run is in flight or ready, and no step has to be recorded.
 
     Attributes:
-        status: The status of the snapshot.
+        status: The status of the run in memory.
     """
 
     status: str
 
 
 class Left(Struct, frozen=True):
-    """Nothing of the run moves in this process any more, and its lease has been given back.
+    """Input to the claim's state machine: all tasks of the run have ended, and this process has given the lease back.
 
     Attributes:
-        status: The status of the snapshot.
+        status: The status of the run in memory.
         due: The time until which the run can sleep in this process, as for `Found`.
-        cut_off: Whether nodes were cut off.
+        cut_off: Whether nodes were interrupted before they ended.
     """
 
     status: str
@@ -154,11 +169,13 @@ class Left(Struct, frozen=True):
 
 
 class Quiet(Struct, frozen=True):
-    """The run waits for an answer or a message, and its inbox is empty."""
+    """Input to the claim's state machine: the run waits for an answer or a message, and its inbox is empty."""
 
 
 class Woken(Struct, frozen=True):
-    """A sleeping run is woken because its time has come, or by a message, or by a step of another process.
+    """Input to the claim's state machine: the sleeping run should continue.
+
+    Its time has come, a message has arrived, or another process has recorded a step of the run.
 
     Attributes:
         status: The status of the run in the store at that moment.
@@ -168,14 +185,14 @@ class Woken(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """Somebody asked for the run to be stopped.
+    """Input to the claim's state machine: a caller asked to stop the run.
 
     Attributes:
         why: The reason to record, as text.
         consume: The messages of the inbox that asked for the stop. They are consumed when the stop is recorded.
-        now: Whether to cancel the tasks in flight.
+        now: Whether to cancel the tasks in flight instead of waiting for them to end.
         final: Whether the run can never be resumed.
-        reason: `asked` if the stop was asked of this run, `above` if it was asked of a run above this run.
+        reason: `asked` if the caller asked to stop this run, `above` if the caller asked to stop a run that started it.
     """
 
     why: str = "asked"
@@ -186,29 +203,38 @@ class Stop(Struct, frozen=True):
 
 
 class Release(Struct, frozen=True):
-    """The run should be released, so that another process can drive it.
+    """Input to the claim's state machine: this process should give the run up, so that another process can drive it.
 
     Attributes:
-        now: Whether to cancel the tasks in flight.
+        now: Whether to cancel the tasks in flight instead of waiting for them to end.
     """
 
     now: bool = False
 
 
 class Late(Struct, frozen=True):
-    """The run has reached its limit of seconds, possibly while a node is running."""
+    """Input to the claim's state machine: the run has reached its time limit (`seconds`).
+
+    A node may still be running when this happens.
+    """
 
 
 class Closed(Struct, frozen=True):
-    """The Runner is closing. Nodes in flight get a time of grace."""
+    """Input to the claim's state machine: the `Runner` is closing. Running nodes get a grace period to end."""
 
 
 class Cut(Struct, frozen=True):
-    """The asyncio task of the run was cancelled, by its Runner after the time of grace or because the loop ended."""
+    """Input to the claim's state machine: the asyncio task that drives the run was cancelled.
+
+    Either the `Runner` cancelled the task after the grace period, or the event loop ended.
+    """
 
 
 class Raised(Struct, frozen=True):
-    """A step could not be recorded, the lease was lost, or an error was raised outside a node."""
+    """Input to the claim's state machine: driving the run raised an error outside a node.
+
+    For example, a step could not be recorded, or this process lost the lease.
+    """
 
 
 Input: TypeAlias = (
@@ -239,7 +265,10 @@ Input: TypeAlias = (
 
 
 class Do(Struct, frozen=True):
-    """What the shell does about an input. The shell does the parts from top to bottom."""
+    """What the runner must do about one input to the claim's state machine.
+
+    The runner carries out the fields from top to bottom.
+    """
 
     # Append first. The parts of a `Do` that depend on it come with the input `Durable` of this append.
     append: Literal["", "events", "stop"] = ""
@@ -271,7 +300,9 @@ _DRIVEN: Final = Do(outcome="driven")
 
 
 class Claim(Struct):
-    """The claim on one run. Only `step` changes it.
+    """The right of one process to drive one run, as a state machine that performs no I/O.
+
+    Only `step` changes a claim. The runner calls `step` with each input and does what the returned `Do` tells it to do.
 
     Attributes:
         asked: Whether a caller asked for the run. If so, a run that failed or was stopped is resumed too.
@@ -317,10 +348,10 @@ class Claim(Struct):
     may_record: bool = True
 
     def step(self, given: Input) -> Do:
-        """Process an input, and return what the shell should do about it.
+        """Process one input, change the state of the claim, and return what the runner must do.
 
         Raises:
-            OutOfOrder: The input cannot come in the current state, so the shell is wrong about the run. The claim is
+            OutOfOrder: The input cannot occur in the current state, which means that the runner has a bug. The claim is
                 lost.
         """
         rule = _RULES.get((self.state, type(given)))
@@ -332,16 +363,16 @@ class Claim(Struct):
         return rule(self, given)
 
     def enter(self, state: State) -> None:
-        """Move to a state, and compute the flags of the state.
+        """Move the claim to a state, and compute the flags that depend on the state.
 
-        A rule that changes `owned` does so before it calls this method, because the flags depend on `owned`.
+        The flags also depend on `owned`, so a rule that changes `owned` must do so before it calls this method.
         """
         self.state = state
         self.may_start, records = _FLAGS[state]
         self.may_record = records and self.owned
 
     def may(self, act: Act) -> bool:
-        """Return whether the shell may do something now."""
+        """Return whether the runner may do this (for example, start a task) in the current state of the claim."""
         return self.state in _MAY[act] and (self.owned or act != "record")
 
 
@@ -451,7 +482,10 @@ def _halt_for_close(claim: Claim, _: Closed) -> Do:
 
 
 def _halt(claim: Claim, *, now: bool) -> Do:
-    """Start no more tasks. Cancel the tasks in flight if `now`, at most once."""
+    """Stop starting tasks for the run, and with `now` also cancel the tasks in flight.
+
+    The tasks are cancelled only once, however often a stop is requested.
+    """
     if claim.state == "driving":
         claim.enter("halting")
     is_news, claim.cuts = now and not claim.cuts, claim.cuts or now
@@ -478,7 +512,10 @@ def _leave_run(claim: Claim, given: Left) -> Do:
 
 
 def _rest(claim: Claim, status: str, due: float | None) -> Do:
-    """Sleep, park the run, or end the claim, now that nothing of the run moves."""
+    """Decide how the claim continues once no task of the run is left.
+
+    The run sleeps in this process until `due`, is parked until a message arrives, or the claim ends.
+    """
     if status != "waiting":
         claim.enter("over")
     elif claim.of_worker or claim.released or claim.closed:
@@ -509,7 +546,7 @@ def _again(claim: Claim, how: Literal["now", "alone"]) -> Do:
 
 
 def _stay(claim: Claim, given: Release | Closed) -> Do:
-    """End the claim on a run that sleeps, and leave the run waiting in the store."""
+    """End the claim on a sleeping run without waking the run. Another process can continue the run later."""
     claim.released, claim.closed = isinstance(given, Release), isinstance(given, Closed)
     claim.enter("parked")
     return Do(outcome="recorded")
@@ -549,15 +586,14 @@ def _ignore(_: Claim, __: Input) -> Do:
 
 
 class Row(NamedTuple):
-    """A row of `TABLE`.
+    """One row of the claim's transition table: an input, and the rule that processes it.
 
     Attributes:
         given: The input.
-        states: The states in which the input can come.
+        states: The states in which the input can occur.
         then: The states that can follow. Empty if the claim stays in its state.
         rule: The function that processes the input.
-        why: For an input about which nothing has to be done: how the input can come there, and why ignoring it is
-            right.
+        why: For an input that needs no action: how the input can occur in these states, and why ignoring it is correct.
     """
 
     given: type[Input]

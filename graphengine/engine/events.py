@@ -38,14 +38,15 @@ NO_SHIFT: Final = Shift()
 
 
 class RunStarted(NamedTuple):
-    """A run begins with this state and these facts.
+    """A run begins with the given state and limits.
 
     Attributes:
-        now: The time.
-        facts: The facts of the step.
-        values: The records of all fields.
-        typed: The typed values of all fields.
-        given: The names of the fields that the caller set. A default value does not count as a sample of a plateau.
+        now: The time, in epoch seconds.
+        facts: The content of the step to record, except for what `decide` computes.
+        values: The initial state as JSON values, by field.
+        typed: The same state as Python objects, by field.
+        given: The names of the fields that the caller set. Only these count as first values for a condition that
+            watches a field for progress; defaults do not.
     """
 
     now: float
@@ -56,17 +57,17 @@ class RunStarted(NamedTuple):
 
 
 class Attempted(Struct, gc=False):
-    """Something happened in an attempt."""
+    """Something happened in an attempt to run a node."""
 
     id: AttemptId
 
 
 class Worked(Attempted):
-    """An attempt did something that took time.
+    """An attempt to run a node did something that took time.
 
     Attributes:
-        began: When the work of the attempt began.
-        now: The time.
+        began: When the attempt began to work, in epoch seconds.
+        now: When the event happened, in epoch seconds.
     """
 
     began: float
@@ -74,16 +75,17 @@ class Worked(Attempted):
 
 
 class NodeFinished(Worked):
-    """An attempt, or a fallback, ended with a result.
+    """A node, or the fallback of a node, returned a result.
 
     Attributes:
         result: The result.
-        usage: The usage of the attempt.
-        choice: The choice of the node, if it chooses.
-        chance: A random number from 0 to 1 for the jitter of a retry, in case the result does not fit.
-        more: Further facts for the step.
-        answer: The key of a recorded answer, if the result is that answer. If the update is refused, the answer is
-            refused too.
+        usage: The model calls, tokens and cost of the attempt.
+        choice: If the node chooses among several bodies: the name of the body that ran.
+        chance: A random number from 0 to 1. If the result does not fit the state and the node is retried, the jitter of
+            the delay is computed from this number.
+        more: Further facts to copy into the step.
+        answer: If the result is an answer that a person gave: the key under which the answer is recorded. If the result
+            does not fit the state, the answer is refused and the question is asked again.
     """
 
     result: object
@@ -95,19 +97,20 @@ class NodeFinished(Worked):
 
 
 class NodeFailed(Worked, gc=True):
-    """An attempt, or a fallback, failed.
+    """A node, or the fallback of a node, raised an exception.
 
-    The stack frames of its exception refer to the event. So the garbage collector must track the event, which it does
-    not do for other events.
+    This event is tracked by the garbage collector, unlike other events, because the traceback of the exception refers
+    back to the event.
 
     Attributes:
         error: The failure.
-        usage: The usage of the attempt.
-        choice: The choice of the node, if it chooses.
-        chance: A random number from 0 to 1 for the jitter of a retry.
-        refused: The keys of the recorded work that caused the failure: answers that cannot be used, and questions that
-            nobody answered in time.
-        lost: Descriptions of work that began and has no record, by the key that the record would have.
+        usage: The model calls, tokens and cost of the attempt.
+        choice: If the node chooses among several bodies: the name of the body that ran.
+        chance: A random number from 0 to 1, from which the jitter of the retry's delay is computed.
+        refused: The keys of recorded results that caused the failure and must not be used again: answers that the node
+            could not use, and questions that nobody answered in time.
+        lost: Work that began and whose result was not recorded, such as a failed model call: a description by the key
+            under which the result would have been recorded.
     """
 
     error: FailureRecord
@@ -119,31 +122,33 @@ class NodeFailed(Worked, gc=True):
 
 
 class Written(NamedTuple):
-    """A placeholder for a result of which only the updates are known. A replay uses it to decide a recorded step again.
+    """Stands in for the result of a node when a replay decides a recorded step again.
+
+    The log contains the updates that the node wrote, but not the object that the node returned.
 
     Attributes:
-        updates: The updates of the result, as (field, update).
+        updates: The recorded updates, as pairs of a field and its update.
     """
 
     updates: Sequence[tuple[str, object]]
 
 
 class NodeEntered(Attempted):
-    """A node that is a map or a graph begins."""
+    """A node begins that runs other frames: a map over a list, or a subgraph."""
 
     now: float
     chance: float = 0.5
 
 
 class Noted(Worked):
-    """An attempt records something before its end.
+    """A running node records something before it ends.
 
-    This can be the beginning of an effect, a finished piece of work, a wait, or an answer that does not fit. `began` is
-    0 if the record is not about work that took time.
+    For example, a side effect begins, a call inside the node has returned, the node waits, or the node refuses an
+    answer. `began` is 0 if no time was spent on what is recorded.
 
     Attributes:
-        facts: The facts of the step.
-        size_bytes: The size of the value that is recorded, if any.
+        facts: The content of the step to record.
+        size_bytes: The size of the recorded value, if there is one.
     """
 
     facts: Begun | Recorded | Waiting | Refused
@@ -151,12 +156,12 @@ class Noted(Worked):
 
 
 class AnswerArrived(NamedTuple):
-    """An answer to a wait arrived.
+    """An answer to a question of the run arrived.
 
     Attributes:
         wait: The name of the wait.
-        id: The id of the wait. With it, an answer to an earlier question is not mistaken for an answer to this wait.
-        now: The time.
+        id: The id of the wait, so that an answer to an earlier question with the same name is not used for this one.
+        now: The time, in epoch seconds.
         answer: The answer.
     """
 
@@ -167,7 +172,7 @@ class AnswerArrived(NamedTuple):
 
 
 class MessageCame(NamedTuple):
-    """A message for a topic of this run arrived. `told` tells that the message reports the end of a child run."""
+    """A message for one of the run's topics arrived. `told` is True if it reports that a child run has ended."""
 
     now: float
     topic: str
@@ -176,7 +181,7 @@ class MessageCame(NamedTuple):
 
 
 class WaitOver(NamedTuple):
-    """A wait is over because its time has come, or (`delivered`) because a message for the wait arrived."""
+    """A wait of a node ends because its time has come or, with `delivered`, because a message for it arrived."""
 
     frame: str
     wait: str
@@ -185,23 +190,23 @@ class WaitOver(NamedTuple):
 
 
 class LimitMet(NamedTuple):
-    """A subgraph reached one of its own limits, and no task inside it is in flight."""
+    """A subgraph has reached a limit that the subgraph itself declares, and none of its nodes is running any more."""
 
     frame: str
     now: float
 
 
 class NodeLeft(NamedTuple):
-    """The outgoing edge of a node that was already done is to be chosen now."""
+    """An edge must now be chosen for a node that completed before the run was interrupted."""
 
     frame: str
     now: float
 
 
 class Settled(NamedTuple):
-    """The frames below a frame have ended: the arms of a fork, the items of a map, or a subgraph.
+    """All arms of a fork, all items of a map, or the subgraph at a node have ended or failed.
 
-    `error` is set if an item changed in place an input that all items share.
+    `error` is set if a map item changed an input in place that all items share.
     """
 
     frame: str
@@ -211,17 +216,17 @@ class Settled(NamedTuple):
 
 
 class RunResumed(NamedTuple):
-    """A run is resumed: after a crash, a stop, a failure or a wait, or with other limits.
+    """A run is resumed after a crash, a stop, a failure or a wait, possibly with other limits or a changed graph.
 
     Attributes:
-        now: The time.
-        facts: The facts that are known in advance: `crashed`, and `shared_process` if the process also drives other
-            runs.
-        change: The changes, if the graph was changed since.
-        asked: Whether a caller asked to resume this run while nothing else could be done: no part could move, and no
-            answer, message or time had come. If so, the failed parts are retried although other parts wait.
+        now: The time, in epoch seconds.
+        facts: The content of the step, as far as it is known in advance: `crashed`, and `shared_process` if the process
+            also drives other runs.
+        change: How the graph has changed since the run was last driven.
+        asked: Whether a caller asked to resume this run when nothing else could be done: no node could run, and no
+            answer, message or time had come. If so, the failed parts are retried although other parts still wait.
         retry_failed: Whether a caller asked to retry failed parts in any case, including the failed items of maps that
-            keep the items that succeeded.
+            otherwise complete without them.
     """
 
     now: float
@@ -232,14 +237,16 @@ class RunResumed(NamedTuple):
 
 
 class StopAsked(NamedTuple):
-    """A stop was requested, a limit was reached, or (`error`) the run cannot be driven. No task is in flight.
+    """The run must stop: a caller asked for it, a limit was reached, or (`error`) the run cannot be driven.
+
+    The event is created only after all tasks of the run have ended.
 
     Attributes:
-        now: The time.
+        now: The time, in epoch seconds.
         reason: The reason, as a code.
         why: The reason, as text.
-        error: The failure because of which the run cannot be driven.
-        usage: The usage of attempts that the stop cut off.
+        error: Why the run cannot be driven, if so.
+        usage: The model calls, tokens and cost of the attempts that the stop interrupted.
         final: Whether the run can never be resumed.
     """
 
@@ -252,14 +259,14 @@ class StopAsked(NamedTuple):
 
 
 class BranchedOff(NamedTuple):
-    """A branch begins after the parent's last step, with updates to the state of one frame.
+    """A new run branches off from a step of its parent run, optionally with changes to the state.
 
     Attributes:
-        now: The time.
-        facts: The facts of the step.
-        updates: The updates, as (field, update).
-        frame: The id of the frame after the changes in `change`.
-        change: The changes, if the graph was changed since, as in `RunResumed`.
+        now: The time, in epoch seconds.
+        facts: The content of the step.
+        updates: The changes to the state, as pairs of a field and its update.
+        frame: The id of the frame whose state is changed. If the graph has changed too, this is the new id.
+        change: How the graph has changed since the parent run was last driven.
     """
 
     now: float
@@ -286,7 +293,10 @@ CAUSES: Final[Mapping[type[Event], Cause]] = {
 
 
 def with_cause(step: Decided, event: Event) -> Decided:
-    """Return the step of an event, with the cause recorded if the step ended an attempt in an unusual way."""
+    """Record in a step which event ended the attempt, unless the kind of the step already shows it.
+
+    For a failed attempt, also record which work of the attempt has no recorded result.
+    """
     cause = CAUSES[type(event)]
     if isinstance(step.data, AttemptEnded) and (cause != "failed" or isinstance(step.data, Node)):
         step.data.cause = cause

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 
 class FailedElsewhere(Exception):
-    """The function of a node raised an exception in another process, which described the failure as data.
+    """The exception that a node function raised in another process, rebuilt from its description as data.
 
     Args:
-        error: The failure, without its place in the run. Its `raised` is the exception, if the exception can be
-            pickled.
+        error: The description of the failure, without the path of the node. It holds the original exception if that
+            exception could be pickled.
     """
 
     def __init__(self, error: FailureRecord) -> None:
@@ -46,9 +46,9 @@ class FailedElsewhere(Exception):
 
     @staticmethod
     def describe(error: BaseException) -> FailureRecord:
-        """Describe an exception as data, in the process in which it was raised.
+        """Describe an exception as data, so that it can be sent from an executor's process to the process of the run.
 
-        The other process raises this class with the returned failure.
+        The process of the run wraps the description in `FailedElsewhere` and raises that.
         """
         facts = failure_record(error, "", 0)
         facts.raised = None
@@ -59,7 +59,7 @@ _NO_EXIT: Final = "raise an Exception, or return: code in a graph cannot end the
 
 
 def failure_record(error: BaseException, path: str, attempt: int) -> FailureRecord:
-    """Return an exception as data, in the form in which the event of its node carries it and the step records it."""
+    """Convert an exception to the data that a step of the run's log records about it."""
     if isinstance(error, FailedElsewhere):
         failure = replace(error.error, path=path, attempt=attempt)
         failure.raised = error.error.raised
@@ -101,7 +101,7 @@ def _describe_failure(failure: FailureRecord, error: BaseException) -> FailureRe
 
 
 def text_of(error: BaseException) -> str:
-    """Return the text of an exception in characters that can be recorded, even if its `__str__` raises."""
+    """Return the message of an exception in characters that can be recorded, even if `str(error)` raises."""
     try:
         text = str(error)
     except BaseException as raised:  # noqa: BLE001 - a __str__ of the user's
@@ -111,9 +111,9 @@ def text_of(error: BaseException) -> str:
 
 
 def why_refused(error: BaseException) -> str:
-    """Return why an answer is not usable, as the log records it.
+    """Return the reason to record for an answer that cannot be used.
 
-    The reason is a broken rule of the answer's type, or an exception that a validator raised.
+    The reason is the violated rule of the answer's type, or the message of the exception that a validator raised.
     """
     reraise_interrupt(error)
     if isinstance(error, ValidationError):
@@ -126,17 +126,18 @@ def _replace_surrogates(text: str) -> str:
 
 
 def attempt_of(frame: Frame) -> int:
-    """Return the number of the attempt that contains a frame.
+    """Return the number of the attempt during which a frame runs.
 
-    For a frame inside a subgraph, this is the attempt of the subgraph's node. In the run's own graph it is 1.
+    A frame inside a subgraph belongs to an attempt of the node that runs the subgraph. For the run's own graph the
+    number is 1.
     """
     return frame.sub.up.attempt if frame.sub is not None and frame.sub.up is not None else 1
 
 
 def fail_with(facts: Outcome, failure: FailureRecord) -> None:
-    """Record in the facts of a step that its frame fails.
+    """Record a failure in a step's facts.
 
-    A failure that the facts already contain is kept as the failure that this one replaced.
+    A failure that the facts already contain becomes the `replaced` of the new one.
     """
     if facts.error is not None and facts.error is not failure:
         failure.replaced = facts.error
@@ -146,7 +147,11 @@ def fail_with(facts: Outcome, failure: FailureRecord) -> None:
 
 
 def cause_of(error: BaseException, node: NodePlan, result: object, path: str) -> BaseException:
-    """Return the error of a refused update, or a clearer error that names the cause, such as a missing `await`."""
+    """Return a clearer error for a node result that does not fit the state.
+
+    For example, if the result contains a coroutine, the returned error says that an `await` is missing. If no likely
+    cause is found, the given error is returned.
+    """
     if not isinstance(error, NodeError):
         return error
     forgotten = _list_not_awaited(result)
@@ -175,9 +180,9 @@ def cause_of(error: BaseException, node: NodePlan, result: object, path: str) ->
 
 
 def _repair_of_foreign_result(result: object, node: NodePlan, error: NodeError) -> str | None:
-    """Return a repair for a result in a form that another library expects.
+    """Suggest a repair for a result that follows the conventions of another graph library.
 
-    Such a result is a routing object, or a mapping of fields although `writes` names a field.
+    Examples are an object that names the next node, or a dict of fields although `writes` names a single field.
     """
     parts = result if isinstance(result, (list, tuple)) else (result,)
     for part in parts:
@@ -190,7 +195,7 @@ def _repair_of_foreign_result(result: object, node: NodePlan, error: NodeError) 
 
 
 def _list_not_awaited(result: object) -> list[Awaitable[object]]:
-    """Return the awaitables in a result: the result itself, or the elements of a list, tuple or mapping."""
+    """Return the awaitables that a node returned by mistake, alone or in a list, tuple or mapping."""
     inside: Iterable[object] = (result,)
     if isinstance(result, Mapping):
         inside = result.values()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def apply_ops(  # noqa: C901, PLR0912 - the common case, in place
     frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None
 ) -> None:
-    """Apply operations to the records and the typed values of a frame."""
+    """Apply the recorded operations of a step to a frame's state: its JSON values and its cached Python objects."""
     if frame.kind == "arm":
         frame.added.update(enumerate(typed or (), len(frame.journal)))
         frame.journal.extend(ops)
@@ -59,7 +59,7 @@ def apply_ops(  # noqa: C901, PLR0912 - the common case, in place
 
 
 def replay(frame: Frame) -> None:
-    """Apply the operations of an arm again, after fields of the frames around it were changed."""
+    """Apply the operations of a fork's arm again, because fields that the arm reads from outside have changed."""
     ops, frame.journal = frame.journal, []
     frame.added.clear()
     for name in {op[1] for op in ops}:
@@ -142,7 +142,7 @@ def _drop(frame: Frame, op: Op) -> None:
 
 
 def list_of(frame: Frame, name: str) -> Any:  # noqa: ANN401 - a list, unless the log is damaged
-    """Return the records of the items of a list field. An encoded list is decoded once and kept."""
+    """Return the list that a field holds, as JSON values. A list that is still encoded is decoded once and cached."""
     while frame.base is not None and name not in frame.values:
         frame = frame.base
     found = frame.values.get(name)
@@ -152,9 +152,9 @@ def list_of(frame: Frame, name: str) -> Any:  # noqa: ANN401 - a list, unless th
 
 
 def _list(frame: Frame, name: str) -> list[Any]:
-    """Return the list of a field to change it in place.
+    """Return the list of a field so that the caller can change it in place.
 
-    The list is copied the first time, because a value that a step set belongs to the step.
+    The first call copies the list, because the step that set the list still refers to it.
     """
     if name not in frame.owned:
         frame.values[name] = list(items_of(frame.held(name)))

@@ -95,10 +95,10 @@ if TYPE_CHECKING:
 
 
 def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
-    """Apply a step to a snapshot in place, and return the snapshot.
+    """Apply one step of the log to the snapshot of a run. The snapshot is changed in place and returned.
 
     Raises:
-        ValueError: The step does not directly follow the last step of the snapshot.
+        ValueError: The number of the step is not the number after the snapshot's last step.
     """
     if step.seq != snapshot.seq + 1:
         message = f"step {step.seq} does not follow step {snapshot.seq}"
@@ -129,9 +129,12 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
 
 
 def _settle(snapshot: Snapshot) -> None:
-    """Set the status to `waiting` if nothing can move before an answer, a message or a time arrives, else to `running`.
+    """Set the status of the run to `waiting` or `running`.
 
-    A run that has reached a limit is `running`, because it cannot move after an answer either, and should be stopped.
+    A run is waiting if no node can run before an answer, a message or a time arrives.
+
+    A run that has reached a limit stays `running`: an answer could not continue it either, so the runner should stop
+    it.
     """
     if snapshot.maybe_runnable is not None:
         snapshot.maybe_runnable.update(dict.fromkeys(snapshot.changed))
@@ -142,13 +145,12 @@ def _settle(snapshot: Snapshot) -> None:
 
 
 def _find_runnable(snapshot: Snapshot) -> str | None:
-    """Return what `runnable_frame` returns, and remember which frames cannot move.
+    """Find a frame that can move now, without checking every frame of the run.
 
     The frame that was found after the last step and the frames that this step changed are tried first. Usually one of
-    them can move, and the others need not be checked. Thousands of frames may wait, and a frame that could not move
-    when it was checked still cannot move until a step changes it. So a frame is checked again only after it has
-    changed. The exception is a graph with limits of its own: the steps of other frames in the graph can bring it to a
-    limit, so then all frames are checked.
+    them can move. Thousands of other frames may wait, and a waiting frame cannot move until a step changes it. So a
+    frame is checked again only after it has changed. The exception is a graph with limits of its own: the steps of
+    other frames can bring the graph to its limit, so all frames are checked.
     """
     frames = snapshot.frames
     likely = [snapshot.runnable, *snapshot.changed[-_LIKELY:]]
@@ -169,7 +171,7 @@ def _find_runnable(snapshot: Snapshot) -> str | None:
 
 
 def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
-    """Apply the steps of a log to a snapshot, which is new if not given, and return the snapshot."""
+    """Apply the steps of a log, in order, to a snapshot (by default that of a new run), and return the snapshot."""
     snapshot = snapshot if snapshot is not None else Snapshot()
     for step in log:
         evolve(snapshot, step)
@@ -227,9 +229,9 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR09
 
 
 def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
-    """Begin a run.
+    """Apply the first step of a run.
 
-    The title of the run is the title that its graph gives it, or else the first line of the first text of its input.
+    A graph without `title=` gets the first line of the first text of its input as title.
     """
     snapshot.run_id = facts.run_id
     snapshot.graph = facts.graph
@@ -250,14 +252,14 @@ def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
 
 
 def title_line(text: str) -> str:
-    """Return the first line of a text, shortened, with each sequence of blanks replaced by one blank."""
+    """Return the first line of a text for use as a title: cut to 200 characters, with runs of white space collapsed."""
     if len(text) <= _BEGINNING and text.isalnum():  # The length is compared first, because a text can have megabytes.
         return text
     return " ".join(text[:_BEGINNING].strip().partition("\n")[0].replace("\0", "").split())
 
 
 def _go_on_from(snapshot: Snapshot, facts: steps.Removed) -> None:
-    """Replace the snapshot by the snapshot that was stored when retention trimmed the log."""
+    """Replace the snapshot with the copy that was stored when old steps were deleted by the retention policy."""
     if bytes(facts.snapshot):
         found = decode_snapshot(bytes(facts.snapshot))
         for name in found.__struct_fields__:
@@ -284,9 +286,9 @@ def _resume_run(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
 def _continue(
     snapshot: Snapshot, facts: steps.Continued, cut_off: Sequence[Frame] = (), *, retries: bool = False
 ) -> None:
-    """Let a run continue, possibly under a changed graph.
+    """Let a stopped, failed or waiting run continue, possibly under a changed graph.
 
-    `cut_off` lists the frames whose nodes a crash interrupted.
+    `cut_off` lists the frames whose nodes were running when the process died, so that crashes in a row are counted.
     """
     snapshot.limits = facts.limits
     snapshot.fingerprint = facts.fingerprint
@@ -316,9 +318,9 @@ def _continue(
 
 
 def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None:
-    """Mark the recorded work of nodes whose code has changed with the id of the code that recorded the work.
+    """Mark the results that a node recorded before its code changed with the id of the code that recorded them.
 
-    A node that sleeps runs again, because its current code may sleep for another length of time.
+    A node that is in a sleep is woken, because its new code may sleep for another length of time.
     """
     for frame in snapshot.frames.values():
         if without_items(path_of(frame.id, frame.at)) in nodes:
@@ -336,7 +338,7 @@ def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None
 
 
 def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
-    """Replace the set of nodes before which the run pauses, if the step contains a new set."""
+    """Apply a new list of nodes before which the run pauses. Does nothing if the step does not change the list."""
     if facts.pause is None:
         return
     snapshot.pause = facts.pause
@@ -348,15 +350,14 @@ def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
 
 
 def _in_flight(snapshot: Snapshot, step: Step) -> Sequence[Frame]:
-    """Return the frames whose nodes were running when the process died."""
     tasks = [(frame, task_of(snapshot, frame)) for frame in snapshot.frames.values()]
     return [frame for frame, task in tasks if task is not None and task.mode in _RUNS and task.due <= step.at]
 
 
 def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
-    """Let a frame of a failed run continue where it failed.
+    """Make a failed frame ready to be retried where it failed, when the run is resumed.
 
-    A failed item of a map waits until its map begins the item again.
+    A failed item of a map is not changed here, because its map starts the item again.
     """
     failed = frame.failing is not None
     if frame.kind == "item" and failed:
@@ -375,7 +376,7 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
 
 
 def _begin_child_run(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
-    """Begin a branch in the state of its parent run."""
+    """Turn the snapshot of a parent run into the snapshot of a run that branches off from it."""
     before, snapshot.nonce = snapshot.nonce, facts.nonce
     snapshot.run_id, snapshot.key_base, snapshot.starter = facts.run_id, "", None
     snapshot.title = title_line(facts.title) or snapshot.title
@@ -408,7 +409,7 @@ _RUNS: Final = ("run", "fallback")
 
 
 def _complete_visit(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:  # noqa: C901, PLR0912 - the common case, in place
-    """Complete a visit: apply its update, count its cost, and move along the edge that was chosen."""
+    """Apply the step of a node that completed: update the state, count the cost, and move along the chosen edge."""
     frame = snapshot.frames[step.frame]
     # Before the update is applied, because the update may change the list of a map.
     if frame.phase is not READY or frame.recorded_results:
@@ -445,7 +446,7 @@ def _complete_visit(snapshot: Snapshot, step: Step, facts: steps.Node) -> None: 
 
 
 def _leave_done_node(snapshot: Snapshot, step: Step, facts: steps.Left) -> None:
-    """Move along the edge that was chosen, after a resume, for a node that was already done."""
+    """Move along the edge that was chosen after a resume. The node itself completed before the run was interrupted."""
     frame = snapshot.frames[step.frame]
     _set_marks(frame, facts)
     ended = frame.phase.ended if isinstance(frame.phase, Leaving) else ""
@@ -456,7 +457,7 @@ _NO_RESULT: Final = RecordedResult()
 
 
 def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
-    """End a failed attempt that is followed by another attempt or by the fallback."""
+    """Apply the step of a failed attempt after which the node is retried or its fallback runs."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     _count_failed_calls(snapshot, facts)
@@ -478,7 +479,7 @@ def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
 
 
 def _end_failed_visit(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
-    """End a visit that failed for good: move along a failure edge, or fail the frame."""
+    """Apply the step of a node that failed for good: move along a `failed(…)` edge, or let the frame fail."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     _count_failed_calls(snapshot, facts)
@@ -500,14 +501,11 @@ def _end_failed_visit(snapshot: Snapshot, step: Step, facts: steps.Failed) -> No
 
 
 def _give_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
-    """Fail a node.
+    """Let the frame of a node fail in such a way that a resume can continue the node.
 
-    A resume runs the node again, with its recorded work as far as the work may be kept, or continues inside the node's
-    map or graph.
-
-    A fallback that replaces a graph is kept if an effect began in the graph: 1. An effect begins in the graph. 2. The
-    graph fails, and the fallback of its node runs and fails. 3. A resume runs the fallback again. Running the graph
-    again instead would repeat the effect.
+    A resume normally runs the node again, which finds the results that it recorded. For a map or a subgraph, the resume
+    continues with the parts that failed. If an effect began inside a subgraph and the node's fallback then failed too,
+    the resume runs the fallback again, because running the subgraph again would repeat the effect.
     """
     goes_on = isinstance(frame.phase, (Collecting, Inside))
     if not goes_on:
@@ -532,7 +530,6 @@ def _give_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
 
 
 def _join_arms(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
-    """Join the arms of a fork: drop the arms, and add their counts, usage and samples to the forked frame."""
     frame = snapshot.frames[step.frame]
     phase = frame.phase
     if facts.has_failed or not isinstance(phase, Forked):
@@ -554,7 +551,6 @@ def _join_arms(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
 
 
 def _complete_item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
-    """Complete an item of a map, and begin the next item."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     if facts.fallback:
@@ -568,11 +564,11 @@ def _complete_item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
 
 
 def _keep_beginning(frame: Frame, step: Step, facts: steps.Begun) -> None:
-    """Record in the frame that an effect has begun.
+    """Remember that a side effect has begun, so that it is not started a second time if the process dies.
 
-    Answers about an earlier beginning of the same effect are removed, because they do not apply to this beginning. The
-    beginning is also recorded at the nodes around the frame that are graphs, until these nodes are left: a new attempt
-    of such a node would repeat the effect. An idempotent effect may be repeated, so only its key is kept.
+    The beginning is remembered at the node itself and at all nodes around it that run a subgraph, because a new attempt
+    of such a node would repeat the effect. Answers that a person gave about an earlier beginning are dropped, since
+    they do not apply to this one. An idempotent effect may be repeated, so only its idempotency key is remembered.
     """
     if facts.idempotent:
         keyed = RecordedResult(facts.arguments, step.at, name=facts.name, id=facts.idempotency_key, keyed=step.seq)
@@ -598,14 +594,14 @@ def _keep_beginning(frame: Frame, step: Step, facts: steps.Begun) -> None:
 
 
 def _graphs_around(frame: Frame) -> Iterator[Frame]:
-    """Yield the frames whose nodes are graphs that contain this frame, the innermost first."""
+    """Yield the frames of the nodes that run the subgraphs around this frame, the innermost first."""
     while frame.sub is not None and frame.sub.up is not None:
         frame = frame.sub.up
         yield frame
 
 
 def _keep_work(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
-    """Keep the result of a piece of work, so that a later attempt of the node finds the result."""
+    """Remember the result of a call inside a node, so that a later attempt of the node does not make the call again."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     snapshot.code = facts.code or snapshot.code
@@ -647,7 +643,7 @@ def _begin_waits(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
 
 
 def _end_wait(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
-    """End a wait, and keep its answer for the node, which runs again."""
+    """End a wait and remember its answer. The code of the node then runs again and finds the answer."""
     frame = snapshot.frames[step.frame]
     waits = frame.waits
     if facts.wait not in waits:  # An item of a map has no slot yet in which its node could ask again.
@@ -689,9 +685,9 @@ def _keep_to_ask_again(frame: Frame, waits: Mapping[str, steps.WaitRecord]) -> N
 
 
 def _refuse_answer(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
-    """Record that an answer was refused because it did not fit.
+    """Remove an answer that the node refused because it had the wrong type, so that the node asks its question again.
 
-    The wait remains. If the code of the node refused the answer, the node will ask the question again.
+    If the answer was refused before the node saw it, the question is still open and nothing has to be changed.
     """
     frame = snapshot.frames.get(step.frame)
     if facts.key and frame is not None:
@@ -704,7 +700,7 @@ def _refuse_answer(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None
 
 
 def _begin_frame(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Started | steps.Entered) -> None:
-    """Begin a frame that has its own state: apply its initial values, and leave START."""
+    """Set the initial state of a run or of a subgraph, and move along its first edge."""
     apply_ops(frame, step.update, step.typed)
     if facts.written:
         frame.written.update(dict.fromkeys(facts.written, True))
@@ -713,7 +709,7 @@ def _begin_frame(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Star
 
 
 def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
-    """End a visit: drop its items or its subgraph, end its wait, and forget its recorded work."""
+    """Clean up after a node that completed: drop its map items or its subgraph, its waits and its recorded results."""
     if isinstance(frame.phase, (Collecting, Inside)):
         if isinstance(frame.phase, Collecting):
             keep_failures(snapshot, frame, frame.phase)
@@ -727,7 +723,10 @@ def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str = "") -> None:
-    """Move along the chosen edge. Without an edge, or at FAIL, the node stays done and the frame fails."""
+    """Move along the edge that the step contains.
+
+    If it contains none, or leads to FAIL, let the frame fail at this node.
+    """
     if facts.status == "failed":
         fail_frame(snapshot, frame, Leaving(ended), facts)
     else:
@@ -735,11 +734,12 @@ def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str
 
 
 def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) -> None:
-    """Forget the recorded work that caused a failure, or all recorded work unless the step says that work is kept.
+    """Drop recorded results that the next attempt of a node must not find.
 
-    Results that arrive only once, such as answers and messages, are kept: `but` lists the values of `by` of such
-    results. If the node itself is an effect and its result was refused, the reason is recorded with the beginning of
-    the effect, because it is then known how the effect ended.
+    Results that caused the failure are always dropped. Other results are dropped only if the retry policy starts
+    attempts afresh. Even then, results that cannot be had a second time are kept: beginnings of effects, and waits
+    whose `by` is in `but`, such as answers and messages. If the node itself is an effect and its result did not fit,
+    the reason is noted with its beginning, because it is then known how the effect ended.
     """
     begun = frame.recorded_results.get(BEGUN)
     if begun is not None and facts.cause == "finished" and facts.error is not None and frame.cause is None:
@@ -756,9 +756,9 @@ def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) 
 
 
 def _keep_messages(snapshot: Snapshot, messages: Iterable[Any], *, own: bool) -> None:
-    """Keep messages, each as (topic, payload), until they are received.
+    """Put messages, each as (topic, payload), into the run's mailbox until a node receives them.
 
-    `own` tells that nodes of the run or its child runs sent the messages.
+    `own` is True if nodes of the run or its child runs sent the messages, and not a caller.
     """
     for topic, payload in messages:
         snapshot.mailbox.setdefault(topic, []).append(payload)
@@ -776,7 +776,6 @@ def _take_message(snapshot: Snapshot, topic: str) -> None:
 
 
 def _count_visit(snapshot: Snapshot, frame: Frame, node: str) -> None:
-    """Count a completed visit, in the frame, in the run and in the graphs around the frame."""
     frame.counts[node] = frame.counts.get(node, 0) + 1
     snapshot.steps += 1
     if frame.sub is not None:
@@ -784,7 +783,6 @@ def _count_visit(snapshot: Snapshot, frame: Frame, node: str) -> None:
 
 
 def _count_in_graphs(inner: Frame) -> None:
-    """Count a completed visit in each graph that contains the frame."""
     sub: Frame | None = inner
     while sub is not None:
         sub.steps += 1
@@ -797,7 +795,6 @@ def _set_marks(frame: Frame, facts: steps.Outcome) -> None:
 
 
 def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
-    """Add the usage of a step to the run, to the frame and to the subgraphs around the frame."""
     if spent:
         snapshot.usage = add_usage(snapshot.usage, spent)
         frame.usage = add_usage(frame.usage, spent)
@@ -808,7 +805,7 @@ def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
 
 
 def _count_failed_calls(snapshot: Snapshot, facts: steps.AttemptEnded) -> None:
-    """Count the agents whose calls failed. The cost of such a call is not known by agent, so 0 is added."""
+    """Count failed model calls by agent. Their cost is not known for each agent, so a cost of 0 is added."""
     for call in facts.lost.values():
         if isinstance(call, dict):
             _count_call(snapshot, call.get("agent"), 0.0)

@@ -41,7 +41,7 @@ _INDEX: Final = re.compile(r"\[\d+\]")
 
 
 def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
-    """Move a frame to the target of a step: a node, the arms of a fork, the join at which an arm ends, or the end."""
+    """Move a frame where a step sends it: to another node, into a fork's arms, to the join, or to the end."""
     # Tested first, because writing a field costs ten times as much as reading it.
     if frame.tries or frame.crashes or frame.due:
         frame.tries = frame.crashes = 0
@@ -69,20 +69,20 @@ def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
 
 
 def renew(snapshot: Snapshot, frame: Frame) -> None:
-    """Reset the attempts, crashes and times of a frame whose node or fallback a resume retries (X5)."""
+    """Reset the counters of attempts and crashes, because a resume retries the node or the fallback of this frame."""
     frame.tries, frame.crashes, frame.due = 0, 0, 0.0
     frame.arrived = snapshot.now
 
 
 def touch(snapshot: Snapshot, frame: Frame) -> None:
-    """Mark a frame, and the frame around it, as changed, because they may have new tasks."""
+    """Note that a frame and the frame around it changed, so that they are checked for new tasks."""
     snapshot.changed.append(frame.id)
     if frame.up is not None:
         snapshot.changed.append(frame.parent)
 
 
 def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
-    """Place a frame at a node that it has not yet begun."""
+    """Place a frame at the beginning of a new visit of a node."""
     if frame.phase is not READY:
         frame.phase = READY
     frame.at, frame.named = node, ""
@@ -95,10 +95,10 @@ def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
 
 
 def pause(snapshot: Snapshot, frame: Frame) -> None:
-    """Make a frame wait before its node, if the run pauses at this node.
+    """Make a frame wait before its node if the run was told to pause there.
 
-    The paths in `Snapshot.pause` have no indexes, so that a single path covers all items of a map. The frame of an item
-    does not pause at the map itself, because the frame of the map has paused there already.
+    The paths in `Snapshot.pause` have no item indexes, so that one path covers all items of a map. An item does not
+    pause at the map itself, because the map has already paused there.
     """
     path = path_of(frame.id, frame.at)
     if frame.kind != "item" and _INDEX.sub("", path) in snapshot.pause:
@@ -107,14 +107,13 @@ def pause(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def unpause(snapshot: Snapshot, frame: Frame) -> None:
-    """Wake a frame that is paused before a node at which the run no longer pauses."""
     path = _INDEX.sub("", path_of(frame.id, frame.at))
     if path not in snapshot.pause and any(asked.kind == "pause" for asked in frame.waits.values()):
         wake(snapshot, frame)
 
 
 def place_of(frame: Frame) -> str:
-    """Return a text that identifies a frame's visit in its run. It consists of this visit and all visits around it."""
+    """Return a text that identifies a visit of a node in its run, including the visits of all subgraphs around it."""
     own = f"{frame.named or frame.at}:{frame.visit}"
     if frame.up is None:
         return own
@@ -125,7 +124,10 @@ def place_of(frame: Frame) -> str:
 
 
 def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> None:
-    """Make a frame wait. Each wait gets an id and the current time, unless it continues an earlier wait."""
+    """Make a frame wait for one of several things. Each wait gets an id and its starting time.
+
+    A question that the node asks again unchanged keeps the id and the time that it had before.
+    """
     now = snapshot.now
     named = {
         name: replace(asked, id=asked.id or _make_wait_id(snapshot, name, asked), asked_at=asked.asked_at or now)
@@ -141,7 +143,10 @@ def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> N
 
 
 def _make_wait_id(snapshot: Snapshot, name: str, asked: WaitRecord) -> str:
-    """Return the id of a wait that begins. A wait that is a question is also counted."""
+    """Return the id of a new wait.
+
+    If the wait is a question, also count how often the run asked a question of that name.
+    """
     if asked.kind in ANSWERABLE:
         times = snapshot.asked[name].times if name in snapshot.asked else 0
         snapshot.asked[name] = AskedName(snapshot.seq + 1, times + 1)
@@ -149,7 +154,9 @@ def _make_wait_id(snapshot: Snapshot, name: str, asked: WaitRecord) -> str:
 
 
 def wait_id(name: str, seq: int, nonce: str) -> str:
-    """Return the id of a wait. It is unique: no other wait has it, even in a later run with the same run id.
+    """Return a unique id for a wait, built from its name, the number of the step, and the random nonce of the run.
+
+    The nonce makes the id unique even if a later run is given the same run id.
 
     >>> wait_id("approve", 7, "k3x9ab"), wait_id("approve", 7, "")
     ('approve@7.k3x9ab', 'approve@7')
@@ -158,7 +165,10 @@ def wait_id(name: str, seq: int, nonce: str) -> str:
 
 
 def restamp(snapshot: Snapshot, before: str) -> None:
-    """Give the waits of a branch new ids that contain the nonce of the branch instead of the nonce of its parent."""
+    """Give the open waits of a new branch ids of their own, so that an answer for the parent run does not fit them.
+
+    Each id contains the nonce of its run, so the parent's nonce is replaced by the nonce of the branch.
+    """
 
     def own(identity: str) -> str:
         name, at, place = identity.rpartition("@")
@@ -181,16 +191,16 @@ def restamp(snapshot: Snapshot, before: str) -> None:
 
 
 def id_again(frame: Frame, name: str, asked: WaitRecord) -> str:
-    """Return the id of a question that this visit has asked before without changes; "" for a new question."""
+    """Return the id of a question that this visit asked before in the same form; "" if the question is new."""
     known = frame.asks.get(asked.key)
     return known.id if known is not None and known.shown == shown_by(frame, name, asked) else ""
 
 
 def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
-    """Return a digest of the content of a question, of its type, and of the visit that asks it.
+    """Return a digest that tells whether a question that is asked again is still the same question.
 
-    The question how an effect ended stays the same question when its text changes, because its key names the beginning
-    of the effect.
+    The digest covers what the question shows, the type of its answer, and the visit that asks it. The question how an
+    interrupted effect ended is identified by the beginning of the effect instead, so its text may change.
     """
     what = replace(asked, id="", asked_at=0, due=None, default=UNSET, may_answer=())
     if what.kind == "unknown":
@@ -200,7 +210,7 @@ def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
 
 
 def keep_asks(frame: Frame) -> None:
-    """Remember the questions of a visit whose waits are about to end, because the visit may ask them again."""
+    """Remember a visit's questions before its waits end, so that it can ask them again under the same ids."""
     for name, asked in frame.waits.items():
         known = frame.asks.get(asked.key)
         if asked.kind in ANSWERABLE and asked.kind != "pause" and (known is None or known.id != asked.id):
@@ -208,7 +218,7 @@ def keep_asks(frame: Frame) -> None:
 
 
 def wake(snapshot: Snapshot, frame: Frame) -> None:
-    """End the wait of a frame, so that its node or fallback runs, or runs again with its recorded work."""
+    """End all waits of a frame, so that its node runs again and finds what it has already recorded."""
     waits = frame.waits
     if isinstance(frame.phase, Waiting):
         frame.phase = frame.phase.then
@@ -239,10 +249,7 @@ def _fork_frame(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Seq
 
 
 def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Frame:
-    """Create the frame of a subgraph below a frame, and return it.
-
-    The frame above it is in the phase `Inside` from now on.
-    """
+    """Create and return the frame in which a node's subgraph runs. The frame of the node then waits for its end."""
     frame.phase = Inside(facts.choice)
     key = frame.sub_id
     sub = snapshot.frames[key] = Frame(
@@ -262,16 +269,16 @@ def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Fra
 
 
 def drop_children(snapshot: Snapshot, frame: Frame) -> None:
-    """Drop the items or the subgraph of a frame, add their usage to the frame, and make the frame ready."""
+    """Drop the map items or the subgraph below a frame, so that its node can start afresh. Their usage is kept."""
     for key in frame.children:
         drop(snapshot, snapshot.frames[key], frame, counts=False)
     frame.phase = READY
 
 
 def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None:
-    """Drop a frame and all frames below it.
+    """Remove a frame and all frames below it from the run.
 
-    The heir receives their usage, and the numbers of visits of arms.
+    The frame `heir` takes over their usage and, with `counts`, the numbers of completed visits of a fork's arms.
     """
     counts = counts and frame.kind == "arm"
     if counts:
@@ -288,9 +295,9 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
 
 
 def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -> None:
-    """Fail a frame.
+    """Mark a frame as failed.
 
-    The run fails if the frame is the root. If an arm or a subgraph fails, the frame around it decides what follows.
+    If it is the run's own frame, the run fails. If it is an arm or a subgraph, the node around it decides what follows.
     """
     frame.phase = phase
     error = failure_in(facts)
@@ -303,7 +310,6 @@ def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -
 
 
 def failure_in(facts: Outcome) -> FailureRecord:
-    """Return the failure of a step that fails a frame or an item."""
     if facts.error is None:
         message = "a step fails without a failure"
         raise ValueError(message)
@@ -311,9 +317,9 @@ def failure_in(facts: Outcome) -> FailureRecord:
 
 
 def add_usage(total: Usage, spent: Usage, *, sign: Literal[1, -1] = 1) -> Usage:
-    """Add two usages. With `sign=-1`, subtract the second.
+    """Add two amounts of usage (model calls, tokens and cost). With `sign=-1`, subtract the second.
 
-    If a cost is unknown, the cost of the sum is unknown too, and `priced_usd` keeps the known part.
+    If the cost of one of them is unknown, the cost of the sum is unknown too, and `priced_usd` holds the known part.
     """
     sums = dict(amounts_by_name(total))
     for name, amount in amounts_by_name(spent).items():
@@ -326,11 +332,14 @@ def add_usage(total: Usage, spent: Usage, *, sign: Literal[1, -1] = 1) -> Usage:
 
 
 def spent_since(before: Usage, after: Usage) -> Usage:
-    """Return the usage between two points of a run. A cost that is unknown at one of them is unknown in the result."""
+    """Return the usage between two points of a run.
+
+    If the cost is unknown at one point, it is unknown in the result.
+    """
     return add_usage(after, before, sign=-1)
 
 
 def priced(usage: Usage) -> float:
-    """Return the cost of the calls whose price is known, in US dollars."""
+    """Return the cost, in US dollars, of only those model calls whose price is known."""
     cost = usage.get("cost_usd", 0.0)
     return (usage.get("priced_usd") or 0.0) if cost is None else cost

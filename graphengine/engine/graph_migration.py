@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 
 def shift_snapshot(snapshot: Snapshot, shift: Shift) -> Snapshot:
-    """Return the snapshot under a changed graph: a changed copy, or the same object if nothing changes."""
+    """Return the snapshot as it would be under a changed graph, without changing the given one.
+
+    If the change does not affect the run, the given snapshot itself is returned.
+    """
     if not shift.moves:
         return snapshot
     other = copy_of(snapshot)
@@ -48,7 +51,7 @@ def shift_snapshot(snapshot: Snapshot, shift: Shift) -> Snapshot:
 
 
 def apply_shift(snapshot: Snapshot, shift: Shift) -> None:
-    """Apply the recorded changes of a graph to a snapshot, in place."""
+    """Change a snapshot in place so that its run can continue under a changed graph."""
     if shift.renamed:
         _rename(snapshot, shift.renamed)
         rename_published(snapshot, shift.renamed)
@@ -72,7 +75,10 @@ def apply_shift(snapshot: Snapshot, shift: Shift) -> None:
 
 
 def keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
-    """Copy the items of running maps out of the list fields in `names`, because these fields are about to change."""
+    """Copy the items of running maps out of the list fields in `names`, which are about to change.
+
+    A running map otherwise reads its items from the field, and must not see a changed list.
+    """
     for other in snapshot.frames.values():
         map_ = other.phase
         if not isinstance(map_, Collecting) or not _holds(other, frame):
@@ -83,14 +89,16 @@ def keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
 
 
 def _holds(frame: Frame | None, other: Frame) -> bool:
-    """Return whether `frame` is the frame `other`, or reads its state from `other`."""
     while frame is not None and frame is not other:
         frame = frame.base
     return frame is not None
 
 
 def _rename(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> None:
-    """Rename frames with their nodes, outer frames first."""
+    """Change the ids of frames whose nodes were renamed.
+
+    Outer frames come first, because inner ids contain outer ids.
+    """
     frames: dict[str, Frame] = {}
     names_of: dict[int, Mapping[str, str]] = {}
     for old_id, frame in snapshot.frames.items():
@@ -110,7 +118,6 @@ def _rename(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> Non
 
 
 def _rename_frame_id(frame: Frame, up: Frame, names: Mapping[str, str]) -> str:
-    """Return the new id of a frame below a frame that was already renamed."""
     if frame.kind == "arm":
         target = frame.id.rsplit("~", 1)[-1]
         return f"{up.id}~{names.get(target, target)}"
@@ -120,7 +127,7 @@ def _rename_frame_id(frame: Frame, up: Frame, names: Mapping[str, str]) -> str:
 
 
 def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
-    """Rename the nodes in the data of a frame that is kept under the names of nodes."""
+    """Use the new names of nodes in the counters and other data that a frame keeps under the names of nodes."""
     frame.until = names.get(frame.until, frame.until)
     counts: dict[str, int] = {}
     for node, visits in frame.counts.items():
@@ -137,10 +144,10 @@ def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
 
 
 def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
-    """Let a frame continue at another node, whatever its phase was.
+    """Let a frame continue at another node of a changed graph, and drop what was running at the old node.
 
-    The records of effects that its node, or a node inside it, began or completed are kept, because the code of the new
-    node may ask for the same effects again.
+    Records of effects that began or completed at the old node are kept, because the code of the new node may ask for
+    the same effects, which must not happen twice.
     """
     left = {key: memo for key, memo in frame.recorded_results.items() if _is_effect(key, memo)}
     for inner in _frames_below(snapshot, frame):
@@ -165,7 +172,7 @@ def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
 
 
 def _is_effect(key: str, memo: RecordedResult) -> bool:
-    """Return whether recorded work is an effect that has begun or ended, or a run that was started."""
+    """Return whether a recorded result belongs to a side effect that has begun or ended, or to a child run."""
     return bool(memo.begun and memo.id) or WorkKey.read(key).name == STARTS
 
 
@@ -176,9 +183,9 @@ def _frames_below(snapshot: Snapshot, frame: Frame) -> Iterator[Frame]:
 
 
 def _rename_mark(key: str, names: Mapping[str, str]) -> str:
-    """Return the key of a mark after a renaming.
+    """Return the key under which a condition's memory is kept, with the new names of its nodes.
 
-    Every key ends with a node, and the key of a count contains two nodes.
+    Every key ends with the name of a node. The key of a visit counter contains two.
     """
     if not names:
         return key

@@ -69,7 +69,7 @@ class NodeSpec(TypedDict):
 
 
 class ArmSpec(TypedDict):
-    """An arm of a fork: its target and its condition."""
+    """One arm of a fork in the JSON description of a graph: the node to which it leads, and its condition."""
 
     to: str
     when: NotRequired[ConditionSpec]
@@ -99,17 +99,17 @@ position of the edge in the list `ways` of its graph.
 
 
 class GraphSpec(TypedDict, total=False):
-    """A graph, as described in JSON.
+    """The description of a graph in JSON, from which the graph can be drawn and compared with other versions.
 
     Attributes:
-        format: The version of the format of graph specs in which this graph spec was written.
+        format: The version of this JSON format.
         graph: The name of the graph.
         version: The version of the graph.
         state: The types of the fields of the graph's state.
         rules: Constraints and defaults, by field. A field without constraints and defaults is left out. The entry under
             "" describes the state as a whole.
-        types: The definitions of the types that the graph spec names, by the name of the type: a text for each field or
-            member. The key "" of a type describes the whole type.
+        types: The definitions of the types that the description names, by the name of the type: a text for each field
+            or member. The key "" of a type describes the whole type.
         reducers: The names of reducers, by field, for the fields that have a reducer.
         nodes: The nodes of the graph, in declared order.
         ways: The edges of the graph, in declared order.
@@ -127,16 +127,16 @@ class GraphSpec(TypedDict, total=False):
 
 
 def fingerprint_of(graph_spec: GraphSpec) -> str:
-    """Return the digest of a graph spec."""
+    """Return a digest of a graph's JSON description, with which runs record the version of their graph."""
     body = json.dumps(graph_spec, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
 def check_graph_spec(graph_spec: Mapping[str, JsonValue]) -> None:
-    """Check the types of a graph spec, and of the graph specs of the graphs inside it.
+    """Check that a graph description read from a store has the expected types, including the graphs inside it.
 
     Raises:
-        ValueError: A value has another type than its key demands, or a required key is missing.
+        ValueError: A value has the wrong type, or a required key is missing.
     """
     try:
         _check_conditions(msgspec.convert(graph_spec, GraphSpec))

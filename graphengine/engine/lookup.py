@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class StaleEvent(Exception):
-    """The event belongs to a visit or attempt that is over."""
+    """An event reports on a visit or an attempt of a node that is already over, so the event must be ignored."""
 
 
 def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
-    """Return the plan in which a frame walks: the plan of the run, or the plan of the subgraph that contains the frame.
+    """Return the compiled graph in which a frame moves: the run's own graph, or the subgraph that contains the frame.
 
     Raises:
         KeyError, NoChoice: The graph was changed and no longer has the node or the choice.
@@ -44,16 +44,15 @@ def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 
 
 def view_of(plan: Plan[Any], frame: Frame, *, checks: bool = True) -> View:
-    """Return the view of a frame. `plan` is the plan in which the frame walks."""
+    """Return the state as a frame sees it. `plan` is the compiled graph in which the frame moves."""
     each = plan.nodes[frame.at].each if frame.kind == "item" else None
     return View(plan.state if each is None else each.state, frame, checks)
 
 
 def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished | NodeFailed) -> View:
-    """Return the view with which the edge after a visit is chosen.
+    """Return the state with which the conditions of edges are evaluated when a visit of a node ends.
 
-    In addition to the state, the view contains all data that conditions can read: the usage, the driven time, and the
-    node that completes. `plan` is the plan in which the frame walks.
+    Besides the state, conditions can read the usage, the time for which the run was driven, and the name of the node.
     """
     snapshot = run.snapshot
     usage = frame.usage if frame.base is None else usage_of(frame)
@@ -71,7 +70,10 @@ def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished
 
 
 def usage_of(frame: Frame) -> Usage:
-    """Return the usage in a frame and in the frames from which it reads its state, without other arms."""
+    """Return the model calls, tokens and cost of a frame and of the frames from which it reads its state.
+
+    Other arms of the same fork are not counted.
+    """
     if frame.base is None:
         return frame.usage
     below = usage_of(frame.base)
@@ -79,7 +81,6 @@ def usage_of(frame: Frame) -> Usage:
 
 
 def _usage_below(snapshot: Snapshot, frame: Frame) -> Usage:
-    """Return the usage in a frame and in all frames below it."""
     total = frame.usage
     for key in frame.children:
         total = add_usage(total, _usage_below(snapshot, snapshot.frames[key]))
@@ -87,7 +88,10 @@ def _usage_below(snapshot: Snapshot, frame: Frame) -> Usage:
 
 
 def elapsed(snapshot: Snapshot, frame: Frame) -> float:
-    """Return the driven time since the run began, or, for a frame inside a subgraph, since the subgraph began."""
+    """Return for how many seconds the run has been driven, not counting stops.
+
+    For a frame in a subgraph, only the time since the subgraph began counts.
+    """
     return snapshot.elapsed_seconds if frame.sub is None else snapshot.elapsed_seconds - frame.sub.entered
 
 
@@ -99,35 +103,35 @@ STEP_BYTES: Final = 1024
 
 
 class Observer(Protocol):
-    """Observes which edges are evaluated and taken, for the coverage report of a test run.
+    """Observes which edges of a graph are evaluated and taken, for the coverage report of a test run.
 
-    It must not change the edges.
+    An observer must not change which edge is taken.
     """
 
     def watched(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> Sequence[AnyEdge]:
-        """Return the same edges in the same order, with conditions that may record their results."""
+        """Return the given edges in the same order, with conditions that record whether they held."""
         ...
 
     def took(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge], edge: AnyEdge, label: str) -> None:
-        """Record that one of the watched edges was taken. For a switch, `label` is the label of the case."""
+        """Record that an edge was taken. For a switch, `label` is the label of the case that was taken."""
         ...
 
 
 class RunState:
-    """A run in one process.
+    """A run in memory, together with the settings of the process that drives it.
 
     Only `snapshot` is recorded. The other attributes belong to this process and never reach the log.
 
     Attributes:
-        plan: The plan of the graph. It is missing (see `has_plan`) only if a process stops a run whose graph it does
-            not have.
-        has_plan: Whether the plan is there.
+        plan: The compiled graph. It is missing (see `has_plan`) only if a process stops a run whose graph it does not
+            have.
+        has_plan: Whether the compiled graph is there.
         snapshot: The position and state of the run. Only the fold changes it.
         checks: Whether to detect functions that change their arguments in place.
         sizes: The size limits of an update and of the state; None for no limits.
         size_bytes: An upper bound of the size of the state as JSON after the step `measured_at`; -1 if it was not
             measured.
-        measured_at: The seq of the step after which `size_bytes` was computed.
+        measured_at: The number of the step after which `size_bytes` was computed.
         observer: The observer of taken edges, if any.
         changed: The frames that commits changed since tasks were last taken.
         map_bytes: By the frame of a map: the number of bytes of JSON that its items have returned so far, without small

@@ -68,12 +68,12 @@ _ANY: Final[Phases] = (Ready, Fallback, Leaving, Forked, Collecting, Inside, Wai
 
 
 class Row(NamedTuple):
-    """A row of `TABLE`.
+    """A row of the engine's event table: when an event is legal, and to which kinds of steps it can lead.
 
     Attributes:
         event: The event.
-        phases: The phases in which the event is legal. Empty if the event does not belong to a frame.
-        steps: The steps that the event can become.
+        phases: The phases of a frame in which the event is legal. Empty if the event concerns the whole run.
+        steps: The kinds of steps that can be recorded for the event.
     """
 
     event: type[Event]
@@ -124,16 +124,15 @@ _LEGAL: Final = {row.event: frozenset(p for r in TABLE if r.event is row.event f
 
 
 def decide(run: RunState, event: Event) -> Decided:
-    """Return the step that an event becomes.
+    """Decide what an event means for a run, and return the step to record. The run itself is not moved yet.
 
     Args:
-        run: The run, and the settings of this process. Only caches of the run are changed.
+        run: The run, with the settings of this process. Only its caches are changed.
         event: What happened.
 
     Raises:
-        StaleEvent: The frame of the event is at another visit or attempt, or is in a phase in which the event is not
-            legal.
-        InvalidUpdate, NotRecordable, TooLarge: The update that a branch begins with does not fit the state.
+        StaleEvent: The event reports on a visit or attempt that is over, or comes in a phase in which it is not legal.
+        InvalidUpdate, NotRecordable, TooLarge: The state changes with which a new branch should begin do not fit.
     """
     if run.has_plan:
         step = with_cause(_decide(run, event), event) if type(event) in CAUSES else _decide(run, event)
@@ -186,7 +185,7 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
 
 
 def _frame_of_event(snapshot: Snapshot, event: FrameEvent) -> Frame:
-    """Return the frame to which an event belongs.
+    """Return the frame that an event reports on.
 
     Raises:
         StaleEvent: The frame no longer exists, is in a phase in which the event is not legal, or is at another visit or

@@ -32,7 +32,7 @@ the first of many.
 
 
 def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None:
-    """Begin the first items of a map, as many as its concurrency allows."""
+    """Begin the first items of a map over a list, as many as its concurrency allows."""
     count = facts.count
     lists = [*facts.items.values(), *(list_of(frame, name) for name in facts.fields.values())]
     if not lists or any(not isinstance(items, list) or len(items) != count for items in lists):
@@ -47,14 +47,14 @@ def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None
 
 
 def open_items(snapshot: Snapshot, frame: Frame) -> None:
-    """Assign the free slots of a frame's map to items. Do nothing if the frame is not at a map.
+    """Let items of a map begin or continue while fewer than `concurrency=` of them are working.
 
-    Slots are assigned in this order:
+    An item that only waits, for example for a person, does not count as working. Free places are given out in this
+    order:
 
-    1. Items that gave up their slot and can move again, in the order in which their waits ended. They are the oldest
-       open items, so their frames are freed soonest.
-    2. Items that failed before, as long as the number of open items is below the limit.
-    3. Items that never began, as long as the number of open items is below the limit.
+    1. Items that waited and can continue, in the order in which their waits ended.
+    2. Items that failed before and are retried, as long as the limit of open items allows it.
+    3. Items that have not begun yet, as long as the limit of open items allows it.
     """
     map_ = frame.phase
     while isinstance(map_, Collecting) and len(map_.live) < map_.concurrency:
@@ -78,9 +78,9 @@ def open_items(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int) -> Frame:
-    """Begin an item, and return its frame.
+    """Create and return the frame in which one item of a map is worked on.
 
-    The item reads each field that it has not written from the frame of the map.
+    The item reads the fields that it has not written itself from the frame of the map.
     """
     key = frame.item_id(index)
     item = snapshot.frames[key] = Frame(
@@ -102,9 +102,9 @@ def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int) -
 
 
 def _reopen_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, earlier: FailedItem) -> None:
-    """Begin an item again that failed before.
+    """Begin a failed item of a map again.
 
-    An item continues in its kept frame if its subgraph failed, or if its fallback was kept.
+    If its subgraph failed, or its fallback must not be lost, the item continues in the frame that was kept for it.
     """
     if earlier.kept:
         kept = snapshot.frames[frame.item_id(index)]
@@ -119,7 +119,7 @@ def _reopen_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int,
 
 
 def _values_of_item(frame: Frame, map_: Collecting, index: int) -> dict[str, JsonValue]:
-    """Return the value of an item in each list, by the item's name in the node."""
+    """Return the arguments of one item of a map: for each list of the map, the element with this index."""
     values = {name: list_of(frame, field)[index] for name, field in map_.fields.items()}
     for name, records in map_.items.items():
         values[name] = records[index]
@@ -127,7 +127,6 @@ def _values_of_item(frame: Frame, map_: Collecting, index: int) -> dict[str, Jso
 
 
 def list_failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
-    """Return the items of a map that have failed, in item order."""
     failed = map_.failed
     return [
         LostItem(failed[index].error, _values_of_item(frame, map_, int(index))) for index in sorted(failed, key=int)
@@ -135,7 +134,7 @@ def list_failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
 
 
 def list_lost_parts(snapshot: Snapshot) -> list[LostItem]:
-    """Return every item of a map and every arm of a fork that failed for good and has not been repeated since."""
+    """Return all map items and fork arms of a run that failed for good and were not retried successfully since."""
     lost = list(snapshot.failures)
     for frame in snapshot.frames.values():
         if isinstance(frame.phase, Collecting):
@@ -146,7 +145,7 @@ def list_lost_parts(snapshot: Snapshot) -> list[LostItem]:
 
 
 def keep_failures(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
-    """Remember the failed items of a map that is left. Their tracebacks stay in the log only."""
+    """Remember which items of a completed map failed. Their tracebacks are kept only in the log."""
     for item in list_failed_items(frame, map_):
         snapshot.failures.append(LostItem(replace(item.error, traceback="", replaced=None), item.values))
 
@@ -154,9 +153,9 @@ def keep_failures(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
 def end_item(
     snapshot: Snapshot, item: Frame, outcome: FailedItem | Sequence[Op], sent: Sequence[JsonValue] = ()
 ) -> None:
-    """Record the outcome of an item, and begin the next item.
+    """Record how an item of a map ended, and let the next item begin.
 
-    The frame of an item whose subgraph failed is kept, so that the item can be resumed.
+    If a subgraph failed in the item, the frame of the item is kept so that a resume can continue in the subgraph.
     """
     frame = item.up
     map_ = frame.phase if frame is not None else None
@@ -186,11 +185,11 @@ def end_item(
 
 
 def update_slots(snapshot: Snapshot, frames: Iterable[Frame]) -> None:
-    """Let the items among these frames give up or request a slot of their map, and assign free slots to items.
+    """Update which items of maps are working after a step changed these frames, and let other items begin.
 
-    An item gives up its slot when everything that is in progress in it waits for a person, a message or a time. When
-    one of these waits has ended, the item requests a slot again. Both follow from the tree of frames after a step
-    alone. `frames` lists inner frames before outer frames.
+    At most `concurrency=` items of a map work at the same time. An item stops counting while everything in it waits for
+    a person, a message or a time. When one of these waits ends, the item queues for a free place again. `frames` must
+    list inner frames before outer ones.
     """
     for frame in frames:
         map_ = frame.up.phase if frame.up is not None and frame.kind == "item" else None
@@ -215,7 +214,10 @@ def upwards(frame: Frame | None) -> Iterator[Frame]:
 
 
 def _rests(snapshot: Snapshot, frame: Frame) -> bool:
-    """Return whether everything that is in progress in a frame waits, and needs no slot meanwhile."""
+    """Return whether everything in a map item waits, so that the next item may begin.
+
+    A wait can be for a person, a message or a time.
+    """
     phase = frame.phase
     if isinstance(phase, Waiting):
         return not any(wait.keeps_slot or wait.kind in _KEEP_SLOTS for wait in phase.waits.values())
@@ -229,20 +231,18 @@ def _rests(snapshot: Snapshot, frame: Frame) -> bool:
 
 
 def _list_moving(frame: Frame) -> Sequence[str]:
-    """Return the ids of the frames below a frame, without the items that have no slot."""
+    """Return the ids of the frames below a frame, except for map items that do not count as working."""
     phase = frame.phase
     return [frame.item_id(index) for index in phase.live] if isinstance(phase, Collecting) else frame.children
 
 
 def _change_below(snapshot: Snapshot, frame: Frame, below: Callable[[Frame], Sequence[str]]) -> None:
-    """Mark a frame, and the frames below it that `below` returns, as changed."""
     snapshot.changed.append(frame.id)
     for key in below(frame):
         _change_below(snapshot, snapshot.frames[key], below)
 
 
 def reopen_failed(map_: Collecting) -> None:
-    """Let the failed items of a map begin again, after a resume."""
     map_.again += [(int(index), map_.failed[index]) for index in sorted(map_.failed, key=int)]
     map_.left += len(map_.failed)
     map_.failed = {}

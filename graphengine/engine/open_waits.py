@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class OpenWaits:
-    """The waits of some frames.
+    """An index of all open waits of a run, by name, by id and by the time at which they time out.
 
     Args:
         frames: The frames of a run by id.
 
     Attributes:
-        count: How many waits there are.
+        count: How many waits are open.
     """
 
     __slots__ = ("_dues", "_frames", "_holders", "_named", "count")
@@ -38,7 +38,7 @@ class OpenWaits:
             self.add(frame.id, frame.waits)
 
     def add(self, frame: str, waits: Mapping[str, WaitRecord]) -> None:
-        """Add the waits of a frame that begins to wait."""
+        """Add the waits of a frame that begins to wait to the index."""
         self.count += len(waits)
         for name, wait in waits.items():
             self._holders[wait.id] = frame
@@ -47,7 +47,7 @@ class OpenWaits:
                 heappush(self._dues, (wait.due, frame, name))
 
     def remove(self, waits: Mapping[str, WaitRecord]) -> None:
-        """Remove the waits of a frame that no longer waits."""
+        """Remove the waits of a frame that stops waiting from the index."""
         self.count -= len(waits)
         for name, wait in waits.items():
             self._holders.pop(wait.id, None)
@@ -58,7 +58,7 @@ class OpenWaits:
                     del self._named[name]
 
     def holder(self, name: str, identity: str) -> Frame | None:
-        """Return the frame that has the wait with this name and id; None if no such wait is open."""
+        """Return the frame that waits under this name and id; None if no such wait is open."""
         frame = self._frames.get(self._holders.get(identity, "\0"))
         return frame if frame is not None and name in frame.waits and frame.waits[name].id == identity else None
 
@@ -68,13 +68,13 @@ class OpenWaits:
         return [holder.waits[name] for holder in holders if holder is not None]
 
     def asked(self, identity: str) -> tuple[str, WaitRecord] | None:
-        """Return the name and the record of the wait with this id; None if it is not open."""
+        """Return the name and the record of the open wait with this id; None if no such wait is open."""
         name = identity.rpartition("@")[0]
         holder = self.holder(name, identity)
         return (name, holder.waits[name]) if holder is not None else None
 
     def next_due(self) -> float | None:
-        """Return when the first wait times out, in epoch seconds; None if no wait has a due time."""
+        """Return when the first open wait of the run times out, in epoch seconds; None if none has a timeout."""
         dues = self._dues
         if len(dues) > 2 * self.count:  # more than half of the entries are over
             self._dues = dues = [each for each in dues if self._is_open(*each)]
@@ -90,9 +90,9 @@ class OpenWaits:
 
 
 def has_failed(frame: Frame) -> bool:
-    """Return whether a frame, or a frame around it, has failed.
+    """Return whether a frame or a frame around it has failed, so that its waits do not time out.
 
-    If so, no time ends the frame's waits before a resume retries the failed part. Such a resume builds the index again.
+    A resume that retries the failed part builds the index of waits again.
     """
     around: Frame | None = frame
     while around is not None and around.failing is None:

@@ -19,20 +19,23 @@ from graphengine.state.recorded_text import NO_TEXT, RecordedText
 
 
 class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """Recorded work of a visit, an answer that the visit received, or a question that the visit will ask again.
+    """Something that a node recorded before its end, and finds again when its code runs again.
+
+    It is the result of a call, an answer that the node received, a question that the node will ask again, or the
+    beginning of a side effect.
 
     Attributes:
-        value: The result or the answer. For a question to ask again: its due time. For an effect that has begun: its
-            arguments by name.
+        value: The result or the answer. For a question to ask again: the time at which it times out. For an effect that
+            has begun: its arguments by name.
         at: When it was recorded, in epoch seconds.
-        outputs: The messages and data that the work sent and emitted.
+        outputs: The messages that the call sent and the data that it emitted.
         name: The name of the wait.
         due: When the wait would have timed out.
         by: What ended the wait. For an effect: why its result was refused.
         id: The id that the wait keeps when it is asked again. For an effect: its idempotency key.
         timeout: Whether the wait ended without an answer.
-        begun: For an effect that must not be repeated: the seq of the step that recorded its beginning. 0 for others.
-        keyed: For an idempotent effect: the seq of the step that recorded its key before it began. 0 for others.
+        begun: For an effect that must not be repeated: the number of the step that recorded its beginning. Otherwise 0.
+        keyed: For an idempotent effect: the number of the step that recorded its key before it began. Otherwise 0.
         unknown: The `unknown=` that was declared when the effect began: what follows if nobody can tell how the effect
             ended.
         reconcile: The name of the function that was declared, when the effect began, to find out how the effect ended.
@@ -40,7 +43,7 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
         given: Whether it is an answer or a message from outside the run, given by a person or a caller.
         sleep: For a sleep to ask again: its text, which contains its length. Code that has changed since then continues
             the sleep only if it asks for a sleep of the same length.
-        recoded: The id of the code that recorded the work, if the code of the node or the graph spec has changed since.
+        recoded: The id of the code that recorded the result, if the code of the node or the graph has changed since.
             `-` if the id is not known; "" if nothing has changed.
     """
 
@@ -63,11 +66,11 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Asking(Struct, frozen=True):
-    """A question of a visit whose wait is over. If the visit asks it again, unchanged, it is the same question.
+    """A question that a node asked, kept while its code runs again so that it can ask the same question once more.
 
     Attributes:
-        id: The id of the question.
-        shown: The digest of what the question showed; see `frame_tree.shown_by`.
+        id: The id of the question. It is reused if the node asks the question again unchanged.
+        shown: A digest of what the question showed; see `frame_tree.shown_by`.
     """
 
     id: str
@@ -75,10 +78,10 @@ class Asking(Struct, frozen=True):
 
 
 class AskedName(Struct, frozen=True, omit_defaults=True):
-    """The questions of a run that have the same name.
+    """How often a run has asked questions with the same name.
 
     Attributes:
-        last: The seq of the step that asked the last question.
+        last: The number of the step that asked the last question.
         times: The number of questions.
     """
 
@@ -111,15 +114,15 @@ UNKNOWN_CODE: Final = "-"
 
 
 class Ready(Struct, frozen=True):
-    """The node will run."""
+    """Phase of a frame: the node at which the frame stands will run, or is running."""
 
 
 class Fallback(Struct, frozen=True):
-    """The fallback of the node will run.
+    """Phase of a frame: the node failed, and its fallback will run, or is running.
 
     Attributes:
         cause: The failure that the fallback replaces.
-        since: The seq of the step that recorded this failure. Effects that began after this step were begun by the
+        since: The number of the step that recorded this failure. Effects that began after this step were begun by the
             fallback, not by the node.
     """
 
@@ -128,21 +131,21 @@ class Fallback(Struct, frozen=True):
 
 
 class Leaving(Struct, frozen=True):
-    """The node is done, and its outgoing edge has not been chosen yet.
+    """Phase of a frame: the node has completed, and its outgoing edge has not been chosen yet.
 
     Attributes:
-        ended: The label with which the graph at the node ended.
+        ended: If the node is a graph: the label with which the graph ended.
     """
 
     ended: str = ""
 
 
 class Forked(Struct, frozen=True):
-    """The arms of the frame are running.
+    """Phase of a frame: the arms of a fork are running, and the frame waits for their join.
 
     Attributes:
         fork: The fork.
-        arms: The ids of the arms, in declared order.
+        arms: The frame ids of the arms, in declared order.
     """
 
     fork: ForkRecord
@@ -150,20 +153,20 @@ class Forked(Struct, frozen=True):
 
 
 class Failing(Struct, frozen=True):
-    """How a frame failed: the failure, and the ending."""
+    """How a frame failed: the error, and the reason with which the frame ended."""
 
     error: FailureRecord
     ending: Ending | None = None
 
 
 class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """How an item of a map failed, and from where it continues when the run is resumed.
+    """A failed item of a running map, with everything that is needed to retry it.
 
     Attributes:
         error: The failure.
         kept: Whether the frame of the item was kept, because a subgraph failed in it.
-        attempt: The item's next attempt, if the frame was not kept.
-        recorded_results: The recorded work of the item.
+        attempt: The number of the item's next attempt, if the frame was not kept.
+        recorded_results: The results that the item recorded before it failed.
         asks: The questions that the item has asked.
     """
 
@@ -175,11 +178,11 @@ class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class LostItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """An item of a map that failed.
+    """An item of a map that failed for good.
 
     Attributes:
         error: The failure.
-        values: The value of the item in each list, by the item's name in the node.
+        values: The arguments of the item, by name.
     """
 
     error: FailureRecord
@@ -187,11 +190,11 @@ class LostItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """The items of the frame's map are running.
+    """Phase of a frame: its node is a map over a list, and the items are being worked on.
 
     Attributes:
         count: How many items there are.
-        concurrency: How many items run at the same time: the slots of the map.
+        concurrency: How many items may work at the same time. Each of them has a slot.
         began: When the map began, in epoch seconds.
         max_open: How many items may be open at the same time. An item is open from its start to its end, also while it
             waits.
@@ -200,14 +203,14 @@ class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
         next: The index of the first item that has not begun.
         again: Failed items that will begin again, as (index, how the item failed).
         live: The indexes of the items that have a slot.
-        idle: The open items that gave up their slot, by index. The value tells whether the item can move again, and so
-            needs a slot.
+        idle: The open items that gave up their slot because they wait, by index. The value is True if the item can move
+            again, and so needs a slot.
         woken: The indexes of the items that need a slot again, in the order in which their waits ended.
         left: How many items have not ended.
         done: The updates of each item; None until the item is done.
         failed: How items failed, by index.
         sent: Messages that items sent, by index.
-        written: The names of the items whose values nodes wrote.
+        written: The names of the items whose values were written by nodes rather than given by a caller.
     """
 
     count: int
@@ -229,15 +232,18 @@ class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Inside(Struct, frozen=True):
-    """The subgraph of the node is running. `choice` is the choice of the node, if it chooses."""
+    """Phase of a frame: its node is a graph, which is running in a frame of its own.
+
+    `choice` names the graph if the node chooses among several.
+    """
 
     choice: str = ""
 
 
 class Waiting(Struct, frozen=True):
-    """The frame waits until one of these waits, by name, ends.
+    """Phase of a frame: it waits for a person, a message or a time.
 
-    Afterwards the frame is in the phase `then`.
+    Once one of the waits ends, the frame enters the phase `then`.
     """
 
     waits: dict[str, WaitRecord]
@@ -245,14 +251,14 @@ class Waiting(Struct, frozen=True):
 
 
 class GivenUp(Struct, frozen=True):
-    """The node failed for good. A resume runs the node again."""
+    """Phase of a frame: its node failed for good. Only a resume runs the node again."""
 
 
 class Ended(Struct, frozen=True):
-    """The frame ended.
+    """Phase of a frame: it has reached the end of its graph or, for an arm of a fork, the join.
 
     Attributes:
-        ending: How the frame ended; None for an arm, which ends at its join.
+        ending: How the frame ended; None for an arm.
     """
 
     ending: Ending | None = None
@@ -262,10 +268,7 @@ Phase: TypeAlias = Ready | Fallback | Leaving | Forked | Collecting | Inside | W
 
 
 class FrameRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """The part of a frame that is recorded unchanged.
-
-    `graphengine.engine.snapshot.Frame` explains each field.
-    """
+    """The part of a frame that is stored as it is. `engine.snapshot.Frame` explains each field."""
 
     until: str = ""
     named: str = ""

@@ -51,12 +51,12 @@ Updates: TypeAlias = "list[tuple[str, object]]"
 
 
 class Code(NamedTuple):
-    """The digests of the code of a graph's nodes, and the id that runs record for this code.
+    """Digests of the code of a graph's nodes, by which a resumed run notices that the code has changed.
 
-    `graphengine.compile.code` computes them.
+    `graphengine.compile.code` computes the digests.
 
     Attributes:
-        id: The digest of everything in `body`.
+        id: The digest of everything in `body`. Runs record this id.
         body: Three mappings. `nodes` contains the digest of each node that has code, by path. `types` contains the
             definitions of the types that this code names, as in graph specs. `parameters` contains the names of the
             parameters of its functions, by function.
@@ -68,12 +68,12 @@ class Code(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A parameter whose value is read from the state.
+    """A parameter of a node's function whose value is read from the state.
 
     Attributes:
         name: The name of the parameter.
         reading: The place in the state from which the value is read.
-        required: Whether the parameter does not allow None.
+        required: Whether the parameter does not accept None.
     """
 
     name: str
@@ -83,11 +83,11 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A body of a node with its arguments bound.
+    """What a node runs (a function, an agent, a graph or a question), and how its arguments are read from the state.
 
     Attributes:
-        body: The body.
-        function: The function that runs the body.
+        body: The declared function, agent, graph or question.
+        function: The function that is called to run the body.
         thread: Whether the body blocks, and so runs in a thread.
         fields: Pairs (parameter, field) of parameters that read a whole field and allow None. Such parameters are the
             most frequent ones, and are read without a check.
@@ -114,15 +114,15 @@ class Call:
 
     @property
     def roots(self) -> frozenset[str]:
-        """The fields and items that the body reads, and the extras that the runner provides."""
+        """The names that the body needs: fields and map items that it reads, and arguments that the runner provides."""
         read = {root for argument in self.arguments for root in argument.reading.roots}
         return frozenset((*read, *(field for _, field in self.fields), *self.extras))
 
     def values(self, view: View) -> dict[str, object]:
-        """Return the arguments that the body reads from the state in this visit.
+        """Return the arguments that the body reads from the state, by parameter.
 
         Raises:
-            MissingInput: A parameter that does not allow None would get None.
+            MissingInput: The state contains None for a parameter that does not accept None.
         """
         values: dict[str, object] = {}
         for name, field in self.fields:
@@ -142,12 +142,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The place where a part of a result is written: a field, or one key of a field.
+    """A place in the state to which a part of a node's result is written: a field, or one key of a field.
 
     Attributes:
         field: The name of the field.
         key: The key as declared, with `{paths}` in it; None for the whole field.
-        pieces: The texts and readings of which a key with paths is composed.
+        pieces: The texts and state readings from which a key with paths is composed.
         adds: Whether to append the value to the stored list. If False, the value replaces the stored value.
     """
 
@@ -157,7 +157,7 @@ class Target:
     adds: bool = False
 
     def update(self, value: object, view: View) -> tuple[str, object]:
-        """Return the update that writes a value to this place.
+        """Return the state update that writes a value to this place.
 
         Raises:
             InvalidUpdate: A path in the key leads to a value that is neither text nor a whole number.
@@ -182,20 +182,20 @@ class Target:
 
     @property
     def place(self) -> str:
-        """The place as text, by which conflicts between arms of a fork are found.
+        """The place as text, such as `field` or `field[key]`, used to find arms of a fork that write to the same place.
 
-        A key with paths in it can become any key, so its place is the whole field.
+        A key that contains a path can become any key, so its place is the whole field.
         """
         return self.field if self.key is None or self.pieces else f"{self.field}[{self.key}]"
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """The result of a node together with the conversation that led to the result.
+    """The result of an agent node together with the conversation that led to the result.
 
     Attributes:
         value: The result.
-        before: The messages of earlier visits.
+        before: The messages of earlier visits of the node.
         said: The messages of this visit.
         also: Other updates of the visit, as pairs of a field and its update. They are applied before the update of the
             result.
@@ -209,14 +209,14 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """The rule by which the result of a node becomes updates of the state.
+    """The rule that turns the result of a node into updates of the state, as declared with `writes=`.
 
     Attributes:
         parts: Each target with the source of its value: a path inside the result, a function of the result, or None for
             the whole result.
         keys: For a node that returns a mapping of fields: the fields that the mapping may contain. None for other
             nodes.
-        messages: The place where the conversation is kept.
+        messages: The place where the conversation of an agent is kept.
         also: The fields that a visit may write in addition to the result.
     """
 
@@ -226,7 +226,7 @@ class Writer:
     also: frozenset[str] = frozenset()
 
     def updates(self, result: object, view: View, node: str, ending: object = None) -> Updates:
-        """Return the updates of the state that a result stands for.
+        """Convert the result of a node to updates of the state.
 
         Args:
             result: The result of the node.
@@ -290,7 +290,7 @@ class Writer:
 
     @property
     def whole(self) -> Sequence[Target]:
-        """The places that get the whole result."""
+        """The places to which the whole result of the node is written."""
         return [target for target, source in self.parts if source is None]
 
     @property
@@ -303,7 +303,7 @@ class Writer:
 
     @property
     def roots(self) -> frozenset[str]:
-        """The fields and items that the writer's keys and functions read."""
+        """The fields and map items that the keys and functions of `writes=` read."""
         pieces = [piece for target, _ in self.parts for piece in target.pieces if not isinstance(piece, str)]
         keys = {root for piece in pieces for root in piece.roots}
         read = {name for _, made in self.parts if isinstance(made, Injected) for name in made.names}
@@ -320,7 +320,7 @@ class Writer:
 def retry_of(given: Retry | None, calls: Sequence[Call]) -> Retry | None:
     """Return the retry policy of a node.
 
-    A node that declares no policy has `DEFAULT_RETRY` if one of its bodies is a function or an agent.
+    A node that declares no policy gets `DEFAULT_RETRY` if it runs a function or an agent, and no retry otherwise.
     """
     if given is None and any(call.body.kind in ("agent", "function") for call in calls):
         return DEFAULT_RETRY
@@ -329,7 +329,7 @@ def retry_of(given: Retry | None, calls: Sequence[Call]) -> Retry | None:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """The substitute for the result of a failed node: a value, or a function that is bound like the body of a node."""
+    """What replaces the result of a failed node: a value, or a function with arguments from the state."""
 
     value: object = None
     call: Call | None = None
@@ -337,13 +337,13 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """The lists over which a node is mapped.
+    """The lists over which a node is mapped, so that the node runs once for each item.
 
     Attributes:
         sources: For each list: the name of the item in the node, the place where the list is read, and the name of the
             field if the list is a whole field.
         state: The fields that an item sees: the fields of the state, and the item's own values by name.
-        concurrency: How many items run at the same time.
+        concurrency: How many items may work at the same time.
         max_open: How many items may be open at the same time. An item is open from its start to its end, also while it
             waits.
         keeps: Whether the map completes without the items that failed.
@@ -358,16 +358,16 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """A node in the form in which the engine and the runner use it.
+    """A compiled node: everything that is needed to run the node and to leave it.
 
     Attributes:
-        call: The body that the node runs; None if the node chooses among several bodies.
-        choices: The body for each value of `selector`.
+        call: What the node runs; None if the node chooses among several bodies.
+        choices: What the node runs for each value of `selector`.
         edges: The edges that are tried after a success, in order.
         failure_edges: The edges that are tried after a failure, in order.
         each: The lists over which the node is mapped, if any.
-        effect: The declared effect of the node outside the run, if any.
-        once: How a crash during the node is treated, if the node must not be repeated.
+        effect: The side effect that the node declares with `effect=`, if any.
+        once: What happens after a crash during the node, if the node must not be repeated.
         plain: Whether the node completes with the result of a function or an agent, and may run again after a crash.
             False for a map, a graph and a question.
     """
@@ -390,11 +390,11 @@ class NodePlan:
 
     @property
     def calls(self) -> Sequence[Call]:
-        """All bodies that the node may run, without its fallback."""
+        """Everything that the node may run, except for its fallback."""
         return [*self.choices.values()] if self.call is None else [self.call, *self.choices.values()]
 
     def chosen(self, choice: str) -> Call:
-        """Return the body of a choice that was recorded earlier.
+        """Return what the node runs for a choice that an earlier step recorded.
 
         Raises:
             NoChoice: The graph no longer has this choice.
@@ -407,10 +407,10 @@ class NodePlan:
         raise NoChoice(f"there is no case {choice!r} any more", where=f"node {self.name}", repair="bring it back")
 
     def pick(self, view: View) -> tuple[Call, str]:
-        """Return the body of this visit and the name of the choice, which is "" if the node does not choose.
+        """Return what the node runs in this visit, and the name of the choice ("" if the node does not choose).
 
         Raises:
-            NoChoice: The value of the selector has no body.
+            NoChoice: The node declares no body for the value of the selector.
         """
         if self.call is not None:
             return self.call, ""
@@ -498,11 +498,12 @@ class Plan(_WithWeakReferences, Generic[S]):
     code: Code | None = dataclass_field(init=False, repr=False, compare=False, default=None)
 
     def fields_of(self, values: Mapping[str, JsonValue], *, at_end: bool) -> dict[str, str]:
-        """Return the searchable fields with which a run begins, or those with which it finishes, as texts by name.
+        """Return the values by which a run can be searched, as texts by field.
 
         Args:
             values: The recorded state.
-            at_end: Whether the run finishes, so that the fields of its result are returned, and not those of its input.
+            at_end: True for a run that finishes, whose result fields are returned. False for a run that begins, whose
+                input fields are returned.
         """
         return {
             each.name: field_text(each.path.walk(opened(values.get(each.path.root))), is_decimal=each.is_decimal)
@@ -511,7 +512,6 @@ class Plan(_WithWeakReferences, Generic[S]):
         }
 
     def __post_init__(self) -> None:
-        """Compute in advance what each start of a run needs."""
         calls = [(node.name, call) for node in self.nodes.values() for call in node.calls]
         graphs = tuple(call.graph for _, call in calls if call.graph is not None)
         object.__setattr__(self, "graphs", graphs)
@@ -529,13 +529,13 @@ class Plan(_WithWeakReferences, Generic[S]):
 
     @property
     def ends(self) -> Iterator[str]:
-        """The labels with which the graph can end. `ended_with(…)` in a graph around this graph can test them."""
+        """The labels with which the graph can end. A surrounding graph can test them with `ended_with(…)`."""
         for edge in (*self.start, *(way for n in self.nodes.values() for way in (*n.edges, *n.failure_edges))):
             yield from edge.ends
 
     @property
     def nest(self) -> Sequence[Plan[Any]]:
-        """This plan and the plans of all graphs inside it. A graph that is used at several places is listed once."""
+        """This compiled graph and all graphs inside it. A graph that is used at several places is listed once."""
         found: list[Plan[Any]] = [self]
         if not self.graphs:
             return found
@@ -556,7 +556,6 @@ class Plan(_WithWeakReferences, Generic[S]):
 
 
 def _has_agent(call: Call) -> bool:
-    """Return whether a call is an agent, or a graph that contains an agent."""
     return getattr(call.body, "agent", None) is not None or (call.graph is not None and call.graph.agents)
 
 

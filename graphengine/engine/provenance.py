@@ -29,7 +29,10 @@ _DEPTH: Final = 4
 
 
 def is_written(frame: Frame, name: str) -> bool:
-    """Return whether a field that a frame reads was written by a node."""
+    """Return whether the value of a field comes from a node of the run, rather than from a person or the caller.
+
+    An agent's prompt contains values of nodes between tags, because they are less trusted.
+    """
     here = frame
     while here.base is not None and name not in here.values:
         here = here.base
@@ -37,10 +40,10 @@ def is_written(frame: Frame, name: str) -> bool:
 
 
 def note_written(frame: Frame, ops: Sequence[Op], given: Collection[str] = ()) -> None:
-    """Note who wrote the values of an update: a person or the caller for the fields in `given`, a node for all others.
+    """Record which fields of an update were written by a node. The fields in `given` come from a person or the caller.
 
-    If a given value replaces the value of a field, the field no longer counts as written by a node. If a given value is
-    added to the value of a field, the field counts as before.
+    A given value that replaces the field's value makes the whole field count as given. A given value that is added to a
+    list or mapping leaves the field as it was.
     """
     written = frame.written
     for op in ops:
@@ -54,16 +57,16 @@ def note_written(frame: Frame, ops: Sequence[Op], given: Collection[str] = ()) -
 
 
 def note_joined(frame: Frame, ops: Sequence[Op], arms: Iterable[Frame]) -> None:
-    """Note who wrote the values that the arms of a fork join into a frame."""
+    """Record, when a fork joins, which of the joined fields were written by nodes in its arms."""
     by_nodes = {name for arm in arms for name in arm.written}
     note_written(frame, ops, {op[1] for op in ops} - by_nodes)
 
 
 def note_changed(frame: Frame, ops: Sequence[Op]) -> None:
-    """Note who wrote the values that a changed graph gives to fields, before the operations are applied.
+    """Record which of the fields that a migration to a changed graph sets count as written by nodes.
 
-    A field that existed before counts as before. A new field whose value equals no given field may have been computed
-    from fields that nodes wrote, so it counts as written by a node.
+    A field that existed before counts as before. A new field counts as given only if its value equals a given field,
+    since it may have been computed from fields that nodes wrote.
     """
     given = [record for name, record in frame.values.items() if name not in frame.written]
     may_be_made = bool(frame.written)
@@ -75,7 +78,7 @@ def note_changed(frame: Frame, ops: Sequence[Op]) -> None:
 
 
 def written_by_nodes(readings: Iterable[tuple[str, Iterable[str]]], frame: Frame) -> tuple[str, ...]:
-    """Return the names of the values that nodes wrote.
+    """Return the names of those values that are read from a field that a node wrote.
 
     Args:
         readings: Each value as its name and the fields from which it is read.
@@ -85,12 +88,11 @@ def written_by_nodes(readings: Iterable[tuple[str, Iterable[str]]], frame: Frame
 
 
 def read_of_nodes(call: Call, frame: Frame) -> tuple[str, ...]:
-    """Return the parameters of a call that are read from fields that nodes wrote."""
+    """Return the parameters of a node whose values come from other nodes, rather than from a person or the caller."""
     return written_by_nodes(_readings_of(call), frame)
 
 
 def _readings_of(call: Call) -> Iterator[tuple[str, Iterable[str]]]:
-    """Yield the parameters of a call that are read from the state, each with the fields from which it is read."""
     for name, field in call.fields:
         yield name, (field,)
     for argument in call.arguments:
@@ -98,16 +100,18 @@ def _readings_of(call: Call) -> Iterator[tuple[str, Iterable[str]]]:
 
 
 def readings_of_map(sources: Iterable[tuple[str, Reading, str]]) -> Iterator[tuple[str, Iterable[str]]]:
-    """Yield the names of a map's items, each with the fields from which the items are read."""
+    """Yield the name of each value that the items of a map receive, with the fields from which it is read."""
     for name, reading, _ in sources:
         yield name, reading.roots
 
 
 def given_in(frame: Frame, ops: Sequence[Op], more: Iterable[Any]) -> tuple[str, ...]:
-    """Return the fields of an update whose values are unchanged answers or messages from outside, or parts of them.
+    """Return the fields to which a node wrote an answer or message from outside unchanged, or an unchanged part of one.
+
+    Such a field still counts as given by a person or the caller, although a node passed the value on.
 
     Args:
-        frame: The frame of the node, with the answers and messages that the node's code received.
+        frame: The frame of the node, with the answers and messages that the node received.
         ops: The update of the node.
         more: Other values that were given from outside.
     """
@@ -124,16 +128,16 @@ def given_in(frame: Frame, ops: Sequence[Op], more: Iterable[Any]) -> tuple[str,
 
 
 def received(frame: Frame) -> Iterator[Any]:
-    """Yield the answers and messages from outside that the code of a frame's node received."""
+    """Yield the answers and messages from outside the run that a node has received in its current visit."""
     for memo in frame.recorded_results.values():
         if memo.given:
             yield opened(memo.value)
 
 
 def is_given(frame: Frame, text: str) -> bool:
-    """Return whether a text is exactly a text that a person or the caller gave.
+    """Return whether a text is exactly what a person or the caller wrote, so that a prompt can show it without tags.
 
-    Such a text is the value of a field that no node wrote, or an answer or message that the node received, or part of
+    The text is the value of a field that no node wrote, or an answer or message that the node received, or a part of
     one.
     """
     here: Frame | None = frame
@@ -146,14 +150,14 @@ def is_given(frame: Frame, text: str) -> bool:
 
 
 def of_graph(frame: Frame) -> Iterator[str]:
-    """Yield the texts in the fields of a graph that a person or the caller gave, and that none of its nodes wrote."""
+    """Yield the texts in a graph's state that come from a person or the caller and were not written by its nodes."""
     for name, record in frame.values.items():
         if isinstance(record, str) and name not in frame.written:
             yield record
 
 
 def _contains_record(whole: Any, value: object, depth: int) -> bool:  # noqa: ANN401 - records
-    """Return whether a record equals another record, or contains it down to a depth."""
+    """Return whether a JSON value equals another one, or contains it within `depth` levels of nesting."""
     if whole == value:
         return True
     if not depth:

@@ -48,7 +48,7 @@ class Publication(NamedTuple):
 
 
 def publication_in(step: Step) -> Publication | None:
-    """Return the value that a step publishes; None if the step does not publish a value."""
+    """Return the value that a node published with `ctx.publish` in this step; None for other steps."""
     facts = step.data
     if not isinstance(facts, Recorded) or not facts.name.startswith(PUBLISH):
         return None
@@ -58,7 +58,9 @@ def publication_in(step: Step) -> Publication | None:
 
 
 def keep_published(snapshot: Snapshot, step: Step) -> bool:
-    """Keep the value that a step publishes as the newest value of its name and item.
+    """Keep the value that a step publishes, in place of the value published earlier under the same name.
+
+    Each item of a map has values of its own.
 
     Returns:
         Whether the step publishes a value.
@@ -71,12 +73,12 @@ def keep_published(snapshot: Snapshot, step: Step) -> bool:
 
 
 def find_published(snapshot: Snapshot, name: str | None = None, item: str | None = None) -> Sequence[Publication]:
-    """Return the newest published value of each name and item, the oldest first.
+    """Return the newest value that a run has published under each name, the oldest value first.
 
     Args:
         snapshot: The run.
         name: If given, only values with this name are returned.
-        item: If given, only values of this item are returned.
+        item: If given, only values of this map item are returned.
     """
     each = [_find_last_publication(snapshot, topic) for topic in _topics(snapshot)]
     found = [one for one in each if name in (None, one.name) and item in (None, one.item)]
@@ -84,7 +86,7 @@ def find_published(snapshot: Snapshot, name: str | None = None, item: str | None
 
 
 def rename_published(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> None:
-    """Keep the published values of items under the new names of their nodes."""
+    """Keep the values that map items published findable after a changed graph renamed the nodes of the maps."""
     inner_first = sorted(
         renamed, key=lambda at: path_of(at, "x").count("/"), reverse=True
     )  # The paths contain the old names of outer nodes, so inner names are replaced first.
@@ -107,9 +109,9 @@ def _find_last_publication(snapshot: Snapshot, topic: str) -> Publication:
 
 
 def _rename_path(path: str, pairs: Sequence[Sequence[tuple[str, str]]]) -> str:
-    """Return a path under the new names.
+    """Return the path of a node under the new names of a changed graph.
 
-    At most one renaming is applied in each graph, because a new name can be the old name of another node.
+    Each part of the path is renamed at most once, because a new name can also be the old name of another node.
     """
     for of_graph in pairs:
         for was, new in of_graph:

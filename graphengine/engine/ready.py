@@ -36,14 +36,14 @@ _MOVING: Final = ("running", "waiting")
 
 
 def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]:
-    """Return the tasks that should be running. The list is empty if the run has ended or has reached a limit.
+    """Return the tasks that should be running now. The list is empty if the run has ended or has reached a limit.
 
-    A run that waits may still have frames to wake, each at its time.
+    The tasks of a waiting run are wake-ups at the times when its waits end.
 
     Args:
         snapshot: The run.
-        only: The frames to check, usually the frames that steps changed since the last call. The tasks of all other
-            frames are still the same. All frames are checked if not given.
+        only: The frames to check, usually those that steps changed since the last call, because the tasks of all other
+            frames are still the same. If not given, all frames are checked.
     """
     if snapshot.status not in _MOVING or (snapshot.limits and limit_reached(snapshot)):
         return []
@@ -63,7 +63,6 @@ def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]
 
 
 def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 - one return for each phase
-    """Return the task of a frame; None if it has nothing to do now."""
     phase = frame.phase
     if phase is READY and frame.up is None and not frame.crashes:  # the most frequent case first
         return Task(frame.id, frame.at, frame.visit, frame.attempt, "run", frame.due)
@@ -90,7 +89,7 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 -
 
 
 def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
-    """Return the task that delivers a message for which a frame waits, or else the timeout that is due first."""
+    """Return a task that ends a wait of a frame: the delivery of a message that arrived, or else the first timeout."""
     first: tuple[float, str] | None = None
     for name, wait in frame.waits.items():
         if wait.topic in snapshot.mailbox:
@@ -102,10 +101,9 @@ def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
 
 
 def runnable_frame(snapshot: Snapshot) -> str | None:
-    """Return the id of a frame that can move before an answer, a message or a time arrives.
+    """Return the id of a frame that can move before an answer, a message or a time arrives; None if there is none.
 
-    None if there is no such frame. The function checks only the frames that the fold has not ruled out
-    (`Snapshot.maybe_runnable`), and changes nothing.
+    Only frames that may be able to move are checked (`Snapshot.maybe_runnable`).
     """
     frames = snapshot.frames
     among = frames if snapshot.maybe_runnable is None else snapshot.maybe_runnable
@@ -113,7 +111,6 @@ def runnable_frame(snapshot: Snapshot) -> str | None:
 
 
 def can_move(snapshot: Snapshot, frame: Frame) -> bool:
-    """Return whether a frame has a task that need not wait for an answer, a message or a time."""
     task = task_of(snapshot, frame)
     return task is not None and task.mode != "wake"
 
@@ -124,9 +121,11 @@ def next_due(snapshot: Snapshot) -> float | None:
 
 
 def held_by(snapshot: Snapshot, frame: Frame, *, needs_slot: bool = True) -> tuple[bool, Frame | None]:
-    """Return whether a frame around this frame keeps it from moving, and the subgraph whose limit does so, if any.
+    """Return whether a surrounding frame keeps this frame from moving.
 
-    A frame inside an item that has given up its slot can only end its waits (`needs_slot=False`).
+    If the reason is the limit of a subgraph, the frame of the subgraph is returned too.
+
+    A frame in a map item that is not counted as working can still end its waits (`needs_slot=False`).
     """
     below, around, has_slots = frame, frame.up, True
     while around is not None:
@@ -143,10 +142,10 @@ def held_by(snapshot: Snapshot, frame: Frame, *, needs_slot: bool = True) -> tup
 
 
 def arms_settled(snapshot: Snapshot, forked: Forked) -> bool:
-    """Return whether a fork can join.
+    """Return whether the arms of a fork can be joined now.
 
-    A fork can join if every arm has arrived or failed, if enough arms have arrived, or if too few arms can still
-    arrive.
+    They can if every arm has arrived at the join or failed, if as many arms have arrived as the join needs, or if so
+    many arms failed that this number can no longer be reached.
     """
     need = forked.fork.need
     arrived = under_way = 0
@@ -162,12 +161,11 @@ def arms_settled(snapshot: Snapshot, forked: Forked) -> bool:
 
 
 def settled(frame: Frame) -> bool:
-    """Return whether an arm or a subgraph has ended or failed."""
     return isinstance(frame.phase, Ended) or frame.failing is not None
 
 
 class MetLimit(NamedTuple):
-    """A limit that has been reached.
+    """A limit of a run (for example on cost, tokens or time) that has been reached.
 
     Attributes:
         name: The name of the limit.
@@ -192,27 +190,23 @@ def limit_reached(snapshot: Snapshot) -> str:
 
 
 def sub_limit(snapshot: Snapshot, frame: Frame) -> str:
-    """Return the first of a subgraph's own limits that has been reached, as text with the values.
-
-    "" if the subgraph has reached none of its own limits.
-    """
+    """Return the first limit of a subgraph's own that has been reached, as text with its values; "" if none is."""
     found = _find_met_limit(frame.limits, frame.steps, snapshot.elapsed_seconds - frame.entered, frame.spent)
     return "" if found is None else _describe_limit(found, frame.spent)
 
 
 def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
-    """Return whether the run, or a subgraph around this frame, has reached a limit."""
+    """Return whether a frame must stop, because the run or a subgraph around the frame has reached a limit."""
     return bool(limit_reached(snapshot)) or _over_limit(snapshot, frame) is not None
 
 
 def _over_limit(snapshot: Snapshot, frame: Frame) -> Frame | None:
-    """Return the outermost subgraph around a frame that has reached a limit of its own. Everything inside it fails."""
+    """Return the outermost subgraph around a frame that must fail because it reached a limit of its own."""
     over = [sub for sub in _subgraphs_around(frame) if sub.limits and sub_limit(snapshot, sub)]
     return over[-1] if over else None
 
 
 def _subgraphs_around(frame: Frame) -> Iterator[Frame]:
-    """Yield the subgraphs around a frame, the innermost first."""
     sub = frame.sub
     while sub is not None:
         yield sub
@@ -220,7 +214,10 @@ def _subgraphs_around(frame: Frame) -> Iterator[Frame]:
 
 
 def budgets(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[Frame | None, LimitsRecord, Usage]]:
-    """Yield the limits of the run and of each subgraph around a frame, each with the usage that counts for them."""
+    """Yield the limits that apply to a frame, each with the usage that counts towards it.
+
+    These are the limits of the run and of each subgraph around the frame.
+    """
     yield None, snapshot.limits, snapshot.usage
     for sub in _subgraphs_around(frame):
         if sub.limits:
@@ -258,7 +255,7 @@ def _amount_used(name: str, visits: int, seconds: float, usage: Usage) -> float:
 
 
 def of_limit(name: Literal["tokens", "cost_usd"], usage: Usage) -> float:
-    """Return how much of a usage counts for a limit on tokens or on cost."""
+    """Return the part of a usage that counts towards a limit on tokens or on cost."""
     if name == "tokens":
         return (usage.get("input_tokens") or 0) + (usage.get("output_tokens") or 0)
     return rounded(priced(usage))

@@ -29,10 +29,10 @@ OTHERWISE: Final = "otherwise"
 
 
 class Reason(NamedTuple):
-    """Why an edge, or an arm of a fork, was taken or not.
+    """Why a run took an edge or did not: the condition and the values that it found.
 
     Attributes:
-        way: The position of the edge in the spec of its graph.
+        way: The position of the edge in the JSON description of its graph.
         arm: The target of the arm, if the reason is about an arm of a fork; "" if it is about an edge.
         held: Whether the edge or arm was taken.
         found: The values that its condition found; None if it has no condition.
@@ -49,10 +49,7 @@ class Reason(NamedTuple):
 
     @property
     def plain(self) -> Sequence[str]:
-        """The reason in sentences for people who do not read code: a sentence for each simple condition.
-
-        Only the conditions that decided have a sentence.
-        """
+        """The reason for people who do not read code: one sentence for each comparison that decided the outcome."""
         return [self.words] if self.condition is None else plain_sentences(self.condition, self.found, held=self.held)
 
 
@@ -95,7 +92,7 @@ def _explain(condition: ConditionSpec | None, found: Found, *, held: bool, sourc
 
 
 def why_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> str:
-    """Return why a step took its edge, as text for people: the reasons of all conditions that were evaluated."""
+    """Return why a step took its edge, as text for people: all conditions that were evaluated, with what they found."""
     if isinstance(outcome, Joined) and outcome.of:
         return f"{outcome.arrived} of {outcome.of} arms arrived"
     if not outcome.tests and not outcome.arms:
@@ -105,16 +102,16 @@ def why_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> str:
 
 
 def compared(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Mapping[str, int | float]:
-    """Return the numbers that the conditions of a step compared with other numbers, by their paths."""
+    """Return the numbers from the state that a step's conditions compared with other numbers, by path."""
     conditions = [(each.condition, each.found) for each in reasons_of(outcome, ways) if each.condition is not None]
     return {path: number for condition, found in conditions for path, number in compared_in(condition, found)}
 
 
 def ways_of(spec: GraphSpec | None, step: Step) -> Sequence[EdgeSpec]:
-    """Return the edges among which a step chose: the edges of the graph in which its frame is.
+    """Return the edges of the graph (the run's own graph or a subgraph) in which a step was taken.
 
     Args:
-        spec: The spec of the run's graph that was in force at the step.
+        spec: The description of the run's graph that applied at the step.
         step: The step.
 
     Returns:
@@ -139,7 +136,7 @@ class _OfSnapshot(Struct):
 
 
 def fingerprint_after(step: Step) -> str:
-    """Return the fingerprint of the graph that drives a run after this step; "" if the step does not record it."""
+    """Return the fingerprint of the graph that a step puts in force; "" if the step does not change the graph."""
     if isinstance(step.data, (Started, Continued)):
         return step.data.fingerprint
     if isinstance(step.data, Removed) and bytes(step.data.snapshot):
@@ -148,16 +145,18 @@ def fingerprint_after(step: Step) -> str:
 
 
 def fingerprint_in(record: bytes | str) -> str:
-    """Return the fingerprint in the record of a snapshot."""
+    """Return the fingerprint of the graph that drives a run, from the JSON of its stored snapshot."""
     return msgspec.json.decode(record, type=_OfSnapshot).fingerprint
 
 
 class InForce:
-    """Finds the graph spec that is in force at each step of a run. The steps must be passed in order.
+    """Finds out, step by step, which version of the graph applied when a run recorded the step.
+
+    A run can be resumed under a changed graph, so the version can change in the middle of a log.
 
     Args:
-        specs: The graph specs by fingerprint.
-        fingerprint: The fingerprint before the first step.
+        specs: The graph descriptions by fingerprint.
+        fingerprint: The fingerprint of the version before the first step.
     """
 
     def __init__(self, specs: Mapping[str, GraphSpec], fingerprint: str = "") -> None:
@@ -165,10 +164,10 @@ class InForce:
         self.fingerprint = fingerprint
 
     def ways(self, step: Step) -> Sequence[EdgeSpec]:
-        """Return the edges among which the next step chose; empty if they are not known."""
+        """Return the edges among which a step chose; empty if they are not known. Call this with the steps in order."""
         self.fingerprint = fingerprint_after(step) or self.fingerprint
         return ways_of(self.specs.get(self.fingerprint), step) if outcome_of(step).to else ()
 
     def why(self, step: Step) -> str:
-        """Return why the next step took its edge, as text; "" if the step took no edge."""
+        """Return why a step took its edge, as text; "" if it took no edge. Call this with the steps in order."""
         return why_of(outcome_of(step), self.ways(step))

@@ -56,7 +56,7 @@ WITHHELD: Final = "asked; the reason is withheld, because this run has secrets a
 
 
 def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Decided) -> Decided:
-    """Return a step in the form in which it may be recorded and shown: texts redacted, typed values removed."""
+    """Return a step as it may be recorded and shown, with secrets hidden and without Python objects."""
     facts = step.data
     if plan is None:  # only a stop is decided without a plan
         if isinstance(facts, Stopped):
@@ -69,7 +69,7 @@ def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Decided) -
 
 
 def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequence[str]) -> None:
-    """Hide clear texts in the facts of a step that are texts for people and are never read back as a value."""
+    """Hide secrets in those texts of a step that only people read, such as error messages. Values are not changed."""
 
     def hide(fact: F) -> F:
         return msgspec.convert(scrubbed(msgspec.to_builtins(fact), secrets), type(fact)) if fact else fact
@@ -89,9 +89,9 @@ def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequenc
 
 
 def _hide_in_tests(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[Tested]:
-    """Return the results of conditions with clear texts hidden.
+    """Hide secrets in what conditions found.
 
-    Clear texts are hidden in numbers too. The digest of a value that contained a clear text is removed.
+    Numbers are hidden too, and digests of values with a secret are removed.
     """
 
     def hide(measured: Measured) -> Measured:
@@ -118,9 +118,9 @@ def _hide_in_tests(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[
 
 
 def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
-    """Return a caller's text about a run as it may be recorded, with the clear texts of secrets hidden.
+    """Return a text that a caller gave for a run's log, with the run's secrets hidden.
 
-    Without the plan the secrets cannot be decrypted. So if the run has secrets, the text is withheld.
+    Without the graph the secrets cannot be decrypted. So if the run then has secrets, the whole text is withheld.
     """
     if plan is not None:
         return str(scrubbed(words, worth_scrubbing(_list_held_texts(plan, snapshot)))) if plan.secret else words
@@ -130,34 +130,34 @@ def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Redactor:
-    """Keeps the clear texts of a run's secrets out of the data that its nodes emit and record.
+    """Keeps a run's secrets out of the data that its nodes emit, record and send.
 
-    Only secret fields may contain them.
+    Only the fields that are declared secret may contain them, and these are encrypted.
     """
 
     plan: Plan[Any]
     snapshot: Snapshot
 
     def hide(self, shown: Any) -> Any:  # noqa: ANN401 - any data that a node emits
-        """Return live data with clear texts hidden."""
+        """Return data that watchers of a run will see, with the run's secrets hidden."""
         return concealed(shown, worth_scrubbing(_list_held_texts(self.plan, self.snapshot)))
 
     def hide_in_step(self, step: Step, record: Any) -> Any:  # noqa: ANN401 - JSON values
-        """Return a record about a step with clear texts hidden, including the secrets that the step itself writes."""
+        """Return what is shown about a step with secrets hidden, including secrets that this very step writes."""
         return scrubbed(record, worth_scrubbing(_list_clear_texts(self.plan, self.snapshot, step)))
 
     def screened(self, text: str) -> tuple[str, str]:
-        """Split a live text into the part that can be shown and the end that may be the beginning of a secret.
+        """Split a streamed text into a part that can be shown now and an end that may be the beginning of a secret.
 
-        Clear texts in the first part are hidden.
+        The caller holds the end back until more text has arrived. Complete secrets in the first part are hidden.
         """
         return screened(text, worth_scrubbing(_list_held_texts(self.plan, self.snapshot)))
 
     def refuse(self, record: JsonValue, what: str, where: str, more: Iterable[str] = ()) -> None:
-        """Check that a record contains no clear text of the run's secrets, and none of the texts in `more`.
+        """Check that a value to be recorded contains no secret of the run, and none of the texts in `more`.
 
         Raises:
-            NotRecordable: The record contains such a text.
+            NotRecordable: The value contains a secret.
         """
         texts = [text for text in (*_list_held_texts(self.plan, self.snapshot), *more) if len(text) >= LEAST_REFUSED]
         if holds(record, texts):
@@ -168,10 +168,10 @@ class Redactor:
             )
 
     def refuse_in(self, state: StateType[Any], ops: Sequence[Op], where: str) -> None:
-        """Check the operations on fields that are not secret. Values for secret fields are already encrypted.
+        """Check that an update writes no secret to a field that is not declared secret.
 
         Raises:
-            NotRecordable: A field that is not secret would get a clear text.
+            NotRecordable: The update writes a secret to such a field.
         """
         values = {op[1]: op[2] for op in ops if op[0] == "set" and op[1] in state.secrets}
         written = list(_texts_in(state, Frame(values=values)))
@@ -197,10 +197,10 @@ def written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[
 
 
 def check_secrets(plan: Plan[Any], snapshot: Snapshot) -> None:
-    """Check that every recorded secret can be decrypted.
+    """Check that every secret that a run recorded can still be decrypted.
 
     Raises:
-        SecretKeyWrong: The graph has another key than the key with which a secret was encrypted.
+        SecretKeyWrong: The graph now has another key than the one with which a secret was encrypted.
     """
     for frame, inner in _frames_with_plans(plan, snapshot):
         for name in inner.state.secrets:
@@ -218,7 +218,7 @@ def _frames_with_plans(plan: Plan[Any], snapshot: Snapshot) -> Iterator[tuple[Fr
 
 
 def _list_clear_texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterator[str]:
-    """Yield the clear texts of all secrets: the secrets that the run holds, and the secrets that the step writes."""
+    """Yield the decrypted secrets that the run holds and the secrets that the step writes."""
     yield from _list_held_texts(plan, snapshot)
     state = written_state(plan, snapshot, step)
     if state is not None:
@@ -226,7 +226,6 @@ def _list_clear_texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterat
 
 
 def _list_held_texts(plan: Plan[Any], snapshot: Snapshot) -> Iterator[str]:
-    """Yield the clear texts of the secrets that a run holds."""
     for frame, inner in _frames_with_plans(plan, snapshot):
         yield from _texts_in(inner.state, frame)
 
@@ -239,7 +238,7 @@ def _texts_in(state: StateType[Any], frame: Frame) -> Iterator[str]:
 
 
 def _clear(state: StateType[Any], view: View, name: str, record: JsonValue) -> object:
-    """Return the value of a secret field, or its decrypted JSON if the value no longer fits the field's type."""
+    """Return the decrypted value of a secret field, or its decrypted JSON if that no longer fits the field."""
     try:
         return view.before(name)
     except InvalidUpdate:

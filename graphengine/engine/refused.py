@@ -32,13 +32,13 @@ _WORDS: Final = 1000
 
 
 class RefusedRecord(NamedTuple):
-    """A message that a node refused.
+    """A message that a node refused because it did not have the type that the node receives.
 
     Attributes:
         topic: The topic of the message.
         reason: The reason, as recorded. Only the first 1,000 characters are kept.
         path: The path of the node.
-        seq: The seq of the step that recorded the refusal.
+        seq: The number of the step that recorded the refusal.
         at: When the message was refused, in epoch seconds.
         payload: The message, as recorded; None if it takes more than 2,000 bytes.
     """
@@ -52,9 +52,9 @@ class RefusedRecord(NamedTuple):
 
 
 def keep_refused(snapshot: Snapshot, step: Step, facts: Refused, given: RecordedResult) -> None:
-    """Keep a message that was refused.
+    """Keep a message that a node refused, so that people can see it later.
 
-    A refused answer is not kept, because its question is asked again and shows the refusal.
+    Refused answers are not kept, because their question is asked again and shows the refusal.
     """
     if given.by != "message" or not facts.wait:
         return
@@ -69,5 +69,5 @@ def keep_refused(snapshot: Snapshot, step: Step, facts: Refused, given: Recorded
 
 
 def find_refused(snapshot: Snapshot) -> Sequence[RefusedRecord]:
-    """Return the newest messages that the nodes of a run refused, the oldest of them first."""
+    """Return the messages that the nodes of a run refused most recently, the oldest of them first."""
     return [RefusedRecord(**cast("dict[str, Any]", each)) for each in snapshot.mailbox.get(REFUSED, ())]

@@ -48,7 +48,10 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
     attempt: int = 1,
     observer: Observer | None = None,
 ) -> None:
-    """Record the edge to take and the new marks. If no edge holds, record why the frame failed."""
+    """Choose the edge by which a frame leaves its node, and record it with the new memory of the conditions.
+
+    If no edge holds or a condition raises an error, record that the frame fails.
+    """
     try:
         find_edge(facts, plan, edges, view, frame, observer)
         if plan.epochs and not facts.has_failed:
@@ -69,11 +72,11 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
     frame: Frame,
     observer: Observer | None,
 ) -> None:
-    """Record the target of the first edge that holds, and what each evaluated condition found.
+    """Record the target of the first edge whose condition holds, and what each evaluated condition found.
 
     Raises:
         ConditionFailed: A condition raised an error.
-        NoEdge: No edge holds.
+        NoEdge: The conditions of all edges are false.
     """
     tests: list[Tested] = []
     if frame.up is not None:
@@ -122,9 +125,9 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
 
 
 def _chosen_around(frame: Frame) -> Sequence[str]:
-    """Return the choice of each graph around a frame, from the outermost to the innermost.
+    """Return, for each subgraph around a frame from the outermost on, which of several graphs its node chose.
 
-    Empty if no graph chooses.
+    The result is empty if none of the nodes chooses.
     """
     found: list[str] = []
     sub = frame.sub if frame.sub is not None or frame.up is None else frame.up.sub
@@ -135,9 +138,9 @@ def _chosen_around(frame: Frame) -> Sequence[str]:
 
 
 def _condition_failed(error: BaseException, what: str, where: str, view: View) -> ConditionFailed:
-    """Return the error for a condition that raised an exception.
+    """Return the error to report when a condition raised an exception.
 
-    The repair suggests the field or attribute that was probably meant by a misspelt name.
+    If the condition names a field that does not exist, the error suggests the field that was probably meant.
     """
     known = {*view.names, *(dir(type(error.obj)) if isinstance(error, AttributeError) else ())}
     near = nearest(error.name or "", known) if isinstance(error, AttributeError | NameError) else ""
@@ -149,18 +152,18 @@ def _condition_failed(error: BaseException, what: str, where: str, view: View) -
 def keep_rules(
     plan: Plan[Any], view: View, frame: Frame, targets: Sequence[str], arms: Mapping[str, int] = _NO_ARMS
 ) -> None:
-    """Check that nodes may begin.
+    """Check the graph's declared rules before a frame moves to its next nodes.
 
     Args:
-        plan: The plan of the nodes' graph.
-        view: The view with which the previous node is left.
+        plan: The compiled graph that contains the nodes.
+        view: The state with which the previous node is left.
         frame: The frame that moves.
-        targets: The nodes, or END. The join of the arm in which the view is does not count, because no node begins
+        targets: The nodes, or END. The join at which an arm of a fork arrives does not count, because no node begins
             there yet.
-        arms: The numbers of visits in arms that are about to join.
+        arms: When a fork joins: the numbers of visits of nodes in its arms.
 
     Raises:
-        RuleBroken: A rule forbids that one of the nodes begins.
+        RuleBroken: A rule does not allow one of the nodes to begin.
     """
     for target in targets:
         for rule in plan.rules.get(target, ()) if target != view.until else ():
@@ -178,7 +181,7 @@ def keep_rules(
 
 
 def _choose_case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) -> tuple[bool, str, str]:
-    """Return whether a switch holds, with its target and label, and record its value and its case."""
+    """Return whether a switch has a case for its value, with the target and label, and record the choice."""
     value = edge.reading.read(view)
     target = case_of(edge.cases, value)
     tests.append(Tested(edge.place, measured_of(value)))
@@ -189,7 +192,7 @@ def _choose_case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) 
 
 
 def _choose_arms(facts: Outcome, edge: Fork, view: View, tests: list[Tested]) -> tuple[bool, str, str, Sequence[str]]:
-    """Return whether a fork holds, its join and label, and the targets of the arms to run.
+    """Return whether a fork is taken, its join and label, and the nodes at which its arms begin.
 
     What the conditions of the fork and of its arms found is recorded.
     """
@@ -228,7 +231,7 @@ def _record_fork(facts: Outcome, edge: Fork, targets: Sequence[str]) -> None:
 def arrive(  # noqa: PLR0913 - all that a step records of its edge
     facts: Outcome, plan: Plan[Any], frame: Frame, target: str, label: str, edge: AnyEdge | ForkRecord
 ) -> None:
-    """Record that a frame moves to a target: another node, the join at which an arm ends, or END or FAIL."""
+    """Record that a frame moves to a target: a node, the join at which an arm of a fork ends, END or FAIL."""
     facts.to = (target,)
     if label:
         facts.edge = label
@@ -247,7 +250,6 @@ def arrive(  # noqa: PLR0913 - all that a step records of its edge
 
 
 def _condition_words(edge: AnyEdge | ForkRecord, facts: Outcome) -> str:
-    """Return the condition of an edge that was taken, as text; "" if the edge has no condition."""
     if isinstance(edge, Switch):
         if facts.case < 0:
             return f"{edge.reading.text} otherwise"

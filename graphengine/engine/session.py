@@ -35,10 +35,10 @@ Returns an awaitable that completes when the steps are durable, or None if they 
 
 
 class Commit(Struct):
-    """The result of `Session.commit`.
+    """What one call of `Session.commit` decided.
 
     Attributes:
-        steps: The steps of the events, in order. A stale event has no step.
+        steps: The steps that were decided for the events, in order. Stale events lead to no step.
         durable: Await this before anything acts on the steps or shows them, and before `Session.take_tasks`. None if
             the steps are already durable. If it raises, the snapshot is ahead of the log and must not be used again.
     """
@@ -48,25 +48,29 @@ class Commit(Struct):
 
 
 class Session(RunState):
-    """A run that is being driven."""
+    """A run that this process drives. `commit` is the only method that moves the run."""
 
     __slots__ = ()
 
     def decide(self, event: Event) -> Decided:
-        """Return the step that an event becomes. Only caches are changed; see `engine.machine.decide`."""
+        """Return the step that an event leads to, without moving the run.
+
+        Only caches are changed; see `machine.decide`.
+        """
         return decide(self, event)
 
     def commit(self, events: Iterable[Event], append: Appender) -> Commit:
-        """Decide events, fold their steps into the snapshot, and append the steps to the log, in this order.
+        """Turn events into steps, apply the steps to the run in memory, and append them to the log.
 
-        Stale events are skipped, for instance an event of an arm for which the join no longer waits.
+        Events that have become stale are skipped. For example, an arm of a fork may report its result after the join no
+        longer waits for it.
 
         Args:
             events: What happened, in order.
             append: Called once with all steps, if there are any.
 
         Raises:
-            InvalidUpdate, NotRecordable, TooLarge: The update that a branch begins with does not fit.
+            InvalidUpdate, NotRecordable, TooLarge: The state changes with which a new branch should begin do not fit.
         """
         snapshot, changed = self.snapshot, self.changed
         steps: list[Decided] = []
@@ -83,10 +87,9 @@ class Session(RunState):
         return Commit(steps, append(steps) if steps else None)
 
     def fold(self, step: Decided) -> None:
-        """Fold a step into the snapshot.
+        """Apply a step to the run in memory.
 
-        The step is either about to be appended, or is already durable and no other step was decided since it was
-        recorded.
+        The step must be about to be appended, or already be durable with no other step decided since.
         """
         evolve(self.snapshot, step)
         if step.state_bytes:
@@ -98,6 +101,6 @@ class Session(RunState):
         return ready(self.snapshot)
 
     def take_tasks(self, *, anew: bool = False) -> list[Task]:
-        """Return the tasks that became ready since the last call of this method; with `anew`, all ready tasks."""
+        """Return the tasks that became ready since the last call or, with `anew`, all tasks that are ready."""
         changed, self.changed = self.changed, []
         return ready(self.snapshot, None if anew else changed)

@@ -33,12 +33,14 @@ MEASURED_STEPS: Final = 1024
 
 
 def bytes_of(record: JsonValue) -> int:
-    """Return the size of a record as JSON."""
+    """Return the size of a value as JSON, in bytes."""
     return len(_encode(record))
 
 
 def size_of(run: RunState, update_bytes: int, ops: Sequence[Op], where: str) -> int:
-    """Return an upper bound of the size of the state after a step; 0 if the state has no limit.
+    """Check the size limits of a step, and return an upper bound of the size of the state after the step, in bytes.
+
+    The result is 0 if the state has no limit.
 
     Args:
         run: The run before the step.
@@ -76,16 +78,16 @@ def size_of(run: RunState, update_bytes: int, ops: Sequence[Op], where: str) -> 
 
 
 def weigh_item(run: RunState, item: Frame, ops: Sequence[Op]) -> None:
-    """Add the size of the values that an item of a map writes to the total of its map."""
+    """Add the size of what a map item returned to the total of its map, whose results are all written in one step."""
     if run.sizes is not None and run.sizes.update_bytes is not None:
         run.map_bytes[item.parent] = _bytes_returned(run, item) + _bytes_kept(ops)
 
 
 def check_room(run: RunState, item: Frame) -> None:
-    """Refuse to begin an item if the results of its map already exceed the size that the map may write in its one step.
+    """Refuse to begin another item of a map if the results so far already exceed the size limit of one step.
 
     Raises:
-        TooLarge: The results exceed the limit. All results are kept if the run is resumed with a higher limit.
+        TooLarge: The results exceed the limit. All results are kept, so a resume with a higher limit can use them.
     """
     if is_full(run, item):
         total, limit = run.map_bytes[item.parent], cast("Sizes", run.sizes).update_bytes
@@ -101,13 +103,12 @@ def check_room(run: RunState, item: Frame) -> None:
 
 
 def is_full(run: RunState, item: Frame) -> bool:
-    """Return whether the results of an item's map already exceed the size that the map may write in its one step."""
+    """Return whether the results of a map so far already exceed the size limit of the one step that will write them."""
     limit = None if run.sizes is None else run.sizes.update_bytes
     return limit is not None and _bytes_returned(run, item) > limit
 
 
 def _bytes_returned(run: RunState, item: Frame) -> int:
-    """Return the size of the results that the items of a map have returned so far, in bytes of JSON."""
     total = run.map_bytes.get(item.parent)
     if total is None:  # The map began in another process.
         phase = run.snapshot.frames[item.parent].phase
@@ -117,27 +118,25 @@ def _bytes_returned(run: RunState, item: Frame) -> int:
 
 
 def _bytes_kept(ops: Sequence[Op]) -> int:
-    """Return the bytes that are certain to remain when the writes of all items are combined."""
+    """Return how many bytes of an item's writes certainly remain when the writes of all items are combined."""
     return sum(bytes_of(op[-1]) for op in ops if op[0] in ("item", "append", "extend", "put"))
 
 
 def sum_bounds(run: RunState, update_bytes: int) -> int:
-    """Return an upper bound of the size of the state after a join, a piece of recorded work or a message.
+    """Return an upper bound of the size of the state after a join, a recorded call or a message.
 
-    The limit is not checked, because no node could be failed for such a step.
+    The limit is not checked, because such a step has no node that could fail at the limit.
     """
     return 0 if run.sizes is None or run.sizes.state_bytes is None else _bound_size(run, update_bytes)
 
 
 def _bound_size(run: RunState, update_bytes: int) -> int:
-    """Return an upper bound of the size of the state after a step that adds at most `update_bytes`."""
     if run.size_bytes < 0:
         run.size_bytes, run.measured_at = len(encode_snapshot(run.snapshot)), run.snapshot.seq
     return run.size_bound + update_bytes
 
 
 def _largest(ops: Sequence[Op]) -> str:
-    """Return the field to which operations add the most bytes."""
     totals: dict[str, int] = {}
     for op in ops:
         totals[op[1]] = totals.get(op[1], 0) + bytes_of(op)

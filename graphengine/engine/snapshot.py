@@ -132,62 +132,67 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def failure(self) -> FailureRecord | None:
-        """The failure of the frame. It is set until the run is resumed."""
+        """The failure of the frame. It is kept until the run is resumed."""
         return self.failing.error if self.failing is not None else None
 
     @property
     def ending(self) -> Ending | None:
-        """How the frame ended or failed; None if it has done neither."""
+        """How the frame ended or failed; None if the frame is still active."""
         if self.failing is not None:
             return self.failing.ending
         return self.phase.ending if isinstance(self.phase, Ended) else None
 
     @property
     def waits(self) -> Mapping[str, WaitRecord]:
-        """The waits of a waiting frame, by name."""
+        """What the frame is waiting for (answers, messages or times), by the names of the waits.
+
+        Empty if it does not wait.
+        """
         return self.phase.waits if isinstance(self.phase, Waiting) else _NO_WAITS
 
     @property
     def asked(self) -> Mapping[str, tuple[str, RecordedResult]]:
-        """The questions that the node has asked, has no answer to, and will ask again: key and record, by name."""
+        """Questions that the node asked, that have no answer yet, and that the node will ask again when it runs.
+
+        Each is given by its name, with the key of its record and the record.
+        """
         known = self.recorded_results
         again = ((key.removeprefix(ASKED), asked) for key, asked in known.items() if key.startswith(ASKED))
         return {asked.name or "": (key, asked) for key, asked in again if key not in known}
 
     @property
     def fallback(self) -> Fallback | None:
-        """The phase of the frame if the fallback of its node runs or waits; None otherwise."""
+        """The `Fallback` phase if the node's fallback is running or waiting; None otherwise."""
         phase = self.phase.then if isinstance(self.phase, Waiting) else self.phase
         return phase if isinstance(phase, Fallback) else None
 
     @property
     def cause(self) -> FailureRecord | None:
-        """The failure that the fallback replaces while the fallback runs or waits."""
+        """The failure of the node, while the node's fallback runs or waits."""
         return None if self.fallback is None else self.fallback.cause
 
     @property
     def choice(self) -> str:
-        """The choice of the node, if the frame is inside a subgraph and the node chooses."""
+        """The name of the subgraph that the node chose, while that subgraph runs; "" otherwise."""
         return self.phase.choice if isinstance(self.phase, Inside) else ""
 
     @property
     def attempt_id(self) -> AttemptId:
-        """The attempt at which the frame is."""
         return AttemptId(self.id, self.at, self.visit, self.attempt)
 
     @property
     def has_begun(self) -> bool:
-        """Whether the node, which is an effect that must not be repeated, has begun in this visit."""
+        """Whether the node is a side effect that must not be repeated and has begun in this visit."""
         return BEGUN in self.recorded_results
 
     @property
     def crash_loops(self) -> bool:
-        """Whether the node was in flight in so many crashes that it fails instead of running again."""
+        """Whether the node must fail because too many crashes happened while it was running."""
         return self.crashes >= CRASHES
 
     @property
     def children(self) -> Sequence[str]:
-        """The ids of the frames that this frame created and that still exist."""
+        """The ids of the frames directly below this one: fork arms, map items or a subgraph."""
         phase = self.phase
         if isinstance(phase, Forked):
             return phase.arms
@@ -201,22 +206,19 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def sub_id(self) -> str:
-        """The id of the frame of the subgraph at this frame's node.
-
-        For an item, it is the item's id followed by "/".
-        """
+        """The id of the frame in which the subgraph of this frame's node runs, such as `article/`."""
         return f"{self.id}/" if self.kind == "item" else child_id(self.id, f"{self.at}/")
 
     def item_id(self, index: int) -> str:
-        """Return the id of the frame of an item of the map at this frame's node."""
+        """Return the id of the frame for one item of the map at this frame's node, such as `research[3]`."""
         return child_id(self.id, f"{self.at}[{index}]")
 
     def was_asked(self, key: str) -> bool:
-        """Return whether the node has asked the question with this key in this visit, answered or not."""
+        """Return whether the node has already asked this question in its current visit, answered or not."""
         return key in self.recorded_results or f"{ASKED}{key}" in self.recorded_results
 
     def is_settled(self, maps: Collection[str]) -> bool:
-        """Return whether the frame is a failed item of one of these maps, or is inside such an item."""
+        """Return whether the frame is part of a failed item of one of these maps, and so is not retried by a resume."""
         around = self if maps else None
         while around is not None:
             if around.kind == "item" and around.failing is not None and around.id[: around.id.rindex("[")] in maps:
@@ -225,9 +227,10 @@ class Frame(FrameRecord, eq=False):
         return False
 
     def held(self, name: str) -> Any:  # noqa: ANN401 - the operations on the field set its type
-        """Return the record of a field from the frame that holds it.
+        """Return the JSON value of a field as this frame sees it.
 
-        This is either this frame, or a frame from which this frame reads its state.
+        An arm of a fork or an item of a map holds only what it wrote itself. Other fields are read from the frame
+        around it.
         """
         frame = self
         while frame.base is not None and name not in frame.values:
@@ -235,25 +238,26 @@ class Frame(FrameRecord, eq=False):
         return frame.values.get(name)
 
     def count(self, node: str) -> int:
-        """Count the completed visits of a node, in this frame and in the frames from which it reads its state."""
+        """Return how many visits of a node have completed, as seen by conditions in this frame.
+
+        An arm of a fork sees the visits before the fork and its own visits.
+        """
         visits = self.counts.get(node, 0)
         return visits if self.base is None else visits + self.base.count(node)
 
 
 def work_at(frame: Frame) -> list[dict[str, RecordedResult]]:
-    """Return the recorded work of a frame's visit, and of the failed items that the map at its node keeps."""
+    """Return the results that a node has recorded in its current visit, including those of failed map items."""
     map_ = frame.phase
     kept = [*map_.failed.values(), *(item for _, item in map_.again)] if isinstance(map_, Collecting) else []
     return [found for found in (frame.recorded_results, *(item.recorded_results for item in kept)) if found]
 
 
 def child_id(frame: str, text: str) -> str:
-    """Return the id of the frame of an item or a subgraph below a frame."""
     return f"{frame}/{text}" if frame and not frame.endswith("/") else f"{frame}{text}"
 
 
 def index_of(item: Frame) -> str:
-    """Return the index of an item in its map, as text."""
     return item.id[item.id.rindex("[") + 1 : -1]
 
 
@@ -354,18 +358,18 @@ class Snapshot(Struct, eq=False):
 
     @property
     def root(self) -> Frame:
-        """The run's own frame."""
+        """The run's own frame, in which the nodes of its graph run."""
         return self.frames[ROOT]
 
     @property
     def open_waits(self) -> OpenWaits:
-        """The index of the run's waits, which is built when it is first used."""
+        """The index of the run's open waits, which is built on first use."""
         if self.open is None:
             self.open = OpenWaits(self.frames)
         return self.open
 
     def check_sound(self) -> None:
-        """Check that the snapshot has the shape that `decide` and the views rely on.
+        """Check that a snapshot read from a store has a complete tree of frames, as the engine expects.
 
         Raises:
             ValueError: The root frame, or a frame below another frame, is missing or has the wrong kind.
@@ -384,7 +388,7 @@ class Snapshot(Struct, eq=False):
 
 
 class AttemptId(Struct, gc=False):
-    """An attempt of a visit of a node in a frame."""
+    """Identifies one attempt to run a node, by frame, node, number of the visit and number of the attempt."""
 
     frame: str
     node: str
@@ -393,7 +397,7 @@ class AttemptId(Struct, gc=False):
 
 
 class Task(AttemptId):
-    """Something that should be running now.
+    """Something that the runner should do now for one frame of a run, such as running a node.
 
     Attributes:
         mode: `run` the node, run its `fallback`, `leave` the node (choose the edge), `join` its arms, `collect` its

@@ -20,10 +20,9 @@ _NO_FACTS: Final = Raw(b"{}")
 
 
 class _Row(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """A step without `seq`.
+    """The JSON form of a step. The number of the step is left out, because a store keeps it in a column of its own.
 
-    A value is left out only if it is the same object as the default. An equal object, such as another 0.0, would be
-    written.
+    Default values are left out, but only if they are the default object itself: another 0.0 would be written.
     """
 
     kind: str
@@ -45,7 +44,10 @@ _EMPTY: Final = frozenset(kind for kind, facts in FACTS.items() if not facts.__s
 
 
 def encode_step(step: Step) -> bytes:
-    """Return a step as JSON bytes, without `seq`, which is the key of the row in a store."""
+    """Encode a step as JSON.
+
+    The number of the step is not included, because a store keeps it in a column of its own.
+    """
     kind = step.data.kind
     data: Any = _NO_FACTS if kind in _EMPTY else step.data
     began, update = step.began or _NO_TIME, step.update or ()
@@ -53,7 +55,7 @@ def encode_step(step: Step) -> bytes:
 
 
 def as_stored(step: Step) -> Step:
-    """Return a step in the form in which a store returns it: with JSON values, and without typed values."""
+    """Return a step as if it had been written to a store and read again: JSON values only, no Python objects."""
     if step.update or isinstance(step.data, (Mapped, Continued)):
         return decode_step(step.seq, encode_step(step))
     if type(step) is Step:
@@ -62,10 +64,10 @@ def as_stored(step: Step) -> Step:
 
 
 def decode_step(seq: int, body: bytes | str) -> Step:
-    """Return the step that `encode_step` wrote under this seq.
+    """Decode the JSON of the step with this number.
 
     Raises:
-        ValueError: The body is not a step, or contains keys that only a newer version knows.
+        ValueError: The JSON is not a step, or contains keys that only a newer version of graphengine knows.
     """
     try:
         row = _rows.decode(body)
@@ -78,7 +80,9 @@ def decode_step(seq: int, body: bytes | str) -> Step:
 
 
 def _check_ops(ops: Sequence[Op]) -> None:
-    """Check the form of operations, which msgspec cannot describe: a kind, a field, and then one or two values.
+    """Check that each state operation consists of a kind, a field, and one or two values.
+
+    The types that msgspec checks cannot express this.
 
     Raises:
         ValueError: An operation has another form.

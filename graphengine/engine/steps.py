@@ -117,7 +117,7 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
 
     @property
     def first(self) -> FailureRecord:
-        """The failure that came first, if this failure replaced another one."""
+        """The original failure, if this failure happened while another one was handled; otherwise this failure."""
         found = self
         while found.replaced is not None:
             found = found.replaced
@@ -125,7 +125,7 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
 
     @property
     def raised(self) -> BaseException | None:
-        """The exception, in the process in which it was raised. The exception is never recorded."""
+        """The exception object, which exists only in the process in which it was raised and is never recorded."""
         return vars(self).get("raised")
 
     @raised.setter
@@ -133,10 +133,10 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
         vars(self)["raised"] = error
 
     def drop_exceptions(self) -> None:
-        """Remove the exceptions of this failure and of the failures that it replaced.
+        """Remove the exception objects from this failure and its `replaced` failures, so that memory can be freed.
 
-        The stack frames of an exception refer to the step that contains this failure. The garbage collector does not
-        look through steps, so without this call neither would ever be freed.
+        The traceback of an exception refers back to the step that contains this failure. Steps are not tracked by the
+        garbage collector, so such a cycle would never be collected.
         """
         part: FailureRecord | None = self
         while part is not None:
@@ -144,7 +144,7 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
 
 
 class ForkRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """A fork that was taken.
+    """A fork that a run took, as recorded in the step.
 
     Attributes:
         join: The node at which the arms meet.
@@ -160,7 +160,7 @@ class ForkRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """One thing for which a frame waits.
+    """One thing that a run waits for: an answer of a person, a message, a time, or the result of a tool.
 
     Attributes:
         kind: `ask`, `receive` or `sleep`; `pause` for a pause before a node; `unknown` for the question how an effect
@@ -174,15 +174,15 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
         old: The value that the proposed value would replace.
         may_answer: The names of the users who may answer. Empty if all users with the right to answer may.
         asked_at: When the wait began, in epoch seconds. The fold sets it to the time of the step.
-        topic: The topic of the message for which the frame waits.
+        topic: The topic of the message that the run waits for.
         schema: The JSON Schema of the answer.
         due: When the wait times out, in epoch seconds.
         default: The answer that applies after a timeout.
         key: The key under which the answer is recorded for the code of the node; "" if the node itself is the wait.
         choice: The choice of the node, if the node itself is the wait and chooses.
-        id: The id of the wait, which the fold assigns. The id of a question consists of its name and of the seq of the
-            step that asked it first. The id stays the same as long as a visit asks the unchanged question.
-        keeps_slot: Whether an item of a map keeps its slot while it waits, as it does for a pause and for an unknown
+        id: The id of the wait, which the fold assigns. The id of a question consists of its name and of the number of
+            the step that asked it first. The id stays the same as long as a visit asks the unchanged question.
+        keeps_slot: Whether an item of a map counts as working while it waits, as it does for a pause and for an unknown
             effect.
         together: Whether the wait ends in one step with other waits of the node whose messages have also arrived. This
             is possible because no other node receives messages of its topic.
@@ -262,13 +262,13 @@ class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
 
 
 class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """The end of a wait: a value, which can be None, or a timeout.
+    """How a wait ended: with a value (an answer or a message), or with a timeout.
 
     Attributes:
-        value: The value.
+        value: The value, which can be None.
         timeout: Whether the wait timed out.
         by: Who gave the answer, if that is known.
-        through: The door through which the answer came, such as `cli`; "" if a program called the API directly.
+        through: The interface through which the answer came, such as `cli`; "" if a program called the API directly.
         reason: The reason for the answer, in the words of the person who answered.
         at: When the answer was given, in epoch seconds; 0 if nobody gave an answer.
         id: The id of the question that was answered; "" if nobody gave an answer.
@@ -291,7 +291,7 @@ OutputKind: TypeAlias = Literal["sent", "emitted"]
 if TYPE_CHECKING:
 
     class Outputs(TypedDict, total=False):
-        """The messages (`sent`) and the recorded live data (`emitted`) of a piece of work."""
+        """The messages that a call inside a node sent, and the data that it emitted with `record=True`."""
 
         sent: list[JsonValue]
         emitted: list[JsonValue]
@@ -312,10 +312,10 @@ _NO_SNAPSHOT: Final = Raw(b"")
 
 
 class Facts(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True, gc=False):
-    """What a step records in addition to its position, times and operations.
+    """The content of a step that depends on its kind, besides its position, times and changes to the state.
 
-    Each kind of step has its own class of facts. A process holds many steps, so steps are left out of garbage
-    collection. This is safe because no part of a step refers back to the step.
+    Each kind of step has a subclass. Steps are not tracked by the garbage collector, because a process holds many of
+    them. This is safe because no part of a step refers back to the step.
 
     Attributes:
         error: The failure that the step records, if any.
@@ -326,13 +326,13 @@ class Facts(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Spent(Facts, kw_only=True):
-    """Facts of a step whose work may have used models, tokens or money."""
+    """Content of a step that may have used model calls, tokens or money."""
 
     usage: Usage = {}
 
 
 class Outcome(Spent, kw_only=True):
-    """Facts of a step that moves its frame, or that fails its frame.
+    """Content of a step that moves a frame along an edge of its graph, or that ends the frame.
 
     Attributes:
         choice: The choice of the node, if the node chooses among several bodies.
@@ -350,7 +350,7 @@ class Outcome(Spent, kw_only=True):
         chosen: The choice of each graph around the frame, from the outermost to the innermost. Empty if none of them
             chooses.
         fork: The fork that was taken.
-        marks: The marks that this step sets.
+        marks: The new memory of the conditions that this step affects; see `engine.trackers`.
         samples: For an arm of a fork: the samples of marks, as [key, sample], which are added again at the join. A
             number that JSON lacks is recorded as text (see `state.numbers`), and a sample that could not be taken as
             [reason].
@@ -373,7 +373,6 @@ class Outcome(Spent, kw_only=True):
 
     @property
     def has_failed(self) -> bool:
-        """Whether the frame of the step fails."""
         return self.status == "failed"
 
 
@@ -381,17 +380,18 @@ Cause: TypeAlias = Literal["", "finished", "failed", "entered", "settled", "limi
 
 
 class AttemptEnded(Outcome, kw_only=True):
-    """Facts of an attempt that ended, possibly because its wait ended.
+    """Content of a step with which an attempt to run a node ended.
 
     Attributes:
-        cause: The event that ended the attempt, unless the class of the facts already implies it: a result that did not
+        cause: The event that ended the attempt, unless the kind of the step already implies it: a result that did not
             fit (`finished`), a failure that the value of a fallback replaced (`failed`), the beginning of a map or
             graph (`entered`), the end of the frames below (`settled`), a limit of the graph (`limit`), or the end of
             the wait (`answered`, `over`).
         chance: The random number from 0 to 1 from which the jitter of the retry was computed, if there is any.
-        keep_results: Whether recorded work is kept for the next attempt.
-        refused: The keys of recorded work that is not kept, because it caused the failure.
-        lost: What is known of work that began in the attempt and has no record, by the key that its record would have.
+        keep_results: Whether the next attempt finds the results that this attempt recorded.
+        refused: The keys of recorded results that the next attempt must not find, because they caused the failure.
+        lost: Work that began in the attempt and whose result was not recorded: a description by the key that the result
+            would have.
         wait: The name of the wait that ended.
         by: What ended the wait.
         answer: The answer.
@@ -442,14 +442,14 @@ class Started(Outcome, kw_only=True):
 
 
 class Node(AttemptEnded, kw_only=True):
-    """A visit of a node completed.
+    """Step: a visit of a node completed.
 
     Attributes:
         fallback: Whether the result came from the fallback of the node.
         inside: How the subgraph at this node ended.
         sent: Messages to other nodes, as [topic, payload].
         emitted: The data that the node emitted with `record=True`.
-        unused: The keys of recorded work that the node did not use again.
+        unused: The keys of results that an earlier attempt recorded and that the node did not ask for again.
         unawaited: The calls of the node's context that the node did not await.
         given: The fields of the update whose values are answers or messages from outside, unchanged.
     """
@@ -465,14 +465,17 @@ class Node(AttemptEnded, kw_only=True):
 
 
 class Item(Node, kw_only=True):
-    """An item of a map completed. `writes` is the part that the item adds to the map's updates."""
+    """Step: an item of a map completed. `writes` holds the item's part of the updates that the map will write."""
 
     kind: ClassVar[Kind] = "item"
     writes: Sequence[Op]
 
 
 class Attempt(AttemptEnded, kw_only=True):
-    """An attempt failed, and another attempt follows at `due_at`, or the fallback follows (`then`)."""
+    """Step: an attempt to run a node failed.
+
+    It is followed by a retry at `due_at`, or by the node's fallback (`then`).
+    """
 
     kind: ClassVar[Kind] = "attempt"
     due_at: Number | None = None
@@ -480,19 +483,19 @@ class Attempt(AttemptEnded, kw_only=True):
 
 
 class Failed(AttemptEnded, kw_only=True):
-    """A visit failed for good."""
+    """Step: a node failed for good, after all its retries and its fallback."""
 
     kind: ClassVar[Kind] = "failed"
 
 
 class Left(Outcome, kw_only=True):
-    """The outgoing edge of a node that was already done was chosen, after a resume."""
+    """Step: after a resume, an edge was chosen for a node that had already completed."""
 
     kind: ClassVar[Kind] = "left"
 
 
 class Joined(Outcome, kw_only=True):
-    """The arms of a fork joined, or the join failed.
+    """Step: the arms of a fork joined, or the join failed.
 
     Attributes:
         arrived: How many arms arrived.
@@ -511,16 +514,16 @@ MAX_OPEN: Final = 1000
 
 
 class Mapped(Facts, kw_only=True):
-    """The items of a map were determined.
+    """Step: a map over a list began. Its items are recorded here, and do not change later.
 
     Attributes:
         count: How many items there are.
-        concurrency: How many items run at the same time.
+        concurrency: How many items may work at the same time.
         max_open: How many items may be open at the same time. An item is open from its start to its end, also while it
             waits.
         fields: For items that are read from a list field: the name of the field, by the item's name in the node.
         items: For items of other sources: the items themselves, by the item's name in the node.
-        written: The names of the items whose values nodes wrote.
+        written: The names of the items whose values were written by nodes rather than given by a caller.
     """
 
     kind: ClassVar[Kind] = "mapped"
@@ -533,12 +536,12 @@ class Mapped(Facts, kw_only=True):
 
 
 class Entered(Outcome, kw_only=True):
-    """A subgraph began, with its own limits.
+    """Step: a subgraph began, with limits of its own.
 
     Attributes:
         graph: The name of the subgraph.
         limits: The limits of the subgraph.
-        written: The fields of the subgraph's state whose values nodes wrote.
+        written: The fields of the subgraph's state whose values were written by nodes rather than given by a caller.
     """
 
     kind: ClassVar[Kind] = "entered"
@@ -548,10 +551,10 @@ class Entered(Outcome, kw_only=True):
 
 
 class Begun(Facts, kw_only=True):
-    """An effect begins: a piece of work of a node, or the node itself.
+    """Step: a side effect begins, which is a call inside a node or the node itself.
 
-    If the effect must not be repeated, its end is unknown until its result is recorded. An idempotent effect may be
-    repeated, and this step keeps the key with which it is repeated.
+    If the process dies before the result is recorded, it is unknown whether the effect happened. An effect that must
+    not be repeated is then not started again by itself. An idempotent effect is repeated with the key in this step.
 
     Attributes:
         idempotent: Whether the effect may be repeated with the same idempotency key.
@@ -579,17 +582,19 @@ class Begun(Facts, kw_only=True):
 
 
 class Recorded(Spent, kw_only=True):
-    """A piece of work of a node is done.
+    """Step: a call inside a node has returned.
+
+    A later attempt of the node uses the recorded result instead of calling again.
 
     Attributes:
         key: The key under which the node finds the result again; "" if the step only records the usage of failed calls
-            of an attempt that halts.
+            of an attempt that was interrupted.
         name: The name of the function that was called.
         value: The recorded result.
-        by: The agent and the model, if the work was a call of a model.
-        outputs: The messages and the data that the work sent and emitted.
+        by: The agent and the model, if a model was called.
+        outputs: The messages and the data that the call sent and emitted.
         code: The id of the code that records this step, as for `Begun`.
-        took: The key of a record of earlier code that this piece of work has taken over; "" if there is no such record.
+        took: The key of a record of earlier code that this result replaces; "" if there is no such record.
     """
 
     kind: ClassVar[Kind] = "recorded"
@@ -603,7 +608,7 @@ class Recorded(Spent, kw_only=True):
 
 
 class Waiting(Spent, kw_only=True):
-    """A node waits until one of these waits ends.
+    """Step: a node waits for a person, a message or a time, until one of its waits ends.
 
     Attributes:
         waits: The waits, by name.
@@ -618,7 +623,7 @@ class Waiting(Spent, kw_only=True):
 
 
 class Answered(Facts, kw_only=True):
-    """A wait ended, and its answer is kept for the code of the node.
+    """Step: a wait of a node ended. The code of the node runs again and finds the answer.
 
     Attributes:
         wait: The name of the wait.
@@ -635,10 +640,10 @@ class Answered(Facts, kw_only=True):
 
 
 class Refused(Facts, kw_only=True):
-    """An answer was refused because it did not fit.
+    """Step: an answer or a message was refused because it did not fit the expected type.
 
-    The answer belonged to a question (`wait`, `id`), or the code of a node could not read it (`key`). If the answer was
-    a message, `wait` is its topic.
+    Either it did not fit the question (`wait`, `id`), or the code of the node could not read it (`key`). For a message,
+    `wait` is its topic.
     """
 
     kind: ClassVar[Kind] = "refused"
@@ -650,7 +655,7 @@ class Refused(Facts, kw_only=True):
 
 
 class Message(Facts, kw_only=True):
-    """A message arrived, and is kept until it is received.
+    """Step: a message arrived for the run. It is kept until a node receives it.
 
     Attributes:
         topic: The topic of the message.
@@ -665,17 +670,18 @@ class Message(Facts, kw_only=True):
 
 
 class Shift(Facts, kw_only=True):
-    """The changes to a run that continues under a changed graph; see `graphengine.engine.graph_migration`.
+    """What changes in a run because its graph was changed while the run was stopped; see `engine.graph_migration`.
 
     Attributes:
         changes: The changes to the graph, as text.
         renamed: The new name of each renamed node by its old name, for each frame of the nodes' graph.
-        pauses: The nodes before which the run waits, under their new names.
+        pauses: The nodes before which the run pauses, under their new names.
         moved: The node at which a frame continues, by frame.
         field_changes: Operations on fields, by frame.
         left: Descriptions of the recorded values that are dropped, or that are read as other values.
         asks: The frames whose question changed.
-        marks_of: New marks, by frame, for conditions that are new and for values whose types have changed.
+        marks_of: The new memory of conditions, by frame: for conditions that are new and for values whose types have
+            changed.
     """
 
     changes: Sequence[str] = ()
@@ -689,20 +695,20 @@ class Shift(Facts, kw_only=True):
 
     @property
     def moves(self) -> bool:
-        """Whether the changes affect the run itself."""
+        """Whether the change of the graph affects this run, and not only the description of the graph."""
         return bool(self.renamed or self.pauses or self.moved or self.field_changes or self.asks or self.marks_of)
 
 
 class Continued(Shift, kw_only=True):
-    """A run continues, possibly under a changed graph.
+    """Content of a step with which a run continues, possibly under a changed graph.
 
     Attributes:
         limits: The limits of the run from now on.
         fingerprint: The fingerprint of the current graph.
-        pause: The nodes before which the run waits from now on; None to keep the present nodes.
+        pause: The nodes before which the run pauses from now on; None to keep the present nodes.
         settled: The places of the maps that keep their failed items as they are, although other failed parts are
             retried.
-        marks: The marks of the step's frame.
+        marks: The new memory of the conditions in the step's frame.
         origin: The program and the user that resumed the run or branched it off; None if that is not known.
         code: The id of the current code if the run has recorded work under different code; "" if nothing changed.
         recoded: The paths of the nodes with recorded work whose code, or whose graph spec, has changed since.
@@ -719,10 +725,10 @@ class Continued(Shift, kw_only=True):
 
 
 class Resumed(Continued, kw_only=True):
-    """A run is resumed.
+    """Step: a run is resumed.
 
     Attributes:
-        crashed: Whether nodes were in flight when the process of the run died.
+        crashed: Whether nodes were running when the process of the run died.
         cut_until: The time until which the process that drove the run may still act, in epoch seconds, because that
             process is not known to be dead. 0 if it is dead, or gave the run back.
         shared_process: Whether the process also drives other runs, at a point where a third crash would fail a node.
@@ -739,7 +745,7 @@ class Resumed(Continued, kw_only=True):
 
 
 class Branched(Continued, kw_only=True):
-    """A branch begins after a step of its parent run.
+    """Step: a new run branches off from a step of its parent run.
 
     Attributes:
         run_id: The id of the branch.
@@ -759,14 +765,14 @@ class Branched(Continued, kw_only=True):
 
 
 class Stopped(Spent, kw_only=True):
-    """A run was stopped, possibly for good (`cancelled`), or the run could not be driven (`error`).
+    """Step: a run was stopped, possibly for good (`cancelled`), or could not be driven (`error`).
 
     Attributes:
         status: The status of the run from then on.
         ending: The reason for the end.
         error: The reason why the run could not be driven.
-        unknown: For a cancelled run: the effects that had begun and have no recorded end, as paths and names. Nobody is
-            asked whether these effects happened.
+        unknown: For a cancelled run: the side effects that had begun and have no recorded end, as paths and names.
+            Nobody is asked whether these effects happened.
     """
 
     kind: ClassVar[Kind] = "stopped"
@@ -777,9 +783,9 @@ class Stopped(Spent, kw_only=True):
 
     @property
     def words(self) -> str:
-        """The reason for the end, as text for people.
+        """Why the run stopped, as text for people.
 
-        The text of a cancelled run also says that the run is cancelled, and lists the effects whose ends are not known.
+        For a cancelled run, the text lists the side effects with unknown ends.
         """
         if self.status != "cancelled":
             return self.ending.why
@@ -788,11 +794,10 @@ class Stopped(Spent, kw_only=True):
 
 
 class Removed(Facts, kw_only=True):
-    """Retention removed what this step recorded. The number and the time of the step remain.
+    """Step whose content was deleted by the retention policy. Only its number and its time remain.
 
     Attributes:
-        snapshot: In the last removed step: the snapshot after this step, as written by `engine.stored`. The next step
-            continues from it.
+        snapshot: In the last deleted step: the snapshot of the run after this step, from which the run can be loaded.
     """
 
     kind: ClassVar[Kind] = "removed"
@@ -855,23 +860,21 @@ class Step(Struct, gc=False):
 
     @property
     def kind(self) -> Kind:
-        """The kind of step."""
+        """The kind of the step, such as `started`, `node` or `resumed`."""
         return self.data.kind
 
     @property
     def path(self) -> str:
-        """The path of the node in the tree of frames, such as `article/review`."""
+        """The path of the node in the run, such as `article/review`."""
         return path_of(self.frame, self.node)
 
 
 class Decided(Step, gc=False):
-    """A step as `decide` returns it, with two values that are never recorded and that only the deciding process has.
+    """A step that was just decided and not yet recorded, with two values that are never recorded.
 
     Attributes:
-        typed: For each operation, the typed value that it sets or adds. The fold keeps the typed values next to the
-            records.
-        state_bytes: An upper bound of the size of the state after the step, in bytes, for the session; 0 if it was not
-            measured.
+        typed: For each operation on the state, the Python object that it sets or adds. The fold caches these objects.
+        state_bytes: An upper bound of the size of the state after the step, in bytes; 0 if it was not measured.
     """
 
     typed: Sequence[object] | None = None  # type: ignore[misc]
@@ -879,17 +882,17 @@ class Decided(Step, gc=False):
 
 
 def strip_removed(seq: int, at: float, snapshot: bytes = b"") -> Step:
-    """Return what remains of a step after retention has removed its content.
+    """Return what remains of a step whose content is deleted by the retention policy: its number and its time.
 
-    The last removed step contains the snapshot of the run, from which the run can be loaded without the removed steps.
+    The last deleted step also gets the snapshot of the run, from which the run can be loaded without the deleted steps.
     """
     return Step(seq, at, Removed(snapshot=Raw(snapshot) if snapshot else _NO_SNAPSHOT))
 
 
 def path_of(frame: str, node: str) -> str:
-    """Return the path of a node in the tree of frames.
+    """Return the path of a node in a run, such as `article/review`, from its frame and its name.
 
-    Arms of forks are not part of the path, because the nodes of an arm belong to the graph itself.
+    Arms of forks do not appear in the path, because the nodes of an arm belong to the graph itself.
     """
     if not frame:
         return node
@@ -901,7 +904,7 @@ def path_of(frame: str, node: str) -> str:
 
 
 def own_name(name: str) -> str:
-    """Return the name of a function, or the key of its work, without the names of the functions around it.
+    """Return the qualified name of a function without the names of the functions in which it is defined.
 
     >>> own_name("write.<locals>.fetch")
     'fetch'
@@ -910,7 +913,7 @@ def own_name(name: str) -> str:
 
 
 def without_items(path: str) -> str:
-    """Return a path without the indexes of items: `research[3]` becomes `research`."""
+    """Return a node's path without the indexes of map items: `research[3]` becomes `research`."""
     return _ITEM.sub("", path)
 
 
@@ -920,7 +923,9 @@ ALL: Final = "*"
 
 
 def replacing(given: Mapping[str, T], graph: str, path: str, name: str, owner: str | None = None) -> T | None:
-    """Return the setting that applies to a name at a path: the setting with the most specific matching key, or None.
+    """Return the setting that applies to an agent or another named part at a node: the one with the most specific key.
+
+    For example, the keys can name an agent, a node's path, or a whole graph. None if no key matches.
 
     Args:
         given: The settings, by key.
@@ -934,7 +939,7 @@ def replacing(given: Mapping[str, T], graph: str, path: str, name: str, owner: s
 
 
 def given_over(before: Mapping[str, T], given: Mapping[str, T], graph: str) -> Mapping[str, T]:
-    """Return the settings of a graph after later settings are given.
+    """Combine the earlier settings of a run (such as its models) with settings that a later command gives.
 
     A later setting for everything (`ALL`) discards all earlier settings.
     """
@@ -944,7 +949,7 @@ def given_over(before: Mapping[str, T], given: Mapping[str, T], graph: str) -> M
 
 
 def _list_keys(graph: str, path: str, name: str, owner: str | None) -> Iterator[str]:
-    """Return all keys that match a name at a path, the most specific key first."""
+    """Yield the keys under which a setting for this agent at this node can be given, the most specific key first."""
     parts = path.split("/")
     around = ["/".join((*parts[:count], who)) for count in range(len(parts) - 1, 0, -1) for who in (name, ALL)]
     is_owner = owner is None or owner == name
@@ -960,18 +965,14 @@ _NOTHING: Final = Left()
 
 
 def outcome_of(step: Step) -> Outcome:
-    """Return the outcome of a step, which describes how the step moves its frame.
-
-    The outcome is empty if steps of this kind move no frame.
-    """
+    """Return the part of a step that says where its frame moves. It is empty for kinds of steps that move no frame."""
     return step.data if isinstance(step.data, Outcome) else _NOTHING
 
 
 def usage_of(step: Step) -> Usage:
-    """Return the usage (model calls, tokens and cost) of a step."""
     return step.data.usage if isinstance(step.data, Spent) else {}
 
 
 def is_removed(step: Step) -> bool:
-    """Return whether only the number and the time of a step remain, so that no run can branch off after the step."""
+    """Return whether the retention policy deleted a step's content, so that no run can branch off after the step."""
     return isinstance(step.data, Removed) and not bytes(step.data.snapshot)

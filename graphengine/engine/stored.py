@@ -126,12 +126,12 @@ _decoder: Final = msgspec.json.Decoder(_Snapshot)
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """Return a snapshot as JSON, without its caches."""
+    """Encode the snapshot of a run as JSON, without caches that can be computed again."""
     return _encode(_encode_snapshot(snapshot))
 
 
 def decode_snapshot(body: bytes | str) -> Snapshot:
-    """Return the snapshot that `encode_snapshot` wrote.
+    """Decode the snapshot of a run from the JSON that `encode_snapshot` wrote.
 
     Raises:
         ValueError: The body is not a valid snapshot.
@@ -147,13 +147,13 @@ def decode_snapshot(body: bytes | str) -> Snapshot:
 
 
 def to_record(snapshot: Snapshot) -> dict[str, Any]:
-    """Return a snapshot as JSON values that share no objects with the snapshot."""
+    """Convert the snapshot of a run to JSON values that share no objects with the snapshot."""
     record: dict[str, Any] = from_json(_encode(_encode_snapshot(snapshot)))
     return record
 
 
 def from_record(record: Mapping[str, JsonValue]) -> Snapshot:
-    """Return the snapshot of a record that `to_record` made. The snapshot shares the record's objects.
+    """Convert the JSON values of `to_record` back to a snapshot. The snapshot shares the objects of the record.
 
     Raises:
         ValueError: The record is not a valid snapshot.
@@ -164,7 +164,6 @@ def from_record(record: Mapping[str, JsonValue]) -> Snapshot:
 
 
 def copy_of(snapshot: Snapshot) -> Snapshot:
-    """Return a deep copy of a snapshot."""
     return from_record(to_record(snapshot))
 
 

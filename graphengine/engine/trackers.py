@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Mark]:
-    """Return digests of the defaults of fields.
+    """Return what `changed(…)` conditions compare with until their node is left for the first time.
 
-    `changed` compares with such a digest until its node is left for the first time.
+    These are digests of the defaults of the fields that the conditions watch.
     """
     if not changes:
         return {}
@@ -45,10 +45,10 @@ def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Mark
 
 
 def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, Mark]:
-    """Return first marks for conditions that are new in a changed graph.
+    """Return initial values for the memory of conditions that exist only in the changed graph.
 
-    A condition on changes compares with the default of the field. A count since a node begins now, because it is not
-    recorded what happened since the last visit of the node.
+    A `changed(…)` condition compares with the default of its field. A condition that counts visits since a node starts
+    to count now, because the earlier visits since then were not counted.
     """
     new = [tracker for group in plan.epochs.values() for tracker in group if tracker.key not in frame.marks]
     counts = {t.key: frame.count(t.node) for t in new if t.kind == "count" and frame.count(t.since)}
@@ -56,11 +56,12 @@ def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, Mark]:
 
 
 def carry_marks(plan: Plan[Any], before: Frame, after: Frame, names: Collection[str]) -> dict[str, Mark]:
-    """Return new marks for `changed` conditions, so that a changed type alone does not make a condition hold.
+    """Adjust the memory of `changed(…)` conditions after the types of a graph have changed.
 
-    The mark of a `changed` condition is the digest of the value with which the condition compares. If the class of the
-    value gains a field with a default, the digest of the value changes, although no node has written the value. So a
-    mark that equals the digest of the recorded value is replaced by the digest of the value under the current types.
+    Such a condition compares a digest of a field with the digest that it remembers. If the field's class has gained an
+    attribute with a default, the digest changes although no node wrote the field, and the condition would hold by
+    mistake. So a remembered digest that still matches the recorded value is replaced with the digest under the current
+    types.
 
     Args:
         plan: The plan of the graph.
@@ -80,7 +81,7 @@ def carry_marks(plan: Plan[Any], before: Frame, after: Frame, names: Collection[
 
 
 def digest_now(tracker: Tracker, view: View) -> str:
-    """Return the digest of the value that a tracker reads now; "" if its function raises an exception."""
+    """Return a digest of the value that a condition watches; "" if the function that computes the value raises."""
     try:
         return digest_of(tracker.reading.read(view)) if tracker.reading is not None else ""
     except BaseException as error:  # noqa: BLE001 - user code; its condition raises again where it is evaluated
@@ -89,11 +90,13 @@ def digest_now(tracker: Tracker, view: View) -> str:
 
 
 def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op], *, failed: bool = False) -> None:
-    """Reset the trackers that the completion of a node resets, and then take samples of the fields that were written.
+    """Update the memory of all conditions that depend on a node that has completed.
+
+    Memories that the node resets are reset first. Then the new values of fields that the node wrote are added.
 
     Args:
         plan: The plan of the node's graph.
-        view: The view in which the marks are set.
+        view: The state, in which the new memory is set.
         node: The node.
         ops: The operations that the node wrote.
         failed: Whether the node failed, also if a fallback replaced its result.
@@ -113,7 +116,10 @@ def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op], *, failed: 
 
 
 def sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
-    """Take the samples of the plateaus whose fields were written."""
+    """Add the current value to the memory of each plateau condition that watches a field which was written.
+
+    A plateau condition holds once a value has stopped improving.
+    """
     seen: set[str] = set()
     for name in written:
         for tracker in plan.samples.get(name, ()):
@@ -123,9 +129,10 @@ def sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
 
 
 def take_sample(tracker: Tracker, view: View) -> None:
-    """Take a sample and compare it with the best sample so far.
+    """Compute the value that a plateau condition watches, and compare it with the best value so far.
 
-    If the function of the tracker raises an exception, the exception is noted, so that the condition can raise it.
+    If the function that computes the value raises an exception, the exception is remembered, and is raised when the
+    condition is evaluated.
     """
     best, last, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
     try:
@@ -142,7 +149,7 @@ def take_sample(tracker: Tracker, view: View) -> None:
 
 
 def compare(tracker: Tracker, view: View, sample: float | str) -> None:
-    """Compare a sample, in the form in which a mark contains it, with the best sample so far."""
+    """Compare the newest value that a plateau condition watches with the best so far, and remember the better."""
     view.new_samples.append([tracker.key, sample])
     best, _, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
     if best is None or better(of_mark(sample), of_mark(best), tracker):
@@ -152,19 +159,22 @@ def compare(tracker: Tracker, view: View, sample: float | str) -> None:
 
 
 def set_mark(tracker: Tracker, view: View, mark: Mark) -> None:
-    """Set a mark that is not the result of a comparison: a reset, a count, or a digest."""
+    """Set the memory of a condition to a reset value, a count or a digest."""
     view.new_marks[tracker.key] = mark
     view.new_samples.append([tracker.key, mark])
 
 
 def note_trouble(tracker: Tracker, view: View, text: str) -> None:
-    """Record that a sample could not be taken. The condition raises an error with this text."""
+    """Remember that the value of a plateau condition could not be computed.
+
+    The condition raises an error with this text.
+    """
     view.new_marks[tracker.key] = [*(view.mark(tracker.key) or [None, None, 0])[:3], text]
     view.new_samples.append([tracker.key, [text]])
 
 
 def sample_again(plan: Plan[Any], view: View) -> None:
-    """Take the samples that could not be taken when the node completed."""
+    """Compute the values of plateau conditions that could not be computed when the node completed."""
     for group in plan.samples.values():
         for tracker in group:
             mark = view.mark(tracker.key)
@@ -173,17 +183,17 @@ def sample_again(plan: Plan[Any], view: View) -> None:
 
 
 def note_changes(plan: Plan[Any], view: View) -> None:
-    """Record the digests with which `changed` compares when this node is left the next time."""
+    """Remember digests of the fields that `changed(…)` conditions will compare when this node is left again."""
     for tracker in plan.epochs.get(view.node, ()):
         if tracker.kind == "change":
             set_mark(tracker, view, digest_now(tracker, view))
 
 
 def sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, int]) -> None:
-    """Add the samples and other marks of an arm of a fork to the frame's marks, when the fork joins.
+    """When a fork joins, add what the conditions of one arm remember to the memory of the frame that was forked.
 
-    `counted` contains the numbers of visits in the arms before this arm. A cancelled arm contributes only its counts of
-    visits, because its writes are dropped.
+    `counted` contains the numbers of visits in the arms before this arm. A cancelled arm contributes only its numbers
+    of visits, because its writes are dropped.
     """
     trackers = {t.key: t for groups in (plan.samples, plan.epochs) for group in groups.values() for t in group}
     for key, what in arm.samples:

@@ -25,12 +25,12 @@ _MOST_CHARACTERS: Final = 65_536  # of the text of a failure
 
 
 def is_engine_code(file: str) -> bool:
-    """Return whether a file belongs to the engine, or to Python's import of the user's file."""
+    """Return whether a source file belongs to graphengine, or to the part of Python that imports the user's file."""
     return file.startswith("<frozen importlib") or (file.startswith(_PACKAGE) and not file.startswith(_PATTERNS))
 
 
 def is_user_code(file: str) -> bool:
-    """Return whether a file belongs to neither the engine, nor Python, nor an installed package."""
+    """Return whether a source file belongs to the user, and not to graphengine, Python or an installed package."""
     return not file.startswith(_list_foreign_paths()) and "site-packages" not in file
 
 
@@ -41,7 +41,7 @@ def _list_foreign_paths() -> tuple[str, ...]:
 
 
 def has_user_code(error: BaseException | None) -> bool:
-    """Return whether an exception, or an exception that caused it, passed through the code of the user."""
+    """Return whether the traceback of an exception, or of one of its causes, passes through the user's code."""
     return any(
         is_user_code(frame.f_code.co_filename)
         for each in _walk_causes(error)
@@ -50,11 +50,10 @@ def has_user_code(error: BaseException | None) -> bool:
 
 
 def user_traceback(error: BaseException) -> str:
-    """Return a traceback as text without frames of the engine.
+    """Format a traceback without the lines of graphengine, which do not help users to find their mistake.
 
-    If an exception passed through the engine alone, its last frame is shown. Frames of libraries that the user's code
-    calls are shown too. Of a long chain of exceptions, the first and the last exceptions are shown, and the others are
-    counted.
+    Lines of libraries that the user's code calls are kept. If the traceback contains only lines of graphengine, the
+    last one is kept. Of a long chain of exceptions, the first and the last are shown, and the others are counted.
     """
     shown = traceback.TracebackException.from_exception(error, compact=True)
     left = [shown]
@@ -77,16 +76,13 @@ def user_traceback(error: BaseException) -> str:
 
 
 def without_middle(text: str) -> str:
-    """Return a text that is short enough for a failure.
-
-    The characters that are cut from the middle of a long text are counted.
-    """
+    """Shorten a long error text by cutting out its middle. The result says how many characters were cut."""
     more, half = len(text) - _MOST_CHARACTERS, _MOST_CHARACTERS // 2
     return text if more <= 0 else f"{text[:half]} … ({more:,} more characters) … {text[-half:]}"
 
 
 def cut_to_user_code(error: BaseException) -> None:
-    """Remove the frames of the engine from an exception and from its causes, as `user_traceback` does."""
+    """Remove the lines of graphengine from the traceback of an exception and of its causes, in place."""
     for each in _walk_causes(error):
         entries: list[TracebackType] = []
         entry = each.__traceback__
@@ -101,7 +97,7 @@ def cut_to_user_code(error: BaseException) -> None:
 
 
 def _walk_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception, the exceptions that caused it, and the exceptions in its groups, each once."""
+    """Yield an exception, all exceptions that caused it, and the members of exception groups, each once."""
     left, seen = [error], set[int]()
     while left:
         here = left.pop()

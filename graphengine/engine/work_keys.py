@@ -35,14 +35,16 @@ OF_NODE: Final = "ge:node "
 
 
 class WorkKey(NamedTuple):
-    """The parts of a key of recorded work.
+    """The parts of the key under which a node finds a recorded result again, such as the result of a call.
 
     Attributes:
-        around: The printed key of the group that contains the work; "" if it is in no group.
+        around: The printed key of the group that contains the work, such as an agent's conversation; "" if it is in no
+            group.
         name: The name of the work: the name of a function, or a kind and a name, such as `tool find`.
         input: The part that distinguishes the work from other work with the same name: a digest of arguments, or a
             text.
-        number: The number of the work among work with equal parts, from 1; 0 if the text is not a key.
+        number: 1 for the first of several equal pieces of work, 2 for the second, and so on; 0 if the text is not a
+            key.
     """
 
     around: str
@@ -52,7 +54,7 @@ class WorkKey(NamedTuple):
 
     @staticmethod
     def read(text: str) -> WorkKey:
-        """Return the parts of a key. A text that this module did not print gets the number 0.
+        """Split the text of a key into its parts. A text that is not a key gets the number 0.
 
         >>> WorkKey.read("agent writer|0f|1/tool find|2.0|1")
         WorkKey(around='agent writer|0f|1', name='tool find', input='2.0', number=1)
@@ -67,34 +69,36 @@ class WorkKey(NamedTuple):
 
     @staticmethod
     def of_turn(conversation: str, turn: int) -> str:
-        """Return the key of a turn in the conversation with this key."""
+        """Return the key under which one model response of a conversation is recorded."""
         return f"{conversation}/turn|{turn}|1"
 
     @staticmethod
     def of_call(conversation: str, tool: str, turn: int, index: int) -> str:
-        """Return the key of a tool call, from its turn in a conversation and its index in the turn."""
+        """Return the key under which the result of a tool call is recorded.
+
+        `index` counts the calls of one model response.
+        """
         return str(WorkKey(conversation, f"{TOOL}{tool}", f"{turn}.{index}", 1))
 
     def __str__(self) -> str:
-        """Return the key as it is recorded."""
         return numbered(self.stem, self.number)
 
     @property
     def stem(self) -> str:
-        """The part that equal work has in common: the key without its number."""
+        """The key without its number, which is the same for all equal calls of a node."""
         return stem_of(self.around, self.name, self.input)
 
     @property
     def of(self) -> str:
-        """The name of the agent, the tool or the child run, without the kind; "" if the name is a single word."""
+        """The name of the agent, tool or child run, such as `find` in `tool find`; "" if the name has no such part."""
         return self.name.partition(" ")[2]
 
     @property
     def kind(self) -> WorkKind:
-        """The kind of the work.
+        """What was recorded: a call, a model response, a tool call, a wait, and so on.
 
-        Only work that is directly inside a conversation can be a turn. The call of a function named `turn` is not a
-        turn.
+        Only work directly inside an agent's conversation can be a model response (`turn`). A call of a function that
+        happens to be named `turn` is not one.
         """
         if self.name.startswith((AGENT, CHILD)):
             return "agent" if self.name.startswith(AGENT) else "child"
@@ -106,22 +110,21 @@ class WorkKey(NamedTuple):
 
     @property
     def place(self) -> tuple[int, int]:
-        """The number of the turn to which the work belongs, and its index in the turn.
+        """The number of the model response in its conversation, and the index of the tool call in that response.
 
-        Each of the two numbers is 0 if the work does not have it.
+        Each of them is 0 if it does not apply.
         """
         turn, _, index = self.input.partition(".")
         return _parse_number(turn), _parse_number(index)
 
 
 def stem_of(around: str, name: str, what: str) -> str:
-    """Return a key without its number."""
     own = f"{_escape_marks(name)}|{_escape_marks(what)}"
     return f"{around}/{own}" if around else own
 
 
 def numbered(stem: str, number: int) -> str:
-    """Return the key of the piece of equal work with this number."""
+    """Return the key of the first, second, … call among equal calls of a node, which differ only in this number."""
     return f"{stem}|{number}"
 
 
@@ -136,7 +139,6 @@ def _unescape_marks(text: str) -> str:
 
 
 def _parse_number(text: str) -> int:
-    """Return the number that a text in a key is; 0 if the text is not a number."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else 0
 
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
-    """Return the step that joins the arms of a fork, or that fails with the first failed arm in declared order."""
+    """Decide the step that joins the arms of a fork.
+
+    If too many arms failed, the step fails with the error of the first failed arm, in declared order.
+    """
     forked, snapshot = frame.phase, run.snapshot
     if not isinstance(forked, Forked) or not arms_settled(snapshot, forked):
         raise StaleEvent(event)
@@ -73,7 +76,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
 
 
 def _updates_of_arms(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[str, object]]:
-    """Return the raw updates of all arms, in declared order.
+    """Collect what the arms of a fork wrote, in declared order, so that their updates can be applied to one state.
 
     Raises:
         InvalidUpdate: An arm replaced a field that another arm wrote.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
-    """Return the step that begins a map. The items of the map are recorded in this step and do not change later."""
+    """Decide the step that begins a map over a list. The step records the items, which do not change later."""
     inner = plan_of(run.plan, frame)
     node = inner.nodes[event.id.node]
     view = View(inner.state, frame)
@@ -57,11 +57,13 @@ def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
 
 
 def _read_items(each: Each, view: View, node: str) -> Mapped:
-    """Return the facts of a map: the names of list fields, and the items of other sources.
+    """Read the items of a map from the state.
+
+    Items from a list field are recorded by the name of the field, all others by value.
 
     Raises:
-        MissingInput: A source is None.
-        InvalidUpdate: A source is not a list or contains items of another type, or the lists differ in length.
+        MissingInput: A list is None.
+        InvalidUpdate: A value is not a list or contains items of another type, or the lists differ in length.
     """
     lengths: dict[str, int] = {}
     fields: dict[str, str] = {}
@@ -91,7 +93,9 @@ def _read_items(each: Each, view: View, node: str) -> Mapped:
 
 
 def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
-    """Return the step of a map whose items have all ended: their combined updates, or the first failure.
+    """Decide the step that ends a map once all its items have ended.
+
+    It writes their results, or fails with the first failure.
 
     A map that keeps the items that succeeded fails only if all items failed.
     """
@@ -126,10 +130,10 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
 
 
 def find_settled_maps(plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
-    """Return the places of the maps whose failed items are settled, so that they are not retried.
+    """Return the places of the maps that accept their failed items, so that a resume does not retry these items.
 
-    A map settles its failed items if it keeps the items that succeeded and did not fail because of its items. It fails
-    because of its items if all of them failed, or if its graph was changed only later to keep the items that succeeded.
+    Such a map completes with the items that succeeded. It does not accept its failed items if they made the map itself
+    fail: if all of them failed, or if the graph did not yet declare that the map keeps going.
     """
     return tuple(
         child_id(frame.id, frame.at)
@@ -149,7 +153,10 @@ def _keeps(plan: Plan[Any], frame: Frame) -> bool:
 
 
 def _list_result_fields(plan: Plan[Any], frame: Frame) -> Sequence[str]:
-    """Return the fields that become the list of a map's results: fields without a reducer that the map writes whole."""
+    """Return the fields that receive the list of a map's results.
+
+    These are the fields that the map writes whole and that have no reducer.
+    """
     writer = plan.nodes[frame.at].writer
     whole = [target.field for target, _ in writer.parts if target.key is None]
     if writer.keys is not None and len(writer.keys) < len(plan.state.fields):
@@ -158,9 +165,9 @@ def _list_result_fields(plan: Plan[Any], frame: Frame) -> Sequence[str]:
 
 
 def _collect_results(plan: Plan[Any], view: View, facts: Collecting) -> Change:
-    """Return the updates of all items, in item order, as one change of the state.
+    """Combine the updates of all items of a map, in item order, into one change of the state.
 
-    The change also contains the failures that the map survives, if the graph collects errors.
+    If the graph collects errors, the failures of items are added to the change.
 
     Raises:
         InvalidUpdate, NotRecordable: The combined updates do not fit, or two items wrote the same key.

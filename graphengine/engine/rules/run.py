@@ -44,7 +44,7 @@ _UNCHANGED: Final = Shift()
 
 
 def begin_run(run: RunState, event: RunStarted) -> Decided:
-    """Return the first step of a run, with the initial state and the edge out of START."""
+    """Decide the first step of a run, which contains the initial state and the first edge."""
     plan = run.plan
     # A copy, because a view removes typed values that a function changed in place.
     frame = Frame(at=START, values=event.values, typed=dict(event.typed))
@@ -57,14 +57,17 @@ def begin_run(run: RunState, event: RunStarted) -> Decided:
 
 
 def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, given: Iterable[str]) -> None:
-    """Record the edge out of START and the first marks of the frame. `given` names the fields that the caller set."""
+    """Choose the edge with which a run or a subgraph begins, and set up the memory of its conditions.
+
+    `given` names the fields that the caller set.
+    """
     view = at_start(plan, frame, given)
     view.checks = run.checks
     take_edge(facts, plan, view, plan.start, frame, attempt_of(frame), run.observer)
 
 
 def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
-    """Return the view of a frame that has just begun, with its first marks."""
+    """Return the initial state of a run or a subgraph for the conditions of its first edge."""
     view = View(plan.state, frame, node=START)
     if plan.epochs:
         changes = [t for group in plan.epochs.values() for t in group if t.kind == "change"]
@@ -75,7 +78,7 @@ def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
 
 
 def resume_stopped_run(run: RunState, event: RunResumed) -> Decided:
-    """Return the step that resumes a run."""
+    """Decide the step with which a stopped, failed or waiting run continues."""
     plan, snapshot = run.plan, run.snapshot
     facts: Resumed = event.facts.__copy__()  # type: ignore[attr-defined] # as `begun`
     # Otherwise a limit held the run back, and no node was in flight.
@@ -99,9 +102,9 @@ def resume_stopped_run(run: RunState, event: RunResumed) -> Decided:
 
 
 def has_failed_parts(snapshot: Snapshot, settled: Collection[str]) -> bool:
-    """Return whether any part of a run failed, even if other parts wait.
+    """Return whether a part of the run (an arm, a subgraph, a map item) has failed and would be retried by a resume.
 
-    A part is a frame, or an item of a map that is not settled.
+    This is possible although the run itself has not failed, because other parts still wait.
     """
     return any(
         frame.failing is not None
@@ -112,9 +115,10 @@ def has_failed_parts(snapshot: Snapshot, settled: Collection[str]) -> bool:
 
 
 def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
-    """Return whether a process should drive only this run, because a node of it was in flight at two crashes.
+    """Return whether a process should drive only this run, because two crashes happened while one of its nodes ran.
 
-    Another run may have caused those crashes. A third crash fails the node only if the process drives no other run.
+    Another run in the same process may have caused the crashes. After a third crash the node fails, but only if the
+    process drove no other run.
 
     Args:
         snapshot: The run, before it is resumed.
@@ -126,7 +130,7 @@ def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
 
 
 def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | BranchedOff, facts: Continued) -> Snapshot:
-    """Record the changes that a changed graph requires, and return the snapshot under that graph."""
+    """Record how a changed graph changes the run, and return the snapshot of the run under the changed graph."""
     if event.change == _UNCHANGED:
         return snapshot
     for name in Shift.__struct_fields__:
@@ -141,7 +145,7 @@ def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | Bran
 
 
 def _carry_marks(plan: Plan[Any], snapshot: Snapshot, there: Snapshot, facts: Continued) -> Iterator[tuple[str, Marks]]:
-    """Yield new marks, by frame, for values of which only the types have changed."""
+    """Yield, by frame, the adjusted memory of `changed(…)` conditions on values of which only the types changed."""
     for frame in there.frames.values() if facts.field_changes else ():
         changes = facts.field_changes.get(frame.sub.id if frame.sub is not None else ROOT, ())
         if changes and frame.id in snapshot.frames:
@@ -152,7 +156,7 @@ def _carry_marks(plan: Plan[Any], snapshot: Snapshot, there: Snapshot, facts: Co
 
 
 def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
-    """Return the step that stops or fails a run. The run can be resumed unless the stop is final."""
+    """Decide the step that stops a run or ends it with an error. The run can be resumed unless the stop is final."""
     if event.error is not None:
         stop = Ending("failed", why=show(event.error.message))
         facts = Stopped(status="failed", ending=stop, error=event.error)
@@ -164,7 +168,7 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
 
 
 def _list_unended_effects(snapshot: Snapshot) -> list[str]:
-    """Return the effects that began and have no recorded end, as paths and names."""
+    """Return the side effects that began and whose end is unknown, each as the path of its node and its name."""
     return [
         path_of(frame.id, frame.at) + (f": {own_name(memo.name)}" if key != BEGUN else "")
         for frame in snapshot.frames.values()
@@ -174,7 +178,7 @@ def _list_unended_effects(snapshot: Snapshot) -> list[str]:
 
 
 def begin_branch(run: RunState, event: BranchedOff) -> Decided:
-    """Return the step that begins a branch after a step of its parent run, with updates to the state of one frame."""
+    """Decide the first step of a run that branches off from another run, with the changes to its state."""
     plan, snapshot = run.plan, run.snapshot
     facts = copy(event.facts)
     there = _under_changes(plan, snapshot, event, facts)
@@ -200,10 +204,10 @@ def begin_branch(run: RunState, event: BranchedOff) -> Decided:
 
 
 def _title_of_branch(plan: Plan[Any], title: str, frame: Frame, ops: Sequence[Op]) -> str:
-    """Return the title of a branch whose update changes a field from which the title of its parent was made.
+    """Return a new title for a branch whose state change affects the title of its parent run; "" to keep the title.
 
-    If the graph has `title=`, its text is filled in with the changed state. Otherwise the title is the new text of the
-    field whose text was the title of the parent. Return "" if the branch keeps the title of its parent.
+    A title that the graph declares with `title=` is filled in again with the changed state. A title that was taken from
+    a text field is replaced with the new text of that field.
     """
     changed = Frame(at=frame.at, values=frame.values.copy())
     apply_ops(changed, ops, None)

@@ -35,10 +35,7 @@ _LIMIT: Final = [exception_name(kind) for kind in SubgraphLimit.__mro__ if issub
 
 
 def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
-    """Return the step that begins a subgraph.
-
-    It contains the state, made from the inputs, and the edge out of START.
-    """
+    """Decide the step that begins a subgraph. It contains the subgraph's initial state and its first edge."""
     inner = plan_of(run.plan, frame)
     view = view_of(inner, frame)
     view.checks = run.checks
@@ -65,9 +62,9 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
 
 
 def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial]:
-    """Return the plan of a subgraph and its initial state.
+    """Return the compiled subgraph that a node runs, and the subgraph's initial state.
 
-    An exception that a source of the user raises is raised as it is.
+    If a function of the user that computes an input raises an exception, that exception is raised unchanged.
 
     Raises:
         InvalidInputs: The inputs do not fit the state of the subgraph.
@@ -81,7 +78,7 @@ def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial
 
 
 def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
-    """Return the step of a node whose subgraph ended: the node gets the result or the failure of the subgraph."""
+    """Decide the step of a node whose subgraph ended. The node gets the subgraph's result or its failure."""
     sub = run.snapshot.frames[frame.sub_id]
     if not settled(sub):
         raise StaleEvent(event)
@@ -100,10 +97,7 @@ def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
 
 
 def _read_state(node: NodePlan, inner: Plan[Any], view: View) -> object:
-    """Return the state of a graph without `result=`.
-
-    If its node writes fields by name, only these fields are returned, else the whole state.
-    """
+    """Return the result of a subgraph without `result=`: its whole state, or the fields that its node writes."""
     keys = node.writer.keys
     if keys is None:
         return view.instance(view.lend)
@@ -111,7 +105,7 @@ def _read_state(node: NodePlan, inner: Plan[Any], view: View) -> object:
 
 
 def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Decided:
-    """Return the step that fails a subgraph at a limit of its own."""
+    """Decide the step that fails a subgraph because it reached one of its own limits."""
     snapshot = run.snapshot
     if settled(frame) or held_by(snapshot, frame)[1] is not frame:
         raise StaleEvent(event)

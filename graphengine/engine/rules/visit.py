@@ -68,11 +68,11 @@ def node_finished(  # noqa: C901, PLR0912, PLR0913 - the parts of a result, in t
     failed: NodeFailed | None = None,
     given: Iterable[JsonValue] = (),
 ) -> Decided:
-    """Return the step of a result.
+    """Decide the step for the result of a node: write the result and choose the next edge, or treat it as a failure.
 
-    The result belongs to an attempt, to a subgraph that ended with `stop`, or is the value of a fallback for the
+    The result can come from an attempt, from a subgraph that ended with `stop`, or from a fallback that replaces the
     failure `failed`. `given` contains values that a person or a caller gave. A field to which the result writes such a
-    value unchanged counts as given, as it does for answers and messages.
+    value unchanged still counts as given.
     """
     snapshot = run.snapshot
     inner = run.plan if frame.up is None else plan_of(run.plan, frame)
@@ -119,7 +119,6 @@ def node_finished(  # noqa: C901, PLR0912, PLR0913 - the parts of a result, in t
 
 
 def _note(facts: Node, event: NodeFinished) -> None:
-    """Copy the facts that came with a result into the step. All other facts of the step are computed by `decide`."""
     if event.usage:
         facts.usage = event.usage
     if (more := event.more) is not None:
@@ -132,12 +131,15 @@ def _note(facts: Node, event: NodeFinished) -> None:
 
 
 def _guard(run: RunState, inner: Plan[Any], ops: Sequence[Op], event: NodeFinished) -> None:
-    """Refuse updates that would write the clear text of a secret to a field that is not secret."""
+    """Check that a node's update does not write a secret to a field that is not declared secret."""
     Redactor(run.plan, run.snapshot).refuse_in(inner.state, ops, f"node {path_of(event.id.frame, event.id.node)}")
 
 
 def _weigh_item(run: RunState, frame: Frame, view: View, item: Decided) -> Decided:
-    """Check the size of an item's step and add it to the size of its map, unless all values are small."""
+    """Check the size limit for the update of a map item, and add its size to the total of the map.
+
+    The sizes of small values are not counted.
+    """
     if view.update_bytes and isinstance(item.data, Item):
         item.state_bytes = size_of(run, view.update_bytes, item.data.writes, f"node {item.path}")
         weigh_item(run, frame, item.data.writes)
@@ -153,7 +155,10 @@ def leave(  # noqa: PLR0913 - the parts of one step
     change: Change,
     facts: Node,
 ) -> Decided:
-    """Return the step of a completed visit, with the edge to take. If no edge holds, the step fails the frame."""
+    """Choose the edge out of a node that ended, and return the complete step.
+
+    If no edge holds, the step fails the frame.
+    """
     take_edge(facts, plan, view, plan.nodes[event.id.node].edges, frame, event.id.attempt, run.observer)
     return Decided(
         run.snapshot.seq + 1,
@@ -171,7 +176,7 @@ def leave(  # noqa: PLR0913 - the parts of one step
 
 
 def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
-    """Return the step of a failed attempt: another attempt, the fallback, or the failure of the visit."""
+    """Decide the step for a failed attempt: a retry, the fallback, a `failed(…)` edge, or the failure of the frame."""
     node = plan_of(run.plan, frame).nodes[event.id.node]
     if event.error.kind != EffectUnknown.code and any(key.startswith(UNKNOWN) for key in event.refused):
         # A person answered how an effect ended, and the result does not fit. The person is asked again.
@@ -204,9 +209,10 @@ def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
 def _refuse(
     run: RunState, frame: Frame, event: NodeFinished, failed: NodeFailed | None, error: BaseException
 ) -> Decided:
-    """Return the step for a result that did not fit.
+    """Decide the step for a result that does not fit the state.
 
-    With `failed`, the result is the value of a fallback that replaces that failure.
+    The attempt counts as failed. With `failed`, the result is a fallback's value, which should have replaced that
+    failure.
     """
     # The result contained lone surrogates, which cannot be recorded.
     if (made := utf8_value(event.result)) is not event.result:
@@ -225,7 +231,7 @@ def _refuse(
 
 
 def _mismatch(run: RunState, frame: Frame, event: NodeFailed, error: FailureRecord) -> Decided:
-    """Return the step of the original failure, for a fallback value that does not fit."""
+    """Decide the step for a fallback value that does not fit the state: the node fails with its original failure."""
     first = event.error
     text = f"the fallback does not fit: {error.message}; it stood in for {first.kind}: {first.message}"
     worse = replace(first, message=text, where=error.where, repair=error.repair, traceback=error.traceback)
@@ -236,9 +242,9 @@ def _mismatch(run: RunState, frame: Frame, event: NodeFailed, error: FailureReco
 
 
 def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
-    """Return the step of a visit that failed for good.
+    """Decide the step of a node that failed for good.
 
-    The frame takes the first `failed(…)` edge that holds. If no such edge holds, the frame fails.
+    The frame moves along the first `failed(…)` edge that holds. If none holds, the frame fails.
     """
     plan, snapshot, failure = plan_of(run.plan, frame), run.snapshot, event.error
     facts = Failed(usage=event.usage or {}, choice=event.choice, error=failure)
@@ -281,17 +287,16 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
 
 
 def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: NodeFailed) -> None:
-    """Record which recorded work the next attempt gets.
+    """Record which of the results that the attempt recorded the next attempt will find.
 
-    It gets all work except the work that caused the failure, or no work if the retry declares that attempts start
-    afresh.
+    These are all results except those that caused the failure. A retry policy that starts attempts afresh keeps none.
     """
     if frame.recorded_results and not (node.retry is not None and node.retry.afresh):
         facts.keep_results, facts.refused = True, event.refused or ()
 
 
 def record_note(run: RunState, event: Noted) -> Decided:
-    """Return the step for something that an attempt records while it continues, or because it waits."""
+    """Decide the step for something that a running node records before its end, such as a call's result."""
     facts = event.facts
     if isinstance(facts, Waiting) and (frame := run.snapshot.frames[event.id.frame]).asks:
         _ask_again(frame, facts)
@@ -305,16 +310,16 @@ def record_note(run: RunState, event: Noted) -> Decided:
 
 
 def _is_kept(facts: AnyFacts) -> TypeGuard[Begun | Recorded | Waiting]:
-    """Return whether a step records something that the code of its node finds again by a key."""
+    """Return whether a step records something that the node finds again when its code runs again."""
     if isinstance(facts, Waiting):
         return any(asked.key for asked in facts.waits.values())
     return isinstance(facts, Begun) or (isinstance(facts, Recorded) and bool(facts.key))
 
 
 def _ask_again(frame: Frame, facts: Waiting) -> None:
-    """Give the questions that a visit asks again their former ids.
+    """Let questions that a node asks again unchanged keep their ids, so that answers on their way still fit.
 
-    Other questions of the visit that have no answer yet are withdrawn.
+    Earlier questions of the visit that the node no longer asks are withdrawn.
     """
     for name, asked in facts.waits.items():
         if asked.kind in ANSWERABLE:
@@ -325,7 +330,7 @@ def _ask_again(frame: Frame, facts: Waiting) -> None:
 
 
 def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:
-    """Return the step that chooses, after a resume, the edge out of a node that was already done."""
+    """Decide the step that chooses, after a resume, an edge for a node that had already completed."""
     plan, snapshot = plan_of(run.plan, frame), run.snapshot
     view = View(plan.state, frame)
     view.checks = run.checks
@@ -343,7 +348,7 @@ def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:
 
 
 def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | None:
-    """Return when the next attempt is due; None if there is no other attempt."""
+    """Return when the node is retried, in epoch seconds; None if it is not retried."""
     retry, error = node.retry, event.error
     # Otherwise a subgraph failed, which gets a new input in the next attempt.
     is_own = not isinstance(frame.phase, Inside)
@@ -361,12 +366,11 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
 
 
 def fail_at_once(event: NodeEntered, error: FailureRecord) -> NodeFailed:
-    """Return the failure of a node that is a map or a graph and could not begin."""
+    """Return the event for a map or a subgraph that could not begin, for example because an input is missing."""
     return NodeFailed(event.id, event.now, event.now, error, chance=event.chance)
 
 
 def step_of(snapshot: Snapshot, event: AttemptEvent, facts: AnyFacts) -> Decided:
-    """Return the step for an event of an attempt, without an update."""
     began = event.began if isinstance(event, Worked) else 0.0
     of = event.id
     return Decided(snapshot.seq + 1, event.now, facts, of.frame, of.node, of.visit, of.attempt, began)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 def take_answer(run: RunState, event: AnswerArrived) -> Decided:
-    """Return the step for an answer. The answer ends its wait, or is refused."""
+    """Decide the step for an answer: the answer ends its wait, or is refused because it does not fit."""
     plan, snapshot = run.plan, run.snapshot
     frame, answer = snapshot.open_waits.holder(event.wait, event.id), replace(event.answer, id=event.id)
     if frame is None:
@@ -72,7 +72,7 @@ def take_answer(run: RunState, event: AnswerArrived) -> Decided:
 
 
 def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
-    """Return the step for a wait whose time has come, or for which a message has arrived."""
+    """Decide the step for a wait that timed out or for which a message has arrived."""
     snapshot = run.snapshot
     wait = frame.waits.get(event.wait)
     if wait is None:
@@ -106,7 +106,11 @@ def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
 
 
 def _find_messages_beside(snapshot: Snapshot, frame: Frame, topic: str) -> dict[str, JsonValue]:
-    """Return the messages on other topics that end further waits of the frame in the same step, by the waits' names."""
+    """Find messages that already arrived for other waits of the same node, so that one step can end all these waits.
+
+    Returns:
+        The messages, by the names of the waits that they end.
+    """
     found: dict[str, str] = {}
     for name, wait in frame.waits.items():
         if wait.together and wait.topic in snapshot.mailbox and wait.topic != topic:
@@ -115,19 +119,18 @@ def _find_messages_beside(snapshot: Snapshot, frame: Frame, topic: str) -> dict[
 
 
 def message_came(run: RunState, event: MessageCame) -> Decided:
-    """Return the step that keeps a message until it is received."""
     state_bytes = sum_bounds(run, bytes_of(event.payload)) if run.sizes is not None else 0
     message = Message(topic=event.topic, payload=event.payload, told=event.told)
     return Decided(run.snapshot.seq + 1, event.now, message, state_bytes=state_bytes)
 
 
 def _find_asking_frame(snapshot: Snapshot, event: AnswerArrived) -> Frame | None:
-    """Return the frame whose node will ask the question of an answer again; None if there is no such frame.
+    """Find the frame whose node will ask an answered question again, although the question is not open now.
 
-    1. The node of a map's item asks two questions, and gives up its slot.
-    2. The first answer arrives, while another item has the slot.
-    3. The second answer arrives. The node cannot move without a slot, and its wait is not open. The node will open the
-       wait again when it has a slot, so the answer is kept for the item.
+    Example: the node of a map item asks two questions, and another item begins to work meanwhile. The first answer
+    arrives. The node cannot run again yet, because as many items as `concurrency=` allows are working, and its second
+    question is not open. If the second answer arrives now, it must not be refused: it is kept for the node. None if
+    there is no such frame.
     """
     for frame in snapshot.frames.values():
         is_ready = isinstance(frame.phase, (Ready, Fallback)) and frame.failing is None
