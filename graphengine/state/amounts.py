@@ -68,7 +68,7 @@ if TYPE_CHECKING:
         unused_results: int
 
     class LimitsRecord(TypedDict, total=False):
-        """The limits that are set, by the names of `graphengine.Limits`.
+        """Limits of a run, as recorded, by the names of `graphengine.Limits`. Limits that are not set are left out.
 
         Attributes:
             visits: The number of completed visits of nodes.
@@ -93,7 +93,7 @@ else:
 
 
 def amounts_by_name(amounts: Usage | LimitsRecord) -> Mapping[str, float | None]:
-    """Return all amounts by name, including amounts that other versions recorded.
+    """Return all amounts of a usage record by name, including amounts that only other versions of graphengine know.
 
     >>> dict(amounts_by_name({"calls": 1}))
     {'calls': 1}
@@ -102,7 +102,9 @@ def amounts_by_name(amounts: Usage | LimitsRecord) -> Mapping[str, float | None]
 
 
 def losses_of(usage: Usage, losses: Mapping[str, int]) -> dict[str, int]:
-    """Return all losses on the way, of nodes and in calls, by the names of `LOSSES`, the worst first.
+    """Return how often a run lost something on the way, such as a failed tool call, with the worst kinds first.
+
+    The result combines what nodes lost and what model calls lost. `LOSSES` lists the names.
 
     >>> losses_of({"calls": 3, "failed_tools": 2}, {"failed_items": 1})
     {'failed_items': 1, 'failed_tools': 2}
@@ -122,15 +124,16 @@ def is_cost_unknown(usage: Usage) -> bool:
 
 
 def allows_unknown_cost(limits: LimitsRecord) -> bool:
-    """Return whether models of unknown price are allowed under a limit on cost."""
+    """Return whether a run with a limit on cost may call models whose price is not known."""
     allowed: float = limits.get("unknown_cost", 0.0)
     return bool(allowed)
 
 
 def rounded(amount: float) -> float:
-    """Return a sum in the form in which limits and budgets compare it.
+    """Round a sum of costs to the precision with which limits and budgets compare costs.
 
-    In floats, ten times 0.1 dollars are 0.9999999999999999.
+    Without rounding, ten calls for 0.1 dollars would cost 0.9999999999999999 dollars, and a limit of 1 would not be
+    met.
     """
     return round(amount, _DECIMALS)
 

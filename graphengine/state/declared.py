@@ -23,7 +23,7 @@ _EMPTY: Final = (list, dict, set)
 
 
 class DeclaredModel(BaseModel):
-    """The model that represents a TypedDict or a dataclass."""
+    """The pydantic model that stands for a state that the user declared as a TypedDict or a dataclass."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -33,7 +33,6 @@ class DeclaredModel(BaseModel):
     @classmethod
     @override
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
-        """Return an instance of the user's declaration with these values."""
         if is_typeddict(cls.__declared__):
             return values
         made = cls.__declared__.__new__(cls.__declared__)
@@ -43,7 +42,7 @@ class DeclaredModel(BaseModel):
 
 
 def model_of(declared: object) -> type[BaseModel]:
-    """Return the model of a declaration. A pydantic model is returned as it is.
+    """Return the pydantic model for a state that the user declared as a model, a TypedDict or a dataclass.
 
     Raises:
         ValueError: The class does not declare a state, or its annotations cannot be evaluated. The message says why.
@@ -84,24 +83,27 @@ def model_of(declared: object) -> type[BaseModel]:
 
 
 def declared_of(model: type[Any]) -> type[Any]:
-    """Return the user's declaration for a model: the model itself, a TypedDict or a dataclass."""
+    """Return the class with which the user declared a state: a pydantic model, a TypedDict or a dataclass."""
     declared: type[Any] = model.__declared__ if issubclass(model, DeclaredModel) else model
     return declared
 
 
 def optional_in(model: type[Any]) -> frozenset[str]:
-    """Return the fields that can be missing in a state: the keys of a TypedDict that are not required."""
+    """Return the names of fields that a state may lack: the keys of a TypedDict that are not required."""
     return model.__optional__ if issubclass(model, DeclaredModel) else frozenset()
 
 
 def is_state(model: type[Any], given: object) -> bool:
-    """Return whether a value is an instance of the declaration of a state. It is never true for a TypedDict."""
+    """Return whether a value is an instance of the class that declares a state.
+
+    The result is always False for a TypedDict, because its values are plain dicts.
+    """
     declared = declared_of(model)
     return not is_typeddict(declared) and isinstance(given, declared)
 
 
 def values_of(state: object) -> dict[str, Any]:
-    """Return the values of a state's fields by name. Fields that the state does not have are left out."""
+    """Return the values of a state object by field. Fields that the object does not have are left out."""
     if dataclasses.is_dataclass(state):
         names = (each.name for each in dataclasses.fields(state))
         return {name: getattr(state, name) for name in names if hasattr(state, name)}
@@ -109,9 +111,9 @@ def values_of(state: object) -> dict[str, Any]:
 
 
 def given_in(state: object) -> dict[str, Any]:
-    """Return the fields that were given to a state.
+    """Return the fields of a state object that the caller set.
 
-    For a dataclass, these are the fields that differ from their defaults.
+    For a dataclass, which does not record this, these are the fields that differ from their defaults.
     """
     if isinstance(state, BaseModel):
         return {name: getattr(state, name) for name in sorted(state.model_fields_set)}
@@ -137,9 +139,9 @@ def _of_dataclass(declared: type[Any], hints: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_keys(declared: type[Any], hints: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the fields of a TypedDict, and its keys that can be missing.
+    """Convert the keys of a TypedDict to the fields of a model, and list the keys that may be missing.
 
-    A key that can be missing begins as an empty container, or as None.
+    A key that may be missing begins as an empty container, or as None.
     """
     fields: dict[str, Any] = {}
     optional: list[str] = []

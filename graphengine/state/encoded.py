@@ -64,7 +64,9 @@ _FEW_HOLDERS: Final = 200
 
 
 def record_of(body: bytes | memoryview) -> Any:  # noqa: ANN401 - a record
-    """Convert the bytes of one JSON value to a record. A list or object stays encoded.
+    """Convert the bytes of one JSON value to the form in which records keep it.
+
+    Lists and objects stay encoded as bytes; other values are decoded.
 
     Raises:
         ValueError: The bytes are not JSON, or are nested too deeply to be read again as part of a larger record.
@@ -77,9 +79,9 @@ def record_of(body: bytes | memoryview) -> Any:  # noqa: ANN401 - a record
 
 
 def check_numbers(body: bytes | memoryview) -> None:
-    """Refuse JSON that contains NaN or Infinity, which models with `ser_json_inf_nan="constants"` write.
+    """Refuse JSON that contains `NaN` or `Infinity`, which pydantic writes but which are not valid JSON.
 
-    These constants are not JSON. pydantic reads them, but a record that contains them could not be read again.
+    A model writes them if it is declared with `ser_json_inf_nan="constants"`. The value could not be read again.
 
     Raises:
         ValueError: The JSON contains such a constant outside of its texts.
@@ -94,7 +96,7 @@ def check_numbers(body: bytes | memoryview) -> None:
 
 
 def body_of(value: object) -> bytes | None:
-    """Return the JSON of a value; None if JSON cannot represent it, for instance after it was changed in place."""
+    """Encode a value as JSON; None if that is not possible, for instance because the value was changed in place."""
     try:
         return encode(value)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
@@ -112,7 +114,7 @@ def is_deeper(value: object, levels: int) -> bool:
 
 
 def items_of(record: Any) -> list[Any]:  # noqa: ANN401 - a record
-    """Return the records of a list's items; an empty list for None."""
+    """Return the items of a list as records keep it, encoded or not. None becomes an empty list."""
     if not isinstance(record, Raw):
         return record or []
     body = bytes(record)
@@ -121,12 +123,12 @@ def items_of(record: Any) -> list[Any]:  # noqa: ANN401 - a record
 
 
 def keys_of(record: Any) -> dict[str, Any]:  # noqa: ANN401 - a record
-    """Return the records of a dict's values; an empty dict for None."""
+    """Return the entries of a dict as records keep it, encoded or not. None becomes an empty dict."""
     return raw_members(record) if isinstance(record, Raw) else (record or {})
 
 
 def opened(record: Any) -> Any:  # noqa: ANN401 - a record
-    """Return a record as JSON values."""
+    """Decode a record that may still be encoded as bytes to JSON values."""
     if isinstance(record, Raw):
         return from_json(bytes(record))
     if isinstance(record, list) and any(isinstance(item, _PARTS) for item in record):
@@ -137,7 +139,6 @@ def opened(record: Any) -> Any:  # noqa: ANN401 - a record
 
 
 def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
-    """Return the value that a decoder makes from JSON."""
     if len(body) < LARGE or not gc.isenabled():
         return decode(body)
     gc.disable()  # The decoder makes many objects and no garbage, for which Python would search again and again.
@@ -148,9 +149,10 @@ def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
 
 
 class Exact:
-    """The codec of a type of JSON values: lists, dicts with text keys, TypedDicts, texts, numbers, booleans, None.
+    """Encodes and checks values of a field type that consists of plain JSON values only, without pydantic.
 
-    A value of exactly this type is valid, and its JSON reads back as an equal value, which `take` ensures.
+    Such a type is built from lists, dicts with text keys, TypedDicts, texts, numbers, booleans and None. A value of
+    exactly this type is valid, and reading its JSON gives an equal value, so that no comparison is needed.
 
     Attributes:
         items: The containers that can be items of its lists with any JSON value as content: `list`, `dict`, both or
@@ -170,7 +172,7 @@ class Exact:
         self._decode, self.items, self._levels, self._is_open = decode.decode, items, levels, is_open
 
     def decode(self, body: bytes) -> object:
-        """Return the value of JSON.
+        """Decode the JSON of a value of this type.
 
         Raises:
             MsgspecError: The JSON does not belong to the type.
@@ -178,13 +180,11 @@ class Exact:
         return decoded(self._decode, body)
 
     def take(self, value: object, *, later: bool = False) -> tuple[bytes, object] | None:
-        """Return the JSON of a value and the value that is read back.
-
-        None if the value does not belong exactly to the type.
+        """Return the JSON of a value and the value as it is read back; None if it does not have exactly this type.
 
         Args:
             value: The value.
-            later: Whether the returned value can be an `Unread` value, if it is large and certain to be equal.
+            later: Whether a large value may be returned as an `Unread` value, which is decoded when it is first used.
         """
         body = body_of(value)
         if body is None:
@@ -204,11 +204,11 @@ class Exact:
 
 
 def _proves(value: object, body: bytes, levels: Sequence[frozenset[object]]) -> bool:
-    """Return whether the types in a value ensure that its JSON reads back equal, and is not nested too deeply.
+    """Return whether the types inside a value prove that its JSON is read back as an equal value.
 
-    The value is examined level by level, in loops of C. Reading it back and comparing would take three to nine times as
-    long. If the lists or dicts of a level have the same number of items, the items at the same position probably have
-    the same type: such a column of texts or numbers costs least.
+    The value is examined level by level, in loops of C, because decoding and comparing would take three to nine times
+    as long. If all lists or dicts of a level have the same length, the items at each position form a column, which
+    probably has a single type. A column of texts or numbers is the cheapest to check.
 
     Args:
         value: The value.
@@ -238,14 +238,14 @@ def _proves(value: object, body: bytes, levels: Sequence[frozenset[object]]) -> 
 
 
 def _unproven(level: list[Any], columns: int, known: frozenset[object]) -> list[Any]:
-    """Return the values of a level without the columns that contain only scalars of these types."""
+    """Return the columns of values that still have to be examined, without those that contain only safe scalars."""
     parts = [level[at::columns] for at in range(columns)] if columns > 1 else [level]
     left = [part for part in parts if not _are_scalars(part, known)]
     return level if len(left) == len(parts) else [*chain.from_iterable(left)]
 
 
 def _are_scalars(values: list[Any], known: frozenset[object]) -> bool:
-    """Return whether all of these values are scalars of these types that JSON can represent."""
+    """Return whether all of these values are scalars of the given types that JSON can represent."""
     if not values or type(values[0]) in _CONTAINERS:
         return not values
     kind = _list_of(known)
@@ -259,9 +259,9 @@ def _are_scalars(values: list[Any], known: frozenset[object]) -> bool:
 
 @functools.cache
 def _list_of(known: frozenset[object]) -> Any:  # noqa: ANN401 - a type
-    """Return the type of a list of the scalars among these types, without floats.
+    """Return the msgspec type for a list of the scalars among these types.
 
-    A value of another type can become a float, but not a value of the other scalar types.
+    Floats are left out, because msgspec could decode another number as a float.
     """
     if known.issuperset(_CONTAINERS):  # Under Any, an enum or an instance of a subclass would not be converted.
         return None
@@ -270,7 +270,6 @@ def _list_of(known: frozenset[object]) -> Any:  # noqa: ANN401 - a type
 
 
 def _are_finite(values: list[Any]) -> bool:
-    """Return whether all floats among these values are finite."""
     with suppress(TypeError, OverflowError):  # not all are numbers, or a number is larger than any float
         if isfinite(sum(values)):
             return True
@@ -278,7 +277,7 @@ def _are_finite(values: list[Any]) -> bool:
 
 
 def codec_of(annotation: object) -> Exact | None:
-    """Return the codec of a list or dict type; None if values that are not JSON values can belong to the type."""
+    """Return an encoder for a list or dict type that contains only JSON values; None for all other types."""
     try:
         return _codec(annotation)
     # not hashable, an ambiguous union, or an unknown name
@@ -297,7 +296,6 @@ def _codec(annotation: object) -> Exact | None:
 
 
 def _has_any(annotation: object) -> bool:
-    """Return whether a value of any type can be inside a value of this type."""
     if annotation in (Any, object, list, dict):
         return True
     if _is_typed_dict(annotation):
@@ -306,9 +304,9 @@ def _has_any(annotation: object) -> bool:
 
 
 def _levels(annotation: object) -> Sequence[frozenset[object]]:
-    """Return the types of the values at each level of a type; the last types apply to all levels below.
+    """Return which types can occur at each level of nesting of a type. The last entry applies to all deeper levels.
 
-    The result is empty if the types do not decide.
+    The result is empty if the annotation does not decide this.
     """
     kinds: set[object] = set()
     inner: set[object] = set()
@@ -325,14 +323,13 @@ def _levels(annotation: object) -> Sequence[frozenset[object]]:
 
 
 def _find_item_type(annotation: object) -> object:
-    """Return the type of a list's items; None if the annotation is not a list."""
     if annotation in (list, Any, object):
         return Any
     return get_args(annotation)[0] if get_origin(annotation) is list else None
 
 
 def _find_open_containers(annotation: object) -> Sequence[type]:
-    """Return the containers for which any JSON value belongs to this type: both for Any, `list` for list[Any]."""
+    """Return the containers that accept any JSON value: both for `Any`, only `list` for `list[Any]`."""
     if annotation in (Any, object):
         return _CONTAINERS
     members = _list_members(annotation)
@@ -351,7 +348,7 @@ def _is_container(annotation: object) -> bool:
 
 
 def _is_exact(annotation: object) -> bool:
-    """Return whether only JSON values belong to this type."""
+    """Return whether every value of this annotation consists of JSON values only."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if annotation in (Any, object, list, dict, str, int, float, bool, None, NoneType):
         return True
@@ -368,7 +365,10 @@ def _is_exact(annotation: object) -> bool:
 
 
 def _has_own_keys(typed_dict: Any) -> bool:  # noqa: ANN401 - a type
-    """Return whether only its annotations decide which keys a TypedDict has. msgspec drops all other keys."""
+    """Return whether a TypedDict's annotations list all its keys.
+
+    msgspec would drop keys that are not annotated.
+    """
     own: Mapping[str, object] = vars(typed_dict)
     bases = [get_origin(base) or base for base in own.get("__orig_bases__", ())]  # type: ignore[attr-defined]
     is_open = own.get("__extra_items__", NoExtraItems) is not NoExtraItems

@@ -29,9 +29,9 @@ class Ending:
 
 
 class _OpenEnding(Ending):
-    """An ending whose fields are being set.
+    """An `Ending` of a run while its fields are being set.
 
-    It becomes an `Ending` when its `__class__` is set, as in `runner.result`.
+    Setting its `__class__` turns it into an immutable `Ending`, which is faster than creating one.
     """
 
     __slots__ = ()
@@ -40,7 +40,7 @@ class _OpenEnding(Ending):
 
 
 def ended_at(label: str, condition: str, why: str) -> Ending:
-    """Return the ending of an edge to END, with which most runs end."""
+    """Return the ending for an edge that leads to END. Most runs end in this way."""
     made: Any = object.__new__(_OpenEnding)
     made.reason, made.label, made.condition, made.why = "end", label, condition, why
     made.__class__ = Ending

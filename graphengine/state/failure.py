@@ -10,7 +10,7 @@ from graphengine.state.recorded_text import RecordedText, show
 
 
 class FailureRecord(Protocol):
-    """A failure as recorded in the log."""
+    """The attributes of a recorded failure that this package needs, without importing the engine."""
 
     path: str
     kind: str
@@ -58,9 +58,9 @@ class Failure(BaseModel):
 
     @property
     def traceback(self) -> str:
-        """The recorded traceback, without frames of the engine.
+        """The recorded traceback, without lines of graphengine.
 
-        It is "" if the engine raised the error and no code of the user caused it, or if the failure was read from a
+        It is "" if graphengine raised the error and no code of the user caused it, or if the failure was read from a
         state.
         """
         return self._traceback
@@ -75,7 +75,7 @@ class Failure(BaseModel):
 
     @classmethod
     def of(cls, record: FailureRecord) -> Failure:
-        """Return the failure for the record of an error in a step."""
+        """Convert the error that a step of the log records to a `Failure`."""
         made = cls(path=record.path, kind=record.kind, message=show(record.message), attempt=record.attempt or 1)
         made._traceback, made._where, made._repair = record.traceback, record.where, record.repair
         return made

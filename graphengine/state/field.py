@@ -121,7 +121,7 @@ class FieldType:
     exact_models: ExactModels | None = None
 
     def validate(self, value: object, view: View) -> object:
-        """Return a value, validated as the type of the field.
+        """Validate a value as the type of this field, and return the validated value.
 
         Raises:
             InvalidUpdate: The value does not fit.
@@ -150,11 +150,13 @@ class FieldType:
         return InvalidUpdate(explain(error, hide=self.secret), where=f"field {self.name}", repair=self._expectation())
 
     def mismatch(self, update: object, *, in_map: bool = False) -> InvalidUpdate | None:
-        """Return why an update can never fit, whatever the state is. None if it fits, or if the state decides.
+        """Return an error if an update can never fit this field; None if it fits, or if that depends on the state.
+
+        This lets a graph be checked before it runs.
 
         Args:
             update: The update.
-            in_map: Whether it is the update of an item of a map.
+            in_map: Whether the update is written by an item of a map.
         """
         is_joined = self.reducer is not None and not isinstance(update, Replace)
         if self.own or self.dumped or (is_joined and self.operation not in ("append", "extend", "merge")):
@@ -172,12 +174,11 @@ class FieldType:
         return None
 
     def take(self, value: object, view: View, *, later: bool = False) -> tuple[Any, object]:
-        """Validate a value.
+        """Validate a value that a node returned for this field, and encode it for the log.
 
-        Return its record, and the typed value that is read back from the record, or an `Unread` value.
-
-        A value that the node passes on keeps its record, if it is the same object that the node read, or a list of such
-        objects.
+        The result is the JSON record, and the Python value as it is read back from the record (or an `Unread` value for
+        a large one). If the node passes on the very object that it read, or a list of such objects, the existing record
+        is used again.
 
         Raises:
             InvalidUpdate: The value does not fit.
@@ -187,9 +188,9 @@ class FieldType:
         return found if found is not None else self.record(self.validate(value, view), view, later=later)
 
     def _take_json(self, value: object, view: View, *, later: bool) -> tuple[Any, object] | None:
-        """Return the result of `take` if the value is a list or dict of JSON values exactly as the field declares it.
+        """Encode a list or dict of plain JSON values quickly, without pydantic.
 
-        Return None in all other cases, so that `take` validates the value.
+        None if the value is anything else; `take` then validates the value.
         """
         if self.exact is None or type(value) not in _CONTAINER_TYPES:
             return None
@@ -206,11 +207,12 @@ class FieldType:
         return Raw(body), typed
 
     def begin(self, value: object, view: View) -> tuple[Any, object]:
-        """Return the record of the field's value in a new state, and its typed value or an `Unread` value.
+        """Encode the value of this field in the initial state of a run or subgraph.
 
-        `take` gets a value that a node returned. Here the value was validated with the whole state, or belongs to an
-        instance that was made without validation. If the state defines a validator for the field, that validator must
-        return the value unchanged: a run that continues the state validates the value again.
+        `take` does the same for a value that a node returned. Here the value was already validated together with the
+        whole state, or comes from an instance that was made without validation. A validator that the state defines for
+        the field must return the value unchanged, because a run that continues with this state validates the value
+        again.
 
         Raises:
             NotRecordable: The value read back differs, or JSON cannot represent the value.
@@ -224,12 +226,15 @@ class FieldType:
         return found
 
     def record(self, value: object, view: View, *, later: bool = False) -> tuple[Any, object]:
-        """Return the record of a valid value, and the typed value that is read back from the record.
+        """Encode a valid value for the log, and check that it is read back unchanged.
 
         Args:
             value: The value.
-            view: The view of the frame.
-            later: Whether the typed value can be an `Unread` value, if it is large and certain to be equal.
+            view: The state of the frame.
+            later: Whether a large value may be returned as an `Unread` value, if it is certain to be equal.
+
+        Returns:
+            The record, and the Python value as it is read back.
 
         Raises:
             NotRecordable: The value read back differs, or JSON cannot represent the value.
@@ -261,7 +266,11 @@ class FieldType:
         return (record if self.cipher is None else self.cipher.seal(self.name, bytes(body))), back
 
     def _keep_marks(self, value: object, body: bytes, back: object, view: View) -> tuple[bytes, object]:
-        """Return the JSON of a value with its marks, and the value that is read back from it."""
+        """Add to a value's JSON what pydantic leaves out, such as time zones.
+
+        Returns:
+            The JSON, and the value that is read back from it.
+        """
         if self.exact_models is not None and back == value:  # of a type for which equal values are the same
             if self.exact_models.all_set(value):
                 return body, back
@@ -277,11 +286,10 @@ class FieldType:
         return self._inner(self._dump(value))
 
     def _object(self, part: bytes) -> bytes:
-        """Return the JSON of an object that contains only this field."""
         return b"{" + encode(self.name) + b":" + part + b"}"
 
     def _inner(self, whole: bytes) -> bytes:
-        """Return the value of this field, cut from the JSON of an object that contains only this field."""
+        """Cut the JSON of this field's value out of the JSON of an object that contains only this field."""
         return whole[len(encode(self.name)) + 2 : -1]
 
     def _error_of_uncarried(self, value: object, error: Exception) -> NotRecordable:
@@ -310,7 +318,7 @@ class FieldType:
         return HIDDEN if self.secret else short(value)
 
     def build(self, record: JsonValue, view: View) -> object:
-        """Return the typed value of a record.
+        """Decode the record of this field to a Python value.
 
         Raises:
             RecordUnreadable: The record does not fit the field's current type.
@@ -327,13 +335,14 @@ class FieldType:
             raise self._unreadable(error) from (None if self.secret else error)
 
     def reread(self, record: JsonValue, view: View, recorded: Types, today: Types) -> Reread[object]:
-        """Return the typed value of a record that was written under an earlier form of the state, and what is lost.
+        """Decode a record that was written when the state had other types, and list what is lost on the way.
 
         Args:
             record: The record.
-            view: The view of the frame.
-            recorded: The types of the graph spec under which the record was written; empty if they are not known.
-            today: The types of the current graph spec.
+            view: The state of the frame.
+            recorded: The types under which the record was written, from the graph's description; empty if they are not
+                known.
+            today: The types of the current graph.
 
         Raises:
             RecordUnreadable: The record does not fit the field's current type, or would be read as another member of a
@@ -362,11 +371,11 @@ class FieldType:
         )
 
     def body(self, value: object) -> bytes:
-        """Return the JSON of a value. It differs after the value was changed in place."""
+        """Encode a value as JSON in order to compare it: the JSON differs once the value was changed in place."""
         return encode(value) if self.exact is not None else bytes(self._inner(self._dump(value)))
 
     def is_changed(self, value: object, record: JsonValue, view: View) -> bool:
-        """Return whether a typed value was changed in place since it was read from this record."""
+        """Return whether a node has changed a value in place since the value was decoded from this record."""
         try:
             body = self.body(value)
             known = encode(record)
@@ -381,7 +390,7 @@ class FieldType:
         return body if self.exact is not None else marked(value, body)
 
     def reduce(self, view: View, update: object) -> tuple[Op, object]:
-        """Return the operation for an update, and the typed value that it adds or sets.
+        """Convert a node's update of this field to the operation to record, and the Python value that it adds or sets.
 
         Raises:
             InvalidUpdate: The update, or the field after it, is not valid.
@@ -399,9 +408,7 @@ class FieldType:
         return self._whole(view, value)
 
     def part(self, update: object, view: View) -> Op:
-        """Return the record of one of several updates by itself.
-
-        It is the update of a map's item, before the updates of all items are joined.
+        """Encode the update that one item of a map makes to this field. The updates of all items are joined later.
 
         Raises:
             InvalidUpdate: The update does not fit the type of the field.
@@ -426,7 +433,7 @@ class FieldType:
         return (str(self.operation), self.name, self._alone(value, view))
 
     def parts(self, ops: Sequence[Op], view: View) -> Sequence[object]:
-        """Return the updates that these parts form together, in order."""
+        """Convert the recorded updates of a map's items back to updates of this field, in order."""
         kinds = {op[0] for op in ops}
         kind = kinds.pop() if len(kinds) == 1 else ""
         values = [op[-1] for op in ops]
@@ -445,7 +452,7 @@ class FieldType:
         return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
 
     def written_by_item(self, op: Op, view: View) -> Any:  # noqa: ANN401 - a field's value
-        """Return the typed value that an item writes: the listed or appended value, the keys, or the new value."""
+        """Return the Python value that a map item's recorded operation writes: the new value, or what it adds."""
         (update,) = self.parts([op], view)
         if isinstance(update, Puts):
             return update.keys
@@ -458,7 +465,7 @@ class FieldType:
         return cast("list[object]", update)[0] if self.reducer is None else update  # without a reducer they are a list
 
     def _of_keys(self, ops: Sequence[Op], *, adds: bool) -> Sequence[object]:
-        """Return the updates for parts that each write one key."""
+        """Combine updates that each write keys of a dict field, as recorded by the items of a map."""
         if not adds:
             return [Puts(self._bare({op[2]: op[3] for op in ops}))]  # type: ignore[arg-type]
         added: dict[str, list[JsonValue]] = {}
@@ -467,7 +474,7 @@ class FieldType:
         return [Put(key, self._of_key(key, items), adds=True) for key, items in added.items()]
 
     def _record_of_update(self, value: object, view: View) -> JsonValue:
-        """Return the record of an update as it is passed to the reducer. It is recorded next to the result.
+        """Encode the raw update that is passed to a custom reducer, so that the log shows it next to the result.
 
         Raises:
             NotRecordable: The update is nested too deeply.
@@ -480,7 +487,7 @@ class FieldType:
             raise self._error_of_uncarried("it", error) from error
 
     def _alone(self, value: object, view: View) -> Any:  # noqa: ANN401 - records
-        """Return the record of a value of the field's type, without the rules of the field as a whole."""
+        """Encode a part of this field's value, such as one item of a list, without the rules for the whole field."""
         model = self.models.loose
         try:
             made = model.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
@@ -505,13 +512,13 @@ class FieldType:
         return record
 
     def joined(self, op: Op, view: View, typed: object) -> object:
-        """Return the update for an operation of an arm, to be reduced at the join.
+        """Convert an operation that an arm of a fork recorded back to an update, so that it can be applied at the join.
 
         Args:
             op: The operation.
-            view: The view at the join.
-            typed: The value that the operation sets or adds, if the arm still has it and no other object refers to it;
-                otherwise None.
+            view: The state at the join.
+            typed: The Python value that the operation sets or adds, if the arm still has it and no other object refers
+                to it; otherwise None.
         """
         if self.exact is not None and not self.constrained:
             kind = op[0]
@@ -520,7 +527,7 @@ class FieldType:
         return self.again(op, view)
 
     def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - one return for each kind of operation
-        """Return the update from which an operation was made, to be reduced a second time at a join."""
+        """Convert a recorded operation back to the update from which it was made, so that a join can apply it again."""
         kind, value = op[0], op[-1]
         if kind == "set":
             made = self.build(value, view)
@@ -538,7 +545,7 @@ class FieldType:
         return self._raw(op[2]) if kind == "reduce" else op[2]
 
     def _raw(self, raw: JsonValue) -> object:
-        """Return the update of a reducer as the type of its annotation or of the field.
+        """Convert a raw update that was recorded for a custom reducer to the type that the reducer expects.
 
         An update that does not fit is returned unchanged.
         """
@@ -552,7 +559,7 @@ class FieldType:
             return without_set_fields(raw)
 
     def _bare(self, value: JsonValue) -> object:
-        """Return a value of the field's type, without the rules of the field as a whole."""
+        """Decode and validate a part of this field's value, without the rules for the whole field."""
         if self.exact is not None:
             with suppress(MsgspecError):  # as in `build`
                 return self.exact.decode(encode(value))
@@ -561,7 +568,7 @@ class FieldType:
         return read_json(partial(validate, by_name=True, by_alias=False), body).__dict__[self.name]
 
     def _of_key(self, key: str, value: JsonValue) -> object:
-        """Return the value under one key, without the rules of the field as a whole."""
+        """Decode the value under one key of this dict field, without the rules for the whole field."""
         return next(iter(self._bare({key: value}).values()))  # type: ignore[attr-defined]
 
     def _part(self, view: View, value: object) -> tuple[Op, object]:
@@ -637,7 +644,7 @@ class FieldType:
         return ("grow" if update.adds else "put", self.name, key, item), typed
 
     def _fit_update(self, view: View, update: Put) -> Put:
-        """Return the update. If a rule must check the whole list under its key, the update contains that list."""
+        """Prepare an update of one key. If a rule must see the whole list under the key, include the whole list."""
         if not update.adds or self.grows:
             return update
         held: Any = view.get(self.name) or {}
@@ -664,18 +671,18 @@ class FieldType:
         return vars(made)[self.name]
 
     def _assign_value(self, value: object, view: View) -> object:
-        """Return the value after the state's validators for the field, which may read the other fields."""
+        """Apply the validators that the state defines for this field. They may read other fields."""
         model = self.models.checked
         draft = holding(model, view.other_fields(self.name))
         model.__pydantic_validator__.validate_assignment(draft, self.name, value, by_name=True, by_alias=True)
         return vars(draft)[self.name]
 
     def _load(self, body: bytes, view: View, validate: Callable[[bytes], Any] | None = None) -> object:
-        """Return the value of a record, validated by another validator if one is given.
+        """Decode and validate a record, with another validator if one is given.
 
-        The state's validators apply to updates, not to recorded values: a validator that was tightened since must not
-        make history unreadable. They only run on a value that cannot be read without them (a validator that builds the
-        type from a serialiser's output).
+        Validators that the state defines run only on updates, not on records. Otherwise a validator that was tightened
+        later would make old runs unreadable. They run here only if the value cannot be decoded without them, because
+        they build the type from the output of a serializer.
         """
         try:
             if validate is None:
@@ -692,7 +699,7 @@ class FieldType:
         return made.__dict__[self.name]
 
     def _read_unchecked(self, validator: SchemaValidator, body: bytes) -> object:
-        """Return the value from which this JSON was once recorded.
+        """Decode a record without checks that may have changed since it was written, and confirm that nothing is lost.
 
         Raises:
             ValueError: The JSON does not belong to the type.
@@ -710,7 +717,7 @@ class FieldType:
 
 
 def holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
-    """Make an instance with exactly these values. No defaults are created, and no code of the model runs."""
+    """Create a model instance with exactly these values, without defaults and without running the model's own code."""
     made = model.__new__(model)
     for name, held in (("__dict__", values), ("__pydantic_fields_set__", set(values)), *_NOTHING_ELSE):
         object.__setattr__(made, name, held)
@@ -722,16 +729,12 @@ def _bytes_of_records(record: Raw | Sequence[Raw]) -> int:
 
 
 def _is_longer(new: list[object], old: object) -> bool:
-    """Return whether a list is another list plus one item at the end."""
     before = old if isinstance(old, list) else []
     return len(new) == len(before) + 1 and is_same(new[:-1], before)
 
 
 def is_plain(value: object) -> bool:
-    """Return whether JSON can represent a value and reads back the same value.
-
-    Such values are an int, a bool, a finite float, UTF-8 text, and None.
-    """
+    """Return whether a value is an int, a bool, a finite float, a valid text or None, which JSON represents exactly."""
     kind = type(value)
     if kind is str:
         return value.isascii() or utf8_text(value) is value  # type: ignore[attr-defined,arg-type]
@@ -748,10 +751,12 @@ def most_bytes(text: str) -> int:
 
 
 def explain(error: ValidationError, *, hide: bool = False, without: Collection[str] = ()) -> str:
-    """Describe each error that pydantic found: its place, message and value. With `hide`, values are left out.
+    """Describe the errors that pydantic found, each with its place, message and value.
 
-    The message of a user's validator can contain the value, so it is hidden too. If some fields have problems that are
-    already reported, `without` names these fields: their errors, and the errors of the state as a whole, are left out.
+    With `hide`, values are left out.
+
+    The message of a user's validator can quote the value, so `hide` leaves it out too. `without` names fields whose
+    problems are already reported. Their errors, and errors of the state as a whole, are then left out.
     """
     lines = []
     for item in error.errors(include_url=False):
@@ -770,16 +775,18 @@ def explain(error: ValidationError, *, hide: bool = False, without: Collection[s
 
 
 def another_of_its_name(name: str) -> str:
-    """Describe an object whose class has the same name as the expected class, but is another class."""
+    """Explain in an error that an object's class is not the expected class although it has the same name.
+
+    This happens if the class was defined twice, for example by a notebook cell that was run again.
+    """
     return f"of another class {name}: one that is defined again, by a cell run twice or a file under two names, differs"
 
 
 def type_name(annotation: object) -> str:
-    """Return the source text of an annotation, which is the same in each process: without module names and addresses.
+    """Return the text of a type annotation, the same in every process and on every Python version.
 
-    The text is part of a graph's fingerprint, so it is the same on every Python too. A union is written as `int |
-    None`, as Python 3.14 prints it, also if it was declared as `Optional[int]`, which Python 3.13 distinguishes from
-    it.
+    The text contains no module names and no addresses, because it is part of a graph's fingerprint. A union is always
+    written as `int | None`, as Python 3.14 prints it, even if it was declared as `Optional[int]`.
     """
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
@@ -787,7 +794,7 @@ def type_name(annotation: object) -> str:
 
 
 def _with_unions(annotation: object) -> str:
-    """Return the text of an annotation, with its unions, also inside it, in the form of Python 3.14."""
+    """Return the text of an annotation with all unions written as in Python 3.14, such as `int | None`."""
     if annotation is NoneType:
         return "None"
     arguments = get_args(annotation)
@@ -804,7 +811,7 @@ def _with_unions(annotation: object) -> str:
 
 
 def short(value: object) -> str:
-    """Return the repr of a value for a message, cut to 120 characters."""
+    """Return the `repr` of a value for an error message, cut to 120 characters."""
     try:
         text = repr(value)
     except BaseException as error:  # noqa: BLE001 - a user's __repr__ raised, or an int has too many digits
@@ -814,7 +821,6 @@ def short(value: object) -> str:
 
 
 def why(error: BaseException, *, hide: bool = False) -> str:
-    """Describe a validation or serialisation error in one line."""
     if isinstance(error, ValidationError):
         return explain(error, hide=hide)
     if hide:

@@ -49,12 +49,12 @@ _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "a
 
 
 def reducers_of(info: FieldInfo) -> list[Callable[[Any, Any], object]]:
-    """Return the reducers in the annotation of a field, which are its plain functions."""
+    """Return the functions in a field's annotation, which serve as its reducers."""
     return [item for item in _without_aliases(info).metadata if inspect.isroutine(item)]
 
 
 def _without_aliases(info: FieldInfo) -> FieldInfo:
-    """Return the info of a field with aliases replaced by their values.
+    """Return pydantic's description of a field, with type aliases replaced by the types for which they stand.
 
     If the whole field is an alias, the metadata of the alias is included.
     """
@@ -70,7 +70,7 @@ def _without_aliases(info: FieldInfo) -> FieldInfo:
 
 
 def _find_update_type(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
-    """Return the annotated type of a reducer's second argument; None if it has no annotation."""
+    """Return the type of a reducer's second argument, by which updates are validated; None if it has no annotation."""
     if reducer.__module__ == maximum.__module__:
         return None  # a built-in reducer, whose updates have the field's type
     try:
@@ -82,7 +82,7 @@ def _find_update_type(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any]
 
 
 class _Declared:
-    """The declaration of a field in a model, and the shortcuts that it allows.
+    """Finds out which shortcuts the declaration of a state field allows when its values are validated and recorded.
 
     Args:
         model: The model.
@@ -104,32 +104,32 @@ class _Declared:
 
     @property
     def is_ruled(self) -> bool:
-        """Whether anything besides the type decides which values the field has, or how they are written."""
+        """Whether validators, serializers or constraints, besides the type, decide which values the field accepts."""
         return bool(self.validators) or self.is_dumped or self.has_rules
 
     @property
     def is_plain(self) -> bool:
-        """Whether the type alone decides which values the field has and how they are written."""
+        """Whether the type alone decides which values the field accepts and how they are recorded."""
         return not (self.is_ruled or self.is_secret)
 
     @property
     def is_by_type(self) -> bool:
-        """Whether the model's settings leave values of plain types as they are written."""
+        """Whether the settings of the model leave values of plain types unchanged."""
         return self.is_plain and EXACT_CONFIG.issuperset(self._config)
 
     @property
     def is_untransformed(self) -> bool:
-        """Whether the model's settings leave texts as they are, and convert values of other types."""
+        """Whether the settings of the model leave texts unchanged, so that only values of other types are converted."""
         return self.is_plain and "strict" not in self._config and not any(k.startswith("str_") for k in self._config)
 
     @property
     def is_scalar(self) -> bool:
-        """Whether the values of the field are plain values, or None."""
+        """Whether all values of the field are numbers, texts, booleans or None."""
         return self.is_plain and all(each in (*_PLAIN, type(None), None) for each in members(self.annotation))
 
     @property
     def checked_type(self) -> Any:  # noqa: ANN401 - an annotation
-        """The type of the field, annotated with the model's validators for the field."""
+        """The type of the field, with the validators that the model defines for the field added to it."""
         made = self.annotation
         for validator in self.validators:
             made = Annotated[made, _VALIDATORS[validator.info.mode](validator.func)]
@@ -137,9 +137,9 @@ class _Declared:
 
     @property
     def operation(self) -> str | None:
-        """The operation of the field's reducer.
+        """The kind of recorded operation to which the field's reducer leads, such as `append`.
 
-        None with several list types, because an item alone does not show to which of them it belongs.
+        None if the field allows several list types, because an item alone does not show to which of them it belongs.
         """
         found = OPERATIONS.get(self.reducer) if self.reducer else None
         kinds = [getattr(each, "__origin__", each) for each in members(self.annotation)] if found else []
@@ -147,7 +147,7 @@ class _Declared:
 
     @property
     def one(self) -> str:
-        """How a single new value is written; see `FieldType`."""
+        """How the result of one map item is recorded; see `FieldType`."""
         if self.is_dumped or self.is_secret:
             return ""
         if self.reducer is None:
@@ -160,7 +160,7 @@ def _is_for(name: str, fields: Sequence[str]) -> bool:
 
 
 def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
-    """Analyse a field of a model."""
+    """Analyse a field of a state's model, so that its values can be validated and recorded quickly."""
     declared = _Declared(model, name, info)
     annotation, reducer, operation = declared.annotation, declared.reducer, declared.operation
     own, info = bool(declared.validators), declared.info
@@ -194,10 +194,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
 
 
 def _without_mark(info: FieldInfo) -> FieldInfo:
-    """Return the info of a secret field for the internal models, which write its values in clear text.
-
-    The result is then encrypted.
-    """
+    """Return the description of a secret field for the models that write its value in clear text for encryption."""
     made = copy(info)
     made.annotation = revealed(info.annotation)
     made.metadata = [item for item in info.metadata if item is not Secret and not isinstance(item, Secret)]
@@ -205,14 +202,16 @@ def _without_mark(info: FieldInfo) -> FieldInfo:
 
 
 def _has_lists(annotation: object) -> bool:
-    """Return whether an annotation is a dict of plain lists that has no rules for a list as a whole."""
+    """Return whether a field is a dict of plain lists, to which items can be appended one by one.
+
+    A rule for a list as a whole, such as a maximum length, rules this out.
+    """
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     dicts = [kind for kind in kinds if kind is not type(None)]
     return len(dicts) == 1 and get_origin(dicts[0]) is dict and get_origin(get_args(dicts[0])[1]) is list
 
 
 def _find_plain_item_type(annotation: object) -> type | None:
-    """Return the plain type of the items of a `list[int]` or similar; None for other annotations."""
     if get_origin(annotation) is not list or get_args(annotation)[0] not in _PLAIN:
         return None
     found: type = get_args(annotation)[0]
@@ -220,10 +219,10 @@ def _find_plain_item_type(annotation: object) -> type | None:
 
 
 class FieldModels:
-    """The models of one field alone, with the configuration of the state.
+    """Pydantic models that contain a single field of a state, for validating and encoding the field alone.
 
-    Each model is made when it is first needed: making a model takes 0.3 ms, which is most of the time of a compilation,
-    and a field of plain values often needs no model.
+    Each model is made when it is first needed. Making a model takes 0.3 ms, which is most of the time of compiling a
+    graph, and a field of plain values often needs none.
 
     Args:
         model: The model of the state.
@@ -250,41 +249,41 @@ class FieldModels:
 
     @cached_property
     def single(self) -> type[BaseModel]:
-        """The model without the state's validators for the field."""
+        """A model of the field without the validators that the state defines for it."""
         return self._make_model(self._info.annotation, self._info)
 
     @cached_property
     def checked(self) -> type[BaseModel]:
-        """The model with the state's validators for the field."""
+        """A model of the field with the validators that the state defines for it."""
         if self._checked_type is self._info.annotation:
             return self.single
         return self._make_model(self._checked_type, self._info)
 
     @cached_property
     def loose(self) -> type[BaseModel]:
-        """The model without the rules of the field as a whole, for parts of its value."""
+        """A model of the field for parts of its value, without rules for the whole value such as a minimum length."""
         if not self._has_rules:
             return self.single
         return self._make_model(self._info.annotation, FieldInfo(annotation=self._checked_type))
 
     @cached_property
     def unchecked(self) -> Sequence[SchemaValidator]:
-        """The validators of `single` without checks that depend on the clock or on files.
+        """Validators without checks that depend on the clock or on files, so that old records can always be read.
 
-        The second validator also leaves out the checks of user code.
+        The second validator also leaves out the checks of the user's code.
         """
         return unchecked(self.single, own=False), unchecked(self.single, own=True)
 
     @cached_property
     def earlier(self) -> EarlierReader:
-        """The reader for records that were written under an earlier form of the type."""
+        """Decodes records that were written when the field had another type."""
         return EarlierReader(self.single.__pydantic_core_schema__)
 
     def make(self) -> None:
-        """Make all models now.
+        """Create all models of the field now, so that an invalid declaration is reported when the graph is compiled.
 
         Raises:
-            PydanticUserError: pydantic cannot make a model.
+            PydanticUserError: pydantic cannot create a model.
         """
         _ = self.single, self.checked, self.loose
 

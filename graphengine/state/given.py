@@ -25,13 +25,14 @@ R = TypeVar("R")
 
 
 def as_record(value: object, what: str, most_bytes: int | None = None, *, marks: bool = False) -> JsonValue:
-    """Return a value as JSON values.
+    """Convert a value that a user passes in (such as a message) to JSON values that can be recorded.
 
     Args:
         value: The value.
         what: The purpose of the value, for errors.
         most_bytes: The maximum size.
-        marks: Whether the value will be read by a type, so that it needs marks; see `graphengine.state.marks`.
+        marks: Whether details that plain JSON loses, such as the name of a time zone, are kept because a type will read
+            the value; see `graphengine.state.marks`.
 
     Raises:
         InputError: JSON cannot represent the value, or the value is too large.
@@ -51,10 +52,7 @@ def as_record(value: object, what: str, most_bytes: int | None = None, *, marks:
 
 
 def in_utf8(take: Callable[[T], R], value: T) -> R:
-    """Return the result of a function for a value.
-
-    If the function raises, it is called again with `utf8_text` applied to each text in the value.
-    """
+    """Call a function with a value. If that fails, call it again with all texts in the value made valid UTF-8."""
     try:
         return take(value)
     except Exception:
@@ -65,7 +63,7 @@ def in_utf8(take: Callable[[T], R], value: T) -> R:
 
 
 def utf8_value(value: T) -> T:
-    """Return a value with `utf8_text` applied to each text in it; the same object if UTF-8 can encode all texts."""
+    """Make all texts in a value valid UTF-8. If they already are, the same object is returned."""
     try:
         return cast("T", _utf8_value(value))
     except RecursionError:  # the value contains itself

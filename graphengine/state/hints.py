@@ -27,9 +27,7 @@ _ALIASES: Final = tuple(
 
 
 def signature_of(function: Callable[..., object]) -> inspect.Signature:
-    """Return the signature of a function.
-
-    An annotation in it can be a text or a ForwardRef; `hints_of` returns the types.
+    """Return the signature of a function. Annotations in it may be unevaluated texts; use `hints_of` for the types.
 
     Raises:
         TypeError: Objects of this kind have no signature.
@@ -39,7 +37,9 @@ def signature_of(function: Callable[..., object]) -> inspect.Signature:
 
 
 def hints_of(target: object, *, include_extras: bool = True) -> dict[str, Any]:
-    """Return the types of the annotations of a function or class, by name; Any for one that cannot be evaluated.
+    """Return the evaluated annotations of a function or class by name.
+
+    An annotation that cannot be evaluated becomes Any.
 
     Args:
         target: The function or class. For any other object, {} is returned.
@@ -53,7 +53,7 @@ def hints_of(target: object, *, include_extras: bool = True) -> dict[str, Any]:
 
 
 def evaluated(annotation: object, names: Mapping[str, Any], *, include_extras: bool = True) -> Any:  # noqa: ANN401
-    """Return the type of an annotation in a module with these names.
+    """Evaluate an annotation that is written as text, with the names of its module.
 
     Raises:
         Exception: The annotation cannot be evaluated.
@@ -66,21 +66,21 @@ def evaluated(annotation: object, names: Mapping[str, Any], *, include_extras: b
 
 
 def is_alias(annotation: object) -> bool:
-    """Return whether an annotation is an alias, or a generic alias with its arguments."""
+    """Return whether an annotation is a type alias (`type X = …`), with or without arguments."""
     return isinstance(get_origin(annotation) or annotation, _ALIASES)
 
 
 def unaliased(annotation: Any) -> Any:  # noqa: ANN401 - any annotation
-    """Return an annotation in which each alias is replaced by its value.
+    """Replace the type aliases in an annotation by the types for which they stand.
 
-    An alias stays if its value contains the alias itself, or a text, which only the module of the alias can evaluate.
-    The value of pydantic's JsonValue is an example.
+    An alias stays if it is recursive, or if its value contains a text that only the alias's own module can evaluate, as
+    pydantic's `JsonValue` does.
     """
     return _resolve_aliases(annotation, ())
 
 
 def value_of(annotation: Any) -> Any:  # noqa: ANN401 - an alias, or a generic one with its arguments
-    """Return the value of an alias, with its arguments in their places; Any if the value cannot be evaluated."""
+    """Return the type for which an alias stands, with its arguments filled in; Any if it cannot be evaluated."""
     alias, given = get_origin(annotation) or annotation, get_args(annotation)
     try:
         value = alias.__value__
@@ -94,11 +94,11 @@ def value_of(annotation: Any) -> Any:  # noqa: ANN401 - an alias, or a generic o
 
 
 class _Closed(Exception):
-    """The value of an alias cannot be used outside the alias."""
+    """Raised if the value of a type alias cannot be used in place of the alias."""
 
 
 def _resolve_aliases(annotation: Any, inside: tuple[object, ...]) -> Any:  # noqa: ANN401 - any annotation
-    """Resolve the aliases of an annotation that is part of the values of these aliases."""
+    """Replace the aliases in an annotation that itself belongs to the values of the aliases in `inside`."""
     origin = get_origin(annotation)
     alias = origin or annotation
     if alias in inside or (inside and isinstance(annotation, (str, typing.ForwardRef))):
@@ -119,7 +119,7 @@ def _resolve_aliases(annotation: Any, inside: tuple[object, ...]) -> Any:  # noq
 
 
 def _rebuild_annotation(origin: Any, arguments: tuple[Any, ...], like: Any) -> Any:  # noqa: ANN401 - annotations
-    """Return an annotation like another annotation, with these arguments."""
+    """Rebuild an annotation such as `list[X]` with other arguments."""
     if origin is Annotated:
         return Annotated[(*arguments, *like.__metadata__)]
     if origin is UnionType or origin is Union:
@@ -131,7 +131,7 @@ def _rebuild_annotation(origin: Any, arguments: tuple[Any, ...], like: Any) -> A
 
 
 def _each_by_itself(target: object, *, include_extras: bool) -> dict[str, Any]:
-    """Evaluate annotations one by one, so that an unknown annotation does not affect the others."""
+    """Evaluate annotations one by one, so that an unknown name in one of them does not affect the others."""
     found: dict[str, Any] = {}
     for part in reversed(target.__mro__) if isinstance(target, type) else (target,):
         annotations = _read_annotations(part)
@@ -152,7 +152,7 @@ def _names_around(part: object) -> Mapping[str, Any]:
 
 
 def _read_annotations(part: Any) -> Mapping[str, object]:  # noqa: ANN401 - what users hand us
-    """Return annotations without evaluating them, as texts or ForwardRefs; {} if the object has no annotations."""
+    """Return the annotations of an object as they are written, without evaluating them; {} if it has none."""
     try:
         return _read_unevaluated(part)
     except Exception:  # noqa: BLE001 - objects of its kind have none, or what it has raises

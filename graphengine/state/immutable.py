@@ -93,7 +93,7 @@ def _immutable(member: object, seen: tuple[object, ...]) -> bool:
 
 
 def digest_of(content: object) -> str:
-    """Return a short digest of any value. Equal sets and dicts have equal digests, whatever their order."""
+    """Return a short digest of any value. The order of sets and dicts does not affect the digest."""
     body = json.dumps(_make_canonical(content), sort_keys=True).encode()
     return hashlib.blake2b(body, digest_size=12).hexdigest()
 
@@ -112,11 +112,11 @@ def _make_canonical(content: object) -> object:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ExactModels:
-    """A type of models, lists, dicts and scalars for which it can be proved that JSON reads back as an equal value.
+    """A type whose values are known to be read back from JSON unchanged, so that they need not be compared.
 
-    pydantic's serialiser, when it raises what it would warn of, has already checked nearly everything. It does not
-    check: instances of other classes and missing fields, None, texts that are not among the texts of a Literal, and
-    numbers that JSON cannot represent.
+    It consists of models, lists, dicts and scalars. pydantic's serializer already checks most of what is necessary if
+    its warnings are raised as errors. It does not check instances of other classes, missing fields, None, texts that
+    are not listed in a Literal, and numbers that JSON cannot represent, so this class checks them.
 
     Attributes:
         kind: `list`, `dict`, the model, a scalar type, or `Literal`.
@@ -125,7 +125,7 @@ class ExactModels:
         parts: The types of a model's fields by name, or the type of the items under "".
         unproven: Whether the type, or a part of it, is a model or a Literal.
         flat: Whether the type is a model that contains no other models.
-        counts: Whether the set fields of its instances are recorded.
+        counts: Whether it is recorded which fields of its instances were set explicitly.
     """
 
     kind: Any
@@ -137,7 +137,7 @@ class ExactModels:
     counts: bool = True
 
     def proves(self, value: object, body: bytes) -> bool:
-        """Return whether a value reads back equal from the JSON that pydantic's serialiser wrote."""
+        """Return whether decoding the JSON that pydantic wrote for a value certainly gives an equal value."""
         if any(body[at : at + _DIGITS].isdigit() for at in range(0, len(body), _DIGITS)):
             return False
         try:
@@ -146,7 +146,7 @@ class ExactModels:
             return False
 
     def fits(self, values: Iterable[Any], *, has_null: bool) -> bool:
-        """Return whether these values belong to the type, apart from what the serialiser has checked."""
+        """Return whether these values fit the type in the respects that pydantic's serializer does not check."""
         if not (self.unproven or has_null):
             return True
         found = [value for value in values if value is not None] if self.optional else list(values)
@@ -166,7 +166,7 @@ class ExactModels:
         )
 
     def models(self, values: Iterable[Any]) -> Iterable[BaseModel]:
-        """Return the models among these values and inside them, always in the same order."""
+        """Return the models among these values and inside them, in a fixed order."""
         if not self.unproven or self.kind is Literal:
             return ()
         found = [value for value in values if value is not None]
@@ -176,11 +176,11 @@ class ExactModels:
         return chain(found, *(part.models(map(itemgetter(name), map(vars, found))) for name, part in parts))
 
     def set_fields(self, value: object) -> Sequence[set[str]]:
-        """Return the set fields of the models in a value, in the order of `models`."""
+        """Return which fields were set explicitly in each model inside a value, in the order of `models`."""
         return list(map(_set_fields, self.models([value])))
 
     def all_set(self, value: Any) -> bool:  # noqa: ANN401 - of this type
-        """Return whether all fields are set in each model in a value whose set fields are recorded."""
+        """Return whether every model inside a value has all those fields set that records keep track of."""
         if self.flat:
             return value is None or not self.counts or len(value.__pydantic_fields_set__) == len(self.parts)
         if self.kind is list and value and self.parts[""].flat and not self.parts[""].optional:
@@ -192,9 +192,10 @@ class ExactModels:
 
 
 def exact_models(annotation: object) -> ExactModels | None:
-    """Return the type of an annotation as `ExactModels`.
+    """Return the checker for an annotation that contains models; None if the annotation is not suitable.
 
-    None if the annotation allows other values, or contains no models, because `Exact` is faster then.
+    It is not suitable if it allows other values than models, lists, dicts and scalars. If it contains no models,
+    `Exact` is faster.
     """
     found = _find_exact_models(annotation, ())
     return found if found is not None and found.unproven else None
@@ -225,7 +226,7 @@ def _find_exact_models(annotation: object, around: Sequence[type[BaseModel]]) ->
 
 
 def _is_plain(model: type[BaseModel]) -> bool:
-    """Return whether only the types of a model's fields decide how its instances are read, written and compared."""
+    """Return whether the instances of a model are read, written and compared by the types of its fields alone."""
     decorators = model.__pydantic_decorators__
     has_rules = any(getattr(decorators, name) for name in decorators.__slots__)
     return (
@@ -237,7 +238,7 @@ def _is_plain(model: type[BaseModel]) -> bool:
 
 
 def has_own_code(model: type[BaseModel]) -> bool:
-    """Return whether code of a model can change what is read back from a record, or how instances are compared."""
+    """Return whether a model has code of its own that affects how instances are read from records or compared."""
     return any(name in vars(kind) for kind in model.__mro__[: model.__mro__.index(BaseModel)] for name in _OWN_CODE)
 
 

@@ -43,7 +43,7 @@ class Parameter:
 
     @property
     def allows_none(self) -> bool:
-        """Whether None may be passed. True for unknown types."""
+        """Whether the parameter accepts None. True if its type is not known."""
         if self.default is None or self.annotation in (Any, object, None):
             return True
         arguments = typing.get_args(value_of(self.annotation) if is_alias(self.annotation) else self.annotation)
@@ -54,7 +54,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """A function and its parameters, which are read once.
+    """A user's function whose parameters are filled in by name, from the state and other sources.
 
     Attributes:
         variadic: The function's `*args`, `**kwargs` and positional-only parameters, to which no values can be passed.
@@ -69,10 +69,10 @@ class Injected:
 
     @classmethod
     def of(cls, function: Callable[..., object]) -> Injected:
-        """Read the signature of a function. Annotations that cannot be evaluated count as unknown.
+        """Inspect the parameters of a user's function. Annotations that cannot be evaluated count as unknown.
 
-        Which built-in types have a signature depends on the Python version. So their optional positional-only
-        parameters (`bool(object=False, /)`) are ignored in all versions.
+        Python versions differ in which built-in types have a signature, so optional positional-only parameters of
+        built-in types (`bool(object=False, /)`) are ignored in all versions.
 
         Raises:
             DefinitionError: The object cannot be called, such as `value("score")` in place of the path `"score"`.
@@ -108,13 +108,13 @@ class Injected:
         return frozenset(parameter.name for parameter in self.parameters)
 
     def call(self, view: View, given: Mapping[str, object] | None = None) -> object:
-        """Call the function with fields of the view and the values in `given`, which take precedence.
+        """Call the function with arguments from the state, and with the values in `given`, which take precedence.
 
-        If a field was changed in place, the function is called again with the recorded values, because a task that a
-        node left running may have changed the field before.
+        If a state value was changed in place, the function is called again with fresh values, because a task that an
+        earlier node left running may have made the change.
 
         Raises:
-            MutatedInput: The function changed a field in place.
+            MutatedInput: The function itself changed an argument in place.
             TypeError: The function returned a coroutine, which would always count as true.
             Exception: The function raised it.
         """

@@ -22,17 +22,23 @@ _RAISE: Final = opmap["RAISE_VARARGS"]
 
 
 class Interrupt(BaseException):
-    """An interrupt raised on purpose: tests raise it to simulate the death of the process."""
+    """An exception that ends the process on purpose. Tests raise it to simulate the death of a process."""
 
 
 def reraise_interrupt(error: BaseException) -> None:
-    """Raise the error again if it is an interrupt, else return. Call it first in `except BaseException`."""
+    """Raise an error again if it is an interrupt, such as Ctrl-C, and return otherwise.
+
+    Code that catches `BaseException` calls this first, so that an interrupt never counts as a failure of a node.
+    """
     if not isinstance(error, Exception) and is_interrupt(error):
         raise error
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Return whether an exception came from outside the code: from Ctrl-C, a signal handler, or a closed coroutine."""
+    """Return whether an exception interrupts the program from outside: Ctrl-C, a signal handler, or a closed coroutine.
+
+    An exception of the same type that the user's code raises itself is not an interrupt.
+    """
     found = [error]
     for each in found:
         found += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
@@ -55,12 +61,12 @@ def _walk_entries(entry: TracebackType | None) -> Iterator[TracebackType]:
 
 
 def _raises(entry: TracebackType) -> bool:
-    """Return whether a traceback ends in a `raise` statement."""
+    """Return whether the line at which a traceback ends is a `raise` statement."""
     return entry.tb_frame.f_code.co_code[entry.tb_lasti] == _RAISE
 
 
 def _handlers() -> set[CodeType]:
-    """Return the code of all signal handlers that are Python functions."""
+    """Return the code objects of all signal handlers that are written in Python."""
     found: set[CodeType] = set()
     for number in signal.valid_signals():
         handler = signal.getsignal(number)

@@ -48,7 +48,7 @@ sequence, because every step is folded through operations, and a class for each 
 
 
 def parsed(body: bytes) -> Any:  # noqa: ANN401 - as `json.loads`
-    """Parse JSON that is to be recorded.
+    """Parse JSON that will be stored as part of a record.
 
     Raises:
         ValueError: The JSON is not valid, or is nested too deeply to be read again as part of a larger record.
@@ -83,7 +83,7 @@ def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
 
 
 def is_name(given: object) -> bool:
-    """Return whether every store can keep this as a name: a short text without NUL characters and lone surrogates."""
+    """Return whether every store can keep a text as a name: it is short, without NUL characters and lone surrogates."""
     return _is_plain(given) and len(given.encode()) <= LONGEST_NAME
 
 
@@ -92,7 +92,7 @@ def _is_plain(given: object) -> TypeGuard[str]:
 
 
 def check_stored_name(given: str, what: str, where: str) -> str:
-    """Return a text by which something is found in a store, such as a topic or a key.
+    """Return a text that identifies something in a store, such as a topic or a key, or refuse it.
 
     Raises:
         InputError: Some stores cannot keep the text as a name.
@@ -103,7 +103,7 @@ def check_stored_name(given: str, what: str, where: str) -> str:
 
 
 def check_stored_text(given: str, what: str, where: str) -> str:
-    """Return a text of any length that is not used as a name.
+    """Return a text to be stored, of any length, or refuse it.
 
     Raises:
         InputError: Some stores cannot keep the text.
@@ -116,7 +116,7 @@ def check_stored_text(given: str, what: str, where: str) -> str:
 
 
 def clipped(text: str, most: int) -> str:
-    """Return a text of at most this many characters. The end of a longer text is replaced by `…`.
+    """Cut a text to this many characters. The end of a longer text is replaced by `…`.
 
     Example:
         >>> clipped("a long text", 7)

@@ -54,15 +54,15 @@ _LISTS: Final = (list, tuple, deque, set, frozenset)
 
 @lru_cache
 def keeps_set_fields(model: type[BaseModel]) -> bool:
-    """Return whether records keep the set fields of a model's instances.
+    """Return whether records keep which fields of a model were set explicitly.
 
-    They do not if the `__unrecorded__` of the model contains `model_fields_set`.
+    A model can turn this off by listing `model_fields_set` in its `__unrecorded__`.
     """
     return not issubclass(model, RootModel) and "model_fields_set" not in getattr(model, "__unrecorded__", ())
 
 
 def marked(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - any value
-    """Return the JSON of a value with its marks.
+    """Return the JSON of a value, with marks for details that plain JSON would lose, such as the name of a time zone.
 
     Args:
         value: The value.
@@ -92,7 +92,7 @@ def _mark_list(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
 
 
 def _mark_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
-    """Return the JSON of a model, a dataclass or a dict with its marks."""
+    """Return the JSON of a model, a dataclass or a dict, with marks for details that plain JSON would lose."""
     suffix = b""
     if isinstance(value, BaseModel):
         held = vars(value)
@@ -119,13 +119,13 @@ def _mark_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
 
 @lru_cache
 def _set_fields(names: tuple[str, ...], given: frozenset[str]) -> bytes:
-    """Return the mark that contains the set fields of a model."""
+    """Return the mark that records which fields of a model were set explicitly."""
     return b'"%b":%b' % (_KEY, to_json([name for name in names if name in given]))
 
 
 @lru_cache
 def _names_of(model: type[BaseModel]) -> Mapping[str, str]:
-    """Return the names of a model's fields, by the other names that the fields have in its JSON."""
+    """Return the names of a model's fields by the aliases under which the fields appear in JSON."""
     fields = model.__pydantic_fields__.items()
     return {alias: name for name, each in fields for alias in (each.alias, each.serialization_alias) if alias}
 
@@ -143,20 +143,20 @@ def _suffix(value: datetime.datetime | datetime.time) -> bytes:
 
 
 def _sign_zeros(value: complex, body: bytes) -> bytes:
-    """Return the JSON of a complex number with the sign of a zero, which pydantic reads but does not write."""
+    """Return the JSON of a complex number with a negative zero written out, which pydantic reads but does not write."""
     if value.real != 0 or math.copysign(1, value.real) > 0 or body[:4] in _SIGNED:
         return body
     return b'"-0' + (b"" if body[1:2] == b"-" else b"+") + body[1:]
 
 
 def has_marks(body: bytes) -> bool:
-    """Return whether JSON can contain marks."""
+    """Return whether JSON may contain marks, which keep details such as the name of a time zone."""
     # Searching from the right takes half the time, because few texts contain a bracket.
     return _KEY in body or body.rfind(b']"') >= 0
 
 
 def read_json(validate: Callable[[bytes], T], body: bytes) -> T:
-    """Return the value that a validator makes from JSON with marks."""
+    """Validate JSON that may contain marks, and return the value with the details that the marks keep."""
     if not has_marks(body):
         return validate(body)
     json = from_json(body)
@@ -168,10 +168,10 @@ def read_json(validate: Callable[[bytes], T], body: bytes) -> T:
 
 
 def read(validate: Callable[[Any], T], json: Any) -> T:  # noqa: ANN401 - JSON
-    """Return the value that a validator makes from JSON values with marks.
+    """Validate JSON values that may contain marks, and return the value with the details that the marks keep.
 
-    Only the type knows whether a text is a time. So the validator first gets each text as it is. If it refuses a text
-    as a time, it gets that text without its zone.
+    Only the type decides whether a text such as `2026-01-02T08:30+01:00[Europe/Paris]` is a time. So the text is first
+    tried as it is. If the type refuses it as a time, it is tried without its zone.
     """
     plain = _strip_marks(json, ())
     while True:
@@ -187,9 +187,9 @@ def read(validate: Callable[[Any], T], json: Any) -> T:  # noqa: ANN401 - JSON
 
 
 def _find_refused_times(json: Any, error: ValidationError) -> Collection[_Place]:  # noqa: ANN401 - JSON
-    """Return the places of the texts in JSON that were refused as times and that contain a zone.
+    """Find the texts that a type refused as times only because they carry the name of a time zone.
 
-    The code of a user can refuse a whole object. Then all texts in the object can be times.
+    If the user's code refused a whole object, every text in the object may be such a time.
     """
     texts = dict(_find_zoned_texts(json))
     found: set[_Place] = set()
@@ -209,9 +209,9 @@ def _find_refused_times(json: Any, error: ValidationError) -> Collection[_Place]
 
 
 def _follow(json: Any, loc: _Place, place: _Place = ()) -> Iterator[_Place]:  # noqa: ANN401 - JSON
-    """Yield the places in JSON whose parts are among the parts of an error's place, in the same order.
+    """Find the places in JSON to which the location in a pydantic error can refer.
 
-    The place of an error also contains the names of members of unions.
+    The location also contains the names of union members, which do not occur in the JSON.
     """
     yield place
     tried: set[int | str] = set()
@@ -228,7 +228,7 @@ def _follow(json: Any, loc: _Place, place: _Place = ()) -> Iterator[_Place]:  # 
 
 
 def _find_zoned_texts(json: Any, place: _Place = ()) -> Iterator[tuple[_Place, str]]:  # noqa: ANN401 - JSON
-    """Yield each text in JSON that looks like a time with a mark, and its place."""
+    """Yield every text in JSON that looks like a time with the name of a zone, with its place."""
     if isinstance(json, str):
         if bare(json) is not json:
             yield place, json
@@ -238,7 +238,7 @@ def _find_zoned_texts(json: Any, place: _Place = ()) -> Iterator[tuple[_Place, s
 
 
 def carries_marks(value: Any) -> bool:  # noqa: ANN401 - any value
-    """Return whether a value is recorded JSON that can contain marks."""
+    """Return whether recorded JSON may contain marks, which keep details such as the name of a time zone."""
     try:
         return has_marks(msgspec.json.encode(value))
     except (TypeError, ValueError, RecursionError):  # the value is not JSON
@@ -246,9 +246,9 @@ def carries_marks(value: Any) -> bool:  # noqa: ANN401 - any value
 
 
 def bare(json: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return JSON without its marks; the same object if it contains no marks.
+    """Return JSON without its marks. If it contains none, the same object is returned.
 
-    The marks of texts that only look like times are removed too.
+    The suffix of a text that merely looks like a time with a marked zone is removed too.
     """
     if isinstance(json, str):
         # The zone stays if this machine does not know it, and the text is then refused as a time.
@@ -258,12 +258,12 @@ def bare(json: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def without_set_fields(json: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return JSON without the set fields of models; the same object if it contains none."""
+    """Return JSON without the marks that record which fields of models were set. If there are none, the same object."""
     return _strip_marks(json, ())
 
 
 def _strip_marks(json: Any, times: Collection[_Place] | None, place: _Place = ()) -> Any:  # noqa: ANN401 - JSON
-    """Return JSON without the set fields of models, and without the zones at these places; None for all places."""
+    """Remove marks from JSON: which fields of models were set, and time zones at these places (None for all places)."""
     if isinstance(json, str):
         return bare(json) if times is None or place in times else json
     if isinstance(json, dict):
@@ -277,11 +277,11 @@ def _strip_marks(json: Any, times: Collection[_Place] | None, place: _Place = ()
 
 
 def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its JSON
-    """Return a value with the details that the marks of its JSON contain.
+    """Add the details that marks keep, such as time zones, to a value.
 
     Args:
         value: The value that was read from the JSON without marks. Models, lists and dicts are changed in place.
-        json: The JSON.
+        json: The JSON with the marks.
     """
     if isinstance(json, str):
         return _restore_zone(value, json) if isinstance(value, (datetime.datetime, datetime.time)) else value
@@ -336,7 +336,7 @@ def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - 
 
 
 def _restore_zone(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
-    """Return a time in the zone that its JSON names. Its moment is the moment that its offset tells."""
+    """Return a time in the named zone that its JSON contains. The moment in time does not change."""
     found = _ZONED.fullmatch(json)
     if found is None:
         return value

@@ -27,7 +27,7 @@ _CONTAINERS: Final = (list, tuple, set, frozenset, Mapping)
 
 
 class Shown(Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True, tag="shown", tag_field="is"):
-    """A measured value that is not a plain JSON value, or that is too long to be recorded as a whole.
+    """A value that a condition found, shortened for the log if it is long or cannot be written as JSON.
 
     Attributes:
         text: The text itself, or the `repr` of another value. Only the beginning if it is long.
@@ -48,12 +48,12 @@ class Shown(Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True,
 
 
 class Samples(Struct, forbid_unknown_fields=True, frozen=True, tag="samples", tag_field="is"):
-    """The values that a plateau compared.
+    """What a plateau condition, which tests whether a value has stopped improving, has compared.
 
     Attributes:
-        best: The best sample, in the form of a mark.
-        last: The last sample, in the form of a mark.
-        stale: How many samples since the best one were not better.
+        best: The best value so far, as recorded.
+        last: The last value, as recorded.
+        stale: How many values since the best one were not better.
     """
 
     best: int | float | str
@@ -65,7 +65,7 @@ Measured: TypeAlias = int | float | str | bool | Shown | Samples | None
 
 
 class Leaf(Struct, array_like=True, frozen=True):
-    """The result of a simple condition that is part of another condition: whether it held, and what it measured."""
+    """What a simple condition inside a larger condition found: whether it was true, and the value that it tested."""
 
     held: bool
     measured: Measured = None
@@ -80,10 +80,10 @@ that was evaluated, from left to right.
 
 
 class Tested(Struct, array_like=True, frozen=True, gc=False):
-    """A condition that was evaluated to choose an edge.
+    """One condition that was evaluated to choose an edge, as recorded in the step.
 
     Attributes:
-        place: The position of its edge in the graph spec, or of its arm in its fork.
+        place: The position of its edge in the description of the graph, or of its arm in its fork.
         found: What the condition found; for a switch, the value.
     """
 
@@ -92,13 +92,12 @@ class Tested(Struct, array_like=True, frozen=True, gc=False):
 
 
 def measured_of(value: object, *, unlike: bool = False, whole: bool = False) -> Measured:
-    """Return a value in the form in which it is recorded.
+    """Convert a value that a condition found to the form in which the step records it.
 
     Args:
-        value: The measured value, or a constant.
+        value: The value, or a constant with which it is compared.
         unlike: Whether the value could not be compared with the constant.
-        whole: Whether a large container gets its digest too. This is used for constants, from which a graph spec is
-            made once.
+        whole: Whether a large container gets its digest too. This is used for constants, which are recorded only once.
     """
     kind = type(value)
     if kind is int and not unlike and value.bit_length() <= _BITS:  # type: ignore[attr-defined]  # most often

@@ -32,10 +32,10 @@ _BITS_PER_DIGIT: Final = 3.3
 
 
 def as_number(sample: object) -> Number | None:
-    """Return a sample as an int, a float or a finite Decimal; None if it is not a number. A bool is not a number here.
+    """Convert a value that a plateau condition watches to a number; None if it is not a number. A bool is not a number.
 
     Raises:
-        ValueError: The number has too many digits for a record.
+        ValueError: The number has too many digits to be recorded.
     """
     if isinstance(sample, enum.Enum):
         sample = sample.value
@@ -59,14 +59,17 @@ def as_number(sample: object) -> Number | None:
 
 
 def to_mark(number: Number) -> int | float | str:
-    """Return a number in the form in which JSON contains it: as text if JSON lacks such a number."""
+    """Convert a number to the form in which JSON records it.
+
+    Numbers that JSON lacks, such as infinity, become texts.
+    """
     if isinstance(number, decimal.Decimal):
         return str(number)
     return number if isinstance(number, int) or math.isfinite(number) else str(number)
 
 
 def of_mark(mark: float | str) -> Number:
-    """Return the number that `to_mark` wrote."""
+    """Convert a number that `to_mark` recorded back to a number."""
     if not isinstance(mark, str):
         return mark
     exact = decimal.Decimal(mark)
@@ -74,7 +77,7 @@ def of_mark(mark: float | str) -> Number:
 
 
 def better(sample: Number, best: Number, tracker: Tracker) -> bool:
-    """Return whether a sample is better than the best sample so far by more than `min_delta`.
+    """Return whether a value is better than the best value so far by more than the condition's `min_delta`.
 
     NaN is worse than any number.
     """
@@ -97,14 +100,14 @@ def _is_infinite(number: Number) -> bool:
 
 
 def is_nan(value: object) -> bool:
-    """Return whether a value is a NaN, which equals no value."""
+    """Return whether a value is NaN, which is not equal to itself."""
     return value.is_nan() if isinstance(value, decimal.Decimal) else isinstance(value, float) and math.isnan(value)
 
 
 def alike(value: Any, other: Any) -> tuple[Any, Any]:  # noqa: ANN401 - any two values
-    """Return two values in the form in which they are compared.
+    """Convert two values so that conditions can compare them.
 
-    A member of an Enum is replaced by its value, and a float that is compared with a Decimal by a decimal.
+    A member of an Enum becomes its value. A float that is compared with a Decimal becomes a Decimal.
     """
     if isinstance(value, enum.Enum) and not isinstance(other, enum.Enum):
         value = value.value
@@ -120,13 +123,13 @@ def _decimal(value: object) -> object:
 
 
 def equal(value: object, other: object) -> bool:
-    """Return whether two values are equal in a condition."""
+    """Return whether a condition considers two values equal."""
     one, two = alike(value, other)
     return bool(one == two)
 
 
 def case_of(cases: Mapping[object, T], value: object) -> T | None:
-    """Return the target of the case for a value; None if there is no such case."""
+    """Return the target of a switch for a value; None if the switch has no case for the value."""
     found = cases.get(value)
     if found is None and isinstance(value, (float, decimal.Decimal)):
         return next((target for case, target in cases.items() if equal(value, case)), None)

@@ -33,19 +33,19 @@ LISTED: Final = 12
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Path:
-    """A parsed path: the field at which it starts, and the parts that follow."""
+    """A parsed path into the state, such as `report.items[0]`: the name of the field, and the parts after it."""
 
     text: str
     root: str
     parts: tuple[Part, ...]
 
     def walk(self, value: object) -> object:
-        """Return the value at this path, given the value of its root field; None if a part is missing."""
+        """Follow this path from the value of its first field; None if a part of the path is missing."""
         return walk(value, self.parts) if self.parts else value
 
 
 def walk(value: object, parts: Sequence[Part]) -> object:
-    """Return the value to which these parts of a path lead from a value; None if a part is missing."""
+    """Follow the parts of a path from a value, through attributes, keys and indexes; None if a part is missing."""
     for part in parts:
         if value is None:
             return None
@@ -54,7 +54,7 @@ def walk(value: object, parts: Sequence[Part]) -> object:
 
 
 def parse(text: str) -> Path:
-    """Parse a path.
+    """Parse the text of a path into the state, such as `report.items[0]`.
 
     Raises:
         DefinitionError: The text is not a path.
@@ -75,7 +75,7 @@ def parse(text: str) -> Path:
 
 
 def is_path(text: str) -> bool:
-    """Return whether a text is a path."""
+    """Return whether a text has the form of a path into the state, such as `report.items[0]`."""
     try:
         parse(text)
     except DefinitionError:
@@ -116,7 +116,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a repair for a misspelt word: the closest known word, or the list of all known words."""
+    """Suggest the known word that is closest to a misspelt word, or list all known words if none is close."""
     names = sorted(set(known))
     near = nearest(word, names)
     if near:
@@ -128,7 +128,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def unknown_fields(given: Sequence[object], known: Iterable[str]) -> str:
-    """Return a message about unknown fields: suggestions for the first fields, and the number of further fields."""
+    """Return an error text about unknown fields, with suggestions for the first ones."""
     found = [f"unknown field {name!r}: {did_you_mean(str(name), known)}" for name in given[:LISTED]]
     if len(given) > LISTED:
         found.append(f"and {len(given) - LISTED:,} more unknown fields")
@@ -136,7 +136,7 @@ def unknown_fields(given: Sequence[object], known: Iterable[str]) -> str:
 
 
 def members(annotation: object) -> tuple[object, ...]:
-    """Return the alternatives of an annotation: Union and Optional are split, Annotated and aliases resolved."""
+    """Split an annotation into its alternatives: the members of a union, with `Annotated` and aliases removed."""
     return _list_union_members(annotation, ())
 
 
@@ -152,10 +152,10 @@ def _list_union_members(annotation: object, inside: tuple[object, ...]) -> tuple
 
 
 def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
-    """Return the types to which a path can lead below an annotation, and the problem if there are none.
+    """Find the types that a path can lead to, starting from an annotation.
 
     Returns:
-        The members of the annotation at the path, and "" or a message and repair for the first part that no member has.
+        The types, and "". If the path cannot exist, no types and a message with a repair for its first wrong part.
     """
     current: tuple[object, ...] = members(annotation)
     walked = path.root
@@ -180,7 +180,10 @@ def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
 
 
 def _find_part_type(member: object, part: Part, names: set[str]) -> object:  # noqa: PLR0911 - one return for each case
-    """Return the annotation one part below a type; None if there is no such part. Collect its known names."""
+    """Return the annotation one path part below a type; None if the part does not exist.
+
+    Adds valid names to `names`.
+    """
     if member is Any or member is object:
         return Any
     kind, key = part

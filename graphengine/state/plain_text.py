@@ -19,9 +19,7 @@ _UTC: Final = ("datetime.timezone.utc", "datetime.UTC", "TzInfo(0)", "TzInfo(UTC
 
 
 def plain_text(shown: str) -> str:
-    """Return the `repr` of a value in the form in which people write it.
-
-    Parts that are not recognised stay as they are.
+    """Rewrite the `repr` of a value for people who do not read Python. Parts that are not recognised stay as they are.
 
     >>> plain_text("datetime.datetime(2026, 1, 2, 8, 30, tzinfo=datetime.timezone.utc)")
     '2026-01-02 08:30 UTC'
@@ -44,7 +42,7 @@ def _rewrite_call(found: re.Match[str]) -> str:
 
 
 def _format_moment(kind: str, inner: str) -> str:
-    """Return the text of a date or a time, made from its numbers and its time zone."""
+    """Write a date or time for people, from the numbers and the time zone in its `repr`."""
     numbers = _NUMBERS.match(inner)
     parts = [int(part) for part in numbers[0].split(", ")] if numbers else []
     if kind == "date":

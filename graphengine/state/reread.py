@@ -52,7 +52,7 @@ _Record: TypeAlias = Any
 
 
 class Note(NamedTuple):
-    """A recorded value that is lost or changed when a record is decoded under the current types.
+    """A recorded value that is lost or changed when an old record is decoded with the current types.
 
     Attributes:
         code: `field_removed` if the current type does not name a recorded field. `value_changed` if a validator or
@@ -68,7 +68,7 @@ class Note(NamedTuple):
     now: object = None
 
     def text(self, *, hide: bool = False) -> str:
-        """Return the note as a sentence for people. With `hide`, the sentence leaves the values out."""
+        """Describe the lost or changed value in a sentence for people. With `hide`, the values are left out."""
         if self.code == "field_removed":
             return f"field {self.path!r} is gone, and its value with it"
         if hide:
@@ -78,11 +78,11 @@ class Note(NamedTuple):
 
 
 class Then(NamedTuple):
-    """The types under which a record was written, and the current types.
+    """The types of a graph's state when a record was written, and the current types.
 
     Attributes:
-        recorded: The types of the graph spec under which the record was written; empty if they are not known.
-        today: The types of the current graph spec; empty if they are not known.
+        recorded: The types when the record was written, from the graph's description; empty if they are not known.
+        today: The current types; empty if they are not known.
     """
 
     recorded: Types = MappingProxyType({})
@@ -90,7 +90,7 @@ class Then(NamedTuple):
 
 
 class Reread(NamedTuple, Generic[T]):
-    """The result of decoding a record under the current types.
+    """The result of decoding an old record with the current types.
 
     Attributes:
         value: The decoded value.
@@ -104,15 +104,15 @@ class Reread(NamedTuple, Generic[T]):
 
 
 class AnotherMember(ValueError):
-    """A recorded value would be decoded as another member of a union than the member that was recorded."""
+    """Raised if an old record would be decoded as a different member of a union than the member that was recorded."""
 
 
 class _Member(NamedTuple):
-    """A member of a union.
+    """One member of a union type, with the fields by which it is told from the other members.
 
     Attributes:
-        name: The name of the member's class, or of the class of its items if the member is a list. "" if the member
-            has no fields.
+        name: The name of the member's class, or of the class of its items if the member is a list. "" if the member has
+            no fields.
         fields: The names of the fields of that class; empty if there are none.
     """
 
@@ -127,12 +127,13 @@ tuples keep the objects alive, so that no id is used twice."""
 
 
 class EarlierReader:
-    """Decodes records that were written under an earlier form of their type.
+    """Decodes records that were written when a field had another type, and notes what is lost.
+
+    Before pydantic 2.13, nested models keep their own validators. The special rules for aliases and unions then do not
+    apply inside nested models, but lost values are still noted.
 
     Args:
-        schema: The core schema of the current type. Before pydantic 2.13, nested models keep their own validators. So
-            the rules for aliases and unions do not apply inside nested models there. Lost values are noted all the
-            same.
+        schema: pydantic's core schema of the current type.
     """
 
     def __init__(self, schema: Any) -> None:  # noqa: ANN401 - a core schema of pydantic
@@ -152,7 +153,7 @@ class EarlierReader:
         path: str,
         then: Then,
     ) -> Reread[T]:
-        """Decode a record, and list the recorded values that are lost or changed.
+        """Decode an old record, and list the recorded values that are lost or changed.
 
         Args:
             record: The record, as JSON values.
@@ -197,7 +198,10 @@ class EarlierReader:
         return made
 
     def _by_name_first(self, name: str, field: dict[str, Any], named: Collection[str]) -> None:
-        """Find a field by its name first, then by its aliases. Aliases that are names of other fields are dropped."""
+        """Look up the value of a field under its name first, then under its aliases.
+
+        An alias that is also the name of another field is not used.
+        """
         alias = field.pop("validation_alias", None) or []
         paths = [[alias]] if isinstance(alias, str) else alias if not alias or isinstance(alias[0], list) else [alias]
         kept = [path for path in paths if path[0] not in named]
@@ -221,9 +225,9 @@ class EarlierReader:
 
 
 def _watch(schema: Any, members: Sequence[_Member], place: int) -> Any:  # noqa: ANN401 - a part of a core schema
-    """Extend the schema of a union's member, so that it notes the objects that it decodes.
+    """Extend the validation of a union member so that the objects which are decoded as this member are noted.
 
-    Scalars become strict, so that a refused text such as "12" is not decoded as a number.
+    Scalars become strict, so that a refused text such as "12" is not decoded as a number instead.
     """
     if type(schema) is tuple:
         return (_watch(schema[0], members, place), *schema[1:])
@@ -240,7 +244,7 @@ def _watch(schema: Any, members: Sequence[_Member], place: int) -> Any:  # noqa:
 
 
 class _LossFinder:
-    """Compares a record with the value that was decoded from it, and notes the differences.
+    """Compares an old record with the value that was decoded from it, and notes what was lost or changed.
 
     Attributes:
         notes: The notes, by code and path.
@@ -254,7 +258,7 @@ class _LossFinder:
     def follow(
         self, record: _Record, again: _Record, value: object, path: str, around: _Taken | None = None
     ) -> _Record:
-        """Compare a part of the record with its decoded value, and note the differences.
+        """Compare one part of the record with its decoded value, and note the differences.
 
         Args:
             record: The part of the record.
@@ -285,7 +289,7 @@ class _LossFinder:
         return record
 
     def _place_of(self, key: str, record: _Record, again: _Record) -> str:
-        """Return the current name of a recorded key; "" if the current type does not name the key."""
+        """Return the name that the current type has for a recorded key; "" if the current type has no such field."""
         if key in again:
             return key
         return next((name for name in self._moved.get(key, ()) if name in again and name not in record), "")
@@ -311,7 +315,7 @@ class _LossFinder:
     def _check_member(
         self, record: _Record, lost: Collection[str], members: Sequence[_Member], place: int, path: str
     ) -> None:
-        """Check that an object was decoded as the same member of a union as the recorded one.
+        """Check that an object is decoded as the member of a union as which it was recorded.
 
         Args:
             record: The recorded object.
@@ -338,7 +342,7 @@ class _LossFinder:
             raise AnotherMember(f"{path} was recorded as {meant[0].name}, and would be read as {as_what} today")
 
     def _list_recorded(self, record: _Record) -> Iterator[str]:
-        """Yield the names of the recorded types that a recorded object can have had.
+        """Yield the names of the old types as which a recorded object may have been written.
 
         If some of these types have exactly the keys of the object, only these are yielded.
         """
@@ -350,7 +354,7 @@ class _LossFinder:
         yield from exact or [name for name, _ in found]
 
     def _is_stricter(self, name: str) -> bool:
-        """Return whether the current form of a type may refuse values that the recorded form accepted."""
+        """Return whether the current version of a type may refuse values that its old version accepted."""
         now = self._today.get(name, {})
         before = next((parts for each, parts in self._recorded if each == name), {})
         names = {part: next((new for new in self._moved.get(part, ()) if new in now), part) for part in before}
@@ -359,10 +363,10 @@ class _LossFinder:
 
 
 def _can_be(record: _Record, keys: Collection[str], parts: Mapping[str, str]) -> bool:
-    """Return whether an object can have been recorded under a type.
+    """Return whether an object can have been recorded as a type with these fields.
 
-    The type must know all keys of the object, the object must have all required fields of the type, and fields whose
-    type is a `Literal` must have a value that is listed there. Fields with a default can be missing.
+    The type must declare all keys of the object. The object must have all required fields, and a field whose type is a
+    `Literal` must have one of the listed values.
     """
     fields = parts.keys() - {""}
     if not fields or (not fields.issuperset(keys) and "extra=allow" not in parts.get("", "")):
@@ -380,7 +384,6 @@ def _part_of(value: Any, name: str) -> object:  # noqa: ANN401 - a value with pa
 
 
 def _is_equal_json(record: _Record, again: _Record) -> bool:
-    """Return whether two JSON values are equal and of the same type. Integers and floats count as one type."""
     numbers = (int, float)
     return record == again and (type(record) is type(again) or (type(record) in numbers and type(again) in numbers))
 

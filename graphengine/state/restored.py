@@ -51,12 +51,12 @@ _SAMPLES: Final[Mapping[object, object]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lost:
-    """A part of a type that cannot be read back.
+    """A part of a state's type whose values cannot be restored from the log.
 
     Attributes:
         text: A description of the part.
         repair: What to declare instead.
-        certain: Whether no value of the type can be read back.
+        certain: Whether no value of the type can be restored.
     """
 
     text: str
@@ -65,7 +65,7 @@ class Lost:
 
 
 def lost_in(info: FieldInfo, config: ConfigDict) -> Iterator[Lost]:
-    """Yield the values that a field can contain and that its record cannot restore.
+    """Find values that a state field accepts but that could not be restored from the log, to warn before the first run.
 
     Args:
         info: The field.
@@ -76,7 +76,7 @@ def lost_in(info: FieldInfo, config: ConfigDict) -> Iterator[Lost]:
 
 
 def unrecordable(annotation: object) -> str:
-    """Return the first type in an annotation that JSON can write but never restore; "" if there is no such type."""
+    """Return the first type in an annotation that can be written as JSON but never restored; "" if there is none."""
     return next((lost.text for lost in _find_lost(annotation, ConfigDict(), ()) if lost.certain), "")
 
 
@@ -117,7 +117,7 @@ def _find_lost_in_class(kind: type, annotation: object, config: ConfigDict, seen
 
 
 def _types_in_class(kind: type, config: ConfigDict) -> Iterator[tuple[object, ConfigDict]]:
-    """Yield the types of the fields of a class, with the settings that apply to them."""
+    """Yield the types of the fields of a class, each with the model settings that apply to it."""
     if issubclass(kind, BaseModel):
         own = kind.__pydantic_decorators__
         fields = () if own.field_serializers or own.model_serializers else kind.model_fields.values()
@@ -127,7 +127,7 @@ def _types_in_class(kind: type, config: ConfigDict) -> Iterator[tuple[object, Co
 
 
 def _find_lost_members(annotation: object, config: ConfigDict) -> Iterator[Lost]:
-    """Yield the values of a closed type that cannot be restored."""
+    """Yield those values of a Literal or Enum type that cannot be restored from JSON."""
     values = closed_values([annotation]) or []
     if all(type(getattr(each, "value", each)) in (str, int, bool) for each in values):
         return
@@ -139,7 +139,7 @@ def _find_lost_members(annotation: object, config: ConfigDict) -> Iterator[Lost]
 
 
 def _find_lost_keys(key: object, config: ConfigDict) -> Iterator[Lost]:
-    """Yield the keys of a dict that are not the same after they were written as texts."""
+    """Yield those keys of a dict type that would be different after they are written as JSON texts."""
     kinds = [get_origin(kind) or kind for kind in members(key)]
     text = f"a dict with keys of type {type_name(key)}"
     if any(_is_never_a_key(kind) for kind in kinds):
@@ -177,7 +177,7 @@ def _member_text(value: object) -> str:
 
 
 def _is_restored(annotation: Any, value: object, config: ConfigDict) -> bool:  # noqa: ANN401 - any annotation
-    """Return whether a run can record a value of this type. True if that is not known."""
+    """Return whether a value of this type is restored from JSON unchanged. True if that is not known."""
     try:
         model = create_model("Tried", __config__=config, value=(annotation, ...))
         field, view = field_type(model, "value", model.model_fields["value"]), View(_NO_STATE, RecordsAlone({}))
@@ -190,12 +190,12 @@ def _is_restored(annotation: Any, value: object, config: ConfigDict) -> bool:  #
 
 
 def _has_own_code(metadata: Sequence[object]) -> bool:
-    """Return whether an annotation contains an object that decides how the value is read or written."""
+    """Return whether an annotation contains custom code that decides how the value is read or written."""
     return any(hasattr(item, "__get_pydantic_core_schema__") for item in metadata)
 
 
 class _Nothing(BaseModel):
-    """The state of a view in which a value is recorded alone."""
+    """Stands in for the state where a value is recorded on its own."""
 
 
 class _State:

@@ -34,7 +34,7 @@ _FIXED: Final = (datetime.timezone, TzInfo)
 
 
 class Comparison:
-    """The differences between a value and the value that its record is read back as.
+    """How a value may differ from the value that is read back from its JSON, and which differences were found.
 
     Attributes:
         unset: Whether models have other set fields. A mark can keep these.
@@ -56,7 +56,7 @@ class Comparison:
         self.lost = ""
 
     def same(self, back: object, value: object) -> bool:  # noqa: PLR0911 - one return for each kind of value
-        """Return whether both values are the same, apart from the differences that the attributes describe."""
+        """Return whether two values are the same, apart from differences that are recorded in the attributes."""
         kind = type(back)
         if type(value) is not kind:
             return self._compare_converted(back, value)
@@ -194,7 +194,7 @@ _ABSENT: Final = ("absent",)
 
 
 class Changed(ValueError):
-    """A value would be read back as a different value.
+    """Raised if a value would be read back from the log as a different value.
 
     Attributes:
         back: The value that would be read back.
@@ -207,14 +207,14 @@ class Changed(ValueError):
 
 
 def is_same(one: object, other: object) -> bool:
-    """Return whether two values are the same in everything that a record keeps."""
+    """Return whether two values are the same in everything that the log keeps of them."""
     found = Comparison()
     is_like = found.same(one, other) and not (found.unset or found.times)
     return is_like and not (found.converted or found.shaped or found.foreign)
 
 
 class Ways(NamedTuple):
-    """The functions that write and read values of a type.
+    """The functions with which values of a type are read and written.
 
     Attributes:
         load: Reads JSON with marks.
@@ -229,9 +229,9 @@ class Ways(NamedTuple):
 
 
 def kept(body: bytes, value: T, back: T, ways: Ways) -> tuple[bytes, T]:
-    """Return the JSON of a value with its marks, and the value that is read back from it.
+    """Add marks to a value's JSON for details that would be lost, such as time zones, and check what is read back.
 
-    If a model's own serialiser leaves no place for its set fields, they are not kept, and all fields count as set.
+    If a model's own serializer leaves no place to mark which fields were set, all fields count as set.
 
     Args:
         body: The JSON of the value.
@@ -261,7 +261,7 @@ def kept(body: bytes, value: T, back: T, ways: Ways) -> tuple[bytes, T]:
 
 
 def _is_declared(found: Comparison, value: T, back: T, ways: Ways) -> bool:
-    """Return whether each instance of a subclass is at a place whose declared type converts it."""
+    """Return whether a value and the value read back differ only by conversions that the type declares."""
     plain = [False] * found.shaped + [True] * (found.held if found.shaped else found.converted)
     for each in plain:
         strict = Comparison()

@@ -71,11 +71,11 @@ _SMALL: Final = 1 << 62  # every JSON reader accepts ints below this
 
 
 class Change(Struct, gc=False):
-    """Operations for the log, with the typed value that each of them adds or sets.
+    """Changes to a state, as operations to record, each with the Python value that it adds or sets.
 
     Attributes:
         ops: The operations.
-        typed: The typed values.
+        typed: The Python values.
         state_bytes: The size of the state after the operations; see `Decided`.
     """
 
@@ -89,12 +89,12 @@ NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class Initial(NamedTuple):
-    """The initial state of a run.
+    """The initial state of a run or a subgraph.
 
     Attributes:
-        values: The records of the fields.
-        typed: The typed values of the fields. It contains no value for a large field whose type proves that its record
-            reads back the same. Such a value is built from the record when it is first read.
+        values: The JSON records of the fields.
+        typed: The Python values of the fields. A large field whose type proves that its record reads back the same has
+            no value here. Its value is built from the record when it is first read.
         given: The names of the fields that were set explicitly.
         size_bytes: The size of the state.
     """
@@ -133,7 +133,10 @@ class StateType(Generic[S]):
         return declared_of(self.model)
 
     def types_read(self, reading: Reading) -> Sequence[object]:
-        """Return the types of the value of a reading, as its field or function declares them; empty if unknown."""
+        """Return the possible types of a value that is read from the state, as the field or function declares them.
+
+        The result is empty if they are not known.
+        """
         if reading.path is None:
             return members(reading.function.returns) if reading.function is not None else ()
         field = self.fields.get(reading.path.root)
@@ -141,7 +144,10 @@ class StateType(Generic[S]):
 
     @classmethod
     def of(cls, model: type[BaseModel]) -> StateType[Any]:
-        """Analyse a model. `graphengine.compile.compiler` reports the problems of the model."""
+        """Analyse the model of a graph's state.
+
+        Problems of the model are reported by `graphengine.compile.compiler`.
+        """
         made = cls(model)
         decorators = model.__pydantic_decorators__
         made.whole = bool(decorators.model_validators or decorators.root_validators)
@@ -221,14 +227,14 @@ class StateType(Generic[S]):
         return Initial(records, typed, named, len(body))
 
     def read_initial(self, initial: Initial) -> Mapping[str, object]:
-        """Return the typed values of all fields of an initial state. Missing values are built from their records."""
+        """Return the Python values of all fields of an initial state. Values that were not built yet are built."""
         if len(initial.typed) == len(initial.values):
             return initial.typed
         view = View(self, RecordsAlone(initial.values, initial.typed))
         return {name: view.get(name) for name in initial.values}
 
     def _whole(self, instance: BaseModel) -> dict[str, Any]:
-        """Return the values of the fields in their order, followed by the extra values of an instance."""
+        """Return the values of a model instance in the order of its fields, followed by extra values."""
         held = vars(instance)
         return {name: held[name] for name in self.fields if name in held} | (instance.__pydantic_extra__ or {})
 
@@ -249,7 +255,7 @@ class StateType(Generic[S]):
         return self._whole(made)
 
     def _is_plain(self, values: Mapping[str, object]) -> bool:
-        """Return whether these values of the fields are their own records."""
+        """Return whether all values of an instance are plain, so that they can be recorded without conversion."""
         for name, field in self.fields.items():
             value = values.get(name)
             kind = field.plain
@@ -260,7 +266,7 @@ class StateType(Generic[S]):
         return True
 
     def _by_fields(self, instance: BaseModel, named: Sequence[str], record: Callable[..., Any]) -> Initial:
-        """Return the records of an instance, made field by field with `FieldType.record` or `FieldType.begin`.
+        """Record an instance of the state field by field, with `FieldType.record` or `FieldType.begin`.
 
         Raises:
             NotRecordable, InvalidUpdate: A field cannot be recorded.
@@ -292,9 +298,9 @@ class StateType(Generic[S]):
             raise self._misfit(explain(error, hide=bool(self.secrets)), where, self._give(error)) from cause
 
     def _carries_marks(self, given: Any) -> bool:  # noqa: ANN401 - has keys
-        """Return whether a mapping can be recorded JSON that contains marks, such as the name of a time zone.
+        """Return whether a mapping may be recorded JSON with marks, which keep details such as the name of a time zone.
 
-        Marks have no meaning in a field that is declared as `str`. Its text can be long, so it is not searched.
+        Fields declared as `str` are not searched, because marks have no meaning in them and their texts can be long.
         """
         fields = self.fields
         left = {key: given[key] for key in given if key not in fields or type(given[key]) is not fields[key].plain}
@@ -317,7 +323,7 @@ class StateType(Generic[S]):
         return InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where, repair=repair)
 
     def _give(self, error: ValidationError) -> str:
-        """Return the repair for missing fields: pass them, or let the state begin without them.
+        """Suggest how to repair an error about missing fields: pass them, or give them defaults.
 
         "" if no field is missing.
         """
@@ -330,7 +336,7 @@ class StateType(Generic[S]):
         return f"give {', '.join(missing[:LISTED])}, or {other} in {self.model.__name__}"
 
     def _of_unknown(self, given: Any, unknown: Sequence[object], where: str) -> InputError:  # noqa: ANN401 - has keys
-        """Return the error for unknown fields, together with the problems of the values of the other fields."""
+        """Return one error about unknown fields that also reports the problems of the other fields."""
         found = [unknown_fields(unknown, self.fields)]
         problem, left_out = "", set(unknown)
         try:
@@ -346,10 +352,10 @@ class StateType(Generic[S]):
         return InputError("; ".join(found), where=where, repair="use the fields of " + self.model.__name__)
 
     def apply(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
-        """Validate and record updates, and show them in the view.
+        """Validate and encode updates of the state, and make them visible in the view of the current step.
 
         Raises:
-            InvalidUpdate, NotRecordable: An update is not valid. The frame is unchanged.
+            InvalidUpdate, NotRecordable: An update is not valid. The state is unchanged.
         """
         if self.whole:
             return self._apply_whole(view, updates)
@@ -406,14 +412,12 @@ class StateType(Generic[S]):
         return Change(tuple(ops), tuple(typed))
 
     def rebuild(self, records: Mapping[str, JsonValue], typed: Mapping[str, object] = NO_VALUES) -> S:
-        """Return a new instance that is built from records.
-
-        A record that no longer fits its field is used without validation.
+        """Build a new state object from records. A record that no longer fits its field is used without validation.
 
         Args:
             records: The records, by field.
-            typed: Values that were built from the records before, and that nothing else will use. They are compared
-                with the records.
+            typed: Python values that were built from the records before and that nothing else will use. They are
+                compared with the records, in case they were changed in place.
         """
         # A typed value of a plain field has been checked, and cannot be changed.
         own = typed if len(typed) == len(self.fields) else records
@@ -442,9 +446,9 @@ class StateType(Generic[S]):
 
 
 def _is_same(value: object, record: object, bodies: dict[int, bytes]) -> bool:
-    """Return whether a list of lists or dicts equals its record.
+    """Return whether a list of lists or dicts still equals its record, i.e. was not changed in place.
 
-    An item that occurs in several fields is encoded once.
+    An item that occurs in several fields is encoded only once.
     """
     if type(value) is not list or type(record) is not list:
         return False
@@ -464,7 +468,7 @@ def _is_same(value: object, record: object, bodies: dict[int, bytes]) -> bool:
 
 
 def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]:
-    """Return the type of a state with additional fields for the items of a map, by name and annotation."""
+    """Return a type of state with additional fields for the arguments that the items of a map receive."""
     fields: dict[str, Any] = {name: (annotation, ...) for name, annotation in items.items()}
     config = ConfigDict(**{**state.model.model_config, "extra": "forbid", "frozen": False})
     model = create_model(f"{state.model.__name__}.each", __config__=config, **fields)
@@ -473,7 +477,7 @@ def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]
 
 
 def lay_over(view: View, op: Op, typed: object) -> None:
-    """Apply one operation to a view."""
+    """Make one recorded operation visible in a view of the state."""
     kind, name = op[0], op[1]
     if kind == "append":
         view.add_items(name, (typed,))

@@ -35,7 +35,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]*|(?=\.[0-9]))(?:\.[0-9]*)?(?:
 
 @dataclass(frozen=True, slots=True)
 class SearchedField:
-    """A field that a graph declares with `search=`.
+    """A field by which runs can be searched, as a graph declares it with `search=`.
 
     Attributes:
         name: Its name in searches, such as `input.country`.
@@ -49,17 +49,17 @@ class SearchedField:
 
     @property
     def is_input(self) -> bool:
-        """Whether it is known when the run begins."""
+        """Whether the field belongs to the run's input, so that it can be searched from the beginning."""
         return is_input(self.name)
 
 
 def is_input(name: str) -> bool:
-    """Return whether a field is known when a run begins, and not only when the run finishes."""
+    """Return whether a search field belongs to a run's input, so that it is known before the run finishes."""
     return name.startswith("input")
 
 
 def are_fields(given: Mapping[str, str]) -> bool:
-    """Return whether these can be the fields of a run, with their texts: a file can have any."""
+    """Return whether these values, read from a file, have the form of a run's search fields with their texts."""
     return len(given) <= _MOST_KEPT and all(
         name.startswith(("input.", "output"))
         and name.isprintable()
@@ -71,11 +71,11 @@ def are_fields(given: Mapping[str, str]) -> bool:
 
 
 def field_text(value: JsonValue, *, is_decimal: bool = False) -> str:
-    """Return the text by which a value is found.
+    """Return the text by which a run is found when its field has this value.
 
     Args:
         value: The value as it is recorded.
-        is_decimal: Whether it is a number that is recorded as a text.
+        is_decimal: Whether the value is a number that is recorded as a text.
 
     Example:
         >>> [field_text(each) for each in ("CH", 7.0, 0.5, True, None)]
@@ -86,7 +86,7 @@ def field_text(value: JsonValue, *, is_decimal: bool = False) -> str:
 
 
 def whole_text(value: JsonValue | Decimal) -> str:
-    """Return the whole text of a value: equal numbers have equal texts."""
+    """Return the complete text of a field's value. Equal numbers have equal texts."""
     if value is None or isinstance(value, (dict, list)):  # an earlier version of the graph had another type there
         return "null"
     if isinstance(value, bool):
@@ -100,17 +100,19 @@ def whole_text(value: JsonValue | Decimal) -> str:
 
 
 def texts_meant(typed: str) -> list[str]:
-    """Return the texts of the values that are equal to what somebody types: `7.0` also means the number 7."""
+    """Return the stored texts that a search term can stand for: `7.0` is both a text and the number 7."""
     return [_kept_text(each) for each in _texts_typed(typed)]
 
 
 def compares(text: str, sign: str, typed: str, *, is_whole: bool = False) -> bool:
-    """Return whether a field compares so with what somebody types: as numbers if both are, else as texts.
+    """Return whether a run's field satisfies a search such as `input.total>=100`.
+
+    The two sides are compared as numbers if both are numbers, else as texts.
 
     Args:
         text: The text of the field.
         sign: One of `=`, `!=`, `<`, `<=`, `>` and `>=`.
-        typed: The other side.
+        typed: The value in the search.
         is_whole: Whether the text is a `whole_text`, and not a `field_text`.
     """
     is_equal = text in (_texts_typed(typed) if is_whole else texts_meant(typed))
@@ -136,14 +138,14 @@ def _texts_typed(typed: str) -> list[str]:
 
 
 def _kept_text(text: str) -> str:
-    """Return a text as it is kept: no other text is kept like one that was cut."""
+    """Return a text as it is stored for searches. A long text is cut in such a way that it equals no other text."""
     if len(text) <= VALUE_CHARACTERS:
         return text
     return f"{text[:VALUE_CHARACTERS]}…{sha256(text.encode()).hexdigest()[:_DIGEST]}"
 
 
 def _number(text: str) -> Decimal | None:
-    """Return the number that a text is; None if it is none. `007` is a text."""
+    """Parse a text as a number; None if it is not a number. `007` counts as a text."""
     try:
         return Decimal(text) if _NUMBER.fullmatch(text) is not None else None
     except ArithmeticError:  # its exponent is too large

@@ -68,7 +68,6 @@ class Secret:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:  # noqa: ANN401 - pydantic's
-        """Return the schema of the type itself, with its JSON hidden."""
         schema = handler(source)
         hidden = core_schema.plain_serializer_function_ser_schema(_hide_value, when_used="json")
         schema["serialization"] = hidden  # type: ignore[index]
@@ -81,7 +80,7 @@ def _hide_value(value: object) -> str:  # noqa: ARG001 - passed by pydantic
 
 @dataclass(frozen=True, slots=True)
 class Cipher:
-    """A cipher that encrypts with the first of its keys and decrypts with any of its keys.
+    """Encrypts the secret fields of a graph with its first key, and decrypts them with any of its keys.
 
     Attributes:
         graph: The name of the graph. Each record is bound to its graph and field, so that it cannot be used for another
@@ -92,12 +91,12 @@ class Cipher:
     _ciphers: tuple[Any, ...] = field(repr=False, compare=False)
 
     def seal(self, name: str, body: bytes) -> JsonValue:
-        """Return the encrypted record of a field with this JSON."""
+        """Encrypt the JSON of a secret field."""
         sealed = self._ciphers[0].encrypt(body, [self._place(name)])
         return {_MARK: base64.b64encode(sealed).decode()}
 
     def unseal(self, name: str, record: JsonValue) -> bytes:
-        """Return the JSON of a field. A record from before the field became secret is returned unchanged.
+        """Decrypt a secret field to its JSON. A record from before the field was declared secret is returned unchanged.
 
         Raises:
             SecretKeyWrong: None of the keys decrypts the record.
@@ -127,12 +126,11 @@ class Cipher:
 
 
 def is_sealed(record: JsonValue) -> TypeGuard[Mapping[str, object]]:
-    """Return whether a record has the form of an encrypted record."""
     return isinstance(record, dict) and list(record) == [_MARK]
 
 
 def cipher_of(graph: str, keys: object) -> Cipher:
-    """Return the cipher for the keys of a graph.
+    """Return the object that encrypts the secret fields of a graph with these keys.
 
     Raises:
         DefinitionError: The keys are not valid, or the package cryptography is missing.
@@ -161,12 +159,12 @@ def _derive_key(key: object) -> bytes:
 
 
 def is_secret(annotation: object, metadata: Sequence[object]) -> bool:
-    """Return whether a field with this annotation and metadata contains a secret."""
+    """Return whether a field with this annotation and metadata is declared secret or contains a secret."""
     return any(item is Secret or isinstance(item, Secret) for item in metadata) or has_secret(annotation)
 
 
 def has_secret(annotation: object) -> bool:
-    """Return whether a type contains a secret. Fields of models do not count."""
+    """Return whether a type contains a secret. Secrets in the fields of models inside the type do not count."""
     return _has_secret(annotation, ())
 
 
@@ -180,7 +178,7 @@ def _has_secret(annotation: object, inside: tuple[object, ...]) -> bool:
 
 
 def nested_secret(annotation: object) -> str:
-    """Return a description of a secret inside a model or a recursive alias in this annotation; "" if there is none."""
+    """Describe a secret that is declared too deep, inside a model or a recursive alias; "" if there is none."""
     return _find_nested_secret(unaliased(annotation), ())
 
 
@@ -198,7 +196,7 @@ def _find_nested_secret(annotation: object, seen: tuple[object, ...]) -> str:
 
 
 def revealed(annotation: Any) -> Any:  # noqa: ANN401 - annotations
-    """Return an annotation that serialises secrets in clear text, for the JSON that is then encrypted."""
+    """Return an annotation under which secrets are written in clear text, so that the JSON can be encrypted."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if annotation is SecretStr or annotation is SecretBytes:
         return _REVEALED[annotation]
@@ -239,7 +237,7 @@ _REVEALED: Final[dict[type, Any]] = {
 
 
 def clear_texts(value: object) -> Iterator[str]:
-    """Yield the texts in a secret value that must not be shown anywhere."""
+    """Yield the texts inside a secret value, which must not be shown anywhere."""
     if isinstance(value, (SecretStr, SecretBytes)):
         value = value.get_secret_value()
     if isinstance(value, bytes):
@@ -255,7 +253,6 @@ def clear_texts(value: object) -> Iterator[str]:
 
 
 def _texts_inside(value: object) -> list[object]:
-    """Return the parts of a value that may hold texts."""
     if isinstance(value, BaseModel):
         return list(vars(value).values())
     if isinstance(value, Mapping):
@@ -264,7 +261,7 @@ def _texts_inside(value: object) -> list[object]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """Yield a text unchanged, and in the forms in which Python, JSON and base64 write it."""
+    """Yield a secret text as it is, and as Python, JSON and base64 would write it."""
     yield text
     yield repr(text)[1:-1]
     yield repr(text.encode("utf-8", "replace"))[2:-1]
@@ -279,13 +276,13 @@ def _is_text(value: str) -> bool:
 
 
 def scrubbed(value: Any, texts: Sequence[str], mark: str = HIDDEN, least: int = _LEAST_SCRUBBED) -> Any:  # noqa: ANN401 - records
-    """Return a record with each of these texts hidden, including parts that remained after a cut.
+    """Replace secret texts in a value, including parts of them that are left after a long text was cut in the middle.
 
     Args:
-        value: The record.
-        texts: The texts, the longest first.
+        value: The value, as JSON.
+        texts: The secret texts, the longest first.
         mark: The text that replaces each of them.
-        least: The length from which parts are hidden.
+        least: The length from which parts of a secret are replaced.
     """
     if not texts:
         return value
@@ -299,11 +296,11 @@ def scrubbed(value: Any, texts: Sequence[str], mark: str = HIDDEN, least: int = 
 
 
 def _find_places(value: str, texts: Sequence[str], least: int) -> list[tuple[int, int]]:
-    """Return the places of these texts, and of their beginnings and ends next to a mark of a cut.
+    """Return the places of secret texts in a text, and of their beginnings and ends next to a mark such as `…`.
 
-    1. A node passes a key of 60 characters to a pydantic model, which rejects the key. 2. pydantic quotes the key in
-       its error as `input_value='sk-ant-api03-…-wXyZ'`, with the middle cut out. 3. The whole key does not occur in
-       that text.
+    For example, pydantic rejects a key of 60 characters and quotes it in its error as
+    `input_value='sk-ant-api03-…-wXyZ'`, with the middle cut out. The whole key does not occur in that error, but its
+    beginning and its end do.
     """
     found: list[tuple[int, int]] = []
     for text in texts:
@@ -325,7 +322,7 @@ def _find_places(value: str, texts: Sequence[str], least: int) -> list[tuple[int
 
 
 def _without_places(value: str, places: Sequence[tuple[int, int]], mark: str) -> str:
-    """Return a text with a mark at each of these places, which may overlap."""
+    """Replace each of these places in a text, which may overlap, with `mark`."""
     shown, at = "", 0
     for begin, end in sorted(places):
         shown += value[at:begin] + mark if begin >= at else ""
@@ -334,10 +331,10 @@ def _without_places(value: str, places: Sequence[tuple[int, int]], mark: str) ->
 
 
 def screened(text: str, texts: Sequence[str], mark: str = HIDDEN) -> tuple[str, str]:
-    """Return a growing text with these texts hidden, as far as it can be shown, and its remaining end.
+    """Hide secrets in a text that is still being streamed, and split off an end that cannot be shown yet.
 
-    The end is not shown yet if a hidden text may begin there. Parts next to a mark of a cut are hidden last, because a
-    text that contains such a mark may be complete with the next piece.
+    The end is held back if a secret may begin there. Parts of secrets next to `…` are replaced last, because the next
+    piece of the stream may complete the text around them.
     """
     whole = str(scrubbed(text, texts, mark, len(text) + 1))
     shown = len(whole) - max((begun_at_end(each, whole) for each in texts), default=0)
@@ -345,7 +342,7 @@ def screened(text: str, texts: Sequence[str], mark: str = HIDDEN) -> tuple[str, 
 
 
 def begun_at_end(secret: str, text: str) -> int:
-    """Return how many characters at the end of a text are the beginning of a secret, but not the whole secret."""
+    """Return how many characters at the end of a text may be the beginning of a secret that is not complete yet."""
     at = text.find(secret[0], max(0, len(text) - len(secret) + 1))
     while at >= 0 and not secret.startswith(text[at:]):
         at = text.find(secret[0], at + 1)
@@ -353,7 +350,7 @@ def begun_at_end(secret: str, text: str) -> int:
 
 
 def ended_at_start(secret: str, text: str) -> int:
-    """Return how many characters at the start of a text are the end of a secret, but not the whole secret."""
+    """Return how many characters at the start of a text are the end of a secret whose beginning was cut off."""
     end = text.rfind(secret[-1], 0, len(secret) - 1) + 1
     while end and not secret.endswith(text[:end]):
         end = text.rfind(secret[-1], 0, end - 1) + 1
@@ -361,9 +358,13 @@ def ended_at_start(secret: str, text: str) -> int:
 
 
 def concealed(value: object, texts: Sequence[str]) -> object:
-    """Return live data of any type with each of these texts hidden, also in keys. Pass the longest text first.
+    """Hide secret texts in data of any type that watchers see, also in the keys of dicts.
 
-    An object that is neither a text nor a collection is hidden as a whole if it shows one of the texts.
+    An object that is neither a text nor a collection is hidden as a whole if it shows a secret.
+
+    Args:
+        value: The data.
+        texts: The secret texts, the longest first.
     """
     if isinstance(value, str):
         return scrubbed(value, texts)
@@ -376,7 +377,7 @@ def concealed(value: object, texts: Sequence[str]) -> object:
 
 
 def _shows(value: object, texts: Sequence[str]) -> bool:
-    """Return whether one of these texts occurs in what people and event documents see of an object."""
+    """Return whether an object would show one of these secret texts to people or in an event document."""
     if value is None or isinstance(value, (int, float)):
         return holds(value, texts)
     try:
@@ -389,7 +390,7 @@ def _shows(value: object, texts: Sequence[str]) -> bool:
 
 
 def holds(value: JsonValue, texts: Sequence[str]) -> bool:
-    """Return whether one of these texts, or a long part of it that a cut left, occurs anywhere in a record."""
+    """Return whether a secret text, or a long part of one that was cut, occurs anywhere in a record."""
     if isinstance(value, str):
         return bool(_find_places(value, texts, LEAST_REFUSED))
     if isinstance(value, (int, float)):
@@ -400,5 +401,8 @@ def holds(value: JsonValue, texts: Sequence[str]) -> bool:
 
 
 def worth_scrubbing(texts: Iterable[str]) -> list[str]:
-    """Return the texts that are long enough to search for, the longest first."""
+    """Return those secret texts that are long enough to be searched for, the longest first.
+
+    A very short text would also be found in unrelated words.
+    """
     return sorted({text for text in texts if len(text) >= _LEAST_SCRUBBED}, key=len, reverse=True)

@@ -19,7 +19,7 @@ Source: TypeAlias = "str | Callable[..., object]"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The source of a value: a path in the state, or a function of fields."""
+    """Where a condition or an argument gets its value: a path into the state, or a function of state fields."""
 
     text: str
     path: Path | None
@@ -27,7 +27,7 @@ class Reading:
 
     @classmethod
     def of(cls, source: Source) -> Reading:
-        """Return the reading for a path's text or a function."""
+        """Create a reading from a path written as text, or from a function."""
         if isinstance(source, str):
             return cls(source, parse(source), None)
         injected = Injected.of(source)
@@ -35,14 +35,14 @@ class Reading:
 
     @property
     def roots(self) -> frozenset[str]:
-        """The names of the fields that the reading reads."""
+        """The names of the state fields from which the value is read."""
         if self.path is not None:
             return frozenset((self.path.root,))
         return self.function.names if self.function is not None else frozenset()
 
     @property
     def is_part(self) -> bool:
-        """Whether the reading reads only a part of a field."""
+        """Whether the value is only a part of a field, such as `report.title`."""
         return self.path is not None and bool(self.path.parts)
 
     def read(self, view: View) -> object:
@@ -54,7 +54,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """A fact about the past that a condition needs. It is kept as a mark under `key`.
+    """Something about the past that a condition needs, such as how often a node has been visited.
+
+    The current value is kept in the run as a mark under `key`.
 
     Attributes:
         key: The key of the mark.

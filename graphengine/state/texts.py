@@ -20,7 +20,7 @@ _UNSTEADY: Final = re.compile(r"[{[]| at 0x")
 
 
 def steady_text(value: Any) -> str:  # noqa: ANN401 - any value
-    """Return the `repr` of a value, with all sets in it in order, and without addresses.
+    """Return a `repr` that is the same in every process: sets are sorted, and memory addresses are left out.
 
     Example:
         >>> steady_text([{"b", "a"}, frozenset({2, 1})])
@@ -47,16 +47,16 @@ def steady_text(value: Any) -> str:  # noqa: ANN401 - any value
 
 
 def choice_text(value: object) -> str:
-    """Return the name of a case: the text of its value.
+    """Return the name of a switch's case or a node's choice: the text of its value.
 
-    For a member of an Enum, it is the text of the member's value.
+    An Enum member counts as its value.
     """
     held = enum_value(value)
     return steady_text(held) if isinstance(held, AbstractSet) else str(held)
 
 
 def _text_of_object(value: Any, text: str) -> str:  # noqa: ANN401 - as above
-    """Return the text of a model or dataclass by its fields, or of any other object without addresses."""
+    """Describe a model or dataclass by its fields, and any other object by its `repr` without the memory address."""
     shown: object = type(value).__repr__
     if isinstance(value, BaseModel) and shown is BaseModel.__repr__:
         return _with_fields(type(value).__name__, {name: part for name, part in value.__repr_args__() if name})

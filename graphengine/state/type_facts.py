@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 
 def is_number(kind: object) -> bool:
-    """Return whether values of a type are numbers, or can be numbers."""
     if get_origin(kind) is Literal:
         return any(is_number(type(choice)) for choice in get_args(kind))
     kind = getattr(kind, "__supertype__", get_origin(kind) or kind)
@@ -25,7 +24,7 @@ def is_number(kind: object) -> bool:
 
 
 def closed_values(types: Sequence[object]) -> list[object] | None:
-    """Return all values that Literal, Enum and bool types allow; None if the types allow other values too."""
+    """Return all values of a type that has only finitely many (Literal, Enum, bool); None for other types."""
     values: list[object] = []
     for kind in types:
         if get_origin(kind) is Literal or kind is bool:
@@ -38,8 +37,8 @@ def closed_values(types: Sequence[object]) -> list[object] | None:
 
 
 def enum_value(value: object) -> object:
-    """Return the value of an Enum member. Return any other value unchanged.
+    """Return the value of an Enum member, and any other value unchanged.
 
-    Records contain the value and never the member, so cases, labels and keys use the value.
+    Records contain the value and never the member, so cases, labels and keys are compared by value.
     """
     return value.value if isinstance(value, enum.Enum) else value

@@ -19,9 +19,11 @@ _CLOCK: Final = ("now_op", "now_utc_offset")
 
 
 def unchecked(model: type[BaseModel], *, own: bool) -> SchemaValidator:
-    """Return a validator of a model without checks of paths and times.
+    """Create a validator for a model without checks that depend on files or on the clock.
 
-    With `own`, the checks that the user's code makes are left out too.
+    Old records then stay readable.
+
+    With `own`, the checks of the user's own code are left out too.
     """
     schema = _without_checks(model.__pydantic_core_schema__, own)
     try:
@@ -47,7 +49,7 @@ def _is_check(function: Any, own: bool) -> bool:  # noqa: ANN401, FBT001 - any f
 
 
 def has_made_fields(schema: object) -> bool:
-    """Return whether a core schema contains a dataclass with a field that its `__init__` does not accept."""
+    """Return whether pydantic's schema contains a dataclass with a field that the constructor does not accept."""
     if isinstance(schema, dict):
         is_made = schema.get("type") == "dataclass-field" and schema.get("init") is False
         return is_made or any(map(has_made_fields, schema.values()))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """An update of one key of a dict field, for example from `writes="results[ann]"`.
+    """Update of one key of a dict field, for example from `writes="results[ann]"`.
 
     Attributes:
         key: The key.
@@ -31,7 +31,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Puts:
-    """An update of several keys of a dict field, written by the items of a map or by an arm of a fork."""
+    """Update of several keys of a dict field, collected from the items of a map or an arm of a fork."""
 
     keys: Mapping[str, object]
 
@@ -45,11 +45,11 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class RecordedUpdate:
-    """An update that was already validated and recorded: an operation of an arm, which the join repeats.
+    """An update that was already validated and recorded in an arm of a fork, and that the join applies again.
 
     Attributes:
-        op: The operation.
-        typed: The value that the operation sets or adds; None if it must be read from the record.
+        op: The recorded operation.
+        typed: The Python value that the operation sets or adds; None if it must be read from the record.
     """
 
     op: Op
@@ -62,11 +62,11 @@ UNREAD: Final = object()
 
 @dataclass(slots=True)
 class Unread:
-    """The typed value of a large record, which is built when it is first read.
+    """Stands for the Python value of a large record until the value is first read.
 
     Attributes:
         record: The record.
-        value: The typed value, once it is built.
+        value: The Python value, once it is built.
     """
 
     record: JsonValue

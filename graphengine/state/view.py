@@ -40,23 +40,23 @@ _NO_USAGE: Final = cast("Usage", MappingProxyType({}))
 
 
 class FieldFacts(Protocol):
-    """The parts of a field's type (`graphengine.state.field.FieldType`) that a view needs."""
+    """What a view of the state needs to know about one field; see `graphengine.state.field.FieldType`."""
 
     own: bool
     immutable: bool
     exact: Exact | None
 
     def build(self, record: JsonValue, view: View) -> object:
-        """Return the typed value of a record."""
+        """Decode a record of the field to a Python value."""
         ...
 
     def is_changed(self, value: object, record: JsonValue, view: View) -> bool:
-        """Return whether a typed value was changed in place since it was read from this record."""
+        """Return whether a value was changed in place since it was decoded from this record."""
         ...
 
 
 class StateFacts(Protocol):
-    """The parts of a state's type (`graphengine.state.schema.StateType`) that a view needs."""
+    """What a view of the state needs to know about the type of the state; see `graphengine.state.schema.StateType`."""
 
     secrets: frozenset[str]
 
@@ -72,7 +72,7 @@ class StateFacts(Protocol):
 
 
 class FrameFacts(Protocol):
-    """The part of a frame that a view needs."""
+    """What a view of the state needs to know about its frame, which is the position of a run in a graph."""
 
     values: dict[str, Any]
     typed: dict[str, object]
@@ -82,22 +82,22 @@ class FrameFacts(Protocol):
 
     @property
     def kind(self) -> str:
-        """`item` if the frame shares the values of its base frame, which is not written meanwhile."""
+        """The kind of the frame. The fields around an `item` (of a map) cannot change while the item runs."""
         ...
 
     @property
     def base(self) -> FrameFacts | None:
-        """The frame from which this frame reads the fields that it did not write."""
+        """For an arm of a fork or an item of a map: the frame around it, from which unchanged fields are read."""
         ...
 
     def count(self, node: str) -> int:
-        """Return the number of completed visits of a node."""
+        """Return how many visits of a node have completed."""
         ...
 
 
 @dataclass(slots=True)
 class RecordsAlone:
-    """Records without a frame, used in place of a frame."""
+    """A state that exists only as records, without a run, for example to run a single node."""
 
     values: dict[str, Any]
     typed: dict[str, object] = field(default_factory=dict)
@@ -108,7 +108,6 @@ class RecordsAlone:
     kind: str = "root"
 
     def count(self, node: str) -> int:  # noqa: ARG002 - nothing was visited
-        """Return 0, because no node was visited."""
         return 0
 
 
@@ -150,11 +149,11 @@ class View(Struct, eq=False):
     _grown: Mapping[str, Mapping[Any, Sequence[object]]] = _NO_GROWN
 
     def count(self, node: str) -> int:
-        """Return the number of completed visits of a node, including the current one."""
+        """Return how many visits of a node have completed, including the visit that is being completed now."""
         return self._frame.count(node) + (node == self.completing)
 
     def mark(self, key: str, default: Mark = None) -> Mark:
-        """Return the mark under the key of a tracker."""
+        """Return what a condition remembers about earlier steps, such as a count; `default` if it has no memory yet."""
         if key in self.new_marks:
             return self.new_marks[key]
         frame: FrameFacts | None = self._frame
@@ -166,25 +165,27 @@ class View(Struct, eq=False):
 
     @property
     def names(self) -> Iterable[str]:
-        """The names of all fields of the state."""
         fields: Mapping[str, object] = self._state.model.model_fields
         return fields
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The fields that contain a secret."""
+        """The names of the secret fields of the state."""
         return self._state.secrets
 
     def lend(self, name: str) -> object:
-        """Return the value of a field for a function that might change it.
+        """Return the value of a field for a function of the user that might change the value by mistake.
 
-        If this step writes the field, return a copy.
+        If the current step writes the field, a copy is returned.
         """
         value = self.get(name)
         return value if self._state.fields[name].immutable or not self._is_pending(name) else deepcopy(value)
 
     def changed(self, names: Iterable[str]) -> list[str]:
-        """Return the fields among these whose value was changed in place. Empty if `checks` is off."""
+        """Return those of these fields whose values were changed in place, by comparing them with their records.
+
+        The result is empty if `checks` is off.
+        """
         if not self.checks:
             return []
         fields = self._state.fields
@@ -197,10 +198,10 @@ class View(Struct, eq=False):
         return self._state.fields[name].is_changed(typed[name], records[name], self)
 
     def refresh(self, names: Iterable[str], paths: Iterable[Path]) -> list[str]:
-        """Build fields of JSON again if they were changed since a node that read them ended, and return these fields.
+        """Decode fields again if their values were changed in place after the node that read them had ended.
 
-        1. `a` reads `docs` and starts a task. 2. `a` ends and has changed nothing. 3. The task changes `docs`. 4. `b`
-           reads `docs`: it must neither see the change nor be blamed for the change.
+        Example: node `a` reads `docs`, starts a background task and ends. The task changes `docs` in place. Node `b`,
+        which reads `docs` next, must neither see this change nor be blamed for it.
 
         Args:
             names: Fields that are about to be read.
@@ -218,10 +219,10 @@ class View(Struct, eq=False):
         return late
 
     def passed_on(self, kind: Exact, value: object) -> tuple[Any, object] | None:
-        """Return the record and the typed value of a list or dict that the node read, or of a list of such values.
+        """Return the existing record and value if a node writes the same list or dict that it read.
 
-        None for any other value. The returned list is a new list, because the node has the other list. Its items are
-        shared.
+        The same holds for a new list of such objects. None for any other value. A returned list is a copy, because the
+        node keeps the original. Its items are shared.
         """
         for name in self.passes:
             if self.holder(name).typed.get(name) is value and self._state.fields[name].exact is kind:
@@ -239,10 +240,10 @@ class View(Struct, eq=False):
         return found, [*value]
 
     def _items_read(self, kind: Exact, value: list[object]) -> dict[int, Raw]:
-        """Return the records of the items that the node read and that a list of this type can contain, by item id.
+        """Return the records of items that a node read and that may be in the list which it writes, by `id(item)`.
 
-        Only fields that contain the first or the last item of the new list count, because most new lists contain
-        nothing that was read.
+        Only fields that contain the first or the last item of the new list are searched, because most new lists contain
+        no item that was read.
         """
         known: dict[int, Raw] = {}
         first, last = id(value[0]), id(value[-1])
@@ -266,21 +267,18 @@ class View(Struct, eq=False):
         return known
 
     def forget(self, names: Iterable[str]) -> None:
-        """Drop all cached values of the frames that hold these fields.
-
-        Other fields there can share parts of the values.
-        """
+        """Drop the cached Python values of these fields, and of other fields that may share parts with them."""
         for name in names:
             holder = self.holder(name)
             holder.typed.clear()
             holder.added.clear()
 
     def has(self, name: str) -> bool:
-        """Return whether the state has this field."""
+        """Return whether the state has a field of this name."""
         return name in self._state.fields
 
     def get(self, name: str) -> object:
-        """Return the typed value of a field, including the updates of this step."""
+        """Return the value of a field, including what the current step has written."""
         if name in self._new:
             found = self._new[name]
             if type(found) is Unread:
@@ -298,11 +296,10 @@ class View(Struct, eq=False):
         return self.before(name)
 
     def _is_pending(self, name: str) -> bool:
-        """Return whether this step writes a field."""
         return name in self._new or name in self._items or name in self._keys or name in self._grown
 
     def before(self, name: str) -> object:
-        """Return the typed value of a field in the frame, without the updates of this step."""
+        """Return the value of a field before the current step."""
         value = self._frame.typed.get(name, MISSING)
         if value is not MISSING:
             return value
@@ -313,7 +310,7 @@ class View(Struct, eq=False):
         return value
 
     def holder(self, name: str) -> FrameFacts:
-        """Return the frame from which a field is read: this frame, or the nearest base frame that holds the field."""
+        """Return the frame that holds a field: this frame, or the nearest frame around it from which it reads."""
         frame = self._frame
         while frame.base is not None and name not in frame.values:
             if frame.kind != "item" and not self._state.fields[name].immutable:
@@ -323,18 +320,18 @@ class View(Struct, eq=False):
         return frame
 
     def fresh(self, name: str) -> object:
-        """Return a value of a field that no other object shares."""
+        """Return a newly decoded value of a field, which no other object shares."""
         kind = self._state.fields[name]
         return self.before(name) if kind.immutable else kind.build(_record_in(self._frame, name), self)
 
     def apart(self, name: str) -> object:
-        """Return a field's value with the updates of this step, for a function that might change the value in place."""
+        """Return a copy of a field's value in the current step, for a function that might change it in place."""
         return self.get(name) if self._is_pending(name) else self.fresh(name)
 
     def read(self, path: Path) -> object:
-        """Return the value at a path; None if a part is missing.
+        """Return the value at a path into the state; None if a part of the path is missing.
 
-        The last item of a list to which this step appends is read without joining the list.
+        The last item of a list to which the current step appends is read without building the whole list.
         """
         if not path.parts:
             return self.get(path.root)
@@ -344,7 +341,7 @@ class View(Struct, eq=False):
         return walk(self.get(path.root), path.parts)
 
     def length(self, path: Path) -> int | None:
-        """Return the length of the value at a path; None if the value has no length."""
+        """Return the length of the value at a path into the state; None if the value has no length."""
         items = self._items.get(path.root)
         if items is not None and not path.parts and path.root not in self._new:
             return len(self.before(path.root) or ()) + len(items)  # type: ignore[arg-type]
@@ -352,21 +349,20 @@ class View(Struct, eq=False):
         return len(value) if isinstance(value, Sized) else None
 
     def add_keys(self, name: str, keys: Mapping[Any, object]) -> None:
-        """Update keys of a dict field without reading the field."""
+        """Write keys of a dict field in this view without reading the field."""
         if name in self._new or name in self._grown:
             self.set_new(name, {**(self.get(name) or {}), **keys})  # type: ignore[dict-item]
         else:
             self._keys = {**self._keys, name: {**self._keys.get(name, {}), **keys}}
 
     def grow_keys(self, name: str, keys: Mapping[Any, Sequence[object]]) -> None:
-        """Append items to lists in a dict field without reading the field."""
+        """Append items to lists inside a dict field in this view without reading the field."""
         if name in self._new or name in self._keys:
             self.set_new(name, _longer(self.get(name), keys))
         else:
             self._grown = {**self._grown, name: _longer(self._grown.get(name), keys)}
 
     def set_new(self, name: str, value: object) -> None:
-        """Set a field to a new value."""
         if self._items is not _NO_ITEMS and name in self._items:
             self._items = {other: items for other, items in self._items.items() if other != name}
         if self._keys is not _NO_KEYS and name in self._keys:
@@ -374,17 +370,18 @@ class View(Struct, eq=False):
         self._new[name] = value
 
     def add_items(self, name: str, items: Sequence[object]) -> None:
-        """Append items to a list field without reading the field."""
+        """Append items to a list field in this view without reading the field."""
         if name in self._new:
             self._new[name] = [*(self.get(name) or ()), *items]  # type: ignore[misc]
         else:
             self._items = {**self._items, name: [*self._items.get(name, ()), *items]}
 
     def other_fields(self, name: str) -> dict[str, Any]:
-        """Return the other fields, for a validator of this field that reads them.
+        """Return the other fields of the state, for a validator of this field that reads them.
 
-        A field that also has validators is included only if it was read before, because reading it may need the others.
-        The same holds for a field without a record, for example when a node runs alone on a part of a state.
+        A field that has validators itself is included only if it was read before, because decoding it may need the
+        others in turn. The same holds for a field without a record, for example when a single node runs on a part of a
+        state.
         """
         fields, new = self._state.fields, self._new
         known = {
@@ -397,7 +394,7 @@ class View(Struct, eq=False):
         return {n: self.get(n) for n in fields if n != name and n in known}
 
     def instance(self, read: Callable[[str], object] | None = None) -> object:
-        """Return the whole state as an instance of its model. The instance shares the values of the fields."""
+        """Return the whole state as an instance of the user's class. The instance shares the values of the fields."""
         optional = optional_in(self._state.model)
         names = (
             name for name in self.names if name not in optional or self._is_pending(name) or self._is_recorded(name)
@@ -410,7 +407,7 @@ class View(Struct, eq=False):
 
 
 def part_of(record: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401 - records
-    """Return the record to which these parts of a path lead from a record; None if a part is missing."""
+    """Follow the parts of a path from a recorded value; None if a part is missing."""
     for part in parts:
         if isinstance(record, Raw):
             record = items_of(record) if bytes(memoryview(record)[:1]) == b"[" else keys_of(record)
@@ -419,7 +416,6 @@ def part_of(record: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401 - record
 
 
 def _frame_of(frame: FrameFacts, name: str) -> FrameFacts:
-    """Return the frame whose record a frame reads for a field: the frame itself, or one of its base frames."""
     while frame.base is not None and name not in frame.values:
         frame = frame.base
     return frame
@@ -430,6 +426,6 @@ def _record_in(frame: FrameFacts, name: str) -> Any:  # noqa: ANN401 - a record
 
 
 def _longer(table: Any, keys: Mapping[Any, Sequence[object]]) -> dict[Any, Any]:  # noqa: ANN401 - a dict of lists
-    """Return a copy of a dict of lists with further items under some keys."""
+    """Return a copy of a dict of lists in which further items are appended to the lists under some keys."""
     old = table or {}
     return {**old, **{key: [*(old.get(key) or ()), *items] for key, items in keys.items()}}
