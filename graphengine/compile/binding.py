@@ -64,7 +64,10 @@ _TEMPLATED = re.compile(r"([A-Za-z_]\w*)\[(.*[{}].*)\]")
 
 @dataclass
 class Binder:
-    """Binds the runnables of one graph, and collects the problems."""
+    """Connects the bodies of a graph's nodes with its state: where arguments are read and where results are written.
+
+    Problems are collected, so that compiling a graph reports all of them at once.
+    """
 
     state: StateType[Any]
     resources: frozenset[str]
@@ -73,7 +76,7 @@ class Binder:
     unknowns: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def unknown(self, kind: str, name: str, problem: Problem) -> None:
-        """Add a problem about an unknown name. Problems about the same name are merged at the end.
+        """Report a name that does not exist. Problems about the same name are merged at the end.
 
         Args:
             kind: The kind of name: `node`, or `field` for everything that a parameter can name.
@@ -88,7 +91,10 @@ class Binder:
         self.problems.append(Problem(code, where, message, repair, warning))
 
     def types_at(self, path: Path, where: str) -> tuple[object, ...]:
-        """Return the types at a path of the state. If the path does not exist, report a problem and return ()."""
+        """Return the types that a path into the state can lead to.
+
+        If the path does not exist, report this and return ().
+        """
         found = self.state.fields.get(path.root)
         if found is None:
             near = did_you_mean(path.root, self.state.fields)
@@ -108,7 +114,10 @@ class Binder:
         self.unknown("field", _root_of_name(name), Problem("unknown_parameter", where, message, repair))
 
     def reading(self, source: object, where: str) -> Reading | None:
-        """Return the checked reading of a path or of a function of fields; None if its problem was reported."""
+        """Parse the source of a value (a path into the state, or a function of fields); None if it has a problem.
+
+        The problem is reported.
+        """
         try:
             reading = Reading.of(source)  # type: ignore[arg-type]
         except DefinitionError as error:
@@ -117,7 +126,7 @@ class Binder:
         return self.checked(reading, where)
 
     def checked(self, reading: Reading, where: str) -> Reading | None:
-        """Return the reading; None if a problem with the reading was reported."""
+        """Check a source of a value against the state; None if it has a problem, which is reported."""
         if reading.path is not None:
             return reading if self.types_at(reading.path, where) else None
         if reading.function is not None:
@@ -125,13 +134,13 @@ class Binder:
         return reading
 
     def open(self, reading: Reading | None, where: str, repair: str = "") -> None:
-        """Check that this reading contains no secret, because its value is recorded or passed on unencrypted."""
+        """Check that a value which is recorded or passed on unencrypted is not read from a secret field."""
         for name in sorted(reading.roots & self.state.secrets) if reading is not None else ():
             text = f"{name!r} is secret, and would be exposed here"
             self.report("secret_field", where, text, repair or "read it only in a node's function")
 
     def function(self, injected: Injected, where: str, also: Sequence[str] = ()) -> None:
-        """Check that a pure function is not async, and that it reads only fields and the names in `also`."""
+        """Check that a function is not async, and that it reads only state fields and the names in `also`."""
         for text in injected.variadic:
             self.report("bad_parameter", where, f"{injected.name} has {text}, which names no field")
         if is_async(injected.function):
@@ -148,7 +157,7 @@ class Binder:
                 self._unknown_parameter(parameter.name, where, text, [*also, *self.state.fields])
 
     def call(self, body: Body, given: Mapping[str, object] | None, where: str) -> Call:
-        """Bind the parameters of a body to the `given` inputs, and the others by their name."""
+        """Decide where each argument of a node's body comes from: a declared input, or a field."""
         inner = self.compile(body.graph, where) if isinstance(body, GraphBody) else None
         self._report_body(body, where)
         parameters = self._parameters(body, given or {}, where)
@@ -177,7 +186,7 @@ class Binder:
         )
 
     def _report_body(self, body: Body, where: str) -> None:
-        """Report the problems that a body finds in itself, and in the state around it."""
+        """Report the problems that a body (such as an agent) finds in itself or in the state of its graph."""
         for code, message, repair in body.problems():
             self.report(code, where, message, repair)
         if isinstance(body, HasScope):
@@ -185,7 +194,10 @@ class Binder:
                 self.report(code, where, message, repair, warning=is_warning)
 
     def _parameters(self, body: Body, inputs: Mapping[str, object], where: str) -> Sequence[Parameter]:
-        """Return the parameters of a body. If all inputs become part of a request, the inputs are included."""
+        """Return the parameters of a body.
+
+        A body that puts all its inputs into a prompt has each input as a parameter.
+        """
         found = list(body.parameters)
         if not getattr(body, "takes_all", False):  # an agent without a prompt has this attribute
             return found
@@ -198,7 +210,10 @@ class Binder:
     def _check_inputs(
         self, body: Body, parameters: Sequence[Parameter], inputs: Mapping[str, object], where: str
     ) -> Mapping[str, object]:
-        """Report inputs that have no parameter, and return all inputs by the parameters that they probably mean."""
+        """Report inputs that the body has no parameter for, and return the inputs with misspelt names corrected.
+
+        The corrected names let the rest of the compilation continue without further errors about them.
+        """
         names = {p.name for p in parameters}
         known = {*names, *(_root_of_name(name) for name in names)}
         for name in [name for name in inputs if name not in known]:
@@ -210,7 +225,7 @@ class Binder:
         return inputs
 
     def _keep_secrets(self, body: Body, arguments: Sequence[Argument], inner: Plan[Any] | None, where: str) -> None:
-        """Check that no secret is passed to a place where it is shown or recorded unencrypted."""
+        """Check that a node does not pass a secret to a place where it would be shown or recorded unencrypted."""
         if body.kind not in ("agent", "ask", "graph"):
             return
         for argument in arguments:
@@ -219,9 +234,9 @@ class Binder:
                 self.open(argument.reading, f"{where}, parameter {argument.name}", repair)
 
     def _is_handle(self, parameter: Parameter) -> bool:
-        """Return whether a parameter gets the connection of a transaction.
+        """Return whether a parameter receives the connection of a database transaction.
 
-        This is so only if no resource has its name.
+        A resource of the same name takes precedence.
         """
         return parameter.name not in self.resources and handed_as(parameter.annotation) is not None
 
@@ -237,10 +252,10 @@ class Binder:
     def _argument(  # noqa: PLR0911 - a case a return
         self, parameter: Parameter, inputs: Mapping[str, object], where: str, *, alone: bool
     ) -> Argument | str | None:
-        """Return the source of a parameter, which is its own name if the runner passes it; None if it has no source.
+        """Return where the value of a parameter comes from; None if there is no source for it.
 
-        `alone` means that the parameter is a field of the state of an inner graph. Only the outer state can provide its
-        value.
+        The result is the parameter's own name if the runner provides the value. `alone` means that the parameter is a
+        field of a subgraph's state, whose value only the outer state can provide.
         """
         name = parameter.name
         source = self._source(name, inputs)
@@ -279,7 +294,7 @@ class Binder:
         return None
 
     def _source(self, name: str, inputs: Mapping[str, object]) -> object:
-        """Return the source of a parameter: an input of its name, an input of the root of its path, or a field."""
+        """Return what a parameter is read from: the declared input or the field of its name; None for neither."""
         if name in inputs:
             return inputs[name]
         root = name.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
@@ -312,7 +327,7 @@ class Binder:
             self.report("bytes_in_prompt", where, f"{reading.text} is bytes, but a prompt is text", repair)
 
     def _is_state(self, parameter: Parameter, where: str) -> None:
-        """Refuse a mapping as the parameter for a state that is an object, and an object for a state that is a dict."""
+        """Check that a parameter for the whole state is declared as a mapping exactly if the state is a dict."""
         declared = self.state.declared
         wanted = [get_origin(m) or m for m in members(parameter.annotation)]
         kinds = [kind for kind in wanted if isinstance(kind, type)]
@@ -325,7 +340,10 @@ class Binder:
             self.report("type_disagrees", where, text, repair)
 
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
-        """Return the body of a runnable that is not a choice; None if its problem was reported."""
+        """Return what a node runs, as an object of the engine; None if it has a problem, which is reported.
+
+        A node that chooses among several bodies is not handled here.
+        """
         if runnable is None:
             return FunctionBody.of(_do_nothing, thread=False, kind="pass")
         is_uncalled = callable(runnable) and getattr(runnable, "__wrapped__", runnable) in (ask, choose)
@@ -342,7 +360,7 @@ class Binder:
         return None
 
     def calls(self, declared: Declared, where: str) -> tuple[Call | None, Reading | None, dict[object, Call]]:
-        """Return the calls of a node: either one call, or a selector and its choices."""
+        """Return what a node runs: one body, or a selector and the body for each choice."""
         runnable, inputs = declared.runnable, declared.options.sources
         if not isinstance(runnable, Choose):
             body = self.body(runnable, declared.options, where)
@@ -372,7 +390,7 @@ class Binder:
         return None, selector, choices
 
     def _call_on(self, body: Body, given: Mapping[str, object] | None, where: str, options: Options) -> Call:
-        """Bind the parameters of a body. If the node has an executor, the call is placed on it."""
+        """Decide where the arguments of a body come from, and on which executor it runs, if the node declares one."""
         call = self.call(body, given, where)
         if options.on is None:
             return call
@@ -382,7 +400,7 @@ class Binder:
         return replace(call, on=options.on)
 
     def each(self, options: Options, where: str) -> Each | None:
-        """Return the lists for whose items a node is run."""
+        """Return the lists over which a node is mapped with `each=`."""
         if options.each is None:
             return None
         sources: list[tuple[str, Reading, str]] = []
@@ -413,11 +431,11 @@ class Binder:
 
     @staticmethod
     def unread(each: Each, read: Collection[str]) -> Sequence[str]:
-        """Return the items that nothing reads."""
+        """Return the names of map items that no argument reads, which is probably a mistake."""
         return [name for name, _, _ in each.sources if name not in read]
 
     def _clash(self, name: str) -> str:
-        """Return the reason why an item cannot have this name; "" if it can."""
+        """Return why a map item cannot have this name, for example because a field has the name; "" if it can."""
         if not name.isidentifier():
             return "not an identifier"
         if name in self.state.fields:
@@ -427,7 +445,7 @@ class Binder:
         return "a reserved name" if name in _RESERVED else ""
 
     def _item_type(self, name: str, reading: Reading, where: str) -> object:
-        """Return the annotation of the items of a list that is read."""
+        """Return the type of the items in a list over which a node is mapped."""
         kinds = [kind for kind in self.state.types_read(reading) if kind is not type(None) and kind is not None]
         items = [_item_of(kind) for kind in kinds]
         found = [item for item in items if item is not None]
@@ -438,7 +456,7 @@ class Binder:
         return found[0] if len(found) == 1 else Any
 
     def fallback(self, options: Options, where: str) -> Fallback | None:
-        """Bind the fallback of a node."""
+        """Decide where the arguments of a node's fallback function come from, or check its fallback value."""
         if options.fallback is UNSET:
             return None
         given = options.fallback
@@ -467,7 +485,7 @@ class Binder:
         return Fallback(call=self.call(body, None, f"{where}, fallback"))
 
     def substitute(self, value: object, writer: Writer, where: str, *, each: bool) -> None:
-        """Check that the value of a fallback fits each field that gets the value unchanged."""
+        """Check that a fallback value fits every field to which it would be written."""
         found = [(target.field, value) for target in writer.whole if target.key is None]
         if writer.keys is not None and isinstance(value, Mapping):
             found += [(name, part) for name, part in value.items() if name in writer.keys]
@@ -482,7 +500,10 @@ class Binder:
                 self.report("type_disagrees", where, text, wrong.repair)
 
     def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
-        """Bind the target of a node's result, or with `each` of its items' results."""
+        """Decide which fields the result of a node is written to.
+
+        For a mapped node, this concerns the result of each item.
+        """
         writer = self._writer(writes, where, calls, each=each is not None)
         asks = any(call.body.kind == "ask" for call in calls)
         keyed = {target.field for target, _ in writer.parts if target.key is not None}
@@ -501,7 +522,7 @@ class Binder:
         return replace(writer, messages=messages, also=also) if messages is not None or also else writer
 
     def _also(self, where: str, calls: Sequence[Call], *, each: bool) -> frozenset[str]:
-        """Return the fields that tools of the agents of a node write."""
+        """Return the fields that the tools of a node's agents write, besides the node's result."""
         found: set[str] = set()
         for tool, name, kind in [part for call in calls for part in getattr(call.body, "also_writes", ())]:
             place = f"{where}, {tool}"
@@ -517,7 +538,10 @@ class Binder:
         return frozenset(found)
 
     def _messages(self, where: str, calls: Sequence[Call], *, each: bool) -> Target | None:
-        """Return the field that stores the conversation of a node's agent. It appends if the field allows that."""
+        """Return the field in which the conversation of a node's agent is stored.
+
+        Messages are appended if it allows that.
+        """
         names = sorted({name for call in calls if (name := getattr(call.body, "messages", ""))})
         if len(names) > 1:
             text = f"its agents keep their messages in different fields: {' and '.join(names)}"
@@ -549,7 +573,7 @@ class Binder:
         return replace(target, adds=adds)
 
     def _takes_items(self, name: str, writer: Writer, where: str, item: str) -> None:
-        """Check that a field without a reducer can hold the list of the results of the items."""
+        """Check that a field without a reducer can hold the list of the results of a map's items."""
         found = self.state.fields.get(name)
         keys = [target for target, _ in writer.parts if target.field == name and target.key is not None]
         for target in keys:
@@ -586,7 +610,10 @@ class Binder:
         return Writer(keys=frozenset(writes))
 
     def _check_named_result(self, call: Call, names: Sequence[str], where: str) -> None:
-        """Check that a result can name the fields of a list of fields. A tuple has positions, but no names."""
+        """Check that the result of a node can be split into the declared list of fields.
+
+        A tuple cannot, because its values have positions but no names.
+        """
         returns = call.body.returns
         if not names or call.body.kind in ("graph", "pass") or any(map(_has_keys, members(returns))):
             return
@@ -598,7 +625,7 @@ class Binder:
         self.report("no_writes", where, text, repair if is_tuple or len(names) > 1 else f"writes={names[0]!r}")
 
     def _check_keyed_result(self, call: Call, where: str) -> None:
-        """Check that a result has keys if its keys have to name fields."""
+        """Check that the result of a node is a mapping, if its keys must be the names of fields."""
         kinds = members(call.body.returns)
         if isinstance(call.body, GraphBody) and call.body.graph.result is None:
             text = f"nothing maps the fields of {call.body.name} to fields of this graph"
@@ -616,7 +643,7 @@ class Binder:
             self.report("no_writes", where, text, repair)
 
     def target(self, text: str, where: str) -> Target:
-        """Return the target of a write: a field, or one key of a dict field."""
+        """Parse a place to which a result is written: a field, or one key of a dict field."""
         templated = _TEMPLATED.fullmatch(text)
         if templated is not None:
             return self._find_templated_target(templated.group(1), templated.group(2), where)
@@ -643,7 +670,7 @@ class Binder:
         return Target(path.root, str(key))
 
     def _find_templated_target(self, name: str, key: str, where: str) -> Target:
-        """Return the target for a key of a dict field, where the key contains paths of the state or the item."""
+        """Parse a place such as `results[{item.name}]`, where the key contains paths into the state or the map item."""
         self.target(f"{name}[key]", where)
         place = f"{where}, writes {name}[{key}]"
         for fault, repair in bad_braces(key):
@@ -689,7 +716,7 @@ class Binder:
             self._takes(call.body.returns, call.body.name, target, where, each=each)
 
     def _takes(self, returns: object, name: str, target: Target, where: str, *, each: bool = False) -> None:
-        """Check that a field can take the value that is written to it."""
+        """Check that a field accepts the type of value that a node writes to it."""
         found = self.state.fields.get(target.field)
         if found is None or returns in (Any, object):
             return
@@ -716,25 +743,24 @@ class Binder:
 def _inputs_of_case(
     inputs: Mapping[str, object] | None, own: Mapping[str, object] | None, wanted: Collection[str]
 ) -> Mapping[str, object] | None:
-    """Return the inputs of a case, from its node and from the case itself; None if neither declares any inputs."""
+    """Return the inputs of one choice of a node: those of the node and of the choice; None if neither declares any."""
     found = {name: source for name, source in {**(inputs or {}), **(own or {})}.items() if name in wanted}
     is_empty = any(declared is not None and not declared for declared in (inputs, own))
     return found if found or is_empty else None
 
 
 def _keeps_default(parameter: Parameter, given: Mapping[str, object] | None) -> bool:
-    """Return whether a field of an inner graph keeps its default, because its node has inputs that omit the field."""
+    """Return whether a field of a subgraph keeps its default, because the node's inputs do not set it."""
     return given is not None and parameter.name not in given and parameter.default is not NO_DEFAULT
 
 
 def _is_quick(argument: Argument) -> bool:
-    """Return whether an argument is a whole field that can be None."""
     path = argument.reading.path
     return path is not None and not path.parts and not argument.required
 
 
 def _item_of(kind: object) -> object | None:
-    """Return the annotation of the items of a list type: Any if the type has none; None if the type is not a list."""
+    """Return the type of a list's items: Any if it declares none; None if the type is not a list."""
     if kind is Any or kind is object:
         return Any
     origin = get_origin(kind) or kind
@@ -756,4 +782,4 @@ def _has_keys(kind: object) -> bool:
 
 
 def _do_nothing() -> None:
-    """Do nothing. This is the function of a node without a runnable."""
+    """Stand in for the body of a node that runs nothing."""

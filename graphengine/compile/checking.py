@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 class Compiling(NamedTuple):
-    """A graph whose nodes have been compiled.
+    """A graph whose nodes have been compiled, as the checks of whole graphs receive it.
 
     Attributes:
         graph: The graph.
-        nodes: The plans of its nodes.
+        nodes: The compiled nodes.
         state: Its state.
         unsound: The nodes with invalid options.
         doubtful: The nodes with a problem on an outgoing edge.
         unclear: The nodes with a problem in a switch.
-        walks: Whether the checks may walk the graph. This is so if the graph is checked instead of compiled for a run,
-            and no error has been found yet.
+        walks: Whether the checks may try out all paths through the graph. This is so if the graph is checked instead of
+            compiled for a run, and no error has been found yet.
     """
 
     graph: GraphDefinition[Any]
@@ -46,30 +46,33 @@ class Compiling(NamedTuple):
 
 
 class Checks:
-    """Checks graphs. This class finds no problems; a subclass overrides the methods that it needs."""
+    """Base class of the checks that find problems when a graph is compiled.
+
+    Each method finds no problems by default.
+    """
 
     def model(self, model: type[BaseModel]) -> Iterable[Problem]:  # noqa: ARG002 - for those that override it
-        """Return the problems of the class of a state as a whole."""
+        """Find problems of the class of a graph's state as a whole."""
         return ()
 
     def field(self, where: str, field: FieldType) -> Iterable[Problem]:  # noqa: ARG002
-        """Return the problems of a field of a state."""
+        """Find problems of one field of a graph's state."""
         return ()
 
     def options(self, graph: GraphDefinition[Any]) -> Iterable[tuple[str, str]]:  # noqa: ARG002
-        """Return the problems of the options of a graph itself, as (message, repair)."""
+        """Find problems in the options that were given to a graph, as pairs of a message and a repair."""
         return ()
 
     def node(self, declared: Declared) -> Iterable[tuple[str, str]]:  # noqa: ARG002
-        """Return the problems of the options of a node, as (message, repair)."""
+        """Find problems in the options of a node, as pairs of a message and a repair."""
         return ()
 
     def migrations(self, graph: GraphDefinition[Any]) -> Iterable[Problem]:  # noqa: ARG002
-        """Return the problems of a graph's migrations."""
+        """Find problems in the migrations that a graph declares."""
         return ()
 
     def whole(self, found: Compiling) -> Iterable[Problem]:  # noqa: ARG002
-        """Return the problems of a graph as a whole."""
+        """Find problems that concern several nodes of a graph, such as nodes that cannot be reached."""
         return ()
 
 
@@ -79,10 +82,13 @@ _GIVEN: Final[list[Makes]] = [lambda: _NONE]
 
 
 def check_with(makes: Makes) -> None:
-    """From now on, check graphs with the `Checks` that this function returns. It is called when a graph is compiled."""
+    """Set the function that creates the checks for graphs. It is called when a graph is compiled.
+
+    The checks are in a package of their own, which is loaded only then.
+    """
     _GIVEN[:] = [makes]
 
 
 def checks() -> Checks:
-    """Return the `Checks` that check graphs."""
+    """Return the object that checks graphs while they are compiled."""
     return _GIVEN[0]()

@@ -69,19 +69,19 @@ _UNCOUNTED: Final = ("ctx", "kind", "type_comment", "type_params")
 
 @runtime_checkable
 class HasFunctions(Protocol):
-    """The body of a node that calls functions of the project, such as an agent that calls its tools."""
+    """A node body that calls functions of the user's project, such as an agent that calls its tools.
+
+    If the code of these functions changes, the code of the node counts as changed too.
+    """
 
     @property
     def functions(self) -> Iterable[object]:
-        """The functions that the body may call."""
+        """The functions of the project that the body may call."""
         ...
 
 
 def code_of(plan: Plan[Any]) -> Code:
-    """Return the code of a graph: the digests of its nodes, and the fields of the types that the code names.
-
-    The code is computed once for each plan, and kept in the plan.
-    """
+    """Return digests of the code of a graph's nodes, by which a resume notices changed code. The result is cached."""
     if plan.code is not None:
         return plan.code
     digests: dict[str, list[str]] = {}
@@ -107,13 +107,16 @@ def code_of(plan: Plan[Any]) -> Code:
 
 
 def names_in_code(functions: Iterable[object]) -> frozenset[str]:
-    """Return the names of globals and attributes in the code of the project that some functions reach."""
+    """Return the global names and attributes that functions, and the project's functions that they call, use."""
     codes = chain.from_iterable(_codes_in(each.__code__) for each in _project_code(functions)[0])
     return frozenset(chain.from_iterable(each.co_names for each in codes))
 
 
 def nodes_with_work(snapshot: Snapshot) -> Sequence[str]:
-    """Return the paths of the nodes with recorded work, and of the nodes whose code waits for an answer."""
+    """Return the nodes of a run for which a change of their code matters.
+
+    They have recorded results, or their code waits for an answer.
+    """
     found = [frame for frame in snapshot.frames.values() if frame.recorded_results or frame.phase is not READY]
     found = [frame for frame in found if work_at(frame) or any(asked.key for asked in frame.waits.values())]
     return [*dict.fromkeys(without_items(path_of(frame.id, frame.at)) for frame in found)] if found else ()
@@ -136,10 +139,10 @@ def other_code(
 
 
 class TodaysCode:
-    """Compares the current code of a graph with the code that recorded the work of a run.
+    """Tells what changed between the current code of a graph and the code with which a run recorded its results.
 
     Args:
-        plan: The plan of the current graph.
+        plan: The compiled current graph.
     """
 
     def __init__(self, plan: Plan[Any]) -> None:
@@ -147,7 +150,7 @@ class TodaysCode:
         self._code = code_of(plan)
 
     def is_other(self, code: str) -> bool:
-        """Return whether the code that a run recorded last differs from the current code.
+        """Return whether the code with which the run last recorded something differs from the current code.
 
         Args:
             code: The id of the code that the run recorded last; "" if it has recorded none, which returns False.
@@ -157,7 +160,9 @@ class TodaysCode:
     def effects_in_flight(
         self, snapshot: Snapshot, before: Mapping[str, Mapping[str, Any]] | None
     ) -> Sequence[tuple[str, str]]:
-        """Return the effects that began and have no recorded end, in nodes whose code has changed since.
+        """Return the side effects that began, have no recorded end, and whose node's code has changed since.
+
+        They must be settled before the changed code runs.
 
         Args:
             snapshot: The snapshot of the run.
@@ -188,7 +193,7 @@ def _digest(value: object) -> str:
 
 
 def _nodes_of(plan: Plan[Any], prefix: str) -> Iterator[tuple[str, NodePlan]]:
-    """Yield the nodes of a graph and of its nested graphs, each node with its path."""
+    """Yield the nodes of a graph and of all graphs inside it, each with its path."""
     for name, node in plan.nodes.items():
         yield prefix + name, node
         for call in _calls_of(node):
@@ -208,12 +213,12 @@ def _functions_of(call: Call) -> Iterable[object]:
 
 
 def _project_code(functions: Iterable[object]) -> tuple[list[FunctionType], list[object]]:
-    """Return the functions and the classes of the project that some functions reach.
+    """Return all functions and classes of the user's project that these functions use, directly or indirectly.
 
-    A function is reached if it is one of `functions`, or if a reached function or class names it.
+    Libraries are not followed.
 
     Returns:
-        The reached functions, and the reached classes together with the type hints of the reached functions.
+        The functions (including `functions` themselves), and the classes together with the types in their hints.
     """
     left, seen, kinds = [*functions], dict[int, object](), dict[int, object]()
     packages = {str(getattr(each, "__module__", "")).partition(".")[0] for each in left} - {"graphengine"}
@@ -241,26 +246,24 @@ def _project_code(functions: Iterable[object]) -> tuple[list[FunctionType], list
 
 
 def _is_own(module: str | None, file: str | None, packages: Iterable[str]) -> bool:
-    """Return whether code belongs to the project.
+    """Return whether code belongs to the user's project, whose changes are tracked.
 
-    Code belongs to the project if it is in the package of the node, or if its file belongs neither to an installed
-    package nor to Python.
+    It does if it is in the same package as the node, or if its file is in neither an installed package nor Python.
     """
     return (module or "").partition(".")[0] in packages or (file is not None and is_user_code(file))
 
 
 def _function_in(value: object) -> object:
-    """Return the function inside a method, a property or a wrapper; return any other value unchanged."""
     if isinstance(value, property):
         return value.fget
     return getattr(inspect.unwrap(cast("Any", value)) if callable(value) else value, "__func__", value)
 
 
 def _list_references(function: FunctionType) -> Iterator[object]:
-    """Yield the objects that a function refers to.
+    """Yield the objects that a function uses, in order to follow them to further code of the project.
 
-    These are global functions and classes, the values of variables of surrounding functions, the members of modules
-    whose names the code contains, and the function inside a wrapper.
+    These are global functions and classes, values of variables of surrounding functions, members of modules, and the
+    function inside a wrapper.
     """
     if (wrapped := getattr(function, "__wrapped__", None)) is not None:
         yield wrapped
@@ -277,7 +280,6 @@ def _list_references(function: FunctionType) -> Iterator[object]:
 
 
 def _contents_of(cell: CellType) -> Sequence[object]:
-    """Return a list with the value of a variable of a surrounding function; empty if the variable is not set yet."""
     try:
         return [cell.cell_contents]
     except ValueError:
@@ -285,7 +287,7 @@ def _contents_of(cell: CellType) -> Sequence[object]:
 
 
 def _values_in(function: FunctionType) -> Iterator[str]:
-    """Yield the simple values that decide what a function does, each as a text with its name."""
+    """Yield the simple values on which a function depends, such as defaults and constants, with their names."""
     code, space = function.__code__, function.__globals__
     module = _read_module(code.co_filename, _read_time(code))
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
@@ -310,17 +312,21 @@ def _codes_in(code: CodeType) -> Iterator[CodeType]:
 
 
 def _source_text(code: CodeType) -> str:
-    """Return a text that changes with the code of a function.
+    """Return a text that changes whenever the code of a function changes.
 
-    The text is the syntax tree of the function, and of the statements that assign values to its global names. If the
-    source cannot be read, or has changed since it was imported, the text is the byte code with the release of Python.
+    It is the syntax tree of the function and of the statements that set the globals that it uses. Comments and layout
+    thus do not matter. If the source cannot be read, or has changed since it was imported, it is the byte code with the
+    version of Python.
     """
     return _write_function(code.co_filename, _read_time(code), code)
 
 
 @functools.lru_cache(maxsize=4096)
 def _write_function(file: str, written: int, code: CodeType) -> str:
-    """Return the text of a function in a file. Functions of two files can have equal byte code."""
+    """Return the syntax tree of a function as text.
+
+    The file is part of the key, since equal byte code occurs in two files.
+    """
     module = _read_module(file, written)
     if code in module.codes:
         found = [_write(tree) for tree in module.trees.get((code.co_firstlineno, code.co_name), ())]
@@ -331,7 +337,7 @@ def _write_function(file: str, written: int, code: CodeType) -> str:
 
 
 def _write_assignments(names: set[str], assigned: Mapping[str, Sequence[ast.stmt]]) -> list[str]:
-    """Return the statements that assign values to global names, and to the names that these statements contain."""
+    """Return the statements that set these global names, and the names that these statements use in turn."""
     left, found = names & assigned.keys(), dict[str, str]()
     while left:
         name = left.pop()
@@ -343,7 +349,7 @@ def _write_assignments(names: set[str], assigned: Mapping[str, Sequence[ast.stmt
 
 
 class _Module(NamedTuple):
-    """The current file of a module.
+    """The source file of a module as it is now.
 
     Attributes:
         trees: The syntax trees of its functions, by line and name.
@@ -359,7 +365,7 @@ class _Module(NamedTuple):
 
 
 def _read_time(code: CodeType) -> int:
-    """Return the time at which the file of a function was written; 0 if there is no file."""
+    """Return when the source file of a function was last changed; 0 if there is no file."""
     try:
         return Path(code.co_filename).stat().st_mtime_ns
     except OSError:
@@ -398,7 +404,7 @@ def _read_module(file: str, written: int) -> _Module:  # noqa: ARG001 - a file t
 
 
 def _write(value: object) -> str:
-    """Return a syntax tree as a text that is the same in each release of Python. Docstrings are left out."""
+    """Return a syntax tree as text, without docstrings, in the same form on every version of Python."""
     if isinstance(value, list):
         return f"[{' '.join(map(_write, value))}]"
     if not isinstance(value, ast.AST):
@@ -415,9 +421,9 @@ def _write(value: object) -> str:
 
 
 def _join_texts(parts: Iterable[ast.expr]) -> list[object]:
-    """Return the parts of an f-string, with adjacent texts joined and empty texts left out.
+    """Join adjacent texts of an f-string's syntax tree, and drop empty ones.
 
-    Some releases of Python, such as 3.12, split one text into several parts.
+    Some versions of Python, such as 3.12, split one text into several parts.
     """
     joined: list[object] = []
     for part in parts:

@@ -79,10 +79,12 @@ compile. The limits of JSON and of Python would be reached at about 60 and 140 l
 
 
 def compiled(graph: GraphDefinition[S]) -> Plan[S]:
-    """Return the plan of a graph. It is cached until the graph, or a graph inside it, changes.
+    """Compile a graph to the form in which runs use it.
+
+    The result is cached until the graph or a graph inside it changes.
 
     Raises:
-        CompileError: The graph has a problem that is more than a warning. The error contains all problems of the graph.
+        CompileError: The graph has errors. The exception lists all problems of the graph, including warnings.
         DefinitionError: The argument is not a graph.
     """
     given: object = graph
@@ -110,7 +112,7 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
 
 
 def problems_of(graph: GraphDefinition[Any]) -> Sequence[Problem]:
-    """Return all problems and warnings of a graph, including the problems that only a walk of the graph shows."""
+    """Return all problems of a graph, including those that are found only by trying out paths through the graph."""
     compiler = _Compiler(graph, walks=True)
     compiler.plan()
     return compiler.problems
@@ -120,7 +122,7 @@ _Known: TypeAlias = "dict[tuple[int, object], tuple[Plan[Any] | None, Sequence[G
 
 
 class _Compiler:
-    """One compilation. Its problems are in the order in which they were found.
+    """The compilation of one graph, which collects problems in the order in which they are found.
 
     Args:
         graph: The graph.
@@ -242,7 +244,7 @@ class _Compiler:
         )
 
     def _inner(self, graph: GraphDefinition[Any], where: str) -> Plan[Any] | None:
-        """Compile a graph that is a node of this graph, and report its problems with that node."""
+        """Compile a graph that is used as a node. Its problems are reported at that node."""
         chain = (*self.around, self.graph)
         if any(graph is other for other in chain):
             names = " → ".join(other.name for other in (*chain, graph))
@@ -492,14 +494,17 @@ class _Compiler:
         )
 
     def _unread(self, binder: Binder, each: Each, read: Collection[str], where: str) -> None:
-        """Warn about names of an item that nothing reads."""
+        """Warn about names of map items that nothing reads."""
         for name in binder.unread(each, read):
             text = f"nothing reads the item {name!r}, so the node does the same for every item"
             repair = f"add a parameter of that name, or inputs={{…: {name!r}}}"
             self.report("unused_item", where, text, repair, warning=True)
 
     def _once(self, effect: Effect | None, calls: Sequence[Call], where: str) -> Once | None:
-        """Return the `Once` of an effect, after checking that the calls have the parameters that its function takes."""
+        """Return what a node declares about the side effect that must not be repeated.
+
+        Also check that the node has the parameters that the effect's `reconcile=` function takes.
+        """
         once = once_of(effect)
         lacks = once.lacks({each.name for call in calls for each in call.body.parameters}) if once is not None else ()
         if once is not None and lacks:
@@ -510,7 +515,7 @@ class _Compiler:
     def _transactions(
         self, effect: Effect | None, where: str, calls: Sequence[Call], fallback: Fallback | None
     ) -> None:
-        """Report calls that cannot run in a transaction, and calls that take its connection without running in one."""
+        """Report nodes that cannot run in a transaction, and nodes that take its connection without running in one."""
         for call in calls if effect == TRANSACTION else ():
             if call.body.kind != "function":
                 text = f'effect="transaction" is for a plain function, and {call.body.name} is none'
@@ -528,7 +533,7 @@ class _Compiler:
                 self.report("unknown_parameter", where, text, repair)
 
     def _graph_options(self, declared: Declared, calls: Sequence[Call], where: str) -> None:
-        """Report options that do not apply to graphs and questions, and labels with which no graph of the node ends."""
+        """Report options that do not apply to a graph or question as a node, and unknown `ended_with(…)` labels."""
         options = declared.options
         waiting = [call for call in calls if call.body.kind in ("graph", "ask")]  # these do not run as one attempt
         if waiting and options.timeout_seconds is not None:
@@ -606,7 +611,7 @@ class _Compiler:
             self.binder.open(self.binder.reading(hole, "title="), "title=", "leave it out of the title")
 
     def _inputs(self) -> None:
-        """Report graphs that have secret fields and whose inputs would be messages of the runs of this graph."""
+        """Report graphs with secret fields whose inputs this graph's runs would receive as unencrypted messages."""
         for topic, target in self.graph.collects.items():
             fields = getattr(target.state, "model_fields", {}).items()
             for name in (name for name, info in fields if is_secret(info.annotation, info.metadata)):
@@ -651,7 +656,7 @@ def _has_node_at(nodes: Mapping[str, NodePlan], path: str) -> bool:
 
 
 def _is_ordered(value: object, other: object) -> bool:
-    """Return whether a value of a closed type can be compared with another value by order."""
+    """Return whether a value can be compared with another one by `<` or `>`."""
     one, two = alike(value, other)
     try:
         _ = one < two  # only whether this raises an error matters
@@ -663,10 +668,7 @@ def _is_ordered(value: object, other: object) -> bool:
 
 
 def _may_be_bool(kind: object) -> bool:
-    """Return whether a value of this type may be a bool. A value can be given instead of a type.
-
-    A known value of another type cannot be a bool.
-    """
+    """Return whether a value, or a value of this type, may be a bool. A known value of another type cannot."""
     kind = get_origin(kind) or kind
     if kind is Any:  # Any is a class since Python 3.11
         return True
@@ -690,12 +692,11 @@ def _by_trigger(
 
 
 def _check_limits(limits: object) -> LimitsRecord:
-    """Return the limits of a graph; empty if they are not `Limits`, which is reported as a problem of the graph."""
+    """Return the limits of a graph; empty if they are not a `Limits` object, which is reported elsewhere."""
     return limits.given() if isinstance(limits, Limits) else {}
 
 
 def _add_fallback_call(fallback: Fallback | None, calls: Sequence[Call]) -> Sequence[Call]:
-    """Return the calls, with the call of the fallback if the fallback has a call."""
     return [*calls, fallback.call] if fallback is not None and fallback.call is not None else calls
 
 
@@ -704,7 +705,7 @@ def _on_failure(edge: AnyEdge) -> bool:
 
 
 def _conditions_of(edge: AnyEdge) -> Sequence[Condition]:
-    """Return the conditions of an edge. A fork has its own condition first, then the conditions of its arms."""
+    """Return the conditions of an edge. A fork's own condition comes before those of its arms."""
     own = () if isinstance(edge, Switch) else (edge.condition,)
     arms = [condition for _, condition in edge.arms] if isinstance(edge, Fork) else ()
     return [condition for condition in (*own, *arms) if condition is not None]

@@ -44,7 +44,7 @@ _OWN: Final = ""
 
 
 def types_in(annotations: Iterable[object]) -> dict[str, dict[str, str]]:
-    """Return the descriptions of the types that these annotations name, and of all types that those types name.
+    """Describe the types that annotations name, and all types that those name in turn, for the graph's description.
 
     Args:
         annotations: The annotations.
@@ -76,7 +76,7 @@ def types_in(annotations: Iterable[object]) -> dict[str, dict[str, str]]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Described:
-    """A state in the form in which graph specs describe it.
+    """The description of a graph's state, as it appears in the JSON description of the graph.
 
     Attributes:
         fields: The types of its fields.
@@ -94,7 +94,7 @@ _KNOWN: Final[WeakKeyDictionary[type[BaseModel], Described]] = WeakKeyDictionary
 
 
 def described(model: type[BaseModel]) -> Described:
-    """Return the description of a state. It is made once for each state."""
+    """Describe the class of a state. The description is cached for each class."""
     if (known := _KNOWN.get(model)) is not None:
         return known
     kinds = {name: info.annotation for name, info in model.model_fields.items()}
@@ -107,13 +107,12 @@ def described(model: type[BaseModel]) -> Described:
 
 
 def _rules_of_state(model: type[BaseModel]) -> dict[str, str]:
-    """Return the constraints and defaults of those fields that have some, and the rules of the whole state under ""."""
     rules = {name: ", ".join(_rules_of_field(info, is_state=True)) for name, info in model.model_fields.items()}
     return {name: text for name, text in {**rules, _OWN: ", ".join(_rules_of_model(model))}.items() if text}
 
 
 def type_text(annotation: Any) -> str:  # noqa: ANN401 - an annotation is any object
-    """Return the text of an annotation. It is the same in all releases of Python and pydantic.
+    """Return the text of an annotation, in the same form on every version of Python and pydantic.
 
     Example:
         >>> from pydantic import Field
@@ -158,7 +157,7 @@ def _is_left(kind: Any) -> bool:  # noqa: ANN401 - as above
 
 
 def _find_named_types(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
-    """Yield the types in an annotation that have fields or members, or that are another name for a type."""
+    """Yield those types in an annotation that need a description: classes with fields or members, and type aliases."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, list) or (origin is not None and parts and origin is not Literal):
         for part in (*(() if origin is None else (origin,)), *(annotation if isinstance(annotation, list) else parts)):
@@ -182,7 +181,7 @@ def _is_described(kind: Any) -> bool:  # noqa: ANN401 - as above
 
 
 def _parts_of_type(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa: ANN401 - as above
-    """Yield the parts of a type: names, each with an annotation and rules."""
+    """Yield the parts of a type (fields or members): the name, the annotation, and the constraints of each."""
     if not isinstance(kind, type):
         yield _OWN, (getattr(kind, "__supertype__", None) or value_of(kind), [])
     elif issubclass(kind, BaseModel):
@@ -227,7 +226,7 @@ def _join_rules(annotation: object, rules: list[str]) -> str:
 
 
 def _rules_of_field(info: FieldInfo, *, is_state: bool = False) -> list[str]:
-    """Return the constraints of a field, and its default. The default of a secret field is not shown."""
+    """Return the constraints and the default of a field as texts. The default of a secret field is left out."""
     # a reducer is described elsewhere
     own = [item for item in info.metadata if not (is_state and inspect.isroutine(item))]
     rules = _rules(own)
@@ -244,7 +243,7 @@ def _rules_of_field(info: FieldInfo, *, is_state: bool = False) -> list[str]:
 
 
 def _rules_of_model(model: type[BaseModel]) -> list[str]:
-    """Return the rules of a model as a whole: its configuration, and the names of its validators and serialisers."""
+    """Return the rules for a model as a whole: its settings, and the names of its validators and serializers."""
     groups = model.__pydantic_decorators__
     names = [
         name
@@ -264,7 +263,7 @@ def _of_config(config: Mapping[str, Any]) -> list[str]:
 
 
 def _rules(metadata: Iterable[object]) -> list[str]:
-    """Return the texts of those annotations of a type that are more than a description."""
+    """Return constraints in an annotation's metadata as texts. Plain descriptions are left out."""
     found: list[str] = []
     for item in metadata:
         kind = type(item)
@@ -294,7 +293,7 @@ def _describe_rule(item: object, kind: type) -> Iterator[str]:
 
 
 def _describe_value(value: Any) -> str:  # noqa: ANN401 - a default or a bound
-    """Return the text of a value. A long value has the beginning of its text, its length and a digest."""
+    """Return the text of a value. A long value is replaced by the beginning of its text, its length and a digest."""
     if isinstance(value, re.Pattern):
         value = value.pattern
     if isinstance(value, type) or callable(value):

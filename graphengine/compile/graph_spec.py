@@ -37,11 +37,11 @@ FORMAT: Final = 1
 
 
 def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) -> GraphSpec:
-    """Return the spec of a graph.
+    """Describe a graph in JSON, so that the graph can be drawn and compared with other versions.
 
     Args:
         graph: The graph.
-        nodes: The plans of its nodes, by name.
+        nodes: Its compiled nodes, by name.
     """
     fields, state = graph.state.model_fields, described(graph.state)
     reducers = {name: found[0].__name__ for name, info in fields.items() if (found := reducers_of(info))}
@@ -65,7 +65,6 @@ def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) ->
 
 
 def _answer_types(nodes: Iterable[NodePlan]) -> Iterator[object]:
-    """Yield the types of the answers that people and agents give."""
     for _, call in chain.from_iterable(map(_calls_of_node, nodes)):
         if isinstance(call.body, AskBody):
             yield call.body.ask.answers.type
@@ -74,7 +73,7 @@ def _answer_types(nodes: Iterable[NodePlan]) -> Iterator[object]:
 
 
 def _add_choices(facts: NodeSpec, node: NodePlan) -> None:
-    """Add the choices of a node, with the kinds of their runnables unless all are functions."""
+    """Add the choices of a node that chooses among several bodies, and their kinds unless all are functions."""
     kinds = {choice_text(value): call.body.kind for value, call in node.choices.items()}
     facts["choices"] = list(kinds)
     if set(kinds.values()) != {"function"}:
@@ -108,7 +107,7 @@ def _build_node_spec(node: NodePlan) -> NodeSpec:
 
 
 def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
-    """Add the reads of a node, the sources of its writes unless it writes its whole result, and its details."""
+    """Add to a node's description what it reads, which parts of its result it writes, and details of its body."""
     reads = sorted({text for _, call in _calls_of_node(node) for text in _list_reads(call)})
     if reads:
         facts["reads"] = reads
@@ -125,21 +124,20 @@ def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
 
 
 def _list_reads(call: Call) -> Iterator[str]:
-    """Yield each path that a call reads. If its parameter has another name, the text contains that name too."""
+    """Yield each path that a body reads, with the name of the parameter if that is different."""
     pairs = [*call.fields, *((argument.name, argument.reading.text) for argument in call.arguments)]
     for name, text in pairs:
         yield text if name == text else f"{name}={text}"
 
 
 def _source(source: Reading | Injected | None) -> str:
-    """Return a text for the part of a result that is written."""
     if source is None:
         return "."
     return source.name if isinstance(source, Injected) else source.text
 
 
 def _add_question(facts: NodeSpec, body: AskBody) -> None:
-    """Add the declaration of a question, and how long the question waits."""
+    """Add the question that a node asks, the type of the answer, and the timeout."""
     question = body.ask.question
     text = question if isinstance(question, str) else getattr(question, "__name__", "function")
     facts["question"], facts["answer"] = text, type_text(body.ask.answers.type)
@@ -148,7 +146,6 @@ def _add_question(facts: NodeSpec, body: AskBody) -> None:
 
 
 def _calls_of_node(node: NodePlan) -> Iterable[tuple[str, Call]]:
-    """Yield the calls of a node, each with its choice."""
     if node.call is not None:
         yield "", node.call
     for value, call in node.choices.items():

@@ -25,9 +25,9 @@ _SCALARS: Final = (str, int, float, NoneType, Enum, date, time, timedelta, UUID,
 
 
 def searched_fields(graph: GraphDefinition[Any], binder: Binder) -> Iterator[SearchedField]:
-    """Yield the fields that a graph declares for searches, and report those that it cannot have.
+    """Return the fields by which runs can be searched (`search=`), and report fields that cannot be used.
 
-    A value that is found is kept in clear text beside the log, so a secret field cannot be one of them.
+    Search values are stored in clear text outside the log, so a secret field cannot be used.
     """
     given: object = graph.search
     if not isinstance(given, (list, tuple)) or not all(isinstance(each, str) for each in given):
@@ -63,7 +63,7 @@ def searched_fields(graph: GraphDefinition[Any], binder: Binder) -> Iterator[Sea
 
 
 def _path_of(name: str, result: str | None) -> str | None:
-    """Return the path in the state of a field of the input or the result; None if it names none."""
+    """Return the path in the state for a name such as `input.country`; None if no field matches."""
     part, dot, rest = name.partition(".")
     if part == "output" and result is not None:
         return result + dot + rest

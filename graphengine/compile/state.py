@@ -26,7 +26,7 @@ _CODE = "secret_field"
 
 
 def state_of(graph: GraphDefinition[Any], checks: Checks) -> tuple[StateType[Any] | None, list[Problem]]:
-    """Split the state of a graph into fields, and list its problems.
+    """Analyse the class of a graph's state, and list its problems.
 
     Returns:
         The state, or None if it is not a model or cannot be split; and the problems.
@@ -52,9 +52,9 @@ def state_of(graph: GraphDefinition[Any], checks: Checks) -> tuple[StateType[Any
 
 @lru_cache(maxsize=128)
 def _split(model: type[BaseModel], checks: Checks) -> tuple[StateType[Any], tuple[Problem, ...]]:
-    """Split a model into fields, and list its problems.
+    """Analyse the fields of a state's class, and list its problems.
 
-    This takes nine tenths of a compilation, so it is done only once for each class.
+    This takes nine tenths of the time of compiling a graph, so the result is cached for each class.
     """
     state = StateType.of(model)
     problems = list(checks.model(model))
@@ -64,7 +64,7 @@ def _split(model: type[BaseModel], checks: Checks) -> tuple[StateType[Any], tupl
 
 
 def set_up_encryption(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Problem]:
-    """Set up the encryption of the secret fields of a state with the key of the graph, and yield their problems."""
+    """Set up the encryption of secret fields with the keys of the graph, and yield problems such as missing keys."""
     for name, field in state.fields.items():
         yield from _secret_problems(graph, f"field {state.model.__name__}.{name}", field)
     if not state.secrets or graph.secret_key is None:

@@ -35,13 +35,12 @@ _ONE_EQUALITY: Final = ((set, frozenset), (PurePath,), (bytes, bytearray))
 
 
 def is_mapping(annotation: object) -> bool:
-    """Return whether a value of this type can be a mapping."""
     kinds = [get_origin(m) or m for m in members(annotation)]
     return any(k is Any or (isinstance(k, type) and issubclass(k, Mapping)) for k in kinds)
 
 
 def can_write(returns: object, update: object, whole: object) -> bool:
-    """Return whether some result can be an update of a field, or a `Replace` of the whole field; True if unknown."""
+    """Return whether a node that returns one of these types can write a field; True if this is not known."""
     sets = [kind for kind in members(returns) if (get_origin(kind) or kind) is Replace]
     if any(fits(members((get_args(kind) or (Any,))[0]), whole) for kind in sets):
         return True
@@ -49,20 +48,20 @@ def can_write(returns: object, update: object, whole: object) -> bool:
 
 
 def fits(have: Sequence[object], want: object) -> bool:
-    """Return whether some value of the types in `have` can be passed as `want`; True if this is unknown."""
+    """Return whether a value of one of the types in `have` can be passed as `want`; True if this is not known."""
     given = [each for kind in have for each in plain(kind)]
     wanted = [each for kind in members(want) for each in plain(kind)]
     return any(_fits_one(h, w) for h in given for w in wanted)
 
 
 def plain(kind: object) -> tuple[object, ...]:
-    """Return the types that type checkers use for a type: those for a class of pydantic, or the type itself."""
+    """Return the classes that a type checker would use for a type, such as `int` for pydantic's `StrictInt`."""
     is_of_pydantic = isinstance(kind, type) and kind.__module__.startswith("pydantic.")
     return _STANDS_FOR.get(kind.__name__, (kind,)) if is_of_pydantic else (kind,)  # type: ignore[attr-defined]
 
 
 def comparable(kind: object, other: object, *, ordered: bool) -> bool:
-    """Return whether a value of a type can be compared with another value."""
+    """Return whether a condition can compare a value of a type with another value, for equality or by order."""
     kind = getattr(kind, "__supertype__", kind)
     if plain(kind) != (kind,):
         same_zone = not (ordered and _differs_in_zone(kind, other))
@@ -87,20 +86,20 @@ def _is_number_like(kind: type, other: object, *, ordered: bool) -> bool:
 
 
 def _differs_in_zone(kind: object, other: object) -> bool:
-    """Return whether only one of the type's values and another time has a time zone, so that they have no order."""
+    """Return whether two times cannot be ordered because only one of them has a time zone."""
     if not isinstance(other, datetime.datetime) or kind not in (AwareDatetime, NaiveDatetime):
         return False
     return (other.utcoffset() is None) is (kind is AwareDatetime)
 
 
 def _decides_itself(kind: type) -> bool:
-    """Return whether the type decides about equality: a protocol, which cannot be checked, or its own `__eq__`."""
+    """Return whether a type has its own `__eq__`, or is a protocol, so that nothing is known about its equality."""
     eq: object = kind.__eq__
     return type(kind) is not type and not (issubclass(kind, BaseModel) and eq is BaseModel.__eq__)
 
 
 def _are_alike(kind: type, other: type) -> bool:
-    """Return whether values of two types can be equal. A datetime is a date, but never equals a date."""
+    """Return whether values of two types can be equal. A datetime is a subclass of date, but never equals a date."""
     if issubclass(kind, datetime.date) and issubclass(other, datetime.date):
         return issubclass(kind, datetime.datetime) is issubclass(other, datetime.datetime)
     alike = any(issubclass(kind, each) and issubclass(other, each) for each in _ONE_EQUALITY)
@@ -108,7 +107,7 @@ def _are_alike(kind: type, other: type) -> bool:
 
 
 def _has_order(value: Any) -> bool:  # noqa: ANN401 - any value
-    """Return whether values like this one have an order. A dict and a complex number have none."""
+    """Return whether values like this one can be ordered. A dict and a complex number cannot."""
     try:
         _ = value < value  # noqa: PLR0124 - only whether it raises
     except TypeError:
