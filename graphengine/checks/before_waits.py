@@ -82,7 +82,7 @@ _REPAIR_AROUND: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """The facts that are known about the value of an expression.
+    """What is known about the value of an expression in a node's source.
 
     Attributes:
         kind: `context` for the `ctx` of the node; `ours` for a value that `ctx` or graphengine returned; `child` for
@@ -113,7 +113,7 @@ class _Value:
         return cls("ours" if name.startswith("graphengine.") else "", name)
 
     def attribute(self, name: str) -> _Value:
-        """Return the facts that are known about an attribute."""
+        """Return what is known about an attribute of this value."""
         if self.kind == "context":
             return _Value("ours", f"ctx.{name}")
         if self.kind == "child":
@@ -132,7 +132,7 @@ class _Value:
 
 @dataclass(slots=True)
 class _Scope:
-    """The names that code can use: names that are bound where the code runs, and the names of its function."""
+    """The names that code in a node's function can use, including names of the module and of surrounding functions."""
 
     names: dict[str, _Value] = field(default_factory=dict)
     given: Mapping[str, object] = field(default_factory=dict)
@@ -146,7 +146,10 @@ class _Scope:
 
 @dataclass(frozen=True, slots=True)
 class _EarlyAct:
-    """An action before or around a wait: its line, its description, the effect of the wait on it, and the repair."""
+    """An act before a wait in a node's function, such as a request, which would be repeated after the wait.
+
+    It consists of its line, its description, what the wait does to it, and the repair.
+    """
 
     line: int
     words: str
@@ -155,14 +158,17 @@ class _EarlyAct:
 
 
 def acts_before_waits(found: Compiling) -> Iterator[Problem]:
-    """Yield a warning for each function of a node that acts before a wait, unless `effect=` allows its repetition."""
+    """Warn about node functions that act outside the run before they wait, because the act is repeated after the wait.
+
+    There is no warning if `effect=` says how the act may be repeated.
+    """
     for name, node in found.nodes.items():
         for body in (call.body for call in node.calls if node.effect is None and call.body.kind == "function"):
             yield from _find_acts(f"node {name}", body.name, body.call, found.graph.resources)
 
 
 def find_undeclared_acts(calls: Iterable[Call], resources: Mapping[str, object]) -> Sequence[str]:
-    """Return what functions of a node without `effect=` do outside the run, in words, as far as their code shows it.
+    """Describe what a node without `effect=` does outside the run, such as sending a request, as far as its code shows.
 
     Args:
         calls: What the node may run.
@@ -192,7 +198,7 @@ def _find_acts(where: str, name: str, call: object, resources: Mapping[str, obje
 def _read_function(
     call: object, resources: Mapping[str, object], kind: type[ast.stmt] = ast.stmt
 ) -> _NodeReader | None:
-    """Read the code of a node's function, if the function is of a kind; None if its source is not known."""
+    """Read the source of a node's function, to find out what it does; None if the source is not available."""
     function = function_of(call)
     source = source_of(function) if function is not None else None
     is_function = source is not None and isinstance(source[0], ast.FunctionDef | ast.AsyncFunctionDef)
@@ -208,13 +214,12 @@ def _read_function(
 
 
 def _know_resource(factory: object) -> _Value:
-    """Return the facts that are known about a resource, from the class or function that makes it."""
+    """Return what the source shows about a resource, from the class or function that creates it."""
     made = factory if isinstance(factory, type) else hints_of(factory).get("return")
     return _Value("", f"{find_qualified_name(made)}()", of=made) if isinstance(made, type) else _Value()
 
 
 def _list_globals(function: FunctionType) -> Mapping[str, object]:
-    """Return the names that a function can use: the names of its module and of the functions around it."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
     return {**function.__globals__, **{name: cell.cell_contents for name, cell in cells if _is_set(cell)}}
 
@@ -228,13 +233,14 @@ def _is_set(cell: Any) -> bool:  # noqa: ANN401 - a cell
 
 
 def _is_of_project(function: FunctionType) -> bool:
-    """Return whether a function belongs to the user's project, and not to a library."""
     root, file = function.__module__.partition(".")[0], function.__code__.co_filename
     return root not in sys.stdlib_module_names and root != "graphengine" and "-packages" not in file
 
 
 class _NodeReader(ast.NodeVisitor):
-    """Reads the code of one function in the order in which it runs.
+    """Reads the source of a node's function in the order in which it runs, to find acts that come before a wait.
+
+    Such an act would be repeated, because the function runs again after the wait.
 
     Attributes:
         found: The actions before a wait, each with the wait and the line of the wait.
@@ -258,7 +264,7 @@ class _NodeReader(ast.NodeVisitor):
         self._reading: list[ast.AST] = []
 
     def read(self, code: ast.AST, scope: _Scope, bound: Mapping[str, _Value]) -> None:
-        """Read the body of a function where it is called, with the facts that are known about its arguments."""
+        """Read the body of a function at the place where it is called, with what is known about its arguments."""
         if len(self._reading) >= _DEEPEST or any(code is each for each in self._reading):
             return
         before = self._scope, self._is_over, self._jumps
@@ -271,7 +277,7 @@ class _NodeReader(ast.NodeVisitor):
         self._scope, self._is_over, self._jumps = before
 
     def _enter(self, code: ast.AST, scope: _Scope, bound: Mapping[str, _Value]) -> None:
-        """Set the names that the body of a function can use: the names of `scope`, and its parameters."""
+        """Make the parameters of a function, and the names in `scope`, known to the code that is read next."""
         self._scope = _Scope({**scope.names}, scope.given)
         arguments: ast.arguments = code.args  # type: ignore[attr-defined]  # a function
         for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
@@ -292,7 +298,10 @@ class _NodeReader(ast.NodeVisitor):
 
     @contextmanager
     def _around(self, node: ast.AST, words: str) -> Iterator[None]:
-        """Report an action that is around a wait. If `words` is "", nothing is reported."""
+        """Report an act that contains a wait, such as a `with` block around it.
+
+        Nothing is reported if `words` is "".
+        """
         before = self.waits
         yield  # an error here would be a fault of this check, so nothing is cleaned up
         if self.waits > before and words:
@@ -312,7 +321,10 @@ class _NodeReader(ast.NodeVisitor):
                 break
 
     def _branches(self, *blocks: Sequence[ast.stmt]) -> None:
-        """Read blocks of which one runs. The code after them can follow each block that does not leave."""
+        """Read blocks of code of which only one runs, such as `if` and `else`.
+
+        The code after them follows each block that does not leave by `return`, `raise` or the like.
+        """
         before, after, is_over = self.pending, dict[_EarlyAct, None](), True
         for block in blocks:
             self.pending = {**before}
@@ -340,7 +352,7 @@ class _NodeReader(ast.NodeVisitor):
         self._loop(node, [])
 
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While, tests: Sequence[ast.expr]) -> None:
-        """Read a loop twice, because the actions of one round come before the waits of the next round."""
+        """Read the body of a loop twice, because the acts of one round come before the waits of the next."""
         before = {**self.pending}
         for _ in range(2):
             self._jumps.append({})
@@ -380,7 +392,7 @@ class _NodeReader(ast.NodeVisitor):
         self._is_over = self._is_over or is_over
 
     def _does(self, statement: ast.stmt) -> bool:
-        """Return whether a statement does more than write to the log or call a method of `ctx`."""
+        """Return whether a statement acts, that is, does more than write to the log or call a method of `ctx`."""
         parts = list(ast.walk(statement))
         values = [self._value(each.func) for each in parts if isinstance(each, ast.Call)]
         sets = any(
@@ -407,7 +419,7 @@ class _NodeReader(ast.NodeVisitor):
         self._scope.names[node.name] = _Value(code=node, scope=self._scope)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        """Skip the class, because its methods do not run here."""
+        """Skip class definitions inside a node's function, because defining a class does not run its methods."""
 
     def visit_Import(self, node: ast.Import) -> None:
         for each in node.names:
@@ -454,7 +466,7 @@ class _NodeReader(ast.NodeVisitor):
             self.found[_EarlyAct(self._line(node), words, _ANOTHER, _REPAIR_VALUE)] = self._last
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
-        """Skip the function until it is called."""
+        """Skip a lambda in a node's function until it is called."""
 
     def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         for part in node.generators:
@@ -507,7 +519,7 @@ class _NodeReader(ast.NodeVisitor):
     def _read_code(
         self, node: ast.Call, func: _Value, given: Sequence[ast.expr], named: Mapping[str | None, _Value] | None = None
     ) -> None:
-        """Read the code of a called function, which is a function inside the node or of the project."""
+        """Read the source of a function that the node calls and that belongs to the node or the project."""
         code, scope, at, offset = func.code, func.scope, self._at, self._offset
         if code is None and isinstance(func.owner, FunctionType) and _is_of_project(func.owner):
             is_async = inspect.iscoroutinefunction(func.owner)
@@ -530,7 +542,7 @@ class _NodeReader(ast.NodeVisitor):
     # --- what is known of values -------------------------------------------------------------------------------------
 
     def _instance(self, annotation: ast.expr | None) -> _Value:
-        """Return the facts that are known about a parameter from its annotation."""
+        """Return what is known about a parameter of a node's function from its annotation."""
         if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
             try:
                 annotation = ast.parse(annotation.value, mode="eval").body
@@ -542,7 +554,7 @@ class _NodeReader(ast.NodeVisitor):
         return replace(found, name=f"{found.name}()", owner=_UNKNOWN, of=found.owner) if found.name else _Value()
 
     def _value(self, node: ast.expr) -> _Value:
-        """Return the facts that are known about the value of an expression."""
+        """Return what is known about the value of an expression in a node's source."""
         kind = type(node).__name__
         if kind in _OF_PART:
             return self._value(getattr(node, _OF_PART[kind]))
@@ -559,10 +571,7 @@ class _NodeReader(ast.NodeVisitor):
         return _Value(code=node, scope=self._scope) if isinstance(node, ast.Lambda) else _Value()
 
     def _attribute(self, value: _Value, name: str) -> _Value:
-        """Return the facts about an attribute.
-
-        The attribute may be assigned in `__init__` of a class of the project.
-        """
+        """Return what is known about an attribute. It may be set in `__init__` of a class of the project."""
         begin = inspect.getattr_static(value.of, "__init__", None) if isinstance(value.of, type) else None
         source = source_of(begin) if isinstance(begin, FunctionType) and _is_of_project(begin) else None
         found = value.attribute(name)
@@ -580,14 +589,14 @@ class _NodeReader(ast.NodeVisitor):
         return reader._value(values[0]) if values else found
 
     def _join(self, nodes: Sequence[ast.expr]) -> _Value:
-        """Return the facts about a value that can be any of several values: the facts that all these values share."""
+        """Return what is known about a value that can be any of several values: what all of them have in common."""
         values = [self._value(each) for each in nodes]
         if all(each.kind in ("ours", "child") for each in values):
             return _Value("child" if any(each.kind == "child" for each in values) else "ours")
         return values[0] if all(each == values[0] for each in values) else _Value()
 
     def _result(self, node: ast.Call) -> _Value:
-        """Return the facts that are known about the result of a call."""
+        """Return what is known about the result of a call in a node's source."""
         func = self._value(node.func)
         given = [*node.args, *(each.value for each in node.keywords)]
         if func.kind == "child" or func.name == "ctx.start":
@@ -604,10 +613,7 @@ class _NodeReader(ast.NodeVisitor):
         return _Value("", f"{func.name}()" if func.name else "")
 
     def _hands_context(self, given: Sequence[ast.expr]) -> bool:
-        """Return whether the arguments let a function record and wait.
-
-        They do so if an argument is `ctx`, a method of `ctx`, or a function that uses `ctx`.
-        """
+        """Return whether a called function can record and wait, because it receives `ctx` in some way."""
         for each in given:
             value = self._value(each)
             if value.kind == "context" or (value.name.startswith("ctx.") and not isinstance(each, ast.Call)):
@@ -618,7 +624,7 @@ class _NodeReader(ast.NodeVisitor):
         return False
 
     def _is_known(self, node: ast.expr) -> bool:
-        """Return whether the await of an expression needs no report of its own."""
+        """Return whether awaiting an expression is not reported, because it is harmless or examined in itself."""
         kind = type(node).__name__
         if kind in _INSIDE or isinstance(node, ast.List | ast.Tuple):
             parts = [getattr(node, _INSIDE[kind])] if kind in _INSIDE else getattr(node, _OF_PARTS[kind])
@@ -637,14 +643,14 @@ class _NodeReader(ast.NodeVisitor):
 
 
 def _gathers(func: _Value) -> bool:
-    """Return whether a function passes its arguments on, so that its result is known if they are known."""
+    """Return whether a function passes its arguments on, as `asyncio.gather` does."""
     root, _, rest = func.name.partition(".")
     name = rest.rpartition(".")[2]
     return (name if root == "builtins" else f"{root}.{name}") in _GATHERS
 
 
 def _takes_a_wait(handler: ast.ExceptHandler) -> bool:
-    """Return whether a handler catches the cancellation with which a wait ends a node."""
+    """Return whether an `except` clause would catch the exception with which a wait ends the node's function."""
     kinds = [] if handler.type is None else [ast.unparse(each).rpartition(".")[2] for each in _kinds(handler.type)]
     return handler.type is None or bool({*kinds} & {"BaseException", "CancelledError"})
 
@@ -654,7 +660,7 @@ def _kinds(node: ast.expr) -> Sequence[ast.expr]:
 
 
 def _short_text(node: ast.AST) -> str:
-    """Return the text of an expression for a message, with an ellipsis for arguments."""
+    """Return the source of an expression for a message, with its arguments shortened to `…`."""
     if isinstance(node, ast.Expr | ast.Await):
         return _short_text(node.value)
     text = f"{ast.unparse(node.func)}(…)" if isinstance(node, ast.Call) else ast.unparse(node)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def choice_problems(found: Compiling) -> Iterator[Problem]:
-    """Yield the choices that have no case for some value of a closed type, such as an enum."""
+    """Report switches and choices that lack a case for a value of an enum or a similar type."""
     for declared in found.graph.nodes:
         if not isinstance(declared.runnable, Choose) or not isinstance(declared.runnable.source, str):
             continue
@@ -29,7 +29,7 @@ def choice_problems(found: Compiling) -> Iterator[Problem]:
 
 
 def none_problems(found: Compiling) -> Iterator[Problem]:
-    """Yield the switches on a value that can be None, if neither a case nor a later edge covers None."""
+    """Report switches on a value that can be None, if neither a case nor a later edge handles None."""
     for edge in found.graph.edges:
         if not isinstance(edge, Switch) or type(None) not in found.state.types_read(edge.reading):
             continue
@@ -46,7 +46,7 @@ def none_problems(found: Compiling) -> Iterator[Problem]:
 
 
 def _sets(node: NodePlan | None, reading: Reading, state: StateType[Any]) -> bool:
-    """Return whether each visit of a node sets a field to a value other than None."""
+    """Return whether every visit of a node sets a field to a value other than None."""
     written = [] if node is None else [each.field for each in node.writer.whole if each.key is None]
     if node is None or node.each is not None or reading.text not in written:
         return False

@@ -28,7 +28,7 @@ For larger graphs only `check --bounds` finds dead edges.
 
 
 class Never(NamedTuple):
-    """An edge that no run takes.
+    """An edge that no run of a graph can take, which is probably a mistake.
 
     Attributes:
         source: The node that the edge leaves.
@@ -44,7 +44,7 @@ class Never(NamedTuple):
 
     @property
     def why(self) -> str:
-        """Return the reason why no run takes the edge."""
+        """The reason why no run takes the edge, as text."""
         if not self.is_reached:
             return f"no run comes to {self.source}"
         if isinstance(self.edge, Switch):
@@ -56,11 +56,11 @@ class Never(NamedTuple):
 
 
 def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
-    """Yield the edges that no path of a walk takes.
+    """Yield the edges that no path through a graph takes.
 
     Args:
-        paths: The walk.
-        reached: The nodes to which the walk came.
+        paths: The search for all paths.
+        reached: The nodes that a run can reach.
     """
     leaving: dict[str, Sequence[AnyEdge]] = {START: paths.start}
     for name, node in paths.nodes.items():
@@ -73,10 +73,10 @@ def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
 
 
 def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]:
-    """Return two results of a walk: warnings, and the nodes that can always be left.
+    """Find edges that are never taken and conditions that never change, by following all paths through a graph.
 
-    The warnings are about edges that are never taken and conditions that never change. If one of the edges of a node is
-    always taken, the node needs no edge without a condition.
+    The second result lists the nodes that can always be left, because one of their edges always holds. These need no
+    edge without a condition.
     """
     start = [edge for edge in found.graph.edges if edge.source == START]
     edges = [*start, *(edge for node in found.nodes.values() for edge in (*node.edges, *node.failure_edges))]
@@ -107,31 +107,27 @@ def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]
 
 
 def _is_of_pattern(never: Never, made: Collection[tuple[str, object]]) -> bool:
-    """Return whether one call made both the edge and its node, as a pattern does.
+    """Return whether one call created both the node and the edge, as patterns do.
 
-    A pattern may have a loop of one round.
+    Their loops may have a single round.
     """
     origin = never.edge.origin
     return origin is not None and not origin.file.startswith("<") and (never.source, origin) in made
 
 
 def _list_earlier_edges(never: Never, paths: Paths) -> Sequence[AnyEdge]:
-    """Return the edges that are tried before an edge.
-
-    If the condition of an earlier edge always holds, it was reported.
-    """
+    """Return the edges that the node tries before this edge. If one of them always holds, that was already reported."""
     edges = paths.start if never.source == START else paths.nodes[never.source].edges
     return edges[: next((at for at, edge in enumerate(edges) if edge is never.edge), 0)]
 
 
 def _put_at_line(edge: AnyEdge, problem: Problem) -> Problem:
-    """Return the problem with the line where the edge was declared."""
     origin = edge.origin
     return problem if origin is None else replace(problem, file=origin.file, line=origin.line)
 
 
 def _find_constant_conditions(edge: AnyEdge, paths: Paths, found: Compiling) -> Iterator[tuple[str, str]]:
-    """Yield a text and a repair for each simple condition of an edge whose outcome is known before any run."""
+    """Report each simple condition of an edge that has the same outcome in all runs, with a repair."""
     for leaf in leaves_of(edge):
         if not isinstance(leaf, Switch) and leaf.sampled and (name := _unwritten(leaf.sampled, found)):
             yield f"'{leaf}' never holds: no node writes {name}", "ask for a plateau of a field that a node writes"
@@ -142,7 +138,7 @@ def _find_constant_conditions(edge: AnyEdge, paths: Paths, found: Compiling) -> 
 
 
 def _unwritten(sampled: Collection[str], found: Compiling) -> str:
-    """Return the fields that a condition samples if no node writes them; "" if a node does."""
+    """Return the fields that a plateau condition watches if no node writes any of them; "" otherwise."""
     if found.state.whole or found.unsound:
         return ""
     written = {name for node in found.nodes.values() for name in node.writer.fields} | {found.graph.collect_errors}
@@ -150,7 +146,7 @@ def _unwritten(sampled: Collection[str], found: Compiling) -> str:
 
 
 def _decide_outcome(leaf: Comparison, paths: Paths) -> bool | None:
-    """Return True if a comparison always holds, False if it never holds; None if the outcome depends on the run."""
+    """Return True if a condition holds in every run, False if it holds in none, and None if runs differ."""
     if isinstance(leaf.quantity, Fact):
         below = isinstance(leaf.other, (int, float)) and leaf.other < 0
         if below or (leaf.other == 0 and leaf.operator in (">=", "<")):

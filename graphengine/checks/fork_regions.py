@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """A fork, described by the names of its nodes."""
+    """A fork, described by the names of its node, its arms and its join."""
 
     source: str
     targets: tuple[str, ...]
@@ -49,12 +49,12 @@ class Breach:
 
 
 def region(target: str, join: str, out: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return every node that an arm can visit: the nodes that its target reaches without passing the join."""
+    """Return the nodes of one arm of a fork: those that can be reached from its target without passing the join."""
     return reachable_from(target, out, without=(join, END, FAIL))
 
 
 def breaches(forks: Iterable[Fork], out: Mapping[str, Sequence[str]]) -> Iterator[Breach]:
-    """Yield the breaches of the forks of a graph, without breaches that only follow from other ones.
+    """Find violations of the rules for forks, without those that only follow from other violations.
 
     Args:
         forks: All forks of the graph.
@@ -112,7 +112,7 @@ class _Arms:
         return cls(fork, out, into, regions, owners, past)
 
     def breaches(self) -> Iterator[Breach]:
-        """Yield the breaches of the arms themselves, then the breaches of the edges that leave or enter the arms."""
+        """Find violations of the rules for this fork: inside its arms, and by edges that leave or enter the arms."""
         fork, name = self.fork, self.fork.source
         for target in sorted({target for target in fork.targets if fork.targets.count(target) > 1}):
             yield Breach("bad_fork", name, f"the fork has two arms to {target}", "give each arm its own target")
@@ -130,7 +130,7 @@ class _Arms:
                 yield from self._find_entries(node, arms[0])
 
     def _find_shared(self) -> Iterator[Breach]:
-        """Yield the nodes at which arms meet before the join, but not the nodes after them."""
+        """Find nodes at which arms of a fork meet before the fork's join, except for nodes after such a node."""
         for node, arms in sorted(self.owners.items()):
             before = [self.owners.get(other) for other in self.into.get(node, ())]
             if len(arms) > 1 and (node in self.fork.targets or any(other != arms for other in before)):
@@ -139,7 +139,7 @@ class _Arms:
                 yield Breach("shared_arm", self.fork.source, text, repair)
 
     def _find_exits(self, node: str, arm: str) -> Iterator[Breach]:
-        """Yield the edges by which a node leaves its arm and that do not lead to the join."""
+        """Find edges that leave an arm of a fork without leading to the fork's join."""
         join = self.fork.join
         for target in dict.fromkeys(self.out.get(node, ())):
             if target in self.past:
@@ -151,9 +151,9 @@ class _Arms:
                 yield Breach("end_in_arm", self.fork.source, text, repair, (node, END))
 
     def _find_entries(self, node: str, arm: str) -> Iterator[Breach]:
-        """Yield the edges that enter a node from outside its arm.
+        """Find edges that enter an arm of a fork from outside.
 
-        An edge from another arm is reported as a shared node.
+        An edge from another arm is reported as a shared node instead.
         """
         fork, name = self.fork, self.fork.source
         if node in fork.targets and self.out.get(name, ()).count(node) > fork.targets.count(node):

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class KnowsEffects(Protocol):
-    """A body that knows which of its parts have effects, such as an agent with tools."""
+    """A node body that knows which of its parts are side effects, such as an agent with tools."""
 
     def effects(self) -> Sequence[str]:
-        """Return the names of the parts that must not be repeated."""
+        """The names of the parts of the body, such as tools, that must not be repeated."""
         ...
 
 
 def fork_problems(
     shape: MeantShape, nodes: Mapping[str, NodePlan], fields: Mapping[str, FieldType], undeclared: Collection[str]
 ) -> Iterator[Problem]:
-    """Yield all problems of the forks of a graph.
+    """Find all problems of the forks of a graph.
 
     Args:
         shape: The nodes and edges of the graph.
-        nodes: The plans of its nodes.
+        nodes: The compiled nodes.
         fields: The fields of its state.
         undeclared: The nodes that do not declare which fields they write.
     """
@@ -43,7 +43,7 @@ def fork_problems(
 
 
 def check_cancelled_effects(shape: MeantShape, nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
-    """Yield the nodes that can be cancelled during an effect, because the join of their fork does not need all arms."""
+    """Report effects in arms that can be cancelled in the middle, because the join does not wait for all arms."""
     for fork in shape.forks:
         if fork.need is None or fork.need >= len(fork.targets):
             continue
@@ -55,7 +55,7 @@ def check_cancelled_effects(shape: MeantShape, nodes: Mapping[str, NodePlan]) ->
 
 
 def _effects(node: NodePlan, path: str) -> Iterator[str]:
-    """Yield the parts of a node that must not be repeated: the node itself, nodes of its graph, tools of its agent."""
+    """Find everything in a node that must not be repeated: the node itself, nodes of its graph, tools of its agent."""
     if node.once is not None or node.effect == "transaction":
         yield path
     for call in node.calls:
@@ -72,7 +72,7 @@ def _conflicts(
     fields: Mapping[str, FieldType],
     undeclared: Collection[str],
 ) -> Iterator[Problem]:
-    """Yield fields without a reducer that several arms write, and nodes that do not declare which fields they write."""
+    """Report fields without a reducer that several arms write, and nodes whose written fields are not declared."""
     where = f"fork at {fork.source}"
     writers: dict[str, list[_Write]] = {}
     regions = {arm: region(arm, fork.join, out) & set(nodes) for arm in fork.targets}
@@ -92,7 +92,7 @@ def _conflicts(
 
 
 class _Write(NamedTuple):
-    """A write of a node in an arm: the place that is written, and whether the write only adds to the value there."""
+    """A write of a node in an arm of a fork: the place in the state, and whether the write only adds to it."""
 
     place: str
     arm: str
@@ -101,9 +101,9 @@ class _Write(NamedTuple):
 
 
 def _clashes(where: str, written: Sequence[_Write]) -> Iterator[Problem]:
-    """Yield each place of a field that several arms write, with all their nodes.
+    """Report each place of the state that several arms of a fork write, with the nodes that write it.
 
-    A key counts as a part of the whole field.
+    A write to one key conflicts with a write to the whole field.
     """
     root = written[0].place.split("[")[0]
     whole = [write for write in written if write.place == root]

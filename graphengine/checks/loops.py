@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 
 class _Arrow(NamedTuple):
-    """An edge, and the growths that end its use.
+    """An edge of a loop, with what must grow to end the loop (a count or a list, for example).
 
-    Each of these alternatives keeps a run from taking the edge forever.
+    Each alternative by itself keeps a run from taking the edge forever.
     """
 
     source: str
@@ -47,7 +47,7 @@ class _Arrow(NamedTuple):
 
 
 def find_unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Sequence[str]]:
-    """Yield loops that nothing forces to end.
+    """Yield loops that may run forever, because nothing forces them to end.
 
     Each loop is the list of its nodes, and the first node is repeated at the end.
 
@@ -77,7 +77,7 @@ def find_unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -
 
 
 class _Rounds:
-    """The remaining edges that are part of a loop."""
+    """Tells which loops remain among these edges after some of them were left out."""
 
     def __init__(self, nodes: Mapping[str, NodePlan], arrows: Sequence[_Arrow]) -> None:
         out: dict[str, list[str]] = defaultdict(list)
@@ -94,7 +94,10 @@ class _Rounds:
             self.members[self.group[name]].append(name)
 
     def all_grow(self, arrow: _Arrow, needs: Iterable[GrowingQuantity]) -> bool:
-        """Return whether all of these quantities grow in each loop of which an edge is part."""
+        """Return whether all of these counts or lists grow in every loop that contains an edge.
+
+        If so, the loop must end.
+        """
         return all(self._grows(arrow, growth) for growth in needs)
 
     def _grows(self, arrow: _Arrow, growth: GrowingQuantity) -> bool:
@@ -112,7 +115,7 @@ class _Rounds:
         return True
 
     def _passes(self, arrow: _Arrow, names: Collection[str]) -> bool:
-        """Return whether each loop of which an edge is part passes one of these nodes."""
+        """Return whether every loop that contains an edge passes one of these nodes."""
         if arrow.source in names or arrow.target in names:
             return True
         others = {name: [t for t in targets if t not in names] for name, targets in self.out.items()}
@@ -120,7 +123,7 @@ class _Rounds:
 
 
 def _waits(node: NodePlan) -> bool:
-    """Return whether every visit of a node needs an answer or a message from outside to finish."""
+    """Return whether a node cannot complete without an answer or a message from outside."""
     return bool(node.calls) and node.each is None and all(map(_call_waits, node.calls))
 
 
@@ -134,7 +137,7 @@ def _call_waits(call: Call) -> bool:
 
 
 def _graph_waits(plan: Plan[Any]) -> bool:
-    """Return whether every path through a graph passes a node that waits."""
+    """Return whether every path through a graph waits for an answer or a message."""
     out = {name: _targets((*node.edges, *node.failure_edges)) for name, node in plan.nodes.items() if not _waits(node)}
     return END not in reachable_from(START, {START: _targets(plan.start), **out})
 
@@ -144,7 +147,7 @@ def _targets(edges: Iterable[AnyEdge]) -> list[str]:
 
 
 def _arrows(source: str, edges: Iterable[AnyEdge], state: StateType[Any]) -> Iterator[_Arrow]:
-    """Yield the edges that leave a node in the order in which they are tried, with the growths that end their use."""
+    """Yield the edges of a node in order, with what must grow so that a loop over the edge ends."""
     before: list[frozenset[GrowingQuantity]] = []
     for edge in edges:
         condition = None if isinstance(edge, Switch) else edge.condition
@@ -163,17 +166,16 @@ def _growth_until(
 
 
 def _appends(node: NodePlan, field: str) -> bool:
-    """Return whether each visit of a node writes to a field as a whole.
+    """Return whether every visit of a node writes a field as a whole.
 
-    A map does not count, because it may have no items. A node with failure edges does not count, because its visits may
-    fail.
+    This is not certain for a map, which may have no items, and for a node with failure edges, whose visits may fail.
     """
     written = [target.field for target in node.writer.whole]
     return written == [field] and node.each is None and not node.failure_edges
 
 
 def _may_replace(node: NodePlan, field: str) -> bool:
-    """Return whether a node may change a list in another way than by appending, according to its types."""
+    """Return whether the types of a node's results allow it to do something else with a list than append to it."""
     writer, returns = node.writer, _returns(node)
     if field not in writer.fields:
         return False
@@ -187,7 +189,6 @@ def _may_replace(node: NodePlan, field: str) -> bool:
 
 
 def _returns(node: NodePlan) -> Sequence[object]:
-    """Return the types that a node or its fallback can return."""
     found = [call.body.returns for call in node.calls]
     if node.fallback is not None:
         given = node.fallback.call
@@ -196,7 +197,7 @@ def _returns(node: NodePlan) -> Sequence[object]:
 
 
 def _may_be_replacement(annotation: object) -> bool:
-    """Return whether a value of this type can be a `Replace`, which replaces the list instead of being added to it."""
+    """Return whether a result of this type may be a `Replace`, which replaces a list instead of appending to it."""
     kinds = [get_origin(kind) or kind for kind in members(annotation)]
     return any(kind in (Any, object, Replace) or isinstance(kind, (TypeVar, str)) for kind in kinds)
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
-    """Yield the problems of the single options of a node, as (message, repair)."""
+    """Find problems in single options of a node, such as an invalid timeout.
+
+    Each is a pair of a message and a repair.
+    """
     options, runnable = declared.options, declared.runnable
     if options.retry is not None and not isinstance(options.retry, Retry):
         attempts = options.retry if type(options.retry) is int else 3
@@ -55,7 +58,6 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
 
 
 def _are_inputs(given: object) -> bool:
-    """Return whether the value can be the `inputs=` of a node."""
     names = given if isinstance(given, (list, tuple)) else ()
     return given is None or (isinstance(given, (Mapping, list, tuple)) and all(isinstance(each, str) for each in names))
 
@@ -102,7 +104,7 @@ def _map_problems(declared: Declared) -> Iterator[tuple[str, str]]:
 
 
 def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
-    """Yield the problems of the single options of a graph, as (message, repair)."""
+    """Find problems in single options of a graph. Each is a pair of a message and a repair."""
     if not isinstance(graph.limits, Limits):
         yield f"limits={graph.limits!r} is not a Limits", "write limits=Limits(visits=…)"
     if not isinstance(graph.retention, Retention | None):
@@ -119,7 +121,7 @@ def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
 
 
 def _part_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
-    """Yield the problems of the resources of a graph and of the labels of its edges."""
+    """Find problems in the resources of a graph and in the labels of its edges."""
     for name, factory in graph.resources.items():
         if not callable(factory):
             text = f"the resource {name!r} is of type {type(factory).__name__}, not a factory"
@@ -160,7 +162,7 @@ def _migration_problems(given: Migration, name: str) -> Iterator[tuple[str, str]
 
 
 def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
-    """Yield the problems of the chain of migrations of a graph, and of the nodes that the last migration names."""
+    """Find problems in the migrations of a graph, such as gaps between versions and unsuitable node names."""
     where = f"graph {graph.name}"
     versions = sorted(graph.migrate)
     for version in range(versions[0], graph.version) if versions else ():

@@ -68,10 +68,9 @@ Deed = Literal["acts", "value", "clock", ""]
 def find_qualified_name(owner: object) -> str:
     """Return the qualified name of a module, class or function.
 
-    Any other object has the name of its class with brackets.
+    Any other object is named after its class, with brackets.
 
-    Only types are compared. No attribute of such another object is read, so that a proxy object runs no code of the
-    user.
+    Only types are examined. No attribute of another object is read, so that a proxy object runs no code of the user.
     """
     kind = type(owner)
     if issubclass(kind, ModuleType):
@@ -89,7 +88,7 @@ def find_qualified_name(owner: object) -> str:
 
 
 def find_deed(name: str, call: ast.Call, *, makes: bool) -> Deed:
-    """Classify a call by whether it has another outcome when it is repeated.
+    """Return whether a call in a node's function does something outside the run, or returns something else each time.
 
     Args:
         name: The qualified name of the called object; "" if the name is unknown.
@@ -120,7 +119,6 @@ def find_deed(name: str, call: ast.Call, *, makes: bool) -> Deed:
 
 
 def _opens_to_write(call: ast.Call, place: int) -> bool:
-    """Return whether a call that opens a file opens it for writing."""
     modes = [*call.args[place : place + 1], *(each.value for each in call.keywords if each.arg == "mode")]
     return any(isinstance(mode, ast.Constant) and {*str(mode.value)} & {*"wax+"} for mode in modes)
 

@@ -34,11 +34,14 @@ _LIKELY: Final = (ValueError, RuntimeError)
 
 
 class Undecided(Exception):
-    """The walk cannot decide. The text of the error gives the reason."""
+    """Raised if following all paths through a graph gives no result, for example because there are too many."""
 
 
 class Point(NamedTuple):
-    """A node that is about to start, or END, or the join of an arm, together with the facts that are known there.
+    """One situation in which a run can be: a node that is about to start (or END or a join), and what is known there.
+
+    The checks follow all edges from one situation to the next, in order to find edges that are never taken and rules
+    that can be broken.
 
     Attributes:
         known: The values that each subject can have.
@@ -55,13 +58,13 @@ class Point(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """A visit on a path.
+    """One visit of a node on a path through a graph.
 
     Attributes:
         node: The node, or START.
         failure: The exception with which the visit failed, or which a fallback replaced.
         known: The values that were possible when the edge had been taken.
-        written: The subjects that the visit wrote.
+        written: The followed values that the visit wrote.
     """
 
     node: str
@@ -72,13 +75,12 @@ class Visit(NamedTuple):
 
 @dataclass(slots=True)
 class Trail:
-    """The path that leads to a point: a visit, or the trails of arms that have joined, and the trail before it."""
+    """The path to one situation: the last visit, or the paths of arms that joined, and the path before it."""
 
     last: Visit | tuple[Trail, ...] = ()
     before: Trail | None = None
 
     def parts(self) -> list[Visit | tuple[Trail, ...]]:
-        """Return the visits and joins of the trail, starting with the first."""
         parts: list[Visit | tuple[Trail, ...]] = []
         trail: Trail | None = self
         while trail is not None:
@@ -87,7 +89,7 @@ class Trail:
         return parts[::-1]
 
     def visits(self) -> list[Visit]:
-        """Return all visits. The visits of arms follow each other, arm after arm."""
+        """Return all visits on the path, with the visits of a fork's arms one arm after the other."""
         found: list[Visit] = []
         for part in self.parts():
             found += [part] if isinstance(part, Visit) else [visit for arm in part for visit in arm.visits()]
@@ -96,12 +98,12 @@ class Trail:
 
 @dataclass(slots=True)
 class Walked:
-    """The result of a walk from a point.
+    """The situations that a search for all paths through a graph has found.
 
     Attributes:
-        trails: The trail on which each point was reached first.
-        ends: The points at which the walk ended. They are at the join or at END.
-        next: The points that follow each point, with the visits that arms make in between.
+        trails: The path on which each situation was reached first.
+        ends: The situations at END, or at the join for an arm of a fork.
+        next: The situations that follow each situation, with the visits that arms make in between.
     """
 
     trails: dict[Point, Trail] = field(default_factory=dict)
@@ -110,15 +112,15 @@ class Walked:
 
 
 class Paths:
-    """The walk of one graph.
+    """Finds all paths through one graph, in order to check its edges and rules.
 
     Args:
         start: The edges that leave START.
-        nodes: The plans of the nodes.
+        nodes: The compiled nodes.
         state: The state of the graph.
         rules: The rules of the graph.
         errors: The field of `collect_errors=`.
-        most: The highest number of points.
+        most: The highest number of situations to examine.
     """
 
     def __init__(  # noqa: PLR0913 - all that a walk depends on
@@ -155,10 +157,7 @@ class Paths:
         self._arms: dict[tuple[Point, str], Walked] = {}
 
     def _counters(self, tests: Iterable[Comparison | Switch]) -> dict[tuple[str, str], int]:
-        """Return the counts that are needed, by (node, since).
-
-        Each has the number of visits from which all counts are alike.
-        """
+        """Return which visits the conditions count, by (node, since), and up to which number they tell counts apart."""
         caps: dict[tuple[str, str], int] = {}
         for test in tests:
             counted = _find_count(test)
@@ -170,28 +169,28 @@ class Paths:
         return caps
 
     def subject_of(self, test: Comparison) -> Subject | None:
-        """Return the value that a comparison reads; None if nothing is known about the value."""
+        """Return the followed value that a condition compares; None if nothing is known about it."""
         index = self.index.get(key_of(test))
         return None if index is None else self.subjects[index]
 
     def reached(self, walked: Walked) -> set[str]:
-        """Return the nodes to which a walk came, including the nodes in arms."""
+        """Return the nodes that a run can reach, including nodes in arms of forks."""
         return {point.node for each in (walked, *self._arms.values()) for point in each.next}
 
     def walk(self) -> Walked:
-        """Walk from START.
+        """Find all paths from START.
 
         Raises:
-            Undecided: The walk has too many points, or an arm may be cancelled where the cancelling matters.
+            Undecided: There are too many situations, or an arm may be cancelled in a case where that matters.
         """
         every = tuple(subject.all for subject in self.subjects)
         begins = Point(START, every, (0,) * len(self.counters), ("",) * len(self.rules))
         return self._walk(begins, "")
 
     def _walk(self, begins: Point, until: str) -> Walked:
-        """Walk from a point to END, or to the join of the arm in which the point is.
+        """Follow all edges from some situations to END, or to the join of the arm that contains them.
 
-        Points without doubt are visited first.
+        Situations that certainly occur are examined first.
         """
         found = Walked({begins: Trail()})
         sure, doubtful = deque([begins]), deque[Point]()
@@ -215,7 +214,7 @@ class Paths:
         return found
 
     def _visit(self, point: Point, trail: Trail, until: str) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Yield the points after a visit of a node."""
+        """Yield the situations after a visit of a node."""
         if point.node == START:
             yield from self._leave(point, self.start, trail, until, None, frozenset())
             return
@@ -246,7 +245,7 @@ class Paths:
             yield from self._leave(_doubt(failed, why), node.failure_edges, trail, until, BaseException, erring)
 
     def _split_by_answers(self, point: Point) -> list[Point]:
-        """Return the points after a node has been answered, one for each kind of answer that the rules distinguish."""
+        """Return the situations after an answer: one for each kind of answer that the rules distinguish."""
         points = [point]
         for index, rule in enumerate(self.rules):
             if rule.answered is not None and rule.node == point.node:
@@ -259,13 +258,13 @@ class Paths:
         return points
 
     def _subjects_changed_by(self, fields: Iterable[str]) -> frozenset[int]:
-        """Return the subjects that a write of these fields changes."""
+        """Return the followed values that may change when these fields are written."""
         names = {*fields}
         whole = self.state.whole and bool(names)
         return frozenset(i for i, s in enumerate(self.subjects) if s.root and (whole or s.root in names))
 
     def _after(self, point: Point, written: Iterable[int], *, fails: bool) -> Point:
-        """Return the facts that are known after a visit is completed."""
+        """Return the situation after a node has completed."""
         known, name = [*point.known], point.node
         for index in (*written, *([self.index[_ENDED]] if _ENDED in self.index else ())):
             known[index] = self.subjects[index].all
@@ -282,7 +281,7 @@ class Paths:
         return point._replace(known=tuple(known), counts=counts, marks=tuple(marks))
 
     def _with_fallback(self, node: NodePlan, point: Point, written: frozenset[int], erring: frozenset[int]) -> Point:
-        """Return the facts that are known after a fallback replaced a failed visit."""
+        """Return the situation after a node failed and its fallback replaced the result."""
         writer, fallback = node.writer, node.fallback
         whole = [target for target in writer.whole if target.key is None]
         plain = fallback is not None and fallback.call is None and not erring and not self.state.whole
@@ -307,7 +306,7 @@ class Paths:
         failure: type[BaseException] | None,
         written: frozenset[int],
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Yield the points behind the edges that can be taken, from the first edge to the last."""
+        """Yield the situations after each edge that can be taken, from the first edge to the last."""
         name, left = point.node, [point]
         for edge in edges:
             others: list[Point] = []
@@ -328,10 +327,7 @@ class Paths:
     def _enter(
         self, target: str, point: Point, trail: Trail, until: str, visits: Mapping[str, float]
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Yield the point at a target.
-
-        The rules that are broken there are noted, so that each rule is judged by itself.
-        """
+        """Yield the situation at the target of an edge. Rules that are broken there are noted, each by itself."""
         self.points += 1
         if self.points > self.most:
             message = f"there are more than {self.most:,} combinations of nodes and what is known there"
@@ -353,9 +349,9 @@ class Paths:
     def _chosen(
         self, edge: AnyEdge, point: Point, failure: type[BaseException] | None
     ) -> Iterator[tuple[str | None, Point]]:
-        """Yield the targets to which an edge can lead.
+        """Yield the targets to which an edge can lead in a given situation, and None for the case that it is not taken.
 
-        A fork leads to its join. An edge that is not taken yields None.
+        A fork leads to its join.
         """
         if isinstance(edge, Switch):
             index = self.index.get(key_of(edge)) if key_of(edge) else None
@@ -372,7 +368,7 @@ class Paths:
     def _split(
         self, condition: Condition | None, point: Point, failure: type[BaseException] | None
     ) -> Iterator[tuple[bool, Point]]:
-        """Yield whether a condition can hold and can fail, with the facts that are known in each case."""
+        """Yield the possible outcomes of a condition in a situation, each with what is then known."""
         if condition is None:
             yield True, point
         elif isinstance(condition, Negated):
@@ -411,7 +407,7 @@ class Paths:
     def _fork(
         self, fork: Fork, point: Point, visit: Visit, before: Trail, until: str
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Yield the points behind the join of a fork."""
+        """Yield the situations after the join of a fork."""
         if fork.need is not None:
             point = _doubt(point, f"which arms of the fork at {point.node} are cancelled")
         choices: list[tuple[Point, tuple[str, ...]]] = [(point, ())]
@@ -447,7 +443,7 @@ class Paths:
                     yield from self._enter(fork.join, joined, Trail(trails, trail), until, visits)
 
     def _arm(self, point: Point, target: str, fork: Fork, trail: Trail) -> Walked:
-        """Return the walk of an arm."""
+        """Find all paths through one arm of a fork."""
         if target == fork.join:
             return Walked({point._replace(node=target): Trail()}, [point._replace(node=target)])
         broken = {**self.broken}
@@ -463,7 +459,7 @@ class Paths:
         return self._arms[entered[0][0], fork.join]
 
     def _join_ended_arms(self, base: Point, arms: Sequence[Walked], ends: Sequence[Point | None]) -> Point | None:
-        """Return the facts at the join of arms that ended in this way; None if they cannot end in this way together."""
+        """Return the situation after the join of arms that ended in these ways; None if they cannot end so together."""
         pairs = [(arm, end) for arm, end in zip(arms, ends, strict=True) if end is not None]
         doubt = next((end.doubt for _, end in pairs if end.doubt), base.doubt)
         if not pairs:
@@ -485,7 +481,7 @@ class Paths:
         return Point(base.node, tuple(known), self._counts(base, arms, pairs), tuple(m for m, _ in marks), doubt)
 
     def _counts(self, base: Point, arms: Sequence[Walked], pairs: Sequence[tuple[Walked, Point]]) -> tuple[int, ...]:
-        """Return the counts at the join of arms."""
+        """Return the visit counts at the join of a fork's arms."""
         counts: list[int] = []
         for at, ((node, since), cap) in enumerate(self.counters.items()):
             changed = [end.counts[at] for _, end in pairs if end.counts[at] != base.counts[at]]
@@ -496,7 +492,7 @@ class Paths:
         return tuple(counts)
 
     def _mark(self, at: int, rule: Rule, base: Point, pairs: Sequence[tuple[Walked, Point]]) -> tuple[str, str]:
-        """Return the mark of a rule at the join of arms, and the reason why the mark is not known."""
+        """Return how far a rule is fulfilled when the arms of a fork join, and why this is not known, if so."""
         changed = {end.marks[at] for _, end in pairs} - {base.marks[at]}
         why = f"in which order arms visit {' and '.join(rule.names)}" if len(changed) > 1 else ""
         order = ("due", "done", "failed") if rule.after else ("done", "failed")
@@ -506,17 +502,14 @@ class Paths:
         return {point.node for arm in arms for point in arm.next}
 
     def _wrote(self, arm: Walked) -> set[int]:
-        """Return the subjects that an arm may write."""
+        """Return the followed values that may be written in an arm of a fork."""
         nodes = [self.nodes[name] for name in self._nodes_visited_by([arm]) if name in self.nodes]
         erring = {self.errors} if self.errors is not None and nodes else set()
         return {index for node in nodes for index in self._subjects_changed_by({*node.writer.fields, *erring})}
 
 
 def most_visits(walked: Walked) -> dict[str, float]:
-    """Return the highest number of visits of each node on a path of a walk.
-
-    It is infinite if points of the node are in a loop.
-    """
+    """Return the highest possible number of visits of each node. It is infinite for nodes that are in a loop."""
     from graphengine.checks.reachability import components  # noqa: PLC0415 - only bounds need it
 
     index = {point: str(number) for number, point in enumerate(walked.next)}
@@ -548,7 +541,7 @@ def most_visits(walked: Walked) -> dict[str, float]:
 
 
 def leaves_of(edge: AnyEdge | Condition) -> Iterator[Condition | Switch]:
-    """Yield the simple conditions of an edge or a rule. A switch is yielded itself."""
+    """Yield the simple conditions (without `and`, `or` and `not`) of an edge or a rule. A switch is yielded itself."""
     if isinstance(edge, Switch):
         yield edge
         return
@@ -561,7 +554,7 @@ def leaves_of(edge: AnyEdge | Condition) -> Iterator[Condition | Switch]:
 
 
 def _find_count(test: Comparison | Switch) -> tuple[str, str] | None:
-    """Return the count that a test compares with a number, as (node, since); None if it compares something else."""
+    """Return which visits a condition counts, as (node, since); None if the condition counts no visits."""
     fact = test.quantity if isinstance(test, Comparison) else None
     number = isinstance(test, Comparison) and type(test.other) in (int, float) and 0 <= test.other <= MOST_COUNTED  # type: ignore[operator]
     return (*fact.names, "", "")[:2] if isinstance(fact, Fact) and fact.names and number else None  # type: ignore[return-value]

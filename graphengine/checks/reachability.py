@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def reachable_from(start: str, out: Mapping[str, Sequence[str]], *, without: Collection[str] = ()) -> set[str]:
-    """Return the start, and every node that it leads to without passing through a node in `without`."""
+    """Return a node, and every node to which edges lead from it without passing a node in `without`."""
     seen = {start}.difference(without)
     waiting = list(seen)
     while waiting:
@@ -22,7 +22,6 @@ def reachable_from(start: str, out: Mapping[str, Sequence[str]], *, without: Col
 
 
 def can_reach(goals: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return every node from which a goal can be reached, including the goals."""
     back: dict[str, list[str]] = defaultdict(list)
     for source, targets in out.items():
         for target in targets:
@@ -31,9 +30,11 @@ def can_reach(goals: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str
 
 
 def components(out: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Number the strongly connected components. Two nodes of a loop have the same number.
+    """Assign a number to each strongly connected component of a graph.
 
-    A component has a higher number than the components to which it leads.
+    Nodes that are in a loop together share a number.
+
+    If one component leads to another, it has the higher number.
 
     Source: R. Tarjan, "Depth-first search and linear graph algorithms" (1972), here without recursion.
     """

@@ -34,7 +34,7 @@ _SEVERAL: Final = -1  # several arms wrote the value
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of walking a graph with one of its rules.
+    """The result of checking one rule of a graph on all paths through the graph.
 
     Attributes:
         rule: The rule.
@@ -54,7 +54,10 @@ class Verdict:
     state: Mapping[str, object] = field(default_factory=dict)
 
     def test(self, graph: str = "graph") -> str:
-        """Return the path as a test in Python. The test passes as long as the rule is broken."""
+        """Generate a Python test that takes the path which breaks the rule.
+
+        It passes as long as the rule can be broken.
+        """
         name = re.sub(r"\W+", "_", str(self.rule)).strip("_")
         nodes = ", ".join(f"{node!r}: [{', '.join(map(_outcome_text, given))}]" for node, given in self.nodes.items())
         return (
@@ -65,12 +68,15 @@ class Verdict:
 
 
 def verdicts(found: Compiling) -> Sequence[Verdict]:
-    """Return the verdict on each rule of a graph whose nodes are compiled."""
+    """Check each rule of a compiled graph on all paths through the graph."""
     return [_verdict(rule, found) for rule in found.graph.rules]
 
 
 def _verdict(rule: Rule, found: Compiling) -> Verdict:
-    """Walk the graph with one rule, so that doubts about other rules do not matter."""
+    """Check one rule on all paths through the graph.
+
+    Each rule is checked alone, so that doubts about others do not matter.
+    """
     start = [edge for edge in found.graph.edges if edge.source == START]
     paths = Paths(start, found.nodes, found.state, (rule,), found.graph.collect_errors)
     why = ""
@@ -89,7 +95,10 @@ def _verdict(rule: Rule, found: Compiling) -> Verdict:
 
 
 def rule_problems(found: Compiling) -> Iterator[Problem]:
-    """Yield an error for each broken rule, and a warning for each rule that is not decided or has little effect."""
+    """Report each rule of a graph that a run can break as an error, and each rule that cannot be decided as a warning.
+
+    A rule that has little effect is a warning too.
+    """
     yield from _unread_answers(found)
     for each in verdicts(found) if any(rule.is_checked for rule in found.graph.rules) else ():
         where, origin = f"require {each.rule}", each.rule.origin
@@ -105,7 +114,7 @@ def rule_problems(found: Compiling) -> Iterator[Problem]:
 
 
 def _unread_answers(found: Compiling) -> Iterator[Problem]:
-    """Yield a warning for each rule that every answer to a question keeps, because nothing depends on the answer."""
+    """Warn about rules that require a question, if nothing depends on the answer."""
     rules = [rule for rule in found.graph.rules if rule.before and rule.answered is None]
     known = _decisive(found, {rule.before.partition("/")[0] for rule in rules})
     for rule in rules if "state" not in known else ():
@@ -121,7 +130,10 @@ def _unread_answers(found: Compiling) -> Iterator[Problem]:
 
 
 def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
-    """Return the fields that conditions and these nodes read, and the fields from which nodes compute those fields."""
+    """Return the fields that decide which way a run takes.
+
+    These are the fields that conditions read, and the fields from which nodes compute them.
+    """
     nodes = found.nodes.values()
     edges = [*found.graph.edges, *(edge for node in nodes for edge in (*node.edges, *node.failure_edges))]
     read = {root for edge in edges for leaf in leaves_of(edge) for root in _read_by(leaf)}
@@ -135,12 +147,11 @@ def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
 
 
 def _read_by(leaf: Condition | Switch) -> Iterable[str]:
-    """Return the fields that a condition or a switch reads."""
     return leaf.reading.roots if isinstance(leaf, Switch) else leaf.roots
 
 
 def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | str:
-    """Return the stubs and the initial state with which a walk takes a path, or a text about why they are not known."""
+    """Return node results and an initial state with which a test run takes a path, or why they are not known."""
     visits = trail.visits()
     needs = _needs(trail, paths)
     given: list[dict[str, object]] = [{} for _ in visits]
@@ -164,13 +175,17 @@ def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | s
 
 
 def _needs(trail: Trail, paths: Paths) -> Mapping[tuple[int, int], int]:
-    """Return the values that lead along a path, by subject and by the number of the visit that writes the subject."""
+    """Return the values that conditions need to find along a path, by the value and the visit that writes it."""
     every = [subject.all for subject in paths.subjects]
     needs: dict[tuple[int, int], int] = {}
     numbers = count()
 
     def follow(trail: Trail, writers: list[int]) -> list[int]:
-        """Note the needs of a trail, and return which visit wrote each subject at the end of the trail."""
+        """Note which values are needed to follow a path.
+
+        Returns:
+            The visit that last wrote each value that conditions read.
+        """
         for part in trail.parts():
             if isinstance(part, Visit):
                 number = next(numbers)
@@ -193,7 +208,10 @@ def _needs(trail: Trail, paths: Paths) -> Mapping[tuple[int, int], int]:
 def _script(
     visits: Sequence[Visit], given: Sequence[dict[str, object]], paths: Paths
 ) -> tuple[Stubs, Mapping[str, object]] | str:
-    """Return the results and errors of the visits, by node, and the initial state, or why they are not known."""
+    """Return the results that nodes must have for a run to take a path, and the initial state.
+
+    If they are not known, return why.
+    """
     nodes: Stubs = {}
     for visit, update in zip(visits[1:], given[1:], strict=True):
         error = _make_exception(visit.failure)
@@ -213,7 +231,7 @@ def _script(
 
 
 def _may_lack(node: str, paths: Paths) -> str:
-    """Return an input of a node that may have no value, so that the node fails before its edges; "" for no input."""
+    """Return an input that a node requires and that may be missing; "" if there is none."""
     for call in paths.nodes[node].calls if node in paths.nodes else ():
         for argument in call.arguments:
             for root in argument.reading.roots:
@@ -228,7 +246,7 @@ def _calls_graph(paths: Paths, node: str) -> bool:
 
 
 def _writes(paths: Paths, node: str, declared: FieldType) -> bool:
-    """Return whether a node can write any value to a field as a whole."""
+    """Return whether a node can write any value to a field as a whole, so that nothing is known about the value."""
     writer = paths.nodes[node].writer
     whole = [target.field for target in writer.whole if target.key is None]
     named = declared.name in (writer.keys if writer.keys is not None else whole)
@@ -236,7 +254,7 @@ def _writes(paths: Paths, node: str, declared: FieldType) -> bool:
 
 
 def _make_exception(kind: type[BaseException] | None) -> BaseException | None:
-    """Return an exception of a type if a test can raise it by its name; None if a test cannot."""
+    """Create an exception of a type for a generated test; None if a test cannot create it by its name."""
     if kind is None or not issubclass(kind, Exception) or issubclass(kind, NodeError):
         return None
     try:

@@ -28,7 +28,7 @@ _ENDS = (END, FAIL)
 
 @dataclass(frozen=True, slots=True)
 class MeantShape:
-    """The nodes and edges of a graph as they were probably meant.
+    """The nodes and edges of a graph, with misspelt names replaced by those that were probably meant.
 
     Attributes:
         names: The declared nodes, in order.
@@ -70,7 +70,7 @@ class MeantShape:
         return cls(names, out, joined, [name for name in used if name not in known])
 
     def problems(self, missed: Collection[str], open_ends: Sequence[str]) -> Iterator[Problem]:
-        """Yield the nodes that no edge enters, and the nodes that no edge leaves.
+        """Find nodes that no edge enters, and nodes that no edge leaves.
 
         Args:
             missed: The joins of forks that have problems themselves.
@@ -103,7 +103,7 @@ class MeantShape:
                 yield Problem("dead_end", f"node {name}", text, "add an edge that leaves the loop")
 
     def _edges_to(self, source: str, lost: Sequence[str]) -> str:
-        """Return the repair that leads from a node to the nodes that cannot be reached: an edge, or a fork."""
+        """Suggest an edge or a fork from a node that leads to the nodes which cannot be reached."""
         if len(lost) == 1:
             return f"add_edge({str(source)!r}, {str(lost[0])!r})"
         after = [set(self.out.get(name, ())) for name in lost]
@@ -112,15 +112,12 @@ class MeantShape:
         return f"add_fork({str(source)!r}, {[str(name) for name in lost]}, join={join}), or an edge with when=… to each"
 
     def reached(self) -> set[str]:
-        """Return the nodes to which START leads."""
         return reachable_from(START, self.out)
 
     def ending(self) -> set[str]:
-        """Return the nodes that lead to END or FAIL."""
         return can_reach(_ENDS, self.out)
 
     def _with_guesses(self) -> dict[str, Sequence[str]]:
-        """Return the edges, including the edges that unknown names may mean."""
         out: dict[str, Sequence[str]] = dict(self.out)
         entered = {target for targets in out.values() for target in targets}
         for name in self.unknown:
@@ -146,7 +143,7 @@ class MeantShape:
     def _dead(self, out: Mapping[str, Sequence[str]]) -> list[str]:
         """Return the nodes that need an outgoing edge.
 
-        These are the first nodes of endless groups that lead to no other group.
+        These are the first nodes of groups that lead neither to END nor to another group.
         """
         ending = can_reach(_ENDS, out)
         endless = {name: targets for name, targets in out.items() if name not in ending}
@@ -155,19 +152,19 @@ class MeantShape:
         return self._first(endless, group, left)
 
     def _first(self, some: Mapping[str, object], group: Mapping[str, int], others: set[int]) -> list[str]:
-        """Return the first of these nodes in each group, without the groups in `others`."""
+        """Return the first node of each group, without the groups in `others`."""
         found = {group[name]: name for name in reversed(self.names) if name in some and group[name] not in others}
         return [name for name in self.names if name in found.values()]
 
     def _may_follow(self, name: str, other: str) -> bool:
-        """Return whether an edge between two nodes would stay inside the arm."""
+        """Return whether a new edge between two nodes would stay inside the same arm of a fork."""
         join = self._next(name)
         return not join or join in reachable_from(other, self.out)
 
     def _next(self, name: str) -> str:
-        """Return the join to which a node without an edge should lead; "" for END.
+        """Return the join to which a node without outgoing edges should probably lead; "" for END.
 
-        It is the join of the innermost fork.
+        The join is that of the innermost fork around the node.
         """
         regions = [(len(nodes), fork.join) for fork in self.forks for nodes in self._arms(fork) if name in nodes]
         join = min(regions, default=(0, END))[1]
@@ -178,9 +175,9 @@ class MeantShape:
 
 
 def _guess_meant(names: Sequence[str], edges: Iterable[AnyEdge]) -> dict[str, str]:
-    """Return the nodes that the misspelt names in edges probably mean.
+    """Guess which declared nodes the misspelt node names in edges mean.
 
-    A name that edges both enter and leave is a forgotten node, unless the node with the similar name has no edges.
+    A name that edges both enter and leave was probably never declared, unless the similar node has no edges at all.
     """
     into: set[str] = set()
     from_: set[str] = set()

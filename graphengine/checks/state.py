@@ -34,7 +34,7 @@ _LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 
 
 def model_problems(model: type[BaseModel]) -> Iterator[Problem]:
-    """Yield the reasons why the model as a whole cannot be handled field by field."""
+    """Find properties of a state's model that prevent its fields from being handled one by one."""
     where = f"state {model.__name__}"
     if model.model_config.get("extra") == "allow":
         yield Problem("bad_state", where, "extra='allow' accepts misspelt fields", "remove it")
@@ -51,7 +51,7 @@ def model_problems(model: type[BaseModel]) -> Iterator[Problem]:
 
 
 def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
-    """Yield the reasons why a field cannot be reduced, recorded or read back."""
+    """Find reasons why a field of a graph's state cannot be reduced, recorded or read back."""
     info = field.info
     reducers = reducers_of(info)
     if len(reducers) > 1:
@@ -80,10 +80,7 @@ def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
 
 
 def _default_problems(where: str, field: FieldType) -> Iterator[Problem]:
-    """Yield a problem if the default of a field does not fit, because a run could not start with this default.
-
-    Pydantic does not validate defaults.
-    """
+    """Report a default that does not fit its field. pydantic does not validate defaults, and runs could not start."""
     info = field.info
     is_simple = info.default is None or type(info.default) in (str, int, float, bool)
     own = field.own or field.secret or any(hasattr(item, "__get_pydantic_core_schema__") for item in info.metadata)
@@ -97,7 +94,6 @@ def _default_problems(where: str, field: FieldType) -> Iterator[Problem]:
 
 
 def _takes_two(reducer: Callable[..., object]) -> bool:
-    """Return whether a reducer can be called as reducer(old, new), as far as its signature is known."""
     try:
         parameters = signature_of(reducer)
     except (TypeError, ValueError):  # a builtin has no signature
@@ -110,7 +106,7 @@ def _takes_two(reducer: Callable[..., object]) -> bool:
 
 
 def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
-    """Yield the parts of a field's type that JSON cannot represent, or that cannot be read back from JSON."""
+    """Find parts of a field's type that cannot be written as JSON, or cannot be read back from JSON."""
     if field.constrained or not field.scalar:
         for name in sorted(set(_with_context(field.models.checked.__pydantic_core_schema__))):
             text = f"its validator {name} reads info.context, which is None here"
@@ -137,7 +133,7 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
 
 
 def _has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
-    """Return whether a core schema contains bytes that would be written as text."""
+    """Return whether pydantic's schema contains bytes that would be written to JSON as plain text."""
     if isinstance(schema, dict):
         config = schema.get("config")
         if isinstance(config, dict):
@@ -154,7 +150,7 @@ def _has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
 
 
 def _with_context(schema: object) -> Iterator[str]:
-    """Yield the names of the validators in a core schema that read the context of a validation."""
+    """Find validators of a model that read the validation context, which is not available when a graph runs."""
     if isinstance(schema, dict):
         function = schema.get("function")
         if isinstance(function, dict) and function.get("type") == "with-info":

@@ -38,20 +38,20 @@ _OTHER_TEXT: Final = "another text"
 
 
 def holds(test: Comparison | Switch, value: object) -> Hashable:
-    """Return the result of a test for this value: whether the condition holds or, for a switch, the target."""
+    """Return the outcome of a condition for a value: whether it holds or, for a switch, the target."""
     if isinstance(test, Switch):
         return test.cases.get(value, test.otherwise)
     return test.holds_for(value)
 
 
 class Subject:
-    """A value that conditions read.
+    """A value that conditions read, with example values for which the conditions have different outcomes.
 
     Attributes:
         root: The field; "" for the label with which the graph at a node ended.
         path: The path in the state that is read.
-        values: The representatives.
-        all: All representatives, as bits.
+        values: The example values.
+        all: All example values, as bits of a number.
     """
 
     def __init__(self, root: str, path: str, values: Iterable[object], tests: Sequence[Comparison | Switch]) -> None:
@@ -62,16 +62,16 @@ class Subject:
         self._tests = tests
 
     def where(self, test: Callable[[object], object]) -> int:
-        """Return the representatives for which a test holds, as bits."""
+        """Return the example values for which a condition holds, as bits of a number."""
         return sum(1 << i for i, value in enumerate(self.values) if test(value))
 
     def like(self, value: object) -> int:
-        """Return the representatives that no condition distinguishes from a value, as bits."""
+        """Return the example values that no condition can tell from this value, as bits of a number."""
         return self.where(lambda other: all(holds(test, other) == holds(test, value) for test in self._tests))
 
 
 def key_of(test: Comparison | Switch) -> str:
-    """Return the name of the value that a test reads; "" if the value is not known."""
+    """Return the name of the value that a condition reads; "" if it is not known."""
     if isinstance(test, Switch):
         return test.reading.text if test.reading.path is not None else ""
     quantity = test.quantity
@@ -82,7 +82,7 @@ def key_of(test: Comparison | Switch) -> str:
 
 
 def subjects_of(tests: Iterable[Comparison | Switch], state: StateType[Any]) -> dict[str, Subject]:
-    """Return the values that these tests read, by name, without values about which nothing can be known."""
+    """Return the values that conditions read and that can be followed along paths, by name."""
     groups: dict[str, list[Comparison | Switch]] = {}
     for test in tests:
         if key_of(test):
@@ -96,7 +96,7 @@ def subjects_of(tests: Iterable[Comparison | Switch], state: StateType[Any]) -> 
 
 
 def _values_to_try(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list[object] | None:
-    """Return at least one value of each kind that these tests distinguish; None if the type does not show these."""
+    """Return example values for each possible outcome of these conditions; None if the type does not show them."""
     path = _path_of_test(tests[0])
     field = state.fields.get(path.root)
     if field is None or field.own or field.secret:
@@ -121,7 +121,7 @@ def _values_to_try(tests: Sequence[Comparison | Switch], state: StateType[Any]) 
 
 
 def _numbers_at_ends(field: FieldType) -> list[object] | None:
-    """Return the numbers between which all values of a field are; None if the field has other rules or no rules."""
+    """Return the smallest and the largest number that a field allows; None if it has other constraints or none."""
     found: list[object] = []
     for rule in field.info.metadata:
         name = type(rule).__name__
@@ -134,7 +134,7 @@ def _numbers_at_ends(field: FieldType) -> list[object] | None:
 def _of_types(
     types: Sequence[object], tests: Sequence[Comparison | Switch], constants: Sequence[object], state: StateType[Any]
 ) -> list[object] | None:
-    """Return at least one value, except None, of each kind that the tests distinguish; None if a type is not known."""
+    """Return example values except None for each outcome of the conditions; None if a type is not known."""
     only_none = all(isinstance(test, Comparison) and test.operator == "is none" for test in tests)
     values: list[object] = []
     for kind in types:
@@ -156,13 +156,13 @@ def _of_types(
 
 
 def _is_sized(kind: object) -> bool:
-    """Return whether all values of a type are texts, models or containers, and cannot be None."""
+    """Return whether all values of a type have a length (texts, models, containers) and none of them is None."""
     origin = get_origin(kind) or kind
     return isinstance(origin, type) and issubclass(origin, (str, list, tuple, set, frozenset, dict, BaseModel))
 
 
 def _path_of_test(test: Comparison | Switch) -> Path:
-    """Return the path that a test with a name reads."""
+    """Return the path that a condition reads, including its name."""
     reading: Any = test.reading if isinstance(test, Switch) else test.quantity.reading  # type: ignore[attr-defined]
     found: Path = reading.path
     return found
@@ -175,7 +175,7 @@ def _constants_of_test(test: Comparison | Switch) -> Sequence[object]:
 
 
 def _numbers_around(constants: Iterable[object], *, whole: bool, least: float = -math.inf) -> list[object]:
-    """Return the numbers at, between and beyond the constants, as far as they are of the type."""
+    """Return numbers below, at, between and above the constants of conditions, if the type of the field allows them."""
     cuts = sorted({0, *(each for each in constants if isinstance(each, (int, float)) and abs(each) < _MOST)})
     near = {number for cut in cuts for number in (math.floor(cut) - 1, math.floor(cut), math.ceil(cut) + 1, cut)}
     near |= {math.ceil(cut) for cut in cuts}
@@ -187,7 +187,6 @@ def _numbers_around(constants: Iterable[object], *, whole: bool, least: float = 
 
 
 def fits(declared: FieldType, value: object) -> bool:
-    """Return whether a field can be set to a value."""
     try:
         declared.validate(value, View(_NO_STATE, RecordsAlone({})))
     except (InvalidUpdate, KeyError, AttributeError):
@@ -196,7 +195,7 @@ def fits(declared: FieldType, value: object) -> bool:
 
 
 class _EmptyModel(BaseModel):
-    """The state of a view in which a value is validated alone."""
+    """Stands in for the state when a value is validated alone."""
 
 
 class _EmptyState:

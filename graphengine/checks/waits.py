@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class KnowsWaits(Protocol):
-    """A body that knows its waits, such as an agent whose tools need approval."""
+    """A node body that knows whether it waits, such as an agent whose tools need approval."""
 
     def waits(self) -> tuple[str, str] | None:
-        """Return the wait as it is written in code, and the repair for an effect; None if nothing is known."""
+        """The body's wait as code, and what to do if the node is an effect; None if nothing is known."""
         ...
 
 
@@ -33,7 +33,10 @@ _WAITS: Final = ("ask", "receive", "sleep", "sleep_until")
 
 
 def wait_problems(nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
-    """Yield the nodes that are effects and wait. The fallback of a node is not an effect, so it may wait."""
+    """Find nodes that are declared as effects and wait, although they cannot be run again after the wait.
+
+    A node's fallback is not an effect, so it may wait.
+    """
     for name, node in nodes.items():
         for body in (call.body for call in node.calls if node.once is not None):
             found = body.waits() if isinstance(body, KnowsWaits) else (wait_in(body.call), WAIT_ELSEWHERE)
@@ -43,7 +46,7 @@ def wait_problems(nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
 
 
 def wait_in(function: object) -> str:
-    """Return the first wait that a function's source shows, as it is written in code; "" if it shows no wait."""
+    """Return the first wait in a function's source, as it is written there, such as `ctx.ask`; "" if there is none."""
     inner = function_of(function)
     found = source_of(inner) if inner is not None else None
     if inner is None or found is None or getattr(found[0], "name", "") != inner.__code__.co_name:
@@ -55,7 +58,7 @@ def wait_in(function: object) -> str:
 
 
 def function_of(function: object) -> FunctionType | None:
-    """Return the function with the code of a partial, a method, a decorated function or an object that is called."""
+    """Return the function behind a partial, a method, a decorated function or a callable object."""
     inner = getattr(function, "func", function)  # of a functools.partial
     inner = inspect.unwrap(inner if inspect.isroutine(inner) else type(inner).__call__)
     inner = getattr(inner, "__func__", inner)
@@ -63,7 +66,7 @@ def function_of(function: object) -> FunctionType | None:
 
 
 def _walk_function(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the parts of a function, without the parts of inner functions that get a `ctx` of their own."""
+    """Yield the syntax nodes of a function, except those of inner functions that receive a `ctx` of their own."""
     for each in ast.iter_child_nodes(node):
         if not any(isinstance(argument, ast.arg) and argument.arg == "ctx" for argument in _walk_arguments(each)):
             yield each
@@ -76,7 +79,7 @@ def _walk_arguments(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _wait(node: ast.AST, children: Collection[str]) -> str:
-    """Return the wait that an expression is; "" if the expression is something else."""
+    """Return the wait (such as `ctx.ask`) that an expression in a node's source is; "" if it is something else."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
         return ""
     what, of = node.func.attr, node.func.value
@@ -87,7 +90,7 @@ def _wait(node: ast.AST, children: Collection[str]) -> str:
 
 
 def _starts(value: ast.AST) -> bool:
-    """Return whether an expression starts a child run."""
+    """Return whether an expression in a node's source starts a child run."""
     return any(
         isinstance(node, ast.Attribute) and node.attr == "start" and getattr(node.value, "id", "") == "ctx"
         for node in ast.walk(value)

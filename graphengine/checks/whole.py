@@ -61,7 +61,7 @@ ALL: Final = _All()
 
 
 def _whole_problems(found: Compiling) -> Iterator[Problem]:
-    """Yield the problems of a graph as a whole."""
+    """Find the problems of a compiled graph that concern several nodes, such as unreachable nodes and endless loops."""
     graph, nodes, state = found.graph, found.nodes, found.state
     yield from wait_problems(nodes)
     if found.walks:
@@ -92,7 +92,10 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
 
 
 def _find_walk_problems(found: Compiling, open_ends: Sequence[str], problems: Sequence[Problem]) -> Iterator[Problem]:
-    """Yield the problems that a walk shows: nodes without a way out, edges that no run takes, and broken rules."""
+    """Find problems by following all paths through a graph.
+
+    These are nodes that cannot be left, edges that are never taken, and rules that can be broken.
+    """
     dead, left = dead_problems(found) if found.walks and not problems else ((), ())
     if not any(problem.code == "unreachable" for problem in problems):  # that problem names the missing edge
         yield from (_no_otherwise(name) for name in open_ends if name not in left)
@@ -108,7 +111,7 @@ def _no_otherwise(name: str) -> Problem:
 
 
 def _find_unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Problem]:
-    """Yield the loops that nothing forces to end."""
+    """Report loops that may run forever, because nothing forces them to end."""
     for loop in find_unbounded_loops(nodes, state):
         text = f"nothing forces the loop {' → '.join(loop)} to end"
         edges = [edge for name in loop for edge in (*nodes[name].edges, *nodes[name].failure_edges)]
@@ -120,7 +123,7 @@ def _find_unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Ite
 
 
 def _exhaustive(edge: AnyEdge, state: StateType[Any]) -> bool:
-    """Return whether a switch has a case for every value."""
+    """Return whether a switch has a case for every possible value, so that the node needs no other edge."""
     if not isinstance(edge, Switch):
         return False
     values = closed_values(state.types_read(edge.reading))
