@@ -38,14 +38,14 @@ Operator: TypeAlias = Literal[
 
 
 class MadeOf(TypedDict, total=False):
-    """A quantity that is no value at a path.
+    """Describes a quantity other than a field that a condition compares, in the JSON description of a graph.
 
     Attributes:
-        visits: How often this node was completed.
-        since: From the last completed visit of this node on.
-        usage: What the engine sums up under this name, as `cost_usd`, or `elapsed_seconds`.
-        function: What a function with this name returns.
-        length: The length of this.
+        visits: The name of a node, if the quantity is how often this node has completed.
+        since: If visits are counted only since another node last completed: the name of that node.
+        usage: The name of an amount that the engine sums up, such as `cost_usd`, or `elapsed_seconds`.
+        function: The name of a function, if the quantity is the result of the function.
+        length: If the quantity is a length: what has this length.
     """
 
     visits: str
@@ -89,10 +89,10 @@ def _parts_of_condition(spec: ConditionSpec) -> Sequence[ConditionSpec]:
 
 
 def check_condition(spec: ConditionSpec, deep: int = 0) -> None:
-    """Check that a condition that was read has the parts and the constant of its kind.
+    """Check that a condition read from the JSON description of a graph is complete.
 
     Raises:
-        ValueError: It has not, or is nested too deep.
+        ValueError: A part or a constant is missing or wrong, or the condition is nested too deeply.
     """
     if deep > _DEEPEST:
         message = f"a condition is nested more than {_DEEPEST} deep"
@@ -112,7 +112,7 @@ def check_condition(spec: ConditionSpec, deep: int = 0) -> None:
 
 
 def quantity_text(of: QuantitySpec) -> str:
-    """Return the name of what is measured.
+    """Return the text for what a condition measures.
 
     >>> quantity_text({"visits": "review", "since": "plan"})
     'iterations of review since plan'
@@ -126,14 +126,14 @@ def quantity_text(of: QuantitySpec) -> str:
 
 
 def _visits_text(of: QuantitySpec) -> str:
-    """Return the name of the node whose visits are counted, and since when; "" if no visits are measured."""
+    """Return the node whose visits a condition counts, and since which node; "" if it counts no visits."""
     if isinstance(of, str) or "visits" not in of:
         return ""
     return of.get("visits", "") + (f" since {of.get('since')}" if of.get("since") else "")
 
 
 def value_text(measured: object) -> str:
-    """Return a recorded value in words, in one line.
+    """Write a value that a condition found as text on one line.
 
     >>> value_text("done"), value_text(7)
     ("'done'", '7')
@@ -148,7 +148,7 @@ def value_text(measured: object) -> str:
 
 
 def condition_text(spec: ConditionSpec) -> str:
-    """Return a condition in words, as it is drawn on an edge.
+    """Write a condition as text, as it is shown on an edge of the drawn graph.
 
     >>> condition_text({"is": ">=", "of": "score", "than": 7})
     'score >= 7'
@@ -162,7 +162,7 @@ def condition_text(spec: ConditionSpec) -> str:
 
 
 def _test_text(spec: ConditionSpec) -> str:
-    """Return what a simple condition tests, in words."""
+    """Write a simple condition, which has no `and`, `or` or `not`, as text."""
     test, patience, names = spec["is"], spec.get("patience", 1), spec.get("names", ())
     texts: dict[str, str] = {
         "function": "",
@@ -177,7 +177,7 @@ def _test_text(spec: ConditionSpec) -> str:
 
 
 def leaves_of(spec: ConditionSpec) -> Iterator[ConditionSpec]:
-    """Yield the simple conditions of which a condition is made, from left to right."""
+    """Yield the simple conditions inside a condition with `and`, `or` and `not`, from left to right."""
     if spec["is"] not in _COMPOSED:
         yield spec
         return
@@ -186,7 +186,10 @@ def leaves_of(spec: ConditionSpec) -> Iterator[ConditionSpec]:
 
 
 def compared_in(spec: ConditionSpec, found: Found) -> Iterator[tuple[str, int | float]]:
-    """Yield the numbers that a condition compared with a number, as far as it was evaluated, by their paths."""
+    """Yield the numbers that a condition compared with other numbers, each with the path of the state it was read from.
+
+    Parts of the condition that were not evaluated are left out.
+    """
     evaluated: list[tuple[ConditionSpec, Measured]] = []
     if spec["is"] in _COMPOSED:
         _evaluate(spec, iter(_as_leaves(found)), evaluated)
@@ -199,7 +202,10 @@ def compared_in(spec: ConditionSpec, found: Found) -> Iterator[tuple[str, int | 
 
 
 def _evaluate(spec: ConditionSpec, leaves: Iterator[Leaf], into: list[tuple[ConditionSpec, Measured]]) -> bool:
-    """Add the simple conditions that were evaluated, with what each measured; return whether the whole held."""
+    """Collect the simple conditions that were evaluated, with what each found.
+
+    Return whether the whole condition held.
+    """
     test = spec["is"]
     if test not in _COMPOSED:
         leaf = next(leaves, None)
@@ -230,13 +236,13 @@ def _name_in_part(part: ConditionSpec, word: str) -> str:
 
 
 def sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str = "") -> str:
-    """Return what a condition found, in words, such as `score 6 >= 7: no`.
+    """Describe what a condition found when it was evaluated, such as `score 6 >= 7: no`.
 
     Args:
         spec: The condition.
-        found: What was recorded of it.
-        held: Whether it held.
-        source: The node whose edge it is on.
+        found: The recorded values.
+        held: Whether the condition was true.
+        source: The node that the edge with the condition leaves.
     """
     if spec["is"] not in _COMPOSED:
         return _simple(spec, found, source, held=held)  # type: ignore[arg-type]
@@ -244,7 +250,7 @@ def sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str = "")
 
 
 def _compose_sentence(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple[bool, str]:
-    """Return whether it held, as its leaves say, and its sentence; a part that was not evaluated is not in it."""
+    """Return whether a condition held, and its description. Parts that were not evaluated are left out."""
     test = spec["is"]
     if test not in _COMPOSED:
         leaf = next(leaves, None)
@@ -274,17 +280,17 @@ _NEEDED: Final = {
 
 
 def plain_sentences(spec: ConditionSpec, found: Found, *, held: bool) -> Sequence[str]:
-    """Return what decided a condition, for people who do not read code: one sentence for each simple condition.
+    """Explain the outcome of a condition to people who do not read code, with one sentence for each simple condition.
 
-    A sentence about a number says by how much the number missed what was needed.
+    A sentence about a number says how much is missing.
 
     >>> plain_sentences({"is": ">=", "of": "score", "than": 7.0}, 6.5, held=False)
     ['score is 6.5, at least 7.0 is needed: 0.5 too little']
 
     Args:
         spec: The condition.
-        found: What was recorded of it.
-        held: Whether it held.
+        found: The recorded values.
+        held: Whether the condition was true.
     """
     if spec["is"] not in _COMPOSED:
         return [_plain_leaf(spec, found, held=held)]  # type: ignore[arg-type]
@@ -292,7 +298,10 @@ def plain_sentences(spec: ConditionSpec, found: Found, *, held: bool) -> Sequenc
 
 
 def _plain_composed(spec: ConditionSpec, leaves: Iterator[Leaf], *, is_denied: bool) -> tuple[bool, Sequence[str]]:
-    """Return whether it held, and what decided that, in words; `is_denied` below a `not`, which is taken into them."""
+    """Return whether a condition held, and the sentences that explain why.
+
+    `is_denied` is True inside a `not`. The sentences are then about the negated condition.
+    """
     test = spec["is"]
     if test not in _COMPOSED:
         leaf = next(leaves, None)
@@ -341,7 +350,7 @@ def _plain_leaf(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
 
 
 def _plain_event(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
-    """Return a sentence about what was found by a condition on a change, on a failure or on the end of a graph."""
+    """Describe what was found by a condition on a change, on a failure, or on how a subgraph ended."""
     if spec["is"] == "changed":
         since = f" since {spec.get('since')}" if spec.get("since") else ""
         return f"{quantity_text(spec.get('of', ''))} has {'' if held else 'not '}changed{since}"
@@ -369,7 +378,7 @@ def _plain_number(spec: ConditionSpec, measured: Measured, *, held: bool) -> str
 
 
 def _describe_miss(measured: Measured, than: object) -> str:
-    """Return by how much a number is off."""
+    """Return by how much a number misses what was needed, such as `0.5 too little`."""
     if not _is_number(measured) or not _is_number(than) or measured == than:
         return ""
     return f": {abs(than - measured):.6g} too {'little' if measured < than else 'much'}"
@@ -401,7 +410,7 @@ def _plateau(of: str, measured: Measured, patience: int, answer: str) -> str:
 
 
 def _describe_samples(measured: Samples, patience: int) -> str:
-    """Return in words whether the newest sample is the best so far, or for how many samples there was no gain."""
+    """Describe a plateau condition: the newest value is the best so far, or for how many values there was no gain."""
     last, best, stale = str(measured.last), str(measured.best), measured.stale
     if last == best and not stale:
         return f"{last}, the best so far"

@@ -62,13 +62,13 @@ _FALLS: Final = ("<=", "<", "==")
 
 
 class Condition(ABC):
-    """A test of the run that holds or does not, and says what it measured."""
+    """A condition of an edge. It can be evaluated during a run, and reports the values that decided the outcome."""
 
     __slots__ = ()
 
     @abstractmethod
     def evaluate(self, view: View) -> tuple[bool, Found]:
-        """Return whether it holds, and what it measured, to be recorded."""
+        """Evaluate the condition, and return whether it holds and the values that it found, for the step's record."""
 
     @property
     @abstractmethod
@@ -76,47 +76,49 @@ class Condition(ABC):
         """The condition as data."""
 
     def __str__(self) -> str:
-        """Return the condition in words, as drawn on an edge."""
         return condition_text(self.spec)
 
     def parts(self) -> Sequence[Condition]:
-        """Return the conditions that it is composed of."""
+        """The conditions that this one combines with `and`, `or` or `not`. Empty for a simple condition."""
         return ()
 
     @property
     def roots(self) -> Collection[str]:
-        """The fields that a simple condition reads."""
+        """The names of the fields that a simple condition reads."""
         return ()
 
     @property
     def sampled(self) -> Collection[str]:
-        """The fields of which a simple condition samples each new value. If no node writes them, it never holds."""
+        """The fields of which the condition follows every new value.
+
+        If no node writes them, the condition never holds.
+        """
         return ()
 
     def growth_until(self, state: StateType[Any], *, holds: bool) -> Sequence[frozenset[GrowingQuantity]]:  # noqa: ARG002
-        """Return what has to grow again and again so that the condition holds in the end, or no longer holds.
+        """Return which counts, lengths or amounts must grow so that the condition eventually holds, or stops holding.
 
-        A loop is sure to end if an edge out of it relies on such growth. The default is that the condition forces
-        nothing.
+        The check for endless loops uses this: a loop ends for certain if an edge out of it depends on such growth. By
+        default, a condition gives no such certainty.
 
         Args:
             state: The state type of the graph.
-            holds: Whether the condition has to hold in the end (True), or to hold no longer (False).
+            holds: Whether the condition must eventually hold (True), or stop holding (False).
 
         Returns:
-            Alternatives: it is enough that all quantities of one of them grow.
+            Alternatives. It is enough that all quantities of one alternative grow.
         """
         return ()
 
     def may_never_hold(self, state: StateType[Any]) -> bool:  # noqa: ARG002 - used by subclasses
-        """Return whether a condition that waits for the end of an improvement may wait for ever."""
+        """Return whether a condition that waits for an end of improvement may never hold."""
         return False
 
     def check_depth(self) -> None:
-        """Check that it is not nested deeper than a graph's spec can have it.
+        """Check that the condition is not nested too deeply for the JSON description of the graph.
 
         Raises:
-            DefinitionError: It is.
+            DefinitionError: The condition is nested too deeply.
         """
         try:
             check_condition(self.spec)
@@ -125,7 +127,7 @@ class Condition(ABC):
             raise DefinitionError(f"a condition cannot be recorded: {error}", repair=repair) from error
 
     def leaves(self) -> Iterator[Condition]:
-        """Yield the simple conditions that it is made of, from left to right: itself if it has no parts."""
+        """Yield the simple conditions inside this condition, from left to right. A simple condition yields itself."""
         parts = self.parts()
         if not parts:
             yield self
@@ -133,7 +135,7 @@ class Condition(ABC):
             yield from part.leaves()
 
     def trackers(self, source: str) -> Iterable[Tracker]:
-        """Yield the trackers that it needs on an edge from `source`."""
+        """Yield what the condition on an edge from `source` must remember between steps, such as a visit count."""
         for part in self.parts():
             yield from part.trackers(source)
 
@@ -163,7 +165,7 @@ def _condition(other: object) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class Composed(Condition):
-    """Two conditions joined by `and` or `or`. The second is not evaluated if the first decides."""
+    """Two conditions combined with `and` or `or`. The second is not evaluated if the first decides the outcome."""
 
     word: Literal["and", "or"]
     left: Condition
@@ -171,7 +173,7 @@ class Composed(Condition):
     chain: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Join what the same word joins, so that a long chain of conditions is not a deep one."""
+        """Flatten nested conditions with the same operator, so that a long chain does not count as deep nesting."""
         sides = (
             side.chain if isinstance(side, Composed) and side.word == self.word else (side,)
             for side in (self.left, self.right)
@@ -235,7 +237,7 @@ class Negated(Condition):
 
 
 class Quantity(ABC):
-    """A value that changes during a run and can be compared: `value("score") >= 7`."""
+    """Something that can be compared in a condition: `value("score") >= 7`."""
 
     __slots__ = ()
 
@@ -254,15 +256,18 @@ class Quantity(ABC):
         return ()
 
     def __str__(self) -> str:
-        """Return its name, as drawn on an edge."""
+        """Return the name of the quantity, as it is shown on an edge of the drawn graph."""
         return quantity_text(self.spec)
 
     def needs(self, source: str) -> Iterable[Tracker]:  # noqa: ARG002 - used by subclasses
-        """Return the trackers that it needs on an edge from `source`."""
+        """Yield what must be remembered between steps to compute the quantity on an edge from `source`."""
         return ()
 
     def growth(self, state: StateType[Any]) -> GrowingQuantity | None:  # noqa: ARG002 - used by subclasses
-        """Return how the quantity grows without bound; None if the quantity may stay as it is, or become smaller."""
+        """Describe how the quantity grows without limit, for the check for endless loops.
+
+        None if the quantity may stay the same or become smaller.
+        """
         return None
 
     def __ge__(self, other: object) -> Comparison:
@@ -298,7 +303,7 @@ class Quantity(ABC):
 
 
 class Fact(Quantity):
-    """A count, a sum or a time that the engine maintains."""
+    """A quantity that the engine keeps track of: a number of visits, an amount of usage, or a time."""
 
     __slots__ = ("_name", "_node", "_since")
 
@@ -307,14 +312,14 @@ class Fact(Quantity):
 
     @override
     def growth(self, state: StateType[Any]) -> GrowingQuantity | None:
-        """Return how the count, sum or time grows; None for a count of a node since its own last visit."""
+        """Describe how the quantity grows. None for the visits of a node since its own last visit, which never grow."""
         return (
             None if self._since and self._since == self._node else GrowingQuantity(self._node, since=self._since or "")
         )
 
     @property
     def names(self) -> Sequence[str]:
-        """The nodes that it refers to."""
+        """The names of the nodes to which the quantity refers."""
         return [name for name in (self._node, self._since) if name]
 
     @override
@@ -344,7 +349,7 @@ class Fact(Quantity):
 
 
 class Value(Quantity):
-    """The value at a path of the state, or the result of a function of fields."""
+    """A value at a path of the state, or the result of a function of state fields."""
 
     __slots__ = ("_field", "measure", "reading")
 
@@ -372,7 +377,7 @@ class Value(Quantity):
 
     @override
     def growth(self, state: StateType[Any]) -> GrowingQuantity | None:
-        """Return its growth if it is the length of a whole list to which nodes only append."""
+        """Describe the growth of a list's length. None unless nodes only append to the list."""
         path = self.reading.path
         if self.measure != "length" or path is None or path.parts or state.whole:
             return None
@@ -381,11 +386,11 @@ class Value(Quantity):
         return GrowingQuantity(appends=path.root) if only_appended else None
 
     def length(self) -> Value:
-        """Return its length as a quantity; None if it has none."""
+        """Return the length of this value as something that conditions can compare."""
         return Value(self._source(), "length")
 
     def is_true(self) -> Condition:
-        """Return a condition that holds if the value is true in Python's sense."""
+        """Return a condition that holds if the value is truthy, as Python's `bool(value)` decides."""
         return Comparison(self, "is true", None)
 
     def is_false(self) -> Condition:
@@ -397,10 +402,10 @@ class Value(Quantity):
         return Comparison(self, "is none", None)
 
     def is_in(self, allowed: Iterable[object]) -> Condition:
-        """Return a condition that holds if the value is one of these.
+        """Return a condition that holds if the value equals one of the given values.
 
         Raises:
-            DefinitionError: The argument is no list, tuple or set of values.
+            DefinitionError: The argument is not a list, tuple or set.
         """
         if isinstance(allowed, str) or not hasattr(allowed, "__iter__"):
             raise DefinitionError(
@@ -410,15 +415,15 @@ class Value(Quantity):
         return Comparison(self, "is in", tuple(values))
 
     def not_in(self, refused: Iterable[object]) -> Condition:
-        """Return the opposite of `is_in`: it holds if the value is none of these, and also if it is None or missing.
+        """Return a condition that holds if the value equals none of the given values, or is None or missing.
 
         Raises:
-            DefinitionError: The argument is no list, tuple or set of values.
+            DefinitionError: The argument is not a list, tuple or set.
         """
         return ~self.is_in(refused)
 
     def contains(self, item: object) -> Condition:
-        """Return a condition that holds if the value, a list, dict or text, contains this item."""
+        """Return a condition that holds if the value (a list, a dict or a text) contains this item."""
         return Comparison(self, "contains", item)
 
     def _source(self) -> Source:
@@ -432,7 +437,7 @@ class Value(Quantity):
 
 
 class _Given(Quantity):
-    """A value in place of a quantity, which no view is read for."""
+    """A known value in place of a quantity, with which a condition can be tried out without a run."""
 
     __slots__ = ("_value",)
 
@@ -450,7 +455,7 @@ class _Given(Quantity):
 
 
 class Comparison(Condition):
-    """A quantity compared with a constant."""
+    """A condition that compares a quantity, such as a value of the state, with a constant."""
 
     __slots__ = ("_compare", "_kind", "operator", "other", "quantity")
     operator: Operator
@@ -501,7 +506,7 @@ class Comparison(Condition):
         return () if growth is None else [frozenset([growth])]
 
     def holds_for(self, value: object) -> bool:
-        """Return whether it holds when this is the value of the quantity."""
+        """Return whether the condition would hold if the quantity had this value."""
         return Comparison(_Given(value), self.operator, self.other).evaluate(None)[0]  # type: ignore[arg-type]
 
     def _special(self, left: object) -> bool:
@@ -536,7 +541,10 @@ class Comparison(Condition):
 
 
 class Plateau(Condition):
-    """A condition that holds if the last `patience` samples were no better than the best before them."""
+    """A condition that holds once a value stops improving.
+
+    It holds if the last `patience` values were no better than the best value before them.
+    """
 
     __slots__ = ("_key", "min_delta", "mode", "patience", "reading", "since")
     mode: Literal["max", "min"]
@@ -571,7 +579,7 @@ class Plateau(Condition):
 
     @override
     def may_never_hold(self, state: StateType[Any]) -> bool:
-        """Return whether the score can be missing, or can become better without end."""
+        """Return whether the condition might never hold, because the value may be missing or improve without end."""
         return may_improve_for_ever(self.reading.path, state, self.mode, self.min_delta)
 
     @override
@@ -606,7 +614,7 @@ class Plateau(Condition):
 
 @dataclass(frozen=True, slots=True)
 class Changed(Condition):
-    """A condition that holds if the value differs from when a node was last left."""
+    """A condition that holds if a value has changed since a node was last left."""
 
     reading: Reading
     since: str | None
@@ -638,7 +646,7 @@ class Changed(Condition):
 
 @dataclass(frozen=True, slots=True)
 class Failed(Condition):
-    """A condition that holds if the node failed with one of these exceptions."""
+    """A condition that holds if the node from which the edge leads failed with one of these exceptions."""
 
     types: tuple[type[BaseException], ...]
 
@@ -654,7 +662,7 @@ class Failed(Condition):
 
 
 def is_bool(kind: object) -> bool:
-    """Return whether a type is that of truth values: bool, or numpy's, which no Python type is above."""
+    """Return whether a type holds truth values: `bool`, or numpy's bool, which is not a subclass of any Python type."""
     return kind is bool or (
         getattr(kind, "__module__", "") == "numpy" and getattr(kind, "__name__", "") in _NUMPY_BOOLS
     )
@@ -665,7 +673,7 @@ _NUMPY_BOOLS: Final = ("bool", "bool_")
 
 @dataclass(frozen=True, slots=True)
 class Function(Condition):
-    """A condition that is a function of fields, written by the user."""
+    """A condition that the user wrote as a function of state fields."""
 
     injected: Injected
 
@@ -693,10 +701,10 @@ class Function(Condition):
 
 
 def value(source: Source) -> Value:
-    """Return the value at a path of the state, or of a pure function of its fields, to be compared.
+    """Return a value of the state, to be compared in a condition.
 
     Args:
-        source: A path such as `"review.score"`, or a function whose parameters name fields.
+        source: A path such as `"review.score"`, or a pure function whose parameters are named like fields.
 
     >>> str(value("review.score") >= 7)
     'review.score >= 7'
@@ -705,11 +713,11 @@ def value(source: Source) -> Value:
 
 
 def iterations(node: str | AnyFunction[object], since: str | AnyFunction[object] | None = None) -> Fact:
-    """Return how often a node was completed, this visit included.
+    """Return how often a node has completed, including the current visit, to be compared in a condition.
 
     Args:
-        node: The node whose visits count, given as in `add_edge`; attempts do not.
-        since: Count from the last completed visit of this node; from the start if there was none.
+        node: The node whose visits are counted, given as in `add_edge`. Repeated attempts of a visit do not count.
+        since: Count only the visits since this node last completed, or from the start of the run if it has not.
 
     >>> str(iterations("review") >= 3)
     'iterations of review >= 3'
@@ -718,7 +726,10 @@ def iterations(node: str | AnyFunction[object], since: str | AnyFunction[object]
 
 
 def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
-    """Return what model calls used so far: `"cost_usd"` (US dollars; None while unknown), `"tokens"` or `"calls"`.
+    """Return how much model calls have used so far, to be compared in a condition.
+
+    Args:
+        what: `"cost_usd"` (US dollars; None while the cost is unknown), `"tokens"` or `"calls"`.
 
     >>> str(usage("cost_usd") > 0.5)
     'cost_usd > 0.5'
@@ -729,7 +740,7 @@ def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
 
 
 def elapsed_seconds() -> Fact:
-    """Return how long a run was driven so far, in seconds; waiting does not count.
+    """Return for how many seconds the run has been driven so far. Time that the run spent waiting does not count.
 
     >>> str(elapsed_seconds() > 60)
     'elapsed_seconds > 60'
@@ -745,14 +756,14 @@ def plateau(
     mode: Literal["max", "min"] = "max",
     since: str | AnyFunction[object] | None = None,
 ) -> Condition:
-    """Return a condition that holds if a number no longer improves.
+    """Return a condition that holds once a number no longer improves.
 
     Args:
-        source: The path or function of fields that returns the number. Each step that writes the field takes a sample.
-        patience: How many samples in a row must be no better than the best before them.
+        source: The path, or function of fields, that gives the number. Each step that writes the field adds a sample.
+        patience: How many samples in a row must be no better than the best sample before them.
         min_delta: A sample counts as better only if it is better by more than this.
-        mode: Whether larger (`"max"`) or smaller (`"min"`) is better.
-        since: Start over with each visit of this node.
+        mode: Whether larger (`"max"`) or smaller (`"min"`) numbers are better.
+        since: Forget all samples whenever this node is visited.
 
     >>> str(plateau("score"))
     'score no longer improves'
@@ -761,9 +772,13 @@ def plateau(
 
 
 def changed(source: Source, since: str | AnyFunction[object] | None = None) -> Condition:
-    """Return a condition that holds if a value changed since the edge's node (or `since`) was last left.
+    """Return a condition that holds if a value has changed since the edge's node was last left.
 
-    Until then, the value is compared with its default.
+    Before the node is left for the first time, the value is compared with its default.
+
+    Args:
+        source: The path, or function of fields, that gives the value.
+        since: Another node: compare with the value at the time when that node was last left.
 
     >>> str(changed("draft", since="review"))
     'draft changed since review'
@@ -772,9 +787,10 @@ def changed(source: Source, since: str | AnyFunction[object] | None = None) -> C
 
 
 def failed(*types: type[BaseException]) -> Condition:
-    """Return a condition that holds if the node failed with one of these exceptions, after retries, without a fallback.
+    """Return a condition for an edge that is taken if the node failed with one of these exceptions.
 
-    `failed(Exception)` does not hold after `sys.exit()` in a node's code, `failed(SystemExit)` does.
+    The node counts as failed only after all its retries, and if it has no fallback. `failed(Exception)` does not hold
+    after `sys.exit()` in a node's code; `failed(SystemExit)` does.
 
     >>> str(failed(ValueError, KeyError))
     'failed with ValueError or KeyError'
@@ -789,10 +805,10 @@ def failed(*types: type[BaseException]) -> Condition:
 
 
 def as_condition(given: object) -> Condition:
-    """Return a condition unchanged, and wrap a function as one.
+    """Return a condition unchanged, and turn a function into a condition.
 
     Raises:
-        DefinitionError: It is neither.
+        DefinitionError: The argument is neither a condition nor a function.
     """
     if isinstance(given, Condition):
         given.check_depth()
@@ -814,7 +830,7 @@ def exception_name(kind: type[BaseException]) -> str:
 
 
 def compares_fields(condition: Condition) -> bool:
-    """Return whether a condition only compares paths of the state with constants."""
+    """Return whether a condition only compares values at paths of the state with constants."""
     return all(
         isinstance(leaf, Comparison) and isinstance(leaf.quantity, Value) and leaf.quantity.reading.path is not None
         for leaf in condition.leaves()
@@ -822,7 +838,7 @@ def compares_fields(condition: Condition) -> bool:
 
 
 def is_on_failure(condition: Condition) -> bool:
-    """Return whether an edge with this condition is considered after a failure, and only then."""
+    """Return whether an edge with this condition is tried only after its node has failed."""
     if isinstance(condition, Failed):
         return True
     if isinstance(condition, Composed):
@@ -832,12 +848,12 @@ def is_on_failure(condition: Condition) -> bool:
 
 
 def quantity_of(reading: Reading) -> QuantitySpec:
-    """Return what a reading reads, as data: a path, or a function by its name."""
+    """Describe where a value comes from, for the JSON description of a graph: its path, or the name of its function."""
     return reading.text if reading.path is not None else {"function": reading.text}
 
 
 def mentions_failure(condition: Condition) -> bool:
-    """Return whether `failed(…)` occurs anywhere in a condition."""
+    """Return whether a condition contains `failed(…)`, alone or inside `and`, `or` and `not`."""
     return any(isinstance(leaf, Failed) for leaf in condition.leaves())
 
 

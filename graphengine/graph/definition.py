@@ -56,7 +56,7 @@ Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of a node; see `Graph.add_node`."""
+    """The options of a node, as given to `Graph.add_node`."""
 
     title: str | None = None
     inputs: Inputs | None = None
@@ -83,19 +83,22 @@ class Options:
 class Node(Options):
     """A runnable with node options, so that a pattern can take prepared nodes as arguments.
 
+    `Graph.add_node` explains each option in more detail.
+
     Args:
         runnable: The runnable, or another Node whose options these override.
-        title: Free text for display; `Graph.add_node` says more about each option.
-        inputs: Parameter to path, for parameters that are not named like the field that they read; or names of fields.
+        title: Free text for display.
+        inputs: The path from which each parameter is read, for parameters that are not named like the field that they
+            read; or a list of names of fields.
         writes: Where the result is stored.
-        each: Run the node once for every item of a list: name to path or function.
+        each: Run the node once for every item of a list: a path or function by the name of the item.
         concurrency: How many items run at a time.
         max_open: How many items may have begun and not ended.
-        on_item_error: What failed items do to the node: `"fail"` or `"keep"`.
+        on_item_error: Whether failed items fail the node (`"fail"`), or the node continues without them (`"keep"`).
         retry: How often to try again.
-        timeout_seconds: The longest that an attempt can take.
+        timeout_seconds: The longest time that an attempt can take.
         fallback: The result if every attempt failed, or a function that returns it.
-        effect: What it does outside the run: `"read"`, `"idempotent"`, `"once"`, `Once(…)` or `"transaction"`.
+        effect: What the node does outside the run: `"read"`, `"idempotent"`, `"once"`, `Once(…)` or `"transaction"`.
         thread: Whether a sync function runs in a thread.
         on: The name of the Runner's executor on which a function runs.
 
@@ -128,7 +131,7 @@ Runnable: TypeAlias = "AnyFunction[Any] | HasBody | Node | Choose"
 
 
 def choose(source: str | AnyFunction[object], cases: Mapping[Any, Runnable]) -> Choose:
-    """Return a runnable that routes each visit to one of several runnables.
+    """Return a runnable that runs one of several runnables in each visit, depending on a value.
 
     Args:
         source: A path, or a function of fields, whose value selects the case.
@@ -147,10 +150,11 @@ def choose(source: str | AnyFunction[object], cases: Mapping[Any, Runnable]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """An edge to one node; without a condition it always holds.
+    """An edge of a graph to one node. An edge without a condition is always taken when it is tried.
 
     Attributes:
-        place: Its place among the edges of its graph, from 0, by which steps name it; -1 until it is compiled.
+        place: The position of the edge among the edges of its graph, from 0. Steps name the edge by this number. It is
+            -1 until the graph is compiled.
     """
 
     source: str
@@ -162,23 +166,23 @@ class Edge:
 
     @property
     def is_always_taken(self) -> bool:
-        """Whether it is taken whenever it is tried."""
+        """Whether the edge is always taken when it is tried, because it has no condition."""
         return self.condition is None
 
     @property
     def ends(self) -> Sequence[str]:
-        """The labels with which the graph ends if it leads to the end."""
+        """The labels with which a run ends if it takes this edge to END."""
         return [self.label] if self.label and self.target == END else []
 
     @property
     def targets(self) -> Sequence[str]:
-        """Every node that it can lead to."""
+        """The node to which the edge leads."""
         return [self.target]
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A switch: it holds if it has a case for the value that it reads, or an `otherwise`."""
+    """A switch: it leads to the node for the value that it reads, or to `otherwise` if the value has no case."""
 
     source: str
     reading: Reading
@@ -189,23 +193,23 @@ class Switch:
 
     @property
     def is_always_taken(self) -> bool:
-        """Whether it is taken whenever it is tried."""
+        """Whether one of the cases always applies, because the switch has an `otherwise`."""
         return self.otherwise is not None
 
     @property
     def ends(self) -> Sequence[str]:
-        """The labels with which the graph ends if it leads to the end."""
+        """The labels with which a run ends if it takes a case of this switch to END."""
         return [choice_text(value) for value, target in self.cases.items() if target == END]
 
     @property
     def targets(self) -> Sequence[str]:
-        """Every node that it can lead to."""
+        """The nodes to which the cases of the switch lead."""
         return [*self.cases.values(), *((self.otherwise,) if self.otherwise else ())]
 
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """A fork: its arms as (target, condition), and the node at which they join."""
+    """A fork, which runs several arms in parallel: the arms as (target, condition), and the node at which they join."""
 
     source: str
     arms: tuple[tuple[str, Condition | None], ...]
@@ -218,17 +222,20 @@ class Fork:
 
     @property
     def is_always_taken(self) -> bool:
-        """Whether it is taken whenever it is tried."""
+        """Whether the fork is always taken when it is tried, because it has no condition."""
         return self.condition is None
 
     @property
     def ends(self) -> Sequence[str]:
-        """The labels with which the graph ends if it leads to the end."""
+        """The labels with which a run ends if the arms of this fork join at END."""
         return [self.label] if self.label and self.join == END else []
 
     @property
     def targets(self) -> Sequence[str]:
-        """Every node that it can lead to; the join too, if every arm has a condition, so that possibly no arm runs."""
+        """The nodes to which the fork can lead: the first node of each arm.
+
+        If every arm has a condition, the join is included, because possibly no arm runs.
+        """
         straight = [self.join] if all(condition is not None for _, condition in self.arms) else []
         return [*(target for target, _ in self.arms), *straight]
 
@@ -248,9 +255,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """The plan of a graph, its limits by then, and what it and each graph inside it had declared.
+    """A compiled graph with what is needed to notice that the graph was changed afterwards.
 
-    That is each of their lists, with its length and its last item by then: what is declared is added there.
+    `declared` contains the lists of nodes and edges of the graph and of each graph inside it, each with its length and
+    last item at the time. A list that has grown since means that the graph must be compiled again.
     """
 
     plan: Any
@@ -262,13 +270,13 @@ class GraphDefinition(Generic[S, Out_co]):
     """The nodes and edges of a graph, as they are declared. `Graph` describes the arguments.
 
     Attributes:
-        nodes: Its nodes, in the order in which they were added.
-        edges: Its edges, switches and forks, likewise.
-        rules: What `require` added.
+        nodes: The nodes, in the order in which they were added.
+        edges: The edges, switches and forks, in the order in which they were added.
+        rules: The rules that `require` added.
         collects: The graphs whose inputs its runs receive as messages, by topic. An input is recorded with the version
             of its graph when it is sent.
-        own_limits: The limits that it was given; None if `limits` are the defaults.
-        origin: Where it was made; None if unknown.
+        own_limits: The limits that were given to the graph; None if `limits` are the defaults.
+        origin: The line of code that created the graph; None if unknown.
     """
 
     def __init__(  # noqa: PLR0913 - each is an option of the whole graph
@@ -367,45 +375,49 @@ class GraphDefinition(Generic[S, Out_co]):
         on_item_error: OnItemError | None = None,
         effect: Effect | None = None,
     ) -> None:
-        """Add a node.
+        """Add a node to the graph.
 
         Args:
-            name: An identifier, unique in the graph. `add_node(function)` takes the name of the function, or of the
-                Agent or Graph.
-            runnable: A function whose parameters name the fields it reads, an Agent, a Graph, `ask(…)`, `choose(…)`, or
-                a `Node` with options of its own; without one the node passes through.
+            name: An identifier that is unique in the graph. `add_node(function)` uses the name of the function, or of
+                the Agent or Graph.
+            runnable: What the node runs: a function whose parameters are named like the fields that they read, an
+                Agent, a Graph, `ask(…)`, `choose(…)`, or a `Node` with options of its own. A node without a runnable
+                does nothing.
             title: Free text for display.
-            inputs: Parameter to path, for parameters that are not named like the field that they read; or a list of
-                fields, such as `["topic"]`: all that an agent without a prompt, or a graph, then reads. Other fields of
-                a graph keep their defaults: `{}` passes it nothing.
-            writes: Where the result is stored: `"field"`, `"field[key]"`, a tuple of fields that the result's keys
-                name, or a mapping of field to `"path.in.result"`, `"."` or `function(result, **fields)`. Without it,
-                the result's keys name the fields.
+            inputs: The path from which each parameter is read, for parameters that are not named like the field that
+                they read. Or a list of fields, such as `["topic"]`, for an agent without a prompt, or a graph, which
+                then reads only these fields. Other fields of a graph keep their defaults: `{}` passes nothing to the
+                graph.
+            writes: Where the result is stored: `"field"`, `"field[key]"`, a tuple of fields that the result has as
+                keys, or a mapping of field to `"path.in.result"`, `"."` or `function(result, **fields)`. Without
+                `writes`, the keys of the result must be names of fields.
             retry: How often to try again.
-            timeout_seconds: The longest that an attempt can take; None or `math.inf` for no limit. The time that a sync
-                function waits for a free thread does not count. If a sync function is late, the next attempt, the
-                fallback or the edge waits until its thread has returned.
-            fallback: The result if every attempt failed: a value, or a function that takes its parameters like a node,
-                and `error` too.
-            thread: Whether a sync function runs in a thread (the default); False for trivial ones.
+            timeout_seconds: The longest time that an attempt can take; None or `math.inf` for no limit. The time that a
+                sync function waits for a free thread does not count. If a sync function is late, the next attempt, the
+                fallback or the edge waits until the thread of the function has returned.
+            fallback: The result if every attempt failed: a value, or a function that gets its parameters like a node,
+                and also `error`.
+            thread: Whether a sync function runs in a thread (the default); False for trivial functions.
             on: The name of the Runner's executor on which a function runs, such as `"gpu"`: another process, or a
                 cluster. See `Runner(executors=…)`.
-            each: Run the node once for every item of a list: name to path or function. Inputs, `writes` keys and the
-                fallback read the item by that name. Results are in the order of the items: a field without a reducer
-                becomes their list. Several lists are read together, item by item, and must have equal lengths.
-            concurrency: How many items run at a time; 16 if not given. One that waits (`ask`, `receive`, `sleep`) does
-                not run: others begin meanwhile, and it goes on before new ones do.
-            max_open: How many items may have begun and not ended, those that wait included; 1,000 if not given, or
-                `concurrency` if that is more. With 1, a person gets one question at a time.
-            on_item_error: What failed items do to the node once all items have ended: fail it (`"fail"`), so that a
-                resume repeats them, or let it go on with the results of the others (`"keep"`), if there is any. Then
-                only `Runner.resume(…, retry_failed=True)` repeats them, while the others run.
-            effect: What it does outside the run. `"read"` and `"idempotent"` may be repeated, the latter with the same
-                `ctx.idempotency_key`; `"once"` must not be: its beginning is recorded first, and if it began and did
-                not return, a person is asked how it ended, or what `Once(…)` says decides; it cannot wait, as by
-                `ctx.ask`. With `"transaction"` a plain function gets a connection to the PostgreSQL database of the
-                runs, and its rows are committed with the record of its result. It is that of the node's own work, not
-                of its fallback.
+            each: Run the node once for every item of a list: a path or function by the name of the item. Inputs,
+                `writes` keys and the fallback read the item by that name. The results are in the order of the items: a
+                field without a reducer becomes the list of them. Several lists are read together, item by item, and
+                must have equal lengths.
+            concurrency: How many items run at a time; 16 by default. An item that waits (`ask`, `receive`, `sleep`)
+                does not count: other items begin meanwhile. When its wait ends, it continues before new items begin.
+            max_open: How many items may have begun and not ended, including items that wait. The default is 1,000, or
+                `concurrency` if that is larger. With 1, a person gets one question at a time.
+            on_item_error: What happens once all items have ended, if some failed. With `"fail"`, the node fails, and a
+                resume repeats the failed items. With `"keep"`, the node continues with the results of the other items,
+                if there are any. Then only `Runner.resume(…, retry_failed=True)` repeats the failed items, and only
+                while other items are still running.
+            effect: What the node does outside the run. `"read"` and `"idempotent"` may be repeated; an idempotent
+                effect is repeated with the same `ctx.idempotency_key`. `"once"` must not be repeated: its beginning is
+                recorded first, and if it began and did not return, a person is asked how it ended, or `Once(…)`
+                decides. Such a node cannot wait, for example with `ctx.ask`. With `"transaction"`, a plain function
+                gets a connection to the PostgreSQL database of the runs, and its rows are committed together with the
+                record of its result. The option describes the node's own work, not the work of its fallback.
 
         Example:
             >>> class Page(BaseModel):
@@ -445,12 +457,13 @@ class GraphDefinition(Generic[S, Out_co]):
         when: Condition | AnyFunction[object] | None = None,
         label: str | None = None,
     ) -> None:
-        """Add an edge from one node to another (or from START, or to END or FAIL).
+        """Add an edge from one node to another, from START, or to END or FAIL.
 
         Args:
-            source: The node it leaves: its name, or the function, Agent or Graph that `add_node` took without one.
-            target: The node it enters, likewise.
-            when: Its condition. Without one, the edge is taken if no edge before it was.
+            source: The node that the edge leaves: its name, or the function, Agent or Graph with which `add_node` was
+                called without a name.
+            target: The node to which the edge leads, given in the same way.
+            when: The condition of the edge. Without a condition, the edge is taken if no earlier edge was taken.
             label: The label in the picture. For an edge to END or FAIL, also the label with which the run ends.
 
         Example:
@@ -468,7 +481,7 @@ class GraphDefinition(Generic[S, Out_co]):
         self.edges.append(Edge(left, entered, condition, label or "", origin_of_call()))
 
     def add_path(self, *nodes: str | Runnable) -> None:
-        """Add an edge without a condition from each node to the next, given as in `add_edge`.
+        """Connect nodes in a row, with an edge without a condition from each node to the next, given as in `add_edge`.
 
         >>> graph = Graph("g", Count)
         >>> graph.add_path(START, END)
@@ -489,13 +502,13 @@ class GraphDefinition(Generic[S, Out_co]):
         cases: Mapping[Any, str | Runnable],
         otherwise: str | Runnable | None = None,
     ) -> None:
-        """Add several edges, one of which a value selects.
+        """Add several edges from a node, one of which is selected by a value.
 
         Args:
-            source: The node it leaves, given as in `add_edge`; the targets too.
+            source: The node that the edges leave, given as in `add_edge`, like the targets.
             on: The path, or function of fields, whose value selects the target.
-            cases: The target for each value; the value is the label. A Literal or Enum needs a target for every value,
-                unless `otherwise` is given.
+            cases: The target for each value. The value is the label of the edge. A Literal or Enum needs a target for
+                every value, unless `otherwise` is given.
             otherwise: The target for any other value.
 
         Example:
@@ -525,13 +538,15 @@ class GraphDefinition(Generic[S, Out_co]):
         """Add a fork: several arms run in parallel, and the run continues at one node when all have arrived there.
 
         Args:
-            source: The node it leaves, or START, given as in `add_edge`; the targets and the join too.
-            targets: The first node of each arm; with a condition, `("counter", condition)`, the arm runs only if it
-                holds. If no arm's condition holds, the run goes straight to the join. A target can be the join itself.
-            join: The node where the arms meet, or END. It is visited once.
-            when: The condition of the fork as a whole. Without one, it is taken if no edge before it was.
+            source: The node that the fork leaves, or START, given as in `add_edge`, like the targets and the join.
+            targets: The first node of each arm. With a condition, `("counter", condition)`, the arm runs only if the
+                condition holds. If no arm's condition holds, the run goes straight to the join. A target can be the
+                join itself.
+            join: The node where the arms meet, or END. The join is visited once.
+            when: The condition of the fork as a whole. Without a condition, the fork is taken if no earlier edge was
+                taken.
             label: The label in the picture. If the join is END, also the label with which the run ends.
-            need: Continue after this many arrivals and cancel the other arms; all arms if not given.
+            need: Continue after this many arms have arrived, and cancel the others; all arms if not given.
 
         Example:
             >>> class Sides(BaseModel):
@@ -568,20 +583,21 @@ class GraphDefinition(Generic[S, Out_co]):
         at_most: int | None = None,
         answered: Condition | None = None,
     ) -> None:
-        """Add a rule that every path must keep. Give exactly one of `before`, `after` and `at_most`.
+        """Add a rule that every path through the graph must keep. Give exactly one of `before`, `after` and `at_most`.
 
-        `compile` checks it over all paths: if one breaks it, that is an error with the path; if it cannot be decided, a
-        warning. Runs are watched too: where a rule would be broken, they fail with `rule_broken`, and nothing begins.
-        A visit counts if its node completed by itself, not if it failed or a fallback stood in for it.
+        `compile` checks the rule on all paths. If a path breaks the rule, that is an error, which shows the path. If
+        this cannot be decided, it is a warning. Runs are watched too: a run that would break the rule fails with
+        `rule_broken` before the next node begins. A visit of a node counts if the node completed by itself, but not if
+        it failed or its fallback replaced the result.
 
         Args:
             node: The node that the rule requires, given as in `add_edge`.
-            before: The node that begins only after a visit of `node` in the same graph, or END. It can be inside the
-                graph of a node: `article/publish`.
-            after: A node of whose visits each, also if it failed, is followed by one of `node` before END.
-            at_most: The most visits of `node`, 1 or more; those that failed count too.
+            before: The node (or END) that may begin only after a visit of `node` in the same graph. It can be inside
+                the graph of a node: `article/publish`.
+            after: A node. Each of its visits, even a failed one, must be followed by a visit of `node` before END.
+            at_most: The largest number of visits of `node`, 1 or more. Failed visits count too.
             answered: With `before`: a comparison of fields that must hold right after the last visit of `node`, such as
-                `value("approved").is_true()`. Without it a visit that answers "no" counts too.
+                `value("approved").is_true()`. Without `answered`, a visit that answers "no" counts too.
 
         Example:
             >>> graph = Graph("g", Count)
@@ -618,7 +634,10 @@ class GraphDefinition(Generic[S, Out_co]):
         self.rules.append(Rule(name, first, last, at_most or 0, answered=wanted, origin=origin_of_call()))
 
     def __body__(self) -> Body:
-        """Return the graph as the body of a node in another one: its parameters are the fields of its state."""
+        """Return this graph as something that a node of another graph can run.
+
+        The fields of its state are the parameters.
+        """
         fields = getattr(self.state, "model_fields", {})  # none if it is no state, which compiling it reports
         parameters = [
             Parameter(name, info.annotation, NO_DEFAULT if info.is_required() else info.default)
@@ -633,18 +652,18 @@ class GraphDefinition(Generic[S, Out_co]):
         return GraphBody(self, self.name, parameters, returns)
 
     def _keep(self, plan: object, declared: Sequence[tuple[Sequence[object], int, object]] = ()) -> None:
-        """Keep the plan that it was compiled to, with what it and each graph inside it had declared."""
+        """Cache the compiled form of the graph, with what the graph and the graphs inside it had declared by then."""
         self._compiled = _Compiled(plan, self.limits, declared)
 
     def but(
         self, *, name: str | None = None, result: str | EllipsisType | None = ..., limits: Limits | None = None
     ) -> Self:
-        """Return a copy with changes. Later additions to one are not in the other.
+        """Return a copy of the graph with changes. Nodes and edges that are added later to one are not in the other.
 
         Args:
             name: Another name, for instance if a project has two of these pipelines.
-            result: Another field or path as its result. None means the whole state, so that an enclosing graph can
-                read more than the result that a pattern names.
+            result: Another field or path as the result of the graph. None means the whole state, so that a surrounding
+                graph can read more than the result that a pattern names.
             limits: Other limits.
 
         Example:
@@ -664,7 +683,11 @@ class GraphDefinition(Generic[S, Out_co]):
 
 
 def _check_graph_name(name: str) -> str:
-    """Return the name of a graph. Raises: DefinitionError: It cannot be one."""
+    """Return the name of a graph after checking it.
+
+    Raises:
+        DefinitionError: The value cannot be the name of a graph.
+    """
     if not is_name(name) or not name:
         raise DefinitionError(f"{clipped(str(name), 100)!r} cannot be the name of a graph", repair=WITHOUT_NUL)
     return name
@@ -677,7 +700,7 @@ def _not_called(**_: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class GraphBody:
-    """A graph as a node's body, which the engine runs node by node. It returns its result, or its whole state."""
+    """A graph as what a node runs. The engine runs it node by node, and the node gets its result or its whole state."""
 
     graph: GraphDefinition[Any]
     name: str
@@ -688,15 +711,15 @@ class GraphBody:
     call: Callable[..., object] = _not_called
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """Return no problems: compiling the graph reports its own."""
+        """Return no problems here, because compiling the graph reports them."""
         return ()
 
 
 def _name_runnable(runnable: Runnable, second: object) -> tuple[str, Runnable]:
-    """Return the name of a runnable that was given without one, and the runnable.
+    """Return the name and the runnable of a node that was added without a name, as in `add_node(function)`.
 
     Raises:
-        DefinitionError: It has no name, or two arguments were given and the first is not a name.
+        DefinitionError: The runnable has no name, or two arguments were given and the first is not a name.
     """
     name = name_of(runnable)
     if second is not None or name is None:
@@ -707,7 +730,10 @@ def _name_runnable(runnable: Runnable, second: object) -> tuple[str, Runnable]:
 
 
 def _model(state: type[Any]) -> type[Any]:
-    """Return the model of a state. Any other value is returned unchanged, and reported when the graph is compiled."""
+    """Return the class of a state object.
+
+    Any other value is returned unchanged, and reported when the graph is compiled.
+    """
     try:
         return model_of(state)
     except ValueError:

@@ -39,21 +39,21 @@ WAIT_ELSEWHERE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """An effect that must not be repeated: it begins at most once without somebody knowing how it ended.
+    """A side effect that must not be repeated: if nobody knows how it ended, it is not started again.
 
     The beginning of the effect is recorded before the effect begins. If the effect began and did not return (because of
-    a crash, a stop, a timeout, or an exception other than `NotDone`), nobody knows whether it happened. It is then not
-    called again before that question is settled.
+    a crash, a stop, a timeout, or an exception other than `NotDone`), nobody knows whether it happened. The effect is
+    then not called again before that question is settled.
 
     Args:
-        reconcile: Finds out what happened: a function, sync or async, of any of the call's arguments and
-            `idempotency_key`. It returns the result of the effect, or raises `NotDone` if it did not happen, so that it
-            begins now, or `EffectUnknown` if it cannot tell.
-        unknown: What follows if nobody can tell: a question to a person (`"ask"`), who answers with
-            `{"result": …}`, `rerun` or `fail`; or the failure `effect_unknown` (`"fail"`).
-        settle_seconds: How long after a process was cut off, or suspended, what it had begun may still happen: as long
-            as a request can be under way. `NotDone` counts after that. If it is not given, `NotDone` counts only if
-            that process is known to be dead, or gave the run back; else nobody can tell.
+        reconcile: A function, sync or async, that finds out what happened. It can take any of the call's arguments and
+            `idempotency_key`. It returns the result of the effect if the effect happened. It raises `NotDone` if the
+            effect did not happen, so that the effect begins now, or `EffectUnknown` if it cannot tell.
+        unknown: What follows if nobody can tell: a question to a person (`"ask"`), who answers with `{"result": …}`,
+            `rerun` or `fail`; or the failure `effect_unknown` (`"fail"`).
+        settle_seconds: How long an effect may still happen after its process was cut off or suspended, for example
+            because a request is under way. `NotDone` is believed only after that time. If it is not given, `NotDone` is
+            believed only if that process is known to be dead, or gave the run back; otherwise nobody can tell.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -86,11 +86,11 @@ class Once:
         return getattr(self.reconcile, "__name__", repr(self.reconcile))
 
     def arguments(self, given: Mapping[str, object]) -> Mapping[str, object]:
-        """Return those of the given values that `reconcile` takes."""
+        """Return those of the given values that the `reconcile` function takes as parameters."""
         return {name: given[name] for name in taken_by(self.reconcile, given)} if self.reconcile is not None else {}
 
     def lacks(self, given: Collection[str]) -> list[str]:
-        """Return the parameters of `reconcile` that have no default and are not among the given names."""
+        """Return the required parameters of the `reconcile` function for which there is no value of that name."""
         parameters = signature_of(self.reconcile).parameters if self.reconcile is not None else {}
         variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
         needed = [n for n, each in parameters.items() if each.default is each.empty and each.kind not in variadic]
@@ -98,7 +98,7 @@ class Once:
 
 
 def taken_by(function: Callable[..., object], names: Iterable[str]) -> list[str]:
-    """Return those of these names that a function takes as parameters; all if its parameters cannot be read."""
+    """Return those of these names that a function takes as parameters; all of them if its parameters cannot be read."""
     try:
         parameters = signature_of(function).parameters
     except (TypeError, ValueError):
@@ -113,19 +113,19 @@ ONCE: Final = Once()
 
 
 def once_of(effect: Effect | None) -> Once | None:
-    """Return how an effect is treated that must not be repeated; None if it may be."""
+    """Return the rules for a side effect that must not be repeated; None if this effect may be repeated."""
     if isinstance(effect, Once):
         return effect
     return ONCE if effect == "once" else None
 
 
 def kind_of(effect: Effect | None) -> EffectKind | None:
-    """Return the kind of an effect."""
+    """Return which kind of side effect the value of `effect=` declares."""
     return "once" if isinstance(effect, Once) else effect
 
 
 def wrong_effect(effect: object) -> tuple[str, str] | None:
-    """Return what is wrong with the value of `effect=`, and the repair; None if it is valid."""
+    """Return what is wrong with the value of `effect=`, and how to repair it; None if the value is valid."""
     if effect is None or isinstance(effect, Once) or effect in get_args(EffectKind):
         return None
     near = nearest(effect, get_args(EffectKind)) if isinstance(effect, str) else ""
@@ -134,10 +134,10 @@ def wrong_effect(effect: object) -> tuple[str, str] | None:
 
 
 def check_effect(effect: Effect | None, where: str) -> Effect | None:
-    """Return a valid effect.
+    """Return the value of `effect=` after checking it.
 
     Raises:
-        DefinitionError: It is none.
+        DefinitionError: The value is not a valid effect.
     """
     wrong = wrong_effect(effect)
     if wrong is not None:
@@ -146,10 +146,10 @@ def check_effect(effect: Effect | None, where: str) -> Effect | None:
 
 
 def check_tool_effect(effect: Effect | None, where: str) -> Effect | None:
-    """Return a valid effect of a tool.
+    """Return the value of a tool's `effect=` after checking it.
 
     Raises:
-        DefinitionError: It is none, or a transaction: a tool calls what is to be done in one.
+        DefinitionError: The value is not a valid effect, or is `"transaction"`, which only nodes can have.
     """
     if effect == "transaction":
         text = 'effect="transaction" is for a node or a ctx.call, not for a tool'
@@ -159,13 +159,16 @@ def check_tool_effect(effect: Effect | None, where: str) -> Effect | None:
 
 
 class KnowsResults(dict[str, "Callable[..., object]"]):
-    """What is called in place of effects, by name, and what calls returned in another run; override `known`."""
+    """Functions that replace side effects when a run is repeated in a test, with the results of calls in another run.
+
+    A subclass overrides `known` to supply these results.
+    """
 
     def known(self, call: str) -> JsonValue | UnsetType:  # noqa: ARG002 - for those that override it
-        """Return the record of a call's result; UNSET if the call is to be made.
+        """Return the recorded result of a call, so that the call is not made; UNSET if the call must be made.
 
         Args:
-            call: The name of what is called, and what identifies its arguments in the log.
+            call: The name of the called function, and what identifies its arguments in the log.
 
         Raises:
             EffectRefused: The call must not be made.
@@ -174,15 +177,15 @@ class KnowsResults(dict[str, "Callable[..., object]"]):
 
 
 def known_result(effects: Effects, call: str) -> JsonValue | UnsetType:
-    """Return the record of a call's result that is known without making the call; UNSET if none is."""
+    """Return the result of a call if it is known without making the call; UNSET otherwise."""
     return effects.known(call) if isinstance(effects, KnowsResults) else UNSET
 
 
 def check_effects(effects: Effects, where: str) -> Effects:
-    """Return whether effects happen, if that is said in a valid form.
+    """Return the value of `effects=`, which decides whether side effects happen, after checking it.
 
     Raises:
-        DefinitionError: It is not.
+        DefinitionError: The value is neither `"act"` nor a mapping of functions.
     """
     given: object = effects
     if given == "act" or (isinstance(given, Mapping) and all(map(callable, given.values()))):

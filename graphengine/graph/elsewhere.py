@@ -22,7 +22,7 @@ RETURNED: Final = frozenset(("Command", "Send", "Interrupt", "Goto", "End", "Sto
 
 
 def repair_of_returned(name: str) -> str:
-    """Return what to write in place of a returned object, by the name of its class; "" if nothing is known of it."""
+    """Suggest what to return instead of an object of another graph library, by the name of its class; "" if unknown."""
     return repair_for(name, "import") if name in RETURNED else ""
 
 
@@ -42,25 +42,25 @@ RAISED: Final[Mapping[str, str]] = {
 
 
 def repair_of(kind: str, message: str) -> str:
-    """Return the repair for what a node raises that was written for elsewhere, else ""."""
+    """Suggest a repair for an exception of a node that was probably written for another library; "" if unknown."""
     return next((repair for pattern, repair in RAISED.items() if re.search(pattern, f"{kind}: {message}")), "")
 
 
 def missing(
     owner: object, name: str, *places: str, hints: Mapping[str, str] | None = None, is_sync: bool = False
 ) -> NoReturn:
-    """Raise the AttributeError for an attribute that an object does not have, with what to write here if it is known.
+    """Raise the error for an attribute that does not exist, with a suggestion if another library has that name.
 
     Args:
         owner: The object.
         name: The attribute.
         places: The places of the table of foreign names that are searched, in order.
-        hints: What to write in place of attributes, besides the table.
+        hints: Suggestions by the name of the attribute, besides the table.
         is_sync: Whether the owner belongs to a `SyncRunner`, whose methods are not awaited.
 
     Raises:
-        UnknownAttribute: There is a hint.
-        AttributeError: There is none.
+        UnknownAttribute: There is a suggestion.
+        AttributeError: There is no suggestion.
     """
     text = f"{type(owner).__name__!r} object has no attribute {name!r}"
     own = () if name.startswith("_") else [each for each in dir(owner) if not each.startswith("_")]
@@ -76,7 +76,7 @@ def missing(
 
 @recursive_repr("<")
 def _repr_of(owner: object) -> str:
-    """Return the repr of an object; "<" if the object is not made yet, so that its repr asks for what is missing."""
+    """Return the `repr` of an object; "<" if the object is not complete yet, so that its `repr` fails."""
     try:
         return repr(owner)
     except AttributeError:
@@ -84,7 +84,7 @@ def _repr_of(owner: object) -> str:
 
 
 class _Elsewhere:
-    """A name of another library: as an attribute of an object, it raises what `missing` raises."""
+    """A descriptor for a name that another library uses. Reading it raises the error that `missing` raises."""
 
     def __init__(self, name: str, hints: Mapping[str, str]) -> None:
         self._name = name
@@ -98,10 +98,10 @@ class _Elsewhere:
 
 
 def hint_at(kind: type, hints: Mapping[str, str]) -> None:
-    """Let the objects of a class raise what `missing` raises, for the names of a graph and of some hints.
+    """Let a class raise a helpful error for attributes that other libraries have.
 
-    A `__getattr__` would do it too, but then each attribute that there is takes some 300 instructions of the processor
-    in place of 10: of a class that is read as often as `Plan`, 3 percent of a run.
+    A `__getattr__` would have the same effect, but every access to an existing attribute would then take 300 processor
+    instructions instead of 10. For a class that is read as often as `Plan`, this would cost 3 percent of a run.
     """
     known = [name for name in (*forms_by_name("Graph"), *hints) if not name.startswith("_")]
     names = frozenset(name for each in known for name in (each, f"a{each}") if not hasattr(kind, name))
@@ -115,22 +115,22 @@ def hint_at(kind: type, hints: Mapping[str, str]) -> None:
 
 
 def name_of(runnable: object) -> str | None:
-    """Return the name of a function, an Agent, a Graph, or a Node of one; None if it has none, as a lambda."""
+    """Return the name of a function, an Agent, a Graph, or a Node of one of these; None for a lambda."""
     inner = getattr(runnable, "runnable", runnable)
     name = getattr(inner, "__name__", None) or getattr(inner, "name", None)
     return name if isinstance(name, str) and name != "<lambda>" else None
 
 
 def shown(given: object) -> str:
-    """Return what was given as text: a function by its name, anything else by its repr without an address."""
+    """Return a text for an object in an error message: the name of a function, or a `repr` without a memory address."""
     return re.sub(r"<function (?:\S*\.)?(<lambda>|\w+) at 0x\w+>| at 0x\w+", r"\1", repr(given))
 
 
 def named_node(given: object, what: str, other: object) -> str:
-    """Return the name of the node at one end of an edge, given by its name or as what `add_node` takes without one.
+    """Return the name of a node that was given by its name, or as the runnable that `add_node` got without a name.
 
     Raises:
-        DefinitionError: It has no name. For a list, the repair is a fork.
+        DefinitionError: The runnable has no name. If a list was given, the error suggests a fork.
     """
     if isinstance(given, str):
         return given
@@ -147,10 +147,10 @@ def named_node(given: object, what: str, other: object) -> str:
 
 
 def check_cases(given: object, where: str, target: str) -> None:
-    """Check that the cases of a switch or a choice are a mapping.
+    """Check that the cases of a switch or of `choose` are a mapping.
 
     Raises:
-        DefinitionError: They are not. For a list, the repair has its items as values.
+        DefinitionError: They are not a mapping. For a list, the error suggests a mapping with its items as values.
     """
     if isinstance(given, Mapping):
         if any(map(is_nan, given)):

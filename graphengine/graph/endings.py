@@ -33,7 +33,7 @@ class EndedWith(Condition):
 
 
 def ended_with(*labels: str) -> Condition:
-    """Return a condition that holds if the graph that this edge leaves stopped at END with one of these labels.
+    """Return a condition that holds if the subgraph which the edge leaves reached END with one of these labels.
 
     Raises:
         DefinitionError: No label is given.

@@ -1732,12 +1732,12 @@ TABLE: Final[Mapping[str, str]] = {
 
 
 class ForeignNames(NamedTuple):
-    """Names of other libraries, and what to write here.
+    """Names of other libraries, with what to write in graphengine instead.
 
     Attributes:
         names: The names. A keyword of one call is `call.keyword`, and an option of one command `command --option`.
         libraries: The libraries that use the names.
-        forms: What to write here: code, or a command. Several are alternatives.
+        forms: What to write instead: code, or a command. Several forms are alternatives.
     """
 
     names: Sequence[str]
@@ -1746,13 +1746,13 @@ class ForeignNames(NamedTuple):
 
     @property
     def repair(self) -> str:
-        """The forms as the text of an error, a line each, so that each line can be copied."""
+        """The suggestion for an error text, with each alternative on a line of its own so that it can be copied."""
         return OR.join(self.forms)
 
 
 @functools.cache
 def entries_of(place: str) -> Sequence[ForeignNames]:
-    """Return the entries of a place, in order."""
+    """Return the entries of the table of foreign names for one place, such as the arguments of `Graph`, in order."""
     found = []
     for header, forms in re.findall(r"((?:^\S.*\n)+)((?:^ .*\n)+)", TABLE[place], re.MULTILINE):
         names, _, libraries = header.replace("\n", " ").strip().rpartition(": ")
@@ -1762,7 +1762,7 @@ def entries_of(place: str) -> Sequence[ForeignNames]:
 
 @functools.cache
 def forms_by_name(place: str) -> Mapping[str, str]:
-    """Return what to write here for each name of a place. Of a name with several entries, the first counts."""
+    """Return what to write instead of each foreign name of a place. If a name has several entries, the first counts."""
     found: dict[str, str] = {}
     for entry in entries_of(place):
         for name in entry.names:
@@ -1783,9 +1783,9 @@ _PLURAL: Final = re.compile("(?<=..[^s])s$")
 
 
 def _words_asked(name: str) -> tuple[str, frozenset[str]] | None:
-    """Return the call or command of a name, and the words that say what is asked for; None if there are none.
+    """Split the name of a method or command into the call it belongs to and its characteristic words.
 
-    Those of `acancel_workflow` and `cancel_run` are the same.
+    Names such as `acancel_workflow` and `cancel_run` have the same words.
     """
     called, _, last = name.rpartition(" " if " " in name else ".")
     words = re.split(r"[-_]+|(?<=[a-z0-9])(?=[A-Z])", last.strip("-_"))
@@ -1803,9 +1803,9 @@ def _forms_by_words(place: str) -> Mapping[tuple[str, frozenset[str]], str]:
 
 
 def _find_slip(name: str, own: Collection[str]) -> str:
-    """Return our name that is meant by a misspelt one; "" if there is none.
+    """Return the name of ours that a misspelt name probably means; "" if there is none.
 
-    It is nearly the same, or has the same words, or is the only one that begins so.
+    The two names are nearly equal or consist of the same words, or only one name of ours begins like the misspelt one.
     """
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
@@ -1817,15 +1817,15 @@ def _find_slip(name: str, own: Collection[str]) -> str:
 
 
 def repair_for(name: str, *places: str, own: Collection[str] = ()) -> str:
-    """Return what to write here for a name of another library, from the first place that knows it; "" if none does.
+    """Suggest what to write instead of a name of another library; "" if nothing is known about the name.
 
-    A name that no place has is compared by its words: `acancel`, `cancel_run` and `cancel_workflow` are one name. Then
-    by its end, if the table has the end with a star: `HttpOperator` is an `*Operator`.
+    If no place has the name, it is compared by its words: `acancel`, `cancel_run` and `cancel_workflow` are the same
+    name. If that fails, it is compared by its end: `HttpOperator` is an `*Operator`.
 
     Args:
         name: The name.
-        places: The places of the table, in order.
-        own: Our names. A name that is one of these misspelt (see `_find_slip`) is not compared by its words or its end.
+        places: The places of the table of foreign names, in order.
+        own: Names of ours. A name that is one of these misspelt (see `_find_slip`) is not compared by its words or end.
     """
     spellings = (name, name.removeprefix("a"))
     exact = (forms_by_name(place).get(each) for each in spellings for place in places)
@@ -1840,7 +1840,10 @@ def repair_for(name: str, *places: str, own: Collection[str] = ()) -> str:
 
 
 def without_await(repair: str) -> str:
-    """Return forms as code of a `SyncRunner` writes them. Forms that need an event loop are left out."""
+    """Rewrite suggestions for a `SyncRunner`, whose methods are not awaited.
+
+    Those that need an event loop are left out.
+    """
     lines = repair.split(OR)
     inner = [re.sub(r"\(await ([\w.]+\([^()]*\))\)", r"\1", line) for line in lines if "asyncio" not in line]
     plain = [re.sub(r"\b(await|async) ", "", line) for line in inner]

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GrowingQuantity:
-    """A quantity that has to grow again and again until a condition holds, or no longer holds, for good.
+    """Something that must keep growing until a condition holds, or stops holding, for the check for endless loops.
 
     Attributes:
-        counted: The node whose visits are counted; "" if the quantity is no count.
-        appends: The field that becomes longer; "" if the quantity is no length.
-        samples: The fields that are sampled; empty if there are none.
+        counted: The node whose visits are counted; "" if the quantity is not a count.
+        appends: The list field that becomes longer; "" if the quantity is not a length.
+        samples: The fields whose values a plateau condition follows; empty for other conditions.
         since: The node whose visits reset the quantity; "" if there is none.
     """
 
@@ -38,7 +38,9 @@ class GrowingQuantity:
 def may_improve_for_ever(
     path: Path | None, state: StateType[Any], mode: Literal["max", "min"], min_delta: float
 ) -> bool:
-    """Return whether a score may be missing, or may become better without end, as far as its type tells.
+    """Return whether a plateau condition on a score may never hold, as far as the type of the score tells.
+
+    This is so if the score may be missing, or may become better without end.
 
     Args:
         path: The path of the score; None for the result of a function, whose values are not known.
@@ -61,14 +63,14 @@ def may_improve_for_ever(
 
 
 def _schema_of_part(schema: Schema, kind: str, key: str | int) -> object:
-    """Return the schema of a part of a value; None if it is not known."""
+    """Return the JSON Schema of a part of a value; None if it is not known."""
     if kind == "name":
         return schema.get("properties", {}).get(key, schema.get("additionalProperties"))
     return schema.get("items", schema.get("additionalProperties"))
 
 
 def _has_end(schema: Schema, mode: Literal["max", "min"], min_delta: float) -> bool:
-    """Return whether a value of a schema is never missing, and can improve only a limited number of times."""
+    """Return whether values of a JSON Schema are never missing and can improve only a limited number of times."""
     if "enum" in schema or "const" in schema:
         return None not in schema.get("enum", [schema.get("const")])
     names = ("maximum", "exclusiveMaximum") if mode == "max" else ("minimum", "exclusiveMinimum")

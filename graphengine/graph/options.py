@@ -31,7 +31,7 @@ LONGEST_SECONDS: Final = 1e15
 
 
 def is_seconds(given: object, *, zero: bool = False) -> TypeGuard[float]:
-    """Return whether this is a duration in seconds, or a date: a finite number above 0.
+    """Return whether a value is a finite number above 0, as a number of seconds must be.
 
     Args:
         given: The value to check.
@@ -43,7 +43,7 @@ def is_seconds(given: object, *, zero: bool = False) -> TypeGuard[float]:
 
 
 def none_for_ever(given: T) -> T | None:
-    """Return a limit, or None for an infinite one."""
+    """Return a limit, or None for an infinite limit."""
     return None if given == math.inf else given
 
 
@@ -51,7 +51,7 @@ LONGEST_TAG: Final = 100  # characters
 
 
 def is_tag(given: object) -> bool:
-    """Return whether this can be a tag of a run: text that prints on one line and is not blank."""
+    """Return whether a text can be a tag of a run: it is printed on one line and is not blank."""
     return isinstance(given, str) and len(given) <= LONGEST_TAG and bool(given.strip()) and given.isprintable()
 
 
@@ -68,7 +68,7 @@ MISTAKES: Final = (
 
 
 def _exception_meant(given: object) -> str:
-    """Return the repair for what is no exception type: the type that a name or an instance means."""
+    """Suggest an exception type for a value that is not one, such as the name or an instance of the type."""
     if isinstance(given, BaseException):
         return f"its type: on={type(given).__name__}"
     if isinstance(given, str) and given.isidentifier():
@@ -81,18 +81,18 @@ class Retry:
     """How often a node is tried again, and how long to wait between attempts.
 
     Args:
-        attempts: The maximum number of attempts, the first included.
+        attempts: The maximum number of attempts, including the first.
         initial_seconds: The wait before the second attempt.
         multiplier: The factor by which each further wait grows.
         max_seconds: The longest wait; `math.inf` for no maximum.
         jitter: The share of a wait that is added or removed at random, 0 to 1.
         on: The exceptions after which to try again. A mistake in the code (AssertionError, AttributeError, ImportError,
-            NameError, NotImplementedError, SyntaxError, TypeError) is the same at the next attempt, and is repeated
-            only if one of these is listed, not for Exception. If an agent's rule-based answer computed the error, the
-            node is not tried again, since the rules would raise it again.
-        afresh: Whether an attempt after a failure, by this retry or a resume, repeats the node's recorded work too:
-            every `ctx.call`, turn of an agent and call of a tool. By default, it makes only the calls that have no
-            record, and those whose answers caused the failure.
+            NameError, NotImplementedError, SyntaxError, TypeError) would occur again at the next attempt, so it is
+            retried only if one of these is listed, and not for Exception. If an agent's rule-based answer raised the
+            error, the node is not tried again, since the rules would raise it again.
+        afresh: Whether an attempt after a failure, by this retry or a resume, also repeats what the node has already
+            recorded: every `ctx.call`, model response and tool call. By default, an attempt makes only the calls that
+            have no recorded result, and those whose results caused the failure.
 
     Example:
         >>> Retry(attempts=5, initial_seconds=1, on=(OSError,)).attempts
@@ -133,11 +133,11 @@ class Retry:
             )
 
     def pause_seconds(self, failures: int, chance: float = 0.5) -> float:
-        """Return the wait after this many failures.
+        """Return how many seconds to wait before the next attempt.
 
         Args:
-            failures: The failures so far, 1 or more.
-            chance: A random number from 0 to 1, for the jitter; 0.5 is none.
+            failures: The number of failures so far, 1 or more.
+            chance: A random number from 0 to 1, for the jitter. 0.5 leaves the wait unchanged.
         """
         try:
             wait = self.initial_seconds * self.multiplier ** (failures - 1)
@@ -155,18 +155,19 @@ class Sizes:
     """The maximum sizes of records, in bytes of JSON. None means no limit.
 
     The defaults are far above what a well-made graph writes, and far below what causes trouble. A step is written as a
-    whole, and read again on every resume: 32 MiB take about 0.2 s each time. A state is kept in memory as records and
-    as typed values, about ten times its JSON: 256 MiB take a few GB. A message or an answer comes from outside, perhaps
-    over a network, and waits in the inbox: 1 MiB is a long document. Values nested deeper than 128 levels are refused
-    at any size. Small updates are measured only once in 1,024 steps, so a run may exceed `state_bytes` by about 1 MiB.
+    whole and read again on every resume, which takes about 0.2 s for 32 MiB. A state is kept in memory in two forms,
+    which together take about ten times the size of its JSON: a few GB for 256 MiB. A message or an answer comes from
+    outside, perhaps over a network, and waits in the inbox: 1 MiB is a long document. Values nested deeper than 128
+    levels are refused at any size. Small updates are measured only once in 1,024 steps, so a run may exceed
+    `state_bytes` by about 1 MiB.
 
     Args:
-        update_bytes: What one step writes to the state. A node that returns more fails with `too_large`.
-        state_bytes: Everything that a run holds: its state, those of graphs inside it, unfinished items and arms,
-            recorded work, stored messages. A node that would exceed it fails with `too_large`; a run cannot start with
-            more.
-        message_bytes: A message or an answer. A larger one is rejected when it is sent.
-        work_bytes: The result of a call of `ctx.call`. The call raises `too_large`.
+        update_bytes: The most that one step can write to the state. A node that returns more fails with `too_large`.
+        state_bytes: The most that a run can hold in total: its state, the states of graphs inside it, unfinished items
+            and arms, results of calls, and stored messages. A node that would exceed this size fails with `too_large`,
+            and a run cannot start with more.
+        message_bytes: The size of a message or an answer. A larger one is rejected when it is sent.
+        work_bytes: The size of the result of `ctx.call`. The call raises `too_large` for a larger result.
     """
 
     update_bytes: PositiveInt | None = 32 << 20
@@ -182,18 +183,19 @@ DEPTH: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits at which a run stops cleanly, to be resumed with higher ones. None and `math.inf` mean no limit.
+    """The limits at which a run stops, so that it can be resumed with higher limits. None and `math.inf` mean no limit.
 
     Args:
-        visits: Completed node visits. Attempts and the engine's own rows do not count.
-        tokens: Input and output tokens of all model calls.
-        cost_usd: The cost of all model calls, in US dollars; checked before each call. Calls in parallel exceed it by
-            one call at most, unless they take more than estimated. A failed call of unknown cost stops the run too.
-        seconds: The time for which the run is driven; waiting does not count.
-        unknown_cost: Whether to allow models of unknown price although `cost_usd` is limited. Their calls then count
-            as free. By default, they are rejected.
-        depth: How many runs may be above a run that a node starts with `ctx.start`, which fails beyond that. It holds
-            for all runs below, whatever their own limits.
+        visits: The number of completed node visits. Repeated attempts of a visit do not count.
+        tokens: The input and output tokens of all model calls.
+        cost_usd: The cost of all model calls, in US dollars, which is checked before each call. Calls in parallel
+            exceed the limit by one call at most, unless they cost more than estimated. A failed call of unknown cost
+            stops the run too.
+        seconds: The time for which the run is driven. Time that the run spends waiting does not count.
+        unknown_cost: Whether to allow models of unknown price although `cost_usd` is limited. Their calls then count as
+            free. By default, they are rejected.
+        depth: How many runs may be above a run that a node starts with `ctx.start`; a start beyond that fails. The
+            limit holds for all runs below, whatever their own limits.
 
     Example:
         With the graph of `Graph`'s example:
@@ -210,7 +212,7 @@ class Limits:
     depth: int | None = DEPTH
 
     def given(self) -> LimitsRecord:
-        """Return the limits that are set, by name."""
+        """Return only those limits that are set, by name."""
         amounts = {name: getattr(self, name) for name in _AMOUNTS}
         given = cast("LimitsRecord", {name: limit for name, limit in amounts.items() if limit is not None})
         if self.unknown_cost:
@@ -242,13 +244,13 @@ class Retention:
     """How long workers keep runs that have ended. Runs that are running or waiting are always kept.
 
     Args:
-        keep_days: For how many days after its last step a finished or cancelled run is kept; None or `math.inf` for
-            ever.
+        keep_days: For how many days after its last step a finished or cancelled run is kept; None or `math.inf` to keep
+            it forever.
         keep_failed_days: The same for failed and stopped runs, which can still be resumed.
         keep_last: Keep this many of the newest runs of each graph, however old they are.
         keep_tags: Keep runs with one of these tags.
-        keep_steps: Of a run that is running or waiting, keep what the last steps recorded, at least this many: what
-            earlier ones did goes behind a snapshot. None for all.
+        keep_steps: For a run that is running or waiting: keep the content of at least this many of the last steps.
+            Earlier steps are replaced by a snapshot. None to keep all steps.
 
     Example:
         >>> Retention(keep_days=0, keep_last=1000).keep_failed_days
@@ -277,18 +279,19 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """How a run that was recorded under one version of a graph becomes one of the next version.
+    """How a run that was recorded under one version of a graph becomes a run of the next version.
 
-    A function alone, `migrate={1: f}`, is short for `Migration(state=f)`.
+    `migrate={1: f}` with a plain function is short for `Migration(state=f)`.
 
     Args:
-        state: A function that takes a copy of the recorded fields of the graph's state as JSON values, and returns
-            those of the next version. It is called when a run is resumed or branched, and its result is recorded: later
-            reads of the run do not call it again. Secret fields are passed in clear, and encrypted when recorded.
-        renamed: Nodes that have another name now, old name to new. Counts, marks of conditions, pauses and the
-            position of the run follow.
-        moved: Where a run continues that is at one of these nodes: node of the old version to node of the new one. The
-            unfinished visit is dropped, with everything that it had started.
+        state: A function that takes a copy of the recorded fields of the graph's state as JSON values, and returns the
+            fields of the next version. It is called when a run is resumed or branched, and its result is recorded:
+            later reads of the run do not call it again. Secret fields are passed in clear text, and encrypted when
+            recorded.
+        renamed: Nodes that have another name now: the new name by the old name. Visit counts, the memory of conditions,
+            pauses and the position of the run follow.
+        moved: For a run that is at a node which no longer exists: the node of the new version at which it continues, by
+            the node of the old version. The unfinished visit is dropped, with everything that it had started.
 
     Example:
         >>> Migration(renamed={"rate": "review"}).renamed

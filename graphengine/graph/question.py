@@ -44,13 +44,14 @@ class ReadsAnswer(Protocol):
     """The type of an answer."""
 
     def read(self, record: Any, /) -> Any:  # noqa: ANN401 - JSON, and of that type
-        """Return the answer of a record, or raise a `ValidationError`."""
+        """Convert the recorded form of an answer to a Python value, or raise a `ValidationError`."""
 
 
 class Answers:
-    """The type of an answer: its JSON Schema, and how answers are recorded and read back.
+    """The type of the answers to a question: their JSON Schema, and how answers are recorded and read back.
 
-    Those that nothing checks against the schema, such as messages, are read strictly: `true` is no number.
+    Answers that are not checked against the JSON Schema first, such as messages, are validated strictly: `true` is not
+    accepted as a number.
     """
 
     __slots__ = ("_adapter", "_strict", "schema", "type")
@@ -75,7 +76,7 @@ class Answers:
             ) from error
 
     def read(self, record: JsonValue) -> Any:  # noqa: ANN401
-        """Return the answer of a record.
+        """Convert the recorded form of an answer to a Python value.
 
         Raises:
             ValidationError: The record does not fit the type.
@@ -84,10 +85,10 @@ class Answers:
         return read_json(functools.partial(self._adapter.validate_json, **options), to_json(record))
 
     def record(self, value: object) -> JsonValue:
-        """Return the record of an answer.
+        """Convert an answer to the form in which it is recorded.
 
         Raises:
-            DefinitionError: It does not fit the type.
+            DefinitionError: The answer does not fit the type.
         """
         try:
             answer = self._adapter.validate_python(value)
@@ -114,7 +115,7 @@ class Ask:
     was: str | None = None
 
     def __body__(self) -> AskBody:
-        """Return the body that the engine runs: called with the values that it reads, it returns the question."""
+        """Return the form in which the engine runs this question."""
         paths = [*holes(self.question)] if isinstance(self.question, str) else []
         read = [] if isinstance(self.question, str) else [*Injected.of(self.question).parameters]
         known = {each.name for each in read}
@@ -124,14 +125,18 @@ class Ask:
         return AskBody(self, [*read, *(Parameter(path, shown=True) for path in shown)], self.answers.type, call)
 
     def facts_in(self, values: Mapping[str, object]) -> dict[str, object]:
-        """Return what stands beside the question: `facts` by path, and `proposed` and `old` if they are named."""
+        """Return the values to show beside the question: `facts` by path, and `proposed` and `old` if declared."""
         named = (("proposed", self.proposed), ("old", self.was))
         found: dict[str, object] = {"facts": {path: _value_at(values, path) for path in self.facts}}
         return found | {name: _value_at(values, path) for name, path in named if path is not None}
 
 
 def check_limit(timeout_seconds: float | None, default: object, where: str) -> float | None:
-    """Return how long to wait for an answer in seconds, None for ever. Raises: DefinitionError: It is not valid."""
+    """Return how many seconds to wait for an answer; None to wait forever.
+
+    Raises:
+        DefinitionError: The number of seconds is not valid.
+    """
     if timeout_seconds is None and default is not NO_ANSWER:
         repair = "set the time after which it applies: timeout_seconds=…"
         raise DefinitionError(
@@ -154,18 +159,18 @@ def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
     proposed: str | None = None,
     was: str | None = None,
 ) -> Ask:
-    """Return a runnable that waits for an answer from outside; the answer is its result.
+    """Return a runnable that asks a person (or a program) a question and waits for the answer, which is its result.
 
     Args:
         question: The question: text whose `{paths}` are read from the state, or a function of fields.
         output: The type of the answer. Its JSON Schema is stored with the question, and an answer that does not fit is
             rejected when it is given.
-        timeout_seconds: How long to wait. After that, the default becomes the answer; without a default, the node
-            fails with `wait_timeout`.
+        timeout_seconds: How long to wait. After that, the default becomes the answer; without a default, the node fails
+            with `wait_timeout`.
         default: The answer after that time.
-        facts: What the one who answers must know: paths in the state, whose values are recorded with the question.
+        facts: What the person who answers must know: paths in the state, whose values are recorded with the question.
         proposed: The path of the value that is proposed.
-        was: The path of the value that it would replace.
+        was: The path of the value that the proposed value would replace.
 
     Example:
         >>> approve = ask("Publish {title}?", bool, timeout_seconds=86_400, default=False)
@@ -185,7 +190,7 @@ def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
 
 @dataclass(frozen=True, slots=True)
 class AskBody:
-    """A question as a node's body. It returns the answer."""
+    """A question as what a node runs. Its result is the answer."""
 
     ask: Ask
     parameters: Sequence[Parameter]
@@ -196,7 +201,7 @@ class AskBody:
     thread: bool = False
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """Return what is wrong with the braces of the question."""
+        """Return problems of the braces in the question's text."""
         beside = [*self.ask.facts, *filter(None, (self.ask.proposed, self.ask.was))]
         bad = [("bad_path", f"the question shows {path!r}, which is not a path", _PATH) for path in beside]
         bad = [each for each, path in zip(bad, beside, strict=True) if not is_path(path)]
@@ -223,14 +228,17 @@ def _value_at(values: Mapping[str, object], name: str) -> object:
 
 @functools.lru_cache(256)  # an agent has one or two prompts, and asks for the paths of each several times a call
 def holes(text: str) -> tuple[str, ...]:
-    """Return the paths in a question or a prompt, each once, in order. `{{` and `}}` are braces."""
+    """Return the paths in braces in a question or a prompt, each once, in order. `{{` and `}}` stand for braces."""
     found = [match.group(1).strip() for match in HOLE.finditer(text) if match.group(1) is not None]
     return tuple(dict.fromkeys(found))
 
 
 @functools.lru_cache(256)
 def bad_braces(text: str) -> tuple[tuple[str, str], ...]:
-    """Return what stands in braces and is no path, and the first brace without a counterpart, each with the repair."""
+    """Find mistakes in the braces of a question or a prompt, each with a repair.
+
+    A mistake is a text in braces that is not a path, or a brace without its counterpart.
+    """
     found = [f"has {{{hole}}}, which is not a path" for hole in holes(text) if not is_path(hole)]
     at = next((match.start() for match in HOLE.finditer(text) if len(match.group()) == 1), None)
     if at is not None:
@@ -242,7 +250,7 @@ def bad_braces(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def fill_question(text: str, values: Mapping[str, object]) -> str:
-    """Return a question with each path replaced by its value, as a person reads it."""
+    """Fill in the values of the paths in a question."""
 
     def put(match: re.Match[str]) -> str:
         hole = match.group(1)
@@ -254,7 +262,10 @@ def fill_question(text: str, values: Mapping[str, object]) -> str:
 
 
 def _as_text(value: object) -> str:
-    """Return a value as text: text unchanged, "" for None, a model with a text of its own as that, the rest as JSON."""
+    """Convert a value to the text that a question shows for it.
+
+    A text stays as it is, None becomes "", a model with its own `__str__` uses that, and all else becomes JSON.
+    """
     value = value.value if isinstance(value, Enum) else value
     if value is None or isinstance(value, str):
         return utf8_text(value or "")

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: exactly one of `before`, `after` and `at_most` is set. Unless it `is_checked`, only runs are watched.
+    """A rule that a graph declares with `require`. Exactly one of `before`, `after` and `at_most` is set.
+
+    If the rule is not `is_checked`, only runs are watched, and compiling the graph does not check it.
 
     Attributes:
         answered: With `before`: what must hold after the last visit of its node; None for anything.
-        up: How many graphs further out its node is, for a rule that an outer graph hands down.
+        up: For a rule that a surrounding graph passes down: how many graphs further out its node is.
     """
 
     node: str
@@ -40,7 +42,7 @@ class Rule:
 
     @property
     def guards(self) -> str:
-        """What must not begin where the rule would be broken: a node, or END."""
+        """The node (or END) that must not begin if the rule would then be broken."""
         return self.before or (END if self.after else self.node)
 
     @property
@@ -54,18 +56,21 @@ class Rule:
         return f"done:{self.node}:{self.after if self.answered is None else self.answered}"
 
     def below(self, node: str) -> Rule | None:
-        """Return what it is for the graph at a node; None if that does not have what it guards."""
+        """Return the rule as it applies inside the subgraph at a node; None if it does not concern that subgraph."""
         head, _, inside = self.before.partition("/")
         return replace(self, before=inside, up=self.up + 1) if inside and head == node else None
 
     def trackers(self) -> Iterable[Tracker]:
-        """Yield the trackers that it needs: of its node's visits, and of those that make one due again."""
+        """Yield what a run must remember to watch this rule, such as whether its node was visited."""
         if not self.at_most and not self.up:
             since = [name for name in (self.node, self.after) if name]
             yield from (Tracker(self.key, "done", name, self.node, test=self.is_answered) for name in since)
 
     def holds(self, view: View, arms: Mapping[str, int]) -> bool:
-        """Return whether what it guards may begin; `arms` are the visits in arms that are about to join."""
+        """Return whether the node that this rule protects may begin now.
+
+        `arms` contains the numbers of visits in arms of a fork that are about to join.
+        """
         visits = view.count(self.node) + arms.get(self.node, 0)
         if self.at_most:
             return visits < self.at_most
@@ -77,7 +82,10 @@ class Rule:
         return mark == "done"
 
     def is_answered(self, view: View) -> bool:
-        """Return whether a visit of its node had the result that it asks for; not so if a comparison raises."""
+        """Return whether the result of a visit satisfies the rule's `answered=`.
+
+        False if the comparison raises an exception.
+        """
         try:
             return self.answered is None or self.answered.evaluate(view)[0]
         except BaseException as error:  # noqa: BLE001 - values of the user's types

@@ -29,14 +29,14 @@ if not MYPY:  # pyright knows the parameters of a lambda only from a member that
 
 
 class Body(Protocol):
-    """What a node does when it is visited, in the form that the engine calls.
+    """What a node runs, in the form in which the engine calls it.
 
     Attributes:
-        name: Its own name, recorded with usage.
+        name: The name of the function, agent or graph, which is recorded with its usage.
         kind: `function`, `agent`, `pass`, `graph` or `ask`.
-        parameters: The parameters that it reads; a name can be a path of the state.
-        returns: The annotation of its result, Any if unknown.
-        thread: Whether it blocks and so runs in a thread of the runner's pool.
+        parameters: The parameters whose values the node reads. Their names can be paths of the state.
+        returns: The annotation of the result, Any if unknown.
+        thread: Whether it blocks, and so runs in a thread of the runner's pool.
     """
 
     @property
@@ -66,45 +66,45 @@ class Body(Protocol):
 
     @property
     def call(self) -> Callable[..., object]:
-        """The function to call with the parameters by name; its result can be awaitable."""
+        """The function to call, with the parameters by name. Its result can be awaitable."""
         ...
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """Return the problems of the body itself, as (code, message, repair)."""
+        """Return problems of the function, agent or question itself, as (code, message, repair)."""
         ...
 
 
 @runtime_checkable
 class HasScope(Protocol):
-    """A body whose parts take what the graph around it provides, such as an agent with tools."""
+    """Something that a node runs and that uses the state or the resources of its graph, such as an agent with tools."""
 
     def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterable[tuple[str, str, str, bool]]:
-        """Return the problems in a graph with these fields and resources: code, message, repair, is it a warning."""
+        """Return problems with these fields and resources of the graph, as (code, message, repair, is a warning)."""
         ...
 
 
 @runtime_checkable
 class HasDetails(Protocol):
-    """A body of which graph specs say more than its kind, such as an agent with its instructions."""
+    """Something that a node runs and that adds details to the graph's description, such as an agent's instructions."""
 
     @property
     def details(self) -> Mapping[str, str]:
-        """What changes of a graph are compared by, by a name for each."""
+        """The details by which changes of the node are noticed and shown, by a name for each."""
         ...
 
 
 @runtime_checkable
 class HasBody(Protocol):
-    """A runnable other than a plain function: an Agent, a Graph, a question."""
+    """Something other than a plain function that a node can run: an Agent, a Graph, a question."""
 
     def __body__(self) -> Body:
-        """Return the body that the engine calls."""
+        """Return the form in which the engine runs this."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionBody:
-    """A plain function as a node's body."""
+    """A plain function as what a node runs."""
 
     name: str
     parameters: Sequence[Parameter]
@@ -116,12 +116,12 @@ class FunctionBody:
 
     @classmethod
     def of(cls, function: Callable[..., object], *, thread: bool | None, kind: Kind = "function") -> FunctionBody:
-        """Wrap a function. A sync one runs in a thread unless `thread` is False."""
+        """Wrap a function so that the engine can run it. A sync function runs in a thread unless `thread` is False."""
         found, blocks = Injected.of(function), thread is not False and not is_async(function)
         return cls(found.name, found.parameters, found.returns, function, blocks, found.variadic, kind)
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """Return the parameters that cannot be injected."""
+        """Report parameters that cannot be filled in by name, such as `*args`."""
         return [
             ("bad_parameter", f"{self.name} has {text}, which names no field", _repair_of(text))
             for text in self.variadic
@@ -129,13 +129,12 @@ class FunctionBody:
 
 
 def _repair_of(text: str) -> str:
-    """Return how a parameter that cannot be filled in by name is written."""
+    """Return how to rewrite a parameter that cannot be filled in by name."""
     if "singledispatch" in text:
         return "call it in a function whose parameters name the fields"
     return "remove the /" if text.endswith(" before a /") else "name each field it reads"
 
 
 def is_async(function: object) -> bool:
-    """Return whether calling it returns a coroutine."""
     inner = getattr(function, "func", function)  # functools.partial
     return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(type(inner), "__call__", None))  # noqa: B004 - checks what the method is, not whether it exists

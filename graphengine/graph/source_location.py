@@ -29,7 +29,7 @@ class Origin(NamedTuple):
 
 
 def origin_of_call() -> Origin | None:
-    """Return the line of the user's code that led to the calling function, or None if there is none."""
+    """Return the line of the user's code that led to the call of the calling function, or None if there is none."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - inspect.stack() reads files; this costs nothing
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_OWN):
         frame = frame.f_back
@@ -37,7 +37,7 @@ def origin_of_call() -> Origin | None:
 
 
 def origin_of_field(model: type, name: str) -> Origin | None:
-    """Return the line that declares a field of a model, else that of its class; None if its source cannot be read."""
+    """Return the line that declares a field of a model, or else the line of the class; None if there is no source."""
     import ast  # noqa: PLC0415 - needed only to report a problem
 
     model = getattr(model, "__declared__", model)  # a TypedDict or a dataclass
@@ -55,7 +55,7 @@ def origin_of_field(model: type, name: str) -> Origin | None:
 
 
 def source_of(owner: type | FunctionType) -> tuple[ast.stmt, Origin] | None:
-    """Return the statement that defines a class or a function, and where it is; None if its source cannot be read."""
+    """Return the statement that defines a class or a function, and its file and line; None if there is no source."""
     import ast  # noqa: PLC0415
     import inspect  # noqa: PLC0415
     from tokenize import TokenError  # noqa: PLC0415
@@ -72,25 +72,27 @@ def source_of(owner: type | FunctionType) -> tuple[ast.stmt, Origin] | None:
 
 
 def place(problems: list[Problem], begin: int, origin: Origin | None) -> None:
-    """Set the line of the problems from an index on, unless they have a closer one.
+    """Add the file and line of a declaration to the problems from an index on, unless they have a closer one.
 
     Args:
         problems: All problems; changed in place.
-        begin: The index of the first problem to place.
-        origin: The declaration that they are about.
+        begin: The index of the first problem to change.
+        origin: The declaration that the problems are about.
     """
     problems[begin:] = [_place_problem(problem, origin) for problem in problems[begin:]]
 
 
 def place_rest(problems: list[Problem], graph: GraphDefinition[Any]) -> None:
-    """Set the line of the remaining problems: that of the node, edge or field they name, else that of the graph."""
+    """Add to the remaining problems the file and line of what they name (a node, edge or field), or of the graph."""
     for index, problem in enumerate(problems):
         if problem.line is None:
             problems[index] = _place_problem(problem, _origin(problem.where, graph))
 
 
 def join_places(problems: list[Problem], groups: Iterable[Sequence[int]]) -> None:
-    """Merge the problems about one name into one: that of a field if there is one, with the places of the others.
+    """Merge the problems about one unknown name into one, which lists all places where the name is used.
+
+    A problem about a field is preferred to a problem about a node.
 
     Args:
         problems: All problems; changed in place.
@@ -117,7 +119,7 @@ def _place_problem(problem: Problem, origin: Origin | None) -> Problem:
 
 
 def _origin(where: str, graph: GraphDefinition[Any]) -> Origin | None:
-    """Return the declaration that the place of a problem names."""
+    """Return the file and line of the node, edge or field that the place of a problem names."""
     for place_name, origin in (
         *((f"node {declared.name}", declared.origin) for declared in graph.nodes),
         *((f"edge from {edge.source}", edge.origin) for edge in graph.edges),

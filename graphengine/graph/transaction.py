@@ -36,14 +36,14 @@ _WRITE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """The parameter of a function that gets the connection, and the class that it asks for."""
+    """The parameter of a function that receives the connection of a transaction, and the class that it asks for."""
 
     name: str
     kind: type[object]
 
 
 def handed_as(annotation: object) -> type[object] | None:
-    """Return the class of connection or session that a parameter asks for; None if it asks for none."""
+    """Return the class of database connection or session that a parameter is annotated with; None if there is none."""
     return _class_of_annotation(annotation, _HANDED)
 
 
@@ -56,7 +56,7 @@ def _class_of_annotation(annotation: object, names: Sequence[str]) -> type[objec
 
 
 def transaction_problems(function: Callable[..., object]) -> Iterator[tuple[str, str]]:
-    """Yield what keeps a function from being done in a transaction, as (message, repair)."""
+    """Find reasons why a function cannot run in a transaction, as (message, repair)."""
     injected = Injected.of(function)
     handles = [each.name for each in injected.parameters if handed_as(each.annotation)]
     if is_async(function) or any(_class_of_annotation(each.annotation, _ASYNC) for each in injected.parameters):
@@ -73,10 +73,10 @@ def transaction_problems(function: Callable[..., object]) -> Iterator[tuple[str,
 
 
 def handle_of(function: Callable[..., object], where: str) -> Handle:
-    """Return which parameter of a function gets the connection.
+    """Return the parameter of a function that receives the connection of a transaction.
 
     Raises:
-        DefinitionError: The function cannot be done in a transaction.
+        DefinitionError: The function cannot run in a transaction.
     """
     for text, repair in transaction_problems(function):
         raise DefinitionError(text, where=where, repair=repair)
