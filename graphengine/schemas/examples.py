@@ -62,7 +62,7 @@ _MOST_SHOWN: Final = 200
 
 
 def example(schema: JsonObject) -> str | None:
-    """Return a value that fits, as a person types it: JSON, or plain text; None if no value is found.
+    """Return an example that fits a schema, as a person would type it: plain text or JSON. None if none is found.
 
     Example:
         >>> example({"type": "array", "items": {"type": "integer", "examples": [3]}})
@@ -79,7 +79,7 @@ def example(schema: JsonObject) -> str | None:
 
 
 class Values:
-    """The values of one schema.
+    """Generates example values for a JSON Schema.
 
     Args:
         schema: The schema, with its definitions.
@@ -108,10 +108,10 @@ class Values:
             self._heights = heights
 
     def smallest(self, *, is_top: bool = True) -> JsonValue:
-        """Return a small value. Its objects have their required properties.
+        """Return a small value that fits the schema. By default, objects contain only their required properties.
 
         Args:
-            is_top: Whether an object at the top has all its properties.
+            is_top: Whether the value is at the top. An object at the top contains all its properties.
 
         Raises:
             ValueError: No value is known that fits the schema, or the value has more parts than allowed.
@@ -127,7 +127,7 @@ class Values:
             raise ValueError(f"the smallest value that fits has more than {self._most:,} parts")
 
     def _height(self, schema: object) -> float:
-        """Return the smallest number of references that the values of a schema pass through."""
+        """Return the depth of the smallest value of a recursive schema, as the number of references to follow."""
         if not isinstance(schema, dict):
             return 0
         if "$ref" in schema:
@@ -142,7 +142,10 @@ class Values:
         return max(map(self._height, parts))
 
     def _value(self, schema: object, room: float, nth: int, *, is_top: bool = False) -> JsonValue:
-        """Return a value of a schema: the first value, or a further value for a set."""
+        """Return an example value for a schema.
+
+        `nth` selects a further example, to fill lists whose items must differ.
+        """
         found: Any
         self._spend()
         if not isinstance(schema, dict):
@@ -170,7 +173,7 @@ class Values:
         return found
 
     def _of_branches(self, branches: list[JsonObject], room: float, nth: int) -> JsonValue:
-        """Return a value of the first branch for which there is room; None where null is allowed."""
+        """Return a value of the first alternative of a schema that is small enough; None where null is allowed."""
         if {"type": "null"} in branches and not nth and not self._is_shown:
             return None
         others = [branch for branch in branches if branch != {"type": "null"} and self._height(branch) <= room]
@@ -223,7 +226,7 @@ def _list_branches(schema: JsonObject) -> list[JsonObject]:
 
 
 def _number_at_bound(schema: JsonObject, nth: int, *, is_whole: bool) -> float:
-    """Return the number next to a bound, or 0, or a number between the bounds."""
+    """Return an example number for a schema: next to a bound, 0, or between the bounds."""
     step = schema.get("multipleOf", 1)
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
@@ -241,14 +244,12 @@ def _number_at_bound(schema: JsonObject, nth: int, *, is_whole: bool) -> float:
 
 
 def _make_match(parts: deque[str], more: int, nth: int) -> str:
-    """Return a text that matches a regular expression of characters, groups, branches and repeats.
-
-    The first branch is used.
+    """Return a text that matches a regular expression, to serve as an example. The first alternative is used.
 
     Args:
-        parts: The parts of the expression. This call removes the parts up to the end of a group.
-        more: How many times more often than necessary a part is repeated if it may be.
-        nth: Which of the characters that fit is used.
+        parts: The parts of the parsed expression. This call removes the parts up to the end of a group.
+        more: How many more times than necessary a part is repeated, if it may be.
+        nth: Which of the matching characters is used.
     """
     text, first = "", None
     while parts and (part := parts.popleft()) != ")":
@@ -269,7 +270,7 @@ def _make_match(parts: deque[str], more: int, nth: int) -> str:
 
 
 def _character(part: str, nth: int) -> str:
-    """Return a character that matches a part of a regular expression; "" if the part matches a place or is unknown."""
+    """Return a character that matches a part of a regular expression; "" if there is none or it is unknown."""
     try:
         fitting = [one for one in _CHARACTERS if re.fullmatch(part, one)]
     except re.error:

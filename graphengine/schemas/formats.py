@@ -31,9 +31,9 @@ WORDS: Final[Mapping[str, str]] = {
 
 @functools.cache
 def checker() -> Any:  # noqa: ANN401 - of a library that is loaded late
-    """Return the checker of formats for validators of jsonschema.
+    """Return a checker for the `format` keyword of JSON Schema, such as `date` or `email`.
 
-    Any text fits a format that the checker does not know.
+    A format that the checker does not know accepts any text.
     """
     from jsonschema import FormatChecker  # noqa: PLC0415 - heavy, and needed for answers alone
     from pydantic import UUID1, UUID3, UUID4, UUID5, AnyUrl, Base64Bytes, IPvAnyAddress, TypeAdapter  # noqa: PLC0415

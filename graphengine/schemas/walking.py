@@ -42,7 +42,7 @@ _TYPES: Final = (
 
 
 def part_at(root: object, reference: str) -> JsonValue:
-    """Return the part of a schema that a reference such as `#/$defs/Point` names; None if it is elsewhere or missing.
+    """Return the part of a schema to which a reference such as `#/$defs/Point` points; None if it is not in the schema.
 
     Example:
         >>> part_at({"$defs": {"a/b": {"type": "null"}}}, "#/$defs/a~1b")
@@ -64,14 +64,14 @@ def part_at(root: object, reference: str) -> JsonValue:
 
 
 def resolve_reference(schema: object, root: object) -> Schema:
-    """Return a schema without a reference at its top: the target of the reference, with the keywords beside it.
+    """Replace the reference at the top of a schema with its target, also if the target is a reference again.
 
-    The keywords beside the reference replace the same keywords of the target.
+    Keywords beside the reference take precedence over those of the target.
 
     Args:
         schema: The schema. A value that is not a schema allows any value, and so does a reference to nothing or to
             itself.
-        root: The schema of which it is a part.
+        root: The schema that contains it, in which references are looked up.
     """
     found: Schema = schema if isinstance(schema, Mapping) else {}
     passed = set[str]()
@@ -82,12 +82,12 @@ def resolve_reference(schema: object, root: object) -> Schema:
 
 
 def variants(schema: object, root: object, within: AbstractSet[str] = frozenset()) -> list[Schema]:
-    """Return schemas without references and unions. A value fits the given schema if it fits any of these schemas.
+    """Return the alternatives of a schema as schemas without references and unions. A value must fit one of them.
 
     Args:
         schema: The schema.
-        root: The schema of which it is a part.
-        within: The references that led to this schema. They add no variants of their own.
+        root: The schema that contains it, in which references are looked up.
+        within: The references that led to this schema. They are not followed again, so that recursion ends.
     """
     if isinstance(schema, Mapping) and isinstance(reference := schema.get("$ref"), str):
         return [] if reference in within else variants(_follow_reference(schema, root), root, {*within, reference})
@@ -100,17 +100,14 @@ def variants(schema: object, root: object, within: AbstractSet[str] = frozenset(
 
 
 def _follow_reference(schema: Schema, root: object) -> Schema:
-    """Return the target of the reference at the top of a schema.
-
-    The keywords beside the reference replace its keywords.
-    """
+    """Replace the reference at the top of a schema with its target. Keywords beside the reference take precedence."""
     target = part_at(root, schema["$ref"])
     beside = {key: value for key, value in schema.items() if key != "$ref"}
     return {**target, **beside} if isinstance(target, Mapping) else beside
 
 
 def kinds(schema: Schema) -> AbstractSet[str]:
-    """Return the types that a schema without a reference allows, as JSON Schema names them; empty if it allows any.
+    """Return the JSON types that a schema allows; empty if it allows any. A reference is not followed.
 
     Example:
         >>> sorted(kinds({"enum": ["a", None]}))
@@ -136,7 +133,7 @@ def walk(schema: Schema) -> Iterator[dict[str, Any]]:
 
 
 def _schemas_inside(schema: Schema) -> Iterator[object]:
-    """Yield the values directly inside a schema that may be schemas."""
+    """Yield the values directly inside a schema that may be schemas themselves."""
     for word, value in schema.items():
         # older drafts of JSON Schema list them under `items`
         if isinstance(value, list) and (word in SERIES or word == "items"):
@@ -148,7 +145,7 @@ def _schemas_inside(schema: Schema) -> Iterator[object]:
 
 
 def references(schema: Schema, root: Schema) -> dict[str, set[str]]:
-    """Return each reference to which a schema leads, with the references in its target."""
+    """Return the references in a schema and in the targets of its references, each with the references that follow."""
     found: dict[str, set[str]] = {}
     waiting = _references_in(schema)
     while waiting:
@@ -173,7 +170,7 @@ def is_recursive(schema: Schema) -> bool:
 
 
 def with_definitions(schema: Schema, root: Schema) -> dict[str, Any]:
-    """Return a schema that was made of parts of another schema, with the definitions of that schema that it needs.
+    """Add the definitions to which the parts of a schema refer, so that the schema can be used on its own.
 
     Example:
         >>> root = {"$ref": "#/$defs/A", "$defs": {"A": {"type": "null"}, "B": {"type": "string"}}}

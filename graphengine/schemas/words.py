@@ -36,11 +36,11 @@ _LISTED: Final = 20
 
 
 def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) -> str:
-    """Return what fits a schema, as a noun: `yes or no`, `a whole number from 1 to 10`, `a list, each item a text`.
+    """Describe in words which values fit a schema, such as `yes or no` or `a whole number from 1 to 10`.
 
     Args:
         schema: The JSON Schema. An invalid schema, which a database may contain, is described as JSON.
-        root: The schema of which it is a part. It contains the definitions.
+        root: The schema that contains it, with the definitions.
         depth: How many levels of lists and objects are described. Deeper values are called JSON.
     """
     try:
@@ -50,7 +50,7 @@ def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) ->
 
 
 def choices(schema: Schema) -> list[str]:
-    """Return the values that a schema lists, as a person writes them; empty if it lists no values."""
+    """Return the values that a JSON Schema lists (`enum`), as a person writes them; empty if it lists none."""
     try:
         return _list_choices(schema, schema, _DEPTH)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
@@ -58,7 +58,7 @@ def choices(schema: Schema) -> list[str]:
 
 
 def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - jsonschema has a type of its own
-    """Return the reasons why a value does not fit a schema; empty if it fits.
+    """Return why a value does not fit a schema, in sentences; empty if it fits.
 
     No value fits an invalid schema. Schemas come from a database, so references to files and addresses are not
     followed. The target of a reference must be in the schema itself.
@@ -100,7 +100,7 @@ def _describe_schema(schema: Schema, root: Schema, depth: int) -> str:
 
 
 def _list_choices(schema: Schema, root: Schema, depth: int) -> list[str]:
-    """Return the values that a valid schema lists."""
+    """Return the values that a schema lists (`enum`), if the schema is valid."""
     schema = resolve_reference(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     branches = _branches_of(schema) if depth else ()
@@ -111,9 +111,10 @@ def _list_choices(schema: Schema, root: Schema, depth: int) -> list[str]:
 
 
 def _likely_errors(error: Any) -> Sequence[Any]:  # noqa: ANN401 - as `_reason`
-    """Return the errors of the branch that the value probably means, or the error itself.
+    """Return the errors to show for a value that fits none of several alternatives.
 
-    A branch is meant if it is the only branch whose errors are all inside the value.
+    If only one alternative has all its errors inside the value, the value was probably meant for it, and its errors are
+    returned. Otherwise the error about the alternatives is returned.
     """
     branches: dict[Any, list[Any]] = {}
     for each in error.context or ():
@@ -134,7 +135,7 @@ def _reason(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library wit
 
 
 def _branches_of(schema: Schema) -> Sequence[Schema]:
-    """Return the schemas of which one has to fit; empty if the schema has no branches."""
+    """Return the alternatives of a JSON Schema (`anyOf`, `oneOf`), of which one has to fit; empty if there are none."""
     return schema.get("anyOf") or schema.get("oneOf") or ()
 
 
@@ -173,7 +174,7 @@ def _either(words: Sequence[str]) -> str:
 
 
 def _write_plainly(value: JsonValue, *, quoted: bool = False) -> str:
-    """Return a value as a person writes it: a text without quotes, and yes and no for true and false."""
+    """Write a value as a person does: a text without quotes, and yes and no for true and false."""
     if isinstance(value, bool) and not quoted:
         return "yes" if value else "no"
     text = repr(value) if isinstance(value, str) and quoted else None
